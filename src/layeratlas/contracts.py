@@ -1,0 +1,136 @@
+"""What plug-ins and stores promise. Each promise is tested on every implementation in `tests/contracts`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layeratlas.records import Dataset
+from layeratlas.spec import ProbeSpec, Size
+
+FloatArray = NDArray[np.float32]
+
+
+class Task(ABC):
+    """Labelled texts for one or more probing problems.
+
+    `build` is deterministic: the same size always gives the same items, and a smaller size is a subset of a
+    larger one.
+    """
+
+    summary: str = ""
+
+    @abstractmethod
+    def build(self, size: Size) -> list[Dataset]:
+        """Return the task's data sets at that size."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a store holds: `texts` vectors per component and layer, each of `width` numbers.
+
+    `points` maps a component to its number of layers: L+1 for `resid`, L for `attn` and `mlp`.
+    """
+
+    texts: int
+    width: int
+    points: Mapping[str, int]
+
+
+class Store(ABC):
+    """Vectors by component, layer and text; written in shards, trusted only when whole.
+
+    A shard is named by its content key, so that a resumed run knows which ones are finished. `write` is atomic:
+    after a crash a shard is there and whole, or not there.
+    """
+
+    shape: Shape
+
+    @abstractmethod
+    def finished(self) -> set[str]:
+        """Return the keys of the shards that are whole."""
+
+    @abstractmethod
+    def write(self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray]) -> None:
+        """Keep `values[component]`, shape (len(rows), points, width), for the texts `rows`."""
+
+    @abstractmethod
+    def read(self, component: str, layer: int) -> FloatArray:
+        """Return float32 of shape (texts, width); raises StoreError where a text is missing."""
+
+
+class Gram:
+    """Inner products of the training rows, features standardised on them, so every row and column sums to 0.
+
+    matrix: float64 (n, n). The eigendecomposition is made once, when first asked for, and shared by all probes.
+    """
+
+    def __init__(self, matrix: NDArray[np.float64]) -> None:
+        self.matrix = matrix
+
+    @cached_property
+    def _eigh(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        values, vectors = np.linalg.eigh(self.matrix)
+        return np.maximum(values, 0.0), vectors
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Eigenvalues (n,), ascending, none below 0."""
+        return self._eigh[0]
+
+    @property
+    def vectors(self) -> NDArray[np.float64]:
+        """Eigenvectors (n, n), one a column."""
+        return self._eigh[1]
+
+
+class Probe(ABC):
+    """A linear read-out, solved in the dual so that many label columns share one Gram matrix.
+
+    Labels are columns of Y: +-1 for a class against the rest, or centred numbers.
+    """
+
+    name: str = ""
+    numbers: bool = False  # can it predict numbers as well as classes?
+    max_shuffles: int | None = None  # at most so many label shuffles, where each costs a fit of its own
+
+    @abstractmethod
+    def solve(self, gram: Gram, y: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """Fit every column of `y`, (n, k).
+
+        Returns dual coefficients (n, k) and intercepts (k,): a new row scores `gram_new @ dual + intercept`.
+        """
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split: row numbers of the training and the test part."""
+
+    repeat: int
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+class Study(ABC):
+    """A question asked of a model: which tasks it reads and the stages that answer it.
+
+    A stage is a function of the run's workspace that reads and writes only the run's folder and returns the
+    files it made; a finished stage is skipped when the run is resumed.
+    """
+
+    summary: str = ""
+    tasks: tuple[str, ...] = ()
+
+    @abstractmethod
+    def probe_spec(self, size: Size) -> ProbeSpec:
+        """Return the default probe settings at a size."""
+
+    @abstractmethod
+    def stages(self) -> Mapping[str, Callable[[Any], list[str]]]:
+        """Return the stages by name, in order."""

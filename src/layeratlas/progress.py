@@ -1,0 +1,31 @@
+"""How long stages tell what they have done; where it is shown is the command line's business."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Step(Protocol):
+    """One stage in progress."""
+
+    def advance(self, amount: float = 1) -> None:
+        """Report that `amount` of the stage's total is done."""
+
+
+class Progress:
+    """Shows nothing; the base of what the command line shows."""
+
+    @contextmanager
+    def stage(self, name: str, total: float) -> Iterator[Step]:
+        """Open a stage of `total` units of work."""
+        yield _Quiet()
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+
+
+class _Quiet:
+    def advance(self, amount: float = 1) -> None:
+        pass

@@ -1,0 +1,82 @@
+"""What a run is, fixed before it starts: frozen specs whose content hash names the run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Component = Literal["resid", "attn", "mlp"]
+Size = Literal["quick", "standard", "full"]
+COMPONENTS: tuple[Component, ...] = ("resid", "attn", "mlp")
+DEFAULT_MODEL = "smollm2-135m"
+
+
+class Spec(BaseModel):
+    """A frozen, hashable setting; unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def content_hash(self) -> str:
+        """Return 16 hex digits that change when any field does."""
+        return hash_of(self.model_dump(mode="json"))
+
+
+def hash_of(value: Any) -> str:
+    """Return 16 hex digits of the SHA-256 of a JSON value."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class ModelSpec(Spec):
+    """Which model, and how its forward pass is computed.
+
+    `id` is a Hugging Face hub id, a local directory, a `.gguf` file or a built-in alias. `bos="auto"`
+    prepends exactly one BOS token where the tokenizer has one.
+    """
+
+    id: str = DEFAULT_MODEL
+    revision: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    device: str = "auto"
+    bos: Literal["auto", "never"] = "auto"
+    trust_remote_code: bool = False
+
+
+class CaptureSpec(Spec):
+    """Which activations are kept: components, the position read in each text, and the stored dtype.
+
+    `position` is `last` (last token), `mean` (mean over tokens without position 0) or `span:NAME` (mean over
+    the tokens of a span that the data set names).
+    """
+
+    components: tuple[Component, ...] = COMPONENTS
+    position: str = Field(default="last", pattern=r"^(last|mean|span:[A-Za-z0-9_]+)$")
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    batch_tokens: int = Field(default=2048, ge=1)
+
+
+class ProbeSpec(Spec):
+    """How activations are probed: probes by name, grouped folds, repeats, label shuffles, bootstrap draws."""
+
+    methods: tuple[str, ...] = ("ridge", "svm")
+    folds: int = Field(default=5, ge=2)
+    repeats: int = Field(default=5, ge=1)
+    shuffles: int = Field(default=100, ge=20)
+    bootstrap: int = Field(default=1000, ge=100)
+
+
+class RunSpec(Spec):
+    """Everything that decides a run's numbers."""
+
+    study: str = "hierarchy"
+    size: Size = "standard"
+    tasks: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    model: ModelSpec = ModelSpec()
+    capture: CaptureSpec = CaptureSpec()
+    probe: ProbeSpec = ProbeSpec()
+    seed: int = 0
