@@ -1,0 +1,59 @@
+"""Two-item relations: "A church and organ" against "A church and wing"."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+
+from layeratlas.contracts import Task
+from layeratlas.records import Dataset, Item
+from layeratlas.spec import Size
+from layeratlas.tasks._data import rows
+
+_GROUPS_PER_TYPE = {"quick": 25, "standard": 1000, "full": 1000}
+Row = dict[str, str]
+
+
+class Relations(Task):
+    """Related and unrelated pairs over four relation types (place, part, kind, use).
+
+    Two related pairs of one type, from different themes, make a group of four texts: both pairs, and both with
+    their second words swapped. Every word then occurs equally often in both classes, so neither word alone
+    predicts the label, and a group never straddles folds, so no tested word was seen in training.
+    """
+
+    summary = "are the two things related? 'A church and organ'; four relation types"
+
+    def build(self, size: Size) -> list[Dataset]:
+        """Return one data set, `relations`, whose strata are the relation types."""
+        items: list[Item] = []
+        for relation, couples in _couples().items():
+            for number, (one, two) in enumerate(couples[: _GROUPS_PER_TYPE[size]]):
+                for first, second in ((one, one), (two, two), (one, two), (two, one)):
+                    text = f"{first['article']} {first['x']} and {second['y']}"
+                    label = "related" if first is second else "unrelated"
+                    items.append(Item(text, label, f"{relation}-{number:03d}", stratum=relation))
+        return [Dataset("relations", "relation", tuple(items))]
+
+
+def _couples() -> dict[str, list[tuple[Row, Row]]]:
+    by_relation: dict[str, list[Row]] = defaultdict(list)
+    for row in rows("relations"):
+        by_relation[row["relation"]].append(row)
+    return {name: _pair_up(members, random.Random(f"relations-{name}")) for name, members in by_relation.items()}
+
+
+def _pair_up(members: list[Row], rng: random.Random) -> list[tuple[Row, Row]]:
+    """Pair rows of different themes, the largest themes first so that few rows are left over."""
+    themes: dict[str, list[Row]] = defaultdict(list)
+    for row in rng.sample(members, len(members)):
+        themes[row["theme"]].append(row)
+    couples = []
+    while sum(bool(left) for left in themes.values()) >= 2:
+        order = sorted((t for t in themes if themes[t]), key=lambda t: (-len(themes[t]), t))
+        couples.append((themes[order[0]].pop(), themes[rng.choice(order[1:])].pop()))
+    rng.shuffle(couples)
+    return couples
+
+
+PLUGIN = Relations()

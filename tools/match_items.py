@@ -1,0 +1,59 @@
+"""Choose, for each item property, pairs of a noun that has it and one that has not, alike in all that is not meaning.
+
+Writes `src/layeratlas/tasks/data/items_matched.csv`. Within a pair the nouns have the same number of tokens in the
+default model's tokenizer, their Zipf frequencies (wordfreq) differ by at most 0.25 and their lengths by at most two
+characters. The assignment is the cheapest overall (Hungarian algorithm). No frequency is stored, only the choice.
+
+    python tools/match_items.py
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from wordfreq import zipf_frequency
+
+from layeratlas.models import load
+from layeratlas.spec import ModelSpec
+
+DATA = Path(__file__).parents[1] / "src/layeratlas/tasks/data"
+PROPERTIES = ("edible", "animal", "manmade", "large")
+FORBIDDEN = 1e6
+
+
+def main() -> None:
+    """Match every property and write the pairs in random order, so that any first part is a fair sample."""
+    encode = load(ModelSpec()).encode
+    with (DATA / "items.csv").open(encoding="utf-8") as file:
+        nouns = list(csv.DictReader(file))
+    traits = {
+        n["noun"]: (zipf_frequency(n["noun"], "en"), len(n["noun"]), len(encode(f"{n['article']} {n['noun']}")))
+        for n in nouns
+    }
+    lines = [("property", "positive", "negative")]
+    for name in PROPERTIES:
+        yes = [n["noun"] for n in nouns if n[name] == "1"]
+        no = [n["noun"] for n in nouns if n[name] == "0"]
+        pairs = match(yes, no, traits)
+        random.Random(f"items-{name}").shuffle(pairs)
+        lines += [(name, *pair) for pair in pairs]
+        print(name, len(pairs), "pairs")
+    with (DATA / "items_matched.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
+
+
+def match(yes: list[str], no: list[str], traits: dict[str, tuple[float, int, int]]) -> list[tuple[str, str]]:
+    """Return the allowed pairs of the cheapest assignment."""
+    a, b = (np.array([traits[w] for w in words]) for words in (yes, no))
+    gap = np.abs(a[:, None] - b[None])
+    cost = gap[..., 0] + 0.05 * gap[..., 1]
+    cost[(gap[..., 0] > 0.25) | (gap[..., 1] > 2) | (gap[..., 2] > 0)] = FORBIDDEN
+    return [(yes[i], no[j]) for i, j in zip(*linear_sum_assignment(cost), strict=True) if cost[i, j] < FORBIDDEN]
+
+
+if __name__ == "__main__":
+    main()
