@@ -1,0 +1,147 @@
+"""GGUF weights, dequantised once to a plain fp32 directory; a half-written one is never trusted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from layeratlas.errors import ModelError
+from layeratlas.models.files import hashes, sha256
+from layeratlas.models.sources import Source
+from layeratlas.progress import Progress
+from layeratlas.spec import hash_of
+
+MARKER = "layeratlas-gguf.json"
+_FORMAT = 1
+
+
+def cache_root() -> Path:
+    """Return the cache directory: `LAYERATLAS_CACHE`, else `layeratlas` in `XDG_CACHE_HOME` or `~/.cache`."""
+    own = os.environ.get("LAYERATLAS_CACHE")
+    if own:
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "layeratlas"
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """Where a GGUF file's weights can be read in full precision: `from_pretrained`'s arguments, and what they are."""
+
+    where: dict[str, str]
+    sha256: str
+    quantisation: str
+
+
+def unpack(source: Source, progress: Progress) -> Unpacked:
+    """Return where to read a GGUF file dequantised: an fp32 directory in the cache, built on first use.
+
+    The directory is keyed by the file's SHA-256 and the versions that convert it. It is written aside, checksummed
+    and renamed into place; one whose checksums do not hold is rebuilt. Where the cache cannot be written or the disk
+    is too full, the GGUF file itself is to be read, at each start.
+    """
+    gguf = Path(source.place)
+    digest = sha256(gguf)
+    key = {
+        "format": _FORMAT,
+        "gguf": digest,
+        "versions": {name: version(name) for name in ("torch", "transformers", "gguf")},
+    }
+    folder = cache_root() / "gguf" / f"{gguf.stem}-{hash_of(key)}"
+    marker = _trusted(folder)
+    if marker is None and (why := _no_room(folder.parent, gguf)):
+        progress.note(f"{gguf.name} is dequantised at every start: {why}")
+        return Unpacked(_gguf(gguf), digest, quantisation(gguf))
+    if marker is None:
+        progress.note(f"dequantising {gguf.name} once; later starts read {folder}")
+        _build(gguf, folder, key)
+        marker = _trusted(folder)
+    if marker is None:
+        raise ModelError(f"the cache '{folder}' does not hold what was written to it", "a sound disk", "check it")
+    return Unpacked({"pretrained_model_name_or_path": str(folder)}, digest, marker["quantisation"])
+
+
+def _gguf(path: Path) -> dict[str, str]:
+    return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+
+
+def _no_room(parent: Path, gguf: Path) -> str:
+    """Return why the cache cannot be built, or nothing. fp32 takes at most 16 times a file of 2 bits a weight."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=parent):
+            free = shutil.disk_usage(parent).free
+    except OSError as error:
+        return f"the cache cannot be written ({error.strerror or error}); set LAYERATLAS_CACHE"
+    need = 16 * gguf.stat().st_size
+    return (
+        ""
+        if free > need
+        else f"the cache's disk has {free / 1e9:.1f} GB free of {need / 1e9:.1f} GB; set LAYERATLAS_CACHE"
+    )
+
+
+def _trusted(folder: Path) -> dict[str, Any] | None:
+    try:
+        marker: dict[str, Any] = json.loads((folder / MARKER).read_text())
+        whole = bool(marker["files"]) and all(sha256(folder / name) == h for name, h in marker["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return marker if whole else None
+
+
+def _build(gguf: Path, folder: Path, key: dict[str, Any]) -> None:
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        convert(gguf, aside)
+        marker = {**key, "source": gguf.name, "quantisation": quantisation(gguf), "files": hashes(aside)}
+        (aside / MARKER).write_text(json.dumps(marker, indent=1))
+        if folder.exists():
+            shutil.rmtree(folder)
+        try:
+            aside.rename(folder)
+        except OSError:
+            # Another process finished the same directory first; its checksums are tested by the caller.
+            if not folder.exists():
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def convert(gguf: Path, folder: Path) -> None:
+    """Write a GGUF file's weights (fp32 safetensors), config and fast tokenizer to a directory."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    place = _gguf(gguf)
+    AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32, **dense())
+    model.save_pretrained(folder)
+
+
+def dense() -> dict[str, Any]:
+    """Return the arguments that make transformers unpack GGUF weights; older versions always do."""
+    try:
+        from transformers.utils.quantization_config import GgufConfig
+    except ImportError:
+        return {}
+    return {"quantization_config": GgufConfig(dequantize=True)}
+
+
+def quantisation(gguf: Path) -> str:
+    """Return a GGUF file's quantisation in words: the types of its tensors, by share of the weights."""
+    from gguf import GGUFReader
+
+    sizes: Counter[str] = Counter()
+    for tensor in GGUFReader(gguf).tensors:
+        sizes[tensor.tensor_type.name] += int(tensor.n_elements)
+    whole = sum(sizes.values())
+    shares = [f"{name} ({size / whole:.0%})" for name, size in sizes.most_common() if size / whole >= 0.005]
+    return "GGUF " + ", ".join(shares)

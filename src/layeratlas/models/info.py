@@ -1,0 +1,69 @@
+"""What was loaded, as a JSON-able record for `run.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from layeratlas.models.files import hashes
+from layeratlas.models.gguf_cache import Unpacked
+from layeratlas.models.loaded import LoadedModel
+from layeratlas.models.sources import Source
+
+
+def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None) -> dict[str, Any]:
+    """Return identity, size, tokenizer, numeric settings and file hashes of a loaded model."""
+    model, config, bos = loaded.model, loaded.model.config, loaded.bos_id
+    token = loaded.tokenizer.convert_ids_to_tokens(bos) if bos is not None else None
+    if bos is not None:
+        policy = f"one {token} prepended to every text"
+    else:
+        policy = "none prepended" + (" (bos='never')" if loaded.spec.bos == "never" else ": the tokenizer has none")
+    return {
+        "id": loaded.spec.id,
+        "name": source.name,
+        "source": source.kind,
+        "class": type(model).__name__,
+        "family": config.model_type,
+        "revision": getattr(config, "_commit_hash", None) or loaded.spec.revision,
+        "layers": loaded.anatomy.n_layers,
+        "width": loaded.anatomy.width,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "vocabulary": int(config.get_text_config().vocab_size),
+        "context": loaded.context,
+        "dtype": loaded.spec.dtype,
+        "attention": config._attn_implementation,
+        "device": str(loaded.device),
+        "bos": policy,
+        "bos_id": bos,
+        "tokenizer_hash": tokenizer_hash(loaded.tokenizer),
+        "quantisation": _quantisation(config, loaded.spec.dtype, unpacked),
+        "files": _files(source, unpacked),
+    }
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """Return a SHA-256 that changes with the tokenizer's vocabulary or rules."""
+    if tokenizer.is_fast:
+        text = tokenizer.backend_tokenizer.to_str()
+    else:
+        text = json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _quantisation(config: Any, dtype: str, unpacked: Unpacked | None) -> str:
+    if unpacked is not None:
+        return f"{unpacked.quantisation}, dequantised to {dtype}"
+    settings = getattr(config, "quantization_config", None)
+    if settings is None:
+        return "none"
+    record = settings if isinstance(settings, dict) else settings.to_dict()
+    return f"{record.get('quant_method', 'unknown method')}, kept as stored"
+
+
+def _files(source: Source, unpacked: Unpacked | None) -> dict[str, str]:
+    if unpacked is not None:
+        return {Path(source.place).name: unpacked.sha256}
+    return hashes(Path(source.place)) if source.kind == "directory" else {}

@@ -1,0 +1,99 @@
+"""A loaded model: text to token ids, token ids to a forward pass."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from layeratlas.errors import ModelError
+from layeratlas.models.anatomy import Anatomy
+from layeratlas.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A causal language model in evaluation mode, with the anatomy that its self-tests proved.
+
+    `context` is the largest number of positions, None where the model sets no bound. `info` is a JSON-able record of
+    what was loaded, for `run.json`.
+    """
+
+    model: Any
+    tokenizer: Any
+    anatomy: Anatomy
+    spec: ModelSpec
+    device: torch.device
+    context: int | None
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def bos_id(self) -> int | None:
+        """The BOS token that `encode` puts first; None where the tokenizer has none or the spec says never."""
+        if self.spec.bos == "never":
+            return None
+        found: int | None = self.tokenizer.bos_token_id
+        return found
+
+    def encode(self, text: str) -> list[int]:
+        """Return a text's token ids: exactly one BOS first where the tokenizer has one, whatever its own default."""
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self._with_bos(ids)
+
+    def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return `encode(text)` and each token's `(start, end)` in characters; a BOS put first gets (0, 0).
+
+        Raises ModelError where the tokenizer is not a fast one.
+        """
+        if not self.tokenizer.is_fast:
+            raise ModelError(
+                f"the tokenizer of '{self.spec.id}' ({type(self.tokenizer).__name__}) gives no character offsets",
+                "a fast tokenizer (tokenizer.json)",
+                "use position 'last' or 'mean'",
+            )
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ids: list[int] = self._with_bos(found["input_ids"])
+        spans = [(int(start), int(end)) for start, end in found["offset_mapping"]]
+        return ids, [(0, 0)] * (len(ids) - len(spans)) + spans
+
+    def _with_bos(self, ids: list[int]) -> list[int]:
+        # A text that spells BOS out itself (a rendered chat) already has its one.
+        bos = self.bos_id
+        return list(ids) if bos is None or ids[:1] == [bos] else [bos, *ids]
+
+    def _decoder(self) -> Any:
+        # Where the base model's name is not the one that the class announces, `base_model` is the whole model.
+        base = self.model.base_model
+        return self.anatomy.skeleton.decoder if base is self.model else base
+
+    @torch.no_grad()
+    def run(
+        self,
+        input_ids: Tensor,
+        attention_mask: Any = None,
+        position_ids: Tensor | None = None,
+        logits: bool = False,
+    ) -> Tensor:
+        """Run one forward pass without a cache; hooks set by `observe` see it.
+
+        `input_ids`: int64 (batch, tokens). `attention_mask`: (batch, tokens), or a 4-d mask or a dict of masks by
+        layer type where the model takes one. `position_ids`: (batch, tokens), passed where the model accepts them.
+        Returns the logits (batch, tokens, V); with `logits=False` the unembedding is not computed and the decoder's
+        own output (batch, tokens, d or its projection) is returned.
+        """
+        module = self.model if logits else self._decoder()
+        given = {"attention_mask": attention_mask, "position_ids": position_ids, "use_cache": False}
+        takes = inspect.signature(module.forward).parameters
+        kwargs = {name: _to(value, self.device) for name, value in given.items() if value is not None and name in takes}
+        output = module(input_ids=input_ids.to(self.device), **kwargs)
+        result: Tensor = output.logits if logits else output.last_hidden_state
+        return result
+
+
+def _to(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    return {key: _to(item, device) for key, item in value.items()} if isinstance(value, dict) else value

@@ -1,0 +1,136 @@
+"""From a spec to a loaded model that has passed its self-tests, or one line that says why not."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+
+from layeratlas.errors import ModelError
+from layeratlas.models.config import check_config
+from layeratlas.models.discover import find_anatomy
+from layeratlas.models.gguf_cache import Unpacked, dense, unpack
+from layeratlas.models.hub import check_hub
+from layeratlas.models.info import describe
+from layeratlas.models.loaded import LoadedModel
+from layeratlas.models.quiet import quiet
+from layeratlas.models.refusals import explained
+from layeratlas.models.selftest import demand, few_threads, sample_ids, self_test
+from layeratlas.models.sources import Source, find_source
+from layeratlas.progress import Progress
+from layeratlas.spec import ModelSpec
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
+    """Load a causal language model, find its anatomy and run its self-tests.
+
+    Weights are read from safetensors or GGUF, never from pickle; code from the hub runs only with
+    `trust_remote_code`; nothing is asked interactively. Raises ModelError in one line where the model cannot be
+    loaded safely or is no causal language model, IdentityError where a self-test breaks.
+    """
+    progress = progress or Progress()
+    device = _device(spec.device)
+    source = find_source(spec.id)
+    with progress.stage(f"load {source.name}", 3) as step, quiet():
+        with explained(spec):
+            unpacked = unpack(source, progress) if source.kind == "gguf" else None
+            step.advance()
+            where: dict[str, Any] = dict(unpacked.where) if unpacked else {_PLACE: source.place}
+            if source.kind == "hub":
+                where["local_files_only"] = check_hub(source.place, spec.revision)
+            model, tokenizer = _read(spec, where, progress)
+            model = model.to(device).eval().requires_grad_(False)
+            step.advance()
+            loaded = _examined(spec, source, unpacked, (model, tokenizer))
+        step.advance()
+    return loaded
+
+
+_PLACE = "pretrained_model_name_or_path"
+
+
+def _read(spec: ModelSpec, where: dict[str, Any], progress: Progress) -> tuple[Any, Any]:
+    from transformers import AutoTokenizer
+
+    if "gguf_file" not in where:
+        check_config(where[_PLACE], spec, bool(where.get("local_files_only")))
+    common = {**where, "revision": spec.revision, "trust_remote_code": spec.trust_remote_code}
+    tokenizer = AutoTokenizer.from_pretrained(**common)
+    try:
+        model, report = _weights(common, spec, spec.attention)
+    except ValueError as error:
+        # Some families have one kernel only; which one runs is recorded.
+        if spec.attention == "eager" or "attention" not in str(error):
+            raise
+        progress.note(f"{spec.id} has no {spec.attention} attention kernel; using eager")
+        model, report = _weights(common, spec, "eager")
+    _check_complete(spec, model, report)
+    _check_vocabulary(spec, model, tokenizer)
+    return model, tokenizer
+
+
+def _check_vocabulary(spec: ModelSpec, model: Any, tokenizer: Any) -> None:
+    # Added tokens (a pad, say) may lie beyond the embeddings of a sound model; its base vocabulary may not.
+    rows, tokens = model.get_input_embeddings().num_embeddings, tokenizer.vocab_size
+    if not 0 < tokens <= rows:
+        raise ModelError(
+            f"'{spec.id}': the tokenizer has {tokens} tokens, the model embeds {rows}",
+            "the tokenizer that the model was trained with",
+            "check that tokenizer.json is there and belongs to these weights",
+        )
+
+
+def _check_complete(spec: ModelSpec, model: Any, report: dict[str, Any]) -> None:
+    absent = sorted({*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])})
+    if absent:
+        raise ModelError(
+            f"'{spec.id}' lacks {len(absent)} weights of {type(model).__name__} ({absent[0]}, ...)",
+            "a checkpoint with every weight, since a missing one would be filled with random numbers",
+            "check that it was saved with its language-model head",
+        )
+
+
+def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[Any, dict[str, Any]]:
+    from transformers import AutoModelForCausalLM
+
+    safe = dense() if "gguf_file" in common else {"use_safetensors": True}
+    found: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
+        **common, **safe, dtype=_DTYPES[spec.dtype], attn_implementation=attention, output_loading_info=True
+    )
+    return found
+
+
+def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts: tuple[Any, Any]) -> LoadedModel:
+    model, tokenizer = parts
+    device = next(model.parameters()).device
+    config = model.config.get_text_config()
+    context = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
+    bare = LoadedModel(model, tokenizer, None, spec, device, context)  # type: ignore[arg-type]
+    ids = sample_ids(bare)[1]
+    try:
+        with few_threads(model):
+            anatomy, words = find_anatomy(model, torch.tensor([ids], device=device))
+    except ModelError as error:
+        raise type(error)(f"'{spec.id}': {error.found}", error.expected, error.todo) from None
+    loaded = dataclasses.replace(bare, anatomy=anatomy)
+    identities = self_test(loaded)
+    demand(loaded, identities)
+    info = describe(loaded, source, unpacked)
+    return dataclasses.replace(
+        loaded, info={**info, "anatomy": words, "identities": [identity.record() for identity in identities]}
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ModelError(f"unknown device '{name}'", "auto, cpu, cuda or cuda:N", "use device='auto'") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ModelError(f"no device '{name}' here ({torch.cuda.device_count()} CUDA devices)", "auto or cpu")
+    return device

@@ -1,0 +1,53 @@
+"""What transformers and the hub client raise while loading, said in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from layeratlas.errors import AtlasError, ModelError
+from layeratlas.models.sources import ANY_ID, find_source, suggestion
+from layeratlas.spec import ModelSpec
+
+_OFFLINE = re.compile(r"connect|offline|timed? ?out|name resolution|LocalEntryNotFound|max retries", re.I)
+_ABSENT = re.compile(
+    r"not a valid model identifier|is not a local folder|404|401|(Repository|Revision) ?Not ?Found|gated", re.I
+)
+
+
+@contextmanager
+def explained(spec: ModelSpec) -> Iterator[None]:
+    """Turn any error of the libraries below into a ModelError that says what was found and what to do."""
+    try:
+        yield
+    except AtlasError:
+        raise
+    except Exception as error:
+        raise _refusal(spec, error) from error
+
+
+def _refusal(spec: ModelSpec, error: Exception) -> ModelError:
+    text = _chain(error)
+    on_hub = find_source(spec.id).kind == "hub"
+    if on_hub and _ABSENT.search(text):
+        hint = suggestion(spec.id) or "check the spelling, the revision and, for a private model, the login"
+        return ModelError(f"no model '{spec.id}' on the hub", ANY_ID, hint)
+    if on_hub and _OFFLINE.search(text):
+        hint = suggestion(spec.id) or "check the spelling and the network, or name a local directory"
+        return ModelError(f"'{spec.id}' is no local path and the hub cannot be reached", ANY_ID, hint)
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return ModelError(
+        f"'{spec.id}' cannot be loaded ({type(error).__name__}: {first[:200]})",
+        "a complete causal language model with its tokenizer",
+        "check its files",
+    )
+
+
+def _chain(error: BaseException) -> str:
+    texts = []
+    link: BaseException | None = error
+    while link is not None:
+        texts.append(f"{type(link).__name__} {link}")
+        link = link.__cause__ or link.__context__
+    return " ".join(texts)

