@@ -1,0 +1,95 @@
+"""Which texts go through the model together: today length-sorted batches; the prefix trie belongs here too.
+
+A plan is a list of batches. Whatever packs them, a batch says which token positions make up the vector of each
+text, and its key changes with its content, so that a finished batch is recognised after a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layeratlas.errors import CaptureError
+from layeratlas.spec import hash_of
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One text as tokens, and the positions whose mean is its vector."""
+
+    ids: tuple[int, ...]
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Texts that share a forward pass, padded on the right.
+
+    `ids` and `mask`: int64 (batch, tokens); `rows`: which texts, in order; `positions`: tokens read in each.
+    """
+
+    key: str
+    ids: NDArray[np.int64]
+    mask: NDArray[np.int64]
+    rows: tuple[int, ...]
+    positions: tuple[tuple[int, ...], ...]
+
+
+def make_plan(readings: Sequence[Reading], batch_tokens: int, pad: int = 0) -> list[Batch]:
+    """Sort texts by length and cut them into batches of at most `batch_tokens` padded tokens.
+
+    Each text occurs once; a text longer than `batch_tokens` has a batch to itself. The same readings give the
+    same batches in any process.
+    """
+    order = sorted(range(len(readings)), key=lambda i: (len(readings[i].ids), readings[i].ids, readings[i].positions))
+    return [_batch(chunk, readings, pad) for chunk in _chunks(order, readings, batch_tokens)]
+
+
+def _chunks(order: list[int], readings: Sequence[Reading], batch_tokens: int) -> Iterator[list[int]]:
+    chunk: list[int] = []
+    for row in order:
+        if chunk and len(readings[row].ids) * (len(chunk) + 1) > batch_tokens:
+            yield chunk
+            chunk = []
+        chunk.append(row)
+    if chunk:
+        yield chunk
+
+
+def _batch(rows: list[int], readings: Sequence[Reading], pad: int) -> Batch:
+    width = max(len(readings[row].ids) for row in rows)
+    ids = np.full((len(rows), width), pad, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, : len(readings[row].ids)] = readings[row].ids
+        mask[i, : len(readings[row].ids)] = 1
+    positions = tuple(readings[row].positions for row in rows)
+    key = hash_of([ids.tolist(), mask.tolist(), rows, positions])
+    return Batch(key, ids, mask, tuple(rows), positions)
+
+
+def positions_of(where: str, offsets: Sequence[tuple[int, int]], spans: dict[str, tuple[int, int]]) -> tuple[int, ...]:
+    """Return the token positions read under `position=where`.
+
+    `offsets` are the characters of each token, BOS as (0, 0). `last` is the last token; `mean` every token but
+    position 0 (the attention sink); `span:NAME` every token that overlaps the named characters.
+    """
+    if where == "last":
+        return (len(offsets) - 1,)
+    if where == "mean":
+        return tuple(range(1, len(offsets))) or (0,)
+    name = where.removeprefix("span:")
+    if name not in spans:
+        raise CaptureError(
+            f"no span named '{name}' in a text that has {sorted(spans) or 'none'}",
+            "a span that every text names",
+            "use another --position",
+        )
+    start, end = spans[name]
+    inside = tuple(i for i, (a, b) in enumerate(offsets) if a < end and b > start and b > a)
+    if not inside:
+        raise CaptureError(f"span '{name}' ({start}-{end}) covers no token", "a span of characters in the text")
+    return inside

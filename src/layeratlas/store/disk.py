@@ -1,0 +1,108 @@
+"""The disk store: safetensors shards, each trusted only with its checksummed receipt."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+
+from layeratlas.contracts import FloatArray, Shape, Store
+from layeratlas.errors import StoreError
+from layeratlas.files import read_json, sha256_file, sweep_parts, write_atomic, write_json
+from layeratlas.store.memory import check_complete, check_request, check_shard
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class DiskStore(Store):
+    """Vectors in a folder: `manifest.json`, and `<key>.safetensors` with a receipt `<key>.json` per shard.
+
+    `key` names the content (model, texts, settings). A folder with another key is refused, never mixed. A shard
+    without a receipt, or whose bytes differ from it, is as good as absent and is computed again.
+    """
+
+    def __init__(self, folder: Path, shape: Shape, key: str, dtype: str = "float32") -> None:
+        self.folder, self.shape, self._dtype = folder, shape, _DTYPES[dtype]
+        manifest = {"format": 1, "key": key, "dtype": dtype, "texts": shape.texts, "width": shape.width}
+        manifest["points"] = dict(shape.points)
+        path = folder / "manifest.json"
+        if path.exists():
+            if read_json(path) != manifest:
+                raise StoreError(
+                    f"'{folder}' holds activations of another model, texts, settings or library version",
+                    "those of this run",
+                    "choose another --out or remove that folder",
+                )
+        else:
+            write_json(path, manifest)
+        sweep_parts(folder)
+        self._rows = self._verify()
+
+    @classmethod
+    def open(cls, folder: Path) -> DiskStore:
+        """Open a folder as it stands, whatever its key."""
+        manifest = read_json(folder / "manifest.json")
+        shape = Shape(manifest["texts"], manifest["width"], manifest["points"])
+        return cls(folder, shape, manifest["key"], manifest["dtype"])
+
+    def _verify(self) -> dict[str, list[int]]:
+        rows = {}
+        for path in sorted(self.folder.glob("*.json")):
+            data = path.with_suffix(".safetensors")
+            if path.name == "manifest.json" or not data.exists():
+                continue
+            try:
+                receipt = read_json(path)
+                if sha256_file(data) == receipt["sha256"]:
+                    rows[path.stem] = list(receipt["rows"])
+            except (StoreError, KeyError, TypeError):
+                continue
+        return rows
+
+    def finished(self) -> set[str]:
+        """Return the keys of the shards whose bytes match their receipts."""
+        return set(self._rows)
+
+    def missing_bytes(self) -> int:
+        """Return how many bytes the unfinished part of the store will take."""
+        per_text = self.shape.width * sum(self.shape.points.values()) * self._dtype.itemsize
+        written = sum(len(rows) for rows in self._rows.values())
+        return per_text * max(0, self.shape.texts - written)
+
+    def check_space(self) -> None:
+        """Raise StoreError before a run that the disk cannot hold."""
+        free, need = shutil.disk_usage(self.folder).free, self.missing_bytes()
+        if need > free:
+            raise StoreError(
+                f"{free / 1e9:.2f} GB are free in '{self.folder}'",
+                f"{need / 1e9:.2f} GB for the activations",
+                "free some space, use --out on another disk, or a smaller --size",
+            )
+
+    def write(self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray]) -> None:
+        """Keep a shard: its bytes first, then the receipt that makes it count."""
+        check_shard(self.shape, rows, values)
+        tensors = {c: torch.from_numpy(np.ascontiguousarray(a)).to(self._dtype) for c, a in values.items()}
+        data = save(tensors)
+        write_atomic(self.folder / f"{key}.safetensors", data)
+        receipt = {"sha256": hashlib.sha256(data).hexdigest(), "rows": list(rows)}
+        write_json(self.folder / f"{key}.json", receipt)
+        self._rows[key] = list(rows)
+
+    def read(self, component: str, layer: int) -> FloatArray:
+        """Return float32 of shape (texts, width)."""
+        check_request(self.shape, component, layer)
+        out = np.zeros((self.shape.texts, self.shape.width), np.float32)
+        seen = np.zeros(self.shape.texts, dtype=bool)
+        for key, rows in self._rows.items():
+            with safe_open(self.folder / f"{key}.safetensors", framework="pt") as shard:
+                out[rows] = shard.get_slice(component)[:, layer].float().numpy()
+            seen[rows] = True
+        check_complete(seen)
+        return out
