@@ -1,0 +1,117 @@
+"""Scores to curves: an estimate at every layer with its bootstrap, chance, control and baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layeratlas.analysis.measures import chance, measures_for
+from layeratlas.analysis.sweep import Probed
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One measure by layer, P layers.
+
+    estimate (P,); draws (B, P) over resampled groups; half_a, half_b (H, P) on random halves of the groups and
+    their complements; shuffles (S, P); `chance` and `baseline` are single numbers.
+    """
+
+    level: str
+    task: str
+    stratum: str
+    component: str
+    method: str
+    metric: str
+    estimate: Floats
+    draws: Floats
+    half_a: Floats
+    half_b: Floats
+    shuffles: Floats
+    chance: float
+    baseline: float
+    n: int
+    n_groups: int
+
+    @property
+    def depth(self) -> Floats:
+        """Relative depth of each point: l / L for resid, (block + 1) / L for attn and mlp."""
+        p = len(self.estimate)
+        return np.arange(p) / (p - 1) if self.component == "resid" else (np.arange(p) + 1) / p
+
+    @property
+    def interval(self) -> tuple[Floats, Floats]:
+        """The 95 % percentile bootstrap interval at each layer."""
+        lo, hi = np.percentile(self.draws, [2.5, 97.5], axis=0)
+        return lo, hi
+
+
+class Resampler:
+    """Group weights that are shared by every data set in which a group occurs.
+
+    Row 0 is the whole sample; then `bootstrap` multinomial draws over groups; then `halves` random halves and
+    their complements. Data sets of one level can share groups (a noun has four properties), and then their
+    means must be resampled together.
+    """
+
+    def __init__(self, groups: Sequence[str], bootstrap: int, seed: int, halves: int = 200) -> None:
+        names = sorted(set(groups))
+        rng = np.random.default_rng([seed, 11])
+        g = len(names)
+        draws = rng.multinomial(g, np.full(g, 1 / g), size=bootstrap)
+        first = np.argsort(rng.random((halves, g)), axis=1).argsort(1) < g // 2
+        self._weights = np.concatenate([np.ones((1, g)), draws, first, ~first]).astype(float)
+        self._at = {name: i for i, name in enumerate(names)}
+        self.bootstrap, self.halves = bootstrap, halves
+
+    def weights(self, groups: Sequence[str]) -> Floats:
+        """Return item weights, (1 + bootstrap + 2 halves, n)."""
+        return self._weights[:, [self._at[g] for g in groups]]
+
+
+def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
+    """Return a curve per stratum and measure of one probed component."""
+    design, data, shuffled = probed.design, probed.design.data, probed.shuffled
+    weights = resampler.weights([item.group for item in data.items])
+    out = []
+    for i, stratum in enumerate(design.strata):
+        inside = design.rows_of(stratum)
+        y, w = design.y[inside], weights[:, inside]
+        for j, (name, measure) in enumerate(measures_for(data.kind, design.classes).items()):
+            values = measure(probed.scores[:, :, inside], y, w).mean(-1)
+            estimate, draws, a, b = _parts(values, resampler)
+            floor = probed.baseline[name] if stratum == "all" else float("nan")
+            out.append(
+                Curve(
+                    data.level, data.name, stratum, probed.component, probed.method, name, estimate, draws, a, b,
+                    shuffled[:, i, j].T, chance(name, y), floor, int(inside.sum()), len(set(data.groups[inside])),
+                )
+            )  # fmt: skip
+    return out
+
+
+def _parts(values: Floats, resampler: Resampler) -> tuple[Floats, Floats, Floats, Floats]:
+    b, h = resampler.bootstrap, resampler.halves
+    # A draw can miss a class in a small stratum and then has no value; the estimate stands in for it.
+    values = np.where(np.isfinite(values), values, values[:1])
+    return values[0], values[1 : 1 + b], values[1 + b : 1 + b + h], values[1 + b + h :]
+
+
+def level_curve(curves: Sequence[Curve], n_groups: int) -> Curve:
+    """Return the mean of a level's task curves (one component, method and measure); they may share groups."""
+    first = curves[0]
+
+    def mean(field: str) -> Floats:
+        value: Floats = np.mean([getattr(c, field) for c in curves], axis=0)
+        return value
+
+    return Curve(
+        first.level, "all", "all", first.component, first.method, first.metric, mean("estimate"), mean("draws"),
+        mean("half_a"), mean("half_b"), mean("shuffles"), float(mean("chance")), float(mean("baseline")),
+        sum(c.n for c in curves), n_groups,
+    )  # fmt: skip

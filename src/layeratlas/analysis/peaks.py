@@ -1,0 +1,208 @@
+"""Where curves peak, in what order, and whether they fall again; each with its null."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from layeratlas.analysis.curves import Curve
+from layeratlas.records import Finding, Verdict
+
+Floats = NDArray[np.float64]
+_LEVELS = {"item": "item properties", "relation": "two-item relations", "analogy": "four-item analogies"}
+_NAMES = {"resid": "the residual stream", "attn": "the attention output", "mlp": "the MLP output"}
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The best layer of a curve.
+
+    `value` is the estimate at a layer chosen on one half of the groups and read on the other, so it carries no
+    winner's curse; `lo, hi` are its 95 % interval. `first, last` is the contiguous range of layers within one
+    bootstrap standard error of the maximum; `depths` (B,) the bootstrap distribution of the peak's depth.
+    """
+
+    layer: int
+    first: int
+    last: int
+    value: float
+    lo: float
+    hi: float
+    depths: Floats
+
+
+def find_peak(curve: Curve) -> Peak:
+    """Return the peak of a curve."""
+    layer = int(curve.estimate.argmax())
+    spread = float(curve.draws[:, layer].std())
+    near = curve.estimate >= curve.estimate[layer] - spread
+    first = last = layer
+    while first > 0 and near[first - 1]:
+        first -= 1
+    while last < len(near) - 1 and near[last + 1]:
+        last += 1
+    value = float(cross_chosen(curve, np.zeros(len(near))))
+    depths = curve.depth[curve.draws.argmax(1)]
+    return Peak(layer, first, last, value, value - 1.96 * spread, value + 1.96 * spread, depths)
+
+
+def cross_chosen(curve: Curve, reference: Floats) -> float:
+    """Return the mean of (estimate - reference estimate) with the layer chosen on the other half of the groups.
+
+    `reference` (P,) are weights of the layers to subtract; zeros for none.
+    """
+    total = []
+    for chosen_on, read_on in ((curve.half_a, curve.half_b), (curve.half_b, curve.half_a)):
+        at = chosen_on.argmax(1)
+        total.append(np.take_along_axis(read_on, at[:, None], 1)[:, 0] - read_on @ reference)
+    return float(np.mean(total))
+
+
+def peak_findings(curves: Sequence[Curve]) -> list[Finding]:
+    """Return one finding per curve: is there anything to decode, and where is it read best?
+
+    The null is the maximum over all layers and curves of the z-scored shuffled curves (Westfall and Young 1993),
+    so p is corrected for every layer and curve that was looked at.
+    """
+    null = np.full(min(len(c.shuffles) for c in curves), -np.inf)
+    tops = []
+    for curve in curves:
+        centre, spread = curve.shuffles.mean(0), np.sqrt(curve.shuffles.var(0).mean()) + 1e-12
+        null = np.maximum(null, ((curve.shuffles - centre) / spread).max(1)[: len(null)])
+        tops.append(((curve.estimate - centre) / spread).max())
+    return [
+        _peak_finding(c, (1 + float((null >= top).sum())) / (1 + len(null)), len(null))
+        for c, top in zip(curves, tops, strict=True)
+    ]
+
+
+def _peak_finding(curve: Curve, p: float, shuffles: int) -> Finding:
+    peak = find_peak(curve)
+    where = f"{_NAMES[curve.component]}"
+    verdict: Verdict = "supported" if p <= 0.05 and peak.lo > curve.chance else "inconclusive"
+    unit = "point" if curve.component == "resid" else "block"
+    span = f"{unit} {peak.layer}" + (f" ({peak.first}-{peak.last})" if peak.first < peak.last else "")
+    lo, hi = np.percentile(peak.depths, [2.5, 97.5])
+    if verdict == "supported":
+        text = (
+            f"{_who(curve.level)} read best from {where} at {span} of {_count(curve)}, depth "
+            f"{curve.depth[peak.layer]:.2f}: {_word(curve.metric)} {peak.value:.2f} [{peak.lo:.2f}, {peak.hi:.2f}], "
+            f"chance {curve.chance:.2f}."
+        )
+    else:
+        text = f"{_who(curve.level)} not read above chance from {where} at any layer (best {peak.value:.2f})."
+    null = f"largest of all layers and curves under {shuffles} label shuffles"
+    return Finding(
+        "peak", curve.level, curve.component, curve.method, text, float(curve.depth[peak.layer]),
+        float(lo), float(hi), p, null, verdict, curve.n,
+    )  # fmt: skip
+
+
+def order_findings(curves: Sequence[Curve], decodable: set[str]) -> list[Finding]:
+    """Return a finding for each pair of neighbouring levels: does the later one peak deeper?
+
+    `curves` are one component's level curves in the order that the study expects. The interval is that of the
+    difference in peak depth over the bootstrap; p is two-sided, Holm-corrected over the pairs.
+    """
+    pairs = [(a, b) for a, b in pairwise(curves) if {a.level, b.level} <= decodable]
+    gaps = [find_peak(b).depths - find_peak(a).depths for a, b in pairs]
+    ps = holm([_two_sided(gap) for gap in gaps])
+    out = []
+    for (a, b), gap, p in zip(pairs, gaps, ps, strict=True):
+        lo, hi = np.percentile(gap, [2.5, 97.5])
+        estimate = float(b.depth[b.estimate.argmax()] - a.depth[a.estimate.argmax()])
+        verdict: Verdict = "supported" if lo > 0 and p <= 0.05 else "not supported" if hi < 0 else "inconclusive"
+        says = {"supported": "deeper than", "not supported": "earlier than"}
+        link = says.get(verdict, "at a depth that cannot be told apart from")
+        text = (
+            f"{_who(b.level)} read best {link} {_what(a.level)} in {_NAMES[a.component]}: {estimate:+.2f} of depth "
+            f"[{lo:+.2f}, {hi:+.2f}]."
+        )
+        out.append(
+            Finding(
+                "order", f"{a.level} < {b.level}", a.component, a.method, text, estimate, float(lo), float(hi), p,
+                "both peak at the same depth (bootstrap over groups)", verdict, a.n + b.n,
+            )
+        )  # fmt: skip
+    return out
+
+
+def decline_finding(curve: Curve) -> Finding:
+    """Return whether the curve falls from its peak to the last layer; the peak is chosen on the other half."""
+    last = np.zeros(len(curve.estimate))
+    last[-1] = 1
+    drop = cross_chosen(curve, last)
+    spread = float((curve.draws[:, curve.estimate.argmax()] - curve.draws[:, -1]).std())
+    lo, hi = drop - 1.96 * spread, drop + 1.96 * spread
+    verdict: Verdict = "supported" if lo > 0 else "not supported" if hi < 0.02 else "inconclusive"
+    says = {"supported": "falls", "not supported": "does not fall"}.get(verdict, "may or may not fall")
+    text = (
+        f"The {_word(curve.metric)} of {_what(curve.level)} {says} from its peak to the last layer of "
+        f"{_NAMES[curve.component]}: by {drop:.2f} [{lo:.2f}, {hi:.2f}]."
+    )
+    p = float(min(1.0, max(1 / len(curve.draws), 2 * _normal_tail(abs(drop) / max(spread, 1e-12)))))
+    return Finding(
+        "decline", curve.level, curve.component, curve.method, text, drop, lo, hi, p,
+        "the last layer reads as well as the peak", verdict, curve.n,
+    )  # fmt: skip
+
+
+def surface_finding(curve: Curve) -> Finding:
+    """Return whether the peak beats what the surface gives: words, lengths, and the embeddings (point 0)."""
+    first = np.zeros(len(curve.estimate))
+    floor, name = curve.baseline, "words and lengths alone"
+    if curve.component == "resid" and not curve.estimate[0] < curve.baseline:
+        first[0], floor, name = 1, 0.0, "the embedding of the token read (point 0)"
+    gain = cross_chosen(curve, first) - floor
+    spread = float((curve.draws[:, curve.estimate.argmax()] - curve.draws @ first).std())
+    lo, hi = gain - 1.96 * spread, gain + 1.96 * spread
+    verdict: Verdict = "supported" if lo > 0 else "not supported" if hi < 0.02 else "inconclusive"
+    base = float(curve.estimate @ first) + floor
+    link = "beats" if verdict == "supported" else "does not clearly beat"
+    text = f"The peak of {_what(curve.level)} {link} {name} ({base:.2f}): by {gain:.2f} [{lo:.2f}, {hi:.2f}]."
+    p = float(min(1.0, max(1 / len(curve.draws), 2 * _normal_tail(abs(gain) / max(spread, 1e-12)))))
+    return Finding(
+        "surface", curve.level, curve.component, curve.method, text, gain, lo, hi, p,
+        f"the peak equals {name}", verdict, curve.n,
+    )  # fmt: skip
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return Holm's (1979) adjusted p-values, in the given order."""
+    out, running = [0.0] * len(ps), 0.0
+    for rank, i in enumerate(np.argsort(ps)):
+        running = max(running, min(1.0, (len(ps) - rank) * ps[i]))
+        out[i] = running
+    return out
+
+
+def _two_sided(draws: Floats) -> float:
+    """Return the bootstrap p-value of `zero difference`, never below what the number of draws allows."""
+    n = len(draws)
+    return min(1.0, 2 * (1 + min(int((draws <= 0).sum()), int((draws >= 0).sum()))) / (1 + n))
+
+
+def _normal_tail(z: float) -> float:
+    return float(norm.sf(z))
+
+
+def _what(level: str) -> str:
+    return _LEVELS.get(level, f"'{level}'")
+
+
+def _who(level: str) -> str:
+    name = _what(level)
+    return f"{name[:1].upper()}{name[1:]} {'are' if level in _LEVELS else 'is'}"
+
+
+def _word(metric: str) -> str:
+    return {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "r2": "R2"}.get(metric, metric)
+
+
+def _count(curve: Curve) -> str:
+    return f"0-{len(curve.estimate) - 1}"
