@@ -1,0 +1,81 @@
+"""The same from Python: run a study, open a finished one."""
+
+from __future__ import annotations
+
+import html
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from layeratlas import registry
+from layeratlas.errors import StoreError
+from layeratlas.files import read_json
+from layeratlas.progress import Progress
+from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec, RunSpec
+
+
+class Run:
+    """A finished run, read from its folder.
+
+    `curves` and `findings` are polars data frames (see docs); `manifest` is `run.json`.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.manifest: dict[str, Any] = read_json(self.folder / "run.json")
+        if self.manifest.get("status") != "complete":
+            raise StoreError(f"the run in '{folder}' is not finished", "a finished run", "run it again to resume")
+
+    @cached_property
+    def curves(self) -> pl.DataFrame:
+        """One row per level, task, stratum, component, layer, probe and measure."""
+        return pl.read_parquet(self.folder / "curves.parquet")
+
+    @cached_property
+    def findings(self) -> pl.DataFrame:
+        """One row per finding, with estimate, interval, p-value, null and verdict."""
+        return pl.read_parquet(self.folder / "findings.parquet")
+
+    def plot(self, level: str | None = None, component: str = "resid") -> Any:
+        """Return the Altair chart of the levels (or of one) by depth."""
+        from layeratlas.report import figure
+
+        return figure(self.curves, level=level, component=component)
+
+    def summary(self) -> str:
+        """Return the main findings as plain lines."""
+        model, stages = self.manifest["model"], self.manifest["stages"]
+        seconds = sum(stage["seconds"] for stage in stages.values())
+        head = f"{model['name']}: {model['layers']} blocks, width {model['width']}; computed in {seconds:.0f} s"
+        main = self.findings.filter(pl.col("method") == pl.col("method").first(), pl.col("component") == "resid")
+        return "\n".join([head, *(f"  [{f['verdict']}] {f['statement']}" for f in main.iter_rows(named=True))])
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<li>{html.escape(s)}</li>" for s in self.findings["statement"][:8])
+        return f"<p><b>{html.escape(str(self.folder))}</b></p><ul>{lines}</ul>"
+
+
+def run_spec(spec: RunSpec, out: Path | None = None, progress: Progress | None = None) -> Run:
+    """Run a spec to its end, or resume it, and return the run."""
+    from layeratlas.pipeline import execute
+
+    return Run(execute(spec, out, progress))
+
+
+def run(
+    study: str = "hierarchy", *, model: str | ModelSpec = DEFAULT_MODEL, size: str = "standard",
+    out: str | Path | None = None, progress: Progress | None = None, **settings: Any,
+) -> Run:  # fmt: skip
+    """Run a study on a model and return the finished run.
+
+    `settings` are further fields of RunSpec: `tasks`, `data` (files of labelled texts), `capture` (CaptureSpec or
+    dict), `probe` (ProbeSpec), `seed`. Raises AtlasError, whose message says what to do.
+    """
+    settings.setdefault("probe", registry.get("studies", study).probe_spec(size))
+    settings.setdefault("capture", CaptureSpec())
+    spec = RunSpec(
+        study=study, size=size, model=model if isinstance(model, ModelSpec) else ModelSpec(id=model), **settings
+    )  # type: ignore[arg-type]
+    return run_spec(spec, Path(out) if out else None, progress)

@@ -1,0 +1,182 @@
+"""The command line: flags become a spec, errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from layeratlas import registry
+from layeratlas.errors import AtlasError, SpecError
+from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec, RunSpec
+from layeratlas.terminal import make_progress
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "What each layer of a causal language model encodes: probes with intervals, controls and nulls.\n\n"
+        "Start with: layeratlas run hierarchy --size quick"
+    ),
+)
+
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="Hub id, local directory, .gguf file or built-in alias.")
+]
+DtypeOption = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+RemoteOption = Annotated[bool, typer.Option("--trust-remote-code", help="Let the model's repository run its own code.")]
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """Turn what the user can act on into one line on stderr and an exit code."""
+    try:
+        yield
+    except AtlasError as error:
+        print(f"layeratlas: {error}", file=sys.stderr)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("layeratlas: interrupted; finished work is kept, run the same command again to resume", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _spec(kind: type[Any], **fields: Any) -> Any:
+    """Build a spec; a value that does not fit raises SpecError."""
+    from pydantic import ValidationError
+
+    try:
+        return kind(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SpecError(f"--{name} {first['input']!r} does not fit", first["msg"].lower(), "see --help") from None
+
+
+@app.command()
+def run(
+    study: Annotated[str, typer.Argument(help="The study, such as 'hierarchy' ('layeratlas list studies').")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Hub id, local directory, .gguf file or alias; repeat for several models."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/STUDY-MODEL-SIZE.")] = None,
+    size: Annotated[str, typer.Option(help="quick (minutes), standard or full: how many texts.")] = "standard",
+    task: Annotated[list[str] | None, typer.Option(help="Only this task; repeat ('layeratlas list tasks').")] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Your own texts: CSV, JSONL or Parquet with columns text, label and (optional) group."),
+    ] = None,
+    probe: Annotated[list[str] | None, typer.Option(help="Only this probe; repeat. Default: ridge and svm.")] = None,
+    position: Annotated[str, typer.Option(help="last (last token), mean (without position 0) or span:NAME.")] = "last",
+    folds: Annotated[int | None, typer.Option(help="Parts of the grouped cross-validation.")] = None,
+    repeats: Annotated[int | None, typer.Option(help="Repeats of the cross-validation.")] = None,
+    shuffles: Annotated[int | None, typer.Option(help="Label shuffles for the control.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of folds, shuffles and bootstrap.")] = 0,
+    revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
+    dtype: DtypeOption = "float32",
+    attention: Annotated[str, typer.Option(help="Attention kernel: sdpa or eager.")] = "sdpa",
+    device: DeviceOption = "auto",
+    trust_remote_code: RemoteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run a study on a model and write its report.
+
+    A run is a folder; the same command again resumes it, and finds everything done when it is.
+
+    \b
+    layeratlas run hierarchy --size quick
+    layeratlas run hierarchy --model Qwen/Qwen3-0.6B --out runs/qwen
+    layeratlas run hierarchy --data my_texts.csv
+    """
+    with _one_line():
+        from layeratlas.api import run_spec
+        from layeratlas.pipeline import default_folder
+
+        chosen = {"folds": folds, "repeats": repeats, "shuffles": shuffles, "methods": tuple(probe) if probe else None}
+        base = registry.get("studies", study).probe_spec(_spec(RunSpec, size=size).size)
+        probe_spec = _spec(type(base), **(base.model_dump() | {k: v for k, v in chosen.items() if v is not None}))
+        for name in model or [DEFAULT_MODEL]:
+            spec = _spec(
+                RunSpec,
+                study=study,
+                size=size,
+                tasks=tuple(task or ()),
+                data=tuple(str(path) for path in data or ()),
+                model=_spec(
+                    ModelSpec, id=name, revision=revision, dtype=dtype, attention=attention, device=device,
+                    trust_remote_code=trust_remote_code,
+                ),
+                capture=_spec(CaptureSpec, position=position),
+                probe=probe_spec,
+                seed=seed,
+            )  # fmt: skip
+            folder = out / default_folder(spec).name if out and len(model or ()) > 1 else out
+            result = run_spec(spec, folder, make_progress(quiet))
+            if not quiet:
+                print(result.summary())
+            print(result.folder / "report.html")
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
+    """Rebuild report.html and the figures of a run from its tables alone."""
+    with _one_line():
+        from layeratlas.report import build
+
+        print(build(folder))
+
+
+@app.command("list")
+def list_(kind: Annotated[str, typer.Argument(help="studies, tasks or probes.")]) -> None:
+    """List what can be named on the command line."""
+    with _one_line():
+        if kind not in registry.KINDS:
+            raise SpecError(f"nothing of the kind '{kind}' can be listed", f"one of {', '.join(registry.KINDS)}")
+        for name in registry.names(kind):
+            plugin = registry.get(kind, name)
+            text = getattr(plugin, "summary", "") or (plugin.__doc__ or "").splitlines()[0]
+            print(f"{name:<14} {text}")
+
+
+@app.command()
+def check(
+    model: ModelOption = DEFAULT_MODEL,
+    revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
+    dtype: DtypeOption = "float32",
+    attention: Annotated[str, typer.Option(help="Attention kernel: sdpa or eager.")] = "sdpa",
+    device: DeviceOption = "auto",
+    trust_remote_code: RemoteOption = False,
+) -> None:
+    """Load a model, show its anatomy, the identity self-tests with their errors, and what a run would take."""
+    with _one_line():
+        from layeratlas.checking import describe
+
+        spec = _spec(
+            ModelSpec, id=model, revision=revision, dtype=dtype, attention=attention, device=device,
+            trust_remote_code=trust_remote_code,
+        )  # fmt: skip
+        print(describe(spec))
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"layeratlas {installed('layeratlas')}")
+        raise typer.Exit()
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,206 @@
+"""The stages of a study that probes labelled texts: capture, probe, analyse, report.
+
+Each stage reads and writes only the run's folder and returns the files it made.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+from joblib import Parallel, delayed
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from threadpoolctl import threadpool_limits
+
+from layeratlas import registry, report
+from layeratlas.analysis.curves import Curve, Resampler, level_curve, task_curves
+from layeratlas.analysis.sweep import Design, Probed, make_design, probe_layer, surface_baseline
+from layeratlas.capture import Reading, capture, make_plan, store_key, store_shape
+from layeratlas.capture.plan import positions_of
+from layeratlas.contracts import Store
+from layeratlas.errors import CaptureError
+from layeratlas.files import write_atomic
+from layeratlas.records import CURVE_KEYS, CURVE_VALUES, Dataset, Item
+from layeratlas.store import DiskStore
+from layeratlas.workspace import StageFunction, Workspace
+
+__all__ = ["StageFunction"]
+ACTIVATIONS = "activations"
+
+
+def capture_stage(work: Workspace) -> list[str]:
+    """Tokenise every distinct text once, run it through the model and keep its vectors."""
+    where, model = work.spec.capture.position, work.model
+    rows: dict[tuple[str, str], int] = {}
+    readings: list[Reading] = []
+    for data in work.datasets:
+        for number, item in enumerate(data.items, 1):
+            if _row_key(item) not in rows:
+                rows[_row_key(item)] = len(readings)
+                ids, offsets = model.encode_with_offsets(item.text)
+                if model.context and len(ids) > model.context:
+                    raise CaptureError(
+                        f"{data.source or data.name}, text {number} has {len(ids)} tokens",
+                        f"at most {model.context}, the context of {model.info['name']}",
+                        "shorten or drop it",
+                    )
+                readings.append(Reading(tuple(ids), positions_of(where, offsets, item.spans)))
+    outputs = [_write_items(work, data, rows, readings) for data in work.datasets]
+    shape = store_shape(model, len(readings), work.spec.capture)
+    key = store_key(model, readings, work.spec.capture)
+    store = DiskStore(work.folder / ACTIVATIONS, shape, key, work.spec.capture.dtype)
+    store.check_space()
+    capture(model, make_plan(readings, work.spec.capture.batch_tokens), store, work.progress)
+    return outputs
+
+
+def _row_key(item: Item) -> tuple[str, str]:
+    return item.text, json.dumps(item.spans, sort_keys=True)
+
+
+def _write_items(work: Workspace, data: Dataset, rows: dict[tuple[str, str], int], readings: list[Reading]) -> str:
+    """Write a data set's items with the row of their vectors and their token counts; note it in `run.json`."""
+    at = [rows[_row_key(item)] for item in data.items]
+    tokens = [len(readings[row].ids) for row in at]
+    frame = pl.DataFrame(
+        {
+            "task": data.name,
+            "level": data.level,
+            "text": data.texts,
+            "label": [item.label for item in data.items],
+            "group": [item.group for item in data.items],
+            "stratum": data.strata,
+            "spans": [json.dumps(item.spans) for item in data.items],
+            "row": at,
+            "tokens": tokens,
+        }
+    )
+    name = f"items/{data.name}.parquet"
+    write_table(work, name, frame)
+    counts = {str(c): int((data.y == i).sum()) for i, c in enumerate(data.classes)}
+    record = {"name": data.name, "level": data.level, "kind": data.kind, "n": len(tokens), "classes": counts}
+    record |= {"n_groups": int(data.groups.max()) + 1, "tokens": {"mean": float(np.mean(tokens)), "max": max(tokens)}}
+    others = [d for d in work.manifest["datasets"] if d["name"] != data.name]
+    work.manifest["datasets"] = [*others, record]
+    return name
+
+
+def write_table(work: Workspace, name: str, frame: pl.DataFrame) -> None:
+    """Write a Parquet file of the run atomically."""
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    write_atomic(work.folder / name, buffer.getvalue())
+
+
+def probe_stage(work: Workspace) -> list[str]:
+    """Probe every data set at every layer; a file per data set and component, so little is lost by a stop."""
+    store = DiskStore.open(work.folder / ACTIVATIONS)
+    cells = [(data, c) for data in work.datasets for c in work.spec.capture.components]
+    total = sum(len(data.items) * store.shape.points[c] for data, c in cells)
+    outputs = []
+    with work.progress.stage("probe", total) as step, threadpool_limits(1):
+        for data in work.datasets:
+            design = make_design(data, work.spec.probe, work.spec.seed)
+            for component in work.spec.capture.components:
+                name = f"scores/{data.name}.{component}.safetensors"
+                if not _readable(work, name):
+                    for _ in _probe_component(work, store, design, component, name):
+                        step.advance(len(data.items))
+                else:
+                    step.advance(len(data.items) * store.shape.points[component])
+                outputs.append(name)
+    return outputs
+
+
+def _readable(work: Workspace, name: str) -> bool:
+    try:
+        with safe_open(work.folder / name, framework="np") as file:
+            return bool(file.metadata().get("key") == work.key)
+    except (OSError, SafetensorError, AttributeError):
+        return False
+
+
+def _probe_component(work: Workspace, store: Store, design: Design, component: str, name: str) -> Iterator[None]:
+    items = pl.read_parquet(work.folder / f"items/{design.data.name}.parquet", columns=["row", "tokens"])
+    rows, methods = items["row"].to_numpy(), methods_for(work, design.data)
+
+    def one(layer: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        found = probe_layer(store.read(component, layer)[rows].astype(np.float64), design, methods)
+        return [(f.scores, f.shuffled) for f in found]
+
+    results = []
+    jobs = (delayed(one)(layer) for layer in range(store.shape.points[component]))
+    for result in Parallel(n_jobs=os.cpu_count() or 1, backend="threading", return_as="generator")(jobs):
+        results.append(result)
+        yield
+    tensors = {}
+    for i, method in enumerate(methods):
+        tensors[f"{method}.scores"] = np.stack([r[i][0] for r in results])
+        tensors[f"{method}.shuffled"] = np.stack([r[i][1] for r in results])
+    baseline = surface_baseline(design, items["tokens"].to_list())
+    metadata = {"key": work.key, "baseline": json.dumps(baseline)}
+    write_atomic(work.folder / name, save(tensors, metadata=metadata))
+
+
+def methods_for(work: Workspace, data: Dataset) -> list[str]:
+    """Return the run's probes that fit a data set: numbers need one that predicts numbers."""
+    return [m for m in work.spec.probe.methods if data.kind == "classes" or registry.get("probes", m).numbers]
+
+
+def load_probed(work: Workspace) -> Iterator[Probed]:
+    """Yield every probed component of every data set."""
+    for data in work.datasets:
+        design = make_design(data, work.spec.probe, work.spec.seed)
+        for component in work.spec.capture.components:
+            with safe_open(work.folder / f"scores/{data.name}.{component}.safetensors", framework="np") as file:
+                baseline = json.loads(file.metadata()["baseline"])
+                for method in methods_for(work, data):
+                    scores, shuffled = (file.get_tensor(f"{method}.{part}") for part in ("scores", "shuffled"))
+                    yield Probed(design, component, method, scores, shuffled, baseline)
+
+
+def all_curves(work: Workspace) -> list[Curve]:
+    """Return every task's curves and, as task `all`, the mean of each level's tasks that share a measure."""
+    levels = list(dict.fromkeys(data.level for data in work.datasets))
+    groups = {lv: [i.group for d in work.datasets if d.level == lv for i in d.items] for lv in levels}
+    seeds = {level: work.spec.seed + i for i, level in enumerate(levels)}
+    samplers = {lv: Resampler(groups[lv], work.spec.probe.bootstrap, seeds[lv]) for lv in levels}
+    probed = list(load_probed(work))
+    curves: list[Curve] = []
+    with work.progress.stage("analyse", len(probed)) as step:
+        for one in probed:
+            curves += task_curves(one, samplers[one.design.data.level])
+            step.advance()
+    together: dict[tuple[str, str, str, str], list[Curve]] = {}
+    for curve in curves:
+        if curve.stratum == "all":
+            together.setdefault((curve.level, curve.component, curve.method, curve.metric), []).append(curve)
+    return [level_curve(same, len(set(groups[key[0]]))) for key, same in together.items()] + curves
+
+
+def curve_table(work: Workspace, curves: list[Curve]) -> pl.DataFrame:
+    """Return the tidy table, one row per curve and layer."""
+    parts = []
+    for c in curves:
+        lo, hi = c.interval
+        control_lo, control_hi = np.percentile(c.shuffles, [2.5, 97.5], axis=0)
+        columns = {
+            "model": work.manifest["model"]["name"], "study": work.spec.study, "level": c.level, "task": c.task,
+            "stratum": c.stratum, "component": c.component, "layer": np.arange(len(lo)), "depth": c.depth,
+            "method": c.method, "metric": c.metric, "estimate": c.estimate, "lo": lo, "hi": hi, "chance": c.chance,
+            "control": c.shuffles.mean(0), "control_lo": control_lo, "control_hi": control_hi,
+            "baseline": None if np.isnan(c.baseline) else c.baseline, "n": c.n, "n_groups": c.n_groups,
+        }  # fmt: skip
+        parts.append(pl.DataFrame(columns, schema_overrides={"baseline": pl.Float64}))
+    return pl.concat(parts).select(*CURVE_KEYS, *CURVE_VALUES)
+
+
+def report_stage(work: Workspace) -> list[str]:
+    """Build the report from the tables."""
+    report.build(work.folder)
+    return ["report.html", "figures"]

@@ -1,0 +1,73 @@
+"""The functional hierarchy: at which depth are items, relations and analogies read best?
+
+Re-implements the approach described in arXiv 2501.07359; stimuli, hyper-parameters and thresholds are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import polars as pl
+
+from layeratlas.analysis.curves import Curve
+from layeratlas.analysis.peaks import decline_finding, order_findings, peak_findings, surface_finding
+from layeratlas.contracts import Study
+from layeratlas.records import FINDING_COLUMNS, Finding
+from layeratlas.spec import ProbeSpec, Size
+from layeratlas.studies import _probing as probing
+from layeratlas.workspace import Workspace
+
+
+class Hierarchy(Study):
+    """Probes on items, relations and analogies (or the user's own texts) at every layer and component."""
+
+    summary = "at which depth are items, relations and analogies (or your own labelled texts) read best?"
+    tasks = ("items", "relations", "analogies")
+
+    def probe_spec(self, size: Size) -> ProbeSpec:
+        """Return the probe settings of a size."""
+        return ProbeSpec(repeats=2, shuffles=40) if size == "quick" else ProbeSpec(repeats=5, shuffles=200)
+
+    def stages(self) -> dict[str, probing.StageFunction]:
+        """Return the stages in order."""
+        return {
+            "capture": probing.capture_stage,
+            "probe": probing.probe_stage,
+            "analyse": _analyse,
+            "report": probing.report_stage,
+        }
+
+
+def _analyse(work: Workspace) -> list[str]:
+    curves = probing.all_curves(work)
+    probing.write_table(work, "curves.parquet", probing.curve_table(work, curves))
+    findings = pl.DataFrame([asdict(f) for f in find(curves)])
+    findings = findings.with_columns(
+        model=pl.lit(work.manifest["model"]["name"]), study=pl.lit(work.spec.study)
+    ).select(FINDING_COLUMNS)
+    probing.write_table(work, "findings.parquet", findings)
+    return ["curves.parquet", "findings.parquet"]
+
+
+def find(curves: Sequence[Curve]) -> list[Finding]:
+    """Return the findings on the level curves: peaks of each probe, then order, decline and surface of the first."""
+    main: dict[tuple[str, str], str] = {}
+    for c in curves:
+        main.setdefault((c.level, c.component), c.metric)
+    levels = [c for c in curves if c.task == "all" and c.metric == main[c.level, c.component]]
+    out: list[Finding] = []
+    for method in dict.fromkeys(c.method for c in levels):
+        out += peak_findings([c for c in levels if c.method == method])
+    first = levels[0].method
+    for component in dict.fromkeys(c.component for c in levels):
+        mine = [c for c in levels if c.component == component and c.method == first]
+        found = {f.level for f in out if f.component == component and f.method == first and f.verdict == "supported"}
+        out += order_findings(mine, found)
+        for curve in mine:
+            if curve.level in found:
+                out += [decline_finding(curve), surface_finding(curve)]
+    return out
+
+
+PLUGIN = Hierarchy()

@@ -1,0 +1,142 @@
+"""A run's folder: its manifest `run.json`, which stages are finished, and the model when one is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from layeratlas.errors import StoreError
+from layeratlas.files import read_json, sweep_parts, write_json
+from layeratlas.progress import Progress
+from layeratlas.records import Dataset
+from layeratlas.spec import RunSpec, hash_of
+
+if TYPE_CHECKING:
+    from layeratlas.models import LoadedModel
+
+_PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "scikit-learn")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run's numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+class Workspace:
+    """A run folder that belongs to one spec and one set of texts.
+
+    Raises StoreError where the folder holds another run, or one made by other library versions: activations and
+    tables of different origin are never mixed.
+    """
+
+    def __init__(self, folder: Path, spec: RunSpec, datasets: list[Dataset], progress: Progress) -> None:
+        self.folder, self.spec, self.datasets, self.progress = folder, spec, datasets, progress
+        texts = [[d.name, d.kind, [[i.text, i.label, i.group, i.stratum] for i in d.items]] for d in datasets]
+        self.key = hash_of([spec.model_dump(mode="json"), texts, versions()])
+        path = folder / "run.json"
+        if path.exists():
+            self.manifest: dict[str, Any] = read_json(path)
+            self._refuse_another()
+            for part in (folder, folder / "scores", folder / "items"):
+                sweep_parts(part)
+        else:
+            if folder.is_dir() and any(folder.iterdir()):
+                raise StoreError(
+                    f"'{folder}' is not empty and holds no run", "a new or empty folder", "choose another --out"
+                )
+            self.manifest = self._new_manifest()
+            self.save()
+
+    def _refuse_another(self) -> None:
+        if self.manifest.get("key") == self.key:
+            return
+        before, now = self.manifest.get("versions", {}), versions()
+        changed = [f"{k} {before.get(k)} -> {v}" for k, v in now.items() if before.get(k) != v]
+        mine, theirs = self.spec.model_dump(mode="json"), self.manifest.get("spec", {})
+        changed += [f"{k} {theirs.get(k)!r} -> {v!r}" for k, v in mine.items() if theirs.get(k) != v]
+        raise StoreError(
+            f"'{self.folder}' holds another run ({'; '.join(changed) or 'other texts'})",
+            "the same spec, texts and library versions to resume",
+            "choose another --out or remove that folder",
+        )
+
+    def _new_manifest(self) -> dict[str, Any]:
+        return {
+            "format": 1,
+            "status": "running",
+            "key": self.key,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "spec": self.spec.model_dump(mode="json"),
+            "spec_hash": self.spec.content_hash(),
+            "model": {},
+            "versions": versions(),
+            "machine": {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()},
+            "seeds": {"run": self.spec.seed},
+            "datasets": [],
+            "stages": {},
+        }
+
+    def save(self) -> None:
+        """Write `run.json` atomically."""
+        write_json(self.folder / "run.json", self.manifest)
+
+    def finished(self, stage: str) -> bool:
+        """Return whether a stage was finished by this or an earlier process, and its outputs are still there."""
+        record = self.manifest["stages"].get(stage, {})
+        return bool(record.get("done")) and all((self.folder / name).exists() for name in record.get("outputs", []))
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the seconds spent, also by a stage that is interrupted, and the peak memory to `run.json`."""
+        record = self.manifest["stages"].setdefault(stage, {"seconds": 0.0, "done": False})
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            record["seconds"] = round(record["seconds"] + time.perf_counter() - start, 3)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            record["peak_memory_mb"] = round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+            with contextlib.suppress(StoreError):
+                self.save()
+
+    def finish(self, stage: str, outputs: list[str]) -> None:
+        """Mark a stage as finished, its outputs being whole."""
+        self.manifest["stages"][stage] |= {"done": True, "outputs": outputs}
+        self.save()
+
+    @cached_property
+    def model(self) -> LoadedModel:
+        """The model, loaded and self-tested when first asked for.
+
+        Raises StoreError where an earlier process of this run saw other files under the same name.
+        """
+        from layeratlas.models import load
+
+        loaded = load(self.spec.model, self.progress)
+        known = self.manifest["model"]
+        if known and any(known[k] != loaded.info[k] for k in ("files", "tokenizer_hash")):
+            raise StoreError(
+                f"the files of model '{self.spec.model.id}' have changed since this run began",
+                "the same files to resume",
+                "choose another --out",
+            )
+        self.manifest["model"] = loaded.info
+        self.save()
+        return loaded
+
+
+StageFunction = Callable[[Workspace], list[str]]
