@@ -13,7 +13,7 @@ from layeratlas import registry
 from layeratlas.errors import StoreError
 from layeratlas.files import read_json
 from layeratlas.progress import Progress
-from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec, RunSpec
+from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec, RunSpec, Size
 
 
 class Run:
@@ -65,7 +65,7 @@ def run_spec(spec: RunSpec, out: Path | None = None, progress: Progress | None =
 
 
 def run(
-    study: str = "hierarchy", *, model: str | ModelSpec = DEFAULT_MODEL, size: str = "standard",
+    study: str = "hierarchy", *, model: str | ModelSpec = DEFAULT_MODEL, size: Size = "standard",
     out: str | Path | None = None, progress: Progress | None = None, **settings: Any,
 ) -> Run:  # fmt: skip
     """Run a study on a model and return the finished run.

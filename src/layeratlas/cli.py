@@ -56,8 +56,9 @@ def _spec(kind: type[Any], **fields: Any) -> Any:
         return kind(**fields)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise SpecError(f"--{name} {first['input']!r} does not fit", first["msg"].lower(), "see --help") from None
+        name = str(first["loc"][0])
+        expected = kind.model_fields[name].description or first["msg"][0].lower() + first["msg"][1:]
+        raise SpecError(f"--{name} {first['input']!r} does not fit", expected, "see --help") from None
 
 
 @app.command()
@@ -67,7 +68,9 @@ def run(
         list[str] | None,
         typer.Option("--model", "-m", help="Hub id, local directory, .gguf file or alias; repeat for several models."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/STUDY-MODEL-SIZE.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder. Default: runs/STUDY-MODEL-SIZE, and tasks or files named.")
+    ] = None,
     size: Annotated[str, typer.Option(help="quick (minutes), standard or full: how many texts.")] = "standard",
     task: Annotated[list[str] | None, typer.Option(help="Only this task; repeat ('layeratlas list tasks').")] = None,
     data: Annotated[

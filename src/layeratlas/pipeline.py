@@ -7,7 +7,7 @@ from pathlib import Path
 
 from layeratlas import registry
 from layeratlas.contracts import Study
-from layeratlas.errors import DataError
+from layeratlas.errors import DataError, SpecError
 from layeratlas.progress import Progress
 from layeratlas.records import Dataset
 from layeratlas.spec import ModelSpec, RunSpec
@@ -30,24 +30,37 @@ def make_datasets(spec: RunSpec) -> list[Dataset]:
 
 
 def default_folder(spec: RunSpec) -> Path:
-    """Return `runs/<study>-<model>-<size>`."""
-    return Path("runs") / f"{spec.study}-{_slug(spec.model)}-{spec.size}"
+    """Return `runs/<study>-<model>-<size>`, and the tasks and files where they are not the study's own."""
+    chosen = [*spec.tasks, *(Path(path).stem for path in spec.data)]
+    return Path("runs") / "-".join([spec.study, _slug(_model_name(spec.model)), spec.size, *map(_slug, chosen)])
 
 
-def _slug(model: ModelSpec) -> str:
-    name = Path(model.id).stem if model.id.endswith(".gguf") else "-".join(Path(model.id).parts[-2:])
-    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-").lower() or "model"
+def _model_name(model: ModelSpec) -> str:
+    return Path(model.id).stem if model.id.endswith(".gguf") else "-".join(Path(model.id).parts[-2:])
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-").lower() or "own"
 
 
 def execute(spec: RunSpec, out: Path | None = None, progress: Progress | None = None) -> Path:
     """Run a spec to its report and return the run's folder; a second call resumes or finds all done."""
     study: Study = registry.get("studies", spec.study)
-    for method in spec.probe.methods:
-        registry.get("probes", method)
-    work = Workspace(out or default_folder(spec), spec, make_datasets(spec), progress or Progress())
+    probes = {name: registry.get("probes", name) for name in spec.probe.methods}
+    datasets = make_datasets(spec)
+    for data in datasets:
+        if data.kind == "number" and not any(probe.numbers for probe in probes.values()):
+            raise SpecError(
+                f"{data.source or data.name} has numbers to predict, which {' and '.join(probes)} cannot",
+                "a probe for numbers",
+                "add --probe ridge",
+            )
+    work = Workspace(out or default_folder(spec), spec, datasets, progress or Progress())
+    again = False  # what follows a stage that had to be done is done again, from the parts that are still sound
     for name, stage in study.stages().items():
-        if work.finished(name):
+        if not again and work.finished(name):
             continue
+        again = True
         work.manifest["status"] = "running"
         with work.timed(name):
             outputs = stage(work)

@@ -50,13 +50,17 @@ class CaptureSpec(Spec):
     """Which activations are kept: components, the position read in each text, and the stored dtype.
 
     `position` is `last` (last token), `mean` (mean over tokens without position 0) or `span:NAME` (mean over
-    the tokens of a span that the data set names).
+    the tokens of a span that the data set names). `packing="auto"` computes shared prefixes once where the model
+    allows it; `sorted` is plain length-sorted batches.
     """
 
     components: tuple[Component, ...] = COMPONENTS
-    position: str = Field(default="last", pattern=r"^(last|mean|span:[A-Za-z0-9_]+)$")
+    position: str = Field(
+        default="last", pattern=r"^(last|mean|span:[A-Za-z0-9_]+)$", description="last, mean or span:NAME"
+    )
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_tokens: int = Field(default=2048, ge=1)
+    packing: Literal["auto", "sorted"] = "auto"
 
 
 class ProbeSpec(Spec):

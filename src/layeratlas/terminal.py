@@ -20,6 +20,7 @@ class PlainProgress(Progress):
     @contextmanager
     def stage(self, name: str, total: float) -> Iterator[Step]:
         """Open a stage of `total` units of work."""
+        self.note(f"{name} ...")
         step = _PlainStep(self, name, total, self._every)
         yield step
         self.note(f"{name}: done in {time.monotonic() - step.start:.0f} s")

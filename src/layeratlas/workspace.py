@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layeratlas.errors import StoreError
-from layeratlas.files import read_json, sweep_parts, write_json
+from layeratlas.files import read_json, sha256_file, sweep_parts, write_json
 from layeratlas.progress import Progress
 from layeratlas.records import Dataset
 from layeratlas.spec import RunSpec, hash_of
@@ -24,6 +25,8 @@ from layeratlas.spec import RunSpec, hash_of
 if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
+# Outputs that later stages read: trusted with their checksum only. A page may be rebuilt at any time.
+_DATA = (".parquet", ".safetensors")
 _PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "scikit-learn")
 
 
@@ -34,6 +37,14 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as `probe.repeats: 5`, so that a difference is named where it is."""
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {f"{prefix}{key}": inner}
+    return flat
 
 
 class Workspace:
@@ -50,7 +61,8 @@ class Workspace:
         path = folder / "run.json"
         if path.exists():
             self.manifest: dict[str, Any] = read_json(path)
-            self._refuse_another()
+            if self.manifest.get("key") != self.key:
+                self._replace_or_refuse()
             for part in (folder, folder / "scores", folder / "items"):
                 sweep_parts(part)
         else:
@@ -61,13 +73,18 @@ class Workspace:
             self.manifest = self._new_manifest()
             self.save()
 
-    def _refuse_another(self) -> None:
-        if self.manifest.get("key") == self.key:
+    def _replace_or_refuse(self) -> None:
+        """Take over a folder whose run stopped before it kept anything (a misspelt model, say); refuse any other."""
+        stages = self.manifest.get("stages", {}).values()
+        if not any(stage.get("done") for stage in stages) and not any(self.folder.rglob("*.safetensors")):
+            for part in ("items", "activations"):
+                shutil.rmtree(self.folder / part, ignore_errors=True)
+            self.manifest = self._new_manifest()
+            self.save()
             return
-        before, now = self.manifest.get("versions", {}), versions()
-        changed = [f"{k} {before.get(k)} -> {v}" for k, v in now.items() if before.get(k) != v]
-        mine, theirs = self.spec.model_dump(mode="json"), self.manifest.get("spec", {})
-        changed += [f"{k} {theirs.get(k)!r} -> {v!r}" for k, v in mine.items() if theirs.get(k) != v]
+        before = _flat({"versions": self.manifest.get("versions", {}), **self.manifest.get("spec", {})})
+        now = _flat({"versions": versions(), **self.spec.model_dump(mode="json")})
+        changed = [f"{k} {before.get(k)!r} -> {v!r}" for k, v in now.items() if before.get(k) != v]
         raise StoreError(
             f"'{self.folder}' holds another run ({'; '.join(changed) or 'other texts'})",
             "the same spec, texts and library versions to resume",
@@ -95,9 +112,14 @@ class Workspace:
         write_json(self.folder / "run.json", self.manifest)
 
     def finished(self, stage: str) -> bool:
-        """Return whether a stage was finished by this or an earlier process, and its outputs are still there."""
+        """Return whether a stage was finished by this or an earlier process, and its outputs are as it left them."""
         record = self.manifest["stages"].get(stage, {})
-        return bool(record.get("done")) and all((self.folder / name).exists() for name in record.get("outputs", []))
+        outputs = record.get("outputs", [])
+        there = bool(record.get("done")) and all((self.folder / name).exists() for name in outputs)
+        return there and self._checksums(outputs) == record.get("sha256")
+
+    def _checksums(self, outputs: list[str]) -> dict[str, str]:
+        return {name: sha256_file(self.folder / name) for name in outputs if name.endswith(_DATA)}
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -115,7 +137,7 @@ class Workspace:
 
     def finish(self, stage: str, outputs: list[str]) -> None:
         """Mark a stage as finished, its outputs being whole."""
-        self.manifest["stages"][stage] |= {"done": True, "outputs": outputs}
+        self.manifest["stages"][stage] |= {"done": True, "outputs": outputs, "sha256": self._checksums(outputs)}
         self.save()
 
     @cached_property

@@ -14,6 +14,7 @@ from layeratlas.analysis.curves import Curve
 from layeratlas.records import Finding, Verdict
 
 Floats = NDArray[np.float64]
+_Z95 = 1.959964
 _LEVELS = {"item": "item properties", "relation": "two-item relations", "analogy": "four-item analogies"}
 _NAMES = {"resid": "the residual stream", "attn": "the attention output", "mlp": "the MLP output"}
 
@@ -39,7 +40,8 @@ class Peak:
 def find_peak(curve: Curve) -> Peak:
     """Return the peak of a curve."""
     layer = int(curve.estimate.argmax())
-    spread = float(curve.draws[:, layer].std())
+    lo, hi = (ends[layer] for ends in curve.interval)
+    spread = float(hi - lo) / (2 * _Z95)
     near = curve.estimate >= curve.estimate[layer] - spread
     first = last = layer
     while first > 0 and near[first - 1]:
@@ -47,8 +49,18 @@ def find_peak(curve: Curve) -> Peak:
     while last < len(near) - 1 and near[last + 1]:
         last += 1
     value = float(cross_chosen(curve, np.zeros(len(near))))
-    depths = curve.depth[curve.draws.argmax(1)]
-    return Peak(layer, first, last, value, value - 1.96 * spread, value + 1.96 * spread, depths)
+    depths = _top_depth(curve, curve.draws)
+    return Peak(layer, first, last, value, value - _Z95 * spread, value + _Z95 * spread, depths)
+
+
+def _top_depth(curve: Curve, values: Floats) -> Floats:
+    """Return the depth of the highest layer of `values` (..., P).
+
+    Layers that tie (at the ceiling, say) share it: the first of them alone would make a false order look sure.
+    """
+    top = values == values.max(-1, keepdims=True)
+    depth: Floats = (top * curve.depth).sum(-1) / top.sum(-1)
+    return depth
 
 
 def cross_chosen(curve: Curve, reference: Floats) -> float:
@@ -115,7 +127,7 @@ def order_findings(curves: Sequence[Curve], decodable: set[str]) -> list[Finding
     out = []
     for (a, b), gap, p in zip(pairs, gaps, ps, strict=True):
         lo, hi = np.percentile(gap, [2.5, 97.5])
-        estimate = float(b.depth[b.estimate.argmax()] - a.depth[a.estimate.argmax()])
+        estimate = float(_top_depth(b, b.estimate) - _top_depth(a, a.estimate))
         verdict: Verdict = "supported" if lo > 0 and p <= 0.05 else "not supported" if hi < 0 else "inconclusive"
         says = {"supported": "deeper than", "not supported": "earlier than"}
         link = says.get(verdict, "at a depth that cannot be told apart from")
@@ -138,7 +150,7 @@ def decline_finding(curve: Curve) -> Finding:
     last[-1] = 1
     drop = cross_chosen(curve, last)
     spread = float((curve.draws[:, curve.estimate.argmax()] - curve.draws[:, -1]).std())
-    lo, hi = drop - 1.96 * spread, drop + 1.96 * spread
+    lo, hi = drop - _Z95 * spread, drop + _Z95 * spread
     verdict: Verdict = "supported" if lo > 0 else "not supported" if hi < 0.02 else "inconclusive"
     says = {"supported": "falls", "not supported": "does not fall"}.get(verdict, "may or may not fall")
     text = (
@@ -160,7 +172,7 @@ def surface_finding(curve: Curve) -> Finding:
         first[0], floor, name = 1, 0.0, "the embedding of the token read (point 0)"
     gain = cross_chosen(curve, first) - floor
     spread = float((curve.draws[:, curve.estimate.argmax()] - curve.draws @ first).std())
-    lo, hi = gain - 1.96 * spread, gain + 1.96 * spread
+    lo, hi = gain - _Z95 * spread, gain + _Z95 * spread
     verdict: Verdict = "supported" if lo > 0 else "not supported" if hi < 0.02 else "inconclusive"
     base = float(curve.estimate @ first) + floor
     link = "beats" if verdict == "supported" else "does not clearly beat"

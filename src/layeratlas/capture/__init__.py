@@ -1,6 +1,10 @@
 """Texts to vectors: what is read, in which batches, and the forward passes that read it."""
 
+from layeratlas.capture.packing import Packing, choose_plan
 from layeratlas.capture.plan import Batch, Reading, make_plan
 from layeratlas.capture.run import capture, store_key, store_shape
+from layeratlas.capture.trie import make_trie_plan
 
-__all__ = ["Batch", "Reading", "capture", "make_plan", "store_key", "store_shape"]
+__all__ = [
+    "Batch", "Packing", "Reading", "capture", "choose_plan", "make_plan", "make_trie_plan", "store_key", "store_shape",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which texts go through the model together: today length-sorted batches; the prefix trie belongs here too.
+"""Which texts go through the model together: length-sorted batches here, the prefix trie in `trie`.
 
 A plan is a list of batches. Whatever packs them, a batch says which token positions make up the vector of each
 text, and its key changes with its content, so that a finished batch is recognised after a restart.
@@ -26,16 +26,21 @@ class Reading:
 
 @dataclass(frozen=True)
 class Batch:
-    """Texts that share a forward pass, padded on the right.
+    """Texts that share a forward pass.
 
-    `ids` and `mask`: int64 (batch, tokens); `rows`: which texts, in order; `positions`: tokens read in each.
+    `ids` and `mask`: int64 (lines, tokens). Text `rows[i]` is read on line `lines[i]` at `positions[i]`. Without
+    `parents`, each line is a text, padded on the right. With `parents`, the one line holds the nodes of a trie:
+    node j follows node `parents[j]` (-1 at the root) and stands at depth `depths[j]` of its texts.
     """
 
     key: str
     ids: NDArray[np.int64]
     mask: NDArray[np.int64]
     rows: tuple[int, ...]
+    lines: tuple[int, ...]
     positions: tuple[tuple[int, ...], ...]
+    parents: NDArray[np.int64] | None = None
+    depths: NDArray[np.int64] | None = None
 
 
 def make_plan(readings: Sequence[Reading], batch_tokens: int, pad: int = 0) -> list[Batch]:
@@ -44,7 +49,12 @@ def make_plan(readings: Sequence[Reading], batch_tokens: int, pad: int = 0) -> l
     Each text occurs once; a text longer than `batch_tokens` has a batch to itself. The same readings give the
     same batches in any process.
     """
-    order = sorted(range(len(readings)), key=lambda i: (len(readings[i].ids), readings[i].ids, readings[i].positions))
+    return sorted_plan(range(len(readings)), readings, batch_tokens, pad)
+
+
+def sorted_plan(rows: Sequence[int], readings: Sequence[Reading], batch_tokens: int, pad: int = 0) -> list[Batch]:
+    """Return the length-sorted batches of some of the texts."""
+    order = sorted(rows, key=lambda i: (len(readings[i].ids), readings[i].ids, readings[i].positions))
     return [_batch(chunk, readings, pad) for chunk in _chunks(order, readings, batch_tokens)]
 
 
@@ -68,7 +78,7 @@ def _batch(rows: list[int], readings: Sequence[Reading], pad: int) -> Batch:
         mask[i, : len(readings[row].ids)] = 1
     positions = tuple(readings[row].positions for row in rows)
     key = hash_of([ids.tolist(), mask.tolist(), rows, positions])
-    return Batch(key, ids, mask, tuple(rows), positions)
+    return Batch(key, ids, mask, tuple(rows), tuple(range(len(rows))), positions)
 
 
 def positions_of(where: str, offsets: Sequence[tuple[int, int]], spans: dict[str, tuple[int, int]]) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+from sklearn.model_selection import StratifiedGroupKFold
 
 from layeratlas.contracts import Fold
 from layeratlas.errors import DataError
@@ -16,18 +16,21 @@ from layeratlas.records import Dataset
 def make_folds(data: Dataset, folds: int, repeats: int, seed: int) -> list[Fold]:
     """Return `repeats` partitions of the items into at most `folds` parts; a group is never in two parts.
 
-    Classes are spread evenly over the parts (scikit-learn's StratifiedGroupKFold). Raises DataError where a
+    Classes, or the tenths of a number's range of ranks, are spread evenly over the parts (scikit-learn's
+    StratifiedGroupKFold). Raises DataError where a
     training part would lack a class.
     """
     groups, y = data.groups, data.y
     k = min(folds, int(groups.max()) + 1)
     if data.kind == "classes":
         k = min(k, *(len(np.unique(groups[y == c])) for c in np.unique(y)))
-    splitter = StratifiedGroupKFold if data.kind == "classes" else GroupKFold
+    # Numbers are spread by quantile: a part with high numbers leaves a low training mean, and the two together
+    # would push a worthless probe below chance.
+    strata = y if data.kind == "classes" else _quantiles(y, max(1, min(10, len(y) // (2 * k))))
     out = []
     for repeat in range(repeats):
-        cut = splitter(k, shuffle=True, random_state=seed + repeat)
-        for train, test in cut.split(np.zeros(len(y)), y, groups):
+        cut = StratifiedGroupKFold(k, shuffle=True, random_state=seed + repeat)
+        for train, test in cut.split(np.zeros(len(y)), strata, groups):
             if data.kind == "classes" and len(np.unique(y[train])) < len(data.classes):
                 raise DataError(
                     f"{data.source or data.name}: a training fold lacks a class",
@@ -38,10 +41,14 @@ def make_folds(data: Dataset, folds: int, repeats: int, seed: int) -> list[Fold]
     return out
 
 
+def _quantiles(y: NDArray[np.float64], parts: int) -> NDArray[np.int64]:
+    return np.argsort(np.argsort(y, kind="stable"), kind="stable") * parts // len(y)
+
+
 def label_shuffles(data: Dataset, folds: Sequence[Fold], shuffles: int, seed: int) -> NDArray[np.int64]:
     """Return row orders, shape (shuffles, n): under shuffle s, item i gets the label of item out[s, i].
 
-    Where groups hold several labels, labels move within their group; where every group holds one label, whole
+    Where every group holds the same labels in the same shares, labels move within their group; elsewhere whole
     groups exchange labels within their test part of the first repeat. Either way every part keeps its balance of
     classes: labels shuffled across parts would make a class that is rare in training common in testing, and the
     control would fall below chance.
@@ -49,10 +56,19 @@ def label_shuffles(data: Dataset, folds: Sequence[Fold], shuffles: int, seed: in
     rng = np.random.default_rng([seed, 7])
     groups, y = data.groups, data.y
     members = [np.flatnonzero(groups == g) for g in range(groups.max() + 1)]
-    if any(len(np.unique(y[rows])) > 1 for rows in members):
+    if _alike([y[rows] for rows in members]):
         return np.stack([_within(members, len(y), rng) for _ in range(shuffles)])
     parts = [np.unique(groups[fold.test]) for fold in folds if fold.repeat == 0]
     return np.stack([_between(members, parts, len(y), rng) for _ in range(shuffles)])
+
+
+def _alike(labels: list[NDArray[np.float64]]) -> bool:
+    """Return whether all groups hold the same labels in the same shares, so that a group says nothing of its labels."""
+    shares = [np.unique(part, return_counts=True) for part in labels]
+    first = shares[0][0], shares[0][1] / len(labels[0])
+    return all(
+        np.array_equal(names, first[0]) and np.allclose(counts / counts.sum(), first[1]) for names, counts in shares
+    )
 
 
 def _within(members: list[NDArray[np.int64]], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -68,5 +84,5 @@ def _between(
     order = np.empty(n, dtype=np.int64)
     for part in parts:
         for taker, donor in zip(part, rng.permutation(part), strict=True):
-            order[members[taker]] = members[donor][0]
+            order[members[taker]] = np.resize(rng.permutation(members[donor]), len(members[taker]))
     return order

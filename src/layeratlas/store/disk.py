@@ -20,6 +20,10 @@ from layeratlas.store.memory import check_complete, check_request, check_shard
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+def _amount(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
 class DiskStore(Store):
     """Vectors in a folder: `manifest.json`, and `<key>.safetensors` with a receipt `<key>.json` per shard.
 
@@ -80,8 +84,8 @@ class DiskStore(Store):
         free, need = shutil.disk_usage(self.folder).free, self.missing_bytes()
         if need > free:
             raise StoreError(
-                f"{free / 1e9:.2f} GB are free in '{self.folder}'",
-                f"{need / 1e9:.2f} GB for the activations",
+                f"{_amount(free)} are free in '{self.folder}'",
+                f"{_amount(need)} for the activations",
                 "free some space, use --out on another disk, or a smaller --size",
             )
 

@@ -1,14 +1,18 @@
 """The stages of a study that probes labelled texts: capture, probe, analyse, report.
 
-Each stage reads and writes only the run's folder and returns the files it made.
+Each stage reads and writes only the run's folder and returns the files it made. What needs torch is imported where
+it is used: a misspelt flag, or a run that is already complete, does not wait for it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
 import json
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -17,17 +21,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from threadpoolctl import threadpool_limits
 
-from layeratlas import registry, report
+from layeratlas import registry
 from layeratlas.analysis.curves import Curve, Resampler, level_curve, task_curves
 from layeratlas.analysis.sweep import Design, Probed, make_design, probe_layer, surface_baseline
-from layeratlas.capture import Reading, capture, make_plan, store_key, store_shape
-from layeratlas.capture.plan import positions_of
 from layeratlas.contracts import Store
-from layeratlas.errors import CaptureError
+from layeratlas.errors import CaptureError, StoreError
 from layeratlas.files import write_atomic
 from layeratlas.records import CURVE_KEYS, CURVE_VALUES, Dataset, Item
-from layeratlas.store import DiskStore
 from layeratlas.workspace import StageFunction, Workspace
+
+if TYPE_CHECKING:
+    from layeratlas.capture import Reading
+    from layeratlas.store import DiskStore
 
 __all__ = ["StageFunction"]
 ACTIVATIONS = "activations"
@@ -35,6 +40,10 @@ ACTIVATIONS = "activations"
 
 def capture_stage(work: Workspace) -> list[str]:
     """Tokenise every distinct text once, run it through the model and keep its vectors."""
+    from layeratlas.capture import Reading, capture, choose_plan, store_key, store_shape
+    from layeratlas.capture.plan import positions_of
+    from layeratlas.store import DiskStore
+
     where, model = work.spec.capture.position, work.model
     rows: dict[tuple[str, str], int] = {}
     readings: list[Reading] = []
@@ -42,7 +51,7 @@ def capture_stage(work: Workspace) -> list[str]:
         for number, item in enumerate(data.items, 1):
             if _row_key(item) not in rows:
                 rows[_row_key(item)] = len(readings)
-                ids, offsets = model.encode_with_offsets(item.text)
+                ids, offsets = _encode(work, item.text)
                 if model.context and len(ids) > model.context:
                     raise CaptureError(
                         f"{data.source or data.name}, text {number} has {len(ids)} tokens",
@@ -55,8 +64,18 @@ def capture_stage(work: Workspace) -> list[str]:
     key = store_key(model, readings, work.spec.capture)
     store = DiskStore(work.folder / ACTIVATIONS, shape, key, work.spec.capture.dtype)
     store.check_space()
-    capture(model, make_plan(readings, work.spec.capture.batch_tokens), store, work.progress)
+    packing = choose_plan(model, readings, work.spec.capture)
+    work.manifest["capture"] = packing.record()
+    capture(model, packing.batches, store, work.progress, packing.form)
     return outputs
+
+
+def _encode(work: Workspace, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    # Only a named span needs characters, which not every tokenizer gives.
+    if work.spec.capture.position.startswith("span:"):
+        return work.model.encode_with_offsets(text)
+    ids = work.model.encode(text)
+    return ids, [(0, 0)] * len(ids)
 
 
 def _row_key(item: Item) -> tuple[str, str]:
@@ -99,7 +118,7 @@ def write_table(work: Workspace, name: str, frame: pl.DataFrame) -> None:
 
 def probe_stage(work: Workspace) -> list[str]:
     """Probe every data set at every layer; a file per data set and component, so little is lost by a stop."""
-    store = DiskStore.open(work.folder / ACTIVATIONS)
+    store = _whole_store(work)
     cells = [(data, c) for data in work.datasets for c in work.spec.capture.components]
     total = sum(len(data.items) * store.shape.points[c] for data, c in cells)
     outputs = []
@@ -117,12 +136,35 @@ def probe_stage(work: Workspace) -> list[str]:
     return outputs
 
 
+def _whole_store(work: Workspace) -> DiskStore:
+    """Open the activations; what was lost or damaged since they were captured is captured again."""
+    from layeratlas.store import DiskStore
+
+    folder = work.folder / ACTIVATIONS
+    with contextlib.suppress(StoreError):
+        store = DiskStore.open(folder)
+        if not store.missing_bytes():
+            return store
+    capture_stage(work)
+    return DiskStore.open(folder)
+
+
 def _readable(work: Workspace, name: str) -> bool:
+    """Return whether a score file is there, of this run and whole to the last bit."""
     try:
         with safe_open(work.folder / name, framework="np") as file:
-            return bool(file.metadata().get("key") == work.key)
-    except (OSError, SafetensorError, AttributeError):
+            known = file.metadata()
+            tensors = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118 - it is no dict
+        return bool(known["key"] == work.key and known["sha256"] == _digest(tensors))
+    except (OSError, SafetensorError, KeyError, TypeError):
         return False
+
+
+def _digest(tensors: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode() + np.ascontiguousarray(tensors[name]).tobytes())
+    return digest.hexdigest()
 
 
 def _probe_component(work: Workspace, store: Store, design: Design, component: str, name: str) -> Iterator[None]:
@@ -143,7 +185,7 @@ def _probe_component(work: Workspace, store: Store, design: Design, component: s
         tensors[f"{method}.scores"] = np.stack([r[i][0] for r in results])
         tensors[f"{method}.shuffled"] = np.stack([r[i][1] for r in results])
     baseline = surface_baseline(design, items["tokens"].to_list())
-    metadata = {"key": work.key, "baseline": json.dumps(baseline)}
+    metadata = {"key": work.key, "baseline": json.dumps(baseline), "sha256": _digest(tensors)}
     write_atomic(work.folder / name, save(tensors, metadata=metadata))
 
 
@@ -202,5 +244,9 @@ def curve_table(work: Workspace, curves: list[Curve]) -> pl.DataFrame:
 
 def report_stage(work: Workspace) -> list[str]:
     """Build the report from the tables."""
-    report.build(work.folder)
+    from layeratlas import report
+
+    with work.progress.stage("report", 1) as step:
+        report.build(work.folder)
+        step.advance()
     return ["report.html", "figures"]

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
 from layeratlas.errors import DataError
 from layeratlas.records import Dataset, Item
 
+# Types are inferred from the whole file, since a label column may start with a thousand numbers and end in words.
+_WHOLE: dict[str, Any] = {"infer_schema_length": None}
 # A numeric column with more distinct values than this is a number to predict, not a set of class names.
 _MOST_NUMERIC_CLASSES = 10
 _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": pl.read_csv,
-    ".jsonl": pl.read_ndjson,
-    ".ndjson": pl.read_ndjson,
+    ".csv": partial(pl.read_csv, **_WHOLE),
+    ".jsonl": partial(pl.read_ndjson, **_WHOLE),
+    ".ndjson": partial(pl.read_ndjson, **_WHOLE),
     ".parquet": pl.read_parquet,
 }
 
@@ -37,7 +40,11 @@ def read_table(path: str | Path) -> Dataset:
         raise DataError(
             f"'{path}' has the columns {found}", "'text' and 'label' (and perhaps 'group')", "rename the columns"
         )
-    for column in {"text", "label", "group"} & set(frame.columns):
+    for column in [c for c in ("text", "label", "group") if c in frame.columns]:
+        if frame[column].dtype.is_nested():
+            raise DataError(
+                f"'{path}': '{column}' holds {frame[column].dtype}", "one text, name or number a row", "flatten it"
+            )
         empty = frame[column].is_null().arg_true()
         if len(empty):
             raise DataError(

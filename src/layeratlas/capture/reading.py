@@ -1,0 +1,57 @@
+"""One forward pass: a batch through the model, its texts' vectors out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layeratlas.capture.plan import Batch
+from layeratlas.contracts import FloatArray
+from layeratlas.errors import CaptureError
+from layeratlas.models import LoadedModel, observe
+
+
+def read_batch(
+    model: LoadedModel,
+    batch: Batch,
+    components: Sequence[str],
+    tree: Tensor | dict[str, Tensor] | None = None,
+) -> dict[str, FloatArray]:
+    """Return `values[component]`, float32 (texts, points, d), of a batch; `tree` is the mask of a trie's nodes."""
+    ids = torch.from_numpy(batch.ids).to(model.device)
+    depths = None if batch.depths is None else torch.from_numpy(batch.depths)
+    mask = torch.from_numpy(batch.mask) if batch.parents is None else tree
+    with torch.inference_mode(), observe(model.anatomy, components, _reader(batch, model.device)) as seen:
+        model.run(ids, attention_mask=mask, position_ids=depths)
+        return {c: torch.stack(seen[c], 1).float().cpu().numpy() for c in components}
+
+
+def _reader(batch: Batch, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Return the linear map (lines, tokens, d) -> (texts, d) that reads each text at its positions."""
+    lines = torch.tensor(batch.lines, device=device)
+    if all(len(p) == 1 for p in batch.positions):
+        at = torch.tensor([p[0] for p in batch.positions], device=device)
+        return lambda hidden: hidden[lines, at]
+    weights = torch.zeros((len(batch.rows), batch.ids.shape[1]), device=device)
+    for i, positions in enumerate(batch.positions):
+        weights[i, list(positions)] = 1 / len(positions)
+    if len(batch.ids) == 1:
+        return lambda hidden: weights @ hidden[0].float()
+    # Means are taken in float32 whatever the weights: bfloat16 sums lose small differences.
+    return lambda hidden: torch.einsum("bt,btd->bd", weights, hidden[lines].float())
+
+
+def check_finite(batch: Batch, values: dict[str, FloatArray]) -> None:
+    """Raise CaptureError where an activation is not finite, naming the text, the component and the layer."""
+    for component, array in values.items():
+        bad = np.argwhere(~np.isfinite(array).all(-1))
+        if len(bad):
+            row, layer = bad[0]
+            raise CaptureError(
+                f"text {batch.rows[row] + 1} gave a {component} activation that is not finite at layer {layer}",
+                "finite numbers",
+                "load the model with --dtype float32 (float16 overflows in some models)",
+            )

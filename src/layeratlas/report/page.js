@@ -1,0 +1,107 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const unpack = (columns) => {
+    const names = Object.keys(columns);
+    return columns[names[0]].map((_, i) => Object.fromEntries(names.map((name) => [name, columns[name][i]])));
+  };
+  const rows = { curves: unpack(data.rows.curves), peaks: unpack(data.rows.peaks) };
+  const state = { ...data.defaults, shown: [...data.levels], reached: null };
+  const views = [];
+  const inner = (element) => Math.max(220, element.clientWidth);
+
+  function specFor(element) {
+    const kind = element.dataset.chart;
+    const spec = structuredClone(data.specs[kind]);
+    const part = element.dataset.part === undefined ? null : Number(element.dataset.part);
+    const mine = (row) => (part === null ? row.kind === "level" || kind === "heat" : row.part === part);
+    spec.datasets = { curves: rows.curves.filter(mine), peaks: rows.peaks.filter(mine) };
+    for (const param of spec.params || []) {
+      if (param.name === "part") param.value = part;
+      else if (param.name in state) param.value = state[param.name];
+    }
+    // A concatenated chart cannot take its width from its container, so it is given one.
+    if (spec.vconcat) for (const chart of spec.vconcat) chart.width = inner(element) - 56;
+    return spec;
+  }
+
+  async function draw(slot) {
+    const options = { actions: false, renderer: "svg", tooltip: { theme: "custom" }, mode: "vega-lite", logLevel: 1 };
+    if (slot.result) slot.result.finalize();
+    slot.width = slot.element.clientWidth;
+    slot.result = await window.vegaEmbed(slot.element, specFor(slot.element), options);
+  }
+
+  function tell(...names) {
+    for (const slot of views) {
+      const view = slot.result && slot.result.view;
+      if (!view) continue;
+      const known = new Set(Object.keys(view.getState({ signals: () => true, data: () => false }).signals));
+      for (const name of names) if (known.has(name)) view.signal(name, state[name]);
+      view.runAsync();
+    }
+  }
+
+  for (const element of document.querySelectorAll("[data-chart]")) views.push({ element });
+  const ready = Promise.all(views.map(draw)).then(() => { document.documentElement.dataset.ready = "yes"; });
+
+  let waiting;
+  new ResizeObserver(() => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => ready.then(() => {
+      for (const slot of views) {
+        if (slot.element.dataset.chart === "hero" && slot.width !== slot.element.clientWidth) draw(slot);
+      }
+    }), 120);
+  }).observe(document.body);
+
+  for (const input of document.querySelectorAll(".switches input")) {
+    input.addEventListener("change", () => { state[input.name] = input.value; tell(input.name); });
+  }
+  for (const button of document.querySelectorAll("[data-level]")) {
+    button.addEventListener("click", () => {
+      const level = button.dataset.level;
+      const on = !state.shown.includes(level);
+      state.shown = data.levels.filter((name) => (name === level ? on : state.shown.includes(name)));
+      button.setAttribute("aria-pressed", String(on));
+      tell("shown");
+    });
+  }
+
+  const hero = document.querySelector(".hero");
+  hero.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step && event.key !== "Escape") return;
+    event.preventDefault();
+    const here = rows.curves.filter((row) => row.kind === "level" && state.shown.includes(row.level)
+      && ["component", "method", "metric"].every((name) => row[name] === state[name]));
+    const last = Math.max(0, ...here.map((row) => row.layer));
+    state.reached = step ? Math.min(last, Math.max(0, (state.reached ?? (step > 0 ? -1 : last + 1)) + step)) : null;
+    const say = (row) => `${row.level} ${row.estimate.toFixed(3)}, ${row.lo.toFixed(3)} to ${row.hi.toFixed(3)}`;
+    const now = here.filter((row) => row.layer === state.reached).map(say);
+    document.getElementById("reading").textContent = now.length ? `Layer ${state.reached}: ${now.join("; ")}` : "";
+    tell("reached");
+  });
+
+  const number = (text) => Number.parseFloat(text.replace("−", "-").replace(/[^0-9.eE+-].*$/, ""));
+  for (const table of document.querySelectorAll("table.sortable")) {
+    table.querySelectorAll("th").forEach((head, column) => {
+      const button = document.createElement("button");
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const down = head.getAttribute("aria-sort") === "descending" ? 1 : -1;
+        for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
+        head.setAttribute("aria-sort", down > 0 ? "ascending" : "descending");
+        const body = table.tBodies[0];
+        const text = (row) => row.cells[column].textContent.trim();
+        const sorted = [...body.rows].sort((a, b) => {
+          const [x, y] = [number(text(a)), number(text(b))];
+          const order = Number.isNaN(x) || Number.isNaN(y) ? text(a).localeCompare(text(b)) : x - y;
+          return down * order;
+        });
+        body.append(...sorted);
+      });
+    });
+  }
+})();

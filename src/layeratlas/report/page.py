@@ -1,0 +1,127 @@
+"""The page: one self-contained file made of a run's tables alone."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import vl_convert
+from altair.utils.schemapi import debug_mode
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from layeratlas.files import write_atomic
+from layeratlas.report import charts, figures, inputs, theme, wording
+from layeratlas.report.lens import lens
+from layeratlas.report.view import View, prepare
+
+_FIRST = ("peak", "order", "decline", "surface")
+
+
+def build(run_dir: Path) -> Path:
+    """Write `report.html` and `figures/` of a run from its manifest and tables; the same tables give the same bytes.
+
+    Raises StoreError where a table is missing or cannot be read.
+    """
+    found = inputs.load(Path(run_dir))
+    view = prepare(found.curves, found.run.get("model", {}).get("layers"))
+    # Altair checks every object against the whole schema as it is made, which took most of a report's time. The
+    # charts are the same ones that the tests draw with the checks on.
+    with debug_mode(False):
+        _write(Path(run_dir), found, view)
+    return Path(run_dir) / "report.html"
+
+
+def _write(run_dir: Path, found: inputs.Inputs, view: View) -> None:
+    for name, (chart, chosen) in figures.static(view).items():
+        svg, png = figures.render(chart, figures.rows(view, chosen))
+        write_atomic(run_dir / "figures" / f"{name}.svg", svg)
+        write_atomic(run_dir / "figures" / f"{name}.png", png)
+    write_atomic(run_dir / "report.html", _page(found, view).encode())
+
+
+def _page(found: inputs.Inputs, view: View) -> str:
+    loader = PackageLoader("layeratlas", "report")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= {
+        "num": wording.num, "interval": wording.interval, "pvalue": wording.pvalue, "small": wording.small,
+        "count": wording.count, "size": wording.size, "seconds": wording.seconds,
+    }  # fmt: skip
+    source = loader.get_source
+    return environment.get_template("page.html").render(
+        run=found.run,
+        model=found.run.get("model", {}),
+        spec=found.run.get("spec", {}),
+        first=_headline(found.findings),
+        findings=found.findings.to_dicts(),
+        peaks=_peak_rows(view),
+        view=view,
+        words={"component": wording.COMPONENTS, "method": wording.METHODS, "metric": wording.METRICS},
+        panels={kind: _codes(view, kind) for kind in ("task", "stratum")},
+        key=" ".join(figures.KEY),
+        colours=_colours(),
+        css=source(environment, "page.css")[0],
+        script=source(environment, "page.js")[0],
+        bundle=_bundle(),
+        data=_data(view),
+    )
+
+
+@cache
+def _bundle() -> str:
+    # The snippet that the bundle ends with makes vegaEmbed global; its own names stay inside the function.
+    return "(() => {" + _library() + "})();"
+
+
+def _library() -> str:
+    bundle: Any = vl_convert.javascript_bundle  # its types call the optional snippet required
+    return str(bundle(vl_version=figures.VERSION))
+
+
+def _colours() -> str:
+    """Return the palette as CSS variables, light first, dark where the reader's system asks for it."""
+    light, dark = ("".join(f"--{n}:{pair[i]};" for n, pair in theme.COLOURS.items()) for i in (0, 1))
+    return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+
+
+def _data(view: View) -> dict[str, Any]:
+    """Return what the script reads: chart specs, and rows as columns so that names are written once."""
+    look = lens(view, live=True)
+    specs = {
+        "hero": charts.hero(look),
+        "heat": charts.heat(look, width="container"),
+        "panel": charts.panel(look, 0),
+        "components": charts.components(look, 0),
+    }
+    rows = {name: table.to_dict(as_series=False) for name, table in charts.rows_for(view).items()}
+    choices = {"choices": view.choices, "defaults": view.defaults, "levels": view.levels}
+    # `<` never stands in the page's JSON, so that no name can end the script element.
+    return {"specs": {n: c.to_dict(validate=False) for n, c in specs.items()}, "rows": rows, **choices}
+
+
+def _codes(view: View, kind: str) -> list[dict[str, Any]]:
+    """Return the small charts of a kind; a level's only task is the level itself and needs none."""
+    parts = view.of(kind)
+    alone = {p.level for p in parts if kind == "task" and sum(q.level == p.level for q in parts) == 1}
+    return [{"code": p.code, "level": p.level, "label": p.label} for p in parts if p.level not in alone]
+
+
+def _headline(findings: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the findings of the first probe on the residual stream (or the first component there is), peaks first."""
+    if findings.is_empty():
+        return []
+    methods = findings["method"].to_list()
+    components = findings["component"].to_list()
+    component = "resid" if "resid" in components else components[0]
+    rows = findings.filter(pl.col("method") == methods[0], pl.col("component") == component).to_dicts()
+    known = {name: i for i, name in enumerate(_FIRST)}
+    return sorted(rows, key=lambda row: known.get(row["finding"], len(known)))
+
+
+def _peak_rows(view: View) -> list[dict[str, Any]]:
+    """Return the peaks of the levels on their own first measure, for the table."""
+    levels = view.peaks.filter(pl.col("kind") == "level")
+    first = {metric: i for i, metric in enumerate(view.choices["metric"])}
+    keep = levels.sort(pl.col("metric").replace_strict(first, return_dtype=pl.Int64), maintain_order=True)
+    return keep.unique(["part", "component", "method"], keep="first", maintain_order=True).to_dicts()

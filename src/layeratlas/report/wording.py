@@ -1,0 +1,89 @@
+"""Numbers and names as a reader wants them: sensible digits, real minus signs, words for codes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+NONE = "–"
+COMPONENTS = {"resid": "Residual stream", "attn": "Attention output", "mlp": "MLP output"}
+METHODS = {"ridge": "Ridge", "svm": "Linear SVM"}
+METRICS = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "auroc": "AUROC",
+    "spearman": "Spearman correlation",
+    "r2": "R²",
+}
+LEVELS = ("item", "relation", "analogy", "grammar", "document", "buried")
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def num(value: Any, digits: int = 3) -> str:
+    """Return a number with that many decimals, or a dash where there is none."""
+    if not is_number(value):
+        return NONE
+    text = f"{value:,.{digits}f}"
+    return text.replace("-", "−") if float(text.replace(",", "")) else text.lstrip("-")
+
+
+def interval(lo: Any, hi: Any, digits: int = 3) -> str:
+    """Return `lo to hi`, or a dash."""
+    return f"{num(lo, digits)} to {num(hi, digits)}" if is_number(lo) and is_number(hi) else NONE
+
+
+def digits_of(lo: Any, hi: Any) -> int:
+    """Return the decimals that an interval supports: two significant digits of its width, at most three."""
+    if not (is_number(lo) and is_number(hi)) or hi <= lo:
+        return 3
+    return max(0, min(3, 1 - math.floor(math.log10(hi - lo))))
+
+
+def pvalue(p: Any) -> str:
+    """Return `p = 0.005` or `p < 0.001`; a dash where no test was made."""
+    if not is_number(p):
+        return NONE
+    if p < 0.001:
+        return "p < 0.001"
+    text = f"{p:.3f}" if p < 0.0995 else f"{p:.2f}"
+    return f"p = {text.rstrip('0') if p < 0.0995 else text}"
+
+
+def small(value: Any) -> str:
+    """Return a relative error such as `2.1e-07`."""
+    return f"{value:.1e}" if is_number(value) else NONE
+
+
+def count(value: Any) -> str:
+    """Return an integer with thousands separators."""
+    return f"{int(value):,}" if is_number(value) else NONE
+
+
+def size(parameters: Any) -> str:
+    """Return a parameter count as `135 M` or `3.2 B`."""
+    if not is_number(parameters):
+        return NONE
+    for unit, scale in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if parameters >= scale:
+            return f"{parameters / scale:.3g} {unit}"
+    return f"{parameters:.0f}"
+
+
+def seconds(value: Any) -> str:
+    """Return a duration as `12.4 s` or `3 min 20 s`."""
+    if not is_number(value):
+        return NONE
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def word(names: dict[str, str], code: str) -> str:
+    """Return the words for a code of a plug-in that may be unknown here."""
+    return names.get(code, code)

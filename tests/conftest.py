@@ -1,0 +1,40 @@
+"""What every test shares: helpers on the path, one thread, one tiny random model on disk."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+# The same examples in every process, so that a failure is found again; no example is timed.
+settings.register_profile("layeratlas", deadline=None, max_examples=60, derandomize=True, database=None)
+settings.load_profile("layeratlas")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    # Tiny matrices gain nothing from threads, and on a busy machine they wait on each other.
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama of 3 blocks and width 32 with a byte tokenizer, as a directory ready for `load`."""
+    import families
+
+    return families.save(tmp_path_factory.mktemp("tiny") / "tiny-llama", families.FAMILIES["llama"]())
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A LAYERATLAS_CACHE of the test's own; only for tests that look into the cache."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("LAYERATLAS_CACHE", str(folder))
+    return folder

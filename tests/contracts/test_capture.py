@@ -1,0 +1,269 @@
+"""A text's vectors depend on the text alone: not on its neighbours, its padding or its place in the list."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import families
+from layeratlas.capture import Reading, capture, make_plan, store_key, store_shape
+from layeratlas.capture.plan import positions_of
+from layeratlas.errors import CaptureError, StoreError
+from layeratlas.models import load
+from layeratlas.spec import COMPONENTS, CaptureSpec, ModelSpec
+from layeratlas.store import DiskStore, MemoryStore
+
+FAMILIES = ("llama", "gpt2", "gemma3", "granite")
+TEXTS = [
+    "An apple",
+    "A church and organ",
+    "No",
+    "A church and wing",
+    "An apple and a rather longer organ",
+    "bee is to honey as cow is to milk",
+    "A",
+]
+
+
+@pytest.fixture(scope="module")
+def loaded_of(tmp_path_factory):
+    cache = {}
+
+    def get(family):
+        if family not in cache:
+            folder = families.save(tmp_path_factory.mktemp(family), families.FAMILIES[family]())
+            cache[family] = load(ModelSpec(id=str(folder), device="cpu"))
+        return cache[family]
+
+    return get
+
+
+def readings_of(model, texts, position="last", spans=None):
+    out = []
+    for i, text in enumerate(texts):
+        ids, offsets = model.encode_with_offsets(text)
+        out.append(Reading(tuple(ids), positions_of(position, offsets, spans[i] if spans else {})))
+    return out
+
+
+def captured(model, readings, batch_tokens=2048, components=COMPONENTS):
+    """Return {component: (texts, points, width)}."""
+    spec = CaptureSpec(components=components)
+    store = MemoryStore(store_shape(model, len(readings), spec))
+    capture(model, make_plan(readings, batch_tokens), store)
+    return {c: np.stack([store.read(c, i) for i in range(p)], 1) for c, p in store.shape.points.items()}
+
+
+def apart(a, b):
+    """The largest relative error over texts and layers."""
+    return float((np.linalg.norm(a - b, axis=-1) / np.linalg.norm(b, axis=-1)).max())
+
+
+def hidden_states(model, text):
+    """The model's own hidden states (layers, tokens, d): the last one is already normed and is left out."""
+    with torch.no_grad():
+        out = model.model(input_ids=torch.tensor([model.encode(text)]), output_hidden_states=True, use_cache=False)
+    return np.stack([h[0].numpy() for h in out.hidden_states[:-1]])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("position", ["last", "mean"])
+def test_each_text_alone_equals_the_same_text_in_any_batch(loaded_of, family, position):
+    model = loaded_of(family)
+    readings = readings_of(model, TEXTS, position)
+    alone = captured(model, readings, batch_tokens=1)
+    for budget in (64, 2048):
+        assert len(make_plan(readings, budget)) < len(TEXTS)
+        batched = captured(model, readings, budget)
+        for component in COMPONENTS:
+            assert batched[component].shape == alone[component].shape
+            assert apart(batched[component], alone[component]) < 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_mask_that_is_left_out_would_be_noticed(loaded_of, family):
+    """Control: reading the last column of a padded batch reads padding."""
+    model = loaded_of(family)
+    readings = readings_of(model, TEXTS)
+    (batch,) = make_plan(readings, 2048)
+    width = batch.ids.shape[1]
+    wrong = [Reading(r.ids + (0,) * (width - len(r.ids)), (width - 1,)) for r in readings]
+    assert apart(captured(model, wrong)["resid"][:, 1:], captured(model, readings)["resid"][:, 1:]) > 1e-2
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_residual_sum_holds_for_what_is_stored(loaded_of, tmp_path, family):
+    """resid[l + 1] - resid[l] = attn[l] + mlp[l], from the vectors on disk, at the last token and as means."""
+    model = loaded_of(family)
+    for position in ("last", "mean"):
+        readings = readings_of(model, TEXTS, position)
+        store = DiskStore(tmp_path / position, store_shape(model, len(TEXTS), CaptureSpec()), "key")
+        capture(model, make_plan(readings, 64), store)
+        for layer in range(model.anatomy.n_layers):
+            attn, mlp = store.read("attn", layer), store.read("mlp", layer)
+            rest = store.read("resid", layer + 1) - store.read("resid", layer) - attn - mlp
+            smallest = np.minimum(np.linalg.norm(attn, axis=1), np.linalg.norm(mlp, axis=1))
+            assert np.all(np.linalg.norm(rest, axis=1) < 1e-4 * smallest)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3", "granite"])
+def test_texts_that_end_in_the_same_token_are_equal_to_the_bit_at_point_0(loaded_of, family):
+    """Without learned positions the embedding knows the token alone, whatever its place, batch and padding."""
+    model = loaded_of(family)
+    texts = ["organ", "A church and organ", "A longer text about wings and then an organ", "A church and wing"]
+    for budget in (1, 2048):
+        point = captured(model, readings_of(model, texts), budget)["resid"]
+        assert np.array_equal(point[0, 0], point[1, 0])
+        assert np.array_equal(point[0, 0], point[2, 0])
+        # Control: another token, and the same token one block later, differ.
+        assert not np.array_equal(point[0, 0], point[3, 0])
+        assert not np.array_equal(point[0, 1], point[1, 1])
+
+
+def test_learned_positions_tell_places_apart_at_point_0(loaded_of):
+    model = loaded_of("gpt2")
+    point = captured(model, readings_of(model, ["organ", "A church and organ", "A charge and organ"]))["resid"]
+    assert not np.array_equal(point[0, 0], point[1, 0])
+    assert np.array_equal(point[1, 0], point[2, 0])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_last_and_mean_equal_a_direct_computation(loaded_of, family):
+    """Against the model's own hidden states; the mean leaves position 0 out."""
+    model = loaded_of(family)
+    last, mean = (captured(model, readings_of(model, TEXTS, where))["resid"] for where in ("last", "mean"))
+    with_first = []
+    for i, text in enumerate(TEXTS):
+        states = hidden_states(model, text)
+        assert apart(last[i, :-1], states[:, -1]) < 1e-5
+        assert apart(mean[i, :-1], states[:, 1:].mean(1)) < 1e-5
+        with_first.append(apart(mean[i, :-1], states.mean(1)))
+    assert min(with_first) > 1e-2
+
+
+def test_a_span_is_the_mean_of_its_tokens(loaded_of):
+    model = loaded_of("llama")
+    texts = ["A church and organ", "Zürich has a church"]
+    spans = [{"noun": (2, 8)}, {"noun": (0, 6)}]
+    found = captured(model, readings_of(model, texts, "span:noun", spans))["resid"]
+    # A byte a token, BOS first: "church" is tokens 3 to 8; "Zürich" has seven bytes.
+    for i, tokens in enumerate((range(3, 9), range(1, 8))):
+        assert apart(found[i, :-1], hidden_states(model, texts[i])[:, list(tokens)].mean(1)) < 1e-5
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_the_order_of_the_texts_does_not_matter(loaded_of, family):
+    model = loaded_of(family)
+    readings = readings_of(model, TEXTS)
+    order = np.random.default_rng(0).permutation(len(TEXTS))
+    plain, mixed = captured(model, readings, 64), captured(model, [readings[i] for i in order], 64)
+    for component in COMPONENTS:
+        assert np.array_equal(mixed[component], plain[component][order])
+
+
+def test_one_component_is_the_same_as_among_all(loaded_of):
+    model = loaded_of("llama")
+    readings = readings_of(model, TEXTS)
+    together = captured(model, readings)
+    for component in COMPONENTS:
+        alone = captured(model, readings, components=(component,))
+        assert list(alone) == [component]
+        assert np.array_equal(alone[component], together[component])
+
+
+@pytest.fixture
+def own_llama(tmp_path):
+    """A model of the test's own, to be spoilt."""
+    return load(ModelSpec(id=str(families.save(tmp_path, families.FAMILIES["llama"]())), device="cpu"))
+
+
+@pytest.mark.parametrize("budget", [1, 2048])
+def test_a_text_whose_activation_is_not_finite_is_named(own_llama, budget):
+    """The letter z is poisoned, which text 5 alone holds."""
+    z = own_llama.encode("z")[-1]
+    texts = ["An apple", "A church", "No", "A church and wing", "A zoo", "An organ"]
+    with torch.no_grad():
+        own_llama.model.get_input_embeddings().weight[z] = torch.nan
+    readings = readings_of(own_llama, texts)
+    # Point 0 is the embedding of the last token, which is fine; the attention of block 0 reads the z.
+    message = "text 5 gave a resid activation that is not finite at layer 1; expected finite numbers; load the model"
+    with pytest.raises(CaptureError, match=message):
+        captured(own_llama, readings, budget)
+    with pytest.raises(CaptureError, match="text 5 gave a attn activation that is not finite at layer 0"):
+        captured(own_llama, readings, budget, components=("attn",))
+    assert np.isfinite(captured(own_llama, readings[:4] + readings[5:], budget)["resid"]).all()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_the_component_and_layer_that_are_not_finite_are_named(own_llama, bad):
+    with torch.no_grad():
+        own_llama.model.model.layers[1].mlp.down_proj.weight[0, 0] = bad
+    readings = readings_of(own_llama, TEXTS)
+    with pytest.raises(CaptureError, match="gave a mlp activation that is not finite at layer 1"):
+        captured(own_llama, readings, components=("mlp",))
+    with pytest.raises(CaptureError, match="gave a resid activation that is not finite at layer 2"):
+        captured(own_llama, readings)
+
+
+class Interrupted(MemoryStore):
+    """Stops the run after some shards."""
+
+    def __init__(self, shape, after):
+        super().__init__(shape)
+        self.after, self.writes = after, []
+
+    def write(self, key, rows, values):
+        if len(self.writes) == self.after:
+            raise StoreError("the disk is full")
+        super().write(key, rows, values)
+        self.writes.append(key)
+
+
+def test_a_resumed_capture_runs_what_is_missing_and_equals_an_uninterrupted_one(loaded_of):
+    model = loaded_of("llama")
+    readings = readings_of(model, TEXTS)
+    plan = make_plan(readings, 30)
+    store = Interrupted(store_shape(model, len(readings), CaptureSpec()), after=2)
+    with pytest.raises(StoreError, match="the disk is full"):
+        capture(model, plan, store)
+    assert store.finished() == {plan[0].key, plan[1].key}
+    store.after = None
+    capture(model, plan, store)
+    assert store.writes == [batch.key for batch in plan]
+    capture(model, plan, store)
+    assert len(store.writes) == len(plan) > 2
+    whole = captured(model, readings, 30)
+    assert all(np.array_equal(store.read("attn", i), whole["attn"][:, i]) for i in range(3))
+
+
+def test_the_hooks_are_gone_after_a_capture_and_after_a_failure(own_llama):
+    def hooks():
+        return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in own_llama.model.modules())
+
+    before = hooks()
+    captured(own_llama, readings_of(own_llama, TEXTS))
+    assert hooks() == before
+    with torch.no_grad():
+        own_llama.model.get_input_embeddings().weight[:] = torch.nan
+    with pytest.raises(CaptureError):
+        captured(own_llama, readings_of(own_llama, TEXTS))
+    assert hooks() == before
+
+
+def test_the_key_of_a_store_changes_with_whatever_changes_its_numbers(loaded_of, own_llama):
+    model, spec = loaded_of("llama"), CaptureSpec()
+    readings = readings_of(model, TEXTS)
+    keys = [
+        store_key(model, readings, spec),
+        store_key(model, readings[::-1], spec),
+        store_key(model, readings[1:], spec),
+        store_key(model, readings_of(model, TEXTS, "mean"), spec),
+        store_key(model, readings, CaptureSpec(dtype="bfloat16")),
+        store_key(model, readings, CaptureSpec(components=("resid",))),
+        store_key(loaded_of("gpt2"), readings, spec),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert store_key(model, readings_of(model, TEXTS), CaptureSpec()) == keys[0]
+    # The same files in another folder are the same model.
+    assert store_key(own_llama, readings, spec) == keys[0]

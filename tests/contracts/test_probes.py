@@ -1,0 +1,403 @@
+"""Every probe keeps the same promises; ridge and SVM equal their scikit-learn references."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from sklearn.linear_model import Ridge as ReferenceRidge
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils.estimator_checks import check_estimator
+
+import planting
+from layeratlas import registry
+from layeratlas.analysis.sweep import make_design, probe_layer
+from layeratlas.contracts import Gram
+from layeratlas.errors import DataError
+from layeratlas.probes import LinearProbeClassifier, LinearProbeRegressor, label_shuffles, make_folds
+from layeratlas.probes._dual import columns, out_of_fold, scores, standardise
+from layeratlas.probes.ridge import PENALTIES, Ridge
+from layeratlas.records import Dataset, Item
+from layeratlas.spec import ProbeSpec
+
+PROBES = registry.names("probes")
+SEPARABLE = {"n": 60, "d": 150, "strength": 3.0}
+NOISY = {"n": 200, "d": 30, "strength": 1.0}
+
+
+def problem(n, d, strength, seed=0):
+    """Two classes, features of very different sizes and offsets."""
+    rng = np.random.default_rng(seed)
+    y = np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    x = rng.standard_normal((n, d))
+    x[:, :3] += strength * y[:, None] / 2
+    return x * np.exp(rng.standard_normal(d)) + 5 * rng.standard_normal(d), y
+
+
+def train_and_test(n):
+    return np.arange(n * 3 // 4), np.arange(n * 3 // 4, n)
+
+
+@pytest.mark.parametrize("shape", [SEPARABLE, NOISY])
+@pytest.mark.parametrize("name", PROBES)
+def test_many_columns_at_once_equal_each_alone(name, shape):
+    x, y = problem(**shape)
+    train, test = train_and_test(len(y))
+    rng = np.random.default_rng(1)
+    many = np.stack([y, *(rng.permutation(y) for _ in range(5))], 1)[train]
+    probe, grams = registry.get("probes", name), out_of_fold(x, train, test)
+    together = scores(probe, grams, many)
+    assert together.shape == (len(test), 6)
+    for i in range(6):
+        # The SVM iterates to 1e-3 of the margin; ridge is exact.
+        assert together[:, [i]] == pytest.approx(scores(probe, grams, many[:, [i]]), abs=2e-3, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_the_other_label_gives_the_other_score(name):
+    x, y = problem(**NOISY)
+    train, test = train_and_test(len(y))
+    grams, probe = out_of_fold(x, train, test), registry.get("probes", name)
+    found = scores(probe, grams, np.stack([y, -y], 1)[train])
+    assert found[:, 0] == pytest.approx(-found[:, 1], abs=2e-3)
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_a_score_does_not_depend_on_units_or_offsets(name):
+    x, y = problem(**NOISY)
+    train, test = train_and_test(len(y))
+    probe = registry.get("probes", name)
+    moved = x * np.logspace(-4, 4, x.shape[1]) + 100 * np.arange(x.shape[1])
+    plain, other = (scores(probe, out_of_fold(v, train, test), y[train, None]) for v in (x, moved))
+    assert other == pytest.approx(plain, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_test_rows_do_not_touch_the_fit(name):
+    """Only training rows set means, scales and coefficients: other test rows leave the rest as it was."""
+    x, y = problem(**NOISY)
+    train, test = train_and_test(len(y))
+    changed = x.copy()
+    changed[test[1:]] = 1e3 * np.random.default_rng(2).standard_normal(changed[test[1:]].shape)
+    probe = registry.get("probes", name)
+    before, after = (scores(probe, out_of_fold(v, train, test), y[train, None]) for v in (x, changed))
+    assert np.array_equal(before[0], after[0])
+    assert not np.allclose(before[1:], after[1:])
+    # Control: a changed training row does change the score.
+    changed[train[0]] *= 3
+    assert not np.array_equal(scores(probe, out_of_fold(changed, train, test), y[train, None])[0], before[0])
+
+
+def test_standardising_uses_the_training_rows_and_leaves_constant_features_alone():
+    x, _ = problem(**NOISY)
+    x[:, 4] = 7.1
+    train, _ = train_and_test(len(x))
+    z, mean, scale = standardise(x, train)
+    assert z[train].mean(0) == pytest.approx(np.zeros(x.shape[1]), abs=1e-9)
+    assert z[train].std(0) == pytest.approx([float(i != 4) for i in range(x.shape[1])], abs=1e-9)
+    assert scale[4] == 1
+    assert mean[4] == pytest.approx(7.1)
+    assert abs(z.mean(0)).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_equal_inputs_get_one_score_that_is_the_majority(name):
+    y = np.array([1.0] * 7 + [-1] * 5)
+    x = np.tile(np.random.default_rng(0).standard_normal(4) * 1e3 + 0.1, (16, 1))
+    found = scores(registry.get("probes", name), out_of_fold(x, np.arange(12), np.arange(12, 16)), y[:, None])
+    assert np.ptp(found) < 1e-9
+    assert np.all(found > 0)
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_classes_in_a_run_are_one_against_the_rest(name):
+    y = np.array([0.0, 1, 2, 2])
+    assert columns(y, 3).tolist() == [[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [-1, -1, 1]]
+    assert columns(np.array([0.0, 1]), 2).tolist() == [[-1], [1]]
+    assert columns(np.array([0.3, 7]), 0).tolist() == [[0.3], [7]]
+    data = planting.planted_data(90, classes=3)
+    (x,) = planting.activations(data, [4.0])
+    (found,) = probe_layer(x, make_design(data, planting.LIGHT, 0), [name])
+    assert found.scores.shape == (2, 90, 3)
+    assert np.mean(found.scores.argmax(-1) == data.y) > 0.85
+
+
+@pytest.mark.parametrize("n", [40, 200])
+@pytest.mark.parametrize("penalty", [1.0, 100.0, 1e4])
+def test_ridge_equals_scikit_learn_at_a_fixed_penalty(penalty, n):
+    x, y = problem(n, 60, 1.0)
+    y = y + 3 * (x[:, 0] - x[:, 0].mean())
+    train, test = train_and_test(n)
+    scaler = StandardScaler().fit(x[train])
+    reference = ReferenceRidge(alpha=penalty).fit(scaler.transform(x[train]), y[train])
+    found = scores(Ridge((penalty,)), out_of_fold(x, train, test), y[train, None])[:, 0]
+    assert found == pytest.approx(reference.predict(scaler.transform(x[test])), abs=1e-6, rel=1e-6)
+
+
+def naive_gcv(z, y, penalty):
+    """Golub, Heath and Wahba's score from the hat matrix, the intercept's column included."""
+    n = len(y)
+    hat = np.full((n, n), 1 / n) + z @ np.linalg.solve(z.T @ z + penalty * np.eye(z.shape[1]), z.T)
+    rest = (np.eye(n) - hat) @ y
+    return n * rest @ rest / np.trace(np.eye(n) - hat) ** 2
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.4, 1.0, 4.0])
+@pytest.mark.parametrize(("n", "d"), [(80, 20), (40, 100)])
+def test_the_chosen_penalty_minimises_generalised_cross_validation(strength, n, d):
+    x, y = problem(n, d, strength)
+    train, test = train_and_test(n)
+    grams = out_of_fold(x, train, test)
+    z = standardise(x, train)[0][train]
+    best = min(PENALTIES, key=lambda penalty: naive_gcv(z, y[train], penalty))
+    found, expected = (scores(probe, grams, y[train, None]) for probe in (Ridge(), Ridge((best,))))
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_penalties_differ_with_the_signal():
+    """Control for the test above: it is not one penalty that always wins."""
+    chosen = set()
+    for strength in (0.0, 0.4, 4.0):
+        x, y = problem(80, 20, strength)
+        z = standardise(x, np.arange(80))[0]
+        chosen.add(min(PENALTIES, key=lambda penalty, z=z, y=y: naive_gcv(z, y, penalty)))
+    assert len(chosen) > 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shape", [SEPARABLE, NOISY, {"n": 300, "d": 40, "strength": 0.3}])
+def test_the_svm_equals_libsvm(shape, seed):
+    x, y = problem(**shape, seed=seed)
+    rng = np.random.default_rng(seed)
+    train, test = train_and_test(len(y))
+    many = np.stack([y, rng.permutation(y)], 1)
+    scaler = StandardScaler().fit(x[train])
+    found = scores(registry.get("probes", "svm"), out_of_fold(x, train, test), many[train])
+    for i in range(2):
+        reference = SVC(kernel="linear", C=1.0, tol=1e-6).fit(scaler.transform(x[train]), many[train, i])
+        expected = reference.decision_function(scaler.transform(x[test]))
+        # Shuffled labels with n > d leave the optimum nearly flat: there the solver stops a little earlier.
+        assert np.abs(found[:, i] - expected).max() < (1e-2, 2e-2)[i] * np.abs(expected).max()
+        clear = np.abs(expected) > 1e-2
+        assert np.mean(np.sign(found[clear, i]) == np.sign(expected[clear])) >= 0.998
+
+
+def test_the_svm_agrees_with_libsvm_on_thousands_of_test_rows():
+    x, y = problem(2600, 30, 1.0)
+    train, test = np.arange(150), np.arange(150, 2600)
+    scaler = StandardScaler().fit(x[train])
+    reference = SVC(kernel="linear", C=1.0, tol=1e-6).fit(scaler.transform(x[train]), y[train])
+    found = scores(registry.get("probes", "svm"), out_of_fold(x, train, test), y[train, None])[:, 0]
+    agree = np.sign(found) == np.sign(reference.decision_function(scaler.transform(x[test])))
+    assert agree.mean() >= 0.998
+    assert abs(np.mean(np.sign(found) == y[test]) - reference.score(scaler.transform(x[test]), y[test])) < 0.002
+
+
+def test_the_svm_refuses_numbers():
+    with pytest.raises(DataError, match="the svm probe was given labels other than -1 and 1; expected classes"):
+        registry.get("probes", "svm").solve(Gram(np.eye(2)), np.array([[0.5], [1.0]]))
+
+
+# As estimators
+
+
+@pytest.mark.parametrize(
+    "estimator", [*(LinearProbeClassifier(name) for name in PROBES), LinearProbeRegressor()], ids=repr
+)
+def test_scikit_learns_own_checks_pass(estimator):
+    results = check_estimator(estimator, on_skip=None, on_fail=None)
+    assert len(results) > 30
+    assert [r["check_name"] for r in results if r["status"] in ("failed", "xfail")] == []
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_an_estimator_is_the_probe_in_the_units_of_its_input(name):
+    x, y = problem(**NOISY)
+    train, test = train_and_test(len(y))
+    model = LinearProbeClassifier(name).fit(x[train], y[train])
+    found = scores(registry.get("probes", name), out_of_fold(x, train, test), y[train, None])[:, 0]
+    assert model.decision_function(x[test]) == pytest.approx(found, abs=1e-6)
+    assert model.decision_function(x) == pytest.approx(x @ model.coef_[0] + model.intercept_[0])
+
+
+def test_estimators_refuse_what_they_cannot_learn():
+    x = np.random.default_rng(0).standard_normal((10, 3))
+    with pytest.raises(ValueError, match=r"the labels hold one class \('a'\); expected two or more"):
+        LinearProbeClassifier().fit(x, np.array(["a"] * 10, dtype=object))
+    with pytest.raises(ValueError, match="the probe 'svm' predicts classes only; expected one such as 'ridge'"):
+        LinearProbeRegressor("svm").fit(x, np.arange(10.0))
+
+
+# Folds and shuffles
+
+
+def ragged_data(seed=0):
+    """Groups of one to six items, most of one label."""
+    rng = np.random.default_rng(seed)
+    items = []
+    for group in range(40):
+        for i in range(rng.integers(1, 7)):
+            label = "a" if (group % 3 == 0) ^ (rng.random() < 0.1) else "b"
+            items.append(Item(f"{group} {i}", label, f"g{group:02d}"))
+    return Dataset("ragged", "item", tuple(items))
+
+
+@pytest.mark.parametrize("data", [planting.planted_data(), planting.planted_data(96, 4, mixed=True), ragged_data()])
+def test_groups_never_straddle_and_every_repeat_tests_each_item_once(data):
+    folds = make_folds(data, 5, 3, seed=0)
+    assert len(folds) == 15
+    for fold in folds:
+        assert not set(data.groups[fold.train]) & set(data.groups[fold.test])
+        assert sorted([*fold.train, *fold.test]) == list(range(len(data.items)))
+        assert set(data.y[fold.train]) == set(data.y)
+    for repeat in range(3):
+        tested = np.concatenate([fold.test for fold in folds if fold.repeat == repeat])
+        assert sorted(tested) == list(range(len(data.items)))
+
+
+def test_folds_are_the_same_each_time_and_differ_between_repeats_and_seeds():
+    data = planting.planted_data()
+
+    def parts(seed, repeat=0):
+        folds = make_folds(data, 5, 2, seed)
+        return [fold.test.tolist() for fold in folds if fold.repeat == repeat]
+
+    assert parts(0) == parts(0)
+    assert parts(0) != parts(0, repeat=1)
+    assert parts(0) != parts(5)
+
+
+def test_there_are_no_more_folds_than_groups_of_the_rarest_class():
+    items = [Item(f"t{i}", "rare" if i < 3 else "common", f"g{i}") for i in range(30)]
+    folds = make_folds(Dataset("d", "item", tuple(items)), 5, 1, seed=0)
+    assert len(folds) == 3
+    assert all(set(folds[i].test) & {0, 1, 2} for i in range(3))
+
+
+def test_numbers_are_split_by_group_too():
+    items = [Item(f"t{i}", float(i), f"g{i // 3}") for i in range(30)]
+    data = Dataset("d", "item", tuple(items), kind="number")
+    folds = make_folds(data, 5, 1, seed=0)
+    assert len(folds) == 5
+    assert not any(set(data.groups[f.train]) & set(data.groups[f.test]) for f in folds)
+
+
+@pytest.mark.parametrize("per_group", [1, 4])
+def test_shuffles_of_single_label_groups_keep_groups_whole_and_every_part_balanced(per_group):
+    data = planting.planted_data(80, per_group)
+    folds = make_folds(data, 5, 2, seed=0)
+    orders = label_shuffles(data, folds, 30, seed=0)
+    assert orders.shape == (30, 80)
+    shuffled = data.y[orders]
+    assert len(np.unique(shuffled, axis=0)) > 25
+    for fold in folds[:5]:
+        assert np.all(shuffled[:, fold.test].sum(1) == data.y[fold.test].sum())
+    for group in range(data.groups.max() + 1):
+        assert np.all(np.ptp(shuffled[:, data.groups == group], axis=1) == 0)
+
+
+def test_shuffles_of_mixed_groups_stay_in_their_group():
+    data = planting.planted_data(96, 4, mixed=True)
+    orders = label_shuffles(data, make_folds(data, 5, 2, seed=0), 30, seed=0)
+    assert np.all(np.sort(orders, axis=1) == np.arange(96))
+    assert np.all(data.groups[orders] == data.groups)
+    assert len(np.unique(data.y[orders], axis=0)) > 25
+
+
+def test_a_few_mixed_groups_do_not_keep_the_labels_of_the_others_in_place():
+    """One text that stands twice with two labels once froze every other label, and the control read the truth."""
+    items = planting.planted_data(80).items
+    data = Dataset("d", "item", (*items, Item(items[0].text, items[1].label, items[0].group)))
+    folds = make_folds(data, 5, 1, seed=0)
+    agreement = (data.y[label_shuffles(data, folds, 50, seed=0)] == data.y).mean(1)
+    assert abs(agreement.mean() - 0.5) < 0.05
+
+
+def test_shuffles_of_groups_with_unlike_shares_forget_which_label_is_common():
+    """Three of one label to one of the other: moved within its group, the common label would stay common."""
+    items = [Item(f"{g} {i}", "ab"[(g + (i == 3)) % 2], f"g{g:02d}") for g in range(40) for i in range(4)]
+    data = Dataset("d", "item", tuple(items))
+    shuffled = data.y[label_shuffles(data, make_folds(data, 5, 1, seed=0), 50, seed=0)]
+    common = [np.round(y.reshape(40, 4).mean(1)) == np.arange(40) % 2 for y in shuffled]
+    assert abs(np.mean(common) - 0.5) < 0.05
+    assert np.all(np.isin(shuffled.reshape(50, 40, 4).sum(2), (1, 3)))
+
+
+def test_shuffles_are_the_same_each_time_and_forget_the_labels():
+    data = planting.planted_data(200)
+    folds = make_folds(data, 5, 1, seed=0)
+    orders = label_shuffles(data, folds, 50, seed=3)
+    assert np.array_equal(orders, label_shuffles(data, folds, 50, seed=3))
+    assert not np.array_equal(orders, label_shuffles(data, folds, 50, seed=4))
+    agreement = (data.y[orders] == data.y).mean(1)
+    assert abs(agreement.mean() - 0.5) < 0.02
+
+
+CONTROL = ProbeSpec(folds=5, repeats=1, shuffles=20)
+DESIGNS = {
+    "single": lambda: planting.planted_data(60),
+    "groups of four": lambda: planting.planted_data(80, 4),
+    "mixed": lambda: planting.planted_data(60, 4, mixed=True),
+    "mixed pairs": lambda: planting.planted_data(60, 2, mixed=True),
+}
+
+
+def control_mean(data, probe, design_of=make_design):
+    """Return the mean accuracy on shuffled labels over pure noise of several draws."""
+    found = []
+    for seed in range(6):
+        (x,) = planting.activations(data, [0.0], width=20, seed=seed)
+        found.append(probe_layer(x, design_of(data, CONTROL, seed), [probe])[0].shuffled[0, 0].mean())
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("probe", PROBES)
+@pytest.mark.parametrize("name", DESIGNS)
+def test_on_noise_the_shuffled_control_is_at_chance(name, probe):
+    assert abs(control_mean(DESIGNS[name](), probe) - 0.5) < 0.03
+
+
+@pytest.mark.parametrize("name", ["single", "mixed"])
+def test_labels_shuffled_across_folds_would_put_the_control_below_chance(name):
+    """Negative control of the test above: what is rare in training is then common in testing."""
+
+    def across(data, spec, seed):
+        design = make_design(data, spec, seed)
+        rng = np.random.default_rng(seed)
+        return dataclasses.replace(design, shuffled=np.stack([rng.permutation(design.y) for _ in range(spec.shuffles)]))
+
+    assert control_mean(DESIGNS[name](), "ridge", across) < 0.47
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_the_control_is_at_chance_though_there_is_a_signal(probe):
+    """Selectivity is measured against it, so that it must not learn the real labels."""
+    data = planting.planted_data(80)
+    (x,) = planting.activations(data, [4.0])
+    (found,) = probe_layer(x, make_design(data, ProbeSpec(folds=5, repeats=1, shuffles=60), 0), [probe])
+    assert np.mean((found.scores[0, :, 0] > 0) == (data.y == 1)) > 0.9
+    assert abs(found.shuffled[0, 0].mean() - 0.5) < 0.03
+
+
+def test_equal_vectors_tie_so_that_identical_last_tokens_are_exactly_at_chance():
+    """Items of a group share a vector but not a label: half of each group is right, whatever the fold."""
+    data = planting.planted_data(96, 4, mixed=True)
+    x = np.random.default_rng(0).standard_normal((24, 10))[data.groups]
+    for found in probe_layer(x, make_design(data, CONTROL, 0), ["ridge"]):
+        right = np.sign(found.scores[0, :, 0]) * np.where(data.y == 1, 1, -1)
+        assert right.sum() == 0
+
+
+def test_numbers_are_read_and_their_control_is_not_above_zero():
+    """Pooled over folds it lies a little below: a fold's mean moves against that of its training part."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((90, 10))
+    items = [Item(f"t{i}", float(x[i, 0] + 0.3 * rng.standard_normal()), f"g{i}") for i in range(90)]
+    data = Dataset("d", "item", tuple(items), kind="number")
+    (found,) = probe_layer(x, make_design(data, ProbeSpec(folds=5, repeats=1, shuffles=60), 0), ["ridge"])
+    assert spearmanr(found.scores[0, :, 0], data.y)[0] > 0.85
+    assert -0.2 < found.shuffled[0, 0].mean() < 0.05

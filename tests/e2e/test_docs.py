@@ -1,0 +1,64 @@
+"""Every command and snippet of the README and the docs runs as printed, on a tiny model under the printed path."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import families
+from layeratlas.cli import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds what the docs speak of: a model, labelled texts, and nothing else."""
+    desk = tmp_path_factory.mktemp("desk")
+    families.save(desk / "path/to/model", families.FAMILIES["llama"]())
+    rows = [f"{word} number {i},{word},group {i}" for i in range(12) for word in ("warm", "cold")]
+    (desk / "my_texts.csv").write_text("\n".join(["text,label,group", *rows]), encoding="utf-8")
+    return desk
+
+
+@pytest.mark.xdist_group("docs")
+def test_every_command_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk)
+    lines = [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines()]
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("layeratlas ")]
+    assert len(commands) >= 3
+    for command in commands:
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0, (command, result.output)
+    assert (desk / "runs/mine/report.html").exists()
+
+
+@pytest.mark.xdist_group("docs")
+def test_every_snippet_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(desk)
+    snippets = [snippet for page in PAGES for snippet in blocks(page, "python")]
+    assert len(snippets) >= 2
+    for snippet in snippets:
+        exec(compile(snippet, "snippet", "exec"), {})
+
+
+def test_every_make_target_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^make (\w+)", "\n".join(b for page in PAGES for b in blocks(page, "sh")), flags=re.M)
+    assert set(targets) >= {"demo", "test"}
+    assert all(re.search(rf"^{target}:", makefile, flags=re.M) for target in targets)
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert target.startswith("https://") or (page.parent / target).exists(), (page.name, target)

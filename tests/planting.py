@@ -1,0 +1,79 @@
+"""Planted truth: data sets, activations and curves whose peaks are known because they were put there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from layeratlas.analysis.curves import Curve, Resampler, task_curves
+from layeratlas.analysis.measures import measures_for
+from layeratlas.analysis.sweep import Design, Probed, make_design, probe_layer
+from layeratlas.records import Dataset, Item
+from layeratlas.spec import ProbeSpec
+
+LIGHT = ProbeSpec(methods=("ridge",), folds=5, repeats=2, shuffles=59, bootstrap=200)
+
+
+def planted_data(
+    n: int = 100, per_group: int = 1, level: str = "item", classes: int = 2, mixed: bool = False
+) -> Dataset:
+    """Return `n` items in groups of `per_group`; a group holds one label, or with `mixed` all of them."""
+    items = []
+    for i in range(n):
+        group = i // per_group
+        label = (i if mixed else group) % classes
+        items.append(Item(f"{level} {i}", f"class {label}", f"{level}-{group:04d}"))
+    return Dataset(level, level, tuple(items))
+
+
+def activations(data: Dataset, strength: Sequence[float], width: int = 8, seed: int = 0) -> list[np.ndarray]:
+    """Return noise (n, width) per layer plus, with that layer's strength, a direction per class."""
+    rng = np.random.default_rng([seed, 3])
+    directions = rng.standard_normal((len(data.classes), width))
+    directions -= directions.mean(0)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    signal = directions[data.y.astype(int)]
+    return [rng.standard_normal(signal.shape) + s * signal for s in strength]
+
+
+def probed(data: Dataset, layers: Sequence[np.ndarray], spec: ProbeSpec = LIGHT, seed: int = 0) -> list[Probed]:
+    """Probe every layer and return one `Probed` per method."""
+    design = make_design(data, spec, seed)
+    found = [probe_layer(x, design, spec.methods) for x in layers]
+    return [
+        probed_from(design, np.stack([f[i].scores for f in found]), np.stack([f[i].shuffled for f in found]), method)
+        for i, method in enumerate(spec.methods)
+    ]
+
+
+def probed_from(design: Design, scores: np.ndarray, shuffled: np.ndarray, method: str = "ridge") -> Probed:
+    """Return scores as if probed from the residual stream, with a baseline at zero."""
+    names = measures_for(design.data.kind, design.classes)
+    return Probed(design, "resid", method, scores, shuffled, dict.fromkeys(names, 0.0))
+
+
+def planted_curve(
+    data: Dataset, strength: Sequence[float], spec: ProbeSpec = LIGHT, seed: int = 0, width: int = 8
+) -> Curve:
+    """Return the accuracy curve of planted activations, by the way a run takes."""
+    found = probed(data, activations(data, strength, width, seed), spec, seed)[0]
+    sampler = Resampler([item.group for item in data.items], spec.bootstrap, seed)
+    return next(c for c in task_curves(found, sampler) if c.metric == "accuracy" and c.stratum == "all")
+
+
+def drawn_curve(estimate: Sequence[float], spread: float = 0.01, level: str = "item", **fields: object) -> Curve:
+    """Return a curve with this estimate whose draws, halves and shuffles are independent normal noise around it."""
+    truth = np.asarray(estimate, float)
+    rng = np.random.default_rng([len(truth), *level.encode()])
+
+    def around(centre: np.ndarray, rows: int, sd: float) -> np.ndarray:
+        return centre + sd * rng.standard_normal((rows, len(truth)))
+
+    values = {
+        "level": level, "task": "all", "stratum": "all", "component": "resid", "method": "ridge", "metric": "accuracy",
+        "estimate": truth, "draws": around(truth, 1000, spread), "half_a": around(truth, 200, 1.4 * spread),
+        "half_b": around(truth, 200, 1.4 * spread), "shuffles": around(np.full_like(truth, 0.5), 99, spread),
+        "chance": 0.5, "baseline": 0.5, "n": 400, "n_groups": 100,
+    }  # fmt: skip
+    return Curve(**(values | fields))  # type: ignore[arg-type]

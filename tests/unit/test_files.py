@@ -1,0 +1,106 @@
+"""A file is whole or as it was before, whatever happens while it is written."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+
+import pytest
+
+from layeratlas.errors import StoreError
+from layeratlas.files import read_json, sha256_file, sweep_parts, write_atomic, write_json
+
+
+def fail_with(code):
+    def fail(*args, **kwargs):
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_is_written_is_read_and_folders_are_made(tmp_path):
+    path = tmp_path / "a" / "b" / "file.bin"
+    write_atomic(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert names(path.parent) == ["file.bin"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
+def test_a_failure_at_any_step_leaves_the_old_content_and_no_part(tmp_path, monkeypatch, step):
+    path = tmp_path / "file.bin"
+    write_atomic(path, b"old")
+    monkeypatch.setattr(os, step, fail_with(errno.EIO))
+    with pytest.raises(StoreError, match=r"cannot write '.*file\.bin': .*; expected a folder that can be written"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file.bin"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch, step, code):
+    path = tmp_path / "file.bin"
+    monkeypatch.setattr(os, step, fail_with(code))
+    message = r"the disk is full: 2\.5 MB for 'file\.bin' did not fit in .*; free some space or use --out"
+    with pytest.raises(StoreError, match=message) as caught:
+        write_atomic(path, bytes(2_500_000))
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 3
+    assert names(tmp_path) == []
+
+
+def test_an_interrupt_leaves_the_old_content_and_no_part(tmp_path, monkeypatch):
+    path = tmp_path / "file.bin"
+    write_atomic(path, b"old")
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file.bin"]
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(StoreError, match="cannot write"):
+        write_atomic(tmp_path / "taken" / "file.bin", b"x")
+
+
+def test_json_comes_back_and_is_readable(tmp_path):
+    value = {"name": "Käse", "n": [1, 2.5, None, True]}
+    write_json(tmp_path / "v.json", value)
+    assert read_json(tmp_path / "v.json") == value
+    assert "Käse" in (tmp_path / "v.json").read_text(encoding="utf-8")
+
+
+def test_json_that_is_missing_or_broken_is_refused(tmp_path):
+    with pytest.raises(StoreError, match=r"none\.json' does not exist; expected a run folder; check the path"):
+        read_json(tmp_path / "none.json")
+    (tmp_path / "cut.json").write_text('{"a": ')
+    with pytest.raises(StoreError, match=r"cut\.json' cannot be read \(.*\); expected JSON written by layeratlas"):
+        read_json(tmp_path / "cut.json")
+    (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(StoreError, match=r"bytes\.json' cannot be read"):
+        read_json(tmp_path / "bytes.json")
+
+
+def test_only_parts_are_swept(tmp_path):
+    for name in (".file.bin.x.part", "file.part", "file.bin"):
+        (tmp_path / name).write_text("")
+    sweep_parts(tmp_path)
+    assert names(tmp_path) == ["file.bin", "file.part"]
+    sweep_parts(tmp_path / "nothing")
+
+
+def test_the_checksum_is_sha256(tmp_path):
+    (tmp_path / "f").write_bytes(b"abc" * 100_000)
+    assert sha256_file(tmp_path / "f") == hashlib.sha256(b"abc" * 100_000).hexdigest()

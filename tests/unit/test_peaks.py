@@ -1,0 +1,209 @@
+"""Peaks, orders and declines of curves whose shape is known."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+import planting
+from layeratlas.analysis.curves import level_curve
+from layeratlas.analysis.peaks import (
+    cross_chosen,
+    decline_finding,
+    find_peak,
+    holm,
+    order_findings,
+    peak_findings,
+    surface_finding,
+)
+
+HUMP = [0.5, 0.6, 0.7, 0.895, 0.9, 0.893, 0.8, 0.7, 0.895]
+LEVELS = {"item", "relation", "analogy"}
+
+
+def hump(at, layers=13, height=0.4, width=1.5):
+    return 0.5 + height * np.exp(-(((np.arange(layers) - at) / width) ** 2))
+
+
+def test_the_peak_is_the_best_layer_and_its_range_is_contiguous():
+    peak = find_peak(planting.drawn_curve(HUMP, spread=0.01))
+    # Layer 8 is as near to the maximum as layer 3, but does not touch the range.
+    assert (peak.layer, peak.first, peak.last) == (4, 3, 5)
+    assert peak.lo < peak.value < peak.hi
+    assert peak.depths.shape == (1000,)
+
+
+def test_the_range_shrinks_with_the_error():
+    peak = find_peak(planting.drawn_curve(HUMP, spread=0.001))
+    assert (peak.layer, peak.first, peak.last) == (4, 4, 4)
+    wide = find_peak(planting.drawn_curve(HUMP, spread=0.15))
+    assert (wide.first, wide.last) == (3, 6)
+
+
+def test_a_peak_at_either_end_stays_inside():
+    assert find_peak(planting.drawn_curve([0.9, 0.7, 0.6])).first == 0
+    assert find_peak(planting.drawn_curve([0.6, 0.7, 0.9])).last == 2
+
+
+def test_ties_go_to_the_first_layer():
+    assert find_peak(planting.drawn_curve([0.5, 0.9, 0.9, 0.9])).layer == 1
+
+
+def test_the_value_carries_no_winners_curse():
+    """Twenty-five equal layers: the best estimate is too high, the value read on the other half is not."""
+    rng = np.random.default_rng(0)
+    best, values = [], []
+    for _ in range(60):
+        # Two independent halves of a sample, each with its own error; the whole is their mean.
+        a, b = 0.7 + 0.02 * rng.standard_normal((2, 25))
+        curve = planting.drawn_curve((a + b) / 2, half_a=a[None], half_b=b[None])
+        best.append(curve.estimate.max())
+        values.append(find_peak(curve).value)
+    assert abs(np.mean(values) - 0.7) < 0.005
+    assert np.mean(best) - 0.7 > 0.02
+
+
+def test_cross_chosen_is_the_gap_to_the_reference_layers():
+    curve = planting.drawn_curve([0.5, 0.9, 0.6], spread=1e-6)
+    assert cross_chosen(curve, np.array([0.0, 0, 0])) == pytest.approx(0.9, abs=1e-4)
+    assert cross_chosen(curve, np.array([0.0, 0, 1])) == pytest.approx(0.3, abs=1e-4)
+    assert cross_chosen(curve, np.array([0.5, 0, 0.5])) == pytest.approx(0.35, abs=1e-4)
+
+
+def test_depths_of_points_and_blocks():
+    assert planting.drawn_curve([0.5] * 5).depth.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert planting.drawn_curve([0.5] * 4, component="attn").depth.tolist() == [0.25, 0.5, 0.75, 1]
+
+
+def test_a_peak_finding_names_layer_depth_value_and_chance():
+    (found,) = peak_findings([planting.drawn_curve(HUMP)])
+    assert found.verdict == "supported"
+    assert found.estimate == 0.5
+    assert found.lo <= found.estimate <= found.hi
+    assert found.p == 1 / 100
+    assert "from the residual stream at point 4 (3-5) of 0-8, depth 0.50: accuracy 0." in found.statement
+    assert "chance 0.50" in found.statement
+    assert found.null == "largest of all layers and curves under 99 label shuffles"
+
+
+def test_a_flat_curve_at_chance_has_no_peak():
+    rng = np.random.default_rng(0)
+    (found,) = peak_findings([planting.drawn_curve(0.5 + 0.01 * rng.standard_normal(20))])
+    assert found.verdict == "inconclusive"
+    assert found.p > 0.05
+    assert "not read above chance" in found.statement
+
+
+def test_the_null_is_the_maximum_over_all_layers_and_curves():
+    """A layer that would pass alone does not pass where many were looked at."""
+    rng = np.random.default_rng(1)
+    shuffles = 0.5 + 0.02 * rng.standard_normal((999, 30))
+    estimate = np.full(30, 0.5)
+    estimate[7] = 0.545  # 2.25 standard deviations
+    alone = planting.drawn_curve(estimate[7:8], spread=0.001, shuffles=shuffles[:, 7:8], component="attn")
+    among = planting.drawn_curve(estimate, spread=0.001, shuffles=shuffles)
+    (one,), (many,) = peak_findings([alone]), peak_findings([among])
+    assert one.p == pytest.approx(norm.sf(2.25), abs=0.01)
+    assert one.p <= 0.05 < many.p
+    assert many.p == pytest.approx(1 - norm.cdf(2.25) ** 30, abs=0.06)
+    other = planting.drawn_curve(np.full(30, 0.5), shuffles=shuffles[::-1])
+    assert peak_findings([among, other])[0].p > many.p
+
+
+def test_a_supported_order():
+    curves = [
+        planting.drawn_curve(hump(at), level=name) for at, name in ((2, "item"), (6, "relation"), (10, "analogy"))
+    ]
+    found = order_findings(curves, LEVELS)
+    assert [f.level for f in found] == ["item < relation", "relation < analogy"]
+    assert [f.verdict for f in found] == ["supported", "supported"]
+    assert found[0].estimate == pytest.approx(4 / 12)
+    assert re.search(r"[Rr]elation.* deeper than .*item.*: \+0\.33 of depth", found[0].statement)
+    assert all(0 < f.lo <= f.estimate <= f.hi for f in found)
+
+
+def test_the_opposite_order_is_not_supported():
+    found = order_findings([planting.drawn_curve(hump(8)), planting.drawn_curve(hump(2), level="relation")], LEVELS)
+    assert [f.verdict for f in found] == ["not supported"]
+    assert re.search(r"[Rr]elation.* earlier than .*item.*: -0\.50 of depth", found[0].statement)
+
+
+def test_an_order_within_the_error_is_inconclusive():
+    curves = [planting.drawn_curve(hump(6, width=4), 0.03), planting.drawn_curve(hump(6.4, width=4), 0.03, "relation")]
+    (found,) = order_findings(curves, LEVELS)
+    assert found.verdict == "inconclusive"
+    assert found.lo <= 0 <= found.hi
+    assert "cannot be told apart" in found.statement
+
+
+def test_a_level_that_is_not_decodable_has_no_order():
+    curves = [planting.drawn_curve(hump(2)), planting.drawn_curve(hump(8), level="relation")]
+    assert order_findings(curves, {"item"}) == []
+
+
+def test_orders_are_corrected_by_holm():
+    curves = [
+        planting.drawn_curve(hump(at), level=name) for at, name in ((2, "item"), (6, "relation"), (10, "analogy"))
+    ]
+    # 1000 draws, none on the wrong side: p is 2 / 1001 alone and twice that for the first of two.
+    assert [f.p for f in order_findings(curves[:2], LEVELS)] == [pytest.approx(2 / 1001)]
+    assert [f.p for f in order_findings(curves, LEVELS)] == [pytest.approx(4 / 1001)] * 2
+
+
+@pytest.mark.parametrize(
+    ("ps", "adjusted"),
+    [
+        # Holm (1979) by hand: 4 x .005, 3 x .01, 2 x .03, then never below the one before.
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),
+        ([0.5, 0.9], [1.0, 1.0]),
+        ([0.02], [0.02]),
+        ([0.01, 0.01, 0.01], [0.03, 0.03, 0.03]),
+        ([], []),
+    ],
+)
+def test_holm(ps, adjusted):
+    assert holm(ps) == pytest.approx(adjusted)
+
+
+@pytest.mark.parametrize(
+    ("last", "spread", "verdict"),
+    [(0.6, 0.01, "supported"), (0.9, 0.002, "not supported"), (0.87, 0.03, "inconclusive")],
+)
+def test_decline(last, spread, verdict):
+    found = decline_finding(planting.drawn_curve([0.5, 0.7, 0.9, 0.8, last], spread))
+    assert found.verdict == verdict
+    if verdict == "supported":
+        assert found.estimate == pytest.approx(0.3, abs=0.02)
+        assert found.lo < 0.3 < found.hi
+        assert "falls from its peak to the last layer of the residual stream: by 0.3" in found.statement
+
+
+def test_a_rise_to_the_end_is_no_decline():
+    assert decline_finding(planting.drawn_curve([0.5, 0.6, 0.7, 0.8, 0.9], 0.003)).verdict == "not supported"
+
+
+def test_a_peak_beats_words_and_lengths_or_does_not():
+    curve = [0.5, 0.7, 0.9, 0.8]
+    found = surface_finding(planting.drawn_curve(curve, baseline=0.7))
+    assert found.verdict == "supported"
+    assert found.estimate == pytest.approx(0.2, abs=0.02)
+    assert "beats words and lengths alone (0.70)" in found.statement
+    assert surface_finding(planting.drawn_curve(curve, 0.002, baseline=0.95)).verdict == "not supported"
+
+
+def test_a_peak_must_beat_the_embedding_where_that_reads_better_than_words():
+    found = surface_finding(planting.drawn_curve([0.88, 0.7, 0.9, 0.8], 0.03, baseline=0.6))
+    assert found.verdict == "inconclusive"
+    assert "the embedding of the token read (point 0) (0.88)" in found.statement
+
+
+def test_a_level_curve_is_the_mean_of_its_tasks():
+    curves = [planting.drawn_curve([0.5, 0.6], task=name) for name in "ab"]
+    curves.append(planting.drawn_curve([0.8, 0.9], task="c"))
+    level = level_curve(curves, 150)
+    assert level.estimate == pytest.approx([0.6, 0.7])
+    assert level.draws == pytest.approx(np.mean([c.draws for c in curves], 0))
+    assert (level.task, level.n, level.n_groups) == ("all", 1200, 150)
