@@ -1,0 +1,119 @@
+"""The prefix trie gives every text the vector that it has alone, or the model is not given it at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import families
+from layeratlas.capture import Reading, choose_plan, make_plan, make_trie_plan
+from layeratlas.capture.packing import prove, tree_mask
+from layeratlas.capture.reading import read_batch
+from layeratlas.capture.trie import ancestors
+from layeratlas.models import LoadedModel, load
+from layeratlas.spec import COMPONENTS, CaptureSpec, ModelSpec
+
+# A sliding window of 8 is far shorter than the texts below; the rest differ in how they take masks and positions.
+PACKED = ("llama", "gpt2", "gemma2", "gemma3", "mistral", "qwen3", "opt", "gptj", "cohere2", "phi3")
+UNPACKED = {
+    "bloom": "cannot be masked",  # ALiBi is built from a 2-d mask
+    "mpt": "differs from its texts alone",  # ALiBi counts places in the line
+    "lfm2": "layers that take no mask per token",  # short convolutions
+}
+
+
+def model_of(name: str, folder: Path) -> LoadedModel:
+    return load(ModelSpec(id=str(families.save(folder / name, families.FAMILIES[name]()))))
+
+
+def branching(position: str = "last") -> list[Reading]:
+    """Texts of 30 to 45 tokens that part at several depths, one a prefix of another, and one on its own."""
+    rng = np.random.default_rng(1)
+    stem = rng.integers(3, 200, 30).tolist()
+    texts = [stem, [*stem[:20], *rng.integers(3, 200, 25)], [*stem[:27], *rng.integers(3, 200, 9)]]
+    texts += [stem[:12], rng.integers(3, 200, 33).tolist(), [*texts[1][:40], *rng.integers(3, 200, 5)]]
+    where = {"last": lambda n: (n - 1,), "mean": lambda n: tuple(range(1, n))}[position]
+    return [Reading(tuple(int(i) for i in ids), where(len(ids))) for ids in texts]
+
+
+def gaps(model: LoadedModel, readings: list[Reading], form: str) -> float:
+    """Return the largest relative difference, over texts, components and layers, between packed and alone."""
+    worst = 0.0
+    for batch in make_trie_plan(readings, 2048, line=64):
+        together = read_batch(model, batch, COMPONENTS, tree_mask(model, batch, form))  # type: ignore[arg-type]
+        for i, row in enumerate(batch.rows):
+            (single,) = make_plan([readings[row]], 2048)
+            alone = read_batch(model, single, COMPONENTS)
+            for c in COMPONENTS:
+                size = np.linalg.norm(alone[c][0], axis=-1)
+                worst = max(worst, float((np.linalg.norm(together[c][i] - alone[c][0], axis=-1) / size).max()))
+    return worst
+
+
+@pytest.mark.parametrize("position", ["last", "mean"])
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_equals_alone_beyond_the_window(name: str, position: str, tmp_path: Path) -> None:
+    model = model_of(name, tmp_path)
+    form, why = prove(model)
+    assert form != "padding", why
+    assert gaps(model, branching(position), form) < 1e-5
+
+
+def test_a_window_that_counts_places_in_the_line_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of("mistral", tmp_path)
+    monkeypatch.setattr("layeratlas.capture.packing._window", lambda model: None)
+    assert gaps(model, branching(), "one mask") > 1e-3
+
+
+@pytest.mark.parametrize(("name", "why"), UNPACKED.items())
+def test_other_models_fall_back_and_say_why(name: str, why: str, tmp_path: Path) -> None:
+    packing = choose_plan(model_of(name, tmp_path), branching(), CaptureSpec())
+    assert packing.form == "padding"
+    assert packing.record()["packing"] == "length-sorted"
+    assert why in packing.record()["why"]
+    assert all(batch.parents is None for batch in packing.batches)
+
+
+def test_plain_batches_can_be_asked_for(tiny_model_dir: Path) -> None:
+    model = load(ModelSpec(id=str(tiny_model_dir)))
+    record = choose_plan(model, branching(), CaptureSpec(packing="sorted")).record()
+    assert (record["packing"], record["why"]) == ("length-sorted", "asked for")
+    record = choose_plan(model, branching(), CaptureSpec()).record()
+    assert record["packing"] == "prefix trie"
+    assert record["tokens_computed"] < record["tokens"]
+
+
+texts = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9), min_size=1, max_size=30)
+
+
+@given(texts, st.integers(4, 20))
+def test_every_text_is_read_once_at_the_end_of_its_own_path(found: list[list[int]], line: int) -> None:
+    readings = [Reading(tuple(ids), (len(ids) - 1,)) for ids in found]
+    plan = make_trie_plan(readings, 64, line)
+    assert sorted(row for batch in plan for row in batch.rows) == list(range(len(readings)))
+    for batch in plan:
+        if batch.parents is None or batch.depths is None:
+            continue
+        paths = set()
+        for row, (leaf,) in zip(batch.rows, batch.positions, strict=True):
+            path, node = [], leaf
+            while node >= 0:
+                path.append(int(node))
+                node = batch.parents[node]
+            path.reverse()
+            assert tuple(batch.ids[0][path]) == readings[row].ids
+            assert batch.depths[0][path].tolist() == list(range(len(path)))
+            assert np.flatnonzero(ancestors(batch.parents)[leaf]).tolist() == path
+            paths |= {readings[row].ids[: k + 1] for k in range(len(path))}
+        assert batch.ids.size == len(paths)  # each distinct prefix of the line once
+    assert [b.key for b in plan] == [b.key for b in make_trie_plan(readings, 64, line)]
+
+
+def test_texts_that_share_nothing_are_left_to_padded_batches() -> None:
+    readings = [Reading((i, *range(100, 120)), (20,)) for i in range(8)]
+    assert all(batch.parents is None for batch in make_trie_plan(readings, 2048))
+    assert sum(batch.ids.size for batch in make_trie_plan(readings, 2048)) == 8 * 21
