@@ -145,8 +145,7 @@ def list_(kind: Annotated[str, typer.Argument(help="studies, tasks or probes.")]
             raise SpecError(f"nothing of the kind '{kind}' can be listed", f"one of {', '.join(registry.KINDS)}")
         for name in registry.names(kind):
             plugin = registry.get(kind, name)
-            text = getattr(plugin, "summary", "") or (plugin.__doc__ or "").splitlines()[0]
-            print(f"{name:<14} {text}")
+            print(f"{name:<14} {getattr(plugin, 'summary', '')}")
 
 
 @app.command()

@@ -97,6 +97,7 @@ class Probe(ABC):
     """
 
     name: str = ""
+    summary: str = ""
     numbers: bool = False  # can it predict numbers as well as classes?
     max_shuffles: int | None = None  # at most so many label shuffles, where each costs a fit of its own
 

@@ -44,14 +44,15 @@ def _reader(batch: Batch, device: torch.device) -> Callable[[Tensor], Tensor]:
     return lambda hidden: torch.einsum("bt,btd->bd", weights, hidden[lines].float())
 
 
-def check_finite(batch: Batch, values: dict[str, FloatArray]) -> None:
+def check_finite(batch: Batch, values: dict[str, FloatArray], names: Sequence[str] = ()) -> None:
     """Raise CaptureError where an activation is not finite, naming the text, the component and the layer."""
     for component, array in values.items():
         bad = np.argwhere(~np.isfinite(array).all(-1))
         if len(bad):
-            row, layer = bad[0]
+            row, layer = batch.rows[bad[0][0]], bad[0][1]
+            which = f" ({names[row]})" if names else ""
             raise CaptureError(
-                f"text {batch.rows[row] + 1} gave a {component} activation that is not finite at layer {layer}",
+                f"text {row + 1} gave a {component} activation that is not finite at layer {layer}{which}",
                 "finite numbers",
                 "load the model with --dtype float32 (float16 overflows in some models)",
             )

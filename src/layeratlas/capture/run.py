@@ -34,10 +34,12 @@ def capture(
     store: Store,
     progress: Progress | None = None,
     form: Form = "padding",
+    names: Sequence[str] = (),
 ) -> None:
     """Run every batch that the store has not finished; `form` is how the model takes the masks of a trie.
 
-    Raises CaptureError where an activation is not finite, naming the text, the component and the layer.
+    Raises CaptureError where an activation is not finite, naming the text (`names`, by row), the component and the
+    layer.
     """
     done = store.finished()
     with (progress or Progress()).stage("capture", sum(b.ids.size for b in plan)) as step:
@@ -46,6 +48,6 @@ def capture(
             if batch.key in done:
                 continue
             values = read_batch(model, batch, tuple(store.shape.points), tree_mask(model, batch, form))
-            check_finite(batch, values)
+            check_finite(batch, values, names)
             store.write(batch.key, batch.rows, values)
             step.advance(batch.ids.size)

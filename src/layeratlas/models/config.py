@@ -26,7 +26,7 @@ def check_config(place: str, spec: ModelSpec, local_files_only: bool = False) ->
             raise ModelError(
                 f"'{spec.id}' (model type '{kind}') needs Python code of its own from the hub",
                 "an architecture that transformers has built in",
-                "read that code, then set trust_remote_code=True if you trust it",
+                "read that code, then use --trust-remote-code (trust_remote_code=True) if you trust it",
             )
         raise ModelError(
             f"'{spec.id}' has the model type '{kind}', which this transformers does not know",

@@ -19,6 +19,7 @@ class Ridge(Probe):
     """
 
     name = "ridge"
+    summary = "ridge regression on +-1 or on numbers, penalty by leave-one-out; classes and numbers"
     numbers = True
 
     def __init__(self, penalties: tuple[float, ...] = PENALTIES) -> None:

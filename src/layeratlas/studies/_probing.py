@@ -47,14 +47,16 @@ def capture_stage(work: Workspace) -> list[str]:
     where, model = work.spec.capture.position, work.model
     rows: dict[tuple[str, str], int] = {}
     readings: list[Reading] = []
+    names: list[str] = []
     for data in work.datasets:
         for number, item in enumerate(data.items, 1):
             if _row_key(item) not in rows:
                 rows[_row_key(item)] = len(readings)
+                names.append(f"{data.source or data.name}, text {number}")
                 ids, offsets = _encode(work, item.text)
                 if model.context and len(ids) > model.context:
                     raise CaptureError(
-                        f"{data.source or data.name}, text {number} has {len(ids)} tokens",
+                        f"{names[-1]} has {len(ids)} tokens",
                         f"at most {model.context}, the context of {model.info['name']}",
                         "shorten or drop it",
                     )
@@ -66,7 +68,7 @@ def capture_stage(work: Workspace) -> list[str]:
     store.check_space()
     packing = choose_plan(model, readings, work.spec.capture)
     work.manifest["capture"] = packing.record()
-    capture(model, packing.batches, store, work.progress, packing.form)
+    capture(model, packing.batches, store, work.progress, packing.form, names)
     return outputs
 
 
