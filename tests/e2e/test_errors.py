@@ -158,7 +158,7 @@ def spoil(model: Path, name: str) -> None:
     [
         ("nan", r"'.*tiny'.* not finite.*"),
         ("pickle", r"holds pickled weights only \(pytorch_model\.bin\); expected safetensors; pickle can run code"),
-        ("remote", r"'.*tiny' .*needs Python code .*; expected .*; read that code, then set .*trust.remote.code"),
+        ("remote", r"'.*tiny' .*needs Python code .*; expected .*; read that code, then use .*trust.remote.code"),
         ("no model", r"the directory '.*tiny' has no config\.json; expected a model directory: .*; name the directory"),
         ("no weights", r"the directory '.*tiny' holds no weights; expected \*\.safetensors files; check the download"),
         ("cut", r"'.*tiny' cannot be loaded \(SafetensorError: .*\); expected a complete .*; check its files"),
