@@ -27,7 +27,7 @@ class Hierarchy(Study):
 
     def probe_spec(self, size: Size) -> ProbeSpec:
         """Return the probe settings of a size."""
-        return ProbeSpec(repeats=2, shuffles=40) if size == "quick" else ProbeSpec(repeats=5, shuffles=200)
+        return ProbeSpec(repeats=1, shuffles=40) if size == "quick" else ProbeSpec(repeats=5, shuffles=200)
 
     def stages(self) -> dict[str, probing.StageFunction]:
         """Return the stages in order."""
