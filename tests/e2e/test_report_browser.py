@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import fake_run
@@ -108,6 +110,39 @@ def test_switches_and_legend_change_the_chart(browser: Any, page: str) -> None:
     WebDriverWait(browser, 20).until(lambda b: len(lines(b)) < count)
     assert run(browser, "return document.querySelector('[data-level=relation]').ariaPressed") == "false"
     assert console(browser) == []
+
+
+def test_what_has_no_curve_is_said_and_not_drawn_empty(browser: Any, tmp_path: Path) -> None:
+    run_dir = fake_run.write_run(tmp_path / "classes", fake_run.Fake(layers=6, levels=("item", "relation")))
+    other = fake_run.write_run(tmp_path / "numbers", fake_run.Fake(layers=6, levels=("own",), numbers=True))
+    both = [pl.read_parquet(folder / "curves.parquet") for folder in (run_dir, other)]
+    pl.concat(both).write_parquet(run_dir / "curves.parquet")
+    show(browser, build(run_dir).as_uri())
+    told = "return document.getElementById('absent').textContent"
+    drawn = "return [...document.querySelectorAll('.grid figure')].filter(f => !f.hidden).length"
+    assert run(browser, told) == "No curve with these choices: own."
+    before = run(browser, drawn)
+    run(browser, "document.querySelector('input[value=spearman]').click()")
+    assert run(browser, told) == "No curve with these choices: item, relation."
+    assert 0 < run(browser, drawn) < before
+    assert console(browser) == []
+
+
+def test_columns_sort_by_their_numbers(browser: Any, page: str) -> None:
+    show(browser, page)
+    script = """const head = [...document.querySelectorAll('table.sortable')[1].querySelectorAll('th')].find(
+        h => h.textContent.trim() === 'p'); head.querySelector('button').click();
+        return [...head.closest('table').tBodies[0].rows].map(row => row.cells[head.cellIndex].textContent.trim())"""
+    values = [float(text.removeprefix("< ")) for text in run(browser, script)]
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) > 2
+
+
+def test_map_has_a_scale(browser: Any, page: str) -> None:
+    show(browser, page)
+    assert "Estimate minus shuffled labels" in run(
+        browser, "return document.querySelector('[data-chart=heat]').textContent"
+    )
 
 
 def test_keyboard_reads_layer_by_layer(browser: Any, page: str) -> None:

@@ -106,7 +106,7 @@ def _reader(look: Lens, scope: str, ticks: int = 6) -> list[alt.Chart]:
 
 
 def heat(look: Lens, width: Any = 640) -> alt.LayerChart:
-    """Return levels and their tasks by depth, darker where the estimate exceeds its control by more."""
+    """Return levels and their tasks by depth, stronger where the estimate exceeds its control by more."""
     scope = look.where(*SWITCHES, also=f"datum.row !== null && {look.shown}")
     half = 0.5 / look.view.layers
     edges = {"left": f"datum.depth - {half}", "right": f"datum.depth + {half}"}
@@ -117,7 +117,7 @@ def heat(look: Lens, width: Any = 640) -> alt.LayerChart:
         title="Estimate minus shuffled labels", orient="bottom", direction="horizontal", symbolType="square",
         symbolSize=170, symbolStrokeWidth=0, symbolFillColor=hue, format=".2f", tickCount=5, columnPadding=12,
     )  # fmt: skip
-    shade = alt.FillOpacity("gain:Q", scale=alt.Scale(domainMin=0, domainMax=most, range=[0.04, 1]), legend=key)
+    shade = alt.Opacity("gain:Q", scale=alt.Scale(domainMin=0, domainMax=most, range=[0.04, 1]), legend=key)
     bold = {"test": f"indexof({json.dumps(look.view.levels)}, datum.value) >= 0", "value": "bold"}
     weight = {"condition": bold, "value": "normal"}
     names = alt.Axis(title=None, domain=False, ticks=False, labelLimit=150, labelFontWeight=weight)
@@ -132,7 +132,7 @@ def heat(look: Lens, width: Any = 640) -> alt.LayerChart:
     dots = source("peaks", scope).mark_circle(
         size=38, opacity=1, fill=look.colour("series-2"), stroke=look.colour("paper"), strokeWidth=1.2
     )
-    chart = alt.layer(rects.encode(x=x, x2="right:Q", y=y, fillOpacity=shade), dots.encode(x="depth:Q", y=y))
+    chart = alt.layer(rects.encode(x=x, x2="right:Q", y=y, opacity=shade), dots.encode(x="depth:Q", y=y))
     return _finish(look, chart.properties(width=width, height=22 * len(heat_rows(look.view))), shown=look.view.levels)
 
 
@@ -147,6 +147,8 @@ def panel(look: Lens, part: int, width: Any = 190, height: int = 118) -> alt.Lay
         fontSize=10.5,
         align=alt.ExprRef("datum.depth < 0.15 ? 'left' : datum.depth > 0.85 ? 'right' : 'center'"),
     )
+    # Room for the highest label there can be, in every panel: panels side by side stay level.
+    room = alt.Chart(alt.InlineData([{}])).mark_text(text="layer", dy=-11, fontSize=10.5, opacity=0)
     layers = [
         *_backdrop(look, scope, ticks),
         surface.encode(y=look.y("baseline", ticks), color=look.level()),
@@ -154,6 +156,7 @@ def panel(look: Lens, part: int, width: Any = 190, height: int = 118) -> alt.Lay
         marks.encode(x=depth(), y=look.y("estimate", ticks), fill=look.level("fill")),
         words.encode(x=depth(), y=look.y("estimate", ticks), text="label:N"),
         *(_reader(look, scope, ticks) if look.live else []),
+        room.encode(x=alt.value(30), y=alt.value(0)),
     ]
     return _finish(look, alt.layer(*layers).properties(width=width, height=height), part=part, reached=None)
 

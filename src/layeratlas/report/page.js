@@ -3,7 +3,9 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const unpack = (columns) => {
     const names = Object.keys(columns);
-    return columns[names[0]].map((_, i) => Object.fromEntries(names.map((name) => [name, columns[name][i]])));
+    const at = (column, i) => (column.places ? column.names[column.places[i]] ?? null : column[i]);
+    const length = (columns[names[0]].places ?? columns[names[0]]).length;
+    return Array.from({ length }, (_, i) => Object.fromEntries(names.map((name) => [name, at(columns[name], i)])));
   };
   const rows = { curves: unpack(data.rows.curves), peaks: unpack(data.rows.peaks) };
   const state = { ...data.defaults, shown: [...data.levels], reached: null };
@@ -42,8 +44,29 @@
     }
   }
 
+  // Not every curve has every probe and measure: what has none is said, not drawn empty.
+  function settle() {
+    const all = ["component", "method", "metric"];
+    const fits = (row, names) => names.every((name) => row[name] === state[name]);
+    for (const slot of views) {
+      const { chart, part } = slot.element.dataset;
+      if (part === undefined) continue;
+      const names = chart === "components" ? all.slice(1) : all;
+      const figure = slot.element.closest("figure");
+      const hidden = !rows.peaks.some((row) => row.part === Number(part) && fits(row, names));
+      const back = figure.hidden && !hidden;
+      figure.hidden = hidden;
+      if (back) draw(slot);
+    }
+    const has = (level) => rows.peaks.some((row) => row.kind === "level" && row.level === level && fits(row, all));
+    const absent = data.levels.filter((level) => !has(level));
+    const note = document.getElementById("absent");
+    note.hidden = !absent.length;
+    note.textContent = absent.length ? `No curve with these choices: ${absent.join(", ")}.` : "";
+  }
+
   for (const element of document.querySelectorAll("[data-chart]")) views.push({ element });
-  const ready = Promise.all(views.map(draw)).then(() => { document.documentElement.dataset.ready = "yes"; });
+  const ready = Promise.all(views.map(draw)).then(settle).then(() => { document.documentElement.dataset.ready = "yes"; });
 
   let waiting;
   new ResizeObserver(() => {
@@ -56,7 +79,7 @@
   }).observe(document.body);
 
   for (const input of document.querySelectorAll(".switches input")) {
-    input.addEventListener("change", () => { state[input.name] = input.value; tell(input.name); });
+    input.addEventListener("change", () => { state[input.name] = input.value; settle(); tell(input.name); });
   }
   for (const button of document.querySelectorAll("[data-level]")) {
     button.addEventListener("click", () => {
@@ -83,7 +106,7 @@
     tell("reached");
   });
 
-  const number = (text) => Number.parseFloat(text.replace("−", "-").replace(/[^0-9.eE+-].*$/, ""));
+  const number = (text) => Number.parseFloat(text.replace("−", "-").replace(/,/g, "").replace(/^<\s*/, ""));
   for (const table of document.querySelectorAll("table.sortable")) {
     table.querySelectorAll("th").forEach((head, column) => {
       const button = document.createElement("button");

@@ -59,7 +59,7 @@ def _page(found: inputs.Inputs, view: View) -> str:
         view=view,
         words={"component": wording.COMPONENTS, "method": wording.METHODS, "metric": wording.METRICS},
         panels={kind: _codes(view, kind) for kind in ("task", "stratum")},
-        key=" ".join(figures.KEY),
+        key=" ".join(figures.KEY).removesuffix(" Below: peaks and their ranges."),
         colours=_colours(),
         css=source(environment, "page.css")[0],
         script=source(environment, "page.js")[0],
@@ -94,10 +94,23 @@ def _data(view: View) -> dict[str, Any]:
         "panel": charts.panel(look, 0),
         "components": charts.components(look, 0),
     }
-    rows = {name: table.to_dict(as_series=False) for name, table in charts.rows_for(view).items()}
+    rows = {name: _packed(table) for name, table in charts.rows_for(view).items()}
     choices = {"choices": view.choices, "defaults": view.defaults, "levels": view.levels}
     # `<` never stands in the page's JSON, so that no name can end the script element.
     return {"specs": {n: c.to_dict(validate=False) for n, c in specs.items()}, "rows": rows, **choices}
+
+
+def _packed(table: pl.DataFrame) -> dict[str, Any]:
+    """Return a table by column; each name stands once, and rows hold its place (-1 for none)."""
+    packed: dict[str, Any] = {}
+    for column in table.iter_columns():
+        if column.dtype == pl.String:
+            names = column.drop_nulls().unique(maintain_order=True).to_list()
+            places = {name: place for place, name in enumerate(names)}
+            packed[column.name] = {"names": names, "places": [places.get(name, -1) for name in column]}
+        else:
+            packed[column.name] = column.to_list()
+    return packed
 
 
 def _codes(view: View, kind: str) -> list[dict[str, Any]]:
@@ -122,6 +135,9 @@ def _headline(findings: pl.DataFrame) -> list[dict[str, Any]]:
 def _peak_rows(view: View) -> list[dict[str, Any]]:
     """Return the peaks of the levels on their own first measure, for the table."""
     levels = view.peaks.filter(pl.col("kind") == "level")
-    first = {metric: i for i, metric in enumerate(view.choices["metric"])}
-    keep = levels.sort(pl.col("metric").replace_strict(first, return_dtype=pl.Int64), maintain_order=True)
+    order = [
+        pl.col(kind).replace_strict({name: i for i, name in enumerate(names)}, return_dtype=pl.Int64)
+        for kind, names in view.choices.items()
+    ]
+    keep = levels.sort("part", *order, maintain_order=True)
     return keep.unique(["part", "component", "method"], keep="first", maintain_order=True).to_dicts()

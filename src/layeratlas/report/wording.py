@@ -55,7 +55,7 @@ def pvalue(p: Any) -> str:
 
 def small(value: Any) -> str:
     """Return a relative error such as `2.1e-07`."""
-    return f"{value:.1e}" if is_number(value) else NONE
+    return NONE if not is_number(value) else f"{value:.1e}" if value else "0"
 
 
 def count(value: Any) -> str:
