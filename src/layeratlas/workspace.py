@@ -66,6 +66,7 @@ class Workspace:
             for part in (folder, folder / "scores", folder / "items"):
                 sweep_parts(part)
         else:
+            sweep_parts(folder)  # a kill during the very first write leaves nothing else
             if folder.is_dir() and any(folder.iterdir()):
                 raise StoreError(
                     f"'{folder}' is not empty and holds no run", "a new or empty folder", "choose another --out"

@@ -10,6 +10,10 @@ import pytest
 
 from layeratlas.errors import StoreError
 from layeratlas.files import read_json, sha256_file, sweep_parts, write_atomic, write_json
+from layeratlas.progress import Progress
+from layeratlas.records import Dataset, Item
+from layeratlas.spec import RunSpec
+from layeratlas.workspace import Workspace
 
 
 def fail_with(code):
@@ -104,3 +108,14 @@ def test_only_parts_are_swept(tmp_path):
 def test_the_checksum_is_sha256(tmp_path):
     (tmp_path / "f").write_bytes(b"abc" * 100_000)
     assert sha256_file(tmp_path / "f") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_a_folder_whose_first_write_was_cut_short_is_still_new(tmp_path):
+    items = tuple(Item(f"text {i}", "yes" if i % 2 else "no", f"group {i}") for i in range(8))
+    (tmp_path / ".run.json.abc.part").write_text("{")
+    work = Workspace(tmp_path, RunSpec(), [Dataset("own", "own", items)], Progress())
+    assert work.manifest["status"] == "running"
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+    (tmp_path / "run.json").rename(tmp_path / "notes.txt")
+    with pytest.raises(StoreError, match="is not empty and holds no run"):
+        Workspace(tmp_path, RunSpec(), [Dataset("own", "own", items)], Progress())
