@@ -20,18 +20,18 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
     """A folder that holds what the docs speak of: a model, labelled texts, and nothing else."""
-    desk = tmp_path_factory.mktemp("desk")
+    desk = tmp_path / "desk"
+    desk.mkdir()
     families.save(desk / "path/to/model", families.FAMILIES["llama"]())
     rows = [f"{word} number {i},{word},group {i}" for i in range(12) for word in ("warm", "cold")]
     (desk / "my_texts.csv").write_text("\n".join(["text,label,group", *rows]), encoding="utf-8")
     return desk
 
 
-@pytest.mark.xdist_group("docs")
-def test_every_command_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_command_and_snippet_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(desk)
     lines = [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines()]
     commands = [shlex.split(line)[1:] for line in lines if line.startswith("layeratlas ")]
@@ -40,11 +40,7 @@ def test_every_command_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None
         result = CliRunner().invoke(app, command)
         assert result.exit_code == 0, (command, result.output)
     assert (desk / "runs/mine/report.html").exists()
-
-
-@pytest.mark.xdist_group("docs")
-def test_every_snippet_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(desk)
+    # Snippets read what the commands made, as a reader would.
     snippets = [snippet for page in PAGES for snippet in blocks(page, "python")]
     assert len(snippets) >= 2
     for snippet in snippets:
