@@ -168,9 +168,9 @@ def byte_tokenizer(bos: bool = True) -> Any:
     return hf.PreTrainedTokenizerFast(tokenizer_object=backend, **special)
 
 
-def save(folder: Path, config: Any, bos: bool = True, seed: int = 0) -> Path:
-    """Write a tiny random model and its tokenizer to `folder`, ready for `load`."""
-    build(config, seed).save_pretrained(folder)
+def save(folder: Path, config: Any, bos: bool = True, seed: int = 0, shard: str = "5GB") -> Path:
+    """Write a tiny random model (in files of at most `shard`) and its tokenizer to `folder`, ready for `load`."""
+    build(config, seed).save_pretrained(folder, max_shard_size=shard)
     byte_tokenizer(bos).save_pretrained(folder)
     return folder
 

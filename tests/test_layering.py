@@ -28,6 +28,7 @@ FLOW = [
     {"workspace"},
     {"studies"},
     {"pipeline"},
+    {"planning"},
     {"api", "checking", "terminal"},
     {"cli"},
     {"__main__"},

@@ -9,6 +9,11 @@ import torch
 from layeratlas import registry
 from layeratlas.capture import Reading, capture, make_plan, store_shape
 from layeratlas.models import LoadedModel, load
+from layeratlas.models.loading import find_device, read_config
+from layeratlas.models.memory import budget
+from layeratlas.models.placing import is_downloaded
+from layeratlas.models.sources import find_source
+from layeratlas.planning import needs_of, plan_lines
 from layeratlas.records import Dataset
 from layeratlas.spec import CaptureSpec, ModelSpec, Size
 from layeratlas.store import MemoryStore
@@ -16,12 +21,42 @@ from layeratlas.store import MemoryStore
 _SIZES: tuple[Size, ...] = ("quick", "standard", "full")
 
 
-def describe(spec: ModelSpec) -> str:
-    """Load a model and return what was found, line by line. Raises what `load` raises."""
+def describe(spec: ModelSpec, plan_only: bool = False) -> str:
+    """Load a model and return what was found, line by line. Raises what `load` raises.
+
+    With `plan_only`, and for a model of the hub that is not downloaded and would not fit, no weight is read.
+    """
+    if plan_only or _is_far_and_large(spec):
+        return "\n".join(_planned(spec))
     start = time.perf_counter()
     model = load(spec)
     seconds = time.perf_counter() - start
-    return "\n".join([*_anatomy(model, seconds), "", *_identities(model), "", *_plan(model)])
+    lines = [*_anatomy(model, seconds), "", *_identities(model), ""]
+    if model.streamer is None:
+        return "\n".join([*lines, *_plan(model)])
+    needs = needs_of(model.model.config, spec)
+    return "\n".join([*lines, *plan_lines(spec, needs, model.device, model.encode)])
+
+
+def _is_far_and_large(spec: ModelSpec) -> bool:
+    source = find_source(spec.id)
+    if source.kind != "hub" or is_downloaded(source, spec):
+        return False
+    config, _ = read_config(spec)
+    return needs_of(config, spec).whole > budget(spec.memory, find_device(spec.device))
+
+
+def _planned(spec: ModelSpec) -> list[str]:
+    config, tokenizer = read_config(spec)
+    needs, device = needs_of(config, spec), find_device(spec.device)
+    kind = type(config).__name__.removesuffix("Config")
+    head = f"{spec.id} ({kind}): a plan from its config alone; no weight was read and no self-test was run"
+
+    def encode(text: str) -> list[int]:
+        bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
+        return [*bos, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+    return [head, *plan_lines(spec, needs, device, encode)]
 
 
 def _anatomy(model: LoadedModel, seconds: float) -> list[str]:

@@ -32,6 +32,10 @@ ModelOption = Annotated[
 DtypeOption = Annotated[str, typer.Option(help="float32, bfloat16 or float16.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+WeightsOption = Annotated[
+    str, typer.Option(help="resident, streamed (a few blocks in memory at a time) or auto (streamed if too large).")
+]
+MemoryOption = Annotated[float | None, typer.Option(help="GB that the model may take. Default: what is free.")]
 RemoteOption = Annotated[bool, typer.Option("--trust-remote-code", help="Let the model's repository run its own code.")]
 
 
@@ -87,6 +91,8 @@ def run(
     dtype: DtypeOption = "float32",
     attention: Annotated[str, typer.Option(help="Attention kernel: sdpa or eager.")] = "sdpa",
     device: DeviceOption = "auto",
+    weights: WeightsOption = "auto",
+    memory: MemoryOption = None,
     trust_remote_code: RemoteOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -115,7 +121,7 @@ def run(
                 data=tuple(str(path) for path in data or ()),
                 model=_spec(
                     ModelSpec, id=name, revision=revision, dtype=dtype, attention=attention, device=device,
-                    trust_remote_code=trust_remote_code,
+                    trust_remote_code=trust_remote_code, weights=weights, memory=memory,
                 ),
                 capture=_spec(CaptureSpec, position=position),
                 probe=probe_spec,
@@ -155,6 +161,9 @@ def check(
     dtype: DtypeOption = "float32",
     attention: Annotated[str, typer.Option(help="Attention kernel: sdpa or eager.")] = "sdpa",
     device: DeviceOption = "auto",
+    weights: WeightsOption = "auto",
+    memory: MemoryOption = None,
+    plan: Annotated[bool, typer.Option("--plan", help="From the config alone: read no weights.")] = False,
     trust_remote_code: RemoteOption = False,
 ) -> None:
     """Load a model, show its anatomy, the identity self-tests with their errors, and what a run would take."""
@@ -163,9 +172,9 @@ def check(
 
         spec = _spec(
             ModelSpec, id=model, revision=revision, dtype=dtype, attention=attention, device=device,
-            trust_remote_code=trust_remote_code,
+            trust_remote_code=trust_remote_code, weights=weights, memory=memory,
         )  # fmt: skip
-        print(describe(spec))
+        print(describe(spec, plan_only=plan))
 
 
 @app.callback(invoke_without_command=True)

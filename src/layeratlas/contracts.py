@@ -57,8 +57,18 @@ class Store(ABC):
         """Return the keys of the shards that are whole."""
 
     @abstractmethod
-    def write(self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray]) -> None:
-        """Keep `values[component]`, shape (len(rows), points, width), for the texts `rows`."""
+    def complete(self) -> bool:
+        """Return whether every text has a vector at every layer of every component."""
+
+    @abstractmethod
+    def write(
+        self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray], first: Mapping[str, int] | None = None
+    ) -> None:
+        """Keep `values[component]`, shape (len(rows), layers, width), for the texts `rows`.
+
+        Without `first`, a shard holds every layer of every component. With it, some components, each from layer
+        `first[component]` on.
+        """
 
     @abstractmethod
     def read(self, component: str, layer: int) -> FloatArray:

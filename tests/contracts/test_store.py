@@ -118,6 +118,27 @@ def test_a_shard_of_another_shape_is_refused_and_not_counted(store, change, mess
     assert store.finished() == set()
 
 
+def test_shards_may_hold_layers_instead_of_texts(store):
+    values, everyone = truth(), list(range(SHAPE.texts))
+    for start in range(3):
+        assert not store.complete()
+        store.write(f"resid{start}", everyone, {"resid": values["resid"][:, start : start + 1]}, {"resid": start})
+    with pytest.raises(StoreError, match="11 of 11 texts have no activations"):
+        store.read("resid", 3)
+    last = {"resid": values["resid"][:, 3:], "attn": values["attn"]}
+    for part in (everyone[:4], everyone[4:]):
+        shard = {c: array[part] for c, array in last.items()}
+        store.write(f"last{part[0]}", part, shard, {"resid": 3, "attn": 0})
+    assert store.complete()
+    assert all(np.array_equal(found, values[c][:, layer]) for (c, layer), found in everything(store).items())
+
+
+def test_layers_beyond_the_store_are_refused(store):
+    with pytest.raises(StoreError, match=r"a shard's 'resid' has the shape \(11, 4, 6\)"):
+        store.write("bad", list(range(11)), {"resid": truth()["resid"]}, {"resid": 1})
+    assert store.finished() == set()
+
+
 @pytest.mark.parametrize(
     ("component", "layer", "message"),
     [

@@ -62,7 +62,8 @@ def prove(model: LoadedModel) -> tuple[Form, str]:
         forms.append("one mask")
     best = float("inf")
     for form in forms:
-        error = _error(model, form)
+        with model.sample() as sample:
+            error = _error(sample, form)
         if error <= _LIMITS[model.spec.dtype]:
             return form, f"a small trie equals its texts alone to {error:.0e}"
         best = min(best, error)

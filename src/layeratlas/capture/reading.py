@@ -44,12 +44,12 @@ def _reader(batch: Batch, device: torch.device) -> Callable[[Tensor], Tensor]:
     return lambda hidden: torch.einsum("bt,btd->bd", weights, hidden[lines].float())
 
 
-def check_finite(batch: Batch, values: dict[str, FloatArray], names: Sequence[str] = ()) -> None:
+def check_finite(batch: Batch, values: dict[str, FloatArray], names: Sequence[str] = (), first_layer: int = 0) -> None:
     """Raise CaptureError where an activation is not finite, naming the text, the component and the layer."""
     for component, array in values.items():
         bad = np.argwhere(~np.isfinite(array).all(-1))
         if len(bad):
-            row, layer = batch.rows[bad[0][0]], bad[0][1]
+            row, layer = batch.rows[bad[0][0]], first_layer + bad[0][1]
             which = f" ({names[row]})" if names else ""
             raise CaptureError(
                 f"text {row + 1} gave a {component} activation that is not finite at layer {layer}{which}",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from layeratlas.capture.packing import Form, tree_mask
 from layeratlas.capture.plan import Batch, Reading
 from layeratlas.capture.reading import check_finite, read_batch
+from layeratlas.capture.streaming import stream
 from layeratlas.contracts import Shape, Store
 from layeratlas.models import LoadedModel
 from layeratlas.progress import Progress
@@ -38,11 +39,18 @@ def capture(
 ) -> None:
     """Run every batch that the store has not finished; `form` is how the model takes the masks of a trie.
 
+    A streamed model goes through in one sweep over its blocks, which begins anew where it was interrupted.
+
     Raises CaptureError where an activation is not finite, naming the text (`names`, by row), the component and the
     layer.
     """
     done = store.finished()
-    with (progress or Progress()).stage("capture", sum(b.ids.size for b in plan)) as step:
+    total = sum(b.ids.size for b in plan)
+    with (progress or Progress()).stage("capture", total) as step:
+        if model.streamer is not None:
+            if not store.complete():
+                stream(model, plan, store, step, lambda batch: tree_mask(model, batch, form), names)
+            return
         step.advance(sum(b.ids.size for b in plan if b.key in done))
         for batch in plan:
             if batch.key in done:

@@ -15,13 +15,14 @@ from layeratlas.models.sublayers import find_sublayers
 from layeratlas.models.trace import Trace, Tracer
 
 
-def find_anatomy(model: Any, input_ids: Tensor) -> tuple[Anatomy, dict[str, str]]:
+def find_anatomy(model: Any, input_ids: Tensor, skeleton: Skeleton | None = None) -> tuple[Anatomy, dict[str, str]]:
     """Find a causal language model's parts, from its structure and one forward pass over `input_ids` (1, tokens).
 
+    `skeleton` is given where some of its blocks are not in memory.
     Returns the anatomy, and in words how each sublayer and the readout are read. Raises ModelError where the
     structure does not fit, IdentityError where no reading reproduces the stream or the logits.
     """
-    skeleton = find_skeleton(model)
+    skeleton = skeleton or find_skeleton(model)
     precision = precision_of(next(model.parameters()).dtype)
     with torch.no_grad(), Tracer(skeleton) as tracer:
         logits = model(input_ids=input_ids, use_cache=False).logits

@@ -36,6 +36,7 @@ def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None) -> 
         "dtype": loaded.spec.dtype,
         "attention": config._attn_implementation,
         "device": str(loaded.device),
+        "weights": "streamed" if loaded.streamer else "resident",
         "bos": policy,
         "bos_id": bos,
         "tokenizer_hash": tokenizer_hash(loaded.tokenizer),

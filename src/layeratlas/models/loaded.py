@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from layeratlas.errors import ModelError
 from layeratlas.models.anatomy import Anatomy
+from layeratlas.models.streamed import Streamer
 from layeratlas.spec import ModelSpec
 
 
@@ -19,7 +22,7 @@ class LoadedModel:
     """A causal language model in evaluation mode, with the anatomy that its self-tests proved.
 
     `context` is the largest number of positions, None where the model sets no bound. `info` is a JSON-able record of
-    what was loaded, for `run.json`.
+    what was loaded, for `run.json`. With a `streamer` the blocks' weights are not in memory: use `part` or `sample`.
     """
 
     model: Any
@@ -29,6 +32,27 @@ class LoadedModel:
     device: torch.device
     context: int | None
     info: dict[str, Any] = field(default_factory=dict)
+    streamer: Streamer | None = None
+
+    @contextmanager
+    def part(self, layers: Sequence[int]) -> Iterator[LoadedModel]:
+        """Make a streamed model consist of some blocks, whose weights are in memory; their numbers then start at 0."""
+        if self.streamer is None:
+            raise ModelError("a resident model was asked for a part of its blocks", "a streamed model")
+        with self.streamer.only(layers) as skeleton:
+            sublayers = {c: tuple(whole[layer] for layer in layers) for c, whole in self.anatomy.sublayers.items()}
+            yield replace(self, anatomy=replace(self.anatomy, skeleton=skeleton, sublayers=sublayers))
+
+    @contextmanager
+    def sample(self) -> Iterator[LoadedModel]:
+        """Yield a model to try things on: this one, or a block of each kind where the others are not in memory."""
+        if self.streamer is None:
+            yield self
+            return
+        kinds = self.streamer.sample
+        self.streamer.load(kinds)
+        with self.part(kinds) as part:
+            yield part
 
     @property
     def bos_id(self) -> int | None:

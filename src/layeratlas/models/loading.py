@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from layeratlas.errors import ModelError
+from layeratlas.models.anatomy import Anatomy, Skeleton
+from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.config import check_config
 from layeratlas.models.discover import find_anatomy
 from layeratlas.models.gguf_cache import Unpacked, dense, unpack
 from layeratlas.models.hub import check_hub
 from layeratlas.models.info import describe
 from layeratlas.models.loaded import LoadedModel
+from layeratlas.models.memory import budget
+from layeratlas.models.placing import find_weights, is_streamed
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
-from layeratlas.models.selftest import demand, few_threads, sample_ids, self_test
+from layeratlas.models.selftest import Identity, demand, few_threads, sample_ids, self_test
 from layeratlas.models.sources import Source, find_source
+from layeratlas.models.streamed import Streamer, build_empty
 from layeratlas.progress import Progress
 from layeratlas.spec import ModelSpec
 
@@ -32,7 +38,7 @@ def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
     loaded safely or is no causal language model, IdentityError where a self-test breaks.
     """
     progress = progress or Progress()
-    device = _device(spec.device)
+    device = find_device(spec.device)
     source = find_source(spec.id)
     with progress.stage(f"load {source.name}", 3) as step, quiet():
         with explained(spec):
@@ -41,10 +47,16 @@ def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
             where: dict[str, Any] = dict(unpacked.where) if unpacked else {_PLACE: source.place}
             if source.kind == "hub":
                 where["local_files_only"] = check_hub(source.place, spec.revision)
-            model, tokenizer = _read(spec, where, progress)
-            model = model.to(device).eval().requires_grad_(False)
+            place = find_weights(source, spec, where)
+            streamed = place is not None and is_streamed(spec, place, budget(spec.memory, device))
+            model, tokenizer = (_read_empty if streamed else _read)(spec, where, progress)
+            model = model.eval().requires_grad_(False)
+            if place is not None and streamed:
+                streamer = Streamer(model, Checkpoint(place), device, _DTYPES[spec.dtype])
+            else:
+                model, streamer = model.to(device), None
             step.advance()
-            loaded = _examined(spec, source, unpacked, (model, tokenizer))
+            loaded = _examined(spec, source, unpacked, _Parts(model, tokenizer, device, streamer))
         step.advance()
     return loaded
 
@@ -52,24 +64,67 @@ def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
 _PLACE = "pretrained_model_name_or_path"
 
 
+@dataclasses.dataclass(frozen=True)
+class _Parts:
+    model: Any
+    tokenizer: Any
+    device: torch.device
+    streamer: Streamer | None
+
+
+def _common(spec: ModelSpec, where: dict[str, Any]) -> dict[str, Any]:
+    if "gguf_file" not in where:
+        check_config(where[_PLACE], spec, bool(where.get("local_files_only")))
+    return {**where, "revision": spec.revision, "trust_remote_code": spec.trust_remote_code}
+
+
+def _read_empty(spec: ModelSpec, where: dict[str, Any], progress: Progress) -> tuple[Any, Any]:
+    """Return the model without its weights, and the tokenizer."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    common = _common(spec, where)
+    tokenizer = AutoTokenizer.from_pretrained(**common)
+
+    def build(attention: str) -> Any:
+        config = AutoConfig.from_pretrained(**common)
+        return build_empty(config, _DTYPES[spec.dtype], attention, spec.trust_remote_code)
+
+    model = _with_kernel(spec, progress, build)
+    _check_vocabulary(spec, model, tokenizer)
+    return model, tokenizer
+
+
 def _read(spec: ModelSpec, where: dict[str, Any], progress: Progress) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
-    if "gguf_file" not in where:
-        check_config(where[_PLACE], spec, bool(where.get("local_files_only")))
-    common = {**where, "revision": spec.revision, "trust_remote_code": spec.trust_remote_code}
+    common = _common(spec, where)
     tokenizer = AutoTokenizer.from_pretrained(**common)
+    model, report = _with_kernel(spec, progress, lambda attention: _weights(common, spec, attention))
+    _check_complete(spec, model, report)
+    _check_vocabulary(spec, model, tokenizer)
+    return model, tokenizer
+
+
+def read_config(spec: ModelSpec) -> tuple[Any, Any]:
+    """Return a model's config and tokenizer; no weight is read. Raises what `load` raises for them."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    source = find_source(spec.id, need_weights=False)
+    with quiet(), explained(spec):
+        unpacked = unpack(source, Progress()) if source.kind == "gguf" else None
+        common = _common(spec, dict(unpacked.where) if unpacked else {_PLACE: source.place})
+        return AutoConfig.from_pretrained(**common), AutoTokenizer.from_pretrained(**common)
+
+
+def _with_kernel(spec: ModelSpec, progress: Progress, make: Callable[[str], Any]) -> Any:
     try:
-        model, report = _weights(common, spec, spec.attention)
+        return make(spec.attention)
     except ValueError as error:
         # Some families have one kernel only; which one runs is recorded.
         if spec.attention == "eager" or "attention" not in str(error):
             raise
         progress.note(f"{spec.id} has no {spec.attention} attention kernel; using eager")
-        model, report = _weights(common, spec, "eager")
-    _check_complete(spec, model, report)
-    _check_vocabulary(spec, model, tokenizer)
-    return model, tokenizer
+        return make("eager")
 
 
 def _check_vocabulary(spec: ModelSpec, model: Any, tokenizer: Any) -> None:
@@ -103,28 +158,41 @@ def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[A
     return found
 
 
-def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts: tuple[Any, Any]) -> LoadedModel:
-    model, tokenizer = parts
-    device = next(model.parameters()).device
+def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts: _Parts) -> LoadedModel:
+    model, device, streamer = parts.model, parts.device, parts.streamer
     config = model.config.get_text_config()
     context = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
-    bare = LoadedModel(model, tokenizer, None, spec, device, context)  # type: ignore[arg-type]
-    ids = sample_ids(bare)[1]
-    try:
-        with few_threads(model):
-            anatomy, words = find_anatomy(model, torch.tensor([ids], device=device))
-    except ModelError as error:
-        raise type(error)(f"'{spec.id}': {error.found}", error.expected, error.todo) from None
-    loaded = dataclasses.replace(bare, anatomy=anatomy)
-    identities = self_test(loaded)
-    demand(loaded, identities)
+    bare = LoadedModel(model, parts.tokenizer, None, spec, device, context)  # type: ignore[arg-type]
+    if streamer is None:
+        anatomy, words, identities = _proved(bare, None)
+    else:
+        streamer.load(streamer.sample)
+        with streamer.only(streamer.sample) as skeleton:
+            anatomy, words, identities = _proved(bare, skeleton)
+        anatomy = streamer.extend(anatomy)
+    loaded = dataclasses.replace(bare, anatomy=anatomy, streamer=streamer)
     info = describe(loaded, source, unpacked)
     return dataclasses.replace(
         loaded, info={**info, "anatomy": words, "identities": [identity.record() for identity in identities]}
     )
 
 
-def _device(name: str) -> torch.device:
+def _proved(bare: LoadedModel, skeleton: Skeleton | None) -> tuple[Anatomy, dict[str, str], list[Identity]]:
+    """Find the anatomy of the blocks that are in memory and prove it."""
+    ids = sample_ids(bare)[1]
+    try:
+        with few_threads(bare.model):
+            anatomy, words = find_anatomy(bare.model, torch.tensor([ids], device=bare.device), skeleton)
+    except ModelError as error:
+        raise type(error)(f"'{bare.spec.id}': {error.found}", error.expected, error.todo) from None
+    found = dataclasses.replace(bare, anatomy=anatomy)
+    identities = self_test(found)
+    demand(found, identities)
+    return anatomy, words, identities
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of a name; `auto` is the GPU where there is one. Raises ModelError for one that is not here."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

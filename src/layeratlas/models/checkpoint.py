@@ -1,0 +1,74 @@
+"""A model's safetensors files: which tensor lies where, and how many bytes have been read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from layeratlas.errors import ModelError
+from layeratlas.files import read_json
+
+_INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
+_BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F16": 16, "BF16": 16, "I16": 16, "U16": 16}
+_BITS |= {"F32": 32, "I32": 32, "U32": 32, "F64": 64, "I64": 64, "U64": 64}
+
+
+class Checkpoint:
+    """The tensors of a model's directory by name; none is read before it is asked for.
+
+    `counts`: numbers in each tensor; `sizes`: its bytes as stored. `read`: how often each has been handed out.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._files: dict[str, Path] = {}
+        self.sizes: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
+        self.read: dict[str, int] = {}
+        for path in _parts(folder):
+            with safe_open(path, framework="pt") as file:
+                for name in file.keys():  # noqa: SIM118 - it is no dict
+                    part = file.get_slice(name)
+                    self._files[name] = path
+                    self.counts[name] = prod(part.get_shape())
+                    self.sizes[name] = self.counts[name] * _BITS.get(part.get_dtype(), 8) // 8
+
+    @contextmanager
+    def tensors(self, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """Give tensors as slices of their open files: `slice[...]` reads one."""
+        with ExitStack() as stack:
+            files: dict[Path, Any] = {}
+            found = {}
+            for name in names:
+                path = self._files[name]
+                if path not in files:
+                    files[path] = stack.enter_context(safe_open(path, framework="pt"))
+                found[name] = files[path].get_slice(name)
+                self.read[name] = self.read.get(name, 0) + 1
+            yield found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Return the files that transformers itself would read."""
+    if (folder / _INDEX).is_file():
+        names = sorted(set(read_json(folder / _INDEX)["weight_map"].values()))
+        paths = [folder / name for name in names]
+    elif (folder / _SINGLE).is_file():
+        paths = [folder / _SINGLE]
+    else:
+        paths = sorted(folder.glob("*.safetensors"))
+    absent = [path.name for path in paths if not path.is_file()]
+    if absent or not paths:
+        raise ModelError(
+            f"'{folder}' lacks {absent[0] if absent else 'safetensors files'}",
+            "every file of the checkpoint",
+            "check the download",
+        )
+    return paths

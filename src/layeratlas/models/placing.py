@@ -1,0 +1,83 @@
+"""Whether a model's weights stay in memory or are streamed from its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from layeratlas.errors import ModelError
+from layeratlas.models.checkpoint import Checkpoint
+from layeratlas.models.sources import Source
+from layeratlas.spec import ModelSpec
+
+_WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
+_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py"]
+_NOT = ["original/*", "consolidated*"]
+
+
+def find_weights(source: Source, spec: ModelSpec, where: dict[str, Any]) -> Path | None:
+    """Return the directory of a model's safetensors files; None where weights can only be read whole.
+
+    The hub's client downloads a model that is not there yet. Raises ModelError where streaming was asked for and
+    the weights cannot be streamed.
+    """
+    if spec.weights == "resident":
+        return None
+    if source.kind == "hub":
+        return _snapshot(source, spec, bool(where.get("local_files_only")))
+    if "gguf_file" not in where:
+        return Path(where["pretrained_model_name_or_path"])
+    if spec.weights == "streamed":
+        raise ModelError(
+            f"'{spec.id}' is streamed from its dequantised copy, which could not be cached",
+            "room in the cache",
+            "set LAYERATLAS_CACHE to a disk with room",
+        )
+    return None
+
+
+def is_downloaded(source: Source, spec: ModelSpec) -> bool:
+    """Return whether every safetensors file of a model of the hub is on this machine."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        Checkpoint(_snapshot(source, spec, offline=True))
+    except (LocalEntryNotFoundError, ModelError):
+        return False
+    return True
+
+
+def _snapshot(source: Source, spec: ModelSpec, offline: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(
+        snapshot_download(
+            source.place, revision=spec.revision, allow_patterns=_FILES, ignore_patterns=_NOT, local_files_only=offline
+        )
+    )
+
+
+def is_streamed(spec: ModelSpec, folder: Path, room: int) -> bool:
+    """Return whether to stream: as asked, or where the weights in their dtype exceed `room` (bytes).
+
+    Quantised weights stay resident, since only whole models are unpacked. Raises ModelError where streaming one of
+    these was asked for.
+    """
+    if spec.weights == "resident":
+        return False
+    if _quantised(folder):
+        if spec.weights == "streamed":
+            raise ModelError(f"'{spec.id}' is quantised", "plain weights to stream", "use --weights resident")
+        return False
+    return spec.weights == "streamed" or weights_bytes(Checkpoint(folder), spec.dtype) > room
+
+
+def weights_bytes(checkpoint: Checkpoint, dtype: str) -> int:
+    """Return the bytes that a checkpoint takes in memory in a dtype."""
+    return sum(checkpoint.counts.values()) * _WIDTH[dtype]
+
+
+def _quantised(folder: Path) -> bool:
+    from transformers import PretrainedConfig
+
+    return "quantization_config" in PretrainedConfig.get_config_dict(folder)[0]

@@ -1,0 +1,212 @@
+"""Models larger than memory: blocks live in their files and are in memory only while they are needed.
+
+The model is built without weights. Everything outside the blocks (embeddings, final norm, unembedding) is loaded and
+stays; blocks are loaded, run and let go. transformers' own loader converts names and dtypes, so that a block is what
+`from_pretrained` would have made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layeratlas.errors import ModelError
+from layeratlas.models.anatomy import Anatomy, Contribution, Skeleton, find_skeleton, hidden_of
+from layeratlas.models.checkpoint import Checkpoint
+from layeratlas.models.quiet import quiet
+
+_MOST_KINDS = 4
+
+
+def build_empty(config: Any, dtype: torch.dtype, attention: str, trust_remote_code: bool = False) -> Any:
+    """Return the model of a config without weights: parameters on the meta device, buffers real."""
+    from accelerate import init_empty_weights
+    from transformers import AutoModelForCausalLM
+    from transformers.initialization import no_init_weights
+
+    with no_init_weights(), init_empty_weights(include_buffers=False):
+        model = AutoModelForCausalLM.from_config(
+            config, dtype=dtype, attn_implementation=attention, trust_remote_code=trust_remote_code
+        )
+    model.tie_weights()  # the meta device takes them apart
+    return model.eval().requires_grad_(False)
+
+
+class Streamer:
+    """The blocks of a model without weights, and the files that hold them."""
+
+    def __init__(self, model: Any, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype) -> None:
+        self.model, self.checkpoint, self.device, self.dtype = model, checkpoint, device, dtype
+        self.skeleton: Skeleton = find_skeleton(model)
+        self.blocks: list[nn.Module] = list(self.skeleton.blocks)
+        self._returned: int | None = None
+        self.present: set[int] = set()
+        self._plan = _LoadPlan(model, self.skeleton, checkpoint, device, dtype)
+        self._plan.load(self._plan.outside)
+        model.tie_weights()
+        for module in model.modules():
+            for name, buffer in list(module._buffers.items()):
+                if buffer is not None and buffer.device.type != "meta":
+                    module._buffers[name] = buffer.to(device)
+        self._whole("outside the blocks", _outside(self.skeleton))
+
+    @property
+    def block_bytes(self) -> list[int]:
+        """Bytes of each block in memory."""
+        return [sum(p.numel() * p.element_size() for p in block.parameters()) for block in self.blocks]
+
+    @property
+    def outside_bytes(self) -> int:
+        """Bytes of what stays in memory throughout."""
+        return outside_bytes(self.skeleton)
+
+    def load(self, layers: Sequence[int]) -> None:
+        """Read the weights of some blocks into memory, unless they are there."""
+        absent = [layer for layer in layers if layer not in self.present]
+        self._plan.load([name for layer in absent for name in self._plan.of_block[layer]])
+        for layer in absent:
+            self._whole(f"in block {layer}", dict(self.blocks[layer].named_parameters()))
+        self.present |= set(absent)
+
+    def free(self, layers: Iterable[int]) -> None:
+        """Let the weights of some blocks go."""
+        for layer in layers:
+            self.present.discard(layer)
+            for module in self.blocks[layer].modules():
+                for name, weight in module._parameters.items():
+                    if weight is not None:
+                        module._parameters[name] = nn.Parameter(weight.to("meta"), requires_grad=False)
+
+    @contextmanager
+    def only(self, layers: Sequence[int]) -> Iterator[Skeleton]:
+        """Make the model consist of some blocks, which are in memory; the stream passes the others unchanged."""
+        chosen = [self.blocks[layer] for layer in layers]
+        skipped = [block for layer, block in enumerate(self.blocks) if layer not in set(layers)]
+        handle = chosen[0].register_forward_hook(self._note_form)
+        try:
+            for block in skipped:
+                block.forward = self._pass_on  # type: ignore[method-assign]
+            yield replace(self.skeleton, blocks=nn.ModuleList(chosen))
+        finally:
+            handle.remove()
+            for block in skipped:
+                del block.forward
+
+    def _note_form(self, module: nn.Module, args: Any, output: Any) -> None:
+        self._returned = len(output) if isinstance(output, tuple) else None
+
+    def _pass_on(self, *args: Any, **kwargs: Any) -> Any:
+        """Stand for a block that is not in memory, returning the stream in the form in which blocks return it."""
+        hidden = hidden_of(args, kwargs)
+        return hidden if self._returned is None else (hidden, *[None] * (self._returned - 1))
+
+    @cached_property
+    def kinds(self) -> list[int]:
+        """For each layer, the first layer of its kind: same parameters, same entries in the config's lists by layer."""
+        lists = [v for v in vars(self.skeleton.config).values() if _by_layer(v, len(self.blocks))]
+        seen: dict[Any, int] = {}
+        first: list[int] = []
+        for layer, block in enumerate(self.blocks):
+            shapes = tuple((name, tuple(p.shape)) for name, p in block.named_parameters())
+            kind = (type(block), shapes, repr([v[layer] for v in lists]))
+            first.append(seen.setdefault(kind, layer))
+        return first
+
+    @property
+    def sample(self) -> list[int]:
+        """One layer of each kind, at most four: what the identities are proved on before the sweep."""
+        return sorted(set(self.kinds))[:_MOST_KINDS]
+
+    def extend(self, anatomy: Anatomy) -> Anatomy:
+        """Return the anatomy of all blocks from that of the sample: each is read as the one of its kind."""
+        at = {layer: i for i, layer in enumerate(self.sample)}
+        sublayers = {
+            c: tuple(self._alike(found[at.get(kind, 0)], layer) for layer, kind in enumerate(self.kinds))
+            for c, found in anatomy.sublayers.items()
+        }
+        return replace(anatomy, skeleton=self.skeleton, sublayers=sublayers)
+
+    def _alike(self, contribution: Contribution, layer: int) -> Contribution:
+        block = self.blocks[layer]
+        taps, sources = (
+            tuple(replace(tap, module=block.get_submodule(tap.name)) for tap in part)
+            for part in (contribution.taps, contribution.sources)
+        )
+        return replace(contribution, taps=taps, sources=sources)
+
+    def _whole(self, where: str, parameters: dict[str, Tensor]) -> None:
+        absent = [name for name, weight in parameters.items() if weight.device.type == "meta"]
+        if absent:
+            raise ModelError(
+                f"the checkpoint has no weights for {absent[0]} {where}",
+                "a checkpoint with every weight under the names that transformers knows",
+                "use --weights resident, or check the download",
+            )
+
+
+def _by_layer(value: Any, depth: int) -> bool:
+    return isinstance(value, list | tuple) and len(value) == depth
+
+
+def _outside(skeleton: Skeleton) -> dict[str, Tensor]:
+    """Return the parameters of the decoder and the unembedding that no block holds."""
+    inside = {id(p) for p in skeleton.blocks.parameters()}
+    parts = (("", skeleton.decoder), ("unembedding.", skeleton.unembedding))
+    found = {id(p): (prefix + name, p) for prefix, module in parts for name, p in module.named_parameters()}
+    return {name: p for key, (name, p) in found.items() if key not in inside}
+
+
+def outside_bytes(skeleton: Skeleton) -> int:
+    """Return the bytes of embeddings, final norm and unembedding, shared ones once."""
+    return sum(p.numel() * p.element_size() for p in _outside(skeleton).values())
+
+
+class _LoadPlan:
+    """Which of a checkpoint's tensors make up which block, and transformers' loader for them."""
+
+    def __init__(
+        self, model: Any, skeleton: Skeleton, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        from transformers.conversion_mapping import get_model_conversion_mapping
+        from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
+        from transformers.modeling_utils import LoadStateDictConfig
+
+        self._model, self._checkpoint = model, checkpoint
+        mapping = get_model_conversion_mapping(model)
+        self._config = LoadStateDictConfig(
+            device_map={"": device}, dtype=dtype, dtype_plan=model._get_dtype_plan(dtype), weight_mapping=mapping
+        )
+        renamings = [entry for entry in mapping if isinstance(entry, WeightRenaming)]
+        converters = [entry for entry in mapping if isinstance(entry, WeightConverter)]
+        state = model.state_dict()
+        prefix = next(name for name, module in model.named_modules() if module is skeleton.blocks) + "."
+        self.of_block: list[list[str]] = [[] for _ in skeleton.blocks]
+        self.outside: list[str] = []
+        wanted = {name for name, module in model.named_modules() if module is skeleton.decoder}
+        wanted |= {name for name, module in model.named_modules() if module is skeleton.unembedding}
+        for name in checkpoint:
+            target, _ = rename_source_key(name, renamings, converters, model.base_model_prefix, state)
+            if target not in state and name in state:
+                target = name
+            if target.startswith(prefix):
+                self.of_block[int(target[len(prefix) :].split(".")[0])].append(name)
+            elif any(target.startswith(f"{part}.") for part in wanted):
+                self.outside.append(name)
+
+    def load(self, names: Sequence[str]) -> None:
+        """Read tensors into the model."""
+        from transformers.core_model_loading import convert_and_load_state_dict_in_model
+
+        if not names:
+            return
+        with quiet(), self._checkpoint.tensors(names) as found:
+            info, _ = convert_and_load_state_dict_in_model(self._model, found, self._config)
+        if info.conversion_errors or info.error_msgs or info.mismatched_keys:
+            trouble = [*info.error_msgs, *map(str, info.conversion_errors), *map(str, info.mismatched_keys)]
+            raise ModelError(f"weights do not fit the model: {trouble[0]}", "a checkpoint of this architecture")

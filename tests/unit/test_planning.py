@@ -1,0 +1,72 @@
+"""A plan needs no weights, counts what the published model has, and says when memory does not suffice."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import transformers as hf
+
+import families
+from layeratlas.checking import describe
+from layeratlas.errors import ModelError
+from layeratlas.planning import needs_of
+from layeratlas.spec import ModelSpec
+
+# The shape of Llama 3.3 70B, whose model card counts 70,553,706,496 parameters.
+SEVENTY = {
+    "hidden_size": 8192,
+    "intermediate_size": 28672,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "vocab_size": 128256,
+    "tie_word_embeddings": False,
+}
+
+
+def test_seventy_billion_parameters_are_counted_without_a_weight():
+    needs = needs_of(hf.LlamaConfig(**SEVENTY), ModelSpec(dtype="bfloat16"))
+    assert needs.whole == 2 * 70_553_706_496
+    assert needs.outside == 2 * (2 * 128256 * 8192 + 8192)
+    groups = needs.groups(24 * 10**9)
+    assert [layer for group in groups for layer in group] == list(range(80))
+    assert needs.outside + 2 * max(sum(needs.blocks[layer] for layer in group) for group in groups) < 24e9
+
+
+def test_tied_embeddings_count_once():
+    tied = needs_of(hf.LlamaConfig(**families.LLAMA, tie_word_embeddings=True), ModelSpec())
+    untied = needs_of(hf.LlamaConfig(**families.LLAMA, tie_word_embeddings=False), ModelSpec())
+    assert untied.whole - tied.whole == 4 * families.VOCAB * families.WIDTH
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A directory with config and tokenizer, and no weights."""
+    folder = families.save(tmp_path / "bare", families.FAMILIES["llama"]())
+    for path in folder.glob("*.safetensors"):
+        path.unlink()
+    return folder
+
+
+def test_a_plan_needs_no_weights(bare):
+    with pytest.raises(ModelError, match="holds no weights"):
+        describe(ModelSpec(id=str(bare)))
+    lines = describe(ModelSpec(id=str(bare), memory=1), plan_only=True).splitlines()
+    assert "no weight was read" in lines[0]
+    assert "resident: all weights fit" in lines[2]
+    assert [line.split()[0] for line in lines[5:8]] == ["quick", "standard", "full"]
+    texts = [int(line.split()[1].replace(",", "")) for line in lines[5:8]]
+    assert texts == sorted(texts)
+    assert texts[0] > 100
+
+
+def test_a_plan_streams_what_does_not_fit_and_warns_where_even_a_block_does_not(bare):
+    config = json.loads((bare / "config.json").read_text())
+    (bare / "config.json").write_text(json.dumps(config | SEVENTY))
+    text = describe(ModelSpec(id=str(bare), memory=24, dtype="bfloat16"), plan_only=True)
+    assert "streamed: 80 groups of blocks, two in memory at a time, each weight read once; 7.63 GB" in text
+    assert "141 GB as bfloat16" in text
+    assert "MORE THAN" not in text
+    assert "MORE THAN THE 5.00 GB" in describe(ModelSpec(id=str(bare), memory=5, dtype="bfloat16"), plan_only=True)
