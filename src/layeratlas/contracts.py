@@ -15,6 +15,8 @@ from layeratlas.records import Dataset
 from layeratlas.spec import ProbeSpec, Size
 
 FloatArray = NDArray[np.float32]
+# An eigenvalue smaller than this part of the largest is rounding.
+_RANK = 1e-12
 
 
 class Task(ABC):
@@ -78,25 +80,37 @@ class Store(ABC):
 class Gram:
     """Inner products of the training rows, features standardised on them, so every row and column sums to 0.
 
-    matrix: float64 (n, n). The eigendecomposition is made once, when first asked for, and shared by all probes.
+    Made of the features, float64 (n, d). The eigendecomposition is made once, when first asked for, and shared by all
+    probes; where there are more rows than features, from the smaller of the two matrices of products.
     """
 
-    def __init__(self, matrix: NDArray[np.float64]) -> None:
-        self.matrix = matrix
+    def __init__(self, features: NDArray[np.float64]) -> None:
+        self._features = features
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """The inner products, (n, n)."""
+        return self._features @ self._features.T
 
     @cached_property
     def _eigh(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        values, vectors = np.linalg.eigh(self.matrix)
-        return np.maximum(values, 0.0), vectors
+        n, d = self._features.shape
+        if n <= d:
+            values, vectors = np.linalg.eigh(self.matrix)
+            return np.maximum(values, 0.0), vectors
+        values, directions = np.linalg.eigh(self._features.T @ self._features)
+        kept = values > _RANK * max(values[-1], 1e-300)
+        values = values[kept]
+        return values, (self._features @ directions[:, kept]) / np.sqrt(values)
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """Eigenvalues (n,), ascending, none below 0."""
+        """Eigenvalues (r,), ascending, none below 0; r <= n, and those that are not listed are 0."""
         return self._eigh[0]
 
     @property
     def vectors(self) -> NDArray[np.float64]:
-        """Eigenvectors (n, n), one a column."""
+        """Eigenvectors (n, r), one a column; what is orthogonal to them has eigenvalue 0."""
         return self._eigh[1]
 
 

@@ -13,6 +13,24 @@ from layeratlas.errors import DataError
 
 Verdict = Literal["supported", "not supported", "inconclusive"]
 
+# The levels that tasks of our own have, in reading order, and what findings call them.
+LEVELS = {
+    "item": "item properties",
+    "relation": "two-item relations",
+    "analogy": "four-item analogies",
+    "grammar": "grammatical errors",
+    "morphology": "number and tense",
+    "document": "topic and sentiment of documents",
+    "buried item": "buried item properties",
+    "buried relation": "buried relations",
+    "buried analogy": "buried analogies",
+    "buried item by filler": "buried item properties under new fillers",
+    "buried relation by filler": "buried relations under new fillers",
+    "buried analogy by filler": "buried analogies under new fillers",
+    "graded item": "sizes of things",
+    "graded relation": "degrees of relatedness",
+}
+
 CURVE_KEYS = ("model", "study", "level", "task", "stratum", "component", "layer", "depth", "method", "metric")
 CURVE_VALUES = (
     "estimate", "lo", "hi", "chance", "control", "control_lo", "control_hi", "baseline", "n", "n_groups",
@@ -28,7 +46,9 @@ class Item:
     """One labelled text. Items of one `group` share material and never straddle folds.
 
     `label` is a class name, or a number where the task is a regression. `stratum` names a part of the task that
-    is also reported alone. `spans` maps a name to `(start, end)` in characters, for `position="span:NAME"`.
+    is also reported alone. `spans` maps a name to `(start, end)` in characters, for `position="span:NAME"`. Items of
+    a group with the same `unit` are readings of one thing (a target under several fillers): shuffled labels move
+    between units, never inside one.
     """
 
     text: str
@@ -36,6 +56,7 @@ class Item:
     group: str
     stratum: str = "all"
     spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +126,11 @@ class Dataset:
     def groups(self) -> NDArray[np.int64]:
         """Group codes 0..G-1, shape (n,)."""
         return _codes([item.group for item in self.items])
+
+    @property
+    def units(self) -> NDArray[np.int64]:
+        """Unit codes, shape (n,): items of one group and unit share one; an item without a unit has its own."""
+        return _codes([f"{item.group}\n{item.unit or i}" for i, item in enumerate(self.items)])
 
     @property
     def strata(self) -> list[str]:

@@ -53,8 +53,10 @@ def test_many_columns_at_once_equal_each_alone(name, shape):
     together = scores(probe, grams, many)
     assert together.shape == (len(test), 6)
     for i in range(6):
-        # The SVM iterates to 1e-3 of the margin; ridge is exact.
-        assert together[:, [i]] == pytest.approx(scores(probe, grams, many[:, [i]]), abs=2e-3, rel=1e-6)
+        # The SVM stops where a step moves no score by 1e-3 of the margin, and columns share their penalty on the way:
+        # a score may differ by a hundredth of the margin. Ridge is exact.
+        slack = 1e-2 if name == "svm" else 1e-9
+        assert together[:, [i]] == pytest.approx(scores(probe, grams, many[:, [i]]), abs=slack, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", PROBES)
@@ -192,7 +194,7 @@ def test_the_svm_agrees_with_libsvm_on_thousands_of_test_rows():
 
 def test_the_svm_refuses_numbers():
     with pytest.raises(DataError, match="the svm probe was given labels other than -1 and 1; expected classes"):
-        registry.get("probes", "svm").solve(Gram(np.eye(2)), np.array([[0.5], [1.0]]))
+        registry.get("probes", "svm").solve(Gram(np.eye(2) - 0.5), np.array([[0.5], [1.0]]))
 
 
 # As estimators
@@ -299,6 +301,24 @@ def test_shuffles_of_mixed_groups_stay_in_their_group():
     assert np.all(np.sort(orders, axis=1) == np.arange(96))
     assert np.all(data.groups[orders] == data.groups)
     assert len(np.unique(data.y[orders], axis=0)) > 25
+
+
+def test_readings_of_one_unit_keep_one_label_under_a_shuffle():
+    """Six readings of each of two targets per group: as twelve separate texts the control would look steadier."""
+    items = [
+        Item(f"{g} {label} {i}", label, f"g{g:02d}", unit=label) for g in range(20) for label in "ab" for i in range(6)
+    ]
+    data, apart = (
+        Dataset("d", "item", tuple(Item(i.text, i.label, i.group, unit=i.unit if keep else "") for i in items))
+        for keep in (True, False)
+    )
+    for one in (data, apart):
+        shuffled = one.y[label_shuffles(one, make_folds(one, 5, 1, seed=0), 200, seed=0)].reshape(200, 20, 2, 6)
+        assert np.all(shuffled.sum((2, 3)) == 6)
+        assert abs((shuffled.reshape(200, -1) == one.y).mean() - 0.5) < 0.03
+    labels = data.y[label_shuffles(data, make_folds(data, 5, 1, seed=0), 50, seed=0)].reshape(50, 20, 2, 6)
+    assert np.all(np.ptp(labels, axis=-1) == 0)
+    assert np.all(labels[:, :, 0, 0] != labels[:, :, 1, 0])
 
 
 def test_a_few_mixed_groups_do_not_keep_the_labels_of_the_others_in_place():

@@ -76,7 +76,11 @@ def test_without_a_command_the_help_is_shown(atlas):
 
 @pytest.mark.parametrize(
     ("kind", "names"),
-    [("tasks", {"analogies", "items", "relations"}), ("probes", {"ridge", "svm"}), ("studies", {"hierarchy"})],
+    [
+        ("tasks", {"analogies", "buried", "documents", "graded", "grammar", "items", "relations"}),
+        ("probes", {"ridge", "svm"}),
+        ("studies", {"hierarchy"}),
+    ],
 )
 def test_lists_say_what_each_name_is(atlas, kind, names):
     done = atlas("list", kind)

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from layeratlas.analysis.curves import Curve
-from layeratlas.records import Finding, Verdict
+from layeratlas.records import LEVELS, Finding, Verdict
 
 Floats = NDArray[np.float64]
 _Z95 = 1.959964
-_LEVELS = {"item": "item properties", "relation": "two-item relations", "analogy": "four-item analogies"}
 _NAMES = {"resid": "the residual stream", "attn": "the attention output", "mlp": "the MLP output"}
 
 
@@ -204,12 +203,12 @@ def _normal_tail(z: float) -> float:
 
 
 def _what(level: str) -> str:
-    return _LEVELS.get(level, f"'{level}'")
+    return LEVELS.get(level, f"'{level}'")
 
 
 def _who(level: str) -> str:
     name = _what(level)
-    return f"{name[:1].upper()}{name[1:]} {'are' if level in _LEVELS else 'is'}"
+    return f"{name[:1].upper()}{name[1:]} {'are' if level in LEVELS else 'is'}"
 
 
 def _word(metric: str) -> str:

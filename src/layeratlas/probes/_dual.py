@@ -25,7 +25,8 @@ def standardise(x: Floats, train: NDArray[np.int64]) -> tuple[Floats, Floats, Fl
 def out_of_fold(x: Floats, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Gram, Floats]:
     """Return the training Gram matrix (n_train, n_train) and its test rows (n_test, n_train)."""
     z, _, _ = standardise(x, train)
-    return Gram(z[train] @ z[train].T), z[test] @ z[train].T
+    inside = z[train]
+    return Gram(inside), z[test] @ inside.T
 
 
 def scores(probe: Probe, grams: tuple[Gram, Floats], y: Floats) -> Floats:

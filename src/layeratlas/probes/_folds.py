@@ -48,8 +48,9 @@ def _quantiles(y: NDArray[np.float64], parts: int) -> NDArray[np.int64]:
 def label_shuffles(data: Dataset, folds: Sequence[Fold], shuffles: int, seed: int) -> NDArray[np.int64]:
     """Return row orders, shape (shuffles, n): under shuffle s, item i gets the label of item out[s, i].
 
-    Where every group holds the same labels in the same shares, labels move within their group; elsewhere whole
-    groups exchange labels within their test part of the first repeat. Either way every part keeps its balance of
+    Where every group holds the same labels in the same shares, labels move within their group, between its units
+    (readings of one thing would otherwise be told apart, and the control would look steadier than it is); elsewhere
+    whole groups exchange labels within their test part of the first repeat. Either way every part keeps its balance of
     classes: labels shuffled across parts would make a class that is rare in training common in testing, and the
     control would fall below chance.
     """
@@ -57,7 +58,8 @@ def label_shuffles(data: Dataset, folds: Sequence[Fold], shuffles: int, seed: in
     groups, y = data.groups, data.y
     members = [np.flatnonzero(groups == g) for g in range(groups.max() + 1)]
     if _alike([y[rows] for rows in members]):
-        return np.stack([_within(members, len(y), rng) for _ in range(shuffles)])
+        units = [[rows[data.units[rows] == u] for u in np.unique(data.units[rows])] for rows in members]
+        return np.stack([_within(units, len(y), rng) for _ in range(shuffles)])
     parts = [np.unique(groups[fold.test]) for fold in folds if fold.repeat == 0]
     return np.stack([_between(members, parts, len(y), rng) for _ in range(shuffles)])
 
@@ -71,10 +73,11 @@ def _alike(labels: list[NDArray[np.float64]]) -> bool:
     )
 
 
-def _within(members: list[NDArray[np.int64]], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _within(units: list[list[NDArray[np.int64]]], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
     order = np.arange(n)
-    for rows in members:
-        order[rows] = rng.permutation(rows)
+    for group in units:
+        for taker, donor in enumerate(rng.permutation(len(group))):
+            order[group[taker]] = np.resize(group[donor], len(group[taker]))
     return order
 
 

@@ -28,15 +28,19 @@ class Ridge(Probe):
     def solve(self, gram: Gram, y: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         """Return dual coefficients (n, k) and intercepts (k,); the intercept is not penalised."""
         n, intercept = len(y), y.mean(0)
-        target = gram.vectors.T @ (y - intercept)
+        centred = y - intercept
+        target = gram.vectors.T @ centred
+        # What no eigenvector explains has eigenvalue 0.
+        rest = centred - gram.vectors @ target if gram.vectors.shape[1] < n else np.zeros_like(y)
         squares = gram.vectors**2
+        outside = 1 - squares.sum(1)
         best, dual = np.full(y.shape[1], np.inf), np.zeros(y.shape)
         for penalty in self.penalties:
             shrink = 1 / (gram.values + penalty)
-            found = gram.vectors @ (shrink[:, None] * target)
+            found = gram.vectors @ (shrink[:, None] * target) + rest / penalty
             # A row's error without it is its coefficient over the diagonal of the inverse. The constant is an
             # eigenvector of the centred Gram matrix with value 0; the free intercept takes it out of the inverse.
-            diagonal = squares @ shrink - 1 / (penalty * n)
+            diagonal = squares @ shrink + (outside - 1 / n) / penalty
             error = ((found / diagonal[:, None]) ** 2).mean(0)
             better = error < best
             best, dual = np.where(better, error, best), np.where(better, found, dual)

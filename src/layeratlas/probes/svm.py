@@ -9,6 +9,9 @@ from layeratlas.contracts import Gram, Probe
 from layeratlas.errors import DataError
 
 _RELAX, _CHECK_EVERY = 1.7, 20
+# A change of penalty costs a product of two (n, n) matrices.
+_MOST_CHANGES, _WORTH_A_CHANGE = 4, 2.0
+Floats32 = NDArray[np.float32]
 
 
 class LinearSVM(Probe):
@@ -31,41 +34,74 @@ class LinearSVM(Probe):
         """Return dual coefficients (n, k) and intercepts (k,); `y` (n, k) is +-1."""
         if not np.isin(y, (-1.0, 1.0)).all():
             raise DataError("the svm probe was given labels other than -1 and 1", "classes", "use --probe ridge")
-        positive = gram.values[gram.values > 1e-9 * max(gram.values[-1], 1e-12)]
+        positive = gram.values[gram.values > 1e-9 * max(gram.values.max(initial=0.0), 1e-12)]
         if not len(positive):  # every training row is the same: nothing but the intercept can be fitted
             return np.zeros(y.shape), np.sign(y.mean(0))
-        # The penalty 1/rho decides the speed alone. The median eigenvalue splits the spectrum evenly between fast and
-        # slow directions; but where the rows do not fill the rank (n > d, or rows that repeat) labels need not be
-        # separable, the price moves up to C times the penalty, and a tenth of it converges far sooner.
+        # The penalty 1/rho decides the speed alone, and is balanced on the way. It starts at the median eigenvalue,
+        # which splits the spectrum evenly between fast and slow directions; but where the rows do not fill the rank
+        # (n > d, or rows that repeat) labels need not be separable, the price moves up to C times the penalty, and a
+        # tenth of it converges far sooner.
         full = len(positive) >= len(y) - 1
         penalty = float(np.median(positive)) * (1.0 if full else 0.1)
-        smooth = (gram.vectors * (gram.values / (gram.values + penalty))) @ gram.vectors.T
-        target = self._iterate(smooth.astype(np.float32), y.astype(np.float32), self.C * penalty).astype(float)
+        target, penalties = self._iterate(_Smoother(gram), y.astype(np.float32), penalty)
         intercept = target.mean(0)
-        return gram.vectors @ ((gram.vectors.T @ (target - intercept)) / (gram.values[:, None] + penalty)), intercept
+        centred = target - intercept
+        rotated = gram.vectors.T @ centred
+        inside = gram.vectors @ (rotated / (gram.values[:, None] + penalties) - rotated / penalties)
+        return inside + centred / penalties, intercept
 
-    def _iterate(self, smooth: NDArray[np.float32], y: NDArray[np.float32], step: float) -> NDArray[np.float32]:
-        """Return what the smoother is applied to at the optimum, (n, k)."""
-        out, active = np.zeros_like(y), np.arange(y.shape[1])
-        margin, price = np.zeros_like(y), np.zeros_like(y)
-        labels = y
+    def _iterate(self, smoother: _Smoother, y: Floats32, penalty: float) -> tuple[NDArray[np.float64], ...]:
+        """Return what the smoother is applied to at the optimum, (n, k), and the penalty of each column's smoother."""
+        out, penalties = np.zeros(y.shape), np.full(y.shape[1], penalty)
+        active, changes = np.arange(y.shape[1]), 0
+        margin, price, labels = np.zeros_like(y), np.zeros_like(y), y
+        smooth = smoother.at(penalty)
         for turn in range(1, self.iterations + 1):
             target = margin - price
             # The Gram matrix is centred, so the smoother maps constants to 0 and the mean is the intercept.
-            fit = smooth @ target + target.mean(0)
-            relaxed = _RELAX * fit + (1 - _RELAX) * margin + price
-            signed = labels * relaxed
-            new = labels * np.where(signed < 1 - step, signed + step, np.maximum(signed, 1))
-            price = relaxed - new
+            fit = smooth @ target
+            fit += target.mean(0)
+            relaxed = fit * np.float32(_RELAX)
+            relaxed += price
+            relaxed -= margin * np.float32(_RELAX - 1)
+            price = labels * -np.clip(1 - labels * relaxed, 0, self.C * penalty)
+            new = relaxed - price
             if turn % _CHECK_EVERY == 0 or turn == self.iterations:
-                moved = np.maximum(np.abs(new - margin).max(0), np.abs(new - fit).max(0))
-                out[:, active] = new - price
+                primal, dual = new - fit, new - margin
+                moved = np.maximum(np.abs(dual).max(0), np.abs(primal).max(0))
+                out[:, active], penalties[active] = new - price, penalty
                 stay = moved > self.tolerance
-                active, labels, new, price = active[stay], labels[:, stay], new[:, stay], price[:, stay]
-                if not len(active):
+                if not stay.any():
                     break
+                factor = _balance(primal[:, stay], dual[:, stay], new[:, stay], price[:, stay])
+                active, labels, new, price = active[stay], labels[:, stay], new[:, stay], price[:, stay]
+                if changes < _MOST_CHANGES and max(factor, 1 / factor) > _WORTH_A_CHANGE:
+                    changes, penalty = changes + 1, penalty / factor
+                    price /= np.float32(factor)
+                    smooth = smoother.at(penalty)
             margin = new
-        return out
+        return out, penalties
+
+
+class _Smoother:
+    """Ridge fits as matrices: `at(penalty)` maps targets to fitted values, float32 (n, n)."""
+
+    def __init__(self, gram: Gram) -> None:
+        self._values, self._vectors = gram.values, np.ascontiguousarray(gram.vectors, dtype=np.float32)
+
+    def at(self, penalty: float) -> Floats32:
+        shrink = (self._values / (self._values + penalty)).astype(np.float32)
+        found: Floats32 = np.matmul(self._vectors * shrink, self._vectors.T, dtype=np.float32)
+        return found
+
+
+def _balance(primal: Floats32, dual: Floats32, margin: Floats32, price: Floats32) -> float:
+    """Return by what to divide the penalty so that both residuals, relative to their sizes, shrink alike.
+
+    Residual balancing (He, Yang and Wang 2000), on the median column.
+    """
+    sizes = [np.maximum(np.linalg.norm(part, axis=0), 1e-12) for part in (primal, margin, dual, price)]
+    return float(np.clip(np.sqrt(np.median(sizes[0] / sizes[1] / (sizes[2] / sizes[3]))), 0.1, 10))
 
 
 PLUGIN = LinearSVM()

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from layeratlas.records import LEVELS
 from layeratlas.report import wording
 
 CURVE = ["part", "component", "method", "metric"]
@@ -57,7 +58,7 @@ class View:
 def prepare(curves: pl.DataFrame, layers: int | None = None) -> View:
     """Return the view of one run's curves; `layers` is the number of blocks, read from the curves if not given."""
     curves = curves.filter(pl.col("estimate").is_finite())
-    levels = _reading_order(curves["level"].unique(maintain_order=True).to_list(), wording.LEVELS)
+    levels = _reading_order(curves["level"].unique(maintain_order=True).to_list(), tuple(LEVELS))
     parts = _parts(curves, levels)
     index = pl.DataFrame(
         [(p.code, p.kind, p.level, p.task, p.stratum, p.row) for p in parts],

@@ -15,7 +15,6 @@ METRICS = {
     "spearman": "Spearman correlation",
     "r2": "R²",
 }
-LEVELS = ("item", "relation", "analogy", "grammar", "document", "buried")
 
 
 def is_number(value: Any) -> bool:

@@ -18,12 +18,15 @@ from layeratlas.spec import ProbeSpec, Size
 from layeratlas.studies import _probing as probing
 from layeratlas.workspace import Workspace
 
+# The levels whose order is claimed; the user's own levels are compared in the order in which they are named.
+_CHAIN = ("item", "relation", "analogy")
+
 
 class Hierarchy(Study):
-    """Probes on items, relations and analogies (or the user's own texts) at every layer and component."""
+    """Probes on six kinds of texts (or the user's own) at every layer and component."""
 
-    summary = "at which depth are items, relations and analogies (or your own labelled texts) read best?"
-    tasks = ("items", "relations", "analogies")
+    summary = "at which depth are items, relations, analogies, grammar, documents (or your texts) read best?"
+    tasks = ("items", "relations", "analogies", "grammar", "documents", "buried", "graded")
 
     def probe_spec(self, size: Size) -> ProbeSpec:
         """Return the probe settings of a size."""
@@ -63,7 +66,8 @@ def find(curves: Sequence[Curve]) -> list[Finding]:
     for component in dict.fromkeys(c.component for c in levels):
         mine = [c for c in levels if c.component == component and c.method == first]
         found = {f.level for f in out if f.component == component and f.method == first and f.verdict == "supported"}
-        out += order_findings(mine, found)
+        chain = [c for c in mine if c.level in _CHAIN]
+        out += order_findings(chain or mine, found)
         for curve in mine:
             if curve.level in found:
                 out += [decline_finding(curve), surface_finding(curve)]
