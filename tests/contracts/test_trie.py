@@ -98,18 +98,19 @@ def test_every_text_is_read_once_at_the_end_of_its_own_path(found: list[list[int
     for batch in plan:
         if batch.parents is None or batch.depths is None:
             continue
+        assert batch.ids.size <= 64 or len(batch.ids) == 1
         paths = set()
-        for row, (leaf,) in zip(batch.rows, batch.positions, strict=True):
+        for row, at, (leaf,) in zip(batch.rows, batch.lines, batch.positions, strict=True):
             path, node = [], leaf
             while node >= 0:
                 path.append(int(node))
-                node = batch.parents[node]
+                node = batch.parents[at, node]
             path.reverse()
-            assert tuple(batch.ids[0][path]) == readings[row].ids
-            assert batch.depths[0][path].tolist() == list(range(len(path)))
-            assert np.flatnonzero(ancestors(batch.parents)[leaf]).tolist() == path
-            paths |= {readings[row].ids[: k + 1] for k in range(len(path))}
-        assert batch.ids.size == len(paths)  # each distinct prefix of the line once
+            assert tuple(batch.ids[at][path]) == readings[row].ids
+            assert batch.depths[at][path].tolist() == list(range(len(path)))
+            assert np.flatnonzero(ancestors(batch.parents)[at, leaf]).tolist() == path
+            paths |= {(at, readings[row].ids[: k + 1]) for k in range(len(path))}
+        assert batch.mask.sum() == len(paths)  # each distinct prefix of a line once
     assert [b.key for b in plan] == [b.key for b in make_trie_plan(readings, 64, line)]
 
 

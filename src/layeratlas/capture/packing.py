@@ -36,7 +36,8 @@ class Packing:
             "packing": how,
             "why": self.why,
             "tokens": self.tokens,
-            "tokens_computed": sum(int(b.ids.size) for b in self.batches),
+            "tokens_computed": sum(int(b.mask.sum()) for b in self.batches),
+            "tokens_padded": sum(int(b.ids.size) for b in self.batches),
         }
 
 
@@ -76,7 +77,7 @@ def _error(model: LoadedModel, form: Form) -> float:
     ids = np.random.default_rng(0).integers(3, min(int(model.info["vocabulary"]), 200), size=24).tolist()
     branches = [ids[:6], [*ids[:6], *ids[10:14]], [*ids[:3], *ids[14:18]], [*ids[:3], *ids[14:16], *ids[18:24]]]
     readings = [Reading(tuple(b), (len(b) - 1,)) for b in branches]
-    (packed,) = make_trie_plan(readings, 2048)
+    (packed,) = make_trie_plan(readings, 2048, line=12)
     try:
         together = read_batch(model, packed, COMPONENTS, tree_mask(model, packed, form))
     except Exception:  # whatever a family's forward raises on such a mask, it is an answer and not a failure
@@ -93,14 +94,14 @@ def _error(model: LoadedModel, form: Form) -> float:
 
 
 def tree_mask(model: LoadedModel, batch: Batch, form: Form) -> Tensor | dict[str, Tensor] | None:
-    """Return the additive mask (1, 1, n, n) of a trie's nodes, or one by layer type; None for a padded batch.
+    """Return the additive mask (lines, 1, n, n) of a trie's nodes, or one by layer type; None for a padded batch.
 
     A sliding window counts depth: node i sees an ancestor j where depth(i) - depth(j) < window.
     """
     if batch.parents is None or batch.depths is None:
         return None
     seen, types, window = ancestors(batch.parents), _layer_types(model), _window(model)
-    near = seen if window is None else seen & (batch.depths[0][:, None] - batch.depths[0][None] < window)
+    near = seen if window is None else seen & (batch.depths[:, :, None] - batch.depths[:, None] < window)
     dtype = next(model.model.parameters()).dtype
     masks = {"full_attention": _additive(seen, dtype), "sliding_attention": _additive(near, dtype)}
     if form == "by layer type":
@@ -110,7 +111,7 @@ def tree_mask(model: LoadedModel, batch: Batch, form: Form) -> Tensor | dict[str
 
 def _additive(seen: np.ndarray, dtype: torch.dtype) -> Tensor:
     zero, low = torch.tensor(0.0, dtype=dtype), torch.tensor(torch.finfo(dtype).min, dtype=dtype)
-    return torch.where(torch.from_numpy(seen), zero, low)[None, None]
+    return torch.where(torch.from_numpy(seen), zero, low)[:, None]
 
 
 def _layer_types(model: LoadedModel) -> set[str]:

@@ -29,8 +29,8 @@ class Batch:
     """Texts that share a forward pass.
 
     `ids` and `mask`: int64 (lines, tokens). Text `rows[i]` is read on line `lines[i]` at `positions[i]`. Without
-    `parents`, each line is a text, padded on the right. With `parents`, the one line holds the nodes of a trie:
-    node j follows node `parents[j]` (-1 at the root) and stands at depth `depths[j]` of its texts.
+    `parents`, each line is a text, padded on the right. With `parents`, a line holds nodes of a trie: node j follows
+    node `parents[line, j]` (-1 at a root and for pads) and stands at depth `depths[line, j]` of its texts.
     """
 
     key: str

@@ -35,13 +35,13 @@ def _reader(batch: Batch, device: torch.device) -> Callable[[Tensor], Tensor]:
     if all(len(p) == 1 for p in batch.positions):
         at = torch.tensor([p[0] for p in batch.positions], device=device)
         return lambda hidden: hidden[lines, at]
-    weights = torch.zeros((len(batch.rows), batch.ids.shape[1]), device=device)
-    for i, positions in enumerate(batch.positions):
-        weights[i, list(positions)] = 1 / len(positions)
-    if len(batch.ids) == 1:
-        return lambda hidden: weights @ hidden[0].float()
+    # One product per line: a text's mean must not touch the numbers of another line, which may have overflowed.
+    places = [sum(line == other for other in batch.lines[:i]) for i, line in enumerate(batch.lines)]
+    weights = torch.zeros((len(batch.ids), max(places) + 1, batch.ids.shape[1]), device=device)
+    for line, place, positions in zip(batch.lines, places, batch.positions, strict=True):
+        weights[line, place, list(positions)] = 1 / len(positions)
     # Means are taken in float32 whatever the weights: bfloat16 sums lose small differences.
-    return lambda hidden: torch.einsum("bt,btd->bd", weights, hidden[lines].float())
+    return lambda hidden: torch.bmm(weights, hidden.float())[lines, torch.tensor(places, device=device)]
 
 
 def check_finite(batch: Batch, values: dict[str, FloatArray], names: Sequence[str] = (), first_layer: int = 0) -> None:

@@ -1,13 +1,14 @@
 """The prefix trie: texts that begin alike share the tokens they begin with, and these are computed once.
 
-Nodes of the trie are laid out in one line. A node's position id is its depth, and it attends to its ancestors and
-itself alone, so it holds what the last token of its prefix would hold in a text of its own.
+Nodes of the trie are laid out in lines. A node's position id is its depth, and it attends to its ancestors and itself
+alone, so it holds what the last token of its prefix would hold in a text of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,14 @@ from numpy.typing import NDArray
 from layeratlas.capture.plan import Batch, Reading, sorted_plan
 from layeratlas.spec import hash_of
 
-# Attention over a line costs the square of its length, so lines are short: at width 576 a line of 256 nodes spends
-# about a tenth of its operations on attention.
-LINE = 256
+# Attention over a line costs the square of its length, so lines are short: at width 576 a line of 128 nodes spends
+# less than a tenth of its operations on attention, and twice that of its time. Several lines share a forward pass,
+# since matrix products of a thousand rows run half as fast again as those of 128.
+LINE = 128
+# Each line computes its shared prefix anew, so a long one (few-shot examples) asks for a longer line: with P shared
+# nodes, m others and attention costing 1/1500 of the rest per node, (1 + P/m)(1 + (P+m)/1500) is least near
+# m = sqrt(1500 P).
+_LONG_PREFIX = 1500
 # A text that shares less than this part of its tokens is as well off in a padded batch of its own length.
 WORTH = 0.15
 
@@ -32,11 +38,17 @@ def make_trie_plan(readings: Sequence[Reading], batch_tokens: int, line: int = L
     share = {row: max(before[k : k + 2]) / len(readings[row].ids) for k, row in enumerate(order)}
     alone = [row for row in order if share[row] < WORTH]
     lines: list[_Line] = []
-    for row in order:
+    for k, row in enumerate(order):
         if share[row] >= WORTH and not (lines and lines[-1].take(row, readings[row])):
-            lines.append(_Line(max(line, len(readings[row].ids) + line // 2)))
+            lines.append(_Line(max(line, len(readings[row].ids) + isqrt(_LONG_PREFIX * before[k + 1]))))
             lines[-1].take(row, readings[row])
-    return [one.batch() for one in lines] + sorted_plan(alone, readings, batch_tokens)
+    lines.sort(key=len, reverse=True)
+    batches: list[list[_Line]] = []
+    for one in lines:
+        if not batches or len(batches[-1][0]) * (len(batches[-1]) + 1) > batch_tokens:
+            batches.append([])
+        batches[-1].append(one)
+    return [_batch(part) for part in batches] + sorted_plan(alone, readings, batch_tokens)
 
 
 def _common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
@@ -71,21 +83,43 @@ class _Line:
         self._positions.append(tuple(self._path[p] for p in reading.positions))
         return True
 
-    def batch(self) -> Batch:
-        """Return the line as a batch."""
-        ids = np.array([self._ids])
-        key = hash_of(["trie", self._ids, self._parents, self._rows, self._positions])
-        return Batch(
-            key, ids, np.ones_like(ids), tuple(self._rows), (0,) * len(self._rows), tuple(self._positions),
-            np.array(self._parents), np.array([self._depths]),
-        )  # fmt: skip
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def fill(self, ids: NDArray[np.int64], parents: NDArray[np.int64], depths: NDArray[np.int64]) -> None:
+        """Write the nodes into rows of (n,) that hold pads: nodes without parents that no text is read at."""
+        ids[: len(self)], parents[: len(self)], depths[: len(self)] = self._ids, self._parents, self._depths
+
+    @property
+    def texts(self) -> list[tuple[int, tuple[int, ...]]]:
+        """The texts by row number, and the nodes each is read at."""
+        return list(zip(self._rows, self._positions, strict=True))
+
+
+def _batch(lines: list[_Line]) -> Batch:
+    ids = np.zeros((len(lines), len(lines[0])), dtype=np.int64)
+    parents, depths = np.full_like(ids, -1), np.zeros_like(ids)
+    mask = np.zeros_like(ids)
+    for i, one in enumerate(lines):
+        one.fill(ids[i], parents[i], depths[i])
+        mask[i, : len(one)] = 1
+    rows = tuple(row for one in lines for row, _ in one.texts)
+    places = tuple(i for i, one in enumerate(lines) for _ in one.texts)
+    positions = tuple(nodes for one in lines for _, nodes in one.texts)
+    key = hash_of(["trie", ids.tolist(), parents.tolist(), rows, places, positions])
+    return Batch(key, ids, mask, rows, places, positions, parents, depths)
 
 
 def ancestors(parents: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return (n, n): may node i see node j? A node sees its ancestors and itself."""
-    seen = np.zeros((len(parents), len(parents)), dtype=bool)
-    for node, parent in enumerate(parents):
-        if parent >= 0:
-            seen[node] = seen[parent]
-        seen[node, node] = True
+    """Return (lines, n, n): may node i see node j of its line? A node sees its ancestors and itself.
+
+    parents: (lines, n), each before its children; -1 at a root.
+    """
+    lines, n = parents.shape
+    seen = np.zeros((lines, n, n), dtype=bool)
+    every = np.arange(lines)
+    for node in range(n):
+        parent = parents[:, node]
+        seen[:, node] = seen[every, parent] & (parent >= 0)[:, None]
+        seen[:, node, node] = True
     return seen
