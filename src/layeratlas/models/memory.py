@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-_CGROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
+_CGROUPS = Path("/sys/fs/cgroup")
 # What a forward pass and the store need beside the weights.
 _SPARE = 0.8
 
@@ -23,9 +21,10 @@ def free_bytes(device: torch.device) -> int:
     import psutil
 
     free = int(psutil.virtual_memory().available)
-    for limit, used in _CGROUPS:
-        with contextlib.suppress(OSError, ValueError):
-            free = min(free, int(Path(limit).read_text()) - int(Path(used).read_text()))
+    for limit, held in _groups():
+        with contextlib.suppress(OSError, ValueError, KeyError):  # no such group, or no limit ("max")
+            used = dict(line.split() for line in limit.with_name("memory.stat").read_text().splitlines())
+            free = min(free, int(limit.read_text()) - int(used[held]))
     status = Path("/proc/self/status")
     if status.exists():
         taken = {line.split(":")[0]: line.split()[1] for line in status.read_text().splitlines() if " kB" in line}
@@ -34,6 +33,21 @@ def free_bytes(device: torch.device) -> int:
             if most != resource.RLIM_INFINITY:
                 free = min(free, most - 1024 * int(taken[name]))
     return max(free, 0)
+
+
+def _groups() -> Iterator[tuple[Path, str]]:
+    """Yield, for each control group that this process may be in, its limit's file and what its memory is called.
+
+    Cached files are not counted: they make room when it is asked for.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            for at in {path.lstrip("/"), ""}:
+                if not controllers:
+                    yield _CGROUPS / at / "memory.max", "anon"
+                elif "memory" in controllers.split(","):
+                    yield _CGROUPS / "memory" / at / "memory.limit_in_bytes", "rss"
 
 
 def budget(memory: float | None, device: torch.device) -> int:
