@@ -177,6 +177,7 @@ def _manifest(fake: Fake) -> dict[str, Any]:
         },
         "versions": {"python": "3.11.2", "torch": "2.9.1", "transformers": "5.23.0", "layeratlas": "0.1.0"},
         "machine": {"system": "Linux", "processor": "x86_64", "cores": 8, "memory_gb": 31.2},
+        "shuffles": {"ridge": 100, "svm": 40},
         "seeds": {"folds": 0, "shuffles": 1, "bootstrap": 2},
         "datasets": [
             {

@@ -125,6 +125,10 @@ class Probe(ABC):
     numbers: bool = False  # can it predict numbers as well as classes?
     max_shuffles: int | None = None  # at most so many label shuffles, where each costs a fit of its own
 
+    def shuffles(self, asked: int) -> int:
+        """Return how many label shuffles are made where so many are asked for."""
+        return min(asked, self.max_shuffles or asked)
+
     @abstractmethod
     def solve(self, gram: Gram, y: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         """Fit every column of `y`, (n, k).

@@ -35,6 +35,7 @@ def test_page_and_figures_are_written(whole: Path) -> None:
     page = (whole / "report.html").read_text(encoding="utf-8")
     statements = pl.read_parquet(whole / "findings.parquet")["statement"]
     assert statements[0] in page
+    assert "Label shuffles (Ridge: 100, Linear SVM: 40)" in page
     for name in ("curves", "map", "tasks", "strata", "components"):
         assert (whole / f"figures/{name}.svg").read_bytes().startswith(b"<svg")
         assert (whole / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")

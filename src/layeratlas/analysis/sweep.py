@@ -83,7 +83,7 @@ def probe_layer(x: Floats, design: Design, methods: Sequence[str]) -> list[Layer
     probes: list[Probe] = [registry.get("probes", name) for name in methods]
     n, real = len(x), columns(design.y, design.classes)
     k = real.shape[-1]
-    limits = [min(len(design.shuffled), p.max_shuffles or len(design.shuffled)) for p in probes]
+    limits = [probe.shuffles(len(design.shuffled)) for probe in probes]
     out = [np.zeros((design.repeats, n, k)) for _ in probes]
     control = [np.zeros((limit, n, k)) for limit in limits]
     fake = columns(design.shuffled, design.classes)

@@ -10,23 +10,24 @@ from layeratlas.contracts import Gram, Probe
 Floats = NDArray[np.float64]
 
 
-def standardise(x: Floats, train: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
-    """Return `x` with every feature at mean 0 and variance 1 over the training rows, the means and the scales.
+def standardise(inside: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the training rows with every feature at mean 0 and variance 1, the means and the scales.
 
-    x: (n, d). A feature that is constant in training is only centred.
+    inside: (n, d). A feature that is constant in training is only centred.
     """
-    mean = x[train].mean(0)
-    scale = x[train].std(0)
+    mean = inside.mean(0)
+    centred = inside - mean
+    scale = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(inside))
     # Rounding gives a constant feature a scale near 1e-16 of its size; dividing by that would amplify nothing.
     scale[scale <= 1e-12 * (1 + np.abs(mean))] = 1.0
-    return (x - mean) / scale, mean, scale
+    centred /= scale
+    return centred, mean, scale
 
 
 def out_of_fold(x: Floats, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Gram, Floats]:
     """Return the training Gram matrix (n_train, n_train) and its test rows (n_test, n_train)."""
-    z, _, _ = standardise(x, train)
-    inside = z[train]
-    return Gram(inside), z[test] @ inside.T
+    inside, mean, scale = standardise(x[train])
+    return Gram(inside), ((x[test] - mean) / scale) @ inside.T
 
 
 def scores(probe: Probe, grams: tuple[Gram, Floats], y: Floats) -> Floats:

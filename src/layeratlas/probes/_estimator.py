@@ -25,7 +25,7 @@ class _LinearProbe(BaseEstimator):  # type: ignore[misc]
 
     def _fit(self, x: Floats, y: Floats) -> None:
         probe: Probe = registry.get("probes", self.method)
-        z, mean, scale = standardise(x, np.arange(len(x)))
+        z, mean, scale = standardise(x)
         dual, intercept = probe.solve(Gram(z), y)
         self.coef_ = (z.T @ dual).T / scale
         self.intercept_ = intercept - self.coef_ @ mean

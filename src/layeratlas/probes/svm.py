@@ -26,6 +26,7 @@ class LinearSVM(Probe):
 
     name = "svm"
     summary = "linear support vector machine, C = 1 at every layer; classes only"
+    max_shuffles = 40
 
     def __init__(self, C: float = 1.0, tolerance: float = 1e-3, iterations: int = 2000) -> None:
         self.C, self.tolerance, self.iterations = C, tolerance, iterations
