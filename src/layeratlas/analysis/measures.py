@@ -35,7 +35,11 @@ def balanced_accuracy(scores: Floats, y: Floats, weights: Floats) -> Floats:
     """Mean over classes of the share of right predictions within the class."""
     right = credit(scores, y)
     parts = [_ratio(right * (y == c), np.broadcast_to(y == c, right.shape), weights) for c in np.unique(y)]
-    mean: Floats = np.nanmean(np.stack(parts), 0)
+    # A draw can miss a class; it counts over the others.
+    values = np.stack(parts)
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        mean: Floats = np.where(known, values, 0).sum(0) / known.sum(0)
     return mean
 
 

@@ -15,7 +15,7 @@ from layeratlas.records import LEVELS, Finding, Verdict
 
 Floats = NDArray[np.float64]
 _Z95 = 1.959964
-_NAMES = {"resid": "the residual stream", "attn": "the attention output", "mlp": "the MLP output"}
+NAMES = {"resid": "the residual stream", "attn": "the attention output", "mlp": "the MLP output"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,10 @@ def find_peak(curve: Curve) -> Peak:
         last += 1
     value = float(cross_chosen(curve, np.zeros(len(near))))
     depths = _top_depth(curve, curve.draws)
-    return Peak(layer, first, last, value, value - _Z95 * spread, value + _Z95 * spread, depths)
+    ends = value - _Z95 * spread, value + _Z95 * spread
+    if curve.metric != "r2":  # every other measure ends at 1
+        ends = ends[0], min(1.0, ends[1])
+    return Peak(layer, first, last, value, *ends, depths)
 
 
 def _top_depth(curve: Curve, values: Floats) -> Floats:
@@ -94,7 +97,7 @@ def peak_findings(curves: Sequence[Curve]) -> list[Finding]:
 
 def _peak_finding(curve: Curve, p: float, shuffles: int) -> Finding:
     peak = find_peak(curve)
-    where = f"{_NAMES[curve.component]}"
+    where = f"{NAMES[curve.component]}"
     verdict: Verdict = "supported" if p <= 0.05 and peak.lo > curve.chance else "inconclusive"
     unit = "point" if curve.component == "resid" else "block"
     span = f"{unit} {peak.layer}" + (f" ({peak.first}-{peak.last})" if peak.first < peak.last else "")
@@ -102,7 +105,7 @@ def _peak_finding(curve: Curve, p: float, shuffles: int) -> Finding:
     if verdict == "supported":
         text = (
             f"{_who(curve.level)} read best from {where} at {span} of {_count(curve)}, depth "
-            f"{curve.depth[peak.layer]:.2f}: {_word(curve.metric)} {peak.value:.2f} [{peak.lo:.2f}, {peak.hi:.2f}], "
+            f"{curve.depth[peak.layer]:.2f}: {word(curve.metric)} {peak.value:.2f} [{peak.lo:.2f}, {peak.hi:.2f}], "
             f"chance {curve.chance:.2f}."
         )
     else:
@@ -131,7 +134,7 @@ def order_findings(curves: Sequence[Curve], decodable: set[str]) -> list[Finding
         says = {"supported": "deeper than", "not supported": "earlier than"}
         link = says.get(verdict, "at a depth that cannot be told apart from")
         text = (
-            f"{_who(b.level)} read best {link} {_what(a.level)} in {_NAMES[a.component]}: {estimate:+.2f} of depth "
+            f"{_who(b.level)} read best {link} {what(a.level)} in {NAMES[a.component]}: {estimate:+.2f} of depth "
             f"[{lo:+.2f}, {hi:+.2f}]."
         )
         out.append(
@@ -153,8 +156,8 @@ def decline_finding(curve: Curve) -> Finding:
     verdict: Verdict = "supported" if lo > 0 else "not supported" if hi < 0.02 else "inconclusive"
     says = {"supported": "falls", "not supported": "does not fall"}.get(verdict, "may or may not fall")
     text = (
-        f"The {_word(curve.metric)} of {_what(curve.level)} {says} from its peak to the last layer of "
-        f"{_NAMES[curve.component]}: by {drop:.2f} [{lo:.2f}, {hi:.2f}]."
+        f"The {word(curve.metric)} of {what(curve.level)} {says} from its peak to the last layer of "
+        f"{NAMES[curve.component]}: by {drop:.2f} [{lo:.2f}, {hi:.2f}]."
     )
     p = float(min(1.0, max(1 / len(curve.draws), 2 * _normal_tail(abs(drop) / max(spread, 1e-12)))))
     return Finding(
@@ -175,7 +178,7 @@ def surface_finding(curve: Curve) -> Finding:
     verdict: Verdict = "supported" if lo > 0 else "not supported" if hi < 0.02 else "inconclusive"
     base = float(curve.estimate @ first) + floor
     link = "beats" if verdict == "supported" else "does not clearly beat"
-    text = f"The peak of {_what(curve.level)} {link} {name} ({base:.2f}): by {gain:.2f} [{lo:.2f}, {hi:.2f}]."
+    text = f"The peak of {what(curve.level)} {link} {name} ({base:.2f}): by {gain:.2f} [{lo:.2f}, {hi:.2f}]."
     p = float(min(1.0, max(1 / len(curve.draws), 2 * _normal_tail(abs(gain) / max(spread, 1e-12)))))
     return Finding(
         "surface", curve.level, curve.component, curve.method, text, gain, lo, hi, p,
@@ -202,16 +205,18 @@ def _normal_tail(z: float) -> float:
     return float(norm.sf(z))
 
 
-def _what(level: str) -> str:
+def what(level: str) -> str:
+    """Return a level in words."""
     return LEVELS.get(level, f"'{level}'")
 
 
 def _who(level: str) -> str:
-    name = _what(level)
+    name = what(level)
     return f"{name[:1].upper()}{name[1:]} {'are' if level in LEVELS else 'is'}"
 
 
-def _word(metric: str) -> str:
+def word(metric: str) -> str:
+    """Return a measure in words."""
     return {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "r2": "R2"}.get(metric, metric)
 
 

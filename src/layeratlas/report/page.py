@@ -16,7 +16,10 @@ from layeratlas.report import charts, figures, inputs, theme, wording
 from layeratlas.report.lens import lens
 from layeratlas.report.view import View, prepare
 
-_FIRST = ("peak", "order", "decline", "surface")
+_FIRST = ("peak", "order", "deep content", "deep compression", "coordination", "second peak", "decline", "surface")
+_MANY = 20
+_ASIDE = ("decline", "surface", "second peak", "anti-persistence")
+_STRIKING = ("second peak", "supported")
 
 
 def build(run_dir: Path) -> Path:
@@ -53,6 +56,7 @@ def _page(found: inputs.Inputs, view: View) -> str:
         run=found.run,
         model=found.run.get("model", {}),
         spec=found.run.get("spec", {}),
+        shuffles={wording.word(wording.METHODS, m): n for m, n in found.run.get("shuffles", {}).items()},
         first=_headline(found.findings),
         findings=found.findings.to_dicts(),
         peaks=_peak_rows(view),
@@ -121,13 +125,18 @@ def _codes(view: View, kind: str) -> list[dict[str, Any]]:
 
 
 def _headline(findings: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return the findings of the first probe on the residual stream (or the first component there is), peaks first."""
+    """Return the findings of the first probe on the residual stream (or the first component there is), peaks first.
+
+    Of many, the details of single curves are left to the table of all findings.
+    """
     if findings.is_empty():
         return []
     methods = findings["method"].to_list()
     components = findings["component"].to_list()
     component = "resid" if "resid" in components else components[0]
     rows = findings.filter(pl.col("method") == methods[0], pl.col("component") == component).to_dicts()
+    if len(rows) > _MANY:
+        rows = [r for r in rows if r["finding"] not in _ASIDE or (r["finding"], r["verdict"]) == _STRIKING]
     known = {name: i for i, name in enumerate(_FIRST)}
     return sorted(rows, key=lambda row: known.get(row["finding"], len(known)))
 

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from layeratlas import registry
 from layeratlas.analysis.curves import Curve, Resampler, level_curve, task_curves
 from layeratlas.analysis.sweep import Design, Probed, make_design, probe_layer, surface_baseline
-from layeratlas.contracts import Store
+from layeratlas.contracts import FloatArray, Store
 from layeratlas.errors import CaptureError, StoreError
 from layeratlas.files import write_atomic
 from layeratlas.records import CURVE_KEYS, CURVE_VALUES, Dataset, Item
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StageFunction"]
 ACTIVATIONS = "activations"
+_MANY = 1500
 
 
 def capture_stage(work: Workspace) -> list[str]:
@@ -121,6 +122,8 @@ def write_table(work: Workspace, name: str, frame: pl.DataFrame) -> None:
 def probe_stage(work: Workspace) -> list[str]:
     """Probe every data set at every layer; a file per data set and component, so little is lost by a stop."""
     store = _whole_store(work)
+    asked = work.spec.probe.shuffles
+    work.manifest["shuffles"] = {m: registry.get("probes", m).shuffles(asked) for m in work.spec.probe.methods}
     cells = [(data, c) for data in work.datasets for c in work.spec.capture.components]
     total = sum(len(data.items) * store.shape.points[c] for data, c in cells)
     outputs = []
@@ -173,13 +176,13 @@ def _probe_component(work: Workspace, store: Store, design: Design, component: s
     items = pl.read_parquet(work.folder / f"items/{design.data.name}.parquet", columns=["row", "tokens"])
     rows, methods = items["row"].to_numpy(), methods_for(work, design.data)
 
-    def one(layer: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        found = probe_layer(store.read(component, layer)[rows].astype(np.float64), design, methods)
-        return [(f.scores, f.shuffled) for f in found]
-
+    layers = range(store.shape.points[component])
+    jobs = (delayed(_probe_one)(store.read(component, layer)[rows], design, methods) for layer in layers)
+    # Probes of a few hundred texts are many small steps of Python, which threads would take in turns; starting
+    # processes costs seconds.
+    backend = "loky" if len(rows) * len(layers) > _MANY else "threading"
     results = []
-    jobs = (delayed(one)(layer) for layer in range(store.shape.points[component]))
-    for result in Parallel(n_jobs=os.cpu_count() or 1, backend="threading", return_as="generator")(jobs):
+    for result in Parallel(n_jobs=os.cpu_count() or 1, backend=backend, return_as="generator")(jobs):
         results.append(result)
         yield
     tensors = {}
@@ -189,6 +192,10 @@ def _probe_component(work: Workspace, store: Store, design: Design, component: s
     baseline = surface_baseline(design, items["tokens"].to_list())
     metadata = {"key": work.key, "baseline": json.dumps(baseline), "sha256": _digest(tensors)}
     write_atomic(work.folder / name, save(tensors, metadata=metadata))
+
+
+def _probe_one(x: FloatArray, design: Design, methods: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(f.scores, f.shuffled) for f in probe_layer(x.astype(np.float64), design, methods)]
 
 
 def methods_for(work: Workspace, data: Dataset) -> list[str]:

@@ -10,8 +10,11 @@ from dataclasses import asdict
 
 import polars as pl
 
+from layeratlas.analysis.compression import compression_findings
+from layeratlas.analysis.coordination import coordination_findings
 from layeratlas.analysis.curves import Curve
 from layeratlas.analysis.peaks import decline_finding, order_findings, peak_findings, surface_finding
+from layeratlas.analysis.profiles import second_peak_findings
 from layeratlas.contracts import Study
 from layeratlas.records import FINDING_COLUMNS, Finding
 from layeratlas.spec import ProbeSpec, Size
@@ -54,15 +57,19 @@ def _analyse(work: Workspace) -> list[str]:
 
 
 def find(curves: Sequence[Curve]) -> list[Finding]:
-    """Return the findings on the level curves: peaks of each probe, then order, decline and surface of the first."""
+    """Return the findings on the level curves: peaks of each probe; then, of the first probe, the claims.
+
+    Claims are the order of levels (H1), decline and surface, second peaks (H3), deep compression (H2) and
+    coordination over the tasks (H4).
+    """
     main: dict[tuple[str, str], str] = {}
     for c in curves:
         main.setdefault((c.level, c.component), c.metric)
     levels = [c for c in curves if c.task == "all" and c.metric == main[c.level, c.component]]
+    first = levels[0].method
     out: list[Finding] = []
     for method in dict.fromkeys(c.method for c in levels):
         out += peak_findings([c for c in levels if c.method == method])
-    first = levels[0].method
     for component in dict.fromkeys(c.component for c in levels):
         mine = [c for c in levels if c.component == component and c.method == first]
         found = {f.level for f in out if f.component == component and f.method == first and f.verdict == "supported"}
@@ -71,6 +78,12 @@ def find(curves: Sequence[Curve]) -> list[Finding]:
         for curve in mine:
             if curve.level in found:
                 out += [decline_finding(curve), surface_finding(curve)]
+        out += second_peak_findings([c for c in mine if c.level in found])
+        out += compression_findings(mine)
+        tasks = [c for c in curves if c.task != "all" and c.stratum == "all" and c.level in found]
+        same = [c for c in tasks if (c.component, c.method, c.metric) == (component, first, main[c.level, component])]
+        # The same texts under new fillers would be counted twice.
+        out += coordination_findings([c for c in same if not c.level.endswith("by filler")])
     return out
 
 
