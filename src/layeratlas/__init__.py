@@ -3,6 +3,7 @@
 import layeratlas as la
 run = la.run("hierarchy", model="...", size="quick")
 run.curves, run.findings, run.plot("relation")
+la.probe(texts, labels, model="...", groups=...)  # labelled texts of your own
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 _HOME = {
     "run": "api",
+    "probe": "api",
     "Run": "api",
     "AtlasError": "errors",
     "CaptureSpec": "spec",

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import html
+import io
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,10 +14,12 @@ from typing import Any
 import polars as pl
 
 from layeratlas import registry
-from layeratlas.errors import StoreError
-from layeratlas.files import read_json
+from layeratlas.errors import SpecError, StoreError
+from layeratlas.files import read_json, write_atomic
 from layeratlas.progress import Progress
 from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec, RunSpec, Size
+
+Labels = Sequence[str | float] | Mapping[str, Sequence[str | float]]
 
 
 class Run:
@@ -79,3 +85,36 @@ def run(
         study=study, size=size, model=model if isinstance(model, ModelSpec) else ModelSpec(id=model), **settings
     )  # type: ignore[arg-type]
     return run_spec(spec, Path(out) if out else None, progress)
+
+
+def probe(
+    texts: Sequence[str], labels: Labels, *, model: str | ModelSpec = DEFAULT_MODEL,
+    groups: Sequence[str | int] | None = None, out: str | Path | None = None, **settings: Any,
+) -> Run:  # fmt: skip
+    """Map labelled texts of your own over every layer and component of a model, and return the finished run.
+
+    `labels`: one label a text, or a dict of such columns by name, which share one capture. Classes, or numbers (more
+    than 10 distinct values). `groups`: texts of one group never stand in training and testing at once; without it,
+    each text is a group of its own. The run's `curves` have estimate, interval, chance and control at every layer,
+    `plot(name)` draws a column (`"label"` where there is one). The run's folder is `out`, or a new temporary one;
+    the texts lie beside it, in `OUT-texts`. `settings` are those of `run`. Raises DataError, SpecError.
+    """
+    columns = labels if isinstance(labels, Mapping) else {"label": labels}
+    folder = Path(out) if out else Path(tempfile.mkdtemp(prefix="layeratlas-")) / "probe"
+    beside = folder.with_name(f"{folder.name}-texts")
+    files = []
+    for name, values in columns.items():
+        table: dict[str, Sequence[Any]] = {"text": texts, "label": values}
+        table |= {"group": groups} if groups is not None else {}
+        lengths = {part: len(column) for part, column in table.items()}
+        if len(set(lengths.values())) > 1:
+            found = ", ".join(f"{count} {part}s" for part, count in lengths.items())
+            raise SpecError(f"'{name}' has {found}", "one label (and group) a text", "check the lengths")
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise SpecError(f"a label column is named '{name}'", "letters, digits, '.', '_' and '-'", "rename it")
+        buffer = io.BytesIO()
+        pl.DataFrame({part: list(column) for part, column in table.items()}).write_parquet(buffer)
+        beside.mkdir(parents=True, exist_ok=True)
+        write_atomic(beside / f"{name}.parquet", buffer.getvalue())
+        files.append(str(beside / f"{name}.parquet"))
+    return run("hierarchy", model=model, out=folder, data=tuple(files), **settings)

@@ -1,0 +1,55 @@
+"""`la.probe`: labelled texts in, the whole map out; several columns share one capture."""
+
+from __future__ import annotations
+
+import pytest
+
+import families
+import layeratlas as la
+from layeratlas.errors import SpecError
+
+FAST = {"probe": la.ProbeSpec(methods=("ridge",), repeats=1, shuffles=20)}
+WORDS = ("warm", "cold")
+TEXTS = [f"{word} number {i}" for i in range(20) for word in WORDS]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(families.save(tmp_path_factory.mktemp("own") / "llama", families.FAMILIES["llama"]()))
+
+
+def test_two_columns_give_two_maps_of_one_capture(model, tmp_path):
+    labels = {"word": [t.split()[0] for t in TEXTS], "size": [float(t.split()[-1]) for t in TEXTS]}
+    groups = [t.split()[-1] for t in TEXTS]
+    run = la.probe(TEXTS, labels, model=model, groups=groups, out=tmp_path / "map", **FAST)
+    assert set(run.curves["task"]) >= {"word", "size"}
+    for component, points in (("resid", 4), ("attn", 3), ("mlp", 3)):
+        rows = run.curves.filter(task="word", component=component, metric="accuracy")
+        assert len(rows) == points
+        assert (rows["lo"] <= rows["estimate"]).all()
+        assert rows["n_groups"].unique().to_list() == [20]
+    # The first word reaches the last token through attention only: at point 0 it is not there.
+    resid = run.curves.filter(task="word", component="resid", metric="accuracy").sort("layer")["estimate"]
+    assert resid[0] == pytest.approx(0.5, abs=0.15)
+    assert resid[-1] > 0.8
+    assert run.curves.filter(task="size")["metric"].unique().sort().to_list() == ["r2", "spearman"]
+    assert run.manifest["capture"]["tokens"] == sum(len(t.encode()) + 1 for t in TEXTS)  # each text once
+    assert run.plot("word").to_dict()
+
+
+def test_one_column_without_groups(model):
+    run = la.probe(TEXTS, [t.split()[0] for t in TEXTS], model=model, **FAST)
+    assert run.curves.filter(task="label")["n_groups"].unique().to_list() == [len(TEXTS)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups", "message"),
+    [
+        (["a"] * 39, None, r"'label' has 40 texts, 39 labels; expected one label \(and group\) a text"),
+        (["a", "b"] * 20, ["g"] * 3, r"'label' has 40 texts, 40 labels, 3 groups"),
+        ({"a/b": ["a", "b"] * 20}, None, r"a label column is named 'a/b'"),
+    ],
+)
+def test_bad_columns_are_one_line(model, labels, groups, message, tmp_path):
+    with pytest.raises(SpecError, match=message):
+        la.probe(TEXTS, labels, model=model, groups=groups, out=tmp_path / "map", **FAST)
