@@ -86,6 +86,9 @@ def run(
     folds: Annotated[int | None, typer.Option(help="Parts of the grouped cross-validation.")] = None,
     repeats: Annotated[int | None, typer.Option(help="Repeats of the cross-validation.")] = None,
     shuffles: Annotated[int | None, typer.Option(help="Label shuffles for the control.")] = None,
+    svm_c: Annotated[float | None, typer.Option(help="The SVM's C, the same at every layer. Default: 1.")] = None,
+    pca: Annotated[int | None, typer.Option(help="Probe so many principal components instead of all features.")] = None,
+    bos: Annotated[str, typer.Option(help="auto (one BOS where the tokenizer has one) or never.")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of folds, shuffles and bootstrap.")] = 0,
     revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
     dtype: DtypeOption = "float32",
@@ -109,7 +112,8 @@ def run(
         from layeratlas.api import run_spec
         from layeratlas.pipeline import default_folder
 
-        chosen = {"folds": folds, "repeats": repeats, "shuffles": shuffles, "methods": tuple(probe) if probe else None}
+        chosen: dict[str, Any] = {"folds": folds, "repeats": repeats, "shuffles": shuffles, "svm_c": svm_c, "pca": pca}
+        chosen["methods"] = tuple(probe) if probe else None
         base = registry.get("studies", study).probe_spec(_spec(RunSpec, size=size).size)
         probe_spec = _spec(type(base), **(base.model_dump() | {k: v for k, v in chosen.items() if v is not None}))
         for name in model or [DEFAULT_MODEL]:
@@ -121,7 +125,7 @@ def run(
                 data=tuple(str(path) for path in data or ()),
                 model=_spec(
                     ModelSpec, id=name, revision=revision, dtype=dtype, attention=attention, device=device,
-                    trust_remote_code=trust_remote_code, weights=weights, memory=memory,
+                    trust_remote_code=trust_remote_code, weights=weights, memory=memory, bos=bos,
                 ),
                 capture=_spec(CaptureSpec, position=position),
                 probe=probe_spec,

@@ -125,6 +125,10 @@ class Probe(ABC):
     numbers: bool = False  # can it predict numbers as well as classes?
     max_shuffles: int | None = None  # at most so many label shuffles, where each costs a fit of its own
 
+    def using(self, spec: ProbeSpec) -> Probe:
+        """Return the probe with those of the spec's settings that it has."""
+        return self
+
     def shuffles(self, asked: int) -> int:
         """Return how many label shuffles are made where so many are asked for."""
         return min(asked, self.max_shuffles or asked)

@@ -69,13 +69,20 @@ class CaptureSpec(Spec):
 
 
 class ProbeSpec(Spec):
-    """How activations are probed: probes by name, grouped folds, repeats, label shuffles, bootstrap draws."""
+    """How activations are probed: probes by name, grouped folds, repeats, label shuffles, bootstrap draws.
+
+    For robustness: the SVM's C, the grid that ridge chooses its penalty from, and the number of principal components
+    of the training rows that probes see (all features by default).
+    """
 
     methods: tuple[str, ...] = ("ridge", "svm")
     folds: int = Field(default=5, ge=2)
     repeats: int = Field(default=5, ge=1)
     shuffles: int = Field(default=100, ge=20)
     bootstrap: int = Field(default=1000, ge=100)
+    svm_c: float = Field(default=1.0, gt=0)
+    penalties: tuple[float, ...] = Field(default=tuple(10.0**k for k in range(7)), min_length=1)
+    pca: int | None = Field(default=None, ge=1)
 
 
 class RunSpec(Spec):

@@ -7,8 +7,10 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge as ReferenceRidge
 from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import check_estimator
@@ -154,6 +156,27 @@ def test_ridge_equals_scikit_learns_with_its_own_choice_of_penalty(strength, n, 
     z, mean, scale = standardise(x[train])
     found = scores(Ridge(), out_of_fold(x, train, test), y[train, None])[:, 0]
     assert found == pytest.approx(reference_cv(z, y[train]).predict((x[test] - mean) / scale), abs=1e-6)
+
+
+@pytest.mark.parametrize(("n", "d"), [(200, 30), (60, 150)])
+def test_settings_reach_the_probes_and_equal_scikit_learns_pipelines(n, d):
+    x, y = problem(n, d, 1.0)
+    items = tuple(Item(f"t{i}", "ab"[int(v > 0)], f"g{i}") for i, v in enumerate(y))
+    spec = ProbeSpec(repeats=1, shuffles=20, svm_c=0.01, penalties=(3.0, 300.0), pca=7)
+    design = make_design(Dataset("d", "item", items), spec, 0)
+    ridge, svm = (found.scores[0, :, 0] for found in probe_layer(x, design, ["ridge", "svm"]))
+    sides = {"ridge": RidgeCV(alphas=spec.penalties), "svm": SVC(kernel="linear", C=spec.svm_c)}
+    wanted = {}
+    for name, last in sides.items():
+        wanted[name] = np.zeros(n)
+        for fold in design.folds:
+            line = make_pipeline(StandardScaler(), PCA(7, svd_solver="full"), last).fit(x[fold.train], y[fold.train])
+            read = line.decision_function if name == "svm" else line.predict
+            wanted[name][fold.test] = read(x[fold.test])
+    assert ridge == pytest.approx(wanted["ridge"], abs=1e-6)
+    assert svm == pytest.approx(wanted["svm"], abs=2e-2)
+    plain = make_design(Dataset("d", "item", items), ProbeSpec(repeats=1, shuffles=20), 0)
+    assert abs(probe_layer(x, plain, ["ridge"])[0].scores[0, :, 0] - ridge).max() > 0.05
 
 
 def test_penalties_differ_with_the_signal():

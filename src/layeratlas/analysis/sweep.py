@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ class Design:
     y: Floats
     shuffled: Floats  # (shuffles, n)
     strata: tuple[str, ...]  # "all" first
+    spec: ProbeSpec = field(default_factory=ProbeSpec)
 
     @property
     def classes(self) -> int:
@@ -48,7 +49,7 @@ def make_design(data: Dataset, spec: ProbeSpec, seed: int) -> Design:
     shuffled = data.y[label_shuffles(data, folds, spec.shuffles, seed)]
     parts = sorted(set(data.strata))
     strata = ("all", *parts) if len(parts) > 1 else ("all",)
-    return Design(data, tuple(folds), spec.repeats, data.y, shuffled, strata)
+    return Design(data, tuple(folds), spec.repeats, data.y, shuffled, strata, spec)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Probed:
 
 def probe_layer(x: Floats, design: Design, methods: Sequence[str]) -> list[LayerScores]:
     """Probe one layer's vectors, x (n, d), with every method; folds and Gram matrices are shared."""
-    probes: list[Probe] = [registry.get("probes", name) for name in methods]
+    probes: list[Probe] = [registry.get("probes", name).using(design.spec) for name in methods]
     n, real = len(x), columns(design.y, design.classes)
     k = real.shape[-1]
     limits = [probe.shuffles(len(design.shuffled)) for probe in probes]
@@ -88,7 +89,7 @@ def probe_layer(x: Floats, design: Design, methods: Sequence[str]) -> list[Layer
     control = [np.zeros((limit, n, k)) for limit in limits]
     fake = columns(design.shuffled, design.classes)
     for fold in design.folds:
-        grams = out_of_fold(x, fold.train, fold.test)
+        grams = out_of_fold(x, fold.train, fold.test, design.spec.pca)
         for i, probe in enumerate(probes):
             # Shuffles ride along as further columns, on the first repeat's folds.
             extra = fake[: limits[i], fold.train] if fold.repeat == 0 else fake[:0, fold.train]

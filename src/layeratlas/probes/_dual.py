@@ -24,10 +24,19 @@ def standardise(inside: Floats) -> tuple[Floats, Floats, Floats]:
     return centred, mean, scale
 
 
-def out_of_fold(x: Floats, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Gram, Floats]:
-    """Return the training Gram matrix (n_train, n_train) and its test rows (n_test, n_train)."""
+def out_of_fold(
+    x: Floats, train: NDArray[np.int64], test: NDArray[np.int64], pca: int | None = None
+) -> tuple[Gram, Floats]:
+    """Return the training Gram matrix (n_train, n_train) and its test rows (n_test, n_train).
+
+    With `pca`, of the first so many principal components of the standardised training rows.
+    """
     inside, mean, scale = standardise(x[train])
-    return Gram(inside), ((x[test] - mean) / scale) @ inside.T
+    gram, outside = Gram(inside), ((x[test] - mean) / scale) @ inside.T
+    if pca is None:
+        return gram, outside
+    vectors, sizes = gram.vectors[:, -pca:], np.sqrt(np.maximum(gram.values[-pca:], 1e-300))
+    return Gram(vectors * sizes), (outside @ vectors) @ vectors.T
 
 
 def scores(probe: Probe, grams: tuple[Gram, Floats], y: Floats) -> Floats:

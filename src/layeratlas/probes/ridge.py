@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layeratlas.contracts import Gram, Probe
+from layeratlas.spec import ProbeSpec
 
-PENALTIES = tuple(10.0**k for k in range(7))
+PENALTIES: tuple[float, ...] = ProbeSpec().penalties
 
 
 class Ridge(Probe):
@@ -24,6 +25,10 @@ class Ridge(Probe):
 
     def __init__(self, penalties: tuple[float, ...] = PENALTIES) -> None:
         self.penalties = penalties
+
+    def using(self, spec: ProbeSpec) -> Ridge:
+        """Return ridge with the spec's grid of penalties."""
+        return Ridge(spec.penalties)
 
     def solve(self, gram: Gram, y: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         """Return dual coefficients (n, k) and intercepts (k,); the intercept is not penalised."""

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from layeratlas.contracts import Gram, Probe
 from layeratlas.errors import DataError
+from layeratlas.spec import ProbeSpec
 
 _RELAX, _CHECK_EVERY = 1.7, 20
 # A change of penalty costs a product of two (n, n) matrices.
@@ -15,7 +16,7 @@ Floats32 = NDArray[np.float32]
 
 
 class LinearSVM(Probe):
-    """Hinge-loss linear SVM with an unpenalised intercept, C = 1 at every layer.
+    """Hinge-loss linear SVM with an unpenalised intercept, the same C at every layer.
 
     One C for all layers: tuning it per layer would blur their comparison. The optimum is that of
     `sklearn.svm.SVC(kernel="linear", C=C)` on standardised features, found by ADMM (Boyd et al. 2011, sec. 8):
@@ -25,11 +26,15 @@ class LinearSVM(Probe):
     """
 
     name = "svm"
-    summary = "linear support vector machine, C = 1 at every layer; classes only"
+    summary = "linear support vector machine, one C at every layer (default 1); classes only"
     max_shuffles = 40
 
     def __init__(self, C: float = 1.0, tolerance: float = 1e-3, iterations: int = 2000) -> None:
         self.C, self.tolerance, self.iterations = C, tolerance, iterations
+
+    def using(self, spec: ProbeSpec) -> LinearSVM:
+        """Return the SVM at the spec's C."""
+        return LinearSVM(spec.svm_c, self.tolerance, self.iterations)
 
     def solve(self, gram: Gram, y: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         """Return dual coefficients (n, k) and intercepts (k,); `y` (n, k) is +-1."""
