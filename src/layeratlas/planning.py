@@ -13,12 +13,12 @@ from typing import Any
 import torch
 
 from layeratlas import registry
-from layeratlas.capture import Reading, make_trie_plan
 from layeratlas.capture.streaming import cut_blocks
+from layeratlas.capture.trie import count_prefixes
 from layeratlas.models import find_skeleton
 from layeratlas.models.memory import budget
 from layeratlas.models.streamed import build_empty, outside_bytes
-from layeratlas.spec import CaptureSpec, ModelSpec, Size
+from layeratlas.spec import ModelSpec, Size
 
 _SIZES: tuple[Size, ...] = ("quick", "standard", "full")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -82,8 +82,7 @@ def plan_lines(spec: ModelSpec, needs: Needs, device: torch.device, encode: Call
     for size in _SIZES:
         data = [d for name in study.tasks for d in registry.get("tasks", name).build(size)]
         ids = [tuple(encode(text)) for text in dict.fromkeys(text for d in data for text in d.texts)]
-        plan = make_trie_plan([Reading(i, (len(i) - 1,)) for i in ids], CaptureSpec().batch_tokens)
-        tokens = sum(int(batch.ids.size) for batch in plan)
+        tokens = count_prefixes(ids)
         reading = needs.whole / disk
         computing = 2 * tokens * sum(needs.blocks) / item / matrix
         # A streamed run reads the next blocks while the present ones compute.

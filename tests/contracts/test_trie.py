@@ -13,7 +13,7 @@ import families
 from layeratlas.capture import Reading, choose_plan, make_plan, make_trie_plan
 from layeratlas.capture.packing import prove, tree_mask
 from layeratlas.capture.reading import read_batch
-from layeratlas.capture.trie import ancestors
+from layeratlas.capture.trie import ancestors, count_prefixes
 from layeratlas.models import LoadedModel, load
 from layeratlas.spec import COMPONENTS, CaptureSpec, ModelSpec
 
@@ -112,6 +112,8 @@ def test_every_text_is_read_once_at_the_end_of_its_own_path(found: list[list[int
             paths |= {(at, readings[row].ids[: k + 1]) for k in range(len(path))}
         assert batch.mask.sum() == len(paths)  # each distinct prefix of a line once
     assert [b.key for b in plan] == [b.key for b in make_trie_plan(readings, 64, line)]
+    every = {tuple(ids[: k + 1]) for ids in found for k in range(len(ids))}
+    assert count_prefixes([tuple(ids) for ids in {tuple(ids) for ids in found}]) == len(every)
 
 
 def test_texts_that_share_nothing_are_left_to_padded_batches() -> None:

@@ -12,6 +12,7 @@ from layeratlas.checking import describe
 from layeratlas.errors import ModelError
 from layeratlas.planning import needs_of
 from layeratlas.spec import ModelSpec
+from layeratlas.studies.hierarchy import Hierarchy
 
 # The shape of Llama 3.3 70B, whose model card counts 70,553,706,496 parameters.
 SEVENTY = {
@@ -42,8 +43,9 @@ def test_tied_embeddings_count_once():
 
 
 @pytest.fixture
-def bare(tmp_path):
-    """A directory with config and tokenizer, and no weights."""
+def bare(tmp_path, monkeypatch):
+    """A directory with config and tokenizer, and no weights; a study of one task, since texts are encoded."""
+    monkeypatch.setattr(Hierarchy, "tasks", ("items",))
     folder = families.save(tmp_path / "bare", families.FAMILIES["llama"]())
     for path in folder.glob("*.safetensors"):
         path.unlink()

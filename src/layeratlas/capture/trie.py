@@ -51,6 +51,12 @@ def make_trie_plan(readings: Sequence[Reading], batch_tokens: int, line: int = L
     return [_batch(part) for part in batches] + sorted_plan(alone, readings, batch_tokens)
 
 
+def count_prefixes(texts: Sequence[tuple[int, ...]]) -> int:
+    """Return the number of distinct prefixes of texts: the tokens that a trie without lines would compute."""
+    order = sorted(texts)
+    return sum(map(len, order)) - sum(_common(a, b) for a, b in pairwise(order))
+
+
 def _common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
     n = min(len(a), len(b))
     return next((i for i in range(n) if a[i] != b[i]), n)
