@@ -1,0 +1,197 @@
+"""Streaming: a model of 6 GB within a limit of 2 GB, and its cost where the model would fit.
+
+    python benchmarks/streaming.py [--rounds 5] [--model ...]        # streamed against resident, where both fit
+    python benchmarks/streaming.py --large [--gigabytes 6] [--limit 2]  # a random model beyond a limit of the system
+
+The first captures the study's short texts at every layer with weights resident and streamed, in turn in one process,
+checks that all vectors are equal bit for bit, and prints the ratio of medians last. The second writes a random Llama
+in bfloat16, runs it in a process of its own under a memory limit that the operating system enforces (a control group
+where one can be made, else a limit on data), and prints weights over limit last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from layeratlas import registry
+from layeratlas.capture import Reading, capture, choose_plan, store_shape
+from layeratlas.models import LoadedModel, load
+from layeratlas.models.checkpoint import Checkpoint
+from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
+from layeratlas.store import MemoryStore
+
+SPEC = CaptureSpec()
+_GROUP = Path("/sys/fs/cgroup/memory")
+
+
+def readings(model: LoadedModel, texts: int | None = None) -> list[Reading]:
+    """Return the study's short texts."""
+    data = [d for name in ("items", "relations", "analogies") for d in registry.get("tasks", name).build("quick")]
+    ids = [tuple(model.encode(t)) for t in dict.fromkeys(t for d in data for t in d.texts)]
+    return [Reading(i, (len(i) - 1,)) for i in ids[:texts]]
+
+
+def captured(model: LoadedModel, texts: list[Reading]) -> tuple[float, MemoryStore]:
+    """Return the seconds of a capture of everything, and what it kept."""
+    store = MemoryStore(store_shape(model, len(texts), SPEC))
+    packing = choose_plan(model, texts, SPEC)
+    start = time.perf_counter()
+    capture(model, packing.batches, store, form=packing.form)
+    return time.perf_counter() - start, store
+
+
+def where_both_fit(name: str, rounds: int) -> None:
+    """Print seconds, agreement and the ratio."""
+    models = {w: load(ModelSpec(id=name, weights=w)) for w in ("resident", "streamed")}  # type: ignore[arg-type]
+    texts = readings(models["resident"])
+    seconds: dict[str, list[float]] = {w: [] for w in models}
+    kept = {}
+    for _ in range(rounds + 1):  # the first round warms up
+        for w, model in models.items():
+            spent, kept[w] = captured(model, texts)
+            seconds[w].append(spent)
+    a, b = kept["resident"], kept["streamed"]
+    cells = [(c, i) for c, n in a.shape.points.items() for i in range(n)]
+    print(f"{len(texts)} texts; equal bit for bit: {all(np.array_equal(a.read(*at), b.read(*at)) for at in cells)}")
+    for w, values in seconds.items():
+        print(f"{w:<9} {statistics.median(values[1:]):6.2f} s   rounds: {' '.join(f'{v:.2f}' for v in values[1:])}")
+    ratio = statistics.median(s / r for r, s in zip(seconds["resident"][1:], seconds["streamed"][1:], strict=True))
+    print(f"streamed / resident: {ratio:.2f}")
+
+
+def beyond_memory(gigabytes: float, limit: float) -> None:
+    """Write a random model, run it under the limit in another process, and print what was read and taken."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_random(Path(folder), gigabytes)
+        size = sum(Checkpoint(Path(folder)).sizes.values())
+        group = _control_group(int(limit * 1e9))
+        kind = "a control group" if group else "a limit on data"
+        print(f"weights {size / 1e9:.2f} GB in bfloat16; {kind} of {limit:g} GB")
+        command = [sys.executable, __file__, "--child", folder, "--limit", str(limit)]
+        environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "LAYERATLAS_GROUP": str(group or "")}
+        done = subprocess.run(command, env=environment, check=False)
+        if group:
+            most = int((group / "memory.max_usage_in_bytes").read_text())
+            print(f"most memory in the control group: {most / 1e9:.2f} GB")
+            group.rmdir()
+        if done.returncode:
+            raise SystemExit(f"the run under the limit ended with {done.returncode}")
+        print(f"weights / limit: {size / 1e9 / limit:.2f}")
+
+
+def child(folder: str, limit: float) -> None:
+    """Run the model in this process, under the limit."""
+    group = os.environ["LAYERATLAS_GROUP"]
+    if group:
+        (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
+    else:
+        resource.setrlimit(resource.RLIMIT_DATA, (int(limit * 1e9), int(limit * 1e9)))
+    model = load(ModelSpec(id=folder, dtype="bfloat16"))
+    assert model.streamer is not None, "auto should have streamed"
+    texts = [Reading(tuple(range(3 + i, 35 + i)), (31,)) for i in range(64)]
+    spent, store = captured(model, texts)
+    times = model.streamer.checkpoint.read.values()
+    sizes = model.streamer.checkpoint.sizes
+    read = sum(sizes[name] * n for name, n in model.streamer.checkpoint.read.items())
+    finite = all(np.isfinite(store.read("resid", i)).all() for i in range(model.anatomy.n_layers + 1))
+    print(
+        f"{len(texts)} texts in {spent:.1f} s; each weight read {min(times)} to {max(times)} times, "
+        f"{read / 1e9:.2f} GB; finite: {finite}; most resident memory "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"
+    )
+
+
+def write_random(folder: Path, gigabytes: float) -> None:
+    """Write a random Llama of about that size, a block at a time."""
+    import transformers as hf
+    from safetensors.torch import save_file
+    from transformers import AutoTokenizer
+
+    width, inner, vocabulary = 2048, 5632, 49152
+    block = 4 * width * width + 3 * width * inner + 2 * width
+    depth = round((gigabytes * 1e9 / 2 - 2 * vocabulary * width) / block)
+    config = hf.LlamaConfig(
+        hidden_size=width, intermediate_size=inner, num_hidden_layers=depth, num_attention_heads=16,
+        num_key_value_heads=16, vocab_size=vocabulary, bos_token_id=0, eos_token_id=1,
+        architectures=["LlamaForCausalLM"],
+    )  # fmt: skip
+    config.save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(_default_folder())
+    tokenizer.save_pretrained(folder)
+    generator = torch.Generator().manual_seed(0)
+
+    def weight(*shape: int) -> torch.Tensor:
+        return (0.02 * torch.randn(*shape, generator=generator)).to(torch.bfloat16)
+
+    index: dict[str, str] = {}
+    for layer in range(-1, depth):
+        if layer < 0:
+            names = {
+                "model.embed_tokens.weight": weight(vocabulary, width),
+                "lm_head.weight": weight(vocabulary, width),
+            }
+            names["model.norm.weight"] = torch.ones(width, dtype=torch.bfloat16)
+        else:
+            at = f"model.layers.{layer}."
+            names = {f"{at}self_attn.{p}_proj.weight": weight(width, width) for p in "qkvo"}
+            names |= {f"{at}mlp.{p}_proj.weight": weight(inner, width) for p in ("gate", "up")}
+            names[f"{at}mlp.down_proj.weight"] = weight(width, inner)
+            for norm in ("input", "post_attention"):
+                names[f"{at}{norm}_layernorm.weight"] = torch.ones(width, dtype=torch.bfloat16)
+        file = f"model-{layer + 1:05d}.safetensors"
+        save_file(names, folder / file, metadata={"format": "pt"})
+        index |= dict.fromkeys(names, file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+
+
+def _default_folder() -> str:
+    from layeratlas.models.gguf_cache import unpack
+    from layeratlas.models.sources import find_source
+    from layeratlas.progress import Progress
+
+    return unpack(find_source(DEFAULT_MODEL), Progress()).where["pretrained_model_name_or_path"]
+
+
+def _control_group(limit: int) -> Path | None:
+    """Return a new control group with a memory limit (version 1), or None where none can be made."""
+    group = _GROUP / f"layeratlas-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(limit))
+    except OSError:
+        return None
+    return group
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--gigabytes", type=float, default=6.0)
+    parser.add_argument("--limit", type=float, default=2.0)
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        child(args.child, args.limit)
+    elif args.large:
+        beyond_memory(args.gigabytes, args.limit)
+    else:
+        where_both_fit(args.model, args.rounds)
+
+
+if __name__ == "__main__":
+    main()
