@@ -16,12 +16,14 @@ from layeratlas import registry
 from layeratlas.capture.streaming import cut_blocks
 from layeratlas.capture.trie import count_prefixes
 from layeratlas.models import find_skeleton
+from layeratlas.models.loading import empty_model
 from layeratlas.models.memory import budget
-from layeratlas.models.streamed import build_empty, outside_bytes
+from layeratlas.models.precision import dtype_of
+from layeratlas.models.streamed import outside_bytes
+from layeratlas.progress import Progress
 from layeratlas.spec import ModelSpec, Size
 
 _SIZES: tuple[Size, ...] = ("quick", "standard", "full")
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Small enough for a moment, large enough to outlast caches and clock changes.
 _READ, _ROUNDS = 128 * 2**20, 3
 
@@ -43,10 +45,7 @@ class Needs:
 
 def needs_of(config: Any, spec: ModelSpec) -> Needs:
     """Build the model of a config without weights and measure it."""
-    try:
-        model = build_empty(config, DTYPES[spec.dtype], spec.attention, spec.trust_remote_code)
-    except ValueError:
-        model = build_empty(config, DTYPES[spec.dtype], "eager", spec.trust_remote_code)
+    model = empty_model(spec, config, Progress())
     skeleton = find_skeleton(model)
     blocks = [sum(p.numel() * p.element_size() for p in block.parameters()) for block in skeleton.blocks]
     outside = outside_bytes(skeleton)
@@ -57,11 +56,11 @@ def plan_lines(spec: ModelSpec, needs: Needs, device: torch.device, encode: Call
     """Return the plan of a hierarchy run, line by line: where weights would lie, bytes, seconds, memory."""
     room = budget(spec.memory, device)
     streamed = spec.weights == "streamed" or (spec.weights == "auto" and needs.whole > room)
-    item = DTYPES[spec.dtype].itemsize
+    item = dtype_of(spec.dtype).itemsize
     groups = needs.groups(room)
     largest = max(sum(needs.blocks[layer] for layer in group) for group in groups)
     held = needs.outside + 2 * largest if streamed else needs.whole
-    disk, matrix = disk_rate(), matrix_rate(device, DTYPES[spec.dtype], needs.width)
+    disk, matrix = disk_rate(), matrix_rate(device, dtype_of(spec.dtype), needs.width)
     lines = [
         f"weights: {_gb(needs.whole)} as {spec.dtype} ({_gb(needs.outside)} outside {needs.n_layers} blocks, "
         f"{_gb(max(needs.blocks))} the largest block); {_gb(room)} may be taken on {device}",

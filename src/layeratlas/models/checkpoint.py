@@ -1,4 +1,4 @@
-"""A model's safetensors files: which tensor lies where, and how many bytes have been read."""
+"""A model's safetensors files: which tensor lies where, and how often each was read."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._files: dict[str, Path] = {}
         self.sizes: dict[str, int] = {}
         self.counts: dict[str, int] = {}

@@ -58,7 +58,7 @@ def unpack(source: Source, progress: Progress) -> Unpacked:
     marker = _trusted(folder)
     if marker is None and (why := _no_room(folder.parent, gguf)):
         progress.note(f"{gguf.name} is dequantised at every start: {why}")
-        return Unpacked(_gguf(gguf), digest, quantisation(gguf))
+        return Unpacked(gguf_where(gguf), digest, quantisation(gguf))
     if marker is None:
         progress.note(f"dequantising {gguf.name} once; later starts read {folder}")
         _build(gguf, folder, key)
@@ -68,7 +68,8 @@ def unpack(source: Source, progress: Progress) -> Unpacked:
     return Unpacked({"pretrained_model_name_or_path": str(folder)}, digest, marker["quantisation"])
 
 
-def _gguf(path: Path) -> dict[str, str]:
+def gguf_where(path: Path) -> dict[str, str]:
+    """Return `from_pretrained`'s arguments to read a GGUF file itself."""
     return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
 
 
@@ -120,7 +121,7 @@ def convert(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    place = _gguf(gguf)
+    place = gguf_where(gguf)
     AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32, **dense())
     model.save_pretrained(folder)

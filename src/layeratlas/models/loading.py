@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from layeratlas.errors import ModelError
 from layeratlas.models.anatomy import Anatomy, Skeleton
-from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.config import check_config
 from layeratlas.models.discover import find_anatomy
-from layeratlas.models.gguf_cache import Unpacked, dense, unpack
+from layeratlas.models.gguf_cache import Unpacked, dense, gguf_where, unpack
 from layeratlas.models.hub import check_hub
 from layeratlas.models.info import describe
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.memory import budget
 from layeratlas.models.placing import find_weights, is_streamed
+from layeratlas.models.precision import dtype_of
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
 from layeratlas.models.selftest import Identity, demand, few_threads, sample_ids, self_test
@@ -26,8 +28,6 @@ from layeratlas.models.sources import Source, find_source
 from layeratlas.models.streamed import Streamer, build_empty
 from layeratlas.progress import Progress
 from layeratlas.spec import ModelSpec
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
@@ -47,14 +47,14 @@ def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
             where: dict[str, Any] = dict(unpacked.where) if unpacked else {_PLACE: source.place}
             if source.kind == "hub":
                 where["local_files_only"] = check_hub(source.place, spec.revision)
-            place = find_weights(source, spec, where)
-            streamed = place is not None and is_streamed(spec, place, budget(spec.memory, device))
-            model, tokenizer = (_read_empty if streamed else _read)(spec, where, progress)
-            model = model.eval().requires_grad_(False)
-            if place is not None and streamed:
-                streamer = Streamer(model, Checkpoint(place), device, _DTYPES[spec.dtype])
+            common = _common(spec, where)  # refuses what is no causal language model before its weights are fetched
+            files = find_weights(source, spec, where)
+            if files is not None and is_streamed(spec, files, budget(spec.memory, device)):
+                model, tokenizer = _read_empty(spec, common, progress)
+                streamer = Streamer(model, files, device, dtype_of(spec.dtype))
             else:
-                model, streamer = model.to(device), None
+                model, tokenizer = _read(spec, common, progress)
+                model, streamer = model.to(device).eval().requires_grad_(False), None
             step.advance()
             loaded = _examined(spec, source, unpacked, _Parts(model, tokenizer, device, streamer))
         step.advance()
@@ -78,26 +78,20 @@ def _common(spec: ModelSpec, where: dict[str, Any]) -> dict[str, Any]:
     return {**where, "revision": spec.revision, "trust_remote_code": spec.trust_remote_code}
 
 
-def _read_empty(spec: ModelSpec, where: dict[str, Any], progress: Progress) -> tuple[Any, Any]:
+def _read_empty(spec: ModelSpec, common: dict[str, Any], progress: Progress) -> tuple[Any, Any]:
     """Return the model without its weights, and the tokenizer."""
     from transformers import AutoConfig, AutoTokenizer
 
-    common = _common(spec, where)
     tokenizer = AutoTokenizer.from_pretrained(**common)
 
-    def build(attention: str) -> Any:
-        config = AutoConfig.from_pretrained(**common)
-        return build_empty(config, _DTYPES[spec.dtype], attention, spec.trust_remote_code)
-
-    model = _with_kernel(spec, progress, build)
+    model = empty_model(spec, AutoConfig.from_pretrained(**common), progress)
     _check_vocabulary(spec, model, tokenizer)
     return model, tokenizer
 
 
-def _read(spec: ModelSpec, where: dict[str, Any], progress: Progress) -> tuple[Any, Any]:
+def _read(spec: ModelSpec, common: dict[str, Any], progress: Progress) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
-    common = _common(spec, where)
     tokenizer = AutoTokenizer.from_pretrained(**common)
     model, report = _with_kernel(spec, progress, lambda attention: _weights(common, spec, attention))
     _check_complete(spec, model, report)
@@ -111,9 +105,17 @@ def read_config(spec: ModelSpec) -> tuple[Any, Any]:
 
     source = find_source(spec.id, need_weights=False)
     with quiet(), explained(spec):
-        unpacked = unpack(source, Progress()) if source.kind == "gguf" else None
-        common = _common(spec, dict(unpacked.where) if unpacked else {_PLACE: source.place})
+        common = _common(spec, gguf_where(Path(source.place)) if source.kind == "gguf" else {_PLACE: source.place})
         return AutoConfig.from_pretrained(**common), AutoTokenizer.from_pretrained(**common)
+
+
+def empty_model(spec: ModelSpec, config: Any, progress: Progress) -> Any:
+    """Return the model of a config in the spec's dtype and attention kernel, without weights."""
+
+    def build(attention: str) -> Any:
+        return build_empty(deepcopy(config), dtype_of(spec.dtype), attention, spec.trust_remote_code)
+
+    return _with_kernel(spec, progress, build)
 
 
 def _with_kernel(spec: ModelSpec, progress: Progress, make: Callable[[str], Any]) -> Any:
@@ -153,7 +155,7 @@ def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[A
 
     safe = dense() if "gguf_file" in common else {"use_safetensors": True}
     found: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
-        **common, **safe, dtype=_DTYPES[spec.dtype], attn_implementation=attention, output_loading_info=True
+        **common, **safe, dtype=dtype_of(spec.dtype), attn_implementation=attention, output_loading_info=True
     )
     return found
 

@@ -7,16 +7,16 @@ from typing import Any
 
 from layeratlas.errors import ModelError
 from layeratlas.models.checkpoint import Checkpoint
+from layeratlas.models.precision import dtype_of
 from layeratlas.models.sources import Source
 from layeratlas.spec import ModelSpec
 
-_WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
-_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py"]
+_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 _NOT = ["original/*", "consolidated*"]
 
 
-def find_weights(source: Source, spec: ModelSpec, where: dict[str, Any]) -> Path | None:
-    """Return the directory of a model's safetensors files; None where weights can only be read whole.
+def find_weights(source: Source, spec: ModelSpec, where: dict[str, Any]) -> Checkpoint | None:
+    """Return a model's safetensors files; None where weights are to be, or can only be, read whole.
 
     The hub's client downloads a model that is not there yet. Raises ModelError where streaming was asked for and
     the weights cannot be streamed.
@@ -24,9 +24,9 @@ def find_weights(source: Source, spec: ModelSpec, where: dict[str, Any]) -> Path
     if spec.weights == "resident":
         return None
     if source.kind == "hub":
-        return _snapshot(source, spec, bool(where.get("local_files_only")))
+        return Checkpoint(_snapshot(source, spec, bool(where.get("local_files_only"))))
     if "gguf_file" not in where:
-        return Path(where["pretrained_model_name_or_path"])
+        return Checkpoint(Path(where["pretrained_model_name_or_path"]))
     if spec.weights == "streamed":
         raise ModelError(
             f"'{spec.id}' is streamed from its dequantised copy, which could not be cached",
@@ -57,24 +57,18 @@ def _snapshot(source: Source, spec: ModelSpec, offline: bool) -> Path:
     )
 
 
-def is_streamed(spec: ModelSpec, folder: Path, room: int) -> bool:
+def is_streamed(spec: ModelSpec, checkpoint: Checkpoint, room: int) -> bool:
     """Return whether to stream: as asked, or where the weights in their dtype exceed `room` (bytes).
 
     Quantised weights stay resident, since only whole models are unpacked. Raises ModelError where streaming one of
     these was asked for.
     """
-    if spec.weights == "resident":
-        return False
-    if _quantised(folder):
+    if _quantised(checkpoint.folder):
         if spec.weights == "streamed":
             raise ModelError(f"'{spec.id}' is quantised", "plain weights to stream", "use --weights resident")
         return False
-    return spec.weights == "streamed" or weights_bytes(Checkpoint(folder), spec.dtype) > room
-
-
-def weights_bytes(checkpoint: Checkpoint, dtype: str) -> int:
-    """Return the bytes that a checkpoint takes in memory in a dtype."""
-    return sum(checkpoint.counts.values()) * _WIDTH[dtype]
+    size = sum(checkpoint.counts.values()) * dtype_of(spec.dtype).itemsize
+    return spec.weights == "streamed" or size > room
 
 
 def _quantised(folder: Path) -> bool:

@@ -38,3 +38,9 @@ _HALF = {
 def precision_of(dtype: torch.dtype) -> Precision:
     """Return the limits that hold for a model's dtype."""
     return _HALF.get(dtype, _FULL)
+
+
+def dtype_of(name: str) -> torch.dtype:
+    """Return torch's dtype of that name (`float32`, `bfloat16`, `float16`)."""
+    found: torch.dtype = getattr(torch, name)
+    return found

@@ -18,8 +18,6 @@ from layeratlas.errors import StoreError
 from layeratlas.files import read_json, sha256_file, sweep_parts, write_atomic, write_json
 from layeratlas.store.memory import check_complete, check_request, check_shard, unseen
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
 
 def _amount(size: int) -> str:
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
@@ -41,7 +39,8 @@ class DiskStore(Store):
     """
 
     def __init__(self, folder: Path, shape: Shape, key: str, dtype: str = "float32") -> None:
-        self.folder, self.shape, self._dtype = folder, shape, _DTYPES[dtype]
+        self.folder, self.shape = folder, shape
+        self._dtype: torch.dtype = getattr(torch, dtype)
         manifest = {"format": 2, "key": key, "dtype": dtype, "texts": shape.texts, "width": shape.width}
         manifest["points"] = dict(shape.points)
         path = folder / "manifest.json"
