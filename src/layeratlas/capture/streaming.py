@@ -72,26 +72,18 @@ def stream(
                 slab = _Slab(store, group[0], last=number + 1 == len(groups))
                 for i, batch in enumerate(plan):
                     before = hidden.get(i, model.device) if number else None
-                    values, after = _step(part, batch, before, tuple(store.shape.points), mask(batch), i == 0)
+                    wanted = COMPONENTS if i == 0 else tuple(store.shape.points)
+                    with _between(part, before) as after:
+                        values = read_batch(part, batch, wanted, mask(batch))
                     check_finite(batch, values, names, group[0])
-                    slab.add(batch, values)
+                    if i == 0:
+                        _demand_sum(part, batch, values)
+                    slab.add(batch, {c: values[c] for c in store.shape.points})
                     if number + 1 < len(groups):
-                        hidden.put(i, after)
+                        hidden.put(i, after[0])
                     step.advance(batch.ids.size * len(group) / len(streamer.blocks))
                 slab.flush()
             streamer.free(group)
-
-
-def _step(
-    part: LoadedModel, batch: Batch, before: Tensor | None, components: tuple[str, ...], mask: Any, prove: bool
-) -> tuple[dict[str, FloatArray], Tensor]:
-    """Run one batch through one group; return what was asked for and the stream after its last block."""
-    wanted = COMPONENTS if prove else components
-    with _between(part, before) as after:
-        values = read_batch(part, batch, wanted, mask)
-    if prove:
-        _demand_sum(part, batch, values)
-    return {c: values[c] for c in components}, after[0]
 
 
 @contextmanager
