@@ -87,5 +87,18 @@ def test_coordination_is_said_of_a_shared_jitter_only(jitter, verdicts):
     shared = jitter * np.random.default_rng(9).standard_normal(LAYERS)
     moves, lag = coordination_findings([noisy(broad + shared, 0.02, seed) for seed in range(6)])
     assert moves.verdict in verdicts
-    assert lag.verdict == "inconclusive"
-    assert "noise alone gives -0.5" in lag.statement
+    assert "noise alone -0." in lag.statement
+
+
+@pytest.mark.parametrize(
+    ("shape", "verdict"),
+    [
+        (lambda rng, at: 0.02 * rng.standard_normal(LAYERS), "inconclusive"),
+        (lambda rng, at: 0.2 * np.sin(at / 6), "not supported"),
+        (lambda rng, at: 0.05 * (-1.0) ** at + 0.01 * rng.standard_normal(LAYERS), "supported"),
+    ],
+)
+def test_alternation_is_judged_against_noise_and_not_against_zero(shape, verdict):
+    rng, at = np.random.default_rng(3), np.arange(LAYERS)
+    curves = [planting.drawn_curve((0.6 + shape(rng, at)).tolist()) for _ in range(6)]
+    assert coordination_findings(curves)[1].verdict == verdict

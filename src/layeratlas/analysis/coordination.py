@@ -22,7 +22,7 @@ from layeratlas.analysis.profiles import z_scores
 from layeratlas.records import Finding, Verdict
 
 Floats = NDArray[np.float64]
-_SHIFTS, _HALVES, _FEWEST = 5000, 50, 3
+_SHIFTS, _HALVES, _FEWEST, _NOISE = 5000, 50, 3, 2000
 
 
 @dataclass(frozen=True)
@@ -62,18 +62,34 @@ def coordination(estimates: Floats, halves: tuple[Floats, Floats] | None, seed: 
     """
     rng = np.random.default_rng([seed, 13])
     one, two = (np.diff(estimates, n, axis=-1) for n in (1, 2))
-    first, first_p, _ = _against_shifts(_shifted(one, one), rng)
+    table = _shifted(one, one)
+    first, first_p, _ = _against_shifts(table, rng)
     second, second_p, null = _against_shifts(_shifted(two, two), rng)
     split, split_p = float("nan"), 1.0
     if halves is not None:
         a, b = (np.diff(half, 2, axis=-1) for half in halves)
-        table = np.mean([_shifted(x, y) for x, y in zip(a, b, strict=True)], axis=0)
-        split, split_p, _ = _against_shifts(table, rng)
-    matrix = _shifted(one, one)[:, :, 0]
+        between = np.mean([_shifted(x, y) for x, y in zip(a, b, strict=True)], axis=0)
+        split, split_p, _ = _against_shifts(between, rng)
     lo, hi = np.percentile(null, [2.5, 97.5])
     return Coordination(
-        float(lag_one(one).mean()), matrix, first, first_p, second, second_p, split, split_p, float(lo), float(hi)
+        float(lag_one(one).mean()),
+        table[:, :, 0],
+        first,
+        first_p,
+        second,
+        second_p,
+        split,
+        split_p,
+        float(lo),
+        float(hi),
     )
+
+
+def noise_lags(curves: int, points: int, seed: int = 0) -> Floats:
+    """Return the mean lag-1 autocorrelation of so many curves of independent noise, differenced; (draws,)."""
+    noise = np.random.default_rng([seed, 17]).standard_normal((_NOISE, curves, points))
+    means: Floats = lag_one(np.diff(noise, axis=-1)).mean(-1)
+    return means
 
 
 def _shifted(a: Floats, b: Floats) -> Floats:
@@ -103,7 +119,8 @@ def coordination_findings(curves: Sequence[Curve]) -> list[Finding]:
     """Return two findings for the task curves of one component: across-experiment consistency, and anti-persistence.
 
     Consistency is supported only where second differences pass the shift test on the whole sample and between
-    disjoint halves. Anti-persistence is reported beside -0.5, what noise alone gives, and is never supported by itself.
+    disjoint halves. The curves must come from disjoint texts, or from tasks of one level, whose halves are split
+    together: shared texts share estimation noise, which imitates coordination.
     """
     if len(curves) < _FEWEST:
         return []
@@ -123,18 +140,31 @@ def coordination_findings(curves: Sequence[Curve]) -> list[Finding]:
         f"disjoint halves {found.split:.2f} (p = {found.split_p:.3f}); of first differences, as published, "
         f"{found.first:.2f} (the paper: 0.31 at 70B, 0.06 at 3B), which a shared hump alone can give."
     )
-    lag = (
-        f"Differences of neighbouring layers have a lag-1 autocorrelation of {found.lag1:.2f} in {NAMES[component]} "
-        f"(the paper: -0.41 at 3B); independent noise alone gives -0.5, so this number cannot tell them apart."
-    )
-    spread = float(lag_one(np.diff(z, axis=-1)).std(ddof=1) / np.sqrt(len(curves)))
     return [
         Finding(
             "coordination", level, component, curves[0].method, text, found.second, found.lo, found.hi,
             max(found.second_p, found.split_p), "independent circular shifts of each curve", verdict, n,
         ),
-        Finding(
-            "anti-persistence", level, component, curves[0].method, lag, found.lag1, found.lag1 - 1.96 * spread,
-            found.lag1 + 1.96 * spread, 1.0, "independent noise at every layer (-0.5)", "inconclusive", n,
-        ),
+        _lag_finding(curves, z, found.lag1),
     ]  # fmt: skip
+
+
+def _lag_finding(curves: Sequence[Curve], z: Floats, lag: float) -> Finding:
+    """Return whether differences alternate more than those of independent noise, which alternate by themselves."""
+    null = noise_lags(*z.shape)
+    lo, hi = (float(end) for end in np.percentile(null, [2.5, 97.5]))
+    tail = min(int((null <= lag).sum()), int((null >= lag).sum()))
+    verdict: Verdict = "supported" if lag < lo else "not supported" if lag > hi else "inconclusive"
+    says = {
+        "supported": "alternate more than those of independent noise",
+        "not supported": "alternate less than those of independent noise: the curves are smooth",
+    }.get(verdict, "alternate as those of independent noise do")
+    text = (
+        f"Differences of neighbouring layers in {NAMES[curves[0].component]} {says}: lag-1 autocorrelation {lag:.2f} "
+        f"(the paper: -0.41 at 3B), noise alone {lo:.2f} to {hi:.2f}."
+    )
+    return Finding(
+        "anti-persistence", "all experiments", curves[0].component, curves[0].method, text, lag, lo, hi,
+        min(1.0, 2 * (1 + tail) / (1 + len(null))), "independent noise at every layer", verdict,
+        sum(c.n for c in curves),
+    )  # fmt: skip

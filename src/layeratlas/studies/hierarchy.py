@@ -23,6 +23,8 @@ from layeratlas.workspace import Workspace
 
 # The levels whose order is claimed; the user's own levels are compared in the order in which they are named.
 _CHAIN = ("item", "relation", "analogy")
+# Levels with targets of other levels ("An apple"): their curves would share estimation noise with those.
+_SHARED = ("buried", "graded item")
 
 
 class Hierarchy(Study):
@@ -82,8 +84,7 @@ def find(curves: Sequence[Curve]) -> list[Finding]:
         out += compression_findings(mine)
         tasks = [c for c in curves if c.task != "all" and c.stratum == "all" and c.level in found]
         same = [c for c in tasks if (c.component, c.method, c.metric) == (component, first, main[c.level, component])]
-        # The same texts under new fillers would be counted twice.
-        out += coordination_findings([c for c in same if not c.level.endswith("by filler")])
+        out += coordination_findings([c for c in same if not c.level.startswith(_SHARED)])
     return out
 
 
