@@ -62,7 +62,7 @@ def _spec(kind: type[Any], **fields: Any) -> Any:
         first = error.errors()[0]
         name = str(first["loc"][0])
         expected = kind.model_fields[name].description or first["msg"][0].lower() + first["msg"][1:]
-        raise SpecError(f"--{name} {first['input']!r} does not fit", expected, "see --help") from None
+        raise SpecError(f"--{name.replace('_', '-')} {first['input']!r} does not fit", expected, "see --help") from None
 
 
 @app.command()

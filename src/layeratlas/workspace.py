@@ -56,7 +56,7 @@ class Workspace:
 
     def __init__(self, folder: Path, spec: RunSpec, datasets: list[Dataset], progress: Progress) -> None:
         self.folder, self.spec, self.datasets, self.progress = folder, spec, datasets, progress
-        texts = [[d.name, d.kind, [[i.text, i.label, i.group, i.stratum] for i in d.items]] for d in datasets]
+        texts = [[d.name, d.kind, [[i.text, i.label, i.group, i.stratum, i.unit] for i in d.items]] for d in datasets]
         self.key = hash_of([spec.model_dump(mode="json"), texts, versions()])
         path = folder / "run.json"
         if path.exists():

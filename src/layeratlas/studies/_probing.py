@@ -148,7 +148,7 @@ def _whole_store(work: Workspace) -> DiskStore:
     folder = work.folder / ACTIVATIONS
     with contextlib.suppress(StoreError):
         store = DiskStore.open(folder)
-        if not store.missing_bytes():
+        if store.complete():
             return store
     capture_stage(work)
     return DiskStore.open(folder)
