@@ -19,8 +19,6 @@ import pytest
 import families
 from commands import ENVIRONMENT, FAST, SMALL, fresh, manifest, stamps, tables, write_csv
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 RUN = ("run", "hierarchy", *FAST)
 WORDS = ["red", "blue", "green", "tall", "round", "old", "new", "warm", "cold", "soft", "loud", "late"]
 ROWS = [(f"the {w} {'cat' if i % 2 else 'car'}", "animal" if i % 2 else "thing", w) for w in WORDS for i in (0, 1)]

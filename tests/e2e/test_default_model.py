@@ -20,10 +20,7 @@ def cached() -> bool:
     return isinstance(try_to_load_from_cache(DEFAULT_HUB_ID, "model.safetensors"), str)
 
 
-pytestmark = [
-    pytest.mark.xdist_group("default-model"),
-    pytest.mark.skipif(default_gguf() is None and not cached(), reason="the default model is not installed"),
-]
+pytestmark = pytest.mark.skipif(default_gguf() is None and not cached(), reason="the default model is not installed")
 LEVELS = ("item", "relation", "analogy")
 
 

@@ -15,8 +15,6 @@ from polars.testing import assert_frame_equal
 
 from commands import FAST, SMALL, Command, fresh, manifest, stamps, tables
 
-pytestmark = pytest.mark.xdist_group("resume")
-
 PROBE = {"methods": ["ridge"], "repeats": 1, "shuffles": 20, "bootstrap": 100}
 
 
