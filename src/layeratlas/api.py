@@ -48,7 +48,8 @@ class Run:
         """Return the Altair chart of the levels (or of one) by depth."""
         from layeratlas.report import figure
 
-        return figure(self.curves, level=level, component=component)
+        study = registry.get("studies", self.manifest["spec"]["study"])
+        return figure(self.curves, level=level, component=component, words=study.words)
 
     def summary(self) -> str:
         """Return the main findings as plain lines."""
@@ -77,7 +78,8 @@ def run(
     """Run a study on a model and return the finished run.
 
     `settings` are further fields of RunSpec: `tasks`, `data` (files of labelled texts), `capture` (CaptureSpec or
-    dict), `probe` (ProbeSpec), `seed`. Raises AtlasError, whose message says what to do.
+    dict), `probe` (ProbeSpec), `settings` (the study's own, by name), `seed`. Raises AtlasError, whose message
+    says what to do.
     """
     settings.setdefault("probe", registry.get("studies", study).probe_spec(size))
     settings.setdefault("capture", CaptureSpec())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,20 @@ def _spec(kind: type[Any], **fields: Any) -> Any:
         raise SpecError(f"--{name.replace('_', '-')} {first['input']!r} does not fit", expected, "see --help") from None
 
 
+def _settings(pairs: list[str]) -> dict[str, Any]:
+    """Return `NAME=VALUE` flags as a dict; a value that reads as JSON is that, any other is a word."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise SpecError(f"--set {pair!r} does not fit", "NAME=VALUE", "see the study's page")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
+
+
 @app.command()
 def run(
     study: Annotated[str, typer.Argument(help="The study, such as 'hierarchy' ('layeratlas list studies').")],
@@ -89,6 +104,9 @@ def run(
     svm_c: Annotated[float | None, typer.Option(help="The SVM's C, the same at every layer. Default: 1.")] = None,
     pca: Annotated[int | None, typer.Option(help="Probe so many principal components instead of all features.")] = None,
     bos: Annotated[str, typer.Option(help="auto (one BOS where the tokenizer has one) or never.")] = "auto",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE, a setting of the study; repeat (see its page).")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of folds, shuffles and bootstrap.")] = 0,
     revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
     dtype: DtypeOption = "float32",
@@ -129,6 +147,7 @@ def run(
                 ),
                 capture=_spec(CaptureSpec, position=position),
                 probe=probe_spec,
+                settings=_settings(set_ or []),
                 seed=seed,
             )  # fmt: skip
             folder = out / default_folder(spec).name if out and len(model or ()) > 1 else out

@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.records import Dataset
-from layeratlas.spec import ProbeSpec, Size
+from layeratlas.records import Dataset, Material
+from layeratlas.spec import ProbeSpec, RunSpec, Size, Spec
 
 FloatArray = NDArray[np.float32]
 # An eigenvalue smaller than this part of the largest is rounding.
@@ -20,7 +21,7 @@ _RANK = 1e-12
 
 
 class Task(ABC):
-    """Labelled texts for one or more probing problems.
+    """What a study reads: data sets of labelled texts, question sets or passages.
 
     `build` is deterministic: the same size always gives the same items, and a smaller size is a subset of a
     larger one.
@@ -29,8 +30,8 @@ class Task(ABC):
     summary: str = ""
 
     @abstractmethod
-    def build(self, size: Size) -> list[Dataset]:
-        """Return the task's data sets at that size."""
+    def build(self, size: Size) -> Sequence[Material]:
+        """Return the task's material at that size."""
 
 
 @dataclass(frozen=True)
@@ -150,20 +151,69 @@ class Fold:
     test: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a study's report calls things: how estimates were made, and what they are read against."""
+
+    method: str = "Probe"
+    control: str = "shuffled labels"
+    baseline: str = "best surface-only baseline"
+    origin: str = ""
+
+
+PROBED = Words()
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A chart or a table that a study adds to its report; drawn into `figures/NAME` too.
+
+    `chart` takes a function from a palette name (`ink`, `control`, `series-1` ...) to a colour and returns an Altair
+    chart with its data in it. `table` has the column names that the reader sees.
+    """
+
+    name: str
+    title: str
+    text: str
+    chart: Callable[[Callable[[str], str]], Any] | None = None
+    table: Any = None
+
+
 class Study(ABC):
-    """A question asked of a model: which tasks it reads and the stages that answer it.
+    """A question asked of a model: what it reads and the stages that answer it.
 
     A stage is a function of the run's workspace that reads and writes only the run's folder and returns the
-    files it made; a finished stage is skipped when the run is resumed.
+    files it made; a finished stage is skipped when the run is resumed. `settings` is the class of what `--set` may
+    say; `curves` tells whether the report draws the run's curves level by level.
     """
 
     summary: str = ""
     tasks: tuple[str, ...] = ()
+    reads: type = Dataset
+    settings: type[Spec] = Spec
+    words: Words = PROBED
+    curves: bool = True
 
-    @abstractmethod
     def probe_spec(self, size: Size) -> ProbeSpec:
         """Return the default probe settings at a size."""
+        return ProbeSpec()
+
+    @abstractmethod
+    def read(self, path: str) -> Material:
+        """Return a file of the user's as material; raises DataError with the file, the row and what to do."""
+
+    def check(self, spec: RunSpec, material: Sequence[Any]) -> None:
+        """Raise SpecError where the settings do not fit the material."""
+        return None
 
     @abstractmethod
     def stages(self) -> Mapping[str, Callable[[Any], list[str]]]:
         """Return the stages by name, in order."""
+
+    def exhibits(self, folder: Path) -> list[Exhibit]:
+        """Return the charts and tables of the study's own, made from the run's tables alone."""
+        return []
+
+    def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return the methods as (heading, plain text), made from the run's manifest."""
+        return []

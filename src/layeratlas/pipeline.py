@@ -3,30 +3,54 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from layeratlas import registry
 from layeratlas.contracts import Study
 from layeratlas.errors import DataError, SpecError
 from layeratlas.progress import Progress
-from layeratlas.records import Dataset
-from layeratlas.spec import ModelSpec, RunSpec
-from layeratlas.tasks._table import read_table
+from layeratlas.records import Material
+from layeratlas.spec import ModelSpec, RunSpec, Spec
 from layeratlas.workspace import Workspace
 
 
-def make_datasets(spec: RunSpec) -> list[Dataset]:
-    """Return the data sets of a run: the tasks named, else the user's files, else the study's own tasks."""
+def make_material(spec: RunSpec) -> list[Material]:
+    """Return what a run reads: the tasks named, else the user's files, else the study's own tasks."""
     study: Study = registry.get("studies", spec.study)
     names = spec.tasks or (() if spec.data else study.tasks)
-    datasets = [data for name in names for data in registry.get("tasks", name).build(spec.size)]
-    datasets += [read_table(path) for path in spec.data]
+    material: list[Material] = []
+    for name in names:
+        built = registry.get("tasks", name).build(spec.size)
+        if not all(isinstance(one, study.reads) for one in built):
+            raise SpecError(
+                f"the task '{name}' is not for the study '{spec.study}'", f"one of {', '.join(study.tasks)}"
+            )
+        material += built
+    material += [study.read(path) for path in spec.data]
     seen: set[str] = set()
-    for data in datasets:
-        if data.name in seen:
-            raise DataError(f"two data sets are named '{data.name}'", "a name once", "rename a file")
-        seen.add(data.name)
-    return datasets
+    for one in material:
+        if one.name in seen:
+            raise DataError(f"two data sets are named '{one.name}'", "a name once", "rename a file")
+        seen.add(one.name)
+    return material
+
+
+def check_settings(study: Study, settings: Mapping[str, Any]) -> Spec:
+    """Return a study's settings, typed and complete; raises SpecError for an unknown name or a misfit."""
+    try:
+        return study.settings(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, known = str(first["loc"][0]), study.settings.model_fields
+        if name not in known:
+            expected = f"one of {', '.join(known)}" if known else "none, this study has no settings"
+            raise SpecError(f"no setting named '{name}'", expected) from None
+        expected = known[name].description or first["msg"][0].lower() + first["msg"][1:]
+        raise SpecError(f"the setting {name}={first['input']!r} does not fit", expected) from None
 
 
 def default_folder(spec: RunSpec) -> Path:
@@ -46,16 +70,10 @@ def _slug(name: str) -> str:
 def execute(spec: RunSpec, out: Path | None = None, progress: Progress | None = None) -> Path:
     """Run a spec to its report and return the run's folder; a second call resumes or finds all done."""
     study: Study = registry.get("studies", spec.study)
-    probes = {name: registry.get("probes", name) for name in spec.probe.methods}
-    datasets = make_datasets(spec)
-    for data in datasets:
-        if data.kind == "number" and not any(probe.numbers for probe in probes.values()):
-            raise SpecError(
-                f"{data.source or data.name} has numbers to predict, which {' and '.join(probes)} cannot",
-                "a probe for numbers",
-                "add --probe ridge",
-            )
-    work = Workspace(out or default_folder(spec), spec, datasets, progress or Progress())
+    check_settings(study, spec.settings)
+    material = make_material(spec)
+    study.check(spec, material)
+    work = Workspace(out or default_folder(spec), spec, material, progress or Progress())
     again = False  # what follows a stage that had to be done is done again, from the parts that are still sound
     for name, stage in study.stages().items():
         if not again and work.finished(name):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,29 @@ FINDING_COLUMNS = (
     "model", "study", "finding", "level", "component", "method", "statement",
     "estimate", "lo", "hi", "p", "null", "verdict", "n",
 )  # fmt: skip
+
+
+class Material(Protocol):
+    """What a study reads: labelled texts, questions, passages."""
+
+    @property
+    def name(self) -> str:
+        """The name, once a run."""
+        ...
+
+    @property
+    def level(self) -> str:
+        """What it measures: the name of its curves' level."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """The user's file, quoted; empty where there is none."""
+        ...
+
+    def identity(self) -> Any:
+        """Return, as JSON, everything that decides a run's numbers."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +139,10 @@ class Dataset:
             raise DataError(f"{where}: item {int(np.argmin(np.isfinite(values))) + 1} has a label that is not finite")
         if np.ptp(values) == 0:
             raise DataError(f"{where}: every label is {values[0]:g}", "numbers that differ", "check the column")
+
+    def identity(self) -> Any:
+        """Return everything that decides a run's numbers, as JSON."""
+        return [self.name, self.kind, [[i.text, i.label, i.group, i.stratum, i.unit] for i in self.items]]
 
     @property
     def texts(self) -> list[str]:

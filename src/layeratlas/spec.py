@@ -86,7 +86,7 @@ class ProbeSpec(Spec):
 
 
 class RunSpec(Spec):
-    """Everything that decides a run's numbers."""
+    """Everything that decides a run's numbers. `settings` are the study's own, checked by `Study.settings`."""
 
     study: str = "hierarchy"
     size: Size = "standard"
@@ -95,4 +95,5 @@ class RunSpec(Spec):
     model: ModelSpec = ModelSpec()
     capture: CaptureSpec = CaptureSpec()
     probe: ProbeSpec = ProbeSpec()
+    settings: dict[str, Any] = {}
     seed: int = 0

@@ -83,6 +83,13 @@ def seconds(value: Any) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
+def cell(value: Any) -> str:
+    """Return a table's cell: a number with sensible digits, anything else as it is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return count(value)
+    return num(value) if isinstance(value, float) else str(value)
+
+
 def word(names: dict[str, str], code: str) -> str:
     """Return the words for a code of a plug-in that may be unknown here."""
     return names.get(code, code)

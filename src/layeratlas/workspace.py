@@ -9,7 +9,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from layeratlas.errors import StoreError
 from layeratlas.files import read_json, sha256_file, sweep_parts, write_json
 from layeratlas.progress import Progress
-from layeratlas.records import Dataset
 from layeratlas.spec import RunSpec, hash_of
 
 if TYPE_CHECKING:
@@ -48,16 +47,15 @@ def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 class Workspace:
-    """A run folder that belongs to one spec and one set of texts.
+    """A run folder that belongs to one spec and one set of texts (`material`, of the kind that the study reads).
 
     Raises StoreError where the folder holds another run, or one made by other library versions: activations and
     tables of different origin are never mixed.
     """
 
-    def __init__(self, folder: Path, spec: RunSpec, datasets: list[Dataset], progress: Progress) -> None:
-        self.folder, self.spec, self.datasets, self.progress = folder, spec, datasets, progress
-        texts = [[d.name, d.kind, [[i.text, i.label, i.group, i.stratum, i.unit] for i in d.items]] for d in datasets]
-        self.key = hash_of([spec.model_dump(mode="json"), texts, versions()])
+    def __init__(self, folder: Path, spec: RunSpec, material: Sequence[Any], progress: Progress) -> None:
+        self.folder, self.spec, self.material, self.progress = folder, spec, list(material), progress
+        self.key = hash_of([spec.model_dump(mode="json"), [m.identity() for m in self.material], versions()])
         path = folder / "run.json"
         if path.exists():
             self.manifest: dict[str, Any] = read_json(path)

@@ -100,7 +100,7 @@ def _reader(look: Lens, scope: str, ticks: int = 6) -> list[alt.Chart]:
     when += [{"test": "datum.layer === reached", "value": 1}] if look.live else []
     base, seen = source("curves", scope), {"condition": when, "value": 0}
     rule = base.mark_rule(color=look.colour("soft"), strokeWidth=1).encode(x=depth(), opacity=seen)
-    points = tips(base).mark_circle(size=46, stroke=look.colour("paper"), strokeWidth=1.2)
+    points = tips(look, base).mark_circle(size=46, stroke=look.colour("paper"), strokeWidth=1.2)
     points = points.encode(x=depth(), y=look.y("estimate", ticks), fill=look.level("fill"), opacity=seen)
     return [rule, points.add_params(hover)]
 
@@ -114,7 +114,7 @@ def heat(look: Lens, width: Any = 640) -> alt.LayerChart:
     most = alt.ExprRef("gains[metric]") if look.live else look.view.gains[look.chosen["metric"]]
     hue = look.colour("heat")
     key = alt.Legend(
-        title="Estimate minus shuffled labels", orient="bottom", direction="horizontal", symbolType="square",
+        title=f"Estimate minus {look.view.words.control}", orient="bottom", direction="horizontal", symbolType="square",
         symbolSize=170, symbolStrokeWidth=0, symbolFillColor=hue, format=".2f", tickCount=5, columnPadding=12,
     )  # fmt: skip
     shade = alt.Opacity("gain:Q", scale=alt.Scale(domainMin=0, domainMax=most, range=[0.04, 1]), legend=key)
@@ -128,7 +128,7 @@ def heat(look: Lens, width: Any = 640) -> alt.LayerChart:
         axis=alt.Axis(title="relative depth", values=marks, format=".1f", domain=False),
     )
     y = alt.Y("row:N", sort=heat_rows(look.view), axis=names)
-    rects = tips(cells, "row", "Task").mark_rect(fill=hue, stroke=look.colour("paper"), strokeWidth=1)
+    rects = tips(look, cells, "row", "Task").mark_rect(fill=hue, stroke=look.colour("paper"), strokeWidth=1)
     dots = source("peaks", scope).mark_circle(
         size=38, opacity=1, fill=look.colour("series-2"), stroke=look.colour("paper"), strokeWidth=1.2
     )
@@ -177,7 +177,7 @@ def components(look: Lens, part: int, width: Any = 230, height: int = 150) -> al
             name="hover", on="pointerover", clear="pointerout", nearest=True, fields=["layer", "component"], empty=False
         )
         seen = {"condition": {"param": "hover", "empty": False, "value": 1}, "value": 0}
-        points = tips(base, "component", "Component").mark_circle(size=46, stroke=look.colour("paper"))
+        points = tips(look, base, "component", "Component").mark_circle(size=46, stroke=look.colour("paper"))
         points = points.encode(x=depth(), y=look.y("estimate", ticks), fill=alt.Fill(**tint.to_dict()), opacity=seen)
         layers.append(points.add_params(hover))
     return _finish(look, alt.layer(*layers).properties(width=width, height=height), part=part)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import altair as alt
 import polars as pl
 import vl_convert
 
+from layeratlas import wording
+from layeratlas.contracts import PROBED, Exhibit, Words
 from layeratlas.errors import SpecError
-from layeratlas.report import charts, theme, wording
+from layeratlas.report import charts, theme
 from layeratlas.report.inputs import check_curves
 from layeratlas.report.lens import lens
 from layeratlas.report.view import Part, View, prepare
 
-KEY = (
-    "Bands: 95 % intervals. Dashed grey: shuffled labels with their 95 % range.",
-    "Thin line: chance. Triangles at the right: best surface-only baseline. Below: peaks and their ranges.",
-)
 VERSION = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+
+
+def key(words: Words) -> tuple[str, str]:
+    """Return how the main chart is read."""
+    return (
+        f"Bands: 95 % intervals. Dashed grey: {words.control} with their 95 % range.",
+        f"Thin line: chance. Triangles at the right: {words.baseline}. Below: peaks and their ranges.",
+    )
 
 
 def figure(
@@ -28,6 +35,7 @@ def figure(
     component: str = "resid",
     method: str | None = None,
     metric: str | None = None,
+    words: Words = PROBED,
 ) -> alt.VConcatChart:
     """Return the curves of the levels by depth, with intervals, controls and peaks, for a notebook.
 
@@ -38,13 +46,13 @@ def figure(
     if level is not None:
         _check("level", level, table["level"].unique(maintain_order=True).to_list())
         table = table.filter(pl.col("level") == level)
-    view = prepare(table)
+    view = prepare(table, words=words)
     asked = {"component": component, "method": method, "metric": metric}
     chosen = {name: value for name, value in asked.items() if value is not None}
     for name, value in chosen.items():
         _check(name, value, view.choices[name])
     look = lens(view, False, **chosen)
-    chart = _titled(charts.hero(look), title(look.chosen, "Levels by depth"), KEY)
+    chart = _titled(charts.hero(look), title(look.chosen, "Levels by depth"), key(words))
     chart.datasets = rows(view, look.chosen)
     return chart
 
@@ -104,10 +112,10 @@ def static(view: View) -> dict[str, tuple[Any, dict[str, str]]]:
     """Return the figures to be written and the choices whose rows each reads, by file name; only those with rows."""
     look = lens(view)
     chosen = look.chosen
-    small = "Dashed grey: shuffled labels. Dotted: best surface-only baseline. Dot: peak."
+    small = f"Dashed grey: {view.words.control}. Dotted: {view.words.baseline}. Dot: peak."
     heading = title(chosen, "Map of the levels and tasks")
     made = {
-        "curves": (_titled(charts.hero(look), title(chosen, "Levels by depth"), KEY), chosen),
+        "curves": (_titled(charts.hero(look), title(chosen, "Levels by depth"), key(view.words)), chosen),
         "map": (_titled(charts.heat(look), heading, "Dot: the peak of its row"), chosen),
     }
     shown = [p for p in view.of("task") if _has(view, p, chosen)]
@@ -118,8 +126,8 @@ def static(view: View) -> dict[str, tuple[Any, dict[str, str]]]:
         made["strata"] = _grid(view, shown, charts.panel, "Strata", small)
     shown = [p for p in view.of("level") if _has(view, p, chosen)]
     if len(view.choices["component"]) > 1 and shown:
-        key = "Solid: residual stream. Dashed: attention output. Dotted: MLP output. Grey line: chance."
-        made["components"] = _grid(view, shown, charts.components, "Components", key)
+        note = "Solid: residual stream. Dashed: attention output. Dotted: MLP output. Grey line: chance."
+        made["components"] = _grid(view, shown, charts.components, "Components", note)
     return made
 
 
@@ -127,9 +135,15 @@ def _has(view: View, part: Part, chosen: dict[str, str]) -> bool:
     return not view.peaks.filter(part=part.code, **chosen).is_empty()
 
 
+def fixed(exhibit: Exhibit) -> Any:
+    """Return a study's own chart with its heading, in the light colours."""
+    assert exhibit.chart is not None
+    return _titled(exhibit.chart(partial(theme.colour, live=False)), exhibit.title, exhibit.text)
+
+
 def render(chart: Any, data: dict[str, list[dict[str, Any]]]) -> tuple[bytes, bytes]:
     """Return a chart on these rows as SVG and as PNG at twice its size."""
     spec = chart if isinstance(chart, dict) else chart.to_dict(validate=False)
-    text = json.dumps({**spec, "datasets": data}, sort_keys=True)
+    text = json.dumps({**spec, "datasets": {**spec.get("datasets", {}), **data}}, sort_keys=True)
     svg = vl_convert.vegalite_to_svg(text, vl_version=VERSION, allowed_base_urls=[])
     return svg.encode(), vl_convert.svg_to_png(svg, scale=2.0)

@@ -101,8 +101,9 @@ def layer_axis(look: Lens) -> dict[str, Any]:
     }
 
 
-def tips(chart: alt.Chart, first: str = "level", title: str = "Level") -> alt.Chart:
+def tips(look: Lens, chart: alt.Chart, first: str = "level", title: str = "Level") -> alt.Chart:
     """Add the tooltip that every reading has: where, how much, how sure, against what, from how many."""
+    words = look.view.words
     pair = "isValid(datum.lo) ? format(datum.lo, '.3f') + ' to ' + format(datum.hi, '.3f') : '–'"
     whole = "isValid(datum.baseline) ? format(datum.baseline, '.3f') : '–'"
     shown = [
@@ -111,10 +112,14 @@ def tips(chart: alt.Chart, first: str = "level", title: str = "Level") -> alt.Ch
         alt.Tooltip("depth:Q", title="Relative depth", format=".2f"),
         alt.Tooltip("estimate:Q", title="Estimate", format=".3f"),
         alt.Tooltip("interval:N", title="95 % interval"),
-        alt.Tooltip("control:Q", title="Control (shuffled labels)", format=".3f"),
+        alt.Tooltip("control:Q", title=f"Control ({words.control})", format=".3f"),
         alt.Tooltip("chance:Q", title="Chance", format=".3f"),
-        alt.Tooltip("surface:N", title="Surface-only baseline"),
+        alt.Tooltip("surface:N", title=_capital(words.baseline)),
         alt.Tooltip("n:Q", title="n"),
         alt.Tooltip("n_groups:Q", title="Groups"),
     ]
     return chart.transform_calculate(interval=pair, surface=whole).encode(tooltip=shown)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

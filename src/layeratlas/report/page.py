@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 import vl_convert
 from altair.utils.schemapi import debug_mode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from layeratlas import registry, wording
+from layeratlas.contracts import PROBED, Exhibit, Study
+from layeratlas.errors import SpecError
 from layeratlas.files import write_atomic
-from layeratlas.report import charts, figures, inputs, theme, wording
+from layeratlas.records import Verdict
+from layeratlas.report import charts, figures, inputs, theme
 from layeratlas.report.lens import lens
 from layeratlas.report.view import View, prepare
 
@@ -28,47 +32,67 @@ def build(run_dir: Path) -> Path:
     Raises StoreError where a table is missing or cannot be read.
     """
     found = inputs.load(Path(run_dir))
-    view = prepare(found.curves, found.run.get("model", {}).get("layers"))
+    study = _study(found.run)
+    words = study.words if study else PROBED
+    view = prepare(found.curves, found.run.get("model", {}).get("layers"), words)
+    exhibits = study.exhibits(Path(run_dir)) if study else []
     # Altair checks every object against the whole schema as it is made, which took most of a report's time. The
     # charts are the same ones that the tests draw with the checks on.
     with debug_mode(False):
-        _write(Path(run_dir), found, view)
+        _write_figures(Path(run_dir), view, exhibits, study is None or study.curves)
+        write_atomic(Path(run_dir) / "report.html", _page(found, view, study, exhibits).encode())
     return Path(run_dir) / "report.html"
 
 
-def _write(run_dir: Path, found: inputs.Inputs, view: View) -> None:
-    for name, (chart, chosen) in figures.static(view).items():
-        svg, png = figures.render(chart, figures.rows(view, chosen))
+def _study(run: dict[str, Any]) -> Study | None:
+    """Return the run's study; None where it belongs to a package that is not installed here."""
+    try:
+        study: Study = registry.get("studies", run.get("spec", {}).get("study", "hierarchy"))
+        return study
+    except SpecError:
+        return None
+
+
+def _write_figures(run_dir: Path, view: View, exhibits: list[Exhibit], curves: bool) -> None:
+    made = {
+        n: figures.render(c, figures.rows(view, chosen)) for n, (c, chosen) in figures.static(view).items() if curves
+    }
+    made |= {one.name: figures.render(figures.fixed(one), {}) for one in exhibits if one.chart}
+    for name, (svg, png) in made.items():
         write_atomic(run_dir / "figures" / f"{name}.svg", svg)
         write_atomic(run_dir / "figures" / f"{name}.png", png)
-    write_atomic(run_dir / "report.html", _page(found, view).encode())
 
 
-def _page(found: inputs.Inputs, view: View) -> str:
+def _page(found: inputs.Inputs, view: View, study: Study | None, exhibits: list[Exhibit]) -> str:
     loader = PackageLoader("layeratlas", "report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters |= {
         "num": wording.num, "interval": wording.interval, "pvalue": wording.pvalue, "small": wording.small,
-        "count": wording.count, "size": wording.size, "seconds": wording.seconds,
+        "count": wording.count, "size": wording.size, "seconds": wording.seconds, "cell": wording.cell,
     }  # fmt: skip
     source = loader.get_source
     return environment.get_template("page.html").render(
         run=found.run,
         model=found.run.get("model", {}),
         spec=found.run.get("spec", {}),
-        shuffles={wording.word(wording.METHODS, m): n for m, n in found.run.get("shuffles", {}).items()},
+        says=view.words,
+        methods=study.methods(found.run) if study else [],
+        drawn=study is None or study.curves,
+        exhibits=exhibits,
+        charts=[one.name for one in exhibits if one.chart],
+        verdicts=get_args(Verdict),
         first=_headline(found.findings),
         findings=found.findings.to_dicts(),
         peaks=_peak_rows(view),
         view=view,
         words={"component": wording.COMPONENTS, "method": wording.METHODS, "metric": wording.METRICS},
         panels={kind: _codes(view, kind) for kind in ("task", "stratum")},
-        key=" ".join(figures.KEY).removesuffix(" Below: peaks and their ranges."),
+        key=" ".join(figures.key(view.words)).removesuffix(" Below: peaks and their ranges."),
         colours=_colours(),
         css=source(environment, "page.css")[0],
         script=source(environment, "page.js")[0],
         bundle=_bundle(),
-        data=_data(view),
+        data=_data(view, exhibits),
     )
 
 
@@ -89,10 +113,10 @@ def _colours() -> str:
     return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
 
 
-def _data(view: View) -> dict[str, Any]:
+def _data(view: View, exhibits: list[Exhibit]) -> dict[str, Any]:
     """Return what the script reads: chart specs, and rows as columns so that names are written once."""
     look = lens(view, live=True)
-    specs = {
+    specs: dict[str, Any] = {
         "hero": charts.hero(look),
         "heat": charts.heat(look, width="container"),
         "panel": charts.panel(look, 0),
@@ -100,6 +124,8 @@ def _data(view: View) -> dict[str, Any]:
     }
     rows = {name: _packed(table) for name, table in charts.rows_for(view).items()}
     choices = {"choices": view.choices, "defaults": view.defaults, "levels": view.levels}
+    own = [one.chart(partial(theme.colour, live=True)).configure(**theme.config(True)) for one in exhibits if one.chart]
+    specs |= {f"exhibit-{i}": chart for i, chart in enumerate(own)}
     # `<` never stands in the page's JSON, so that no name can end the script element.
     return {"specs": {n: c.to_dict(validate=False) for n, c in specs.items()}, "rows": rows, **choices}
 

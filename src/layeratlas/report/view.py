@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from layeratlas import wording
+from layeratlas.contracts import PROBED, Words
 from layeratlas.records import LEVELS
-from layeratlas.report import wording
 
 CURVE = ["part", "component", "method", "metric"]
 _Z95 = 1.959964
@@ -49,13 +50,14 @@ class View:
     limits: dict[str, list[float]]
     gains: dict[str, float]
     layers: int
+    words: Words
 
     def of(self, kind: str) -> list[Part]:
         """Return the parts of a kind, in reading order."""
         return [part for part in self.parts if part.kind == kind]
 
 
-def prepare(curves: pl.DataFrame, layers: int | None = None) -> View:
+def prepare(curves: pl.DataFrame, layers: int | None = None, words: Words = PROBED) -> View:
     """Return the view of one run's curves; `layers` is the number of blocks, read from the curves if not given."""
     curves = curves.filter(pl.col("estimate").is_finite())
     levels = _reading_order(curves["level"].unique(maintain_order=True).to_list(), tuple(LEVELS))
@@ -86,6 +88,7 @@ def prepare(curves: pl.DataFrame, layers: int | None = None) -> View:
         limits={metric: _limits(rows.filter(metric=metric)) for metric in choices["metric"]},
         gains={metric: max(0.01, gain or 0.0) for metric, gain in gains.sort("metric").iter_rows()},
         layers=max(1, layers or _blocks(curves)),
+        words=words,
     )
 
 

@@ -49,7 +49,7 @@ def capture_stage(work: Workspace) -> list[str]:
     rows: dict[tuple[str, str], int] = {}
     readings: list[Reading] = []
     names: list[str] = []
-    for data in work.datasets:
+    for data in work.material:
         for number, item in enumerate(data.items, 1):
             if _row_key(item) not in rows:
                 rows[_row_key(item)] = len(readings)
@@ -62,7 +62,7 @@ def capture_stage(work: Workspace) -> list[str]:
                         "shorten or drop it",
                     )
                 readings.append(Reading(tuple(ids), positions_of(where, offsets, item.spans)))
-    outputs = [_write_items(work, data, rows, readings) for data in work.datasets]
+    outputs = [_write_items(work, data, rows, readings) for data in work.material]
     shape = store_shape(model, len(readings), work.spec.capture)
     key = store_key(model, readings, work.spec.capture)
     store = DiskStore(work.folder / ACTIVATIONS, shape, key, work.spec.capture.dtype)
@@ -124,11 +124,11 @@ def probe_stage(work: Workspace) -> list[str]:
     store = _whole_store(work)
     asked = work.spec.probe.shuffles
     work.manifest["shuffles"] = {m: registry.get("probes", m).shuffles(asked) for m in work.spec.probe.methods}
-    cells = [(data, c) for data in work.datasets for c in work.spec.capture.components]
+    cells = [(data, c) for data in work.material for c in work.spec.capture.components]
     total = sum(len(data.items) * store.shape.points[c] for data, c in cells)
     outputs = []
     with work.progress.stage("probe", total) as step, threadpool_limits(1):
-        for data in work.datasets:
+        for data in work.material:
             design = make_design(data, work.spec.probe, work.spec.seed)
             for component in work.spec.capture.components:
                 name = f"scores/{data.name}.{component}.safetensors"
@@ -205,7 +205,7 @@ def methods_for(work: Workspace, data: Dataset) -> list[str]:
 
 def load_probed(work: Workspace) -> Iterator[Probed]:
     """Yield every probed component of every data set."""
-    for data in work.datasets:
+    for data in work.material:
         design = make_design(data, work.spec.probe, work.spec.seed)
         for component in work.spec.capture.components:
             with safe_open(work.folder / f"scores/{data.name}.{component}.safetensors", framework="np") as file:
@@ -217,8 +217,8 @@ def load_probed(work: Workspace) -> Iterator[Probed]:
 
 def all_curves(work: Workspace) -> list[Curve]:
     """Return every task's curves and, as task `all`, the mean of each level's tasks that share a measure."""
-    levels = list(dict.fromkeys(data.level for data in work.datasets))
-    groups = {lv: [i.group for d in work.datasets if d.level == lv for i in d.items] for lv in levels}
+    levels = list(dict.fromkeys(data.level for data in work.material))
+    groups = {lv: [i.group for d in work.material if d.level == lv for i in d.items] for lv in levels}
     seeds = {level: work.spec.seed + i for i, level in enumerate(levels)}
     samplers = {lv: Resampler(groups[lv], work.spec.probe.bootstrap, seeds[lv]) for lv in levels}
     probed = list(load_probed(work))

@@ -5,20 +5,24 @@ Re-implements the approach described in arXiv 2501.07359; stimuli, hyper-paramet
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import polars as pl
 
+from layeratlas import registry, wording
 from layeratlas.analysis.compression import compression_findings
 from layeratlas.analysis.coordination import coordination_findings
 from layeratlas.analysis.curves import Curve
 from layeratlas.analysis.peaks import decline_finding, order_findings, peak_findings, surface_finding
 from layeratlas.analysis.profiles import second_peak_findings
-from layeratlas.contracts import Study
-from layeratlas.records import FINDING_COLUMNS, Finding
-from layeratlas.spec import ProbeSpec, Size
+from layeratlas.contracts import Study, Words
+from layeratlas.errors import SpecError
+from layeratlas.records import FINDING_COLUMNS, Dataset, Finding
+from layeratlas.spec import ProbeSpec, RunSpec, Size
 from layeratlas.studies import _probing as probing
+from layeratlas.tasks._table import read_table
 from layeratlas.workspace import Workspace
 
 # The levels whose order is claimed; the user's own levels are compared in the order in which they are named.
@@ -31,11 +35,74 @@ class Hierarchy(Study):
     """Probes on six kinds of texts (or the user's own) at every layer and component."""
 
     summary = "at which depth are items, relations, analogies, grammar, documents (or your texts) read best?"
+    words = Words(
+        origin="This re-implements the approach described in arXiv 2501.07359; stimuli, hyper-parameters and "
+        "thresholds are ours."
+    )
     tasks = ("items", "relations", "analogies", "grammar", "documents", "buried", "graded")
 
     def probe_spec(self, size: Size) -> ProbeSpec:
         """Return the probe settings of a size."""
         return ProbeSpec(repeats=1, shuffles=40) if size == "quick" else ProbeSpec(repeats=5, shuffles=200)
+
+    def read(self, path: str) -> Dataset:
+        """Return a file of labelled texts."""
+        return read_table(path)
+
+    def check(self, spec: RunSpec, material: Sequence[Dataset]) -> None:
+        """Raise SpecError where no probe of the run can predict numbers that it is to predict."""
+        probes = {name: registry.get("probes", name) for name in spec.probe.methods}
+        for data in material:
+            if data.kind == "number" and not any(probe.numbers for probe in probes.values()):
+                raise SpecError(
+                    f"{data.source or data.name} has numbers to predict, which {' and '.join(probes)} cannot",
+                    "a probe for numbers",
+                    "add --probe ridge",
+                )
+
+    def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return what was done, from the run's manifest."""
+        spec = run["spec"]
+        probe = spec["probe"]
+        named = ", ".join(wording.word(wording.METHODS, m) for m in probe["methods"])
+        pca = f", of which the first {probe['pca']} principal components are probed" if probe.get("pca") else ""
+        shuffled = ", ".join(f"{wording.word(wording.METHODS, m)}: {n}" for m, n in run.get("shuffles", {}).items())
+        return [
+            (
+                "Vectors",
+                "Each text goes through the model once; its vector is read at position "
+                f"“{spec['capture']['position']}” from the residual stream before each block and after the last one "
+                "(before the final norm), and from what attention and MLP add to it. "
+                f"{run.get('model', {}).get('bos', '')}.",
+            ),
+            (
+                "Probes",
+                f"{named}; features standardised on training folds{pca}; ridge penalty by leave-one-out on training "
+                f"folds, SVM at C = {probe.get('svm_c', 1):g}.",
+            ),
+            (
+                "Cross-validation",
+                f"{probe['folds']} folds, {probe['repeats']} repeats; texts of one group never stand in training and "
+                "testing at once.",
+            ),
+            (
+                "Intervals",
+                f"95 %, percentile bootstrap over groups ({wording.count(probe['bootstrap'])} draws) of out-of-fold "
+                "scores. They hold for other groups of such texts, not for other models.",
+            ),
+            (
+                "Control",
+                f"Label shuffles ({shuffled}), within groups where a group holds several classes, through the same "
+                "folds. Baseline: the better of two probes without the model, on the bag of words and on counts of "
+                "characters, words and tokens.",
+            ),
+            (
+                "Findings",
+                "A peak's p-value compares it with the largest value of all layers and curves under shuffled labels "
+                "(Westfall and Young 1993). Order compares the depths of two peaks over the bootstrap "
+                "(Holm-corrected). A peak's value is chosen on one half of the groups and read on the other.",
+            ),
+        ]
 
     def stages(self) -> dict[str, probing.StageFunction]:
         """Return the stages in order."""
