@@ -16,7 +16,7 @@ ROOT = Path(layeratlas.__file__).parent
 # A module imports only from rows before its own, from its own part, or (same row) from nothing else.
 FLOW = [
     {"errors"},
-    {"spec", "files", "records", "progress", "registry", "wording"},
+    {"spec", "files", "records", "progress", "registry", "wording", "questions"},
     {"contracts"},
     {"tasks"},
     {"models"},

@@ -1,0 +1,56 @@
+"""Questions that cannot be scored are refused, each with its place and what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from layeratlas.errors import DataError
+from layeratlas.questions import Question, QuestionSet
+
+
+def ask(text="What is 2 + 3?", choices=("5", "6"), answers=(0,), where="'own.jsonl', line 7") -> Question:
+    return Question(text, choices, answers, group=text, where=where)
+
+
+def test_a_set_that_can_be_scored_is_taken_and_knows_its_chance():
+    more = ask("What is 1 + 1?", ("2", "3", "4", "5"))
+    assert QuestionSet("sums", "arithmetic", (ask(), more)).chance == pytest.approx(0.375)
+
+
+@pytest.mark.parametrize(
+    ("bad", "found"),
+    [
+        ({"text": "  "}, "an empty question"),
+        ({"choices": ("5",)}, "1 choices"),
+        ({"choices": ("5", " ")}, "an empty choice"),
+        ({"choices": ("5", "6", "5")}, "the choice '5' twice"),
+        ({"answers": ()}, r"the answers \[\]"),
+        ({"answers": (0, 0)}, r"the answers \[0, 0\]"),
+        ({"answers": (2,)}, "2 choices, and answer 2"),
+        ({"answers": (0, 1)}, "true choices only"),
+    ],
+)
+def test_what_cannot_be_scored_is_named_by_file_and_line(bad, found):
+    with pytest.raises(DataError, match=rf"'own.jsonl', line 7 .*{found}"):
+        QuestionSet("sums", "arithmetic", (ask("good"), ask(**bad)))
+
+
+def test_no_item_stands_twice_or_among_the_worked_examples():
+    with pytest.raises(DataError, match="line 7 stands twice"):
+        QuestionSet("sums", "arithmetic", (ask(), ask(choices=("6", "5"), answers=(1,))))
+    with pytest.raises(DataError, match="line 7 is also a worked example"):
+        QuestionSet("sums", "arithmetic", (ask(),), shots=(ask(choices=("6", "5"), answers=(1,)),))
+    with pytest.raises(DataError, match="holds no questions"):
+        QuestionSet("sums", "arithmetic", ())
+
+
+def test_identity_changes_with_all_that_decides_a_number():
+    plain = QuestionSet("sums", "arithmetic", (ask(),))
+    others = [
+        QuestionSet("sums", "arithmetic", (ask(choices=("5", "7")),)),
+        QuestionSet("sums", "arithmetic", (ask(answers=(1,)),)),
+        QuestionSet("sums", "arithmetic", (ask(),), instruction="Answer."),
+        QuestionSet("sums", "arithmetic", (ask(),), shots=(ask("1 + 2?"),)),
+    ]
+    assert all(other.identity() != plain.identity() for other in others)
+    assert QuestionSet("sums", "arithmetic", (ask(where="elsewhere"),)).identity() == plain.identity()
