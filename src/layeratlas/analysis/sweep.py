@@ -49,7 +49,7 @@ def make_design(data: Dataset, spec: ProbeSpec, seed: int) -> Design:
     shuffled = data.y[label_shuffles(data, folds, spec.shuffles, seed)]
     parts = sorted(set(data.strata))
     strata = ("all", *parts) if len(parts) > 1 else ("all",)
-    return Design(data, tuple(folds), spec.repeats, data.y, shuffled, strata, spec)
+    return Design(data, tuple(folds), folds[-1].repeat + 1, data.y, shuffled, strata, spec)
 
 
 @dataclass(frozen=True)

@@ -17,18 +17,19 @@ def make_folds(data: Dataset, folds: int, repeats: int, seed: int) -> list[Fold]
     """Return `repeats` partitions of the items into at most `folds` parts; a group is never in two parts.
 
     Classes, or the tenths of a number's range of ranks, are spread evenly over the parts (scikit-learn's
-    StratifiedGroupKFold). Raises DataError where a
-    training part would lack a class.
+    StratifiedGroupKFold). Fewer groups than twice the folds are left out one by one, which there is one way to do.
+    Raises DataError where a training part would lack a class.
     """
     groups, y = data.groups, data.y
-    k = min(folds, int(groups.max()) + 1)
+    n_groups = int(groups.max()) + 1
+    k = n_groups if n_groups < 2 * folds else folds
     if data.kind == "classes":
         k = min(k, *(len(np.unique(groups[y == c])) for c in np.unique(y)))
     # Numbers are spread by quantile: a part with high numbers leaves a low training mean, and the two together
     # would push a worthless probe below chance.
     strata = y if data.kind == "classes" else _quantiles(y, max(1, min(10, len(y) // (2 * k))))
     out = []
-    for repeat in range(repeats):
+    for repeat in range(1 if k == n_groups else repeats):
         cut = StratifiedGroupKFold(k, shuffle=True, random_state=seed + repeat)
         for train, test in cut.split(np.zeros(len(y)), strata, groups):
             if data.kind == "classes" and len(np.unique(y[train])) < len(data.classes):
@@ -58,7 +59,8 @@ def label_shuffles(data: Dataset, folds: Sequence[Fold], shuffles: int, seed: in
     groups, y = data.groups, data.y
     members = [np.flatnonzero(groups == g) for g in range(groups.max() + 1)]
     if _alike([y[rows] for rows in members]):
-        units = [[rows[data.units[rows] == u] for u in np.unique(data.units[rows])] for rows in members]
+        of = data.units
+        units = [[rows[of[rows] == u] for u in np.unique(of[rows])] for rows in members]
         return np.stack([_within(units, len(y), rng) for _ in range(shuffles)])
     parts = [np.unique(groups[fold.test]) for fold in folds if fold.repeat == 0]
     return np.stack([_between(members, parts, len(y), rng) for _ in range(shuffles)])
@@ -77,7 +79,7 @@ def _within(units: list[list[NDArray[np.int64]]], n: int, rng: np.random.Generat
     order = np.arange(n)
     for group in units:
         for taker, donor in enumerate(rng.permutation(len(group))):
-            order[group[taker]] = np.resize(group[donor], len(group[taker]))
+            order[group[taker]] = _filled(group[donor], len(group[taker]))
     return order
 
 
@@ -87,5 +89,10 @@ def _between(
     order = np.empty(n, dtype=np.int64)
     for part in parts:
         for taker, donor in zip(part, rng.permutation(part), strict=True):
-            order[members[taker]] = np.resize(rng.permutation(members[donor]), len(members[taker]))
+            order[members[taker]] = _filled(rng.permutation(members[donor]), len(members[taker]))
     return order
+
+
+def _filled(rows: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Return rows repeated or cut to a length; most are as long already."""
+    return rows if len(rows) == length else np.resize(rows, length)
