@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm, t
 
 from layeratlas.analysis.measures import chance, measures_for
 from layeratlas.analysis.sweep import Probed
@@ -93,12 +94,14 @@ def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
         y, w = design.y[inside], weights[:, inside]
         for j, (name, measure) in enumerate(measures_for(data.kind, design.classes).items()):
             values = measure(probed.scores[:, :, inside], y, w).mean(-1)
+            n_groups = len(set(data.groups[inside]))
             estimate, draws, a, b = _parts(values, resampler)
+            draws = widened(estimate, draws, n_groups, most=1.0)
             floor = probed.baseline[name] if stratum == "all" else float("nan")
             out.append(
                 Curve(
                     data.level, data.name, stratum, probed.component, probed.method, name, estimate, draws, a, b,
-                    shuffled[:, i, j].T, chance(name, y), floor, int(inside.sum()), len(set(data.groups[inside])),
+                    shuffled[:, i, j].T, chance(name, y), floor, int(inside.sum()), n_groups,
                 )
             )  # fmt: skip
     return out
@@ -109,6 +112,18 @@ def _parts(values: Floats, resampler: Resampler) -> tuple[Floats, Floats, Floats
     # A draw can miss a class in a small stratum and then has no value; the estimate stands in for it.
     values = np.where(np.isfinite(values), values, values[:1])
     return values[0], values[1 : 1 + b], values[1 + b : 1 + b + h], values[1 + b + h :]
+
+
+def widened(estimate: Floats, draws: Floats, n_groups: int, most: float = np.inf) -> Floats:
+    """Return bootstrap draws (B, P) spread as far as so few groups ask for: Student's t, and G - 1 degrees of freedom.
+
+    The percentile bootstrap of few clusters is too narrow (Cameron, Gelbach and Miller 2008): by a fifth at 10 groups,
+    by 2 % at 100.
+    """
+    g = max(n_groups, 2)
+    factor = np.sqrt(g / (g - 1)) * t.ppf(0.975, g - 1) / norm.ppf(0.975)
+    wide: Floats = np.minimum(estimate + (draws - estimate) * factor, most)
+    return wide
 
 
 def level_curve(curves: Sequence[Curve], n_groups: int) -> Curve:

@@ -146,12 +146,23 @@ def order_findings(curves: Sequence[Curve], decodable: set[str]) -> list[Finding
     return out
 
 
+def _spread(curve: Curve, draws: Floats) -> float:
+    """Return the standard error of a difference from the peak, from its draws (B,).
+
+    At the ceiling, where all draws agree, it is that of the curve's own interval.
+    """
+    top = curve.estimate.argmax()
+    lo, hi = (ends[top] for ends in curve.interval)
+    spread = float(draws.std())
+    return spread if spread > 1e-12 else max(float(hi - lo) / (2 * _Z95), 1e-12)
+
+
 def decline_finding(curve: Curve) -> Finding:
     """Return whether the curve falls from its peak to the last layer; the peak is chosen on the other half."""
     last = np.zeros(len(curve.estimate))
     last[-1] = 1
     drop = cross_chosen(curve, last)
-    spread = float((curve.draws[:, curve.estimate.argmax()] - curve.draws[:, -1]).std())
+    spread = _spread(curve, curve.draws[:, curve.estimate.argmax()] - curve.draws[:, -1])
     lo, hi = drop - _Z95 * spread, drop + _Z95 * spread
     verdict: Verdict = "supported" if lo > 0 else "not supported" if hi < 0.02 else "inconclusive"
     says = {"supported": "falls", "not supported": "does not fall"}.get(verdict, "may or may not fall")
@@ -173,7 +184,7 @@ def surface_finding(curve: Curve) -> Finding:
     if curve.component == "resid" and not curve.estimate[0] < curve.baseline:
         first[0], floor, name = 1, 0.0, "the embedding of the token read (point 0)"
     gain = cross_chosen(curve, first) - floor
-    spread = float((curve.draws[:, curve.estimate.argmax()] - curve.draws @ first).std())
+    spread = _spread(curve, curve.draws[:, curve.estimate.argmax()] - curve.draws @ first)
     lo, hi = gain - _Z95 * spread, gain + _Z95 * spread
     verdict: Verdict = "supported" if lo > 0 else "not supported" if hi < 0.02 else "inconclusive"
     base = float(curve.estimate @ first) + floor
