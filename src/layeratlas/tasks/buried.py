@@ -16,7 +16,7 @@ from layeratlas.tasks.relations import PLUGIN as RELATIONS
 
 _PROPERTIES = {
     "quick": ("animal",),
-    "standard": ("edible", "animal"),
+    "standard": ("animal",),
     "full": ("edible", "animal", "manmade", "large"),
 }
 # Target groups in a stratum: 30, 4 x 4 and 8 make about 60 texts, 120, 4 x 15 and 30 make 240; full takes all.
