@@ -7,13 +7,14 @@ from typing import Any
 
 NONE = "–"
 COMPONENTS = {"resid": "Residual stream", "attn": "Attention output", "mlp": "MLP output"}
-METHODS = {"ridge": "Ridge", "svm": "Linear SVM"}
+METHODS = {"ridge": "Ridge", "svm": "Linear SVM", "logistic": "Logistic regression"}
 METRICS = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
     "auroc": "AUROC",
     "spearman": "Spearman correlation",
     "r2": "R²",
+    "compression": "Compression (description length)",
 }
 
 

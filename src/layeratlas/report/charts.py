@@ -36,7 +36,7 @@ def hero(look: Lens, width: int = 640, height: int = 300) -> alt.VConcatChart:
     return (
         alt.vconcat(main, _strip(look, peaks).properties(width=width), spacing=14)
         .resolve_scale(color="shared", shape="shared")
-        .add_params(*look.params(shown=look.view.levels, reached=None))
+        .add_params(*look.params(shown=look.view.shown, reached=None))
         .properties(padding={"left": 2, "right": 14, "top": 6, "bottom": 4})
         .configure(**theme.config(look.live))
     )
@@ -107,7 +107,7 @@ def _reader(look: Lens, scope: str, ticks: int = 6) -> list[alt.Chart]:
 
 def heat(look: Lens, width: Any = 640) -> alt.LayerChart:
     """Return levels and their tasks by depth, stronger where the estimate exceeds its control by more."""
-    scope = look.where(*SWITCHES, also=f"datum.row !== null && {look.shown}")
+    scope = look.where(*SWITCHES, also="datum.row !== null")
     half = 0.5 / look.view.layers
     edges = {"left": f"datum.depth - {half}", "right": f"datum.depth + {half}"}
     cells = source("curves", scope).transform_calculate(gain="max(0, datum.estimate - datum.control)", **edges)
@@ -133,7 +133,7 @@ def heat(look: Lens, width: Any = 640) -> alt.LayerChart:
         size=38, opacity=1, fill=look.colour("series-2"), stroke=look.colour("paper"), strokeWidth=1.2
     )
     chart = alt.layer(rects.encode(x=x, x2="right:Q", y=y, opacity=shade), dots.encode(x="depth:Q", y=y))
-    return _finish(look, chart.properties(width=width, height=22 * len(heat_rows(look.view))), shown=look.view.levels)
+    return _finish(look, chart.properties(width=width, height=22 * len(heat_rows(look.view))), shown=look.view.shown)
 
 
 def panel(look: Lens, part: int, width: Any = 190, height: int = 118) -> alt.LayerChart:

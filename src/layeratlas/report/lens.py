@@ -39,7 +39,8 @@ class Lens:
     @property
     def shown(self) -> str:
         """A filter on the levels that the reader has not switched off."""
-        return "indexof(shown, datum.level) >= 0" if self.live else "true"
+        names = "shown" if self.live else json.dumps(self.view.shown)
+        return f"indexof({names}, datum.level) >= 0"
 
     def colour(self, name: str) -> str:
         """Return a colour of the palette."""

@@ -8,7 +8,7 @@
     return Array.from({ length }, (_, i) => Object.fromEntries(names.map((name) => [name, at(columns[name], i)])));
   };
   const rows = { curves: unpack(data.rows.curves), peaks: unpack(data.rows.peaks) };
-  const state = { ...data.defaults, shown: [...data.levels], reached: null };
+  const state = { ...data.defaults, shown: [...data.shown], reached: null };
   const views = [];
   const inner = (element) => Math.max(220, element.clientWidth);
 

@@ -123,7 +123,7 @@ def _data(view: View, exhibits: list[Exhibit]) -> dict[str, Any]:
         "components": charts.components(look, 0),
     }
     rows = {name: _packed(table) for name, table in charts.rows_for(view).items()}
-    choices = {"choices": view.choices, "defaults": view.defaults, "levels": view.levels}
+    choices = {"choices": view.choices, "defaults": view.defaults, "levels": view.levels, "shown": view.shown}
     own = [one.chart(partial(theme.colour, live=True)).configure(**theme.config(True)) for one in exhibits if one.chart]
     specs |= {f"exhibit-{i}": chart for i, chart in enumerate(own)}
     # `<` never stands in the page's JSON, so that no name can end the script element.

@@ -14,6 +14,7 @@ from layeratlas.records import LEVELS
 
 CURVE = ["part", "component", "method", "metric"]
 _Z95 = 1.959964
+_COLOURS = 8
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class View:
     gains: dict[str, float]
     layers: int
     words: Words
+
+    @property
+    def shown(self) -> list[str]:
+        """The levels that are drawn at first: as many as there are colours, in reading order."""
+        return self.levels[:_COLOURS]
 
     def of(self, kind: str) -> list[Part]:
         """Return the parts of a kind, in reading order."""
