@@ -17,7 +17,7 @@ from layeratlas.capture.streaming import cut_blocks
 from layeratlas.capture.trie import count_prefixes
 from layeratlas.models import find_skeleton
 from layeratlas.models.loading import empty_model
-from layeratlas.models.memory import budget
+from layeratlas.models.memory import budget, matrix_rate
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.streamed import outside_bytes
 from layeratlas.progress import Progress
@@ -25,7 +25,7 @@ from layeratlas.spec import ModelSpec, Size
 
 _SIZES: tuple[Size, ...] = ("quick", "standard", "full")
 # Small enough for a moment, large enough to outlast caches and clock changes.
-_READ, _ROUNDS = 128 * 2**20, 3
+_READ = 128 * 2**20
 
 
 @dataclass(frozen=True)
@@ -118,20 +118,6 @@ def _weights_disk() -> Path:
     while not (path.is_dir() and os.access(path, os.W_OK)) and path != path.parent:
         path = path.parent
     return path if os.access(path, os.W_OK) else Path(tempfile.gettempdir())
-
-
-def matrix_rate(device: torch.device, dtype: torch.dtype, width: int) -> float:
-    """Return operations per second of a product (2048, width) x (width, 4 width), the best of a few."""
-    x = torch.randn(2048, width, device=device, dtype=dtype)
-    w = torch.randn(width, min(4 * width, 16384), device=device, dtype=dtype)
-    best = 0.0
-    for _ in range(_ROUNDS):
-        start = time.perf_counter()
-        x @ w
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        best = max(best, 2 * x.numel() * w.shape[1] / (time.perf_counter() - start))
-    return best
 
 
 def _gb(size: float) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,11 +23,14 @@ from threadpoolctl import threadpool_limits
 
 from layeratlas import registry
 from layeratlas.analysis.curves import Curve, Resampler, level_curve, task_curves
+from layeratlas.analysis.description import compression_curve, layer_bits
 from layeratlas.analysis.sweep import Design, Probed, make_design, probe_layer, surface_baseline
 from layeratlas.contracts import FloatArray, Store
 from layeratlas.errors import CaptureError, StoreError
 from layeratlas.files import write_atomic
 from layeratlas.records import CURVE_KEYS, CURVE_VALUES, Dataset, Item
+from layeratlas.spec import Spec
+from layeratlas.studies._plan import describe
 from layeratlas.workspace import StageFunction, Workspace
 
 if TYPE_CHECKING:
@@ -37,6 +40,12 @@ if TYPE_CHECKING:
 __all__ = ["StageFunction"]
 ACTIVATIONS = "activations"
 _MANY = 1500
+
+
+class ProbingSettings(Spec):
+    """What `--set` may say to a study that probes: `mdl` adds description lengths, several times a probe's cost."""
+
+    mdl: bool = False
 
 
 def capture_stage(work: Workspace) -> list[str]:
@@ -62,13 +71,18 @@ def capture_stage(work: Workspace) -> list[str]:
                         "shorten or drop it",
                     )
                 readings.append(Reading(tuple(ids), positions_of(where, offsets, item.spans)))
-    outputs = [_write_items(work, data, rows, readings) for data in work.material]
+    outputs = []
+    for data in work.material:
+        at = [rows[_row_key(item)] for item in data.items]
+        outputs.append(write_items(work, data, at, [len(readings[row].ids) for row in at]))
     shape = store_shape(model, len(readings), work.spec.capture)
     key = store_key(model, readings, work.spec.capture)
     store = DiskStore(work.folder / ACTIVATIONS, shape, key, work.spec.capture.dtype)
     store.check_space()
     packing = choose_plan(model, readings, work.spec.capture)
     work.manifest["capture"] = packing.record()
+    if not store.finished():
+        work.progress.note(describe(work, packing, shape))
     capture(model, packing.batches, store, work.progress, packing.form, names)
     return outputs
 
@@ -85,10 +99,8 @@ def _row_key(item: Item) -> tuple[str, str]:
     return item.text, json.dumps(item.spans, sort_keys=True)
 
 
-def _write_items(work: Workspace, data: Dataset, rows: dict[tuple[str, str], int], readings: list[Reading]) -> str:
+def write_items(work: Workspace, data: Dataset, at: Sequence[int], tokens: Sequence[int]) -> str:
     """Write a data set's items with the row of their vectors and their token counts; note it in `run.json`."""
-    at = [rows[_row_key(item)] for item in data.items]
-    tokens = [len(readings[row].ids) for row in at]
     frame = pl.DataFrame(
         {
             "task": data.name,
@@ -177,7 +189,9 @@ def _probe_component(work: Workspace, store: Store, design: Design, component: s
     rows, methods = items["row"].to_numpy(), methods_for(work, design.data)
 
     layers = range(store.shape.points[component])
-    jobs = (delayed(_probe_one)(store.read(component, layer)[rows], design, methods) for layer in layers)
+    coded = settings_of(work).mdl and design.classes > 0
+    seed = work.spec.seed if coded else None
+    jobs = (delayed(_probe_one)(store.read(component, layer)[rows], design, methods, seed) for layer in layers)
     # Probes of a few hundred texts are many small steps of Python, which threads would take in turns; starting
     # processes costs seconds.
     backend = "loky" if len(rows) * len(layers) > _MANY else "threading"
@@ -189,13 +203,20 @@ def _probe_component(work: Workspace, store: Store, design: Design, component: s
     for i, method in enumerate(methods):
         tensors[f"{method}.scores"] = np.stack([r[i][0] for r in results])
         tensors[f"{method}.shuffled"] = np.stack([r[i][1] for r in results])
+    if coded:
+        tensors["bits"], tensors["bits.shuffled"] = (np.stack([r[-1][i] for r in results]) for i in (0, 1))
     baseline = surface_baseline(design, items["tokens"].to_list())
     metadata = {"key": work.key, "baseline": json.dumps(baseline), "sha256": _digest(tensors)}
     write_atomic(work.folder / name, save(tensors, metadata=metadata))
 
 
-def _probe_one(x: FloatArray, design: Design, methods: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [(f.scores, f.shuffled) for f in probe_layer(x.astype(np.float64), design, methods)]
+def _probe_one(
+    x: FloatArray, design: Design, methods: list[str], seed: int | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return each method's scores and shuffled measures; with a seed, bits per label and those of shuffles at last."""
+    wide = x.astype(np.float64)
+    found = [(f.scores, f.shuffled) for f in probe_layer(wide, design, methods)]
+    return found if seed is None else [*found, layer_bits(wide, design, seed)]
 
 
 def methods_for(work: Workspace, data: Dataset) -> list[str]:
@@ -215,6 +236,23 @@ def load_probed(work: Workspace) -> Iterator[Probed]:
                     yield Probed(design, component, method, scores, shuffled, baseline)
 
 
+def _code_curves(work: Workspace, samplers: Mapping[str, Resampler]) -> list[Curve]:
+    """Return the compression of every data set of classes, where description lengths were asked for."""
+    curves = []
+    for data in work.material if settings_of(work).mdl else ():
+        design = make_design(data, work.spec.probe, work.spec.seed)
+        for component in work.spec.capture.components if design.classes else ():
+            with safe_open(work.folder / f"scores/{data.name}.{component}.safetensors", framework="np") as file:
+                bits, fake = file.get_tensor("bits"), file.get_tensor("bits.shuffled")
+            curves.append(compression_curve(design, component, bits, fake, samplers[data.level]))
+    return curves
+
+
+def settings_of(work: Workspace) -> ProbingSettings:
+    """Return the run's settings of the study."""
+    return ProbingSettings(**work.spec.settings)
+
+
 def all_curves(work: Workspace) -> list[Curve]:
     """Return every task's curves and, as task `all`, the mean of each level's tasks that share a measure."""
     levels = list(dict.fromkeys(data.level for data in work.material))
@@ -227,6 +265,7 @@ def all_curves(work: Workspace) -> list[Curve]:
         for one in probed:
             curves += task_curves(one, samplers[one.design.data.level])
             step.advance()
+    curves += _code_curves(work, samplers)
     together: dict[tuple[str, str, str, str], list[Curve]] = {}
     for curve in curves:
         if curve.stratum == "all":
