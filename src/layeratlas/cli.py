@@ -167,7 +167,7 @@ def report(folder: Annotated[Path, typer.Argument(help="A run's folder.")]) -> N
 
 
 @app.command("list")
-def list_(kind: Annotated[str, typer.Argument(help="studies, tasks or probes.")]) -> None:
+def list_(kind: Annotated[str, typer.Argument(help="studies, tasks, probes or claims.")]) -> None:
     """List what can be named on the command line."""
     with _one_line():
         if kind not in registry.KINDS:
@@ -198,6 +198,44 @@ def check(
             trust_remote_code=trust_remote_code, weights=weights, memory=memory,
         )  # fmt: skip
         print(describe(spec, plan_only=plan))
+
+
+@app.command()
+def claims(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs, of any studies and models.")],
+) -> None:
+    """Judge every published claim on finished runs: what was published, what is found here, and the verdict."""
+    with _one_line():
+        from layeratlas.claim import read_run, table_of
+
+        known = [registry.get("claims", name) for name in registry.names("claims")]
+        for row in table_of(known, [read_run(folder) for folder in folders]).iter_rows(named=True):
+            print(f"{row['claim']:<5} [{row['verdict']}] {row['says']}")
+            print(f"      published: {row['published']} ({row['citation']})")
+            print(f"      here:      {row['here']}")
+            if row["to decide it"]:
+                print(f"      to decide: {row['to decide it']}")
+
+
+@app.command()
+def validate(
+    runs: Annotated[int, typer.Option(min=1, help="Simulated runs of each of four kinds.")] = 100,
+    size: Annotated[str, typer.Option(help="quick, standard or full: how many texts a run has.")] = "quick",
+    seed: Annotated[int, typer.Option(help="Seed of the first run.")] = 0,
+    quiet: QuietOption = False,
+) -> None:
+    """Simulate runs with known peaks, order, second peaks and coordination, and with none, and print what was found.
+
+    A rate fails (!) where it misses what is asked by more than chance would in 1 of 100 tables.
+    """
+    with _one_line():
+        from layeratlas.validation import validate as simulated
+
+        print(f"{'planted':<26}{'said':<32}{'found':>7}{'of':>8}{'rate':>8}  asked")
+        for row in simulated(runs, _spec(RunSpec, size=size).size, make_progress(quiet), seed):
+            bounds = (row.at_least and f">= {row.at_least:.2f}", row.at_most < 1 and f"<= {row.at_most:.2f}")
+            asked = " and ".join(part for part in bounds if part) + ("" if row.passed else "  !")
+            print(f"{row.planted:<26}{row.said:<32}{row.hits:>7}{row.of:>8}{row.rate:>8.3f}  {asked}")
 
 
 @app.callback(invoke_without_command=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from layeratlas.errors import SpecError
 
-KINDS = ("studies", "tasks", "probes")
+KINDS = ("studies", "tasks", "probes", "claims")
 
 
 @cache
@@ -25,7 +25,7 @@ def _outside(kind: str) -> dict[str, EntryPoint]:
 
 @cache
 def names(kind: str) -> list[str]:
-    """Return the sorted names of every plug-in of a kind (`studies`, `tasks` or `probes`)."""
+    """Return the sorted names of every plug-in of a kind (one of KINDS)."""
     package = importlib.import_module(f"layeratlas.{kind}")
     built_in = {m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")}
     return sorted(built_in | set(_outside(kind)))

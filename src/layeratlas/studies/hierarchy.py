@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from layeratlas import registry, wording
@@ -16,8 +18,9 @@ from layeratlas.analysis.compression import compression_findings
 from layeratlas.analysis.coordination import coordination_findings
 from layeratlas.analysis.curves import Curve
 from layeratlas.analysis.peaks import decline_finding, order_findings, peak_findings, surface_finding
-from layeratlas.analysis.profiles import second_peak_findings
-from layeratlas.contracts import Study, Words
+from layeratlas.analysis.profiles import second_peak_findings, z_scores
+from layeratlas.claim import table_of, tables_of
+from layeratlas.contracts import Exhibit, Study, Words
 from layeratlas.errors import SpecError
 from layeratlas.records import FINDING_COLUMNS, Dataset, Finding
 from layeratlas.spec import ProbeSpec, RunSpec, Size
@@ -31,10 +34,14 @@ _CHAIN = ("item", "relation", "analogy")
 _SHARED = ("buried", "graded item")
 
 
+_SHOWN = ("claim", "says", "published", "here", "estimate", "lo", "hi", "p", "null", "n", "verdict")
+
+
 class Hierarchy(Study):
     """Probes on six kinds of texts (or the user's own) at every layer and component."""
 
     summary = "at which depth are items, relations, analogies, grammar, documents (or your texts) read best?"
+    settings = probing.ProbingSettings
     words = Words(
         origin="This re-implements the approach described in arXiv 2501.07359; stimuli, hyper-parameters and "
         "thresholds are ours."
@@ -42,8 +49,12 @@ class Hierarchy(Study):
     tasks = ("items", "relations", "analogies", "grammar", "documents", "buried", "graded")
 
     def probe_spec(self, size: Size) -> ProbeSpec:
-        """Return the probe settings of a size."""
-        return ProbeSpec(repeats=1, shuffles=40) if size == "quick" else ProbeSpec(repeats=5, shuffles=200)
+        """Return the probe settings of a size: five repeats, as the paper's readers advise, where time allows."""
+        return {
+            "quick": ProbeSpec(repeats=1, shuffles=40),
+            "standard": ProbeSpec(repeats=2, shuffles=100),
+            "full": ProbeSpec(repeats=5, shuffles=200),
+        }[size]
 
     def read(self, path: str) -> Dataset:
         """Return a file of labelled texts."""
@@ -59,6 +70,14 @@ class Hierarchy(Study):
                     "a probe for numbers",
                     "add --probe ridge",
                 )
+
+    def exhibits(self, folder: Path) -> list[Exhibit]:
+        """Return the claims of the paper, judged on this run."""
+        claims = [registry.get("claims", name) for name in registry.names("claims")]
+        mine = [claim for claim in claims if claim.study == "hierarchy"]
+        judged = table_of(mine, [tables_of(folder)])
+        text = "What the paper reports, and what this run says of it. A run cannot decide a claim about larger models."
+        return [Exhibit("claims", "The paper's claims", text, table=judged.select(_SHOWN))]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what was done, from the run's manifest."""
@@ -122,7 +141,23 @@ def _analyse(work: Workspace) -> list[str]:
         model=pl.lit(work.manifest["model"]["name"]), study=pl.lit(work.spec.study)
     ).select(FINDING_COLUMNS)
     probing.write_table(work, "findings.parquet", findings)
-    return ["curves.parquet", "findings.parquet"]
+    probing.write_table(work, "profiles.parquet", _profiles(curves))
+    return ["curves.parquet", "findings.parquet", "profiles.parquet"]
+
+
+def _profiles(curves: Sequence[Curve]) -> pl.DataFrame:
+    """Return z-scores over layers and their first and second differences, of every curve on all its texts."""
+    parts = []
+    for c in (c for c in curves if c.stratum == "all"):
+        z = z_scores(c.estimate, c.component)
+        first = len(c.estimate) - len(z)
+        columns = {
+            "level": c.level, "task": c.task, "component": c.component, "method": c.method, "metric": c.metric,
+            "layer": np.arange(first, len(c.estimate)), "depth": c.depth[first:], "z": z,
+            "difference": np.diff(z, prepend=np.nan), "second_difference": np.diff(z, n=2, prepend=[np.nan] * 2),
+        }  # fmt: skip
+        parts.append(pl.DataFrame(columns))
+    return pl.concat(parts)
 
 
 def find(curves: Sequence[Curve]) -> list[Finding]:

@@ -1,0 +1,67 @@
+"""Claims of the hierarchy study: decided by findings, never beyond what the model allows, open where parts lack."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from layeratlas import registry
+from layeratlas.claim import RunTables, table_of
+from layeratlas.records import FINDING_COLUMNS, Verdict
+
+MINE = ("h1", "h2", "h3", "h4")
+ROWS = {
+    "order": ("item < relation", "relation < analogy"),
+    "deep content": ("buried",),
+    "deep compression": ("buried",),
+    "second peak": ("relation", "analogy", "item"),
+    "coordination": ("all experiments",),
+}
+
+
+def run(parameters: float, verdict: Verdict = "supported", **changed: Verdict) -> RunTables:
+    """A run whose findings all have one verdict, but for the levels (or findings) named."""
+    rows = []
+    for finding, levels in ROWS.items():
+        for level in levels:
+            mine = changed.get(level.replace(" < ", "_"), changed.get(finding.replace(" ", "_"), verdict))
+            component = "attn" if finding == "coordination" else "resid"
+            named = ("m", "hierarchy", finding, level, component, "ridge", f"Said of {level}.")
+            rows.append((*named, 0.1, 0.05, 0.15, 0.01, "a null", mine, 50))
+    findings = pl.DataFrame(rows, schema=list(FINDING_COLUMNS), orient="row")
+    manifest = {"spec": {"study": "hierarchy"}, "model": {"name": f"m{parameters:.0e}", "parameters": parameters}}
+    return RunTables(manifest, pl.DataFrame(), findings)
+
+
+def verdicts(*runs: RunTables) -> dict[str, str]:
+    table = table_of([registry.get("claims", name) for name in MINE], runs)
+    return dict(table.select("claim", "verdict").iter_rows())
+
+
+def test_a_model_is_judged_on_the_claims_that_speak_of_its_size():
+    assert verdicts(run(3e9)) == {"H1": "supported", "H2": "supported", "H3": "inconclusive", "H4": "inconclusive"}
+    assert verdicts(run(7e10)) == {"H1": "inconclusive", "H2": "supported", "H3": "supported", "H4": "supported"}
+
+
+def test_what_cannot_be_decided_here_says_what_to_run():
+    table = table_of([registry.get("claims", "h3")], [run(1.35e8)]).row(0, named=True)
+    assert "has 0.14 billion parameters" in table["here"]
+    assert table["to decide it"] == "layeratlas run hierarchy on a model of at least 30 billion parameters"
+    assert table_of([registry.get("claims", "h1")], []).row(0, named=True)["to decide it"] == "layeratlas run hierarchy"
+
+
+@pytest.mark.parametrize("part", ["item_relation", "relation_analogy"])
+@pytest.mark.parametrize("verdict", ["not supported", "inconclusive"])
+def test_an_order_is_as_good_as_its_weaker_step(part, verdict):
+    assert verdicts(run(3e9, **{part: verdict}))["H1"] == verdict
+
+
+def test_a_missing_part_leaves_a_claim_open():
+    short = run(3e9)
+    findings = short.findings.filter(pl.col("level") != "relation < analogy")
+    assert verdicts(RunTables(short.manifest, short.curves, findings))["H1"] == "inconclusive"
+
+
+def test_of_several_runs_the_one_that_a_claim_speaks_of_decides():
+    assert verdicts(run(1e8, "not supported"), run(7e10))["H3"] == "supported"
+    assert verdicts(run(1e8), run(7e10, "not supported"))["H1"] == "supported"
