@@ -23,6 +23,7 @@ from layeratlas import registry
 from layeratlas.capture import Packing, Reading, capture, choose_plan, make_plan, store_shape
 from layeratlas.capture.reading import read_batch
 from layeratlas.models import LoadedModel, load
+from layeratlas.models.memory import matrix_rate
 from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
 from layeratlas.store import MemoryStore
 
@@ -66,6 +67,16 @@ def timed(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+def floor(model: LoadedModel, tokens: int, seconds: float) -> None:
+    """Print the operations of the blocks' matrices, and what they would take at the machine's own rate."""
+    work = 2 * tokens * sum(p.numel() for block in model.anatomy.blocks for p in block.parameters() if p.dim() > 1)
+    rate = matrix_rate(model.device, torch.float32, model.anatomy.width)
+    print(
+        f"floor: {work / 1e12:.2f} TFLOP in the blocks' matrices, at {rate / 1e9:.0f} GFLOP/s {work / rate:.2f} s, "
+        f"{work / rate / seconds:.0%} of ours"
+    )
 
 
 def padded_tokens(ids: Sequence[tuple[int, ...]]) -> int:
@@ -117,6 +128,7 @@ def main() -> None:
     for name, values in seconds.items():
         middle = statistics.median(values)
         print(f"{name:<22} {middle:7.2f} s   rounds: {' '.join(f'{v:.2f}' for v in values)}")
+    floor(model, record["tokens_padded"], statistics.median(seconds["ours, all stored"]))
     error = agreement(model, readings, ours(model, readings, packing))
     print(f"largest relative error against each text alone: {error:.1e}")
     for name in ("padded 32 with logits", "length-sorted 32", "padded 32"):
