@@ -8,7 +8,7 @@ import torch
 
 import families
 from layeratlas.capture import Reading, capture, make_plan, store_key, store_shape
-from layeratlas.capture.plan import positions_of
+from layeratlas.capture.plan import make_riding_plan, positions_of
 from layeratlas.errors import CaptureError, StoreError
 from layeratlas.models import load
 from layeratlas.spec import COMPONENTS, CaptureSpec, ModelSpec
@@ -79,6 +79,25 @@ def test_each_text_alone_equals_the_same_text_in_any_batch(loaded_of, family, po
         for component in COMPONENTS:
             assert batched[component].shape == alone[component].shape
             assert apart(batched[component], alone[component]) < 1e-4
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3", "bloom", "mpt", "lfm2", "jamba"])
+@pytest.mark.parametrize("position", ["last", "mean"])
+def test_a_text_riding_on_another_equals_the_text_alone(loaded_of, family, position):
+    """ALiBi, convolutions and recurrent layers too, in batches whose lines are padded."""
+    model = loaded_of(family)
+    whole = [model.encode(text) for text in ("A church and organ", "A church and a wing", "No apple")]
+    parts = [ids[:n] for ids, n in zip([whole[0], whole[0], whole[1], whole[2]], (2, 14, 16, 4), strict=True)]
+    where = {"last": lambda n: (n - 1,), "mean": lambda n: tuple(range(1, n))}[position]
+    readings = [Reading(tuple(ids), where(len(ids))) for ids in (*parts, *whole)]
+    plan = make_riding_plan(readings, 2048)
+    assert sum(len(batch.ids) for batch in plan) == len(whole)
+    store = MemoryStore(store_shape(model, len(readings), CaptureSpec()))
+    capture(model, plan, store)
+    alone = captured(model, readings, batch_tokens=1)
+    for component, points in store.shape.points.items():
+        riding = np.stack([store.read(component, i) for i in range(points)], 1)
+        assert apart(riding, alone[component]) < 1e-4
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layeratlas.capture import Reading, make_plan
-from layeratlas.capture.plan import positions_of
+from layeratlas.capture.plan import make_riding_plan, positions_of
 from layeratlas.errors import CaptureError
 
 IDS = st.lists(st.integers(0, 50), min_size=1, max_size=30).map(tuple)
@@ -115,3 +115,19 @@ def test_a_text_of_one_token_is_its_own_mean():
 def test_a_span_that_is_not_there_is_refused(where, spans, message):
     with pytest.raises(CaptureError, match=message):
         positions_of(where, OFFSETS, spans)
+
+
+@given(READINGS, BUDGET)
+def test_a_text_that_another_begins_with_is_read_on_its_line(readings, budget):
+    plan = make_riding_plan(readings, budget)
+    assert sorted(row for batch in plan for row in batch.rows) == list(range(len(readings)))
+    for batch in plan:
+        assert batch.ids.size <= budget or len(batch.ids) == 1
+        for row, line, positions in zip(batch.rows, batch.lines, batch.positions, strict=True):
+            assert tuple(batch.ids[line][: len(readings[row].ids)]) == readings[row].ids
+            assert positions == readings[row].positions
+    # A line for each text that no other one begins with, and no more.
+    every = {reading.ids for reading in readings}
+    leaves = [ids for ids in every if not any(other != ids and other[: len(ids)] == ids for other in every)]
+    assert sum(len(batch.ids) for batch in plan) == len(leaves)
+    assert [b.key for b in plan] == [b.key for b in make_riding_plan(list(readings), budget)]

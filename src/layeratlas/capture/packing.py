@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from layeratlas.capture.plan import Batch, Reading, make_plan
+from layeratlas.capture.plan import Batch, Reading, make_plan, make_riding_plan
 from layeratlas.capture.reading import read_batch
 from layeratlas.capture.trie import ancestors, make_trie_plan
 from layeratlas.models import LoadedModel
@@ -49,7 +49,7 @@ def choose_plan(model: LoadedModel, readings: Sequence[Reading], spec: CaptureSp
     """
     total = sum(len(r.ids) for r in readings)
     form, why = prove(model) if spec.packing == "auto" else ("padding", "asked for")
-    make = make_plan if form == "padding" else make_trie_plan
+    make = make_riding_plan if form == "padding" else make_trie_plan
     return Packing(make(readings, spec.batch_tokens), form, why, total)
 
 

@@ -29,8 +29,9 @@ class Batch:
     """Texts that share a forward pass.
 
     `ids` and `mask`: int64 (lines, tokens). Text `rows[i]` is read on line `lines[i]` at `positions[i]`. Without
-    `parents`, each line is a text, padded on the right. With `parents`, a line holds nodes of a trie: node j follows
-    node `parents[line, j]` (-1 at a root and for pads) and stands at depth `depths[line, j]` of its texts.
+    `parents`, each line is a text, padded on the right, and texts that it begins with may be read on it too. With
+    `parents`, a line holds nodes of a trie: node j follows node `parents[line, j]` (-1 at a root and for pads) and
+    stands at depth `depths[line, j]` of its texts.
     """
 
     key: str
@@ -52,6 +53,27 @@ def make_plan(readings: Sequence[Reading], batch_tokens: int, pad: int = 0) -> l
     return sorted_plan(range(len(readings)), readings, batch_tokens, pad)
 
 
+def make_riding_plan(readings: Sequence[Reading], batch_tokens: int, pad: int = 0) -> list[Batch]:
+    """Return length-sorted batches in which a text that another one begins with is read on that one's line.
+
+    What a causal model holds at a token does not depend on what follows, so that such a text (a question before its
+    answer) costs nothing of its own, in recurrent models too.
+    """
+    order = sorted(range(len(readings)), key=lambda i: (readings[i].ids, readings[i].positions))
+    carried: dict[int, list[int]] = {}
+    host = -1
+    # In lexicographic order, a text that any later one begins with is what the very next one begins with.
+    for row in reversed(order):
+        ids = readings[row].ids
+        if host < 0 or readings[host].ids[: len(ids)] != ids:
+            host = row
+            carried[host] = []
+        else:
+            carried[host].append(row)
+    by_length = sorted(carried, key=lambda i: (len(readings[i].ids), readings[i].ids, readings[i].positions))
+    return [_batch(chunk, readings, pad, carried) for chunk in _chunks(by_length, readings, batch_tokens)]
+
+
 def sorted_plan(rows: Sequence[int], readings: Sequence[Reading], batch_tokens: int, pad: int = 0) -> list[Batch]:
     """Return the length-sorted batches of some of the texts."""
     order = sorted(rows, key=lambda i: (len(readings[i].ids), readings[i].ids, readings[i].positions))
@@ -69,16 +91,21 @@ def _chunks(order: list[int], readings: Sequence[Reading], batch_tokens: int) ->
         yield chunk
 
 
-def _batch(rows: list[int], readings: Sequence[Reading], pad: int) -> Batch:
-    width = max(len(readings[row].ids) for row in rows)
-    ids = np.full((len(rows), width), pad, dtype=np.int64)
+def _batch(
+    hosts: list[int], readings: Sequence[Reading], pad: int, carried: dict[int, list[int]] | None = None
+) -> Batch:
+    width = max(len(readings[row].ids) for row in hosts)
+    ids = np.full((len(hosts), width), pad, dtype=np.int64)
     mask = np.zeros_like(ids)
-    for i, row in enumerate(rows):
+    for i, row in enumerate(hosts):
         ids[i, : len(readings[row].ids)] = readings[row].ids
         mask[i, : len(readings[row].ids)] = 1
+    riders = [(row, line) for line, host in enumerate(hosts) for row in (carried or {}).get(host, [])]
+    rows = [*hosts, *(row for row, _ in riders)]
+    lines = (*range(len(hosts)), *(line for _, line in riders))
     positions = tuple(readings[row].positions for row in rows)
     key = hash_of([ids.tolist(), mask.tolist(), rows, positions])
-    return Batch(key, ids, mask, tuple(rows), tuple(range(len(rows))), positions)
+    return Batch(key, ids, mask, tuple(rows), lines, positions)
 
 
 def positions_of(where: str, offsets: Sequence[tuple[int, int]], spans: dict[str, tuple[int, int]]) -> tuple[int, ...]:
