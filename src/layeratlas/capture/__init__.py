@@ -1,10 +1,13 @@
 """Texts to vectors: what is read, in which batches, and the forward passes that read it."""
 
+from layeratlas.capture.choices import Continuation, Slots, encode_choices, make_slots
 from layeratlas.capture.packing import Packing, choose_plan
 from layeratlas.capture.plan import Batch, Reading, make_plan
+from layeratlas.capture.readout import Readout
 from layeratlas.capture.run import capture, store_key, store_shape
 from layeratlas.capture.trie import make_trie_plan
 
 __all__ = [
-    "Batch", "Packing", "Reading", "capture", "choose_plan", "make_plan", "make_trie_plan", "store_key", "store_shape",
+    "Batch", "Continuation", "Packing", "Reading", "Readout", "Slots", "capture", "choose_plan", "encode_choices",
+    "make_plan", "make_slots", "make_trie_plan", "store_key", "store_shape",
 ]  # fmt: skip

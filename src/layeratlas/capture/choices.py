@@ -1,0 +1,100 @@
+"""Prompts with continuations to rows: where the model is read, and which next tokens are wanted there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layeratlas.capture.plan import Reading
+from layeratlas.errors import CaptureError
+from layeratlas.models import LoadedModel
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A prompt and its continuation as tokens; `ids[start:]` are scored.
+
+    `clean` is False where the prompt's own tokens are not what the whole begins with.
+    """
+
+    ids: tuple[int, ...]
+    start: int
+    clean: bool
+
+
+def encode_choices(model: LoadedModel, prompt: str, choices: Sequence[str]) -> list[Continuation]:
+    """Encode a prompt with each choice together and split them at the prompt's length, as lm-evaluation-harness does.
+
+    Spaces that end the prompt go to the choice. Where a token spans the boundary, the split is at the longest common
+    prefix, so that no token of the choice goes unscored. Raises CaptureError where nothing comes before the choice or
+    nothing is left of it.
+    """
+    bare = prompt.rstrip()
+    alone = model.encode(bare)
+    out = []
+    for choice in choices:
+        whole = model.encode(prompt + choice)
+        pairs = enumerate(zip(whole, alone, strict=False))
+        shared = next((i for i, (a, b) in pairs if a != b), min(len(whole), len(alone)))
+        if not 0 < shared < len(whole):
+            raise CaptureError(
+                f"no token to score '{choice.strip()[:40]}' after '{bare[-40:]}'",
+                "a prompt and a choice with tokens of their own",
+                "use another format or --bos auto",
+            )
+        out.append(Continuation(tuple(whole), shared, shared == len(alone)))
+    return out
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Every wanted log-probability once: slot s is token `tokens[s]` after reading `rows[s]`.
+
+    Slots are in the order of their readings. `paths[i]` are the slots whose sum is the log-likelihood of
+    continuation i.
+    """
+
+    readings: list[Reading]
+    rows: Ints
+    tokens: Ints
+    paths: list[Ints]
+
+    def of(self, rows: Sequence[int]) -> tuple[Ints, Ints]:
+        """Return the slots of some readings, and for each of these its reading's place in `rows`."""
+        asked = np.asarray(rows, dtype=np.int64)
+        first, past = np.searchsorted(self.rows, asked), np.searchsorted(self.rows, asked, side="right")
+        counts = past - first
+        place = np.repeat(np.arange(len(asked)), counts)
+        within = np.arange(len(place)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return first[place] + within, place
+
+    def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Add up slots, (slots, P), to continuations, (continuations, P)."""
+        lengths = [len(path) for path in self.paths]
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+        total: NDArray[np.float64] = np.add.reduceat(values[np.concatenate(self.paths)], starts, axis=0)
+        return total
+
+
+def make_slots(continuations: Sequence[Continuation]) -> Slots:
+    """Return what must be read: each distinct prefix of the continuations once, however many choices share it."""
+    row_of: dict[tuple[int, ...], int] = {}
+    wanted: dict[tuple[int, int], None] = {}
+    keys: list[list[tuple[int, int]]] = []
+    for one in continuations:
+        path = []
+        for end in range(one.start, len(one.ids)):
+            row = row_of.setdefault(one.ids[:end], len(row_of))
+            path.append((row, one.ids[end]))
+        keys.append(path)
+        wanted.update(dict.fromkeys(path))
+    ordered = sorted(wanted)
+    number = {key: slot for slot, key in enumerate(ordered)}
+    pairs = np.array(ordered, dtype=np.int64).reshape(-1, 2)
+    paths = [np.array([number[key] for key in path], dtype=np.int64) for path in keys]
+    return Slots([Reading(ids, (len(ids) - 1,)) for ids in row_of], pairs[:, 0], pairs[:, 1], paths)

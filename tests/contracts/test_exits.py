@@ -1,0 +1,147 @@
+"""Every exit is what the model would say if it ended there, and the last exit is what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import families
+from layeratlas.capture import Readout, capture, choose_plan, encode_choices, make_plan, make_slots, streaming
+from layeratlas.errors import CaptureError, ModelError
+from layeratlas.models import load
+from layeratlas.spec import CaptureSpec, ModelSpec
+from layeratlas.store import DiskStore, MemoryStore
+from layeratlas.store.exits import ExitStore, exit_shape
+
+# Softcap, logit scale, bias and tied weights, ALiBi and recurrent layers: what a readout can forget.
+FAMILIES = ("llama_tied", "gemma2", "granite", "opt", "bloom", "lfm2")
+SPEC = CaptureSpec(components=("resid",))
+PROMPTS = ["Q: one\nA: 1\n\nQ: two\nA:", "Q: one\nA: 1\n\nQ: six\nA:", "A:"]
+CHOICES = [" 2", " 20", " two", " 2 or so"]
+
+
+@pytest.fixture(autouse=True)
+def _block_by_block(monkeypatch):
+    monkeypatch.setattr(streaming, "_GROUP", 0)
+
+
+def saved(folder: Path, family: str, seed: int) -> str:
+    config = families.FAMILIES[family]()
+    config.max_position_embeddings = 128
+    return str(families.save(folder / f"{family}-{seed}", config, seed=seed))
+
+
+def continuations(model):
+    return [one for prompt in PROMPTS for one in encode_choices(model, prompt, CHOICES)]
+
+
+def scored(model, plan_of=None, norm=True, inner=None):
+    """Return the log-likelihood of every continuation at every exit."""
+    slots = make_slots(continuations(model))
+    readout = Readout(model, norm)
+    store = ExitStore((inner or MemoryStore)(exit_shape(readout, slots)), readout, slots)
+    packing = choose_plan(model, slots.readings, SPEC)
+    batches, form = (packing.batches, packing.form) if plan_of is None else (plan_of(slots.readings), "padding")
+    capture(model, batches, store, form=form)
+    assert store.complete()
+    return store.log_likelihoods()
+
+
+def alone(model, norm=True):
+    """The same from the model's own forward, one continuation at a time; the last row is from its own logits."""
+    out = []
+    for one in continuations(model):
+        ids = torch.tensor([one.ids])
+        with torch.no_grad():
+            states = model.model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states[:-1]
+            read = []
+            for hidden in states:
+                logits = model.anatomy.unembedding(model.anatomy.final_norm(hidden) if norm else hidden)
+                logits = logits * model.anatomy.scale
+                cap = model.anatomy.softcap
+                read.append(logits if cap is None else torch.tanh(logits / cap) * cap)
+            read.append(model.run(ids, logits=True))
+        steps = torch.stack(read).log_softmax(-1)[:, 0]
+        wanted = range(one.start, len(one.ids))
+        out.append([sum(float(layer[i - 1, one.ids[i]]) for i in wanted) for layer in steps])
+    return np.array(out)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_exits_equal_the_models_own_log_probabilities_however_computed(tmp_path, family, seed):
+    folder = saved(tmp_path, family, seed)
+    model = load(ModelSpec(id=folder, device="cpu", weights="resident"))
+    expected = alone(model)
+    packed = scored(model)
+    assert packed.shape == (len(PROMPTS) * len(CHOICES), families.LAYERS + 1)
+    assert np.abs(packed - expected).max() < 1e-3
+    one_by_one = scored(model, lambda readings: make_plan(readings, 1))
+    assert np.abs(one_by_one - expected).max() < 1e-3
+    streamed = load(ModelSpec(id=folder, device="cpu", weights="streamed"))
+    assert np.abs(scored(streamed) - expected).max() < 1e-3
+    # Control: exits differ from each other by far more than that.
+    assert np.abs(np.diff(expected, axis=1)).max(0).min() > 1e-2
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "granite"])
+def test_without_the_norm_only_the_last_exit_is_the_models_own(tmp_path, family):
+    model = load(ModelSpec(id=saved(tmp_path, family, 0), device="cpu"))
+    found = scored(model, norm=False)
+    assert np.abs(found - alone(model, norm=False)).max() < 1e-3
+    assert np.abs(found - scored(model))[:, :-1].max() > 1e-2
+    streamed = load(ModelSpec(id=saved(tmp_path, family, 0), device="cpu", weights="streamed"))
+    assert np.abs(scored(streamed, norm=False) - found).max() < 1e-3
+
+
+def test_a_stream_that_cannot_be_unembedded_without_its_norm_is_refused(tmp_path):
+    model = load(ModelSpec(id=saved(tmp_path, "opt_projected", 0), device="cpu"))
+    with pytest.raises(ModelError, match="unembeds 16 numbers, and its stream has 32"):
+        Readout(model, norm=False)
+    assert np.abs(scored(model) - alone(model)).max() < 1e-3
+
+
+def test_each_prefix_is_read_once_and_the_disk_store_equals_the_memory_store(tiny_model_dir, tmp_path):
+    model = load(ModelSpec(id=str(tiny_model_dir), device="cpu"))
+    found = continuations(model)
+    slots = make_slots(found)
+    prefixes = {one.ids[:end] for one in found for end in range(one.start, len(one.ids))}
+    assert len(slots.readings) == len(prefixes) < sum(len(one.ids) - one.start for one in found)
+    on_disk = scored(model, inner=lambda shape: DiskStore(tmp_path, shape, "key"))
+    assert np.array_equal(on_disk, scored(model))
+    again = DiskStore.open(tmp_path)
+    assert again.complete()
+    assert np.array_equal(ExitStore(again, Readout(model), slots).log_likelihoods(), on_disk)
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.safetensors")) < 4 * len(slots.tokens) * 4 * 10
+
+
+def test_prompts_and_choices_are_split_as_the_harness_does(tiny_model_dir):
+    model = load(ModelSpec(id=str(tiny_model_dir), device="cpu"))
+    bos = model.bos_id
+    (one,) = encode_choices(model, "A:", [" 2"])
+    assert one.ids == tuple(model.encode("A: 2"))
+    assert one.ids.count(bos) == 1
+    assert (one.start, one.clean) == (3, True)
+    # A space that ends the prompt belongs to the choice.
+    assert encode_choices(model, "A: ", ["2"]) == [one]
+
+
+def test_a_token_across_the_boundary_is_counted_and_scored(tiny_model_dir, monkeypatch):
+    model = load(ModelSpec(id=str(tiny_model_dir), device="cpu"))
+    merged = {"ab": [0, 10], "abc": [0, 11], "x": [5], "xy": [6]}
+    monkeypatch.setattr(type(model), "encode", lambda self, text: merged[text])
+    (one,) = encode_choices(model, "ab", ["c"])
+    assert (one.ids, one.start, one.clean) == ((0, 11), 1, False)
+    with pytest.raises(CaptureError, match="no token to score 'y' after 'x'; expected a prompt and a choice"):
+        encode_choices(model, "x", ["y"])
+
+
+def test_an_exit_that_is_not_finite_is_named(tiny_model_dir):
+    model = load(ModelSpec(id=str(tiny_model_dir), device="cpu"))
+    with torch.no_grad():
+        model.anatomy.unembedding.weight[7] = torch.nan
+    with pytest.raises(CaptureError, match="the exit at layer 0 gave a log-probability that is not finite"):
+        scored(model)
