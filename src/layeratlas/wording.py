@@ -7,7 +7,17 @@ from typing import Any
 
 NONE = "–"
 COMPONENTS = {"resid": "Residual stream", "attn": "Attention output", "mlp": "MLP output"}
-METHODS = {"ridge": "Ridge", "svm": "Linear SVM", "logistic": "Logistic regression"}
+METHODS = {
+    "ridge": "Ridge",
+    "svm": "Linear SVM",
+    "logistic": "Logistic regression",
+    "sum": "Sum",
+    "per_character": "Per character",
+    "per_byte": "Per byte",
+    "per_token": "Per token",
+    "minus_answer": "Minus answer alone",
+    "greedy": "Free answer",
+}
 METRICS = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
@@ -15,6 +25,12 @@ METRICS = {
     "spearman": "Spearman correlation",
     "r2": "R²",
     "compression": "Compression (description length)",
+    "mc2": "MC2",
+    "mc3": "MC3",
+    "exact_match": "Exact match",
+    "margin": "Margin",
+    "ties": "Share tied",
+    "agreement": "Agreement of languages (κ)",
 }
 
 

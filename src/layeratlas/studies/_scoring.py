@@ -1,0 +1,154 @@
+"""The stage that asks: prompts and choices to log-likelihoods at every exit, written as tables of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from layeratlas.analysis.choices import Scored
+from layeratlas.errors import CaptureError, StoreError
+from layeratlas.files import write_atomic
+from layeratlas.questions import QuestionSet
+from layeratlas.spec import CaptureSpec, hash_of
+from layeratlas.studies._decoding import free_answers
+from layeratlas.studies._probing import write_table
+from layeratlas.tasks._prompts import BARE, Asked, ExitSettings, ask
+from layeratlas.workspace import Workspace
+
+if TYPE_CHECKING:
+    from layeratlas.capture import Continuation, Readout, Slots
+    from layeratlas.models import LoadedModel
+    from layeratlas.store.exits import ExitStore
+
+EXITS = "exits"
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A question set as the model sees it: for each choice of each question, after its prompt and without it."""
+
+    data: QuestionSet
+    asked: list[Asked]
+    after: list[Continuation]
+    bare: list[Continuation]
+
+
+def settings_of(work: Workspace) -> ExitSettings:
+    """Return the run's settings, complete."""
+    return ExitSettings(**work.spec.settings)
+
+
+def score_stage(work: Workspace) -> list[str]:
+    """Run every distinct prefix of every question and choice through the model once and keep log-likelihoods."""
+    from layeratlas.capture import Readout, make_slots
+
+    settings, model = settings_of(work), work.model
+    posed = [pose(model, data, settings) for data in work.material]
+    every = [one for part in posed for one in (*part.after, *part.bare)]
+    readout = Readout(model, settings.exit_norm == "final")
+    found = _run(work, make_slots(every), readout, settings)
+    work.manifest["boundaries"] = {
+        part.data.name: sum(not one.clean for one in part.after) for part in posed
+    }  # choices whose prompt's tokens are no true prefix
+    outputs, start = [], 0
+    for part in posed:
+        middle, end = start + len(part.after), start + len(part.after) + len(part.bare)
+        outputs += [_write_items(work, part), _write_scores(work, part, found[start:middle], found[middle:end])]
+        start = end
+    return outputs + (free_answers(work, posed, settings, readout) if settings.format == "free" else [])
+
+
+def pose(model: LoadedModel, data: QuestionSet, settings: ExitSettings) -> Posed:
+    """Return a set's prompts and choices as tokens; raises CaptureError where one is longer than the context."""
+    from layeratlas.capture import encode_choices
+
+    asked = [ask(data, question, settings) for question in data.items]
+    after: list[Continuation] = []
+    bare: list[Continuation] = []
+    for number, (question, one) in enumerate(zip(data.items, asked, strict=True), 1):
+        new = encode_choices(model, one.prompt, one.choices)
+        longest = max(len(c.ids) for c in new)
+        if model.context and longest > model.context:
+            raise CaptureError(
+                f"{question.where or f'{data.source or data.name}, question {number}'} has {longest} tokens with its "
+                f"{min(settings.shots, len(data.shots))} worked examples",
+                f"at most {model.context}, the context of {model.info['name']}",
+                "use fewer with --set shots=1, or drop it",
+            )
+        after += new
+        bare += encode_choices(model, BARE, one.choices)
+    return Posed(data, asked, after, bare)
+
+
+def _run(work: Workspace, slots: Slots, readout: Readout, settings: ExitSettings) -> NDArray[np.float64]:
+    """Return the log-likelihood of every continuation at every exit, from the shards of a run that was stopped too."""
+    from layeratlas.capture import capture, choose_plan, store_key
+    from layeratlas.store import DiskStore
+    from layeratlas.store.exits import ExitStore, exit_shape
+
+    model, spec = work.model, CaptureSpec(components=("resid",), batch_tokens=work.spec.capture.batch_tokens)
+    key = hash_of([store_key(model, slots.readings, spec), slots.tokens.tolist(), settings.exit_norm])
+    inner = DiskStore(work.folder / EXITS, exit_shape(readout, slots), key)
+    inner.check_space()
+    store: ExitStore = ExitStore(inner, readout, slots)
+    packing = choose_plan(model, slots.readings, spec)
+    work.manifest["capture"] = packing.record() | {"rows": len(slots.readings), "wanted": len(slots.tokens)}
+    capture(model, packing.batches, store, work.progress, packing.form)
+    return store.log_likelihoods()
+
+
+def _write_items(work: Workspace, part: Posed) -> str:
+    """Write a set's questions with the sizes of their choices; note the set in `run.json`."""
+    data, lengths = part.data, [len(one.ids) for one in part.after]
+    sizes, at = [len(one.ids) - one.start for one in part.after], 0
+    rows: list[dict[str, Any]] = []
+    for question, asked in zip(data.items, part.asked, strict=True):
+        end = at + len(question.choices)
+        rows.append(
+            asdict(question)
+            | {
+                "task": data.name,
+                "level": data.level,
+                "language": data.language,
+                "prompt": asked.prompt,
+                "prompt_tokens": part.after[at].start,
+                "tokens": sizes[at:end],
+                "bytes": [len(c.strip().encode()) for c in asked.choices],
+                "characters": [len(c.strip()) for c in asked.choices],
+            }
+        )
+        at = end
+    name = f"items/{data.name}.parquet"
+    write_table(work, name, pl.DataFrame(rows, infer_schema_length=None))
+    places = [str(q.answers[0] + 1) for q in data.items]
+    record = {"name": data.name, "level": data.level, "n": len(rows), "n_groups": len({q.group for q in data.items})}
+    record |= {"classes": {f"choice {p}": places.count(p) for p in sorted(set(places), key=int)}}
+    record |= {"tokens": {"mean": float(np.mean(lengths)), "max": max(lengths)}}
+    others = [d for d in work.manifest["datasets"] if d["name"] != data.name]
+    work.manifest["datasets"] = [*others, record]
+    return name
+
+
+def _write_scores(work: Workspace, part: Posed, after: NDArray[np.float64], bare: NDArray[np.float64]) -> str:
+    name = f"scores/{part.data.name}.safetensors"
+    tensors = {"after": np.ascontiguousarray(after), "bare": np.ascontiguousarray(bare)}
+    write_atomic(work.folder / name, save(tensors, metadata={"key": work.key}))
+    return name
+
+
+def load_scored(work: Workspace) -> Iterator[Scored]:
+    """Yield every question set with what its choices got; raises StoreError for a file of another run."""
+    for data in work.material:
+        items = pl.read_parquet(work.folder / f"items/{data.name}.parquet")
+        sizes = [items[name].explode().to_numpy().astype(float) for name in ("tokens", "characters", "bytes")]
+        with safe_open(work.folder / f"scores/{data.name}.safetensors", framework="np") as file:
+            if file.metadata().get("key") != work.key:
+                raise StoreError(f"scores/{data.name}.safetensors is of another run", "this run's", "remove it")
+            yield Scored(data, file.get_tensor("after"), file.get_tensor("bare"), *sizes)

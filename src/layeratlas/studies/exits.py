@@ -1,0 +1,139 @@
+"""The exits study: which layer can already answer?
+
+Re-implements the approach described in arXiv 2312.04333; questions, readouts, baselines and tests are ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from layeratlas import wording
+from layeratlas.analysis.choices import ExitCurve, Scored, level_curves, set_curves
+from layeratlas.analysis.curves import Resampler
+from layeratlas.analysis.exit_claims import (
+    agreement_curve,
+    claim_findings,
+    float_findings,
+    language_finding,
+    token_count_finding,
+)
+from layeratlas.analysis.exits import answered, exit_findings, last_findings
+from layeratlas.contracts import Exhibit, Study, Words
+from layeratlas.errors import SpecError
+from layeratlas.questions import QuestionSet
+from layeratlas.records import FINDING_COLUMNS, Finding
+from layeratlas.spec import ProbeSpec, RunSpec, Size
+from layeratlas.studies import _decoding as decoding
+from layeratlas.studies import _exit_tables as tables
+from layeratlas.studies import _probing as probing
+from layeratlas.studies import _scoring as scoring
+from layeratlas.tasks._prompts import LETTERS, ExitSettings
+from layeratlas.workspace import Workspace
+
+BASELINES = "baselines.parquet"
+
+
+class Exits(Study):
+    """Multiple-choice questions scored at every point of the residual stream, as if the model ended there."""
+
+    summary = "which layer can already answer? choices scored by early exit at every layer, over surface baselines"
+    tasks = ("arithmetic", "word_problems", "xmps", "facts", "truth", "logic")
+    reads = QuestionSet
+    settings = ExitSettings
+    words = Words(
+        method="Score",
+        control="the choice without the question",
+        baseline="best of fewest tokens and fewest bytes",
+        origin="This re-implements the approach described in arXiv 2312.04333; questions, readouts, baselines and "
+        "tests are ours.",
+    )
+
+    def probe_spec(self, size: Size) -> ProbeSpec:
+        """Return the settings of the bootstrap; nothing is probed."""
+        return ProbeSpec(bootstrap=1000)
+
+    def read(self, path: str) -> QuestionSet:
+        """Return a file of questions."""
+        # Imported by name, so that this file stands without it.
+        reader = importlib.import_module("layeratlas.tasks._question_files")
+        found: QuestionSet = reader.read_questions(path)
+        return found
+
+    def check(self, spec: RunSpec, material: Sequence[QuestionSet]) -> None:
+        """Refuse what could not be asked: too few worked examples, more options than letters, probes."""
+        settings = ExitSettings(**spec.settings)
+        for data in material:
+            place = data.source or data.name
+            if settings.format == "letter" and (most := max(len(q.choices) for q in data.items)) > len(LETTERS):
+                raise SpecError(f"{place} has a question with {most} choices", "26 letters", "use --set format=text")
+            if "shots" in spec.settings and settings.shots > len(data.shots) > 0:
+                raise SpecError(
+                    f"{place} has {len(data.shots)} worked examples, and {settings.shots} are asked for",
+                    f"--set shots={len(data.shots)} at most",
+                )
+
+    def stages(self) -> dict[str, probing.StageFunction]:
+        """Return the stages in order."""
+        return {"score": scoring.score_stage, "analyse": _analyse, "report": probing.report_stage}
+
+    def exhibits(self, folder: Path) -> list[Exhibit]:
+        """Return what needs no model, beside the exits, for each question set."""
+        return tables.exhibits(pl.read_parquet(folder / BASELINES)) if (folder / BASELINES).exists() else []
+
+    def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return what was done, from the run's manifest."""
+        settings = ExitSettings(**run["spec"].get("settings", {}))
+        return tables.methods(run, settings, wording.word(wording.METHODS, settings.score))
+
+
+def _analyse(work: Workspace) -> list[str]:
+    settings = scoring.settings_of(work)
+    scored = list(scoring.load_scored(work))
+    bootstrap, seed = work.spec.probe.bootstrap, work.spec.seed
+    curves, findings = analyse(scored, settings, bootstrap, seed)
+    for one in scored if settings.format == "free" else ():
+        sampler = Resampler([q.group for q in one.data.items], bootstrap, seed)
+        curves.append(decoding.load_curve(work, one.data, one.asked.shape[1], sampler))
+    probing.write_table(work, "curves.parquet", probing.curve_table(work, list(curves)))
+    made = pl.DataFrame([asdict(f) for f in findings], infer_schema_length=None)
+    made = made.with_columns(model=pl.lit(work.manifest["model"]["name"]), study=pl.lit(work.spec.study))
+    probing.write_table(work, "findings.parquet", made.select(FINDING_COLUMNS))
+    probing.write_table(work, BASELINES, tables.baselines(scored, curves, settings))
+    return ["curves.parquet", "findings.parquet", BASELINES]
+
+
+def analyse(
+    scored: Sequence[Scored], settings: ExitSettings, bootstrap: int, seed: int
+) -> tuple[list[ExitCurve], list[Finding]]:
+    """Return the curves, those of whole levels first, and the findings on them."""
+    levels = list(dict.fromkeys(one.data.level for one in scored))
+    groups = {level: [q.group for s in scored if s.data.level == level for q in s.data.items] for level in levels}
+    samplers = {level: Resampler(groups[level], bootstrap, seed + i) for i, level in enumerate(levels)}
+    sets = [c for s in scored for c in set_curves(s, samplers[s.data.level], settings.strict, settings.score)]
+    whole = level_curves(sets, {level: len(set(names)) for level, names in groups.items()})
+    main = [c for c in whole if c.metric == "accuracy" and c.method == settings.score]
+    says = ", norm left out" if settings.exit_norm == "none" else ""
+    found = answered(main)
+    last = last_findings(found, says)
+    claims = claim_findings(found, last, says)
+    for one in found:
+        mine = [s for s in scored if s.data.level == one.curve.level]
+        if agreement := agreement_curve(mine, one.curve, samplers[one.curve.level], settings.strict):
+            whole.append(agreement)
+            claims.append(language_finding(one, agreement))
+        own = [c for c in sets if c.level == one.curve.level and c.stratum == "all"]
+        own = [c for c in own if c.metric == "accuracy" and c.method == settings.score]
+        claims += float_findings(own, mine, samplers[one.curve.level], settings.strict)
+    everyone = Resampler([q.group for s in scored for q in s.data.items], bootstrap, seed)
+    counted = token_count_finding(scored, everyone, main[0], says)
+    surface = [counted] if counted else []
+    return [*whole, *sets], [*exit_findings(found, says), *last, *claims, *surface]
+
+
+PLUGIN = Exits()

@@ -1,0 +1,202 @@
+"""The exits study from questions to report, on a tiny random model: whole, resumable, and claiming nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import polars as pl
+import pytest
+
+import families
+from layeratlas import pipeline
+from layeratlas.api import Run
+from layeratlas.errors import CaptureError, SpecError, StoreError
+from layeratlas.questions import Question, QuestionSet
+from layeratlas.spec import ModelSpec, ProbeSpec, RunSpec
+from layeratlas.store import DiskStore
+from layeratlas.studies import _probing
+from layeratlas.studies._decoding import first_line, matches
+from layeratlas.studies.exits import PLUGIN
+from layeratlas.tasks._prompts import ExitSettings, ask
+
+
+def sums(language, count=24):
+    rng = random.Random(0)
+    items = []
+    for i in range(count + 3):
+        a, b = rng.randint(11, 44), rng.randint(11, 44)
+        wrong = [a + b + off for off in rng.sample((-9, -2, 3, 10), 3)]
+        choices = [*map(str, wrong)]
+        choices.insert(i % 4, str(a + b))
+        kind = "integer" if i % 2 else "float"
+        items.append(Question(f"{language} {a} + {b} = ? ({i})", tuple(choices), (i % 4,), f"g{i // 2}", f"add {kind}"))
+    level = "arithmetic" if language == "en" else "truthfulness"
+    return QuestionSet(f"sums-{language}", level, tuple(items[3:]), tuple(items[:3]), "Add.", language)
+
+
+SETS = [sums("en"), sums("de", 12)]
+SEVERAL = QuestionSet(
+    "truths",
+    "truthfulness",
+    tuple(
+        Question(f"What is {i}?", ("one", "two", f"no {i}", "none"), (i % 4, (i + 2) % 4), f"t{i}") for i in range(12)
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    config = families.FAMILIES["llama"]()
+    config.max_position_embeddings = 256
+    return str(families.save(tmp_path_factory.mktemp("exits") / "tiny", config))
+
+
+def run(monkeypatch, model, out, sets=(*SETS, SEVERAL), page=False, **settings):
+    monkeypatch.setattr(pipeline, "make_material", lambda spec: list(sets))
+    if not page:
+        monkeypatch.setattr(_probing, "report_stage", lambda work: [])
+    spec = RunSpec(
+        study="exits", size="quick", model=ModelSpec(id=model), settings=settings, probe=ProbeSpec(bootstrap=100)
+    )
+    return Run(pipeline.execute(spec, out))
+
+
+def test_a_run_has_every_curve_over_its_baselines_and_a_report(monkeypatch, model, tmp_path):
+    done = run(monkeypatch, model, tmp_path / "run", page=True, shots=2)
+    curves = done.curves
+    assert set(curves["method"]) == {"sum", "per_character", "per_byte", "per_token", "minus_answer"}
+    assert set(curves.filter(task="truths")["metric"]) == {"accuracy", "mc2", "mc3", "margin", "ties"}
+    assert set(curves.filter(task="sums-en")["metric"]) == {"accuracy", "margin", "ties"}
+    main = curves.filter(task="sums-en", stratum="all", method="sum", metric="accuracy")
+    assert main["layer"].to_list() == list(range(families.LAYERS + 1))
+    assert main["depth"].to_list() == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert main["chance"].to_list() == [0.25] * 4
+    # Two bytes and two digits each: no rule of thumb tells them apart.
+    assert main["baseline"].to_list() == [0.25] * 4
+    assert (main["lo"] <= main["estimate"]).all()
+    assert (main["estimate"] <= main["hi"]).all()
+    assert (main["control_lo"] <= main["control_hi"]).all()
+    items = pl.read_parquet(done.folder / "items/sums-en.parquet")
+    assert items["tokens"].to_list() == [[3, 3, 3, 3]] * 24  # a byte a token: a space and two digits
+    record = done.manifest
+    assert record["boundaries"] == {"sums-en": 0, "sums-de": 0, "truths": 0}
+    assert record["capture"]["packing"] == "prefix trie"
+    assert record["capture"]["tokens_computed"] < record["capture"]["tokens"] / 3
+    assert [d["n"] for d in record["datasets"]] == [24, 12, 12]
+    page = (done.folder / "report.html").read_text(encoding="utf-8")
+    for words in ("What needs no ability", "Fewest tokens, ties wrong", "the choice without the question", "Score"):
+        assert words in page
+    assert (done.folder / "figures/curves.svg").exists()
+
+
+def test_a_random_model_is_not_said_to_answer_anything(monkeypatch, model, tmp_path):
+    found = run(monkeypatch, model, tmp_path / "run").findings
+    assert "supported" not in found.filter(pl.col("finding").is_in(["exit", "X1", "X2", "X3", "X4", "X8"]))["verdict"]
+    assert "onset" not in found["finding"]
+    assert found["null"].str.len_chars().min() > 10
+
+
+def test_a_stopped_run_is_resumed_with_the_same_numbers(monkeypatch, model, tmp_path):
+    whole = run(monkeypatch, model, tmp_path / "whole")
+    write, calls = DiskStore.write, []
+
+    def stops(self, key, *args):
+        calls.append(key)
+        if len(calls) == 2:
+            raise StoreError("the disk is full")
+        write(self, key, *args)
+
+    monkeypatch.setattr(DiskStore, "write", stops)
+    with pytest.raises(StoreError, match="the disk is full"):
+        run(monkeypatch, model, tmp_path / "run")
+    again = run(monkeypatch, model, tmp_path / "run")
+    assert calls.count(calls[0]) == 1
+    assert again.curves.drop("model").equals(whole.curves.drop("model"))
+    # All done: nothing is computed again.
+    before = len(calls)
+    run(monkeypatch, model, tmp_path / "run")
+    assert len(calls) == before
+
+
+def test_prompts_are_as_documented():
+    data = SETS[0]
+    first, shot = data.items[0], data.shots[0]
+    asked = ask(data, first, ExitSettings(shots=1))
+    assert asked.prompt == f"Add.\n\nQ: {shot.text}\nA: {shot.truth}\n\nQ: {first.text}\nA:"
+    assert asked.choices == tuple(f" {c}" for c in first.choices)
+    letters = ask(data, first, ExitSettings(shots=1, format="letter"))
+    assert letters.choices == (" A", " B", " C", " D")
+    assert f"Q: {first.text}\nA. {first.choices[0]}\nB. {first.choices[1]}\n" in letters.prompt
+    assert f"\nA: {'ABCD'[shot.answers[0]]}\n\nQ:" in letters.prompt
+    cloze = ask(data, first, ExitSettings(shots=0, format="cloze"))
+    assert cloze.prompt == f"Add.\n\n{first.text}"
+    for number in range(7):
+        prompt = ask(data, first, ExitSettings(shots=number)).prompt
+        assert prompt.count("Q:") == min(number, 3) + 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"shots": 7}, "the setting shots=7 does not fit; expected 0 to 6 worked examples"),
+        ({"format": "essay"}, "the setting format='essay' does not fit; expected text, letter, cloze or free"),
+        ({"score": "mean"}, "expected one of sum, per_character, per_byte, per_token, minus_answer"),
+        ({"layers": 3}, "no setting named 'layers'; expected one of shots, format, exit_norm"),
+        ({"shots": 5}, "sums-en has 3 worked examples, and 5 are asked for"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(monkeypatch, model, tmp_path, settings, message):
+    with pytest.raises(SpecError, match=message):
+        run(monkeypatch, model, tmp_path / "run", **settings)
+
+
+def test_a_question_longer_than_the_context_is_named(monkeypatch, model, tmp_path):
+    long = QuestionSet("long", "logic", (Question("x" * 300, ("a", "b"), (0,), "g", where="my.jsonl, line 7"),))
+    with pytest.raises(CaptureError, match=r"my.jsonl, line 7 has 309 tokens with its 0 worked examples; expected at"):
+        run(monkeypatch, model, tmp_path / "run", [long])
+
+
+def test_settings_are_the_runs_own_and_stand_in_its_methods(monkeypatch, model, tmp_path):
+    done = run(monkeypatch, model, tmp_path / "run", exit_norm="none", strict=True, score="per_byte", format="letter")
+    assert done.curves.filter(stratum="all")["method"][0] == "per_byte"
+    text = json.dumps(PLUGIN.methods(done.manifest))
+    assert "without the final norm but at the last point" in text
+    assert "Ties are wrong" in text
+    assert done.findings.filter(finding="exit")["statement"].str.contains("norm left out").all()
+
+
+def test_free_answers_are_those_of_greedy_decoding_from_each_exit(monkeypatch, model, tmp_path):
+    import torch
+
+    from layeratlas.models import load
+
+    done = run(monkeypatch, model, tmp_path / "run", [SETS[1]], format="free", shots=1, free_tokens=3, free_exits=2)
+    said = pl.read_parquet(done.folder / "scores/sums-de.free.parquet")
+    loaded = load(ModelSpec(id=model))
+    exits = said["layer"].unique().sort().to_list()
+    assert exits == [1, families.LAYERS]
+    items = pl.read_parquet(done.folder / "items/sums-de.parquet")
+    for row in said.filter(pl.col("question") < 4).iter_rows(named=True):
+        start = loaded.encode(items["prompt"][row["question"]])
+        ids = list(start)
+        for _ in range(3):
+            with torch.no_grad():
+                out = loaded.model(input_ids=torch.tensor([ids]), output_hidden_states=True)
+            last = row["layer"] == families.LAYERS
+            logits = out.logits if last else loaded.anatomy.logits(out.hidden_states[row["layer"]])
+            ids.append(int(logits[0, -1].argmax()))
+            text = loaded.tokenizer.decode(ids[len(start) :], skip_special_tokens=True)
+            if ids[-1] == 1 or "\n" in text.lstrip():
+                break
+        assert row["answer"] == text.strip().split("\n")[0].strip()
+    curve = done.curves.filter(metric="exact_match")
+    assert curve["method"].unique().to_list() == ["greedy"]
+    assert curve.filter(pl.col("estimate").is_finite())["layer"].to_list() == exits
+
+
+def test_an_exact_match_forgives_case_and_a_full_stop_alone():
+    question = Question("q", ("Paris", "Rome"), (0,), "g")
+    assert all(matches(text, question) for text in ("Paris", "paris.", "PARIS"))
+    assert not any(matches(text, question) for text in ("Rome", "Paris, France", ""))
+    assert first_line("  Paris\nQ: more") == "Paris"

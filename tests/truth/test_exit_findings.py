@@ -1,0 +1,106 @@
+"""Planted exits: what was planted is found, and nothing is found where nothing was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from layeratlas.analysis.choices import Scored, set_curves
+from layeratlas.analysis.curves import Resampler
+from layeratlas.analysis.exits import answered, onset
+from layeratlas.questions import Question, QuestionSet
+from layeratlas.studies.exits import analyse
+from layeratlas.tasks._prompts import ExitSettings
+
+POINTS = 13
+
+
+def planted(seed, signal, level="arithmetic", n=200, bare=0.0, language="en", name=None):
+    """A set whose true choice is ahead by `signal` (P,) standard deviations; `bare` of it without the question."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(4, size=n)
+    items = tuple(
+        Question(f"{language} {i}", tuple("abcd"), (int(t),), f"g{i}", "1 integer" if i % 2 else "1 float")
+        for i, t in enumerate(truth)
+    )
+    ahead = np.eye(4)[truth][:, :, None]
+    noise = rng.normal(size=(n, 4, 1)) * 0.7 + rng.normal(size=(n, 4, POINTS)) * 0.7
+    asked = noise + ahead * np.asarray(signal)
+    alone = rng.normal(size=(n, 4, POINTS)) + ahead * bare
+    sizes = np.ones(n * 4)
+    flat = [part.reshape(n * 4, POINTS) for part in (asked, alone)]
+    return Scored(QuestionSet(name or level, level, items, language=language), *flat, sizes, sizes, sizes)
+
+
+def step(at, height=2.0):
+    return height / (1 + np.exp(-3.0 * (np.arange(POINTS) - at)))
+
+
+def main_curve(one, seed=0):
+    sampler = Resampler([q.group for q in one.data.items], 300, seed)
+    return next(c for c in set_curves(one, sampler, False, "sum") if c.metric == "accuracy")
+
+
+def findings(*sets, **settings):
+    return {(f.finding, f.level): f for f in analyse(sets, ExitSettings(**settings), 300, 0)[1]}
+
+
+def test_a_planted_onset_is_found_at_its_depth():
+    curve = np.zeros((1, POINTS))
+    curve[0, 6:] = 1.0
+    assert onset(curve, np.arange(POINTS) / 12)[0] == pytest.approx(5.5 / 12)
+    for at, verdict in ((9, "supported"), (3, "not supported")):
+        found = findings(planted(at, step(at)))
+        one = found["onset", "arithmetic"]
+        assert one.lo <= at / 12 <= one.hi
+        assert one.hi - one.lo < 0.3
+        assert found["X1", "arithmetic"].verdict == verdict
+        assert found["exit", "arithmetic"].verdict == "supported"
+
+
+def test_what_the_choice_alone_tells_is_no_ability():
+    """The truth is ahead at every exit, but as far ahead without its question."""
+    one = planted(1, np.full(POINTS, 1.5), bare=1.5)
+    assert main_curve(one).estimate.min() > 0.5
+    found = findings(one)
+    assert found["exit", "arithmetic"].verdict != "supported"
+    assert ("onset", "arithmetic") not in found
+
+
+def test_nothing_is_answered_at_the_nominal_rate_of_false_alarms():
+    curves = [main_curve(planted(seed, np.zeros(POINTS), n=80), seed) for seed in range(60)]
+    false = [answered([curve])[0].verdict == "supported" for curve in curves]
+    assert np.mean(false) <= 0.05
+
+
+def test_the_last_exit_against_the_one_before():
+    rise, fall = step(6), step(6)
+    rise[-1], fall[-1] = 4.0, 0.3
+    better, worse = findings(planted(2, rise, "facts")), findings(planted(3, fall, "reasoning"))
+    assert better["last exit", "facts"].verdict == "supported"
+    assert better["X2", "facts"].verdict == "supported"
+    assert worse["last exit", "reasoning"].verdict == "not supported"
+    assert worse["X3", "reasoning"].verdict == "supported"
+    assert worse["X3", "reasoning"].estimate > 0
+    level = findings(planted(4, step(6), "reasoning"))
+    assert level["last exit", "reasoning"].verdict == "inconclusive"
+
+
+def test_languages_agree_only_where_they_share_what_they_know():
+    flat = np.full(POINTS, 2.0)
+    both = [planted(5, flat, "cross-lingual", language=lang, name=lang) for lang in ("en", "de")]
+    apart = [both[0], planted(6, flat, "cross-lingual", language="de", name="de")]
+    # Other noise for the same questions: right in both languages no more often than by their separate rates.
+    assert findings(*both)["X8", "cross-lingual"].verdict == "supported"
+    assert findings(*apart)["X8", "cross-lingual"].verdict != "supported"
+    nothing = [planted(7, np.zeros(POINTS), "cross-lingual", language=lang, name=lang) for lang in ("en", "de")]
+    assert findings(*nothing)["X8", "cross-lingual"].verdict != "supported"
+
+
+def test_a_token_counter_is_called_one():
+    one = planted(8, np.zeros(POINTS))
+    tokens = np.random.default_rng(8).integers(1, 6, len(one.tokens)).astype(float)
+    counting = Scored(one.data, -tokens[:, None] * np.ones(POINTS), one.bare, tokens, tokens, tokens)
+    assert findings(counting)["token count", "all"].verdict == "supported"
+    blind = Scored(one.data, one.asked, one.bare, tokens, tokens, tokens)
+    assert findings(blind)["token count", "all"].verdict != "supported"
