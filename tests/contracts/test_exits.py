@@ -38,11 +38,11 @@ def continuations(model):
     return [one for prompt in PROMPTS for one in encode_choices(model, prompt, CHOICES)]
 
 
-def scored(model, plan_of=None, norm=True, inner=None):
-    """Return the log-likelihood of every continuation at every exit."""
+def scored(model, plan_of=None, norm=True, inner=None, exits=()):
+    """Return the log-likelihood of every continuation at every exit (or at some)."""
     slots = make_slots(continuations(model))
     readout = Readout(model, norm)
-    store = ExitStore((inner or MemoryStore)(exit_shape(readout, slots)), readout, slots)
+    store = ExitStore((inner or MemoryStore)(exit_shape(readout, slots, exits)), readout, slots, exits)
     packing = choose_plan(model, slots.readings, SPEC)
     batches, form = (packing.batches, packing.form) if plan_of is None else (plan_of(slots.readings), "padding")
     capture(model, batches, store, form=form)
@@ -95,6 +95,15 @@ def test_without_the_norm_only_the_last_exit_is_the_models_own(tmp_path, family)
     assert np.abs(found - scored(model))[:, :-1].max() > 1e-2
     streamed = load(ModelSpec(id=saved(tmp_path, family, 0), device="cpu", weights="streamed"))
     assert np.abs(scored(streamed, norm=False) - found).max() < 1e-3
+
+
+@pytest.mark.parametrize("weights", ["resident", "streamed"])
+@pytest.mark.parametrize("norm", [True, False])
+def test_some_exits_are_the_same_as_among_all(tiny_model_dir, weights, norm):
+    model = load(ModelSpec(id=str(tiny_model_dir), device="cpu", weights=weights))
+    whole = scored(model, norm=norm)
+    for exits in ([families.LAYERS], [0, 2], [1, 2, 3]):
+        assert np.abs(scored(model, norm=norm, exits=exits) - whole[:, exits]).max() < 1e-4
 
 
 def test_a_stream_that_cannot_be_unembedded_without_its_norm_is_refused(tmp_path):

@@ -13,20 +13,21 @@ from layeratlas.capture.readout import Readout
 from layeratlas.contracts import FloatArray, Shape, Store
 
 
-def exit_shape(readout: Readout, slots: Slots) -> Shape:
+def exit_shape(readout: Readout, slots: Slots, exits: Sequence[int] = ()) -> Shape:
     """Return the shape of the store that an ExitStore keeps its numbers in: one a slot and exit."""
-    return Shape(len(slots.tokens), 1, {"resid": readout.points})
+    return Shape(len(slots.tokens), 1, {"resid": len(exits) or readout.points})
 
 
 class ExitStore(Store):
     """A store that takes the residual stream at readings and keeps, in `inner`, log-probabilities of wanted tokens.
 
     `inner` (in memory or on disk, of `exit_shape`) decides what is whole and what is finished. `read` returns
-    (slots, 1) instead of a vector for each text.
+    (slots, 1) instead of a vector for each text. `exits`, ascending, are the points that are read out: all by default,
+    or the last alone, where only what the model itself says is asked for.
     """
 
-    def __init__(self, inner: Store, readout: Readout, slots: Slots) -> None:
-        self.inner, self.readout, self.slots = inner, readout, slots
+    def __init__(self, inner: Store, readout: Readout, slots: Slots, exits: Sequence[int] = ()) -> None:
+        self.inner, self.readout, self.slots, self.exits = inner, readout, slots, list(exits)
         self.shape = Shape(len(slots.readings), readout.anatomy.width, {"resid": readout.points})
 
     @property
@@ -48,15 +49,24 @@ class ExitStore(Store):
         """Read a shard of the stream out and keep its log-probabilities."""
         start = (first or {}).get("resid", 0)
         chosen, place = self.slots.of(rows)
-        found = self.readout.log_probs(values["resid"], start, place, self.slots.tokens[chosen])
-        self.inner.write(key, chosen.tolist(), {"resid": found[:, :, None]}, first)
+        tokens, stream = self.slots.tokens[chosen], values["resid"]
+        if not self.exits:
+            found = self.readout.log_probs(stream, start, place, tokens)
+            self.inner.write(key, chosen.tolist(), {"resid": found[:, :, None]}, first)
+            return
+        here = [i for i, point in enumerate(self.exits) if start <= point < start + stream.shape[1]]
+        points = [self.exits[i] for i in here]
+        parts = [self.readout.log_probs(stream[:, p - start : p - start + 1], p, place, tokens) for p in points]
+        if parts:
+            at = None if first is None else {"resid": here[0]}
+            self.inner.write(key, chosen.tolist(), {"resid": np.concatenate(parts, 1)[:, :, None]}, at)
 
     def read(self, component: str, layer: int) -> FloatArray:
         """Return the log-probability of every slot at an exit, float32 (slots, 1)."""
         return self.inner.read(component, layer)
 
     def log_likelihoods(self) -> NDArray[np.float64]:
-        """Return the log-likelihood of every continuation at every exit, (continuations, L + 1) in nats."""
-        points = range(self.readout.points)
+        """Return the log-likelihood of every continuation at every exit, (continuations, exits) in nats."""
+        points = range(self.inner.shape.points["resid"])
         values = np.concatenate([self.inner.read("resid", point) for point in points], 1)
         return self.slots.sums(values.astype(np.float64))
