@@ -13,7 +13,7 @@ from layeratlas import pipeline
 from layeratlas.api import Run
 from layeratlas.errors import CaptureError, SpecError, StoreError
 from layeratlas.questions import Question, QuestionSet
-from layeratlas.spec import ModelSpec, ProbeSpec, RunSpec
+from layeratlas.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec
 from layeratlas.store import DiskStore
 from layeratlas.studies import _probing
 from layeratlas.studies._decoding import first_line, matches
@@ -39,9 +39,7 @@ SETS = [sums("en"), sums("de", 12)]
 SEVERAL = QuestionSet(
     "truths",
     "truthfulness",
-    tuple(
-        Question(f"What is {i}?", ("one", "two", f"no {i}", "none"), (i % 4, (i + 2) % 4), f"t{i}") for i in range(12)
-    ),
+    tuple(Question(f"What is {i}?", ("one", "two", f"no {i}", "none"), (0, 2), f"t{i}") for i in range(12)),
 )
 
 
@@ -72,8 +70,10 @@ def test_a_run_has_every_curve_over_its_baselines_and_a_report(monkeypatch, mode
     assert main["layer"].to_list() == list(range(families.LAYERS + 1))
     assert main["depth"].to_list() == pytest.approx([0, 1 / 3, 2 / 3, 1])
     assert main["chance"].to_list() == [0.25] * 4
-    # Two bytes and two digits each: no rule of thumb tells them apart.
-    assert main["baseline"].to_list() == [0.25] * 4
+    rules = pl.read_parquet(done.folder / "baselines.parquet").row(0, named=True)
+    # Two digits each: neither tokens nor bytes tell them apart.
+    assert (rules["Fewest tokens"], rules["Fewest bytes"], rules["Fewest tokens, ties wrong"]) == (0.25, 0.25, 0.0)
+    assert main["baseline"].to_list() == [max(0.25, rules["Commonest answer"])] * 4
     assert (main["lo"] <= main["estimate"]).all()
     assert (main["estimate"] <= main["hi"]).all()
     assert (main["control_lo"] <= main["control_hi"]).all()
@@ -91,6 +91,7 @@ def test_a_run_has_every_curve_over_its_baselines_and_a_report(monkeypatch, mode
 
 
 def test_a_random_model_is_not_said_to_answer_anything(monkeypatch, model, tmp_path):
+    """Though it may always say "one", which is the truth of all `truths`."""
     found = run(monkeypatch, model, tmp_path / "run").findings
     assert "supported" not in found.filter(pl.col("finding").is_in(["exit", "X1", "X2", "X3", "X4", "X8"]))["verdict"]
     assert "onset" not in found["finding"]
@@ -149,6 +150,12 @@ def test_prompts_are_as_documented():
 def test_settings_that_do_not_fit_are_refused(monkeypatch, model, tmp_path, settings, message):
     with pytest.raises(SpecError, match=message):
         run(monkeypatch, model, tmp_path / "run", **settings)
+
+
+def test_another_position_is_refused():
+    spec = RunSpec(study="exits", capture=CaptureSpec(position="mean"))
+    with pytest.raises(SpecError, match="--position mean does not fit the study 'exits'; expected last"):
+        PLUGIN.check(spec, SETS)
 
 
 def test_a_question_longer_than_the_context_is_named(monkeypatch, model, tmp_path):

@@ -64,6 +64,16 @@ def fewest_split(one):
     return accuracy(one.surface("fewest tokens"), one.table, False).mean()
 
 
+def test_words_that_are_always_true_need_no_model():
+    items = [Question(f"{i}?", ("yes", "no", "maybe"), (0 if i % 4 else 1,), f"g{i}") for i in range(40)]
+    one = scored(np.zeros((40, 3, 2)), data=QuestionSet("set", "level", tuple(items)))
+    assert accuracy(one.surface("commonest answer"), one.table, False).mean() == 0.75
+    assert curves_of(one)["sum", "accuracy", "all"].baseline == 0.75
+    # A question does not vote for itself: where every truth is new, the rule is blind.
+    new = scored(np.zeros((40, 4, 2)))
+    assert accuracy(new.surface("commonest answer"), new.table, False).mean() == 0.25
+
+
 def test_credit_of_known_scores():
     data = QuestionSet("set", "level", (Question("q", ("a", "b", "c", "d"), (1, 2), "g"),))
     table = make_table(data)

@@ -6,6 +6,7 @@ with ties split and MC2 by log-sum-exp.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 SCORES = ("sum", "per_character", "per_byte", "per_token", "minus_answer")
 _FEWEST = 20
-SURFACES = ("fewest tokens", "fewest bytes", "most bytes")
+# Rules of thumb that need no model; the best of them is the baseline of every curve.
+RULES = ("fewest tokens", "fewest bytes", "commonest answer")
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,17 @@ class Scored:
         return self.by_question(values)
 
     def surface(self, name: str) -> Floats:
-        """Return the score that a rule of thumb gives every choice, (n, K)."""
-        return self.by_question({"fewest tokens": -self.tokens, "fewest bytes": -self.bytes}.get(name, self.bytes))
+        """Return the score that a rule of thumb gives every choice, (n, K): one of RULES, or `most bytes`.
+
+        `commonest answer` counts how often the same words are the truth in other groups: "yes", or "invalid".
+        """
+        sizes = {"fewest tokens": -self.tokens, "fewest bytes": -self.bytes, "most bytes": self.bytes}
+        return self.by_question(sizes[name] if name in sizes else self._elsewhere())
+
+    def _elsewhere(self) -> Floats:
+        every = Counter(q.truth for q in self.data.items)
+        own = Counter((q.group, q.truth) for q in self.data.items)
+        return np.array([float(every[c] - own[q.group, c]) for q in self.data.items for c in q.choices])
 
 
 @dataclass(frozen=True)
@@ -224,7 +235,7 @@ def _curve(
     table, groups = scored.table.rows(inside), [q.group for q, kept in zip(items, inside, strict=True) if kept]
     weights, judge = resampler.weights(groups), MEASURES[names[1]]
     values, control = (_means(judge(one[:, inside], table, strict), weights) for one in scores)
-    rules = np.stack([judge(scored.surface(name)[inside], table, False) for name in SURFACES[:2]])
+    rules = np.stack([judge(scored.surface(name)[inside], table, False) for name in RULES])
     floors = _means(rules, weights)
     best = int(floors[0].argmax())
     b, h = resampler.bootstrap, resampler.halves

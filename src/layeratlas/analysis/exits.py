@@ -108,17 +108,18 @@ def exit_findings(found: Sequence[Answered], says: str) -> list[Finding]:
 def _best(one: Answered, says: str) -> Finding:
     curve, last = one.curve, len(one.curve.depth) - 1
     against = (
-        f"{curve.baseline:.2f} for the better of fewest tokens and fewest bytes, "
+        f"{curve.baseline:.2f} for the best of fewest tokens, fewest bytes and commonest answer, "
         f"{curve.shuffles.mean(0)[one.layer]:.2f} for the choice without the question, chance {curve.chance:.2f}"
     )
     size = f"accuracy {curve.estimate[one.layer]:.2f} against {against}; {signed(one.gain)} {span(one.lo, one.hi)}"
+    most = f"the most is gained at exit {one.layer} of 0-{last}, with {size}"
     text = {
-        "supported": f"{_name(curve)} is answered best from exit {one.layer} of 0-{last}, depth "
+        "supported": f"{_name(curve)} is answered, best over its baselines from exit {one.layer} of 0-{last}, depth "
         f"{curve.depth[one.layer]:.2f}: {size} on questions that did not choose the exit{says}.",
-        "not supported": f"{_name(curve)} is answered at no exit better than by its baselines: best {size}{says}.",
-        "inconclusive": f"{_name(curve)} is not shown to be answered better than by its baselines: best {size}{says}.",
+        "not supported": f"{_name(curve)} is answered at no exit better than by its baselines: {most}{says}.",
+        "inconclusive": f"{_name(curve)} is not shown to be answered better than by its baselines: {most}{says}.",
     }[one.verdict]
-    null = "the best exit equals the best of chance, fewest tokens, fewest bytes and the choice without the question"
+    null = "the best exit equals the best of chance, the rules of thumb and the choice without the question"
     return finding("exit", curve, text, (one.gain, one.lo, one.hi, one.p), null, one.verdict)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from layeratlas.analysis.choices import SURFACES, ExitCurve, Scored, accuracy, chances
+from layeratlas.analysis.choices import RULES, ExitCurve, Scored, accuracy, chances
 from layeratlas.contracts import Exhibit
 from layeratlas.tasks._prompts import ExitSettings
 
@@ -28,8 +28,8 @@ def baselines(scored: Sequence[Scored], curves: Sequence[ExitCurve], settings: E
         curve = next(c for c in curves if (c.task, c.stratum, c.method) == name and c.metric == "accuracy")
         tied = next(c for c in curves if (c.task, c.stratum, c.method) == name and c.metric == "ties")
         control = accuracy(one.scores(settings.score, bare=True), one.table, settings.strict).mean(-1)
-        rules = {rule: accuracy(one.surface(rule), one.table, False).mean() for rule in SURFACES}
-        strict = accuracy(one.surface(SURFACES[0]), one.table, True).mean()
+        rules = {rule: accuracy(one.surface(rule), one.table, False).mean() for rule in (*RULES, "most bytes")}
+        strict = accuracy(one.surface(RULES[0]), one.table, True).mean()
         rows.append(
             {
                 "Ability": one.data.level,
@@ -54,8 +54,9 @@ def baselines(scored: Sequence[Scored], curves: Sequence[ExitCurve], settings: E
 def exhibits(table: pl.DataFrame) -> list[Exhibit]:
     """Return the table of rules of thumb."""
     text = (
-        "Accuracy by choosing the option with the fewest tokens, the fewest bytes or the most bytes, and by scoring "
-        "the choice without its question: none needs an answer. What an exit does not add to these is no ability. "
+        "Accuracy by choosing the option with the fewest tokens, the fewest or most bytes, or the words that are most "
+        "often the truth of other questions, and by scoring the choice without its question: none needs an answer. "
+        "What an exit does not add to these is no ability. "
         "“Best exit” is flattered by being chosen; the findings choose on one half of the groups and read on the "
         "other. Ties share their credit, but where it says that they are wrong."
     )
@@ -102,8 +103,9 @@ def methods(run: Mapping[str, Any], settings: ExitSettings, score: str) -> list[
         ),
         (
             "Baselines",
-            "Control: the choice scored after “A:” alone, at the same exit. Baseline: the better of the choice with "
-            "the fewest tokens and that with the fewest bytes, ties split.",
+            "Control: the choice scored after “A:” alone, at the same exit. Baseline: the best of the choice "
+            "with the fewest tokens, that with the fewest bytes, and that whose words are most often the truth of "
+            "other questions; ties split.",
         ),
         (
             "Intervals and findings",

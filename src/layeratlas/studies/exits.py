@@ -49,7 +49,7 @@ class Exits(Study):
     words = Words(
         method="Score",
         control="the choice without the question",
-        baseline="best of fewest tokens and fewest bytes",
+        baseline="best of fewest tokens, fewest bytes and commonest answer",
         origin="This re-implements the approach described in arXiv 2312.04333; questions, readouts, baselines and "
         "tests are ours.",
     )
@@ -66,8 +66,13 @@ class Exits(Study):
         return found
 
     def check(self, spec: RunSpec, material: Sequence[QuestionSet]) -> None:
-        """Refuse what could not be asked: too few worked examples, more options than letters, probes."""
+        """Refuse what could not be asked: too few worked examples, more options than letters, another position."""
         settings = ExitSettings(**spec.settings)
+        if spec.capture.position != "last":
+            raise SpecError(
+                f"--position {spec.capture.position} does not fit the study 'exits'",
+                "last: exits are read token by token",
+            )
         for data in material:
             place = data.source or data.name
             if settings.format == "letter" and (most := max(len(q.choices) for q in data.items)) > len(LETTERS):
