@@ -1,0 +1,68 @@
+"""The same word problems in six languages; question and all choices in one language."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import islice
+
+from layeratlas.contracts import Task
+from layeratlas.questions import Question, QuestionSet
+from layeratlas.spec import Size
+from layeratlas.tasks._choices import placed, places
+from layeratlas.tasks._word_problems import Problem, problems, templates
+
+_COUNT = {"quick": 4, "standard": 32, "full": 320}
+# The first problem of each of these templates is a worked example; items begin with the second.
+_SHOTS = ("eggs", "shopping", "sweets", "train", "apples", "trees")
+_INSTRUCTIONS = {
+    "en": "Solve the problem step by step.",
+    "zh": "请一步一步地解答下面的问题。",
+    "es": "Resuelve el problema paso a paso.",
+    "fr": "Résous le problème étape par étape.",
+    "de": "Löse die Aufgabe Schritt für Schritt.",
+    "th": "จงแก้โจทย์ปัญหาทีละขั้นตอน",
+}
+
+
+class CrossLingual(Task):
+    """Word problems in English, Chinese, Spanish, French, German and Thai, one set a language.
+
+    The wrong solutions have one wrong result, near the right one, and go on with it: choices of a question differ in
+    digits alone. A question has the same numbers, persons, choices and place of the truth in all languages, and one
+    group. Chen et al. (arXiv 2312.04333) left question and wrong solutions in English, so that language, length and
+    truth went together; that mixed form is not made here.
+    """
+
+    summary = "which worked solution is right? the same problems in en, zh, es, fr, de and th"
+
+    def build(self, size: Size) -> list[QuestionSet]:
+        """Return `xmps-en` ... `xmps-th` (level cross-lingual), whose strata are the templates."""
+        return [_in(language, size) for language in _INSTRUCTIONS]
+
+
+def _in(language: str, size: Size) -> QuestionSet:
+    standing = places(4, "xmps")
+    names = templates("th")
+    each = -(-_COUNT[size] // len(names))
+    items = []
+    for number in range(_COUNT[size]):
+        template = names[number % len(names)]
+        group = f"{template}-{number // len(names):03d}"
+        items.append(_question(_made(template, each + 1)[1 + number // len(names)], language, next(standing), group))
+    shots = tuple(_question(_made(name, each + 1)[0], language, 0, f"shot-{name}") for name in _SHOTS)
+    return QuestionSet(f"xmps-{language}", "cross-lingual", tuple(items), shots, _INSTRUCTIONS[language], language)
+
+
+def _question(problem: Problem, language: str, place: int, group: str) -> Question:
+    wrong = [problem.solved(solution, language) for solution in problem.miscalculated]
+    choices, answers = placed(problem.solved(problem.right, language), wrong, place)
+    return Question(problem.question(language), choices, answers, group, problem.template)
+
+
+@cache
+def _made(template: str, count: int) -> tuple[Problem, ...]:
+    """Return so many problems of a template."""
+    return tuple(islice(problems(template, "xmps"), count))
+
+
+PLUGIN = CrossLingual()
