@@ -23,8 +23,8 @@ def near_misses(truth: str, count: int, rng: random.Random) -> list[str]:
 
     Each is made from another number by a changed digit, by two neighbouring digits swapped, or by adding or taking
     1-20 units of the last place. All come either from the truth or from the first wrong number, so that the truth is
-    no more often than any other choice the one that the others resemble. `truth` is a number in its shortest form,
-    and so are the results; 0 is never one of them. Raises ValueError where there are not so many.
+    no more often than any other choice the one that the others resemble. They are in the shortest form where the truth
+    is (no leading or closing zeros), and 0 is never one of them. Raises ValueError where there are not so many.
     """
     made: list[str] = []
     hub = truth if rng.randrange(count + 1) == 0 else ""
@@ -65,9 +65,12 @@ def _shifted(number: str, by: int) -> str:
 
 def _like(truth: str, number: str) -> bool:
     """Has it the truth's length, sign and decimals, and is it written as a truth would be?"""
-    body = number.removeprefix("-")
-    whole, point, decimals = body.partition(".")
-    shortest = (whole == "0" or not whole.startswith("0")) and not (point and decimals.endswith("0"))
-    same_decimals = len(decimals) == len(truth.partition(".")[2])
+    same_decimals = len(number.partition(".")[2]) == len(truth.partition(".")[2])
     signed = number.startswith("-") == truth.startswith("-")
-    return len(number) == len(truth) and same_decimals and signed and shortest and body.strip("0.") != ""
+    written = _shortest(number) or not _shortest(truth)
+    return len(number) == len(truth) and same_decimals and signed and written and number.strip("-0.") != ""
+
+
+def _shortest(number: str) -> bool:
+    whole, point, decimals = number.removeprefix("-").partition(".")
+    return (whole == "0" or not whole.startswith("0")) and not (point and decimals.endswith("0"))

@@ -14,8 +14,10 @@ from layeratlas.tasks._choices import placed, places
 _COUNT = {"quick": 8, "standard": 60, "full": 300}
 _SHOTS = 6
 # All of one length, so that no name is told by its own.
-_NAMES = ("Anna", "Carl", "Dora", "Emil", "Finn", "Hugo", "Ivan", "Jane", "Karl", "Lena", "Mary", "Nora", "Otto")
-_NAMES += ("Paul", "Rosa", "Tina", "Vera", "Walt")
+_NAMES = (
+    *("Anna", "Carl", "Dora", "Emil", "Finn", "Hugo", "Ivan", "Jane", "Karl"),
+    *("Lena", "Mary", "Nora", "Otto", "Paul", "Rosa", "Tina", "Vera", "Walt"),
+)
 # more, less, most, least
 _SCALES = (
     ("taller", "shorter", "tallest", "shortest"),

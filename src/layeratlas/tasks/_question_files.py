@@ -1,0 +1,171 @@
+"""Question files of the user's and published sets in their own formats, recognised by what they hold."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from layeratlas.errors import DataError
+from layeratlas.questions import Question, QuestionSet, check_question
+from layeratlas.tasks import _published as published
+from layeratlas.tasks._rows import Row, read_rows
+
+Parse = Callable[[Row], Question]
+_HUB = "hub:"
+_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A file format: the fields that tell it, its ability, and how its rows become questions.
+
+    `begin` takes all rows and returns the parser of one; `part` is the field that `FILE#PART` selects by;
+    `language` is the field that names the language, of which a set has one.
+    """
+
+    name: str
+    level: str
+    fields: frozenset[str]
+    begin: Callable[[Sequence[Row]], Parse]
+    part: str = ""
+    language: str = ""
+
+
+def _format(name: str, level: str, fields: str, begin: Callable[[Sequence[Row]], Parse], **more: str) -> Format:
+    return Format(name, level, frozenset(fields.split()), begin, **more)
+
+
+# The first whose fields a row has. The user's own sets are an ability of their own, named after the file.
+FORMATS = (
+    _format("ReClor", "logic", "context question answers label", lambda rows: published.reclor),
+    _format("TruthfulQA", "truthfulness", "question best correct incorrect", lambda rows: published.truthfulqa),
+    _format("TruthfulQA targets", "truthfulness", "question mc1_targets mc2_targets", lambda rows: published.targets),
+    _format("own questions", "", "question choices answer", published.own),
+    _format("own questions in letters", "", "question A B answer", lambda rows: published.lettered),
+    _format("MGSM", "cross-lingual", "question answer_number", published.mgsm, language="lang"),
+    _format("MGSM", "cross-lingual", "lang question answer", published.mgsm, part="lang", language="lang"),
+    _format("GSM8K", "calculation", "question answer", published.gsm8k),
+    _format("BIG-Bench Hard", "logic", "input target", lambda rows: published.bbh, part="task"),
+    _format("facts", "facts", "subject object", published.facts, part="relation"),
+)
+_BARE_MGSM = _format("MGSM", "cross-lingual", "question answer", published.mgsm)
+
+
+def read_questions(path: str) -> QuestionSet:
+    """Return a file as a question set named after it, in any of these formats.
+
+    Own questions as JSON lines (`question, choices, answer`, and perhaps `group`, `stratum` and `shot`; `answer` is a
+    0-based place, a list of places or the text of a choice, the same kind throughout) or as CSV or TSV (`question, A,
+    B, ..., answer` as a letter); TruthfulQA; GSM8K, whose wrong solutions get another last result; MGSM; BIG-Bench
+    Hard with its options in the text; facts (`subject, object, pattern`, or patterns in `patterns.tsv` beside the
+    file), whose candidates are true objects of other subjects of the relation; ReClor. `FILE#PART` reads the parts
+    (languages, tasks, relations) named after the `#`, by commas; `hub:NAME#CONFIG#SPLIT` reads a hub data set.
+
+    Raises DataError that names every malformed row by file and line; then nothing is returned.
+    """
+    if path.startswith(_HUB):
+        rows, stem, parts = _hub(path)
+    else:
+        file, parts = _split(path)
+        rows, stem = published.prepared(read_rows(file), file), file.name.split(".")[0]
+    kind = _recognised(rows[0], path)
+    rows = _selected(rows, kind, parts, path)
+    language = _language(rows, kind, stem, path)
+    questions = _parsed(rows, kind, path)
+    shots = tuple(question for question, row in zip(questions, rows, strict=True) if row.fields.get("shot"))
+    items = tuple(question for question, row in zip(questions, rows, strict=True) if not row.fields.get("shot"))
+    name = "-".join([stem, *parts])
+    return QuestionSet(name, kind.level or stem, items, shots, language=language, source=f"'{path}'")
+
+
+def _split(path: str) -> tuple[Path, list[str]]:
+    """Part a path from what stands after its last `#`, unless a file has that name."""
+    file, mark, parts = path.rpartition("#")
+    if not mark or Path(path).is_file():
+        return Path(path), []
+    return Path(file), [part.strip() for part in parts.split(",") if part.strip()]
+
+
+def _recognised(row: Row, path: str) -> Format:
+    keys = set(row.fields)
+    kind = next((kind for kind in FORMATS if kind.fields <= keys), None)
+    if kind is None:
+        known = "; ".join(dict.fromkeys(" ".join(sorted(kind.fields)) for kind in FORMATS))
+        raise DataError(f"'{path}' has the fields {' '.join(sorted(keys))}", f"one of: {known}", "rename the fields")
+    if kind.begin is published.gsm8k and published.is_number(row.fields["answer"]):
+        return _BARE_MGSM
+    return kind
+
+
+def _selected(rows: list[Row], kind: Format, parts: list[str], path: str) -> list[Row]:
+    if not parts:
+        return rows
+    there = sorted({str(row.fields[kind.part]) for row in rows if kind.part in row.fields})
+    for part in parts:
+        if part not in there:
+            found = f"the parts {', '.join(there[:_LISTED])}" if there else "no parts"
+            raise DataError(f"'{path}' asks for '{part}' of a file with {found}", "one of its parts", "mend the name")
+    return [row for row in rows if row.fields[kind.part] in parts]
+
+
+def _language(rows: list[Row], kind: Format, stem: str, path: str) -> str:
+    found = sorted({str(row.fields[kind.language]) for row in rows if kind.language in row.fields})
+    if len(found) > 1:
+        todo = f"write '{path.rpartition('#')[0] or path}#{found[0]}'"
+        raise DataError(f"'{path}' holds the languages {', '.join(found)}", "one language a set", todo)
+    ending = re.search(r"[-_]([a-z]{2})$", stem)
+    return found[0] if found else ending[1] if ending and kind.level == "cross-lingual" else "en"
+
+
+def _parsed(rows: list[Row], kind: Format, path: str) -> list[Question]:
+    """Parse and check every row, then raise for the first that is wrong, naming the lines of all."""
+    parse = kind.begin(rows)
+    fields = _lasting(rows[0])
+    questions, wrong = [], []
+    for row in rows:
+        try:
+            if _lasting(row) != fields:
+                raise DataError(
+                    f"{row.where} has the fields {' '.join(sorted(_lasting(row)))}",
+                    f"{' '.join(sorted(fields))} as in the first row",
+                    "keep to one form a file",
+                )
+            question = parse(row)
+            check_question(question, row.where)
+            questions.append(question)
+        except DataError as error:
+            wrong.append((row.where.rpartition(" ")[2], error))
+    if wrong:
+        first, others = wrong[0][1], [line for line, _ in wrong[1:]]
+        more = f" ({len(others)} more are malformed, at {', '.join(others[:_LISTED])}" if others else ""
+        more += (", ..." if len(others) > _LISTED else "") + (")" if others else "")
+        raise DataError(first.found + more, first.expected, first.todo)
+    return questions
+
+
+def _lasting(row: Row) -> set[str]:
+    """The fields that every row must have; only worked examples need be marked."""
+    return set(row.fields) - {"shot"}
+
+
+def _hub(path: str) -> tuple[list[Row], str, list[str]]:
+    """Load `hub:NAME#CONFIG#SPLIT`; without a configuration the data set's own, without a split `test`."""
+    try:
+        load_dataset = importlib.import_module("datasets").load_dataset
+    except ImportError as error:
+        raise DataError(f"'{path}' needs the package 'datasets'", "", "pip install 'layeratlas[hub]'") from error
+    name, config, split = (*path.removeprefix(_HUB).split("#"), "", "")[:3]
+    try:
+        loaded = load_dataset(name, config or None, split=split or "test")
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"'{path}' cannot be loaded ({reason})", "hub:NAME#CONFIG#SPLIT", "check the name, or the network"
+        ) from error
+    rows = [Row(dict(fields), f"'{path}', row {number}") for number, fields in enumerate(loaded, 1)]
+    if not rows:
+        raise DataError(f"'{path}' holds no rows", "at least one question", "check the split")
+    return published.prepared(rows, None), "-".join(filter(None, [name.split("/")[-1], config])), []
