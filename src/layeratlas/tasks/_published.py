@@ -16,7 +16,7 @@ from layeratlas.tasks._rows import Row, read_rows
 
 Parse = Callable[[Row], Question]
 _WRONG = 3
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
+_NUMBER = re.compile(r"-?\d+(?:,\d+)*(?:\.\d+)?|-?\.\d+")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # BIG-Bench Hard asks these without listing them.
 _CLOSED = (("True", "False"), ("Yes", "No"), ("yes", "no"), ("valid", "invalid"))

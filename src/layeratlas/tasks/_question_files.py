@@ -20,10 +20,10 @@ _LISTED = 20
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A file format: the fields that tell it, its ability, and how its rows become questions.
+    """A file format: what its sets are called, their ability, the fields that tell it, how rows become questions.
 
-    `begin` takes all rows and returns the parser of one; `part` is the field that `FILE#PART` selects by;
-    `language` is the field that names the language, of which a set has one.
+    Without a name or an ability, both are the file's name. `begin` takes all rows and returns the parser of one;
+    `part` is the field that `FILE#PART` selects by; `language` names the language, of which a set has one.
     """
 
     name: str
@@ -38,31 +38,32 @@ def _format(name: str, level: str, fields: str, begin: Callable[[Sequence[Row]],
     return Format(name, level, frozenset(fields.split()), begin, **more)
 
 
-# The first whose fields a row has. The user's own sets are an ability of their own, named after the file.
+# The first whose fields a row has.
 FORMATS = (
-    _format("ReClor", "logic", "context question answers label", lambda rows: published.reclor),
-    _format("TruthfulQA", "truthfulness", "question best correct incorrect", lambda rows: published.truthfulqa),
-    _format("TruthfulQA targets", "truthfulness", "question mc1_targets mc2_targets", lambda rows: published.targets),
-    _format("own questions", "", "question choices answer", published.own),
-    _format("own questions in letters", "", "question A B answer", lambda rows: published.lettered),
-    _format("MGSM", "cross-lingual", "question answer_number", published.mgsm, language="lang"),
-    _format("MGSM", "cross-lingual", "lang question answer", published.mgsm, part="lang", language="lang"),
-    _format("GSM8K", "calculation", "question answer", published.gsm8k),
-    _format("BIG-Bench Hard", "logic", "input target", lambda rows: published.bbh, part="task"),
+    _format("reclor", "logic", "context question answers label", lambda rows: published.reclor),
+    _format("truthfulqa", "truthfulness", "question best correct incorrect", lambda rows: published.truthfulqa),
+    _format("truthfulqa", "truthfulness", "question mc1_targets mc2_targets", lambda rows: published.targets),
+    _format("", "", "question choices answer", published.own),
+    _format("", "", "question A B answer", lambda rows: published.lettered),
+    _format("mgsm", "cross-lingual", "question answer_number", published.mgsm, language="lang"),
+    _format("mgsm", "cross-lingual", "lang question answer", published.mgsm, part="lang", language="lang"),
+    _format("gsm8k", "calculation", "question answer", published.gsm8k),
+    _format("bbh", "logic", "input target", lambda rows: published.bbh, part="task"),
     _format("facts", "facts", "subject object", published.facts, part="relation"),
 )
-_BARE_MGSM = _format("MGSM", "cross-lingual", "question answer", published.mgsm)
+_BARE_MGSM = _format("mgsm", "cross-lingual", "question answer", published.mgsm)
 
 
 def read_questions(path: str) -> QuestionSet:
-    """Return a file as a question set named after it, in any of these formats.
+    """Return a file as a question set named after it (`gsm8k-test` for a `test.jsonl` of GSM8K).
 
-    Own questions as JSON lines (`question, choices, answer`, and perhaps `group`, `stratum` and `shot`; `answer` is a
-    0-based place, a list of places or the text of a choice, the same kind throughout) or as CSV or TSV (`question, A,
-    B, ..., answer` as a letter); TruthfulQA; GSM8K, whose wrong solutions get another last result; MGSM; BIG-Bench
-    Hard with its options in the text; facts (`subject, object, pattern`, or patterns in `patterns.tsv` beside the
-    file), whose candidates are true objects of other subjects of the relation; ReClor. `FILE#PART` reads the parts
-    (languages, tasks, relations) named after the `#`, by commas; `hub:NAME#CONFIG#SPLIT` reads a hub data set.
+    Own questions are JSON lines (`question, choices, answer`, and perhaps `group`, `stratum` and `shot`; `answer` is a
+    0-based place, a list of places or the text of a choice, the same kind throughout) or CSV or TSV (`question, A, B,
+    ..., answer` as a letter). Rows marked `shot` are worked examples. Published sets are TruthfulQA; GSM8K, whose
+    wrong solutions get another last result; MGSM; BIG-Bench Hard with its options in the text; facts (`subject,
+    object, pattern`, or patterns in `patterns.tsv` beside the file), whose candidates are objects of other subjects of
+    the relation; ReClor. `FILE#PART,PART` reads parts of a file (a language, tasks, relations), and
+    `hub:NAME#CONFIG#SPLIT` a data set of the hub.
 
     Raises DataError that names every malformed row by file and line; then nothing is returned.
     """
@@ -75,9 +76,9 @@ def read_questions(path: str) -> QuestionSet:
     rows = _selected(rows, kind, parts, path)
     language = _language(rows, kind, stem, path)
     questions = _parsed(rows, kind, path)
-    shots = tuple(question for question, row in zip(questions, rows, strict=True) if row.fields.get("shot"))
-    items = tuple(question for question, row in zip(questions, rows, strict=True) if not row.fields.get("shot"))
-    name = "-".join([stem, *parts])
+    shown = [str(row.fields.get("shot", "")).lower() not in {"", "0", "false", "none"} for row in rows]
+    items, shots = (tuple(q for q, shot in zip(questions, shown, strict=True) if shot is one) for one in (False, True))
+    name = "-".join([*([] if kind.name in stem else [kind.name]), stem, *parts])
     return QuestionSet(name, kind.level or stem, items, shots, language=language, source=f"'{path}'")
 
 
@@ -114,7 +115,7 @@ def _selected(rows: list[Row], kind: Format, parts: list[str], path: str) -> lis
 def _language(rows: list[Row], kind: Format, stem: str, path: str) -> str:
     found = sorted({str(row.fields[kind.language]) for row in rows if kind.language in row.fields})
     if len(found) > 1:
-        todo = f"write '{path.rpartition('#')[0] or path}#{found[0]}'"
+        todo = f"write '{path.rpartition('#')[0] or path}#{'en' if 'en' in found else found[0]}'"
         raise DataError(f"'{path}' holds the languages {', '.join(found)}", "one language a set", todo)
     ending = re.search(r"[-_]([a-z]{2})$", stem)
     return found[0] if found else ending[1] if ending and kind.level == "cross-lingual" else "en"
@@ -140,7 +141,7 @@ def _parsed(rows: list[Row], kind: Format, path: str) -> list[Question]:
             wrong.append((row.where.rpartition(" ")[2], error))
     if wrong:
         first, others = wrong[0][1], [line for line, _ in wrong[1:]]
-        more = f" ({len(others)} more are malformed, at {', '.join(others[:_LISTED])}" if others else ""
+        more = f" (malformed rows besides: {len(others)}, at {', '.join(others[:_LISTED])}" if others else ""
         more += (", ..." if len(others) > _LISTED else "") + (")" if others else "")
         raise DataError(first.found + more, first.expected, first.todo)
     return questions

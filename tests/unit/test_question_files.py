@@ -1,0 +1,352 @@
+"""Question files: each format is recognised and read; what cannot be scored is named by file and line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+import types
+
+import pytest
+
+import families
+from layeratlas.errors import DataError
+from layeratlas.tasks._question_files import read_questions
+
+SHARED = families.shared_folder() / "data"
+
+
+def lines(*rows):
+    return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n"
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Write a file and read it as questions: `read("own.jsonl", text)`."""
+
+    def write_and_read(name, text, part=""):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_questions(str(path) + part)
+
+    return write_and_read
+
+
+def own(question="What is 2 + 3?", choices=("5", "6"), answer=0, **more):
+    return {"question": question, "choices": list(choices), "answer": answer, **more}
+
+
+# The user's own
+
+
+@pytest.mark.parametrize(("answer", "answers"), [(1, (1,)), ([1, 0], (1, 0)), ("green", (1,))])
+def test_own_questions_are_read_with_an_answer_of_any_one_kind(read, answer, answers):
+    row = own("Which?", ("red", "green", "blue"), answer, group="colours", stratum="hard")
+    made = read("mine.jsonl", lines(row))
+    assert (made.name, made.level, made.language) == ("mine", "mine", "en")
+    (question,) = made.items
+    assert (question.text, question.choices, question.answers) == ("Which?", ("red", "green", "blue"), answers)
+    assert (question.group, question.stratum) == ("colours", "hard")
+    assert question.where.endswith("mine.jsonl', line 1")
+
+
+def test_own_worked_examples_are_not_items(read):
+    made = read("mine.jsonl", lines(own("1 + 1?", ("2", "3"), shot=True), own(), own("2 + 2?", ("4", "5"), shot=False)))
+    assert [q.text for q in made.shots] == ["1 + 1?"]
+    assert len(made.items) == 2
+
+
+def test_own_questions_stand_in_an_array_too_and_keep_their_lines(read):
+    made = read("mine.json", json.dumps([own(), own("2 + 2?", ("4", "5"))], indent=1))
+    assert [q.where.rpartition(" ")[2] for q in made.items] == ["2", "10"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        ((own(), own("b", answer=2)), "line 2 has 2 choices, and answer 2"),
+        ((own(), own("b", answer="5")), "line 2 has the answer '5', a text; expected a place as in the first row"),
+        ((own(answer="5"), own("b", answer="7")), "line 2 has the answer '7'; expected one of 5, 6"),
+        ((own(), own("b", answer=True)), "line 2 has the answer True, bool"),
+        ((own(answer=None),), "line 1 has the answer None; expected a place, places or a text"),
+        ((own(), own("b", ("5",))), "line 2 has 1 choices"),
+        ((own(), own("b", ("5", "5"))), "line 2 has the choice '5' twice"),
+        ((own(), own("b", ("5", " 5 "))), "line 2 has the choice '5' twice"),
+        ((own(), own(" ")), "line 2 has an empty question"),
+        ((own(), own("b", ("5", ""))), "line 2 has an empty choice"),
+        ((own(), own("b", (5, 6))), r"line 2: 'choices' is \[5, 6\]; expected a list of texts"),
+        ((own(), own("b", answer=[0, 1])), "line 2 has the answer .0, 1., a list of places"),
+        ((own(), own("b", group="g")), "line 2 has the fields answer choices group question"),
+        ((own(), {"question": "b"}), "line 2 has the fields question; expected answer choices question"),
+        ((own(), {"input": "b", "target": "c"}), "line 2 has the fields input target"),
+        ((own(), own()), "line 2 stands twice"),
+        (({"ask": "b", "reply": "c"},), "has the fields ask reply; expected one of"),
+    ],
+)
+def test_what_cannot_be_scored_is_named_by_file_and_line(read, rows, found):
+    with pytest.raises(DataError, match=found) as caught:
+        read("mine.jsonl", lines(*rows))
+    assert "mine.jsonl'" in str(caught.value)
+
+
+def test_every_malformed_row_is_named(read):
+    with pytest.raises(DataError, match=r"line 2 has 1 choices \(malformed rows besides: 2, at 4, 5\)"):
+        read("mine.jsonl", lines(own(), own("b", ("5",)), own("c"), own(" "), own("d", answer=9)))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("a.jsonl", lines(own()) + '{"question": \n', "line 2 is no JSON"),
+        ("a.jsonl", lines(own()) + "5\n", "line 2 holds int|line 2 is no JSON"),
+        ("a.json", '[\n{"question": "a", \n', "line 2 is no JSON"),
+        ("a.json", '[{"question": "a", "choices": ["b", "c"], "answer": 0}', "is broken off"),
+        ("a.jsonl", "", "is empty"),
+        ("a.json", "[]", "holds no rows"),
+        ("a.csv", "question,A,B,answer\nx,1,2\n", "line 2 has 3 fields; expected 4"),
+        ("a.csv", "question,A,B,answer\nx,1,2,C\n", "line 2 has the answer 'C'; expected one of A, B"),
+        ("a.csv", 'question,A,B,answer\n"x,1,2,A\n', "line 2 cannot be read"),
+        ("a.jsonl", b"\xff\xfe\x00", "cannot be read"),
+        ("a.jsonl.gz", gzip.compress(b"x" * 99)[:20], "cannot be read"),
+    ],
+)
+def test_broken_files_are_refused(read, name, text, found):
+    with pytest.raises(DataError, match=found):
+        read(name, text)
+
+
+def test_a_file_that_is_not_there_is_refused():
+    with pytest.raises(DataError, match=r"'nowhere\.jsonl' does not exist"):
+        read_questions("nowhere.jsonl")
+
+
+def test_letters_name_the_answers_of_a_table(read):
+    made = read("sums.csv", 'question,A,B,C,answer\n"2 + 3, how much?",4,5,6,B\n1 + 1?,2,3,,A\n')
+    assert [q.choices for q in made.items] == [("4", "5", "6"), ("2", "3")]
+    assert [q.truth for q in made.items] == ["5", "2"]
+    assert read("sums.tsv", 'question\tA\tB\tanswer\nsay "x"\t4\t5\tB\n').items[0].text == 'say "x"'
+
+
+# Published sets
+
+
+TRUTHFUL = {
+    "type": "Adversarial", "category": "Birds", "question": "What do owls do?", "best": "They hunt",
+    "correct": ["They eat", "They hunt", "Unknown", "They eat"], "incorrect": ["They read", "Unknown"], "source": "",
+}  # fmt: skip
+
+
+def test_truthfulqa_keeps_the_best_answer_first_and_drops_what_is_true_and_false(read):
+    made = read("truthfulqa.jsonl", lines(TRUTHFUL))
+    (q,) = made.items
+    assert made.level == "truthfulness"
+    assert sorted(q.choices) == ["They eat", "They hunt", "They read"]
+    assert [q.choices[place] for place in q.answers] == ["They hunt", "They eat"]
+
+
+@pytest.mark.parametrize("form", ["mapping", "lists"])
+def test_truthfulqa_targets_are_read(read, form):
+    one = {"They hunt": 1, "They read": 0}
+    two = {"They eat": 1, "They hunt": 1, "They read": 0}
+    if form == "lists":
+        one, two = ({"choices": list(t), "labels": list(t.values())} for t in (one, two))
+    made = read("mc_task.json", json.dumps([{"question": "Owls?", "mc1_targets": one, "mc2_targets": two}]))
+    assert made.name == "truthfulqa-mc_task"
+    (q,) = made.items
+    assert [q.choices[place] for place in q.answers] == ["They hunt", "They eat"]
+    assert len(q.choices) == 3
+
+
+def test_gsm8k_changes_the_last_result_wherever_it_is_said(read):
+    answer = "She has 2+3=<<2+3=5>>5 eggs.\nShe gets 5*13=$<<5*13=65>>65, so 65 in all.\n#### 65"
+    made = read("test.jsonl", lines({"question": "How much?", "answer": answer}))
+    assert (made.name, made.level) == ("gsm8k-test", "calculation")
+    (q,) = made.items
+    assert q.truth == "She has 2+3=5 eggs. She gets 5*13=$65, so 65 in all."
+    for wrong in set(q.choices) - {q.truth}:
+        assert len(wrong) == len(q.truth)
+        assert "65" not in wrong
+        assert "2+3=5 eggs. She gets 5*13=$" in wrong
+
+
+def test_gsm8k_without_calculations_changes_the_last_mention_of_the_answer(read):
+    made = read("test.jsonl", lines({"question": "How much?", "answer": "All 6 get 9 000.\n#### 9000"}))
+    (q,) = made.items
+    assert q.truth == "All 6 get 9 000."
+    assert all(len(c) == len(q.truth) and c.startswith("All 6 get ") for c in q.choices)
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [("five\n#### five", "no worked answer"), ("#### 5", "no worked answer"), ("It is six.\n#### 5", "never says")],
+)
+def test_gsm8k_without_a_worked_answer_is_refused(read, answer, found):
+    good = {"question": "How much?", "answer": "1+1=<<1+1=2>>2\n#### 2"}
+    with pytest.raises(DataError, match=f"line 2 .*{found}"):
+        read("test.jsonl", lines(good, {"question": "b", "answer": answer}))
+
+
+def test_mgsm_is_read_one_language_at_a_time(read):
+    text = 'lang\tid\tquestion\tanswer\nde\t0\tWie viele "Eier"?\t1,218\nth\t0\tกี่ฟอง\t1,218\n'
+    with pytest.raises(DataError, match=r"holds the languages de, th; expected one language a set; write '.*#de'"):
+        read("mgsm.tsv", text)
+    made = read("mgsm.tsv", text, "#th")
+    assert (made.name, made.language, made.level) == ("mgsm-th", "th", "cross-lingual")
+    (q,) = made.items
+    assert q.truth == "1,218"
+    assert all(len(c) == 5 and c[1] == "," for c in q.choices)
+    assert q.group == read("mgsm.tsv", text, "#de").items[0].group
+    with pytest.raises(DataError, match="asks for 'fr' of a file with the parts de, th"):
+        read("mgsm.tsv", text, "#fr")
+
+
+def test_mgsm_as_upstream_has_it_has_no_header(read):
+    made = read("mgsm_es.tsv", "¿Cuántos huevos?\t18\n¿Cuántos?\t7\n")
+    assert (made.language, [q.truth for q in made.items]) == ("es", ["18", "7"])
+
+
+BBH = (
+    {"task": "snarks", "input": "Which?\nOptions:\n(A) this one\n(B) that one", "target": "(B)"},
+    {"task": "formal_fallacies", "input": "Valid?\nOptions:\n- valid \n- invalid", "target": "invalid"},
+    {"task": "web_of_lies", "input": "Does she lie?", "target": "No"},
+)
+
+
+def test_bbh_options_are_taken_out_of_the_text(read):
+    made = read("bbh.jsonl.gz", gzip.compress(lines(*BBH).encode()))
+    assert [q.text for q in made.items] == ["Which?", "Valid?", "Does she lie?"]
+    assert [q.truth for q in made.items] == ["that one", "invalid", "No"]
+    assert [q.choices for q in made.items][1:] == [("valid", "invalid"), ("Yes", "No")]
+    assert [q.stratum for q in made.items] == ["snarks", "formal_fallacies", "web_of_lies"]
+    assert read("bbh.jsonl", lines(*BBH), "#snarks,web_of_lies").name == "bbh-snarks-web_of_lies"
+    upstream = {"canary": "x", "examples": [{"input": BBH[0]["input"], "target": "(A)"}]}
+    assert read("snarks.json", json.dumps(upstream, indent=2)).items[0].truth == "this one"
+
+
+def test_bbh_without_options_or_with_a_target_outside_them_is_refused(read):
+    with pytest.raises(DataError, match=r"line 2 \(word_sorting\) has no options"):
+        read("bbh.jsonl", lines(BBH[0], {"task": "word_sorting", "input": "Sort: b a", "target": "a b"}))
+    with pytest.raises(DataError, match=r"line 1 has the answer '\(C\)'; expected one of \(A\), \(B\)"):
+        read("bbh.jsonl", lines({**BBH[0], "target": "(C)"}))
+
+
+FACTS = "relation\tsubject\tobject\n" + "".join(
+    f"P1\t{subject}\t{value}\n"
+    for subject, value in [
+        *(("Rome", "Italy"), ("Milan", "Italy"), ("Basel", "Switzerland"), ("Basel", "Europe"), ("Basel", "Europe")),
+        *(("Lyon", "France"), ("Cork", "Ireland"), ("Kyiv", "Ukraine"), ("Oslo", "Norway")),
+    ]
+)
+
+
+def test_facts_take_candidates_that_the_subject_never_has(read, tmp_path):
+    (tmp_path / "patterns.tsv").write_text("relation\tpattern\nP1\t[Y] has [X] .\nP1\t[X] lies in [Y] .\n")
+    made = read("facts.tsv", FACTS)
+    assert (made.level, len(made.items)) == ("facts", 8)
+    assert made.items[0].text == "Rome lies in"
+    for q in made.items:
+        assert len(q.choices) == 4
+        if q.text.startswith("Basel"):
+            assert len({"Switzerland", "Europe"} & set(q.choices)) == 1
+    assert len({q.group for q in made.items if q.text.startswith("Basel")}) == 1
+
+
+def test_facts_carry_their_own_patterns_too_or_are_refused(read):
+    rows = [
+        {"sub_label": s, "obj_label": o, "predicate_id": "P2", "template": "[X] plays [Y] music ."}
+        for s, o in (("Ann", "jazz"), ("Bob", "folk"), ("Cy", "rock"), ("Di", "soul"))
+    ]
+    made = read("lama.jsonl", lines(*rows))
+    assert made.name == "facts-lama"
+    assert made.items[0].text == "Ann plays"
+    assert made.items[0].truth == "jazz music"
+    with pytest.raises(DataError, match=r"line 2 has no pattern \(relation P1\)"):
+        read("facts.tsv", FACTS)
+    with pytest.raises(DataError, match="line 1 has 1 choices"):
+        read("lama.jsonl", lines(rows[0]))
+
+
+def test_reclor_is_read(read):
+    row = {"context": "All ravens are black.", "question": "What follows?", "answers": ["a", "b", "c", "d"], "label": 2}
+    made = read("val.json", json.dumps([{**row, "id_string": "val_0"}]))
+    assert (made.name, made.level) == ("reclor-val", "logic")
+    assert made.items[0].text == "All ravens are black. What follows?"
+    assert made.items[0].truth == "c"
+    with pytest.raises(DataError, match="line 1 has 4 choices, and answer 4"):
+        read("val.json", json.dumps([{**row, "label": 4}]))
+
+
+# From the hub
+
+
+def fake_hub(monkeypatch, load):
+    module = types.ModuleType("datasets")
+    module.load_dataset = load
+    monkeypatch.setitem(sys.modules, "datasets", module)
+
+
+def test_a_hub_data_set_is_read_by_the_same_parsers(monkeypatch):
+    asked = []
+
+    def load(name, config, split):
+        asked.append((name, config, split))
+        return [{"question": "How much?", "answer": "1+1=<<1+1=2>>2\n#### 2"}]
+
+    fake_hub(monkeypatch, load)
+    made = read_questions("hub:openai/gsm8k#main#train")
+    assert asked == [("openai/gsm8k", "main", "train")]
+    assert made.name == "gsm8k-main"
+    assert made.items[0].where == "'hub:openai/gsm8k#main#train', row 1"
+    read_questions("hub:openai/gsm8k")
+    assert asked[1] == ("openai/gsm8k", None, "test")
+
+
+def test_a_hub_that_fails_says_what_to_do(monkeypatch):
+    def load(name, config, split):
+        raise ConnectionError("no route")
+
+    fake_hub(monkeypatch, load)
+    with pytest.raises(DataError, match=r"'hub:a/b' cannot be loaded \(no route\)"):
+        read_questions("hub:a/b")
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(DataError, match=r"needs the package 'datasets'.*layeratlas\[hub\]"):
+        read_questions("hub:a/b")
+
+
+# Real copies
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no real data sets here")
+@pytest.mark.parametrize(
+    ("path", "count", "chance"),
+    [
+        ("truthfulqa/truthfulqa.jsonl", 817, None),
+        ("gsm8k/test.jsonl", 1319, 0.25),
+        ("gsm8k/train_sample.jsonl", 2000, 0.25),
+        ("mgsm/mgsm.tsv#th", 250, 0.25),
+        ("mgsm/mgsm.tsv#en", 250, 0.25),
+        ("arithmetic_mc/arithmetic.tsv", 1360, 0.25),
+        ("bbh/bbh.jsonl.gz#logical_deduction_five_objects,formal_fallacies,navigate,web_of_lies", 1000, 0.425),
+        ("pararel_trex/facts.tsv.gz#P36", 470, 0.25),
+    ],
+)
+def test_real_copies_are_read_whole(path, count, chance):
+    made = read_questions(str(SHARED / path))
+    assert len(made.items) == count
+    assert chance is None or made.chance == pytest.approx(chance)
+    assert all(q.where for q in made.items)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no real data sets here")
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("bbh/bbh.jsonl.gz", r"line 938 \(dyck_languages\) has no options"),
+        ("bbh/bbh.jsonl.gz#ruin_names", r"line 4183 has the answer 'dearth.*besides: 1, at 4228"),
+        ("pararel_trex/facts.tsv.gz", r"has no pattern \(relation P31\)"),
+        ("mgsm/mgsm.tsv", "holds the languages bn, de, en"),
+    ],
+)
+def test_what_cannot_be_scored_in_the_real_copies_is_named(path, found):
+    with pytest.raises(DataError, match=found):
+        read_questions(str(SHARED / path))
