@@ -1,0 +1,193 @@
+"""Edits of the residual stream and of what sublayers add to it, by hooks that are always removed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from layeratlas.edits import EMBEDDINGS, Edit
+from layeratlas.errors import ModelError, SpecError
+from layeratlas.models.anatomy import Anatomy, Contribution, Tap, first_tensor, hidden_of
+from layeratlas.models.changing import Change, Lines, change_of
+from layeratlas.models.loaded import LoadedModel
+from layeratlas.models.observing import observe, unflatten
+from layeratlas.spec import Component
+
+
+@contextmanager
+def intervene(model: LoadedModel, edits: Sequence[Edit], first: int = 1) -> Iterator[Lines]:
+    """Carry out edits in every forward pass made inside the `with`; the hooks are always removed.
+
+    Positions before `first` are left as they are (position 0 is an attention sink). Edits of one place follow each
+    other in the order given. `observe` inside the `with` sees what the edits made, around it what they were given.
+    What is edited in `attn` and `mlp` is the contribution to the stream, after post-norms and multipliers. Where the
+    numbers of the texts matter (noise in batches), set `samples` on what is yielded before each pass.
+
+    Raises ModelError for a streamed model or a block that the model has not, SpecError for vectors of another width.
+    """
+    _check(model, edits)
+    anatomy, lines = model.anatomy, Lines(first)
+    handles: list[Any] = []
+    try:
+        handles.append(_watch_positions(anatomy.skeleton.decoder, lines))
+        for edit in edits:
+            for place, layer in enumerate(edit.layers):
+                handles += _edit_one(anatomy, edit, layer, change_of(edit, place, lines), lines)
+        yield lines
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _check(model: LoadedModel, edits: Sequence[Edit]) -> None:
+    if model.streamer is not None:
+        raise ModelError(
+            f"'{model.spec.id}' is streamed, so that no forward pass holds all its blocks",
+            "a model whose weights are in memory for interventions",
+            "use --weights resident",
+        )
+    for edit in edits:
+        if max(edit.layers) >= model.anatomy.n_layers:
+            raise ModelError(
+                f"an edit of block {max(edit.layers)}", f"blocks 0 to {model.anatomy.n_layers - 1} of this model"
+            )
+        if edit.vectors is not None and edit.vectors.shape[1] != model.anatomy.width:
+            raise SpecError(f"vectors of width {edit.vectors.shape[1]}", f"{model.anatomy.width}, the stream's")
+
+
+def _watch_positions(decoder: nn.Module, lines: Lines) -> Any:
+    signature = inspect.signature(decoder.forward)
+
+    def before(module: nn.Module, args: Any, kwargs: Any) -> None:
+        given = signature.bind_partial(*args, **kwargs).arguments
+        given |= given.pop("kwargs", {})
+        positions = given.get("position_ids")
+        if isinstance(positions, Tensor) and positions.dim() == 2:
+            lines.positions = positions
+            return
+        ids = given.get("input_ids")
+        tokens = (ids if ids is not None else given["inputs_embeds"]).shape[1]
+        cache = given.get("past_key_values")
+        start = 0 if cache is None else int(cache.get_seq_length())
+        lines.positions = torch.arange(start, start + tokens)[None]
+
+    return decoder.register_forward_pre_hook(before, with_kwargs=True)
+
+
+def _edit_one(anatomy: Anatomy, edit: Edit, layer: int, change: Change, lines: Lines) -> list[Any]:
+    if edit.component != "resid":
+        return _edit_sublayer(anatomy.blocks[layer], anatomy.sublayers[edit.component][layer], change)
+    if layer == EMBEDDINGS:
+        return [anatomy.blocks[0].register_forward_pre_hook(_input_hook(change), with_kwargs=True)]
+    if edit.kind == "skip":
+        return _skip(anatomy.blocks[layer], lines)
+
+    def after(module: nn.Module, args: Any, output: Any) -> Any:
+        tensor = first_tensor(output)
+        return None if tensor is None else with_first(output, change(tensor))
+
+    return [anatomy.blocks[layer].register_forward_hook(after)]
+
+
+def _input_hook(change: Change) -> Any:
+    def before(module: nn.Module, args: Any, kwargs: Any) -> Any:
+        given = hidden_of(args, kwargs)
+        return swapped(args, kwargs, given, change(given))
+
+    return before
+
+
+def _skip(block: nn.Module, lines: Lines) -> list[Any]:
+    # The block runs all the same: its cache must grow, whatever becomes of its output.
+    kept: list[Tensor] = []
+
+    def before(module: nn.Module, args: Any, kwargs: Any) -> None:
+        kept[:] = [hidden_of(args, kwargs).clone()]
+
+    def after(module: nn.Module, args: Any, output: Any) -> Any:
+        tensor = first_tensor(output)
+        if tensor is None:
+            return None
+        return with_first(output, torch.where(lines.late(tensor.device), kept.pop(), tensor))
+
+    return [block.register_forward_pre_hook(before, with_kwargs=True), block.register_forward_hook(after)]
+
+
+def _edit_sublayer(block: nn.Module, contribution: Contribution, change: Change) -> list[Any]:
+    """Hook a sublayer's taps: the last one to be called carries the difference that the edit makes."""
+    parts: list[Tensor] = []
+    batch = [1]
+
+    def start(module: nn.Module, args: Any, kwargs: Any) -> None:
+        parts.clear()
+        batch[0] = hidden_of(args, kwargs).shape[0]
+
+    def editor(tap: Tap) -> Any:
+        def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+            tensor = first_tensor(output)
+            if tensor is None:
+                return None
+            part = unflatten(tensor, batch[0])
+            if tap.minus is not None:
+                handed = args[tap.minus] if isinstance(tap.minus, int) else kwargs[tap.minus]
+                part = part - unflatten(handed, batch[0])
+            # A part may be changed in place once it is handed on.
+            parts.append(part if len(contribution.taps) == 1 else part.clone())
+            if len(parts) < len(contribution.taps):
+                return None
+            total = (parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)) * contribution.scale
+            delta = (change(total) - total) / contribution.scale
+            return with_first(output, tensor + delta.reshape(tensor.shape))
+
+        return hook
+
+    handles: list[Any] = [block.register_forward_pre_hook(start, with_kwargs=True)]
+    for tap in contribution.taps:
+        handles.append(tap.module.register_forward_hook(editor(tap), with_kwargs=True))
+    return handles
+
+
+def with_first(output: Any, tensor: Tensor) -> Any:
+    """Return a module's output with its first tensor replaced."""
+    if isinstance(output, Tensor):
+        return tensor
+    return type(output)([tensor, *output[1:]])
+
+
+def swapped(args: Any, kwargs: Any, old: Tensor, new: Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return a call's arguments with one tensor replaced by another, wherever it stands."""
+    return (
+        tuple(new if value is old else value for value in args),
+        {key: new if value is old else value for key, value in kwargs.items()},
+    )
+
+
+def mean_vectors(
+    model: LoadedModel, ids: Sequence[NDArray[np.int64]], component: Component, layers: Sequence[int], first: int = 1
+) -> NDArray[np.float32]:
+    """Return the mean over texts and positions from `first` on at some blocks, (blocks, d), for an edit `mean`.
+
+    `resid` of a block is its output. Every position weighs the same, so that longer texts count for more.
+    """
+    total = np.zeros((len(layers), model.anatomy.width))
+    count = 0
+    for text in ids:
+        with (
+            torch.inference_mode(),
+            observe(model.anatomy, [component], lambda h: h[:, first:].double().sum(1)) as seen,
+        ):
+            model.run(torch.from_numpy(np.asarray(text, np.int64))[None])
+        at = [layer + (component == "resid") for layer in layers]
+        total += torch.stack([seen[component][i][0] for i in at]).cpu().numpy()
+        count += len(text) - first
+    if count <= 0:
+        raise SpecError("no text is longer than the positions left out", "texts of two tokens or more")
+    mean: NDArray[np.float32] = (total / count).astype(np.float32)
+    return mean
