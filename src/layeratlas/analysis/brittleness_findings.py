@@ -1,0 +1,138 @@
+"""What the perturbations say, each statement with its null: constancy, additivity, segments, ends against middle."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layeratlas.analysis.brittleness import Brittleness, Estimate
+from layeratlas.analysis.peaks import holm
+from layeratlas.records import Finding, Verdict
+from layeratlas.wording import num
+
+Floats = NDArray[np.float64]
+# A ratio within these is called constant.
+_NEAR = (0.8, 1.25)
+# Ends are so large a share of the depth at either end; the middle is the half between the quarters.
+_END = 0.1
+
+
+def brittleness_findings(found: Brittleness) -> list[Finding]:
+    """Return all findings on one model's effects."""
+    return [_constancy(found), _additivity(found), *_segments(found), *_ends(found)]
+
+
+def _finding(
+    found: Brittleness, name: str, level: str, text: str, made: tuple[Estimate, float, str, Verdict]
+) -> Finding:
+    estimate, p, null, verdict = made
+    value, lo, hi = estimate.numbers
+    return Finding(
+        name, level, "resid", found.spec.noise, text, value, lo, hi, p, null, verdict, found.effects.passages
+    )  # fmt: skip
+
+
+def _near_one(estimate: Estimate) -> Verdict:
+    _, lo, hi = estimate.numbers
+    if lo >= _NEAR[0] and hi <= _NEAR[1]:
+        return "supported"
+    return "not supported" if hi < _NEAR[0] or lo > _NEAR[1] else "inconclusive"
+
+
+def _constancy(found: Brittleness) -> Finding:
+    ratio = found.constancy()
+    small, large = found.spec.small
+    verdict = _near_one(ratio)
+    says = {"supported": "is constant", "not supported": "is not constant"}.get(verdict, "may or may not be constant")
+    value, lo, hi = ratio.numbers
+    text = (
+        f"Brittleness {says} as the noise shrinks: at strength {large:g} it is {value:.2f} [{lo:.2f}, {hi:.2f}] times "
+        f"that at {small:g}, geometric mean over all points of the stream."
+    )
+    null = f"the ratio is outside {_NEAR[0]:g} to {_NEAR[1]:g}"
+    return _finding(found, "quadratic regime", "every layer", text, (ratio, float("nan"), null, verdict))
+
+
+def _additivity(found: Brittleness) -> Finding:
+    ratio = found.additivity()
+    verdict = _near_one(ratio)
+    says = {"supported": "is", "not supported": "is not"}.get(verdict, "may or may not be")
+    value, lo, hi = ratio.numbers
+    text = (
+        f"Noise in several blocks at once {says} the mean of the blocks' own: measured over added {value:.2f} "
+        f"[{lo:.2f}, {hi:.2f}]. Random spans are compared by the sum."
+    )
+    null = f"the ratio is outside {_NEAR[0]:g} to {_NEAR[1]:g}"
+    return _finding(found, "additivity", "segments", text, (ratio, float("nan"), null, verdict))
+
+
+def _segments(found: Brittleness) -> list[Finding]:
+    """One finding a segment: its B, and whether it is special among all spans of its width (Holm over segments)."""
+    segments = found.effects.segments
+    tests = [found.span_test(*span) for span in segments.values()]
+    ps = holm([p for p, _ in tests])
+    out = []
+    for (name, (start, stop)), p, (_, spans) in zip(segments.items(), ps, tests, strict=True):
+        b = found.measured(start, stop)
+        value, lo, hi = b.numbers
+        least = min(1.0, len(segments) / spans)
+        verdict: Verdict = "supported" if p <= 0.05 else "not supported" if least <= 0.05 else "inconclusive"
+        says = {"supported": "differs from", "not supported": "does not differ from"}.get(
+            verdict, f"cannot be told (p is at least {least:.2f} here) from"
+        )
+        rms = float(found.effects.sizes[:, start + 1 : stop + 1].mean())
+        text = (
+            f"{name[0].upper()}{name[1:]} (blocks {start}-{stop - 1}): KL / strength² is {_short(value)} "
+            f"[{_short(lo)}, {_short(hi)}] nats, stream rms {_short(rms)}; half of the top predictions change at "
+            f"strength {_half(found, start, stop)}. It {says} the {spans} spans of its width."
+        )
+        null = f"all {spans} contiguous spans of {stop - start} blocks, Holm over {len(segments)} segments"
+        out.append(_finding(found, "brittleness", name, text, (b, p, null, verdict)))
+    return out
+
+
+def _half(found: Brittleness, start: int, stop: int) -> str:
+    value, lo, hi = found.half("segment", start, stop).numbers
+    largest = found.spec.sigmas[-1]
+    if not np.isfinite(value):
+        return f"above {largest:g}"
+    return f"{value:.2f} [{lo:.2f}, {f'{hi:.2f}' if np.isfinite(hi) else f'above {largest:g}'}]"
+
+
+def _ends(found: Brittleness) -> list[Finding]:
+    """Are the first and the last blocks more brittle than the middle (Lad et al., arXiv 2406.19384)?"""
+    layers = found.effects.layers
+    width = max(1, round(_END * layers))
+    middle = slice(round(layers / 4), max(round(3 * layers / 4), round(layers / 4) + 1))
+    ends = {f"first {_blocks(width)}": slice(0, width), f"last {_blocks(width)}": slice(layers - width, layers)}
+    points, skips = found.at_points(), found.mean(found.effects.by_skip())
+    blocks = Estimate(points.value[1:], points.draws[:, 1:])
+    rows = []
+    for measure, curve in (("noise", blocks), ("leaving out a block", skips)):
+        for end, at in ends.items():
+            value = curve.value[at].mean() / curve.value[middle].mean()
+            draws = curve.draws[:, at].mean(1) / curve.draws[:, middle].mean(1)
+            tail = min(int((draws <= 1).sum()), int((draws >= 1).sum()))
+            rows.append((measure, end, Estimate(value, draws), min(1.0, 2 * (1 + tail) / (1 + len(draws)))))
+    ps = holm([p for *_, p in rows])
+    out = []
+    for (measure, end, ratio, _), p in zip(rows, ps, strict=True):
+        value, lo, hi = ratio.numbers
+        verdict: Verdict = "inconclusive" if p > 0.05 else "supported" if value > 1 else "not supported"
+        says = {"supported": "more", "not supported": "less"}.get(verdict, "neither more nor less")
+        text = (
+            f"The {end} {'is' if width == 1 else 'are'} {says} sensitive to {measure} than the middle half: "
+            f"{num(value, 2)} times [{num(lo, 2)}, {num(hi, 2)}]."
+        )
+        null = "as sensitive as the middle half (bootstrap over passages, Holm over four)"
+        out.append(_finding(found, "ends against middle", end, text, (ratio, p, null, verdict)))
+    return out
+
+
+def _blocks(width: int) -> str:
+    return "block" if width == 1 else f"{width} blocks"
+
+
+def _short(value: float) -> str:
+    """Return three significant digits."""
+    return f"{value:.3g}"

@@ -1,0 +1,118 @@
+"""Texts through a model under many edits, each pass beginning at the first block that is edited."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from layeratlas.contracts import FloatArray
+from layeratlas.edits import Edit
+from layeratlas.errors import CaptureError, DataError
+from layeratlas.models import LoadedModel, intervene, observe
+from layeratlas.models.resuming import Resumable
+
+Floats = NDArray[np.float64]
+# Takes clean logits (n, V) and the true next tokens (n,); what it returns takes edited logits to numbers (k,).
+Judge = Callable[[FloatArray, NDArray[np.int64]], Callable[[FloatArray], Floats]]
+# Softmax values in float64 that may be kept of a batch: 512 MB.
+_KEPT = 64_000_000
+
+
+@dataclass(frozen=True)
+class Passages:
+    """Texts of one length as tokens, int64 (texts, tokens), and the positions whose predictions are compared."""
+
+    ids: NDArray[np.int64]
+    read: tuple[int, ...]
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """The tokens that follow the positions read, (texts, positions)."""
+        return self.ids[:, [at + 1 for at in self.read]]
+
+
+def cut_passages(ids: Sequence[NDArray[np.int64]], tokens: int, read: int, first: int = 1) -> Passages:
+    """Cut texts to their first `tokens` tokens, of which `read` positions from `first` on, evenly spaced, are read.
+
+    Raises DataError where a text is shorter, or where there is no position to read.
+    """
+    short = [i for i, text in enumerate(ids) if len(text) < tokens]
+    if short:
+        raise DataError(
+            f"text {short[0] + 1} has {len(ids[short[0]])} tokens",
+            f"at least {tokens}",
+            "drop it, or take fewer tokens",
+        )
+    if tokens < first + 2 or not ids:
+        raise DataError(f"{len(ids)} texts of {tokens} tokens", f"one text or more, of {first + 2} tokens or more")
+    places = np.unique(np.linspace(first, tokens - 2, min(read, tokens - 1 - first)).round().astype(int))
+    return Passages(np.stack([np.asarray(text[:tokens], np.int64) for text in ids]), tuple(places.tolist()))
+
+
+def stream_sizes(model: LoadedModel, passages: Passages, first: int = 1, batch_tokens: int = 2048) -> Floats:
+    """Return the root mean square of the stream at every point, over positions from `first` on, (texts, L+1)."""
+    rows = []
+    for part in _lines(model, passages, batch_tokens):
+        # What is selected need not be linear here, since nothing is subtracted from the stream.
+        with (
+            torch.inference_mode(),
+            observe(model.anatomy, ["resid"], lambda h: h[:, first:].double().square().mean((1, 2))) as seen,
+        ):
+            model.run(torch.from_numpy(passages.ids[part]))
+            rows.append(torch.stack([point.sqrt() for point in seen["resid"]], 1).cpu().numpy())
+    return np.concatenate(rows)
+
+
+def judge_edits(
+    model: LoadedModel,
+    passages: Passages,
+    trials: Sequence[Sequence[Edit]],
+    judge: Judge,
+    batch_tokens: int = 2048,
+) -> Iterator[tuple[int, int, Floats]]:
+    """Yield (trial, text, numbers) for every trial on every text: what `judge` says of its edited predictions.
+
+    Trials come in the order of their first edited block, batch by batch, so that what lies before it is computed once.
+    Noise follows the number of the text and the position. Raises ModelError for a streamed model, CaptureError where
+    edited logits are not finite.
+    """
+    resumable = Resumable(model)
+    starts = [max(0, min(min(edit.layers) for edit in edits)) if edits else model.anatomy.n_layers for edits in trials]
+    order = sorted(range(len(trials)), key=lambda i: starts[i])
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for part in _lines(model, passages, batch_tokens):
+            ids = torch.from_numpy(passages.ids[part])
+            clean = _read(model, passages, resumable.stream(ids))
+            judges = list(pool.map(judge, clean, passages.targets[part]))
+            at, stream = 0, resumable.stream(ids, stop=0)
+            for i in order:
+                stream, at = resumable.stream(ids, at, stream, stop=starts[i]), starts[i]
+                with intervene(model, trials[i]) as lines:
+                    lines.samples = part
+                    last = resumable.stream(ids, at, stream)
+                edited = _read(model, passages, last)
+                if not all(np.isfinite(one).all() for one in edited):
+                    names = ", ".join(edit.name for edit in trials[i])
+                    raise CaptureError(f"logits are not finite under {names}", "finite numbers", "use --dtype float32")
+                found = pool.map(lambda pair: pair[0](pair[1]), zip(judges, edited, strict=True))
+                yield from ((i, text, numbers) for text, numbers in zip(part, found, strict=True))
+
+
+def _lines(model: LoadedModel, passages: Passages, batch_tokens: int) -> Iterator[list[int]]:
+    texts, tokens = passages.ids.shape
+    vocabulary = int(model.anatomy.skeleton.config.vocab_size)
+    lines = max(1, min(batch_tokens // tokens, _KEPT // (2 * len(passages.read) * vocabulary)))
+    yield from (list(range(start, min(start + lines, texts))) for start in range(0, texts, lines))
+
+
+@torch.inference_mode()
+def _read(model: LoadedModel, passages: Passages, stream: Tensor) -> list[FloatArray]:
+    """Return each text's logits (positions, V) in float32, one text at a time so that its bits do not vary."""
+    return [model.anatomy.logits(line[list(passages.read)]).float().cpu().numpy() for line in stream]

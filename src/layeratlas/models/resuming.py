@@ -1,0 +1,103 @@
+"""Forward passes that begin at any block with a stream computed before, and end after any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from layeratlas.errors import ModelError
+from layeratlas.models.anatomy import first_tensor, hidden_of
+from layeratlas.models.intervening import swapped
+from layeratlas.models.loaded import LoadedModel
+
+
+class Resumable:
+    """A resident model whose blocks before or after some point can be left out of a pass.
+
+    The blocks run inside the model's own forward, which passes the others by, so that masks and position codes are its
+    own; the result is that of the whole pass bit for bit. Made with one pass over two tokens, which shows in what form
+    blocks return the stream. Raises ModelError for a streamed model.
+    """
+
+    def __init__(self, model: LoadedModel) -> None:
+        if model.streamer is not None:
+            raise ModelError(f"'{model.spec.id}' is streamed", "a model whose weights are in memory")
+        self.model = model
+        self._returned: list[int | None] = []
+        handles = [block.register_forward_hook(self._note_form) for block in model.anatomy.blocks]
+        try:
+            model.run(torch.zeros(1, 2, dtype=torch.long))
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _note_form(self, module: nn.Module, args: Any, output: Any) -> None:
+        self._returned.append(len(output) if isinstance(output, tuple) else None)
+
+    @torch.inference_mode()
+    def stream(self, ids: Tensor, start: int = 0, before: Tensor | None = None, stop: int | None = None) -> Tensor:
+        """Return the stream before block `stop` (by default after the last), given that `before` block `start`.
+
+        `ids`: int64 (lines, tokens), all of them text. `before` and the result: (lines, tokens, d); without `before`
+        the pass begins with the embeddings, whatever `start` is. Hooks of the blocks that run are called.
+        """
+        stop = self.model.anatomy.n_layers if stop is None else stop
+        start = 0 if before is None else start
+        if before is not None and start == stop:
+            return before
+        first = stop == 0
+        with self._only(start, 1 if first else stop), _ends(self.model, start, before, 1 if first else stop) as found:
+            self.model.run(ids)
+        return found[0] if first else found[1]
+
+    @contextmanager
+    def _only(self, start: int, stop: int) -> Iterator[None]:
+        blocks = list(self.model.anatomy.blocks)
+        aside = [(blocks[i], self._returned[i]) for i in range(len(blocks)) if not start <= i < stop]
+        try:
+            for block, returned in aside:
+                block.forward = _passing(returned)  # type: ignore[method-assign]
+            yield
+        finally:
+            for block, _ in aside:
+                block.__dict__.pop("forward", None)
+
+
+def _passing(returned: int | None) -> Any:
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        hidden = hidden_of(args, kwargs)
+        return hidden if returned is None else (hidden, *[None] * (returned - 1))
+
+    return forward
+
+
+@contextmanager
+def _ends(model: LoadedModel, start: int, before: Tensor | None, stop: int) -> Iterator[list[Tensor]]:
+    """Feed block `start`, and keep what it was fed and what block `stop - 1` returns."""
+    found = [torch.empty(0), torch.empty(0)]
+
+    def enter(module: nn.Module, args: Any, kwargs: Any) -> Any:
+        given = hidden_of(args, kwargs)
+        found[0] = given.clone() if before is None else before
+        # A copy, since some blocks change their input in place.
+        return None if before is None else swapped(args, kwargs, given, before.clone())
+
+    def leave(module: nn.Module, args: Any, output: Any) -> None:
+        tensor = first_tensor(output)
+        assert tensor is not None
+        found[1] = tensor.clone()
+
+    blocks = model.anatomy.blocks
+    handles: list[Any] = [
+        blocks[start].register_forward_pre_hook(enter, with_kwargs=True, prepend=True),
+        blocks[stop - 1].register_forward_hook(leave),
+    ]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
