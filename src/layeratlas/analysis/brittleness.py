@@ -71,8 +71,11 @@ class Brittleness:
         return self.mean(self.effects.of(role, start, stop, sigma) / sigma**2)
 
     def constancy(self) -> Estimate:
-        """Return B at the larger over B at the smaller of the small strengths, geometric mean over points."""
-        low, high = (self.at_points(sigma) for sigma in self.spec.small)
+        """Return B at the larger over B at the smaller of the small strengths, geometric mean over points.
+
+        Both under the first seed, so that noise does not differ.
+        """
+        low, high = (self.mean(self.effects.by_point(s, seed=0) / s**2) for s in self.spec.small)
         value, draws = (np.log(high.value / low.value), np.log(high.draws / low.draws))
         return Estimate(np.exp(value.mean()), np.exp(draws.mean(1)))
 
@@ -84,15 +87,12 @@ class Brittleness:
         draws = np.mean([np.log(m.draws / s.draws) for m, s in pairs], axis=0)
         return Estimate(np.exp(value), np.exp(draws))
 
-    def agreement(self, role: Any, start: int, stop: int) -> Estimate:
-        """Return the share of unchanged top predictions at every strength, (S,)."""
-        flips = [self.effects.of(role, start, stop, sigma, "flips") for sigma in self.spec.sigmas]
-        return self.mean(1 - np.stack(flips, 1))
-
     def half(self, role: Any, start: int, stop: int) -> Estimate:
         """Return the strength at which half of the top predictions have changed; infinite where none does."""
-        agreed = self.agreement(role, start, stop)
-        return Estimate(half_point(self.spec.sigmas, agreed.value[None])[0], half_point(self.spec.sigmas, agreed.draws))
+        sigmas = self.effects.sigmas(role, start, stop)
+        flips = [self.effects.of(role, start, stop, sigma, "flips") for sigma in sigmas]
+        agreed = self.mean(1 - np.stack(flips, 1))
+        return Estimate(half_point(sigmas, agreed.value[None])[0], half_point(sigmas, agreed.draws))
 
     def span_test(self, start: int, stop: int) -> tuple[float, int]:
         """Return p of a segment's B against all contiguous spans of its width, and how many there are.
@@ -139,7 +139,7 @@ def curve_rows(found: Brittleness) -> list[dict[str, Any]]:
     halves = [found.half("point", b, b + 1) for b in points]
     stacked = Estimate(np.array([h.value for h in halves]), np.stack([h.draws for h in halves], 1))
     rows.append((spec.noise, "sigma at half agreement", stacked, float("nan")))
-    for sigma in spec.sigmas:
+    for sigma in (*spec.small, *spec.large):
         name = f"{spec.noise} {sigma:g}"
         rows.append((name, "kl", found.mean(effects.by_point(sigma)), 0.0))
         rows.append((name, "nll rise", found.mean(effects.by_point(sigma, "nll")), 0.0))

@@ -77,14 +77,16 @@ def _segments(found: Brittleness) -> list[Finding]:
         value, lo, hi = b.numbers
         least = min(1.0, len(segments) / spans)
         verdict: Verdict = "supported" if p <= 0.05 else "not supported" if least <= 0.05 else "inconclusive"
-        says = {"supported": "differs from", "not supported": "does not differ from"}.get(
-            verdict, f"cannot be told (p is at least {least:.2f} here) from"
-        )
+        says = {
+            "supported": f"It differs from the {spans} spans of its width.",
+            "not supported": f"It does not differ from the {spans} spans of its width.",
+            "inconclusive": f"Among only {spans} spans of its width no difference could show (p at least {least:.2f}).",
+        }[verdict]
         rms = float(found.effects.sizes[:, start + 1 : stop + 1].mean())
         text = (
             f"{name[0].upper()}{name[1:]} (blocks {start}-{stop - 1}): KL / strength² is {_short(value)} "
             f"[{_short(lo)}, {_short(hi)}] nats, stream rms {_short(rms)}; half of the top predictions change at "
-            f"strength {_half(found, start, stop)}. It {says} the {spans} spans of its width."
+            f"strength {_half(found, start, stop)}. {says}"
         )
         null = f"all {spans} contiguous spans of {stop - start} blocks, Holm over {len(segments)} segments"
         out.append(_finding(found, "brittleness", name, text, (b, p, null, verdict)))
@@ -93,14 +95,17 @@ def _segments(found: Brittleness) -> list[Finding]:
 
 def _half(found: Brittleness, start: int, stop: int) -> str:
     value, lo, hi = found.half("segment", start, stop).numbers
-    largest = found.spec.sigmas[-1]
+    largest = found.effects.sigmas("segment", start, stop)[-1]
     if not np.isfinite(value):
         return f"above {largest:g}"
     return f"{value:.2f} [{lo:.2f}, {f'{hi:.2f}' if np.isfinite(hi) else f'above {largest:g}'}]"
 
 
 def _ends(found: Brittleness) -> list[Finding]:
-    """Are the first and the last blocks more brittle than the middle (Lad et al., arXiv 2406.19384)?"""
+    """Are the first and the last blocks more brittle than the middle (Lad et al., arXiv 2406.19384)?
+
+    No two blocks are quite alike, and many passages show the smallest difference: it counts beyond a margin.
+    """
     layers = found.effects.layers
     width = max(1, round(_END * layers))
     middle = slice(round(layers / 4), max(round(3 * layers / 4), round(layers / 4) + 1))
@@ -112,19 +117,19 @@ def _ends(found: Brittleness) -> list[Finding]:
         for end, at in ends.items():
             value = curve.value[at].mean() / curve.value[middle].mean()
             draws = curve.draws[:, at].mean(1) / curve.draws[:, middle].mean(1)
-            tail = min(int((draws <= 1).sum()), int((draws >= 1).sum()))
-            rows.append((measure, end, Estimate(value, draws), min(1.0, 2 * (1 + tail) / (1 + len(draws)))))
+            p = (1 + int((draws <= _NEAR[1]).sum())) / (1 + len(draws))
+            rows.append((measure, end, Estimate(value, draws), p))
     ps = holm([p for *_, p in rows])
     out = []
     for (measure, end, ratio, _), p in zip(rows, ps, strict=True):
         value, lo, hi = ratio.numbers
-        verdict: Verdict = "inconclusive" if p > 0.05 else "supported" if value > 1 else "not supported"
-        says = {"supported": "more", "not supported": "less"}.get(verdict, "neither more nor less")
+        verdict: Verdict = "supported" if p <= 0.05 else "not supported" if hi < _NEAR[1] else "inconclusive"
+        says = {"supported": "more", "not supported": "not clearly more"}.get(verdict, "perhaps more")
         text = (
             f"The {end} {'is' if width == 1 else 'are'} {says} sensitive to {measure} than the middle half: "
             f"{num(value, 2)} times [{num(lo, 2)}, {num(hi, 2)}]."
         )
-        null = "as sensitive as the middle half (bootstrap over passages, Holm over four)"
+        null = f"at most {_NEAR[1]:g} times as sensitive as the middle half (bootstrap over passages, Holm over four)"
         out.append(_finding(found, "ends against middle", end, text, (ratio, p, null, verdict)))
     return out
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from pydantic import Field
 from layeratlas.analysis.outcomes import OUTCOMES
 from layeratlas.edits import EMBEDDINGS, Edit
 from layeratlas.errors import DataError
-from layeratlas.spec import Spec
+from layeratlas.spec import Size, Spec
 
 Floats = NDArray[np.float64]
 Role = Literal["point", "skip", "segment", "unshared", "span"]
@@ -25,24 +25,28 @@ class NoiseSpec(Spec):
     """How brittleness is measured.
 
     `passages` texts of `tokens` tokens, predictions read at `read` positions of each. `small` are the two strengths of
-    the quadratic regime, measured under `seeds` seeds; `large` continue the curve, under one. `spans` random spans of
-    each segment's width are measured beside it.
+    the quadratic regime, the first measured under `seeds` seeds; `large` continue the curve, and `between` those of
+    segments alone. `spans` random spans of each segment's width are measured beside it. The noise of two trials with
+    the same seed is the same.
     """
 
     passages: int = Field(default=16, ge=4)
     tokens: int = Field(default=64, ge=8)
     read: int = Field(default=16, ge=1)
     small: tuple[float, float] = (0.01, 0.03)
-    large: tuple[float, ...] = (0.1, 0.3, 1.0)
+    large: tuple[float, ...] = (0.3, 1.0)
+    between: tuple[float, ...] = (0.1,)
     seeds: int = Field(default=2, ge=1)
-    spans: int = Field(default=4, ge=0)
+    spans: int = Field(default=2, ge=0)
     noise: Literal["noise", "absolute noise"] = "noise"
     bootstrap: int = Field(default=1000, ge=100)
 
-    @property
-    def sigmas(self) -> tuple[float, ...]:
-        """All strengths, ascending."""
-        return tuple(sorted({*self.small, *self.large}))
+
+def noise_spec(size: Size) -> NoiseSpec:
+    """Return the settings of a size; for 30 blocks about 35,000, 120,000 and 1,000,000 tokens of forward pass."""
+    if size == "quick":
+        return NoiseSpec(passages=8, tokens=48, read=12, seeds=1, between=(), spans=1)
+    return NoiseSpec() if size == "standard" else NoiseSpec(passages=48, tokens=128, read=32, seeds=3, spans=8)
 
 
 @dataclass(frozen=True)
@@ -84,12 +88,12 @@ def make_trials(layers: int, segments: Spans, spec: NoiseSpec, seed: int = 0) ->
     for name, (start, stop) in segments.items():
         if not 0 <= start < stop <= layers:
             raise DataError(f"the segment '{name}' is of the blocks {start} to {stop - 1}", f"blocks 0 to {layers - 1}")
-    graded = [(s, k) for s in spec.small for k in range(spec.seeds)] + [(s, 0) for s in spec.large]
     least = [(spec.small[0], k) for k in range(spec.seeds)]
+    graded = [*least, *((s, 0) for s in (spec.small[1], *spec.large))]
     trials = [Trial("point", "", b, b + 1, s, k) for b in range(EMBEDDINGS, layers) for s, k in graded]
     trials += [Trial("skip", "", b, b + 1, 0.0, 0) for b in range(layers)]
     for name, (start, stop) in segments.items():
-        trials += [Trial("segment", name, start, stop, s, k) for s, k in graded]
+        trials += [Trial("segment", name, start, stop, s, k) for s, k in [*graded, *((s, 0) for s in spec.between)]]
         trials += [Trial("unshared", name, start, stop, s, k) for s, k in least]
     rng = np.random.default_rng([seed, 23])
     for width in sorted({stop - start for start, stop in segments.values()}):
@@ -135,16 +139,24 @@ class Effects:
         """The named spans."""
         return {t.name: (t.start, t.stop) for t in self.trials if t.role == "segment"}
 
+    def sigmas(self, role: Role, start: int, stop: int) -> list[float]:
+        """Return the strengths at which blocks were perturbed, ascending."""
+        return sorted({t.sigma for t in self.trials if (t.role, t.start, t.stop) == (role, start, stop)})
+
     def of(self, role: Role, start: int, stop: int, sigma: float, outcome: str = "kl") -> Floats:
         """Return one perturbation's outcome by passage, mean over its seeds, (N,)."""
         at = [i for i, t in enumerate(self.trials) if (t.role, t.start, t.stop, t.sigma) == (role, start, stop, sigma)]
         mean: Floats = self.values[at, :, OUTCOMES.index(outcome)].mean(0)
         return mean
 
-    def by_point(self, sigma: float, outcome: str = "kl") -> Floats:
-        """Return the outcome of noise at every point, (N, L+1): the embeddings, then each block's output."""
-        points = range(EMBEDDINGS, self.layers)
-        return np.stack([self.of("point", b, b + 1, sigma, outcome) for b in points], 1)
+    def by_point(self, sigma: float, outcome: str = "kl", seed: int | None = None) -> Floats:
+        """Return the outcome of noise at every point, (N, L+1): the embeddings, then each block's output.
+
+        Mean over seeds, or under one of them.
+        """
+        some = [i for i, t in enumerate(self.trials) if t.role == "point" and seed in (None, t.seed)]
+        part = replace(self, trials=[self.trials[i] for i in some], values=self.values[some])
+        return np.stack([part.of("point", b, b + 1, sigma, outcome) for b in range(EMBEDDINGS, self.layers)], 1)
 
     def by_skip(self, outcome: str = "kl") -> Floats:
         """Return the outcome of leaving out each block, (N, L)."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -19,8 +20,9 @@ from layeratlas.models import LoadedModel, intervene, observe
 from layeratlas.models.resuming import Resumable
 
 Floats = NDArray[np.float64]
-# Takes clean logits (n, V) and the true next tokens (n,); what it returns takes edited logits to numbers (k,).
-Judge = Callable[[FloatArray, NDArray[np.int64]], Callable[[FloatArray], Floats]]
+# Takes clean logits (n, V) and the true next tokens (n,); what it returns takes a trial's number and its logits (n, V)
+# to numbers (k,).
+Judge = Callable[[FloatArray, NDArray[np.int64]], Callable[[int, FloatArray], Floats]]
 # Softmax values in float64 that may be kept of a batch: 512 MB.
 _KEPT = 64_000_000
 
@@ -101,8 +103,12 @@ def judge_edits(
                 if not all(np.isfinite(one).all() for one in edited):
                     names = ", ".join(edit.name for edit in trials[i])
                     raise CaptureError(f"logits are not finite under {names}", "finite numbers", "use --dtype float32")
-                found = pool.map(lambda pair: pair[0](pair[1]), zip(judges, edited, strict=True))
+                found = pool.map(_apply, judges, repeat(i), edited)
                 yield from ((i, text, numbers) for text, numbers in zip(part, found, strict=True))
+
+
+def _apply(judge: Callable[[int, FloatArray], Floats], trial: int, edited: FloatArray) -> Floats:
+    return judge(trial, edited)
 
 
 def _lines(model: LoadedModel, passages: Passages, batch_tokens: int) -> Iterator[list[int]]:

@@ -79,7 +79,7 @@ def measure(work: Workspace, ids: Sequence[NDArray[np.int64]], trials: Sequence[
     values = {i: np.empty((len(parts[i]), len(ids), len(OUTCOMES))) for i in left}
     edits = [[parts[i][j].edit(spec.noise)] for i, j in todo]
     with work.progress.stage("perturb", len(todo) * len(ids)) as step:
-        for trial, text, numbers in judge_edits(work.model, passages, edits, _judge):
+        for trial, text, numbers in judge_edits(work.model, passages, edits, _judge([parts[i][j] for i, j in todo])):
             i, j = todo[trial]
             values[i][j, text] = numbers
             left[i] -= 1
@@ -89,14 +89,19 @@ def measure(work: Workspace, ids: Sequence[NDArray[np.int64]], trials: Sequence[
     return [sizes, *names]
 
 
-def _judge(clean: Any, targets: Any) -> Any:
-    reference = Reference(clean, targets)
+def _judge(trials: Sequence[Trial]) -> Any:
+    """Return a judge of edited logits; the costly divergence only where the perturbation is large."""
 
-    def numbers(edited: Any) -> NDArray[np.float64]:
-        found = reference.against(edited)
-        return np.array([getattr(found, name).mean() for name in OUTCOMES])
+    def of(clean: Any, targets: Any) -> Any:
+        reference = Reference(clean, targets)
 
-    return numbers
+        def numbers(trial: int, edited: Any) -> NDArray[np.float64]:
+            found = reference.against(edited, jsd=trials[trial].role in ("skip", "segment"))
+            return np.array([getattr(found, name).mean() for name in OUTCOMES])
+
+        return numbers
+
+    return of
 
 
 def _table(trials: Sequence[Trial], values: NDArray[np.float64]) -> pl.DataFrame:

@@ -1,0 +1,76 @@
+"""Greedy decoding of prompts, with the model's own cache."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from layeratlas.errors import ModelError, SpecError
+from layeratlas.models.loaded import LoadedModel
+
+
+@torch.inference_mode()
+def greedy(
+    model: LoadedModel,
+    prompts: Sequence[Sequence[int]],
+    new_tokens: int,
+    numbered: Callable[[list[int]], None] = lambda rows: None,
+) -> list[list[int]]:
+    """Return what each prompt (token ids) is continued with, at most `new_tokens` ids, without the end-of-text token.
+
+    Prompts of equal length go together, none is padded. Before each batch `numbered` is told which prompts stand on
+    its lines, so that the noise of `intervene` follows them. Raises ModelError for a streamed model or a context that
+    is too short, SpecError for an empty prompt.
+    """
+    if model.streamer is not None:
+        raise ModelError(f"'{model.spec.id}' is streamed", "a model whose weights are in memory to decode with")
+    longest = max(map(len, prompts)) + new_tokens
+    if model.context and longest > model.context:
+        raise ModelError(f"prompts and continuations of {longest} tokens", f"at most {model.context}, the context")
+    if not all(prompts):
+        raise SpecError("an empty prompt", "one token or more")
+    out: list[list[int]] = [[] for _ in prompts]
+    for length in sorted(set(map(len, prompts))):
+        rows = [i for i, prompt in enumerate(prompts) if len(prompt) == length]
+        numbered(rows)
+        made = _continue(model, torch.tensor([list(prompts[i]) for i in rows]), new_tokens)
+        for row, ids in zip(rows, made, strict=True):
+            out[row] = ids
+    return out
+
+
+def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int]]:
+    takes = inspect.signature(model.model.forward).parameters
+    ends = _end_ids(model)
+    cache, given, made = None, ids.to(model.device), []
+    done = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
+    seen = 0
+    for _ in range(new_tokens):
+        # Some families count positions from the mask, others from what they are told.
+        extra = {
+            "position_ids": torch.arange(seen, seen + given.shape[1], device=model.device).expand(given.shape),
+            "attention_mask": torch.ones(len(ids), seen + given.shape[1], dtype=torch.long, device=model.device),
+        }
+        kwargs = {name: value for name, value in extra.items() if name in takes}
+        output = model.model(input_ids=given, past_key_values=cache, use_cache=True, **kwargs)
+        cache, seen = output.past_key_values, seen + given.shape[1]
+        given = output.logits[:, -1:].argmax(-1)
+        made.append(given[:, 0])
+        done |= torch.isin(given[:, 0], ends)
+        if bool(done.all()):
+            break
+    return [_until(line, set(ends.tolist())) for line in torch.stack(made, 1).tolist()]
+
+
+def _end_ids(model: LoadedModel) -> Tensor:
+    named = model.model.generation_config.eos_token_id if model.model.can_generate() else None
+    found = named if isinstance(named, list) else [named]
+    kept = [i for i in (*found, model.tokenizer.eos_token_id) if i is not None]
+    return torch.tensor(sorted(set(kept)), dtype=torch.long, device=model.device)
+
+
+def _until(ids: list[int], ends: set[int]) -> list[int]:
+    return next((ids[:i] for i, token in enumerate(ids) if token in ends), ids)

@@ -1,0 +1,61 @@
+"""Greedy decoding with a cache equals decoding without one, and edits reach it position by position."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import families
+from layeratlas.edits import Edit
+from layeratlas.errors import ModelError, SpecError
+from layeratlas.models import intervene, load
+from layeratlas.models.decoding import greedy
+from layeratlas.spec import ModelSpec
+
+SOME = [
+    "llama", "gemma2", "gpt2", "gptj", "gpt_neox", "bloom", "falcon_sequential", "opt", "mpt", "granite", "olmo2",
+    "cohere2", "mixtral", "jamba", "qwen3_next", "lfm2", "deepseek_v3", "gpt_oss",
+]  # fmt: skip
+PROMPTS = [[7, 30, 90, 41, 8], [9, 100, 11, 12, 200], [70, 71, 72]]
+NEW = 8
+EDITS = [Edit("noise", (0, 1), strength=0.5), Edit("skip", (2,)), Edit("scale", (1,), "mlp", 1.5)]
+
+
+def step_by_step(loaded, prompt, number, edits):
+    """Decode without a cache: the whole text again for every token."""
+    ids = list(prompt)
+    for _ in range(NEW):
+        with intervene(loaded, edits) as lines:
+            lines.samples = [number]
+            ids.append(int(loaded.run(torch.tensor([ids]), logits=True)[0, -1].argmax()))
+        if ids[-1] == 1:
+            return ids[len(prompt) : -1]
+    return ids[len(prompt) :]
+
+
+@pytest.mark.parametrize("family", SOME)
+def test_decoding_with_a_cache_equals_decoding_without(family, tmp_path):
+    loaded = load(ModelSpec(id=str(families.save(tmp_path, families.FAMILIES[family]()))))
+    plain = greedy(loaded, PROMPTS, NEW)
+    assert plain == [step_by_step(loaded, prompt, i, []) for i, prompt in enumerate(PROMPTS)]
+    with intervene(loaded, EDITS) as lines:
+        edited = greedy(loaded, PROMPTS, NEW, lambda rows: setattr(lines, "samples", rows))
+    assert edited == [step_by_step(loaded, prompt, i, EDITS) for i, prompt in enumerate(PROMPTS)]
+    assert edited != plain
+
+
+def test_decoding_stops_at_the_end_of_the_text(tiny_model_dir):
+    loaded = load(ModelSpec(id=str(tiny_model_dir)))
+    (free,) = greedy(loaded, [PROMPTS[0]], NEW)
+    loaded.model.generation_config.eos_token_id = [free[3]]
+    assert greedy(loaded, [PROMPTS[0]], NEW) == [free[: free.index(free[3])]]
+
+
+def test_what_cannot_be_decoded_is_refused(tiny_model_dir):
+    loaded = load(ModelSpec(id=str(tiny_model_dir)))
+    with pytest.raises(ModelError, match="prompts and continuations of 103 tokens; expected at most 64"):
+        greedy(loaded, [PROMPTS[2]], 100)
+    with pytest.raises(SpecError, match="an empty prompt"):
+        greedy(loaded, [[], [3]], 2)
+    with pytest.raises(ModelError, match="is streamed"):
+        greedy(load(ModelSpec(id=str(tiny_model_dir), weights="streamed")), PROMPTS, 2)

@@ -1,0 +1,89 @@
+"""A plan holds what is asked for and controls of the same width; planted losses are found, and only they."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from layeratlas.analysis.ablation import ablation_effects, ablation_findings, plan_ablations
+from layeratlas.errors import DataError
+
+
+def test_the_plan_has_every_block_and_sublayer_both_halves_and_controls_of_their_width():
+    plan = plan_ablations(12, {"local": (0, 3), "late": (10, 12)}, controls=4)
+    count = Counter((a.role, a.kind, a.component) for a in plan)
+    assert count["layer", "skip", "resid"] == 12
+    assert all(count["layer", kind, part] == 12 for kind in ("zero", "mean") for part in ("attn", "mlp"))
+    assert {a.name: (a.start, a.stop) for a in plan if a.role == "half"} == {
+        "lower half": (0, 6),
+        "upper half": (6, 12),
+    }
+    controls = [(a.start, a.stop) for a in plan if a.role == "control"]
+    assert Counter(b - a for a, b in controls) == {6: 4, 3: 4, 2: 4}
+    assert not {(0, 6), (6, 12), (0, 3), (10, 12)} & set(controls)
+    assert len(set(controls)) == len(controls)
+    assert len({a.name for a in plan}) == len(plan)
+    # An odd model's halves are as wide as each other.
+    assert {a.stop - a.start for a in plan_ablations(7) if a.role == "half"} == {3}
+
+
+def test_an_ablation_becomes_an_edit():
+    plan = {a.name: a for a in plan_ablations(4)}
+    assert plan["lower half"].edit().layers == (0, 1)
+    assert plan["zero attn of block 2"].edit().component == "attn"
+    means = np.arange(8, dtype=np.float32).reshape(4, 2)
+    assert plan["mean mlp of block 3"].edit(means).vectors.tolist() == [[6, 7]]
+
+
+def effects(harm, items=300, seed=0, layers=12):
+    """Return effects where ablation a makes right answers wrong with probability harm(a)."""
+    rng = np.random.default_rng(seed)
+    clean = (rng.random(items) < 0.8).astype(float)
+    plan = plan_ablations(layers, {"span": (2, 5)}, controls=20)
+    edited = {a: np.where(rng.random(items) < harm(a), 0.0, clean) for a in plan}
+    return ablation_effects("facts", clean, edited, [f"g{i // 2}" for i in range(items)])
+
+
+def test_a_planted_span_and_half_are_found():
+    found = effects(lambda a: 0.15 * len(set(range(a.start, a.stop)) & {2, 3, 4}) if a.kind == "skip" else 0.0)
+    by_name = {e.ablation.name: e for e in found}
+    span = by_name["span"]
+    assert span.hi < 0
+    assert span.p <= 0.05
+    assert span.p_span == pytest.approx(1 / 10)  # nine other stretches of three blocks, none as harmful
+    assert (span.n, span.n_groups) == (300, 150)
+    assert span.change == pytest.approx(span.edited - span.clean)
+    assert by_name["skip block 3"].p <= 0.05
+    assert by_name["skip block 8"].change == 0
+    assert by_name["skip block 8"].p == by_name["skip block 8"].p_span == 1
+    verdicts = {(f.finding, f.statement.split(":")[0]): f.verdict for f in ablation_findings(found)}
+    assert verdicts["ablation of halves", "facts"] == "supported"
+    said = {f.statement: f.verdict for f in ablation_findings(found)}
+    assert [v for s, v in said.items() if "lower half (blocks" in s or "the span" in s] == ["supported"] * 2
+    assert [v for s, v in said.items() if "upper half (blocks" in s] == ["inconclusive"]
+
+
+def test_nothing_is_found_where_nothing_is_lost():
+    """Noise that helps as often as it harms: at most one run in twenty may speak."""
+    spoke = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        clean = (rng.random(200) < 0.6).astype(float)
+        flip = {
+            a: np.where(rng.random(200) < 0.1, rng.random(200) < 0.6, clean).astype(float) for a in plan_ablations(6)
+        }
+        spoke += any(
+            f.verdict != "inconclusive"
+            for f in ablation_findings(ablation_effects("x", clean, flip, [str(i) for i in range(200)]))
+        )
+    assert spoke <= 3
+
+
+def test_items_that_do_not_match_are_refused():
+    plan = plan_ablations(4)
+    with pytest.raises(DataError, match="'x': 3 clean items, 3 groups, others for skip block 0"):
+        ablation_effects("x", np.ones(3), {plan[0]: np.ones(4)}, ["a", "b", "c"])
+    with pytest.raises(DataError, match="'x': 3 clean items, 2 groups"):
+        ablation_effects("x", np.ones(3), {plan[0]: np.ones(3)}, ["a", "b"])

@@ -1,0 +1,82 @@
+"""Measures of generated text on texts whose values can be counted, and a paired test that keeps its level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import wilcoxon
+
+from layeratlas.analysis.generated import (
+    MEASURES,
+    adjacent_cosine,
+    compare_texts,
+    distinct,
+    generated_findings,
+    rank_biserial,
+    sentence_length,
+    sentences,
+)
+from layeratlas.errors import DataError
+
+TEXT = 'The cat sat. The cat ran! "Why did it run?" she said.\n\nNobody knew'
+
+
+def test_measures_are_what_one_counts():
+    assert distinct("a b a b", 1) == 0.5
+    assert distinct("a b a b", 2) == pytest.approx(2 / 3)
+    assert np.isnan(distinct("one", 2))
+    assert sentences(TEXT) == ["The cat sat.", "The cat ran!", '"Why did it run?', "she said.", "Nobody knew"]
+    assert sentence_length(TEXT) == pytest.approx((3 + 3 + 4 + 2 + 2) / 5)
+    assert adjacent_cosine("The cat sat. The cat ran.") == pytest.approx(2 / 3)
+    assert adjacent_cosine("One two. One two. Three four.") == pytest.approx(0.5)
+    assert np.isnan(adjacent_cosine("Only one sentence here."))
+    assert [np.isnan(function("")) for function in MEASURES.values()] == [True, True, False, True, True]
+
+
+def test_the_rank_biserial_effect_is_the_balance_of_ranks():
+    assert rank_biserial(np.array([1.0, 2.0, 3.0])) == 1
+    assert rank_biserial(np.array([-1.0, 0.0, -3.0])) == -1
+    # Ranks 1 and 2 against 3: 3/6 - 3/6.
+    assert rank_biserial(np.array([1.0, 2.0, -3.0])) == 0
+    assert rank_biserial(np.zeros(3)) == 0
+
+
+def texts(rng, count, words):
+    return [" ".join(rng.choice([f"w{i}" for i in range(words)], 40)) + "." for _ in range(count)]
+
+
+def test_fewer_words_are_found_and_nothing_else_is():
+    rng = np.random.default_rng(0)
+    clean = texts(rng, 12, 60)
+    made = compare_texts(clean, {"poorer": texts(rng, 12, 15), "alike": texts(rng, 12, 60), "same": clean})
+    found = {(c.edit, c.measure): c for c in made}
+    poorer = found["poorer", "distinct-1"]
+    assert poorer.p < 0.05
+    assert poorer.effect == -1
+    assert poorer.edited < poorer.clean
+    assert all(c.p > 0.05 for c in made if c.edit != "poorer")
+    assert found["same", "distinct-1"].p == 1
+    # One sentence each: nothing to compare, and no number.
+    assert found["poorer", "adjacent bag-of-words cosine"].n == 0
+    assert np.isnan(found["poorer", "adjacent bag-of-words cosine"].effect)
+    says = {f.verdict: f.statement for f in generated_findings(made)}
+    assert set(says) == {"supported", "inconclusive"}
+    assert "Poorer lowers distinct-" in says["supported"]
+
+
+def test_p_is_scipys_times_the_number_of_tests():
+    rng = np.random.default_rng(1)
+    clean, edited = texts(rng, 10, 40), texts(rng, 10, 30)
+    made = compare_texts(clean, {"fewer": edited})
+    smallest = min(made, key=lambda c: c.p)
+    gaps = np.array(
+        [MEASURES[smallest.measure](b) - MEASURES[smallest.measure](a) for a, b in zip(clean, edited, strict=True)]
+    )
+    assert smallest.p == pytest.approx(min(1, 5 * wilcoxon(gaps[gaps != 0]).pvalue))
+
+
+def test_too_few_or_unpaired_texts_are_refused():
+    with pytest.raises(DataError, match="5 clean texts and 5 edited ones; expected as many of each, six or more"):
+        compare_texts(["a"] * 5, {"x": ["b"] * 5})
+    with pytest.raises(DataError, match="6 clean texts and 6, 7 edited ones"):
+        compare_texts(["a"] * 6, {"x": ["b"] * 6, "y": ["b"] * 7})
