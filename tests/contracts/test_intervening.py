@@ -7,10 +7,13 @@ import pytest
 import torch
 
 import families
+from layeratlas.capture import Reading, choose_plan
+from layeratlas.capture.packing import tree_mask
+from layeratlas.capture.reading import read_batch
 from layeratlas.edits import EMBEDDINGS, Edit
 from layeratlas.errors import ModelError, SpecError
 from layeratlas.models import LoadedModel, intervene, load, mean_vectors, observe
-from layeratlas.spec import COMPONENTS, ModelSpec
+from layeratlas.spec import COMPONENTS, CaptureSpec, ModelSpec
 
 TEXT = "A shop sells tea to 12 people."
 OTHER = "Nobody had read the report that they met to discuss."
@@ -202,6 +205,25 @@ def test_means_are_those_of_the_positions_that_are_edited(loaded_of, family, com
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-5)
     with pytest.raises(SpecError, match="no text is longer than the positions left out"):
         mean_vectors(loaded, [texts[0][:1]], component, (0,))
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2", "granite", "bloom"])
+def test_texts_packed_in_a_trie_are_edited_as_they_are_alone(loaded_of, family):
+    loaded = loaded_of(family)
+    rng = np.random.default_rng(0)
+    stem = rng.integers(3, 200, 12).tolist()
+    texts = [tuple(stem[:k] + rng.integers(3, 200, n).tolist()) for k, n in ((12, 4), (12, 7), (5, 3), (0, 9))]
+    readings = [Reading(text, (len(text) - 1,)) for text in texts]
+    packing = choose_plan(loaded, readings, CaptureSpec(components=("resid",)))
+    vectors = np.linspace(-1, 1, D)[None]
+    edits = [Edit("skip", (1,)), Edit("zero", (0,), "mlp"), Edit("mean", (2,), "attn", vectors=vectors)]
+    with intervene(loaded, edits):
+        for batch in packing.batches:
+            values = read_batch(loaded, batch, ["resid"], tree_mask(loaded, batch, packing.form))["resid"]
+            for i, row in enumerate(batch.rows):
+                seen, _ = edited(loaded, edits, torch.tensor([texts[row]]))
+                wanted = torch.stack([point[0, -1] for point in seen["resid"]])
+                assert apart(torch.from_numpy(values[i]), wanted) < 1e-5
 
 
 def hooks_in(model):

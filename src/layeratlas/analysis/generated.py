@@ -149,7 +149,10 @@ def generated_findings(comparisons: Sequence[Comparison]) -> list[Finding]:
     out = []
     for c in comparisons:
         verdict: Verdict = "supported" if c.p <= 0.05 else "inconclusive"
-        how = ("raises" if c.effect > 0 else "lowers") if c.p <= 0.05 else "has no clear effect on"
+        # The smallest p that n pairs can give, after the correction.
+        reach = len(comparisons) * 2.0 ** (1 - c.n) <= 0.05
+        none = "has no clear effect on" if reach else f"cannot be judged on so few prompts ({c.n}) by"
+        how = ("raises" if c.effect > 0 else "lowers") if c.p <= 0.05 else none
         text = (
             f"{c.edit[:1].upper()}{c.edit[1:]} {how} {c.measure} of generated text: {c.clean:.2f} without, "
             f"{c.edited:.2f} with it, rank-biserial {c.effect:+.2f} [{c.lo:+.2f}, {c.hi:+.2f}] over {c.n} prompts."

@@ -28,7 +28,8 @@ def intervene(model: LoadedModel, edits: Sequence[Edit], first: int = 1) -> Iter
     Positions before `first` are left as they are (position 0 is an attention sink). Edits of one place follow each
     other in the order given. `observe` inside the `with` sees what the edits made, around it what they were given.
     What is edited in `attn` and `mlp` is the contribution to the stream, after post-norms and multipliers. Where the
-    numbers of the texts matter (noise in batches), set `samples` on what is yielded before each pass.
+    numbers of the texts matter (noise in batches), set `samples` on what is yielded before each pass. Lines that pack
+    several texts (a prefix trie, told its depths as positions) take every edit but noise, which knows one text a line.
 
     Raises ModelError for a streamed model or a block that the model has not, SpecError for vectors of another width.
     """

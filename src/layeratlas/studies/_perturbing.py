@@ -40,7 +40,7 @@ def perturb_stage(work: Workspace, spec: NoiseSpec, segments: Spans | None = Non
     """
     model = work.model
     try:
-        _demand_precision(work)
+        _demand_measurable(work)
         texts = choose_texts([data.texts for data in work.material], spec.passages)
         ids = [np.array(model.encode(text), np.int64) for text in texts]
         trials = make_trials(model.anatomy.n_layers, segments or thirds(model.anatomy.n_layers), spec, work.spec.seed)
@@ -53,7 +53,11 @@ def perturb_stage(work: Workspace, spec: NoiseSpec, segments: Spans | None = Non
     return outputs
 
 
-def _demand_precision(work: Workspace) -> None:
+def _demand_measurable(work: Workspace) -> None:
+    if work.model.streamer is not None:
+        raise ModelError(
+            f"'{work.spec.model.id}' is streamed", "a model whose weights are in memory", "use --weights resident"
+        )
     if work.spec.model.dtype != "float32":
         raise ModelError(
             f"weights in {work.spec.model.dtype}, whose rounding is larger than the noise of the quadratic regime",
