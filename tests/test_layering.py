@@ -16,13 +16,13 @@ ROOT = Path(layeratlas.__file__).parent
 # A module imports only from rows before its own, from its own part, or (same row) from nothing else.
 FLOW = [
     {"errors"},
-    {"spec", "files", "records", "progress", "registry", "wording", "questions"},
+    {"spec", "files", "records", "progress", "registry", "wording", "questions", "passages"},
     {"contracts", "claim", "edits"},
     {"tasks"},
     {"models"},
     {"capture"},
     {"store"},
-    {"probes"},
+    {"probes", "metrics"},
     {"analysis", "claims"},
     {"report"},
     {"workspace"},
@@ -39,6 +39,7 @@ MODEL_SIDE = {"layeratlas.models", "layeratlas.capture", "torch", "transformers"
 FORBIDDEN = {
     "tasks": {"torch", "transformers", "sklearn"},
     "probes": MODEL_SIDE | {"layeratlas.store"},
+    "metrics": MODEL_SIDE | {"layeratlas.store"},
     "analysis": MODEL_SIDE | {"layeratlas.store"},
     "report": MODEL_SIDE | {"layeratlas.store"},
 }
@@ -105,6 +106,7 @@ def test_imports_point_backwards(module):
         ("probes.bad", "import torch"),
         ("probes.bad", "def f():\n    from torch import nn"),
         ("probes.bad", "from layeratlas.capture.run import capture"),
+        ("metrics.bad", "import torch"),
         ("analysis.bad", "from layeratlas import models"),
         ("analysis.bad", "from layeratlas.report import page"),
         ("report.bad", "import transformers.utils"),

@@ -167,7 +167,7 @@ def report(folder: Annotated[Path, typer.Argument(help="A run's folder.")]) -> N
 
 
 @app.command("list")
-def list_(kind: Annotated[str, typer.Argument(help="studies, tasks, probes or claims.")]) -> None:
+def list_(kind: Annotated[str, typer.Argument(help="studies, tasks, probes, metrics or claims.")]) -> None:
     """List what can be named on the command line."""
     with _one_line():
         if kind not in registry.KINDS:

@@ -202,6 +202,10 @@ class Study(ABC):
     def read(self, path: str) -> Material:
         """Return a file of the user's as material; raises DataError with the file, the row and what to do."""
 
+    def prepare(self, spec: RunSpec) -> RunSpec:
+        """Return the spec as the study runs it: what it cannot do without (an attention kernel, say) is set here."""
+        return spec
+
     def check(self, spec: RunSpec, material: Sequence[Any]) -> None:
         """Raise SpecError where the settings do not fit the material."""
         return None

@@ -71,6 +71,7 @@ def execute(spec: RunSpec, out: Path | None = None, progress: Progress | None = 
     """Run a spec to its report and return the run's folder; a second call resumes or finds all done."""
     study: Study = registry.get("studies", spec.study)
     check_settings(study, spec.settings)
+    spec = study.prepare(spec)
     material = make_material(spec)
     study.check(spec, material)
     work = Workspace(out or default_folder(spec), spec, material, progress or Progress())

@@ -15,7 +15,7 @@ from typing import Any
 
 from layeratlas.errors import SpecError
 
-KINDS = ("studies", "tasks", "probes", "claims")
+KINDS = ("studies", "tasks", "probes", "metrics", "claims")
 
 
 @cache

@@ -47,7 +47,7 @@ def test_the_version_without_waiting_for_heavy_packages():
         ((), "layeratlas run hierarchy --size quick"),
         (("run",), "layeratlas run hierarchy --data my_texts.csv"),
         (("report",), "Rebuild report.html and the figures of a run from its tables alone"),
-        (("list",), "studies, tasks or probes"),
+        (("list",), "studies, tasks, probes or metrics"),
         (("check",), "identity self-tests with their errors, and what a run would take"),
     ],
 )

@@ -93,7 +93,7 @@ def _read(spec: ModelSpec, common: dict[str, Any], progress: Progress) -> tuple[
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(**common)
-    model, report = _with_kernel(spec, progress, lambda attention: _weights(common, spec, attention))
+    model, report = with_kernel(spec, progress, lambda attention: _weights(common, spec, attention))
     _check_complete(spec, model, report)
     _check_vocabulary(spec, model, tokenizer)
     return model, tokenizer
@@ -115,10 +115,11 @@ def empty_model(spec: ModelSpec, config: Any, progress: Progress) -> Any:
     def build(attention: str) -> Any:
         return build_empty(deepcopy(config), dtype_of(spec.dtype), attention, spec.trust_remote_code)
 
-    return _with_kernel(spec, progress, build)
+    return with_kernel(spec, progress, build)
 
 
-def _with_kernel(spec: ModelSpec, progress: Progress, make: Callable[[str], Any]) -> Any:
+def with_kernel(spec: ModelSpec, progress: Progress, make: Callable[[str], Any]) -> Any:
+    """Make a model with the spec's attention kernel, or with eager where its family has no other."""
     try:
         return make(spec.attention)
     except ValueError as error:

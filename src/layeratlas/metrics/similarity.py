@@ -1,0 +1,30 @@
+"""How alike the tokens' arrangement is at two layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from layeratlas.metrics._contract import Floats, Metric, Passage, Signal
+
+
+class Similarity(Metric):
+    """Debiased linear CKA between layers.
+
+    CKA(X, Y) = HSIC(X, Y) / sqrt(HSIC(X, X) HSIC(Y, Y)) with the unbiased HSIC of Song et al. (2012) on linear kernels
+    (Kornblith et al. 2019; Nguyen et al. 2021). 1 for the same states up to rotation and scale; 0 on average for
+    unrelated states, where it can be negative. The signal `cka_step` is 1 - CKA(r_l, r_(l+1)).
+    """
+
+    summary = "debiased linear CKA between neighbouring layers"
+    signals = (
+        Signal("cka_step", "CKA step", "1 − CKA", "geometry", "edge", (0, 2), null=1, fused=True),
+    )  # fmt: skip
+
+    def measure(self, passage: Passage) -> Mapping[str, Floats]:
+        """Return the signal, (L,)."""
+        return {"cka_step": 1 - np.diagonal(passage.similarity, offset=1)}
+
+
+PLUGIN = Similarity()

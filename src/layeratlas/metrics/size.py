@@ -1,0 +1,43 @@
+"""How large states are, how much a block changes them, and whether they all point one way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from layeratlas.metrics._contract import Floats, Metric, Passage, Signal
+
+
+class SizeAndDirection(Metric):
+    """Norm, update size and anisotropy.
+
+    - `norm`: the mean over tokens of |r_t|, in units of the residual stream.
+    - `update_size`: the mean over tokens of |r_(l+1),t - r_l,t| / |r_l,t|; 0 for a block that does nothing.
+    - `anisotropy`: the mean cosine over pairs of different tokens, -1/(T-1) to 1; 0 where directions are spread evenly
+      (Ethayarajh 2019).
+    """
+
+    summary = "norm, relative size of a block's update, anisotropy (mean cosine)"
+    signals = (
+        Signal("norm", "Norm", "length", "geometry", bounds=(0, np.inf)),
+        Signal("update_size", "Update size", "of the norm", "geometry", "edge", (0, np.inf)),
+        Signal("anisotropy", "Anisotropy", "mean cosine", "geometry", bounds=(-1, 1), null=0),
+    )
+
+    def measure(self, passage: Passage) -> Mapping[str, Floats]:
+        """Return the signals: (L+1,), (L,), (L+1,)."""
+        x = passage.states
+        length = np.linalg.norm(x, axis=-1).astype(np.float64)
+        step = np.linalg.norm(np.diff(x, axis=0), axis=-1).astype(np.float64)
+        unit = x / np.maximum(length, 1e-30)[..., None]
+        kept = (length > 0).sum(1)
+        together = (unit.sum(1, dtype=np.float64) ** 2).sum(-1)
+        return {
+            "norm": length.mean(1),
+            "update_size": (step / np.maximum(length[:-1], 1e-30)).mean(1),
+            "anisotropy": (together - kept) / (kept * (kept - 1)),
+        }
+
+
+PLUGIN = SizeAndDirection()

@@ -1,0 +1,49 @@
+"""A model's architecture with fresh random weights: what its layers look like before any training."""
+
+from __future__ import annotations
+
+import dataclasses
+from copy import deepcopy
+
+import torch
+
+from layeratlas.models.discover import find_anatomy
+from layeratlas.models.loaded import LoadedModel
+from layeratlas.models.loading import with_kernel
+from layeratlas.models.precision import dtype_of
+from layeratlas.models.quiet import quiet
+from layeratlas.models.selftest import demand, sample_ids, self_test
+from layeratlas.progress import Progress
+
+
+def untrained(like: LoadedModel, seed: int) -> LoadedModel:
+    """Return a model of the same config, tokenizer, dtype and attention kernel with weights as first initialised.
+
+    The same seed gives the same weights; the state of torch's generators is left as it was. Raises what `load` raises
+    where the random model fails a self-test.
+    """
+    from transformers import AutoModelForCausalLM
+
+    config = deepcopy(like.model.config)
+    for name in ("quantization_config", "_pre_quantization_dtype"):
+        if hasattr(config, name):
+            delattr(config, name)
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        spec = like.spec.model_copy(update={"attention": config._attn_implementation or like.spec.attention})
+        model = with_kernel(
+            spec,
+            Progress(),
+            lambda attention: AutoModelForCausalLM.from_config(
+                config,
+                dtype=dtype_of(like.spec.dtype),
+                attn_implementation=attention,
+                trust_remote_code=like.spec.trust_remote_code,
+            ),
+        )
+    model = model.to(like.device).eval().requires_grad_(False)
+    bare = dataclasses.replace(like, model=model, streamer=None)
+    anatomy, _ = find_anatomy(model, torch.tensor([sample_ids(bare)[1]], device=like.device))
+    found = dataclasses.replace(bare, anatomy=anatomy)
+    demand(found, self_test(found))
+    return found
