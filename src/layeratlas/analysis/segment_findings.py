@@ -115,7 +115,8 @@ def _left_out(found: Mapping[str, Any]) -> Finding:
     shifts = {name: max(abs(a - b) for a, b in zip(c, cuts, strict=True)) for name, c in found["leave_one_out"].items()}
     worst = max(shifts, key=lambda name: shifts[name])
     steady = shifts[worst] <= most
-    said = f"No cut hangs on one signal: leaving any one out moves them by at most {shifts[worst]} block{'s' * (shifts[worst] != 1)}."
+    far = f"{shifts[worst]} block{'s' * (shifts[worst] != 1)}"
+    said = f"No cut hangs on one signal: leaving any one out moves them by at most {far}."
     if not steady:
         at = " and ".join(str(b) for b in found["leave_one_out"][worst])
         said = f"The cuts hang on {worst.replace('_', ' ')}: without it they are at blocks {at}."

@@ -1,0 +1,224 @@
+"""The segments study on tiny random models: its files, what it says is missing, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import families
+import layeratlas as la
+from layeratlas.analysis.segment_findings import segment_findings
+from layeratlas.capture.passages import read_passages
+from layeratlas.errors import DataError, SpecError
+from layeratlas.models import load
+from layeratlas.models.maps import is_map
+from layeratlas.models.untrained import untrained
+from layeratlas.spec import ModelSpec
+
+SMALL = {"tokens": 64, "view_passages": 4, "views": 2, "draws": 100, "surrogates": 99}
+
+
+def model_of(folder: Path, family: str = "llama", layers: int = 8) -> Path:
+    config = families.FAMILIES[family]()
+    config.num_hidden_layers, config.max_position_embeddings = layers, 256
+    if getattr(config, "layer_types", None):
+        config.layer_types = (config.layer_types * layers)[:layers]
+    return families.save(folder, config)
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory) -> Path:
+    return model_of(tmp_path_factory.mktemp("deep") / "deep")
+
+
+@pytest.fixture(scope="module")
+def run(deep, tmp_path_factory):
+    out = tmp_path_factory.mktemp("segments") / "run"
+    return la.run("segments", model=str(deep), size="quick", out=out, settings={**SMALL, "untrained": 4})
+
+
+@pytest.fixture
+def no_page(monkeypatch):
+    """Leave the report out, which takes most of a small run's time."""
+    monkeypatch.setattr("layeratlas.studies._probing.report_stage", lambda work: [])
+
+
+def test_a_run_has_every_signal_at_every_layer(run):
+    assert set(run.curves["model"]) == {"deep"}
+    for (name,), rows in run.curves.sort("layer").group_by("task", maintain_order=True):
+        steps = name in ("cka_step", "update_size", "matrix_information")
+        attention = name.startswith("attention")
+        assert rows["layer"].to_list() == list(range(int(steps), 8 if attention else 9)), name
+        assert rows["depth"][-1] == 1
+        assert rows["component"][0] == ("attn" if attention else "resid")
+        assert rows["estimate"].is_finite().all(), name
+        assert (rows["lo"] <= rows["estimate"] + 1e-9).all()
+        assert (rows["estimate"] <= rows["hi"] + 1e-9).all()
+    assert {"dataset_entropy", "lidar", "settled", "attention_entropy"} <= set(run.curves["task"])
+    assert run.curves.filter(task="norm")["control"].is_finite().all()
+
+
+def test_the_cuts_their_doubt_and_the_segments_agree(run):
+    found = json.loads((run.folder / "segments.json").read_text())
+    assert [s["first"] for s in found["segments"]] == [0, *found["cuts"]]
+    assert sum(s["blocks"] for s in found["segments"]) == found["blocks"] == 8
+    assert min(s["blocks"] for s in found["segments"]) >= found["shortest"]
+    assert set(found["kinds"]["cuts"]) == {"narrative", "exposition"}
+    assert set(found["leave_one_out"]) == set(found["signals"])
+    assert len(found["signals"]) == 7
+    assert found["missing"] == []
+    assert np.array(found["together"]).shape == (8, 8)
+
+
+def test_a_random_model_is_not_said_to_have_boundaries(run):
+    verdicts = dict(run.findings.select("finding", "verdict").iter_rows())
+    assert verdicts["existence"] != "supported"
+    assert verdicts["boundaries from training"] != "supported"
+    assert run.findings["null"].str.len_chars().min() > 0
+
+
+def test_the_report_says_it_and_draws_it(run):
+    page = (run.folder / "report.html").read_text()
+    assert "Two cuts are always found" in page
+    assert "No two boundaries stand out" in page or "unsure" in page
+    for name in ("segments", "signals", "similarity", "cuts"):
+        assert (run.folder / "figures" / f"{name}.svg").exists()
+
+
+@pytest.mark.usefixtures("no_page")
+def test_a_second_call_finds_everything_done_and_a_lost_shard_gives_the_same_numbers(run, deep):
+    before = run.curves
+    lost = run.folder / "signals/trained-00004.safetensors"
+    lost.unlink()
+    again = la.run("segments", model=str(deep), size="quick", out=run.folder, settings={**SMALL, "untrained": 4})
+    assert lost.exists()
+    # Curves are equal up to rounding of products that are computed anew.
+    for column in ("estimate", "lo", "hi"):
+        assert np.allclose(before[column], again.curves[column], rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
+def test_states_are_those_of_the_model_and_the_lens_ends_at_its_own_prediction(deep):
+    model = load(ModelSpec(id=str(deep), attention="eager"))
+    ids = [
+        model.encode("The river rose over the old bridge.")[:30],
+        model.encode("In 1969 two people walked there")[:30],
+    ]
+    one = read_passages(model, ids, maps=True, lens_at=[0, 10, 28])
+    with torch.no_grad():
+        out = model.model(torch.tensor(ids), output_hidden_states=True, output_attentions=True)
+    for i, passage in enumerate(one):
+        for layer in range(8):
+            assert np.allclose(passage.states[layer], out.hidden_states[layer][i, 1:].numpy(), atol=1e-5)
+            assert np.allclose(passage.attention[layer], out.attentions[layer][i].numpy(), atol=1e-6)
+        assert passage.kl[-1] == pytest.approx(0, abs=1e-6)
+        assert (passage.kl >= 0).all()
+        wanted = out.logits[i, [1, 11, 29]]
+        assert passage.top[-1].tolist() == wanted.argmax(-1).tolist()
+        assert passage.entropy[-1] == pytest.approx(
+            torch.distributions.Categorical(logits=wanted).entropy().numpy(), abs=1e-4
+        )
+
+
+@pytest.mark.parametrize(
+    "family", ["gpt2", "gpt_neox", "gemma2", "qwen3", "falcon_new", "bloom", "olmo2", "gpt_oss", "mpt"]
+)
+def test_attention_maps_are_found_by_structure(family, tmp_path):
+    model = load(ModelSpec(id=str(families.save(tmp_path / family, families.FAMILIES[family]())), attention="eager"))
+    ids = [model.encode("The river rose over the bridge")[:20]]
+    (passage,) = read_passages(model, ids, maps=True)
+    assert passage.attention is not None
+    assert passage.attention.shape[2:] == (20, 20)
+
+
+def test_a_kernel_that_hides_the_maps_is_noticed(deep):
+    model = load(ModelSpec(id=str(deep), attention="sdpa"))
+    (passage,) = read_passages(model, [model.encode("The river rose")[:12]], maps=True)
+    assert passage.attention is None
+
+
+def test_what_is_no_causal_map_is_not_taken_for_one():
+    causal = torch.tril(torch.ones(1, 2, 5, 5)) / torch.arange(1, 6)[:, None]
+    assert is_map(causal)
+    assert is_map(0.5 * causal)
+    assert not is_map(causal.transpose(2, 3))
+    assert not is_map(2 * causal)
+    assert not is_map(-causal)
+    assert not is_map(torch.zeros(1, 2, 5, 5))
+    assert not is_map(torch.ones(1, 2, 5, 4))
+
+
+def test_a_model_without_attention_maps_is_measured_without_them(tmp_path):
+    folder = model_of(tmp_path / "hybrid", "lfm2", 6)
+    settings = {**SMALL, "view_passages": 0, "untrained": 0}
+    found = la.run("segments", model=str(folder), size="quick", out=tmp_path / "run", settings=settings)
+    assert found.manifest["segments"]["missing"] == ["attention_distance", "attention_entropy"]
+    record = json.loads((tmp_path / "run/segments.json").read_text())
+    assert record["missing"] == ["attention_distance", "attention_entropy"]
+    assert set(record["signals"].values()) == {"geometry", "information", "prediction"}
+    assert "Not measured: attention distance, attention entropy" in (tmp_path / "run/report.html").read_text()
+    assert found.curves.filter(level="views").is_empty()
+
+
+@pytest.mark.parametrize(
+    ("layers", "settings", "content", "message"),
+    [
+        (2, SMALL, None, "the model has 2 blocks; expected at least 6"),
+        (6, {**SMALL, "tokens": 300}, None, "301 tokens and the context of .* is 256; .* --set tokens=255"),
+        (6, SMALL, "too short\n\nfor anything", "passage 1 has 9 tokens; expected at least 64 in every passage"),
+        (6, SMALL, "x" * 90, "holds 1 passage; expected at least two"),
+    ],
+)
+def test_what_cannot_be_measured_ends_in_a_line(tmp_path, layers, settings, content, message):
+    folder = model_of(tmp_path / "model", layers=layers)
+    data = ()
+    if content:
+        (tmp_path / "own.txt").write_text(content, encoding="utf-8")
+        data = (str(tmp_path / "own.txt"),)
+    with pytest.raises(DataError, match=message):
+        la.run("segments", model=str(folder), size="quick", out=tmp_path / "run", settings=settings, data=data)
+    assert not (tmp_path / "run/report.html").exists()
+
+
+def test_texts_of_another_kind_are_refused(tmp_path):
+    with pytest.raises(SpecError, match="the task 'items' is not for the study 'segments'"):
+        la.run("segments", size="quick", out=tmp_path / "run", tasks=("items",))
+
+
+def test_random_weights_are_others_of_the_same_shape_and_the_same_every_time(deep):
+    model = load(ModelSpec(id=str(deep)))
+    state = torch.get_rng_state()
+    one, two, other = untrained(model, 0), untrained(model, 0), untrained(model, 1)
+    assert torch.equal(state, torch.get_rng_state())
+    weights = [next(m.anatomy.blocks[0].parameters()) for m in (model, one, two, other)]
+    assert torch.equal(weights[1], weights[2])
+    assert not torch.equal(weights[1], weights[3])
+    assert weights[0].shape == weights[1].shape
+    assert not torch.equal(weights[0], weights[1])
+
+
+def test_a_finding_says_no_more_than_its_numbers(run):
+    found = json.loads((run.folder / "segments.json").read_text())
+
+    def verdict(p, interval, passages=100):
+        changed = {**found, "passages": passages, "cut_ci": interval}
+        changed["existence"] = {**found["existence"], "p": p}
+        return segment_findings(changed)[0].verdict
+
+    sharp, wide = [[2, 3], [5, 6]], [[2, 4], [5, 6]]
+    assert verdict(0.01, sharp) == "supported"
+    assert verdict(0.01, wide) == "inconclusive"
+    assert verdict(0.01, sharp, passages=4) == "inconclusive"
+    assert verdict(0.2, sharp) == "not supported"
+
+
+@pytest.mark.usefixtures("no_page")
+def test_the_first_versions_rule_can_be_chosen(deep, tmp_path):
+    settings = {**SMALL, "view_passages": 0, "maps": False, "method": "v1"}
+    found = la.run("segments", model=str(deep), size="quick", out=tmp_path / "run", settings=settings)
+    record = json.loads((found.folder / "segments.json").read_text())
+    assert record["cuts"] == record["v1"]["cuts"]
+    assert found.manifest["model"]["attention"] == "sdpa"

@@ -1,0 +1,39 @@
+"""At full size: the existence test keeps its level on nothing and finds clear steps; cuts are found where planted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import steps
+from layeratlas.analysis.boundaries import two_cuts
+from layeratlas.analysis.existence import existence_of
+
+pytestmark = pytest.mark.truth
+TRIALS = 300
+
+
+def rejections(kind, layers, trials, noise=0.05):
+    random = np.random.default_rng(layers)
+    tests = (existence_of(steps.signals(kind, layers, random, noise), steps.GROUPS, seed=i) for i in range(trials))
+    return np.mean([test.p <= 0.05 for test in tests])
+
+
+@pytest.mark.parametrize("layers", [8, 12, 30, 48])
+@pytest.mark.parametrize("kind", ["ramp", "saturating", "hump", "white", "autocorrelated"])
+def test_signals_without_boundaries_are_rejected_at_five_percent(kind, layers):
+    # Three standard errors of a share of 0.05 above 0.08, since the bound itself is estimated.
+    assert rejections(kind, layers, TRIALS) <= 0.08 + 3 * np.sqrt(0.05 * 0.95 / TRIALS)
+
+
+@pytest.mark.parametrize("layers", [12, 30, 48])
+def test_clear_steps_are_found(layers):
+    assert rejections("steps", layers, 100, noise=0.2) > 0.95
+
+
+@pytest.mark.parametrize("layers", [12, 30, 48])
+def test_planted_cuts_are_recovered_within_a_layer(layers):
+    random = np.random.default_rng(layers)
+    truth = np.array([round(0.3 * layers), np.flatnonzero(np.linspace(0, 1, layers) >= 0.7)[0]])
+    found = [two_cuts(steps.signals("steps", layers, random, 0.2), steps.GROUPS)[0] for _ in range(100)]
+    assert np.mean([abs(cuts - truth).max() <= 1 for cuts in found]) > 0.95

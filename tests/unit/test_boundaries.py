@@ -1,0 +1,152 @@
+"""Cuts: exact against every possible cut, planted steps, and how sure they are."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+
+import numpy as np
+import pytest
+
+import steps
+from layeratlas.analysis import boundaries as cut
+from layeratlas.analysis.existence import existence_of, surrogates
+from layeratlas.analysis.jackknife import jackknife
+from layeratlas.errors import DataError
+
+
+def cost_of(z, cuts):
+    ends = [0, *cuts, z.shape[-1]]
+    return sum(((z[:, a:b] - z[:, a:b].mean(1, keepdims=True)) ** 2).sum() for a, b in pairwise(ends))
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 3])
+def test_the_cuts_are_the_best_of_all_possible_cuts(k):
+    z = np.random.default_rng(k).normal(size=(3, 14)).cumsum(1)
+    possible = [c for c in combinations(range(15), k) if min(np.diff([0, *c, 14])) >= 2]
+    best = min(possible, key=lambda c: cost_of(z, c))
+    cuts, cost = cut.best_cuts(cut.stretch_costs(z), k, 2)
+    assert cuts.tolist() == list(best)
+    assert cost == pytest.approx(cost_of(z, best))
+
+
+@pytest.mark.parametrize("layers", [12, 30, 48])
+def test_the_cuts_are_those_of_ruptures(layers):
+    ruptures = pytest.importorskip("ruptures")
+    for seed in range(5):
+        z = np.random.default_rng(seed).normal(size=(4, layers)).cumsum(1)
+        least = cut.shortest(layers)
+        found = ruptures.Dynp(model="l2", min_size=least, jump=1).fit(z.T)
+        for k in (1, 2, 3):
+            assert cut.best_cuts(cut.stretch_costs(z), k, least)[0].tolist() == found.predict(n_bkps=k)[:-1]
+
+
+def test_a_stack_is_cut_as_each_alone():
+    z = np.random.default_rng(0).normal(size=(5, 3, 20))
+    cuts, cost = cut.best_cuts(cut.stretch_costs(z), 2, 2)
+    for i in range(5):
+        alone, own = cut.best_cuts(cut.stretch_costs(z[i]), 2, 2)
+        assert cuts[i].tolist() == alone.tolist()
+        assert cost[i] == pytest.approx(own)
+
+
+def test_z_is_robust_and_bounded():
+    signals = np.arange(11.0)
+    z = cut.robust_z(signals)
+    assert z == pytest.approx((signals - 5) / (1.4826 * 3))
+    assert cut.robust_z(np.append(np.arange(30.0), 1e6))[-1] == 3
+    mostly = np.array([0.0] * 6 + [1, 1, 2, 2])
+    assert cut.robust_z(mostly)[-1] == pytest.approx(2 / mostly.std())
+    assert (cut.robust_z(np.full(9, 4.2)) == 0).all()
+
+
+def test_no_group_counts_twice():
+    one, other = np.random.default_rng(1).normal(size=(2, 20))
+    alone = cut.fuse(np.stack([one, other]), ["a", "b"])
+    crowd = cut.fuse(np.stack([one, one, one, other]), ["a", "a", "a", "b"])
+    assert crowd == pytest.approx(alone)
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 5])
+def test_a_model_with_too_few_blocks_is_refused(blocks):
+    with pytest.raises(DataError, match=f"the model has {blocks} blocks; expected at least 6"):
+        cut.shortest(blocks)
+
+
+def test_planted_cuts_are_recovered_with_their_interval():
+    truth = np.array([9, 21])
+    found = cut.find_cuts(steps.passages(truth, 30, seed=3), steps.GROUPS, seed=1)
+    assert abs(found.cuts - truth).max() <= 1
+    assert (found.lo <= found.mode).all()
+    assert (found.mode <= found.hi).all()
+    assert (found.hi - found.lo).max() <= 2
+    assert found.together[0, 5] > 0.9
+    assert found.together[0, 25] < 0.1
+    assert np.diag(found.together) == pytest.approx(1)
+
+
+def test_cuts_of_noise_are_unsure():
+    values = np.random.default_rng(0).normal(size=(40, len(steps.GROUPS), 30))
+    found = cut.find_cuts(values, steps.GROUPS)
+    assert (found.hi - found.lo).max() > 5
+    assert found.share.max() < 0.5
+
+
+def test_leaving_the_only_stepped_signal_out_moves_the_cuts():
+    values = np.random.default_rng(0).normal(size=(30, 3, 30)) * 0.02 + np.sin(np.arange(30.0))
+    values[:, 0] = 40.0 * ((np.arange(30) >= 10).astype(float) + (np.arange(30) >= 20))
+    out = cut.without_one(values, ["a", "b", "c"])
+    assert out[1].tolist() == out[2].tolist() == [10, 20]
+    assert out[0].tolist() != [10, 20]
+
+
+def test_the_rule_of_the_first_version_takes_the_steepest_falls():
+    information = np.ones(30)
+    information[8:] -= 1.0
+    information[19:] -= 0.8
+    cuts, passed = cut.v1_cuts(information)
+    assert cuts.tolist() == passed.tolist() == [8, 19]
+    # A steady fall is cut too, though nothing passes that version's own threshold.
+    cuts, passed = cut.v1_cuts(np.linspace(1, 0, 30) + 1e-9 * np.sin(np.arange(30)))
+    assert len(cuts) == 2
+
+
+def test_kinds_with_other_cuts_differ_and_shuffled_kinds_do_not():
+    first = np.arange(40) < 20
+    values = steps.passages(np.array([9, 21]), 30, count=40, seed=2, noise=0.3)
+    assert cut.kinds_differ(values, steps.GROUPS, first, 99, 0) > 0.05
+    values[first] = steps.passages(np.array([5, 16]), 30, count=20, seed=2, noise=0.3)
+    assert cut.kinds_differ(values, steps.GROUPS, first, 99, 0) <= 0.05
+
+
+def test_surrogates_keep_trend_and_autocorrelation_and_lose_the_steps():
+    signal = steps.signals("steps", 32, np.random.default_rng(0), noise=0.2)
+    made = surrogates(signal, 400, seed=0)
+    assert made.shape == (400, *signal.shape)
+    basis = np.vander(np.linspace(-1, 1, 32), 4)
+    trend = basis @ np.linalg.lstsq(basis, signal[0], rcond=None)[0]
+    spread = made[:, 0].std(0).mean()
+    assert abs(made[:, 0].mean(0) - trend).max() < 5 * spread / 20
+
+
+@pytest.mark.parametrize(("kind", "found"), [("steps", True), ("ramp", False), ("white", False), ("saturating", False)])
+def test_steps_exist_and_smooth_change_does_not(kind, found):
+    random = np.random.default_rng(5)
+    tests = [existence_of(steps.signals(kind, 30, random), steps.GROUPS, seed=s, count=99) for s in range(12)]
+    share = np.mean([test.p <= 0.05 for test in tests])
+    assert share == 1 if found else share <= 0.25
+    assert all(test.curve[0] == 1 and (np.diff(test.curve) <= 1e-12).all() for test in tests)
+
+
+def test_layers_in_random_order_are_the_second_null():
+    white = existence_of(steps.signals("white", 30, np.random.default_rng(2)), steps.GROUPS)
+    ramp = existence_of(steps.signals("ramp", 30, np.random.default_rng(2)), steps.GROUPS)
+    assert white.shuffled_p > 0.05
+    assert ramp.shuffled_p <= 0.01
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    x = np.random.default_rng(0).normal(size=200)
+    value, lo, hi = jackknife(lambda rows: x[rows].mean(keepdims=True), 200, parts=200)
+    assert value[0] == pytest.approx(x.mean())
+    assert (hi - lo)[0] / 2 == pytest.approx(1.972 * x.std(ddof=1) / np.sqrt(200), rel=1e-3)
+    assert np.isnan(jackknife(lambda rows: x[rows].mean(keepdims=True), 3)[1]).all()
