@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from textwrap import wrap
 from typing import Any
 
 import altair as alt
@@ -138,7 +139,7 @@ def _has(view: View, part: Part, chosen: dict[str, str]) -> bool:
 def fixed(exhibit: Exhibit) -> Any:
     """Return a study's own chart with its heading, in the light colours."""
     assert exhibit.chart is not None
-    return _titled(exhibit.chart(partial(theme.colour, live=False)), exhibit.title, exhibit.text)
+    return _titled(exhibit.chart(partial(theme.colour, live=False)), exhibit.title, wrap(exhibit.text, 100))
 
 
 def render(chart: Any, data: dict[str, list[dict[str, Any]]]) -> tuple[bytes, bytes]:

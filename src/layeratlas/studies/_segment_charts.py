@@ -20,6 +20,7 @@ from layeratlas.studies._segmenting import FILE
 
 Colour = Callable[[str], str]
 _SERIES = {group: f"series-{i + 1}" for i, group in enumerate(GROUPS)}
+_FLATTENED = 3.0
 _STRETCHES = ("series-1", "series-3", "series-2")
 
 
@@ -57,7 +58,8 @@ def _signal_text(found: Mapping[str, Any]) -> str:
     text = (
         "Mean over passages (or one value for the set, from the copies of passages), with its 95 % interval. Dashed "
         "grey: a model of the same architecture with random weights. Dotted: the value that stands for nothing. "
-        f"Vertical lines: the cuts, and their 90 % intervals as bands. Cut from: {used}."
+        f"Vertical lines: the cuts, and their 90 % intervals as bands. A first layer that would flatten the rest "
+        f"leaves the frame. Cut from: {used}."
     )
     if found["missing"]:
         text += f" Not measured: {', '.join(name.replace('_', ' ') for name in found['missing'])}."
@@ -124,7 +126,7 @@ def _one_signal(found: Mapping[str, Any], rows: pl.DataFrame, signal: Signal | N
     values = rows.select(columns).with_columns(pl.col(columns).round_sig_figs(5).fill_nan(None)).to_dicts()
     base, blocks = alt.Chart(_data(values)), found["blocks"]
     x = alt.X("depth:Q", title=None, scale=alt.Scale(domain=[0, 1], nice=False), axis=alt.Axis(values=[0, 0.5, 1]))
-    y = alt.Y("estimate:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4))
+    y = alt.Y("estimate:Q", title=None, scale=_scale(rows), axis=alt.Axis(tickCount=4))
     hue = colour(_SERIES.get(signal.group if signal else "", "series-8"))
     cuts = alt.Chart(
         _data([{"at": c / blocks, "lo": lo / blocks, "hi": hi / blocks}
@@ -133,17 +135,28 @@ def _one_signal(found: Mapping[str, Any], rows: pl.DataFrame, signal: Signal | N
     layers = [
         cuts.mark_rect(color=colour("control"), opacity=0.18).encode(x="lo:Q", x2="hi:Q"),
         cuts.mark_rule(color=colour("control"), strokeWidth=1).encode(x="at:Q"),
-        base.mark_area(color=hue, opacity=0.25).encode(x=x, y=alt.Y("lo:Q", title=None), y2="hi:Q"),
-        base.mark_line(color=hue, strokeWidth=1.8).encode(x=x, y=y),
+        base.mark_area(color=hue, opacity=0.25, clip=True).encode(x=x, y=alt.Y("lo:Q", title=None), y2="hi:Q"),
+        base.mark_line(color=hue, strokeWidth=1.8, clip=True).encode(x=x, y=y),
     ]
     if rows["control"].is_finite().any():
-        dashed = base.mark_line(color=colour("control"), strokeDash=[4, 3], strokeWidth=1.2)
+        dashed = base.mark_line(color=colour("control"), strokeDash=[4, 3], strokeWidth=1.2, clip=True)
         layers.append(dashed.encode(x=x, y="control:Q"))
     low, high, null = (float(f(rows[c].to_numpy())) for f, c in ((np.min, "lo"), (np.max, "hi"), (np.max, "chance")))
     if 2 * low - high <= null <= 2 * high - low:  # a value far from the curve would flatten it
-        layers.append(base.mark_line(color=colour("soft"), strokeDash=[1, 2]).encode(x=x, y="chance:Q"))
+        layers.append(base.mark_line(color=colour("soft"), strokeDash=[1, 2], clip=True).encode(x=x, y="chance:Q"))
     title = f"{signal.title} ({signal.unit})" if signal else str(rows["task"][0])
     return alt.layer(*layers).properties(width=215, height=110, title=alt.TitleParams(title, fontSize=11))
+
+
+def _scale(rows: pl.DataFrame) -> Any:
+    """Return the vertical scale: where the first layer alone would flatten the rest, it runs out of the frame."""
+    values = rows.sort("layer").select("estimate", "lo", "hi", "control").to_numpy()
+    if not np.isfinite(values[1:]).any():
+        return alt.Scale(zero=False)
+    low, high = np.nanmin(values[1:]), np.nanmax(values[1:])
+    if np.nanmax(values) - np.nanmin(values) < _FLATTENED * (high - low):
+        return alt.Scale(zero=False)
+    return alt.Scale(zero=False, domain=[float(low), float(high)], nice=True)
 
 
 def _heat(found: Mapping[str, Any], cka: pl.DataFrame, colour: Colour) -> Any:
