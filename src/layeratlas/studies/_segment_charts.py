@@ -164,15 +164,12 @@ def _heat(found: Mapping[str, Any], cka: pl.DataFrame, colour: Colour) -> Any:
     axis = alt.Axis(labelOverlap=True, labelAngle=0)
     cells = (
         alt.Chart(_data(values))
-        .mark_rect()
+        .mark_rect(color=colour("heat"))
         .encode(
             x=alt.X("layer:O", title="point", axis=axis),
             y=alt.Y("other:O", title="point", axis=axis, sort="descending"),
-            color=alt.Color(
-                "cka:Q",
-                title="CKA",
-                scale=alt.Scale(domain=[0, 1], clamp=True, range=[colour("raised"), colour("heat")]),
-            ),
+            # A colour of the page is a CSS variable, which a scale cannot mix: it is made fainter instead.
+            opacity=alt.Opacity("cka:Q", title="CKA", scale=alt.Scale(domain=[0, 1], range=[0.02, 1], clamp=True)),
         )
     )
     points = found["blocks"] + 1
