@@ -5,7 +5,6 @@ Re-implements the approach described in arXiv 2312.04333; questions, readouts, b
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +33,7 @@ from layeratlas.studies import _exit_tables as tables
 from layeratlas.studies import _probing as probing
 from layeratlas.studies import _scoring as scoring
 from layeratlas.tasks._prompts import LETTERS, ExitSettings
+from layeratlas.tasks._question_files import read_questions
 from layeratlas.workspace import Workspace
 
 BASELINES = "baselines.parquet"
@@ -60,10 +60,7 @@ class Exits(Study):
 
     def read(self, path: str) -> QuestionSet:
         """Return a file of questions."""
-        # Imported by name, so that this file stands without it.
-        reader = importlib.import_module("layeratlas.tasks._question_files")
-        found: QuestionSet = reader.read_questions(path)
-        return found
+        return read_questions(path)
 
     def check(self, spec: RunSpec, material: Sequence[QuestionSet]) -> None:
         """Refuse what could not be asked: too few worked examples, more options than letters, another position."""
