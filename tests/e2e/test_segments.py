@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -47,9 +48,22 @@ def no_page(monkeypatch):
     monkeypatch.setattr("layeratlas.studies._probing.report_stage", lambda work: [])
 
 
+def test_every_stretch_has_a_brittleness_beside_random_stretches(run):
+    rows = run.findings.filter(pl.col("finding") == "brittleness")
+    assert rows["level"].to_list() == ["Local", "Intermediate", "Global"]
+    assert (rows["lo"] > 0).all()
+    assert rows["null"].str.contains("contiguous spans").all()
+    table = pl.read_parquet(run.folder / "brittleness.parquet")
+    assert table["last"].to_list()[-1] == 7
+    points = run.curves.filter(metric="brittleness", level="brittleness")
+    assert points["layer"].to_list() == list(range(9))
+    assert "How brittle" in (run.folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_run_has_every_signal_at_every_layer(run):
     assert set(run.curves["model"]) == {"deep"}
-    for (name,), rows in run.curves.sort("layer").group_by("task", maintain_order=True):
+    signals = run.curves.filter(pl.col("level") != "brittleness")
+    for (name,), rows in signals.sort("layer").group_by("task", maintain_order=True):
         steps = name in ("cka_step", "update_size", "matrix_information")
         attention = name.startswith("attention")
         assert rows["layer"].to_list() == list(range(int(steps), 8 if attention else 9)), name

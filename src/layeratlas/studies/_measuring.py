@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -41,7 +41,8 @@ class Settings(Spec):
 
     `tokens` are measured in each passage, besides BOS. Without `maps` the attention kernel asked for is kept and
     attention is not measured. `untrained` passages also go through a random-weight model of the same config (none at
-    size quick, 16 at standard, 32 at full, unless given). `method` is how layers are cut.
+    size quick, 16 at standard, 32 at full, unless given). `method` is how layers are cut. `noise` is what is
+    injected to find how brittle each stretch is: relative to the stream's size, or absolute, or none.
     """
 
     tokens: int = Field(default=256, ge=16, description="a number of tokens, at least 16")
@@ -53,6 +54,7 @@ class Settings(Spec):
     untrained: int | None = Field(default=None, ge=0, description="passages for a random-weight model, 0 for none")
     draws: int = Field(default=200, ge=100, description="bootstrap draws of the passages, at least 100")
     surrogates: int = Field(default=199, ge=99, description="boundary-free surrogates, at least 99")
+    noise: Literal["relative", "absolute", "none"] = Field(default="relative", description="relative, absolute or none")
     method: str = Field(default="exact", pattern="^(exact|v1)$", description="exact or v1")
 
 

@@ -15,10 +15,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from layeratlas.analysis.outcomes import OUTCOMES, Reference
-from layeratlas.analysis.perturbing import Effects, NoiseSpec, Spans, Trial, make_trials, thirds
+from layeratlas.analysis.perturbing import Effects, NoiseSpec, Spans, Trial, make_trials, noise_spec, thirds
 from layeratlas.errors import AtlasError, ModelError
+from layeratlas.files import read_json
 from layeratlas.spec import hash_of
+from layeratlas.studies._measuring import settings_of
 from layeratlas.studies._probing import write_table
+from layeratlas.studies._segmenting import FILE as SEGMENTS
 from layeratlas.workspace import Workspace
 
 FOLDER = "perturbed"
@@ -29,6 +32,17 @@ def choose_texts(texts: Sequence[Sequence[str]], count: int) -> list[str]:
     """Return `count` texts, in turns from each kind, from the front of each; fewer where there are not so many."""
     ranked = sorted((i, kind, text) for kind, own in enumerate(texts) for i, text in enumerate(own))
     return [text for _, _, text in ranked[:count]]
+
+
+def stage(work: Workspace) -> list[str]:
+    """Perturb the stretches that the cuts give, and every layer; nothing with `--set noise=none`."""
+    noise = settings_of(work).noise
+    if noise == "none":
+        return []
+    kind: Any = {"relative": "noise", "absolute": "absolute noise"}[noise]
+    found = read_json(work.folder / SEGMENTS)["segments"]
+    stretches = {part["name"]: (part["first"], part["last"] + 1) for part in found}
+    return perturb_stage(work, noise_spec(work.spec.size).model_copy(update={"noise": kind}), stretches)
 
 
 def perturb_stage(work: Workspace, spec: NoiseSpec, segments: Spans | None = None) -> list[str]:

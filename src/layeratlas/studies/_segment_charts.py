@@ -15,7 +15,7 @@ from layeratlas.contracts import Exhibit
 from layeratlas.files import read_json
 from layeratlas.metrics import GROUPS, Signal
 from layeratlas.studies._measuring import metrics_of
-from layeratlas.studies._segment_tables import MAP
+from layeratlas.studies._segment_tables import BRITTLE, MAP
 from layeratlas.studies._segmenting import FILE
 
 Colour = Callable[[str], str]
@@ -50,7 +50,44 @@ def exhibits(folder: Path) -> list[Exhibit]:
             chart=partial(_cost_curve, found),
         ),
     ]  # fmt: skip
-    return made
+    return made + _brittleness(folder, found, curves)
+
+
+def _brittleness(folder: Path, found: Mapping[str, Any], curves: pl.DataFrame) -> list[Exhibit]:
+    """Return how brittle each layer and stretch is, where that was measured."""
+    if not (folder / BRITTLE).exists():
+        return []
+    table = pl.read_parquet(folder / BRITTLE).rename(
+        {"rms": "stream rms", "b": "KL / strength²", "b_added": "from its blocks", "b_entry": "first block alone",
+         "b_unshared": "full noise in every block", "sigma_half": "strength at half agreement", "p_span": "p of span"}
+    )  # fmt: skip
+    text = (
+        "Divergence (KL, nats) of the predictions from the undisturbed ones, over the squared strength of relative "
+        "noise after each point, with its 95 % interval over passages. Points: the divergence with a block left out. "
+        "Vertical lines: the cuts. The size of the stream is in the table, since absolute noise would follow it."
+    )
+    rows = curves.filter(level="brittleness")
+    return [Exhibit("brittleness", "How brittle", text, chart=partial(_brittle, found, rows), table=table)]
+
+
+def _brittle(found: Mapping[str, Any], rows: pl.DataFrame, colour: Colour) -> Any:
+    named = pl.when(method="skip").then(pl.lit("left out")).otherwise(pl.lit("noise"))
+    kept = rows.filter(
+        (pl.col("metric") == "brittleness") | ((pl.col("method") == "skip") & (pl.col("metric") == "kl"))
+    )
+    values = kept.with_columns(named.alias("kind")).select("depth", "layer", "kind", "estimate", "lo", "hi").to_dicts()
+    base = alt.Chart(_data(values)).encode(x=alt.X("depth:Q", title="relative depth", scale=alt.Scale(domain=[0, 1])))
+    scale = alt.Scale(type="log")
+    y = alt.Y("estimate:Q", title="nats", scale=scale)
+    noise, skip = base.transform_filter("datum.kind === 'noise'"), base.transform_filter("datum.kind === 'left out'")
+    hue = colour("series-1")
+    cuts = alt.Chart(_data([{"at": cut / found["blocks"]} for cut in found["cuts"]]))
+    return alt.layer(
+        noise.mark_area(opacity=0.18, color=hue).encode(y=alt.Y("lo:Q", scale=scale), y2="hi:Q"),
+        noise.mark_line(color=hue).encode(y=y, tooltip=["layer:Q", "estimate:Q", "lo:Q", "hi:Q"]),
+        skip.mark_point(color=colour("series-2"), filled=True).encode(y=y, tooltip=["layer:Q", "estimate:Q"]),
+        cuts.mark_rule(color=colour("ink"), strokeDash=[4, 3]).encode(x="at:Q"),
+    ).properties(width=560, height=260)
 
 
 def _signal_text(found: Mapping[str, Any]) -> str:
@@ -115,6 +152,7 @@ def _stretches(found: Mapping[str, Any], colour: Colour) -> Any:
 
 def _small_multiples(found: Mapping[str, Any], curves: pl.DataFrame, colour: Colour) -> Any:
     known = {signal.name: signal for part in metrics_of() for metric in part for signal in metric.signals}
+    curves = curves.filter(pl.col("level") != "brittleness")
     names = curves["task"].unique(maintain_order=True).to_list()
     order = sorted(names, key=lambda name: GROUPS.index(known[name].group) if name in known else len(GROUPS))
     charts = [_one_signal(found, curves.filter(task=name), known.get(name), colour) for name in order]

@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from layeratlas.analysis.brittleness import Brittleness, curve_rows, segment_rows
+from layeratlas.analysis.brittleness_findings import brittleness_findings
 from layeratlas.analysis.jackknife import jackknife
 from layeratlas.analysis.segment_findings import LEVEL, METHOD, segment_findings
 from layeratlas.contracts import FloatArray
@@ -18,12 +20,14 @@ from layeratlas.metrics.lens import settle_depth
 from layeratlas.records import CURVE_KEYS, CURVE_VALUES, FINDING_COLUMNS, Finding
 from layeratlas.studies import _measuring as measuring
 from layeratlas.studies import _probing as probing
+from layeratlas.studies._perturbing import read_effects
 from layeratlas.studies._segmenting import FILE, signals_of
 from layeratlas.studies._shards import Tensors
 from layeratlas.workspace import Workspace
 
 Floats = NDArray[np.float64]
 MAP = "similarity.parquet"
+BRITTLE = "brittleness.parquet"
 _DRAWS = 1000
 _NUMBERS = [name for name in CURVE_VALUES if name not in ("n", "n_groups")]
 
@@ -45,13 +49,20 @@ def analyse_stage(work: Workspace) -> list[str]:
                 rows += _set_rows(metric, vectors[metric.reads], work.spec.seed)
             step.advance()
     named: dict[str, Any] = {"model": pl.lit(work.manifest["model"]["name"]), "study": pl.lit(work.spec.study)}
-    curves = pl.concat(rows).with_columns(**named).select(*CURVE_KEYS, *CURVE_VALUES)
+    effects = read_effects(work)
+    brittle = Brittleness(effects, work.spec.seed) if effects else None
+    if brittle:
+        rows.append(pl.DataFrame(curve_rows(brittle)).with_columns(pl.col(_NUMBERS).cast(pl.Float64)))
+    curves = pl.concat(rows, how="diagonal_relaxed").with_columns(**named).select(*CURVE_KEYS, *CURVE_VALUES)
     probing.write_table(work, "curves.parquet", curves)
     found = segment_findings(read_json(work.folder / FILE)) + _settling(trained, missing, work.spec.seed)
+    found += brittleness_findings(brittle) if brittle else []
     findings = pl.DataFrame([asdict(f) for f in found]).with_columns(**named).select(FINDING_COLUMNS)
     probing.write_table(work, "findings.parquet", findings)
     probing.write_table(work, MAP, _map(trained["cka"]))
-    return ["curves.parquet", "findings.parquet", MAP]
+    if brittle:
+        probing.write_table(work, BRITTLE, pl.DataFrame(segment_rows(brittle)))
+    return ["curves.parquet", "findings.parquet", MAP, *([BRITTLE] if brittle else [])]
 
 
 def _signal_rows(signal: Signal, values: Floats, control: Floats | None, seed: int) -> pl.DataFrame:

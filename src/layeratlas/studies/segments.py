@@ -14,6 +14,7 @@ from layeratlas.errors import SpecError
 from layeratlas.passages import Passages
 from layeratlas.spec import RunSpec
 from layeratlas.studies import _measuring as measuring
+from layeratlas.studies import _perturbing as perturbing
 from layeratlas.studies import _probing as probing
 from layeratlas.studies._segment_tables import analyse_stage
 from layeratlas.studies._segmenting import cut_stage
@@ -52,10 +53,11 @@ class Segments(Study):
             raise SpecError("no passages were named", "the study's own task or files of passages")
 
     def stages(self) -> dict[str, probing.StageFunction]:
-        """Return the stages in order; what perturbs the stretches stands between `cut` and `analyse`."""
+        """Return the stages in order."""
         return {
             "measure": measuring.measure_stage,
             "cut": cut_stage,
+            "perturb": perturbing.stage,
             "analyse": analyse_stage,
             "report": probing.report_stage,
         }
@@ -68,6 +70,7 @@ class Segments(Study):
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what was done, from the run's manifest."""
+        noise = run.get("brittleness", {})
         done, own = run.get("segments", {}), self.settings(**run["spec"].get("settings", {}))
         missing = ", ".join(name.replace("_", " ") for name in done.get("missing", []))
         lacking = f" Not measured, because the model gave no attention maps or no finite values: {missing}."
@@ -96,6 +99,15 @@ class Segments(Study):
                 f"{own.surrogates} surrogates with each signal's cubic trend and first-order autocorrelation, and no "
                 "boundaries, are cut in the same way; p is the share whose two cuts leave no more of the variation. "
                 "Prominent means p < 0.05 and 90 % intervals of at most 0.15 of the depth.",
+            ),
+            (
+                "Brittleness",
+                "Noise of a standard deviation relative to the stream's size at each token, of equal total variance in "
+                "every stretch; teacher-forced KL of the model's predictions over "
+                f"{noise.get('passages', 0)} passages, over the squared strength. Bootstrap over passages; random "
+                "stretches of the same width as control."
+                if "spec" in noise
+                else f"Not measured: {noise.get('missing', 'not asked for')}.",
             ),
             (
                 "Random weights",
