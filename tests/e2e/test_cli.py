@@ -47,7 +47,7 @@ def test_the_version_without_waiting_for_heavy_packages():
         ((), "layeratlas run hierarchy --size quick"),
         (("run",), "layeratlas run hierarchy --data my_texts.csv"),
         (("report",), "Rebuild report.html and the figures of a run from its tables alone"),
-        (("list",), "studies, tasks, probes or metrics"),
+        (("list",), "studies, tasks, probes, metrics or claims"),
         (("check",), "identity self-tests with their errors, and what a run would take"),
     ],
 )
@@ -64,7 +64,9 @@ def test_help_says_what_to_do(atlas, command, advice):
 
 
 def test_help_names_every_kind_and_command(atlas):
-    assert set(re.findall(r"^│ (\w+) ", atlas("--help").out, re.M)) == {"run", "report", "list", "check"}
+    assert set(re.findall(r"^│ (\w+) ", atlas("--help").out, re.M)) == {
+        "run", "report", "list", "check", "claims", "validate",
+    }  # fmt: skip
     assert all(name in atlas("run", "--help").out for name in ("quick", "standard", "full", "CSV", "JSONL", "Parquet"))
 
 

@@ -129,7 +129,7 @@ def test_what_has_no_curve_is_said_and_not_drawn_empty(browser: Any, tmp_path: P
 
 def test_columns_sort_by_their_numbers(browser: Any, page: str) -> None:
     show(browser, page)
-    script = """const head = [...document.querySelectorAll('table.sortable')[1].querySelectorAll('th')].find(
+    script = """const head = [...document.querySelectorAll('[aria-labelledby=all] th')].find(
         h => h.textContent.trim() === 'p'); head.querySelector('button').click();
         return [...head.closest('table').tBodies[0].rows].map(row => row.cells[head.cellIndex].textContent.trim())"""
     values = [float(text.removeprefix("< ")) for text in run(browser, script)]

@@ -126,7 +126,8 @@ def _lone_tasks(rows: pl.DataFrame, parts: list[Part]) -> pl.DataFrame:
     for part in parts:
         tasks = [p.code for p in parts if p.kind == "task" and p.level == part.level]
         if part.kind == "level" and part.code not in present and len(tasks) == 1:
-            values = [pl.lit(part.code, dtype=pl.Int64).alias("part"), pl.lit("level").alias("kind"), pl.lit(part.row).alias("row")]
+            code = pl.lit(part.code, dtype=pl.Int64).alias("part")
+            values = [code, pl.lit("level").alias("kind"), pl.lit(part.row).alias("row")]
             made.append(rows.filter(part=tasks[0]).with_columns(values))
     return pl.concat(made)
 
