@@ -25,6 +25,7 @@ from layeratlas.analysis.exit_claims import (
 from layeratlas.analysis.exits import answered, exit_findings, last_findings
 from layeratlas.contracts import Exhibit, Study, Words
 from layeratlas.errors import SpecError
+from layeratlas.files import read_json
 from layeratlas.questions import QuestionSet
 from layeratlas.records import FINDING_COLUMNS, Finding
 from layeratlas.spec import ProbeSpec, RunSpec, Size
@@ -32,6 +33,7 @@ from layeratlas.studies import _decoding as decoding
 from layeratlas.studies import _exit_tables as tables
 from layeratlas.studies import _probing as probing
 from layeratlas.studies import _scoring as scoring
+from layeratlas.studies._exit_reference import reference
 from layeratlas.tasks._prompts import LETTERS, ExitSettings
 from layeratlas.tasks._question_files import read_questions
 from layeratlas.workspace import Workspace
@@ -86,7 +88,12 @@ class Exits(Study):
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return what needs no model, beside the exits, for each question set."""
-        return tables.exhibits(pl.read_parquet(folder / BASELINES)) if (folder / BASELINES).exists() else []
+        if not (folder / BASELINES).exists():
+            return []
+        run, curves = read_json(folder / "run.json"), pl.read_parquet(folder / "curves.parquet")
+        score = ExitSettings(**run["spec"].get("settings", {})).score
+        named = f"{run['model'].get('id', '')} {run['model'].get('name', '')}"
+        return [*tables.exhibits(pl.read_parquet(folder / BASELINES)), *reference(curves, named, score)]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what was done, from the run's manifest."""
