@@ -35,7 +35,9 @@ class Question:
 class QuestionSet:
     """The questions of one task: `name` within a `level` (the ability it asks for), in one language.
 
-    `shots` are worked examples from which a prompt takes its first few; they are never scored. Raises DataError,
+    `shots` are worked examples from which a prompt takes its first few; they are never scored. `evident` sets have
+    choices that can be told without the question ("29 * 3 = 97" is wrong by itself): what a choice scores without its
+    question is then part of the ability, and no floor under it. Raises DataError,
     naming file and line, for what could not be scored: an empty question or choice, one choice, duplicate choices,
     an answer outside the choices, no false choice, a shot that is also an item, an item twice, no items.
     """
@@ -47,6 +49,7 @@ class QuestionSet:
     instruction: str = ""
     language: str = "en"
     source: str = ""
+    evident: bool = False
 
     def __post_init__(self) -> None:
         place = self.source or f"task '{self.name}'"
@@ -70,7 +73,7 @@ class QuestionSet:
         asked = [
             [[q.text, q.choices, q.answers, q.group, q.stratum] for q in part] for part in (self.items, self.shots)
         ]
-        return [self.name, self.instruction, self.language, asked]
+        return [self.name, self.instruction, self.language, self.evident, asked]
 
     @property
     def chance(self) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,16 @@ def test_what_the_choice_alone_tells_is_no_ability():
     found = findings(one)
     assert found["exit", "arithmetic"].verdict != "supported"
     assert ("onset", "arithmetic") not in found
+
+
+def test_where_choices_hold_their_own_evidence_the_choice_alone_is_no_floor():
+    """The same numbers as above, of a set whose wrong choices are wrong by themselves."""
+    one = planted(1, np.full(POINTS, 1.5), bare=1.5)
+    evident = replace(one, data=replace(one.data, evident=True))
+    found = findings(evident)["exit", "arithmetic"]
+    assert found.verdict == "supported"
+    assert found.null == "the best exit equals the best of chance and the rules of thumb"
+    assert main_curve(evident).shuffles.mean() > 0.5  # drawn all the same
 
 
 def test_nothing_is_answered_at_the_nominal_rate_of_false_alarms():

@@ -175,22 +175,25 @@ class Scored:
 class ExitCurve(Curve):
     """A curve whose control (`shuffles`) is the bootstrap of the choices without their question.
 
-    `surface` (B,) is the bootstrap of the baseline, over the same draws.
+    `surface` (B,) is the bootstrap of the baseline, over the same draws. Where choices are `evident` without the
+    question, the control is drawn and is no floor.
     """
 
     surface: Floats
+    evident: bool = False
 
     @property
     def floor(self) -> Floats:
         """What an exit must beat, (P,): the best of chance, the baseline and the choice without the question."""
-        floor: Floats = np.maximum(self.shuffles.mean(0), max(self.chance, self.baseline))
+        fixed = max(self.chance, self.baseline)
+        floor: Floats = np.maximum(self.shuffles.mean(0) * (not self.evident), fixed)
         return floor
 
     @property
     def gains(self) -> Floats:
         """Estimates over the floor in every draw, (B, P); each draw has its own floor."""
         fixed = np.maximum(self.surface, self.chance)[:, None]
-        gain: Floats = self.draws - np.maximum(self.shuffles, fixed)
+        gain: Floats = self.draws - np.maximum(self.shuffles * (not self.evident), fixed)
         return gain
 
 
@@ -244,7 +247,7 @@ def _curve(
         scored.data.level, scored.data.name, stratum, "resid", *names, values[0], values[1 : 1 + b],
         values[1 + b : 1 + b + h], values[1 + b + h :], control[1 : 1 + b],
         float(chances(names[1], table).mean()), float(floors[0, best]) if known else float("nan"), len(groups),
-        len(set(groups)), floors[1 : 1 + b, best],
+        len(set(groups)), floors[1 : 1 + b, best], scored.data.evident,
     )  # fmt: skip
 
 
@@ -274,5 +277,5 @@ def _mean(curves: Sequence[ExitCurve], n_groups: int) -> ExitCurve:
     return ExitCurve(
         first.level, "all", "all", first.component, first.method, first.metric, mean("estimate"), mean("draws"),
         mean("half_a"), mean("half_b"), mean("shuffles"), float(mean("chance")), float(mean("baseline")),
-        sum(c.n for c in curves), n_groups, mean("surface"),
+        sum(c.n for c in curves), n_groups, mean("surface"), any(c.evident for c in curves),
     )  # fmt: skip

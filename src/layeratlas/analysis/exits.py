@@ -119,7 +119,8 @@ def _best(one: Answered, says: str) -> Finding:
         "not supported": f"{_name(curve)} is answered at no exit better than by its baselines: {most}{says}.",
         "inconclusive": f"{_name(curve)} is not shown to be answered better than by its baselines: {most}{says}.",
     }[one.verdict]
-    null = "the best exit equals the best of chance, the rules of thumb and the choice without the question"
+    rest = " and the rules of thumb" if curve.evident else ", the rules of thumb and the choice without the question"
+    null = f"the best exit equals the best of chance{rest}"
     return finding("exit", curve, text, (one.gain, one.lo, one.hi, one.p), null, one.verdict)
 
 

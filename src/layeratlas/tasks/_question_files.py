@@ -51,6 +51,8 @@ FORMATS = (
     _format("bbh", "logic", "input target", lambda rows: published.bbh, part="task"),
     _format("facts", "facts", "subject object", published.facts, part="relation"),
 )
+# Their choices are worked solutions, which can be checked without the question.
+_EVIDENT = ("gsm8k", "mgsm")
 _BARE_MGSM = _format("mgsm", "cross-lingual", "question answer", published.mgsm)
 
 
@@ -79,7 +81,9 @@ def read_questions(path: str) -> QuestionSet:
     shown = [str(row.fields.get("shot", "")).lower() not in {"", "0", "false", "none"} for row in rows]
     items, shots = (tuple(q for q, shot in zip(questions, shown, strict=True) if shot is one) for one in (False, True))
     name = "-".join([*([] if kind.name in stem else [kind.name]), stem, *parts])
-    return QuestionSet(name, kind.level or stem, items, shots, language=language, source=f"'{path}'")
+    return QuestionSet(
+        name, kind.level or stem, items, shots, language=language, source=f"'{path}'", evident=kind.name in _EVIDENT
+    )
 
 
 def _split(path: str) -> tuple[Path, list[str]]:

@@ -31,7 +31,9 @@ class WordProblems(Task):
         """Return `wrong-calculation` (level calculation) and `wrong-reasoning` (level reasoning), by template."""
         made = [_of(size, kind) for kind in ("calculation", "reasoning")]
         return [
-            QuestionSet(f"wrong-{kind}", kind, items, shots, "Solve the problem step by step.")
+            QuestionSet(
+                f"wrong-{kind}", kind, items, shots, "Solve the problem step by step.", evident=kind == "calculation"
+            )
             for kind, (items, shots) in zip(("calculation", "reasoning"), made, strict=True)
         ]
 

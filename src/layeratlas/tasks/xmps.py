@@ -50,7 +50,9 @@ def _in(language: str, size: Size) -> QuestionSet:
         group = f"{template}-{number // len(names):03d}"
         items.append(_question(_made(template, each + 1)[1 + number // len(names)], language, next(standing), group))
     shots = tuple(_question(_made(name, each + 1)[0], language, 0, f"shot-{name}") for name in _SHOTS)
-    return QuestionSet(f"xmps-{language}", "cross-lingual", tuple(items), shots, _INSTRUCTIONS[language], language)
+    return QuestionSet(
+        f"xmps-{language}", "cross-lingual", tuple(items), shots, _INSTRUCTIONS[language], language, evident=True
+    )
 
 
 def _question(problem: Problem, language: str, place: int, group: str) -> Question:
