@@ -58,7 +58,7 @@ def make_job(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     model.tokenizer.save_pretrained(folder)
     return {
         "model": str(folder), "penalties": PENALTIES, "sample": args.sample, "few": args.few,
-        "svm_shuffles": min(spec.shuffles, registry.get("probes", "svm").max_shuffles or spec.shuffles),
+        "svm_shuffles": registry.get("probes", "svm").shuffles(spec.shuffles),
         "datasets": [described(d, spec) for d in data if len(d.classes) == 2],
     }  # fmt: skip
 
@@ -93,14 +93,14 @@ def differences(result: dict[str, Any], curves: Path) -> dict[str, float]:
     return worst
 
 
-def show(job: dict[str, Any], result: dict[str, Any], ours: float, capture: float) -> None:
+def show(job: dict[str, Any], result: dict[str, Any], ours: float, capture: float, stages: str) -> None:
     """Print what was run, the seconds, and the ratios last."""
     probes = estimate(result)
     total = sum({(c["task"], c["component"]): c["of"] for c in result["cells"]}.values())
     texts = {text for data in job["datasets"] for text in data["texts"]}
     print(f"{len(texts):,} texts, {len(job['datasets'])} data sets, {total} layers of components to probe")
     print(", ".join(f"{name} {number}" for name, number in result["versions"].items()))
-    print(f"layeratlas, all of it              {ours:9.1f} s")
+    print(f"layeratlas, all of it              {ours:9.1f} s ({stages})")
     print(f"script, start-up and capture       {capture:9.1f} s")
     shuffles = len(job["datasets"][0]["shuffled"])
     print(
@@ -135,10 +135,12 @@ def main() -> None:
         ours = timed([sys.executable, "-m", "layeratlas", *run])
         whole = timed([args.env, str(SCRIPT), str(folder / "job.json"), str(folder / "result.json")])
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        manifest = json.loads((folder / "run" / "run.json").read_text(encoding="utf-8"))
+        stages = ", ".join(f"{name} {stage['seconds']:.0f} s" for name, stage in manifest["stages"].items())
         gaps = differences(result, folder / "run" / "curves.parquet")
     for method, gap in gaps.items():
         print(f"{method}: largest difference of an accuracy on the sampled layers {gap:.4f}")
-    show(job, result, ours, whole - result["sampling"])
+    show(job, result, ours, whole - result["sampling"], stages)
     if gaps["ridge"] > LIMIT:
         sys.exit(f"ridge accuracies differ by more than {LIMIT}")
 

@@ -124,15 +124,15 @@ class Probe(ABC):
     name: str = ""
     summary: str = ""
     numbers: bool = False  # can it predict numbers as well as classes?
-    max_shuffles: int | None = None  # at most so many label shuffles, where each costs a fit of its own
+    costly: bool = False  # does each label shuffle cost a fit of its own?
 
     def using(self, spec: ProbeSpec) -> Probe:
         """Return the probe with those of the spec's settings that it has."""
         return self
 
     def shuffles(self, asked: int) -> int:
-        """Return how many label shuffles are made where so many are asked for."""
-        return min(asked, self.max_shuffles or asked)
+        """Return how many label shuffles are made where so many are asked for: of costly ones a fifth, at least 20."""
+        return max(20, asked // 5) if self.costly else asked
 
     @abstractmethod
     def solve(self, gram: Gram, y: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:

@@ -27,7 +27,7 @@ class LinearSVM(Probe):
 
     name = "svm"
     summary = "linear support vector machine, one C at every layer (default 1); classes only"
-    max_shuffles = 40
+    costly = True
 
     def __init__(self, C: float = 1.0, tolerance: float = 1e-3, iterations: int = 2000) -> None:
         self.C, self.tolerance, self.iterations = C, tolerance, iterations

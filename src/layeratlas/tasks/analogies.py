@@ -10,7 +10,7 @@ from layeratlas.records import Dataset, Item
 from layeratlas.spec import Size
 from layeratlas.tasks._data import rows
 
-_ROUNDS = {"quick": 8, "standard": 22, "full": 22}
+_ROUNDS = {"quick": 8, "standard": 14, "full": 22}
 # Crossing two such relations gives a pair of pairs that some readers would call an analogy.
 _TOO_CLOSE = {
     frozenset(("capital", "nationality")),
@@ -26,16 +26,21 @@ class Analogies(Task):
     A group holds two pairs each of two relations R and S and eight texts: the four valid orders within R and
     within S, and four crossings. Each pair stands equally often first and second in both classes, so no pair
     alone predicts the label, and no tested word was seen in training. Relations meet in the rounds of a
-    tournament, so that each meets every other equally often.
+    tournament, so that each meets every other equally often. The full size has each text with both pairs turned
+    round too, in the same group.
     """
 
     summary = "do the two pairs share their relation? 'a is to b as c is to d'; twelve relations"
 
     def build(self, size: Size) -> list[Dataset]:
         """Return one data set, `analogies`."""
+        return [self.of(_ROUNDS[size], both_orders=size == "full")]
+
+    def of(self, rounds: int, both_orders: bool = False) -> Dataset:
+        """Return the groups of so many rounds, with the pairs as they stand or turned round too."""
         pairs = _pairs()
         items: list[Item] = []
-        for number, games in enumerate(_tournament(sorted(pairs), _ROUNDS[size])):
+        for number, games in enumerate(_tournament(sorted(pairs), rounds)):
             for one, two in games:
                 r1, r2, s1, s2 = (pair for name in (one, two) for pair in pairs[name][2 * number : 2 * number + 2])
                 if frozenset((one, two)) in _TOO_CLOSE:
@@ -43,9 +48,13 @@ class Analogies(Task):
                 group = f"{one}-{two}-{number:02d}"
                 valid = ((r1, r2), (r2, r1), (s1, s2), (s2, s1))
                 invalid = ((r1, s1), (s1, r2), (r2, s2), (s2, r1))
-                items += [Item(_text(*quad), "valid", group) for quad in valid]
-                items += [Item(_text(*quad), "invalid", group) for quad in invalid]
-        return [Dataset("analogies", "analogy", tuple(items))]
+                for label, quads in (("valid", valid), ("invalid", invalid)):
+                    for one_pair, other in quads:
+                        texts = [_text(one_pair, other)]
+                        if both_orders:
+                            texts.append(_text(one_pair[::-1], other[::-1]))
+                        items += [Item(text, label, group) for text in texts]
+        return Dataset("analogies", "analogy", tuple(items))
 
 
 def _text(one: Pair, two: Pair) -> str:

@@ -25,6 +25,7 @@ _GROUPS = {
     "relation": {"quick": 4, "standard": 15, "full": 10_000},
     "analogy": {"quick": 8, "standard": 30, "full": 10_000},
 }
+_ALL, _ROUNDS = 10_000, 22
 Part = tuple[str, list[Item]]
 
 
@@ -64,7 +65,7 @@ class Buried(Task):
 
 def _targets(size: Size) -> list[Dataset]:
     items = {data.name: data for data in ITEMS.build("full")}
-    return [*(items[name] for name in _PROPERTIES[size]), *RELATIONS.build("full"), *ANALOGIES.build("full")]
+    return [*(items[name] for name in _PROPERTIES[size]), RELATIONS.of(_ALL), ANALOGIES.of(_ROUNDS)]
 
 
 def _turns(target: Dataset, size: Size, fillers: int) -> Iterator[tuple[str, list[Item], int]]:

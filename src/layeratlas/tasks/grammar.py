@@ -10,7 +10,7 @@ from layeratlas.records import Dataset, Item
 from layeratlas.spec import Size
 from layeratlas.tasks._data import rows
 
-_FRAMES_PER_PHENOMENON = {"quick": 3, "standard": 12, "full": 36}
+_FRAMES_PER_PHENOMENON = {"quick": 3, "standard": 8, "full": 36}
 _ROWS = {"quick": 40, "standard": 120, "full": 120}
 _SITE = re.compile(r"<([^<>|]*)\|([^<>|]*)>|\[([^\[\]|]*)\|([^\[\]|]*)\]")
 _MODALS = ("will", "could", "might")

@@ -7,7 +7,7 @@ from layeratlas.records import Dataset, Item
 from layeratlas.spec import Size
 from layeratlas.tasks._data import rows
 
-_PAIRS = {"quick": 64, "standard": 1000, "full": 1000}
+_PAIRS = {"quick": 64, "standard": 200, "full": 1000}
 
 
 class Items(Task):

@@ -10,7 +10,7 @@ from layeratlas.records import Dataset, Item
 from layeratlas.spec import Size
 from layeratlas.tasks._data import rows
 
-_GROUPS_PER_TYPE = {"quick": 25, "standard": 1000, "full": 1000}
+_GROUPS_PER_TYPE = {"quick": 25, "standard": 38, "full": 1000}
 Row = dict[str, str]
 
 
@@ -19,21 +19,29 @@ class Relations(Task):
 
     Two related pairs of one type, from different themes, make a group of four texts: both pairs, and both with
     their second words swapped. Every word then occurs equally often in both classes, so neither word alone
-    predicts the label, and a group never straddles folds, so no tested word was seen in training.
+    predicts the label, and a group never straddles folds, so no tested word was seen in training. The full size has
+    each text in the other order too, "An organ and church", in the same group.
     """
 
     summary = "are the two things related? 'A church and organ'; four relation types"
 
     def build(self, size: Size) -> list[Dataset]:
         """Return one data set, `relations`, whose strata are the relation types."""
+        return [self.of(_GROUPS_PER_TYPE[size], both_orders=size == "full")]
+
+    def of(self, groups_per_type: int, both_orders: bool = False) -> Dataset:
+        """Return so many groups of each relation type, in one order of words or both."""
         items: list[Item] = []
         for relation, couples in _couples().items():
-            for number, (one, two) in enumerate(couples[: _GROUPS_PER_TYPE[size]]):
+            for number, (one, two) in enumerate(couples[:groups_per_type]):
+                group = f"{relation}-{number:03d}"
                 for first, second in ((one, one), (two, two), (one, two), (two, one)):
-                    text = f"{first['article']} {first['x']} and {second['y']}"
                     label = "related" if first is second else "unrelated"
-                    items.append(Item(text, label, f"{relation}-{number:03d}", stratum=relation))
-        return [Dataset("relations", "relation", tuple(items))]
+                    texts = [f"{first['article']} {first['x']} and {second['y']}"]
+                    if both_orders:
+                        texts.append(f"{'An' if second['y'][0] in 'aeiou' else 'A'} {second['y']} and {first['x']}")
+                    items += [Item(text, label, group, stratum=relation) for text in texts]
+        return Dataset("relations", "relation", tuple(items))
 
 
 def _couples() -> dict[str, list[tuple[Row, Row]]]:
