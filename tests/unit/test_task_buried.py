@@ -48,9 +48,9 @@ def filler(item):
 @cache
 def sources():
     found = {}
-    for task in ("items", "relations", "analogies"):
-        for data in registry.get("tasks", task).build("full"):
-            found[f"buried_{data.name}"] = data
+    one_order = [registry.get("tasks", "relations").of(10_000), registry.get("tasks", "analogies").of(22)]
+    for data in [*registry.get("tasks", "items").build("full"), *one_order]:
+        found[f"buried_{data.name}"] = data
     return found
 
 

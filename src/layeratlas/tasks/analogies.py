@@ -10,7 +10,7 @@ from layeratlas.records import Dataset, Item
 from layeratlas.spec import Size
 from layeratlas.tasks._data import rows
 
-_ROUNDS = {"quick": 8, "standard": 14, "full": 22}
+_ROUNDS = {"quick": 8, "standard": 18, "full": 22}
 # Crossing two such relations gives a pair of pairs that some readers would call an analogy.
 _TOO_CLOSE = {
     frozenset(("capital", "nationality")),
