@@ -4,6 +4,7 @@ import layeratlas as la
 run = la.run("hierarchy", model="...", size="quick")
 run.curves, run.findings, run.plot("relation")
 la.probe(texts, labels, model="...", groups=...)  # labelled texts of your own
+la.compare([run, other_run])  # runs of several models on the same texts
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ _HOME = {
     "run": "api",
     "probe": "api",
     "Run": "api",
+    "compare": "api",
+    "Comparison": "api",
     "AtlasError": "errors",
     "CaptureSpec": "spec",
     "ModelSpec": "spec",

@@ -64,6 +64,47 @@ class Run:
         return f"<p><b>{html.escape(str(self.folder))}</b></p><ul>{lines}</ul>"
 
 
+class Comparison:
+    """A comparison of finished runs, read from its folder.
+
+    `findings`, `differences`, `quantities`, `similarity`, `sizes` and `claims` are polars data frames; `manifest` is
+    `comparison.json`.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.manifest: dict[str, Any] = read_json(self.folder / "comparison.json")
+
+    def __getattr__(self, name: str) -> pl.DataFrame:
+        if name not in ("curves", "findings", "differences", "quantities", "similarity", "sizes", "claims"):
+            raise AttributeError(f"a comparison has no '{name}'")
+        return pl.read_parquet(self.folder / f"{name}.parquet")
+
+    def summary(self) -> str:
+        """Return the findings as plain lines, those that are decided first."""
+        rows = self.findings.sort(pl.col("verdict") == "inconclusive", maintain_order=True)
+        return "\n".join(f"  [{row['verdict']}] {row['statement']}" for row in rows.iter_rows(named=True))
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<li>{html.escape(s)}</li>" for s in self.findings["statement"][:8])
+        return f"<p><b>{html.escape(str(self.folder))}</b></p><ul>{lines}</ul>"
+
+
+def compare(
+    runs: Sequence[Run | str | Path], *, out: str | Path | None = None, families: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Comparison:  # fmt: skip
+    """Compare finished runs of the same study on the same texts, each of another model.
+
+    `families` names families by a part of their models' names ({"smollm": "SmolLM"}); a model in none belongs to its
+    architecture's. Raises AtlasError, in one line with what to run again, where runs cannot be compared.
+    """
+    from layeratlas.comparison import compare as compared
+
+    folders = [one.folder if isinstance(one, Run) else Path(one) for one in runs]
+    return Comparison(compared(folders, Path(out) if out else None, families, progress))
+
+
 def run_spec(spec: RunSpec, out: Path | None = None, progress: Progress | None = None) -> Run:
     """Run a spec to its end, or resume it, and return the run."""
     from layeratlas.pipeline import execute

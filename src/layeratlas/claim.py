@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from layeratlas.draws import Draws, draws_of
 from layeratlas.errors import StoreError
 from layeratlas.files import read_json
 from layeratlas.records import Verdict
@@ -45,6 +47,11 @@ class RunTables:
     def family(self) -> str:
         """The model's family, its architecture's name."""
         return str(self.manifest["model"].get("family", "unknown"))
+
+    @cached_property
+    def draws(self) -> Draws | None:
+        """The run's bootstrap draws; None where it kept none."""
+        return draws_of(self.folder)
 
     def found(self, finding: str, component: str = "resid") -> list[dict[str, Any]]:
         """Return the findings of that name in a component, of the run's first method alone."""

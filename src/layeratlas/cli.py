@@ -158,12 +158,47 @@ def run(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
+def report(folder: Annotated[Path, typer.Argument(help="A run's folder, or a comparison's.")]) -> None:
     """Rebuild report.html and the figures of a run from its tables alone."""
     with _one_line():
-        from layeratlas.report import build
+        from layeratlas.report import build, build_comparison
 
-        print(build(folder))
+        print((build_comparison if (folder / "comparison.json").exists() else build)(folder))
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs, each of another model.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The comparison's folder. Default: runs/compare-STUDY-MODELS.")
+    ] = None,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=PART: models with PART in their name or folder are of the family NAME; repeat."),
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare runs of several models on the same texts: differences, similarity, sizes, families, claims, one page.
+
+    Runs must be of the same study, size, texts, settings and library versions; what is not is refused, with what to run
+    again. Runs of several studies are compared study by study.
+
+    \b
+    layeratlas compare runs/one runs/other
+    layeratlas compare runs/small runs/middle runs/large --family mine=runs/
+    """
+    with _one_line():
+        from layeratlas.api import compare as compared
+
+        pairs = [pair.partition("=") for pair in family or ()]
+        for name, equals, part in pairs:
+            if not (name and equals and part):
+                raise SpecError(f"--family {name + equals + part!r} does not fit", "NAME=PART", "see --help")
+        named = {name: part for name, _, part in pairs}
+        found = compared(folders, out=out, families=named, progress=make_progress(quiet))
+        if not quiet:
+            print(found.summary())
+        print(found.folder / "comparison.html")
 
 
 @app.command("list")

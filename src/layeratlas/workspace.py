@@ -102,9 +102,15 @@ class Workspace:
             "versions": versions(),
             "machine": {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()},
             "seeds": {"run": self.spec.seed},
+            "texts": self.texts,
             "datasets": [],
             "stages": {},
         }
+
+    @cached_property
+    def texts(self) -> str:
+        """A hash of what is read, the same for every model that reads it."""
+        return hash_of([m.identity() for m in self.material])
 
     def save(self) -> None:
         """Write `run.json` atomically."""

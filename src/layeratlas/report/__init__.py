@@ -1,6 +1,7 @@
-"""The report of a run: one page that works with networking off, and its figures; it never sees a model."""
+"""The report of a run or a comparison: one page that works with networking off, and its figures."""
 
+from layeratlas.report.comparing import build_comparison
 from layeratlas.report.figures import figure
 from layeratlas.report.page import build
 
-__all__ = ["build", "figure"]
+__all__ = ["build", "build_comparison", "figure"]

@@ -21,6 +21,7 @@ from layeratlas.analysis.peaks import decline_finding, order_findings, peak_find
 from layeratlas.analysis.profiles import second_peak_findings, z_scores
 from layeratlas.claim import table_of, tables_of
 from layeratlas.contracts import Exhibit, Study, Words
+from layeratlas.draws import write_draws
 from layeratlas.errors import SpecError
 from layeratlas.records import FINDING_COLUMNS, Dataset, Finding
 from layeratlas.spec import ProbeSpec, RunSpec, Size
@@ -142,7 +143,7 @@ def _analyse(work: Workspace) -> list[str]:
     ).select(FINDING_COLUMNS)
     probing.write_table(work, "findings.parquet", findings)
     probing.write_table(work, "profiles.parquet", _profiles(curves))
-    return ["curves.parquet", "findings.parquet", "profiles.parquet"]
+    return ["curves.parquet", "findings.parquet", "profiles.parquet", write_draws(work.folder, curves)]
 
 
 def _profiles(curves: Sequence[Curve]) -> pl.DataFrame:

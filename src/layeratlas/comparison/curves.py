@@ -1,0 +1,50 @@
+"""The curves of several models in one table: one entry for each level (or signal) and component."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from layeratlas.claim import RunTables
+from layeratlas.comparison.cohort import Cohort
+
+COLUMNS = (
+    "study", "model", "order", "entry", "level", "task", "component", "method", "metric", "layer", "depth", "estimate",
+    "lo", "hi", "chance", "control", "baseline", "shade",
+)  # fmt: skip
+
+
+def stacked(cohort: Cohort) -> pl.DataFrame:
+    """Return the curves of all models.
+
+    Of each level and component the first method's first measure on all its texts; a level without a curve of its own
+    gives those of its tasks. `entry` names it; `shade`, 0 to 1, is the estimate's height above chance and control as a
+    share of the most that any model reaches in that entry and component (or, without a chance level, its place between
+    the entry's least and most).
+    """
+    parts = [_of(run, name, i) for i, (name, run) in enumerate(zip(cohort.names, cohort.runs, strict=True))]
+    table = pl.concat(parts).with_columns(study=pl.lit(cohort.study))
+    floor = pl.max_horizontal(pl.col("chance").fill_nan(None), pl.col("control").fill_nan(None))
+    gain = (pl.col("estimate") - floor).clip(0)
+    least, most = (pl.col("estimate").min(), pl.col("estimate").max())
+    by = ["entry", "component"]
+    share = (gain / gain.max().over(by)).fill_nan(0)
+    place = ((pl.col("estimate") - least.over(by)) / (most - least).over(by)).fill_nan(0)
+    known = (floor.is_not_null() & (pl.col("task") == "all")).all().over(by)
+    return table.with_columns(shade=pl.when(known).then(share).otherwise(place)).select(COLUMNS)
+
+
+def _of(run: RunTables, name: str, order: int) -> pl.DataFrame:
+    whole = run.curves.filter(pl.col("stratum") == "all", pl.col("estimate").is_finite())
+    means = whole.filter(pl.col("task") == "all")
+    rest = whole.filter(pl.col("task") != "all", ~pl.col("level").is_in(means["level"].unique().to_list()))
+    table = pl.concat([means, rest])
+    by = ["level", "task", "component"]
+    table = table.filter(pl.col("method") == pl.col("method").first().over(by))
+    table = table.filter(pl.col("metric") == pl.col("metric").first().over(by))
+    entry = pl.when(pl.col("task") == "all").then("level").otherwise(pl.col("task").str.replace_all("_", " "))
+    numbers = ("depth", "estimate", "lo", "hi", "chance", "control", "baseline")
+    return table.select(
+        model=pl.lit(name), order=pl.lit(order), entry=entry, level="level", task="task", component="component",
+        method="method", metric="metric", layer=pl.col("layer").cast(pl.Int64),
+        **{n: pl.col(n).cast(pl.Float64) for n in numbers},
+    )  # fmt: skip

@@ -1,0 +1,134 @@
+"""What is compared of each model: quantities of its level curves, its boundaries and its brittleness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from layeratlas.analysis.contrasts import Quantity, quantities
+from layeratlas.claim import RunTables
+from layeratlas.comparison.cohort import Cohort
+from layeratlas.draws import Key, LevelDraws
+
+Floats = NDArray[np.float64]
+SCHEMA: dict[str, Any] = {
+    "study": pl.String, "model": pl.String, "family": pl.String, "parameters": pl.Float64, "quantity": pl.String,
+    "level": pl.String, "component": pl.String, "method": pl.String, "metric": pl.String, "estimate": pl.Float64,
+    "lo": pl.Float64, "hi": pl.Float64,
+}  # fmt: skip
+_PLACED = ("peak", "exit")
+_Z90, _Z95 = 1.644854, 1.959964
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a quantity is of: a level (or segment) in a component, read by a method."""
+
+    quantity: str
+    level: str
+    component: str
+    method: str
+    metric: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model's quantities; those in `paired` share their draws with other models' on the same texts."""
+
+    name: str
+    run: RunTables
+    curves: Mapping[Key, LevelDraws]
+    values: Mapping[Place, Quantity]
+    paired: frozenset[Place]
+
+
+def read_models(cohort: Cohort) -> list[Model]:
+    """Return the models of a cohort, with the quantities of the first method's curves and of single numbers."""
+    return [_read(name, run) for name, run in zip(cohort.names, cohort.runs, strict=True)]
+
+
+def _read(name: str, run: RunTables) -> Model:
+    curves: dict[Key, LevelDraws] = {}
+    values: dict[Place, Quantity] = {}
+    if run.draws is not None:
+        for key in _first_method(run.draws.keys):
+            curve = run.draws.curve(key)
+            assert curve is not None  # the key is the file's own
+            curves[key] = curve
+            placed = _is_read(run, key)
+            for what, value in quantities(curve, key.component, placed).items():
+                values[Place(what, key.level, key.component, key.method, key.metric)] = value
+    paired = set(values)
+    for place, value, kept in _numbers(run):
+        values[place] = value
+        paired |= {place} if kept else set()
+    return Model(name, run, curves, values, frozenset(paired))
+
+
+def _first_method(keys: list[Key]) -> list[Key]:
+    first: dict[tuple[str, str], str] = {}
+    for key in keys:
+        first.setdefault((key.level, key.component), key.method)
+    return [key for key in keys if key.method == first[key.level, key.component]]
+
+
+def _is_read(run: RunTables, key: Key) -> bool:
+    """Return whether the run found anything to read in a curve."""
+    rows = [row for kind in _PLACED for row in run.found(kind, key.component) if row["level"] == key.level]
+    return any(row["verdict"] == "supported" for row in rows)
+
+
+def _numbers(run: RunTables) -> list[tuple[Place, Quantity, bool]]:
+    """Return boundaries (fractions of depth) and brittleness (log10) with their errors.
+
+    Draws that the run kept are used; else the intervals of its findings, as of independent normal errors.
+    """
+    out = []
+    for i, row in enumerate(run.found("boundary"), 1):
+        name = f"boundary {i}"
+        drawn = run.draws.value(name) if run.draws else None
+        spread = (row["hi"] - row["lo"]) / (2 * _Z90)
+        layers = run.manifest["model"].get("layers") or 0
+        grain = 1 / (layers * np.sqrt(12)) if layers else 0.0
+        noise = _drawn(drawn, row["estimate"], spread, (run.model, name))
+        place = Place(name, row["level"], "resid", row["method"], "depth")
+        out.append((place, Quantity(row["estimate"], noise, grain, "depth"), drawn is not None))
+    for row in run.found("brittleness"):
+        if not (row["estimate"] > 0 and row["lo"] > 0):
+            continue
+        name = f"brittleness {row['level']}"
+        drawn = run.draws.value(name) if run.draws else None
+        spread = (np.log10(row["hi"]) - np.log10(row["lo"])) / (2 * _Z95)
+        centre = float(np.log10(row["estimate"]))
+        noise = _drawn(None if drawn is None else np.log10(drawn), centre, spread, (run.model, name))
+        place = Place("brittleness", row["level"], "resid", row["method"], "log10 KL / strength²")
+        out.append((place, Quantity(centre, noise, 0.0, "log10"), drawn is not None))
+    return out
+
+
+def _drawn(draws: Floats | None, centre: float, spread: float, seed: tuple[str, str]) -> Floats:
+    if draws is not None:
+        return draws - centre
+    rng = np.random.default_rng([*"".join(seed).encode()])
+    noise: Floats = spread * rng.standard_normal(1000)
+    return noise
+
+
+def quantity_table(study: str, models: Sequence[Model]) -> pl.DataFrame:
+    """Return one row a model and quantity, with its own 95 % interval."""
+    rows = []
+    for model in models:
+        for place, value in model.values.items():
+            lo, hi = value.interval
+            rows.append(
+                {
+                    "study": study, "model": model.name, "family": model.run.family,
+                    "parameters": model.run.parameters, **asdict(place), "estimate": value.estimate, "lo": lo, "hi": hi,
+                }
+            )  # fmt: skip
+    return pl.DataFrame(rows, schema=SCHEMA)
