@@ -16,14 +16,16 @@ ROOT = Path(layeratlas.__file__).parent
 # A module imports only from rows before its own, from its own part, or (same row) from nothing else.
 FLOW = [
     {"errors"},
+    {"spec", "files", "records", "progress", "registry", "wording", "questions", "passages"},
     {"draws"},
     {"contracts", "claim", "edits"},
     {"tasks"},
     {"models"},
     {"capture"},
     {"store"},
-    {"draws"},
-    {"contracts", "claim", "edits"},
+    {"probes", "metrics"},
+    {"analysis"},
+    {"claims"},
     {"report"},
     {"workspace"},
     {"studies"},

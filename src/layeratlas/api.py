@@ -81,9 +81,11 @@ class Comparison:
         return pl.read_parquet(self.folder / f"{name}.parquet")
 
     def summary(self) -> str:
-        """Return the findings as plain lines, those that are decided first."""
+        """Return the findings as plain lines, those that are decided first; of many, the first twelve."""
         rows = self.findings.sort(pl.col("verdict") == "inconclusive", maintain_order=True)
-        return "\n".join(f"  [{row['verdict']}] {row['statement']}" for row in rows.iter_rows(named=True))
+        lines = [f"  [{row['verdict']}] {row['statement']}" for row in rows.head(12).iter_rows(named=True)]
+        more = len(rows) - len(lines)
+        return "\n".join([*lines, *([f"  ... and {more} more on the page"] if more else [])])
 
     def _repr_html_(self) -> str:
         lines = "".join(f"<li>{html.escape(s)}</li>" for s in self.findings["statement"][:8])

@@ -30,6 +30,7 @@ def desk(tmp_path: Path) -> Path:
     config = families.FAMILIES["llama"]()
     config.max_position_embeddings = 1024  # bytes for tokens: a document of 100 words has 600
     families.save(desk / "path/to/model", config)
+    families.save(desk / "path/to/other", config, seed=1)
     rows = [f"{word} number {i},{word},group {i}" for i in range(12) for word in ("warm", "cold")]
     (desk / "my_texts.csv").write_text("\n".join(["text,label,group", *rows]), encoding="utf-8")
     facts = [{"question": f"The number {i} is", "choices": ["even", "odd"], "answer": i % 2} for i in range(12)]

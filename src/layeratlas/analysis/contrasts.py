@@ -149,9 +149,10 @@ def adjusted(differences: Sequence[Quantity]) -> list[float]:
     spread = np.array([d.spread for d in differences])
     sizes = np.abs([d.estimate for d in differences]) / spread
     rng = np.random.default_rng(23)
-    most = np.zeros(len(differences[0].noise))
+    count = min(len(d.noise) for d in differences)
+    most = np.zeros(count)
     for d, sd in zip(differences, spread, strict=True):
-        noise = d.noise + rng.uniform(-1, 1, len(d.noise)) * np.sqrt(3) * d.grain
+        noise = d.noise[:count] + rng.uniform(-1, 1, count) * np.sqrt(3) * d.grain
         most = np.maximum(most, np.abs(noise) / sd)
     return [(1 + float((most >= size - 1e-9).sum())) / (1 + len(most)) for size in sizes]
 

@@ -106,6 +106,13 @@ def _cohort(study: str, runs: list[RunTables]) -> Cohort:
 
 def _check_alike(runs: Sequence[RunTables]) -> None:
     """Raise StoreError for the first thing in which a run differs from most of the others (or from the first)."""
+    for run in runs:
+        if not run.manifest.get("texts"):
+            raise StoreError(
+                f"'{run.folder}' does not say which texts it read",
+                "a run of this version",
+                f"run again: {command_of(run, run.manifest['spec']['model']['id'])} --out NEW",
+            )
     for word, path in _ALIKE.items():
         values = [hash_of(_at(run, path)) for run in runs]
         usual = Counter(values).most_common(1)[0][0]

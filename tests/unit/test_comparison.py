@@ -1,0 +1,257 @@
+"""Comparison of runs: refusals in one line, paired differences, similarity, and a page that is whole in itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import fake_models as fake
+from fake_models import FakeModel
+from layeratlas import api
+from layeratlas.comparison import compare
+from layeratlas.comparison.cohort import read_cohorts
+from layeratlas.comparison.differences import differences
+from layeratlas.comparison.models import read_models
+from layeratlas.draws import Draws, Key
+from layeratlas.errors import AtlasError, StoreError
+from layeratlas.report import comparing
+from layeratlas.store.rows import read_rows
+
+PEAKS = {"item": 0.2, "relation": 0.4, "analogy": 0.55}
+EARLY = FakeModel("early", lambda level, d: fake.hump(PEAKS[level])(d))
+LATE = FakeModel("late", lambda level, d: fake.hump(PEAKS[level] + 0.25)(d), layers=32, parameters=2e9)
+
+
+def write(tmp_path: Path, *models: FakeModel) -> list[Path]:
+    return [fake.write_model(tmp_path / m.name, m) for m in models]
+
+
+@pytest.fixture
+def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparing, "build_comparison", lambda folder: folder)
+
+
+def table(folders: list[Path]) -> pl.DataFrame:
+    (cohort,) = read_cohorts(folders)
+    return differences(cohort.study, read_models(cohort))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"status": "running"}, r"is not finished; expected a finished run; run it again to resume"),
+        (
+            {"spec.size": "full"},
+            r"size full against quick; .*layeratlas run hierarchy --model late --size quick",
+        ),
+        ({"texts": None}, r"does not say which texts it read; .*run again: layeratlas run hierarchy --model late"),
+        ({"texts": "other"}, r"other texts of the same names; expected the same texts; run again: layeratlas run"),
+        ({"datasets": [{"name": "mine"}], "texts": "other"}, r"other texts \(mine against item, relation, analogy\)"),
+        ({"spec.capture.position": "mean"}, r"position mean against last; expected the same position"),
+        ({"spec.probe.repeats": 7}, r"probe settings, repeats 7 against 5"),
+        ({"spec.model.bos": "never"}, r"BOS policy never against auto"),
+        ({"spec.seed": 3}, r"seed 3 against 0"),
+        ({"spec.settings": {"mdl": True}}, r"study settings, mdl True against None"),
+        ({"versions.torch": "1.0"}, r"torch 1\.0 against 2\.9\.1"),
+        ({"versions.transformers": "4.0"}, r"transformers 4\.0 against 5\.23\.0"),
+        (
+            {"spec.study": "exits"},
+            r"only run of the study .*; expected runs of one study, or two models or more of each",
+        ),
+        ({"model.files": {"a.safetensors": "1"}}, None),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line_that_says_what_to_run(tmp_path, change, message):
+    folders = write(tmp_path, EARLY, replace(EARLY, name="middle"), replace(LATE, change=change))
+    if message is None:
+        assert len(read_cohorts(folders)[0].runs) == 3
+        return
+    with pytest.raises(AtlasError, match=message) as caught:
+        read_cohorts(folders)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_rerun_is_asked_of_the_odd_run_in_the_way_of_the_others(tmp_path):
+    same = {"spec.tasks": ["items"], "spec.capture.position": "mean", "spec.probe.methods": ["ridge"]}
+    models = [replace(EARLY, change=same), replace(LATE, change=same), replace(EARLY, name="odd")]
+    with pytest.raises(StoreError, match=r"odd.*--model odd --size quick --task items --probe ridge .*--position mean"):
+        read_cohorts(write(tmp_path, *models))
+
+
+def test_one_run_a_run_twice_and_a_model_twice_are_refused(tmp_path):
+    (one,) = write(tmp_path, EARLY)
+    for folders, message in (
+        ([one], "1 run to compare .*two or more, each of another model; layeratlas run hierarchy --model OTHER"),
+        ([one, one], "is named twice"),
+        ([one, fake.write_model(tmp_path / "again", EARLY)], "are runs of the same model \\(early\\)"),
+        ([one, tmp_path / "nowhere"], "does not exist; expected a run folder"),
+    ):
+        with pytest.raises(AtlasError, match=message):
+            read_cohorts(folders)
+
+
+def test_models_of_the_same_name_and_other_weights_are_told_apart(tmp_path):
+    made = [replace(EARLY, change={"model.files": {"model.safetensors": str(i)}}) for i in (1, 2)]
+    folders = [fake.write_model(tmp_path / f"run{i}", one) for i, one in enumerate(made)]
+    assert set(read_cohorts(folders)[0].names) == {"early (run0)", "early (run1)"}
+
+
+def test_models_stand_by_family_and_size_and_a_family_can_be_named(tmp_path):
+    folders = write(tmp_path, LATE, EARLY, replace(EARLY, name="aardvark", family="zeta"))
+    assert read_cohorts(folders)[0].names == ("early", "late", "aardvark")
+    assert read_cohorts(folders, {"first": "AARD"})[0].names == ("early", "late", "aardvark")
+    assert read_cohorts(folders, {"a": "AARD"})[0].names == ("aardvark", "early", "late")
+
+
+def test_a_later_and_a_higher_peak_are_found_and_their_intervals_hold_them(tmp_path):
+    high = replace(LATE, truth=lambda level, d: fake.hump(PEAKS[level] + 0.25, 0.92)(d))
+    rows = table(write(tmp_path, EARLY, high)).rows_by_key("quantity", named=True, include_key=True)
+    assert all(row["verdict"] == "supported" and row["paired"] for row in rows["peak depth"])
+    for name, true in (("peak depth", 0.25), ("peak value", 0.07), ("onset depth", 0.25)):
+        inside = [row["lo"] <= true <= row["hi"] for row in rows[name]]
+        assert sum(inside) >= 2, (name, rows[name])
+
+
+def test_pairing_narrows_intervals_as_far_as_noise_is_shared(tmp_path):
+    widths = []
+    for shared in (0.0, 0.9):
+        pair = [replace(EARLY, shared=shared), replace(EARLY, name="twin", shared=shared)]
+        folders = [fake.write_model(tmp_path / f"{shared}{m.name}", m) for m in pair]
+        rows = table(folders).filter(pl.col("quantity") == "peak value")
+        widths.append(float((rows["hi"] - rows["lo"]).mean()))
+    assert widths[1] < 0.45 * widths[0]
+
+
+def test_a_level_that_is_not_read_has_a_value_and_no_place(tmp_path):
+    flat = replace(LATE, truth=lambda level, d: np.full(len(d), 0.5) if level == "item" else fake.hump(0.5)(d))
+    rows = table(write(tmp_path, EARLY, flat)).filter(pl.col("level") == "item")
+    assert set(rows["quantity"]) == {"peak value", "last value"}
+
+
+def test_boundaries_and_brittleness_without_draws_are_compared_by_their_intervals(tmp_path):
+    one = replace(EARLY, boundaries=(0.2, 0.7), brittleness={"Local": 1.0})
+    two = replace(LATE, boundaries=(0.45, 0.7), brittleness={"Local": 30.0})
+    found = table(write(tmp_path, one, two))
+    rows = {r["quantity"]: r for r in found.rows(named=True) if r["level"] in ("boundaries", "Local")}
+    assert (rows["boundary 1"]["verdict"], rows["boundary 1"]["paired"]) == ("supported", False)
+    assert rows["boundary 2"]["verdict"] != "supported"
+    assert rows["brittleness"]["estimate"] == pytest.approx(np.log10(30), abs=1e-6)
+
+
+def test_kept_draws_of_single_numbers_make_them_paired(tmp_path):
+    folders = write(tmp_path, replace(EARLY, boundaries=(0.2, 0.7)), replace(LATE, boundaries=(0.3, 0.7)))
+    rng = np.random.default_rng(0)
+    noise = 0.05 * rng.standard_normal(400)
+    for folder, at in zip(folders, (0.2, 0.3), strict=True):
+        curves = [fake.curve(EARLY, level, "resid") for level in fake.LEVELS]
+        fake.write_draws(folder, curves, {"boundary 1": at + noise})
+    row = table(folders).filter(pl.col("quantity") == "boundary 1").row(0, named=True)
+    assert row["paired"]
+    assert row["hi"] - row["lo"] < 0.06
+
+
+def test_draws_come_back_as_they_were_and_a_broken_file_is_one_line(tmp_path):
+    (folder,) = write(tmp_path, EARLY)
+    kept = Draws(folder)
+    key = Key("item", "resid", "ridge", "accuracy")
+    made = fake.curve(EARLY, "item", "resid")
+    found = kept.curve(key)
+    assert found is not None
+    np.testing.assert_allclose(found.draws, made.draws, atol=1e-6)
+    np.testing.assert_allclose(found.floor, 0.5)
+    assert kept.curve(key._replace(level="none")) is None
+    (folder / "draws.safetensors").write_bytes(b"no")
+    with pytest.raises(StoreError, match=r"draws\.safetensors' is missing or cannot be read; expected the draws"):
+        Draws(folder)
+
+
+def _drift(n: int, points: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal((points, n, 8))
+    for i in range(1, points):
+        z[i] = 0.8 * z[i - 1] + 0.6 * z[i]
+    return z
+
+
+def _seen(z: np.ndarray, points: int, width: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng([seed, 1])
+    turn = rng.standard_normal((z.shape[2], width))
+    at = np.round(np.linspace(0, len(z) - 1, points)).astype(int)
+    return np.stack([z[i] @ turn + 0.5 * rng.standard_normal((z.shape[1], width)) for i in at], 1)
+
+
+def test_models_that_climb_the_same_hierarchy_are_told_from_others(tmp_path, no_page):
+    models = [EARLY, LATE, replace(EARLY, name="other"), replace(EARLY, name="gone")]
+    folders = write(tmp_path, *models)
+    same, own = _drift(72, 25, 0), _drift(72, 25, 1)
+    for i, (folder, z) in enumerate(zip(folders[:3], (same, same, own), strict=True)):
+        fake.write_vectors(folder, _seen(z, models[i].layers + 1, 24 + 8 * i, i), [*fake.LEVELS] * 24)
+    found = api.Comparison(compare(folders, tmp_path / "out"))
+    rows = found.findings.filter(pl.col("finding") == "same hierarchy")
+    said = dict(rows.select("level", "verdict").iter_rows())
+    assert said == {"early / late": "supported", "early / other": "not supported", "other / late": "not supported"}
+    assert found.similarity.height == 3 * 16 * 16
+    assert any("gone is left out" in note and "deleted" in note for note in found.manifest["notes"])
+
+
+def test_rows_are_those_of_the_store(tmp_path):
+    (folder,) = write(tmp_path, EARLY)
+    vectors = np.random.default_rng(0).standard_normal((20, 25, 6))
+    fake.write_vectors(folder, vectors, ["item"] * 20)
+    found = read_rows(folder / "activations", "resid", [0, 7, 24], [15, 2, 9])
+    np.testing.assert_array_equal(found, vectors[[15, 2, 9]][:, [0, 7, 24]].transpose(1, 0, 2).astype(np.float32))
+    with pytest.raises(StoreError, match="lacks some of the texts"):
+        read_rows(folder / "activations", "resid", [0], [99])
+
+
+def test_the_page_is_whole_and_can_be_rebuilt_from_its_tables(tmp_path):
+    hostile = "<script>window.pwned=1</script>"
+    third = replace(LATE, name=hostile, family="beta", parameters=5e9, boundaries=(0.3, 0.6))
+    folders = [fake.write_model(tmp_path / f"run{i}", m) for i, m in enumerate((EARLY, LATE, third))]
+    found = api.compare(folders, out=tmp_path / "out")
+    page = (found.folder / "comparison.html").read_text(encoding="utf-8")
+    markup = re.sub(r"<script.*?</script>", "", page, flags=re.S)
+    assert not re.search(r"""\b(src|href)\s*=\s*(?!["']?#)""", markup)
+    assert "pwned" in page
+    assert hostile not in page
+    assert all(found.findings["statement"].str.len_chars() > 20)
+    for row in json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])["rows"]["atlas"]["url"]["names"]:
+        assert f'id="{row[1:]}"' in page
+    assert (found.folder / "figures/atlas.svg").read_bytes().startswith(b"<svg")
+    (found.folder / "comparison.html").unlink()
+    comparing.build_comparison(found.folder)
+    assert (found.folder / "comparison.html").read_text(encoding="utf-8") == page
+    assert found.manifest["status"] == "complete"
+    assert {"seconds", "peak_memory_mb"} <= found.manifest.keys()
+
+
+def test_runs_of_several_studies_are_compared_study_by_study(tmp_path, no_page):
+    others = [replace(m, study="exits", levels=("facts",), name=m.name) for m in (EARLY, LATE)]
+    truth = replace(others[0], truth=lambda level, d: fake.hump(0.9)(d)), replace(others[1], truth=fake.rise(0.8))
+    folders = write(tmp_path / "h", EARLY, LATE) + write(tmp_path / "e", *truth)
+    found = api.Comparison(compare(folders, tmp_path / "out"))
+    assert found.manifest["studies"] == ["hierarchy", "exits"]
+    assert set(found.differences["study"]) == {"hierarchy", "exits"}
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path, no_page):
+    folders = write(tmp_path, EARLY, LATE)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/diary.txt").write_text("private")
+    with pytest.raises(StoreError, match="is not empty and holds no comparison"):
+        compare(folders, tmp_path / "mine")
+    assert compare(folders, tmp_path / "out") == compare(folders, tmp_path / "out")
+
+
+def test_two_sizes_cannot_show_what_size_does(tmp_path, no_page):
+    found = api.Comparison(compare(write(tmp_path, EARLY, LATE), tmp_path / "out"))
+    row = found.findings.filter(pl.col("finding") == "size").row(0, named=True)
+    assert row["verdict"] == "inconclusive"
+    assert "2 sizes of a family" in row["statement"]
+    assert {"H1", "X7", "P1.1", "P-brittleness"} <= set(found.claims["claim"])
