@@ -24,7 +24,7 @@ class Boundaries(Found):
         """Return the verdict over all models at once."""
         rows = []
         for run in runs:
-            found = next((rows for name in self.findings if (rows := run.found(name))), [])
+            found = next((mine for name in self.findings if (mine := run.found(name))), [])
             rows += [row | {"statement": f"{run.model}: {row['statement']}"} for row in found]
         return all_of(rows, len(runs), self.asked)
 
