@@ -25,7 +25,7 @@ _FIRST = (
     "same hierarchy", "size threshold", "size", "family", "boundary spread", "boundary 1", "boundary 2", "brittleness",
     "peak depth", "peak value",
 )  # fmt: skip
-_HEADLINES, _PAIRS = 24, 200
+_HEADLINES, _A_KIND, _PAIRS = 14, 3, 200
 _READS = {
     "atlas": ["atlas", "peaks", "stretches"], "curves": ["curves"], "places": ["places"], "cka": ["cka"],
     "sizes": ["sizes"],
@@ -88,7 +88,7 @@ def _rows(found: _Tables) -> dict[str, pl.DataFrame]:
     pairs = found["similarity"]
     edges = []
     for near, low, high in (("depth_a", "low", "high"), ("depth_b", "left", "right")):
-        half = 0.5 / max(pairs[near].n_unique() - 1, 1) if len(pairs) else 0.5
+        half = 0.5 / (pl.col(near).n_unique().over("study", "model_a", "model_b") - 1).clip(1)
         edges += [(pl.col(near) - half).alias(low), (pl.col(near) + half).alias(high)]
     places = found["quantities"].filter(pl.col("quantity") == "peak depth", pl.col("component") == "resid")
     wanted = ["part", "entry", "model", "layer", "depth", "estimate", "lo", "hi", "chance"]
@@ -218,11 +218,15 @@ def _page(found: _Tables, rows: dict[str, pl.DataFrame]) -> str:
 
 
 def _headlines(findings: pl.DataFrame) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the findings told first, those decided before those that are not, and the rest."""
+    """Return the findings told first, decided ones before others and three of a kind at most, and the rest."""
     known = {name: i for i, name in enumerate(_FIRST)}
     rows = findings.to_dicts()
     rows.sort(key=lambda r: (r["verdict"] == "inconclusive", known.get(r["finding"], len(known))))
-    return rows[:_HEADLINES], rows[_HEADLINES:]
+    told: list[dict[str, Any]] = []
+    for row in rows:
+        if len(told) < _HEADLINES and sum(one["finding"] == row["finding"] for one in told) < _A_KIND:
+            told.append(row)
+    return told, [row for row in rows if row not in told]
 
 
 def _runs(found: _Tables) -> list[dict[str, Any]]:

@@ -77,7 +77,7 @@ def atlas(order: Sequence[str], live: bool, width: Any = 640) -> alt.LayerChart:
     bars = _rows("stretches").mark_rect(stroke=paper, strokeWidth=1, height=_ROW - 5)
     bars = bars.encode(x=left, x2="right:Q", y=y, fill=stretch, tooltip=["model:N", "stretch:N", "left:Q", "right:Q"])
     layers = [cells, tops.encode(x="depth:Q", y=y), bars]
-    return alt.layer(*layers).properties(width=width, height={"step": _ROW})
+    return alt.layer(*layers).properties(width=width, height=_ROW * max(len(order), 1))
 
 
 def curves(names: Sequence[str], live: bool, width: Any = 250, height: int = 150) -> alt.LayerChart:
@@ -120,7 +120,7 @@ def peaks(names: Sequence[str], entries: Sequence[str], live: bool, width: Any =
         ),
     ]
     dot = base.mark_circle(size=46, opacity=1).encode(x=depth("estimate"), tooltip=tips)
-    return alt.layer(rule, dot).properties(width=width, height={"step": max(24, 9 * len(names))})
+    return alt.layer(rule, dot).properties(width=width, height=len(entries) * max(24, 11 * len(names) + 6))
 
 
 def cka(live: bool, width: Any = 170) -> alt.Chart:
