@@ -48,6 +48,11 @@ class RunTables:
         """The model's family, its architecture's name."""
         return str(self.manifest["model"].get("family", "unknown"))
 
+    @property
+    def method(self) -> str:
+        """The method that decides the findings: that of the first."""
+        return str(self.findings["method"][0]) if len(self.findings) else ""
+
     @cached_property
     def draws(self) -> Draws | None:
         """The run's bootstrap draws; None where it kept none."""

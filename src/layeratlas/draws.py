@@ -149,6 +149,9 @@ def write_draws(folder: Path, curves: Iterable[Drawn], values: Mapping[str, Floa
 
 
 def _floor(curve: Drawn) -> Floats:
+    own: Floats | None = getattr(curve, "floor", None)  # a study's own idea of what must be beaten
+    if own is not None:
+        return own
     control = curve.shuffles.mean(0) if len(curve.shuffles) else np.full(len(curve.estimate), -np.inf)
     floor: Floats = np.fmax(np.fmax(control, curve.chance), curve.baseline)
     return floor

@@ -37,7 +37,7 @@ def _of(run: RunTables, name: str, order: int) -> pl.DataFrame:
     whole = run.curves.filter(pl.col("stratum") == "all", pl.col("estimate").is_finite())
     means = whole.filter(pl.col("task") == "all")
     rest = whole.filter(pl.col("task") != "all", ~pl.col("level").is_in(means["level"].unique().to_list()))
-    table = pl.concat([means, rest])
+    table = pl.concat([means, rest]).sort(pl.col("method") != run.method, maintain_order=True)
     by = ["level", "task", "component"]
     table = table.filter(pl.col("method") == pl.col("method").first().over(by))
     table = table.filter(pl.col("metric") == pl.col("metric").first().over(by))

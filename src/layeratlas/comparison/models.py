@@ -56,7 +56,7 @@ def _read(name: str, run: RunTables) -> Model:
     curves: dict[Key, LevelDraws] = {}
     values: dict[Place, Quantity] = {}
     if run.draws is not None:
-        for key in _first_method(run.draws.keys):
+        for key in _first_method(sorted(run.draws.keys, key=lambda key: key.method != run.method)):
             curve = run.draws.curve(key)
             assert curve is not None  # the key is the file's own
             curves[key] = curve

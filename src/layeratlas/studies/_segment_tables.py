@@ -14,6 +14,7 @@ from layeratlas.analysis.brittleness_findings import brittleness_findings
 from layeratlas.analysis.jackknife import jackknife
 from layeratlas.analysis.segment_findings import LEVEL, METHOD, segment_findings
 from layeratlas.contracts import FloatArray
+from layeratlas.draws import write_draws
 from layeratlas.files import read_json
 from layeratlas.metrics import SetMetric, Signal
 from layeratlas.metrics.lens import settle_depth
@@ -62,7 +63,11 @@ def analyse_stage(work: Workspace) -> list[str]:
     probing.write_table(work, MAP, _map(trained["cka"]))
     if brittle:
         probing.write_table(work, BRITTLE, pl.DataFrame(segment_rows(brittle)))
-    return ["curves.parquet", "findings.parquet", MAP, *([BRITTLE] if brittle else [])]
+    spans = brittle.effects.segments.items() if brittle else ()
+    # Every model is perturbed on the same passages, resampled alike, so that differences between models are paired.
+    drawn = {f"brittleness {name}": brittle.measured(*span).draws for name, span in spans} if brittle else {}
+    kept = write_draws(work.folder, [], drawn)
+    return ["curves.parquet", "findings.parquet", MAP, *([BRITTLE] if brittle else []), kept]
 
 
 def _signal_rows(signal: Signal, values: Floats, control: Floats | None, seed: int) -> pl.DataFrame:

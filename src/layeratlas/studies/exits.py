@@ -24,6 +24,7 @@ from layeratlas.analysis.exit_claims import (
 )
 from layeratlas.analysis.exits import answered, exit_findings, last_findings
 from layeratlas.contracts import Exhibit, Study, Words
+from layeratlas.draws import write_draws
 from layeratlas.errors import SpecError
 from layeratlas.files import read_json
 from layeratlas.questions import QuestionSet
@@ -114,7 +115,9 @@ def _analyse(work: Workspace) -> list[str]:
     made = made.with_columns(model=pl.lit(work.manifest["model"]["name"]), study=pl.lit(work.spec.study))
     probing.write_table(work, "findings.parquet", made.select(FINDING_COLUMNS))
     probing.write_table(work, BASELINES, tables.baselines(scored, curves, settings))
-    return ["curves.parquet", "findings.parquet", BASELINES]
+    # The score that decides the findings stands first, as in the findings.
+    ranked = sorted(curves, key=lambda curve: curve.method != settings.score)
+    return ["curves.parquet", "findings.parquet", BASELINES, write_draws(work.folder, ranked)]
 
 
 def analyse(
