@@ -34,6 +34,7 @@ from layeratlas.studies import _decoding as decoding
 from layeratlas.studies import _exit_tables as tables
 from layeratlas.studies import _probing as probing
 from layeratlas.studies import _scoring as scoring
+from layeratlas.studies._claims import claims_exhibit
 from layeratlas.studies._exit_reference import reference
 from layeratlas.tasks._prompts import LETTERS, ExitSettings
 from layeratlas.tasks._question_files import read_questions
@@ -88,13 +89,14 @@ class Exits(Study):
         return {"score": scoring.score_stage, "analyse": _analyse, "report": probing.report_stage}
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
-        """Return what needs no model, beside the exits, for each question set."""
+        """Return the paper's claims, its curves, and what needs no model beside the exits of each question set."""
         if not (folder / BASELINES).exists():
             return []
         run, curves = read_json(folder / "run.json"), pl.read_parquet(folder / "curves.parquet")
         score = ExitSettings(**run["spec"].get("settings", {})).score
         named = f"{run['model'].get('id', '')} {run['model'].get('name', '')}"
-        return [*tables.exhibits(pl.read_parquet(folder / BASELINES)), *reference(curves, named, score)]
+        own = [*tables.exhibits(pl.read_parquet(folder / BASELINES)), *reference(curves, named, score)]
+        return [*own, claims_exhibit("exits", folder)]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what was done, from the run's manifest."""

@@ -19,13 +19,13 @@ from layeratlas.analysis.coordination import coordination_findings
 from layeratlas.analysis.curves import Curve
 from layeratlas.analysis.peaks import decline_finding, order_findings, peak_findings, surface_finding
 from layeratlas.analysis.profiles import second_peak_findings, z_scores
-from layeratlas.claim import table_of, tables_of
 from layeratlas.contracts import Exhibit, Study, Words
 from layeratlas.draws import write_draws
 from layeratlas.errors import SpecError
 from layeratlas.records import FINDING_COLUMNS, Dataset, Finding
 from layeratlas.spec import ProbeSpec, RunSpec, Size
 from layeratlas.studies import _probing as probing
+from layeratlas.studies._claims import claims_exhibit
 from layeratlas.tasks._table import read_table
 from layeratlas.workspace import Workspace
 
@@ -33,9 +33,6 @@ from layeratlas.workspace import Workspace
 _CHAIN = ("item", "relation", "analogy")
 # Levels with targets of other levels ("An apple"): their curves would share estimation noise with those.
 _SHARED = ("buried", "graded item")
-
-
-_SHOWN = ("claim", "says", "published", "here", "estimate", "lo", "hi", "p", "null", "n", "verdict")
 
 
 class Hierarchy(Study):
@@ -74,11 +71,7 @@ class Hierarchy(Study):
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the claims of the paper, judged on this run."""
-        claims = [registry.get("claims", name) for name in registry.names("claims")]
-        mine = [claim for claim in claims if claim.study == "hierarchy"]
-        judged = table_of(mine, [tables_of(folder)])
-        text = "What the paper reports, and what this run says of it. A run cannot decide a claim about larger models."
-        return [Exhibit("claims", "The paper's claims", text, table=judged.select(_SHOWN))]
+        return [claims_exhibit("hierarchy", folder)]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what was done, from the run's manifest."""

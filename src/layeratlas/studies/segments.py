@@ -16,6 +16,7 @@ from layeratlas.spec import RunSpec
 from layeratlas.studies import _measuring as measuring
 from layeratlas.studies import _perturbing as perturbing
 from layeratlas.studies import _probing as probing
+from layeratlas.studies._claims import claims_exhibit
 from layeratlas.studies._segment_tables import analyse_stage
 from layeratlas.studies._segmenting import cut_stage
 from layeratlas.tasks._prose import read_passages
@@ -63,10 +64,10 @@ class Segments(Study):
         }
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
-        """Return the stretches, the signals, the map of similarities and the number of cuts."""
+        """Return the stretches, the signals, the map of similarities, the number of cuts and the paper's claims."""
         from layeratlas.studies._segment_charts import exhibits
 
-        return exhibits(folder)
+        return [*exhibits(folder), claims_exhibit("segments", folder)]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what was done, from the run's manifest."""
