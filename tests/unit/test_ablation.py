@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import pytest
 
-from layeratlas.analysis.ablation import ablation_effects, ablation_findings, plan_ablations
+from layeratlas.analysis.ablation import ablation_effects, ablation_findings, plan_ablations, sign_flip
 from layeratlas.errors import DataError
 
 
@@ -87,3 +88,35 @@ def test_items_that_do_not_match_are_refused():
         ablation_effects("x", np.ones(3), {plan[0]: np.ones(4)}, ["a", "b", "c"])
     with pytest.raises(DataError, match="'x': 3 clean items, 2 groups"):
         ablation_effects("x", np.ones(3), {plan[0]: np.ones(3)}, ["a", "b"])
+
+
+def test_the_p_value_is_the_share_of_signs_with_as_large_a_sum():
+    rng = np.random.default_rng(0)
+    for sums in (np.array([1.0, -1, 1, 1, 0, 0]), rng.choice([-1, -0.5, 0, 1 / 3, 0.25, 2], 9), np.full(8, -0.2)):
+        signs = np.array(list(product([-1, 1], repeat=len(sums))))
+        share = np.mean(np.abs((signs * np.abs(sums)).sum(1)) >= abs(sums.sum()) - 1e-9)
+        assert sign_flip(sums) == pytest.approx(share)
+    assert sign_flip(np.zeros(5)) == 1.0
+
+
+def test_few_groups_support_no_single_block_whatever_it_costs():
+    """Six groups of four facts: every sign alike has a chance of one in 32, and many blocks are looked at."""
+    clean, plan = np.ones(24), plan_ablations(30)
+    lost = {a: np.zeros(24) if a.role == "layer" else clean for a in plan}
+    groups = [f"g{i // 4}" for i in range(24)]
+    assert all(e.p > 0.05 for e in ablation_effects("facts", clean, lost, groups))
+    more = {a: np.tile(credit, 3) for a, credit in lost.items()}
+    enough = ablation_effects("facts", np.ones(72), more, [f"g{i // 4}" for i in range(72)])
+    assert all((e.p <= 0.05) == (e.ablation.role == "layer") for e in enough)
+
+
+def test_a_model_that_guesses_loses_nothing_though_answers_change():
+    """Each ablation guesses anew on 24 questions: in 60 runs of 150 looks, at most one in ten speaks."""
+    spoke = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        plan = plan_ablations(30)
+        clean, *edited = (rng.random((len(plan) + 1, 24)) < 0.25).astype(float)
+        found = ablation_effects("x", clean, dict(zip(plan, edited, strict=True)), [str(i) for i in range(24)])
+        spoke += any(e.p <= 0.05 and e.ablation.role == "layer" for e in found)
+    assert spoke <= 6

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from layeratlas.analysis.curves import Resampler
 from layeratlas.analysis.peaks import holm
@@ -19,6 +19,8 @@ from layeratlas.spec import Component
 
 Floats = NDArray[np.float64]
 _HALVES = 200
+# Credits of 1/k, k up to 6, are whole numbers of this part.
+_PARTS = 60
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,11 @@ def _named(role: Literal["layer", "control"], kind: Literal["skip", "zero", "mea
 class AblationEffect:
     """What one ablation does to one ability.
 
-    `change` is edited less clean accuracy over the same n items, with the 95 % interval of a bootstrap over groups;
-    `p` two-sided against no change (normal, its standard error from the bootstrap, whose counts alone could not reach
-    far enough for so many tests), Holm-corrected over the ability's halves and spans, its single blocks and sublayers,
-    or its controls; `p_span` the share of stretches of
-    the same width (itself and the controls; for single blocks all others of its kind) that lower accuracy as much or
-    more. `draws` (B,) is the bootstrap.
+    `change` is edited less clean accuracy over the same n items, with the 95 % interval of a bootstrap over groups,
+    widened for few groups; `p` two-sided against no change (exact: every group's change is as likely with the other
+    sign), Holm-corrected over the ability's halves and spans, its single blocks and sublayers, or its controls;
+    `p_span` the share of stretches of the same width (itself and the controls; for single blocks all others of its
+    kind) that lower accuracy as much or more. `draws` (B,) is the bootstrap, `sums` (G,) the groups' changes.
     """
 
     ability: str
@@ -99,6 +100,7 @@ class AblationEffect:
     n: int
     n_groups: int
     draws: Floats
+    sums: Floats
 
 
 def ablation_effects(
@@ -125,33 +127,61 @@ def ablation_effects(
     gaps = np.stack([credit - clean for credit in edited.values()], 1)
     total = weights[:boot].sum(1, keepdims=True)
     changes = (weights[:boot] @ gaps) / np.maximum(total, 1)
-    ps = _corrected(list(edited), changes)
-    lo, hi = np.percentile(changes[1:], [2.5, 97.5], axis=0)
+    names, of_item = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.stack([np.bincount(of_item, gap, len(names)).astype(float) for gap in gaps.T], 1)
+    ps = _corrected(list(edited), sums)
+    draws = changes[0] + (changes[1:] - changes[0]) * _few(len(names))
+    lo, hi = _interval(changes[0], draws, len(names))
     return [
         AblationEffect(
             ability, a, float(clean.mean()), float(credit.mean()), float(changes[0, i]), float(lo[i]), float(hi[i]),
-            ps[i], _among(a, i, list(edited), changes[0]), len(clean), len(set(groups)), changes[1:, i],
+            ps[i], _among(a, i, list(edited), changes[0]), len(clean), len(names), draws[:, i], sums[:, i],
         )
         for i, (a, credit) in enumerate(edited.items())
     ]  # fmt: skip
 
 
-def _corrected(plan: Sequence[Ablation], changes: Floats) -> list[float]:
-    spread = changes[1:].std(0)
-    z = np.abs(changes[0]) / np.where(spread > 0, spread, 1.0)
-    # Without any spread every group changed alike: by nothing, or by so much that no draw could differ.
-    raw = np.where(spread > 0, 2 * norm.sf(z), np.where(changes[0] == 0, 1.0, 1 / len(changes)))
+def _few(groups: int) -> float:
+    """Return by how much the bootstrap of so few groups is too narrow (Cameron, Gelbach and Miller 2008)."""
+    g = max(groups, 2)
+    return float(np.sqrt(g / (g - 1)) * t.ppf(0.975, g - 1) / norm.ppf(0.975))
+
+
+def _interval(change: Floats, draws: Floats, groups: int) -> tuple[Floats, Floats]:
+    """Return 95 % intervals; where every group changed alike, they reach three groups that do not."""
+    lo, hi = np.percentile(draws, [2.5, 97.5], axis=0)
+    reach = np.where(hi - lo < 1e-12, 3 / groups, 0.0)
+    return np.maximum(lo - reach, -1.0), np.minimum(hi + reach, 1.0)
+
+
+def sign_flip(sums: Floats) -> float:
+    """Return the exact two-sided p-value of groups' changes (G,): the share of their signs with as large a sum.
+
+    A bootstrap of few groups would call changes sure that any signs could make: with G groups, no p-value is below
+    2^(1 - G).
+    """
+    signed = np.rint(sums * _PARTS).astype(np.int64)
+    size = np.abs(signed[signed != 0])
+    if not len(size):
+        return 1.0
+    unit = np.gcd.reduce(size)
+    size, observed = size // unit, abs(int(signed.sum())) // int(unit)
+    share = np.zeros(int(size.sum()) + 1)
+    share[0] = 1.0
+    for one in size:
+        share = share / 2 + np.concatenate([np.zeros(one), share[:-one]]) / 2
+    far = np.abs(2 * np.arange(len(share)) - size.sum()) >= observed
+    return float(min(1.0, share[far].sum()))
+
+
+def _corrected(plan: Sequence[Ablation], sums: Floats) -> list[float]:
+    raw = np.array([sign_flip(own) for own in sums.T])
     ps = np.ones(len(plan))
     for roles in (("half", "span"), ("layer",), ("control",)):
         at = [i for i, a in enumerate(plan) if a.role in roles]
         ps[at] = holm(raw[at].tolist()) if at else []
     found: list[float] = ps.tolist()
     return found
-
-
-def _two_sided(draws: Floats) -> float:
-    tail = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    return min(1.0, 2 * (1 + tail) / (1 + len(draws)))
 
 
 def _among(own: Ablation, at: int, plan: Sequence[Ablation], changes: Floats) -> float:
@@ -193,14 +223,14 @@ def _wide(effect: AblationEffect) -> Finding:
     )
     return Finding(
         "ablation", effect.ability, a.component, a.kind, text, effect.change, effect.lo, effect.hi, effect.p,
-        "no change (bootstrap over groups, Holm)", verdict, effect.n,
+        "no change (exact sign flips of groups, Holm)", verdict, effect.n,
     )  # fmt: skip
 
 
 def _halves(lower: AblationEffect, upper: AblationEffect) -> Finding:
     gap, draws = lower.change - upper.change, lower.draws - upper.draws
     lo, hi = np.percentile(draws, [2.5, 97.5])
-    p = _two_sided(draws)
+    p = sign_flip(lower.sums - upper.sums)
     verdict: Verdict = "inconclusive" if p > 0.05 else "supported" if gap < 0 else "not supported"
     says = {"supported": "more than", "not supported": "less than"}.get(verdict, "neither more nor less than")
     text = (
@@ -209,5 +239,5 @@ def _halves(lower: AblationEffect, upper: AblationEffect) -> Finding:
     )
     return Finding(
         "ablation of halves", lower.ability, "resid", "skip", text, gap, float(lo), float(hi), p,
-        "both halves cost the same (bootstrap over groups)", verdict, lower.n,
+        "both halves cost the same (exact sign flips of groups)", verdict, lower.n,
     )  # fmt: skip
