@@ -22,7 +22,7 @@ from layeratlas.report.view import View, prepare
 
 _FIRST = ("peak", "order", "deep content", "deep compression", "coordination", "second peak", "decline", "surface")
 _MANY = 20
-_ASIDE = ("decline", "surface", "second peak", "anti-persistence", "last exit", "last against best")
+_ASIDE = ("decline", "surface", "second peak", "anti-persistence", "last exit", "last against best", "ablation")
 _STRIKING = ("second peak", "supported")
 
 

@@ -30,10 +30,14 @@ from layeratlas.files import read_json
 from layeratlas.questions import QuestionSet
 from layeratlas.records import FINDING_COLUMNS, Finding
 from layeratlas.spec import ProbeSpec, RunSpec, Size
+from layeratlas.studies import _ablation_charts as ablation_charts
 from layeratlas.studies import _decoding as decoding
 from layeratlas.studies import _exit_tables as tables
 from layeratlas.studies import _probing as probing
 from layeratlas.studies import _scoring as scoring
+from layeratlas.studies._ablating import ablate_stage
+from layeratlas.studies._ablation_tables import FILE as ABLATION
+from layeratlas.studies._ablation_tables import ablation_results
 from layeratlas.studies._claims import claims_exhibit
 from layeratlas.studies._exit_reference import reference
 from layeratlas.tasks._prompts import LETTERS, ExitSettings
@@ -86,22 +90,28 @@ class Exits(Study):
 
     def stages(self) -> dict[str, probing.StageFunction]:
         """Return the stages in order."""
-        return {"score": scoring.score_stage, "analyse": _analyse, "report": probing.report_stage}
+        return {
+            "score": scoring.score_stage,
+            "ablate": ablate_stage,
+            "analyse": _analyse,
+            "report": probing.report_stage,
+        }
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
-        """Return the paper's claims, its curves, and what needs no model beside the exits of each question set."""
+        """Return the ablations, if any, what needs no model, the published curves, and the paper's claims."""
         if not (folder / BASELINES).exists():
-            return []
+            return ablation_charts.exhibits(folder)
         run, curves = read_json(folder / "run.json"), pl.read_parquet(folder / "curves.parquet")
         score = ExitSettings(**run["spec"].get("settings", {})).score
         named = f"{run['model'].get('id', '')} {run['model'].get('name', '')}"
-        own = [*tables.exhibits(pl.read_parquet(folder / BASELINES)), *reference(curves, named, score)]
-        return [*own, claims_exhibit("exits", folder)]
+        made = [*ablation_charts.exhibits(folder), *tables.exhibits(pl.read_parquet(folder / BASELINES))]
+        return [*made, *reference(curves, named, score), claims_exhibit("exits", folder)]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what was done, from the run's manifest."""
         settings = ExitSettings(**run["spec"].get("settings", {}))
-        return tables.methods(run, settings, wording.word(wording.METHODS, settings.score))
+        said = tables.methods(run, settings, wording.word(wording.METHODS, settings.score))
+        return [*said, *ablation_charts.methods(run)]
 
 
 def _analyse(work: Workspace) -> list[str]:
@@ -113,13 +123,18 @@ def _analyse(work: Workspace) -> list[str]:
         sampler = Resampler([q.group for q in one.data.items], bootstrap, seed)
         curves.append(decoding.load_curve(work, one.data, one.asked.shape[1], sampler))
     probing.write_table(work, "curves.parquet", probing.curve_table(work, list(curves)))
+    ablated = ablation_results(work)
+    findings += ablated[1] if ablated else []
     made = pl.DataFrame([asdict(f) for f in findings], infer_schema_length=None)
     made = made.with_columns(model=pl.lit(work.manifest["model"]["name"]), study=pl.lit(work.spec.study))
     probing.write_table(work, "findings.parquet", made.select(FINDING_COLUMNS))
     probing.write_table(work, BASELINES, tables.baselines(scored, curves, settings))
+    if ablated:
+        probing.write_table(work, ABLATION, ablated[0])
     # The score that decides the findings stands first, as in the findings.
     ranked = sorted(curves, key=lambda curve: curve.method != settings.score)
-    return ["curves.parquet", "findings.parquet", BASELINES, write_draws(work.folder, ranked)]
+    kept = write_draws(work.folder, ranked)
+    return ["curves.parquet", "findings.parquet", BASELINES, kept, *([ABLATION] if ablated else [])]
 
 
 def analyse(

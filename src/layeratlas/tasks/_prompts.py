@@ -25,7 +25,9 @@ class ExitSettings(Spec):
     `exit_norm="final"` reads every point through the model's own final norm and unembedding; `none` skips the norm
     everywhere but at the last point, as the published numbers do. `strict` counts a tied best score as wrong, where
     the default gives each of k tied choices 1/k. `score` is the one that findings use; all are in the tables. `free`
-    reads at most `free_tokens` tokens at `free_exits` exits, evenly spaced and the last one among them.
+    reads at most `free_tokens` tokens at `free_exits` exits, evenly spaced and the last one among them. `ablate` asks
+    the first `ablate_questions` questions of each set again without each block and sublayer, after at most
+    `ablate_shots` worked examples.
     """
 
     shots: int = Field(default=4, ge=0, le=6, description="0 to 6 worked examples")
@@ -35,6 +37,9 @@ class ExitSettings(Spec):
     score: Score = Field(default="sum", description=f"one of {', '.join(SCORES)}")
     free_tokens: int = Field(default=8, ge=1, description="1 token or more")
     free_exits: int = Field(default=6, ge=1, description="1 exit or more")
+    ablate: bool = Field(default=False, description="true or false")
+    ablate_questions: int = Field(default=24, ge=1, description="1 question or more")
+    ablate_shots: int = Field(default=2, ge=0, le=6, description="0 to 6 worked examples")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,212 @@
+"""The ablations of an exits run: off by default, whole, resumable, and showing what was planted and nothing else."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+import pytest
+from safetensors.torch import load_file, save_file
+
+import families
+from layeratlas import pipeline
+from layeratlas.analysis.ablation import plan_ablations
+from layeratlas.analysis.perturbing import thirds
+from layeratlas.api import Run
+from layeratlas.edits import Edit
+from layeratlas.errors import StoreError
+from layeratlas.models import load
+from layeratlas.progress import Progress
+from layeratlas.questions import Question, QuestionSet
+from layeratlas.spec import ModelSpec, ProbeSpec, RunSpec
+from layeratlas.studies import _ablating as ablating
+from layeratlas.studies import _probing
+from layeratlas.studies._ablation_charts import groups_needed
+from layeratlas.studies._scoring import pose
+from layeratlas.studies.exits import PLUGIN
+from layeratlas.tasks._prompts import ExitSettings
+
+BLOCK = 1  # the only block that matters in the planted model
+COUNT = 40
+PLAN = plan_ablations(families.LAYERS, thirds(families.LAYERS))
+
+
+def questions(name: str, level: str, count: int = COUNT) -> QuestionSet:
+    rng = random.Random(name)
+    words = [f"{a}{b}" for a in "bdfgklmnprst" for b in "aeiou"]
+    items = tuple(Question(f"{name} {i}?", tuple(rng.sample(words, 4)), (0,), f"{name}{i}") for i in range(count))
+    return QuestionSet(name, level, items)
+
+
+SETS = [questions("facts", "facts"), questions("guess", "logic", 12)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A tiny Llama in which the attention and the MLP of every other block than BLOCK add next to nothing.
+
+    Nothing at all would be refused at load: attention has to mix positions.
+    """
+    folder = families.save(tmp_path_factory.mktemp("ablation") / "tiny", families.FAMILIES["llama"]())
+    weights = load_file(folder / "model.safetensors")
+    for name, tensor in weights.items():
+        if name.endswith(("o_proj.weight", "down_proj.weight")) and f".{BLOCK}." not in name:
+            tensor.mul_(1e-6)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def known(model: str) -> QuestionSet:
+    """The questions of `facts`, whose truth is whatever the planted model prefers: it knows them all."""
+    (facts, _), settings = SETS, ExitSettings(shots=0)
+    loaded = load(ModelSpec(id=model))
+    found = ablating.make_pass(loaded, pose(loaded, facts, settings).after, 2048)([]).reshape(-1, 4)
+    items = [replace(q, answers=(int(best),)) for q, best in zip(facts.items, found.argmax(1), strict=True)]
+    return replace(facts, items=tuple(items))
+
+
+def run(monkeypatch, model, out, sets, *, page=False, weights="auto", progress=None, **settings):
+    monkeypatch.setattr(pipeline, "make_material", lambda spec: list(sets))
+    if not page:
+        monkeypatch.setattr(_probing, "report_stage", lambda work: [])
+    spec = RunSpec(
+        study="exits", size="quick", model=ModelSpec(id=model, weights=weights), probe=ProbeSpec(bootstrap=200),
+        settings={"shots": 0, **settings},
+    )  # fmt: skip
+    return Run(pipeline.execute(spec, out, progress))
+
+
+class Notes(Progress):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_nothing_is_ablated_by_default(monkeypatch, model, tmp_path):
+    done = run(monkeypatch, model, tmp_path / "run", SETS)
+    assert done.manifest["stages"]["ablate"]["outputs"] == []
+    assert "ablation" not in done.manifest
+    assert not (done.folder / "ablated").exists()
+    assert not (done.folder / "ablation.parquet").exists()
+    assert not done.findings["finding"].str.starts_with("ablation").any()
+    assert [one.name for one in PLUGIN.exhibits(done.folder)] == ["baselines"]
+
+
+def test_the_only_block_that_matters_is_the_only_one_on_the_map(monkeypatch, model, known, tmp_path):
+    notes = Notes()
+    done = run(
+        monkeypatch, model, tmp_path / "run", [known, SETS[1]], page=True, progress=notes, ablate=True,
+        ablate_questions=COUNT,
+    )  # fmt: skip
+    record = done.manifest["ablation"]
+    assert record["questions"] == {"facts": COUNT, "guess": 12}
+    assert record["ablations"] == len(PLAN)
+    said = f"ablations: {len(PLAN) + 1} of {len(PLAN) + 1} passes (the model whole, and {len(PLAN)} ablations) of "
+    assert any(line.startswith(said) for line in notes.said)
+    found = pl.read_parquet(done.folder / "ablation.parquet")
+    assert len(found) == 2 * len(PLAN)
+    facts = found.filter(ability="facts")
+    assert set(facts["clean"]) == {1.0}
+    touched = (pl.col("start") <= BLOCK) & (pl.col("stop") > BLOCK)
+    # Blocks that add next to nothing can be skipped, and what they add can be set to zero, without moving one answer.
+    idle = found.filter(~touched)
+    assert len(idle) > 20
+    assert set(idle["change"]) == {0.0}
+    assert set(idle["p"]) == {1.0}
+    assert (idle["lo"] < 0).all()  # so many groups could not show a rarer loss
+    block = facts.filter(role="layer", kind="skip", start=BLOCK).row(0, named=True)
+    assert block["change"] < -0.4
+    assert block["verdict"] == "supported"
+    assert facts.filter(verdict="supported").select(touched.all()).item()
+    # What the model does not know it cannot lose, whichever block is gone.
+    assert "supported" not in found.filter(ability="logic")["verdict"]
+    assert done.findings.filter(finding="ablation", level="facts", verdict="supported").height >= 1
+    assert set(done.findings.filter(finding="ablation")["method"]) == {"sum"}
+    (first, spans, _) = PLUGIN.exhibits(done.folder)
+    assert f"facts ({COUNT} questions in {COUNT} groups; 1.00 [1.00, 1.00] whole, chance 0.25): lower " in first.text
+    assert f"without block {BLOCK}" in first.text
+    assert "logic (12 questions in 12 groups; " in first.text
+    assert f"So few groups cannot support one: {groups_needed(15)} or more can" not in first.text.split("logic")[0]
+    assert spans.table.height == 2 * 5
+    page = (done.folder / "report.html").read_text(encoding="utf-8")
+    for words in ("What each block is needed for", "Random stretches", "ablations, each one pass of the first"):
+        assert words in page
+    assert (done.folder / "figures/ablation.svg").exists()
+
+
+def test_a_stopped_stage_goes_on_where_it_stopped(monkeypatch, model, tmp_path):
+    sets = [questions("facts", "facts", 6)]
+    whole = run(monkeypatch, model, tmp_path / "whole", sets, ablate=True, ablate_questions=4, score="minus_answer")
+    passes, write, written = [], ablating.write_atomic, []
+    called = ablating.Pass.__call__
+    monkeypatch.setattr(ablating.Pass, "__call__", lambda one, edits: passes.append(edits) or called(one, edits))
+
+    def stops(path, data):
+        if len(written) == 5:
+            written.append("")
+            raise StoreError("the disk is full")
+        written.append(path.name)
+        write(path, data)
+
+    monkeypatch.setattr(ablating, "write_atomic", stops)
+    again = {"ablate": True, "ablate_questions": 4, "score": "minus_answer"}
+    with pytest.raises(StoreError, match="the disk is full"):
+        run(monkeypatch, model, tmp_path / "run", sets, **again)
+    done = run(monkeypatch, model, tmp_path / "run", sets, **again)
+    assert len(passes) == len(PLAN) + 2  # the pass that was stopped is made again, no other
+    assert pl.read_parquet(done.folder / "ablation.parquet").equals(pl.read_parquet(whole.folder / "ablation.parquet"))
+    run(monkeypatch, model, tmp_path / "run", sets, **again)
+    assert len(passes) == len(PLAN) + 2
+    # One file is lost: it alone is made again.
+    (done.folder / done.manifest["stages"]["ablate"]["outputs"][3]).unlink()
+    run(monkeypatch, model, tmp_path / "run", sets, **again)
+    assert len(passes) == len(PLAN) + 3
+
+
+def test_a_streamed_model_is_not_ablated_and_says_why(monkeypatch, model, tmp_path):
+    done = run(monkeypatch, model, tmp_path / "run", [SETS[1]], weights="streamed", ablate=True)
+    assert "is streamed" in done.manifest["ablation"]["missing"]
+    assert done.manifest["stages"]["ablate"]["outputs"] == []
+    assert not (done.folder / "ablation.parquet").exists()
+    assert "Asked for and not made" in str(PLUGIN.methods(done.manifest))
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
+def test_an_ablation_of_nothing_changes_nothing_and_the_whole_model_is_scored_as_itself(tmp_path, family):
+    loaded = load(ModelSpec(id=str(families.save(tmp_path / family, families.FAMILIES[family]()))))
+    posed = pose(loaded, questions("facts", "facts", 6), ExitSettings(shots=0))
+    again = ablating.make_pass(loaded, posed.after, 2048)
+    clean = again([])
+    layers = tuple(range(families.LAYERS))
+    for component in ("resid", "attn", "mlp"):
+        np.testing.assert_allclose(again([Edit("scale", layers, component, 1.0)]), clean, atol=2e-5)
+    assert np.abs(again([Edit("skip", (0,))]) - clean).max() > 1e-3
+    # As the study scores them: the last exit of the whole model, every choice alone.
+    import torch
+
+    for one, value in list(zip(posed.after, clean, strict=True))[:4]:
+        with torch.no_grad():
+            logits = loaded.model(input_ids=torch.tensor([one.ids])).logits[0].log_softmax(-1)
+        own = sum(float(logits[i - 1, one.ids[i]]) for i in range(one.start, len(one.ids)))
+        assert value == pytest.approx(own, abs=1e-3)
+
+
+def test_questions_are_whole_groups_and_fewer_are_some_of_more():
+    items = tuple(Question(f"q{i}", ("a", "b"), (0,), f"g{i // 3}") for i in range(20))
+    data = QuestionSet("d", "facts", items)
+    taken = [ablating.first_groups(data, count).items for count in (1, 3, 5, 6, 7, 20, 99)]
+    assert [len(part) for part in taken] == [3, 3, 3, 6, 6, 20, 20]
+    for few, more in pairwise(taken):
+        assert more[: len(few)] == few
+
+
+def test_so_many_groups_are_needed_that_the_smallest_p_value_survives_the_correction():
+    for tests in (15, 150, 400):
+        enough = groups_needed(tests)
+        assert tests * 2.0 ** (1 - enough) <= 0.05 < tests * 2.0 ** (2 - enough)
