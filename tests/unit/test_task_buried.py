@@ -12,7 +12,7 @@ from layeratlas import registry
 from layeratlas.tasks._data import rows
 
 SIZES = ("quick", "standard", "full")
-COUNTS = {"quick": (60, 64, 64), "standard": (240, 240, 240)}
+COUNTS = {"quick": (60, 64, 64), "standard": (160, 160, 160)}
 STOP = frozenset(
     ("a", "an", "and", "are", "as", "at", "be", "by", "for", "if", "in", "is", "it", "its", "no", "not", "of", "on",
      "one", "or", "so", "that", "the", "to", "was", "were")

@@ -19,11 +19,11 @@ _PROPERTIES = {
     "standard": ("animal",),
     "full": ("edible", "animal", "manmade", "large"),
 }
-# Target groups in a stratum: 30, 4 x 4 and 8 make about 60 texts, 120, 4 x 15 and 30 make 240; full takes all.
+# Target groups in a stratum: 30, 4 x 4 and 8 make about 60 texts, 80, 4 x 10 and 20 make 160; full takes all.
 _GROUPS = {
-    "item": {"quick": 30, "standard": 120, "full": 10_000},
-    "relation": {"quick": 4, "standard": 15, "full": 10_000},
-    "analogy": {"quick": 8, "standard": 30, "full": 10_000},
+    "item": {"quick": 30, "standard": 80, "full": 10_000},
+    "relation": {"quick": 4, "standard": 10, "full": 10_000},
+    "analogy": {"quick": 8, "standard": 20, "full": 10_000},
 }
 _ALL, _ROUNDS = 10_000, 22
 Part = tuple[str, list[Item]]
