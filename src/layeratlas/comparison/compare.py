@@ -30,6 +30,10 @@ from layeratlas.records import FINDING_COLUMNS, Finding
 from layeratlas.spec import hash_of
 
 MANIFEST = "comparison.json"
+_FINDINGS: dict[str, Any] = {
+    name: pl.Float64 if name in ("estimate", "lo", "hi", "p") else pl.Int64 if name == "n" else pl.String
+    for name in FINDING_COLUMNS
+}
 _TABLES = ("curves", "quantities", "differences", "similarity", "sizes")
 
 
@@ -60,12 +64,9 @@ def compare(
             step.advance()
     known = [registry.get("claims", name) for name in registry.names("claims")]
     whole = {name: pl.concat(parts) for name, parts in tables.items()}
-    whole["findings"] = pl.DataFrame(findings, infer_schema_length=None).select(FINDING_COLUMNS)
+    whole["findings"] = pl.DataFrame(findings, schema=_FINDINGS)
     whole["claims"] = table_of(known, [run for cohort in cohorts for run in cohort.runs])
-    for name, table in whole.items():
-        buffer = io.BytesIO()
-        table.write_parquet(buffer)
-        write_atomic(folder / f"{name}.parquet", buffer.getvalue())
+    _write(folder, whole)
     write_json(folder / MANIFEST, _manifest(cohorts, notes))
     with progress.stage("report", 1) as step:
         from layeratlas.report.comparing import build_comparison
@@ -75,6 +76,13 @@ def compare(
     record = _manifest(cohorts, notes) | {"seconds": round(time.perf_counter() - start, 2), "peak_memory_mb": _peak()}
     write_json(folder / MANIFEST, record | {"status": "complete"})
     return folder
+
+
+def _write(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
+    for name, table in tables.items():
+        buffer = io.BytesIO()
+        table.write_parquet(buffer)
+        write_atomic(folder / f"{name}.parquet", buffer.getvalue())
 
 
 def _of(cohort: Cohort) -> tuple[list[Finding], dict[str, pl.DataFrame], list[str]]:
