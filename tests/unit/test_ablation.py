@@ -104,7 +104,10 @@ def test_few_groups_support_no_single_block_whatever_it_costs():
     clean, plan = np.ones(24), plan_ablations(30)
     lost = {a: np.zeros(24) if a.role == "layer" else clean for a in plan}
     groups = [f"g{i // 4}" for i in range(24)]
-    assert all(e.p > 0.05 for e in ablation_effects("facts", clean, lost, groups))
+    found = ablation_effects("facts", clean, lost, groups)
+    assert all(e.p > 0.05 for e in found)
+    said = [f.statement for f in ablation_findings(found)]
+    assert all("6 groups are too few to tell; 7 can." in s for s in said if "without the" in s)
     more = {a: np.tile(credit, 3) for a, credit in lost.items()}
     enough = ablation_effects("facts", np.ones(72), more, [f"g{i // 4}" for i in range(72)])
     assert all((e.p <= 0.05) == (e.ablation.role == "layer") for e in enough)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -205,14 +206,25 @@ def ablation_findings(effects: Sequence[AblationEffect]) -> list[Finding]:
     out = []
     for ability in dict.fromkeys(e.ability for e in effects):
         own = [e for e in effects if e.ability == ability]
-        out += [_wide(e) for e in own if e.ablation.role in ("half", "span")]
+        wide = [e for e in own if e.ablation.role in ("half", "span")]
+        out += [_wide(e, len(wide)) for e in wide]
         halves = [e for e in own if e.ablation.role == "half"]
         if len(halves) == 2:
             out.append(_halves(*halves))
     return out
 
 
-def _wide(effect: AblationEffect) -> Finding:
+def groups_needed(tests: int) -> int:
+    """Return how many groups exact sign flips need before one of so many tests can be supported (Holm, 0.05)."""
+    return math.ceil(1 + math.log2(tests / 0.05))
+
+
+def _too_few(effect: AblationEffect, tests: int) -> str:
+    needed = groups_needed(tests)
+    return f" {effect.n_groups} groups are too few to tell; {needed} can." if effect.n_groups < needed else ""
+
+
+def _wide(effect: AblationEffect, tests: int) -> Finding:
     a = effect.ablation
     verdict: Verdict = "inconclusive" if effect.p > 0.05 else "supported" if effect.change < 0 else "not supported"
     says = {"supported": "is lower", "not supported": "is higher"}.get(verdict, "may or may not be another")
@@ -220,6 +232,7 @@ def _wide(effect: AblationEffect) -> Finding:
         f"{effect.ability}: without the {a.name} ({blocks_named(range(a.start, a.stop))}) accuracy {says}, "
         f"{effect.edited:.2f} against {effect.clean:.2f}, change {effect.change:+.2f} [{effect.lo:+.2f}, "
         f"{effect.hi:+.2f}]; the share of stretches as wide that cost as much or more is {effect.p_span:.2f}."
+        f"{_too_few(effect, tests)}"
     )
     return Finding(
         "ablation", effect.ability, a.component, a.kind, text, effect.change, effect.lo, effect.hi, effect.p,
@@ -235,7 +248,7 @@ def _halves(lower: AblationEffect, upper: AblationEffect) -> Finding:
     says = {"supported": "more than", "not supported": "less than"}.get(verdict, "neither more nor less than")
     text = (
         f"{lower.ability}: losing the lower half costs {says} losing the upper half: {lower.change:+.2f} against "
-        f"{upper.change:+.2f}, difference {gap:+.2f} [{lo:+.2f}, {hi:+.2f}]."
+        f"{upper.change:+.2f}, difference {gap:+.2f} [{lo:+.2f}, {hi:+.2f}].{_too_few(lower, 1)}"
     )
     return Finding(
         "ablation of halves", lower.ability, "resid", "skip", text, gap, float(lo), float(hi), p,

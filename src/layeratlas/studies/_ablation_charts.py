@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from layeratlas.analysis.ablation import groups_needed
 from layeratlas.contracts import Exhibit
 from layeratlas.edits import blocks_named
 from layeratlas.studies._ablation_tables import FILE
@@ -63,11 +63,6 @@ def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
             "questions.",
         )
     ]
-
-
-def groups_needed(tests: int) -> int:
-    """Return how many groups exact sign flips need before one of so many tests can be supported (Holm, 0.05)."""
-    return math.ceil(1 + math.log2(tests / 0.05))
 
 
 def _in_words(single: pl.DataFrame) -> str:
@@ -142,23 +137,29 @@ def _map(single: pl.DataFrame, colour: Colour) -> Any:
             )  # fmt: skip
     most = max([value["size"] for value in values] + [0.1])
     panels = [_panel([v for v in values if v["panel"] == name], name, most, colour) for name in _PANELS.values()]
-    return alt.vconcat(*panels, spacing=16).resolve_scale(fill="shared", fillOpacity="shared")
+    return alt.vconcat(*panels, spacing=16).resolve_scale(fill="shared", opacity="shared")
 
 
 def _panel(values: list[dict[str, Any]], name: str, most: float, colour: Colour) -> Any:
     ways = alt.Scale(domain=["lower without", "higher without"], range=[colour("bad"), colour("series-1")])
     # A colour of the page is a CSS variable, which a scale cannot mix: it is made fainter instead.
     strength = alt.Scale(domain=[0, most], range=[0, 1], clamp=True)
-    return (
-        alt.Chart(alt.Data(values=values))
-        .mark_rect(strokeWidth=1.6)
-        .encode(
-            x=alt.X("block:O", title="block", axis=alt.Axis(labelOverlap=True, labelAngle=0)),
-            y=alt.Y("ability:N", title=None, sort=None, axis=alt.Axis(labelLimit=150)),
-            fill=alt.Fill("way:N", scale=ways, title="accuracy", sort=None),
-            fillOpacity=alt.FillOpacity("size:Q", scale=strength, title="change", legend=alt.Legend(format=".2f")),
-            stroke=alt.condition("datum.supported", alt.value(colour("ink")), alt.value("transparent")),
-            tooltip=["ability:N", "block:O", "edited:Q", "change:Q", "lo:Q", "hi:Q", "p:Q"],
-        )
-        .properties(width=520, height=alt.Step(24), title=alt.TitleParams(name, fontSize=12, anchor="start"))
+    key = alt.Legend(
+        format=".2f", tickCount=4, symbolType="square", symbolSize=170, symbolStrokeWidth=0,
+        symbolFillColor=colour("bad"),
+    )  # fmt: skip
+    base = alt.Chart(alt.Data(values=values)).encode(
+        x=alt.X("block:O", title="block", axis=alt.Axis(labelOverlap=True, labelAngle=0)),
+        y=alt.Y("ability:N", title=None, sort=None, axis=alt.Axis(labelLimit=150)),
     )
+    cells = base.mark_rect().encode(
+        fill=alt.Fill("way:N", scale=ways, title="accuracy", sort=None),
+        opacity=alt.Opacity("size:Q", scale=strength, title="change", legend=key),
+        tooltip=["ability:N", "block:O", "edited:Q", "change:Q", "lo:Q", "hi:Q", "p:Q"],
+    )
+    # Apart from the cells, whose opacity would make an outline fainter too.
+    outline = base.transform_filter("datum.supported").mark_rect(
+        fill="transparent", stroke=colour("ink"), strokeWidth=1.6
+    )
+    title = alt.TitleParams(name, fontSize=12, anchor="start")
+    return alt.layer(cells, outline).properties(width=520, height=alt.Step(24), title=title)

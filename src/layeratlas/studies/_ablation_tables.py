@@ -90,6 +90,9 @@ def _rows(effects: Sequence[AblationEffect], one: Credits, sampler: Resampler) -
     weights = sampler.weights(one.groups)[1 : 1 + sampler.bootstrap]
     draws = (weights @ one.values[0]) / np.maximum(weights.sum(1), 1)
     lo, hi = np.percentile(draws, [2.5, 97.5])
+    # Where all are right, or all wrong, no draw knows of rarer errors.
+    reach = 3 / len(set(one.groups)) if hi - lo < 1e-12 else 0.0
+    lo, hi = max(lo - reach, 0.0), min(hi + reach, 1.0)
     shared = {"ability": one.ability, "chance": float(one.chance.mean()), "clean_lo": float(lo), "clean_hi": float(hi)}
     return [shared | _ablation(e.ablation) | _effect(e) | _alike(e, effects) for e in effects]
 
