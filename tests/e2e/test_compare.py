@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import polars as pl
 import pytest
 
 import families
-from commands import FAST, SMALL, the_line
+from commands import FAST, SMALL, manifest, the_line
 
-RUN = ("run", "hierarchy", "--task", "relations", *SMALL, *FAST)
+RUN = ("run", "hierarchy", *SMALL, *FAST)
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +40,9 @@ def test_two_runs_become_one_page(atlas, runs, tmp_path):
     assert (again.code, again.out.strip()) == (0, str(tmp_path / "out/comparison.html"))
 
 
-def test_without_activations_the_rest_is_compared(atlas, runs, tmp_path):
-    bare = shutil.copytree(runs / "b", tmp_path / "bare", ignore=shutil.ignore_patterns("activations"))
-    done = atlas("compare", runs / "a", bare, "--out", tmp_path / "out")
-    assert done.code == 0, done.err
-    page = (tmp_path / "out/comparison.html").read_text(encoding="utf-8")
-    assert "other-qwen is left out of the maps of similarity: the activations were deleted" in page
-
-
-def test_refusals_are_one_line_with_what_to_run(atlas, runs, tmp_path, tiny_model_dir):
-    other = ("--model", tiny_model_dir, "--out", tmp_path / "texts")
-    assert atlas("run", "hierarchy", *SMALL, *FAST, *other).code == 0
+def test_refusals_are_one_line_with_what_to_run(atlas, runs, tmp_path):
+    texts = shutil.copytree(runs / "a", tmp_path / "texts", ignore=shutil.ignore_patterns("activations"))
+    (texts / "run.json").write_text(json.dumps(manifest(runs / "a") | {"texts": "of another kind"}), encoding="utf-8")
     for args, code, words in (
         (("a",), 2, ("1 run to compare", "layeratlas run hierarchy --model OTHER")),
         (("a", "a"), 2, ("named twice",)),

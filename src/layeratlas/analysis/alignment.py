@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 FEWEST = 8
 _SHUFFLES, _PARTS = 99, 10
 _FAR = 0.25
+# A diagonal that stands out by less than this share of the similarity is no hierarchy to speak of.
+_SHARE = 0.1
 # Where shuffled texts stay below this, a CKA like theirs is a small one.
 _FAINT = 0.1
 _Z95 = 1.959964
@@ -86,7 +88,8 @@ class Alignment:
 
     `cka` (G, G): rows are depths of the first model. `diagonal` is its mean at equal depths, `null` that of shuffled
     texts (mean, 95th percentile), `p` one-sided. `climb`: the diagonal less the mean at depths a quarter or more
-    apart, `lo, hi` its 95 % interval (jackknife over tenths of the groups).
+    apart, both without what each layer shares with all of the other model's; `lo, hi` its 95 % interval (jackknife
+    over tenths of the groups).
     """
 
     cka: Floats
@@ -102,7 +105,8 @@ class Alignment:
         """Whether the models climb the same hierarchy: alike, and more so at equal depths than at distant ones."""
         if self.p > 0.05:
             return "not supported" if self.null[1] < _FAINT else "inconclusive"
-        return "supported" if self.lo > 0 else "not supported" if self.hi < 0 else "inconclusive"
+        least = _SHARE * self.diagonal
+        return "supported" if self.lo > least else "not supported" if self.hi < least else "inconclusive"
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,14 @@ def _alignment(cka: Floats, null: Floats, rest: Floats, far: NDArray[np.bool_]) 
 
 
 def _climb(cka: Floats, far: NDArray[np.bool_]) -> float:
-    return float(np.nanmean(np.diag(cka)) - np.nanmean(cka[far]))
+    """Return the diagonal less what is far from it, without what each layer has in common with all of the other's.
+
+    That part is the best fit of one number a layer, row times column: middle layers that are like everything, and ends
+    that are like nothing, make a diagonal without any order.
+    """
+    left, size, right = np.linalg.svd(np.nan_to_num(cka))
+    rest = cka - size[0] * np.outer(left[:, 0], right[0])
+    return float(np.nanmean(np.diag(rest)) - np.nanmean(rest[far]))
 
 
 def _shuffled(models: Sequence[Grams], whole: Sequence[Floats], rng: np.random.Generator) -> Floats:

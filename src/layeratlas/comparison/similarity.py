@@ -114,10 +114,11 @@ def _finding(a: str, b: str, found: Alignment, n: int) -> Finding:
     }[found.verdict]
     text = (
         f"{a} and {b} {says}: CKA at equal depth {wording.num(found.diagonal, 2)} (shuffled texts "
-        f"{wording.num(found.null[0], 2)}, 95 % below {wording.num(found.null[1], 2)}), less that at depths a quarter "
-        f"or more apart {wording.num(found.climb, 2)} [{wording.num(found.lo, 2)}, {wording.num(found.hi, 2)}]."
+        f"{wording.num(found.null[0], 2)}, 95 % below {wording.num(found.null[1], 2)}); equal depths are more alike "
+        f"than depths a quarter apart by {wording.num(found.climb, 2)} [{wording.num(found.lo, 2)}, "
+        f"{wording.num(found.hi, 2)}], beyond what each layer shares with all of the other model's."
     )
-    null = "texts in random order within each level; depths a quarter apart are as alike (jackknife over groups)"
+    null = "texts in random order within each level; equal depths lead by under a tenth of their similarity (jackknife)"
     return Finding(
         "same hierarchy", f"{a} / {b}", "resid", "CKA", text, found.climb, found.lo, found.hi, found.p, null,
         found.verdict, n,
