@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class Quantity:
     grain: float
     unit: str
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float]:
         """The 95 % percentile interval, widened by the grain."""
         lo, hi = np.percentile(self.noise, [2.5, 97.5])

@@ -97,7 +97,7 @@ def _cohort(study: str, runs: list[RunTables]) -> Cohort:
         values = [str(_at(run, path)) for run in runs]
         if len(set(values)) > 1:
             each = ", ".join(f"{name}: {value}" for name, value in zip(names, values, strict=True))
-            notes.append(f"The models' {word} differs, which can change numbers a little ({each}).")
+            notes.append(f"The models are not alike in {word}, which can change numbers a little ({each}).")
     lacking = [name for name, run in zip(names, runs, strict=True) if run.draws is None]
     if lacking:
         notes.append(f"No draws of curves were kept by {', '.join(lacking)}: their curves are shown, not tested.")

@@ -89,7 +89,7 @@ def _rows(found: _Tables) -> dict[str, pl.DataFrame]:
     edges = []
     for near, low, high in (("depth_a", "low", "high"), ("depth_b", "left", "right")):
         half = 0.5 / (pl.col(near).n_unique().over("study", "model_a", "model_b") - 1).clip(1)
-        edges += [(pl.col(near) - half).alias(low), (pl.col(near) + half).alias(high)]
+        edges += [(pl.col(near) - half).clip(-0.04).alias(low), (pl.col(near) + half).clip(None, 1.04).alias(high)]
     places = found["quantities"].filter(pl.col("quantity") == "peak depth", pl.col("component") == "resid")
     wanted = ["part", "entry", "model", "layer", "depth", "estimate", "lo", "hi", "chance"]
     made = {
@@ -119,12 +119,14 @@ def _cells(curves: pl.DataFrame) -> pl.DataFrame:
     resid = (pl.col("component") == "resid").any().over("study", "entry")
     first = pl.col("component").first().over("study", "entry")
     mine = mine.filter(pl.col("component") == pl.when(resid).then(pl.lit("resid")).otherwise(first))
-    half = 0.5 / pl.col("depth").n_unique().over("study", "entry", "model")
+    own = ("study", "entry", "model")
+    width = pl.col("depth").max().over(own) - pl.col("depth").min().over(own)
+    half = 0.5 * width / (pl.col("depth").n_unique().over(own) - 1).clip(1)
     best = pl.col("estimate") == pl.col("estimate").max().over("study", "entry", "model")
     return mine.select(
         "model", "entry", "layer", "depth", "estimate", "lo", "hi", "chance", "shade",
         row=pl.col("model") + charts.MARK + pl.col("entry"),
-        left=pl.col("depth") - half, right=pl.col("depth") + half,
+        left=(pl.col("depth") - half).clip(-0.02), right=(pl.col("depth") + half).clip(None, 1.02),
         url=pl.lit("#c-") + pl.col("part").cast(pl.String), top=best,
     )  # fmt: skip
 
