@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import families
 from layeratlas.cli import app
+from layeratlas.spec import ProbeSpec
 from layeratlas.studies.hierarchy import Hierarchy
 
 ROOT = Path(__file__).parents[2]
@@ -40,8 +41,10 @@ def desk(tmp_path: Path) -> Path:
 
 def test_every_command_and_snippet_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(desk)
-    # The commands are those printed; two of the seven tasks are enough to see that they run.
+    # The commands are those printed; two of the seven tasks and one probe are enough to see that they run.
     monkeypatch.setattr(Hierarchy, "tasks", ("items", "relations"))
+    light = ProbeSpec(methods=("ridge",), repeats=1, shuffles=20, bootstrap=100)
+    monkeypatch.setattr(Hierarchy, "probe_spec", lambda self, size: light)
     lines = [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines()]
     commands = [shlex.split(line)[1:] for line in lines if line.startswith("layeratlas ")]
     assert len(commands) >= 3

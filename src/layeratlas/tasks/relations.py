@@ -30,16 +30,21 @@ class Relations(Task):
         return [self.of(_GROUPS_PER_TYPE[size], both_orders=size == "full")]
 
     def of(self, groups_per_type: int, both_orders: bool = False) -> Dataset:
-        """Return so many groups of each relation type, in one order of words or both."""
+        """Return so many groups of each relation type, in one order of words or both.
+
+        A group stays in one order where a turned text is one of the graded pairs: tasks share no texts.
+        """
+        graded = {f"{row['article']} {row['x']} and {row['y']}" for row in rows("relatedness")}
         items: list[Item] = []
         for relation, couples in _couples().items():
             for number, (one, two) in enumerate(couples[:groups_per_type]):
                 group = f"{relation}-{number:03d}"
-                for first, second in ((one, one), (two, two), (one, two), (two, one)):
+                crossed = [(one, one), (two, two), (one, two), (two, one)]
+                turned = [f"{'An' if b['y'][0] in 'aeiou' else 'A'} {b['y']} and {a['x']}" for a, b in crossed]
+                turns = both_orders and not graded & set(turned)
+                for (first, second), back in zip(crossed, turned, strict=True):
                     label = "related" if first is second else "unrelated"
-                    texts = [f"{first['article']} {first['x']} and {second['y']}"]
-                    if both_orders:
-                        texts.append(f"{'An' if second['y'][0] in 'aeiou' else 'A'} {second['y']} and {first['x']}")
+                    texts = [f"{first['article']} {first['x']} and {second['y']}", *([back] if turns else [])]
                     items += [Item(text, label, group, stratum=relation) for text in texts]
         return Dataset("relations", "relation", tuple(items))
 
