@@ -11,7 +11,7 @@ from layeratlas.spec import Size
 from layeratlas.tasks._choices import placed, places
 from layeratlas.tasks._word_problems import Problem, problems, templates
 
-_COUNT = {"quick": 4, "standard": 10, "full": 320}
+_COUNT = {"quick": 4, "standard": 12, "full": 320}
 # The first problem of each of these templates is a worked example; items begin with the second.
 _SHOTS = ("eggs", "shopping", "sweets", "train", "apples", "trees")
 _INSTRUCTIONS = {
