@@ -120,5 +120,9 @@ def _lines(model: LoadedModel, passages: Passages, batch_tokens: int) -> Iterato
 
 @torch.inference_mode()
 def _read(model: LoadedModel, passages: Passages, stream: Tensor) -> list[FloatArray]:
-    """Return each text's logits (positions, V) in float32, one text at a time so that its bits do not vary."""
-    return [model.anatomy.logits(line[list(passages.read)]).float().cpu().numpy() for line in stream]
+    """Return each text's logits (positions, V) in float32; texts of a batch share one product with the unembedding.
+
+    Clean and edited logits come from batches of the same texts, so that an edit of nothing changes no bit.
+    """
+    found = model.anatomy.logits(stream[:, list(passages.read)].flatten(0, 1))
+    return list(found.float().cpu().numpy().reshape(len(stream), len(passages.read), -1))
