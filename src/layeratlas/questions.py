@@ -15,7 +15,8 @@ class Question:
 
     `text` has no opening and no options in it; `answers` are the 0-based places of the true choices. Questions of
     one `group` (a question in several languages, an integer problem and its float twin) are resampled together.
-    `stratum` names a part of the set that is also reported alone. `where` is the file and line it came from.
+    `stratum` names a part of the set that is also reported alone (`all`: in no part). `where` is the file and line it
+    came from.
     """
 
     text: str

@@ -69,9 +69,9 @@ class Item:
     """One labelled text. Items of one `group` share material and never straddle folds.
 
     `label` is a class name, or a number where the task is a regression. `stratum` names a part of the task that
-    is also reported alone. `spans` maps a name to `(start, end)` in characters, for `position="span:NAME"`. Items of
-    a group with the same `unit` are readings of one thing (a target under several fillers): shuffled labels move
-    between units, never inside one.
+    is also reported alone (`all`: in no part). `spans` maps a name to `(start, end)` in characters, for
+    `position="span:NAME"`. Items of a group with the same `unit` are readings of one thing (a target under several
+    fillers): shuffled labels move between units, never inside one.
     """
 
     text: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -137,6 +139,9 @@ def test_a_crossed_stratum_is_reported_by_its_words():
     assert {name: int(inside.sum()) for name, inside in found.items()} == {"1-2": 40, "add": 40, "mul": 40, "3-4": 40}
     # Too few to say anything, or everything: no stratum.
     assert make_strata(QuestionSet("set", "level", items[:30])) == {}
+    # `all` is the part of those that are in none, and never a second curve of that name.
+    loose = tuple(replace(q, stratum="all" if i % 2 else "x") for i, q in enumerate(items))
+    assert list(make_strata(QuestionSet("set", "level", loose))) == ["x"]
     assert make_strata(QuestionSet("set", "level", questions(50))) == {}
 
 

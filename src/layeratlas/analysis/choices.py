@@ -218,7 +218,9 @@ def set_curves(scored: Scored, resampler: Resampler, strict: bool, main: str) ->
 
 
 def make_strata(data: QuestionSet) -> dict[str, Bools]:
-    """Return which questions are in each stratum that is reported alone: 20 questions or more, but not all.
+    """Return which questions are in each stratum that is reported alone: 20 questions or more, but not all of them.
+
+    The stratum `all` is that of questions in no part.
 
     Where every question's stratum has the same number of words, two or more (`1-2 add float`), each word is one.
     """
@@ -226,7 +228,7 @@ def make_strata(data: QuestionSet) -> dict[str, Bools]:
     crossed = len({len(w) for w in words}) == 1 and len(words[0]) > 1
     parts = words if crossed else [[q.stratum] for q in data.items]
     names = dict.fromkeys(name for part in parts for name in part)
-    found = {name: np.array([name in part for part in parts]) for name in names}
+    found = {name: np.array([name in part for part in parts]) for name in names if name != "all"}
     return {name: inside for name, inside in found.items() if _FEWEST <= inside.sum() < len(parts)}
 
 

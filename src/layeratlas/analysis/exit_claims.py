@@ -190,10 +190,15 @@ def _kappa(one: Floats, two: Floats, weights: Floats) -> Floats:
     return np.where(1 - expected > 1e-9, (observed - expected) / np.maximum(1 - expected, 1e-9), 0.0)
 
 
-def language_finding(one: Answered, agreement: ExitCurve) -> Finding:
-    """Return X8: do exits in the lower third answer in several languages beyond the baselines, and agree in them?"""
+def language_finding(one: Answered, agreement: ExitCurve) -> Finding | None:
+    """Return X8: do exits in the lower third answer in several languages beyond the baselines, and agree in them?
+
+    None for a model of one or two blocks, which has no exit there.
+    """
     curve = one.curve
     inside = (curve.depth <= _THIRD) & (curve.depth > 0)
+    if not inside.any():
+        return None
     gain = curve.gains[:, inside].mean(1)
     agree = agreement.draws[:, inside].mean(1)
     estimate = float((curve.estimate - curve.floor)[inside].mean())

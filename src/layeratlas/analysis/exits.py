@@ -148,11 +148,9 @@ def last_findings(found: Sequence[Answered], says: str) -> list[Finding]:
             verdict: Verdict = "inconclusive"
             if p <= 0.05 and (lo > 0 or hi < 0):
                 verdict = "supported" if lo > 0 else "not supported"
-            link = {"supported": "better than", "not supported": "worse than"}.get(verdict, "about as well as")
-            text = (
-                f"{_name(curve)}: the last exit answers {link} {name}, {signed(estimate)} {span(lo, hi)} in accuracy"
-                f"{says}."
-            )
+            sure = {"supported": "answers better than", "not supported": "answers worse than"}
+            link = sure.get(verdict, "is not shown to differ from")
+            text = f"{_name(curve)}: the last exit {link} {name}, {signed(estimate)} {span(lo, hi)} in accuracy{says}."
             kind = "last exit" if name == "the last but one" else "last against best"
             out.append(finding(kind, curve, text, (estimate, lo, hi, p), f"the last exit equals {name}", verdict))
     return out

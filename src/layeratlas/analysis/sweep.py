@@ -48,7 +48,7 @@ def make_design(data: Dataset, spec: ProbeSpec, seed: int) -> Design:
     folds = make_folds(data, spec.folds, spec.repeats, seed)
     shuffled = data.y[label_shuffles(data, folds, spec.shuffles, seed)]
     parts = sorted(set(data.strata))
-    strata = ("all", *parts) if len(parts) > 1 else ("all",)
+    strata = ("all", *(part for part in parts if part != "all")) if len(parts) > 1 else ("all",)
     return Design(data, tuple(folds), folds[-1].repeat + 1, data.y, shuffled, strata, spec)
 
 

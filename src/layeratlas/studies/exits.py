@@ -155,7 +155,8 @@ def analyse(
         mine = [s for s in scored if s.data.level == one.curve.level]
         if agreement := agreement_curve(mine, one.curve, samplers[one.curve.level], settings.strict):
             whole.append(agreement)
-            claims.append(language_finding(one, agreement))
+            said = language_finding(one, agreement)
+            claims += [said] if said else []
         own = [c for c in sets if c.level == one.curve.level and c.stratum == "all"]
         own = [c for c in own if c.metric == "accuracy" and c.method == settings.score]
         claims += float_findings(own, mine, samplers[one.curve.level], settings.strict)

@@ -34,7 +34,7 @@ _NONSENSE = (
 )
 # Of one form: what makes the conclusion follow, and what does not though it looks like it. a, e: ends; b: middle.
 _FORMS = {
-    "all": ("All {a} are {b}. All {b} are {e}.", "All {a} are {b}. All {e} are {b}.", "All {a} are {e}"),
+    "every": ("All {a} are {b}. All {b} are {e}.", "All {a} are {b}. All {e} are {b}.", "All {a} are {e}"),
     "no": ("All {a} are {b}. No {b} are {e}.", "All {b} are {a}. No {b} are {e}.", "No {a} are {e}"),
     "some": ("Some {a} are {b}. All {b} are {e}.", "Some {a} are {b}. All {e} are {b}.", "Some {a} are {e}"),
 }
