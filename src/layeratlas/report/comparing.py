@@ -6,19 +6,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
 from altair.utils.schemapi import debug_mode
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from layeratlas import wording
 from layeratlas.errors import StoreError
 from layeratlas.files import read_json, write_atomic
-from layeratlas.records import LEVELS, Verdict
+from layeratlas.records import LEVELS
 from layeratlas.report import comparison_charts as charts
 from layeratlas.report import figures
-from layeratlas.report.page import _bundle, _colours, _packed
+from layeratlas.report.shell import packed, rendered
 
 _TABLES = ("curves", "differences", "similarity", "sizes", "quantities", "findings", "claims")
 _FIRST = (
@@ -177,25 +175,16 @@ def _figures(found: _Tables, rows: dict[str, pl.DataFrame]) -> None:
         data["sizes"] = [row for row in data["sizes"] if row["where"] == "last"]
     kinds = {"atlas": "atlas", "peaks": "places", "sizes": "sizes"}
     for name, spec in made.items():
-        svg, png = figures.render(spec, {n: data[n] for n in _READS[kinds[name]]})
-        write_atomic(found.folder / "figures" / f"{name}.svg", svg)
-        write_atomic(found.folder / "figures" / f"{name}.png", png)
+        figures.write(found.folder, name, spec, {n: data[n] for n in _READS[kinds[name]]})
 
 
 def _page(found: _Tables, rows: dict[str, pl.DataFrame]) -> str:
-    environment = Environment(
-        loader=PackageLoader("layeratlas", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {
-        "num": wording.num, "interval": wording.interval, "pvalue": wording.pvalue, "size": wording.size,
-        "cell": wording.cell,
-    }  # fmt: skip
-    source = environment.loader.get_source if environment.loader else None
-    assert source is not None
     first, rest = _headlines(found["findings"])
     differences = found["differences"]
     told = differences.filter(pl.col("verdict") == "supported").sort("p").head(_PAIRS)
-    return environment.get_template("comparing.html").render(
+    return rendered(
+        "comparing",
+        _data(found, rows),
         manifest=found.manifest,
         models=found.models,
         runs=_runs(found),
@@ -209,13 +198,6 @@ def _page(found: _Tables, rows: dict[str, pl.DataFrame]) -> str:
         differences=told.to_dicts(),
         all_differences=len(differences),
         claims=found["claims"].select(_SHOWN_CLAIMS),
-        words={"component": wording.COMPONENTS, "metric": wording.METRICS},
-        verdicts=get_args(Verdict),
-        colours=_colours(),
-        css=source(environment, "page.css")[0],
-        script=source(environment, "comparing.js")[0],
-        bundle=_bundle(),
-        data=_data(found, rows),
     )
 
 
@@ -271,5 +253,5 @@ def _data(found: _Tables, rows: dict[str, pl.DataFrame]) -> dict[str, Any]:
     return {
         "specs": {name: charts.dressed(chart, True) for name, chart in made.items()},
         "reads": _READS,
-        "rows": {name: _packed(table) for name, table in rows.items()},
+        "rows": {name: packed(table) for name, table in rows.items()},
     }
