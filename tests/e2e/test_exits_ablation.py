@@ -177,8 +177,8 @@ def test_a_streamed_model_is_not_ablated_and_says_why(monkeypatch, model, tmp_pa
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
-def test_an_ablation_of_nothing_changes_nothing_and_the_whole_model_is_scored_as_itself(tmp_path, family):
-    loaded = load(ModelSpec(id=str(families.save(tmp_path / family, families.FAMILIES[family]()))))
+def test_an_ablation_of_nothing_changes_nothing_and_the_whole_model_is_scored_as_itself(loaded_of, family):
+    loaded = loaded_of(family)
     posed = pose(loaded, questions("facts", "facts", 6), ExitSettings(shots=0))
     again = ablating.make_pass(loaded, posed.after, 2048)
     clean = again([])
