@@ -53,6 +53,7 @@
     const has = (level) => rows.peaks.some((row) => row.kind === "level" && row.level === level && fits(row, all));
     const absent = data.levels.filter((level) => !has(level));
     const note = document.getElementById("absent");
+    if (!note) return;  // a study that draws no curves has no place for it
     note.hidden = !absent.length;
     note.textContent = absent.length ? `No curve with these choices: ${absent.join(", ")}.` : "";
   }
@@ -84,7 +85,7 @@
   }
 
   const hero = document.querySelector(".hero");
-  hero.addEventListener("keydown", (event) => {
+  hero?.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step && event.key !== "Escape") return;
     event.preventDefault();
