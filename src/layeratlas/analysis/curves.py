@@ -45,9 +45,8 @@ class Curve:
 
     @property
     def depth(self) -> Floats:
-        """Relative depth of each point: l / L for resid, (block + 1) / L for attn and mlp."""
-        p = len(self.estimate)
-        return np.arange(p) / (p - 1) if self.component == "resid" else (np.arange(p) + 1) / p
+        """Relative depth of each point."""
+        return depths(len(self.estimate), self.component)
 
     @property
     def interval(self) -> tuple[Floats, Floats]:
@@ -63,6 +62,11 @@ class Curve:
             lo = np.where(same & (lo >= 1 - 1e-12), 1 - reach, lo)
             hi = np.where(same & (hi <= 1e-12), reach, hi)
         return lo, hi
+
+
+def depths(points: int, component: str) -> Floats:
+    """Return the relative depth of each point: l / L for resid, (block + 1) / L for attn and mlp."""
+    return np.arange(points) / max(points - 1, 1) if component == "resid" else (np.arange(points) + 1) / points
 
 
 AnyCurve = TypeVar("AnyCurve", bound=Curve)
