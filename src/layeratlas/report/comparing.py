@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from layeratlas.records import LEVELS
 from layeratlas.report import comparison_charts as charts
 from layeratlas.report import figures
 from layeratlas.report.shell import packed, rendered
+from layeratlas.report.view import reading_order
 
 _TABLES = ("curves", "differences", "similarity", "sizes", "quantities", "findings", "claims")
 _FIRST = (
@@ -145,18 +145,13 @@ def _stretches(quantities: pl.DataFrame) -> pl.DataFrame:
 def _order(found: _Tables, rows: dict[str, pl.DataFrame]) -> list[str]:
     """Return the rows of the map: each model's own, then its levels', then its segments'."""
     entries = rows["atlas"]["entry"].unique(maintain_order=True).to_list()
-    entries = [*_reading_order(entries), "segments"]
+    entries = [*reading_order(entries, LEVELS), "segments"]
     known = {*rows["atlas"]["row"].to_list(), *rows["stretches"]["row"].to_list()}
     out = []
     for model in found.models:
         mine = [row for entry in entries if (row := f"{model}{charts.MARK}{entry}") in known]
         out += [model, *mine] if mine else []
     return out
-
-
-def _reading_order(names: Sequence[str]) -> list[str]:
-    known = tuple(LEVELS)
-    return sorted(names, key=lambda n: (known.index(n) if n in known else len(known), names.index(n)))
 
 
 def _figures(found: _Tables, rows: dict[str, pl.DataFrame]) -> None:
@@ -166,7 +161,7 @@ def _figures(found: _Tables, rows: dict[str, pl.DataFrame]) -> None:
     if order:
         made["atlas"] = charts.dressed(charts.atlas(order, False), False)
     if data["places"]:
-        entries = _reading_order(rows["places"]["level"].unique(maintain_order=True).to_list())
+        entries = reading_order(rows["places"]["level"].unique(maintain_order=True).to_list(), LEVELS)
         made["peaks"] = charts.dressed(charts.peaks(found.models, entries, False), False)
     if data["sizes"]:
         made["sizes"] = charts.dressed(
@@ -235,14 +230,14 @@ def _parts(curves: pl.DataFrame) -> list[dict[str, Any]]:
         groups.setdefault(key, []).append(row)
     out = []
     for (study, component), mine in groups.items():
-        order = {name: i for i, name in enumerate(_reading_order([row["entry"] for row in mine]))}
+        order = {name: i for i, name in enumerate(reading_order([row["entry"] for row in mine], LEVELS))}
         mine.sort(key=lambda row: order[row["entry"]])
         out.append({"study": study, "component": component, "charts": mine})
     return out
 
 
 def _data(found: _Tables, rows: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    levels = _reading_order(rows["places"]["level"].unique(maintain_order=True).to_list())
+    levels = reading_order(rows["places"]["level"].unique(maintain_order=True).to_list(), LEVELS)
     made = {
         "atlas": charts.atlas(_order(found, rows), True),
         "curves": charts.curves(found.models, True),
