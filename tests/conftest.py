@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from layeratlas.models import LoadedModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -30,6 +36,31 @@ def tiny_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import families
 
     return families.save(tmp_path_factory.mktemp("tiny") / "tiny-llama", families.FAMILIES["llama"]())
+
+
+@pytest.fixture(scope="session")
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function that gives the directory of a family's tiny random model, saved once and not to be changed."""
+    import families
+
+    @cache
+    def get(family: str) -> Path:
+        return families.save(tmp_path_factory.mktemp("families") / family, families.FAMILIES[family]())
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def loaded_of(folder_of: Callable[[str], Path]) -> Callable[..., LoadedModel]:
+    """A function that gives a family's tiny random model under these settings, loaded once and to be left as it was."""
+    from layeratlas.models import load
+    from layeratlas.spec import ModelSpec
+
+    @cache
+    def get(family: str, **settings: Any) -> LoadedModel:
+        return load(ModelSpec(id=str(folder_of(family)), **settings))
+
+    return get
 
 
 @pytest.fixture

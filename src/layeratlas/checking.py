@@ -6,19 +6,15 @@ import time
 
 import torch
 
-from layeratlas import registry
 from layeratlas.capture import Reading, capture, make_plan, store_shape
 from layeratlas.models import LoadedModel, load
 from layeratlas.models.loading import find_device, read_config
 from layeratlas.models.memory import budget
 from layeratlas.models.placing import is_downloaded
 from layeratlas.models.sources import find_source
-from layeratlas.planning import needs_of, plan_lines
-from layeratlas.records import Dataset
-from layeratlas.spec import CaptureSpec, ModelSpec, Size
+from layeratlas.planning import encoded, needs_of, plan_lines
+from layeratlas.spec import CaptureSpec, ModelSpec
 from layeratlas.store import MemoryStore
-
-_SIZES: tuple[Size, ...] = ("quick", "standard", "full")
 
 
 def describe(spec: ModelSpec, plan_only: bool = False) -> str:
@@ -83,12 +79,11 @@ def _identities(model: LoadedModel) -> list[str]:
 
 def _plan(model: LoadedModel) -> list[str]:
     """Time a few texts and scale up: texts, tokens, seconds of capture and size of the store at each size."""
-    study = registry.get("studies", "hierarchy")
     rate = None
     lines = ["a run of 'hierarchy' here:  texts   tokens   capture   activations"]
-    for size in _SIZES:
-        data = [d for name in study.tasks for d in registry.get("tasks", name).build(size)]
-        readings = _readings(model, data)
+    for size, ids in encoded(model.encode):
+        # A run refuses a longer text in one line; here it is only left out of the count.
+        readings = [Reading(i, (len(i) - 1,)) for i in ids if not model.context or len(i) <= model.context]
         if not readings:
             return [f"every text of 'hierarchy' is longer than the context of {model.context} tokens"]
         rate = rate or _tokens_per_second(model, readings[:: max(1, len(readings) // 64)])
@@ -97,13 +92,6 @@ def _plan(model: LoadedModel) -> list[str]:
         gigabytes = 4 * shape.texts * shape.width * sum(shape.points.values()) / 1e9
         lines.append(f"  {size:<24} {len(readings):>7,} {tokens:>8,} {tokens / rate:>7.0f} s {gigabytes:>10.2f} GB")
     return lines
-
-
-def _readings(model: LoadedModel, datasets: list[Dataset]) -> list[Reading]:
-    texts = dict.fromkeys(text for data in datasets for text in data.texts)
-    ids = [tuple(model.encode(text)) for text in texts]
-    # A run refuses a longer text in one line; here it is only left out of the count.
-    return [Reading(i, (len(i) - 1,)) for i in ids if not model.context or len(i) <= model.context]
 
 
 def _tokens_per_second(model: LoadedModel, readings: list[Reading]) -> float:

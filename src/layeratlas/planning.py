@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,7 @@ def plan_lines(spec: ModelSpec, needs: Needs, device: torch.device, encode: Call
         f"measured here: disk {disk / 1e9:.2f} GB/s, matrix products {matrix / 1e12:.2f} TFLOP/s on {device}",
         "a run of 'hierarchy':     texts  tokens computed      read   compute     total    stream  activations",
     ]
-    study = registry.get("studies", "hierarchy")
-    for size in _SIZES:
-        data = [d for name in study.tasks for d in registry.get("tasks", name).build(size)]
-        ids = [tuple(encode(text)) for text in dict.fromkeys(text for d in data for text in d.texts)]
+    for size, ids in encoded(encode):
         tokens = count_prefixes(ids)
         reading = needs.whole / disk
         computing = 2 * tokens * sum(needs.blocks) / item / matrix
@@ -93,6 +91,15 @@ def plan_lines(spec: ModelSpec, needs: Needs, device: torch.device, encode: Call
             f"{_gb(stream):>9} {_gb(kept):>12}"
         )
     return [*lines, "seconds are lower bounds: every weight counts for every token, at the rates above"]
+
+
+def encoded(encode: Callable[[str], list[int]]) -> Iterator[tuple[Size, list[tuple[int, ...]]]]:
+    """Yield each size of the hierarchy study with the tokens of its distinct texts; a text is encoded once."""
+    study = registry.get("studies", "hierarchy")
+    once = cache(lambda text: tuple(encode(text)))
+    for size in _SIZES:
+        data = [d for name in study.tasks for d in registry.get("tasks", name).build(size)]
+        yield size, [once(text) for text in dict.fromkeys(text for d in data for text in d.texts)]
 
 
 def disk_rate() -> float:

@@ -49,13 +49,16 @@ def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 class Workspace:
     """A run folder that belongs to one spec and one set of texts (`material`, of the kind that the study reads).
 
+    `key` is a hash of spec, texts and versions; `texts` one of what is read, the same for every model that reads it.
     Raises StoreError where the folder holds another run, or one made by other library versions: activations and
     tables of different origin are never mixed.
     """
 
     def __init__(self, folder: Path, spec: RunSpec, material: Sequence[Any], progress: Progress) -> None:
         self.folder, self.spec, self.material, self.progress = folder, spec, list(material), progress
-        self.key = hash_of([spec.model_dump(mode="json"), [m.identity() for m in self.material], versions()])
+        identities = [m.identity() for m in self.material]
+        self.key = hash_of([spec.model_dump(mode="json"), identities, versions()])
+        self.texts = hash_of(identities)
         path = folder / "run.json"
         if path.exists():
             self.manifest: dict[str, Any] = read_json(path)
@@ -106,11 +109,6 @@ class Workspace:
             "datasets": [],
             "stages": {},
         }
-
-    @cached_property
-    def texts(self) -> str:
-        """A hash of what is read, the same for every model that reads it."""
-        return hash_of([m.identity() for m in self.material])
 
     def save(self) -> None:
         """Write `run.json` atomically."""

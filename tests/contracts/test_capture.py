@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
-import families
 from layeratlas.capture import Reading, capture, make_plan, store_key, store_shape
 from layeratlas.capture.plan import make_riding_plan, positions_of
 from layeratlas.errors import CaptureError, StoreError
@@ -26,17 +27,9 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def loaded_of(tmp_path_factory):
-    cache = {}
-
-    def get(family):
-        if family not in cache:
-            folder = families.save(tmp_path_factory.mktemp(family), families.FAMILIES[family]())
-            cache[family] = load(ModelSpec(id=str(folder), device="cpu"))
-        return cache[family]
-
-    return get
+@pytest.fixture
+def on_cpu(loaded_of):
+    return partial(loaded_of, device="cpu")
 
 
 def readings_of(model, texts, position="last", spans=None):
@@ -69,8 +62,8 @@ def hidden_states(model, text):
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("position", ["last", "mean"])
-def test_each_text_alone_equals_the_same_text_in_any_batch(loaded_of, family, position):
-    model = loaded_of(family)
+def test_each_text_alone_equals_the_same_text_in_any_batch(on_cpu, family, position):
+    model = on_cpu(family)
     readings = readings_of(model, TEXTS, position)
     alone = captured(model, readings, batch_tokens=1)
     for budget in (64, 2048):
@@ -83,9 +76,9 @@ def test_each_text_alone_equals_the_same_text_in_any_batch(loaded_of, family, po
 
 @pytest.mark.parametrize("family", ["llama", "gemma3", "bloom", "mpt", "lfm2", "jamba"])
 @pytest.mark.parametrize("position", ["last", "mean"])
-def test_a_text_riding_on_another_equals_the_text_alone(loaded_of, family, position):
+def test_a_text_riding_on_another_equals_the_text_alone(on_cpu, family, position):
     """ALiBi, convolutions and recurrent layers too, in batches whose lines are padded."""
-    model = loaded_of(family)
+    model = on_cpu(family)
     whole = [model.encode(text) for text in ("A church and organ", "A church and a wing", "No apple")]
     parts = [ids[:n] for ids, n in zip([whole[0], whole[0], whole[1], whole[2]], (2, 14, 16, 4), strict=True)]
     where = {"last": lambda n: (n - 1,), "mean": lambda n: tuple(range(1, n))}[position]
@@ -101,9 +94,9 @@ def test_a_text_riding_on_another_equals_the_text_alone(loaded_of, family, posit
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_mask_that_is_left_out_would_be_noticed(loaded_of, family):
+def test_a_mask_that_is_left_out_would_be_noticed(on_cpu, family):
     """Control: reading the last column of a padded batch reads padding."""
-    model = loaded_of(family)
+    model = on_cpu(family)
     readings = readings_of(model, TEXTS)
     (batch,) = make_plan(readings, 2048)
     width = batch.ids.shape[1]
@@ -112,9 +105,9 @@ def test_a_mask_that_is_left_out_would_be_noticed(loaded_of, family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_residual_sum_holds_for_what_is_stored(loaded_of, tmp_path, family):
+def test_the_residual_sum_holds_for_what_is_stored(on_cpu, tmp_path, family):
     """resid[l + 1] - resid[l] = attn[l] + mlp[l], from the vectors on disk, at the last token and as means."""
-    model = loaded_of(family)
+    model = on_cpu(family)
     for position in ("last", "mean"):
         readings = readings_of(model, TEXTS, position)
         store = DiskStore(tmp_path / position, store_shape(model, len(TEXTS), CaptureSpec()), "key")
@@ -127,9 +120,9 @@ def test_the_residual_sum_holds_for_what_is_stored(loaded_of, tmp_path, family):
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma3", "granite"])
-def test_texts_that_end_in_the_same_token_are_equal_to_the_bit_at_point_0(loaded_of, family):
+def test_texts_that_end_in_the_same_token_are_equal_to_the_bit_at_point_0(on_cpu, family):
     """Without learned positions the embedding knows the token alone, whatever its place, batch and padding."""
-    model = loaded_of(family)
+    model = on_cpu(family)
     texts = ["organ", "A church and organ", "A longer text about wings and then an organ", "A church and wing"]
     for budget in (1, 2048):
         point = captured(model, readings_of(model, texts), budget)["resid"]
@@ -140,17 +133,17 @@ def test_texts_that_end_in_the_same_token_are_equal_to_the_bit_at_point_0(loaded
         assert not np.array_equal(point[0, 1], point[1, 1])
 
 
-def test_learned_positions_tell_places_apart_at_point_0(loaded_of):
-    model = loaded_of("gpt2")
+def test_learned_positions_tell_places_apart_at_point_0(on_cpu):
+    model = on_cpu("gpt2")
     point = captured(model, readings_of(model, ["organ", "A church and organ", "A charge and organ"]))["resid"]
     assert not np.array_equal(point[0, 0], point[1, 0])
     assert np.array_equal(point[1, 0], point[2, 0])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_last_and_mean_equal_a_direct_computation(loaded_of, family):
+def test_last_and_mean_equal_a_direct_computation(on_cpu, family):
     """Against the model's own hidden states; the mean leaves position 0 out."""
-    model = loaded_of(family)
+    model = on_cpu(family)
     last, mean = (captured(model, readings_of(model, TEXTS, where))["resid"] for where in ("last", "mean"))
     with_first = []
     for i, text in enumerate(TEXTS):
@@ -161,8 +154,8 @@ def test_last_and_mean_equal_a_direct_computation(loaded_of, family):
     assert min(with_first) > 1e-2
 
 
-def test_a_span_is_the_mean_of_its_tokens(loaded_of):
-    model = loaded_of("llama")
+def test_a_span_is_the_mean_of_its_tokens(on_cpu):
+    model = on_cpu("llama")
     texts = ["A church and organ", "Zürich has a church"]
     spans = [{"noun": (2, 8)}, {"noun": (0, 6)}]
     found = captured(model, readings_of(model, texts, "span:noun", spans))["resid"]
@@ -172,8 +165,8 @@ def test_a_span_is_the_mean_of_its_tokens(loaded_of):
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
-def test_the_order_of_the_texts_does_not_matter(loaded_of, family):
-    model = loaded_of(family)
+def test_the_order_of_the_texts_does_not_matter(on_cpu, family):
+    model = on_cpu(family)
     readings = readings_of(model, TEXTS)
     order = np.random.default_rng(0).permutation(len(TEXTS))
     plain, mixed = captured(model, readings, 64), captured(model, [readings[i] for i in order], 64)
@@ -181,8 +174,8 @@ def test_the_order_of_the_texts_does_not_matter(loaded_of, family):
         assert np.array_equal(mixed[component], plain[component][order])
 
 
-def test_one_component_is_the_same_as_among_all(loaded_of):
-    model = loaded_of("llama")
+def test_one_component_is_the_same_as_among_all(on_cpu):
+    model = on_cpu("llama")
     readings = readings_of(model, TEXTS)
     together = captured(model, readings)
     for component in COMPONENTS:
@@ -192,9 +185,9 @@ def test_one_component_is_the_same_as_among_all(loaded_of):
 
 
 @pytest.fixture
-def own_llama(tmp_path):
+def own_llama(folder_of):
     """A model of the test's own, to be spoilt."""
-    return load(ModelSpec(id=str(families.save(tmp_path, families.FAMILIES["llama"]())), device="cpu"))
+    return load(ModelSpec(id=str(folder_of("llama")), device="cpu"))
 
 
 @pytest.mark.parametrize("budget", [1, 2048])
@@ -239,8 +232,8 @@ class Interrupted(MemoryStore):
         self.writes.append(key)
 
 
-def test_a_resumed_capture_runs_what_is_missing_and_equals_an_uninterrupted_one(loaded_of):
-    model = loaded_of("llama")
+def test_a_resumed_capture_runs_what_is_missing_and_equals_an_uninterrupted_one(on_cpu):
+    model = on_cpu("llama")
     readings = readings_of(model, TEXTS)
     plan = make_plan(readings, 30)
     store = Interrupted(store_shape(model, len(readings), CaptureSpec()), after=2)
@@ -270,8 +263,8 @@ def test_the_hooks_are_gone_after_a_capture_and_after_a_failure(own_llama):
     assert hooks() == before
 
 
-def test_the_key_of_a_store_changes_with_whatever_changes_its_numbers(loaded_of, own_llama):
-    model, spec = loaded_of("llama"), CaptureSpec()
+def test_the_key_of_a_store_changes_with_whatever_changes_its_numbers(on_cpu, own_llama):
+    model, spec = on_cpu("llama"), CaptureSpec()
     readings = readings_of(model, TEXTS)
     keys = [
         store_key(model, readings, spec),
@@ -280,7 +273,7 @@ def test_the_key_of_a_store_changes_with_whatever_changes_its_numbers(loaded_of,
         store_key(model, readings_of(model, TEXTS, "mean"), spec),
         store_key(model, readings, CaptureSpec(dtype="bfloat16")),
         store_key(model, readings, CaptureSpec(components=("resid",))),
-        store_key(loaded_of("gpt2"), readings, spec),
+        store_key(on_cpu("gpt2"), readings, spec),
     ]
     assert len(set(keys)) == len(keys)
     assert store_key(model, readings_of(model, TEXTS), CaptureSpec()) == keys[0]

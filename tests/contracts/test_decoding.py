@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-import families
 from layeratlas.edits import Edit
 from layeratlas.errors import ModelError, SpecError
 from layeratlas.models import intervene, load
@@ -34,8 +33,8 @@ def step_by_step(loaded, prompt, number, edits):
 
 
 @pytest.mark.parametrize("family", SOME)
-def test_decoding_with_a_cache_equals_decoding_without(family, tmp_path):
-    loaded = load(ModelSpec(id=str(families.save(tmp_path, families.FAMILIES[family]()))))
+def test_decoding_with_a_cache_equals_decoding_without(family, loaded_of):
+    loaded = loaded_of(family)
     plain = greedy(loaded, PROMPTS, NEW)
     assert plain == [step_by_step(loaded, prompt, i, []) for i, prompt in enumerate(PROMPTS)]
     with intervene(loaded, EDITS) as lines:

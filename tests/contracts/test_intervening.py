@@ -12,26 +12,12 @@ from layeratlas.capture.packing import tree_mask
 from layeratlas.capture.reading import read_batch
 from layeratlas.edits import EMBEDDINGS, Edit
 from layeratlas.errors import ModelError, SpecError
-from layeratlas.models import LoadedModel, intervene, load, mean_vectors, observe
+from layeratlas.models import intervene, load, mean_vectors, observe
 from layeratlas.spec import COMPONENTS, CaptureSpec, ModelSpec
 
 TEXT = "A shop sells tea to 12 people."
 OTHER = "Nobody had read the report that they met to discuss."
 D = families.WIDTH
-
-
-@pytest.fixture(scope="module")
-def loaded_of(tmp_path_factory):
-    """Load a tiny random model of a family, once."""
-    cache: dict[str, LoadedModel] = {}
-
-    def get(family: str) -> LoadedModel:
-        if family not in cache:
-            folder = families.save(tmp_path_factory.mktemp(family), families.FAMILIES[family]())
-            cache[family] = load(ModelSpec(id=str(folder)))
-        return cache[family]
-
-    return get
 
 
 def ids_of(loaded, text=TEXT):

@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 import transformers
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import families
 from layeratlas.errors import IdentityError, ModelError
-from layeratlas.models import LoadedModel, find_skeleton, load, observe, self_test
+from layeratlas.models import find_skeleton, load, observe, self_test
 from layeratlas.spec import COMPONENTS, ModelSpec
 
 TEXT = "A shop sells tea to 12 people."
 LONG = "Nobody had read the report that they met to discuss."
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tiny models gain nothing from more, and on a busy machine the threads wait on each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def loaded_of(tmp_path_factory):
-    """Load a tiny random model of a family, once."""
-    cache: dict[str, LoadedModel] = {}
-
-    def get(family: str) -> LoadedModel:
-        if family not in cache:
-            folder = families.save(tmp_path_factory.mktemp(family), families.FAMILIES[family]())
-            cache[family] = load(ModelSpec(id=str(folder)))
-        return cache[family]
-
-    return get
 
 
 def observed(loaded, ids, mask=None, positions=None):
@@ -187,9 +160,8 @@ def test_a_norm_or_readout_left_out_is_caught(loaded_of):
         assert not broken.passed
 
 
-def test_a_model_that_looks_ahead_is_refused(tmp_path, monkeypatch):
+def test_a_model_that_looks_ahead_is_refused(tiny_model_dir, monkeypatch):
     """A bidirectional attention passes the sum and the logits: only causality tells."""
-    folder = families.save(tmp_path, families.FAMILIES["llama"]())
     plain = torch.nn.functional.scaled_dot_product_attention
 
     def bidirectional(*args, **kwargs):
@@ -197,7 +169,7 @@ def test_a_model_that_looks_ahead_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", bidirectional)
     with pytest.raises(IdentityError, match=r"failed the self-test 'causality': error .* limit 1e-04 \(worst at resid"):
-        load(ModelSpec(id=str(folder)))
+        load(ModelSpec(id=str(tiny_model_dir)))
 
 
 def test_texts_that_leak_into_each_other_are_caught(loaded_of):
@@ -261,9 +233,8 @@ def test_only_what_is_asked_for_is_recorded(loaded_of):
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.parametrize("family", ["llama", "gemma3", "granite", "bloom"])
-def test_half_precision_passes_with_looser_limits(tmp_path, family, dtype):
-    folder = families.save(tmp_path, families.FAMILIES[family]())
-    loaded = load(ModelSpec(id=str(folder), dtype=dtype))
+def test_half_precision_passes_with_looser_limits(loaded_of, family, dtype):
+    loaded = loaded_of(family, dtype=dtype)
     found = next(item for item in loaded.info["identities"] if item["name"] == "residual sum")
     assert found["limit"] > 1e-4
     assert loaded.info["dtype"] == dtype

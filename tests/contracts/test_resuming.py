@@ -14,8 +14,8 @@ from layeratlas.spec import ModelSpec
 
 
 @pytest.mark.parametrize("family", families.FAMILIES)
-def test_a_pass_in_two_parts_is_the_whole_pass_bit_for_bit(family, tmp_path):
-    loaded = load(ModelSpec(id=str(families.save(tmp_path, families.FAMILIES[family]()))))
+def test_a_pass_in_two_parts_is_the_whole_pass_bit_for_bit(family, loaded_of):
+    loaded = loaded_of(family)
     resumable = Resumable(loaded)
     ids = torch.randint(3, 200, (2, 14), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode(), observe(loaded.anatomy, ["resid"], torch.clone) as seen:

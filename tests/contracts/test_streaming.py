@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from layeratlas.models import LoadedModel, load
 from layeratlas.spec import CaptureSpec, ModelSpec
 from layeratlas.store import DiskStore, MemoryStore
 
+Both = Callable[..., tuple[LoadedModel, LoadedModel]]
+
 
 @pytest.fixture(autouse=True)
 def _block_by_block(monkeypatch):
@@ -35,11 +38,18 @@ def readings() -> list[Reading]:
     return [Reading(tuple(int(i) for i in ids), (len(ids) - 1,)) for ids in texts]
 
 
-def both(folder: Path, **settings: object) -> tuple[LoadedModel, LoadedModel]:
-    resident, streamed = (load(ModelSpec(id=str(folder), weights=w, **settings)) for w in ("resident", "streamed"))  # type: ignore[arg-type]
-    assert resident.streamer is None
-    assert streamed.streamer is not None
-    return resident, streamed
+@pytest.fixture
+def both(folder_of, loaded_of):
+    """A family's model in memory, shared with other tests, and streamed, of the test's own."""
+
+    def get(family: str, **settings: object) -> tuple[LoadedModel, LoadedModel]:
+        resident = loaded_of(family, **settings)
+        streamed = load(ModelSpec(id=str(folder_of(family)), weights="streamed", **settings))  # type: ignore[arg-type]
+        assert resident.streamer is None
+        assert streamed.streamer is not None
+        return resident, streamed
+
+    return get
 
 
 def captured(model: LoadedModel, spec: CaptureSpec, store: Store | None = None) -> Store:
@@ -55,8 +65,8 @@ def equal(a: Store, b: Store) -> bool:
 
 
 @pytest.mark.parametrize("name", families.FAMILIES)
-def test_streamed_equals_resident_bit_for_bit_and_each_weight_is_read_once(name: str, tmp_path: Path) -> None:
-    resident, streamed = both(families.save(tmp_path / name, families.FAMILIES[name]()))
+def test_streamed_equals_resident_bit_for_bit_and_each_weight_is_read_once(name: str, both: Both) -> None:
+    resident, streamed = both(name)
     spec = CaptureSpec(batch_tokens=64)
     assert equal(captured(resident, spec), captured(streamed, spec))
     checkpoint = streamed.streamer.checkpoint  # type: ignore[union-attr]
@@ -69,21 +79,21 @@ def test_streamed_equals_resident_bit_for_bit_and_each_weight_is_read_once(name:
 
 @pytest.mark.parametrize("components", [("resid",), ("mlp",), ("attn", "resid")])
 @pytest.mark.parametrize("group", [0, 10**9])
-def test_any_components_and_any_size_of_group(components, group, tmp_path, monkeypatch) -> None:
+def test_any_components_and_any_size_of_group(components, group, both, monkeypatch) -> None:
     monkeypatch.setattr(streaming, "_GROUP", group)
-    resident, streamed = both(families.save(tmp_path / "llama", families.FAMILIES["llama"]()))
+    resident, streamed = both("llama")
     spec = CaptureSpec(components=components, position="mean")
     assert equal(captured(resident, spec), captured(streamed, spec))
 
 
-def test_bfloat16_streams_too(tmp_path: Path) -> None:
-    resident, streamed = both(families.save(tmp_path / "llama", families.FAMILIES["llama"]()), dtype="bfloat16")
+def test_bfloat16_streams_too(both: Both) -> None:
+    resident, streamed = both("llama", dtype="bfloat16")
     spec = CaptureSpec(batch_tokens=64)
     assert equal(captured(resident, spec), captured(streamed, spec))
 
 
-def test_shards_on_disk_hold_layers_and_a_finished_sweep_is_not_repeated(tmp_path: Path) -> None:
-    resident, streamed = both(families.save(tmp_path / "llama", families.FAMILIES["llama"]()))
+def test_shards_on_disk_hold_layers_and_a_finished_sweep_is_not_repeated(both: Both, tmp_path: Path) -> None:
+    resident, streamed = both("llama")
     spec = CaptureSpec(batch_tokens=64)
     shape = store_shape(streamed, len(readings()), spec)
     store = captured(streamed, spec, DiskStore(tmp_path / "store", shape, "key"))
@@ -115,8 +125,8 @@ def test_hidden_states_beyond_the_budget_lie_on_disk_and_are_the_same(tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
-def test_spilled_hidden_states_give_the_same_vectors(tmp_path, monkeypatch) -> None:
-    resident, streamed = both(families.save(tmp_path / "llama", families.FAMILIES["llama"]()))
+def test_spilled_hidden_states_give_the_same_vectors(both: Both, monkeypatch) -> None:
+    resident, streamed = both("llama")
     made = []
     monkeypatch.setattr(streaming, "HiddenStates", lambda spare, where: made.append(HiddenStates(0, where)) or made[0])
     spec = CaptureSpec(batch_tokens=64)
@@ -135,8 +145,8 @@ def test_groups_hold_every_block_once_and_two_fit(monkeypatch) -> None:
     assert cut_blocks(sizes, 10**6) == [[0, 1, 2, 3, 4, 5]]
 
 
-def test_auto_streams_what_exceeds_the_memory_allowed(tmp_path: Path) -> None:
-    folder = families.save(tmp_path / "llama", families.FAMILIES["llama"]())
+def test_auto_streams_what_exceeds_the_memory_allowed(tiny_model_dir: Path) -> None:
+    folder = tiny_model_dir
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e9
     assert load(ModelSpec(id=str(folder), memory=2 * size)).info["weights"] == "resident"
     assert load(ModelSpec(id=str(folder), memory=size / 2)).info["weights"] == "streamed"
@@ -169,8 +179,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load(ModelSpec(id=str(folder), weights="streamed"))
 
 
-def test_every_streamed_block_is_proved(tmp_path: Path) -> None:
-    model = load(ModelSpec(id=str(families.save(tmp_path / "llama", families.FAMILIES["llama"]())), weights="streamed"))
+def test_every_streamed_block_is_proved(tiny_model_dir: Path) -> None:
+    model = load(ModelSpec(id=str(tiny_model_dir), weights="streamed"))
     # A block that does something else than the one of its kind that was proved at load.
     block = model.streamer.blocks[2]  # type: ignore[union-attr]
     handle = block.register_forward_hook(lambda module, args, output: output * 1.5)
@@ -180,8 +190,8 @@ def test_every_streamed_block_is_proved(tmp_path: Path) -> None:
     captured(model, CaptureSpec())
 
 
-def test_an_overflow_names_the_layer_of_the_whole_model(tmp_path: Path) -> None:
-    model = load(ModelSpec(id=str(families.save(tmp_path / "llama", families.FAMILIES["llama"]())), weights="streamed"))
+def test_an_overflow_names_the_layer_of_the_whole_model(tiny_model_dir: Path) -> None:
+    model = load(ModelSpec(id=str(tiny_model_dir), weights="streamed"))
     block = model.streamer.blocks[1]  # type: ignore[union-attr]
     block.register_forward_hook(lambda module, args, output: output * float("inf"))
     with pytest.raises(CaptureError, match=r"a resid activation that is not finite at layer 2"):

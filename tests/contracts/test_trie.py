@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import families
 from layeratlas.capture import Reading, choose_plan, make_plan, make_trie_plan
 from layeratlas.capture.packing import prove, tree_mask
 from layeratlas.capture.reading import read_batch
 from layeratlas.capture.trie import ancestors, count_prefixes
-from layeratlas.models import LoadedModel, load
-from layeratlas.spec import COMPONENTS, CaptureSpec, ModelSpec
+from layeratlas.models import LoadedModel
+from layeratlas.spec import COMPONENTS, CaptureSpec
 
+Load = Callable[..., LoadedModel]
 # A sliding window of 8 is far shorter than the texts below; the rest differ in how they take masks and positions.
 PACKED = ("llama", "gpt2", "gemma2", "gemma3", "mistral", "qwen3", "opt", "gptj", "cohere2", "phi3")
 UNPACKED = {
@@ -24,10 +24,6 @@ UNPACKED = {
     "mpt": "differs from its texts alone",  # ALiBi counts places in the line
     "lfm2": "layers that take no mask per token",  # short convolutions
 }
-
-
-def model_of(name: str, folder: Path) -> LoadedModel:
-    return load(ModelSpec(id=str(families.save(folder / name, families.FAMILIES[name]()))))
 
 
 def branching(position: str = "last") -> list[Reading]:
@@ -56,30 +52,30 @@ def gaps(model: LoadedModel, readings: list[Reading], form: str) -> float:
 
 @pytest.mark.parametrize("position", ["last", "mean"])
 @pytest.mark.parametrize("name", PACKED)
-def test_packed_equals_alone_beyond_the_window(name: str, position: str, tmp_path: Path) -> None:
-    model = model_of(name, tmp_path)
+def test_packed_equals_alone_beyond_the_window(loaded_of: Load, name: str, position: str) -> None:
+    model = loaded_of(name)
     form, why = prove(model)
     assert form != "padding", why
     assert gaps(model, branching(position), form) < 1e-5
 
 
-def test_a_window_that_counts_places_in_the_line_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = model_of("mistral", tmp_path)
+def test_a_window_that_counts_places_in_the_line_is_caught(loaded_of: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = loaded_of("mistral")
     monkeypatch.setattr("layeratlas.capture.packing._window", lambda model: None)
     assert gaps(model, branching(), "one mask") > 1e-3
 
 
 @pytest.mark.parametrize(("name", "why"), UNPACKED.items())
-def test_other_models_fall_back_and_say_why(name: str, why: str, tmp_path: Path) -> None:
-    packing = choose_plan(model_of(name, tmp_path), branching(), CaptureSpec())
+def test_other_models_fall_back_and_say_why(loaded_of: Load, name: str, why: str) -> None:
+    packing = choose_plan(loaded_of(name), branching(), CaptureSpec())
     assert packing.form == "padding"
     assert packing.record()["packing"] == "length-sorted"
     assert why in packing.record()["why"]
     assert all(batch.parents is None for batch in packing.batches)
 
 
-def test_plain_batches_can_be_asked_for(tiny_model_dir: Path) -> None:
-    model = load(ModelSpec(id=str(tiny_model_dir)))
+def test_plain_batches_can_be_asked_for(loaded_of: Load) -> None:
+    model = loaded_of("llama")
     record = choose_plan(model, branching(), CaptureSpec(packing="sorted")).record()
     assert (record["packing"], record["why"]) == ("length-sorted", "asked for")
     record = choose_plan(model, branching(), CaptureSpec()).record()

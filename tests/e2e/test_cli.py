@@ -16,7 +16,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import families
 from commands import ENVIRONMENT, FAST, SMALL, fresh, manifest, stamps, tables, write_csv
 
 RUN = ("run", "hierarchy", *FAST)
@@ -265,14 +264,6 @@ def test_check_shows_the_anatomy_the_identities_and_the_cost(atlas, tiny_model_d
         assert re.search(rf"^  ok   {name} +\d\.\de[+-]\d\d +\de[+-]\d\d  \w", done.out, re.M), done.out
     assert "FAIL" not in done.out
     assert len(re.findall(r"^  (?:quick|standard|full) +[\d,]+ +[\d,]+ +\d+ s +[\d.]+ [GM]B$", done.out, re.M)) == 3
-
-
-def test_check_leaves_out_texts_beyond_learned_positions(atlas, tmp_path):
-    config = families.FAMILIES["gpt2"]()
-    config.n_positions = 16
-    done = atlas("check", "--model", families.save(tmp_path / "gpt2", config))
-    assert (done.code, done.err) == (0, "")
-    assert "gpt2 (gpt2), loaded in" in done.out
 
 
 def test_the_environment_of_these_tests_is_offline():

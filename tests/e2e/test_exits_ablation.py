@@ -142,18 +142,18 @@ def test_the_only_block_that_matters_is_the_only_one_on_the_map(monkeypatch, mod
 def test_a_stopped_stage_goes_on_where_it_stopped(monkeypatch, model, tmp_path):
     sets = [questions("facts", "facts", 6)]
     whole = run(monkeypatch, model, tmp_path / "whole", sets, ablate=True, ablate_questions=4, score="minus_answer")
-    passes, write, written = [], ablating.write_atomic, []
+    passes, write, written = [], ablating.write_shard, []
     called = ablating.Pass.__call__
     monkeypatch.setattr(ablating.Pass, "__call__", lambda one, edits: passes.append(edits) or called(one, edits))
 
-    def stops(path, data):
+    def stops(path, *what):
         if len(written) == 5:
             written.append("")
             raise StoreError("the disk is full")
         written.append(path.name)
-        write(path, data)
+        write(path, *what)
 
-    monkeypatch.setattr(ablating, "write_atomic", stops)
+    monkeypatch.setattr(ablating, "write_shard", stops)
     again = {"ablate": True, "ablate_questions": 4, "score": "minus_answer"}
     with pytest.raises(StoreError, match="the disk is full"):
         run(monkeypatch, model, tmp_path / "run", sets, **again)
@@ -177,8 +177,8 @@ def test_a_streamed_model_is_not_ablated_and_says_why(monkeypatch, model, tmp_pa
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
-def test_an_ablation_of_nothing_changes_nothing_and_the_whole_model_is_scored_as_itself(tmp_path, family):
-    loaded = load(ModelSpec(id=str(families.save(tmp_path / family, families.FAMILIES[family]()))))
+def test_an_ablation_of_nothing_changes_nothing_and_the_whole_model_is_scored_as_itself(loaded_of, family):
+    loaded = loaded_of(family)
     posed = pose(loaded, questions("facts", "facts", 6), ExitSettings(shots=0))
     again = ablating.make_pass(loaded, posed.after, 2048)
     clean = again([])

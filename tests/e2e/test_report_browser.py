@@ -12,6 +12,7 @@ import pytest
 
 import fake_run
 from layeratlas.report import build
+from layeratlas.studies.hierarchy import Hierarchy
 
 selenium = pytest.importorskip("selenium")
 pytestmark = pytest.mark.skipif(
@@ -168,4 +169,15 @@ def test_page_and_charts_follow_the_readers_scheme(browser: Any, page: str, sche
     ink = run(browser, "return getComputedStyle(document.querySelector('.hero .role-axis-label text')).fill")
     bright = [sum(map(int, colour[4:-1].split(","))) / 3 > 128 for colour in (paper, ink)]
     assert bright == [not dark, dark]
+    assert console(browser) == []
+
+
+def test_a_study_without_curves_has_a_page_that_works(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Hierarchy, "curves", False)
+    fake = fake_run.Fake(layers=3, levels=("item", "relation"), methods=("ridge",), components=("resid",))
+    show(browser, build(fake_run.write_run(tmp_path / "run", fake)).as_uri())
+    assert run(browser, "return document.querySelectorAll('.hero').length") == 0
+    assert run(browser, "return document.querySelectorAll('th button').length") > 5
     assert console(browser) == []

@@ -140,8 +140,8 @@ def test_states_are_those_of_the_model_and_the_lens_ends_at_its_own_prediction(d
 @pytest.mark.parametrize(
     "family", ["gpt2", "gpt_neox", "gemma2", "qwen3", "falcon_new", "bloom", "olmo2", "gpt_oss", "mpt"]
 )
-def test_attention_maps_are_found_by_structure(family, tmp_path):
-    model = load(ModelSpec(id=str(families.save(tmp_path / family, families.FAMILIES[family]())), attention="eager"))
+def test_attention_maps_are_found_by_structure(family, loaded_of):
+    model = loaded_of(family, attention="eager")
     ids = [model.encode("The river rose over the bridge")[:20]]
     (passage,) = read_passages(model, ids, maps=True)
     assert passage.attention is not None

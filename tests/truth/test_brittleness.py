@@ -53,8 +53,8 @@ def measured(loaded, spec=SPEC, segments=None):
 
 
 @pytest.fixture(scope="module")
-def llama(tmp_path_factory):
-    return load(ModelSpec(id=str(families.save(tmp_path_factory.mktemp("l"), families.FAMILIES["llama"]()))))
+def llama(loaded_of):
+    return loaded_of("llama")
 
 
 @pytest.fixture(scope="module")

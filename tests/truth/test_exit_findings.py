@@ -9,7 +9,8 @@ import pytest
 
 from layeratlas.analysis.choices import Scored, set_curves
 from layeratlas.analysis.curves import Resampler
-from layeratlas.analysis.exits import answered, onset
+from layeratlas.analysis.exits import answered
+from layeratlas.analysis.peaks import onset
 from layeratlas.questions import Question, QuestionSet
 from layeratlas.studies.exits import analyse
 from layeratlas.tasks._prompts import ExitSettings

@@ -11,8 +11,6 @@ import gguf
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import families
 from layeratlas.models import gguf_cache, load
 from layeratlas.models.sources import DEFAULT_HUB_ID, Source, default_gguf, find_source

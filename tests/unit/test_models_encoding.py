@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from tokenizers import processors
 
 import families
@@ -21,13 +15,13 @@ TEXT = "naïve tea"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return families.save(tmp_path_factory.mktemp("llama"), families.FAMILIES["llama"]())
+def folder(folder_of):
+    return folder_of("llama")
 
 
 @pytest.fixture(scope="module")
-def loaded(folder):
-    return load(ModelSpec(id=str(folder)))
+def loaded(loaded_of):
+    return loaded_of("llama")
 
 
 def test_exactly_one_bos(loaded):

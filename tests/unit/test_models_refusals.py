@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,22 +14,15 @@ import transformers
 from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors.torch import load_file, save_file
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import families
 from layeratlas.errors import ModelError
 from layeratlas.models import load
 from layeratlas.spec import ModelSpec
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    return families.save(tmp_path_factory.mktemp("llama"), families.FAMILIES["llama"]())
-
-
 @pytest.fixture
-def folder(original, tmp_path):
-    return Path(shutil.copytree(original, tmp_path / "model"))
+def folder(tiny_model_dir, tmp_path):
+    return Path(shutil.copytree(tiny_model_dir, tmp_path / "model"))
 
 
 def refusal(model_id, **settings):

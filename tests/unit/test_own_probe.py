@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-import families
 import layeratlas as la
 from layeratlas.errors import SpecError
 
@@ -14,8 +13,8 @@ TEXTS = [f"{word} number {i}" for i in range(20) for word in WORDS]
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return str(families.save(tmp_path_factory.mktemp("own") / "llama", families.FAMILIES["llama"]()))
+def model(tiny_model_dir):
+    return str(tiny_model_dir)
 
 
 def test_two_columns_give_two_maps_of_one_capture(model, tmp_path):

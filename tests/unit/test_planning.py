@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
+import torch
 import transformers as hf
 
 import families
+from layeratlas import planning, registry
 from layeratlas.checking import describe
 from layeratlas.errors import ModelError
-from layeratlas.planning import needs_of
+from layeratlas.planning import encoded, needs_of, plan_lines
 from layeratlas.spec import ModelSpec
 from layeratlas.studies.hierarchy import Hierarchy
 
@@ -27,8 +27,13 @@ SEVENTY = {
 }
 
 
-def test_seventy_billion_parameters_are_counted_without_a_weight():
-    needs = needs_of(hf.LlamaConfig(**SEVENTY), ModelSpec(dtype="bfloat16"))
+@pytest.fixture(scope="module")
+def seventy():
+    return needs_of(hf.LlamaConfig(**SEVENTY), ModelSpec(dtype="bfloat16"))
+
+
+def test_seventy_billion_parameters_are_counted_without_a_weight(seventy):
+    needs = seventy
     assert needs.whole == 2 * 70_553_706_496
     assert needs.outside == 2 * (2 * 128256 * 8192 + 8192)
     groups = needs.groups(24 * 10**9)
@@ -52,6 +57,14 @@ def bare(tmp_path, monkeypatch):
     return folder
 
 
+def test_a_text_of_several_sizes_is_encoded_once(monkeypatch):
+    monkeypatch.setattr(Hierarchy, "tasks", ("items",))
+    asked = []
+    sizes = dict(encoded(lambda text: asked.append(text) or [len(text)]))
+    assert len(asked) == len(set(asked)) < sum(len(ids) for ids in sizes.values())
+    assert list(sizes) == ["quick", "standard", "full"]
+
+
 def test_a_plan_needs_no_weights(bare):
     with pytest.raises(ModelError, match="holds no weights"):
         describe(ModelSpec(id=str(bare)))
@@ -64,11 +77,28 @@ def test_a_plan_needs_no_weights(bare):
     assert texts[0] > 100
 
 
-def test_a_plan_streams_what_does_not_fit_and_warns_where_even_a_block_does_not(bare):
-    config = json.loads((bare / "config.json").read_text())
-    (bare / "config.json").write_text(json.dumps(config | SEVENTY))
-    text = describe(ModelSpec(id=str(bare), memory=24, dtype="bfloat16"), plan_only=True)
+def test_texts_beyond_learned_positions_are_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(Hierarchy, "tasks", ("items", "relations"))
+    config = families.FAMILIES["gpt2"]()
+    config.n_positions = 16
+    lines = describe(ModelSpec(id=str(families.save(tmp_path / "gpt2", config)))).splitlines()
+    assert lines[0].startswith("gpt2 (gpt2), loaded in")
+    (full,) = (line.split()[1] for line in lines if line.startswith("  full"))
+    data = [data for name in Hierarchy.tasks for data in registry.get("tasks", name).build("full")]
+    texts = {text for one in data for text in one.texts}
+    assert 0 < int(full.replace(",", "")) < len(texts)
+
+
+def test_a_plan_streams_what_does_not_fit_and_warns_where_even_a_block_does_not(seventy, monkeypatch):
+    monkeypatch.setattr(Hierarchy, "tasks", ("items",))
+    monkeypatch.setattr(planning, "matrix_rate", lambda *_: 1e12)  # a product of such matrices takes seconds
+
+    def plan(memory):
+        spec = ModelSpec(memory=memory, dtype="bfloat16")
+        return "\n".join(plan_lines(spec, seventy, torch.device("cpu"), lambda text: [len(text)]))
+
+    text = plan(24)
     assert "streamed: 80 groups of blocks, two in memory at a time, each weight read once; 7.63 GB" in text
     assert "141 GB as bfloat16" in text
     assert "MORE THAN" not in text
-    assert "MORE THAN THE 5.00 GB" in describe(ModelSpec(id=str(bare), memory=5, dtype="bfloat16"), plan_only=True)
+    assert "MORE THAN THE 5.00 GB" in plan(5)

@@ -32,38 +32,35 @@ def _finding(
     )  # fmt: skip
 
 
-def _near_one(estimate: Estimate) -> Verdict:
-    _, lo, hi = estimate.numbers
-    if lo >= _NEAR[0] and hi <= _NEAR[1]:
-        return "supported"
-    return "not supported" if hi < _NEAR[0] or lo > _NEAR[1] else "inconclusive"
-
-
 def _constancy(found: Brittleness) -> Finding:
-    ratio = found.constancy()
     small, large = found.spec.small
-    verdict = _near_one(ratio)
-    says = {"supported": "is constant", "not supported": "is not constant"}.get(verdict, "may or may not be constant")
-    value, lo, hi = ratio.numbers
     text = (
-        f"Brittleness {says} as the noise shrinks: at strength {large:g} it is {value:.2f} [{lo:.2f}, {hi:.2f}] times "
-        f"that at {small:g}, geometric mean over all points of the stream."
+        f"Brittleness {{says}} constant as the noise shrinks: at strength {large:g} it is {{measured}} times that at "
+        f"{small:g}, geometric mean over all points of the stream."
     )
-    null = f"the ratio is outside {_NEAR[0]:g} to {_NEAR[1]:g}"
-    return _finding(found, "quadratic regime", "every layer", text, (ratio, float("nan"), null, verdict))
+    return _near_one(found, "quadratic regime", "every layer", text, found.constancy())
 
 
 def _additivity(found: Brittleness) -> Finding:
-    ratio = found.additivity()
-    verdict = _near_one(ratio)
-    says = {"supported": "is", "not supported": "is not"}.get(verdict, "may or may not be")
-    value, lo, hi = ratio.numbers
     text = (
-        f"Noise in several blocks at once {says} the mean of the blocks' own: measured over added {value:.2f} "
-        f"[{lo:.2f}, {hi:.2f}]. Random spans are compared by the sum."
+        "Noise in several blocks at once {says} the mean of the blocks' own: measured over added {measured}. "
+        "Random spans are compared by the sum."
     )
+    return _near_one(found, "additivity", "segments", text, found.additivity())
+
+
+def _near_one(found: Brittleness, name: str, level: str, text: str, ratio: Estimate) -> Finding:
+    """Return a finding that is supported where a ratio is about 1; `text` leaves room for `says` and `measured`."""
+    value, lo, hi = ratio.numbers
+    verdict: Verdict = "inconclusive"
+    if lo >= _NEAR[0] and hi <= _NEAR[1]:
+        verdict = "supported"
+    elif hi < _NEAR[0] or lo > _NEAR[1]:
+        verdict = "not supported"
+    says = {"supported": "is", "not supported": "is not"}.get(verdict, "may or may not be")
     null = f"the ratio is outside {_NEAR[0]:g} to {_NEAR[1]:g}"
-    return _finding(found, "additivity", "segments", text, (ratio, float("nan"), null, verdict))
+    words = text.format(says=says, measured=f"{value:.2f} [{lo:.2f}, {hi:.2f}]")
+    return _finding(found, name, level, words, (ratio, float("nan"), null, verdict))
 
 
 def _segments(found: Brittleness) -> list[Finding]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from layeratlas.analysis.curves import Curve, Resampler
+from layeratlas.analysis.curves import Curve, Resampler, level_curve, mean_of
 from layeratlas.questions import QuestionSet
 
 Floats = NDArray[np.float64]
@@ -266,18 +266,9 @@ def level_curves(curves: Sequence[ExitCurve], groups: dict[str, int]) -> list[Ex
     for curve in curves:
         if curve.stratum == "all":
             together.setdefault((curve.level, curve.method, curve.metric), []).append(curve)
-    return [_mean(same, groups[level]) for (level, _, _), same in together.items()]
+    return [_level_curve(same, groups[level]) for (level, _, _), same in together.items()]
 
 
-def _mean(curves: Sequence[ExitCurve], n_groups: int) -> ExitCurve:
-    first = curves[0]
-
-    def mean(field: str) -> Floats:
-        value: Floats = np.mean([getattr(c, field) for c in curves], axis=0)
-        return value
-
-    return ExitCurve(
-        first.level, "all", "all", first.component, first.method, first.metric, mean("estimate"), mean("draws"),
-        mean("half_a"), mean("half_b"), mean("shuffles"), float(mean("chance")), float(mean("baseline")),
-        sum(c.n for c in curves), n_groups, mean("surface"), any(c.evident for c in curves),
-    )  # fmt: skip
+def _level_curve(curves: Sequence[ExitCurve], n_groups: int) -> ExitCurve:
+    mean = level_curve(curves, n_groups)
+    return replace(mean, surface=mean_of(curves, "surface"), evident=any(c.evident for c in curves))

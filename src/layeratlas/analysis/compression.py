@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layeratlas.analysis.curves import Curve
-from layeratlas.analysis.peaks import NAMES
+from layeratlas.analysis.peaks import NAMES, two_sided
 from layeratlas.records import Finding, Verdict
 
 Floats = NDArray[np.float64]
@@ -72,8 +72,7 @@ def _against(first: Curve, narrow: tuple[float, Floats], wide: tuple[float, Floa
     gap = narrow[0] - wide[0]
     draws = narrow[1] - wide[1]
     lo, hi = np.percentile(draws, [2.5, 97.5])
-    tail = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-    p = min(1.0, 2 * (1 + tail) / (1 + len(draws)))
+    p = two_sided(draws)
     verdict: Verdict = "supported" if lo > 0 else "not supported" if hi < 0 else "inconclusive"
     says = {"supported": "better than", "not supported": "worse than"}.get(verdict, "neither better nor worse than")
     text = (

@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from layeratlas.analysis.curves import depths
+from layeratlas.analysis.peaks import onset, top_depth
 from layeratlas.draws import LevelDraws
 from layeratlas.records import Verdict
 
@@ -75,20 +77,9 @@ def quantities(curve: LevelDraws, component: str, placed: bool) -> dict[str, Qua
     both = np.concatenate([curve.estimate[None], curve.draws])
     spread = curve.draws.std(0)
     start, end = _range(both, spread)
-    places = {"peak depth": _top_depth(both, depth), "range start": depth[start], "range end": depth[end]}
+    places = {"peak depth": top_depth(both, depth), "range start": depth[start], "range end": depth[end]}
     places["onset depth"] = onset(both - curve.floor, depth)
     return out | {n: Quantity(float(v[0]), v[1:] - v[0], grain, "depth") for n, v in places.items()}
-
-
-def depths(points: int, component: str) -> Floats:
-    """Return the relative depth of each point: l / L for resid, (block + 1) / L for attn and mlp."""
-    return np.arange(points) / max(points - 1, 1) if component == "resid" else (np.arange(points) + 1) / points
-
-
-def _top_depth(values: Floats, depth: Floats) -> Floats:
-    top = values == values.max(-1, keepdims=True)
-    found: Floats = (top * depth).sum(-1) / top.sum(-1)
-    return found
 
 
 def _range(values: Floats, spread: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -98,21 +89,6 @@ def _range(values: Floats, spread: Floats) -> tuple[NDArray[np.int64], NDArray[n
     start = np.where(far & (place < top[:, None]), place, -1).max(1) + 1
     end = np.where(far & (place > top[:, None]), place, len(place)).min(1) - 1
     return start, end
-
-
-def onset(gains: Floats, depth: Floats) -> Floats:
-    """Return the depth at which gains (B, P) first pass half of their largest value, between points by a line.
-
-    A curve that never rises above 0 has its onset at the end.
-    """
-    half = gains.max(1) / 2
-    at = (gains >= half[:, None]).argmax(1)
-    before, rows = np.maximum(at - 1, 0), np.arange(len(gains))
-    low, high = gains[rows, before], gains[rows, at]
-    step = np.where(high > low, (half - low) / np.where(high > low, high - low, 1), 1.0)
-    place = depth[before] + np.clip(step, 0, 1) * (depth[at] - depth[before])
-    found: Floats = np.where(half > 0, place, depth[-1])
-    return found
 
 
 def sized(curve: LevelDraws, component: str, where: str) -> tuple[Quantity, Floats, Floats]:

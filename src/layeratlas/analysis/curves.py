@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +45,8 @@ class Curve:
 
     @property
     def depth(self) -> Floats:
-        """Relative depth of each point: l / L for resid, (block + 1) / L for attn and mlp."""
-        p = len(self.estimate)
-        return np.arange(p) / (p - 1) if self.component == "resid" else (np.arange(p) + 1) / p
+        """Relative depth of each point."""
+        return depths(len(self.estimate), self.component)
 
     @property
     def interval(self) -> tuple[Floats, Floats]:
@@ -62,6 +62,14 @@ class Curve:
             lo = np.where(same & (lo >= 1 - 1e-12), 1 - reach, lo)
             hi = np.where(same & (hi <= 1e-12), reach, hi)
         return lo, hi
+
+
+def depths(points: int, component: str) -> Floats:
+    """Return the relative depth of each point: l / L for resid, (block + 1) / L for attn and mlp."""
+    return np.arange(points) / max(points - 1, 1) if component == "resid" else (np.arange(points) + 1) / points
+
+
+AnyCurve = TypeVar("AnyCurve", bound=Curve)
 
 
 class Resampler:
@@ -130,16 +138,28 @@ def widened(estimate: Floats, draws: Floats, n_groups: int, most: float = np.inf
     return wide
 
 
-def level_curve(curves: Sequence[Curve], n_groups: int) -> Curve:
-    """Return the mean of a level's task curves (one component, method and measure); they may share groups."""
-    first = curves[0]
+def level_curve(curves: Sequence[AnyCurve], n_groups: int) -> AnyCurve:
+    """Return the mean of a level's task curves (one component, method and measure); they may share groups.
 
-    def mean(field: str) -> Floats:
-        value: Floats = np.mean([getattr(c, field) for c in curves], axis=0)
-        return value
+    A kind of curve with fields of its own has those of the first one and averages them itself, by `mean_of`.
+    """
+    return replace(
+        curves[0],
+        task="all",
+        stratum="all",
+        estimate=mean_of(curves, "estimate"),
+        draws=mean_of(curves, "draws"),
+        half_a=mean_of(curves, "half_a"),
+        half_b=mean_of(curves, "half_b"),
+        shuffles=mean_of(curves, "shuffles"),
+        chance=float(mean_of(curves, "chance")),
+        baseline=float(mean_of(curves, "baseline")),
+        n=sum(c.n for c in curves),
+        n_groups=n_groups,
+    )
 
-    return Curve(
-        first.level, "all", "all", first.component, first.method, first.metric, mean("estimate"), mean("draws"),
-        mean("half_a"), mean("half_b"), mean("shuffles"), float(mean("chance")), float(mean("baseline")),
-        sum(c.n for c in curves), n_groups,
-    )  # fmt: skip
+
+def mean_of(curves: Sequence[Curve], field: str) -> Floats:
+    """Return the mean of a field of several curves."""
+    value: Floats = np.mean([getattr(c, field) for c in curves], axis=0)
+    return value

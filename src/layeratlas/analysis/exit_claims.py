@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from layeratlas.analysis.choices import ExitCurve, Scored, accuracy
 from layeratlas.analysis.curves import Resampler
-from layeratlas.analysis.exits import SMALL, Answered, finding, signed, span, two_sided
-from layeratlas.analysis.peaks import holm
+from layeratlas.analysis.exits import SMALL, Answered, finding, signed, span
+from layeratlas.analysis.peaks import holm, two_sided
 from layeratlas.records import Finding, Verdict
 
 Floats = NDArray[np.float64]

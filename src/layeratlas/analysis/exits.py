@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from layeratlas.analysis.choices import ExitCurve
-from layeratlas.analysis.peaks import holm
+from layeratlas.analysis.peaks import holm, onset, two_sided
 from layeratlas.records import Finding, Verdict
 
 Floats = NDArray[np.float64]
@@ -77,22 +77,6 @@ def _chosen_gain(curve: ExitCurve, floor: Floats) -> tuple[float, float]:
     spread = float(curve.gains[:, (curve.estimate - floor).argmax()].std())
     # Draws that are all alike (everything right) know nothing of rarer errors.
     return float(np.mean(gains)), max(spread, 1 / max(curve.n_groups, 1))
-
-
-def onset(gains: Floats, depth: Floats) -> Floats:
-    """Return the depth at which gains (B, P) first pass half of their largest value, between points by a line.
-
-    A curve that never rises above 0 has its onset at the end.
-    """
-    half = gains.max(1) / 2
-    at = (gains >= half[:, None]).argmax(1)
-    before = np.maximum(at - 1, 0)
-    rows = np.arange(len(gains))
-    low, high = gains[rows, before], gains[rows, at]
-    step = np.where(high > low, (half - low) / np.where(high > low, high - low, 1), 1.0)
-    place = depth[before] + np.clip(step, 0, 1) * (depth[at] - depth[before])
-    out: Floats = np.where(half > 0, place, depth[-1])
-    return out
 
 
 def exit_findings(found: Sequence[Answered], says: str) -> list[Finding]:
@@ -177,11 +161,6 @@ def _against_best(curve: ExitCurve) -> tuple[float, float, float, float]:
 def two_sided_z(estimate: float, spread: float, draws: int) -> float:
     """Return the two-sided p-value of an estimate with that standard error, no smaller than the draws allow."""
     return float(min(1.0, max(1 / draws, 2 * norm.sf(abs(estimate) / max(spread, 1e-12)))))
-
-
-def two_sided(draws: Floats) -> float:
-    """Return the bootstrap p-value of `zero`, never below what the number of draws allows."""
-    return min(1.0, 2 * (1 + min(int((draws <= 0).sum()), int((draws >= 0).sum()))) / (1 + len(draws)))
 
 
 def finding(

@@ -48,21 +48,36 @@ def find_peak(curve: Curve) -> Peak:
     while last < len(near) - 1 and near[last + 1]:
         last += 1
     value = float(cross_chosen(curve, np.zeros(len(near))))
-    depths = _top_depth(curve, curve.draws)
+    depths = top_depth(curve.draws, curve.depth)
     ends = value - _Z95 * spread, value + _Z95 * spread
     if curve.metric != "r2":  # every other measure ends at 1
         ends = ends[0], min(1.0, ends[1])
     return Peak(layer, first, last, value, *ends, depths)
 
 
-def _top_depth(curve: Curve, values: Floats) -> Floats:
+def top_depth(values: Floats, depth: Floats) -> Floats:
     """Return the depth of the highest layer of `values` (..., P).
 
     Layers that tie (at the ceiling, say) share it: the first of them alone would make a false order look sure.
     """
     top = values == values.max(-1, keepdims=True)
-    depth: Floats = (top * curve.depth).sum(-1) / top.sum(-1)
-    return depth
+    found: Floats = (top * depth).sum(-1) / top.sum(-1)
+    return found
+
+
+def onset(gains: Floats, depth: Floats) -> Floats:
+    """Return the depth at which gains (B, P) first pass half of their largest value, between points by a line.
+
+    A curve that never rises above 0 has its onset at the end.
+    """
+    half = gains.max(1) / 2
+    at = (gains >= half[:, None]).argmax(1)
+    before, rows = np.maximum(at - 1, 0), np.arange(len(gains))
+    low, high = gains[rows, before], gains[rows, at]
+    step = np.where(high > low, (half - low) / np.where(high > low, high - low, 1), 1.0)
+    place = depth[before] + np.clip(step, 0, 1) * (depth[at] - depth[before])
+    found: Floats = np.where(half > 0, place, depth[-1])
+    return found
 
 
 def cross_chosen(curve: Curve, reference: Floats) -> float:
@@ -125,11 +140,11 @@ def order_findings(curves: Sequence[Curve], decodable: set[str]) -> list[Finding
     """
     pairs = [(a, b) for a, b in pairwise(curves) if {a.level, b.level} <= decodable]
     gaps = [find_peak(b).depths - find_peak(a).depths for a, b in pairs]
-    ps = holm([_two_sided(gap) for gap in gaps])
+    ps = holm([two_sided(gap) for gap in gaps])
     out = []
     for (a, b), gap, p in zip(pairs, gaps, ps, strict=True):
         lo, hi = np.percentile(gap, [2.5, 97.5])
-        estimate = float(_top_depth(b, b.estimate) - _top_depth(a, a.estimate))
+        estimate = float(top_depth(b.estimate, b.depth) - top_depth(a.estimate, a.depth))
         verdict: Verdict = "supported" if lo > 0 and p <= 0.05 else "not supported" if hi < 0 else "inconclusive"
         says = {"supported": "deeper than", "not supported": "earlier than"}
         link = says.get(verdict, "at a depth that cannot be told apart from")
@@ -206,10 +221,9 @@ def holm(ps: Sequence[float]) -> list[float]:
     return out
 
 
-def _two_sided(draws: Floats) -> float:
-    """Return the bootstrap p-value of `zero difference`, never below what the number of draws allows."""
-    n = len(draws)
-    return min(1.0, 2 * (1 + min(int((draws <= 0).sum()), int((draws >= 0).sum()))) / (1 + n))
+def two_sided(draws: Floats) -> float:
+    """Return the bootstrap p-value of `zero`, never below what the number of draws allows."""
+    return min(1.0, 2 * (1 + min(int((draws <= 0).sum()), int((draws >= 0).sum()))) / (1 + len(draws)))
 
 
 def _normal_tail(z: float) -> float:

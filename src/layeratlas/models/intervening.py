@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from layeratlas.edits import EMBEDDINGS, Edit
 from layeratlas.errors import ModelError, SpecError
-from layeratlas.models.anatomy import Anatomy, Contribution, Tap, first_tensor, hidden_of
+from layeratlas.models.anatomy import Anatomy, Contribution, first_tensor, hidden_of
 from layeratlas.models.changing import Change, Lines, change_of
 from layeratlas.models.loaded import LoadedModel
-from layeratlas.models.observing import observe, unflatten
+from layeratlas.models.observing import added, hook_taps, observe
 from layeratlas.spec import Component
 
 
@@ -123,36 +123,18 @@ def _skip(block: nn.Module, lines: Lines) -> list[Any]:
 
 def _edit_sublayer(block: nn.Module, contribution: Contribution, change: Change) -> list[Any]:
     """Hook a sublayer's taps: the last one to be called carries the difference that the edit makes."""
-    parts: list[Tensor] = []
-    batch = [1]
 
-    def start(module: nn.Module, args: Any, kwargs: Any) -> None:
-        parts.clear()
-        batch[0] = hidden_of(args, kwargs).shape[0]
+    def heard(parts: list[Tensor], output: Any) -> Any:
+        tensor = first_tensor(output)
+        if tensor is None or len(parts) < len(contribution.taps):
+            return None
+        total = added(parts, contribution)
+        delta = (change(total) - total) / contribution.scale
+        return with_first(output, tensor + delta.reshape(tensor.shape))
 
-    def editor(tap: Tap) -> Any:
-        def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
-            tensor = first_tensor(output)
-            if tensor is None:
-                return None
-            part = unflatten(tensor, batch[0])
-            if tap.minus is not None:
-                handed = args[tap.minus] if isinstance(tap.minus, int) else kwargs[tap.minus]
-                part = part - unflatten(handed, batch[0])
-            # A part may be changed in place once it is handed on.
-            parts.append(part if len(contribution.taps) == 1 else part.clone())
-            if len(parts) < len(contribution.taps):
-                return None
-            total = (parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)) * contribution.scale
-            delta = (change(total) - total) / contribution.scale
-            return with_first(output, tensor + delta.reshape(tensor.shape))
-
-        return hook
-
-    handles: list[Any] = [block.register_forward_pre_hook(start, with_kwargs=True)]
-    for tap in contribution.taps:
-        handles.append(tap.module.register_forward_hook(editor(tap), with_kwargs=True))
-    return handles
+    # A part may be changed in place once it is handed on.
+    alone = len(contribution.taps) == 1
+    return hook_taps(block, contribution, (lambda t: t) if alone else torch.clone, heard)
 
 
 def with_first(output: Any, tensor: Tensor) -> Any:

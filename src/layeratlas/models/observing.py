@@ -69,6 +69,21 @@ def _watch_stream(blocks: list[nn.Module], into: list[Tensor], select: Select) -
 def _watch_sublayer(
     block: nn.Module, contribution: Contribution, into: list[Tensor], layer: int, select: Select
 ) -> list[Any]:
+    def heard(parts: list[Tensor], output: Any) -> None:
+        into[layer] = added(parts, contribution)
+
+    return hook_taps(block, contribution, lambda t: owned(select, t), heard)
+
+
+def hook_taps(
+    block: nn.Module, contribution: Contribution, take: Select, heard: Callable[[list[Tensor], Any], Any]
+) -> list[Any]:
+    """Hook a sublayer's taps and return the handles, which are the caller's to remove.
+
+    A tap gives `take` of what its module returns, (batch, tokens, d), less `take` of the input that the module has
+    added itself. After each tap `heard` is called with what this pass has given so far and with the module's output;
+    what it returns takes the output's place, unless it is None.
+    """
     parts: list[Tensor] = []
     batch = [1]
 
@@ -77,17 +92,16 @@ def _watch_sublayer(
         batch[0] = hidden_of(args, kwargs).shape[0]
 
     def reader(tap: Tap) -> Any:
-        def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
             tensor = first_tensor(output)
             if tensor is None:
-                return
-            part = owned(select, unflatten(tensor, batch[0]))
+                return None
+            part = take(unflatten(tensor, batch[0]))
             if tap.minus is not None:
                 handed = args[tap.minus] if isinstance(tap.minus, int) else kwargs[tap.minus]
-                part = part - select(unflatten(handed, batch[0]))
+                part = part - take(unflatten(handed, batch[0]))
             parts.append(part)
-            total = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
-            into[layer] = total if contribution.scale == 1.0 else total * contribution.scale
+            return heard(parts, output)
 
         return hook
 
@@ -95,6 +109,12 @@ def _watch_sublayer(
     for tap in contribution.taps:
         handles.append(tap.module.register_forward_hook(reader(tap), with_kwargs=True))
     return handles
+
+
+def added(parts: list[Tensor], contribution: Contribution) -> Tensor:
+    """Return what a sublayer adds to the stream, given what its taps gave."""
+    total = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+    return total if contribution.scale == 1.0 else total * contribution.scale
 
 
 def owned(select: Select, tensor: Tensor) -> Tensor:

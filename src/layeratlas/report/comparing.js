@@ -1,13 +1,6 @@
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const unpack = (columns) => {
-    const names = Object.keys(columns);
-    const at = (column, i) => (column.places ? column.names[column.places[i]] ?? null : column[i]);
-    const length = names.length ? (columns[names[0]].places ?? columns[names[0]]).length : 0;
-    return Array.from({ length }, (_, i) => Object.fromEntries(names.map((name) => [name, at(columns[name], i)])));
-  };
-  const rows = Object.fromEntries(Object.entries(data.rows).map(([name, columns]) => [name, unpack(columns)]));
+  const { data, rows } = atlas;
 
   // A chart reads the rows whose fields are those of its place; a name without such fields is read whole.
   function specFor(element) {
@@ -17,8 +10,7 @@
     spec.datasets = Object.fromEntries(data.reads[element.dataset.chart].map((name) => [name, rows[name].filter(mine)]));
     return spec;
   }
-  const options = { actions: false, renderer: "svg", tooltip: { theme: "custom" }, mode: "vega-lite", logLevel: 1 };
-  const draw = (element) => window.vegaEmbed(element, specFor(element), options);
+  const draw = (element) => atlas.draw(element, specFor(element));
 
   const all = [...document.querySelectorAll("[data-chart]")];
   const drawn = new Set();
@@ -43,25 +35,4 @@
   };
   window.addEventListener("hashchange", open);
   open();
-
-  const number = (text) => Number.parseFloat(text.replace("−", "-").replace(/,/g, "").replace(/^<\s*/, ""));
-  for (const table of document.querySelectorAll("table.sortable")) {
-    table.querySelectorAll("th").forEach((head, column) => {
-      const button = document.createElement("button");
-      button.append(...head.childNodes);
-      head.append(button);
-      button.addEventListener("click", () => {
-        const down = head.getAttribute("aria-sort") === "descending" ? 1 : -1;
-        for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
-        head.setAttribute("aria-sort", down > 0 ? "ascending" : "descending");
-        const body = table.tBodies[0];
-        const text = (row) => row.cells[column].textContent.trim();
-        const sorted = [...body.rows].sort((a, b) => {
-          const [x, y] = [number(text(a)), number(text(b))];
-          return down * (Number.isNaN(x) || Number.isNaN(y) ? text(a).localeCompare(text(b)) : x - y);
-        });
-        body.append(...sorted);
-      });
-    });
-  }
 })();

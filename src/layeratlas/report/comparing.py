@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
 from altair.utils.schemapi import debug_mode
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from layeratlas import wording
 from layeratlas.errors import StoreError
 from layeratlas.files import read_json, write_atomic
-from layeratlas.records import LEVELS, Verdict
+from layeratlas.records import LEVELS
 from layeratlas.report import comparison_charts as charts
 from layeratlas.report import figures
-from layeratlas.report.page import _bundle, _colours, _packed
+from layeratlas.report.shell import packed, rendered
+from layeratlas.report.view import reading_order
 
 _TABLES = ("curves", "differences", "similarity", "sizes", "quantities", "findings", "claims")
 _FIRST = (
@@ -147,18 +145,13 @@ def _stretches(quantities: pl.DataFrame) -> pl.DataFrame:
 def _order(found: _Tables, rows: dict[str, pl.DataFrame]) -> list[str]:
     """Return the rows of the map: each model's own, then its levels', then its segments'."""
     entries = rows["atlas"]["entry"].unique(maintain_order=True).to_list()
-    entries = [*_reading_order(entries), "segments"]
+    entries = [*reading_order(entries, LEVELS), "segments"]
     known = {*rows["atlas"]["row"].to_list(), *rows["stretches"]["row"].to_list()}
     out = []
     for model in found.models:
         mine = [row for entry in entries if (row := f"{model}{charts.MARK}{entry}") in known]
         out += [model, *mine] if mine else []
     return out
-
-
-def _reading_order(names: Sequence[str]) -> list[str]:
-    known = tuple(LEVELS)
-    return sorted(names, key=lambda n: (known.index(n) if n in known else len(known), names.index(n)))
 
 
 def _figures(found: _Tables, rows: dict[str, pl.DataFrame]) -> None:
@@ -168,7 +161,7 @@ def _figures(found: _Tables, rows: dict[str, pl.DataFrame]) -> None:
     if order:
         made["atlas"] = charts.dressed(charts.atlas(order, False), False)
     if data["places"]:
-        entries = _reading_order(rows["places"]["level"].unique(maintain_order=True).to_list())
+        entries = reading_order(rows["places"]["level"].unique(maintain_order=True).to_list(), LEVELS)
         made["peaks"] = charts.dressed(charts.peaks(found.models, entries, False), False)
     if data["sizes"]:
         made["sizes"] = charts.dressed(
@@ -177,25 +170,16 @@ def _figures(found: _Tables, rows: dict[str, pl.DataFrame]) -> None:
         data["sizes"] = [row for row in data["sizes"] if row["where"] == "last"]
     kinds = {"atlas": "atlas", "peaks": "places", "sizes": "sizes"}
     for name, spec in made.items():
-        svg, png = figures.render(spec, {n: data[n] for n in _READS[kinds[name]]})
-        write_atomic(found.folder / "figures" / f"{name}.svg", svg)
-        write_atomic(found.folder / "figures" / f"{name}.png", png)
+        figures.write(found.folder, name, spec, {n: data[n] for n in _READS[kinds[name]]})
 
 
 def _page(found: _Tables, rows: dict[str, pl.DataFrame]) -> str:
-    environment = Environment(
-        loader=PackageLoader("layeratlas", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {
-        "num": wording.num, "interval": wording.interval, "pvalue": wording.pvalue, "size": wording.size,
-        "cell": wording.cell,
-    }  # fmt: skip
-    source = environment.loader.get_source if environment.loader else None
-    assert source is not None
     first, rest = _headlines(found["findings"])
     differences = found["differences"]
     told = differences.filter(pl.col("verdict") == "supported").sort("p").head(_PAIRS)
-    return environment.get_template("comparing.html").render(
+    return rendered(
+        "comparing",
+        _data(found, rows),
         manifest=found.manifest,
         models=found.models,
         runs=_runs(found),
@@ -209,13 +193,6 @@ def _page(found: _Tables, rows: dict[str, pl.DataFrame]) -> str:
         differences=told.to_dicts(),
         all_differences=len(differences),
         claims=found["claims"].select(_SHOWN_CLAIMS),
-        words={"component": wording.COMPONENTS, "metric": wording.METRICS},
-        verdicts=get_args(Verdict),
-        colours=_colours(),
-        css=source(environment, "page.css")[0],
-        script=source(environment, "comparing.js")[0],
-        bundle=_bundle(),
-        data=_data(found, rows),
     )
 
 
@@ -253,14 +230,14 @@ def _parts(curves: pl.DataFrame) -> list[dict[str, Any]]:
         groups.setdefault(key, []).append(row)
     out = []
     for (study, component), mine in groups.items():
-        order = {name: i for i, name in enumerate(_reading_order([row["entry"] for row in mine]))}
+        order = {name: i for i, name in enumerate(reading_order([row["entry"] for row in mine], LEVELS))}
         mine.sort(key=lambda row: order[row["entry"]])
         out.append({"study": study, "component": component, "charts": mine})
     return out
 
 
 def _data(found: _Tables, rows: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    levels = _reading_order(rows["places"]["level"].unique(maintain_order=True).to_list())
+    levels = reading_order(rows["places"]["level"].unique(maintain_order=True).to_list(), LEVELS)
     made = {
         "atlas": charts.atlas(_order(found, rows), True),
         "curves": charts.curves(found.models, True),
@@ -271,5 +248,5 @@ def _data(found: _Tables, rows: dict[str, pl.DataFrame]) -> dict[str, Any]:
     return {
         "specs": {name: charts.dressed(chart, True) for name, chart in made.items()},
         "reads": _READS,
-        "rows": {name: _packed(table) for name, table in rows.items()},
+        "rows": {name: packed(table) for name, table in rows.items()},
     }

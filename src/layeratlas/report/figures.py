@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
@@ -14,6 +15,7 @@ import vl_convert
 from layeratlas import wording
 from layeratlas.contracts import PROBED, Exhibit, Words
 from layeratlas.errors import SpecError
+from layeratlas.files import write_atomic
 from layeratlas.report import charts, theme
 from layeratlas.report.inputs import check_curves
 from layeratlas.report.lens import lens
@@ -142,9 +144,10 @@ def fixed(exhibit: Exhibit) -> Any:
     return _titled(exhibit.chart(partial(theme.colour, live=False)), exhibit.title, wrap(exhibit.text, 100))
 
 
-def render(chart: Any, data: dict[str, list[dict[str, Any]]]) -> tuple[bytes, bytes]:
-    """Return a chart on these rows as SVG and as PNG at twice its size."""
+def write(folder: Path, name: str, chart: Any, data: dict[str, list[dict[str, Any]]]) -> None:
+    """Write a chart on these rows into a folder, as `figures/NAME.svg` and, at twice its size, `figures/NAME.png`."""
     spec = chart if isinstance(chart, dict) else chart.to_dict(validate=False)
     text = json.dumps({**spec, "datasets": {**spec.get("datasets", {}), **data}}, sort_keys=True)
     svg = vl_convert.vegalite_to_svg(text, vl_version=VERSION, allowed_base_urls=[])
-    return svg.encode(), vl_convert.svg_to_png(svg, scale=2.0)
+    write_atomic(folder / "figures" / f"{name}.svg", svg.encode())
+    write_atomic(folder / "figures" / f"{name}.png", vl_convert.svg_to_png(svg, scale=2.0))

@@ -1,13 +1,6 @@
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const unpack = (columns) => {
-    const names = Object.keys(columns);
-    const at = (column, i) => (column.places ? column.names[column.places[i]] ?? null : column[i]);
-    const length = (columns[names[0]].places ?? columns[names[0]]).length;
-    return Array.from({ length }, (_, i) => Object.fromEntries(names.map((name) => [name, at(columns[name], i)])));
-  };
-  const rows = { curves: unpack(data.rows.curves), peaks: unpack(data.rows.peaks) };
+  const { data, rows } = atlas;
   const state = { ...data.defaults, shown: [...data.shown], reached: null };
   const views = [];
   const inner = (element) => Math.max(220, element.clientWidth);
@@ -28,10 +21,9 @@
   }
 
   async function draw(slot) {
-    const options = { actions: false, renderer: "svg", tooltip: { theme: "custom" }, mode: "vega-lite", logLevel: 1 };
     if (slot.result) slot.result.finalize();
     slot.width = slot.element.clientWidth;
-    slot.result = await window.vegaEmbed(slot.element, specFor(slot.element), options);
+    slot.result = await atlas.draw(slot.element, specFor(slot.element));
   }
 
   function tell(...names) {
@@ -61,6 +53,7 @@
     const has = (level) => rows.peaks.some((row) => row.kind === "level" && row.level === level && fits(row, all));
     const absent = data.levels.filter((level) => !has(level));
     const note = document.getElementById("absent");
+    if (!note) return;  // a study that draws no curves has no place for it
     note.hidden = !absent.length;
     note.textContent = absent.length ? `No curve with these choices: ${absent.join(", ")}.` : "";
   }
@@ -92,7 +85,7 @@
   }
 
   const hero = document.querySelector(".hero");
-  hero.addEventListener("keydown", (event) => {
+  hero?.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step && event.key !== "Escape") return;
     event.preventDefault();
@@ -105,26 +98,4 @@
     document.getElementById("reading").textContent = now.length ? `Layer ${state.reached}: ${now.join("; ")}` : "";
     tell("reached");
   });
-
-  const number = (text) => Number.parseFloat(text.replace("−", "-").replace(/,/g, "").replace(/^<\s*/, ""));
-  for (const table of document.querySelectorAll("table.sortable")) {
-    table.querySelectorAll("th").forEach((head, column) => {
-      const button = document.createElement("button");
-      button.append(...head.childNodes);
-      head.append(button);
-      button.addEventListener("click", () => {
-        const down = head.getAttribute("aria-sort") === "descending" ? 1 : -1;
-        for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
-        head.setAttribute("aria-sort", down > 0 ? "ascending" : "descending");
-        const body = table.tBodies[0];
-        const text = (row) => row.cells[column].textContent.trim();
-        const sorted = [...body.rows].sort((a, b) => {
-          const [x, y] = [number(text(a)), number(text(b))];
-          const order = Number.isNaN(x) || Number.isNaN(y) ? text(a).localeCompare(text(b)) : x - y;
-          return down * order;
-        });
-        body.append(...sorted);
-      });
-    });
-  }
 })();

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
-import vl_convert
 from altair.utils.schemapi import debug_mode
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from layeratlas import registry, wording
+from layeratlas import registry
 from layeratlas.contracts import PROBED, Exhibit, Study
 from layeratlas.errors import SpecError
 from layeratlas.files import write_atomic
-from layeratlas.records import Verdict
 from layeratlas.report import charts, figures, inputs, theme
 from layeratlas.report.lens import lens
+from layeratlas.report.shell import packed, rendered
 from layeratlas.report.view import View, prepare
 
 _FIRST = ("peak", "order", "deep content", "deep compression", "coordination", "second peak", "decline", "surface")
@@ -54,24 +52,17 @@ def _study(run: dict[str, Any]) -> Study | None:
 
 
 def _write_figures(run_dir: Path, view: View, exhibits: list[Exhibit], curves: bool) -> None:
-    made = {
-        n: figures.render(c, figures.rows(view, chosen)) for n, (c, chosen) in figures.static(view).items() if curves
-    }
-    made |= {one.name: figures.render(figures.fixed(one), {}) for one in exhibits if one.chart}
-    for name, (svg, png) in made.items():
-        write_atomic(run_dir / "figures" / f"{name}.svg", svg)
-        write_atomic(run_dir / "figures" / f"{name}.png", png)
+    for name, (chart, chosen) in figures.static(view).items() if curves else ():
+        figures.write(run_dir, name, chart, figures.rows(view, chosen))
+    for one in exhibits:
+        if one.chart:
+            figures.write(run_dir, one.name, figures.fixed(one), {})
 
 
 def _page(found: inputs.Inputs, view: View, study: Study | None, exhibits: list[Exhibit]) -> str:
-    loader = PackageLoader("layeratlas", "report")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters |= {
-        "num": wording.num, "interval": wording.interval, "pvalue": wording.pvalue, "small": wording.small,
-        "count": wording.count, "size": wording.size, "seconds": wording.seconds, "cell": wording.cell,
-    }  # fmt: skip
-    source = loader.get_source
-    return environment.get_template("page.html").render(
+    return rendered(
+        "page",
+        _data(view, exhibits),
         run=found.run,
         model=found.run.get("model", {}),
         spec=found.run.get("spec", {}),
@@ -80,37 +71,13 @@ def _page(found: inputs.Inputs, view: View, study: Study | None, exhibits: list[
         drawn=study is None or study.curves,
         exhibits=exhibits,
         charts=[one.name for one in exhibits if one.chart],
-        verdicts=get_args(Verdict),
         first=_headline(found.findings),
         findings=found.findings.to_dicts(),
         peaks=_peak_rows(view),
         view=view,
-        words={"component": wording.COMPONENTS, "method": wording.METHODS, "metric": wording.METRICS},
         panels={kind: _codes(view, kind) for kind in ("task", "stratum")},
         key=" ".join(figures.key(view.words)).removesuffix(" Below: peaks and their ranges."),
-        colours=_colours(),
-        css=source(environment, "page.css")[0],
-        script=source(environment, "page.js")[0],
-        bundle=_bundle(),
-        data=_data(view, exhibits),
     )
-
-
-@cache
-def _bundle() -> str:
-    # The snippet that the bundle ends with makes vegaEmbed global; its own names stay inside the function.
-    return "(() => {" + _library() + "})();"
-
-
-def _library() -> str:
-    bundle: Any = vl_convert.javascript_bundle  # its types call the optional snippet required
-    return str(bundle(vl_version=figures.VERSION))
-
-
-def _colours() -> str:
-    """Return the palette as CSS variables, light first, dark where the reader's system asks for it."""
-    light, dark = ("".join(f"--{n}:{pair[i]};" for n, pair in theme.COLOURS.items()) for i in (0, 1))
-    return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
 
 
 def _data(view: View, exhibits: list[Exhibit]) -> dict[str, Any]:
@@ -122,25 +89,12 @@ def _data(view: View, exhibits: list[Exhibit]) -> dict[str, Any]:
         "panel": charts.panel(look, 0),
         "components": charts.components(look, 0),
     }
-    rows = {name: _packed(table) for name, table in charts.rows_for(view).items()}
+    rows = {name: packed(table) for name, table in charts.rows_for(view).items()}
     choices = {"choices": view.choices, "defaults": view.defaults, "levels": view.levels, "shown": view.shown}
     own = [one.chart(partial(theme.colour, live=True)).configure(**theme.config(True)) for one in exhibits if one.chart]
     specs |= {f"exhibit-{i}": chart for i, chart in enumerate(own)}
     # `<` never stands in the page's JSON, so that no name can end the script element.
     return {"specs": {n: c.to_dict(validate=False) for n, c in specs.items()}, "rows": rows, **choices}
-
-
-def _packed(table: pl.DataFrame) -> dict[str, Any]:
-    """Return a table by column; each name stands once, and rows hold its place (-1 for none)."""
-    packed: dict[str, Any] = {}
-    for column in table.iter_columns():
-        if column.dtype == pl.String:
-            names = column.drop_nulls().unique(maintain_order=True).to_list()
-            places = {name: place for place, name in enumerate(names)}
-            packed[column.name] = {"names": names, "places": [places.get(name, -1) for name in column]}
-        else:
-            packed[column.name] = column.to_list()
-    return packed
 
 
 def _codes(view: View, kind: str) -> list[dict[str, Any]]:

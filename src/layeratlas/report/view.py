@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,7 @@ class View:
 def prepare(curves: pl.DataFrame, layers: int | None = None, words: Words = PROBED) -> View:
     """Return the view of one run's curves; `layers` is the number of blocks, read from the curves if not given."""
     curves = curves.filter(pl.col("estimate").is_finite())
-    levels = _reading_order(curves["level"].unique(maintain_order=True).to_list(), tuple(LEVELS))
+    levels = reading_order(curves["level"].unique(maintain_order=True).to_list(), LEVELS)
     parts = _parts(curves, levels)
     index = pl.DataFrame(
         [(p.code, p.kind, p.level, p.task, p.stratum, p.row) for p in parts],
@@ -77,11 +78,9 @@ def prepare(curves: pl.DataFrame, layers: int | None = None, words: Words = PROB
     rows = pl.concat([rows, _lone_tasks(rows, parts)]).sort(*CURVE, "layer", maintain_order=True)
     peaks = _peaks(rows)
     choices = {
-        "component": _reading_order(
-            curves["component"].unique(maintain_order=True).to_list(), tuple(wording.COMPONENTS)
-        ),
-        "method": _reading_order(curves["method"].unique(maintain_order=True).to_list(), tuple(wording.METHODS)),
-        "metric": _reading_order(curves["metric"].unique(maintain_order=True).to_list(), tuple(wording.METRICS)),
+        "component": reading_order(curves["component"].unique(maintain_order=True).to_list(), wording.COMPONENTS),
+        "method": reading_order(curves["method"].unique(maintain_order=True).to_list(), wording.METHODS),
+        "metric": reading_order(curves["metric"].unique(maintain_order=True).to_list(), wording.METRICS),
     }
     gains = rows.group_by("metric").agg((pl.col("estimate") - pl.col("control").fill_nan(None)).max().alias("gain"))
     return View(
@@ -98,8 +97,10 @@ def prepare(curves: pl.DataFrame, layers: int | None = None, words: Words = PROB
     )
 
 
-def _reading_order(found: list[str], known: tuple[str, ...]) -> list[str]:
-    return sorted(found, key=lambda name: (known.index(name) if name in known else len(known), found.index(name)))
+def reading_order(found: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Return the names in the order in which they are known, those of plug-ins after them as they come."""
+    places = {name: place for place, name in enumerate(known)}
+    return sorted(found, key=lambda name: places.get(name, len(places)))
 
 
 def _blocks(curves: pl.DataFrame) -> int:

@@ -5,7 +5,6 @@ A folder `ablated/` holds one file per ablation, so that an interrupted stage go
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,18 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from layeratlas.analysis.ablation import Ablation, plan_ablations
 from layeratlas.analysis.perturbing import thirds
 from layeratlas.contracts import FloatArray
 from layeratlas.edits import Edit
-from layeratlas.errors import CaptureError, ModelError, SpecError, StoreError
-from layeratlas.files import write_atomic
+from layeratlas.errors import CaptureError, ModelError, SpecError
 from layeratlas.questions import QuestionSet
 from layeratlas.spec import CaptureSpec, Component, hash_of
 from layeratlas.studies._scoring import Posed, pose, settings_of
+from layeratlas.studies._shards import load_shard, read_shard, write_shard
 from layeratlas.tasks._prompts import ExitSettings
 from layeratlas.workspace import Workspace
 
@@ -119,7 +116,7 @@ def _ablate(work: Workspace, settings: ExitSettings) -> list[str]:
     names = [f"{FOLDER}/{hash_of([key, asdict(one) if one else 'whole'])}.safetensors" for one in (None, *plan)]
     again = make_pass(model, every, work.spec.capture.batch_tokens)
     tokens = again.packing.record()["tokens_computed"]
-    todo = [i for i, name in enumerate(names) if not _whole(work, name, key, len(every))]
+    todo = [i for i, name in enumerate(names) if read_shard(work.folder / name, key) is None]
     work.progress.note(
         f"ablations: {len(todo)} of {len(names)} passes (the model whole, and {len(plan)} ablations) of {tokens:,} "
         f"tokens, {len(todo) * tokens:,} in all"
@@ -129,8 +126,7 @@ def _ablate(work: Workspace, settings: ExitSettings) -> list[str]:
         for i in todo:
             one = plan[i - 1] if i else None
             values = again([one.edit(means.get(one.component))] if one else [])
-            metadata = {"key": key, "ablation": json.dumps(asdict(one) if one else None)}
-            write_atomic(work.folder / names[i], save({_VALUES: values}, metadata=metadata))
+            write_shard(work.folder / names[i], key, {_VALUES: values}, asdict(one) if one else None)
             step.advance(tokens)
     work.manifest["ablation"] = {
         "key": key,
@@ -167,30 +163,17 @@ def _means(model: LoadedModel, posed: Sequence[Posed]) -> Means:
     return {part: mean_vectors(model, texts, part, layers) for part in parts}
 
 
-def _whole(work: Workspace, name: str, key: str, count: int) -> bool:
-    """Return whether a file is there, of these questions and readable."""
-    try:
-        with safe_open(work.folder / name, framework="np") as file:
-            return bool(file.metadata()["key"] == key and file.get_tensor(_VALUES).shape == (count,))
-    except (OSError, SafetensorError, KeyError, TypeError):
-        return False
-
-
 def load_ablated(work: Workspace) -> tuple[list[Ablation], Floats] | None:
     """Return the ablations and what every continuation got, (1 + ablations, continuations), the whole model first.
 
-    None where nothing was ablated; raises StoreError for a file of other questions.
+    None where nothing was ablated; raises StoreError for a damaged file or one of other questions.
     """
     record: dict[str, Any] = work.manifest.get("ablation", {})
     if "key" not in record or not settings_of(work).ablate:
         return None
     plan, rows = [], []
     for name in work.manifest["stages"]["ablate"]["outputs"]:
-        with safe_open(work.folder / name, framework="np") as file:
-            known = file.metadata()
-            if known.get("key") != record["key"]:
-                raise StoreError(f"{name} is of other questions", "this run's", "remove it")
-            found = json.loads(known["ablation"])
-            plan += [Ablation(**found)] if found else []
-            rows.append(file.get_tensor(_VALUES))
+        found, ablated = load_shard(work.folder / name, record["key"])
+        plan += [Ablation(**ablated)] if ablated else []
+        rows.append(found[_VALUES])
     return plan, np.stack(rows)

@@ -19,11 +19,11 @@ from threadpoolctl import threadpool_limits
 from layeratlas import registry
 from layeratlas.analysis.boundaries import shortest
 from layeratlas.contracts import FloatArray
-from layeratlas.errors import DataError, ModelError, StoreError
+from layeratlas.errors import DataError, ModelError
 from layeratlas.metrics import Lens, Metric, Passage, SetMetric
 from layeratlas.passages import Passages
 from layeratlas.spec import Size, Spec
-from layeratlas.studies._shards import Tensors, read_shard, write_shard
+from layeratlas.studies._shards import Tensors, load_shard, read_shard, write_shard
 from layeratlas.tasks._prose import noisy_copy
 from layeratlas.workspace import Workspace
 
@@ -253,12 +253,8 @@ def _untrained(
 
 def values_of(work: Workspace, name: str) -> Tensors:
     """Return what was measured under a name (`trained`, `untrained`, `views`), all batches together; may be empty."""
-    parts = []
-    for path in sorted((work.folder / FOLDER).glob(f"{name}-*.safetensors")):
-        shard = read_shard(path, work.key)
-        if shard is None:
-            raise StoreError(f"'{path}' is damaged", "a whole file", "remove it and run the same command again")
-        parts.append(shard)
+    paths = sorted((work.folder / FOLDER).glob(f"{name}-*.safetensors"))
+    parts = [load_shard(path, work.key)[0] for path in paths]
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} if parts else {}
 
 

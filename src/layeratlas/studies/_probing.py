@@ -7,7 +7,6 @@ it is used: a misspelt flag, or a run that is already complete, does not wait fo
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import os
@@ -17,8 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 from joblib import Parallel, delayed
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 from threadpoolctl import threadpool_limits
 
 from layeratlas import registry
@@ -31,6 +28,7 @@ from layeratlas.files import write_atomic
 from layeratlas.records import CURVE_KEYS, CURVE_VALUES, Dataset, Item
 from layeratlas.spec import Spec
 from layeratlas.studies._plan import describe
+from layeratlas.studies._shards import load_shard, read_shard, write_shard
 from layeratlas.workspace import StageFunction, Workspace
 
 if TYPE_CHECKING:
@@ -143,14 +141,18 @@ def probe_stage(work: Workspace) -> list[str]:
         for data in work.material:
             design = make_design(data, work.spec.probe, work.spec.seed)
             for component in work.spec.capture.components:
-                name = f"scores/{data.name}.{component}.safetensors"
-                if not _readable(work, name):
+                name = _scores(data, component)
+                if read_shard(work.folder / name, work.key) is None:
                     for _ in _probe_component(work, store, design, component, name):
                         step.advance(len(data.items))
                 else:
                     step.advance(len(data.items) * store.shape.points[component])
                 outputs.append(name)
     return outputs
+
+
+def _scores(data: Dataset, component: str) -> str:
+    return f"scores/{data.name}.{component}.safetensors"
 
 
 def _whole_store(work: Workspace) -> DiskStore:
@@ -164,24 +166,6 @@ def _whole_store(work: Workspace) -> DiskStore:
             return store
     capture_stage(work)
     return DiskStore.open(folder)
-
-
-def _readable(work: Workspace, name: str) -> bool:
-    """Return whether a score file is there, of this run and whole to the last bit."""
-    try:
-        with safe_open(work.folder / name, framework="np") as file:
-            known = file.metadata()
-            tensors = {part: file.get_tensor(part) for part in file.keys()}  # noqa: SIM118 - it is no dict
-        return bool(known["key"] == work.key and known["sha256"] == _digest(tensors))
-    except (OSError, SafetensorError, KeyError, TypeError):
-        return False
-
-
-def _digest(tensors: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode() + np.ascontiguousarray(tensors[name]).tobytes())
-    return digest.hexdigest()
 
 
 def _probe_component(work: Workspace, store: Store, design: Design, component: str, name: str) -> Iterator[None]:
@@ -206,8 +190,7 @@ def _probe_component(work: Workspace, store: Store, design: Design, component: s
     if coded:
         tensors["bits"], tensors["bits.shuffled"] = (np.stack([r[-1][i] for r in results]) for i in (0, 1))
     baseline = surface_baseline(design, items["tokens"].to_list())
-    metadata = {"key": work.key, "baseline": json.dumps(baseline), "sha256": _digest(tensors)}
-    write_atomic(work.folder / name, save(tensors, metadata=metadata))
+    write_shard(work.folder / name, work.key, tensors, baseline)
 
 
 def _probe_one(
@@ -229,11 +212,10 @@ def load_probed(work: Workspace) -> Iterator[Probed]:
     for data in work.material:
         design = make_design(data, work.spec.probe, work.spec.seed)
         for component in work.spec.capture.components:
-            with safe_open(work.folder / f"scores/{data.name}.{component}.safetensors", framework="np") as file:
-                baseline = json.loads(file.metadata()["baseline"])
-                for method in methods_for(work, data):
-                    scores, shuffled = (file.get_tensor(f"{method}.{part}") for part in ("scores", "shuffled"))
-                    yield Probed(design, component, method, scores, shuffled, baseline)
+            found, baseline = load_shard(work.folder / _scores(data, component), work.key)
+            for method in methods_for(work, data):
+                scores, shuffled = (found[f"{method}.{part}"] for part in ("scores", "shuffled"))
+                yield Probed(design, component, method, scores, shuffled, baseline)
 
 
 def _code_curves(work: Workspace, samplers: Mapping[str, Resampler]) -> list[Curve]:
@@ -242,8 +224,8 @@ def _code_curves(work: Workspace, samplers: Mapping[str, Resampler]) -> list[Cur
     for data in work.material if settings_of(work).mdl else ():
         design = make_design(data, work.spec.probe, work.spec.seed)
         for component in work.spec.capture.components if design.classes else ():
-            with safe_open(work.folder / f"scores/{data.name}.{component}.safetensors", framework="np") as file:
-                bits, fake = file.get_tensor("bits"), file.get_tensor("bits.shuffled")
+            found, _ = load_shard(work.folder / _scores(data, component), work.key)
+            bits, fake = found["bits"], found["bits.shuffled"]
             curves.append(compression_curve(design, component, bits, fake, samplers[data.level]))
     return curves
 

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.numpy import save
 
 from layeratlas.analysis.choices import Scored
-from layeratlas.errors import CaptureError, StoreError
-from layeratlas.files import write_atomic
+from layeratlas.errors import CaptureError
 from layeratlas.questions import QuestionSet
 from layeratlas.spec import CaptureSpec, hash_of
 from layeratlas.studies._decoding import free_answers
 from layeratlas.studies._probing import write_table
+from layeratlas.studies._shards import load_shard, write_shard
 from layeratlas.tasks._prompts import BARE, Asked, ExitSettings, ask
 from layeratlas.workspace import Workspace
 
@@ -138,17 +136,14 @@ def _write_items(work: Workspace, part: Posed) -> str:
 
 def _write_scores(work: Workspace, part: Posed, after: NDArray[np.float64], bare: NDArray[np.float64]) -> str:
     name = f"scores/{part.data.name}.safetensors"
-    tensors = {"after": np.ascontiguousarray(after), "bare": np.ascontiguousarray(bare)}
-    write_atomic(work.folder / name, save(tensors, metadata={"key": work.key}))
+    write_shard(work.folder / name, work.key, {"after": after, "bare": bare})
     return name
 
 
 def load_scored(work: Workspace) -> Iterator[Scored]:
-    """Yield every question set with what its choices got; raises StoreError for a file of another run."""
+    """Yield every question set with what its choices got; raises StoreError for a damaged file or another run's."""
     for data in work.material:
         items = pl.read_parquet(work.folder / f"items/{data.name}.parquet")
         sizes = [items[name].explode().to_numpy().astype(float) for name in ("tokens", "characters", "bytes")]
-        with safe_open(work.folder / f"scores/{data.name}.safetensors", framework="np") as file:
-            if file.metadata().get("key") != work.key:
-                raise StoreError(f"scores/{data.name}.safetensors is of another run", "this run's", "remove it")
-            yield Scored(data, file.get_tensor("after"), file.get_tensor("bare"), *sizes)
+        found, _ = load_shard(work.folder / f"scores/{data.name}.safetensors", work.key)
+        yield Scored(data, found["after"], found["bare"], *sizes)

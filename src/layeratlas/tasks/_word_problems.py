@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from itertools import islice, product
 
 from layeratlas.tasks._choices import near_misses
 from layeratlas.tasks._data import rows
@@ -80,6 +80,26 @@ class Problem:
 def templates(language: str) -> list[str]:
     """Return the templates that a language has, in file order."""
     return [template for template, spoken in _wording() if spoken == language]
+
+
+def drawn(
+    names: Sequence[str], seed: str, count: int, shown: Sequence[str]
+) -> tuple[list[tuple[str, Problem]], list[Problem]]:
+    """Return `count` problems, of the named templates in turn, each with its group; and one problem of each `shown`.
+
+    The first problem of a template is kept for showing, so that it is never among the others.
+    """
+    each = -(-count // len(names))
+    asked = []
+    for number in range(count):
+        turn, at = divmod(number, len(names))
+        asked.append((f"{names[at]}-{turn:03d}", _made(names[at], seed, each + 1)[1 + turn]))
+    return asked, [_made(name, seed, each + 1)[0] for name in shown]
+
+
+@cache
+def _made(template: str, seed: str, count: int) -> tuple[Problem, ...]:
+    return tuple(islice(problems(template, seed), count))
 
 
 def problems(template: str, seed: str) -> Iterator[Problem]:

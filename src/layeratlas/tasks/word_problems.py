@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-from itertools import islice
-
 from layeratlas.contracts import Task
 from layeratlas.questions import Question, QuestionSet
 from layeratlas.spec import Size
 from layeratlas.tasks._choices import placed, places
-from layeratlas.tasks._word_problems import Problem, problems, templates
+from layeratlas.tasks._word_problems import Problem, drawn, templates
 
 _COUNT = {"quick": 12, "standard": 40, "full": 640}
 # The first problem of each of these templates is a worked example; items begin with the second.
@@ -40,14 +37,9 @@ class WordProblems(Task):
 
 def _of(size: Size, kind: str) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     standing = places(4, f"word-problems-{kind}")
-    names = templates("en")
-    each = -(-_COUNT[size] // len(names))
-    items = []
-    for number in range(_COUNT[size]):
-        template = names[number % len(names)]
-        group = f"{template}-{number // len(names):03d}"
-        items.append(_question(_made(template, each + 1)[1 + number // len(names)], kind, next(standing), group))
-    shots = [_question(_made(name, each + 1)[0], kind, 0, f"shot-{name}") for name in _SHOTS]
+    asked, shown = drawn(templates("en"), "word-problems", _COUNT[size], _SHOTS)
+    items = [_question(problem, kind, next(standing), group) for group, problem in asked]
+    shots = [_question(problem, kind, 0, f"shot-{problem.template}") for problem in shown]
     return tuple(items), tuple(shots)
 
 
@@ -55,12 +47,6 @@ def _question(problem: Problem, kind: str, place: int, group: str) -> Question:
     wrong = problem.miscalculated if kind == "calculation" else problem.misled
     choices, answers = placed(problem.solved(problem.right, "en"), [problem.solved(w, "en") for w in wrong], place)
     return Question(problem.question("en"), choices, answers, group, problem.template)
-
-
-@cache
-def _made(template: str, count: int) -> tuple[Problem, ...]:
-    """Return so many problems of a template."""
-    return tuple(islice(problems(template, "word-problems"), count))
 
 
 PLUGIN = WordProblems()

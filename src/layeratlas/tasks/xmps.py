@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-from itertools import islice
-
 from layeratlas.contracts import Task
 from layeratlas.questions import Question, QuestionSet
 from layeratlas.spec import Size
 from layeratlas.tasks._choices import placed, places
-from layeratlas.tasks._word_problems import Problem, problems, templates
+from layeratlas.tasks._word_problems import Problem, drawn, templates
 
 _COUNT = {"quick": 4, "standard": 12, "full": 320}
 # The first problem of each of these templates is a worked example; items begin with the second.
@@ -42,14 +39,9 @@ class CrossLingual(Task):
 
 def _in(language: str, size: Size) -> QuestionSet:
     standing = places(4, "xmps")
-    names = templates("th")
-    each = -(-_COUNT[size] // len(names))
-    items = []
-    for number in range(_COUNT[size]):
-        template = names[number % len(names)]
-        group = f"{template}-{number // len(names):03d}"
-        items.append(_question(_made(template, each + 1)[1 + number // len(names)], language, next(standing), group))
-    shots = tuple(_question(_made(name, each + 1)[0], language, 0, f"shot-{name}") for name in _SHOTS)
+    asked, shown = drawn(templates("th"), "xmps", _COUNT[size], _SHOTS)
+    items = [_question(problem, language, next(standing), group) for group, problem in asked]
+    shots = tuple(_question(problem, language, 0, f"shot-{problem.template}") for problem in shown)
     return QuestionSet(
         f"xmps-{language}", "cross-lingual", tuple(items), shots, _INSTRUCTIONS[language], language, evident=True
     )
@@ -59,12 +51,6 @@ def _question(problem: Problem, language: str, place: int, group: str) -> Questi
     wrong = [problem.solved(solution, language) for solution in problem.miscalculated]
     choices, answers = placed(problem.solved(problem.right, language), wrong, place)
     return Question(problem.question(language), choices, answers, group, problem.template)
-
-
-@cache
-def _made(template: str, count: int) -> tuple[Problem, ...]:
-    """Return so many problems of a template."""
-    return tuple(islice(problems(template, "xmps"), count))
 
 
 PLUGIN = CrossLingual()

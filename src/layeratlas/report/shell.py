@@ -1,0 +1,68 @@
+"""What every page is put together from: one frame, style, script and chart library, and rows packed for the script."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, get_args
+
+import polars as pl
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from layeratlas import wording
+from layeratlas.records import Verdict
+from layeratlas.report import figures, theme
+
+
+def rendered(name: str, data: dict[str, Any], **values: Any) -> str:
+    """Return the page of template `name.html` and script `name.js` as one file that loads nothing.
+
+    `data` is what the script reads; the template knows `values`, the words for codes and the verdicts.
+    """
+    loader = PackageLoader("layeratlas", "report")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= {
+        "num": wording.num, "interval": wording.interval, "pvalue": wording.pvalue, "small": wording.small,
+        "count": wording.count, "size": wording.size, "seconds": wording.seconds, "cell": wording.cell,
+    }  # fmt: skip
+    css, *scripts = (loader.get_source(environment, file)[0] for file in ("page.css", "shared.js", f"{name}.js"))
+    return environment.get_template(f"{name}.html").render(
+        **values,
+        words={"component": wording.COMPONENTS, "method": wording.METHODS, "metric": wording.METRICS},
+        verdicts=get_args(Verdict),
+        colours=_colours(),
+        css=css,
+        bundle=_bundle(),
+        data=data,
+        scripts=scripts,
+    )
+
+
+@cache
+def _bundle() -> str:
+    # The snippet that the bundle ends with makes vegaEmbed global; its own names stay inside the function.
+    return "(() => {" + _library() + "})();"
+
+
+def _library() -> str:
+    bundle: Any = vl_convert.javascript_bundle  # its types call the optional snippet required
+    return str(bundle(vl_version=figures.VERSION))
+
+
+def _colours() -> str:
+    """Return the palette as CSS variables, light first, dark where the reader's system asks for it."""
+    light, dark = ("".join(f"--{n}:{pair[i]};" for n, pair in theme.COLOURS.items()) for i in (0, 1))
+    return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+
+
+def packed(table: pl.DataFrame) -> dict[str, Any]:
+    """Return a table by column; each name stands once, and rows hold its place (-1 for none)."""
+    columns: dict[str, Any] = {}
+    for column in table.iter_columns():
+        if column.dtype == pl.String:
+            names = column.drop_nulls().unique(maintain_order=True).to_list()
+            places = {name: place for place, name in enumerate(names)}
+            columns[column.name] = {"names": names, "places": [places.get(name, -1) for name in column]}
+        else:
+            columns[column.name] = column.to_list()
+    return columns
