@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from layeratlas.capture.threads import each
 from layeratlas.contracts import FloatArray
 from layeratlas.errors import CaptureError, ModelError
 from layeratlas.models import LoadedModel
 
 # The vocabulary goes by in tiles: logits of all of it would be written to memory and read back several times, which
 # takes longer than the product itself.
-_ROWS, _TILE = 512, 2048
+_ROWS, _TILE = 1024, 1024
 _ROWS_GPU, _TILE_GPU = 8192, 16384
 
 
@@ -45,28 +46,29 @@ class Readout:
                 "use --set exit_norm=final",
             )
 
-    @torch.inference_mode()
     def log_probs(self, hidden: FloatArray, start: int, place: np.ndarray, tokens: np.ndarray) -> FloatArray:
         """Return the log-probability of `tokens[s]` at text `place[s]`, in nats; float32 (slots, points).
 
         `hidden`: (texts, points, d), whose first point is `start`; `place` ascends. Raises CaptureError where one is
         not finite.
         """
-        texts, points = hidden.shape[:2]
-        out = np.empty((len(place), points), np.float32)
-        step = max(1, self._rows // points)
-        for first in range(0, texts, step):
-            lo, hi = np.searchsorted(place, [first, first + step])
+        out = np.empty((len(place), hidden.shape[1]), np.float32)
+
+        @torch.inference_mode()
+        def part(texts: slice) -> None:
+            lo, hi = np.searchsorted(place, [texts.start, texts.stop])
             if lo == hi:
-                continue
-            ready = self._ready(hidden[first : first + step], start)
-            normaliser = self._normaliser(ready.flatten(0, 1)).view(-1, points)
-            at = torch.from_numpy(place[lo:hi] - first).to(ready.device)
+                return
+            ready = self._ready(hidden[texts], start)
+            normaliser = self._normaliser(ready.flatten(0, 1)).view(-1, hidden.shape[1])
+            at = torch.from_numpy(place[lo:hi] - texts.start).to(ready.device)
             wanted = torch.from_numpy(tokens[lo:hi]).to(ready.device)
             found = torch.einsum("spd,sd->sp", ready[at], self.weight[wanted])
             if self.bias is not None:
                 found = found + self.bias[wanted][:, None]
             out[lo:hi] = (self._finish(found) - normaliser[at]).cpu().numpy()
+
+        each(part, self._parts(hidden), self.weight.device)
         if not np.isfinite(out).all():
             layer = start + int(np.argwhere(~np.isfinite(out))[0][1])
             raise CaptureError(
@@ -76,18 +78,24 @@ class Readout:
             )
         return out
 
-    @torch.inference_mode()
     def best(self, hidden: FloatArray, start: int) -> np.ndarray:
         """Return the likeliest next token at every text and point, int64 (texts, points)."""
-        step = max(1, self._rows // hidden.shape[1])
-        parts = []
-        for first in range(0, len(hidden), step):
-            ready = self._ready(hidden[first : first + step], start)
+
+        @torch.inference_mode()
+        def part(texts: slice) -> np.ndarray:
+            ready = self._ready(hidden[texts], start)
             tiles = [self._logits(ready, at).max(-1) for at in range(0, self.vocabulary, self._tile)]
             tile = torch.stack([t.values for t in tiles]).argmax(0)
             inside = torch.stack([t.indices for t in tiles]).gather(0, tile[None])[0]
-            parts.append((tile * self._tile + inside).cpu().numpy())
+            found: np.ndarray = (tile * self._tile + inside).cpu().numpy()
+            return found
+
+        parts = each(part, self._parts(hidden), self.weight.device)
         return np.concatenate(parts) if parts else np.zeros(hidden.shape[:2], np.int64)
+
+    def _parts(self, hidden: FloatArray) -> list[slice]:
+        step = max(1, self._rows // hidden.shape[1])
+        return [slice(first, first + step) for first in range(0, len(hidden), step)]
 
     def _ready(self, hidden: FloatArray, start: int) -> Tensor:
         """Return the stream as the unembedding takes it."""
@@ -105,7 +113,7 @@ class Readout:
         for at in range(0, self.vocabulary, self._tile):
             logits = self._logits(ready, at)
             above = torch.maximum(most, logits.amax(-1))
-            total = total * (most - above).exp() + (logits - above[:, None]).exp_().sum(-1)
+            total = total * (most - above).exp() + logits.sub_(above[:, None]).exp_().sum(-1)
             most = above
         return most + total.log()
 
