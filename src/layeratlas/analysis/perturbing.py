@@ -30,7 +30,7 @@ class NoiseSpec(Spec):
     the same seed is the same.
     """
 
-    passages: int = Field(default=16, ge=4)
+    passages: int = Field(default=12, ge=4)
     tokens: int = Field(default=48, ge=8)
     read: int = Field(default=12, ge=1)
     small: tuple[float, float] = (0.01, 0.03)
@@ -43,7 +43,7 @@ class NoiseSpec(Spec):
 
 
 def noise_spec(size: Size) -> NoiseSpec:
-    """Return the settings of a size; for 30 blocks about 25,000, 90,000 and 1,000,000 tokens of forward pass."""
+    """Return the settings of a size; for 30 blocks about 25,000, 75,000 and 1,000,000 tokens of forward pass."""
     if size == "quick":
         return NoiseSpec(passages=8, tokens=32, read=8, seeds=1, between=(), spans=1)
     return NoiseSpec() if size == "standard" else NoiseSpec(passages=48, tokens=128, read=32, seeds=3, spans=8)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FOLDER = "signals"
 _BATCH, _TOKENS, _LEAST = 4, 5, 64
-_UNTRAINED: dict[Size, int] = {"quick": 0, "standard": 16, "full": 32}
+_UNTRAINED: dict[Size, int] = {"quick": 0, "standard": 12, "full": 32}
 
 
 class Settings(Spec):
@@ -41,7 +41,7 @@ class Settings(Spec):
 
     `tokens` are measured in each passage, besides BOS. Without `maps` the attention kernel asked for is kept and
     attention is not measured. `untrained` passages also go through a random-weight model of the same config (none at
-    size quick, 16 at standard, 32 at full, unless given). `method` is how layers are cut. `noise` is what is
+    size quick, 12 at standard, 32 at full, unless given). `method` is how layers are cut. `noise` is what is
     injected to find how brittle each stretch is: relative to the stream's size, or absolute, or none.
     """
 

@@ -8,14 +8,14 @@ from layeratlas.contracts import Task
 from layeratlas.passages import Passages
 from layeratlas.spec import Size
 
-_EACH = {"quick": 12, "standard": 50, "full": 100}
+_EACH = {"quick": 12, "standard": 36, "full": 100}
 KINDS = ("narrative", "exposition")
 
 
 class PassagesTask(Task):
     """200 passages of 250 to 270 words written for this project: 100 narrative, 100 exposition.
 
-    A size takes the first passages of each kind in equal number: 24, 100 or 200 in all.
+    A size takes the first passages of each kind in equal number: 24, 72 or 200 in all.
     """
 
     summary = "passages of 250 to 270 words, half narrative and half exposition, for metrics of running text"
