@@ -1,15 +1,16 @@
 """A whole run of the hierarchy study, against a script that does the same with nnsight and scikit-learn.
 
-    python benchmarks/whole_job.py --env /path/to/python [--size standard] [--sample 3] [--few 1]
+    python benchmarks/whole_job.py --env /path/to/python [--size standard] [--sample 3] [--few 1] [--ours DIR]
 
-PYTHON is that of an environment with nnsight and scikit-learn (`python -m venv DIR`, then
-`DIR/bin/pip install torch nnsight scikit-learn`). Ours is `layeratlas run`, from the start of the process to the
-report. The script (`benchmarks/rivals/whole_job_nnsight.py`) gets the same texts, labels, folds, shuffles and
-penalties; it knows two classes only and leaves out the data sets of more classes or numbers, and it has no bootstrap,
-no baseline, no findings and no report: all in its favour. As its probes take hours, it runs them on a
-sample of the layers of each component and data set, and its SVM on few of the shuffles; their seconds are scaled.
-Accuracies of the sampled layers must agree. The last line is the ratio, the script over ours; before it stand two
-others: with the SVM's control on 20 shuffles alone, which is less than ours does, and with a ridge fit per shuffle.
+PYTHON is that of an environment with nnsight and scikit-learn (`python -m venv DIR`, then `DIR/bin/pip install torch
+nnsight scikit-learn`). Ours is `layeratlas run`, from the start of the process to the report; with `--ours` a run
+that stands already, whose stages' seconds count. The script (`benchmarks/rivals/whole_job_nnsight.py`) gets the same
+texts, labels, folds, shuffles and penalties; it knows two classes only and leaves out the data sets of more classes
+or numbers, and it has no bootstrap, no baseline, no findings and no report: all in its favour. As its probes take
+hours, it runs them on a sample of the layers of each component and data set, and its SVM on few of the shuffles;
+their seconds are scaled. Accuracies of the sampled layers must agree. The last line is the ratio, the script over
+ours; before it stand two others: with the SVM's control on 20 shuffles alone, which is less than ours does, and with
+a ridge fit per shuffle.
 """
 
 from __future__ import annotations
@@ -126,18 +127,21 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=3, help="layers of each component and data set")
     parser.add_argument("--few", type=int, default=1, help="shuffles of the SVM, and of the ridge fit by fit")
     parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--ours", type=Path, metavar="DIR", help="a finished run of this size and model")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         job = make_job(args, folder / "model")
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        run = ["run", "hierarchy", "--size", args.size, "--model", args.model, "--out", str(folder / "run"), "--quiet"]
-        ours = timed([sys.executable, "-m", "layeratlas", *run])
+        made = args.ours or folder / "run"
+        run = ["run", "hierarchy", "--size", args.size, "--model", args.model, "--out", str(made), "--quiet"]
+        ours = 0.0 if args.ours else timed([sys.executable, "-m", "layeratlas", *run])
         whole = timed([args.env, str(SCRIPT), str(folder / "job.json"), str(folder / "result.json")])
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        manifest = json.loads((folder / "run" / "run.json").read_text(encoding="utf-8"))
+        manifest = json.loads((made / "run.json").read_text(encoding="utf-8"))
+        ours = ours or sum(stage["seconds"] for stage in manifest["stages"].values())
         stages = ", ".join(f"{name} {stage['seconds']:.0f} s" for name, stage in manifest["stages"].items())
-        gaps = differences(result, folder / "run" / "curves.parquet")
+        gaps = differences(result, made / "curves.parquet")
     for method, gap in gaps.items():
         print(f"{method}: largest difference of an accuracy on the sampled layers {gap:.4f}")
     show(job, result, ours, whole - result["sampling"], stages)
