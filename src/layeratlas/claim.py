@@ -198,11 +198,19 @@ class Claim(ABC):
 
 
 def first_decided(claim: Claim, runs: Sequence[RunTables], judge: Any) -> Judgement:
-    """Return the judgement of the run that can say most: one that the claim speaks of, else the largest model."""
+    """Return the judgement of the run that can say most: one that the claim speaks of, else the largest model.
+
+    Of several runs it is said whose it is, and which others are decided otherwise.
+    """
     ranked = sorted(runs, key=lambda run: run.parameters if run.parameters == run.parameters else 0.0, reverse=True)
-    judged = [claim.limited(run, judge(run)) for run in ranked]
-    decided = [one for one in judged if one.verdict != "inconclusive"]
-    return (decided or judged)[0]
+    judged = [(run, claim.limited(run, judge(run))) for run in ranked]
+    decided = [one for one in judged if one[1].verdict != "inconclusive"]
+    mine, found = (decided or judged)[0]
+    if len(ranked) == 1:
+        return found
+    others = [f"{run.model}: {one.verdict}" for run, one in decided if one.verdict != found.verdict]
+    otherwise = f" Other models: {', '.join(others)}." if others else ""
+    return replace(found, statement=f"{mine.model}: {found.statement}{otherwise}")
 
 
 def table_of(claims: Sequence[Claim], runs: Sequence[RunTables]) -> pl.DataFrame:
