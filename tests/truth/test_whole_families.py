@@ -68,16 +68,13 @@ def compared(folder: Path, case: str, seed: int) -> tuple[pl.DataFrame, ...]:
 
 
 def said(tables: tuple[pl.DataFrame, ...]) -> Counter[str]:
-    """Return what a comparison says: claims by verdict, findings by name, whether any of them is supported."""
+    """Return what a comparison says, each thing once: claims and findings by verdict, whether any is supported."""
     findings, claims, differences = tables
-    out = Counter(f"{name} {verdict}" for name, verdict in claims.select("claim", "verdict").iter_rows())
-    yes = findings.filter(pl.col("verdict") == "supported")
-    out.update({f"any {name}" for name in yes["finding"]})
-    for name, level, verdict in findings.select("finding", "level", "verdict").iter_rows():
-        out[f"{name}: {level} {verdict}"] += 1
-    different = differences.filter(pl.col("verdict") == "supported")
-    out.update({f"differs in {name}" for name in different["quantity"]})
-    return out
+    names = [f"{name} {verdict}" for name, verdict in claims.select("claim", "verdict").iter_rows()]
+    names += [f"any {name}" for name in findings.filter(pl.col("verdict") == "supported")["finding"]]
+    names += [": ".join(row[:2]) + f" {row[2]}" for row in findings.select("finding", "level", "verdict").iter_rows()]
+    names += [f"differs in {name}" for name in differences.filter(pl.col("verdict") == "supported")["quantity"]]
+    return Counter(set(names))
 
 
 def rates(folder: Path, case: str, runs: int, jobs: int = 1) -> Counter[str]:
