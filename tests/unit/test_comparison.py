@@ -134,6 +134,21 @@ def test_a_level_that_is_not_read_has_a_value_and_no_place(tmp_path):
     assert set(rows["quantity"]) == {"peak value", "last value"}
 
 
+def test_the_map_does_not_show_what_was_not_read(tmp_path, no_page):
+    """Noise of a level that no model reads would else be stretched over the whole scale."""
+
+    def truth(level: str, depth: np.ndarray) -> np.ndarray:
+        return np.full(len(depth), 0.5) if level == "item" else fake.hump(0.5)(depth)
+
+    half = replace(EARLY, name="half", truth=truth, parameters=3e9)
+    for i, other in enumerate((replace(LATE, truth=truth), EARLY)):
+        curves = pl.read_parquet(compare(write(tmp_path, half, other), tmp_path / f"out{i}") / "curves.parquet")
+        most = {row[:2]: row[2] for row in curves.group_by("model", "entry").agg(pl.col("shade").max()).iter_rows()}
+        assert most["half", "item"] == 0
+        assert most[other.name, "item"] == i
+        assert max(most["half", "relation"], most[other.name, "relation"]) == 1
+
+
 def test_boundaries_and_brittleness_without_draws_are_compared_by_their_intervals(tmp_path):
     one = replace(EARLY, boundaries=(0.2, 0.7), brittleness={"Local": 1.0})
     two = replace(LATE, boundaries=(0.45, 0.7), brittleness={"Local": 30.0})

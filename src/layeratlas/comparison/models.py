@@ -62,12 +62,13 @@ def read_models(cohort: Cohort) -> list[Model]:
 def _read(name: str, run: RunTables) -> Model:
     curves: dict[Key, LevelDraws] = {}
     values: dict[Place, Quantity] = {}
+    read = readings(run)
     if run.draws is not None:
         for key in _first_method(sorted(run.draws.keys, key=lambda key: key.method != run.method)):
             curve = run.draws.curve(key)
             assert curve is not None  # the key is the file's own
             curves[key] = curve
-            placed = _is_read(run, key)
+            placed = read.get((key.level, key.component), False)
             for what, value in quantities(curve, key.component, placed).items():
                 values[Place(what, key.level, key.component, key.method, key.metric)] = value
     paired = set(values)
@@ -86,10 +87,16 @@ def _first_method(keys: list[Key]) -> list[Key]:
     return [key for key in keys if key.method == first[key.level, key.component]]
 
 
-def _is_read(run: RunTables, key: Key) -> bool:
-    """Return whether the run found anything to read in a curve."""
-    rows = [row for kind in _PLACED for row in run.found(kind, key.component) if row["level"] == key.level]
-    return any(row["verdict"] == "supported" for row in rows)
+def readings(run: RunTables) -> dict[tuple[str, str], bool]:
+    """Return, for each level and component that the run judged, whether anything was found to read (or to answer)."""
+    rows = run.findings.filter(pl.col("finding").is_in(_PLACED))
+    components = rows["component"].unique().to_list()
+    judged = [row for kind in _PLACED for component in components for row in run.found(kind, component)]
+    found: dict[tuple[str, str], bool] = {}
+    for row in judged:
+        key = row["level"], row["component"]
+        found[key] = found.get(key, False) or row["verdict"] == "supported"
+    return found
 
 
 def _numbers(run: RunTables) -> list[tuple[Place, Quantity, bool]]:
@@ -144,6 +151,8 @@ def quantity_table(study: str, models: Sequence[Model]) -> pl.DataFrame:
     for model in models:
         for place, value in model.values.items():
             lo, hi = value.interval
+            if value.unit == "depth":
+                lo, hi = max(lo, 0.0), min(hi, 1.0)
             rows.append(
                 {
                     "study": study, "model": model.name, "family": model.run.family,
