@@ -1,24 +1,27 @@
-"""All exits of the default model against lm-evaluation-harness's last layer, on the same questions and encoding.
+"""All exits of a model against lm-evaluation-harness's last layer, on the same questions, prompt and encoding.
 
-    python benchmarks/exits.py [--rounds 3] [--questions 100] [--shots 4] [--model ...]
+    python benchmarks/exits.py --questions 500 --rounds 1 [--shots 4] [--tasks facts logic] [--model ...]
 
-Four-shot questions with four choices, generated. One side scores every choice at all L + 1 exits: encoding, forward,
-readout, sums. The other scores the last layer: `HFLM.loglikelihood` of lm-evaluation-harness (`pip install lm_eval`),
-on the same model object, in this process, at batch size 8. Log-likelihoods and accuracy at the last exit are compared.
-The last line is the median of the paired ratios.
+The questions are the project's own, as many of each set: facts, arithmetic, word problems and logic. One side scores
+every choice at all L + 1 exits: encoding, forward, readout, sums. The other is `simple_evaluate` of
+lm-evaluation-harness (`pip install lm_eval`) on a task of its own kind made of the same prompts and choices, on the
+same model object, in this process, at batch size 8. Every choice's log-likelihood at the last exit is compared, and
+`acc`, `acc_norm` (per character) and `acc_bytes` with those that the harness itself reports; the script fails where
+they differ. The last line is the median of the paired ratios of time.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import random
+import logging
 import statistics
 import time
 from typing import Any
 
 import numpy as np
 
+from layeratlas import registry
 from layeratlas.capture import Readout, capture, choose_plan, encode_choices, make_slots
 from layeratlas.models import LoadedModel, load
 from layeratlas.questions import Question, QuestionSet
@@ -28,26 +31,22 @@ from layeratlas.store.exits import ExitStore, exit_shape
 from layeratlas.tasks._prompts import Asked, ExitSettings, ask
 
 SPEC = CaptureSpec(components=("resid",))
-THINGS = ("apples", "stamps", "marbles", "coins", "books", "cards")
-NAMES = ("Ada", "Bert", "Clara", "Dan", "Edith", "Frank")
+TASKS = ("facts", "arithmetic", "word_problems", "logic")
+# The harness's names for scores, and what each divides a log-likelihood by.
+SCORES = {"acc": lambda text: 1, "acc_norm": len, "acc_bytes": lambda text: len(text.encode())}
+Posed = list[tuple[Question, Asked]]
 
 
-def make_question(rng: random.Random, number: int) -> Question:
-    """Return a word problem whose choices are four numbers."""
-    a, b, c, place = rng.randint(12, 60), rng.randint(3, 11), rng.randint(5, 40), rng.randrange(4)
-    (one, two), thing = rng.sample(NAMES, 2), rng.choice(THINGS)
-    text = (
-        f"{one} has {a} {thing} and gives {b} of them to {two}. Later {one} finds {c} more {thing} in a drawer. "
-        f"How many {thing} does {one} have now? ({number})"
-    )
-    choices = [str(a - b + c + off) for off in rng.sample((-10, -3, -1, 1, 2, 10), 3)]
-    choices.insert(place, str(a - b + c))
-    return Question(text, tuple(choices), (place,), f"g{number}")
+def pose(tasks: list[str], count: int, shots: int) -> Posed:
+    """Return so many questions, one of each set in turn, and how they are asked."""
+    sets: list[QuestionSet] = [data for name in tasks for data in registry.get("tasks", name).build("full")]
+    turns = [(data, data.items[i]) for i in range(count) for data in sets if i < len(data.items)]
+    return [(question, ask(data, question, ExitSettings(shots=shots))) for data, question in turns[:count]]
 
 
-def ours(model: LoadedModel, asked: list[Asked]) -> np.ndarray:
-    """Return the log-likelihood of every choice at every exit."""
-    slots = make_slots([c for one in asked for c in encode_choices(model, one.prompt, one.choices)])
+def ours(model: LoadedModel, posed: Posed) -> np.ndarray:
+    """Return the log-likelihood of every choice at every exit, (choices, exits)."""
+    slots = make_slots([c for _, one in posed for c in encode_choices(model, one.prompt, one.choices)])
     readout = Readout(model)
     store = ExitStore(MemoryStore(exit_shape(readout, slots)), readout, slots)
     packing = choose_plan(model, slots.readings, SPEC)
@@ -55,13 +54,51 @@ def ours(model: LoadedModel, asked: list[Asked]) -> np.ndarray:
     return store.log_likelihoods()
 
 
-def theirs(harness: Any, asked: list[Asked]) -> np.ndarray:
-    """Return the log-likelihood of every choice at the last layer."""
-    from lm_eval.api.instance import Instance
+def theirs(harness: Any, posed: Posed) -> tuple[np.ndarray, dict[str, float]]:
+    """Return the log-likelihood of every choice at the last layer and the scores that the harness makes of them."""
+    from datasets import Dataset
+    from lm_eval import simple_evaluate
+    from lm_eval.api.task import ConfigurableTask
 
-    pairs = [(one.prompt, choice) for one in asked for choice in one.choices]
-    requests = [Instance("loglikelihood", {}, pair, i) for i, pair in enumerate(pairs)]
-    return np.array([score for score, _ in harness.loglikelihood(requests, disable_tqdm=True)])
+    rows = [{"prompt": one.prompt, "choices": q.choices, "answer": q.answers[0]} for q, one in posed]
+    task = ConfigurableTask(
+        config={
+            "task": "same_questions",
+            "custom_dataset": lambda **_: {"test": Dataset.from_list(rows)},
+            "test_split": "test",
+            "output_type": "multiple_choice",
+            "doc_to_text": "prompt",
+            "doc_to_choice": "choices",
+            "doc_to_target": "answer",
+            "target_delimiter": " ",
+            "metric_list": [{"metric": name} for name in SCORES],
+        }
+    )
+    done = simple_evaluate(model=harness, tasks=[task], bootstrap_iters=0, verbosity="ERROR")
+    samples = sorted(done["samples"]["same_questions"], key=lambda sample: sample["doc_id"])
+    values = [float(score) for sample in samples for score, _ in sample["filtered_resps"]]
+    return np.array(values), {name: done["results"]["same_questions"][f"{name},none"] for name in SCORES}
+
+
+def scores(values: np.ndarray, posed: Posed) -> dict[str, float]:
+    """Return the scores of log-likelihoods, (choices,); the first of the best counts, as in the harness."""
+    ends = np.cumsum([len(q.choices) for q, _ in posed])[:-1]
+    parts = np.split(values, ends)
+    found = {}
+    for name, size in SCORES.items():
+        best = [np.argmax(part / [size(c) for c in q.choices]) for part, (q, _) in zip(parts, posed, strict=True)]
+        found[name] = float(np.mean([b == q.answers[0] for b, (q, _) in zip(best, posed, strict=True)]))
+    return found
+
+
+def harness_of(model: LoadedModel) -> Any:
+    """Return the harness's model around the same weights; None where it is not installed."""
+    if not importlib.util.find_spec("lm_eval"):
+        return None
+    from lm_eval.models.huggingface import HFLM
+
+    logging.disable(logging.WARNING)
+    return HFLM(pretrained=model.model, tokenizer=model.tokenizer, backend="causal", batch_size=8)
 
 
 def main() -> None:
@@ -70,40 +107,35 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--questions", type=int, default=100)
     parser.add_argument("--shots", type=int, default=4)
+    parser.add_argument("--tasks", nargs="+", default=TASKS)
     parser.add_argument("--model", default=DEFAULT_MODEL)
     args = parser.parse_args()
-    rng = random.Random(0)
-    made = tuple(make_question(rng, i) for i in range(args.questions + 6))
-    data = QuestionSet("sums", "calculation", made[6:], made[:6], "Solve the problem.")
-    asked = [ask(data, question, ExitSettings(shots=args.shots)) for question in data.items]
+    posed = pose(args.tasks, args.questions, args.shots)
     # The harness leaves BOS to the tokenizer; without one on both sides the token ids are the same.
     model = load(ModelSpec(id=args.model, bos="never"))
-    harness = None
-    if importlib.util.find_spec("lm_eval"):
-        from lm_eval.models.huggingface import HFLM
-
-        harness = HFLM(pretrained=model.model, tokenizer=model.tokenizer, backend="causal", batch_size=8)
-    else:
-        print("lm_eval is not installed here: pip install lm_eval")
-    found, seconds = ours(model, asked[:2]), []
-    expected = np.empty(0)
+    harness = harness_of(model)
+    found, seconds = ours(model, posed[:2]), []
+    expected, said = np.empty(0), dict.fromkeys(SCORES, float("nan"))
     for _ in range(args.rounds):
         start = time.perf_counter()
-        found = ours(model, asked)
+        found = ours(model, posed)
         middle = time.perf_counter()
         if harness is not None:
-            expected = theirs(harness, asked)
+            expected, said = theirs(harness, posed)
         seconds.append((middle - start, time.perf_counter() - middle))
     mine, other = (statistics.median(pair[side] for pair in seconds) for side in (0, 1))
-    print(f"{len(asked)} questions, {len(found)} choices; all {found.shape[1]} exits {mine:.1f} s")
+    print(f"{len(posed)} questions of {', '.join(args.tasks)}; {len(found)} choices")
+    print(f"layeratlas, all {found.shape[1]} exits: {mine:.1f} s")
     if harness is None:
+        print("lm_eval is not installed here: pip install lm_eval")
         return
-    truth = np.array([q.answers[0] for q in data.items])
-    right = [(scores.reshape(-1, 4).argmax(1) == truth).mean() for scores in (found[:, -1], expected)]
-    print(f"harness, last layer {other:.1f} s")
-    print(f"largest difference of a log-likelihood: {np.abs(found[:, -1] - expected).max():.1e} nats")
-    print(f"acc {right[0]:.4f} and {right[1]:.4f}")
+    print(f"harness, last layer: {other:.1f} s")
+    gap, own = float(np.abs(found[:, -1] - expected).max()), scores(found[:, -1], posed)
+    print(f"largest difference of a log-likelihood: {gap:.1e} nats")
+    print(*(f"{name} {own[name]:.4f}, harness {said[name]:.4f}" for name in SCORES), sep="\n")
     print(f"harness (last layer) / layeratlas (all exits): {statistics.median(b / a for a, b in seconds):.2f}")
+    if gap > 1e-3 or any(abs(own[name] - said[name]) > 1e-9 for name in SCORES):
+        raise SystemExit("the last exit is not what the harness computes")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class FakeModel:
     """A model whose true curves are known.
 
     `truth(level, depth)` is the accuracy at relative depths; `spread` the standard error of an estimate; `texts` the
-    seed of the texts' noise, of which all models share the part `shared`.
+    seed of the texts' noise, of which all models share the part `shared`. `low` is what low exits truly gain (X5).
     """
 
     name: str
@@ -43,6 +43,7 @@ class FakeModel:
     brittleness: Mapping[str, float] = field(default_factory=dict)
     change: Mapping[str, Any] = field(default_factory=dict)
     bootstrap: int = BOOTSTRAP
+    low: float | None = None
 
 
 def hump(centre: float, top: float = 0.85, width: float = 0.15) -> Callable[[np.ndarray], np.ndarray]:
@@ -117,7 +118,11 @@ def _findings(model: FakeModel, curves: Sequence[Curve]) -> pl.DataFrame:
             ("boundary", "boundaries", "resid", "passages", f"{i}", at, at - 0.04, at + 0.04, 0.01, "null", "supported")
         )
     for name, b in model.brittleness.items():
-        rows.append(("brittleness", name, "resid", "relative", "B.", b, 0.9 * b, b / 0.9, 0.01, "null", "supported"))
+        rows.append(("brittleness", name, "resid", "noise", "B.", b, 0.9 * b, b / 0.9, 0.01, "null", "supported"))
+    if model.low is not None:
+        rng = np.random.default_rng([model.texts, *model.name.encode(), 3])
+        at, reach = model.low + model.spread * rng.standard_normal(), 1.96 * model.spread
+        rows.append(("X5", "all", "resid", "ridge", "X5.", at, at - reach, at + reach, np.nan, "null", "inconclusive"))
     schema = {
         n: pl.Float64 if n in ("estimate", "lo", "hi", "p") else pl.Int64 if n == "n" else pl.String
         for n in FINDING_COLUMNS

@@ -17,7 +17,7 @@ ROOT = Path(layeratlas.__file__).parent
 FLOW = [
     {"errors"},
     {"spec", "files", "records", "progress", "registry", "wording", "questions", "passages"},
-    {"draws"},
+    {"draws", "comparable"},
     {"contracts", "claim", "edits"},
     {"tasks"},
     {"models"},

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from layeratlas.comparable import check_alike, identity_of
 from layeratlas.draws import Draws, draws_of
-from layeratlas.errors import StoreError
+from layeratlas.errors import AtlasError, StoreError
 from layeratlas.files import read_json
 from layeratlas.records import Verdict
 
 NAN = float("nan")
+# Columns method (of cutting), draw, boundary (1, 2), layer: the cuts of passages drawn anew, in every run alike.
+BOUNDARY_DRAWS = "boundary_draws.parquet"
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,16 @@ class RunTables:
 
     @property
     def family(self) -> str:
-        """The model's family, its architecture's name."""
+        """The model's family: its architecture's name, or that which `in_family` gave it."""
         return str(self.manifest["model"].get("family", "unknown"))
+
+    def in_family(self, families: Mapping[str, str]) -> RunTables:
+        """Return the run in the first family whose part (`{family: part}`) stands in its model's or folder's name."""
+        name = f"{self.model} {self.folder}".lower()
+        for family, part in families.items():
+            if part.lower() in name:
+                return replace(self, manifest=self.manifest | {"model": self.manifest["model"] | {"family": family}})
+        return self
 
     @property
     def method(self) -> str:
@@ -58,10 +71,23 @@ class RunTables:
         """The run's bootstrap draws; None where it kept none."""
         return draws_of(self.folder)
 
-    def found(self, finding: str, component: str = "resid") -> list[dict[str, Any]]:
-        """Return the findings of that name in a component, of the run's first method alone."""
+    def boundary_draws(self, boundary: int) -> NDArray[np.float64] | None:
+        """Return the draws (B,) of the first (1) or second (2) boundary, in blocks; None where none were kept.
+
+        They are those of the method by which the run was cut.
+        """
+        try:
+            table = pl.read_parquet(self.folder / BOUNDARY_DRAWS, columns=["method", "draw", "boundary", "layer"])
+        except (OSError, pl.exceptions.PolarsError):
+            return None
+        own = self.manifest["spec"].get("settings", {}).get("method", "exact")
+        mine = table.filter(pl.col("method") == own, pl.col("boundary") == boundary).sort("draw")
+        return mine["layer"].cast(pl.Float64).to_numpy() if len(mine) else None
+
+    def found(self, finding: str, component: str = "resid", method: str = "") -> list[dict[str, Any]]:
+        """Return the findings of that name in a component: of one method, by default the first that is there."""
         mine = self.findings.filter(pl.col("finding") == finding, pl.col("component") == component)
-        return mine.filter(pl.col("method") == pl.col("method").first()).to_dicts()
+        return mine.filter(pl.col("method") == (method or pl.col("method").first())).to_dicts()
 
 
 def read_run(folder: Path) -> RunTables:
@@ -102,9 +128,9 @@ class Judgement:
     needs: str = ""
 
 
-def undecided(needs: str) -> Judgement:
-    """Return the judgement of a claim whose needs are not met."""
-    return Judgement("inconclusive", "Not judged.", needs=needs)
+def undecided(needs: str, why: str = "") -> Judgement:
+    """Return the judgement of a claim whose needs are not met, and why not."""
+    return Judgement("inconclusive", f"Not judged: {why}." if why else "Not judged.", needs=needs)
 
 
 class Claim(ABC):
@@ -112,7 +138,9 @@ class Claim(ABC):
 
     `published` is what the source reports, in words. `study` is what each run must be; a claim on sizes or families
     needs so many models (`sizes`) or families (`families`). `about` are the numbers of parameters (least, most) of
-    the models that it speaks of: a run of another model can be shown beside it and can never decide it.
+    the models that it speaks of: a run of another model can be shown beside it and can never decide it. A claim that
+    `joins` runs sets several models against each other, so that all it reads must be of the same texts, size,
+    settings and versions, each of another model.
     """
 
     name: str = ""
@@ -123,11 +151,15 @@ class Claim(ABC):
     sizes: int = 1
     families: int = 1
     about: tuple[float, float] = (0.0, float("inf"))
+    joins: bool = False
 
     def judge(self, runs: Sequence[RunTables]) -> Judgement:
-        """Return the verdict of these runs, which may be of any studies and models."""
-        mine = [run for run in runs if run.study == self.study]
-        models = len({run.model for run in mine})
+        """Return the verdict of these runs, which may be of any studies and models.
+
+        `inconclusive` with what to run where the needs are not met, or where runs that are joined are not comparable.
+        """
+        mine = self.chosen([run for run in runs if run.study == self.study])
+        models = len({identity_of(run) for run in mine})
         families = len({run.family for run in mine})
         if models < self.sizes or families < self.families or not mine:
             what = f"layeratlas run {self.study}"
@@ -136,7 +168,16 @@ class Claim(ABC):
             if self.families > 1:
                 what += f" on {self.families} families (here {families})"
             return undecided(what)
+        if self.joins and len(mine) > 1:
+            try:
+                check_alike(mine)
+            except AtlasError as error:
+                return undecided(error.todo, error.found)
         return self.decide(mine)
+
+    def chosen(self, runs: Sequence[RunTables]) -> Sequence[RunTables]:
+        """Return those of the study's runs that the claim reads: all of them, unless it says otherwise."""
+        return runs
 
     @abstractmethod
     def decide(self, runs: Sequence[RunTables]) -> Judgement:
@@ -157,11 +198,19 @@ class Claim(ABC):
 
 
 def first_decided(claim: Claim, runs: Sequence[RunTables], judge: Any) -> Judgement:
-    """Return the judgement of the run that can say most: one that the claim speaks of, else the largest model."""
+    """Return the judgement of the run that can say most: one that the claim speaks of, else the largest model.
+
+    Of several runs it is said whose it is, and which others are decided otherwise.
+    """
     ranked = sorted(runs, key=lambda run: run.parameters if run.parameters == run.parameters else 0.0, reverse=True)
-    judged = [claim.limited(run, judge(run)) for run in ranked]
-    decided = [one for one in judged if one.verdict != "inconclusive"]
-    return (decided or judged)[0]
+    judged = [(run, claim.limited(run, judge(run))) for run in ranked]
+    decided = [one for one in judged if one[1].verdict != "inconclusive"]
+    mine, found = (decided or judged)[0]
+    if len(ranked) == 1:
+        return found
+    others = [f"{run.model}: {one.verdict}" for run, one in decided if one.verdict != found.verdict]
+    otherwise = f" Other models: {', '.join(others)}." if others else ""
+    return replace(found, statement=f"{mine.model}: {found.statement}{otherwise}")
 
 
 def table_of(claims: Sequence[Claim], runs: Sequence[RunTables]) -> pl.DataFrame:

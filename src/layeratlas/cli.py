@@ -37,6 +37,10 @@ WeightsOption = Annotated[
     str, typer.Option(help="resident, streamed (a few blocks in memory at a time) or auto (streamed if too large).")
 ]
 MemoryOption = Annotated[float | None, typer.Option(help="GB that the model may take. Default: what is free.")]
+FamilyOption = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=PART: models with PART in their name or folder are of the family NAME; repeat."),
+]
 RemoteOption = Annotated[bool, typer.Option("--trust-remote-code", help="Let the model's repository run its own code.")]
 
 
@@ -78,6 +82,15 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
         except ValueError:
             found[name] = value
     return found
+
+
+def _families(pairs: list[str]) -> dict[str, str]:
+    """Return `NAME=PART` flags as a dict."""
+    parts = [pair.partition("=") for pair in pairs]
+    for name, equals, part in parts:
+        if not (name and equals and part):
+            raise SpecError(f"--family {name + equals + part!r} does not fit", "NAME=PART", "see --help")
+    return {name: part for name, _, part in parts}
 
 
 @app.command()
@@ -172,10 +185,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option(help="The comparison's folder. Default: runs/compare-STUDY-MODELS.")
     ] = None,
-    family: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=PART: models with PART in their name or folder are of the family NAME; repeat."),
-    ] = None,
+    family: FamilyOption = None,
     quiet: QuietOption = False,
 ) -> None:
     """Compare runs of several models on the same texts: differences, similarity, sizes, families, claims, one page.
@@ -190,12 +200,7 @@ def compare(
     with _one_line():
         from layeratlas.api import compare as compared
 
-        pairs = [pair.partition("=") for pair in family or ()]
-        for name, equals, part in pairs:
-            if not (name and equals and part):
-                raise SpecError(f"--family {name + equals + part!r} does not fit", "NAME=PART", "see --help")
-        named = {name: part for name, _, part in pairs}
-        found = compared(folders, out=out, families=named, progress=make_progress(quiet))
+        found = compared(folders, out=out, families=_families(family or []), progress=make_progress(quiet))
         if not quiet:
             print(found.summary())
         print(found.folder / "comparison.html")
@@ -238,13 +243,19 @@ def check(
 @app.command()
 def claims(
     folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs, of any studies and models.")],
+    family: FamilyOption = None,
 ) -> None:
-    """Judge every published claim on finished runs: what was published, what is found here, and the verdict."""
+    """Judge every published claim on finished runs: what was published, what is found here, and the verdict.
+
+    A claim that sets models against each other reads comparable runs only: of the same texts, size, settings and
+    versions.
+    """
     with _one_line():
         from layeratlas.claim import read_run, table_of
 
         known = [registry.get("claims", name) for name in registry.names("claims")]
-        for row in table_of(known, [read_run(folder) for folder in folders]).iter_rows(named=True):
+        named = _families(family or [])
+        for row in table_of(known, [read_run(folder).in_family(named) for folder in folders]).iter_rows(named=True):
             print(f"{row['claim']:<5} [{row['verdict']}] {row['says']}")
             print(f"      published: {row['published']} ({row['citation']})")
             print(f"      here:      {row['here']}")

@@ -124,7 +124,7 @@ def write_draws(folder: Path, curves: Iterable[Drawn], values: Mapping[str, Floa
     """Keep the draws of every whole level's main measure, in float32, and return the file's name.
 
     The main measure is a level's and component's first. `values`: draws (B,) of single numbers by name, such as
-    `boundary 1` or `brittleness Local`, resampled over the same groups in every run.
+    `brittleness Local`, resampled over the same groups in every run.
     """
     whole = [c for c in curves if c.task == "all" and c.stratum == "all"]
     main: dict[tuple[str, str], str] = {}

@@ -24,14 +24,18 @@ _KEPT = 0.7
 
 
 def designs(tasks: Sequence[str], size: Size) -> list[Dataset]:
-    """Return the tasks' data sets with their labels, groups and sizes, and texts that say nothing."""
+    """Return the tasks' data sets with their labels, groups and sizes, and texts that say nothing.
+
+    Items of the same text, in one task or in several, keep one text.
+    """
     found = [data for task in tasks for data in registry.get("tasks", task).build(size)]
+    named: dict[str, str] = {}
+    for data in found:
+        for item in data.items:
+            named.setdefault(item.text, f"text {len(named)}")
     return [
         dataclasses.replace(
-            data,
-            items=tuple(
-                dataclasses.replace(item, text=f"{data.name} {i}", spans={}) for i, item in enumerate(data.items)
-            ),
+            data, items=tuple(dataclasses.replace(item, text=named[item.text], spans={}) for item in data.items)
         )
         for data in found
     ]
@@ -49,7 +53,9 @@ def simulate(folder: Path, data: Sequence[Dataset], strength: Mapping[str, Float
     `strength[task]`, (L+1,): half the distance between two classes at each point of the residual stream, in standard
     deviations of the noise, so that the best reader is right with probability Phi(strength). Tasks without one hold
     noise alone. Each class has a direction of its own, kept over layers; noise is Gaussian and correlated between
-    neighbouring layers. The curves are in `folder`, as in any run.
+    neighbouring layers. As in a real run, equal texts are one row: they share their noise, and hold the signals of all
+    the tasks that they are in, each of which is a little more noise to the others. The curves are in `folder`, as in
+    any run.
     """
     from layeratlas.contracts import Shape
     from layeratlas.store import DiskStore
@@ -60,29 +66,32 @@ def simulate(folder: Path, data: Sequence[Dataset], strength: Mapping[str, Float
     work = Workspace(folder, spec, data, Progress())
     work.manifest["model"] = {"name": "planted", "layers": points - 1, "width": WIDTH}
     rng = np.random.default_rng([seed, 31])
-    total = sum(len(one.items) for one in data)
-    store = DiskStore(folder / ACTIVATIONS, Shape(total, WIDTH, {"resid": points}), "planted")
-    outputs, first = [], 0
+    rows: dict[str, int] = {}
+    at = {one.name: [rows.setdefault(text, len(rows)) for text in one.texts] for one in data}
+    values = _noise(points, len(rows), rng)
     for one in data:
-        rows = list(range(first, first + len(one.items)))
-        values = _activations(one, strength.get(one.name, np.zeros(points)), rng)
-        store.write(one.name, rows, {"resid": values})
-        outputs.append(write_items(work, one, rows, [3] * len(rows)))
-        first += len(rows)
+        if one.name in strength and one.kind == "classes":
+            values[:, at[one.name]] += strength[one.name][:, None, None] * _directions(one, rng)[one.y.astype(int)]
+        write_items(work, one, at[one.name], [3] * len(one.items))
+    store = DiskStore(folder / ACTIVATIONS, Shape(len(rows), WIDTH, {"resid": points}), "planted")
+    store.write("planted", list(rows.values()), {"resid": values.transpose(1, 0, 2).astype(np.float32)})
     stages = registry.get("studies", "hierarchy").stages()
     stages["probe"](work)
     stages["analyse"](work)
     return pl.read_parquet(folder / "findings.parquet")
 
 
-def _activations(data: Dataset, strength: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return (n, points, width)."""
-    n, points = len(data.items), len(strength)
-    noise = rng.standard_normal((points, n, WIDTH))
+def _noise(points: int, texts: int, rng: np.random.Generator) -> Floats:
+    """Return (points, texts, width), of standard deviation 1, which neighbouring layers share."""
+    noise: Floats = rng.standard_normal((points, texts, WIDTH))
     for layer in range(1, points):
         noise[layer] = _KEPT * noise[layer - 1] + np.sqrt(1 - _KEPT**2) * noise[layer]
-    directions = rng.standard_normal((max(len(data.classes), 1), WIDTH))
-    directions -= directions.mean(0)
-    directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
-    signal = directions[data.y.astype(int)] if data.kind == "classes" else np.zeros((n, WIDTH))
-    return (noise + strength[:, None, None] * signal).transpose(1, 0, 2).astype(np.float32)
+    return noise
+
+
+def _directions(data: Dataset, rng: np.random.Generator) -> Floats:
+    """Return a unit vector a class, (classes, width), opposite ones where there are two."""
+    found = rng.standard_normal((len(data.classes), WIDTH))
+    found -= found.mean(0)
+    unit: Floats = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+    return unit

@@ -38,9 +38,12 @@ class QuestionSet:
 
     `shots` are worked examples from which a prompt takes its first few; they are never scored. `evident` sets have
     choices that can be told without the question ("29 * 3 = 97" is wrong by itself): what a choice scores without its
-    question is then part of the ability, and no floor under it. Raises DataError,
-    naming file and line, for what could not be scored: an empty question or choice, one choice, duplicate choices,
-    an answer outside the choices, no false choice, a shot that is also an item, an item twice, no items.
+    question is then part of the ability, and no floor under it. `confounded` says what else tells the true choice from
+    the false ones: such sets are drawn, and no finding is made of them.
+
+    Raises DataError, naming file and line, for what could not be scored: an empty question or choice, one choice,
+    duplicate choices, an answer outside the choices, no false choice, a shot that is also an item, an item twice, no
+    items.
     """
 
     name: str
@@ -51,6 +54,7 @@ class QuestionSet:
     language: str = "en"
     source: str = ""
     evident: bool = False
+    confounded: str = ""
 
     def __post_init__(self) -> None:
         place = self.source or f"task '{self.name}'"

@@ -154,3 +154,30 @@ def test_an_exit_that_is_not_finite_is_named(tiny_model_dir):
         model.anatomy.unembedding.weight[7] = torch.nan
     with pytest.raises(CaptureError, match="the exit at layer 0 gave a log-probability that is not finite"):
         scored(model)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 3000.0])
+def test_the_normaliser_is_that_of_the_whole_vocabulary_for_logits_of_any_range(tiny_model_dir, scale):
+    model = load(ModelSpec(id=str(tiny_model_dir), device="cpu"))
+    readout = Readout(model)
+    readout._tile = 7
+    ready = torch.randn(50, model.anatomy.width, generator=torch.Generator().manual_seed(0)) * scale
+    with torch.no_grad():
+        logits = readout._logits(ready, 0)
+        assert logits.shape[1] == 7
+        whole = model.anatomy.unembedding(ready).float()
+        found = readout._normaliser(ready)
+    assert torch.allclose(found, whole.logsumexp(-1), rtol=1e-5, atol=1e-5)
+    # Control: the largest of the first tile is not always near the largest of all.
+    assert scale < 3000 or (whole.amax(-1) - logits.amax(-1)).max() > 100
+
+
+def test_an_exit_of_small_states_without_the_norm_counts_tokens_and_with_it_does_not(tiny_model_dir):
+    """Why published accuracies of the first layer are those of choosing the fewest tokens."""
+    model = load(ModelSpec(id=str(tiny_model_dir), device="cpu"))
+    with torch.no_grad():
+        model.model.get_input_embeddings().weight.mul_(1e-4)
+    tokens = np.array([len(one.ids) - one.start for one in continuations(model)])
+    even = -tokens * np.log(model.anatomy.unembedding.weight.shape[0])
+    assert np.abs(scored(model, norm=False)[:, 0] - even).max() < 0.01
+    assert np.abs(scored(model)[:, 0] - even).max() > 0.1

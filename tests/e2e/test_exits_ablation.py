@@ -74,7 +74,7 @@ def run(monkeypatch, model, out, sets, *, page=False, weights="auto", progress=N
         monkeypatch.setattr(_probing, "report_stage", lambda work: [])
     spec = RunSpec(
         study="exits", size="quick", model=ModelSpec(id=model, weights=weights), probe=ProbeSpec(bootstrap=200),
-        settings={"shots": 0, **settings},
+        settings={"shots": 0, "ablate_to": "both", **settings},
     )  # fmt: skip
     return Run(pipeline.execute(spec, out, progress))
 
@@ -94,7 +94,7 @@ def test_nothing_is_ablated_by_default(monkeypatch, model, tmp_path):
     assert not (done.folder / "ablated").exists()
     assert not (done.folder / "ablation.parquet").exists()
     assert not done.findings["finding"].str.starts_with("ablation").any()
-    assert [one.name for one in PLUGIN.exhibits(done.folder)] == ["baselines", "claims"]
+    assert [one.name for one in PLUGIN.exhibits(done.folder)] == ["first-exit", "baselines", "claims"]
 
 
 def test_the_only_block_that_matters_is_the_only_one_on_the_map(monkeypatch, model, known, tmp_path):
@@ -127,7 +127,8 @@ def test_the_only_block_that_matters_is_the_only_one_on_the_map(monkeypatch, mod
     assert "supported" not in found.filter(ability="logic")["verdict"]
     assert done.findings.filter(finding="ablation", level="facts", verdict="supported").height >= 1
     assert set(done.findings.filter(finding="ablation")["method"]) == {"sum"}
-    (first, spans, *_) = PLUGIN.exhibits(done.folder)
+    shown = {one.name: one for one in PLUGIN.exhibits(done.folder)}
+    first, spans = shown["ablation"], shown["ablation-spans"]
     assert f"facts ({COUNT} questions in {COUNT} groups; 1.00 [0.93, 1.00] whole, chance 0.25): lower " in first.text
     assert f"without block {BLOCK}" in first.text
     assert "logic (12 questions in 12 groups; " in first.text

@@ -110,6 +110,16 @@ def test_languages_agree_only_where_they_share_what_they_know():
     assert findings(*nothing)["X8", "cross-lingual"].verdict != "supported"
 
 
+def test_nothing_is_said_of_a_set_whose_language_tells_the_truth():
+    """Though its choices are told apart: what tells them is no ability."""
+    known, mixed = (planted(seed, step(4), level) for seed, level in ((5, "arithmetic"), (9, "cross-lingual, mixed")))
+    mixed = replace(mixed, data=replace(mixed.data, confounded="the language tells"))
+    curves, found = analyse([known, mixed], ExitSettings(), 300, 0)
+    assert {c.level for c in curves} == {"arithmetic", "cross-lingual, mixed"}
+    assert {f.level for f in found} == {"arithmetic", "all"}
+    assert [f.finding for f in analyse([mixed], ExitSettings(), 300, 0)[1]] == []
+
+
 def test_a_token_counter_is_called_one():
     one = planted(8, np.zeros(POINTS))
     tokens = np.random.default_rng(8).integers(1, 6, len(one.tokens)).astype(float)

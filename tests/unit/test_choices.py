@@ -137,6 +137,12 @@ def test_a_crossed_stratum_is_reported_by_its_words():
     items = tuple(Question(f"q{i}", ("a", "b"), (0,), f"g{i}", parts[i % 4]) for i in range(80))
     found = make_strata(QuestionSet("set", "level", items))
     assert {name: int(inside.sum()) for name, inside in found.items()} == {"1-2": 40, "add": 40, "mul": 40, "3-4": 40}
+    same = tuple(Question(f"q{i}", ("a", "b"), (0,), f"g{i}", f"{i % 2} people") for i in range(80))
+    assert set(make_strata(QuestionSet("set", "level", same))) == {"0 people", "1 people"}
+    # A part called as the whole is would be drawn twice under one name.
+    clash = tuple(Question(f"q{i}", ("a", "b"), (0,), f"g{i}", ("all", "some")[i % 2]) for i in range(80))
+    data = QuestionSet("set", "level", clash)
+    assert set(make_strata(data)) == {"some"}
     # Too few to say anything, or everything: no stratum.
     assert make_strata(QuestionSet("set", "level", items[:30])) == {}
     # `all` is the part of those that are in none, and never a second curve of that name.

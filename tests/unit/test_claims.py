@@ -65,3 +65,13 @@ def test_a_missing_part_leaves_a_claim_open():
 def test_of_several_runs_the_one_that_a_claim_speaks_of_decides():
     assert verdicts(run(1e8, "not supported"), run(7e10))["H3"] == "supported"
     assert verdicts(run(1e8), run(7e10, "not supported"))["H1"] == "supported"
+
+
+def test_of_several_runs_it_is_said_whose_verdict_it_is_and_which_differ():
+    def here(*runs: RunTables) -> str:
+        return str(table_of([registry.get("claims", "h2")], runs)["here"][0])
+
+    assert here(run(3e9)).startswith("Said of")
+    assert here(run(3e9), run(1e9)).startswith("m3e+09: Said of")
+    assert "Other models" not in here(run(3e9), run(1e9))
+    assert here(run(3e9), run(1e9, "not supported")).endswith("Other models: m1e+09: not supported.")

@@ -16,7 +16,7 @@ from fake_models import FakeModel
 from layeratlas import api
 from layeratlas.comparison import compare
 from layeratlas.comparison.cohort import read_cohorts
-from layeratlas.comparison.differences import differences
+from layeratlas.comparison.differences import difference_findings, differences
 from layeratlas.comparison.models import read_models
 from layeratlas.draws import Draws, Key
 from layeratlas.errors import AtlasError, StoreError
@@ -134,6 +134,21 @@ def test_a_level_that_is_not_read_has_a_value_and_no_place(tmp_path):
     assert set(rows["quantity"]) == {"peak value", "last value"}
 
 
+def test_the_map_does_not_show_what_was_not_read(tmp_path, no_page):
+    """Noise of a level that no model reads would else be stretched over the whole scale."""
+
+    def truth(level: str, depth: np.ndarray) -> np.ndarray:
+        return np.full(len(depth), 0.5) if level == "item" else fake.hump(0.5)(depth)
+
+    half = replace(EARLY, name="half", truth=truth, parameters=3e9)
+    for i, other in enumerate((replace(LATE, truth=truth), EARLY)):
+        curves = pl.read_parquet(compare(write(tmp_path, half, other), tmp_path / f"out{i}") / "curves.parquet")
+        most = {row[:2]: row[2] for row in curves.group_by("model", "entry").agg(pl.col("shade").max()).iter_rows()}
+        assert most["half", "item"] == 0
+        assert most[other.name, "item"] == i
+        assert max(most["half", "relation"], most[other.name, "relation"]) == 1
+
+
 def test_boundaries_and_brittleness_without_draws_are_compared_by_their_intervals(tmp_path):
     one = replace(EARLY, boundaries=(0.2, 0.7), brittleness={"Local": 1.0})
     two = replace(LATE, boundaries=(0.45, 0.7), brittleness={"Local": 30.0})
@@ -144,16 +159,56 @@ def test_boundaries_and_brittleness_without_draws_are_compared_by_their_interval
     assert rows["brittleness"]["estimate"] == pytest.approx(np.log10(30), abs=1e-6)
 
 
-def test_kept_draws_of_single_numbers_make_them_paired(tmp_path):
-    folders = write(tmp_path, replace(EARLY, boundaries=(0.2, 0.7)), replace(LATE, boundaries=(0.3, 0.7)))
-    rng = np.random.default_rng(0)
-    noise = 0.05 * rng.standard_normal(400)
-    for folder, at in zip(folders, (0.2, 0.3), strict=True):
-        curves = [fake.curve(EARLY, level, "resid") for level in fake.LEVELS]
-        fake.write_draws(folder, curves, {"boundary 1": at + noise})
+def test_boundaries_that_are_not_there_do_not_differ(tmp_path):
+    folders = write(tmp_path, replace(EARLY, boundaries=(0.2, 0.7)), replace(LATE, boundaries=(0.45, 0.9)))
+    said = pl.col("finding") == "boundary"
+    for doubted, verdict in ((None, "supported"), (folders[1], "inconclusive")):
+        if doubted:
+            found = pl.read_parquet(doubted / "findings.parquet")
+            no = pl.when(said).then(pl.lit("not supported")).otherwise(pl.col("verdict")).alias("verdict")
+            found.with_columns(no).write_parquet(doubted / "findings.parquet")
+        (cohort,) = read_cohorts(folders)
+        models = read_models(cohort)
+        rows = differences(cohort.study, models)
+        mine = rows.filter(pl.col("quantity").str.starts_with("boundary"))
+        assert set(mine["verdict"]) == {verdict}
+        told = next(f for f in difference_findings(rows, models) if f.finding == "boundary 1")
+        assert ("In late no two boundaries stand out" in told.statement) is bool(doubted)
+
+
+def keep_boundaries(
+    folder: Path, at: tuple[float, float], noise: np.ndarray, layers: int, method: str = "exact"
+) -> None:
+    parts = [
+        pl.DataFrame({"method": method, "draw": np.arange(len(noise)), "boundary": i, "layer": (b + noise) * layers})
+        for i, b in enumerate(at, 1)
+    ]
+    pl.concat(parts).sample(fraction=1, shuffle=True, seed=0).write_parquet(folder / "boundary_draws.parquet")
+
+
+def test_draws_of_boundaries_make_them_paired(tmp_path):
+    one, two = replace(EARLY, boundaries=(0.2, 0.7)), replace(LATE, boundaries=(0.3, 0.7))
+    folders = write(tmp_path, one, two)
+    noise = 0.05 * np.random.default_rng(0).standard_normal(400)
+    for folder, model in zip(folders, (one, two), strict=True):
+        keep_boundaries(folder, model.boundaries, noise, model.layers)
     row = table(folders).filter(pl.col("quantity") == "boundary 1").row(0, named=True)
     assert row["paired"]
-    assert row["hi"] - row["lo"] < 0.06
+    assert "paired over groups" in row["null"]
+    assert row["hi"] - row["lo"] < 0.08  # of the grain of the layers alone
+    # One run without draws, with fewer, or of another way of cutting: nothing to pair.
+    for change in (
+        lambda folder: keep_boundaries(folder, two.boundaries, noise[:300], two.layers),
+        lambda folder: keep_boundaries(folder, two.boundaries, noise, two.layers, "v1"),
+        lambda folder: (folder / "boundary_draws.parquet").write_bytes(b"no"),
+        lambda folder: (folder / "boundary_draws.parquet").unlink(),
+    ):
+        change(folders[1])
+        loose = table(folders).filter(pl.col("quantity") == "boundary 1").row(0, named=True)
+        assert not loose["paired"]
+        assert "two runs' own intervals" in loose["null"]
+        assert loose["estimate"] == row["estimate"]
+        assert loose["hi"] - loose["lo"] > 1.3 * (row["hi"] - row["lo"])
 
 
 def test_draws_come_back_as_they_were_and_a_broken_file_is_one_line(tmp_path):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from layeratlas.studies._exit_reference import published, reference
+from layeratlas.studies._exit_reference import _FEWEST, published, reference
+from layeratlas.tasks._prompts import ExitSettings
 
 CURVES = pl.DataFrame(
     {
@@ -32,10 +33,28 @@ def test_the_values_are_those_of_the_paper(task, size, first, best, last):
 
 
 def test_a_llama_2_is_drawn_over_them_and_no_other_model_is():
-    (exhibit,) = reference(CURVES, "meta-llama/Llama-2-7b-hf", "sum")
+    (exhibit,) = reference(CURVES, "meta-llama/Llama-2-7b-hf", ExitSettings())
+    assert "which needs --set strict=true exit_norm=none" in exhibit.text
     drawn = exhibit.chart(lambda name: "#000000").to_dict()
     assert len(drawn["concat"]) == 5
     own = [rows for rows in drawn["datasets"].values() if any("estimate" in row for row in rows)]
     assert [[row["estimate"] for row in rows] for rows in own if rows] == [[0.1, 0.3, 0.6]]
-    assert reference(CURVES, "meta-llama/Llama-3.2-3B", "sum") == []
-    assert reference(CURVES, "smollm2-135m", "sum") == []
+    assert reference(CURVES, "meta-llama/Llama-3.2-3B", ExitSettings()) == []
+    assert reference(CURVES, "smollm2-135m", ExitSettings()) == []
+
+
+def test_the_mixed_sets_are_drawn_over_the_published_languages():
+    mixed = CURVES.with_columns(level=pl.lit("cross-lingual, mixed"), task=pl.lit("xmps-paper-th"))
+    same = ExitSettings(strict=True, exit_norm="none")
+    (exhibit,) = reference(pl.concat([CURVES, mixed]), "Llama-2-7b", same)
+    assert "asked in the same way" in exhibit.text
+    titles = [panel["title"] for panel in exhibit.chart(lambda name: "#000000").to_dict()["concat"]]
+    assert titles == ["MPS-Cal", "MPS-Rea", "LAMA", "TFQA-MC1", "Reclor", "xMPS-Cal th"]
+
+
+def test_published_curves_begin_where_counting_tokens_ends():
+    """Within 2.5 points in every size, where the count is known; best layers are far from it."""
+    first = published().filter(layer=1)
+    for name, rate in _FEWEST.items():
+        task, _, language = name.partition(" ")
+        assert (first.filter(task=task, language=language)["accuracy"] - rate).abs().max() < 0.025

@@ -157,6 +157,28 @@ def test_truthfulqa_targets_are_read(read, form):
     assert len(q.choices) == 3
 
 
+def test_truthfulqa_is_read_as_its_authors_and_the_hub_write_it(read):
+    head = "Type,Question,Best Answer,Correct Answers,Incorrect Answers\n"
+    hub = {"question": "Owls?", "best_answer": "They hunt", "correct_answers": ["They hunt", "They eat"]}
+    made = [read("TruthfulQA.csv", head + "x,Owls?,They hunt,They hunt; They eat,They read\n")]
+    made.append(read("hub.jsonl", lines({**hub, "incorrect_answers": ["They read"]})))
+    for (q,) in (one.items for one in made):
+        assert [q.choices[place] for place in q.answers] == ["They hunt", "They eat"]
+        assert len(q.choices) == 3
+
+
+def test_mps_is_read_and_its_translated_form_is_no_evidence(read):
+    row = {"question": "2 + 2?", "truth_answer": ["2+2=4\n#### 4", "It is 4"], "error": ["2+2=5\n#### 5", "It is 4"]}
+    made = read("gsm8k_cal_mc.json", lines(row))
+    assert (made.name, made.level, made.evident, made.confounded) == ("mps-gsm8k_cal_mc", "calculation", True, "")
+    (q,) = made.items
+    assert q.truth == "2+2=4 The answer is 4"
+    # What is called right and wrong at once is right.
+    assert sorted(q.choices) == ["2+2=4 The answer is 4", "2+2=5 The answer is 5", "It is 4"]
+    mixed = read("gsm8k_cal_mc_French.json", lines({**row, "m_truth_answer": "2+2=4"}))
+    assert "language and length tell it" in mixed.confounded
+
+
 def test_gsm8k_changes_the_last_result_wherever_it_is_said(read):
     answer = "She has 2+3=<<2+3=5>>5 eggs.\nShe gets 5*13=$<<5*13=65>>65, so 65 in all.\n#### 65"
     made = read("test.jsonl", lines({"question": "How much?", "answer": answer}))

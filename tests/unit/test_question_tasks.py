@@ -72,7 +72,7 @@ def test_questions_do_not_depend_on_the_process():
 
 
 def test_sizes_keep_to_what_was_planned():
-    assert sum(len(s.items) for s in sets("quick")) <= 160
+    assert sum(len(s.items) for s in sets("quick")) <= 180
     assert sum(len(s.items) for s in sets("standard")) <= 1100
     names = [s.name for s in sets()]
     assert len(set(names)) == len(names)
@@ -262,6 +262,16 @@ def test_choices_of_a_language_differ_in_digits_alone_and_keep_to_its_script():
 
 
 # Facts
+
+
+def test_the_published_mixed_form_translates_the_truth_alone_and_says_so():
+    english, french = build("xmps")[0], build("xmps")[3]
+    mixed = build("xmps_paper")
+    assert [made.language for made in mixed] == ["es", "fr", "zh", "th"]
+    assert all(made.confounded and made.shots == english.shots for made in mixed)
+    for q, one, other in zip(mixed[1].items, english.items, french.items, strict=True):
+        assert (q.text, q.group, q.truth) == (one.text, one.group, other.truth)
+        assert {c for c in q.choices if c != q.truth} == {c for c in one.choices if c != one.truth}
 
 
 def test_facts_are_as_many_as_promised_and_none_is_said_twice():

@@ -47,17 +47,20 @@ class Ablation:
 
 
 def plan_ablations(
-    layers: int, spans: Mapping[str, tuple[int, int]] | None = None, controls: int = 8, seed: int = 0
+    layers: int,
+    spans: Mapping[str, tuple[int, int]] | None = None,
+    controls: int = 8,
+    seed: int = 0,
+    kinds: Sequence[Literal["zero", "mean"]] = ("zero", "mean"),
 ) -> list[Ablation]:
     """Return what is taken away from a model of so many blocks; `spans` are half-open ranges of blocks by name.
 
-    Every block skipped; attention and MLP of every block set to zero and to their means; both halves and the spans
-    skipped, and `controls` random stretches of each of their widths (fewer where there are not so many).
+    Every block skipped; attention and MLP of every block set to zero or to their means, or both (`kinds`); both halves
+    and the spans skipped, and `controls` random stretches of each of their widths (fewer where there are not so many).
     """
     one = [(b, b + 1) for b in range(layers)]
     plan = [_named("layer", "skip", "resid", *span) for span in one]
     parts: tuple[Component, ...] = ("attn", "mlp")
-    kinds: tuple[Literal["zero", "mean"], ...] = ("zero", "mean")
     plan += [_named("layer", kind, part, *span) for kind in kinds for part in parts for span in one]
     middle = layers // 2
     wide = {"lower half": (0, middle), "upper half": (layers - middle, layers)}

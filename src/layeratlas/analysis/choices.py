@@ -222,10 +222,12 @@ def make_strata(data: QuestionSet) -> dict[str, Bools]:
 
     The stratum `all` is that of questions in no part.
 
-    Where every question's stratum has the same number of words, two or more (`1-2 add float`), each word is one.
+    Where every question's stratum has the same number of words, two or more, and none that they share
+    (`1-2 add float`), each word is one.
     """
     words = [q.stratum.split() for q in data.items]
     crossed = len({len(w) for w in words}) == 1 and len(words[0]) > 1
+    crossed = crossed and all(len(set(column)) > 1 for column in zip(*words, strict=True))
     parts = words if crossed else [[q.stratum] for q in data.items]
     names = dict.fromkeys(name for part in parts for name in part)
     found = {name: np.array([name in part for part in parts]) for name in names if name != "all"}

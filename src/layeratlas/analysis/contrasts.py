@@ -129,7 +129,8 @@ def adjusted(differences: Sequence[Quantity]) -> list[float]:
     count = min(len(d.noise) for d in differences)
     most = np.zeros(count)
     for d, sd in zip(differences, spread, strict=True):
-        noise = d.noise[:count] + rng.uniform(-1, 1, count) * np.sqrt(3) * d.grain
+        # Two grids of layers err by up to the sum of their half steps, more than one uniform error of that variance.
+        noise = d.noise[:count] + rng.standard_normal(count) * d.grain
         most = np.maximum(most, np.abs(noise) / sd)
     return [(1 + float((most >= size - 1e-9).sum())) / (1 + len(most)) for size in sizes]
 

@@ -222,34 +222,42 @@ def language_finding(one: Answered, agreement: ExitCurve) -> Finding | None:
 def token_count_finding(scored: Sequence[Scored], resampler: Resampler, curve: ExitCurve, says: str) -> Finding | None:
     """Return whether the first exit picks the choice with the fewest tokens more often than blind choice does.
 
-    Over all questions whose choices differ in tokens, by the summed score; None where there are none.
+    Over all questions whose choices differ in tokens, by the summed score; the statement also sets the exit's accuracy
+    beside that of always choosing the fewest tokens. None where there are too few.
     """
-    hits: list[float] = []
-    blind: list[float] = []
-    groups: list[str] = []
-    for one in scored:
-        sums, tokens = one.scores("sum")[1], one.surface("fewest tokens")
-        few = tokens == tokens.max(1, keepdims=True)
-        best = sums == sums.max(1, keepdims=True)
-        there = one.table.there.sum(1)
-        for i, question in enumerate(one.data.items):
-            if few[i].sum() < there[i]:
-                hits.append(float((few[i] & best[i]).sum() / best[i].sum()))
-                blind.append(float(few[i].sum() / there[i]))
-                groups.append(question.group)
-    if len(hits) < 10:
+    parts = [_counting(one) for one in scored]
+    rows, groups = np.concatenate([part[0] for part in parts]), [g for part in parts for g in part[1]]
+    if len(rows) < 10:
         return None
     weights = resampler.weights(groups)
-    gap = weights @ (np.array(hits) - np.array(blind)) / np.maximum(weights.sum(1), 1e-12)
-    draws = gap[1 : 1 + resampler.bootstrap]
-    lo, hi = (float(end) for end in np.percentile(draws, [2.5, 97.5]))
-    p = two_sided(draws)
+    means = weights @ rows / np.maximum(weights.sum(1, keepdims=True), 1e-12)
+    means = np.c_[means, means[:, 0] - means[:, 1], means[:, 2] - means[:, 3]]
+    draws = means[1 : 1 + resampler.bootstrap]
+    (hits, blind, right, rule, gap, beyond), (lows, highs) = means[0], np.percentile(draws, [2.5, 97.5], axis=0)
+    lo, hi, p = float(lows[4]), float(highs[4]), two_sided(draws[:, 4])
     verdict: Verdict = "supported" if lo > 0 else "not supported" if hi < SMALL else "inconclusive"
+    known = {"supported": "Exit 1 counts tokens", "not supported": "Exit 1 counts no tokens"}
     text = (
-        f"Exit 1 by the summed score picks a choice with the fewest tokens in {np.mean(hits):.0%} of {len(hits)} "
-        f"questions whose choices differ in tokens, blind choice in {np.mean(blind):.0%}{says}: "
-        f"{signed(float(gap[0]))} {span(lo, hi)}."
+        f"{known.get(verdict, 'Exit 1 is not shown to count tokens')}: by the summed score it picks a choice with the "
+        f"fewest in {hits:.0%} [{lows[0]:.0%}, {highs[0]:.0%}] of the {len(rows)} questions whose choices differ in "
+        f"tokens, blind choice in {blind:.0%}{says}: {signed(gap)} {span(lo, hi)}. There it is right in {right:.0%} "
+        f"[{lows[2]:.0%}, {highs[2]:.0%}], and choosing the fewest without any model in {rule:.0%} (ties shared): "
+        f"{signed(beyond)} {span(lows[5], highs[5])}."
     )
     null = "exit 1 picks the fewest tokens as often as blind choice"
-    numbers = (float(gap[0]), lo, hi, p)
-    return Finding("token count", "all", "resid", curve.method, text, *numbers, null, verdict, len(hits))
+    numbers = (float(gap), lo, hi, p)
+    return Finding("token count", "all", "resid", curve.method, text, *numbers, null, verdict, len(rows))
+
+
+def _counting(one: Scored) -> tuple[Floats, list[str]]:
+    """Return, for each question whose choices differ in tokens, four numbers, (n, 4), and its group.
+
+    How much of exit 1's choice is one with the fewest tokens, and of blind choice; whether exit 1 is right, and the
+    choice with the fewest tokens.
+    """
+    sums, tokens, there = one.scores("sum")[1], one.surface("fewest tokens"), one.table.there
+    few, best = (values == values.max(1, keepdims=True) for values in (tokens, sums))
+    columns = [(few & best).sum(1) / best.sum(1), few.sum(1) / there.sum(1)]
+    columns += [accuracy(values, one.table, False) for values in (sums, tokens)]
+    differ = few.sum(1) < there.sum(1)
+    return np.stack(columns, 1)[differ], [q.group for q, kept in zip(one.data.items, differ, strict=True) if kept]

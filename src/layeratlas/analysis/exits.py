@@ -98,10 +98,10 @@ def _best(one: Answered, says: str) -> Finding:
     size = f"accuracy {curve.estimate[one.layer]:.2f} against {against}; {signed(one.gain)} {span(one.lo, one.hi)}"
     most = f"the most is gained at exit {one.layer} of 0-{last}, with {size}"
     text = {
-        "supported": f"{_name(curve)} is answered, best over its baselines from exit {one.layer} of 0-{last}, depth "
+        "supported": f"{_name(curve)}: answered, the most over its baselines at exit {one.layer} of 0-{last}, depth "
         f"{curve.depth[one.layer]:.2f}: {size} on questions that did not choose the exit{says}.",
-        "not supported": f"{_name(curve)} is answered at no exit better than by its baselines: {most}{says}.",
-        "inconclusive": f"{_name(curve)} is not shown to be answered better than by its baselines: {most}{says}.",
+        "not supported": f"{_name(curve)}: answered at no exit better than by its baselines; {most}{says}.",
+        "inconclusive": f"{_name(curve)}: not shown to be answered better than by its baselines; {most}{says}.",
     }[one.verdict]
     rest = " and the rules of thumb" if curve.evident else ", the rules of thumb and the choice without the question"
     null = f"the best exit equals the best of chance{rest}"
@@ -171,13 +171,13 @@ def finding(
 
 
 def signed(value: float) -> str:
-    """Return a number with its sign."""
-    return f"{value:+.2f}"
+    """Return a number with its sign; what is nothing has a plus."""
+    return f"{round(value, 2) + 0.0:+.2f}"
 
 
 def span(lo: float, hi: float) -> str:
     """Return an interval in brackets."""
-    return f"[{lo:+.2f}, {hi:+.2f}]"
+    return f"[{signed(lo)}, {signed(hi)}]"
 
 
 def _name(curve: ExitCurve) -> str:

@@ -107,7 +107,24 @@ class Readout:
         return torch.cat([part[:, :-1], normed[:, -1:]], 1) if ends else part
 
     def _normaliser(self, ready: Tensor) -> Tensor:
-        """Return the log of the sum of exponentials over the vocabulary, float32 (n,)."""
+        """Return the log of the sum of exponentials over the vocabulary, float32 (n,).
+
+        What is taken off before `exp` need not be the largest logit, only near it: that of the first tile saves a pass
+        over all others. Rows where it is too far below are done again.
+        """
+        first = self._logits(ready, 0)
+        taken = first.amax(-1)
+        total = first.sub_(taken[:, None]).exp_().sum(-1)
+        for at in range(self._tile, self.vocabulary, self._tile):
+            total += self._logits(ready, at).sub_(taken[:, None]).exp_().sum(-1)
+        found = taken + total.log()
+        over = torch.isinf(total)
+        if over.any():
+            found[over] = self._largest_first(ready[over])
+        return found
+
+    def _largest_first(self, ready: Tensor) -> Tensor:
+        """As `_normaliser`, for logits of any range: the largest so far is what is taken off."""
         most = torch.full((len(ready),), -torch.inf, device=ready.device)
         total = torch.zeros_like(most)
         for at in range(0, self.vocabulary, self._tile):

@@ -32,7 +32,11 @@ class Found(Claim):
 
 
 def by_family(runs: Sequence[RunTables]) -> dict[str, list[RunTables]]:
-    """Return the runs of each family by size, one a model; models of unknown size are left out."""
-    known = {run.model: run for run in runs if run.parameters > 0}
-    ordered = sorted(known.values(), key=lambda run: run.parameters)
+    """Return the runs of each family by size; models of unknown size are left out."""
+    ordered = sorted((run for run in runs if run.parameters > 0), key=lambda run: run.parameters)
     return {family: [r for r in ordered if r.family == family] for family in dict.fromkeys(r.family for r in ordered)}
+
+
+def largest_family(runs: Sequence[RunTables]) -> list[RunTables]:
+    """Return the runs of the family with the most sizes, smallest model first."""
+    return max(by_family(runs).values(), key=lambda mine: len({run.parameters for run in mine}), default=[])

@@ -19,6 +19,7 @@ class Boundaries(Found):
     study = "segments"
     findings = ("P1.1", "existence")
     asked = "layeratlas run segments"
+    joins = True
 
     def decide(self, runs: Sequence[RunTables]) -> Judgement:
         """Return the verdict over all models at once."""

@@ -8,8 +8,11 @@ import numpy as np
 
 from layeratlas.analysis.families import variance_parts
 from layeratlas.claim import Claim, Judgement, RunTables, undecided
-from layeratlas.claims._judging import ZHANG, by_family
+from layeratlas.claims._judging import ZHANG
 from layeratlas.records import Verdict
+
+# Noise relative to the stream's size. Absolute noise, scaling or ablation give B another meaning and another scale.
+_METHOD = "noise"
 
 
 class LocalBrittleness(Claim):
@@ -22,15 +25,19 @@ class LocalBrittleness(Claim):
     study = "segments"
     sizes = 6
     families = 2
+    joins = True
+
+    def chosen(self, runs: Sequence[RunTables]) -> Sequence[RunTables]:
+        """Return the runs of models of known size."""
+        return [run for run in runs if run.parameters > 0]
 
     def decide(self, runs: Sequence[RunTables]) -> Judgement:
         """Return the verdict over all models with a Local stretch."""
-        ask = "layeratlas run segments on four models of each of two families"
-        known = [run for mine in by_family(runs).values() for run in mine]
+        ask = "layeratlas run segments on four models of each of two families, with noise=relative"
         rows = [
             (run, float(row["estimate"]))
-            for run in known
-            for row in run.found("brittleness")
+            for run in runs
+            for row in run.found("brittleness", method=_METHOD)
             if str(row["level"]).lower() == "local" and row["estimate"] > 0
         ]
         if not rows:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
+from scipy.stats import norm
 
 from layeratlas.claim import Claim, Judgement, RunTables, undecided
-from layeratlas.claims._judging import CHEN, by_family
+from layeratlas.claims._judging import CHEN, largest_family
 from layeratlas.records import Verdict
 
-_MARGIN = 0.05
+_MARGIN, _ALPHA = 0.05, 0.05
 
 
 class LowAlike(Claim):
@@ -23,28 +24,35 @@ class LowAlike(Claim):
     published = "read off curves; the baseline of token counts, which gives the same numbers, is not taken away"
     study = "exits"
     sizes = 2
+    joins = True
+
+    def chosen(self, runs: Sequence[RunTables]) -> Sequence[RunTables]:
+        """Return the runs of the family with the most sizes."""
+        return largest_family(runs)
 
     def decide(self, runs: Sequence[RunTables]) -> Judgement:
-        """Return the verdict for the family with the most sizes, from the runs' own intervals (not paired)."""
+        """Return the verdict for one family, from the runs' own intervals (not paired)."""
         ask = "layeratlas run exits on two sizes of a family or more"
-        mine = max(by_family(runs).values(), key=len, default=[])
-        found = [(run, row) for run in mine for row in run.found("X5")[:1]]
+        found = [(run, row) for run in runs for row in run.found("X5")[:1]]
         if len(found) < 2:
             return undecided(ask)
         gaps = []
         for (one, a), (two, b) in combinations(found, 2):
-            spread = np.hypot(a["hi"] - a["lo"], b["hi"] - b["lo"]) / 2
+            spread = float(np.hypot(a["hi"] - a["lo"], b["hi"] - b["lo"])) / 2
             gap = b["estimate"] - a["estimate"]
-            gaps.append((abs(gap), gap - spread, gap + spread, f"{one.model} to {two.model}: {gap:+.2f}"))
-        size, lo, hi, _ = max(gaps)
-        alike = all(max(-low, high) <= _MARGIN for _, low, high, _ in gaps)
-        apart = any((low > 0 or high < 0) and gap > _MARGIN for gap, low, high, _ in gaps)
+            gaps.append((abs(gap), gap, spread, f"{one.model} to {two.model}: {gap:+.2f}"))
+        # All pairs must agree, each tested at its own level; of many pairs one differs by chance, unless corrected.
+        wider = float(norm.isf(_ALPHA / 2 / len(gaps)) / norm.isf(_ALPHA / 2))
+        size, most, reach, _ = max(gaps)
+        lo, hi = most - wider * reach, most + wider * reach
+        alike = all(gap + spread <= _MARGIN for gap, _, spread, _ in gaps)
+        apart = any(gap > max(_MARGIN, wider * spread) for gap, _, spread, _ in gaps)
         verdict: Verdict = "supported" if alike else "not supported" if apart else "inconclusive"
         says = "Gains over the best baseline below depth 0.25 " + {
             "supported": "agree within 0.05", "not supported": "differ", "inconclusive": "cannot be told equal or not",
         }[verdict]  # fmt: skip
         text = f"{says} ({'; '.join(part for *_, part in gaps)})."
-        null = "a difference of 0.05 or more between two sizes (two one-sided tests)"
+        null = "a difference of 0.05 or more between two sizes (two one-sided tests); none, corrected for all pairs"
         return Judgement(verdict, text, size, lo, hi, float("nan"), null, len(found))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from layeratlas.analysis.scaling import Growth, by_size, growth
 from layeratlas.claim import Claim, Judgement, RunTables, undecided
-from layeratlas.claims._judging import CHEN, by_family
+from layeratlas.claims._judging import CHEN, largest_family
 from layeratlas.records import Verdict
 
 _REASONING = ("reasoning",)
@@ -23,12 +23,16 @@ class Threshold(Claim):
     published = "best-layer MPS-Rea 52.1, 52.0, 51.9 % (7B, 13B, 70B); LAMA 57.9, 58.0, 58.7 %; no interval"
     study = "exits"
     sizes = 3
+    joins = True
+
+    def chosen(self, runs: Sequence[RunTables]) -> Sequence[RunTables]:
+        """Return the runs of the family with the most sizes."""
+        return largest_family(runs)
 
     def decide(self, runs: Sequence[RunTables]) -> Judgement:
-        """Return the verdict for the family with the most sizes, at the last exit."""
+        """Return the verdict for one family, at the last exit."""
         ask = "layeratlas run exits with the tasks word_problems and facts on three sizes of a family or more"
-        mine = max(by_family(runs).values(), key=len, default=[])
-        mine = [run for run in mine if run.draws is not None]
+        mine = [run for run in runs if run.draws is not None]
         if len({run.parameters for run in mine}) < self.sizes:
             return undecided(ask)
         found = {level: one for level in (*_REASONING, *_HARDLY) if (one := _grown(mine, level))}

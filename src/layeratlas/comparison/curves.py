@@ -6,6 +6,7 @@ import polars as pl
 
 from layeratlas.claim import RunTables
 from layeratlas.comparison.cohort import Cohort
+from layeratlas.comparison.models import readings
 
 COLUMNS = (
     "study", "model", "order", "entry", "level", "task", "component", "method", "metric", "layer", "depth", "estimate",
@@ -19,12 +20,12 @@ def stacked(cohort: Cohort) -> pl.DataFrame:
     Of each level and component the first method's first measure on all its texts; a level without a curve of its own
     gives those of its tasks. `entry` names it; `shade`, 0 to 1, is the estimate's height above chance and control as a
     share of the most that any model reaches in that entry and component (or, without a chance level, its place between
-    the entry's least and most).
+    the entry's least and most). It is 0 where the model's run looked for a peak (or an answer) and found none.
     """
     parts = [_of(run, name, i) for i, (name, run) in enumerate(zip(cohort.names, cohort.runs, strict=True))]
     table = pl.concat(parts).with_columns(study=pl.lit(cohort.study))
     floor = pl.max_horizontal(pl.col("chance").fill_nan(None), pl.col("control").fill_nan(None))
-    gain = (pl.col("estimate") - floor).clip(0)
+    gain = pl.when("read").then((pl.col("estimate") - floor).clip(0)).otherwise(0.0)
     least, most = (pl.col("estimate").min(), pl.col("estimate").max())
     by = ["entry", "component"]
     share = (gain / gain.max().over(by)).fill_nan(0)
@@ -41,10 +42,12 @@ def _of(run: RunTables, name: str, order: int) -> pl.DataFrame:
     by = ["level", "task", "component"]
     table = table.filter(pl.col("method") == pl.col("method").first().over(by))
     table = table.filter(pl.col("metric") == pl.col("metric").first().over(by))
+    unread = {f"{level}\n{component}" for (level, component), found in readings(run).items() if not found}
+    read = ~pl.concat_str("level", "component", separator="\n").is_in(list(unread))
     entry = pl.when(pl.col("task") == "all").then("level").otherwise(pl.col("task").str.replace_all("_", " "))
     numbers = ("depth", "estimate", "lo", "hi", "chance", "control", "baseline")
     return table.select(
         model=pl.lit(name), order=pl.lit(order), entry=entry, level="level", task="task", component="component",
-        method="method", metric="metric", layer=pl.col("layer").cast(pl.Int64),
+        method="method", metric="metric", read=read, layer=pl.col("layer").cast(pl.Int64),
         **{n: pl.col(n).cast(pl.Float64) for n in numbers},
     )  # fmt: skip

@@ -11,7 +11,7 @@ import polars as pl
 
 from layeratlas import wording
 from layeratlas.analysis.contrasts import MARGINS, Quantity, adjusted, minus, verdict_of
-from layeratlas.comparison.models import Model, Place
+from layeratlas.comparison.models import Model, Place, is_paired, unpaired
 from layeratlas.records import LEVELS, Finding, Verdict
 
 SCHEMA: dict[str, Any] = {
@@ -26,32 +26,40 @@ _SAID = ("peak depth", "peak value", "boundary 1", "boundary 2", "brittleness")
 def differences(study: str, models: Sequence[Model]) -> pl.DataFrame:
     """Return one row a pair of models and quantity: b - a with its 95 % interval and corrected p.
 
-    Depths are fractions of depth, values those of the measure, brittleness log10. Where both runs kept draws of the
-    same texts, differences are paired. p is corrected for all levels and pairs of one quantity and component.
+    Depths are fractions of depth, values those of the measure, brittleness log10. Where both runs kept as many draws
+    of the same texts, differences are paired, else the runs' errors are drawn independently. p is corrected for all
+    levels and pairs of one quantity and component. Boundaries differ only where both models are found to have any.
     """
     jobs = defaultdict(list)
     for a, b in combinations(models, 2):
         for place in a.values:
-            if place in b.values and len(a.values[place].noise) == len(b.values[place].noise):
+            if place in b.values:
                 jobs[place.quantity, place.component].append((a, b, place))
     rows = []
     for mine in jobs.values():
-        gaps = [minus(b.values[place], a.values[place]) for a, b, place in mine]
+        gaps = [_gap(*one) for one in mine]
         for (a, b, place), gap, p in zip(mine, gaps, adjusted(gaps), strict=True):
             rows.append(_row(study, (a, b), place, gap, p))
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
+def _gap(a: Model, b: Model, place: Place) -> Quantity:
+    if is_paired(place, a, b):
+        return minus(b.values[place], a.values[place])
+    return minus(unpaired(b, place), unpaired(a, place))
+
+
 def _row(study: str, pair: tuple[Model, Model], place: Place, gap: Quantity, p: float) -> dict[str, Any]:
     a, b = pair
-    paired = place in a.paired and place in b.paired
+    paired = is_paired(place, a, b)
+    verdict = "inconclusive" if place in a.doubtful | b.doubtful else verdict_of(gap, p)
     lo, hi = gap.interval
     how = "paired over groups" if paired else "from the two runs' own intervals"
     return {
         "study": study, "model_a": a.name, "model_b": b.name, "quantity": place.quantity, "level": place.level,
         "component": place.component, "method": place.method, "metric": place.metric,
         "a": a.values[place].estimate, "b": b.values[place].estimate, "estimate": gap.estimate, "lo": lo, "hi": hi,
-        "p": p, "null": f"no difference ({how}; largest of all levels and pairs)", "verdict": verdict_of(gap, p),
+        "p": p, "null": f"no difference ({how}; largest of all levels and pairs)", "verdict": verdict,
         "paired": paired,
     }  # fmt: skip
 
@@ -85,6 +93,9 @@ def _finding(quantity: str, level: str, rows: pl.DataFrame, models: Sequence[Mod
     }[verdict]
     many = f" {len(differ)} of {len(rows)} pairs differ; the largest:" if len(rows) > 1 else ""
     text = f"{name} {link}{' between models' if len(rows) > 1 else ''}:{many} {ends}, {gap}."
+    none = [m.name for m in models if any(place.quantity == quantity for place in m.doubtful)]
+    if none:
+        text += f" In {', '.join(none)} no two boundaries stand out, so that there it is a cut of smooth change."
     sizes = [m.run.findings.filter(pl.col("level") == level)["n"].max() for m in models]
     n = max((int(str(s)) for s in sizes if s is not None), default=0)
     return Finding(

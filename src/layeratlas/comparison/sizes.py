@@ -47,7 +47,8 @@ class _Series(NamedTuple):
 def size_findings(study: str, models: Sequence[Model]) -> tuple[list[Finding], pl.DataFrame]:
     """Return what size does to every level of the residual stream in families of three sizes or more, and the values.
 
-    p of a change is corrected over the levels (Holm), at the peak, at the last layer and at half of the depth.
+    Read at the peak, at the last layer and at half of the depth; p of a change is corrected over all of them and over
+    the levels (Holm).
     """
     large = {
         name: mine for name, mine in families_of(models).items() if len({m.run.parameters for m in mine}) >= FEWEST
@@ -58,13 +59,11 @@ def size_findings(study: str, models: Sequence[Model]) -> tuple[list[Finding], p
     rows: list[dict[str, Any]] = []
     for family, mine in large.items():
         keys = [key for key in mine[0].curves if key.component == "resid" and all(key in m.curves for m in mine)]
-        for where in WHERE:
-            series = [one for key in keys if (one := _series(family, key, where, mine))]
-            ps = holm([equal_p(one.data) for one in series])
-            for one, p in zip(series, ps, strict=True):
-                found = growth(one.data, p=p)
-                findings += _growth_findings(one, found)
-                rows += _rows(study, one, found)
+        series = [one for where in WHERE for key in keys if (one := _series(family, key, where, mine))]
+        for one, p in zip(series, holm([equal_p(one.data) for one in series]), strict=True):
+            found = growth(one.data, p=p)
+            findings += _growth_findings(one, found)
+            rows += _rows(study, one, found)
         findings += _by_size(mine, family, "second peak", "resid")
         findings += _by_size(mine, family, "coordination", "attn")
     return findings, pl.DataFrame(rows, schema=SIZES)

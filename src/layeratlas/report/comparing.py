@@ -125,7 +125,7 @@ def _cells(curves: pl.DataFrame) -> pl.DataFrame:
         "model", "entry", "layer", "depth", "estimate", "lo", "hi", "chance", "shade",
         row=pl.col("model") + charts.MARK + pl.col("entry"),
         left=(pl.col("depth") - half).clip(-0.02), right=(pl.col("depth") + half).clip(None, 1.02),
-        url=pl.lit("#c-") + pl.col("part").cast(pl.String), top=best,
+        url=pl.lit("#c-") + pl.col("part").cast(pl.String), top=best & (pl.col("shade") > 0),
     )  # fmt: skip
 
 

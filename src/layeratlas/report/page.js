@@ -16,7 +16,12 @@
       else if (param.name in state) param.value = state[param.name];
     }
     // A concatenated chart cannot take its width from its container, so it is given one.
-    if (spec.vconcat) for (const chart of spec.vconcat) chart.width = inner(element) - 56;
+    const aside = spec.usermeta?.aside ?? 56;
+    if (spec.vconcat) for (const chart of spec.vconcat) chart.width = Math.max(160, inner(element) - aside);
+    // A study's own chart that is wider than the screen is made to fit.
+    if (kind.startsWith("exhibit-") && spec.width + 200 > inner(element)) {
+      Object.assign(spec, { width: "container", autosize: { type: "fit-x", contains: "padding" } });
+    }
     return spec;
   }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,11 @@ FOLDER = "ablated"
 Floats = NDArray[np.float64]
 Means = dict[Component, FloatArray]
 _VALUES = "log_likelihoods"
+_KINDS: dict[str, tuple[Literal["zero", "mean"], ...]] = {
+    "mean": ("mean",),
+    "zero": ("zero",),
+    "both": ("zero", "mean"),
+}
 
 
 def ablate_stage(work: Workspace) -> list[str]:
@@ -107,7 +112,7 @@ def _ablate(work: Workspace, settings: ExitSettings) -> list[str]:
     model = work.model
     layers = model.anatomy.n_layers
     spans = {name: span for name, span in thirds(layers).items() if span[0] < span[1]}
-    plan = plan_ablations(layers, spans, seed=work.spec.seed)
+    plan = plan_ablations(layers, spans, seed=work.spec.seed, kinds=_KINDS[settings.ablate_to])
     with intervene(model, [one.edit() for one in plan if one.kind != "mean"]):
         pass  # a model that cannot be edited is refused here, before anything is asked
     posed = _pose(work, settings)

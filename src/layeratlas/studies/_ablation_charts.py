@@ -17,13 +17,14 @@ from layeratlas.studies._ablation_tables import FILE
 from layeratlas.wording import interval, num
 
 Colour = Callable[[str], str]
-# What a panel draws: of a sublayer its mean, which leaves the stream where the model has learnt to find it.
 _PANELS = {
     ("skip", "resid"): "Block skipped",
     ("mean", "attn"): "Attention set to its mean",
     ("mean", "mlp"): "MLP set to its mean",
+    ("zero", "attn"): "Attention set to zero",
+    ("zero", "mlp"): "MLP set to zero",
 }
-_SAID = {("skip", "resid"): "", ("mean", "attn"): "the attention of ", ("mean", "mlp"): "the MLP of "}
+_SAID = {"resid": "", "attn": "the attention of ", "mlp": "the MLP of "}
 
 
 def exhibits(folder: Path) -> list[Exhibit]:
@@ -34,7 +35,9 @@ def exhibits(folder: Path) -> list[Exhibit]:
     single = found.filter(role="layer")
     wide = found.filter(pl.col("role").is_in(["half", "span"]))
     return [
-        Exhibit("ablation", "What each block is needed for", _in_words(single), chart=partial(_map, single)),
+        Exhibit(
+            "ablation", "What each block is needed for", _in_words(single), chart=partial(_map, _drawn(single))
+        ),
         Exhibit(
             "ablation-spans", "Halves and thirds left out",
             "Accuracy with a stretch of blocks skipped, beside random stretches of the same width. A stretch is "
@@ -43,6 +46,12 @@ def exhibits(folder: Path) -> list[Exhibit]:
             table=_wide_table(wide),
         ),
     ]  # fmt: skip
+
+
+def _drawn(single: pl.DataFrame) -> pl.DataFrame:
+    """Of a sublayer its mean, which leaves the stream where the model has learnt to find it, if the run has that."""
+    means = "mean" in single["kind"]
+    return single.filter(pl.col("kind").is_in(["skip", "mean" if means else "zero"]))
 
 
 def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -68,22 +77,22 @@ def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _in_words(single: pl.DataFrame) -> str:
     parts = [
         "Change in accuracy at the last exit, the same questions with and without. Outlined: lower, where the signs of "
-        "the groups' changes tell (exact sign flips, Holm over the ability's single blocks and sublayers). What is "
-        "set to zero instead is in ablation.parquet."
+        "the groups' changes tell (exact sign flips, Holm over the ability's single blocks and sublayers). "
+        "What was set to zero besides is in ablation.parquet."
     ]
     for (ability,), rows in single.group_by("ability", maintain_order=True):
         first = rows.row(0, named=True)
         whole = f"{num(first['clean'], 2)} [{num(first['clean_lo'], 2)}, {num(first['clean_hi'], 2)}]"
         said = f"{ability} ({first['n']} questions in {first['n_groups']} groups; {whole} whole, chance "
-        parts.append(f"{said}{num(first['chance'], 2)}): {_needed(rows)}.{_caution(rows)}")
+        parts.append(f"{said}{num(first['chance'], 2)}): {_needed(_drawn(rows))}.{_caution(rows)}")
     return " ".join(parts)
 
 
 def _needed(rows: pl.DataFrame) -> str:
     lost = rows.filter(verdict="supported")
     named = []
-    for (kind, component), what in _SAID.items():
-        blocks = lost.filter(kind=kind, component=component)["start"].to_list()
+    for component, what in _SAID.items():
+        blocks = lost.filter(component=component)["start"].to_list()
         named += [what + blocks_named(blocks)] if blocks else []
     return f"lower without {'; without '.join(named)}" if named else "no single loss is supported"
 
@@ -136,8 +145,15 @@ def _map(single: pl.DataFrame, colour: Colour) -> Any:
                    "supported": row["verdict"] == "supported"}
             )  # fmt: skip
     most = max([value["size"] for value in values] + [0.1])
-    panels = [_panel([v for v in values if v["panel"] == name], name, most, colour) for name in _PANELS.values()]
-    return alt.vconcat(*panels, spacing=16).resolve_scale(fill="shared", opacity="shared")
+    names = [name for name in _PANELS.values() if any(v["panel"] == name for v in values)]
+    panels = [_panel([v for v in values if v["panel"] == name], name, most, colour) for name in names]
+    return (
+        alt.vconcat(*panels, spacing=16)
+        .resolve_scale(fill="shared", opacity="shared")
+        .properties(
+            usermeta={"aside": 290}  # the abilities' names at the left, the keys at the right
+        )
+    )
 
 
 def _panel(values: list[dict[str, Any]], name: str, most: float, colour: Colour) -> Any:

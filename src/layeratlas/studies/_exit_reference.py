@@ -15,6 +15,7 @@ import polars as pl
 
 from layeratlas.contracts import Exhibit
 from layeratlas.tasks._data import rows
+from layeratlas.tasks._prompts import ExitSettings
 
 # Published task, the ability that our own sets ask in its place, and what differs.
 _PLACES = {
@@ -24,6 +25,13 @@ _PLACES = {
     "TFQA-MC1": "truthfulness",
     "Reclor": "logic",
 }
+# Languages of the published cross-lingual sets, which the task xmps_paper imitates.
+_MIXED = ("es", "fr", "zh", "th")
+# Share of the published questions whose truth has strictly the fewest LLaMA tokens.
+_FEWEST = {
+    "MPS-Cal": 0.0801, "TFQA-MC1": 0.1983, "Reclor": 0.1440,
+    "xMPS-Cal es": 0.1713, "xMPS-Cal fr": 0.1966, "xMPS-Cal zh": 0.1213, "xMPS-Cal th": 0.0351,
+}  # fmt: skip
 _LLAMA = re.compile(r"llama[-_ ]?2", re.IGNORECASE)
 _SERIES = {"7B": "series-3", "13B": "series-5", "70B": "series-4"}
 
@@ -39,35 +47,48 @@ def published() -> pl.DataFrame:
     return pl.DataFrame(made, schema=["task", "language", "size", "layer", "depth", "accuracy"], orient="row")
 
 
-def reference(curves: pl.DataFrame, model: str, score: str) -> list[Exhibit]:
+def reference(curves: pl.DataFrame, model: str, settings: ExitSettings) -> list[Exhibit]:
     """Return the run's levels over the published curves, where the model is a LLaMA 2; nothing for others."""
     if not _LLAMA.search(model):
         return []
-    own = curves.filter(component="resid", method=score, metric="accuracy", task="all", stratum="all")
+    own = curves.filter(component="resid", method=settings.score, metric="accuracy", stratum="all")
+    alike = (settings.score, settings.exit_norm, settings.strict) == ("sum", "none", True)
     text = (
         "Published accuracies of LLaMA 2 by relative depth (Chen et al. 2023, arXiv 2312.04333; ties wrong, summed "
-        "scores, no final norm but at the last layer), and in black this run's. The questions are others unless the "
-        "published files were given; scores are those of --set strict=true exit_norm=none only where the run says so. "
+        "scores, no final norm but at the last layer), and in black this run's, "
+        + ("asked in the same way. " if alike else "which needs --set strict=true exit_norm=none to be asked so too. ")
+        + "Dotted: always choosing the fewest LLaMA tokens, which needs no model, on the published questions: where "
+        "the published curves begin. The questions of this run are others unless the published files were given. "
         "The published 13B curve of LAMA repeats that of 70B up to layer 29, which is an error of the source."
     )
     return [Exhibit("published", "Over the published curves", text, chart=partial(_grid, own))]
 
 
 def _grid(own: pl.DataFrame, colour: Callable[[str], str]) -> Any:
-    known = published().filter(language="")
-    charts = [_panel(task, known.filter(task=task), own.filter(level=level), colour) for task, level in _PLACES.items()]
-    return alt.concat(*charts, columns=3, spacing=18)
+    known = published()
+    panels = [(task, known.filter(task=task), own.filter(task="all", level=place)) for task, place in _PLACES.items()]
+    for language in _MIXED:
+        mine = own.filter(task=f"xmps-paper-{language}")
+        if len(mine):
+            panels.append((f"xMPS-Cal {language}", known.filter(task="xMPS-Cal", language=language), mine))
+    return alt.concat(*(_panel(*panel, colour) for panel in panels), columns=3, spacing=18)
 
 
 def _panel(task: str, known: pl.DataFrame, own: pl.DataFrame, colour: Callable[[str], str]) -> Any:
     x = alt.X("depth:Q", title="relative depth", scale=alt.Scale(domain=[0, 1]))
     scale = alt.Scale(domain=list(_SERIES), range=[colour(name) for name in _SERIES.values()])
     lines = (
-        alt.Chart(alt.InlineData(known.to_dicts()))
+        alt.Chart(alt.InlineData(known.select("size", "depth", "accuracy").to_dicts()))
         .mark_line(strokeWidth=1.3)
         .encode(x=x, y=alt.Y("accuracy:Q", title=None), color=alt.Color("size:N", scale=scale, title="published"))
     )
     mine = alt.Chart(alt.InlineData(own.select("depth", "estimate").to_dicts())).mark_line(
         color=colour("ink"), strokeWidth=2.4
     )
-    return (lines + mine.encode(x=x, y="estimate:Q")).properties(width=200, height=130, title=task)
+    layers = [lines, mine.encode(x=x, y="estimate:Q")]
+    if task in _FEWEST:
+        counted = alt.Chart(alt.InlineData([{"rate": _FEWEST[task]}]))
+        layers.append(
+            counted.mark_rule(color=colour("soft"), strokeDash=[1.5, 2.5], strokeWidth=1.6).encode(y="rate:Q")
+        )
+    return alt.layer(*layers).properties(width=200, height=130, title=task)

@@ -68,6 +68,7 @@ def methods(run: Mapping[str, Any], settings: ExitSettings, score: str) -> list[
     odd = {name: n for name, n in run.get("boundaries", {}).items() if n}
     crossing = ", ".join(f"{name} {n}" for name, n in odd.items()) or "none"
     capture = run.get("capture", {})
+    mixed = [f"{d['name']}: {d['confounded']}." for d in run.get("datasets", []) if d.get("confounded")]
     readout = (
         "its own final norm, unembedding, scale and softcap at every point"
         if settings.exit_norm == "final"
@@ -113,4 +114,5 @@ def methods(run: Mapping[str, Any], settings: ExitSettings, score: str) -> list[
             "together). A best exit is chosen on one half of the groups and read on the other; p-values of many levels "
             "are corrected together (Holm).",
         ),
+        *([("Warning", f"{' '.join(mixed)} These are drawn, and no finding is made of them.")] if mixed else []),
     ]

@@ -49,6 +49,9 @@ def score_stage(work: Workspace) -> list[str]:
 
     settings, model = settings_of(work), work.model
     posed = [pose(model, data, settings) for data in work.material]
+    for data in work.material:
+        if data.confounded:
+            work.progress.note(f"{data.name} is drawn, and no finding is made of it: {data.confounded}")
     every = [one for part in posed for one in (*part.after, *part.bare)]
     readout = Readout(model, settings.exit_norm == "final")
     found = _run(work, make_slots(every), readout, settings)
@@ -129,6 +132,7 @@ def _write_items(work: Workspace, part: Posed) -> str:
     record = {"name": data.name, "level": data.level, "n": len(rows), "n_groups": len({q.group for q in data.items})}
     record |= {"classes": {f"choice {p}": places.count(p) for p in sorted(set(places), key=int)}}
     record |= {"tokens": {"mean": float(np.mean(lengths)), "max": max(lengths)}}
+    record |= {"confounded": data.confounded} if data.confounded else {}
     others = [d for d in work.manifest["datasets"] if d["name"] != data.name]
     work.manifest["datasets"] = [*others, record]
     return name

@@ -32,6 +32,7 @@ from layeratlas.records import FINDING_COLUMNS, Finding
 from layeratlas.spec import ProbeSpec, RunSpec, Size
 from layeratlas.studies import _ablation_charts as ablation_charts
 from layeratlas.studies import _decoding as decoding
+from layeratlas.studies import _exit_charts as exit_charts
 from layeratlas.studies import _exit_tables as tables
 from layeratlas.studies import _probing as probing
 from layeratlas.studies import _scoring as scoring
@@ -98,14 +99,16 @@ class Exits(Study):
         }
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
-        """Return the ablations, if any, what needs no model, the published curves, and the paper's claims."""
+        """Return what needs no model, the ablations, if any, the published curves, and the paper's claims."""
         if not (folder / BASELINES).exists():
             return ablation_charts.exhibits(folder)
         run, curves = read_json(folder / "run.json"), pl.read_parquet(folder / "curves.parquet")
-        score = ExitSettings(**run["spec"].get("settings", {})).score
+        settings = ExitSettings(**run["spec"].get("settings", {}))
         named = f"{run['model'].get('id', '')} {run['model'].get('name', '')}"
-        made = [*ablation_charts.exhibits(folder), *tables.exhibits(pl.read_parquet(folder / BASELINES))]
-        return [*made, *reference(curves, named, score), claims_exhibit("exits", folder)]
+        baselines = pl.read_parquet(folder / BASELINES)
+        made = [*exit_charts.exhibits(baselines, curves, settings), *tables.exhibits(baselines)]
+        made += [*ablation_charts.exhibits(folder), *reference(curves, named, settings)]
+        return [*made, claims_exhibit("exits", folder)]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what was done, from the run's manifest."""
@@ -125,7 +128,8 @@ def _analyse(work: Workspace) -> list[str]:
     probing.write_table(work, "curves.parquet", probing.curve_table(work, list(curves)))
     ablated = ablation_results(work)
     findings += ablated[1] if ablated else []
-    made = pl.DataFrame([asdict(f) for f in findings], infer_schema_length=None)
+    empty = None if findings else dict.fromkeys(FINDING_COLUMNS, pl.String)
+    made = pl.DataFrame([asdict(f) for f in findings], schema=empty, infer_schema_length=None)
     made = made.with_columns(model=pl.lit(work.manifest["model"]["name"]), study=pl.lit(work.spec.study))
     probing.write_table(work, "findings.parquet", made.select(FINDING_COLUMNS))
     probing.write_table(work, BASELINES, tables.baselines(scored, curves, settings))
@@ -148,7 +152,8 @@ def analyse(
     whole = level_curves(sets, {level: len(set(names)) for level, names in groups.items()})
     main = [c for c in whole if c.metric == "accuracy" and c.method == settings.score]
     says = ", norm left out" if settings.exit_norm == "none" else ""
-    found = answered(main)
+    unsure = {one.data.level for one in scored if one.data.confounded}
+    found = answered([c for c in main if c.level not in unsure])
     last = last_findings(found, says)
     claims = claim_findings(found, last, says)
     for one in found:
@@ -163,7 +168,7 @@ def analyse(
     everyone = Resampler([q.group for s in scored for q in s.data.items], bootstrap, seed)
     counted = token_count_finding(scored, everyone, main[0], says)
     surface = [counted] if counted else []
-    return [*whole, *sets], [*exit_findings(found, says), *last, *claims, *surface]
+    return [*whole, *sets], [*surface, *exit_findings(found, says), *last, *claims]
 
 
 PLUGIN = Exits()

@@ -5,6 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
+# The level of the published cross-lingual sets, and what else tells their true choices.
+MIXED = "cross-lingual, mixed"
+TRANSLATED = "the true solution alone is translated, all else is English, so that language and length tell it"
+
 
 def places(choices: int, seed: str) -> Iterator[int]:
     """Yield places 0..choices-1 for ever, each once a round and every round in an order of its own."""

@@ -27,7 +27,7 @@ class ExitSettings(Spec):
     the default gives each of k tied choices 1/k. `score` is the one that findings use; all are in the tables. `free`
     reads at most `free_tokens` tokens at `free_exits` exits, evenly spaced and the last one among them. `ablate` asks
     the first `ablate_questions` questions of each set again without each block and sublayer, after at most
-    `ablate_shots` worked examples.
+    `ablate_shots` worked examples; what attention or MLP adds is set to `ablate_to`.
     """
 
     shots: int = Field(default=4, ge=0, le=6, description="0 to 6 worked examples")
@@ -38,8 +38,9 @@ class ExitSettings(Spec):
     free_tokens: int = Field(default=8, ge=1, description="1 token or more")
     free_exits: int = Field(default=6, ge=1, description="1 exit or more")
     ablate: bool = Field(default=False, description="true or false")
-    ablate_questions: int = Field(default=24, ge=1, description="1 question or more")
+    ablate_questions: int = Field(default=52, ge=1, description="1 question or more")
     ablate_shots: int = Field(default=2, ge=0, le=6, description="0 to 6 worked examples")
+    ablate_to: Literal["mean", "zero", "both"] = Field(default="mean", description="mean, zero or both")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import random
 import re
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from layeratlas.errors import DataError
 from layeratlas.questions import Question
 from layeratlas.tasks._choices import near_misses, placed, places
-from layeratlas.tasks._rows import Row, read_rows
+from layeratlas.tasks._rows import Row
 
 Parse = Callable[[Row], Question]
-_WRONG = 3
+WRONG = 3
+# TruthfulQA's own table, and the hub's.
+_TRUTHFUL = {
+    "Question": "question", "Best Answer": "best", "Correct Answers": "correct", "Incorrect Answers": "incorrect",
+    "best_answer": "best", "correct_answers": "correct", "incorrect_answers": "incorrect",
+}  # fmt: skip
 _NUMBER = re.compile(r"-?\d+(?:,\d+)*(?:\.\d+)?|-?\.\d+")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 # BIG-Bench Hard asks these without listing them.
@@ -44,7 +47,7 @@ def own(rows: Sequence[Row]) -> Parse:
             answer = [answer]
         elif kind != "a list of places":
             raise DataError(f"{row.where} has the answer {answer!r}", "a place, places or a text", "mend it")
-        return _made(row, row.text("question"), choices, answer)
+        return make(row, row.text("question"), choices, answer)
 
     return parse
 
@@ -70,7 +73,16 @@ def lettered(row: Row) -> Question:
         letters.pop()
     answer = _place(row.text("answer"), letters, row)
     parts = [row.text(name) for name in ("digits", "op") if name in row.fields]
-    return _made(row, row.text("question"), [row.text(letter) for letter in letters], [answer], " ".join(parts))
+    return make(row, row.text("question"), [row.text(letter) for letter in letters], [answer], " ".join(parts))
+
+
+def truthful(row: Row) -> Row:
+    """Return a row of TruthfulQA with common names, and answers that stand between semicolons as lists."""
+    fields = {_TRUTHFUL.get(name, name): value for name, value in row.fields.items()}
+    for name in ("correct", "incorrect"):
+        if isinstance(fields.get(name), str):
+            fields[name] = [part.strip() for part in fields[name].split(";") if part.strip()]
+    return Row(fields, row.where)
 
 
 def truthfulqa(row: Row) -> Question:
@@ -83,6 +95,17 @@ def truthfulqa(row: Row) -> Question:
     true = dict.fromkeys([best, *(one for one in correct if one not in incorrect)])
     false = dict.fromkeys(one for one in incorrect if one not in {best, *correct})
     return _mixed(row, list(true), list(false))
+
+
+def solutions(row: Row) -> Question:
+    """Parse right and wrong worked solutions, written on one line as those who published them ask them."""
+
+    def said(name: str) -> list[str]:
+        texts = [" ".join(text.replace("####", "The answer is").split("\n")) for text in row.texts(name)]
+        return list(dict.fromkeys(texts))
+
+    true = said("truth_answer")
+    return _mixed(row, true, [text for text in said("error") if text not in true])
 
 
 def targets(row: Row) -> Question:
@@ -112,12 +135,12 @@ def _mixed(row: Row, true: list[str], false: list[str]) -> Question:
     question = row.text("question")
     choices = [*true, *false]
     random.Random(f"truthfulqa-{question}").shuffle(choices)
-    return _made(row, question, choices, [choices.index(one) for one in true])
+    return make(row, question, choices, [choices.index(one) for one in true])
 
 
 def gsm8k(rows: Sequence[Row]) -> Parse:
     """Parse problem and worked solution; the wrong ones have another result of the last calculation."""
-    standing = places(_WRONG + 1, "gsm8k")
+    standing = places(WRONG + 1, "gsm8k")
 
     def parse(row: Row) -> Question:
         solution, mark, final = row.text("answer").rpartition("####")
@@ -130,7 +153,7 @@ def gsm8k(rows: Sequence[Row]) -> Parse:
             wrong.append(_clean(before) + other + _exact(result).sub(other, _clean(after)))
         right = _clean(before) + result + _clean(after)
         choices, answers = placed(right, wrong, next(standing))
-        return _made(row, row.text("question"), choices, answers)
+        return make(row, row.text("question"), choices, answers)
 
     return parse
 
@@ -161,14 +184,14 @@ def _clean(solution: str) -> str:
 
 def mgsm(rows: Sequence[Row]) -> Parse:
     """Parse problem and number; a problem's `id` is its group in every language."""
-    standing = places(_WRONG + 1, "mgsm")
+    standing = places(WRONG + 1, "mgsm")
 
     def parse(row: Row) -> Question:
         answer = str(row.fields["answer_number"]) if "answer_number" in row.fields else row.text("answer")
         if not is_number(answer):
             raise DataError(f"{row.where} has the answer '{answer}'", "a number", "mend it")
         choices, answers = placed(answer, _near(answer, row), next(standing))
-        return _made(row, row.text("question"), choices, answers, group=str(row.fields.get("id", "")))
+        return make(row, row.text("question"), choices, answers, group=str(row.fields.get("id", "")))
 
     return parse
 
@@ -177,7 +200,7 @@ def _near(number: str, row: Row) -> list[str]:
     """Near misses, with commas and spaces where the number has them."""
     marks = [(place, character) for place, character in enumerate(number) if character in ", "]
     try:
-        made = near_misses(re.sub("[, ]", "", number), _WRONG, random.Random(f"{row.text('question')}-{number}"))
+        made = near_misses(re.sub("[, ]", "", number), WRONG, random.Random(f"{row.text('question')}-{number}"))
     except ValueError as error:
         raise DataError(f"{row.where}: {error}", "a number that can be got wrong", "drop it") from error
     for place, mark in marks:
@@ -200,7 +223,7 @@ def bbh(row: Row) -> Question:
             "options in the text, as '(A) ...' after 'Options:'",
             "read the tasks that have them, as in 'FILE#TASK,TASK'",
         )
-    return _made(row, text.strip(), choices, [_place(target, names, row)], task)
+    return make(row, text.strip(), choices, [_place(target, names, row)], task)
 
 
 def reclor(row: Row) -> Question:
@@ -208,70 +231,10 @@ def reclor(row: Row) -> Question:
     label = row.fields["label"]
     if not isinstance(label, int):
         raise DataError(f"{row.where} has the label {label!r}", "the place of an answer", "mend it")
-    return _made(row, f"{row.text('context')} {row.text('question')}", row.texts("answers"), [label])
+    return make(row, f"{row.text('context')} {row.text('question')}", row.texts("answers"), [label])
 
 
-def prepared(rows: list[Row], file: Path | None) -> list[Row]:
-    """Give facts common names and each its pattern, from `patterns.tsv` beside the file; a fact said twice is one."""
-    if not ({"subject", "object"} <= set(rows[0].fields) or {"sub_label", "obj_label"} <= set(rows[0].fields)):
-        return rows
-    names = {"sub_label": "subject", "obj_label": "object", "predicate_id": "relation", "template": "pattern"}
-    renamed = [Row({names.get(k, k): v for k, v in row.fields.items()}, row.where) for row in rows]
-    beside = file.parent / "patterns.tsv" if file else None
-    if "pattern" not in renamed[0].fields and beside and beside.is_file():
-        patterns: dict[Any, list[str]] = defaultdict(list)
-        for row in read_rows(beside):
-            patterns[row.fields.get("relation")].append(row.text("pattern"))
-        best = {relation: _handiest(found) for relation, found in patterns.items()}
-        renamed = [Row({**r.fields, "pattern": best.get(r.fields.get("relation"), "")}, r.where) for r in renamed]
-    once = {tuple(str(row.fields.get(n)) for n in ("relation", "subject", "object", "pattern")): row for row in renamed}
-    return list(once.values())
-
-
-def _handiest(patterns: list[str]) -> str:
-    """The first pattern that ends in the object, else the first that has it after the subject."""
-    good = [pattern for pattern in patterns if -1 < pattern.find("[X]") < pattern.find("[Y]")]
-    return next((pattern for pattern in good if not pattern.partition("[Y]")[2].strip(" .")), good[0] if good else "")
-
-
-def facts(rows: Sequence[Row]) -> Parse:
-    """Parse facts; candidates are objects of the relation, as often as it has them, that the subject never has."""
-    true: dict[tuple[Any, Any], set[Any]] = defaultdict(set)
-    objects: dict[Any, list[Any]] = defaultdict(list)
-    for row in rows:
-        relation = row.fields.get("relation", row.fields.get("pattern"))
-        true[relation, row.fields["subject"]].add(row.fields["object"])
-        objects[relation].append(row.fields["object"])
-    standing = places(_WRONG + 1, "facts")
-
-    def parse(row: Row) -> Question:
-        pattern, relation = str(row.fields.get("pattern") or ""), row.fields.get("relation", row.fields.get("pattern"))
-        subject, truth = row.text("subject"), row.text("object")
-        if not -1 < pattern.find("[X]") < pattern.find("[Y]"):
-            found = f"the pattern '{pattern}'" if pattern else f"no pattern (relation {relation})"
-            raise DataError(f"{row.where} has {found}", "[X] and then [Y] in a sentence", "add one or drop it")
-        wrong = _candidates(objects[relation], true[relation, row.fields["subject"]], f"{relation}-{subject}-{truth}")
-        text, _, rest = pattern.replace("[X]", subject).partition("[Y]")
-        rest = rest.rstrip(" .")
-        choices, answers = placed(truth + rest, [one + rest for one in wrong], min(next(standing), len(wrong)))
-        return _made(row, text.strip(), choices, answers, str(row.fields.get("relation", "")), f"{relation} {subject}")
-
-    return parse
-
-
-def _candidates(objects: list[Any], true: set[Any], seed: str) -> list[str]:
-    rng = random.Random(f"facts-{seed}")
-    found: list[str] = []
-    for _ in range(60):
-        drawn = rng.choice(objects)
-        if isinstance(drawn, str) and drawn not in true and drawn not in found:
-            found.append(drawn)
-        if len(found) == _WRONG:
-            break
-    return found
-
-
-def _made(
+def make(
     row: Row, text: str, choices: Sequence[str], answers: Sequence[int], stratum: str = "", group: str = ""
 ) -> Question:
     group = str(row.fields.get("group") or group or text)

@@ -11,6 +11,8 @@ from pathlib import Path
 from layeratlas.errors import DataError
 from layeratlas.questions import Question, QuestionSet, check_question
 from layeratlas.tasks import _published as published
+from layeratlas.tasks import _published_facts as published_facts
+from layeratlas.tasks._choices import MIXED, TRANSLATED
 from layeratlas.tasks._rows import Row, read_rows
 
 Parse = Callable[[Row], Question]
@@ -43,16 +45,18 @@ FORMATS = (
     _format("reclor", "logic", "context question answers label", lambda rows: published.reclor),
     _format("truthfulqa", "truthfulness", "question best correct incorrect", lambda rows: published.truthfulqa),
     _format("truthfulqa", "truthfulness", "question mc1_targets mc2_targets", lambda rows: published.targets),
+    _format("xmps", MIXED, "question truth_answer error m_truth_answer", lambda rows: published.solutions),
+    _format("mps", "calculation", "question truth_answer error", lambda rows: published.solutions),
     _format("", "", "question choices answer", published.own),
     _format("", "", "question A B answer", lambda rows: published.lettered),
     _format("mgsm", "cross-lingual", "question answer_number", published.mgsm, language="lang"),
     _format("mgsm", "cross-lingual", "lang question answer", published.mgsm, part="lang", language="lang"),
     _format("gsm8k", "calculation", "question answer", published.gsm8k),
     _format("bbh", "logic", "input target", lambda rows: published.bbh, part="task"),
-    _format("facts", "facts", "subject object", published.facts, part="relation"),
+    _format("facts", "facts", "subject object", published_facts.facts, part="relation"),
 )
 # Their choices are worked solutions, which can be checked without the question.
-_EVIDENT = ("gsm8k", "mgsm")
+_EVIDENT = ("gsm8k", "mgsm", "mps", "xmps")
 _BARE_MGSM = _format("mgsm", "cross-lingual", "question answer", published.mgsm)
 
 
@@ -64,8 +68,8 @@ def read_questions(path: str) -> QuestionSet:
     ..., answer` as a letter). Rows marked `shot` are worked examples. Published sets are TruthfulQA; GSM8K, whose
     wrong solutions get another last result; MGSM; BIG-Bench Hard with its options in the text; facts (`subject,
     object, pattern`, or patterns in `patterns.tsv` beside the file), whose candidates are objects of other subjects of
-    the relation; ReClor. `FILE#PART,PART` reads parts of a file (a language, tasks, relations), and
-    `hub:NAME#CONFIG#SPLIT` a data set of the hub.
+    the relation; ReClor; MPS and xMPS (`question, truth_answer, error`). `FILE#PART,PART` reads parts of a file (a
+    language, tasks, relations), and `hub:NAME#CONFIG#SPLIT` a data set of the hub.
 
     Raises DataError that names every malformed row by file and line; then nothing is returned.
     """
@@ -73,7 +77,7 @@ def read_questions(path: str) -> QuestionSet:
         rows, stem, parts = _hub(path)
     else:
         file, parts = _split(path)
-        rows, stem = published.prepared(read_rows(file), file), file.name.split(".")[0]
+        rows, stem = published_facts.prepared(read_rows(file), file), file.name.split(".")[0]
     kind = _recognised(rows[0], path)
     rows = _selected(rows, kind, parts, path)
     language = _language(rows, kind, stem, path)
@@ -81,9 +85,8 @@ def read_questions(path: str) -> QuestionSet:
     shown = [str(row.fields.get("shot", "")).lower() not in {"", "0", "false", "none"} for row in rows]
     items, shots = (tuple(q for q, shot in zip(questions, shown, strict=True) if shot is one) for one in (False, True))
     name = "-".join([*([] if kind.name in stem else [kind.name]), stem, *parts])
-    return QuestionSet(
-        name, kind.level or stem, items, shots, language=language, source=f"'{path}'", evident=kind.name in _EVIDENT
-    )
+    told = TRANSLATED if kind.level == MIXED else ""
+    return QuestionSet(name, kind.level or stem, items, shots, "", language, f"'{path}'", kind.name in _EVIDENT, told)
 
 
 def _split(path: str) -> tuple[Path, list[str]]:
@@ -173,4 +176,4 @@ def _hub(path: str) -> tuple[list[Row], str, list[str]]:
     rows = [Row(dict(fields), f"'{path}', row {number}") for number, fields in enumerate(loaded, 1)]
     if not rows:
         raise DataError(f"'{path}' holds no rows", "at least one question", "check the split")
-    return published.prepared(rows, None), "-".join(filter(None, [name.split("/")[-1], config])), []
+    return published_facts.prepared(rows, None), "-".join(filter(None, [name.split("/")[-1], config])), []

@@ -15,7 +15,8 @@ from layeratlas.errors import DataError
 
 # Upstream MGSM has no header.
 _BARE = ("question", "answer")
-_HEADINGS = {"question", "answer", "subject", "object", "input", "target", "sub_label", "obj_label", "pattern"}
+_HEADINGS = {"question", "Question", "answer", "subject", "object", "input", "target", "sub_label", "obj_label"}
+_HEADINGS |= {"pattern"}
 
 
 @dataclass(frozen=True, slots=True)

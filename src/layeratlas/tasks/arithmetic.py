@@ -13,7 +13,7 @@ from layeratlas.questions import Question, QuestionSet
 from layeratlas.spec import Size
 from layeratlas.tasks._choices import near_misses, placed, places
 
-_PER_CELL = {"quick": 2, "standard": 10, "full": 200}
+_PER_CELL = {"quick": 2, "standard": 8, "full": 200}
 _DIGITS = {"1-2": (1, 2), "3-4": (3, 4), "5-6": (5, 6)}
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _KINDS = ("integer", "float")

@@ -10,7 +10,8 @@ from layeratlas.spec import Size
 from layeratlas.tasks._choices import placed, places
 from layeratlas.tasks._data import rows
 
-_BLOCKS = {"quick": 6, "standard": 40, "full": 1000}
+# One block of each relation at least: so many groups can tell which of 90 single ablations costs something.
+_BLOCKS = {"quick": 13, "standard": 40, "full": 1000}
 _SHOTS = (
     ("The capital of Tunisia is", ("Minsk", "Tunis", "Quito", "Amman"), 1),
     ("The composer of Peer Gynt is", ("Mahler", "Elgar", "Chopin", "Grieg"), 3),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from layeratlas.contracts import Task
 from layeratlas.questions import Question, QuestionSet
 from layeratlas.spec import Size
-from layeratlas.tasks._choices import placed, places
+from layeratlas.tasks._choices import MIXED, TRANSLATED, placed, places
 from layeratlas.tasks._word_problems import Problem, drawn, templates
 
 _COUNT = {"quick": 4, "standard": 12, "full": 320}
@@ -27,7 +29,7 @@ class CrossLingual(Task):
     The wrong solutions have one wrong result, near the right one, and go on with it: choices of a question differ in
     digits alone. A question has the same numbers, persons, choices and place of the truth in all languages, and one
     group. Chen et al. (arXiv 2312.04333) left question and wrong solutions in English, so that language, length and
-    truth went together; that mixed form is not made here.
+    truth went together; the task `xmps_paper` is that mixed form.
     """
 
     summary = "which worked solution is right? the same problems in en, zh, es, fr, de and th"
@@ -35,6 +37,32 @@ class CrossLingual(Task):
     def build(self, size: Size) -> list[QuestionSet]:
         """Return `xmps-en` ... `xmps-th` (level cross-lingual), whose strata are the templates."""
         return [_in(language, size) for language in _INSTRUCTIONS]
+
+
+class Mixed(Task):
+    """The same problems in the form that was published: only the true solution is translated.
+
+    Question, wrong solutions and worked examples stay English, so that a model that knows nothing but the language of
+    a choice, or its length, can tell the true one. For replication, in the languages that were published: the sets are
+    `confounded`, and no finding is made of them.
+    """
+
+    summary = "xmps as published: only the true solution is translated (es, fr, zh, th), so that its language tells it"
+
+    def build(self, size: Size) -> list[QuestionSet]:
+        """Return `xmps-paper-es`, `-fr`, `-zh` and `-th` (level cross-lingual, mixed)."""
+        return [_mixed(language, size) for language in ("es", "fr", "zh", "th")]
+
+
+def _mixed(language: str, size: Size) -> QuestionSet:
+    """Return English questions and wrong solutions, with the true solutions of `language`."""
+    english, translated = _in("en", size), _in(language, size)
+    items = []
+    for question, other in zip(english.items, translated.items, strict=True):
+        choices = [c if i not in question.answers else other.truth for i, c in enumerate(question.choices)]
+        items.append(replace(question, choices=tuple(choices)))
+    name = f"xmps-paper-{language}"
+    return replace(english, name=name, level=MIXED, items=tuple(items), language=language, confounded=TRANSLATED)
 
 
 def _in(language: str, size: Size) -> QuestionSet:
