@@ -8,7 +8,7 @@ from layeratlas.spec import Size
 from layeratlas.tasks._choices import placed, places
 from layeratlas.tasks._word_problems import Problem, drawn, templates
 
-_COUNT = {"quick": 12, "standard": 28, "full": 640}
+_COUNT = {"quick": 12, "standard": 20, "full": 640}
 # The first problem of each of these templates is a worked example; items begin with the second.
 _SHOTS = ("eggs", "shopping", "garden", "train", "posters", "barrel")
 
