@@ -234,6 +234,9 @@ def token_count_finding(scored: Sequence[Scored], resampler: Resampler, curve: E
     means = np.c_[means, means[:, 0] - means[:, 1], means[:, 2] - means[:, 3]]
     draws = means[1 : 1 + resampler.bootstrap]
     (hits, blind, right, rule, gap, beyond), (lows, highs) = means[0], np.percentile(draws, [2.5, 97.5], axis=0)
+    # Where all are alike, no draw knows of rarer ones.
+    reach = np.where(highs - lows < 1e-12, 3 / len(set(groups)), 0.0)
+    lows, highs = np.maximum(lows - reach, [0, 0, 0, 0, -1, -1]), np.minimum(highs + reach, 1)
     lo, hi, p = float(lows[4]), float(highs[4]), two_sided(draws[:, 4])
     verdict: Verdict = "supported" if lo > 0 else "not supported" if hi < SMALL else "inconclusive"
     known = {"supported": "Exit 1 counts tokens", "not supported": "Exit 1 counts no tokens"}
