@@ -14,6 +14,7 @@ import pytest
 import fake_models as fake
 from fake_models import FakeModel
 from layeratlas import api
+from layeratlas.analysis.contrasts import Quantity, verdict_of
 from layeratlas.comparison import compare
 from layeratlas.comparison.cohort import read_cohorts
 from layeratlas.comparison.differences import difference_findings, differences
@@ -132,6 +133,15 @@ def test_a_level_that_is_not_read_has_a_value_and_no_place(tmp_path):
     flat = replace(LATE, truth=lambda level, d: np.full(len(d), 0.5) if level == "item" else fake.hump(0.5)(d))
     rows = table(write(tmp_path, EARLY, flat)).filter(pl.col("level") == "item")
     assert set(rows["quantity"]) == {"peak value", "last value"}
+
+
+def test_a_difference_whose_interval_holds_none_is_not_told():
+    lopsided = Quantity(0.1, np.concatenate([np.full(50, -0.12), np.full(950, 0.006)]), 0.0, "depth")
+    assert lopsided.interval[0] < 0 < lopsided.interval[1]
+    assert verdict_of(lopsided, 0.04) == "inconclusive"
+    even = Quantity(0.1, np.linspace(-0.05, 0.05, 1000), 0.0, "depth")
+    assert [verdict_of(even, p) for p in (0.04, 0.06)] == ["supported", "inconclusive"]
+    assert verdict_of(Quantity(0.01, even.noise / 5, 0.0, "depth"), 0.2) == "not supported"
 
 
 def test_the_map_does_not_show_what_was_not_read(tmp_path, no_page):

@@ -136,9 +136,13 @@ def adjusted(differences: Sequence[Quantity]) -> list[float]:
 
 
 def verdict_of(difference: Quantity, p: float) -> Verdict:
-    """Return `supported` for a difference, `not supported` where the interval stays within its unit's margin."""
-    if p <= 0.05:
-        return "supported"
+    """Return `supported` for a difference, `not supported` where the interval stays within its unit's margin.
+
+    A difference must pass the corrected test and have an interval without 0: errors can be lopsided, and the test
+    takes them to be as large on both sides.
+    """
     lo, hi = difference.interval
+    if p <= 0.05 and not lo <= 0 <= hi:
+        return "supported"
     within = max(abs(lo), abs(hi)) <= MARGINS[difference.unit]
     return "not supported" if within else "inconclusive"
