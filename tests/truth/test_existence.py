@@ -11,6 +11,7 @@ from layeratlas.analysis.existence import existence_of
 
 pytestmark = pytest.mark.truth
 TRIALS = 300
+NOTHING = ["white", "ar 0.3", "ar 0.6", "ar 0.8", "ramp", "hump", "ramp + ar 0.6"]
 
 
 def rejections(kind, layers, trials, noise=0.05):
@@ -19,14 +20,19 @@ def rejections(kind, layers, trials, noise=0.05):
     return np.mean([test.p <= 0.05 for test in tests])
 
 
-@pytest.mark.parametrize("layers", [8, 12, 30, 48])
-@pytest.mark.parametrize("kind", ["ramp", "saturating", "hump", "white", "autocorrelated"])
+@pytest.mark.parametrize("layers", [12, 24, 30, 80])
+@pytest.mark.parametrize("kind", NOTHING)
 def test_signals_without_boundaries_are_rejected_at_five_percent(kind, layers):
-    # Three standard errors of a share of 0.05 above 0.08, since the bound itself is estimated.
-    assert rejections(kind, layers, TRIALS) <= 0.08 + 3 * np.sqrt(0.05 * 0.95 / TRIALS)
+    assert 0.02 <= rejections(kind, layers, TRIALS) <= 0.08
 
 
-@pytest.mark.parametrize("layers", [12, 30, 48])
+@pytest.mark.parametrize("layers", [12, 24, 30, 80])
+def test_a_shape_that_no_cubic_follows_is_rejected_no_more_often(layers):
+    """What the trend leaves of it counts as noise that neighbouring layers share: the test is conservative there."""
+    assert rejections("saturating", layers, TRIALS) <= 0.08
+
+
+@pytest.mark.parametrize("layers", [12, 24, 30, 80])
 def test_clear_steps_are_found(layers):
     assert rejections("steps", layers, 100, noise=0.2) > 0.95
 

@@ -3,6 +3,11 @@
 The null is a smooth change over depth with noise that neighbouring layers share: a cubic trend and first-order
 autoregressive residuals in each signal, with the signals' innovations correlated as they are. Its cuts leave a share
 C2 / C0 of the cost; the p-value is the share of surrogates whose cuts leave no more than those observed.
+
+Surrogates are constrained realisations (Theiler and Prichard 1996): they have the trend, the residual size, the lag-1
+autocorrelation and the correlations that the signals have, not only on average. Surrogates drawn from a fitted model
+add noise of their own to the noise that the fit already holds (in the trend above all), are cut more easily than the
+signals are, and white or autocorrelated noise is hardly ever rejected.
 """
 
 from __future__ import annotations
@@ -18,6 +23,9 @@ from layeratlas.analysis.boundaries import cost_curve, fuse, two_cuts
 Floats = NDArray[np.float64]
 SURROGATES = 199
 _DEGREE = 3
+# Steps of a bisection, and how far it looks to either side.
+_STEPS, _EDGE = 18, 14.0
+_RANK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -37,40 +45,89 @@ class Existence:
 
 
 def surrogates(signals: Floats, count: int, seed: int) -> Floats:
-    """Return boundary-free signals (count, S, L) with the trend and the autocorrelation of signals (S, L)."""
+    """Return boundary-free signals (count, S, L) with what signals (S, L) have of trend, size and autocorrelation.
+
+    Residuals are taken apart along the directions that are orthogonal to the trend and in which neighbouring layers
+    are alike to a known degree; autoregressive noise has its own share of each, and which layer is which is lost.
+    """
     names, layers = signals.shape
-    basis = np.linalg.qr(np.vander(np.linspace(-1, 1, layers), _DEGREE + 1))[0]
-    trend = signals @ basis @ basis.T
-    rest = signals - trend
-    rho = np.array([_autocorrelation(r) for r in rest])
-    innovations = rest[:, 1:] - rho[:, None] * rest[:, :-1]
-    # Not enlarged for the fitted trend, which already holds its part of the noise: surrogates with more noise than the
-    # signal would make a smooth ramp look cut.
-    size = np.sqrt((innovations**2).sum(1) / (layers - 1))
-    random = np.random.default_rng(seed)
-    noise = np.einsum("st,btl->bsl", _mixer(innovations), random.normal(size=(count, names, layers)))
-    noise *= size[:, None]
-    series = np.empty_like(noise)
-    series[..., 0] = noise[..., 0] / np.sqrt(1 - rho**2)
-    for layer in range(1, layers):
-        series[..., layer] = rho * series[..., layer - 1] + noise[..., layer]
-    found: Floats = trend + series
+    basis = np.linalg.qr(np.vander(np.linspace(-1, 1, layers), _DEGREE + 1), mode="complete")[0]
+    alike, directions = _directions(basis[:, _DEGREE + 1 :])
+    parts = signals @ directions
+    size = np.linalg.norm(parts, axis=-1, keepdims=True)
+    rho = _share(parts**2, alike)
+    even = parts / _weights(_solve(np.ones_like(parts), alike, rho), alike)
+    noise = _correlated(np.random.default_rng(seed).normal(size=(count, names, len(alike))), even)
+    made = noise * _weights(_solve(noise**2, alike, rho), alike)
+    length = np.linalg.norm(made, axis=-1, keepdims=True)
+    made *= np.divide(size, length, out=np.zeros_like(length), where=length > 0)
+    trend = signals - parts @ directions.T
+    found: Floats = trend + made @ directions.T
     return found
 
 
-def _autocorrelation(rest: Floats) -> float:
-    """Return the lag-1 coefficient of residuals, within what a stationary series allows."""
-    own = float(rest[:-1] @ rest[:-1])
-    return float(np.clip(rest[1:] @ rest[:-1] / own, -0.9, 0.9)) if own > 0 else 0.0
+def autocorrelation(rest: Floats) -> Floats:
+    """Return the lag-1 autocorrelation of residuals (..., L), sum x_l x_l+1 / sum x_l^2; 0 of nothing."""
+    own = (rest**2).sum(-1)
+    found: Floats = np.divide((rest[..., 1:] * rest[..., :-1]).sum(-1), own, out=np.zeros_like(own), where=own > 0)
+    return found
 
 
-def _mixer(innovations: Floats) -> Floats:
-    """Return a matrix (S, S) that gives independent noise the correlations of the innovations (S, L-1)."""
-    length = np.linalg.norm(innovations, axis=1, keepdims=True)
-    unit = np.divide(innovations, length, out=np.zeros_like(innovations), where=length > 0)
-    values, vectors = np.linalg.eigh(unit @ unit.T)
-    mixer: Floats = vectors * np.sqrt(np.maximum(values, 0))
-    return mixer
+def _directions(outside: Floats) -> tuple[Floats, Floats]:
+    """Return autocorrelations (K,), ascending, of orthonormal directions (L, K) in the space of `outside` (L, K)."""
+    layers = len(outside)
+    neighbours = (np.eye(layers, k=1) + np.eye(layers, k=-1)) / 2
+    alike, turned = np.linalg.eigh(outside.T @ neighbours @ outside)
+    return alike, outside @ turned
+
+
+def _share(energy: Floats, alike: Floats) -> Floats:
+    """Return the autocorrelation (...) of residuals with so much energy (..., K) in each direction."""
+    total = energy.sum(-1)
+    found: Floats = np.divide(energy @ alike, total, out=np.zeros_like(total), where=total > 0)
+    return found
+
+
+def _weights(place: Floats, alike: Floats) -> Floats:
+    """Return the amplitude (..., K) of first-order autoregressive noise in each direction.
+
+    Its energy is 1 / (1 + rho^2 - 2 rho a) in a direction of autocorrelation a, up to a factor; `place` runs from -inf,
+    all noise in the first direction, to inf, all in the last.
+    """
+    middle, half = (alike[-1] + alike[0]) / 2, (alike[-1] - alike[0]) / 2
+    found: Floats = 1 / np.sqrt(1 - np.tanh(place)[..., None] * (alike - middle) / half)
+    return found
+
+
+def _solve(energy: Floats, alike: Floats, rho: Floats) -> Floats:
+    """Return the place (...) at which noise of energy (..., K) has the autocorrelation rho (S,), by bisection.
+
+    There is one for every rho between those of the first and the last direction, since the autocorrelation rises.
+    """
+    low, high = (np.full(energy.shape[:-1], end) for end in (-_EDGE, _EDGE))
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        below = _share(energy * _weights(middle, alike) ** 2, alike) < rho
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    found: Floats = (low + high) / 2
+    return found
+
+
+def _correlated(noise: Floats, observed: Floats) -> Floats:
+    """Return noise (B, S, K) whose signals are correlated exactly as those of `observed` (S, K) (Langsrud 2005)."""
+    length = np.linalg.norm(observed, axis=-1, keepdims=True)
+    unit = np.divide(observed, length, out=np.zeros_like(observed), where=length > 0)
+    made: Floats = _root(unit @ unit.T, 0.5) @ _root(noise @ noise.swapaxes(1, 2), -0.5) @ noise
+    return made
+
+
+def _root(products: Floats, power: float) -> Floats:
+    """Return a power of symmetric matrices (..., S, S), directions without any size left out."""
+    values, vectors = np.linalg.eigh(products)
+    kept = values > _RANK * values[..., -1:]
+    powers = np.where(kept, np.where(kept, values, 1.0) ** power, 0.0)
+    found: Floats = (vectors * powers[..., None, :]) @ vectors.swapaxes(-1, -2)
+    return found
 
 
 def existence_of(signals: Floats, groups: Sequence[str], seed: int = 0, count: int = SURROGATES) -> Existence:
