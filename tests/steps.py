@@ -13,21 +13,38 @@ def levels(random):
     return np.array([0, second, second + random.choice([-1, 1]) * random.uniform(1, 2)])
 
 
+SHAPES = {
+    "ramp": lambda t: t,
+    "saturating": lambda t: 1 - np.exp(-4 * t),
+    "hump": lambda t: 4 * t * (1 - t),
+}
+
+
+def autoregressive(layers, rho, random):
+    """Return stationary noise of standard deviation 1."""
+    x = random.normal(size=layers)
+    for i in range(1, layers):
+        x[i] = rho * x[i - 1] + np.sqrt(1 - rho**2) * x[i]
+    return x
+
+
 def signals(kind, layers, random, noise=0.05):
-    """Return one signal a group entry, (S, layers), each with its own sign, size and noise."""
+    """Return one signal a group entry, (S, layers), each with its own sign, size and noise.
+
+    `kind`: `steps`; without boundaries a shape, `white`, autocorrelated noise such as `ar 0.6`, or a shape with such
+    noise, `ramp + ar 0.6`.
+    """
     t = np.linspace(0, 1, layers)
     made = []
     for _ in GROUPS:
+        shape, noisy, rho = kind.partition("ar ") if kind.startswith("ar ") else kind.partition(" + ar ")
         if kind == "steps":
             x = levels(random)[(np.arange(layers) >= round(0.3 * layers)).astype(int) + (t >= 0.7)]
-        elif kind == "autocorrelated":
-            x = np.zeros(layers)
-            for i in range(1, layers):
-                x[i] = 0.6 * x[i - 1] + 0.3 * random.normal()
         else:
-            x = {"ramp": t, "saturating": 1 - np.exp(-4 * t), "hump": 4 * t * (1 - t), "white": 0 * t}[kind]
-        spread = 1.0 if kind == "white" else noise
-        made.append(random.choice([-1, 1]) * random.uniform(0.5, 1.5) * (x + spread * random.normal(size=layers)))
+            x = SHAPES.get(shape, np.zeros_like)(t)
+        spread = noise if shape in SHAPES or kind == "steps" else 1.0
+        x = x + spread * autoregressive(layers, float(rho) if noisy else 0.0, random)
+        made.append(random.choice([-1, 1]) * random.uniform(0.5, 1.5) * x)
     return np.array(made)
 
 

@@ -32,11 +32,14 @@ def desk(tmp_path: Path) -> Path:
     desk = tmp_path / "desk"
     desk.mkdir()
     config = families.FAMILIES["llama"]()
+    config.num_hidden_layers = 6  # the fewest that can be cut in three
     config.max_position_embeddings = 1024  # bytes for tokens: a document of 100 words has 600
     families.save(desk / "path/to/model", config)
     families.save(desk / "path/to/other", config, seed=1)
     rows = [f"{word} number {i},{word},group {i}" for i in range(12) for word in ("warm", "cold")]
     (desk / "my_texts.csv").write_text("\n".join(["text,label,group", *rows]), encoding="utf-8")
+    passages = [f"Passage {i}. " + "The river rose and the town slept. " * 3 for i in range(8)]
+    (desk / "my_passages.txt").write_text("\n\n".join(passages), encoding="utf-8")
     facts = [{"question": f"The number {i} is", "choices": ["even", "odd"], "answer": i % 2} for i in range(12)]
     (desk / "my_questions.jsonl").write_text("\n".join(json.dumps(fact) for fact in facts), encoding="utf-8")
     return desk

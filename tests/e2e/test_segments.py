@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,22 @@ import torch
 
 import families
 import layeratlas as la
+from commands import manifest, the_line
 from layeratlas.analysis.segment_findings import segment_findings
 from layeratlas.capture.passages import read_passages
-from layeratlas.errors import DataError, SpecError
+from layeratlas.errors import SpecError
 from layeratlas.models import load
 from layeratlas.models.maps import is_map
 from layeratlas.models.untrained import untrained
 from layeratlas.spec import ModelSpec
 
-SMALL = {"tokens": 64, "view_passages": 4, "views": 2, "draws": 100, "surrogates": 99}
+SMALL = {"tokens": 64, "view_passages": 4, "views": 2, "draws": 100, "surrogates": 99, "edits": "none"}
+# All kinds of edits, on all components, on stretches and on blocks of one's own.
+EDITS = (
+    "noise 0.3; absolute noise 1; scale 1.5 of attn; translate 0.5 of mlp; zero of mlp; "
+    "mean of attn of blocks 1, 3; skip"
+)
+WHOLE = {**SMALL, "untrained": 4, "edits": EDITS, "generate": True, "prompts": 8, "prompt_tokens": 8, "new_tokens": 12}
 
 
 def model_of(folder: Path, family: str = "llama", layers: int = 8) -> Path:
@@ -39,7 +47,7 @@ def deep(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def run(deep, tmp_path_factory):
     out = tmp_path_factory.mktemp("segments") / "run"
-    return la.run("segments", model=str(deep), size="quick", out=out, settings={**SMALL, "untrained": 4})
+    return la.run("segments", model=str(deep), size="quick", out=out, settings=WHOLE)
 
 
 @pytest.fixture
@@ -88,6 +96,52 @@ def test_the_cuts_their_doubt_and_the_segments_agree(run):
     assert np.array(found["together"]).shape == (8, 8)
 
 
+def test_the_draws_of_the_cuts_are_kept(run):
+    found = json.loads((run.folder / "segments.json").read_text())
+    draws = pl.read_parquet(run.folder / "boundary_draws.parquet")
+    assert draws.columns == ["method", "draw", "boundary", "layer"]
+    assert draws.n_unique(["method", "draw", "boundary"]) == len(draws) == 2 * 100 * 2
+    for i, (lo, hi) in enumerate(found["cut_ci"], 1):
+        drawn = draws.filter(method="exact", boundary=i)["layer"].to_numpy()
+        assert np.quantile(drawn, [0.05, 0.95], method="nearest").tolist() == [lo, hi]
+    wide = draws.filter(method="v1").pivot("boundary", index="draw", values="layer")
+    assert (wide["1"] < wide["2"]).all()
+
+
+def test_every_edit_is_made_on_every_stretch_and_on_random_ones(run):
+    table = pl.read_parquet(run.folder / "interventions.parquet")
+    assert table["edit"].unique(maintain_order=True).to_list() == [
+        "noise 0.3", "absolute noise 1", "scale 1.5 of attn", "translate 0.5 of mlp", "zero of mlp", "mean of attn",
+        "skip",
+    ]  # fmt: skip
+    assert table["kind"].n_unique() == 7
+    spans = table.filter(edit="skip", outcome="kl")
+    assert spans["span"].to_list() == ["Local", "Intermediate", "Global"]
+    assert table.filter(edit="mean of attn")["blocks"].unique().to_list() == ["blocks 1, 3"]
+    assert (table.filter(outcome="kl")["lo"] > 0).all()
+    assert (table["lo"] <= table["estimate"] + 1e-12).all()
+    assert (table["estimate"] <= table["hi"] + 1e-12).all()
+    there = table.filter(pl.col("random_spans") > 0)
+    assert ((there["estimate"] - there["control"]) - there["difference"]).abs().max() < 1e-9
+    assert "What interventions do" in (run.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_text_is_generated_under_every_edit_and_without(run):
+    texts = pl.read_parquet(run.folder / "generated_texts.parquet")
+    assert len(texts.filter(edit="none")) == 8
+    assert texts["prompt"].unique().sort().to_list() == list(range(8))
+    table = pl.read_parquet(run.folder / "generated.parquet")
+    assert set(table["measure"]) == {
+        "distinct-1", "distinct-2", "sentences", "words a sentence", "adjacent bag-of-words cosine",
+    }  # fmt: skip
+    assert set(table["span"]) == {"Local", "Intermediate", "Global", "blocks 1, 3"}
+    assert table.n_unique(["edit", "span", "measure"]) == len(table) == (6 * 3 + 1) * 5
+    assert ((table["p"] >= 0) & (table["p"] <= 1)).all()
+    said = run.findings.filter(finding="generated text")
+    assert said["level"].to_list() == ["Local", "Intermediate", "Global"]
+    assert "Generated text under intervention" in (run.folder / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_random_model_is_not_said_to_have_boundaries(run):
     verdicts = dict(run.findings.select("finding", "verdict").iter_rows())
     assert verdicts["existence"] != "supported"
@@ -108,7 +162,7 @@ def test_a_second_call_finds_everything_done_and_a_lost_shard_gives_the_same_num
     before = run.curves
     lost = run.folder / "signals/trained-00004.safetensors"
     lost.unlink()
-    again = la.run("segments", model=str(deep), size="quick", out=run.folder, settings={**SMALL, "untrained": 4})
+    again = la.run("segments", model=str(deep), size="quick", out=run.folder, settings=WHOLE)
     assert lost.exists()
     # Curves are equal up to rounding of products that are computed anew.
     for column in ("estimate", "lo", "hi"):
@@ -180,21 +234,44 @@ def test_a_model_without_attention_maps_is_measured_without_them(tmp_path):
 @pytest.mark.parametrize(
     ("layers", "settings", "content", "message"),
     [
-        (2, SMALL, None, "the model has 2 blocks; expected at least 6"),
-        (6, {**SMALL, "tokens": 300}, None, "301 tokens and the context of .* is 256; .* --set tokens=255"),
-        (6, SMALL, "too short\n\nfor anything", "passage 1 has 9 tokens; expected at least 64 in every passage"),
-        (6, SMALL, "x" * 90, "holds 1 passage; expected at least two"),
+        (2, (), None, "the model has 2 blocks; expected at least 6, for three stretches of 2 or more"),
+        (6, ("tokens=300",), None, "301 tokens and the context of model is 256; expected .* --set tokens=255"),
+        (6, (), "too short\n\nfor anything", "passage 1 has 9 tokens; expected at least 64 in every passage"),
+        (6, (), "x" * 90, "holds 1 passage; expected at least two, since intervals come from resampling passages"),
+        (6, ("edits=skip of block 6",), None, "an edit of block 6; expected blocks 0 to 5 of this model"),
+        (6, ("edits=zero 3",), None, "'zero' with strength 3.0; expected none"),
     ],
 )
-def test_what_cannot_be_measured_ends_in_a_line(tmp_path, layers, settings, content, message):
+def test_what_cannot_be_measured_ends_in_a_line(atlas, tmp_path, layers, settings, content, message):
     folder = model_of(tmp_path / "model", layers=layers)
     data = ()
     if content:
         (tmp_path / "own.txt").write_text(content, encoding="utf-8")
-        data = (str(tmp_path / "own.txt"),)
-    with pytest.raises(DataError, match=message):
-        la.run("segments", model=str(folder), size="quick", out=tmp_path / "run", settings=settings, data=data)
+        data = ("--data", tmp_path / "own.txt")
+    chosen = [word for setting in ("tokens=64", *settings) for word in ("--set", setting)]
+    done = atlas(
+        "run", "segments", "--model", folder, "--size", "quick", "--out", tmp_path / "run", "--quiet", *chosen, *data
+    )
+    assert re.search(message, the_line(done)), done.err
     assert not (tmp_path / "run/report.html").exists()
+
+
+def test_a_context_shorter_than_all_else_is_kept_to(atlas, tmp_path):
+    """16 tokens of context: the passages, the noise and the interventions are cut to it; no text can be generated."""
+    folder = model_of(tmp_path / "model", layers=6)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 17}))
+    chosen = ("tokens=16", "view_passages=0", "draws=100", "surrogates=99", "edits=skip", "generate=true")
+    done = atlas(
+        "run", "segments", "--model", folder, "--size", "quick", "--out", tmp_path / "run",
+        *[word for setting in chosen for word in ("--set", setting)],
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    run = manifest(tmp_path / "run")
+    assert run["brittleness"]["spec"]["tokens"] == 17
+    assert run["interventions"]["edits"] == ["skip"]
+    assert "prompts and continuations of" in run["generated"]["missing"]
+    assert "no text is generated: " in done.err
 
 
 def test_texts_of_another_kind_are_refused(tmp_path):

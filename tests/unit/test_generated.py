@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import wilcoxon
+from scipy.stats import rankdata, wilcoxon
 
 from layeratlas.analysis.generated import (
     MEASURES,
@@ -16,6 +16,7 @@ from layeratlas.analysis.generated import (
     sentence_length,
     sentences,
 )
+from layeratlas.analysis.generated_spans import generated_rows, generated_span_findings
 from layeratlas.errors import DataError
 
 TEXT = 'The cat sat. The cat ran! "Why did it run?" she said.\n\nNobody knew'
@@ -39,6 +40,11 @@ def test_the_rank_biserial_effect_is_the_balance_of_ranks():
     # Ranks 1 and 2 against 3: 3/6 - 3/6.
     assert rank_biserial(np.array([1.0, 2.0, -3.0])) == 0
     assert rank_biserial(np.zeros(3)) == 0
+    rows = np.random.default_rng(0).integers(-3, 4, (50, 9)).astype(float)
+    assert rank_biserial(rows) == pytest.approx([rank_biserial(row) for row in rows])
+    kept = rows[0][rows[0] != 0]
+    ranks = rankdata(np.abs(kept))
+    assert rank_biserial(rows[0]) == pytest.approx((np.sign(kept) * ranks).sum() / ranks.sum())
 
 
 def texts(rng, count, words):
@@ -80,3 +86,38 @@ def test_too_few_or_unpaired_texts_are_refused():
         compare_texts(["a"] * 5, {"x": ["b"] * 5})
     with pytest.raises(DataError, match="6 clean texts and 6, 7 edited ones"):
         compare_texts(["a"] * 6, {"x": ["b"] * 6, "y": ["b"] * 7})
+
+
+def test_a_stretch_is_held_against_a_random_one_and_against_nothing():
+    rng = np.random.default_rng(2)
+    clean = texts(rng, 16, 60)
+    poor, same = texts(rng, 16, 12), texts(rng, 16, 60)
+    edited = {("skip", "Local"): poor, ("skip", "Global"): same}
+    controls = {("skip", "Local"): texts(rng, 16, 60)}
+    rows = {(row["span"], row["measure"]): row for row in generated_rows(clean, edited, controls)}
+    assert len(rows) == 2 * len(MEASURES)
+    local, other = rows["Local", "distinct-1"], rows["Global", "distinct-1"]
+    assert local["edited_lo"] <= local["edited"] <= local["edited_hi"] < local["clean_lo"]
+    assert local["effect"] == -1
+    assert local["p"] < 0.05
+    assert abs(local["control_effect"]) < 0.9
+    assert np.isnan(other["control"])
+    assert np.isnan(other["control_p"])
+    assert other["p"] > 0.05
+
+
+def test_a_claim_on_generated_text_needs_more_than_random_stretches_do():
+    rng = np.random.default_rng(3)
+    clean = texts(rng, 20, 60)
+    near = [text.replace("w1 ", "w2 ") for text in clean]
+
+    def verdict(own, other):
+        found = generated_span_findings(clean, {("skip", "Local"): own}, {("skip", "Local"): other})
+        assert [f.level for f in found] == ["Local"]
+        assert "random stretches of its width" in found[0].null
+        return found[0].verdict
+
+    assert verdict(texts(rng, 20, 6), near) == "supported"
+    assert verdict(near, texts(rng, 20, 6)) == "not supported"
+    assert verdict(texts(rng, 20, 60), texts(rng, 20, 60)) == "inconclusive"
+    assert generated_span_findings(clean, {("skip", "blocks 1-2"): near}, {}) == []

@@ -107,7 +107,7 @@ def compare_texts(
             pairs = np.array([[function(a), function(b)] for a, b in zip(clean, texts, strict=True)])
             pairs = pairs[np.isfinite(pairs).all(1)]
             rows.append((name, measure, pairs[:, 0], pairs[:, 1]))
-    ps = holm([_signed_rank(after - before) for *_, before, after in rows])
+    ps = holm([signed_rank(after - before) for *_, before, after in rows])
     return [_compared(row, p, bootstrap, seed) for row, p in zip(rows, ps, strict=True)]
 
 
@@ -118,12 +118,13 @@ def _compared(row: tuple[str, str, Floats, Floats], p: float, bootstrap: int, se
         return Comparison(edit, measure, _NAN, _NAN, _NAN, _NAN, _NAN, 1.0, 0)
     gaps = after - before
     draws = np.random.default_rng([seed, 29]).integers(0, n, (bootstrap, n))
-    lo, hi = np.percentile([rank_biserial(gaps[draw]) for draw in draws], [2.5, 97.5])
+    lo, hi = np.percentile(rank_biserial(gaps[draws]), [2.5, 97.5])
     means = float(before.mean()), float(after.mean())
-    return Comparison(edit, measure, *means, rank_biserial(gaps), float(lo), float(hi), p, n)
+    return Comparison(edit, measure, *means, float(rank_biserial(gaps)), float(lo), float(hi), p, n)
 
 
-def _signed_rank(gaps: Floats) -> float:
+def signed_rank(gaps: Floats) -> float:
+    """Return p of the Wilcoxon signed-rank test of differences (n,), those of 0 left out; 1 where all are 0."""
     gaps = gaps[gaps != 0]
     if not len(gaps):
         return 1.0
@@ -132,16 +133,18 @@ def _signed_rank(gaps: Floats) -> float:
         return float(wilcoxon(gaps).pvalue)
 
 
-def rank_biserial(gaps: Floats) -> float:
+def rank_biserial(gaps: Floats) -> Floats:
     """Return the matched-pairs rank-biserial correlation (Kerby 2014): favourable less unfavourable share of ranks.
 
-    Pairs without a difference are left out; 0 where none has one.
+    From differences (..., n), one number for each row of them. Pairs without a difference are left out; 0 where none
+    has one.
     """
-    gaps = gaps[gaps != 0]
-    if not len(gaps):
-        return 0.0
-    ranks = rankdata(np.abs(gaps))
-    return float((np.sign(gaps) * ranks).sum() / ranks.sum())
+    # Pairs without a difference have the lowest ranks, so that the others' are theirs less so many.
+    none = (gaps == 0).sum(-1, keepdims=True)
+    ranks = np.where(gaps == 0, 0.0, rankdata(np.abs(gaps), axis=-1) - none)
+    total = ranks.sum(-1)
+    found: Floats = (np.sign(gaps) * ranks).sum(-1) / np.where(total > 0, total, 1.0)
+    return found
 
 
 def generated_findings(comparisons: Sequence[Comparison]) -> list[Finding]:

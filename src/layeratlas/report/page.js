@@ -16,13 +16,27 @@
       else if (param.name in state) param.value = state[param.name];
     }
     // A concatenated chart cannot take its width from its container, so it is given one.
-    const aside = spec.usermeta?.aside ?? 56;
+    const aside = spec.usermeta?.aside ?? (kind.startsWith("exhibit-") ? 80 : 56);
     if (spec.vconcat) for (const chart of spec.vconcat) chart.width = Math.max(160, inner(element) - aside);
-    // A study's own chart that is wider than the screen is made to fit.
-    if (kind.startsWith("exhibit-") && spec.width + 200 > inner(element)) {
-      Object.assign(spec, { width: "container", autosize: { type: "fit-x", contains: "padding" } });
-    }
+    if (kind.startsWith("exhibit-")) narrow(spec, inner(element));
     return spec;
+  }
+
+  // A study's own charts have widths of their own: a page that is narrower gives them its own, and puts legends on top.
+  function narrow(spec, width) {
+    if (spec.concat) {
+      const [one, gap] = [spec.concat[0].width + 44, spec.spacing ?? 20];
+      spec.columns = Math.max(1, Math.min(spec.columns, Math.floor((width + gap) / (one + gap))));
+      if (spec.columns === 1) for (const chart of spec.concat) chart.width = width - 52;
+    }
+    if (width < 480) {
+      spec.config.legend = { ...spec.config.legend, orient: "top", columns: 2, labelLimit: width / 2 - 40 };
+      spec.config.axisY = { ...spec.config.axisY, labelLimit: width / 3 };
+    }
+    if (typeof spec.width !== "number" || spec.width + 100 < width) return;
+    if (spec.width === spec.height) spec.height = width;
+    spec.width = width;
+    spec.autosize = { type: spec.width === spec.height ? "fit" : "fit-x", contains: "padding" };
   }
 
   async function draw(slot) {
@@ -71,7 +85,8 @@
     clearTimeout(waiting);
     waiting = setTimeout(() => ready.then(() => {
       for (const slot of views) {
-        if (slot.element.dataset.chart === "hero" && slot.width !== slot.element.clientWidth) draw(slot);
+        const own = /^(hero|exhibit-)/.test(slot.element.dataset.chart);
+        if (own && slot.width !== slot.element.clientWidth) draw(slot);
       }
     }), 120);
   }).observe(document.body);

@@ -71,7 +71,7 @@ def _page(found: inputs.Inputs, view: View, study: Study | None, exhibits: list[
         drawn=study is None or study.curves,
         exhibits=exhibits,
         charts=[one.name for one in exhibits if one.chart],
-        first=_headline(found.findings),
+        first=_headline(found.findings, study is None or study.curves),
         findings=found.findings.to_dicts(),
         peaks=_peak_rows(view),
         view=view,
@@ -104,13 +104,14 @@ def _codes(view: View, kind: str) -> list[dict[str, Any]]:
     return [{"code": p.code, "level": p.level, "label": p.label} for p in parts if p.level not in alone]
 
 
-def _headline(findings: pl.DataFrame) -> list[dict[str, Any]]:
+def _headline(findings: pl.DataFrame, probed: bool) -> list[dict[str, Any]]:
     """Return the findings of the first probe on the residual stream (or the first component there is), peaks first.
 
-    Of many, the details of single curves are left to the table of all findings.
+    Of many, the details of single curves are left to the table of all findings. A study that probes nothing has all
+    its findings here, in their own order.
     """
-    if findings.is_empty():
-        return []
+    if findings.is_empty() or not probed:
+        return findings.to_dicts()
     methods = findings["method"].to_list()
     components = findings["component"].to_list()
     component = "resid" if "resid" in components else components[0]

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from layeratlas import registry
 from layeratlas.analysis.boundaries import shortest
+from layeratlas.analysis.intervening import Wanted, places_of, read_wanted
 from layeratlas.contracts import FloatArray
 from layeratlas.errors import DataError, ModelError
 from layeratlas.metrics import Lens, Metric, Passage, SetMetric
@@ -42,12 +43,14 @@ class Settings(Spec):
     `tokens` are measured in each passage, besides BOS. Without `maps` the attention kernel asked for is kept and
     attention is not measured. `untrained` passages also go through a random-weight model of the same config (none at
     size quick, 12 at standard, 32 at full, unless given). `method` is how layers are cut. `noise` is what is
-    injected to find how brittle each stretch is: relative to the stream's size, or absolute, or none.
+    injected to find how brittle each stretch is: relative to the stream's size, or absolute, or none. `edits` are
+    interventions in words, made on every stretch or on blocks that they name; with `generate` prompts of
+    `prompt_tokens` are continued by `new_tokens` under each of them.
     """
 
     tokens: int = Field(default=256, ge=16, description="a number of tokens, at least 16")
     maps: bool = Field(default=True, description="true or false: attention maps, under the eager kernel")
-    lens_positions: int = Field(default=16, ge=1, description="positions of a passage at which the logit lens is read")
+    lens_positions: int = Field(default=8, ge=1, description="positions of a passage at which the logit lens is read")
     views: int = Field(default=8, ge=2, description="noisy copies of a passage, at least 2")
     view_passages: int = Field(default=32, ge=0, description="passages that are copied, 0 for none")
     view_tokens: int = Field(default=48, ge=8, description="tokens of a noisy copy, at least 8")
@@ -55,7 +58,17 @@ class Settings(Spec):
     draws: int = Field(default=200, ge=100, description="bootstrap draws of the passages, at least 100")
     surrogates: int = Field(default=199, ge=99, description="boundary-free surrogates, at least 99")
     noise: Literal["relative", "absolute", "none"] = Field(default="relative", description="relative, absolute or none")
+    edits: str = Field(default="default", description="default, none or edits such as 'noise 0.3; zero of mlp'")
+    generate: bool = Field(default=False, description="true or false: text generated under every edit")
+    prompts: int = Field(default=24, ge=6, description="prompts that are continued, at least 6")
+    prompt_tokens: int = Field(default=32, ge=1, description="tokens of a prompt")
+    new_tokens: int = Field(default=64, ge=8, description="tokens generated after a prompt, at least 8")
     method: str = Field(default="exact", pattern="^(exact|v1)$", description="exact or v1")
+
+    @property
+    def wanted(self) -> list[Wanted]:
+        """The interventions that were named; raises SpecError for what is none."""
+        return [] if self.edits in ("default", "none") else read_wanted(self.edits)
 
 
 def settings_of(work: Workspace) -> Settings:
@@ -107,6 +120,8 @@ def measure_stage(work: Workspace) -> list[str]:
     settings = settings_of(work)
     model = work.model
     shortest(model.anatomy.n_layers)
+    for wanted in settings.wanted:
+        places_of(wanted, model.anatomy.n_layers, {}, 0)
     if model.streamer is not None:
         raise ModelError(
             f"{model.info['name']} does not fit into memory",

@@ -42,7 +42,10 @@ def stage(work: Workspace) -> list[str]:
     kind: Any = {"relative": "noise", "absolute": "absolute noise"}[noise]
     found = read_json(work.folder / SEGMENTS)["segments"]
     stretches = {part["name"]: (part["first"], part["last"] + 1) for part in found}
-    return perturb_stage(work, noise_spec(work.spec.size).model_copy(update={"noise": kind}), stretches)
+    spec = noise_spec(work.spec.size)
+    # No longer than the passages measured, which fit into the model's context.
+    tokens = min(spec.tokens, work.manifest["segments"]["tokens"] + int(work.model.bos_id is not None))
+    return perturb_stage(work, spec.model_copy(update={"noise": kind, "tokens": tokens}), stretches)
 
 
 def perturb_stage(work: Workspace, spec: NoiseSpec, segments: Spans | None = None) -> list[str]:

@@ -14,6 +14,7 @@ import polars as pl
 from layeratlas.contracts import Exhibit
 from layeratlas.files import read_json
 from layeratlas.metrics import GROUPS, Signal
+from layeratlas.studies._edit_charts import edit_exhibits
 from layeratlas.studies._measuring import metrics_of
 from layeratlas.studies._segment_tables import BRITTLE, MAP
 from layeratlas.studies._segmenting import FILE
@@ -50,44 +51,70 @@ def exhibits(folder: Path) -> list[Exhibit]:
             chart=partial(_cost_curve, found),
         ),
     ]  # fmt: skip
-    return made + _brittleness(folder, found, curves)
+    return [*made, *_brittleness(folder, found, curves), *edit_exhibits(folder)]
 
 
 def _brittleness(folder: Path, found: Mapping[str, Any], curves: pl.DataFrame) -> list[Exhibit]:
     """Return how brittle each layer and stretch is, where that was measured."""
     if not (folder / BRITTLE).exists():
         return []
-    table = pl.read_parquet(folder / BRITTLE).rename(
+    parts = pl.read_parquet(folder / BRITTLE)
+    table = parts.rename(
         {"rms": "stream rms", "b": "KL / strength²", "b_added": "from its blocks", "b_entry": "first block alone",
          "b_unshared": "full noise in every block", "sigma_half": "strength at half agreement", "p_span": "p of span"}
     )  # fmt: skip
     text = (
-        "Divergence (KL, nats) of the predictions from the undisturbed ones, over the squared strength of relative "
-        "noise after each point, with its 95 % interval over passages. Points: the divergence with a block left out. "
-        "Vertical lines: the cuts. The size of the stream is in the table, since absolute noise would follow it."
+        "Above: divergence (KL, nats) of the predictions from the undisturbed ones, over the squared strength of "
+        "relative noise, after each point (line) and in all blocks of a stretch at once (bars over the stretch), with "
+        "95 % intervals over passages. Points: the divergence with a block left out. Below: the size of the stream "
+        "(root mean square), which absolute noise would follow and relative noise does not. Vertical lines: the cuts."
     )
     rows = curves.filter(level="brittleness")
-    return [Exhibit("brittleness", "How brittle", text, chart=partial(_brittle, found, rows), table=table)]
+    return [Exhibit("brittleness", "How brittle", text, chart=partial(_brittle, found, rows, parts), table=table)]
 
 
-def _brittle(found: Mapping[str, Any], rows: pl.DataFrame, colour: Colour) -> Any:
-    named = pl.when(method="skip").then(pl.lit("left out")).otherwise(pl.lit("noise"))
-    kept = rows.filter(
-        (pl.col("metric") == "brittleness") | ((pl.col("method") == "skip") & (pl.col("metric") == "kl"))
+def _brittle(found: Mapping[str, Any], rows: pl.DataFrame, parts: pl.DataFrame, colour: Colour) -> Any:
+    blocks, scale, depth = found["blocks"], alt.Scale(type="log"), alt.Scale(domain=[0, 1], nice=False)
+    ticks = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1])
+    x = alt.X("depth:Q", title=None, scale=depth, axis=ticks)
+    y = alt.Y(
+        "estimate:Q", title="nats", scale=scale, axis=alt.Axis(tickCount=5, format="~g", minExtent=44, grid=False)
     )
-    values = kept.with_columns(named.alias("kind")).select("depth", "layer", "kind", "estimate", "lo", "hi").to_dicts()
-    base = alt.Chart(_data(values)).encode(x=alt.X("depth:Q", title="relative depth", scale=alt.Scale(domain=[0, 1])))
-    scale = alt.Scale(type="log")
-    y = alt.Y("estimate:Q", title="nats", scale=scale)
-    noise, skip = base.transform_filter("datum.kind === 'noise'"), base.transform_filter("datum.kind === 'left out'")
-    hue = colour("series-1")
-    cuts = alt.Chart(_data([{"at": cut / found["blocks"]} for cut in found["cuts"]]))
-    return alt.layer(
-        noise.mark_area(opacity=0.18, color=hue).encode(y=alt.Y("lo:Q", scale=scale), y2="hi:Q"),
-        noise.mark_line(color=hue).encode(y=y, tooltip=["layer:Q", "estimate:Q", "lo:Q", "hi:Q"]),
-        skip.mark_point(color=colour("series-2"), filled=True).encode(y=y, tooltip=["layer:Q", "estimate:Q"]),
-        cuts.mark_rule(color=colour("ink"), strokeDash=[4, 3]).encode(x="at:Q"),
-    ).properties(width=560, height=260)
+    tooltip = ["layer:Q", "estimate:Q", "lo:Q", "hi:Q"]
+
+    def chart(metric: str, method: str | None = None) -> Any:
+        kept = rows.filter(metric=metric, **({"method": method} if method else {}))
+        return alt.Chart(_data(kept.select("depth", "layer", "estimate", "lo", "hi").to_dicts())).encode(x=x)
+
+    stretches = [
+        {"from": row["first"] / blocks, "to": (row["last"] + 1) / blocks}
+        | {k: row[k] for k in ("segment", "b", "lo", "hi")}
+        for row in parts.to_dicts()
+    ]
+    bar = alt.Chart(_data(stretches)).encode(x=alt.X("from:Q", scale=depth), x2="to:Q")
+    cuts = alt.Chart(_data([{"at": cut / blocks} for cut in found["cuts"]]))
+    line = cuts.mark_rule(color=colour("soft"), strokeDash=[4, 3]).encode(x=alt.X("at:Q", title=None))
+    noise, skip, size = chart("brittleness"), chart("kl", "skip"), chart("stream rms")
+    hue, low = colour("series-1"), alt.Y("lo:Q", title="nats", scale=scale)
+    above = alt.layer(
+        bar.mark_rect(color=colour("series-3"), opacity=0.35).encode(y=low, y2="hi:Q"),
+        bar.mark_rule(color=colour("series-3"), strokeWidth=2).encode(
+            y=alt.Y("b:Q", title="nats", scale=scale), tooltip=["segment:N", "b:Q", "lo:Q", "hi:Q"]
+        ),
+        noise.mark_area(opacity=0.18, color=hue).encode(y=low, y2="hi:Q"),
+        noise.mark_line(color=hue).encode(y=y, tooltip=tooltip),
+        skip.mark_point(color=colour("series-2"), filled=True).encode(y=y, tooltip=tooltip),
+        line,
+    )
+    axis = alt.Axis(tickCount=3, format="~g", minExtent=44, grid=False)
+    below = alt.layer(
+        size.mark_line(color=colour("series-4")).encode(
+            x=alt.X("depth:Q", title="relative depth", scale=depth, axis=ticks),
+            y=alt.Y("estimate:Q", title="rms", scale=scale, axis=axis), tooltip=tooltip,
+        ),
+        line,
+    )  # fmt: skip
+    return alt.vconcat(above.properties(width=560, height=240), below.properties(width=560, height=90), spacing=10)
 
 
 def _signal_text(found: Mapping[str, Any]) -> str:
@@ -95,8 +122,8 @@ def _signal_text(found: Mapping[str, Any]) -> str:
     text = (
         "Mean over passages (or one value for the set, from the copies of passages), with its 95 % interval. Dashed "
         "grey: a model of the same architecture with random weights. Dotted: the value that stands for nothing. "
-        f"Vertical lines: the cuts, and their 90 % intervals as bands. A first layer that would flatten the rest "
-        f"leaves the frame. Cut from: {used}."
+        f"Shaded: the Local, Intermediate and Global stretch; vertical lines: the cuts, with their 90 % intervals as "
+        f"bands. A first layer that would flatten the rest leaves the frame. Cut from: {used}."
     )
     if found["missing"]:
         text += f" Not measured: {', '.join(name.replace('_', ' ') for name in found['missing'])}."
@@ -107,9 +134,9 @@ def _cut_rows(found: Mapping[str, Any]) -> list[tuple[str, list[int], list[list[
     rows = [("all passages", found["cuts"], found["cut_ci"])]
     rows += [(kind, one["cuts"], one["cut_ci"]) for kind, one in found["kinds"].get("cuts", {}).items()]
     rows += [(f"without {n.replace('_', ' ')}", cuts, []) for n, cuts in found["leave_one_out"].items()]
-    if found["method"] == "exact":
+    if found["method"] == "exact" and found["v1"]:
         rows.append(("rule of the first version", found["v1"]["cuts"], []))
-    else:
+    elif found["method"] == "v1":
         rows.append(("exact cuts of all signals", found["exact"]["cuts"], []))
     if found["untrained"]:
         rows.append(("random weights", found["untrained"]["cuts"], []))
@@ -138,13 +165,18 @@ def _stretches(found: Mapping[str, Any], colour: Colour) -> Any:
         for i, part in enumerate(("Local", "Intermediate", "Global")):
             bars.append({"row": name, "from": ends[i], "to": ends[i + 1], "stretch": part})
         bands += [{"row": name, "from": lo, "to": hi} for lo, hi in interval]
-    y = alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=220))
+    y = alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=190))
     x = alt.X("from:Q", title="block", scale=alt.Scale(domain=[0, blocks], nice=False))
     scale = alt.Scale(domain=["Local", "Intermediate", "Global"], range=[colour(c) for c in _STRETCHES])
     drawn = (
         alt.Chart(_data(bars))
         .mark_bar(height=13, opacity=0.75)
-        .encode(x=x, x2="to:Q", y=y, color=alt.Color("stretch:N", scale=scale, title=None, sort=None))
+        .encode(
+            x=x,
+            x2="to:Q",
+            y=y,
+            color=alt.Color("stretch:N", scale=scale, title=None, sort=None, legend=alt.Legend(orient="top")),
+        )
     )
     band = alt.Chart(_data(bands)).mark_rule(color=colour("ink"), strokeWidth=3)
     return (drawn + band.encode(x="from:Q", x2="to:Q", y=y)).properties(width=470, height=alt.Step(21))
@@ -163,15 +195,24 @@ def _one_signal(found: Mapping[str, Any], rows: pl.DataFrame, signal: Signal | N
     columns = ["depth", "estimate", "lo", "hi", "control", "chance"]
     values = rows.select(columns).with_columns(pl.col(columns).round_sig_figs(5).fill_nan(None)).to_dicts()
     base, blocks = alt.Chart(_data(values)), found["blocks"]
-    x = alt.X("depth:Q", title=None, scale=alt.Scale(domain=[0, 1], nice=False), axis=alt.Axis(values=[0, 0.5, 1]))
+    depth = alt.Scale(domain=[0, 1], nice=False)
+    x = alt.X("depth:Q", title=None, scale=depth, axis=alt.Axis(values=[0, 0.5, 1]))
     y = alt.Y("estimate:Q", title=None, scale=_scale(rows), axis=alt.Axis(tickCount=4))
     hue = colour(_SERIES.get(signal.group if signal else "", "series-8"))
     cuts = alt.Chart(
         _data([{"at": c / blocks, "lo": lo / blocks, "hi": hi / blocks}
                for c, (lo, hi) in zip(found["cuts"], found["cut_ci"], strict=True)])
     )  # fmt: skip
+    ends = [0.0, *(cut / blocks for cut in found["cuts"]), 1.0]
+    stretches = [
+        alt.Chart(_data([{"from": ends[i], "to": ends[i + 1]}]))
+        .mark_rect(color=colour(_STRETCHES[i]), opacity=0.1)
+        .encode(x=alt.X("from:Q", scale=depth), x2="to:Q")
+        for i in range(3)
+    ]
     layers = [
-        cuts.mark_rect(color=colour("control"), opacity=0.18).encode(x="lo:Q", x2="hi:Q"),
+        *stretches,
+        cuts.mark_rect(color=colour("control"), opacity=0.3).encode(x="lo:Q", x2="hi:Q"),
         cuts.mark_rule(color=colour("control"), strokeWidth=1).encode(x="at:Q"),
         base.mark_area(color=hue, opacity=0.25, clip=True).encode(x=x, y=alt.Y("lo:Q", title=None), y2="hi:Q"),
         base.mark_line(color=hue, strokeWidth=1.8, clip=True).encode(x=x, y=y),
@@ -198,29 +239,31 @@ def _scale(rows: pl.DataFrame) -> Any:
 
 
 def _heat(found: Mapping[str, Any], cka: pl.DataFrame, colour: Colour) -> Any:
-    values = cka.with_columns(pl.col("cka").round(3)).to_dicts()
-    axis = alt.Axis(labelOverlap=True, labelAngle=0)
+    values = cka.with_columns(
+        pl.col("cka").round(3), *((pl.col(name) + 1).alias(f"{name}_end") for name in ("layer", "other"))
+    )  # fmt: skip
+    points = found["blocks"] + 1
+    scale = alt.Scale(domain=[0, points], nice=False)
+    axis = alt.Axis(tickMinStep=1, grid=False)
     cells = (
-        alt.Chart(_data(values))
+        alt.Chart(_data(values.to_dicts()))
         .mark_rect(color=colour("heat"))
         .encode(
-            x=alt.X("layer:O", title="point", axis=axis),
-            y=alt.Y("other:O", title="point", axis=axis, sort="descending"),
+            x=alt.X("layer:Q", title="point", axis=axis, scale=scale),
+            x2="layer_end:Q",
+            y=alt.Y("other:Q", title="point", axis=axis, scale=scale),
+            y2="other_end:Q",
             # A colour of the page is a CSS variable, which a scale cannot mix: it is made fainter instead.
-            opacity=alt.Opacity("cka:Q", title="CKA", scale=alt.Scale(domain=[0, 1], range=[0.02, 1], clamp=True)),
+            opacity=alt.Opacity(
+                "cka:Q", title="CKA", scale=alt.Scale(domain=[0, 1], range=[0.02, 1], clamp=True),
+                legend=alt.Legend(orient="top"),
+            ),
+            tooltip=["layer:Q", "other:Q", "cka:Q"],
         )
-    )
-    points = found["blocks"] + 1
+    )  # fmt: skip
     # A cut at block b parts the outputs of blocks b-1 and b: the points b and b+1.
-    size = 420
-    lines = [{"at": (cut + 1) * size / points, "up": size - (cut + 1) * size / points} for cut in found["cuts"]]
-    rule = alt.Chart(_data(lines)).mark_rule(color=colour("bad"), strokeWidth=1.2)
-    drawn = (
-        cells
-        + rule.encode(x=alt.X("at:Q", scale=None, axis=None))
-        + rule.encode(y=alt.Y("up:Q", scale=None, axis=None))
-    )
-    return drawn.resolve_scale(x="independent", y="independent").properties(width=size, height=size)
+    rule = alt.Chart(_data([{"at": cut + 1} for cut in found["cuts"]])).mark_rule(color=colour("bad"), strokeWidth=1.2)
+    return (cells + rule.encode(x="at:Q") + rule.encode(y="at:Q")).properties(width=420, height=420)
 
 
 def _cost_curve(found: Mapping[str, Any], colour: Colour) -> Any:

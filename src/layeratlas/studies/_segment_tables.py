@@ -21,6 +21,7 @@ from layeratlas.metrics.lens import settle_depth
 from layeratlas.records import CURVE_KEYS, CURVE_VALUES, FINDING_COLUMNS, Finding
 from layeratlas.studies import _measuring as measuring
 from layeratlas.studies import _probing as probing
+from layeratlas.studies._edit_tables import edit_tables
 from layeratlas.studies._perturbing import read_effects
 from layeratlas.studies._segmenting import FILE, signals_of
 from layeratlas.studies._shards import Tensors
@@ -58,6 +59,8 @@ def analyse_stage(work: Workspace) -> list[str]:
     probing.write_table(work, "curves.parquet", curves)
     found = segment_findings(read_json(work.folder / FILE)) + _settling(trained, missing, work.spec.seed)
     found += brittleness_findings(brittle) if brittle else []
+    tables, said = edit_tables(work)
+    found += said
     findings = pl.DataFrame([asdict(f) for f in found]).with_columns(**named).select(FINDING_COLUMNS)
     probing.write_table(work, "findings.parquet", findings)
     probing.write_table(work, MAP, _map(trained["cka"]))
@@ -67,7 +70,7 @@ def analyse_stage(work: Workspace) -> list[str]:
     # Every model is perturbed on the same passages, resampled alike, so that differences between models are paired.
     drawn = {f"brittleness {name}": brittle.measured(*span).draws for name, span in spans} if brittle else {}
     kept = write_draws(work.folder, [], drawn)
-    return ["curves.parquet", "findings.parquet", MAP, *([BRITTLE] if brittle else []), kept]
+    return ["curves.parquet", "findings.parquet", MAP, *([BRITTLE] if brittle else []), *tables, kept]
 
 
 def _signal_rows(signal: Signal, values: Floats, control: Floats | None, seed: int) -> pl.DataFrame:

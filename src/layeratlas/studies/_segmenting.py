@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from layeratlas.analysis import boundaries
@@ -19,10 +20,12 @@ from layeratlas.errors import DataError
 from layeratlas.files import write_json
 from layeratlas.metrics import Signal
 from layeratlas.studies import _measuring as measuring
+from layeratlas.studies._probing import write_table
 from layeratlas.studies._shards import Tensors
 from layeratlas.workspace import Workspace
 
 FILE = "segments.json"
+DRAWS = "boundary_draws.parquet"
 NAMES = ("Local", "Intermediate", "Global")
 Floats = NDArray[np.float64]
 
@@ -58,8 +61,16 @@ def cut_stage(work: Workspace) -> list[str]:
     kinds = measuring.texts_of(work)[1]
     with work.progress.stage("cut", 4) as step:
         exact = boundaries.find_cuts(fused.values, fused.groups, settings.draws, work.spec.seed)
-        v1, v1_passed = _v1(fused, settings.draws, work.spec.seed)
-        chosen = v1 if settings.method == "v1" else exact
+        found = {"exact": exact}
+        passed: list[int] = []
+        if "matrix_information" in fused.names:
+            found["v1"], passed = _v1(fused, settings.draws, work.spec.seed)
+        if settings.method not in found:
+            raise DataError(
+                "the mutual information of neighbouring layers could not be measured",
+                "it, for the rule of the first version",
+                "use --set method=exact",
+            )
         step.advance()
         exists = existence_of(fused.values.mean(0), fused.groups, work.spec.seed, settings.surrogates)
         step.advance()
@@ -70,9 +81,9 @@ def cut_stage(work: Workspace) -> list[str]:
             "signals": dict(zip(fused.names, fused.groups, strict=True)),
             "missing": [name for name in work.manifest["segments"]["missing"] if signals[name].fused],
             "shortest": boundaries.shortest(fused.values.shape[2]),
-            **_cut_record(chosen),
+            **_cut_record(found[settings.method]),
             "existence": _existence_record(exists),
-            "v1": {"cuts": v1.cuts.tolist(), "below two sd": v1_passed.tolist()},
+            "v1": {"cuts": found["v1"].cuts.tolist(), "below two sd": passed} if "v1" in found else {},
             "exact": {"cuts": exact.cuts.tolist()},
         }
         out = boundaries.without_one(fused.values, fused.groups) if len(fused.names) > 1 else np.zeros((0, 2), int)
@@ -82,7 +93,22 @@ def cut_stage(work: Workspace) -> list[str]:
         record["untrained"] = _untrained(work, signals, settings)
         step.advance()
     write_json(work.folder / FILE, record)
-    return [FILE]
+    write_table(work, DRAWS, draw_table(found))
+    return [FILE, DRAWS]
+
+
+def draw_table(found: Mapping[str, Cuts]) -> pl.DataFrame:
+    """Return the bootstrap draws of the cuts by method: `draw` from 0, `boundary` 1 or 2, `layer` where it falls.
+
+    `layer` is the first block (0-based) after the boundary. Runs of as many passages and the same seed resample the
+    same passages in a draw, so that the difference of two models is paired.
+    """
+    parts = []
+    for method, cuts in found.items():
+        draw, boundary = np.indices(cuts.draws.shape)
+        columns = {"draw": draw.ravel(), "boundary": boundary.ravel() + 1, "layer": cuts.draws.ravel()}
+        parts.append(pl.DataFrame({"method": [method] * cuts.draws.size, **columns}))
+    return pl.concat(parts)
 
 
 def _cut_record(cuts: Cuts) -> dict[str, Any]:
@@ -115,13 +141,13 @@ def _existence_record(found: Existence) -> dict[str, Any]:
     }
 
 
-def _v1(fused: Fused, draws: int, seed: int) -> tuple[Cuts, NDArray[np.int64]]:
+def _v1(fused: Fused, draws: int, seed: int) -> tuple[Cuts, list[int]]:
     """Return the first version's cuts, from the mutual information alone, with their bootstrap."""
     information = fused.values[:, [fused.names.index("matrix_information")]]
     cuts, passed = boundaries.v1_cuts(information.mean((0, 1)))
     means = boundaries.resampled(information, draws, seed)[:, 0]
     drawn = np.array([boundaries.v1_cuts(mean)[0] for mean in means])
-    return boundaries.summarise(cuts, drawn, float("nan"), fused.values.shape[2]), passed
+    return boundaries.summarise(cuts, drawn, float("nan"), fused.values.shape[2]), passed.tolist()
 
 
 def _kinds(fused: Fused, kinds: Sequence[str], settings: measuring.Settings, seed: int) -> dict[str, Any]:

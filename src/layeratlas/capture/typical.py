@@ -1,0 +1,57 @@
+"""What a component typically holds at each block: its mean vector, which an edit `mean` puts there, and its size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from layeratlas.contracts import FloatArray
+from layeratlas.errors import SpecError
+from layeratlas.models import LoadedModel, observe
+from layeratlas.spec import Component
+
+
+@dataclass(frozen=True)
+class Typical:
+    """Of one component: `means` (L, d) float32 and root mean squares `sizes` (L,), over texts and positions.
+
+    Of `resid`, a block's row is its output.
+    """
+
+    means: FloatArray
+    sizes: NDArray[np.float64]
+
+    def vectors(self, kind: str, seed: int) -> FloatArray:
+        """Return what the edits `mean` and `translate` put at each block, (L, d).
+
+        A translation goes in one direction, drawn from the seed and the same at every block, as far at strength 1 as
+        the component is large there (root mean square).
+        """
+        if kind == "mean":
+            return self.means
+        way = np.random.default_rng([seed, 37]).standard_normal((self.means.shape[1],))
+        way /= np.sqrt((way**2).mean())
+        moved: FloatArray = (self.sizes[:, None] * way).astype(np.float32)
+        return moved
+
+
+@torch.inference_mode()
+def typical(model: LoadedModel, ids: Sequence[Sequence[int]], component: Component, first: int = 1) -> Typical:
+    """Read texts (token ids) at positions from `first` on; raises SpecError where no text has one."""
+    layers, width = model.anatomy.n_layers, model.anatomy.width
+    total, squares, count = np.zeros((layers, width)), np.zeros(layers), 0
+    for text in ids:
+        # Squares are taken afterwards: what is selected here must be linear.
+        with observe(model.anatomy, [component], lambda h: h[:, first:]) as seen:
+            model.run(torch.tensor([list(text)]))
+        states = torch.stack([one[0] for one in seen[component][-layers:]]).double().cpu().numpy()
+        total += states.sum(1)
+        squares += (states**2).mean(2).sum(1)
+        count += states.shape[1]
+    if not count:
+        raise SpecError("no text is longer than the positions left out", "texts of two tokens or more")
+    return Typical((total / count).astype(np.float32), np.sqrt(squares / count))
