@@ -16,7 +16,7 @@
       else if (param.name in state) param.value = state[param.name];
     }
     // A concatenated chart cannot take its width from its container, so it is given one.
-    const aside = spec.usermeta?.aside ?? (kind.startsWith("exhibit-") ? 80 : 56);
+    const aside = spec.usermeta?.aside ?? (kind.startsWith("exhibit-") ? 84 : 56);
     if (spec.vconcat) for (const chart of spec.vconcat) chart.width = Math.max(160, inner(element) - aside);
     if (kind.startsWith("exhibit-")) narrow(spec, inner(element));
     return spec;

@@ -111,7 +111,7 @@ def _effects(table: pl.DataFrame, colour: Colour) -> Any:
         ),
         own.mark_point(filled=True, size=45, opacity=1).encode(y=y, yOffset=shift, x=x, color=hue, tooltip=tooltip),
         other.mark_point(filled=False, size=45).encode(y=y, yOffset=shift, x=x, color=hue, tooltip=tooltip),
-    ).properties(width=420, height={"step": 12 * len(spans), "for": "position"})
+    ).properties(width=420, height=max(60, 12 * len(spans) * len(order)))
 
 
 def _clipped(row: dict[str, Any], keys: tuple[str, str, str]) -> dict[str, float]:

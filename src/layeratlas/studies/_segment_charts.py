@@ -179,7 +179,7 @@ def _stretches(found: Mapping[str, Any], colour: Colour) -> Any:
         )
     )
     band = alt.Chart(_data(bands)).mark_rule(color=colour("ink"), strokeWidth=3)
-    return (drawn + band.encode(x="from:Q", x2="to:Q", y=y)).properties(width=470, height=alt.Step(21))
+    return (drawn + band.encode(x="from:Q", x2="to:Q", y=y)).properties(width=470, height=21 * len(order))
 
 
 def _small_multiples(found: Mapping[str, Any], curves: pl.DataFrame, colour: Colour) -> Any:
