@@ -17,6 +17,7 @@ from layeratlas.cli import app
 from layeratlas.report import figures
 from layeratlas.spec import ProbeSpec
 from layeratlas.studies.hierarchy import Hierarchy
+from layeratlas.studies.segments import Segments
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -65,6 +66,9 @@ def test_every_command_and_snippet_runs(desk: Path, monkeypatch: pytest.MonkeyPa
     light = ProbeSpec(methods=("ridge",), repeats=1, shuffles=20, bootstrap=100)
     monkeypatch.setattr(Hierarchy, "probe_spec", lambda self, size: light)
     monkeypatch.setattr(figures, "write", drawn_once(figures.write))
+    # How a segments run is drawn is tested beside it.
+    stages = Segments().stages()
+    monkeypatch.setattr(Segments, "stages", lambda self: {n: stage for n, stage in stages.items() if n != "report"})
     lines = [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines()]
     commands = [shlex.split(line)[1:] for line in lines if line.startswith("layeratlas ")]
     assert len(commands) >= 3

