@@ -154,6 +154,13 @@ def test_the_command_line_does_not_wait_for_heavy_packages(statement):
     assert loaded_by(statement) & HEAVY == set()
 
 
+@pytest.mark.parametrize("study", ["hierarchy", "exits", "segments"])
+def test_the_first_progress_does_not_wait_for_heavy_packages(study):
+    statement = f"from layeratlas import registry, api, models, pipeline\nregistry.get('studies', '{study}')"
+    found = loaded_by(f"{statement}\nimport layeratlas.models.sources")
+    assert found & {"torch", "transformers", "sklearn", "scipy.stats", "altair"} == set()
+
+
 def test_a_heavy_package_is_noticed():
     assert "polars" in loaded_by("import layeratlas\nlayeratlas.run")
 

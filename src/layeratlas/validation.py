@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import scipy
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 from layeratlas.planted import designs, hump, simulate
 from layeratlas.progress import Progress
@@ -51,8 +51,8 @@ class Row:
         """Whether a rate lies between its two bounds, or misses its one bound by no more than chance 1 time in 100."""
         if self.at_least and self.at_most < 1:
             return self.at_least <= self.rate <= self.at_most
-        low = binom.cdf(self.hits, self.of, self.at_least) > 0.01 if self.at_least else True
-        high = binom.sf(self.hits - 1, self.of, self.at_most) > 0.01 if self.at_most < 1 else True
+        low = scipy.stats.binom.cdf(self.hits, self.of, self.at_least) > 0.01 if self.at_least else True
+        high = scipy.stats.binom.sf(self.hits - 1, self.of, self.at_most) > 0.01 if self.at_most < 1 else True
         return bool(low and high)
 
 

@@ -149,7 +149,11 @@ class Workspace:
 
         Raises StoreError where an earlier process of this run saw other files under the same name.
         """
-        from layeratlas.models import load
+        from layeratlas.models.sources import find_source
+
+        find_source(self.spec.model.id)  # what is no model at all is refused before anything is shown
+        with self.progress.stage("import torch", 1):
+            from layeratlas.models import load
 
         loaded = load(self.spec.model, self.progress)
         known = self.manifest["model"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm, t
 
 from layeratlas.analysis.curves import Resampler
 from layeratlas.analysis.peaks import holm
@@ -148,7 +148,7 @@ def ablation_effects(
 def _few(groups: int) -> float:
     """Return by how much the bootstrap of so few groups is too narrow (Cameron, Gelbach and Miller 2008)."""
     g = max(groups, 2)
-    return float(np.sqrt(g / (g - 1)) * t.ppf(0.975, g - 1) / norm.ppf(0.975))
+    return float(np.sqrt(g / (g - 1)) * scipy.stats.t.ppf(0.975, g - 1) / scipy.stats.norm.ppf(0.975))
 
 
 def _interval(change: Floats, draws: Floats, groups: int) -> tuple[Floats, Floats]:

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from layeratlas.analysis.curves import Curve
 from layeratlas.analysis.peaks import NAMES
@@ -94,7 +94,7 @@ def noise_lags(curves: int, points: int, seed: int = 0) -> Floats:
 
 def _shifted(a: Floats, b: Floats) -> Floats:
     """Return (m, m, T): the rank correlation of row i of `a` with row j of `b` shifted circularly by t."""
-    x, y = (_unit(rankdata(part, axis=-1)) for part in (a, b))
+    x, y = (_unit(scipy.stats.rankdata(part, axis=-1)) for part in (a, b))
     return np.stack([x @ np.roll(y, t, axis=-1).T for t in range(y.shape[-1])], -1)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm, t
 
 from layeratlas.analysis.measures import chance, measures_for
 from layeratlas.analysis.sweep import Probed
@@ -133,7 +133,7 @@ def widened(estimate: Floats, draws: Floats, n_groups: int, most: float = np.inf
     the probe that gave them, which is one part in twelve of the spread.
     """
     g = max(n_groups, 2)
-    factor = _TRAINED * np.sqrt(g / (g - 1)) * t.ppf(0.975, g - 1) / norm.ppf(0.975)
+    factor = _TRAINED * np.sqrt(g / (g - 1)) * scipy.stats.t.ppf(0.975, g - 1) / scipy.stats.norm.ppf(0.975)
     wide: Floats = np.minimum(estimate + (draws - estimate) * factor, most)
     return wide
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from layeratlas.analysis.choices import ExitCurve
 from layeratlas.analysis.peaks import holm, onset, two_sided
@@ -160,7 +160,7 @@ def _against_best(curve: ExitCurve) -> tuple[float, float, float, float]:
 
 def two_sided_z(estimate: float, spread: float, draws: int) -> float:
     """Return the two-sided p-value of an estimate with that standard error, no smaller than the draws allow."""
-    return float(min(1.0, max(1 / draws, 2 * norm.sf(abs(estimate) / max(spread, 1e-12)))))
+    return float(min(1.0, max(1 / draws, 2 * scipy.stats.norm.sf(abs(estimate) / max(spread, 1e-12)))))
 
 
 def finding(

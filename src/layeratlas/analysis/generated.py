@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import rankdata, wilcoxon
 
 from layeratlas.analysis.peaks import holm
 from layeratlas.errors import DataError
@@ -130,7 +130,7 @@ def signed_rank(gaps: Floats) -> float:
         return 1.0
     with warnings.catch_warnings():  # that the sample is small is why texts are counted
         warnings.simplefilter("ignore")
-        return float(wilcoxon(gaps).pvalue)
+        return float(scipy.stats.wilcoxon(gaps).pvalue)
 
 
 def rank_biserial(gaps: Floats) -> Floats:
@@ -141,7 +141,7 @@ def rank_biserial(gaps: Floats) -> Floats:
     """
     # Pairs without a difference have the lowest ranks, so that the others' are theirs less so many.
     none = (gaps == 0).sum(-1, keepdims=True)
-    ranks = np.where(gaps == 0, 0.0, rankdata(np.abs(gaps), axis=-1) - none)
+    ranks = np.where(gaps == 0, 0.0, scipy.stats.rankdata(np.abs(gaps), axis=-1) - none)
     total = ranks.sum(-1)
     found: Floats = (np.sign(gaps) * ranks).sum(-1) / np.where(total > 0, total, 1.0)
     return found

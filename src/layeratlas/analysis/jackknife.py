@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 Floats = NDArray[np.float64]
 
@@ -23,5 +23,5 @@ def jackknife(measure: Callable[[NDArray[np.int64]], Floats], n: int, parts: int
         return value, np.full_like(value, np.nan), np.full_like(value, np.nan)
     k = min(parts, n)
     left = np.array([measure(rows[rows % k != part]) for part in range(k)])
-    half = student.ppf(0.975, k - 1) * np.sqrt((k - 1) / k * ((left - left.mean(0)) ** 2).sum(0))
+    half = scipy.stats.t.ppf(0.975, k - 1) * np.sqrt((k - 1) / k * ((left - left.mean(0)) ** 2).sum(0))
     return value, value - half, value + half

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 Floats = NDArray[np.float64]
 # A measure takes scores (..., n, k), labels (..., n) and weights (b, n) and returns (b, ...).
@@ -57,12 +57,12 @@ def auroc(scores: Floats, y: Floats, weights: Floats) -> Floats:
 
 def _placements(values: Floats, positive: NDArray[np.bool_]) -> Floats:
     """Return each item's share of the other class that it outranks (a negative: that outranks it); ties count half."""
-    ranks = rankdata(values, axis=-1)
+    ranks = scipy.stats.rankdata(values, axis=-1)
     # With the other class moved to infinity, ranks are those within the own class.
     among_own = np.where(
         positive,
-        rankdata(np.where(positive, values, np.inf), axis=-1),
-        rankdata(np.where(positive, np.inf, values), axis=-1),
+        scipy.stats.rankdata(np.where(positive, values, np.inf), axis=-1),
+        scipy.stats.rankdata(np.where(positive, np.inf, values), axis=-1),
     )
     others = np.where(positive, (~positive).sum(-1, keepdims=True), positive.sum(-1, keepdims=True))
     share: Floats = (ranks - among_own) / others
@@ -74,8 +74,8 @@ def spearman(scores: Floats, y: Floats, weights: Floats) -> Floats:
 
     Ranks are those of the whole sample, so weights enter to first order.
     """
-    a = rankdata(scores[..., 0], axis=-1)
-    b = np.broadcast_to(rankdata(y, axis=-1), a.shape)
+    a = scipy.stats.rankdata(scores[..., 0], axis=-1)
+    b = np.broadcast_to(scipy.stats.rankdata(y, axis=-1), a.shape)
     n = a.shape[-1]
     a, b = (a - (n + 1) / 2) / n, (b - (n + 1) / 2) / n
     ma, mb = _mean(a, weights), _mean(b, weights)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from layeratlas.analysis.curves import Curve
 from layeratlas.records import LEVELS, Finding, Verdict
@@ -227,7 +227,7 @@ def two_sided(draws: Floats) -> float:
 
 
 def _normal_tail(z: float) -> float:
-    return float(norm.sf(z))
+    return float(scipy.stats.norm.sf(z))
 
 
 def what(level: str) -> str:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import find_peaks
-from scipy.stats import norm
 
 from layeratlas.analysis.curves import Curve
 from layeratlas.analysis.peaks import NAMES, holm, what, word
@@ -63,7 +62,7 @@ def candidate(values: Floats, component: str) -> DoublePeak | None:
     shift = len(values) - len(z)
     # A maximum may lie on the first point, which scipy does not take for one.
     padded = np.concatenate([[z.min() - 1], z, [z.min() - 1]])
-    tops = find_peaks(padded, prominence=_PROMINENCE, distance=max(1, int(_APART * len(z))))[0] - 1
+    tops = scipy.signal.find_peaks(padded, prominence=_PROMINENCE, distance=max(1, int(_APART * len(z))))[0] - 1
     tops = tops[tops < _EARLY * len(z)]
     found = [DoublePeak(int(a), int(a + z[a : b + 1].argmin()), int(b)) for a, b in pairwise(tops)]
     if not found:
@@ -97,7 +96,7 @@ def _dip(curve: Curve) -> tuple[DoublePeak | None, float, float, float]:
     draws = np.array([_size(draw, found) for draw in curve.draws])
     spread = max(float(draws.std()), 1e-12)
     dip = float(np.mean(dips))
-    return found, dip, spread, float(norm.sf(dip / spread))
+    return found, dip, spread, float(scipy.stats.norm.sf(dip / spread))
 
 
 def _size(values: Floats, at: DoublePeak) -> float:

@@ -13,8 +13,8 @@ from itertools import permutations
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from layeratlas.analysis.contrasts import sized
 from layeratlas.draws import LevelDraws
@@ -105,7 +105,7 @@ def equal_p(data: BySize) -> float:
     cov = contrast @ np.atleast_2d(np.cov(data.noise.T)) @ contrast.T
     cov += np.eye(len(gap)) * max(1e-12, 1e-9 * float(np.trace(cov)))
     statistic = float(gap @ np.linalg.solve(cov, gap))
-    return float(max(chi2.sf(statistic, len(gap)), 1 / (1 + len(data.noise))))
+    return float(max(scipy.stats.chi2.sf(statistic, len(gap)), 1 / (1 + len(data.noise))))
 
 
 def _shape(data: BySize, errors: Floats, at: int, seed: int) -> tuple[Shape, float]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import norm
+import scipy
 
 from layeratlas.claim import Claim, Judgement, RunTables, undecided
 from layeratlas.claims._judging import CHEN, largest_family
@@ -42,7 +42,7 @@ class LowAlike(Claim):
             gap = b["estimate"] - a["estimate"]
             gaps.append((abs(gap), gap, spread, f"{one.model} to {two.model}: {gap:+.2f}"))
         # All pairs must agree, each tested at its own level; of many pairs one differs by chance, unless corrected.
-        wider = float(norm.isf(_ALPHA / 2 / len(gaps)) / norm.isf(_ALPHA / 2))
+        wider = float(scipy.stats.norm.isf(_ALPHA / 2 / len(gaps)) / scipy.stats.norm.isf(_ALPHA / 2))
         size, most, reach, _ = max(gaps)
         lo, hi = most - wider * reach, most + wider * reach
         alike = all(gap + spread <= _MARGIN for gap, _, spread, _ in gaps)

@@ -1,11 +1,17 @@
 """Models: loaded safely, taken apart by structure, proved by self-tests."""
 
-from layeratlas.models.anatomy import Anatomy, Contribution, Skeleton, Tap, find_skeleton
-from layeratlas.models.intervening import intervene, mean_vectors
-from layeratlas.models.loaded import LoadedModel
-from layeratlas.models.loading import load
-from layeratlas.models.observing import observe
-from layeratlas.models.selftest import Identity, self_test
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from layeratlas.models.anatomy import Anatomy, Contribution, Skeleton, Tap, find_skeleton
+    from layeratlas.models.intervening import intervene, mean_vectors
+    from layeratlas.models.loaded import LoadedModel
+    from layeratlas.models.loading import load
+    from layeratlas.models.observing import observe
+    from layeratlas.models.selftest import Identity, self_test
 
 __all__ = [
     "Anatomy",
@@ -21,3 +27,19 @@ __all__ = [
     "observe",
     "self_test",
 ]
+_HOME = {
+    "anatomy": ("Anatomy", "Contribution", "Skeleton", "Tap", "find_skeleton"),
+    "intervening": ("intervene", "mean_vectors"),
+    "loaded": ("LoadedModel",),
+    "loading": ("load",),
+    "observing": ("observe",),
+    "selftest": ("Identity", "self_test"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first used: where a model lies is known without torch, whose import takes seconds.
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(importlib.import_module(f"layeratlas.models.{module}"), name)
+    raise AttributeError(f"module 'layeratlas.models' has no attribute '{name}'")

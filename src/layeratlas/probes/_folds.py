@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from layeratlas.contracts import Fold
 from layeratlas.errors import DataError
@@ -20,6 +19,8 @@ def make_folds(data: Dataset, folds: int, repeats: int, seed: int) -> list[Fold]
     StratifiedGroupKFold). Fewer groups than twice the folds are left out one by one, which there is one way to do.
     Raises DataError where a training part would lack a class.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     groups, y = data.groups, data.y
     n_groups = int(groups.max()) + 1
     k = n_groups if n_groups < 2 * folds else folds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,26 +52,6 @@ def _drawn(single: pl.DataFrame) -> pl.DataFrame:
     """Of a sublayer its mean, which leaves the stream where the model has learnt to find it, if the run has that."""
     means = "mean" in single["kind"]
     return single.filter(pl.col("kind").is_in(["skip", "mean" if means else "zero"]))
-
-
-def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what was ablated, or why nothing was."""
-    record = run.get("ablation")
-    if not record:
-        return []
-    if "missing" in record:
-        return [("Ablation", f"Asked for and not made: {record['missing']}.")]
-    asked = ", ".join(f"{name} {n}" for name, n in record["questions"].items())
-    return [
-        (
-            "Ablation",
-            f"{record['ablations']} ablations, each one pass of the first questions (whole groups: {asked}) after at "
-            f"most {record['shots']} worked examples, read at the last exit. A skipped block's output is its input; "
-            "what attention or MLP adds is set to zero or to its mean over these questions with their true choice. "
-            "The first position, where attention rests, is left as it is. Change: ablated less whole, the same "
-            "questions.",
-        )
-    ]
 
 
 def _in_words(single: pl.DataFrame) -> str:

@@ -1,8 +1,8 @@
-"""What the ablations of a run say: credits of every question, effects by ability, the table and the findings."""
+"""What the ablations of a run say: credits of every question, effects by ability, table, findings and methods."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -120,3 +120,23 @@ def _alike(own: AblationEffect, effects: Sequence[AblationEffect]) -> dict[str, 
     ]
     numbers = [float(f(same)) if same else None for f in (np.mean, np.min, np.max)]
     return dict(zip(("control", "control_lo", "control_hi"), numbers, strict=True)) | {"controls": len(same)}
+
+
+def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what was ablated, or why nothing was."""
+    record = run.get("ablation")
+    if not record:
+        return []
+    if "missing" in record:
+        return [("Ablation", f"Asked for and not made: {record['missing']}.")]
+    asked = ", ".join(f"{name} {n}" for name, n in record["questions"].items())
+    return [
+        (
+            "Ablation",
+            f"{record['ablations']} ablations, each one pass of the first questions (whole groups: {asked}) after at "
+            f"most {record['shots']} worked examples, read at the last exit. A skipped block's output is its input; "
+            "what attention or MLP adds is set to zero or to its mean over these questions with their true choice. "
+            "The first position, where attention rests, is left as it is. Change: ablated less whole, the same "
+            "questions.",
+        )
+    ]

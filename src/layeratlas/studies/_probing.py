@@ -48,11 +48,12 @@ class ProbingSettings(Spec):
 
 def capture_stage(work: Workspace) -> list[str]:
     """Tokenise every distinct text once, run it through the model and keep its vectors."""
+    where, model = work.spec.capture.position, work.model
+
     from layeratlas.capture import Reading, capture, choose_plan, store_key, store_shape
     from layeratlas.capture.plan import positions_of
     from layeratlas.store import DiskStore
 
-    where, model = work.spec.capture.position, work.model
     rows: dict[tuple[str, str], int] = {}
     readings: list[Reading] = []
     names: list[str] = []

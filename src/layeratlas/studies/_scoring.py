@@ -45,9 +45,10 @@ def settings_of(work: Workspace) -> ExitSettings:
 
 def score_stage(work: Workspace) -> list[str]:
     """Run every distinct prefix of every question and choice through the model once and keep log-likelihoods."""
+    settings, model = settings_of(work), work.model
+
     from layeratlas.capture import Readout, make_slots
 
-    settings, model = settings_of(work), work.model
     posed = [pose(model, data, settings) for data in work.material]
     for data in work.material:
         if data.confounded:

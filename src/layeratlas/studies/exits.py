@@ -30,17 +30,15 @@ from layeratlas.files import read_json
 from layeratlas.questions import QuestionSet
 from layeratlas.records import FINDING_COLUMNS, Finding
 from layeratlas.spec import ProbeSpec, RunSpec, Size
-from layeratlas.studies import _ablation_charts as ablation_charts
 from layeratlas.studies import _decoding as decoding
-from layeratlas.studies import _exit_charts as exit_charts
 from layeratlas.studies import _exit_tables as tables
 from layeratlas.studies import _probing as probing
 from layeratlas.studies import _scoring as scoring
 from layeratlas.studies._ablating import ablate_stage
 from layeratlas.studies._ablation_tables import FILE as ABLATION
 from layeratlas.studies._ablation_tables import ablation_results
+from layeratlas.studies._ablation_tables import methods as ablation_methods
 from layeratlas.studies._claims import claims_exhibit
-from layeratlas.studies._exit_reference import reference
 from layeratlas.tasks._prompts import LETTERS, ExitSettings
 from layeratlas.tasks._question_files import read_questions
 from layeratlas.workspace import Workspace
@@ -100,6 +98,10 @@ class Exits(Study):
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return what needs no model, the ablations, if any, the published curves, and the paper's claims."""
+        from layeratlas.studies import _ablation_charts as ablation_charts
+        from layeratlas.studies import _exit_charts as exit_charts
+        from layeratlas.studies._exit_reference import reference
+
         if not (folder / BASELINES).exists():
             return ablation_charts.exhibits(folder)
         run, curves = read_json(folder / "run.json"), pl.read_parquet(folder / "curves.parquet")
@@ -114,7 +116,7 @@ class Exits(Study):
         """Return what was done, from the run's manifest."""
         settings = ExitSettings(**run["spec"].get("settings", {}))
         said = tables.methods(run, settings, wording.word(wording.METHODS, settings.score))
-        return [*said, *ablation_charts.methods(run)]
+        return [*said, *ablation_methods(run)]
 
 
 def _analyse(work: Workspace) -> list[str]:
