@@ -33,7 +33,7 @@ FLOW = [
     {"comparison"},
     {"planning", "planted"},
     {"validation"},
-    {"api", "checking", "terminal"},
+    {"api", "checking", "flags", "terminal"},
     {"cli"},
     {"__main__"},
 ]

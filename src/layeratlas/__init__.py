@@ -4,6 +4,7 @@ import layeratlas as la
 run = la.run("hierarchy", model="...", size="quick")
 run.curves, run.findings, run.plot("relation")
 la.probe(texts, labels, model="...", groups=...)  # labelled texts of your own
+la.atlas(model="...")  # all three studies of a model, one page
 la.compare([run, other_run])  # runs of several models on the same texts
 """
 
@@ -16,6 +17,7 @@ _HOME = {
     "run": "api",
     "probe": "api",
     "Run": "api",
+    "atlas": "api",
     "compare": "api",
     "Comparison": "api",
     "AtlasError": "errors",

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from layeratlas import registry
-from layeratlas.errors import SpecError, StoreError
+from layeratlas.errors import CaptureError, ModelError, SpecError, StoreError
 from layeratlas.files import read_json, write_atomic
 from layeratlas.progress import Progress
 from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec, RunSpec, Size
@@ -59,13 +59,18 @@ class Run:
         main = self.findings.filter(pl.col("method") == pl.col("method").first(), pl.col("component") == "resid")
         return "\n".join([head, *(f"  [{f['verdict']}] {f['statement']}" for f in main.iter_rows(named=True))])
 
+    @property
+    def page(self) -> Path:
+        """The report."""
+        return self.folder / "report.html"
+
     def _repr_html_(self) -> str:
         lines = "".join(f"<li>{html.escape(s)}</li>" for s in self.findings["statement"][:8])
         return f"<p><b>{html.escape(str(self.folder))}</b></p><ul>{lines}</ul>"
 
 
 class Comparison:
-    """A comparison of finished runs, read from its folder.
+    """A comparison of finished runs, or the atlas of one model, read from its folder.
 
     `findings`, `differences`, `quantities`, `similarity`, `sizes` and `claims` are polars data frames; `manifest` is
     `comparison.json`.
@@ -80,6 +85,11 @@ class Comparison:
             raise AttributeError(f"a comparison has no '{name}'")
         return pl.read_parquet(self.folder / f"{name}.parquet")
 
+    @property
+    def page(self) -> Path:
+        """The page of all the runs."""
+        return self.folder / "comparison.html"
+
     def summary(self) -> str:
         """Return the findings as plain lines, those that are decided first; of many, the first twelve."""
         rows = self.findings.sort(pl.col("verdict") == "inconclusive", maintain_order=True)
@@ -90,6 +100,42 @@ class Comparison:
     def _repr_html_(self) -> str:
         lines = "".join(f"<li>{html.escape(s)}</li>" for s in self.findings["statement"][:8])
         return f"<p><b>{html.escape(str(self.folder))}</b></p><ul>{lines}</ul>"
+
+
+ATLAS = ("hierarchy", "exits", "segments")
+
+
+def atlas(
+    *, model: str | ModelSpec = DEFAULT_MODEL, size: Size = "standard", out: str | Path | None = None,
+    progress: Progress | None = None, **settings: Any,
+) -> Comparison:  # fmt: skip
+    """Run the hierarchy, exits and segments studies on a model and return the page of all three.
+
+    Each study is a run of its own in `OUT/STUDY`, which the same call resumes; the page is in `OUT/atlas`. A study that
+    cannot measure this model is left out, and the page's notes say why. `settings` are further fields of RunSpec.
+    Raises AtlasError where fewer than two can.
+    """
+    specs = [_spec(study, model, size, settings) for study in ATLAS]
+    return run_atlas(specs, Path(out) if out else None, progress)
+
+
+def run_atlas(specs: Sequence[RunSpec], out: Path | None = None, progress: Progress | None = None) -> Comparison:
+    """Run the specs, which are of one model and each of another study, and return the page of all."""
+    from layeratlas.comparison import compare as compared
+    from layeratlas.pipeline import default_folder, execute
+
+    progress = progress or Progress()
+    folder = out or default_folder(specs[0].model_copy(update={"study": "atlas"}))
+    made, notes = [], []
+    for spec in specs:
+        try:
+            made.append(execute(spec, folder / spec.study, progress))
+        except (ModelError, CaptureError) as error:
+            if not made or (spec is specs[-1] and len(made) < 2):
+                raise
+            notes.append(f"{spec.study} is left out: {error}")
+            progress.note(notes[-1])
+    return Comparison(compared(made, folder / "atlas", progress=progress, notes=notes))
 
 
 def compare(
@@ -124,12 +170,13 @@ def run(
     dict), `probe` (ProbeSpec), `settings` (the study's own, by name), `seed`. Raises AtlasError, whose message
     says what to do.
     """
-    settings.setdefault("probe", registry.get("studies", study).probe_spec(size))
-    settings.setdefault("capture", CaptureSpec())
-    spec = RunSpec(
-        study=study, size=size, model=model if isinstance(model, ModelSpec) else ModelSpec(id=model), **settings
-    )  # type: ignore[arg-type]
-    return run_spec(spec, Path(out) if out else None, progress)
+    return run_spec(_spec(study, model, size, settings), Path(out) if out else None, progress)
+
+
+def _spec(study: str, model: str | ModelSpec, size: Size, settings: Mapping[str, Any]) -> RunSpec:
+    named = model if isinstance(model, ModelSpec) else ModelSpec(id=model)
+    usual = {"probe": registry.get("studies", study).probe_spec(size), "capture": CaptureSpec()}
+    return RunSpec(study=study, size=size, model=named, **(usual | dict(settings)))
 
 
 def probe(

@@ -66,6 +66,11 @@ class RunTables:
         """The method that decides the findings: that of the first."""
         return str(self.findings["method"][0]) if len(self.findings) else ""
 
+    @property
+    def main(self) -> pl.DataFrame:
+        """The findings of the first method on the residual stream."""
+        return self.findings.filter(pl.col("method") == pl.col("method").first(), pl.col("component") == "resid")
+
     @cached_property
     def draws(self) -> Draws | None:
         """The run's bootstrap draws; None where it kept none."""

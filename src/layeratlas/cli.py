@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from layeratlas import registry
-from layeratlas.errors import AtlasError, SpecError
+from layeratlas.errors import SpecError
+from layeratlas.flags import families, one_line, settings, spec_of
 from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec, RunSpec
 from layeratlas.terminal import make_progress
 
@@ -44,58 +41,11 @@ FamilyOption = Annotated[
 RemoteOption = Annotated[bool, typer.Option("--trust-remote-code", help="Let the model's repository run its own code.")]
 
 
-@contextlib.contextmanager
-def _one_line() -> Iterator[None]:
-    """Turn what the user can act on into one line on stderr and an exit code."""
-    try:
-        yield
-    except AtlasError as error:
-        print(f"layeratlas: {error}", file=sys.stderr)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        print("layeratlas: interrupted; finished work is kept, run the same command again to resume", file=sys.stderr)
-        raise typer.Exit(130) from None
-
-
-def _spec(kind: type[Any], **fields: Any) -> Any:
-    """Build a spec; a value that does not fit raises SpecError."""
-    from pydantic import ValidationError
-
-    try:
-        return kind(**fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        expected = kind.model_fields[name].description or first["msg"][0].lower() + first["msg"][1:]
-        raise SpecError(f"--{name.replace('_', '-')} {first['input']!r} does not fit", expected, "see --help") from None
-
-
-def _settings(pairs: list[str]) -> dict[str, Any]:
-    """Return `NAME=VALUE` flags as a dict; a value that reads as JSON is that, any other is a word."""
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals):
-            raise SpecError(f"--set {pair!r} does not fit", "NAME=VALUE", "see the study's page")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
-
-
-def _families(pairs: list[str]) -> dict[str, str]:
-    """Return `NAME=PART` flags as a dict."""
-    parts = [pair.partition("=") for pair in pairs]
-    for name, equals, part in parts:
-        if not (name and equals and part):
-            raise SpecError(f"--family {name + equals + part!r} does not fit", "NAME=PART", "see --help")
-    return {name: part for name, _, part in parts}
-
-
 @app.command()
 def run(
-    study: Annotated[str, typer.Argument(help="The study, such as 'hierarchy' ('layeratlas list studies').")],
+    study: Annotated[
+        str, typer.Argument(help="The study, such as 'hierarchy' ('layeratlas list studies'), or 'atlas': all three.")
+    ],
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", help="Hub id, local directory, .gguf file or alias; repeat for several models."),
@@ -138,42 +88,49 @@ def run(
     layeratlas run hierarchy --size quick
     layeratlas run hierarchy --model Qwen/Qwen3-0.6B --out runs/qwen
     layeratlas run hierarchy --data my_texts.csv
+    layeratlas run atlas --model Qwen/Qwen3-0.6B
     """
-    with _one_line():
-        from layeratlas.api import run_spec
+    with one_line():
+        from layeratlas.api import ATLAS, run_atlas, run_spec
         from layeratlas.pipeline import default_folder
 
         chosen: dict[str, Any] = {"folds": folds, "repeats": repeats, "shuffles": shuffles, "svm_c": svm_c, "pca": pca}
         chosen["methods"] = tuple(probe) if probe else None
-        base = registry.get("studies", study).probe_spec(_spec(RunSpec, size=size).size)
-        probe_spec = _spec(type(base), **(base.model_dump() | {k: v for k, v in chosen.items() if v is not None}))
-        for name in model or [DEFAULT_MODEL]:
-            spec = _spec(
+
+        def made(study: str, name: str) -> RunSpec:
+            base = registry.get("studies", study).probe_spec(spec_of(RunSpec, size=size).size)
+            found: RunSpec = spec_of(
                 RunSpec,
                 study=study,
                 size=size,
                 tasks=tuple(task or ()),
                 data=tuple(str(path) for path in data or ()),
-                model=_spec(
+                model=spec_of(
                     ModelSpec, id=name, revision=revision, dtype=dtype, attention=attention, device=device,
                     trust_remote_code=trust_remote_code, weights=weights, memory=memory, bos=bos,
                 ),
-                capture=_spec(CaptureSpec, position=position),
-                probe=probe_spec,
-                settings=_settings(set_ or []),
+                capture=spec_of(CaptureSpec, position=position),
+                probe=spec_of(type(base), **(base.model_dump() | {k: v for k, v in chosen.items() if v is not None})),
+                settings=settings(set_ or []),
                 seed=seed,
             )  # fmt: skip
-            folder = out / default_folder(spec).name if out and len(model or ()) > 1 else out
-            result = run_spec(spec, folder, make_progress(quiet))
+            return found
+
+        for name in model or [DEFAULT_MODEL]:
+            specs = [made(each, name) for each in (ATLAS if study == "atlas" else (study,))]
+            whole = specs[0].model_copy(update={"study": study})
+            folder = out / default_folder(whole).name if out and len(model or ()) > 1 else out
+            progress = make_progress(quiet)
+            result = run_atlas(specs, folder, progress) if study == "atlas" else run_spec(specs[0], folder, progress)
             if not quiet:
                 print(result.summary())
-            print(result.folder / "report.html")
+            print(result.page)
 
 
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(help="A run's folder, or a comparison's.")]) -> None:
     """Rebuild report.html and the figures of a run from its tables alone."""
-    with _one_line():
+    with one_line():
         from layeratlas.report import build, build_comparison
 
         print((build_comparison if (folder / "comparison.json").exists() else build)(folder))
@@ -197,19 +154,19 @@ def compare(
     layeratlas compare runs/one runs/other
     layeratlas compare runs/small runs/middle runs/large --family mine=runs/
     """
-    with _one_line():
+    with one_line():
         from layeratlas.api import compare as compared
 
-        found = compared(folders, out=out, families=_families(family or []), progress=make_progress(quiet))
+        found = compared(folders, out=out, families=families(family or []), progress=make_progress(quiet))
         if not quiet:
             print(found.summary())
-        print(found.folder / "comparison.html")
+        print(found.page)
 
 
 @app.command("list")
 def list_(kind: Annotated[str, typer.Argument(help="studies, tasks, probes, metrics or claims.")]) -> None:
     """List what can be named on the command line."""
-    with _one_line():
+    with one_line():
         if kind not in registry.KINDS:
             raise SpecError(f"nothing of the kind '{kind}' can be listed", f"one of {', '.join(registry.KINDS)}")
         for name in registry.names(kind):
@@ -230,10 +187,10 @@ def check(
     trust_remote_code: RemoteOption = False,
 ) -> None:
     """Load a model, show its anatomy, the identity self-tests with their errors, and what a run would take."""
-    with _one_line():
+    with one_line():
         from layeratlas.checking import describe
 
-        spec = _spec(
+        spec = spec_of(
             ModelSpec, id=model, revision=revision, dtype=dtype, attention=attention, device=device,
             trust_remote_code=trust_remote_code, weights=weights, memory=memory,
         )  # fmt: skip
@@ -250,11 +207,11 @@ def claims(
     A claim that sets models against each other reads comparable runs only: of the same texts, size, settings and
     versions.
     """
-    with _one_line():
+    with one_line():
         from layeratlas.claim import read_run, table_of
 
         known = [registry.get("claims", name) for name in registry.names("claims")]
-        named = _families(family or [])
+        named = families(family or [])
         for row in table_of(known, [read_run(folder).in_family(named) for folder in folders]).iter_rows(named=True):
             print(f"{row['claim']:<5} [{row['verdict']}] {row['says']}")
             print(f"      published: {row['published']} ({row['citation']})")
@@ -274,11 +231,11 @@ def validate(
 
     A rate fails (!) where it misses what is asked by more than chance would in 1 of 100 tables.
     """
-    with _one_line():
+    with one_line():
         from layeratlas.validation import validate as simulated
 
         print(f"{'planted':<26}{'said':<32}{'found':>7}{'of':>8}{'rate':>8}  asked")
-        for row in simulated(runs, _spec(RunSpec, size=size).size, make_progress(quiet), seed):
+        for row in simulated(runs, spec_of(RunSpec, size=size).size, make_progress(quiet), seed):
             bounds = (row.at_least and f">= {row.at_least:.2f}", row.at_most < 1 and f"<= {row.at_most:.2f}")
             asked = " and ".join(part for part in bounds if part) + ("" if row.passed else "  !")
             print(f"{row.planted:<26}{row.said:<32}{row.hits:>7}{row.of:>8}{row.rate:>8.3f}  {asked}")

@@ -16,6 +16,7 @@ import families
 from layeratlas.cli import app
 from layeratlas.report import figures
 from layeratlas.spec import ProbeSpec
+from layeratlas.studies.exits import Exits
 from layeratlas.studies.hierarchy import Hierarchy
 from layeratlas.studies.segments import Segments
 
@@ -65,6 +66,7 @@ def test_every_command_and_snippet_runs(desk: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Hierarchy, "tasks", ("items", "relations"))
     light = ProbeSpec(methods=("ridge",), repeats=1, shuffles=20, bootstrap=100)
     monkeypatch.setattr(Hierarchy, "probe_spec", lambda self, size: light)
+    monkeypatch.setattr(Exits, "tasks", ("facts",))
     monkeypatch.setattr(figures, "write", drawn_once(figures.write))
     # How a segments run is drawn is tested beside it.
     stages = Segments().stages()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layeratlas.claim import RunTables, read_run
-from layeratlas.comparable import check_alike, command_of, value_at
+from layeratlas.comparable import check_alike, command_of, identity_of, value_at
 from layeratlas.errors import AtlasError, SpecError
 
 # What may differ between models, and is said.
@@ -26,7 +26,7 @@ class Cohort:
 
 
 def read_cohorts(folders: Sequence[Path], families: Mapping[str, str] | None = None) -> list[Cohort]:
-    """Read finished runs and return them by study.
+    """Read finished runs and return them by study; one model may stand alone, with runs of several studies.
 
     `families` names a family and a part of its models' names or folders; others belong to their architecture's. Raises
     StoreError or SpecError, in one line with what to run again, where runs cannot be compared.
@@ -40,8 +40,9 @@ def read_cohorts(folders: Sequence[Path], families: Mapping[str, str] | None = N
         raise SpecError(f"'{twice[0]}' is named twice", "each run once")
     runs = [read_run(place).in_family(families or {}) for place in places]
     studies = {run.study: [r for r in runs if r.study == run.study] for run in runs}
+    alone = len({identity_of(run) for run in runs}) == 1
     for study, mine in studies.items():
-        if len(mine) < 2:
+        if len(mine) < 2 and not alone:
             others = ", ".join(f"'{name}'" for name in studies if name != study)
             raise SpecError(
                 f"'{mine[0].folder}' is the only run of the study '{study}' (the others: {others})",

@@ -26,7 +26,7 @@ from layeratlas.comparison.sizes import family_findings, size_findings
 from layeratlas.errors import StoreError
 from layeratlas.files import write_atomic, write_json
 from layeratlas.progress import Progress
-from layeratlas.records import FINDING_COLUMNS, Finding
+from layeratlas.records import FINDING_COLUMNS
 from layeratlas.spec import hash_of
 
 MANIFEST = "comparison.json"
@@ -42,22 +42,25 @@ def compare(
     out: Path | None = None,
     families: Mapping[str, str] | None = None,
     progress: Progress | None = None,
+    notes: Sequence[str] = (),
 ) -> Path:
     """Compare finished runs and return the comparison's folder, which an earlier comparison in it gives way to.
 
-    `families` names families by a part of their models' names. Raises StoreError or SpecError, in one line with what to
-    run again, where runs cannot be compared.
+    `families` names families by a part of their models' names; `notes` are shown on the page. Runs of one model, each
+    of another study, have nothing to compare: what they found is put side by side. Raises StoreError or SpecError, in
+    one line with what to run again, where runs cannot be compared.
     """
     start, progress = time.perf_counter(), progress or Progress()
     cohorts = read_cohorts(folders, families)
     folder = out or default_folder(cohorts)
     _check_folder(folder)
     tables: dict[str, list[pl.DataFrame]] = {name: [] for name in _TABLES}
-    findings, notes = [], []
+    findings: list[dict[str, Any]] = []
+    notes = list(notes)
     with progress.stage("compare", len(cohorts)) as step:
         for cohort in cohorts:
             found, made, said = _of(cohort)
-            findings += [asdict(f) | {"model": "all", "study": cohort.study} for f in found]
+            findings += found
             notes += said
             for name in _TABLES:
                 tables[name].append(made[name])
@@ -85,12 +88,15 @@ def _write(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
         write_atomic(folder / f"{name}.parquet", buffer.getvalue())
 
 
-def _of(cohort: Cohort) -> tuple[list[Finding], dict[str, pl.DataFrame], list[str]]:
+def _of(cohort: Cohort) -> tuple[list[dict[str, Any]], dict[str, pl.DataFrame], list[str]]:
     models = read_models(cohort)
     alike, maps, notes = similarity(cohort)
     table = differences(cohort.study, models)
     grown, sizes = size_findings(cohort.study, models)
-    findings = [*difference_findings(table, models), *alike, *grown, *family_findings(models)]
+    told = [*difference_findings(table, models), *alike, *grown, *family_findings(models)]
+    findings = [asdict(f) | {"model": "all", "study": cohort.study} for f in told]
+    if len(models) == 1:  # nothing to compare: the page tells what the run itself found
+        findings = cohort.runs[0].main.with_columns(model=pl.lit(cohort.names[0])).to_dicts()
     made = {"curves": stacked(cohort), "differences": table, "similarity": maps, "sizes": sizes}
     made["quantities"] = quantity_table(cohort.study, models)
     return findings, made, [f"{cohort.study}: {note}" for note in (*cohort.notes, *notes)]
@@ -100,7 +106,7 @@ def default_folder(cohorts: Sequence[Cohort]) -> Path:
     """Return `runs/compare-STUDY-MODELS`; of more than two models their number and a hash."""
     studies = "-".join(cohort.study for cohort in cohorts)
     names = list(dict.fromkeys(name for cohort in cohorts for name in cohort.names))
-    models = "-".join(names) if len(names) == 2 else f"{len(names)}-models-{hash_of(names)[:6]}"
+    models = "-".join(names) if len(names) <= 2 else f"{len(names)}-models-{hash_of(names)[:6]}"
     return Path("runs") / re.sub(r"[^A-Za-z0-9.]+", "-", f"compare-{studies}-{models}").strip("-").lower()
 
 

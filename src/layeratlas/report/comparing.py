@@ -23,7 +23,7 @@ _FIRST = (
     "same hierarchy", "size threshold", "size", "family", "boundary spread", "boundary 1", "boundary 2", "brittleness",
     "peak depth", "peak value",
 )  # fmt: skip
-_HEADLINES, _A_KIND, _PAIRS = 14, 3, 200
+_HEADLINES, _A_KIND, _A_STUDY, _PAIRS = 14, 3, 7, 200
 _READS = {
     "atlas": ["atlas", "peaks", "stretches"], "curves": ["curves"], "places": ["places"], "cka": ["cka"],
     "sizes": ["sizes"],
@@ -174,7 +174,8 @@ def _figures(found: _Tables, rows: dict[str, pl.DataFrame]) -> None:
 
 
 def _page(found: _Tables, rows: dict[str, pl.DataFrame]) -> str:
-    first, rest = _headlines(found["findings"])
+    alone = len(found.models) == 1
+    first, rest = (_told_by_study if alone else _headlines)(found["findings"])
     differences = found["differences"]
     told = differences.filter(pl.col("verdict") == "supported").sort("p").head(_PAIRS)
     return rendered(
@@ -182,6 +183,7 @@ def _page(found: _Tables, rows: dict[str, pl.DataFrame]) -> str:
         _data(found, rows),
         manifest=found.manifest,
         models=found.models,
+        alone=alone,
         runs=_runs(found),
         first=first,
         findings=[*first, *rest],
@@ -205,6 +207,19 @@ def _headlines(findings: pl.DataFrame) -> tuple[list[dict[str, Any]], list[dict[
     for row in rows:
         if len(told) < _HEADLINES and sum(one["finding"] == row["finding"] for one in told) < _A_KIND:
             told.append(row)
+    return told, [row for row in rows if row not in told]
+
+
+def _told_by_study(findings: pl.DataFrame) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return of each study's findings the first seven, decided ones before others and three of a kind at most; the rest."""
+    rows = findings.to_dicts()
+    told: list[dict[str, Any]] = []
+    for study in dict.fromkeys(row["study"] for row in rows):
+        mine: list[dict[str, Any]] = []
+        for row in sorted((r for r in rows if r["study"] == study), key=lambda r: r["verdict"] == "inconclusive"):
+            if len(mine) < _A_STUDY and sum(one["finding"] == row["finding"] for one in mine) < _A_KIND:
+                mine.append(row)
+        told += mine
     return told, [row for row in rows if row not in told]
 
 

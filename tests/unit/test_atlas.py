@@ -1,0 +1,74 @@
+"""The atlas of one model: all studies in one call, one page, and a study that refuses the model leaves the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import fake_models as fake
+import layeratlas as la
+from fake_models import FakeModel
+from layeratlas import pipeline
+from layeratlas.errors import ModelError
+from layeratlas.spec import RunSpec
+
+MODEL = FakeModel("early", lambda level, d: fake.hump({"item": 0.2, "relation": 0.4}.get(level, 0.8))(d))
+LEVELS = {"hierarchy": ("item", "relation"), "exits": ("facts",), "segments": ("signal",)}
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The studies that refuse the model; the others find at once what a fake model's run holds."""
+    studies: set[str] = set()
+
+    def execute(spec: RunSpec, out: Path, progress: object) -> Path:
+        if spec.study in studies:
+            raise ModelError(f"the model has too few blocks for {spec.study}")
+        return fake.write_model(out, replace(MODEL, study=spec.study, levels=LEVELS[spec.study]))
+
+    monkeypatch.setattr(pipeline, "execute", execute)
+    return studies
+
+
+def found_by(folder: Path) -> set[str]:
+    return set(pl.read_parquet(folder / "findings.parquet")["statement"])
+
+
+def test_the_page_tells_what_each_study_found_and_compares_nothing(refused, tmp_path):
+    made = la.atlas(model="early", size="quick", out=tmp_path / "out")
+    assert made.manifest["studies"] == list(LEVELS)
+    assert set(made.findings["model"]) == {"early"}
+    for study in LEVELS:
+        told = made.findings.filter(study=study)["statement"]
+        assert len(told)
+        assert set(told) <= found_by(tmp_path / "out" / study)
+    assert made.differences.is_empty()
+    page = made.page.read_text(encoding="utf-8")
+    assert "<h1>early</h1>" in page
+    assert "Differences between pairs" not in page
+    assert made.page == tmp_path / "out/atlas/comparison.html"
+
+
+def test_a_study_that_refuses_the_model_is_left_out_and_named(refused, tmp_path):
+    refused.add("segments")
+    made = la.atlas(model="early", size="quick", out=tmp_path / "out")
+    assert made.manifest["studies"] == ["hierarchy", "exits"]
+    assert made.manifest["notes"] == ["segments is left out: the model has too few blocks for segments"]
+    assert "segments is left out: the model has too few blocks" in made.page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("names", [{"hierarchy"}, {"exits", "segments"}])
+def test_too_little_for_a_page_is_the_error_itself(refused, tmp_path, names):
+    refused |= names
+    with pytest.raises(ModelError, match=r"too few blocks for (hierarchy|segments)"):
+        la.atlas(model="early", size="quick", out=tmp_path / "out")
+
+
+def test_two_models_and_an_odd_study_are_still_refused(tmp_path):
+    other = replace(MODEL, name="late", study="exits", levels=("facts",))
+    runs = [fake.write_model(tmp_path / one.name, one) for one in (MODEL, other)]
+    with pytest.raises(la.AtlasError, match="only run of the study"):
+        la.compare(runs, out=tmp_path / "out")
