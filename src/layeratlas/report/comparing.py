@@ -211,7 +211,7 @@ def _headlines(findings: pl.DataFrame) -> tuple[list[dict[str, Any]], list[dict[
 
 
 def _told_by_study(findings: pl.DataFrame) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return of each study's findings the first seven, decided ones before others and three of a kind at most; the rest."""
+    """Return each study's first seven findings, decided before others and three of a kind at most, and the rest."""
     rows = findings.to_dicts()
     told: list[dict[str, Any]] = []
     for study in dict.fromkeys(row["study"] for row in rows):

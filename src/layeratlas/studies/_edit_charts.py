@@ -16,12 +16,8 @@ from layeratlas.studies._edit_tables import EFFECTS, GENERATED
 
 Colour = Callable[[str], str]
 _SERIES = ("series-1", "series-3", "series-2", "series-4", "series-5", "series-6")
-_OUTCOMES = {
-    "kl": "KL (nats)",
-    "nll": "rise of the loss (nats)",
-    "flips": "top predictions changed",
-    "jsd": "JSD (nats)",
-}
+# Outcomes told beside the divergence, by their mean alone; the table that is kept has all with their intervals.
+_BESIDE = {"nll": "Rise of the loss (nats)", "flips": "Top predictions changed"}
 # What is left of a divergence below this is rounding, and a logarithm has no place for it.
 _FLOOR = 1e-9
 
@@ -34,8 +30,8 @@ def edit_exhibits(folder: Path) -> list[Exhibit]:
         text = (
             "Divergence (KL, nats) of the predictions from the undisturbed ones under interventions on every block of "
             "a stretch at once, with its 95 % interval over passages. Hollow: the same on random stretches of the same "
-            "width, mean. No intervention gives exactly 0. In the table `difference` is the stretch less the random "
-            "ones, on the same passages."
+            "width, mean. No intervention gives exactly 0. In the table the difference is the stretch less the random "
+            "ones, on the same passages; every outcome's intervals are in interventions.parquet."
         )
         made.append(
             Exhibit("interventions", "What interventions do", text, chart=partial(_effects, table), table=_shown(table))
@@ -53,16 +49,22 @@ def edit_exhibits(folder: Path) -> list[Exhibit]:
 
 
 def _shown(table: pl.DataFrame) -> pl.DataFrame:
-    """Return the table a reader sees: rounded, with words for columns."""
+    """Return the table a reader sees: the divergences, other outcomes beside them, rounded, with words for columns."""
     number = pl.col(
         "estimate", "lo", "hi", "control", "control_lo", "control_hi", "difference", "difference_lo", "difference_hi"
     )
-    return table.with_columns(number.round_sig_figs(3), pl.col("outcome").replace(_OUTCOMES)).select(
+    place = ["edit", "span", "blocks"]
+    rounded = table.with_columns(number.round_sig_figs(3))
+    kept = rounded.filter(outcome="kl")
+    for outcome, words in _BESIDE.items():
+        other = rounded.filter(outcome=outcome).select(*place, pl.col("estimate").alias(words))
+        kept = kept.join(other, on=place, how="left", maintain_order="left")
+    return kept.select(
         pl.col("edit").alias("Intervention"), pl.col("span").alias("Stretch"), pl.col("blocks").alias("Blocks"),
-        pl.col("outcome").alias("Outcome"), pl.col("estimate").alias("Here"), _ends("lo", "hi").alias("95 %"),
+        pl.col("estimate").alias("KL (nats)"), _ends("lo", "hi").alias("95 %"),
         pl.col("control").alias("Random stretches"), _ends("control_lo", "control_hi").alias("95 % "),
         pl.col("difference").alias("Difference"), _ends("difference_lo", "difference_hi").alias("95 %  "),
-        pl.col("n").alias("Passages"),
+        *_BESIDE.values(), pl.col("n").alias("Passages"),
     )  # fmt: skip
 
 
