@@ -95,6 +95,18 @@ def test_known_rank_is_the_effective_rank(rank):
     assert of("spectrum", states[None])["effective_rank"][0] == pytest.approx(rank, rel=1e-6)
 
 
+def test_uneven_directions_have_the_effective_rank_of_their_shares():
+    # Opposite pairs along four axes: the eigenvalues are the shares of the axes, 1/2, 1/4, 1/8 and 1/8.
+    axes = np.repeat(np.eye(6)[:4], [4, 2, 1, 1], axis=0)
+    found = of("spectrum", np.concatenate([axes, -axes])[None])
+    assert found["effective_rank"][0] == pytest.approx(2**1.75, rel=1e-6)
+    assert found["prompt_entropy"][0] == pytest.approx(1.75 * np.log(2) / np.log(6), rel=1e-6)
+    # The singular values, as Roy and Vetterli have it, are the roots of the shares: more even, a larger rank.
+    roots = np.sqrt([1 / 2, 1 / 4, 1 / 8, 1 / 8])
+    roots /= roots.sum()
+    assert np.exp(-(roots * np.log(roots)).sum()) > 2**1.75 + 0.3
+
+
 def test_a_straight_line_has_no_curvature_a_zigzag_has_all_of_it():
     steps = np.arange(20)[:, None] * noise(1, 16)
     assert of("curvature", steps[None])["curvature"][0] == pytest.approx(0, abs=1e-3)

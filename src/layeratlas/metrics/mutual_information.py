@@ -15,7 +15,7 @@ class MutualInformation(Metric):
     I = S(K) + S(K') - S(K o K'), with K the Gram matrix of centred states of length 1, o the product entry by entry and
     S the entropy of the spectrum (Giraldo et al. 2014; alpha = 1). Because few tokens in many dimensions always share
     much, the value with the tokens of one side permuted is subtracted: S(K o K'_permuted) - S(K o K'), on average 0 for
-    unrelated states. One permutation a passage and edge, the same in every run.
+    unrelated states. One permutation a passage, shared by its edges, the same in every run.
     """
 
     summary = "matrix mutual information between neighbouring layers, permuted pairs subtracted"

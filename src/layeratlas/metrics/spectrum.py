@@ -17,7 +17,9 @@ class Spectrum(Metric):
     this does not).
 
     - `prompt_entropy`: S / log min(T, d), from 0 (one direction) to 1.
-    - `effective_rank`: exp(S), from 1 to min(T, d) (Roy and Vetterli 2007).
+    - `effective_rank`: exp(S), from 1 to min(T, d): of the eigenvalues, as Skean et al. have it. Roy and Vetterli
+      (2007) take the entropy of the singular values of the states, scaled to sum to 1. Those are the roots of the
+      eigenvalues, which are more even, so that their effective rank is the larger one (equal where all are alike).
     """
 
     summary = "prompt entropy and effective rank of a passage's states"
