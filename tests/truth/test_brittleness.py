@@ -189,6 +189,36 @@ def test_a_regime_that_is_not_quadratic_is_said_not_to_be():
     assert "is not constant" in broken.statement
 
 
+def test_points_that_deviate_in_opposite_ways_do_not_cancel():
+    effects = planted().effects
+    values = effects.values.copy()
+    for i, t in enumerate(effects.trials):
+        if t.role == "point" and t.sigma == SPEC.small[1]:
+            values[i] *= 1.4 if t.start % 2 else 1 / 1.4
+    mixed = Brittleness(dataclasses.replace(effects, values=values))
+    assert mixed.constancy().value == pytest.approx(1, abs=0.02)
+    said = brittleness_findings(mixed)[0]
+    assert said.verdict == "not supported"
+    assert "0.71 to 1.40 times at single points and 1.00 to 1.00 times over single segments" in said.statement
+    assert "any one point or segment" in said.null
+    whole = brittleness_findings(planted())[0]
+    assert whole.verdict == "supported"
+    assert "1.00 to 1.00 times at single points" in whole.statement
+
+
+def test_leaving_a_block_out_is_no_noise_and_absolute_noise_says_so():
+    found = planted()
+    ends = [f for f in brittleness_findings(found) if f.finding == "ends against middle"]
+    assert [f.method for f in ends] == ["noise", "noise", "skip", "skip"]
+    assert all(("leaving out a block" in f.statement) == (f.method == "skip") for f in ends)
+    absolute = planted(spec=SPEC.model_copy(update={"noise": "absolute noise"}))
+    for name, one in (("relative", found), ("absolute", absolute)):
+        keys = [(f.finding, f.level, f.component, f.method) for f in brittleness_findings(one)]
+        assert len(set(keys)) == len(keys)
+        said = [f.statement for f in brittleness_findings(one) if f.finding == "brittleness"]
+        assert all(("depends on the stream's scale" in text) == (name == "absolute") for text in said)
+
+
 def test_the_half_point_is_interpolated_over_the_logarithm():
     sigmas = (0.01, 0.1, 1.0)
     agreement = np.array([[1.0, 0.75, 0.25], [1.0, 0.5, 0.4], [0.4, 0.3, 0.2], [1.0, 0.9, 0.6], [1.0, 0.2, 0.6]])

@@ -1,8 +1,9 @@
-"""How brittle each layer and each stretch of layers is: KL / sigma^2 under relative noise, with its checks.
+"""How brittle each layer and each stretch of layers is: KL / sigma^2 under noise, with its checks.
 
 Re-implements the approach described in arXiv 2505.18244; noise, definition and thresholds are ours. With noise relative
-to the stream, B does not move when the whole stream is scaled; in the quadratic regime it is additive, so that B of a
-span with shared variance is the mean of its blocks' B. The second is used for all spans at once and checked on some.
+to the stream, B does not move when the whole stream is scaled, as it does with absolute noise; in the quadratic regime
+it is additive, so that B of a span with shared variance is the mean of its blocks' B. The second is used for all spans
+at once and checked on some.
 """
 
 from __future__ import annotations
@@ -78,6 +79,16 @@ class Brittleness:
         low, high = (self.mean(self.effects.by_point(s, seed=0) / s**2) for s in self.spec.small)
         value, draws = (np.log(high.value / low.value), np.log(high.draws / low.draws))
         return Estimate(np.exp(value.mean()), np.exp(draws.mean(1)))
+
+    def ratios(self) -> tuple[Floats, Floats]:
+        """Return the ratios that `constancy` averages, of every point (L+1,), and those of every segment (S,)."""
+        spans, numbers = self.effects.segments.values(), []
+        for s in self.spec.small:
+            parts = np.stack([self.effects.of("segment", *span, s, seed=0) for span in spans], 1)
+            both = np.concatenate([self.effects.by_point(s, seed=0), parts], 1)
+            numbers.append(self.mean(both / s**2).value)
+        found = numbers[1] / numbers[0]
+        return found[: self.effects.layers + 1], found[self.effects.layers + 1 :]
 
     def additivity(self) -> Estimate:
         """Return measured over added B, geometric mean over segments and random spans."""

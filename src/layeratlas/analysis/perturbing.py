@@ -143,9 +143,13 @@ class Effects:
         """Return the strengths at which blocks were perturbed, ascending."""
         return sorted({t.sigma for t in self.trials if (t.role, t.start, t.stop) == (role, start, stop)})
 
-    def of(self, role: Role, start: int, stop: int, sigma: float, outcome: str = "kl") -> Floats:
-        """Return one perturbation's outcome by passage, mean over its seeds, (N,)."""
-        at = [i for i, t in enumerate(self.trials) if (t.role, t.start, t.stop, t.sigma) == (role, start, stop, sigma)]
+    def of(
+        self, role: Role, start: int, stop: int, sigma: float, outcome: str = "kl", *, seed: int | None = None
+    ) -> Floats:
+        """Return one perturbation's outcome by passage, mean over its seeds or under one of them, (N,)."""
+        wanted = (role, start, stop, sigma)
+        some = [(i, t) for i, t in enumerate(self.trials) if seed in (None, t.seed)]
+        at = [i for i, t in some if (t.role, t.start, t.stop, t.sigma) == wanted]
         mean: Floats = self.values[at, :, OUTCOMES.index(outcome)].mean(0)
         return mean
 
