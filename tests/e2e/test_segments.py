@@ -122,6 +122,9 @@ def test_every_edit_is_made_on_every_stretch_and_on_random_ones(run):
     assert (table["lo"] <= table["estimate"] + 1e-12).all()
     assert (table["estimate"] <= table["hi"] + 1e-12).all()
     there = table.filter(pl.col("random_spans") > 0)
+    assert there["control_blocks"].str.starts_with("block").all()
+    assert (there["control_blocks"] != there["blocks"]).all()
+    assert (table.filter(random_spans=0)["control_blocks"] == "").all()
     assert ((there["estimate"] - there["control"]) - there["difference"]).abs().max() < 1e-9
     assert "What interventions do" in (run.folder / "report.html").read_text(encoding="utf-8")
 

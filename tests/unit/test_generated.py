@@ -114,7 +114,7 @@ def test_a_claim_on_generated_text_needs_more_than_random_stretches_do():
     def verdict(own, other):
         found = generated_span_findings(clean, {("skip", "Local"): own}, {("skip", "Local"): other})
         assert [f.level for f in found] == ["Local"]
-        assert "random stretches of its width" in found[0].null
+        assert "one other stretch of its width" in found[0].null
         return found[0].verdict
 
     assert verdict(texts(rng, 20, 6), near) == "supported"

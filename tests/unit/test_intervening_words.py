@@ -72,6 +72,23 @@ def test_every_stretch_has_random_ones_of_its_shape():
         places_of(Wanted("skip", blocks=(6,)), 6, {}, 0)
 
 
+def test_the_other_stretches_share_the_fewest_blocks_with_the_first():
+    stretches = {"Local": (0, 9), "Intermediate": (9, 24), "Global": (24, 30)}
+    drawn = set()
+    for seed in range(20):
+        places = places_of(Wanted("skip"), 30, stretches, controls=1, seed=seed)
+        own, other = ({p.name: {*p.blocks} for p in places if p.control == control} for control in (False, True))
+        assert not own["Local"] & other["Local"]
+        assert not own["Global"] & other["Global"]
+        # Half of the blocks fit nowhere else without a share: six is the least.
+        assert other["Intermediate"] == set(range(15))
+        drawn.add(min(other["Local"]))
+    # Among those that share as few, the seed decides.
+    assert len(drawn) > 3
+    more = places_of(Wanted("skip", blocks=(2, 3)), 7, {}, controls=9)[1:]
+    assert [len({*p.blocks} & {2, 3}) for p in more] == [0, 0, 0, 1, 1]
+
+
 def test_an_effect_is_paired_with_that_on_random_stretches():
     random = np.random.default_rng(0)
     passage = random.normal(size=40) * 10

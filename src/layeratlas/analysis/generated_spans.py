@@ -1,4 +1,4 @@
-"""Generated text under interventions on stretches of layers, beside the same on random stretches and beside none.
+"""Generated text under interventions on stretches of layers, beside the same on other stretches and beside none.
 
 Published claims of the first version of arXiv 2505.18244 are of this kind: perturbing local layers changes the choice
 of words, intermediate ones the sentences, global ones the coherence. The measures are those of `generated`.
@@ -33,7 +33,7 @@ def generated_rows(
     """Return a row for each (intervention, stretch) and measure, all texts in the same order of prompts.
 
     `effect` is the rank-biserial correlation with the unperturbed texts, `p` its test, Holm over all rows; `control`
-    and what begins with it are the same of a random stretch of that width (not a number where none fits).
+    and what begins with it are the same of another stretch of that width (not a number where none fits).
     """
     own = compare_texts(clean, {str(i): texts for i, texts in enumerate(edited.values())}, _BOOTSTRAP, seed)
     keys = list(edited)
@@ -74,10 +74,11 @@ def _mean(values: Floats, seed: int) -> tuple[float, float, float]:
 def generated_span_findings(
     clean: Sequence[str], edited: Mapping[Key, Sequence[str]], controls: Mapping[Key, Sequence[str]], seed: int = 0
 ) -> list[Finding]:
-    """Return three findings: does each stretch act on the property tied to it more than a random stretch does?
+    """Return three findings: does each stretch act on the property tied to it more than another stretch does?
 
     Per prompt, how far the measure moves from the unperturbed text under an intervention on the stretch, less how far
-    it moves under the same on a random stretch of its width, mean over interventions; signed ranks over prompts.
+    it moves under the same on one other stretch of its width, mean over interventions; signed ranks over prompts, so
+    that a difference tells two stretches apart and says nothing of all others.
     """
     made = []
     for span, measure, words in _CLAIMED:
@@ -107,14 +108,14 @@ def _finding(row: tuple[str, str, str, int, Floats], p: float, tests: int, seed:
     reach = tests * 2.0 ** (1 - len(gaps)) <= 0.05
     verdict: Verdict = "supported" if more else "not supported" if p <= 0.05 else "inconclusive"
     says = {
-        "supported": "more than interventions on a random stretch of its width",
-        "not supported": "less than interventions on a random stretch of its width",
-        "inconclusive": "not clearly more than interventions on a random stretch of its width" if reach
+        "supported": "more than interventions on one other stretch of its width",
+        "not supported": "less than interventions on one other stretch of its width",
+        "inconclusive": "not clearly more than interventions on one other stretch of its width" if reach
         else f"by an amount that {len(gaps)} prompts cannot judge",
     }[verdict]  # fmt: skip
     text = (
         f"Interventions on the {span} stretch change {words} of generated text {says}: {value:+.3f} "
         f"[{lo:+.3f}, {hi:+.3f}] further from the unperturbed text, mean of {edits} interventions."
     )
-    null = f"the same interventions on random stretches of its width, Wilcoxon signed-rank, Holm over {tests}"
+    null = f"the same interventions on one other stretch of its width, Wilcoxon signed-rank, Holm over {tests}"
     return Finding("generated text", span, "resid", measure, text, value, lo, hi, p, null, verdict, len(gaps))

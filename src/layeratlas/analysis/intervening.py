@@ -2,7 +2,7 @@
 
 `noise 0.3; zero of mlp; mean of attn of blocks 3-5, 8` are three: a kind of `edits.Edit`, its strength where it takes
 one, a component other than the stream, and blocks of one's own. Without blocks, an intervention is made on every
-stretch that the cuts give. Each is made on random stretches of the same shape too, its control.
+stretch that the cuts give. Each is made on other stretches of the same shape too, its control.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _blocks(part: str, text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an intervention is made: `name` is the stretch's, `control` whether this is a random one of its shape."""
+    """Where an intervention is made: `name` is the stretch's, `control` whether this is another one of its shape."""
 
     name: str
     blocks: tuple[int, ...]
@@ -87,10 +87,11 @@ class Place:
 def places_of(
     wanted: Wanted, layers: int, segments: Mapping[str, tuple[int, int]], controls: int, seed: int = 0
 ) -> list[Place]:
-    """Return an intervention's stretches, each followed by at most `controls` others of its shape, drawn at random.
+    """Return an intervention's stretches, each followed by at most `controls` others of its shape.
 
-    `segments` are half-open ranges of blocks by name. All interventions on one stretch have the same controls. Raises
-    SpecError for a block that the model has not.
+    Those that share the fewest blocks with the stretch come first, drawn at random among equals: a stretch moved by one
+    block is nearly itself and says nothing of it. `segments` are half-open ranges of blocks by name. All interventions
+    on one stretch have the same controls. Raises SpecError for a block that the model has not.
     """
     if wanted.blocks and max(wanted.blocks) >= layers:
         raise SpecError(f"an edit of block {max(wanted.blocks)}", f"blocks 0 to {layers - 1} of this model")
@@ -100,19 +101,26 @@ def places_of(
     found = []
     for name, blocks in stretches.items():
         found.append(Place(name, blocks))
-        least, most = min(blocks), max(blocks)
-        free = [shift for shift in range(-least, layers - most) if shift]
-        for shift in np.random.default_rng([seed, 31, least, most]).permutation(free)[:controls].tolist():
-            found.append(Place(name, tuple(block + int(shift) for block in blocks), control=True))
+        found += [Place(name, other, control=True) for other in _others(blocks, layers, seed)[:controls]]
     return found
+
+
+def _others(blocks: tuple[int, ...], layers: int, seed: int) -> list[tuple[int, ...]]:
+    """Return all other stretches of a shape, those that share the fewest blocks with it first, equals at random."""
+    least, most = min(blocks), max(blocks)
+    free = [shift for shift in range(-least, layers - most) if shift]
+    drawn = np.random.default_rng([seed, 31, least, most]).permutation(free).tolist()
+    moved = [tuple(block + int(shift) for block in blocks) for shift in drawn]
+    return sorted(moved, key=lambda other: len({*other} & {*blocks}))
 
 
 @dataclass(frozen=True)
 class Effect:
     """What one intervention did at one stretch: means over N passages with 95 % bootstrap intervals.
 
-    `control` is the same on random stretches of the same shape, `difference` the first less the second, paired over
-    passages; both not numbers where no other stretch of that shape fits.
+    `control` is the same on other stretches of the same shape, `difference` the first less the second, paired over
+    passages; both not numbers where no other stretch of that shape fits. No interval is over stretches: a difference
+    tells these stretches apart, and does not make one of them special.
     """
 
     estimate: tuple[float, float, float]
@@ -121,7 +129,7 @@ class Effect:
 
 
 def effect_of(own: Floats, controls: Floats, bootstrap: int = 1000, seed: int = 0) -> Effect:
-    """Return the effect of values (N,) on the stretch and (C, N) on C random ones; C may be 0."""
+    """Return the effect of values (N,) on the stretch and (C, N) on C others; C may be 0."""
     names = [str(i) for i in range(len(own))]
     weights = Resampler(names, bootstrap, seed, halves=0).weights(names)
     weights = weights / weights.sum(1, keepdims=True)

@@ -29,9 +29,12 @@ def edit_exhibits(folder: Path) -> list[Exhibit]:
         table = pl.read_parquet(folder / EFFECTS)
         text = (
             "Divergence (KL, nats) of the predictions from the undisturbed ones under interventions on every block of "
-            "a stretch at once, with its 95 % interval over passages. Hollow: the same on random stretches of the same "
-            "width, mean. No intervention gives exactly 0. In the table the difference is the stretch less the random "
-            "ones, on the same passages; every outcome's intervals are in interventions.parquet."
+            "a stretch at once, with its 95 % interval over passages. Hollow: the same on another stretch of the same "
+            "width, the one that shares the fewest blocks with it (a random one of several; the mean where the table "
+            "names several). No intervention gives exactly 0. The difference is the stretch less the other, on the "
+            "same passages. Intervals are over passages only: a difference says that these two stretches differ, not "
+            "that the stretch is special among all of its width. Every outcome's intervals are in "
+            "interventions.parquet."
         )
         made.append(
             Exhibit("interventions", "What interventions do", text, chart=partial(_effects, table), table=_shown(table))
@@ -41,8 +44,10 @@ def edit_exhibits(folder: Path) -> list[Exhibit]:
         text = (
             "Prompts continued greedily under each intervention and without any (`unperturbed`): means over prompts. "
             "Effect: rank-biserial correlation with the unperturbed texts, -1 (all fall) to 1 (all rise), with its "
-            "95 % interval; p by signed ranks, Holm over the whole table. `random stretch` is the same intervention "
-            "on a random stretch of the same width. The likeness of neighbouring sentences counts shared words."
+            "95 % interval; p by signed ranks, Holm over the whole table. `other stretch` is the same intervention "
+            "on one other stretch of the same width, which shares the fewest blocks with it: what differs tells those "
+            "two apart, and does not make the stretch special. The likeness of neighbouring sentences counts shared "
+            "words."
         )
         made.append(Exhibit("generated", "Generated text under intervention", text, table=_generated(table)))
     return made
@@ -62,7 +67,8 @@ def _shown(table: pl.DataFrame) -> pl.DataFrame:
     return kept.select(
         pl.col("edit").alias("Intervention"), pl.col("span").alias("Stretch"), pl.col("blocks").alias("Blocks"),
         pl.col("estimate").alias("KL (nats)"), _ends("lo", "hi").alias("95 %"),
-        pl.col("control").alias("Random stretches"), _ends("control_lo", "control_hi").alias("95 % "),
+        pl.when(pl.col("control_blocks") == "").then(pl.lit("–")).otherwise("control_blocks").alias("Against blocks"),
+        pl.col("control").alias("KL there (nats)"), _ends("control_lo", "control_hi").alias("95 % "),
         pl.col("difference").alias("Difference"), _ends("difference_lo", "difference_hi").alias("95 %  "),
         *_BESIDE.values(), pl.col("n").alias("Passages"),
     )  # fmt: skip
@@ -79,14 +85,14 @@ def _generated(table: pl.DataFrame) -> pl.DataFrame:
     return table.select(
         pl.col("edit").alias("Intervention"), pl.col("span").alias("Stretch"), pl.col("blocks").alias("Blocks"),
         pl.col("measure").alias("Measure"), pl.col("clean").alias("Unperturbed"), pl.col("edited").alias("Here"),
-        _ends("edited_lo", "edited_hi").alias("95 %"), pl.col("control").alias("Random stretch"),
+        _ends("edited_lo", "edited_hi").alias("95 %"), pl.col("control").alias("Other stretch"),
         pl.col("effect").alias("Effect"), _ends("effect_lo", "effect_hi").alias("95 % "), pl.col("p").alias("p"),
         pl.col("control_effect").alias("Effect there"), pl.col("n").alias("Prompts"),
     )  # fmt: skip
 
 
 def _effects(table: pl.DataFrame, colour: Colour) -> Any:
-    """Return a row for each intervention, a mark for each stretch, random stretches hollow."""
+    """Return a row for each intervention, a mark for each stretch, the other stretches hollow."""
     kept = table.filter(outcome="kl")
     order = kept["edit"].unique(maintain_order=True).to_list()
     spans = kept["span"].unique(maintain_order=True).to_list()
@@ -94,7 +100,7 @@ def _effects(table: pl.DataFrame, colour: Colour) -> Any:
         {"edit": row["edit"], "span": row["span"], "what": what, **_clipped(row, keys)}
         for row in kept.to_dicts()
         for what, keys in (
-            ("stretch", ("estimate", "lo", "hi")), ("random", ("control", "control_lo", "control_hi"))
+            ("stretch", ("estimate", "lo", "hi")), ("other", ("control", "control_lo", "control_hi"))
         )
         if np.isfinite(row[keys[0]])
     ]  # fmt: skip
@@ -105,7 +111,7 @@ def _effects(table: pl.DataFrame, colour: Colour) -> Any:
     scale = alt.Scale(domain=spans, range=[colour(_SERIES[i % len(_SERIES)]) for i in range(len(spans))])
     hue = alt.Color("span:N", scale=scale, title=None, sort=None, legend=alt.Legend(orient="top", columns=3))
     shift = alt.YOffset("span:N", sort=spans)
-    own, other = base.transform_filter("datum.what === 'stretch'"), base.transform_filter("datum.what === 'random'")
+    own, other = base.transform_filter("datum.what === 'stretch'"), base.transform_filter("datum.what === 'other'")
     tooltip = ["edit:N", "span:N", "value:Q", "lo:Q", "hi:Q"]
     return alt.layer(
         own.mark_rule(strokeWidth=1.5).encode(

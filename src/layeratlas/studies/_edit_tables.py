@@ -1,4 +1,4 @@
-"""The tables of interventions: what each did to predictions and to generated text, beside random stretches."""
+"""The tables of interventions: what each did to predictions and to generated text, beside other stretches."""
 
 from __future__ import annotations
 
@@ -40,24 +40,28 @@ def edit_tables(work: Workspace) -> tuple[list[str], list[Finding]]:
 
 
 def effect_table(made: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Return a row for each intervention, stretch and outcome, from a row for each passage and place."""
+    """Return a row for each intervention, stretch and outcome, from a row for each passage and place.
+
+    `control_blocks` names the other stretches that it is held against, parted by semicolons; empty where none fits.
+    """
     rows: list[dict[str, Any]] = []
     for what, part in made.group_by(*_WHAT, maintain_order=True):
         own, other = (part.filter(pl.col("control") == control) for control in (False, True))
-        spans = other["blocks"].n_unique()
+        against = other["blocks"].unique(maintain_order=True).to_list()
+        places = {"blocks": own["blocks"][0], "control_blocks": "; ".join(against)}
         for outcome in OUTCOMES:
-            controls = other[outcome].to_numpy().reshape(spans, len(own))
+            controls = other[outcome].to_numpy().reshape(len(against), len(own))
             effect = effect_of(own[outcome].to_numpy(), controls, seed=seed)
-            row: dict[str, Any] = dict(zip(_WHAT, what, strict=True)) | {"blocks": own["blocks"][0], "outcome": outcome}
+            row: dict[str, Any] = dict(zip(_WHAT, what, strict=True)) | places | {"outcome": outcome}
             for name in ("estimate", "control", "difference"):
                 ends = ("lo", "hi") if name == "estimate" else (f"{name}_lo", f"{name}_hi")
                 row |= dict(zip((name, *ends), getattr(effect, name), strict=True))
-            rows.append(row | {"random_spans": spans, "n": len(own)})
+            rows.append(row | {"random_spans": len(against), "n": len(own)})
     return pl.DataFrame(rows)
 
 
 def _texts(texts: pl.DataFrame) -> tuple[list[str], dict[Key, list[str]], dict[Key, list[str]]]:
-    """Return the unperturbed texts, and those of every intervention on a stretch and on its random stretch."""
+    """Return the unperturbed texts, and those of every intervention on a stretch and on its control."""
     found: tuple[dict[Key, list[str]], dict[Key, list[str]]] = ({}, {})
     for (edit, span, control), part in texts.group_by("edit", "span", "control", maintain_order=True):
         found[int(bool(control))][str(edit), str(span)] = part.sort("prompt")["text"].to_list()

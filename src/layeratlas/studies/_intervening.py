@@ -1,4 +1,4 @@
-"""The stage that makes interventions on every stretch, and on random ones of its shape, over passages.
+"""The stage that makes interventions on every stretch, and on others of its shape, over passages.
 
 A folder `intervened/` holds one file per intervention, so that an interrupted stage goes on where it stopped.
 """
@@ -74,7 +74,7 @@ def bench_of(work: Workspace) -> Bench:
 
 
 def places_for(work: Workspace, wanted: Wanted, controls: int) -> list[Place]:
-    """Return where an intervention is made: the run's stretches or its own blocks, and random ones of their shape."""
+    """Return where an intervention is made: the run's stretches or its own blocks, and others of their shape."""
     found = read_json(work.folder / SEGMENTS)["segments"]
     stretches = {part["name"]: (part["first"], part["last"] + 1) for part in found}
     return places_of(wanted, work.model.anatomy.n_layers, stretches, controls, work.spec.seed)

@@ -63,13 +63,15 @@ def _brittleness(folder: Path, found: Mapping[str, Any], curves: pl.DataFrame) -
         {"rms": "stream rms", "b": "KL / strength²", "b_added": "from its blocks", "b_entry": "first block alone",
          "b_unshared": "full noise in every block", "sigma_half": "strength at half agreement", "p_span": "p of span"}
     )  # fmt: skip
+    rows = curves.filter(level="brittleness")
+    absolute = "absolute noise" in rows["method"].to_list()
+    size = "on whose scale the above depends" if absolute else "which absolute noise would follow, and this does not"
     text = (
         "Above: divergence (KL, nats) of the predictions from the undisturbed ones, over the squared strength of "
-        "relative noise, after each point (line) and in all blocks of a stretch at once (bars over the stretch), with "
-        "95 % intervals over passages. Points: the divergence with a block left out. Below: the size of the stream "
-        "(root mean square), which absolute noise would follow and relative noise does not. Vertical lines: the cuts."
+        f"{'absolute' if absolute else 'relative'} noise, after each point (line) and in all blocks of a stretch at "
+        "once (bars over the stretch), with 95 % intervals over passages. Points: the divergence with a block left "
+        f"out. Below: the size of the stream (root mean square), {size}. Vertical lines: the cuts."
     )
-    rows = curves.filter(level="brittleness")
     return [Exhibit("brittleness", "How brittle", text, chart=partial(_brittle, found, rows, parts), table=table)]
 
 

@@ -55,10 +55,13 @@ def methods(run: Mapping[str, Any], own: Settings) -> list[tuple[str, str]]:
 def _brittleness(noise: Mapping[str, Any]) -> str:
     if "spec" not in noise:
         return f"Not measured: {noise.get('missing', 'not asked for')}."
+    absolute = noise["spec"].get("noise") == "absolute noise"
+    size = "in the stream's own units" if absolute else "relative to the stream's size at each token"
+    scale = " It depends on the stream's scale: it compares neither models nor layers whose streams differ in size."
     return (
-        "Noise of a standard deviation relative to the stream's size at each token, of equal total variance in every "
-        f"stretch; teacher-forced KL of the model's predictions over {noise.get('passages', 0)} passages, over the "
-        "squared strength. Bootstrap over passages; random stretches of the same width as control."
+        f"Noise of a standard deviation {size}, of equal total variance in every stretch; teacher-forced KL of the "
+        f"model's predictions over {noise.get('passages', 0)} passages, over the squared strength."
+        f"{scale if absolute else ''} Bootstrap over passages; random stretches of the same width as control."
     )
 
 
@@ -68,8 +71,10 @@ def _interventions(made: Mapping[str, Any]) -> str:
     left = "".join(f" Not made: {name} ({why})." for name, why in made.get("missing", {}).items())
     return (
         f"{'; '.join(made['edits'])}: each in every block of a stretch at once, position 0 left as it is, over "
-        f"{made['passages']} passages, beside random stretches of the same shape. Translations go in one random "
-        f"direction, at strength 1 as far as the component is large; means are those of these passages.{left}"
+        f"{made['passages']} passages, beside another stretch of the same shape, the one that shares the fewest blocks "
+        "with it (four of them at size full); intervals are over passages, not over stretches. Translations "
+        f"go in one random direction, at strength 1 as far as the component is large; means are those of these "
+        f"passages.{left}"
     )
 
 
