@@ -33,8 +33,8 @@ def autoregressive(layers, rho, random):
 def signals(kind, layers, random, noise=0.05):
     """Return one signal a group entry, (S, layers), each with its own sign, size and noise.
 
-    `kind`: `steps`; `one`, a single step; without boundaries a shape, `white`, autocorrelated noise such as `ar 0.6`, or
-    a shape with such noise, `ramp + ar 0.6`.
+    `kind`: `steps`; `one`, a single step; without boundaries a shape, `white`, autocorrelated noise such as `ar 0.6`,
+    or a shape with such noise, `ramp + ar 0.6`.
     """
     t = np.linspace(0, 1, layers)
     made = []
