@@ -63,7 +63,9 @@ def write_segments(folder: Path, model: Segmented, rng: np.random.Generator) -> 
     write_draws(folder, [], {"brittleness Local": b * 10 ** (0.02 * rng.standard_normal(400))})  # as the study does
     values = signals(model, rng)
     exists = existence_of(values.mean(0), SIGNALS, 0, SURROGATES)
+    cuts = _cut_record(find_cuts(values, SIGNALS, DRAWS))
     record = {
+        "method": "exact",
         "blocks": model.layers,
         "passages": PASSAGES,
         "signals": dict(zip(SIGNALS, SIGNALS, strict=True)),
@@ -71,7 +73,8 @@ def write_segments(folder: Path, model: Segmented, rng: np.random.Generator) -> 
         "untrained": {},
         "leave_one_out": {},
         "kinds": {},
-        **_cut_record(find_cuts(values, SIGNALS, DRAWS)),
+        "exact": {name: cuts[name] for name in ("cuts", "cut_ci")},
+        **cuts,
     }
     named = {"model": pl.lit(model.name), "study": pl.lit("segments")}
     found = pl.DataFrame([asdict(f) for f in segment_findings(record)]).with_columns(**named).select(FINDING_COLUMNS)

@@ -17,6 +17,8 @@ SHAPES = {
     "ramp": lambda t: t,
     "saturating": lambda t: 1 - np.exp(-4 * t),
     "hump": lambda t: 4 * t * (1 - t),
+    "hyperbola": lambda t: 1 / (1 + (len(t) - 1) * t),
+    "steep": lambda t: np.exp(-15 * t),
 }
 
 
@@ -31,8 +33,8 @@ def autoregressive(layers, rho, random):
 def signals(kind, layers, random, noise=0.05):
     """Return one signal a group entry, (S, layers), each with its own sign, size and noise.
 
-    `kind`: `steps`; without boundaries a shape, `white`, autocorrelated noise such as `ar 0.6`, or a shape with such
-    noise, `ramp + ar 0.6`.
+    `kind`: `steps`; `one`, a single step; without boundaries a shape, `white`, autocorrelated noise such as `ar 0.6`,
+    or a shape with such noise, `ramp + ar 0.6`.
     """
     t = np.linspace(0, 1, layers)
     made = []
@@ -40,9 +42,11 @@ def signals(kind, layers, random, noise=0.05):
         shape, noisy, rho = kind.partition("ar ") if kind.startswith("ar ") else kind.partition(" + ar ")
         if kind == "steps":
             x = levels(random)[(np.arange(layers) >= round(0.3 * layers)).astype(int) + (t >= 0.7)]
+        elif kind == "one":
+            x = random.uniform(1, 2) * (np.arange(layers) >= round(0.35 * layers))
         else:
             x = SHAPES.get(shape, np.zeros_like)(t)
-        spread = noise if shape in SHAPES or kind == "steps" else 1.0
+        spread = noise if shape in SHAPES or kind in ("steps", "one") else 1.0
         x = x + spread * autoregressive(layers, float(rho) if noisy else 0.0, random)
         made.append(random.choice([-1, 1]) * random.uniform(0.5, 1.5) * x)
     return np.array(made)

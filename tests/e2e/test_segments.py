@@ -299,7 +299,7 @@ def test_a_finding_says_no_more_than_its_numbers(run):
     found = json.loads((run.folder / "segments.json").read_text())
 
     def verdict(p, interval, passages=100):
-        changed = {**found, "passages": passages, "cut_ci": interval}
+        changed = {**found, "passages": passages, "exact": {**found["exact"], "cut_ci": interval}}
         changed["existence"] = {**found["existence"], "p": p}
         return segment_findings(changed)[0].verdict
 
@@ -310,10 +310,51 @@ def test_a_finding_says_no_more_than_its_numbers(run):
     assert verdict(0.2, sharp) == "not supported"
 
 
+@pytest.mark.parametrize(
+    ("low", "says"),
+    [
+        ((), "smooth signals without boundaries are cut in three as well"),
+        (("smooth_p",), "only because large values are clipped"),
+        (("smooth_p", "unclipped_p"), "One boundary may stand out (before block 3"),
+    ],
+)
+def test_what_the_cuts_do_not_beat_is_said(run, low, says):
+    found = json.loads((run.folder / "segments.json").read_text())
+    high = dict.fromkeys(("p", "smooth_p", "unclipped_p", "second_p"), 0.5)
+    changed = {**found, "existence": {**found["existence"], **high, **dict.fromkeys(low, 0.01), "first": 3}}
+    said = segment_findings(changed)[0]
+    assert said.verdict == "not supported"
+    assert says in said.statement
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "says", "verdict"),
+    [
+        (0.01, 0.01, "has boundaries too (at blocks", "not supported"),
+        (0.01, 0.5, "shows no two boundaries", "supported"),
+        (0.5, 0.01, "where the trained one shows none", "not supported"),
+        (0.5, 0.5, "Neither the model nor a random-weight model", "inconclusive"),
+    ],
+)
+def test_random_weights_are_held_against_what_the_model_itself_shows(run, own, other, says, verdict):
+    found = json.loads((run.folder / "segments.json").read_text())
+    cuts = found["cuts"]
+    changed = {**found, "passages": 100, "exact": {"cuts": cuts, "cut_ci": [[c, c] for c in cuts]}}
+    changed["existence"] = {**found["existence"], "p": own}
+    changed["untrained"] = {**found["untrained"], "p": other}
+    said = next(f for f in segment_findings(changed) if f.finding == "boundaries from training")
+    assert says in said.statement
+    assert said.verdict == verdict
+
+
 @pytest.mark.usefixtures("no_page")
 def test_the_first_versions_rule_can_be_chosen(deep, tmp_path):
     settings = {**SMALL, "view_passages": 0, "maps": False, "method": "v1"}
     found = la.run("segments", model=str(deep), size="quick", out=tmp_path / "run", settings=settings)
     record = json.loads((found.folder / "segments.json").read_text())
     assert record["cuts"] == record["v1"]["cuts"]
+    # The tests are of the exact cuts: none says whether there is a boundary where this rule puts one.
+    said = found.findings.filter(finding="boundary")
+    assert said["verdict"].to_list() == ["inconclusive"] * 2
+    assert said["p"].is_nan().all()
     assert found.manifest["model"]["attention"] == "sdpa"

@@ -29,7 +29,8 @@ def planted(seed, signal, level="arithmetic", n=200, bare=0.0, language="en", na
     ahead = np.eye(4)[truth][:, :, None]
     noise = rng.normal(size=(n, 4, 1)) * 0.7 + rng.normal(size=(n, 4, POINTS)) * 0.7
     asked = noise + ahead * np.asarray(signal)
-    alone = rng.normal(size=(n, 4, POINTS)) + ahead * bare
+    other = np.random.default_rng([seed, *language.encode()])  # what is known without the question, each its own
+    alone = other.normal(size=(n, 4, POINTS)) + ahead * bare
     sizes = np.ones(n * 4)
     flat = [part.reshape(n * 4, POINTS) for part in (asked, alone)]
     return Scored(QuestionSet(name or level, level, items, language=language), *flat, sizes, sizes, sizes)
@@ -84,6 +85,22 @@ def test_nothing_is_answered_at_the_nominal_rate_of_false_alarms():
     curves = [main_curve(planted(seed, np.zeros(POINTS), n=80), seed) for seed in range(60)]
     false = [answered([curve])[0].verdict == "supported" for curve in curves]
     assert np.mean(false) <= 0.05
+
+
+def test_an_exit_whose_control_is_low_by_luck_is_credited_with_nothing():
+    """As much is known without the question, by other noise at each exit; chosen and read on one floor, it gained."""
+    curves = [main_curve(planted(seed, np.full(POINTS, 1.0), n=40, bare=1.0), seed) for seed in range(60)]
+    found = [answered([curve])[0] for curve in curves]
+    assert np.mean([one.verdict == "supported" for one in found]) <= 0.05
+    assert abs(np.mean([one.gain for one in found])) < 0.03
+
+
+def test_languages_that_tell_the_truth_without_their_questions_share_no_ability():
+    flat = np.full(POINTS, 2.0)
+    sets = [planted(5, flat, "cross-lingual", bare=2.0, language=lang, name=lang) for lang in ("en", "de")]
+    known = [replace(one, data=replace(one.data, evident=True)) for one in sets]
+    assert findings(*known)["exit", "cross-lingual"].verdict == "supported"
+    assert findings(*known)["X8", "cross-lingual"].verdict != "supported"
 
 
 def test_the_last_exit_against_the_one_before():

@@ -176,6 +176,18 @@ def test_steps_exist():
     assert all(test.curve[0] == 1 and (np.diff(test.curve) <= 1e-12).all() for test in found)
 
 
+def test_what_only_looks_like_two_boundaries_is_none():
+    random = np.random.default_rng(6)
+    for kind, noise, passed in (("hyperbola", 0.01, "smooth_p"), ("one", 0.2, "unclipped_p")):
+        found = [
+            existence_of(steps.signals(kind, 30, random, noise), steps.GROUPS, seed=s, count=99) for s in range(10)
+        ]
+        # The first test alone is passed by each, and one of the other two says no.
+        assert np.mean([test.smooth_p <= 0.05 and getattr(test, passed) <= 0.05 for test in found]) >= 0.8
+        assert np.mean([test.p <= 0.05 for test in found]) <= 0.3
+    assert all(abs(test.first - 10) <= 1 for test in found)
+
+
 def test_layers_in_random_order_are_the_second_null():
     white = existence_of(steps.signals("white", 30, np.random.default_rng(2)), steps.GROUPS)
     ramp = existence_of(steps.signals("ramp", 30, np.random.default_rng(2)), steps.GROUPS)

@@ -25,7 +25,7 @@ def answer_curve(
     return ExitCurve(
         data.level, data.name, "all", "resid", "greedy", "exact_match", values[0], values[1 : 1 + b],
         values[1 + b : 1 + b + h], values[1 + b + h :], control[1 : 1 + b], 0.0, float("nan"), len(data.items),
-        len({q.group for q in data.items}), np.zeros(b),
+        len({q.group for q in data.items}), np.zeros(b), False, control[1 + b : 1 + b + h], control[1 + b + h :],
     )  # fmt: skip
 
 

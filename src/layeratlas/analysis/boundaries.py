@@ -19,7 +19,7 @@ from layeratlas.errors import DataError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 MOST_CUTS = 4
-_CLIP = 3.0
+CLIP = 3.0
 
 
 def shortest(blocks: int) -> int:
@@ -37,8 +37,8 @@ def shortest(blocks: int) -> int:
     return least
 
 
-def robust_z(signals: Floats) -> Floats:
-    """Return (..., L) centred on the median and divided by 1.4826 MAD, clipped to +-3.
+def robust_z(signals: Floats, clip: float = CLIP) -> Floats:
+    """Return (..., L) centred on the median and divided by 1.4826 MAD, clipped to +-3 unless `clip` says otherwise.
 
     Where more than half of the values agree (MAD = 0), the standard deviation is used; a constant signal is 0.
     """
@@ -47,13 +47,13 @@ def robust_z(signals: Floats) -> Floats:
     size = np.abs(signals).max(-1, keepdims=True)
     scale = np.where(scale > 1e-12 * size, scale, signals.std(-1, keepdims=True))
     known = scale > 1e-12 * size
-    z: Floats = np.clip(np.divide(centred, scale, out=np.zeros_like(centred), where=known), -_CLIP, _CLIP)
+    z: Floats = np.clip(np.divide(centred, scale, out=np.zeros_like(centred), where=known), -clip, clip)
     return z
 
 
-def fuse(signals: Floats, groups: Sequence[str]) -> Floats:
+def fuse(signals: Floats, groups: Sequence[str], clip: float = CLIP) -> Floats:
     """Return the mean robust z of each group's signals, so that no family dominates: (..., G, L) from (..., S, L)."""
-    z = robust_z(signals)
+    z = robust_z(signals, clip)
     names = list(dict.fromkeys(groups))
     means: Floats = np.stack([z[..., [g == name for g in groups], :].mean(-2) for name in names], -2)
     return means
@@ -98,9 +98,9 @@ def best_cuts(costs: Floats, k: int, least: int) -> tuple[Ints, Floats]:
     return np.stack(cuts[::-1], -1).astype(np.int64) if k else np.zeros((*at.shape, 0), np.int64), best[..., layers]
 
 
-def two_cuts(signals: Floats, groups: Sequence[str]) -> tuple[Ints, Floats]:
+def two_cuts(signals: Floats, groups: Sequence[str], clip: float = CLIP) -> tuple[Ints, Floats]:
     """Return the two cuts (..., 2) of signals (..., S, L) and C2 / C0, the share of the cost that they leave."""
-    costs = stretch_costs(fuse(signals, groups))
+    costs = stretch_costs(fuse(signals, groups, clip))
     cuts, left = best_cuts(costs, 2, shortest(signals.shape[-1]))
     whole = costs[..., 0, -1]
     return cuts, np.divide(left, whole, out=np.ones_like(left), where=whole > 0)

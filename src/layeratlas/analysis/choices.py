@@ -175,18 +175,24 @@ class Scored:
 class ExitCurve(Curve):
     """A curve whose control (`shuffles`) is the bootstrap of the choices without their question.
 
-    `surface` (B,) is the bootstrap of the baseline, over the same draws. Where choices are `evident` without the
-    question, the control is drawn and is no floor.
+    `surface` (B,) is the bootstrap of the baseline, over the same draws; `control_a`, `control_b` (H, P) are the
+    control in the halves of the groups. Where choices are `evident` without the question, the control is drawn and is
+    no floor.
     """
 
     surface: Floats
-    evident: bool = False
+    evident: bool
+    control_a: Floats
+    control_b: Floats
 
     @property
     def floor(self) -> Floats:
         """What an exit must beat, (P,): the best of chance, the baseline and the choice without the question."""
-        fixed = max(self.chance, self.baseline)
-        floor: Floats = np.maximum(self.shuffles.mean(0) * (not self.evident), fixed)
+        return self.over(self.shuffles.mean(0))
+
+    def over(self, control: Floats) -> Floats:
+        """Return the floor where the choices without their questions reach `control` (..., P)."""
+        floor: Floats = np.maximum(control * (not self.evident), max(self.chance, self.baseline))
         return floor
 
     @property
@@ -252,6 +258,7 @@ def _curve(
         values[1 + b : 1 + b + h], values[1 + b + h :], control[1 : 1 + b],
         float(chances(names[1], table).mean()), float(floors[0, best]) if known else float("nan"), len(groups),
         len(set(groups)), floors[1 : 1 + b, best], scored.data.evident,
+        control[1 + b : 1 + b + h], control[1 + b + h :],
     )  # fmt: skip
 
 
@@ -273,4 +280,6 @@ def level_curves(curves: Sequence[ExitCurve], groups: dict[str, int]) -> list[Ex
 
 def _level_curve(curves: Sequence[ExitCurve], n_groups: int) -> ExitCurve:
     mean = level_curve(curves, n_groups)
-    return replace(mean, surface=mean_of(curves, "surface"), evident=any(c.evident for c in curves))
+    surface, *control = (mean_of(curves, name) for name in ("surface", "control_a", "control_b"))
+    evident = any(c.evident for c in curves)
+    return replace(mean, surface=surface, evident=evident, control_a=control[0], control_b=control[1])

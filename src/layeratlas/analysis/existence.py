@@ -4,6 +4,15 @@ The null is a smooth change over depth with noise that neighbouring layers share
 autoregressive residuals in each signal, with the signals' innovations correlated as they are. Its cuts leave a share
 C2 / C0 of the cost; the p-value is the share of surrogates whose cuts leave no more than those observed.
 
+Two more things are cut well without having two boundaries, and each has a null of its own:
+
+- One boundary. Surrogates with the signals' own first cut as a step, beside the trend, say whether a second cut lowers
+  the cost (C2 / C1) more than it does where there is one.
+- A steep smooth change at one end, of which clipped z-scores make a plateau. The first test is made once more on
+  scores that are not clipped.
+
+Two boundaries are there where all three say so; the p-value is the largest.
+
 Surrogates are constrained realisations (Theiler and Prichard 1996): they have the trend, the residual size, the lag-1
 autocorrelation and the correlations that the signals have, not only on average. Surrogates drawn from a fitted model
 add noise of their own to the noise that the fit already holds (in the trend above all), are cut more easily than the
@@ -14,11 +23,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.analysis.boundaries import cost_curve, fuse, two_cuts
+from layeratlas.analysis.boundaries import best_cuts, cost_curve, fuse, shortest, stretch_costs, two_cuts
 
 Floats = NDArray[np.float64]
 SURROGATES = 199
@@ -32,27 +42,41 @@ _RANK = 1e-9
 class Existence:
     """The share of cost that two cuts leave (`left`), its p-value and the same share of every surrogate (B,).
 
-    `curve` (K+1,) is C_K / C_0 and `null_curves` (B, K+1) that of the surrogates. `shuffled_p` compares with the same
-    layers in random order.
+    `p` is the largest of `smooth_p` (against smooth change), `unclipped_p` (the same without clipping) and `second_p`
+    (against one boundary, before block `first`, and smooth change). `curve` (K+1,) is C_K / C_0 and `null_curves`
+    (B, K+1) that of the surrogates. `shuffled_p` compares with the same layers in random order.
     """
 
     left: float
-    p: float
+    smooth_p: float
+    unclipped_p: float
+    second_p: float
+    first: int
     surrogates: Floats
     curve: Floats
     null_curves: Floats
     shuffled_p: float
 
+    @property
+    def p(self) -> float:
+        """The p-value of two boundaries."""
+        return max(self.smooth_p, self.unclipped_p, self.second_p)
 
-def surrogates(signals: Floats, count: int, seed: int) -> Floats:
+
+def surrogates(signals: Floats, count: int, seed: int, step: int | None = None) -> Floats:
     """Return boundary-free signals (count, S, L) with what signals (S, L) have of trend, size and autocorrelation.
+
+    With `step`, what they have of one step before that block belongs to the trend.
 
     Residuals are taken apart along the directions that are orthogonal to the trend and in which neighbouring layers
     are alike to a known degree; autoregressive noise has its own share of each, and which layer is which is lost.
     """
     names, layers = signals.shape
-    basis = np.linalg.qr(np.vander(np.linspace(-1, 1, layers), _DEGREE + 1), mode="complete")[0]
-    alike, directions = _directions(basis[:, _DEGREE + 1 :])
+    kept = np.vander(np.linspace(-1, 1, layers), _DEGREE + 1)
+    if step is not None:
+        kept = np.column_stack([kept, np.arange(layers) >= step])
+    basis = np.linalg.qr(kept, mode="complete")[0]
+    alike, directions = _directions(basis[:, kept.shape[1] :])
     parts = signals @ directions
     size = np.linalg.norm(parts, axis=-1, keepdims=True)
     rho = _share(parts**2, alike)
@@ -94,7 +118,7 @@ def _weights(place: Floats, alike: Floats) -> Floats:
     Its energy is 1 / (1 + rho^2 - 2 rho a) in a direction of autocorrelation a, up to a factor; `place` runs from -inf,
     all noise in the first direction, to inf, all in the last.
     """
-    middle, half = (alike[-1] + alike[0]) / 2, (alike[-1] - alike[0]) / 2
+    middle, half = (alike[-1] + alike[0]) / 2, (alike[-1] - alike[0]) / 2 or 1.0  # 0 where one direction is left
     found: Floats = 1 / np.sqrt(1 - np.tanh(place)[..., None] * (alike - middle) / half)
     return found
 
@@ -135,17 +159,30 @@ def existence_of(signals: Floats, groups: Sequence[str], seed: int = 0, count: i
     left = float(two_cuts(signals, groups)[1])
     made = surrogates(signals, count, seed)
     null = two_cuts(made, groups)[1]
+    plain, plain_null = (two_cuts(each, groups, np.inf)[1] for each in (signals, made))
+    first, gain = _second(signals, groups)
+    stepped = surrogates(signals, count, seed + 2, int(first))
     random = np.random.default_rng(seed + 1)
     orders = np.array([random.permutation(signals.shape[1]) for _ in range(count)])
     shuffled = two_cuts(signals[:, orders].transpose(1, 0, 2), groups)[1]
     return Existence(
         left,
         _p_value(null, left),
+        _p_value(plain_null, float(plain)),
+        _p_value(_second(stepped, groups)[1], float(gain)),
+        int(first),
         null,
         cost_curve(fuse(signals, groups)),
         cost_curve(fuse(made, groups)),
         _p_value(shuffled, left),
     )
+
+
+def _second(signals: Floats, groups: Sequence[str]) -> tuple[Any, Any]:
+    """Return the best single cut (...) of signals (..., S, L), and C2 / C1, what a second one leaves of its cost."""
+    costs, least = stretch_costs(fuse(signals, groups)), shortest(signals.shape[-1])
+    (one, cost), (_, rest) = (best_cuts(costs, k, least) for k in (1, 2))
+    return one[..., 0], np.divide(rest, cost, out=np.ones_like(rest), where=cost > 0)
 
 
 def _p_value(null: Floats, left: float) -> float:

@@ -55,7 +55,7 @@ def answered(curves: Sequence[ExitCurve]) -> list[Answered]:
     """Judge the level curves of one score and measure together."""
     found = []
     for curve in curves:
-        gain, spread = _chosen_gain(curve, curve.floor)
+        gain, spread = _chosen_gain(curve)
         p = two_sided_z(gain, spread, len(curve.draws))
         found.append((curve, gain, spread, p))
     out = []
@@ -68,13 +68,19 @@ def answered(curves: Sequence[ExitCurve]) -> list[Answered]:
     return out
 
 
-def _chosen_gain(curve: ExitCurve, floor: Floats) -> tuple[float, float]:
-    """Return the gain over the floor at an exit chosen on the other half of the groups, and its standard error."""
+def _chosen_gain(curve: ExitCurve) -> tuple[float, float]:
+    """Return the gain over the floor at an exit chosen on the other half of the groups, and its standard error.
+
+    Each half has its own floor: an exit whose floor is low by luck would be chosen, and credited with that luck.
+    """
     gains = []
-    for chosen_on, read_on in ((curve.half_a, curve.half_b), (curve.half_b, curve.half_a)):
-        at = (chosen_on - floor).argmax(1)
-        gains.append((np.take_along_axis(read_on, at[:, None], 1)[:, 0] - floor[at]).mean())
-    spread = float(curve.gains[:, (curve.estimate - floor).argmax()].std())
+    over = [
+        half - curve.over(bare) for half, bare in ((curve.half_a, curve.control_a), (curve.half_b, curve.control_b))
+    ]
+    for chosen_on, read_on in (over, over[::-1]):
+        at = chosen_on.argmax(1)
+        gains.append(np.take_along_axis(read_on, at[:, None], 1).mean())
+    spread = float(curve.gains[:, (curve.estimate - curve.floor).argmax()].std())
     # Draws that are all alike (everything right) know nothing of rarer errors.
     return float(np.mean(gains)), max(spread, 1 / max(curve.n_groups, 1))
 
@@ -96,6 +102,8 @@ def _best(one: Answered, says: str) -> Finding:
         f"{curve.shuffles.mean(0)[one.layer]:.2f} for the choice without the question, chance {curve.chance:.2f}"
     )
     size = f"accuracy {curve.estimate[one.layer]:.2f} against {against}; {signed(one.gain)} {span(one.lo, one.hi)}"
+    if curve.evident:
+        size += " over chance and the rules of thumb (a choice shows without its question whether it is true)"
     most = f"the most is gained at exit {one.layer} of 0-{last}, with {size}"
     text = {
         "supported": f"{_name(curve)}: answered, the most over its baselines at exit {one.layer} of 0-{last}, depth "
@@ -110,9 +118,9 @@ def _best(one: Answered, says: str) -> Finding:
 
 def _onset(one: Answered) -> Finding:
     lo, hi = one.onset_interval
+    floor = "chance and the rules of thumb" if one.curve.evident else "the best baseline"
     text = (
-        f"{_name(one.curve)}: half of the rise above the best baseline is passed at depth {one.onset:.2f} "
-        f"[{lo:.2f}, {hi:.2f}]."
+        f"{_name(one.curve)}: half of the rise above {floor} is passed at depth {one.onset:.2f} [{lo:.2f}, {hi:.2f}]."
     )
     return finding("onset", one.curve, text, (one.onset, lo, hi, one.p), "no exit beats the baselines", "supported")
 

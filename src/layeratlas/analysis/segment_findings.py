@@ -13,7 +13,10 @@ _ALPHA = 0.05
 _WIDEST = 0.15
 _STEADY = 0.08
 _NAN = float("nan")
-_SURROGATES = "smooth change (cubic trend) with autocorrelated noise in every signal, without boundaries"
+_SURROGATES = (
+    "smooth change (cubic trend) with autocorrelated noise in every signal, clipped and not, and the same with one "
+    "boundary; the largest p"
+)
 _FEWEST = 8
 
 
@@ -35,16 +38,17 @@ def _make(finding: str, statement: str, numbers: tuple[float, float, float, floa
 
 
 def widths(found: Mapping[str, Any]) -> list[float]:
-    """Return the width of each cut's 90 % interval as a fraction of depth."""
-    return [(hi - lo) / found["blocks"] for lo, hi in found["cut_ci"]]
+    """Return the width of each exact cut's 90 % interval as a fraction of depth."""
+    return [(hi - lo) / found["blocks"] for lo, hi in found["exact"]["cut_ci"]]
 
 
 def exists(found: Mapping[str, Any]) -> Verdict:
     """Return the verdict on P1.1, that there are two prominent boundaries.
 
-    Supported where two cuts leave less cost than those of boundary-free surrogates (p < 0.05) and each cut's 90 %
-    interval is at most 0.15 of the depth; not supported where p >= 0.05; inconclusive where the cuts beat the
-    surrogates and their place is unsure, or where there are fewer than eight passages to resample.
+    Of the exact cuts, whichever method the run shows: supported where they leave less cost than those of surrogates
+    without boundaries and with one (p < 0.05) and each cut's 90 % interval is at most 0.15 of the depth; not supported
+    where p >= 0.05; inconclusive where the cuts beat the surrogates and their place is unsure, or where there are
+    fewer than eight passages to resample.
     """
     if found["existence"]["p"] >= _ALPHA:
         return "not supported"
@@ -56,7 +60,7 @@ def _existence(found: Mapping[str, Any]) -> Finding:
     said = {
         "supported": "Two boundaries stand out: cut there, the layers' signals fall into three stretches better than "
         "smooth signals do",
-        "not supported": "No two boundaries stand out: smooth signals without boundaries are cut in three as well",
+        "not supported": _missing(test, found["blocks"]),
         "inconclusive": "The signals are more stepped than smooth ones, but it is unsure where the two boundaries are"
         if found["passages"] >= _FEWEST
         else f"The signals are more stepped than smooth ones, but {found['passages']} passages cannot say where",
@@ -69,12 +73,31 @@ def _existence(found: Mapping[str, Any]) -> Finding:
     )  # fmt: skip
 
 
+def _missing(test: Mapping[str, Any], blocks: int) -> str:
+    """Return which of the nulls the cuts do not beat."""
+    if test["smooth_p"] >= _ALPHA:
+        return "No two boundaries stand out: smooth signals without boundaries are cut in three as well"
+    if test["unclipped_p"] >= _ALPHA:
+        return (
+            "No two boundaries stand out: the signals change steeply where they are cut, and look stepped only because "
+            "large values are clipped"
+        )
+    at = f"before block {test['first']}, at {test['first'] / blocks:.2f} of the depth"
+    return f"One boundary may stand out ({at}), and no second: signals with one are cut in three as well"
+
+
 def _boundary(found: Mapping[str, Any], i: int) -> Finding:
     blocks, cut, (lo, hi) = found["blocks"], found["cuts"][i], found["cut_ci"][i]
     before, after = (found["segments"][j]["name"] for j in (i, i + 1))
     verdict = exists(found)
     hedge = "" if verdict == "supported" else "If there is one, the"
     where = f"block {cut}, at {cut / blocks:.2f} of the depth (90 % interval: block {lo} to {hi})"
+    if found["method"] != "exact":  # the tests are of the exact cuts, wherever those are
+        statement = f"By that rule the {after} stretch begins with {where}; no test says whether there is a boundary."
+        return _make(
+            "boundary", statement, (cut / blocks, lo / blocks, hi / blocks, _NAN), "none",
+            verdict="inconclusive", n=found["passages"],
+        )  # fmt: skip
     statement = f"{hedge or 'The'} {after} stretch begins with {where}; before it lies the {before} one."
     numbers = (cut / blocks, lo / blocks, hi / blocks, found["existence"]["p"])
     return _make("boundary", statement, numbers, _SURROGATES, verdict=verdict, n=found["passages"])
@@ -93,19 +116,22 @@ def _shuffled(found: Mapping[str, Any]) -> Finding:
 
 
 def _untrained(found: Mapping[str, Any]) -> Finding:
-    other = found["untrained"]
+    other, own = found["untrained"], exists(found)
     cut = other["p"] < _ALPHA
-    verdict: Verdict = "not supported" if cut else "supported" if exists(found) == "supported" else "inconclusive"
+    verdict: Verdict = "not supported" if cut else "supported" if own == "supported" else "inconclusive"
     places = " and ".join(str(b) for b in other["cuts"])
-    said = (
-        f"A random-weight model of the same architecture is cut in three as clearly (at blocks {places}), so that "
-        "boundaries alone say nothing about training."
-        if cut
-        else "A random-weight model of the same architecture shows no boundaries."
-    )
+    bare = "random-weight model of the same architecture"
+    if cut:
+        said = f"A {bare} has boundaries too (at blocks {places}), so that they alone say nothing about training."
+        if own == "not supported":
+            said = f"A {bare} has boundaries (at blocks {places}) where the trained one shows none."
+    elif own == "not supported":
+        said = f"Neither the model nor a {bare} shows two boundaries."
+    else:
+        said = f"A {bare} shows no two boundaries."
     return _make(
         "boundaries from training", said, (other["left"], _NAN, _NAN, other["p"]),
-        f"{_SURROGATES}, applied to the random-weight model", verdict=verdict, n=other["passages"],
+        f"{_SURROGATES}; applied to the random-weight model", verdict=verdict, n=other["passages"],
     )  # fmt: skip
 
 

@@ -84,7 +84,7 @@ def cut_stage(work: Workspace) -> list[str]:
             **_cut_record(found[settings.method]),
             "existence": _existence_record(exists),
             "v1": {"cuts": found["v1"].cuts.tolist(), "below two sd": passed} if "v1" in found else {},
-            "exact": {"cuts": exact.cuts.tolist()},
+            "exact": {"cuts": exact.cuts.tolist(), "cut_ci": np.stack([exact.lo, exact.hi], 1).tolist()},
         }
         out = boundaries.without_one(fused.values, fused.groups) if len(fused.names) > 1 else np.zeros((0, 2), int)
         record["leave_one_out"] = {name: cut.tolist() for name, cut in zip(fused.names, out, strict=False)}
@@ -132,6 +132,10 @@ def _existence_record(found: Existence) -> dict[str, Any]:
     return {
         "left": found.left,
         "p": found.p,
+        "smooth_p": found.smooth_p,
+        "unclipped_p": found.unclipped_p,
+        "second_p": found.second_p,
+        "first": found.first,
         "null_left": np.quantile(found.surrogates, [0.05, 0.5, 0.95]).tolist(),
         "shuffled_p": found.shuffled_p,
         "curve": found.curve.tolist(),
