@@ -206,7 +206,7 @@ def language_finding(one: Answered, agreement: ExitCurve) -> Finding | None:
     agree = (agreement.draws - agreement.shuffles)[:, inside].mean(1)
     estimate = float((curve.estimate - curve.floor)[inside].mean())
     lo, hi = (float(end) for end in np.percentile(gain, [2.5, 97.5]))
-    same, bare = (float(values[inside].mean()) for values in (agreement.estimate, agreement.shuffles.mean(0)))
+    same, beyond = float(agreement.estimate[inside].mean()), float(agree.mean())
     low, high = (float(end) for end in np.percentile(agree, [2.5, 97.5]))
     ps = [two_sided(draws) for draws in (gain, agree)]
     verdict: Verdict = "inconclusive"
@@ -218,7 +218,7 @@ def language_finding(one: Answered, agreement: ExitCurve) -> Finding | None:
     text = (
         f"Exits up to depth {_THIRD:.2f} {says} cross-lingual ability: {signed(estimate)} {span(lo, hi)} in accuracy "
         f"beyond the best baseline, agreement between languages (kappa) {same:.2f}, beyond that of the choices without "
-        f"their questions by {signed(same - bare)} {span(low, high)} (X8)."
+        f"their questions by {signed(beyond)} {span(low, high)} (X8)."
     )
     null = "in the lower third no gain over the best baseline, or no agreement beyond that of choices without questions"
     return finding("X8", curve, text, (estimate, lo, hi, max(holm(ps))), null, verdict)
