@@ -42,8 +42,8 @@ class QuestionSet:
     the false ones: such sets are drawn, and no finding is made of them.
 
     Raises DataError, naming file and line, for what could not be scored: an empty question or choice, one choice,
-    duplicate choices, an answer outside the choices, no false choice, a shot that is also an item, an item twice, no
-    items.
+    duplicate choices, an answer outside the choices, no false choice, a shot that is also an item, an item twice, a
+    false choice that is true of the same question elsewhere in the set, no items.
     """
 
     name: str
@@ -72,6 +72,7 @@ class QuestionSet:
             if _words(question) in seen:
                 raise DataError(f"{where} stands twice", "each question once", "drop one")
             seen.add(_words(question))
+        _check_gold(self.items, place)
 
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""
@@ -99,6 +100,25 @@ def check_question(question: Question, where: str) -> None:
         twice = next(c for c in question.choices if question.choices.count(c) > 1)
         raise DataError(f"{where} has the choice '{twice}' twice", "different choices", "drop one")
     _check_answers(question.answers, len(question.choices), where)
+
+
+def _check_gold(items: Sequence[Question], place: str) -> None:
+    """Raise DataError where a false choice of one item is a true one of another that asks the same."""
+    true: dict[str, dict[str, str]] = {}
+    wheres = [question.where or f"{place}, item {number}" for number, question in enumerate(items, 1)]
+    for question, where in zip(items, wheres, strict=True):
+        known = true.setdefault(question.text.strip(), {})
+        for answer in question.answers:
+            known.setdefault(question.choices[answer].strip(), where)
+    for question, where in zip(items, wheres, strict=True):
+        for at, choice in enumerate(question.choices):
+            other = true[question.text.strip()].get(choice.strip()) if at not in question.answers else None
+            if other:
+                raise DataError(
+                    f"{where} has the false choice '{choice}', which is true of the same question in {other}",
+                    "false choices that are false everywhere",
+                    "drop or mend one",
+                )
 
 
 def _check_answers(answers: Sequence[int], choices: int, where: str) -> None:

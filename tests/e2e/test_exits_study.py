@@ -10,6 +10,7 @@ import pytest
 
 import families
 from layeratlas import pipeline
+from layeratlas.analysis.choices import RULES
 from layeratlas.api import Run
 from layeratlas.errors import CaptureError, SpecError, StoreError
 from layeratlas.questions import Question, QuestionSet
@@ -17,6 +18,7 @@ from layeratlas.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec
 from layeratlas.store import DiskStore
 from layeratlas.studies import _probing
 from layeratlas.studies._decoding import first_line, matches
+from layeratlas.studies._exit_charts import exhibits as first_exit
 from layeratlas.studies.exits import PLUGIN
 from layeratlas.tasks._prompts import ExitSettings, ask
 
@@ -61,7 +63,7 @@ def run(monkeypatch, model, out, sets=(*SETS, SEVERAL), page=False, **settings):
 
 
 def test_a_run_has_every_curve_over_its_baselines_and_a_report(monkeypatch, model, tmp_path):
-    done = run(monkeypatch, model, tmp_path / "run", page=True, shots=2)
+    done = run(monkeypatch, model, tmp_path / "run", page=True)
     curves = done.curves
     assert set(curves["method"]) == {"sum", "per_character", "per_byte", "per_token", "minus_answer"}
     assert set(curves.filter(task="truths")["metric"]) == {"accuracy", "mc2", "mc3", "margin", "ties"}
@@ -84,9 +86,11 @@ def test_a_run_has_every_curve_over_its_baselines_and_a_report(monkeypatch, mode
     assert record["capture"]["packing"] == "prefix trie"
     assert record["capture"]["tokens_computed"] < record["capture"]["tokens"] / 3
     assert [d["n"] for d in record["datasets"]] == [24, 12, 12]
+    assert [(d["language"], d["shots"]) for d in record["datasets"]] == [("en", 3), ("de", 3), ("en", 0)]
     page = (done.folder / "report.html").read_text(encoding="utf-8")
     for words in ("What needs no ability", "Fewest tokens, ties wrong", "the choice without the question", "Score"):
         assert words in page
+    assert "worked examples (sums-en 3, sums-de 3, truths 0; 4 where a set has so many; never scored)" in page
     assert (done.folder / "figures/curves.svg").exists()
 
 
@@ -144,12 +148,45 @@ def test_prompts_are_as_documented():
         ({"format": "essay"}, "the setting format='essay' does not fit; expected text, letter, cloze or free"),
         ({"score": "mean"}, "expected one of sum, per_character, per_byte, per_token, minus_answer"),
         ({"layers": 3}, "no setting named 'layers'; expected one of shots, format, exit_norm"),
-        ({"shots": 5}, "sums-en has 3 worked examples, and 5 are asked for"),
+        ({"shots": 5}, "truths has no worked examples, and 5 are asked for; expected --set shots=0$"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(monkeypatch, model, tmp_path, settings, message):
     with pytest.raises(SpecError, match=message):
         run(monkeypatch, model, tmp_path / "run", **settings)
+
+
+def test_worked_examples_are_refused_only_where_they_were_asked_for():
+    def check(sets, **settings):
+        PLUGIN.check(RunSpec(study="exits", settings=settings), sets)
+
+    with pytest.raises(SpecError, match=r"sums-en has 3 worked examples, and 5 are asked for; expected --set shots=3"):
+        check(SETS, shots=5)
+    with pytest.raises(SpecError, match=r"truths has no worked examples, and 6 are asked for; expected --set shots=0$"):
+        check([SEVERAL], shots=6)
+    check(SETS, shots=3)
+    check([SEVERAL], shots=0)
+    check([*SETS, SEVERAL])
+
+
+def test_the_methods_say_how_many_worked_examples_there_were():
+    def said(*shots):
+        sets = [{"name": f"s{i}", "shots": n} for i, n in enumerate(shots)]
+        return dict(PLUGIN.methods({"spec": {}, "datasets": sets}))["Questions"]
+
+    assert "worked examples (4; never scored)" in said(4, 4)
+    assert "worked examples (s0 4, s1 0; 4 where a set has so many; never scored)" in said(4, 0)
+    assert "fewer" not in said(4, 0)
+
+
+def test_the_first_exit_stands_beside_the_choice_without_its_question():
+    rules = [*(rule.capitalize() for rule in RULES), "Chance", "Without the question, last exit"]
+    table = pl.DataFrame({"Set": ["facts"], "Ability": ["facts"], **{rule: [0.3] for rule in rules}})
+    named = {"component": "resid", "stratum": "all", "metric": "accuracy", "method": "sum", "task": "facts"}
+    curves = pl.DataFrame({**named, "layer": [0, 1, 2], "estimate": 0.5, "lo": 0.4, "hi": 0.6})
+    (exhibit,) = first_exit(table, curves, ExitSettings())
+    drawn = exhibit.chart(lambda name: "#000000").to_dict()
+    assert {value["what"] for value in drawn["data"]["values"]} == {*rules, "Exit 1", "Last exit"}
 
 
 def test_another_position_is_refused():

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from layeratlas.studies._exit_reference import _FEWEST, published, reference
+from layeratlas.tasks._choices import MIXED
 from layeratlas.tasks._prompts import ExitSettings
 
 CURVES = pl.DataFrame(
@@ -32,24 +33,53 @@ def test_the_values_are_those_of_the_paper(task, size, first, best, last):
     assert (curve["accuracy"][0], curve["accuracy"].max(), curve["accuracy"][-1]) == pytest.approx((first, best, last))
 
 
+FACTS = {"name": "facts", "level": "facts", "language": "en", "shots": 4}
+SAME = ExitSettings(strict=True, exit_norm="none")
+
+
+def mixed(name, language, estimate=0.2):
+    curve = CURVES.with_columns(level=pl.lit(MIXED), task=pl.lit(name), estimate=pl.lit(estimate))
+    return curve, {"name": name, "level": MIXED, "language": language, "shots": 3}
+
+
 def test_a_llama_2_is_drawn_over_them_and_no_other_model_is():
-    (exhibit,) = reference(CURVES, "meta-llama/Llama-2-7b-hf", ExitSettings())
-    assert "which needs --set strict=true exit_norm=none" in exhibit.text
+    (exhibit,) = reference(CURVES, "meta-llama/Llama-2-7b-hf", ExitSettings(), [FACTS])
+    assert "it takes --set exit_norm=none --set strict=true to be asked so too" in exhibit.text
     drawn = exhibit.chart(lambda name: "#000000").to_dict()
     assert len(drawn["concat"]) == 5
     own = [rows for rows in drawn["datasets"].values() if any("estimate" in row for row in rows)]
     assert [[row["estimate"] for row in rows] for rows in own if rows] == [[0.1, 0.3, 0.6]]
-    assert reference(CURVES, "meta-llama/Llama-3.2-3B", ExitSettings()) == []
-    assert reference(CURVES, "smollm2-135m", ExitSettings()) == []
+    assert reference(CURVES, "meta-llama/Llama-3.2-3B", ExitSettings(), [FACTS]) == []
+    assert reference(CURVES, "smollm2-135m", ExitSettings(), [FACTS]) == []
 
 
-def test_the_mixed_sets_are_drawn_over_the_published_languages():
-    mixed = CURVES.with_columns(level=pl.lit("cross-lingual, mixed"), task=pl.lit("xmps-paper-th"))
-    same = ExitSettings(strict=True, exit_norm="none")
-    (exhibit,) = reference(pl.concat([CURVES, mixed]), "Llama-2-7b", same)
-    assert "asked in the same way" in exhibit.text
+@pytest.mark.parametrize(
+    ("settings", "shots", "said"),
+    [
+        ({}, 4, "this run's, asked in the same way."),
+        ({}, 3, "asked in the same way."),
+        ({}, 0, "asked otherwise: it had 0 worked examples where they had 3 to 6."),
+        ({}, 2, "asked otherwise: it had 2 worked examples"),
+        ({"format": "letter"}, 4, "asked otherwise: it takes --set format=text to be asked so too."),
+        ({"score": "per_byte"}, 0, "--set score=sum to be asked so too, and it had 0 worked examples"),
+    ],
+)
+def test_a_run_is_asked_in_the_same_way_only_with_as_many_worked_examples(settings, shots, said):
+    settings = SAME.model_copy(update=settings)
+    curves = CURVES.with_columns(method=pl.lit(settings.score))
+    others = {"name": "mine", "level": "mine", "language": "en", "shots": 0}  # drawn over nothing published
+    (exhibit,) = reference(curves, "Llama-2-7b", settings, [FACTS | {"shots": shots}, others])
+    assert said in exhibit.text
+    assert ("asked in the same way" in exhibit.text) != ("asked otherwise" in exhibit.text)
+
+
+def test_the_mixed_sets_are_drawn_over_the_published_languages_by_their_own():
+    """The task's own, and a published file, which is named after its language in words."""
+    made = [mixed("xmps-paper-th", "th"), mixed("xmps-gsm8k_cal_mc_French", "fr"), mixed("xmps-x", "en")]
+    curves, sets = pl.concat([CURVES, *(curve for curve, _ in made)]), [FACTS, *(one for _, one in made)]
+    (exhibit,) = reference(curves, "Llama-2-7b", SAME, sets)
     titles = [panel["title"] for panel in exhibit.chart(lambda name: "#000000").to_dict()["concat"]]
-    assert titles == ["MPS-Cal", "MPS-Rea", "LAMA", "TFQA-MC1", "Reclor", "xMPS-Cal th"]
+    assert titles == ["MPS-Cal", "MPS-Rea", "LAMA", "TFQA-MC1", "Reclor", "xMPS-Cal fr", "xMPS-Cal th"]
 
 
 def test_published_curves_begin_where_counting_tokens_ends():

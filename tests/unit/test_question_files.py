@@ -179,6 +179,21 @@ def test_mps_is_read_and_its_translated_form_is_no_evidence(read):
     assert "language and length tell it" in mixed.confounded
 
 
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [
+        *(("gsm8k_cal_mc_French.json", "fr"), ("gsm8k_cal_mc_Chinese.json", "zh"), ("cal_Spanish.json", "es")),
+        *(("cal_German.json", "de"), ("cal-Thai.json", "th"), ("cal_English.json", "en"), ("cal_th.json", "th")),
+        ("gsm8k_cal_mc.json", "en"),
+    ],
+)
+def test_a_translated_file_is_in_the_language_of_its_name(read, name, language):
+    row = {"question": "2 + 2?", "truth_answer": ["2+2=4"], "error": ["2+2=5"], "m_truth_answer": "2+2=4"}
+    assert read(name, lines(row)).language == language
+    if "_mc." not in name:
+        assert read(name.replace(".json", ".tsv"), "2 + 2?\t4\n").language == language
+
+
 def test_gsm8k_changes_the_last_result_wherever_it_is_said(read):
     answer = "She has 2+3=<<2+3=5>>5 eggs.\nShe gets 5*13=$<<5*13=65>>65, so 65 in all.\n#### 65"
     made = read("test.jsonl", lines({"question": "How much?", "answer": answer}))
@@ -225,6 +240,37 @@ def test_mgsm_is_read_one_language_at_a_time(read):
 def test_mgsm_as_upstream_has_it_has_no_header(read):
     made = read("mgsm_es.tsv", "¿Cuántos huevos?\t18\n¿Cuántos?\t7\n")
     assert (made.language, [q.truth for q in made.items]) == ("es", ["18", "7"])
+
+
+def test_a_problem_of_mgsm_is_one_group_with_the_same_numbers_in_every_language(read):
+    """By its row where the file has no ids, which upstream's have not; each truth's place in four comes once."""
+    spanish = read("mgsm_es.tsv", "".join(f"¿Cuántos, {n}?\t{n}\n" for n in range(1201, 1209)))
+    thai = read("mgsm_th.tsv", "".join(f"กี่ {n}\t{n // 1000},{n % 1000:03}\n" for n in range(1201, 1209)))
+    assert len({q.group for q in spanish.items}) == 8
+    for one, other in zip(spanish.items, thai.items, strict=True):
+        assert one.group == other.group
+        assert one.answers == other.answers
+        assert one.choices == tuple(choice.replace(",", "") for choice in other.choices)
+    assert sorted(q.answers[0] for q in spanish.items) == [0, 0, 1, 1, 2, 2, 3, 3]
+    # With ids, in any order of rows.
+    rows = [
+        ("de", 7, "Wie viele?", "18"),
+        ("de", 9, "Wie oft?", "31"),
+        ("fr", 9, "Combien?", "31"),
+        ("fr", 7, "?", "18"),
+    ]
+    table = "lang\tid\tquestion\tanswer\n" + "".join("\t".join(map(str, row)) + "\n" for row in rows)
+    german, french = (sorted(read("mgsm.tsv", table, part).items, key=lambda q: q.group) for part in ("#de", "#fr"))
+    assert [(q.group, q.choices, q.answers) for q in german] == [(q.group, q.choices, q.answers) for q in french]
+
+
+def test_bare_numbers_are_no_evidence_and_worked_solutions_are(read):
+    """Nothing tells a number from another without its question; a sum can be checked."""
+    hub = {"question": "How much?", "answer": None, "answer_number": 18, "equation_solution": None}
+    made = [read("mgsm_es.tsv", "¿Cuántos?\t18\n"), read("mgsm.jsonl", lines(hub))]
+    made.append(read("mgsm.tsv", "lang\tquestion\tanswer\nde\tWie viele?\t18\n"))
+    assert [one.evident for one in made] == [False] * 3
+    assert read("test.jsonl", lines({"question": "How much?", "answer": "5*13=<<5*13=65>>65\n#### 65"})).evident
 
 
 BBH = (

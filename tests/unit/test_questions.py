@@ -44,6 +44,16 @@ def test_no_item_stands_twice_or_among_the_worked_examples():
         QuestionSet("sums", "arithmetic", ())
 
 
+def test_no_false_choice_is_true_of_the_same_question_elsewhere():
+    first, other = ask("What grows?", where="line 6"), ask("What grows?", ("7", "5"))
+    found = r"line 7 has the false choice '5', which is true of the same question in line 6; expected false choices"
+    with pytest.raises(DataError, match=found):
+        QuestionSet("sums", "arithmetic", (first, other))
+    with pytest.raises(DataError, match="line 7 has the false choice '5'"):  # whichever stands first
+        QuestionSet("sums", "arithmetic", (other, first))
+    QuestionSet("sums", "arithmetic", (first, ask("What shrinks?", ("7", "5")), ask("What grows?", ("5", "8"))))
+
+
 def test_identity_changes_with_all_that_decides_a_number():
     plain = QuestionSet("sums", "arithmetic", (ask(),))
     others = [

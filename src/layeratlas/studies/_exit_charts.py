@@ -17,6 +17,7 @@ _RULES = {
     "Fewest tokens": ("series-2", "M0,-1.4V1.4"),
     "Fewest bytes": ("series-4", "M0,-1.4V1.4"),
     "Commonest answer": ("series-5", "M0,-1.4V1.4"),
+    "Without the question, last exit": ("series-3", "M0,-1.4V1.4"),
     "Chance": ("control", "M0,-1.4V1.4"),
 }
 _EXITS = {"Exit 1": ("series-1", "M-1,0L0,-1L1,0L0,1Z"), "Last exit": ("ink", "circle")}
@@ -27,8 +28,9 @@ def exhibits(table: pl.DataFrame, curves: pl.DataFrame, settings: ExitSettings) 
     text = (
         "An exit whose interval holds a rule of thumb does nothing that needs a model. Uniform logits, which know "
         "nothing, score each choice by a constant times its number of tokens: the published accuracies of the first "
-        "layer are those of choosing the fewest tokens, and no ability. Ticks: what the rules get, and chance. "
-        "Diamond: exit 1. Dot: the last exit. Lines: 95 % intervals."
+        "layer are those of choosing the fewest tokens, and no ability. Ticks: what the rules get, the last exit where "
+        "it sees the choices without their question, and chance. Diamond: exit 1. Dot: the last exit. Lines: 95 % "
+        "intervals."
     )
     drawn = partial(_chart, _values(table, curves, settings))
     return [Exhibit("first-exit", "What the first exit is worth", text, chart=drawn)]

@@ -6,7 +6,7 @@ Numbers of Chen et al. (2023), arXiv 2312.04333, as their result tables give the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ import altair as alt
 import polars as pl
 
 from layeratlas.contracts import Exhibit
+from layeratlas.tasks._choices import MIXED
 from layeratlas.tasks._data import rows
 from layeratlas.tasks._prompts import ExitSettings
 
@@ -25,8 +26,10 @@ _PLACES = {
     "TFQA-MC1": "truthfulness",
     "Reclor": "logic",
 }
-# Languages of the published cross-lingual sets, which the task xmps_paper imitates.
+# Languages of the published cross-lingual sets, and of the task xmps_paper, which imitates them.
 _MIXED = ("es", "fr", "zh", "th")
+# How many worked examples the published numbers had: ReClor 3, MPS and LAMA 4, TruthfulQA 6.
+_SHOTS = (3, 6)
 # Share of the published questions whose truth has strictly the fewest LLaMA tokens.
 _FEWEST = {
     "MPS-Cal": 0.0801, "TFQA-MC1": 0.1983, "Reclor": 0.1440,
@@ -47,28 +50,46 @@ def published() -> pl.DataFrame:
     return pl.DataFrame(made, schema=["task", "language", "size", "layer", "depth", "accuracy"], orient="row")
 
 
-def reference(curves: pl.DataFrame, model: str, settings: ExitSettings) -> list[Exhibit]:
-    """Return the run's levels over the published curves, where the model is a LLaMA 2; nothing for others."""
+def reference(
+    curves: pl.DataFrame, model: str, settings: ExitSettings, sets: Sequence[Mapping[str, Any]]
+) -> list[Exhibit]:
+    """Return the run's levels over the published curves, where the model is a LLaMA 2; nothing for others.
+
+    `sets` are the data sets of `run.json`, with the level, the language and the worked examples of each.
+    """
     if not _LLAMA.search(model):
         return []
     own = curves.filter(component="resid", method=settings.score, metric="accuracy", stratum="all")
-    alike = (settings.score, settings.exit_norm, settings.strict) == ("sum", "none", True)
+    drawn = [one for one in sets if one.get("level") in (*_PLACES.values(), MIXED)]
     text = (
         "Published accuracies of LLaMA 2 by relative depth (Chen et al. 2023, arXiv 2312.04333; ties wrong, summed "
         "scores, no final norm but at the last layer), and in black this run's, "
-        + ("asked in the same way. " if alike else "which needs --set strict=true exit_norm=none to be asked so too. ")
-        + "Dotted: always choosing the fewest LLaMA tokens, which needs no model, on the published questions: where "
+        f"{_asked(settings, [one.get('shots', settings.shots) for one in drawn])} "
+        "Dotted: always choosing the fewest LLaMA tokens, which needs no model, on the published questions: where "
         "the published curves begin. The questions of this run are others unless the published files were given. "
         "The published 13B curve of LAMA repeats that of 70B up to layer 29, which is an error of the source."
     )
-    return [Exhibit("published", "Over the published curves", text, chart=partial(_grid, own))]
+    return [Exhibit("published", "Over the published curves", text, chart=partial(_grid, own, drawn))]
 
 
-def _grid(own: pl.DataFrame, colour: Callable[[str], str]) -> Any:
+def _asked(settings: ExitSettings, shots: Sequence[int]) -> str:
+    """Say whether the run was asked as the published curves were, and what else it would take."""
+    usual = {"score": "sum", "exit_norm": "none", "strict": True}
+    lacks = [f"--set {name}={str(value).lower()}" for name, value in usual.items() if getattr(settings, name) != value]
+    lacks += [] if settings.format in ("text", "free") else ["--set format=text"]
+    low, high = _SHOTS
+    few = sorted({n for n in shots or [settings.shots] if not low <= n <= high})
+    said = [f"it takes {' '.join(lacks)} to be asked so too"] if lacks else []
+    said += [f"it had {' and '.join(map(str, few))} worked examples where they had {low} to {high}"] if few else []
+    return f"asked otherwise: {', and '.join(said)}." if said else "asked in the same way."
+
+
+def _grid(own: pl.DataFrame, sets: Sequence[Mapping[str, Any]], colour: Callable[[str], str]) -> Any:
     known = published()
     panels = [(task, known.filter(task=task), own.filter(task="all", level=place)) for task, place in _PLACES.items()]
     for language in _MIXED:
-        mine = own.filter(task=f"xmps-paper-{language}")
+        same = [one["name"] for one in sets if (one["level"], one.get("language")) == (MIXED, language)]
+        mine = own.filter(pl.col("task").is_in(same), level=MIXED)
         if len(mine):
             panels.append((f"xMPS-Cal {language}", known.filter(task="xMPS-Cal", language=language), mine))
     return alt.concat(*(_panel(*panel, colour) for panel in panels), columns=3, spacing=18)
@@ -82,10 +103,10 @@ def _panel(task: str, known: pl.DataFrame, own: pl.DataFrame, colour: Callable[[
         .mark_line(strokeWidth=1.3)
         .encode(x=x, y=alt.Y("accuracy:Q", title=None), color=alt.Color("size:N", scale=scale, title="published"))
     )
-    mine = alt.Chart(alt.InlineData(own.select("depth", "estimate").to_dicts())).mark_line(
+    mine = alt.Chart(alt.InlineData(own.select("task", "depth", "estimate").to_dicts())).mark_line(
         color=colour("ink"), strokeWidth=2.4
     )
-    layers = [lines, mine.encode(x=x, y="estimate:Q")]
+    layers = [lines, mine.encode(x=x, y="estimate:Q", detail="task:N")]
     if task in _FEWEST:
         counted = alt.Chart(alt.InlineData([{"rate": _FEWEST[task]}]))
         layers.append(

@@ -63,6 +63,14 @@ def exhibits(table: pl.DataFrame) -> list[Exhibit]:
     return [Exhibit("baselines", "What needs no ability", text, table=table)]
 
 
+def _examples(run: Mapping[str, Any], settings: ExitSettings) -> str:
+    """Say how many worked examples each set had: one number where they had the same."""
+    had = {d["name"]: d["shots"] for d in run.get("datasets", []) if "shots" in d}
+    if len(set(had.values())) < 2:
+        return str(next(iter(had.values()), f"at most {settings.shots}"))
+    return f"{', '.join(f'{name} {n}' for name, n in had.items())}; {settings.shots} where a set has so many"
+
+
 def methods(run: Mapping[str, Any], settings: ExitSettings, score: str) -> list[tuple[str, str]]:
     """Return what was done, in words."""
     odd = {name: n for name, n in run.get("boundaries", {}).items() if n}
@@ -77,8 +85,8 @@ def methods(run: Mapping[str, Any], settings: ExitSettings, score: str) -> list[
     return [
         (
             "Questions",
-            f"One instruction line, {settings.shots} worked examples (never scored; fewer where a set has fewer), the "
-            f"question. Format: {_ASKED[settings.format]}.",
+            f"One instruction line, worked examples ({_examples(run, settings)}; never scored), the question. "
+            f"Format: {_ASKED[settings.format]}.",
         ),
         (
             "Exits",

@@ -133,6 +133,7 @@ def _write_items(work: Workspace, part: Posed) -> str:
     record = {"name": data.name, "level": data.level, "n": len(rows), "n_groups": len({q.group for q in data.items})}
     record |= {"classes": {f"choice {p}": places.count(p) for p in sorted(set(places), key=int)}}
     record |= {"tokens": {"mean": float(np.mean(lengths)), "max": max(lengths)}}
+    record |= {"language": data.language, "shots": min(settings_of(work).shots, len(data.shots))}
     record |= {"confounded": data.confounded} if data.confounded else {}
     others = [d for d in work.manifest["datasets"] if d["name"] != data.name]
     work.manifest["datasets"] = [*others, record]

@@ -81,11 +81,8 @@ class Exits(Study):
             place = data.source or data.name
             if settings.format == "letter" and (most := max(len(q.choices) for q in data.items)) > len(LETTERS):
                 raise SpecError(f"{place} has a question with {most} choices", "26 letters", "use --set format=text")
-            if "shots" in spec.settings and settings.shots > len(data.shots) > 0:
-                raise SpecError(
-                    f"{place} has {len(data.shots)} worked examples, and {settings.shots} are asked for",
-                    f"--set shots={len(data.shots)} at most",
-                )
+        if material and "shots" in spec.settings:
+            _check_shots(min(material, key=lambda data: len(data.shots)), settings.shots)
 
     def stages(self) -> dict[str, probing.StageFunction]:
         """Return the stages in order."""
@@ -109,7 +106,7 @@ class Exits(Study):
         named = f"{run['model'].get('id', '')} {run['model'].get('name', '')}"
         baselines = pl.read_parquet(folder / BASELINES)
         made = [*exit_charts.exhibits(baselines, curves, settings), *tables.exhibits(baselines)]
-        made += [*ablation_charts.exhibits(folder), *reference(curves, named, settings)]
+        made += [*ablation_charts.exhibits(folder), *reference(curves, named, settings, run.get("datasets", []))]
         return [*made, claims_exhibit("exits", folder)]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -117,6 +114,17 @@ class Exits(Study):
         settings = ExitSettings(**run["spec"].get("settings", {}))
         said = tables.methods(run, settings, wording.word(wording.METHODS, settings.score))
         return [*said, *ablation_methods(run)]
+
+
+def _check_shots(fewest: QuestionSet, asked: int) -> None:
+    """Raise SpecError where the set that has the fewest worked examples has fewer than were asked for."""
+    there = len(fewest.shots)
+    if asked > there:
+        raise SpecError(
+            f"{fewest.source or fewest.name} has {there or 'no'} worked example{'s' * (there != 1)}, "
+            f"and {asked} are asked for",
+            f"--set shots={there}{' at most' if there else ''}",
+        )
 
 
 def _analyse(work: Workspace) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any
 
 from layeratlas.errors import DataError
@@ -148,7 +149,7 @@ def gsm8k(rows: Sequence[Row]) -> Parse:
             raise DataError(f"{row.where} has no worked answer that ends in '#### number'", "one", "mend it")
         before, result, after = _last_result(solution.strip(), final.strip(), row)
         wrong = []
-        for other in _near(result, row):
+        for other in _near(result, row, f"{row.text('question')}-{result}"):
             # The result is said again as the answer.
             wrong.append(_clean(before) + other + _exact(result).sub(other, _clean(after)))
         right = _clean(before) + result + _clean(after)
@@ -183,24 +184,42 @@ def _clean(solution: str) -> str:
 
 
 def mgsm(rows: Sequence[Row]) -> Parse:
-    """Parse problem and number; a problem's `id` is its group in every language."""
-    standing = places(WRONG + 1, "mgsm")
+    """Parse problem and number; in every language a problem is one group, with the same choices in the same order.
+
+    What is one problem tells its `id`, or else its row in the file, counted from 0.
+    """
+    counted = count()
 
     def parse(row: Row) -> Question:
+        number, given = next(counted), row.fields.get("id")
+        problem = str(number if given in (None, "") else given)
         answer = str(row.fields["answer_number"]) if "answer_number" in row.fields else row.text("answer")
         if not is_number(answer):
             raise DataError(f"{row.where} has the answer '{answer}'", "a number", "mend it")
-        choices, answers = placed(answer, _near(answer, row), next(standing))
-        return make(row, row.text("question"), choices, answers, group=str(row.fields.get("id", "")))
+        wrong = _near(answer, row, f"mgsm-{problem}-{_plain(answer)}")
+        choices, answers = placed(answer, wrong, _standing(problem))
+        return make(row, row.text("question"), choices, answers, group=f"mgsm {problem}")
 
     return parse
 
 
-def _near(number: str, row: Row) -> list[str]:
+def _standing(problem: str) -> int:
+    """Where a problem's truth stands in every language; each place once in four problems numbered one by one."""
+    if not problem.isdecimal():
+        return random.Random(f"mgsm-{problem}").randrange(WRONG + 1)
+    turn, within = divmod(int(problem), WRONG + 1)
+    return random.Random(f"mgsm-{turn}").sample(range(WRONG + 1), WRONG + 1)[within]
+
+
+def _plain(number: str) -> str:
+    return re.sub("[, ]", "", number)
+
+
+def _near(number: str, row: Row, seed: str) -> list[str]:
     """Near misses, with commas and spaces where the number has them."""
     marks = [(place, character) for place, character in enumerate(number) if character in ", "]
     try:
-        made = near_misses(re.sub("[, ]", "", number), WRONG, random.Random(f"{row.text('question')}-{number}"))
+        made = near_misses(_plain(number), WRONG, random.Random(seed))
     except ValueError as error:
         raise DataError(f"{row.where}: {error}", "a number that can be got wrong", "drop it") from error
     for place, mark in marks:

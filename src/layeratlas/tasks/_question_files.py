@@ -55,8 +55,11 @@ FORMATS = (
     _format("bbh", "logic", "input target", lambda rows: published.bbh, part="task"),
     _format("facts", "facts", "subject object", published_facts.facts, part="relation"),
 )
-# Their choices are worked solutions, which can be checked without the question.
-_EVIDENT = ("gsm8k", "mgsm", "mps", "xmps")
+# Their choices are worked solutions whose sums can be checked without the question: those of GSM8K are its own with
+# another last result ("5*13=$67"). MGSM's are bare numbers, of which nothing can be told without it.
+_EVIDENT = ("gsm8k", "mps", "xmps")
+# How files name their language, besides by its two letters.
+_LANGUAGES = {"english": "en", "chinese": "zh", "spanish": "es", "french": "fr", "german": "de", "thai": "th"}
 _BARE_MGSM = _format("mgsm", "cross-lingual", "question answer", published.mgsm)
 
 
@@ -124,8 +127,11 @@ def _language(rows: list[Row], kind: Format, stem: str, path: str) -> str:
     if len(found) > 1:
         todo = f"write '{path.rpartition('#')[0] or path}#{'en' if 'en' in found else found[0]}'"
         raise DataError(f"'{path}' holds the languages {', '.join(found)}", "one language a set", todo)
-    ending = re.search(r"[-_]([a-z]{2})$", stem)
-    return found[0] if found else ending[1] if ending and kind.level == "cross-lingual" else "en"
+    ending = re.search(r"[-_]([A-Za-z]+)$", stem)
+    named = ending[1].lower() if ending and kind.level in ("cross-lingual", MIXED) else ""
+    # Two letters may be another word of a published name ("mc"), but not of MGSM's.
+    short = len(named) == 2 and (kind.level != MIXED or named in _LANGUAGES.values())
+    return found[0] if found else _LANGUAGES.get(named, named if short else "en")
 
 
 def _parsed(rows: list[Row], kind: Format, path: str) -> list[Question]:
