@@ -281,5 +281,5 @@ def level_curves(curves: Sequence[ExitCurve], groups: dict[str, int]) -> list[Ex
 def _level_curve(curves: Sequence[ExitCurve], n_groups: int) -> ExitCurve:
     mean = level_curve(curves, n_groups)
     surface, *control = (mean_of(curves, name) for name in ("surface", "control_a", "control_b"))
-    evident = any(c.evident for c in curves)
+    evident = all(c.evident for c in curves)  # one that is not keeps the floor for all
     return replace(mean, surface=surface, evident=evident, control_a=control[0], control_b=control[1])
