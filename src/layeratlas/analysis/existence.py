@@ -66,15 +66,16 @@ class Existence:
 def surrogates(signals: Floats, count: int, seed: int, step: int | None = None) -> Floats:
     """Return boundary-free signals (count, S, L) with what signals (S, L) have of trend, size and autocorrelation.
 
-    With `step`, what they have of one step before that block belongs to the trend.
+    With `step`, the trend is a square and one step before that block.
 
     Residuals are taken apart along the directions that are orthogonal to the trend and in which neighbouring layers
     are alike to a known degree; autoregressive noise has its own share of each, and which layer is which is lost.
     """
     names, layers = signals.shape
-    kept = np.vander(np.linspace(-1, 1, layers), _DEGREE + 1)
-    if step is not None:
-        kept = np.column_stack([kept, np.arange(layers) >= step])
+    depth = np.linspace(-1, 1, layers)
+    kept = np.vander(depth, _DEGREE + 1)
+    if step is not None:  # beside a step a cubic would leave too little of twelve layers to tell a second one by
+        kept = np.column_stack([np.vander(depth, _DEGREE), np.arange(layers) >= step])
     basis = np.linalg.qr(kept, mode="complete")[0]
     alike, directions = _directions(basis[:, kept.shape[1] :])
     parts = signals @ directions
