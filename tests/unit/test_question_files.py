@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import sys
 import types
 
@@ -204,6 +205,29 @@ def test_gsm8k_changes_the_last_result_wherever_it_is_said(read):
         assert len(wrong) == len(q.truth)
         assert "65" not in wrong
         assert "2+3=5 eggs. She gets 5*13=$" in wrong
+
+
+def test_gsm8k_reasons_wrongly_in_one_step_and_sums_rightly_from_there_on(read):
+    answer = "She has 8 x 2=<<8*2=16>>16 eggs.\nShe gets 16 x $4=$<<16*4=64>>64, so 64 in all.\n#### 64"
+    short = {"question": "How many?", "answer": "It is 7.\n#### 7"}  # nothing to change
+    made = read("test.jsonl", lines({"question": "How much?", "answer": answer}, short), "#reasoning")
+    assert (made.name, made.level, made.evident) == ("gsm8k-test-reasoning", "reasoning", False)
+    (q,) = made.items
+    assert q.truth == "She has 8 x 2=16 eggs. She gets 16 x $4=$64, so 64 in all."
+    wrong = set(q.choices) - {q.truth}
+    assert len(wrong) == 3
+    does = {"+": float.__add__, "-": float.__sub__, "x": float.__mul__, "/": float.__truediv__}
+    for choice in wrong:
+        sums = re.findall(r"(\d+) ([-+x/]) \$?(\d+)=\$?([\d.]+)", choice)
+        assert [sign for _, sign, _, _ in sums].count("x") == 1  # one step reasons otherwise
+        assert all(does[sign](float(a), float(b)) == float(result) for a, sign, b, result in sums)
+        assert choice.endswith(f"so {sums[-1][3]} in all.")
+        assert sums[1][0] == sums[0][3]
+
+
+def test_gsm8k_without_a_step_to_change_is_refused(read):
+    with pytest.raises(DataError, match=r"no solution with 3 ways to reason wrongly.*without '#reasoning'"):
+        read("test.jsonl", lines({"question": "How many?", "answer": "It is 7.\n#### 7"}), "#reasoning")
 
 
 def test_gsm8k_without_calculations_changes_the_last_mention_of_the_answer(read):

@@ -12,6 +12,7 @@ from layeratlas.errors import DataError
 from layeratlas.questions import Question, QuestionSet, check_question
 from layeratlas.tasks import _published as published
 from layeratlas.tasks import _published_facts as published_facts
+from layeratlas.tasks import _published_reasoning as published_reasoning
 from layeratlas.tasks._choices import MIXED, TRANSLATED
 from layeratlas.tasks._rows import Row, read_rows
 
@@ -60,19 +61,21 @@ FORMATS = (
 _EVIDENT = ("gsm8k", "mps", "xmps")
 # How files name their language, besides by its two letters.
 _LANGUAGES = {"english": "en", "chinese": "zh", "spanish": "es", "french": "fr", "german": "de", "thai": "th"}
+_REASONING = _format("gsm8k", "reasoning", "question answer", published_reasoning.gsm8k)
 _BARE_MGSM = _format("mgsm", "cross-lingual", "question answer", published.mgsm)
 
 
 def read_questions(path: str) -> QuestionSet:
     """Return a file as a question set named after it (`gsm8k-test` for a `test.jsonl` of GSM8K).
 
-    Own questions are JSON lines (`question, choices, answer`, and perhaps `group`, `stratum` and `shot`; `answer` is a
-    0-based place, a list of places or the text of a choice, the same kind throughout) or CSV or TSV (`question, A, B,
-    ..., answer` as a letter). Rows marked `shot` are worked examples. Published sets are TruthfulQA; GSM8K, whose
-    wrong solutions get another last result; MGSM; BIG-Bench Hard with its options in the text; facts (`subject,
-    object, pattern`, or patterns in `patterns.tsv` beside the file), whose candidates are objects of other subjects of
-    the relation; ReClor; MPS and xMPS (`question, truth_answer, error`). `FILE#PART,PART` reads parts of a file (a
-    language, tasks, relations), and `hub:NAME#CONFIG#SPLIT` a data set of the hub.
+    Own questions are JSON lines (`question, choices, answer`, and perhaps `group`, `stratum` and `shot`; `answer`
+    is a 0-based place, a list of places or the text of a choice, the same kind throughout) or CSV or TSV
+    (`question, A, B, ..., answer` as a letter). Rows marked `shot` are worked examples. Published sets are
+    TruthfulQA; GSM8K, whose wrong solutions get another last result, or with `FILE#reasoning` another operation in
+    one step; MGSM; BIG-Bench Hard with its options in the text; facts (`subject, object, pattern`, or patterns in
+    `patterns.tsv` beside the file), whose candidates are objects of other subjects of the relation; ReClor; MPS and
+    xMPS (`question, truth_answer, error`). `FILE#PART,PART` reads parts of a file (a language, tasks, relations),
+    and `hub:NAME#CONFIG#SPLIT` a data set of the hub.
 
     Raises DataError that names every malformed row by file and line; then nothing is returned.
     """
@@ -82,14 +85,18 @@ def read_questions(path: str) -> QuestionSet:
         file, parts = _split(path)
         rows, stem = published_facts.prepared(read_rows(file), file), file.name.split(".")[0]
     kind = _recognised(rows[0], path)
-    rows = _selected(rows, kind, parts, path)
+    if kind.begin is published.gsm8k and parts == [_REASONING.level]:
+        kind, rows = _REASONING, _reasoned(rows, path)
+    else:
+        rows = _selected(rows, kind, parts, path)
     language = _language(rows, kind, stem, path)
     questions = _parsed(rows, kind, path)
     shown = [str(row.fields.get("shot", "")).lower() not in {"", "0", "false", "none"} for row in rows]
     items, shots = (tuple(q for q, shot in zip(questions, shown, strict=True) if shot is one) for one in (False, True))
     name = "-".join([*([] if kind.name in stem else [kind.name]), stem, *parts])
     told = TRANSLATED if kind.level == MIXED else ""
-    return QuestionSet(name, kind.level or stem, items, shots, "", language, f"'{path}'", kind.name in _EVIDENT, told)
+    evident = kind.name in _EVIDENT and kind is not _REASONING  # whose sums are all right
+    return QuestionSet(name, kind.level or stem, items, shots, "", language, f"'{path}'", evident, told)
 
 
 def _split(path: str) -> tuple[Path, list[str]]:
@@ -109,6 +116,22 @@ def _recognised(row: Row, path: str) -> Format:
     if kind.begin is published.gsm8k and published.is_number(row.fields["answer"]):
         return _BARE_MGSM
     return kind
+
+
+def _reasoned(rows: list[Row], path: str) -> list[Row]:
+    """Return the rows whose solutions have enough steps to go wrong in; raises DataError where none has."""
+    kept = [row for row in rows if _turns(row) == published.WRONG]
+    if not kept:
+        raise DataError(
+            f"'{path}' has no solution with {published.WRONG} ways to reason wrongly",
+            "solutions with steps such as <<2+3=5>>",
+            "name the file without '#reasoning'",
+        )
+    return kept
+
+
+def _turns(row: Row) -> int:
+    return len(published_reasoning.wrong_paths(row.text("question"), row.text("answer")))
 
 
 def _selected(rows: list[Row], kind: Format, parts: list[str], path: str) -> list[Row]:
