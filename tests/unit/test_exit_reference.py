@@ -82,6 +82,15 @@ def test_the_mixed_sets_are_drawn_over_the_published_languages_by_their_own():
     assert titles == ["MPS-Cal", "MPS-Rea", "LAMA", "TFQA-MC1", "Reclor", "xMPS-Cal fr", "xMPS-Cal th"]
 
 
+def test_published_arithmetic_stands_beside_a_run_that_asks_some():
+    arithmetic = CURVES.with_columns(level=pl.lit("arithmetic"))
+    sets = [FACTS, {"name": "arithmetic", "level": "arithmetic", "language": "en", "shots": 4}]
+    table = reference(pl.concat([CURVES, arithmetic]), "Llama-2-7b", SAME, sets)[1].table
+    assert table.shape == (2 * 3 * 6, 6)
+    cell = table.filter(numbers="float", digits="1-2", operation="div").row(0, named=True)
+    assert [cell[size] for size in ("7B", "13B", "70B")] == [0.77, 0.92, 0.99]
+
+
 def test_published_curves_begin_where_counting_tokens_ends():
     """Within 2.5 points in every size, where the count is known; best layers are far from it."""
     first = published().filter(layer=1)

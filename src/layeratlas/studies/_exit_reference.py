@@ -69,7 +69,20 @@ def reference(
         "the published curves begin. The questions of this run are others unless the published files were given. "
         "The published 13B curve of LAMA repeats that of 70B up to layer 29, which is an error of the source."
     )
-    return [Exhibit("published", "Over the published curves", text, chart=partial(_grid, own, drawn))]
+    made = [Exhibit("published", "Over the published curves", text, chart=partial(_grid, own, drawn))]
+    if "arithmetic" in own["level"]:
+        text = (
+            "Accuracy of LLaMA 2 at the best layer of each cell (Chen et al. 2023, read off their plots by others, to "
+            "about 3 points), beside which this run's curves of arithmetic by digits, operation and kind of number stand."
+        )
+        made.append(Exhibit("published-arithmetic", "Published arithmetic", text, table=published_arithmetic()))
+    return made
+
+
+def published_arithmetic() -> pl.DataFrame:
+    """Return the published accuracies at the best layer, estimates from plots: numbers, digits, operation, by size."""
+    sizes = [pl.col(size).cast(pl.Float64) for size in _SERIES]
+    return pl.DataFrame(rows("chen2023_arithmetic")).with_columns(*sizes)
 
 
 def _asked(settings: ExitSettings, shots: Sequence[int]) -> str:
