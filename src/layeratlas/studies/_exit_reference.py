@@ -73,7 +73,7 @@ def reference(
     if "arithmetic" in own["level"]:
         text = (
             "Accuracy of LLaMA 2 at the best layer of each cell (Chen et al. 2023, read off their plots by others, to "
-            "about 3 points), beside which this run's curves of arithmetic by digits, operation and kind of number stand."
+            "about 3 points). This run's own curves of arithmetic stand by digits, operation and kind of number."
         )
         made.append(Exhibit("published-arithmetic", "Published arithmetic", text, table=published_arithmetic()))
     return made
