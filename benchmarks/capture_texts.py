@@ -19,12 +19,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from layeratlas import registry
 from layeratlas.capture import Packing, Reading, capture, choose_plan, make_plan, store_shape
 from layeratlas.capture.reading import read_batch
+from layeratlas.core import registry
+from layeratlas.core.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
 from layeratlas.models import LoadedModel, load
 from layeratlas.models.memory import matrix_rate
-from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
 from layeratlas.store import MemoryStore
 
 SPEC = CaptureSpec()

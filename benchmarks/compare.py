@@ -22,9 +22,8 @@ import polars as pl
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import fake_models as fake
-from layeratlas.contracts import Shape
-from layeratlas.records import LEVELS
-from layeratlas.store import DiskStore
+from layeratlas.data.levels import LEVELS
+from layeratlas.store import DiskStore, Shape
 
 SECONDS, MEGABYTES = 30, 2000
 COMMAND = """

@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from layeratlas import registry
 from layeratlas.capture import Readout, capture, choose_plan, encode_choices, make_slots
+from layeratlas.capture.exit_store import ExitStore, exit_shape
+from layeratlas.core import registry
+from layeratlas.core.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
+from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.models import LoadedModel, load
-from layeratlas.questions import Question, QuestionSet
-from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
 from layeratlas.store import MemoryStore
-from layeratlas.store.exits import ExitStore, exit_shape
-from layeratlas.tasks._prompts import Asked, ExitSettings, ask
+from layeratlas.studies.exits.prompts import Asked, ExitSettings, ask
 
 SPEC = CaptureSpec(components=("resid",))
 TASKS = ("facts", "arithmetic", "word_problems", "logic")

@@ -17,8 +17,8 @@ import time
 import numpy as np
 
 from layeratlas.capture import Reading, capture, choose_plan, make_plan, store_shape
+from layeratlas.core.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
 from layeratlas.models import load
-from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
 from layeratlas.store import MemoryStore
 
 SPEC = CaptureSpec(components=("resid",))

@@ -24,11 +24,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from layeratlas.analysis.sweep import Design, make_design, probe_layer
+from layeratlas.core.spec import ProbeSpec
+from layeratlas.data.items import Dataset, Item
+from layeratlas.probes import Design, make_design, probe_layer
 from layeratlas.probes.ridge import PENALTIES
 from layeratlas.probes.svm import LinearSVM
-from layeratlas.records import Dataset, Item
-from layeratlas.spec import ProbeSpec
 
 FEW = 2
 SVM_SHUFFLES = LinearSVM().shuffles(200)

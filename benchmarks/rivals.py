@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from layeratlas import registry
+from layeratlas.core import registry
+from layeratlas.core.spec import DEFAULT_MODEL, ModelSpec
 from layeratlas.models import LoadedModel, load
-from layeratlas.spec import DEFAULT_MODEL, ModelSpec
 
 WORKERS = Path(__file__).parent / "rivals"
 PACKAGES = {"nnsight": "nnsight", "transformer_lens": "transformer-lens", "interp_engine": "interp-engine"}

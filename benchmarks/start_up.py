@@ -18,10 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import DEFAULT_MODEL
 from layeratlas.models.gguf_cache import unpack
 from layeratlas.models.sources import find_source
-from layeratlas.progress import Progress
-from layeratlas.spec import DEFAULT_MODEL
 
 FLOOR = """
 import sys, torch

@@ -25,11 +25,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from layeratlas import registry
 from layeratlas.capture import Reading, capture, choose_plan, store_shape
+from layeratlas.core import registry
+from layeratlas.core.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
 from layeratlas.models import LoadedModel, load
 from layeratlas.models.checkpoint import Checkpoint
-from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
 from layeratlas.store import MemoryStore
 
 SPEC = CaptureSpec()
@@ -157,9 +157,9 @@ def write_random(folder: Path, gigabytes: float) -> None:
 
 
 def _default_folder() -> str:
+    from layeratlas.core.progress import Progress
     from layeratlas.models.gguf_cache import unpack
     from layeratlas.models.sources import find_source
-    from layeratlas.progress import Progress
 
     return unpack(find_source(DEFAULT_MODEL), Progress()).where["pretrained_model_name_or_path"]
 

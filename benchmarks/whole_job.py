@@ -28,12 +28,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from layeratlas import registry
-from layeratlas.analysis.sweep import make_design
+from layeratlas.core import registry
+from layeratlas.core.spec import DEFAULT_MODEL, ModelSpec, ProbeSpec
+from layeratlas.data.items import Dataset
 from layeratlas.models import load
+from layeratlas.probes import make_design
 from layeratlas.probes.ridge import PENALTIES
-from layeratlas.records import Dataset
-from layeratlas.spec import DEFAULT_MODEL, ModelSpec, ProbeSpec
 
 SCRIPT = Path(__file__).parent / "rivals" / "whole_job_nnsight.py"
 LIMIT, FEW = 0.01, 20

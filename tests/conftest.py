@@ -53,8 +53,8 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 @pytest.fixture(scope="session")
 def loaded_of(folder_of: Callable[[str], Path]) -> Callable[..., LoadedModel]:
     """A function that gives a family's tiny random model under these settings, loaded once and to be left as it was."""
+    from layeratlas.core.spec import ModelSpec
     from layeratlas.models import load
-    from layeratlas.spec import ModelSpec
 
     @cache
     def get(family: str, **settings: Any) -> LoadedModel:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from layeratlas.analysis.curves import Curve
-from layeratlas.draws import write_draws
-from layeratlas.records import CURVE_KEYS, CURVE_VALUES, FINDING_COLUMNS
-from layeratlas.spec import ProbeSpec, RunSpec, hash_of
+from layeratlas.core.spec import ProbeSpec, RunSpec, hash_of
+from layeratlas.runs.draws import write_draws
+from layeratlas.runs.finding import FINDING_COLUMNS
+from layeratlas.runs.tables import CURVE_KEYS, CURVE_VALUES
+from layeratlas.stats.curves import Curve
 
 LEVELS = ("item", "relation", "analogy")
 BOOTSTRAP, HALVES = 400, 20
@@ -162,8 +163,7 @@ def write_model(folder: Path, model: FakeModel) -> Path:
 
 def write_vectors(folder: Path, vectors: np.ndarray, levels: Sequence[str]) -> None:
     """Write items of these levels and their vectors in the residual stream, (n, points, width)."""
-    from layeratlas.contracts import Shape
-    from layeratlas.store import DiskStore
+    from layeratlas.store import DiskStore, Shape
 
     n, points, width = vectors.shape
     store = DiskStore(folder / "activations", Shape(n, width, {"resid": points}), folder.name)

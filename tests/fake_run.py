@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from layeratlas.records import CURVE_KEYS, CURVE_VALUES, FINDING_COLUMNS
-from layeratlas.spec import RunSpec, hash_of
+from layeratlas.core.spec import RunSpec, hash_of
+from layeratlas.runs.finding import FINDING_COLUMNS
+from layeratlas.runs.tables import CURVE_KEYS, CURVE_VALUES
 
 LEVELS: dict[str, dict[str, tuple[str, ...]]] = {
     "item": {"edible": (), "animal": (), "manmade": (), "large": ()},

@@ -11,12 +11,12 @@ import polars as pl
 
 import fake_models as fake
 from fake_models import FakeModel
-from layeratlas.analysis.boundaries import find_cuts
-from layeratlas.analysis.existence import existence_of
-from layeratlas.analysis.segment_findings import segment_findings
-from layeratlas.draws import write_draws
-from layeratlas.records import FINDING_COLUMNS
-from layeratlas.studies._segmenting import _cut_record, _existence_record
+from layeratlas.runs.draws import write_draws
+from layeratlas.runs.finding import FINDING_COLUMNS
+from layeratlas.studies.segments.boundaries import find_cuts
+from layeratlas.studies.segments.existence import existence_of
+from layeratlas.studies.segments.findings import segment_findings
+from layeratlas.studies.segments.segmenting import _cut_record, _existence_record
 
 SIGNALS = ("attention", "geometry", "information", "prediction")
 PASSAGES, DRAWS, SURROGATES = 12, 100, 99

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layeratlas.analysis.curves import Curve, Resampler, task_curves
-from layeratlas.analysis.measures import measures_for
-from layeratlas.analysis.sweep import Design, Probed, make_design, probe_layer
-from layeratlas.records import Dataset, Item
-from layeratlas.spec import ProbeSpec
+from layeratlas.core.spec import ProbeSpec
+from layeratlas.data.items import Dataset, Item
+from layeratlas.probes import Design, Probed, make_design, probe_layer
+from layeratlas.stats.curves import Curve
+from layeratlas.stats.measures import measures_for
+from layeratlas.stats.resampling import Resampler
+from layeratlas.studies.hierarchy.curves import task_curves
 
 LIGHT = ProbeSpec(methods=("ridge",), folds=5, repeats=2, shuffles=59, bootstrap=200)
 

@@ -1,4 +1,4 @@
-"""Imports point one way, along the flow of data; heavy packages load only when they are needed."""
+"""Imports follow the graph of allowed edges; heavy packages load only when they are needed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import ast
 import json
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,94 +15,158 @@ import pytest
 import layeratlas
 
 ROOT = Path(layeratlas.__file__).parent
-# A module imports only from rows before its own, from its own part, or (same row) from nothing else.
-FLOW = [
-    {"errors"},
-    {"spec", "files", "records", "progress", "registry", "wording", "questions", "passages"},
-    {"draws", "comparable"},
-    {"contracts", "claim", "edits"},
-    {"tasks"},
-    {"models"},
-    {"capture"},
-    {"store"},
-    {"probes", "metrics"},
-    {"analysis"},
-    {"claims"},
-    {"report"},
-    {"workspace"},
-    {"studies"},
-    {"pipeline"},
-    {"comparison"},
-    {"planning", "planted"},
-    {"validation"},
-    {"api", "checking", "flags", "terminal"},
-    {"cli"},
-    {"__main__"},
-]
-RANK = {part: rank for rank, row in enumerate(FLOW) for part in row}
-MODEL_SIDE = {"layeratlas.models", "layeratlas.capture", "torch", "transformers"}
-FORBIDDEN = {
-    "tasks": {"torch", "transformers", "sklearn"},
-    "probes": MODEL_SIDE | {"layeratlas.store"},
-    "metrics": MODEL_SIDE | {"layeratlas.store"},
-    "analysis": MODEL_SIDE | {"layeratlas.store"},
-    "report": MODEL_SIDE | {"layeratlas.store"},
+# What a folder may import, at run time through the registry too. A study is a folder of its own, and imports no other.
+BELOW_STUDIES = frozenset(
+    {"core", "data", "stats", "models", "store", "capture", "probes", "metrics", "runs", "report"}
+)
+MAY_IMPORT: Mapping[str, frozenset[str]] = {
+    "core": frozenset(),
+    "data": frozenset({"core"}),
+    "stats": frozenset({"core"}),
+    "store": frozenset({"core"}),
+    "models": frozenset({"core"}),
+    "metrics": frozenset({"core"}),
+    "probes": frozenset({"core", "data", "stats"}),
+    "capture": frozenset({"core", "models", "store"}),
+    "runs": frozenset({"core", "data", "stats", "models", "store"}),
+    "report": frozenset({"core", "data", "stats", "runs"}),
+    "studies.hierarchy": BELOW_STUDIES,
+    "studies.exits": BELOW_STUDIES,
+    "studies.segments": BELOW_STUDIES,
+    "comparison": frozenset({"core", "data", "stats", "store", "runs", "report", "studies"}),
+    "planning": frozenset({"core", "data", "models", "store", "capture", "studies"}),
+    "validation": frozenset({"core", "data", "store", "runs", "studies"}),
+    "api": frozenset({"core", "runs", "report", "comparison", "studies", "probes"}),
+    "cli": frozenset({"core", "runs", "api", "planning", "comparison", "validation", "studies"}),
+    "__main__": frozenset({"cli"}),
 }
-BASE = RANK["contracts"]
+# `registry.get("studies", ...)` is an import of the studies; of claims too, which lie in their folders.
+PLUGINS = {"studies": "studies", "claims": "studies", "tasks": "data", "probes": "probes", "metrics": "metrics"}
+NEVER = {"data": {"torch", "transformers", "sklearn"}} | {
+    part: {"torch", "transformers"} for part in ("core", "stats", "probes", "metrics", "report", "comparison")
+}
 HEAVY = {"torch", "transformers", "sklearn", "polars"}
 
 
 def modules() -> dict[str, str]:
-    return {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts): path.read_text(encoding="utf-8")
-        for path in sorted(ROOT.rglob("*.py"))
-        if path != ROOT / "__init__.py"
-    }
+    """Return the text of every module, by its name below the package."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts != ("__init__",):
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text(encoding="utf-8")
+    return found
 
 
-def imports_of(text: str) -> set[str]:
-    """Return the full names of every module that a text imports, inside functions too."""
+def part_of(module: str) -> str:
+    """Return the folder that a module belongs to; each study is one."""
+    first, *rest = module.split(".")
+    return f"{first}.{rest[0]}" if first == "studies" and rest else first
+
+
+def imported_by(text: str) -> set[str]:
+    """Return the full name of everything that a text imports, inside functions and for type checkers too."""
     found = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                found.add("a relative import")
-            # `from layeratlas import registry` imports a module, `from layeratlas.errors import X` a name.
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module else set()
+            found |= {"." * node.level} if node.level else {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
-def covers(name: str, imported: str) -> bool:
-    return imported == name or imported.startswith(name + ".")
+def plugins_in(text: str) -> set[str]:
+    """Return the kinds of plug-ins that a text asks the registry for by name."""
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and node.args]
+    kinds = set()
+    for call in calls:
+        asked = isinstance(call.func, ast.Attribute) and getattr(call.func.value, "id", "") == "registry"
+        if asked and isinstance(call.args[0], ast.Constant):
+            kinds.add(str(call.args[0].value))
+    return kinds & set(PLUGINS)
 
 
 def offences(module: str, text: str) -> list[str]:
     """Return what a module imports though it may not."""
-    part = module.split(".", maxsplit=1)[0]
-    wrong = []
-    for imported in sorted(imports_of(text)):
-        if imported == "a relative import":
+    part, wrong = part_of(module), []
+    allowed = MAY_IMPORT.get(part, frozenset())
+    for name in sorted(imported_by(text)):
+        if name.startswith("."):
             wrong.append(f"{module}: relative import")
-        if any(covers(name, imported) for name in FORBIDDEN.get(part, ())):
-            wrong.append(f"{module} imports {imported}")
-        elif covers("layeratlas", imported):
-            target = imported.split(".")[1] if "." in imported else ""
-            if target != part and RANK.get(target, len(FLOW)) >= RANK[part]:
-                wrong.append(f"{module} imports {imported}")
-        elif RANK[part] <= BASE and covers("torch", imported):
-            wrong.append(f"{module} imports {imported}")
+        if name.split(".")[0] in NEVER.get(part, ()):
+            wrong.append(f"{module} imports {name}")
+        if name.split(".")[0] == "layeratlas":
+            target = part_of(name.removeprefix("layeratlas").lstrip("."))
+            if target != part and not {target, target.split(".")[0]} & allowed:
+                wrong.append(f"{module} imports {name}")
+            private = any(piece.startswith("_") and piece != "__init__" for piece in name.split(".")[1:])
+            if private and ".".join(name.split(".")[1:-1]).rpartition("._")[0] != module.rpartition(".")[0]:
+                wrong += [f"{module} imports {name}, which is private"] if _is_foreign(module, name) else []
+    wrong += [
+        f"{module} asks the registry for {kind}"
+        for kind in sorted(plugins_in(text))
+        if PLUGINS[kind] != part and PLUGINS[kind] not in allowed
+    ]
     return wrong
 
 
-def test_every_part_has_a_place_in_the_flow():
-    assert {name.split(".")[0] for name in modules()} == set(RANK)
+def _is_foreign(module: str, imported: str) -> bool:
+    """Tell whether a name with a leading underscore belongs to another folder's module."""
+    pieces = imported.split(".")[1:]
+    at = next(i for i, piece in enumerate(pieces) if piece.startswith("_"))
+    home = ".".join(pieces[:at])
+    return home in FOLDERS and home != module.rpartition(".")[0] and home != module
+
+
+FOLDERS = {".".join(path.parent.relative_to(ROOT).parts) for path in ROOT.rglob("__init__.py")}
+
+
+def file_graph(texts: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return which modules each module imports."""
+    graph = {}
+    for module, text in texts.items():
+        names = {name.removeprefix("layeratlas.") for name in imported_by(text) if name.startswith("layeratlas.")}
+        found = {name if name in texts else name.rpartition(".")[0] for name in names}
+        graph[module] = (found & set(texts)) - {module}
+    return graph
+
+
+def circle_in(graph: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return a circle of a graph, or nothing."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_every_folder_has_a_place_in_the_graph():
+    assert {part_of(name) for name in modules()} - {"studies"} == set(MAY_IMPORT)
+
+
+def test_the_allowed_edges_have_no_circle():
+    studies = {part for part in MAY_IMPORT if part.startswith("studies.")}
+    assert circle_in({**MAY_IMPORT, "studies": studies}) == []
+    assert circle_in({**MAY_IMPORT, "studies": studies, "report": {"studies"}}) != []
 
 
 @pytest.mark.parametrize("module", modules())
-def test_imports_point_backwards(module):
+def test_imports_follow_the_graph(module):
     assert offences(module, modules()[module]) == []
+
+
+def test_no_files_import_each_other():
+    # A folder's `__init__` only passes on the names of its modules.
+    graph = file_graph(modules())
+    assert circle_in({name: found - FOLDERS for name, found in graph.items() if name not in FOLDERS}) == []
+
+
+def test_files_that_import_each_other_are_reported():
+    texts = {
+        "stats.one": "from layeratlas.stats.two import x",
+        "stats.two": "def f():\n    import layeratlas.stats.one",
+    }
+    assert set(circle_in(file_graph(texts))) == {"stats.one", "stats.two"}
 
 
 @pytest.mark.parametrize(
@@ -110,19 +176,24 @@ def test_imports_point_backwards(module):
         ("probes.bad", "def f():\n    from torch import nn"),
         ("probes.bad", "from layeratlas.capture.run import capture"),
         ("metrics.bad", "import torch"),
-        ("analysis.bad", "from layeratlas import models"),
-        ("analysis.bad", "from layeratlas.report import page"),
+        ("stats.bad", "from layeratlas import models"),
+        ("stats.bad", "from layeratlas.report import page"),
         ("report.bad", "import transformers.utils"),
         ("report.bad", "from layeratlas.models import load"),
-        ("tasks.bad", "from layeratlas.probes import make_folds"),
-        ("tasks.bad", "from sklearn.svm import SVC"),
-        ("capture.bad", "from layeratlas.store import DiskStore"),
+        ("report.bad", 'registry.get("studies", name)'),
+        ("runs.bad", 'registry.names("claims")'),
+        ("data.bad", "from layeratlas.probes import make_folds"),
+        ("data.bad", "from sklearn.svm import SVC"),
+        ("capture.bad", "from layeratlas.runs.workspace import Workspace"),
         ("store.bad", "from . import memory"),
         ("models.bad", "from layeratlas.cli import main"),
-        ("workspace", "from layeratlas.studies import hierarchy"),
-        ("errors", "from layeratlas.spec import Spec"),
-        ("spec", "import torch"),
-        ("api", "from layeratlas.checking import describe"),
+        ("runs.workspace", "from layeratlas.studies.hierarchy import study"),
+        ("studies.exits.bad", "from layeratlas.studies.hierarchy.probing import probe_stage"),
+        ("studies.exits.bad", "from layeratlas.probes import _dual"),
+        ("studies.exits.bad", "from layeratlas.probes._dual import scores"),
+        ("core.errors", "from layeratlas.data.items import Item"),
+        ("core.spec", "import torch"),
+        ("api", "from layeratlas.planning.check import describe"),
         ("probes.bad", "from layeratlas.unheard_of import x"),
     ],
 )
@@ -133,9 +204,11 @@ def test_an_offending_module_is_reported(module, text):
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("probes.good", "from layeratlas.contracts import Gram\nimport numpy as np"),
+        ("probes.good", "from layeratlas.core.arrays import FloatArray\nimport numpy as np"),
         ("probes.good", "from layeratlas.probes._dual import scores"),
-        ("studies.good", "from layeratlas import registry, report"),
+        ("studies.exits.good", "from layeratlas import report\nfrom layeratlas.studies.exits.prompts import ask"),
+        ("studies.exits.good", 'registry.get("tasks", name)'),
+        ("comparison.good", "from layeratlas.studies.hierarchy import study"),
         ("probes.good", "import torchless"),
     ],
 )
@@ -156,8 +229,10 @@ def test_the_command_line_does_not_wait_for_heavy_packages(statement):
 
 @pytest.mark.parametrize("study", ["hierarchy", "exits", "segments"])
 def test_the_first_progress_does_not_wait_for_heavy_packages(study):
-    statement = f"from layeratlas import registry, api, models, pipeline\nregistry.get('studies', '{study}')"
-    found = loaded_by(f"{statement}\nimport layeratlas.models.sources")
+    statement = (
+        "from layeratlas import api, models\nfrom layeratlas.core import registry\nimport layeratlas.runs.pipeline"
+    )
+    found = loaded_by(f"{statement}\nregistry.get('studies', '{study}')\nimport layeratlas.models.sources")
     assert found & {"torch", "transformers", "sklearn", "scipy.stats", "altair"} == set()
 
 
@@ -166,9 +241,9 @@ def test_a_heavy_package_is_noticed():
 
 
 @pytest.mark.parametrize(
-    "statement", ["import layeratlas.report", "import layeratlas.analysis.peaks, layeratlas.probes.svm"]
+    "statement", ["import layeratlas.report", "import layeratlas.stats.peaks, layeratlas.probes.svm"]
 )
-def test_probes_analysis_and_report_work_without_torch(statement):
+def test_probes_statistics_and_report_work_without_torch(statement):
     found = loaded_by(statement)
     assert {name for name in found if name.startswith(("layeratlas.models", "layeratlas.capture"))} == set()
     assert found & {"torch", "transformers"} == set()

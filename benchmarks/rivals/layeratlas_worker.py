@@ -9,8 +9,8 @@ import torch
 from protocol import Texts, Vectors, serve
 
 from layeratlas.capture import Reading, capture, choose_plan, store_shape
+from layeratlas.core.spec import CaptureSpec, ModelSpec
 from layeratlas.models import load as load_model
-from layeratlas.spec import CaptureSpec, ModelSpec
 from layeratlas.store import MemoryStore
 
 

@@ -1,6 +1,6 @@
 """`python -m layeratlas`: the command line."""
 
-from layeratlas.cli import main
+from layeratlas.cli.app import main
 
 if __name__ == "__main__":
     main()

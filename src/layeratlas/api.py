@@ -7,17 +7,18 @@ import io
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from layeratlas import registry
-from layeratlas.errors import CaptureError, ModelError, SpecError, StoreError
-from layeratlas.files import read_json, write_atomic
-from layeratlas.progress import Progress
-from layeratlas.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec, RunSpec, Size
+from layeratlas.core import registry
+from layeratlas.core.errors import CaptureError, ModelError, SpecError, StoreError
+from layeratlas.core.files import read_json, write_atomic
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec, RunSpec, Size
 
 Labels = Sequence[str | float] | Mapping[str, Sequence[str | float]]
 
@@ -122,14 +123,14 @@ def atlas(
 def run_atlas(specs: Sequence[RunSpec], out: Path | None = None, progress: Progress | None = None) -> Comparison:
     """Run the specs, which are of one model and each of another study, and return the page of all."""
     from layeratlas.comparison import compare as compared
-    from layeratlas.pipeline import default_folder, execute
+    from layeratlas.runs.pipeline import default_folder, execute
 
     progress = progress or Progress()
     folder = out or default_folder(specs[0].model_copy(update={"study": "atlas"}))
     made, notes = [], []
     for spec in specs:
         try:
-            made.append(execute(spec, folder / spec.study, progress))
+            made.append(execute(registry.get("studies", spec.study), spec, folder / spec.study, progress))
         except (ModelError, CaptureError) as error:
             if not made or (spec is specs[-1] and len(made) < 2):
                 raise
@@ -155,9 +156,9 @@ def compare(
 
 def run_spec(spec: RunSpec, out: Path | None = None, progress: Progress | None = None) -> Run:
     """Run a spec to its end, or resume it, and return the run."""
-    from layeratlas.pipeline import execute
+    from layeratlas.runs.pipeline import execute
 
-    return Run(execute(spec, out, progress))
+    return Run(execute(registry.get("studies", spec.study), spec, out, progress))
 
 
 def run(
@@ -171,6 +172,25 @@ def run(
     says what to do.
     """
     return run_spec(_spec(study, model, size, settings), Path(out) if out else None, progress)
+
+
+def report(folder: str | Path) -> Path:
+    """Build the page of a finished run or of a comparison again, from its tables alone, and return its path."""
+    folder = Path(folder)
+    if (folder / "comparison.json").exists():
+        from layeratlas.comparison.page import build_comparison
+
+        return build_comparison(folder)
+    from layeratlas.report import build
+
+    return build(folder, _study_of(read_json(folder / "run.json")))
+
+
+def _study_of(manifest: Mapping[str, Any]) -> Any:
+    """Return the run's study; None where it belongs to a package that is not installed here."""
+    with suppress(SpecError):
+        return registry.get("studies", manifest.get("spec", {}).get("study", "hierarchy"))
+    return None
 
 
 def _spec(study: str, model: str | ModelSpec, size: Size, settings: Mapping[str, Any]) -> RunSpec:

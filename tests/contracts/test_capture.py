@@ -10,9 +10,9 @@ import torch
 
 from layeratlas.capture import Reading, capture, make_plan, store_key, store_shape
 from layeratlas.capture.plan import make_riding_plan, positions_of
-from layeratlas.errors import CaptureError, StoreError
+from layeratlas.core.errors import CaptureError, StoreError
+from layeratlas.core.spec import COMPONENTS, CaptureSpec, ModelSpec
 from layeratlas.models import load
-from layeratlas.spec import COMPONENTS, CaptureSpec, ModelSpec
 from layeratlas.store import DiskStore, MemoryStore
 
 FAMILIES = ("llama", "gpt2", "gemma3", "granite")

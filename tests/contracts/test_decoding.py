@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from layeratlas.edits import Edit
-from layeratlas.errors import ModelError, SpecError
+from layeratlas.core.edits import Edit
+from layeratlas.core.errors import ModelError, SpecError
+from layeratlas.core.spec import ModelSpec
 from layeratlas.models import intervene, load
 from layeratlas.models.decoding import greedy
-from layeratlas.spec import ModelSpec
 
 SOME = [
     "llama", "gemma2", "gpt2", "gptj", "gpt_neox", "bloom", "falcon_sequential", "opt", "mpt", "granite", "olmo2",

@@ -10,11 +10,11 @@ import torch
 
 import families
 from layeratlas.capture import Readout, capture, choose_plan, encode_choices, make_plan, make_slots, streaming
-from layeratlas.errors import CaptureError, ModelError
+from layeratlas.capture.exit_store import ExitStore, exit_shape
+from layeratlas.core.errors import CaptureError, ModelError
+from layeratlas.core.spec import CaptureSpec, ModelSpec
 from layeratlas.models import load
-from layeratlas.spec import CaptureSpec, ModelSpec
 from layeratlas.store import DiskStore, MemoryStore
-from layeratlas.store.exits import ExitStore, exit_shape
 
 # Softcap, logit scale, bias and tied weights, ALiBi and recurrent layers: what a readout can forget.
 FAMILIES = ("llama_tied", "gemma2", "granite", "opt", "bloom", "lfm2")

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 import families
-from layeratlas.analysis.choices import Scored, accuracy
 from layeratlas.capture import Readout, capture, choose_plan, encode_choices, make_slots
+from layeratlas.capture.exit_store import ExitStore, exit_shape
+from layeratlas.core.spec import CaptureSpec, ModelSpec
+from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.models import LoadedModel, load
-from layeratlas.questions import Question, QuestionSet
-from layeratlas.spec import CaptureSpec, ModelSpec
 from layeratlas.store import MemoryStore
-from layeratlas.store.exits import ExitStore, exit_shape
-from layeratlas.tasks._prompts import Asked, ExitSettings, ask
+from layeratlas.studies.exits.choices import Scored, accuracy
+from layeratlas.studies.exits.prompts import Asked, ExitSettings, ask
 
 INSTALLED = importlib.util.find_spec("lm_eval") is not None
 # fmt: off

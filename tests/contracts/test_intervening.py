@@ -10,10 +10,10 @@ import families
 from layeratlas.capture import Reading, choose_plan
 from layeratlas.capture.packing import tree_mask
 from layeratlas.capture.reading import read_batch
-from layeratlas.edits import EMBEDDINGS, Edit
-from layeratlas.errors import ModelError, SpecError
+from layeratlas.core.edits import EMBEDDINGS, Edit
+from layeratlas.core.errors import ModelError, SpecError
+from layeratlas.core.spec import COMPONENTS, CaptureSpec, ModelSpec
 from layeratlas.models import intervene, load, mean_vectors, observe
-from layeratlas.spec import COMPONENTS, CaptureSpec, ModelSpec
 
 TEXT = "A shop sells tea to 12 people."
 OTHER = "Nobody had read the report that they met to discuss."

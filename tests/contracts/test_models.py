@@ -9,9 +9,9 @@ import torch
 import transformers
 
 import families
-from layeratlas.errors import IdentityError, ModelError
+from layeratlas.core.errors import IdentityError, ModelError
+from layeratlas.core.spec import COMPONENTS, ModelSpec
 from layeratlas.models import find_skeleton, load, observe, self_test
-from layeratlas.spec import COMPONENTS, ModelSpec
 
 TEXT = "A shop sells tea to 12 people."
 LONG = "Nobody had read the report that they met to discuss."

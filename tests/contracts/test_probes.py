@@ -16,15 +16,21 @@ from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import check_estimator
 
 import planting
-from layeratlas import registry
-from layeratlas.analysis.sweep import make_design, probe_layer
-from layeratlas.contracts import Gram
-from layeratlas.errors import DataError
-from layeratlas.probes import LinearProbeClassifier, LinearProbeRegressor, label_shuffles, make_folds
+from layeratlas.core import registry
+from layeratlas.core.errors import DataError
+from layeratlas.core.spec import ProbeSpec
+from layeratlas.data.items import Dataset, Item
+from layeratlas.probes import (
+    Gram,
+    LinearProbeClassifier,
+    LinearProbeRegressor,
+    label_shuffles,
+    make_design,
+    make_folds,
+    probe_layer,
+)
 from layeratlas.probes._dual import columns, out_of_fold, scores, standardise
 from layeratlas.probes.ridge import PENALTIES, Ridge
-from layeratlas.records import Dataset, Item
-from layeratlas.spec import ProbeSpec
 
 PROBES = registry.names("probes")
 SEPARABLE = {"n": 60, "d": 150, "strength": 3.0}

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import families
-from layeratlas.edits import Edit
-from layeratlas.errors import ModelError
+from layeratlas.core.edits import Edit
+from layeratlas.core.errors import ModelError
+from layeratlas.core.spec import ModelSpec
 from layeratlas.models import intervene, load, observe
 from layeratlas.models.resuming import Resumable
-from layeratlas.spec import ModelSpec
 
 
 @pytest.mark.parametrize("family", families.FAMILIES)

@@ -11,9 +11,8 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from layeratlas.contracts import Shape
-from layeratlas.errors import StoreError
-from layeratlas.store import DiskStore, MemoryStore
+from layeratlas.core.errors import StoreError
+from layeratlas.store import DiskStore, MemoryStore, Shape
 
 SHAPE = Shape(texts=11, width=6, points={"resid": 4, "attn": 3})
 STORES = {

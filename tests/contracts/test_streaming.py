@@ -17,11 +17,10 @@ import families
 from layeratlas.capture import Reading, capture, choose_plan, store_shape, streaming
 from layeratlas.capture.hidden import HiddenStates
 from layeratlas.capture.streaming import cut_blocks
-from layeratlas.contracts import Store
-from layeratlas.errors import CaptureError, IdentityError, ModelError
+from layeratlas.core.errors import CaptureError, IdentityError, ModelError
+from layeratlas.core.spec import CaptureSpec, ModelSpec
 from layeratlas.models import LoadedModel, load
-from layeratlas.spec import CaptureSpec, ModelSpec
-from layeratlas.store import DiskStore, MemoryStore
+from layeratlas.store import DiskStore, MemoryStore, Store
 
 Both = Callable[..., tuple[LoadedModel, LoadedModel]]
 

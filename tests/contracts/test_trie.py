@@ -13,8 +13,8 @@ from layeratlas.capture import Reading, choose_plan, make_plan, make_trie_plan
 from layeratlas.capture.packing import prove, tree_mask
 from layeratlas.capture.reading import read_batch
 from layeratlas.capture.trie import ancestors, count_prefixes
+from layeratlas.core.spec import COMPONENTS, CaptureSpec
 from layeratlas.models import LoadedModel
-from layeratlas.spec import COMPONENTS, CaptureSpec
 
 Load = Callable[..., LoadedModel]
 # A sliding window of 8 is far shorter than the texts below; the rest differ in how they take masks and positions.

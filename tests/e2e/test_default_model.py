@@ -121,8 +121,8 @@ def test_the_summary_names_the_peaks(finished):
 def test_embeddings_of_one_last_token_are_the_same_bits():
     """At point 0 no text has been read yet: only the last token counts, alone and in any batch."""
     from layeratlas.capture import Reading, capture, make_plan, store_shape
+    from layeratlas.core.spec import CaptureSpec, ModelSpec
     from layeratlas.models import load
-    from layeratlas.spec import CaptureSpec, ModelSpec
     from layeratlas.store import MemoryStore
 
     model = load(ModelSpec())

@@ -13,12 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 import families
-from layeratlas.cli import app
+from layeratlas.cli.app import app
+from layeratlas.core.spec import ProbeSpec
 from layeratlas.report import figures
-from layeratlas.spec import ProbeSpec
-from layeratlas.studies.exits import Exits
-from layeratlas.studies.hierarchy import Hierarchy
-from layeratlas.studies.segments import Segments
+from layeratlas.studies.exits.study import Exits
+from layeratlas.studies.hierarchy.study import Hierarchy
+from layeratlas.studies.segments.study import Segments
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

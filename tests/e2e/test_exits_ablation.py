@@ -12,21 +12,20 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import families
-from layeratlas import pipeline
-from layeratlas.analysis.ablation import groups_needed, plan_ablations
-from layeratlas.analysis.perturbing import thirds
 from layeratlas.api import Run
-from layeratlas.edits import Edit
-from layeratlas.errors import StoreError
+from layeratlas.core.edits import Edit, thirds
+from layeratlas.core.errors import StoreError
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import ModelSpec, ProbeSpec, RunSpec
+from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.models import load
-from layeratlas.progress import Progress
-from layeratlas.questions import Question, QuestionSet
-from layeratlas.spec import ModelSpec, ProbeSpec, RunSpec
-from layeratlas.studies import _ablating as ablating
-from layeratlas.studies import _probing
-from layeratlas.studies._scoring import pose
-from layeratlas.studies.exits import PLUGIN
-from layeratlas.tasks._prompts import ExitSettings
+from layeratlas.runs import pipeline
+from layeratlas.studies.exits import study
+from layeratlas.studies.exits.ablation import stage as ablating
+from layeratlas.studies.exits.ablation.effects import groups_needed, plan_ablations
+from layeratlas.studies.exits.posing import pose
+from layeratlas.studies.exits.prompts import ExitSettings
+from layeratlas.studies.exits.study import PLUGIN
 
 BLOCK = 1  # the only block that matters in the planted model
 COUNT = 40
@@ -69,14 +68,14 @@ def known(model: str) -> QuestionSet:
 
 
 def run(monkeypatch, model, out, sets, *, page=False, weights="auto", progress=None, **settings):
-    monkeypatch.setattr(pipeline, "make_material", lambda spec: list(sets))
+    monkeypatch.setattr(pipeline, "make_material", lambda study, spec: list(sets))
     if not page:
-        monkeypatch.setattr(_probing, "report_stage", lambda work: [])
+        monkeypatch.setattr(study, "report_stage", lambda study: lambda work: [])
     spec = RunSpec(
         study="exits", size="quick", model=ModelSpec(id=model, weights=weights), probe=ProbeSpec(bootstrap=200),
         settings={"shots": 0, "ablate_to": "both", **settings},
     )  # fmt: skip
-    return Run(pipeline.execute(spec, out, progress))
+    return Run(pipeline.execute(PLUGIN, spec, out, progress))
 
 
 class Notes(Progress):

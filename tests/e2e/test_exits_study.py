@@ -9,18 +9,18 @@ import polars as pl
 import pytest
 
 import families
-from layeratlas import pipeline
-from layeratlas.analysis.choices import RULES
 from layeratlas.api import Run
-from layeratlas.errors import CaptureError, SpecError, StoreError
-from layeratlas.questions import Question, QuestionSet
-from layeratlas.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec
+from layeratlas.core.errors import CaptureError, SpecError, StoreError
+from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec
+from layeratlas.data.questions import Question, QuestionSet
+from layeratlas.runs import pipeline
 from layeratlas.store import DiskStore
-from layeratlas.studies import _probing
-from layeratlas.studies._decoding import first_line, matches
-from layeratlas.studies._exit_charts import exhibits as first_exit
-from layeratlas.studies.exits import PLUGIN
-from layeratlas.tasks._prompts import ExitSettings, ask
+from layeratlas.studies.exits import study
+from layeratlas.studies.exits.charts import exhibits as first_exit
+from layeratlas.studies.exits.choices import RULES
+from layeratlas.studies.exits.decoding import first_line, matches
+from layeratlas.studies.exits.prompts import ExitSettings, ask
+from layeratlas.studies.exits.study import PLUGIN
 
 
 def sums(language, count=24):
@@ -53,13 +53,13 @@ def model(tmp_path_factory):
 
 
 def run(monkeypatch, model, out, sets=(*SETS, SEVERAL), page=False, **settings):
-    monkeypatch.setattr(pipeline, "make_material", lambda spec: list(sets))
+    monkeypatch.setattr(pipeline, "make_material", lambda study, spec: list(sets))
     if not page:
-        monkeypatch.setattr(_probing, "report_stage", lambda work: [])
+        monkeypatch.setattr(study, "report_stage", lambda study: lambda work: [])
     spec = RunSpec(
         study="exits", size="quick", model=ModelSpec(id=model), settings=settings, probe=ProbeSpec(bootstrap=100)
     )
-    return Run(pipeline.execute(spec, out))
+    return Run(pipeline.execute(PLUGIN, spec, out))
 
 
 def test_a_run_has_every_curve_over_its_baselines_and_a_report(monkeypatch, model, tmp_path):

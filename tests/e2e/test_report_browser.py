@@ -12,7 +12,8 @@ import pytest
 
 import fake_run
 from layeratlas.report import build
-from layeratlas.studies.hierarchy import Hierarchy
+from layeratlas.studies.hierarchy.study import PLUGIN as HIERARCHY
+from layeratlas.studies.hierarchy.study import Hierarchy
 
 selenium = pytest.importorskip("selenium")
 pytestmark = pytest.mark.skipif(
@@ -27,7 +28,7 @@ FLAGS = (
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     fake = fake_run.Fake(rename={"edible": fake_run.HOSTILE, "animal": fake_run.LONG})
-    return build(fake_run.write_run(tmp_path_factory.mktemp("run"), fake)).as_uri()
+    return build(fake_run.write_run(tmp_path_factory.mktemp("run"), fake), HIERARCHY).as_uri()
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def test_what_has_no_curve_is_said_and_not_drawn_empty(browser: Any, tmp_path: P
     other = fake_run.write_run(tmp_path / "numbers", fake_run.Fake(layers=6, levels=("own",), numbers=True))
     both = [pl.read_parquet(folder / "curves.parquet") for folder in (run_dir, other)]
     pl.concat(both).write_parquet(run_dir / "curves.parquet")
-    show(browser, build(run_dir).as_uri())
+    show(browser, build(run_dir, HIERARCHY).as_uri())
     told = "return document.getElementById('absent').textContent"
     drawn = "return [...document.querySelectorAll('.grid figure')].filter(f => !f.hidden).length"
     assert run(browser, told) == "No curve with these choices: own."
@@ -177,7 +178,7 @@ def test_a_study_without_curves_has_a_page_that_works(
 ) -> None:
     monkeypatch.setattr(Hierarchy, "curves", False)
     fake = fake_run.Fake(layers=3, levels=("item", "relation"), methods=("ridge",), components=("resid",))
-    show(browser, build(fake_run.write_run(tmp_path / "run", fake)).as_uri())
+    show(browser, build(fake_run.write_run(tmp_path / "run", fake), HIERARCHY).as_uri())
     assert run(browser, "return document.querySelectorAll('.hero').length") == 0
     assert run(browser, "return document.querySelectorAll('th button').length") > 5
     assert console(browser) == []

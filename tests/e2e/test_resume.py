@@ -164,7 +164,7 @@ def test_a_complete_run_started_again_only_prints(tiny_model_dir, atlas, tmp_pat
     assert (again.code, again.out) == (0, first.out)
     assert stamps(tmp_path / "run") == before
     imported = {line.rpartition("|")[2].strip() for line in again.err.splitlines() if line.startswith("import time:")}
-    assert {"layeratlas.pipeline", "layeratlas.analysis.curves"} <= imported
+    assert {"layeratlas.runs.pipeline", "layeratlas.analysis.curves"} <= imported
     assert imported & {"torch", "transformers", "altair", "layeratlas.models", "layeratlas.capture"} == set()
 
 

@@ -14,13 +14,13 @@ import torch
 import families
 import layeratlas as la
 from commands import manifest, the_line
-from layeratlas.analysis.segment_findings import segment_findings
 from layeratlas.capture.passages import read_passages
-from layeratlas.errors import SpecError
+from layeratlas.core.errors import SpecError
+from layeratlas.core.spec import ModelSpec
 from layeratlas.models import load
 from layeratlas.models.maps import is_map
 from layeratlas.models.untrained import untrained
-from layeratlas.spec import ModelSpec
+from layeratlas.studies.segments.findings import segment_findings
 
 SMALL = {"tokens": 64, "view_passages": 4, "views": 2, "draws": 100, "surrogates": 99, "edits": "none"}
 # All kinds of edits, on all components, on stretches and on blocks of one's own.
@@ -53,7 +53,7 @@ def run(deep, tmp_path_factory):
 @pytest.fixture
 def no_page(monkeypatch):
     """Leave the report out, which takes most of a small run's time."""
-    monkeypatch.setattr("layeratlas.studies._probing.report_stage", lambda work: [])
+    monkeypatch.setattr("layeratlas.studies.segments.study.report_stage", lambda study: lambda work: [])
 
 
 def test_every_stretch_has_a_brittleness_beside_random_stretches(run):

@@ -19,12 +19,12 @@ from typing import Any
 from polars import read_parquet
 
 from layeratlas.api import run_spec
-from layeratlas.cli import main
-from layeratlas.files import write_atomic
-from layeratlas.spec import RunSpec
+from layeratlas.cli.app import main
+from layeratlas.core.files import write_atomic
+from layeratlas.core.spec import RunSpec
 
 WARM = (
-    "layeratlas.pipeline", "layeratlas.checking", "layeratlas.studies.hierarchy",
+    "layeratlas.runs.pipeline", "layeratlas.planning.check", "layeratlas.studies.hierarchy.study",
     "layeratlas.report", "layeratlas.models.loading", "rich.progress", "transformers.models.auto.modeling_auto",
     "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama",
 )  # fmt: skip
@@ -71,7 +71,7 @@ def _child(asked: dict[str, Any]) -> int:
     return code
 
 
-def _plain_page(folder: Path) -> Path:
+def _plain_page(folder: Path, study: object) -> Path:
     """Stand in for the report, whose drawing takes longer than the rest of a tiny run."""
     curves, findings = (read_parquet(folder / f"{name}.parquet") for name in ("curves", "findings"))
     (folder / "figures").mkdir(exist_ok=True)

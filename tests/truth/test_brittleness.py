@@ -9,16 +9,16 @@ import pytest
 import torch
 
 import families
-from layeratlas.analysis.brittleness import Brittleness, curve_rows, half_point, segment_rows
-from layeratlas.analysis.brittleness_findings import brittleness_findings
-from layeratlas.analysis.outcomes import OUTCOMES, Reference
-from layeratlas.analysis.perturbing import Effects, NoiseSpec, Trial, make_trials, noise_spec, thirds
 from layeratlas.capture.effects import cut_passages, judge_edits, stream_sizes
-from layeratlas.edits import Edit
-from layeratlas.errors import CaptureError, DataError
+from layeratlas.core.edits import Edit
+from layeratlas.core.errors import CaptureError, DataError
+from layeratlas.core.spec import ModelSpec
 from layeratlas.models import intervene, load
-from layeratlas.records import CURVE_KEYS, CURVE_VALUES
-from layeratlas.spec import ModelSpec
+from layeratlas.runs.tables import CURVE_KEYS, CURVE_VALUES
+from layeratlas.studies.segments.outcomes import OUTCOMES, Reference
+from layeratlas.studies.segments.perturbation.brittleness import Brittleness, curve_rows, half_point, segment_rows
+from layeratlas.studies.segments.perturbation.findings import brittleness_findings
+from layeratlas.studies.segments.perturbation.trials import Effects, NoiseSpec, Trial, make_trials, noise_spec, thirds
 
 SPEC = NoiseSpec(passages=6, tokens=20, read=8, seeds=2, bootstrap=200)
 

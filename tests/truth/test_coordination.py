@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layeratlas.analysis.coordination import coordination, lag_one
-from layeratlas.analysis.profiles import candidate, smooth, z_scores
+from layeratlas.studies.hierarchy.coordination import coordination, lag_one
+from layeratlas.studies.hierarchy.profiles import candidate, smooth, z_scores
 
 CURVES = 6
 

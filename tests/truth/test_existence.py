@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import steps
-from layeratlas.analysis.boundaries import two_cuts
-from layeratlas.analysis.existence import existence_of
+from layeratlas.studies.segments.boundaries import two_cuts
+from layeratlas.studies.segments.existence import existence_of
 
 pytestmark = pytest.mark.truth
 TRIALS = 300

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from layeratlas.analysis.choices import Scored, set_curves
-from layeratlas.analysis.curves import Resampler
-from layeratlas.analysis.exits import answered
-from layeratlas.analysis.peaks import onset
-from layeratlas.questions import Question, QuestionSet
-from layeratlas.studies.exits import analyse
-from layeratlas.tasks._prompts import ExitSettings
+from layeratlas.data.questions import Question, QuestionSet
+from layeratlas.stats.peaks import onset
+from layeratlas.stats.resampling import Resampler
+from layeratlas.studies.exits.choices import Scored, set_curves
+from layeratlas.studies.exits.findings import answered
+from layeratlas.studies.exits.prompts import ExitSettings
+from layeratlas.studies.exits.study import analyse
 
 POINTS = 13
 

@@ -13,14 +13,14 @@ from scipy.stats import binom
 
 import fake_models as fake
 from fake_models import FakeModel
-from layeratlas import registry
-from layeratlas.analysis.alignment import Texts, alignments, grams
-from layeratlas.analysis.families import spread_of, two_cuts, variance_parts
-from layeratlas.analysis.scaling import BySize, growth, slope_p
-from layeratlas.claim import read_run
+from layeratlas.comparison.alignment import Texts, alignments, grams
 from layeratlas.comparison.cohort import read_cohorts
 from layeratlas.comparison.differences import differences
 from layeratlas.comparison.models import read_models
+from layeratlas.core import registry
+from layeratlas.runs.finished import read_run
+from layeratlas.stats.families import spread_of, two_cuts, variance_parts
+from layeratlas.stats.scaling import BySize, growth, slope_p
 
 SIZES = np.log10([1e8, 4e8, 1.5e9, 7e9])
 FLAT, LINE, STEP = np.full(4, 0.6), 0.6 + 0.07 * np.arange(4), np.array([0.6, 0.6, 0.6, 0.8])

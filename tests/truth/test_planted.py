@@ -9,11 +9,13 @@ import pytest
 from scipy.stats import norm
 
 import planting
-from layeratlas import registry
-from layeratlas.analysis.curves import Resampler, task_curves
-from layeratlas.analysis.peaks import decline_finding, find_peak, order_findings, peak_findings
-from layeratlas.analysis.sweep import make_design, probe_layer, surface_baseline
-from layeratlas.spec import CaptureSpec, ModelSpec, ProbeSpec
+from layeratlas.core import registry
+from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec
+from layeratlas.probes import make_design, probe_layer, surface_baseline
+from layeratlas.stats.peaks import find_peak
+from layeratlas.stats.resampling import Resampler
+from layeratlas.studies.hierarchy.curves import task_curves
+from layeratlas.studies.hierarchy.peaks import decline_finding, order_findings, peak_findings
 
 LAYERS = 7
 QUICK = planting.LIGHT.model_copy(update={"repeats": 1, "shuffles": 40})

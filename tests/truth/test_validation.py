@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from layeratlas.cli import app
-from layeratlas.validation import CASES, Row, validate
+from layeratlas.cli.app import app
+from layeratlas.validation.table import CASES, Row, validate
 
 
 def test_the_command_says_what_is_planted_and_on_nothing_nothing():

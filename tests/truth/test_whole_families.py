@@ -19,7 +19,7 @@ from joblib import Parallel, delayed
 from scipy.stats import binom
 
 from layeratlas.comparison import compare
-from layeratlas.report import comparing
+from layeratlas.comparison import page as comparing
 from planted_families import SIZES, answering, segmented
 
 EARLY, LATE, ROUNDED = (0.25, 0.75), (0.5, 0.85), (0.25, 0.65)

@@ -8,8 +8,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from layeratlas.analysis.ablation import ablation_effects, ablation_findings, plan_ablations, sign_flip
-from layeratlas.errors import DataError
+from layeratlas.core.errors import DataError
+from layeratlas.studies.exits.ablation.effects import ablation_effects, ablation_findings, plan_ablations, sign_flip
 
 
 def test_the_plan_has_every_block_and_sublayer_both_halves_and_controls_of_their_width():

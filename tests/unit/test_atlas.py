@@ -11,9 +11,9 @@ import pytest
 import fake_models as fake
 import layeratlas as la
 from fake_models import FakeModel
-from layeratlas import pipeline
-from layeratlas.errors import ModelError
-from layeratlas.spec import RunSpec
+from layeratlas.core.errors import ModelError
+from layeratlas.core.spec import RunSpec
+from layeratlas.runs import pipeline
 
 MODEL = FakeModel("early", lambda level, d: fake.hump({"item": 0.2, "relation": 0.4}.get(level, 0.8))(d))
 LEVELS = {"hierarchy": ("item", "relation"), "exits": ("facts",), "segments": ("signal",)}
@@ -24,7 +24,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The studies that refuse the model; the others find at once what a fake model's run holds."""
     studies: set[str] = set()
 
-    def execute(spec: RunSpec, out: Path, progress: object) -> Path:
+    def execute(study: object, spec: RunSpec, out: Path, progress: object) -> Path:
         if spec.study in studies:
             raise ModelError(f"the model has too few blocks for {spec.study}")
         return fake.write_model(out, replace(MODEL, study=spec.study, levels=LEVELS[spec.study]))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import steps
-from layeratlas.analysis import boundaries as cut
-from layeratlas.analysis.existence import autocorrelation, existence_of, surrogates
-from layeratlas.analysis.jackknife import jackknife
-from layeratlas.errors import DataError
+from layeratlas.core.errors import DataError
+from layeratlas.stats.jackknife import jackknife
+from layeratlas.studies.segments import boundaries as cut
+from layeratlas.studies.segments.existence import autocorrelation, existence_of, surrogates
 
 
 def cost_of(z, cuts):

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from layeratlas.analysis.choices import (
+from layeratlas.data.questions import Question, QuestionSet
+from layeratlas.stats.resampling import Resampler
+from layeratlas.studies.exits.choices import (
     Scored,
     accuracy,
     chances,
@@ -19,8 +21,6 @@ from layeratlas.analysis.choices import (
     set_curves,
     ties,
 )
-from layeratlas.analysis.curves import Resampler
-from layeratlas.questions import Question, QuestionSet
 
 RNG = np.random.default_rng(0)
 

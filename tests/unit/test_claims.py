@@ -5,9 +5,11 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from layeratlas import registry
-from layeratlas.claim import RunTables, table_of
-from layeratlas.records import FINDING_COLUMNS, Verdict
+from layeratlas.core import registry
+from layeratlas.runs.claim import table_of
+from layeratlas.runs.finding import FINDING_COLUMNS
+from layeratlas.runs.finished import RunTables
+from layeratlas.stats.verdicts import Verdict
 
 MINE = ("h1", "h2", "h3", "h4")
 ROWS = {

@@ -9,10 +9,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from layeratlas import registry
-from layeratlas.claim import Judgement, RunTables
-from layeratlas.records import FINDING_COLUMNS
-from layeratlas.spec import RunSpec
+from layeratlas.core import registry
+from layeratlas.core.spec import RunSpec
+from layeratlas.runs.claim import Judgement
+from layeratlas.runs.finding import FINDING_COLUMNS
+from layeratlas.runs.finished import RunTables
 
 
 def run(

@@ -14,14 +14,15 @@ import pytest
 import fake_models as fake
 from fake_models import FakeModel
 from layeratlas import api
-from layeratlas.analysis.contrasts import Quantity, verdict_of
 from layeratlas.comparison import compare
+from layeratlas.comparison import page as comparing
 from layeratlas.comparison.cohort import read_cohorts
 from layeratlas.comparison.differences import difference_findings, differences
 from layeratlas.comparison.models import read_models
-from layeratlas.draws import Draws, Key
-from layeratlas.errors import AtlasError, StoreError
-from layeratlas.report import comparing
+from layeratlas.core.errors import AtlasError, StoreError
+from layeratlas.runs.draws import Draws
+from layeratlas.stats.contrasts import Quantity, verdict_of
+from layeratlas.stats.draws import Key
 from layeratlas.store.rows import read_rows
 
 PEAKS = {"item": 0.2, "relation": 0.4, "analogy": 0.55}

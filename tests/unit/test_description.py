@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import planting
-from layeratlas.analysis.curves import Resampler
-from layeratlas.analysis.description import code_lengths, compression_curve, layer_bits
-from layeratlas.analysis.sweep import make_design
+from layeratlas.probes import layer_bits, make_design
+from layeratlas.probes._description import code_lengths
+from layeratlas.stats.resampling import Resampler
+from layeratlas.studies.hierarchy.description import compression_curve
 
 
 @pytest.mark.parametrize(("strength", "least", "most"), [(0.0, 0.95, 1.3), (4.0, 0.1, 0.4)])

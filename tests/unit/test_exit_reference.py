@@ -5,9 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from layeratlas.studies._exit_reference import _FEWEST, published, reference
-from layeratlas.tasks._choices import MIXED
-from layeratlas.tasks._prompts import ExitSettings
+from layeratlas.data.choices import MIXED
+from layeratlas.studies.exits.prompts import ExitSettings
+from layeratlas.studies.exits.reference import _FEWEST, published, reference
 
 CURVES = pl.DataFrame(
     {

@@ -8,12 +8,12 @@ import os
 
 import pytest
 
-from layeratlas.errors import StoreError
-from layeratlas.files import read_json, sha256_file, sweep_parts, write_atomic, write_json
-from layeratlas.progress import Progress
-from layeratlas.records import Dataset, Item
-from layeratlas.spec import RunSpec
-from layeratlas.workspace import Workspace
+from layeratlas.core.errors import StoreError
+from layeratlas.core.files import read_json, sha256_file, sweep_parts, write_atomic, write_json
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import RunSpec
+from layeratlas.data.items import Dataset, Item
+from layeratlas.runs.workspace import Workspace
 
 
 def fail_with(code):

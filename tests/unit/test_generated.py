@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, wilcoxon
 
-from layeratlas.analysis.generated import (
+from layeratlas.core.errors import DataError
+from layeratlas.studies.segments.intervention.generated import (
     MEASURES,
     adjacent_cosine,
     compare_texts,
@@ -16,8 +17,7 @@ from layeratlas.analysis.generated import (
     sentence_length,
     sentences,
 )
-from layeratlas.analysis.generated_spans import generated_rows, generated_span_findings
-from layeratlas.errors import DataError
+from layeratlas.studies.segments.intervention.generated_spans import generated_rows, generated_span_findings
 
 TEXT = 'The cat sat. The cat ran! "Why did it run?" she said.\n\nNobody knew'
 

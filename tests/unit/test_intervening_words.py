@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layeratlas.analysis.intervening import Wanted, effect_of, places_of, read_wanted
-from layeratlas.errors import SpecError
+from layeratlas.core.errors import SpecError
+from layeratlas.studies.segments.intervention.plan import Wanted, effect_of, places_of, read_wanted
 
 
 def test_every_kind_on_every_component_can_be_named():

@@ -6,8 +6,8 @@ import numpy as np
 
 import families
 from layeratlas.capture.passages import read_passages
+from layeratlas.core.spec import ModelSpec
 from layeratlas.models import load
-from layeratlas.spec import ModelSpec
 
 
 def test_the_divergence_of_the_lens_is_from_the_final_prediction(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn import metrics
 
-from layeratlas.analysis import measures
+from layeratlas.stats import measures
 
 SEEDS = st.integers(0, 10_000)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from layeratlas import registry
+from layeratlas.core import registry
 from layeratlas.metrics import Lens, Metric, Passage, SetMetric
 from layeratlas.metrics._contract import cka_map
 from layeratlas.metrics.lens import settle_depth

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import families
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import DEFAULT_MODEL, ModelSpec
 from layeratlas.models import gguf_cache, load
 from layeratlas.models.sources import DEFAULT_HUB_ID, Source, default_gguf, find_source
-from layeratlas.progress import Progress
-from layeratlas.spec import DEFAULT_MODEL, ModelSpec
 
 PARAGRAPH = (
     "The water cycle describes how water moves on, above and below the surface of the Earth. Heat from the sun makes "

@@ -7,9 +7,9 @@ import torch
 from tokenizers import processors
 
 import families
-from layeratlas.errors import CaptureError, ModelError
+from layeratlas.core.errors import CaptureError, ModelError
+from layeratlas.core.spec import ModelSpec
 from layeratlas.models import load, observe
-from layeratlas.spec import ModelSpec
 
 TEXT = "naïve tea"
 

@@ -15,9 +15,9 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors.torch import load_file, save_file
 
 import families
-from layeratlas.errors import ModelError
+from layeratlas.core.errors import ModelError
+from layeratlas.core.spec import ModelSpec
 from layeratlas.models import load
-from layeratlas.spec import ModelSpec
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
-from layeratlas.analysis.outcomes import Reference, log_softmax
+from layeratlas.studies.segments.outcomes import Reference, log_softmax
 
 
 def softmax(x):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import layeratlas as la
-from layeratlas.errors import SpecError
+from layeratlas.core.errors import SpecError
 
 FAST = {"probe": la.ProbeSpec(methods=("ridge",), repeats=1, shuffles=20)}
 WORDS = ("warm", "cold")

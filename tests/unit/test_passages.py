@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from layeratlas import registry
-from layeratlas.errors import DataError
-from layeratlas.passages import Passages
-from layeratlas.tasks._prose import noisy_copy, read_passages
+from layeratlas.core import registry
+from layeratlas.core.errors import DataError
+from layeratlas.data.passages import Passages
+from layeratlas.data.readers.prose import noisy_copy, read_passages
 
 
 def test_the_own_passages_are_200_different_ones_of_two_kinds():

@@ -9,16 +9,10 @@ import pytest
 from scipy.stats import norm
 
 import planting
-from layeratlas.analysis.curves import level_curve
-from layeratlas.analysis.peaks import (
-    cross_chosen,
-    decline_finding,
-    find_peak,
-    holm,
-    order_findings,
-    peak_findings,
-    surface_finding,
-)
+from layeratlas.stats.curves import level_curve
+from layeratlas.stats.peaks import cross_chosen, find_peak
+from layeratlas.stats.tests import holm
+from layeratlas.studies.hierarchy.peaks import decline_finding, order_findings, peak_findings, surface_finding
 
 HUMP = [0.5, 0.6, 0.7, 0.895, 0.9, 0.893, 0.8, 0.7, 0.895]
 LEVELS = {"item", "relation", "analogy"}

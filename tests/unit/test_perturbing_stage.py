@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from layeratlas.analysis.brittleness import Brittleness
-from layeratlas.analysis.perturbing import NoiseSpec, make_trials, thirds
 from layeratlas.capture import effects
-from layeratlas.progress import Progress
-from layeratlas.spec import ModelSpec, RunSpec
-from layeratlas.studies._perturbing import choose_texts, perturb_stage, read_effects
-from layeratlas.workspace import Workspace
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import ModelSpec, RunSpec
+from layeratlas.runs.workspace import Workspace
+from layeratlas.studies.segments.perturbation.brittleness import Brittleness
+from layeratlas.studies.segments.perturbation.stage import choose_texts, perturb_stage, read_effects
+from layeratlas.studies.segments.perturbation.trials import NoiseSpec, make_trials, thirds
 
 SPEC = NoiseSpec(passages=4, tokens=16, read=4, seeds=1, spans=1, bootstrap=100)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from layeratlas.capture import Reading, make_plan
 from layeratlas.capture.plan import make_riding_plan, positions_of
-from layeratlas.errors import CaptureError
+from layeratlas.core.errors import CaptureError
 
 IDS = st.lists(st.integers(0, 50), min_size=1, max_size=30).map(tuple)
 READINGS = st.lists(IDS.map(lambda ids: Reading(ids, (len(ids) - 1,))), min_size=1, max_size=25)

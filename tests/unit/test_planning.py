@@ -7,12 +7,13 @@ import torch
 import transformers as hf
 
 import families
-from layeratlas import planning, registry
-from layeratlas.checking import describe
-from layeratlas.errors import ModelError
-from layeratlas.planning import encoded, needs_of, plan_lines
-from layeratlas.spec import ModelSpec
-from layeratlas.studies.hierarchy import Hierarchy
+from layeratlas.core import registry
+from layeratlas.core.errors import ModelError
+from layeratlas.core.spec import ModelSpec
+from layeratlas.planning import needs as planning
+from layeratlas.planning.check import describe
+from layeratlas.planning.needs import encoded, needs_of, plan_lines
+from layeratlas.studies.hierarchy.study import Hierarchy
 
 # The shape of Llama 3.3 70B, whose model card counts 70,553,706,496 parameters.
 SEVENTY = {

@@ -11,8 +11,8 @@ import types
 import pytest
 
 import families
-from layeratlas.errors import DataError
-from layeratlas.tasks._question_files import read_questions
+from layeratlas.core.errors import DataError
+from layeratlas.data.readers.questions import read_questions
 
 SHARED = families.shared_folder() / "data"
 

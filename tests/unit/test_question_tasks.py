@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 import families
-from layeratlas import registry
-from layeratlas.analysis.choices import Scored
-from layeratlas.spec import hash_of
-from layeratlas.studies.exits import analyse
-from layeratlas.tasks._choices import near_misses
-from layeratlas.tasks._data import rows
-from layeratlas.tasks._prompts import ExitSettings
+from layeratlas.core import registry
+from layeratlas.core.spec import hash_of
+from layeratlas.data.choices import near_misses
+from layeratlas.data.shipped import rows
+from layeratlas.studies.exits.choices import Scored
+from layeratlas.studies.exits.prompts import ExitSettings
+from layeratlas.studies.exits.study import analyse
 
 TASKS = ("arithmetic", "word_problems", "xmps", "facts", "truth", "logic")
 SIZES = ("quick", "standard", "full")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from layeratlas.errors import DataError
-from layeratlas.questions import Question, QuestionSet
+from layeratlas.core.errors import DataError
+from layeratlas.data.questions import Question, QuestionSet
 
 
 def ask(text="What is 2 + 3?", choices=("5", "6"), answers=(0,), where="'own.jsonl', line 7") -> Question:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from layeratlas.errors import AtlasError, DataError
-from layeratlas.records import Dataset, Item
+from layeratlas.core.errors import AtlasError, DataError
+from layeratlas.data.items import Dataset, Item
 
 
 def items(*rows):

@@ -6,10 +6,12 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from layeratlas import registry
-from layeratlas.contracts import Probe, Study, Task
-from layeratlas.errors import SpecError
+from layeratlas.core import registry
+from layeratlas.core.errors import SpecError
+from layeratlas.data.task import Task
+from layeratlas.probes import Probe
 from layeratlas.probes.ridge import Ridge
+from layeratlas.runs.study import Study
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 
 import fake_run
 from fake_run import Fake
-from layeratlas.errors import SpecError, StoreError
+from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.report import build, figure
+from layeratlas.studies.hierarchy.study import PLUGIN as HIERARCHY
 
 SHAPES = {
     "one level": Fake(levels=("item",), layers=6),
@@ -27,7 +28,7 @@ SHAPES = {
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = fake_run.write_run(tmp_path_factory.mktemp("whole"), Fake(layers=6))
-    build(folder)
+    build(folder, HIERARCHY)
     return folder
 
 
@@ -52,21 +53,21 @@ def test_page_loads_nothing_from_anywhere(whole: Path) -> None:
 
 def test_the_same_tables_give_the_same_bytes(whole: Path, tmp_path: Path) -> None:
     again = fake_run.write_run(tmp_path / "again", Fake(layers=6))
-    build(again)
+    build(again, HIERARCHY)
     for name in ("report.html", "figures/curves.svg"):
         assert (again / name).read_bytes() == (whole / name).read_bytes()
 
 
 @pytest.mark.parametrize("fake", SHAPES.values(), ids=SHAPES)
 def test_every_shape_of_run_gives_a_page(fake: Fake, tmp_path: Path) -> None:
-    page = build(fake_run.write_run(tmp_path, fake)).read_text(encoding="utf-8")
+    page = build(fake_run.write_run(tmp_path, fake), HIERARCHY).read_text(encoding="utf-8")
     assert fake.model in page
     assert ("No findings were recorded" in page) == (not fake.findings)
 
 
 def test_names_cannot_become_markup(tmp_path: Path) -> None:
     fake = Fake(rename={"edible": fake_run.HOSTILE, "item": fake_run.HOSTILE}, layers=3, model=fake_run.HOSTILE)
-    page = build(fake_run.write_run(tmp_path, fake)).read_text(encoding="utf-8")
+    page = build(fake_run.write_run(tmp_path, fake), HIERARCHY).read_text(encoding="utf-8")
     assert "pwned" in page
     assert "<script>window.pwned" not in page
 
@@ -86,7 +87,7 @@ def test_a_broken_run_is_one_line(spoil: object, message: str, tmp_path: Path) -
     run = fake_run.write_run(tmp_path / "run", Fake(layers=2, levels=("item",)))
     spoil(run)  # type: ignore[operator]
     with pytest.raises(StoreError, match=message) as caught:
-        build(run)
+        build(run, HIERARCHY)
     assert "\n" not in str(caught.value)
     assert not (run / "report.html").exists()
 

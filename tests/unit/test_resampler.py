@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from layeratlas.analysis.curves import Resampler
+from layeratlas.stats.resampling import Resampler
 
 GROUPS = [f"g{i}" for i in range(30)]
 

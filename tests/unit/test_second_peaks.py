@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import planting
-from layeratlas.analysis.compression import compression_findings
-from layeratlas.analysis.coordination import coordination_findings
-from layeratlas.analysis.profiles import second_peak_findings
+from layeratlas.studies.hierarchy.compression import compression_findings
+from layeratlas.studies.hierarchy.coordination import coordination_findings
+from layeratlas.studies.hierarchy.profiles import second_peak_findings
 
 LAYERS = 40
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from layeratlas.analysis.outcomes import OUTCOMES
-from layeratlas.studies._edit_charts import edit_exhibits
-from layeratlas.studies._edit_tables import EFFECTS, effect_table
-from layeratlas.studies._measuring import Settings
-from layeratlas.studies._segment_charts import _brittleness as brittle_exhibits
-from layeratlas.studies._segment_methods import methods
-from layeratlas.studies._segment_tables import BRITTLE
+from layeratlas.studies.segments.charts import _brittleness as brittle_exhibits
+from layeratlas.studies.segments.intervention.charts import edit_exhibits
+from layeratlas.studies.segments.intervention.tables import EFFECTS, effect_table
+from layeratlas.studies.segments.measuring import Settings
+from layeratlas.studies.segments.methods import methods
+from layeratlas.studies.segments.outcomes import OUTCOMES
+from layeratlas.studies.segments.tables import BRITTLE
 
 
 @pytest.mark.parametrize(

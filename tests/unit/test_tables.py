@@ -5,8 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from layeratlas.errors import DataError
-from layeratlas.tasks._table import read_table
+from layeratlas.core.errors import DataError
+from layeratlas.data.readers.texts import read_table
 
 TEXTS = ["An apple", 'A "quoted", comma', "Ein Käse", "two\nlines"]
 FRAME = pl.DataFrame({"text": TEXTS, "label": ["x", "y", "x", "y"], "group": [1, 2, 3, 4], "note": ["", "", "", ""]})

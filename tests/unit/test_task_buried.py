@@ -8,8 +8,8 @@ from functools import cache
 
 import pytest
 
-from layeratlas import registry
-from layeratlas.tasks._data import rows
+from layeratlas.core import registry
+from layeratlas.data.shipped import rows
 
 SIZES = ("quick", "standard", "full")
 COUNTS = {"quick": (60, 64, 64), "standard": (160, 160, 160)}

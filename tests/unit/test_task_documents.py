@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from layeratlas import registry
-from layeratlas.tasks._data import rows
-from layeratlas.tasks.documents import CLOSING
+from layeratlas.core import registry
+from layeratlas.data.shipped import rows
+from layeratlas.data.tasks.documents import CLOSING
 
 SIZES = ("quick", "standard", "full")
 NAMES = ("topic", "sentiment")

@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from layeratlas import registry
-from layeratlas.tasks._data import rows
+from layeratlas.core import registry
+from layeratlas.data.shipped import rows
 
 NAMES = ("size", "relatedness")
 

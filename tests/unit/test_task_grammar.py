@@ -8,8 +8,8 @@ from itertools import combinations
 
 import pytest
 
-from layeratlas import registry
-from layeratlas.tasks._data import rows
+from layeratlas.core import registry
+from layeratlas.data.shipped import rows
 
 SIZES = ("quick", "standard", "full")
 NAMES = ("grammaticality", "number", "tense")

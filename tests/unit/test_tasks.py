@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from layeratlas import registry
-from layeratlas.spec import hash_of
-from layeratlas.tasks._data import rows
+from layeratlas.core import registry
+from layeratlas.core.spec import hash_of
+from layeratlas.data.shipped import rows
 
 TASKS = ("items", "relations", "analogies")
 PROPERTIES = ("edible", "animal", "manmade", "large")

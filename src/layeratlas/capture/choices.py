@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layeratlas.capture.plan import Reading
-from layeratlas.errors import CaptureError
+from layeratlas.core.arrays import Ints
+from layeratlas.core.errors import CaptureError
 from layeratlas.models import LoadedModel
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from layeratlas.contracts import FloatArray
-from layeratlas.edits import Edit
-from layeratlas.errors import CaptureError, DataError
+from layeratlas.core.arrays import FloatArray, Floats
+from layeratlas.core.edits import Edit
+from layeratlas.core.errors import CaptureError, DataError
 from layeratlas.models import LoadedModel, intervene, observe
 from layeratlas.models.resuming import Resumable
 
-Floats = NDArray[np.float64]
 # Takes clean logits (n, V) and the true next tokens (n,); what it returns takes a trial's number and its logits (n, V)
 # to numbers (k,).
 Judge = Callable[[FloatArray, NDArray[np.int64]], Callable[[int, FloatArray], Floats]]

@@ -13,8 +13,8 @@ from torch import Tensor
 from layeratlas.capture.plan import Batch, Reading, make_plan, make_riding_plan
 from layeratlas.capture.reading import read_batch
 from layeratlas.capture.trie import ancestors, make_trie_plan
+from layeratlas.core.spec import COMPONENTS, CaptureSpec
 from layeratlas.models import LoadedModel
-from layeratlas.spec import COMPONENTS, CaptureSpec
 
 Form = Literal["by layer type", "one mask", "padding"]
 _LIMITS = {"float32": 1e-4, "float16": 5e-2, "bfloat16": 2e-1}

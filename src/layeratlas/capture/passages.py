@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from layeratlas.contracts import FloatArray
-from layeratlas.errors import CaptureError
+from layeratlas.core.arrays import FloatArray
+from layeratlas.core.errors import CaptureError
 from layeratlas.models import LoadedModel, observe
 from layeratlas.models.maps import attention_maps
 

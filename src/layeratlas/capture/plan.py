@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.errors import CaptureError
-from layeratlas.spec import hash_of
+from layeratlas.core.errors import CaptureError
+from layeratlas.core.spec import hash_of
 
 
 @dataclass(frozen=True)

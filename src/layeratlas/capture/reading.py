@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from layeratlas.capture.plan import Batch
-from layeratlas.contracts import FloatArray
-from layeratlas.errors import CaptureError
+from layeratlas.core.arrays import FloatArray
+from layeratlas.core.errors import CaptureError
 from layeratlas.models import LoadedModel, observe
 
 

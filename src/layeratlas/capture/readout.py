@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from layeratlas.capture.threads import each
-from layeratlas.contracts import FloatArray
-from layeratlas.errors import CaptureError, ModelError
+from layeratlas.core.arrays import FloatArray
+from layeratlas.core.errors import CaptureError, ModelError
 from layeratlas.models import LoadedModel
 
 # The vocabulary goes by in tiles: logits of all of it would be written to memory and read back several times, which

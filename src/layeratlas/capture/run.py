@@ -8,10 +8,10 @@ from layeratlas.capture.packing import Form, tree_mask
 from layeratlas.capture.plan import Batch, Reading
 from layeratlas.capture.reading import check_finite, read_batch
 from layeratlas.capture.streaming import stream
-from layeratlas.contracts import Shape, Store
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import CaptureSpec, hash_of
 from layeratlas.models import LoadedModel
-from layeratlas.progress import Progress
-from layeratlas.spec import CaptureSpec, hash_of
+from layeratlas.store import Shape, Store
 
 
 def store_shape(model: LoadedModel, texts: int, spec: CaptureSpec) -> Shape:

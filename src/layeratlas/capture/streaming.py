@@ -18,15 +18,16 @@ from torch import Tensor
 from layeratlas.capture.hidden import HiddenStates
 from layeratlas.capture.plan import Batch
 from layeratlas.capture.reading import check_finite, read_batch
-from layeratlas.contracts import FloatArray, Store
-from layeratlas.errors import IdentityError
+from layeratlas.core.arrays import FloatArray
+from layeratlas.core.errors import IdentityError
+from layeratlas.core.progress import Step
+from layeratlas.core.spec import COMPONENTS, hash_of
 from layeratlas.models import LoadedModel
 from layeratlas.models.anatomy import first_tensor, hidden_of
 from layeratlas.models.memory import budget
 from layeratlas.models.precision import precision_of
 from layeratlas.models.sublayers import sum_error
-from layeratlas.progress import Step
-from layeratlas.spec import COMPONENTS, hash_of
+from layeratlas.store import Store
 
 # Small blocks travel together: each group costs every batch one pass through what is outside the blocks.
 _GROUP = 256_000_000

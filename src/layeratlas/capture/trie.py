@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layeratlas.capture.plan import Batch, Reading, sorted_plan
-from layeratlas.spec import hash_of
+from layeratlas.core.spec import hash_of
 
 # Attention over a line costs the square of its length, so lines are short: at width 576 a line of 128 nodes spends
 # less than a tenth of its operations on attention, and twice that of its time. Several lines share a forward pass,

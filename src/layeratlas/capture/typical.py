@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from layeratlas.contracts import FloatArray
-from layeratlas.errors import SpecError
+from layeratlas.core.arrays import FloatArray
+from layeratlas.core.errors import SpecError
+from layeratlas.core.spec import Component
 from layeratlas.models import LoadedModel, observe
-from layeratlas.spec import Component
 
 
 @dataclass(frozen=True)

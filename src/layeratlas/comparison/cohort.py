@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from layeratlas.claim import RunTables, read_run
-from layeratlas.comparable import check_alike, command_of, identity_of, value_at
-from layeratlas.errors import AtlasError, SpecError
+from layeratlas.core.errors import AtlasError, SpecError
+from layeratlas.runs.comparable import check_alike, command_of, identity_of, value_at
+from layeratlas.runs.finished import RunTables, read_run
 
 # What may differ between models, and is said.
 _NOTED = {"dtype": "model.dtype", "attention kernel": "model.attention", "weights": "model.quantisation"}

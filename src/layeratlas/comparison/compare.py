@@ -15,19 +15,19 @@ from typing import Any
 
 import polars as pl
 
-from layeratlas import registry
-from layeratlas.claim import table_of
 from layeratlas.comparison.cohort import Cohort, read_cohorts
 from layeratlas.comparison.curves import stacked
 from layeratlas.comparison.differences import difference_findings, differences
 from layeratlas.comparison.models import quantity_table, read_models
 from layeratlas.comparison.similarity import similarity
 from layeratlas.comparison.sizes import family_findings, size_findings
-from layeratlas.errors import StoreError
-from layeratlas.files import write_atomic, write_json
-from layeratlas.progress import Progress
-from layeratlas.records import FINDING_COLUMNS
-from layeratlas.spec import hash_of
+from layeratlas.core import registry
+from layeratlas.core.errors import StoreError
+from layeratlas.core.files import write_atomic, write_json
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import hash_of
+from layeratlas.runs.claim import table_of
+from layeratlas.runs.finding import FINDING_COLUMNS
 
 MANIFEST = "comparison.json"
 _FINDINGS: dict[str, Any] = {
@@ -72,7 +72,7 @@ def compare(
     _write(folder, whole)
     write_json(folder / MANIFEST, _manifest(cohorts, notes))
     with progress.stage("report", 1) as step:
-        from layeratlas.report.comparing import build_comparison
+        from layeratlas.comparison.page import build_comparison
 
         build_comparison(folder)
         step.advance()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
-from layeratlas.claim import RunTables
 from layeratlas.comparison.cohort import Cohort
 from layeratlas.comparison.models import readings
+from layeratlas.runs.finished import RunTables
 
 COLUMNS = (
     "study", "model", "order", "entry", "level", "task", "component", "method", "metric", "layer", "depth", "estimate",

@@ -9,10 +9,12 @@ from typing import Any
 
 import polars as pl
 
-from layeratlas import wording
-from layeratlas.analysis.contrasts import MARGINS, Quantity, adjusted, minus, verdict_of
 from layeratlas.comparison.models import Model, Place, is_paired, unpaired
-from layeratlas.records import LEVELS, Finding, Verdict
+from layeratlas.core import formatting as wording
+from layeratlas.data.levels import LEVELS
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.contrasts import MARGINS, Quantity, adjusted, minus, verdict_of
+from layeratlas.stats.verdicts import Verdict
 
 SCHEMA: dict[str, Any] = {
     "study": pl.String, "model_a": pl.String, "model_b": pl.String, "quantity": pl.String, "level": pl.String,

@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from layeratlas.analysis.contrasts import Quantity, quantities
-from layeratlas.claim import RunTables
 from layeratlas.comparison.cohort import Cohort
-from layeratlas.draws import Key, LevelDraws
+from layeratlas.core.arrays import Floats
+from layeratlas.runs.finished import RunTables
+from layeratlas.stats.contrasts import Quantity, quantities
+from layeratlas.stats.draws import Key, LevelDraws
 
-Floats = NDArray[np.float64]
 SCHEMA: dict[str, Any] = {
     "study": pl.String, "model": pl.String, "family": pl.String, "parameters": pl.Float64, "quantity": pl.String,
     "level": pl.String, "component": pl.String, "method": pl.String, "metric": pl.String, "estimate": pl.Float64,

@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from layeratlas import wording
-from layeratlas.analysis.alignment import FEWEST, Alignment, Grams, Texts, alignments, grams
+from layeratlas.comparison.alignment import FEWEST, Alignment, Grams, Texts, alignments, grams
 from layeratlas.comparison.cohort import Cohort
-from layeratlas.errors import StoreError
-from layeratlas.records import Finding
+from layeratlas.core import formatting as wording
+from layeratlas.core.errors import StoreError
+from layeratlas.runs.finding import Finding
 
 TEXTS, DEPTHS = 400, 16
 _ACTIVATIONS = "activations"

@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from layeratlas import wording
-from layeratlas.analysis.contrasts import Quantity, sized
-from layeratlas.analysis.families import Parts, Spread, spread_of, variance_parts
-from layeratlas.analysis.peaks import holm
-from layeratlas.analysis.scaling import BySize, Growth, by_size, equal_p, growth, slope_p
 from layeratlas.comparison.models import Model, Place
-from layeratlas.draws import Key
-from layeratlas.records import LEVELS, Finding, Verdict
+from layeratlas.core import formatting as wording
+from layeratlas.data.levels import LEVELS
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.contrasts import Quantity, sized
+from layeratlas.stats.draws import Key
+from layeratlas.stats.families import Parts, Spread, spread_of, variance_parts
+from layeratlas.stats.scaling import BySize, Growth, by_size, equal_p, growth, slope_p
+from layeratlas.stats.tests import holm
+from layeratlas.stats.verdicts import Verdict
 
 WHERE = ("peak", "last", "depth 0.50")
 FEWEST = 3

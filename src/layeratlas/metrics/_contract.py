@@ -12,9 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.contracts import FloatArray
+from layeratlas.core.arrays import FloatArray, Floats
 
-Floats = NDArray[np.float64]
 GROUPS = ("attention", "geometry", "information", "prediction", "views")
 
 

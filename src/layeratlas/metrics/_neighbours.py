@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from layeratlas.metrics._contract import Floats
+from layeratlas.core.arrays import Floats
 
 _SAME = 1e-10
 

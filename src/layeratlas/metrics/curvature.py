@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from layeratlas.contracts import FloatArray
-from layeratlas.metrics._contract import Floats, Metric, Passage, Signal
+from layeratlas.core.arrays import FloatArray, Floats
+from layeratlas.metrics._contract import Metric, Passage, Signal
 
 
 class Curvature(Metric):

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from layeratlas.contracts import FloatArray
-from layeratlas.metrics._contract import Floats, SetMetric, Signal, unit_kernel, von_neumann
+from layeratlas.core.arrays import FloatArray, Floats
+from layeratlas.metrics._contract import SetMetric, Signal, unit_kernel, von_neumann
 
 
 class DatasetEntropy(SetMetric):

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from layeratlas.metrics._contract import Floats, Metric, Passage, Signal
+from layeratlas.core.arrays import Floats
+from layeratlas.metrics._contract import Metric, Passage, Signal
 
 
 class SizeAndDirection(Metric):

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import logsumexp
 
-from layeratlas.contracts import FloatArray
-from layeratlas.metrics._contract import Floats, SetMetric, Signal
+from layeratlas.core.arrays import FloatArray, Floats
+from layeratlas.metrics._contract import SetMetric, Signal
 from layeratlas.metrics.dataset import kernel_of
 from layeratlas.metrics.mutual_information import excess_information
 

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from layeratlas.edits import Edit
-from layeratlas.errors import SpecError
-from layeratlas.spec import COMPONENTS
+from layeratlas.core.edits import Edit
+from layeratlas.core.errors import SpecError
+from layeratlas.core.spec import COMPONENTS
 
 Change = Callable[[Tensor], Tensor]
 

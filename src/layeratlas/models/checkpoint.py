@@ -10,8 +10,8 @@ from typing import Any
 
 from safetensors import safe_open
 
-from layeratlas.errors import ModelError
-from layeratlas.files import read_json
+from layeratlas.core.errors import ModelError
+from layeratlas.core.files import read_json
 
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
 _BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F16": 16, "BF16": 16, "I16": 16, "U16": 16}

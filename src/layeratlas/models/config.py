@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from layeratlas.errors import ModelError
-from layeratlas.spec import ModelSpec
+from layeratlas.core.errors import ModelError
+from layeratlas.core.spec import ModelSpec
 
 _CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 

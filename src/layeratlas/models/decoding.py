@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from layeratlas.errors import ModelError, SpecError
+from layeratlas.core.errors import ModelError, SpecError
 from layeratlas.models.loaded import LoadedModel
 
 

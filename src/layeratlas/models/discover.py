@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layeratlas.errors import IdentityError
+from layeratlas.core.errors import IdentityError
 from layeratlas.models.anatomy import Anatomy, Skeleton, find_skeleton
 from layeratlas.models.precision import Precision, precision_of
 from layeratlas.models.sublayers import find_sublayers

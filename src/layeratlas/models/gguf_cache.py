@@ -12,11 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from layeratlas.errors import ModelError
+from layeratlas.core.errors import ModelError
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import hash_of
 from layeratlas.models.files import hashes, sha256
 from layeratlas.models.sources import Source
-from layeratlas.progress import Progress
-from layeratlas.spec import hash_of
 
 MARKER = "layeratlas-gguf.json"
 _FORMAT = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from layeratlas.errors import ModelError
+from layeratlas.core.errors import ModelError
 from layeratlas.models.sources import PICKLE_ADVICE
 
 _SECONDS = 10

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from layeratlas.edits import EMBEDDINGS, Edit
-from layeratlas.errors import ModelError, SpecError
+from layeratlas.core.edits import EMBEDDINGS, Edit
+from layeratlas.core.errors import ModelError, SpecError
+from layeratlas.core.spec import Component
 from layeratlas.models.anatomy import Anatomy, Contribution, first_tensor, hidden_of
 from layeratlas.models.changing import Change, Lines, change_of
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.observing import added, hook_taps, observe
-from layeratlas.spec import Component
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from layeratlas.errors import ModelError
+from layeratlas.core.errors import ModelError
+from layeratlas.core.spec import ModelSpec
 from layeratlas.models.anatomy import Anatomy
 from layeratlas.models.streamed import Streamer
-from layeratlas.spec import ModelSpec
 
 
 @dataclass(frozen=True)

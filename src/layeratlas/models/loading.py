@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 
-from layeratlas.errors import ModelError
+from layeratlas.core.errors import ModelError
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import ModelSpec
 from layeratlas.models.anatomy import Anatomy, Skeleton
 from layeratlas.models.config import check_config
 from layeratlas.models.discover import find_anatomy
@@ -26,8 +28,6 @@ from layeratlas.models.refusals import explained
 from layeratlas.models.selftest import Identity, demand, few_threads, sample_ids, self_test
 from layeratlas.models.sources import Source, find_source
 from layeratlas.models.streamed import Streamer, build_empty
-from layeratlas.progress import Progress
-from layeratlas.spec import ModelSpec
 
 
 def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layeratlas.errors import CaptureError
+from layeratlas.core.errors import CaptureError
+from layeratlas.core.spec import COMPONENTS
 from layeratlas.models.anatomy import Anatomy, Contribution, Tap, first_tensor, hidden_of
-from layeratlas.spec import COMPONENTS
 
 Select = Callable[[Tensor], Tensor]
 Seen = dict[str, list[Tensor]]

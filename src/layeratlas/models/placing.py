@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from layeratlas.errors import ModelError
+from layeratlas.core.errors import ModelError
+from layeratlas.core.spec import ModelSpec
 from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.sources import Source
-from layeratlas.spec import ModelSpec
 
 _FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 _NOT = ["original/*", "consolidated*"]

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from layeratlas.errors import AtlasError, ModelError
+from layeratlas.core.errors import AtlasError, ModelError
+from layeratlas.core.spec import ModelSpec
 from layeratlas.models.sources import ANY_ID, find_source, suggestion
-from layeratlas.spec import ModelSpec
 
 _OFFLINE = re.compile(r"connect|offline|timed? ?out|name resolution|LocalEntryNotFound|max retries", re.I)
 _ABSENT = re.compile(

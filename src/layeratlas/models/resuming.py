@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layeratlas.errors import ModelError
+from layeratlas.core.errors import ModelError
 from layeratlas.models.anatomy import first_tensor, hidden_of
 from layeratlas.models.intervening import swapped
 from layeratlas.models.loaded import LoadedModel

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layeratlas.errors import IdentityError, ModelError
+from layeratlas.core.errors import IdentityError, ModelError
+from layeratlas.core.spec import COMPONENTS
 from layeratlas.models.anatomy import first_tensor
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.observing import Seen, observe, unflatten
 from layeratlas.models.precision import Precision, precision_of
 from layeratlas.models.sublayers import sum_error
-from layeratlas.spec import COMPONENTS
 
 TEXTS = (
     "The river rose.",

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Literal
 
-from layeratlas.errors import ModelError
-from layeratlas.spec import DEFAULT_MODEL
+from layeratlas.core.errors import ModelError
+from layeratlas.core.spec import DEFAULT_MODEL
 
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 ANY_ID = f"a hub id, a directory, a .gguf file or the built-in '{DEFAULT_MODEL}'"

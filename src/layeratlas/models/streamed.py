@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layeratlas.errors import ModelError
+from layeratlas.core.errors import ModelError
 from layeratlas.models.anatomy import Anatomy, Contribution, Skeleton, find_skeleton, hidden_of
 from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.quiet import quiet

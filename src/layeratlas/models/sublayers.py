@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layeratlas.errors import IdentityError, ModelError
+from layeratlas.core.errors import IdentityError, ModelError
 from layeratlas.models.anatomy import Contribution, Skeleton, Tap
 from layeratlas.models.precision import Precision
 from layeratlas.models.trace import BlockTrace, Call, Trace

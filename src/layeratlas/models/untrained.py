@@ -7,13 +7,13 @@ from copy import deepcopy
 
 import torch
 
+from layeratlas.core.progress import Progress
 from layeratlas.models.discover import find_anatomy
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.loading import with_kernel
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.quiet import quiet
 from layeratlas.models.selftest import demand, sample_ids, self_test
-from layeratlas.progress import Progress
 
 
 def untrained(like: LoadedModel, seed: int) -> LoadedModel:

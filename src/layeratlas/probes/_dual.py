@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.contracts import Gram, Probe
-
-Floats = NDArray[np.float64]
+from layeratlas.core.arrays import Floats
+from layeratlas.probes._contract import Gram, Probe
 
 
 def standardise(inside: Floats) -> tuple[Floats, Floats, Floats]:

@@ -10,11 +10,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from layeratlas import registry
-from layeratlas.contracts import Gram, Probe
+from layeratlas.core import registry
+from layeratlas.core.arrays import Floats
+from layeratlas.probes._contract import Gram, Probe
 from layeratlas.probes._dual import columns, standardise
-
-Floats = NDArray[np.float64]
 
 
 class _LinearProbe(BaseEstimator):  # type: ignore[misc]

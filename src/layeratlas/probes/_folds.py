@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.contracts import Fold
-from layeratlas.errors import DataError
-from layeratlas.records import Dataset
+from layeratlas.core.errors import DataError
+from layeratlas.data.items import Dataset
+from layeratlas.probes._contract import Fold
 
 
 def make_folds(data: Dataset, folds: int, repeats: int, seed: int) -> list[Fold]:

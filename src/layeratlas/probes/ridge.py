@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.contracts import Gram, Probe
-from layeratlas.spec import ProbeSpec
+from layeratlas.core.spec import ProbeSpec
+from layeratlas.probes._contract import Gram, Probe
 
 PENALTIES: tuple[float, ...] = ProbeSpec().penalties
 

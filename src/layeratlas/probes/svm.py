@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.contracts import Gram, Probe
-from layeratlas.errors import DataError
-from layeratlas.spec import ProbeSpec
+from layeratlas.core.errors import DataError
+from layeratlas.core.spec import ProbeSpec
+from layeratlas.probes._contract import Gram, Probe
 
 _RELAX, _CHECK_EVERY = 1.7, 20
 # A change of penalty costs a product of two (n, n) matrices.

@@ -1,7 +1,20 @@
-"""The report of a run or a comparison: one page that works with networking off, and its figures."""
+"""The report of a run: one page that works with networking off, and its figures."""
 
-from layeratlas.report.comparing import build_comparison
-from layeratlas.report.figures import figure
-from layeratlas.report.page import build
+from __future__ import annotations
 
-__all__ = ["build", "build_comparison", "figure"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from layeratlas.report.figures import figure
+    from layeratlas.report.page import build
+
+__all__ = ["build", "figure"]
+_HOME = {"build": "page", "figure": "figures"}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first used: a study names its report's stage long before anything is drawn.
+    if name not in _HOME:
+        raise AttributeError(f"module 'layeratlas.report' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"layeratlas.report.{_HOME[name]}"), name)

@@ -12,14 +12,14 @@ import altair as alt
 import polars as pl
 import vl_convert
 
-from layeratlas import wording
-from layeratlas.contracts import PROBED, Exhibit, Words
-from layeratlas.errors import SpecError
-from layeratlas.files import write_atomic
+from layeratlas.core import formatting as wording
+from layeratlas.core.errors import SpecError
+from layeratlas.core.files import write_atomic
 from layeratlas.report import charts, theme
 from layeratlas.report.inputs import check_curves
 from layeratlas.report.lens import lens
 from layeratlas.report.view import Part, View, prepare
+from layeratlas.runs.study import PROBED, Exhibit, Words
 
 VERSION = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 

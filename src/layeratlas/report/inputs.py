@@ -9,8 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from layeratlas.errors import StoreError
-from layeratlas.records import CURVE_KEYS, CURVE_VALUES, FINDING_COLUMNS
+from layeratlas.core.errors import StoreError
+from layeratlas.runs.finding import FINDING_COLUMNS
+from layeratlas.runs.tables import CURVE_KEYS, CURVE_VALUES
 
 _REBUILD = "run the study again, or restore the file"
 _NUMBERS = {"depth", "p", *CURVE_VALUES}

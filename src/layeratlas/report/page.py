@@ -9,14 +9,12 @@ from typing import Any
 import polars as pl
 from altair.utils.schemapi import debug_mode
 
-from layeratlas import registry
-from layeratlas.contracts import PROBED, Exhibit, Study
-from layeratlas.errors import SpecError
-from layeratlas.files import write_atomic
+from layeratlas.core.files import write_atomic
 from layeratlas.report import charts, figures, inputs, theme
 from layeratlas.report.lens import lens
 from layeratlas.report.shell import packed, rendered
 from layeratlas.report.view import View, prepare
+from layeratlas.runs.study import PROBED, Exhibit, Study
 
 _FIRST = ("peak", "order", "deep content", "deep compression", "coordination", "second peak", "decline", "surface")
 _MANY = 20
@@ -24,13 +22,14 @@ _ASIDE = ("decline", "surface", "second peak", "anti-persistence", "last exit", 
 _STRIKING = ("second peak", "supported")
 
 
-def build(run_dir: Path) -> Path:
+def build(run_dir: Path, study: Study | None) -> Path:
     """Write `report.html` and `figures/` of a run from its manifest and tables; the same tables give the same bytes.
+
+    `study` is the run's; None where it belongs to a package that is not installed here.
 
     Raises StoreError where a table is missing or cannot be read.
     """
     found = inputs.load(Path(run_dir))
-    study = _study(found.run)
     words = study.words if study else PROBED
     view = prepare(found.curves, found.run.get("model", {}).get("layers"), words)
     exhibits = study.exhibits(Path(run_dir)) if study else []
@@ -40,15 +39,6 @@ def build(run_dir: Path) -> Path:
         _write_figures(Path(run_dir), view, exhibits, study is None or study.curves)
         write_atomic(Path(run_dir) / "report.html", _page(found, view, study, exhibits).encode())
     return Path(run_dir) / "report.html"
-
-
-def _study(run: dict[str, Any]) -> Study | None:
-    """Return the run's study; None where it belongs to a package that is not installed here."""
-    try:
-        study: Study = registry.get("studies", run.get("spec", {}).get("study", "hierarchy"))
-        return study
-    except SpecError:
-        return None
 
 
 def _write_figures(run_dir: Path, view: View, exhibits: list[Exhibit], curves: bool) -> None:

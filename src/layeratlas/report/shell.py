@@ -9,9 +9,9 @@ import polars as pl
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from layeratlas import wording
-from layeratlas.records import Verdict
+from layeratlas.core import formatting as wording
 from layeratlas.report import figures, theme
+from layeratlas.stats.verdicts import Verdict
 
 
 def rendered(name: str, data: dict[str, Any], **values: Any) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from layeratlas import wording
-from layeratlas.contracts import PROBED, Words
-from layeratlas.records import LEVELS
+from layeratlas.core import formatting as wording
+from layeratlas.data.levels import LEVELS
+from layeratlas.runs.study import PROBED, Words
 
 CURVE = ["part", "component", "method", "metric"]
 _Z95 = 1.959964

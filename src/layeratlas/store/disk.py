@@ -13,9 +13,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from layeratlas.contracts import FloatArray, Shape, Store
-from layeratlas.errors import StoreError
-from layeratlas.files import read_json, sha256_file, sweep_parts, write_atomic, write_json
+from layeratlas.core.arrays import FloatArray
+from layeratlas.core.errors import StoreError
+from layeratlas.core.files import read_json, sha256_file, sweep_parts, write_atomic, write_json
+from layeratlas.store.contract import Shape, Store
 from layeratlas.store.memory import check_complete, check_request, check_shard, unseen
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.contracts import FloatArray, Shape, Store
-from layeratlas.errors import StoreError
+from layeratlas.core.arrays import FloatArray
+from layeratlas.core.errors import StoreError
+from layeratlas.store.contract import Shape, Store
 
 
 class MemoryStore(Store):

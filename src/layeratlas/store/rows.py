@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from layeratlas.contracts import FloatArray
-from layeratlas.errors import StoreError
-from layeratlas.files import read_json
+from layeratlas.core.arrays import FloatArray
+from layeratlas.core.errors import StoreError
+from layeratlas.core.files import read_json
 
 
 def points_of(folder: Path, component: str) -> int:

@@ -1,0 +1,73 @@
+"""Vectors turned into log-probabilities as they arrive, so that only small numbers are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layeratlas.capture.choices import Slots
+from layeratlas.capture.readout import Readout
+from layeratlas.core.arrays import FloatArray
+from layeratlas.store.contract import Shape, Store
+
+
+def exit_shape(readout: Readout, slots: Slots, exits: Sequence[int] = ()) -> Shape:
+    """Return the shape of the store that an ExitStore keeps its numbers in: one a slot and exit."""
+    return Shape(len(slots.tokens), 1, {"resid": len(exits) or readout.points})
+
+
+class ExitStore(Store):
+    """A store that takes the residual stream at readings and keeps, in `inner`, log-probabilities of wanted tokens.
+
+    `inner` (in memory or on disk, of `exit_shape`) decides what is whole and what is finished. `read` returns
+    (slots, 1) instead of a vector for each text. `exits`, ascending, are the points that are read out: all by default,
+    or the last alone, where only what the model itself says is asked for.
+    """
+
+    def __init__(self, inner: Store, readout: Readout, slots: Slots, exits: Sequence[int] = ()) -> None:
+        self.inner, self.readout, self.slots, self.exits = inner, readout, slots, list(exits)
+        self.shape = Shape(len(slots.readings), readout.anatomy.width, {"resid": readout.points})
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the inner store keeps its shards, if on disk."""
+        return getattr(self.inner, "folder", None)
+
+    def finished(self) -> set[str]:
+        """Return the keys of the shards that are whole."""
+        return self.inner.finished()
+
+    def complete(self) -> bool:
+        """Return whether every slot has a number at every exit."""
+        return self.inner.complete()
+
+    def write(
+        self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray], first: Mapping[str, int] | None = None
+    ) -> None:
+        """Read a shard of the stream out and keep its log-probabilities."""
+        start = (first or {}).get("resid", 0)
+        chosen, place = self.slots.of(rows)
+        tokens, stream = self.slots.tokens[chosen], values["resid"]
+        if not self.exits:
+            found = self.readout.log_probs(stream, start, place, tokens)
+            self.inner.write(key, chosen.tolist(), {"resid": found[:, :, None]}, first)
+            return
+        here = [i for i, point in enumerate(self.exits) if start <= point < start + stream.shape[1]]
+        points = [self.exits[i] for i in here]
+        parts = [self.readout.log_probs(stream[:, p - start : p - start + 1], p, place, tokens) for p in points]
+        if parts:
+            at = None if first is None else {"resid": here[0]}
+            self.inner.write(key, chosen.tolist(), {"resid": np.concatenate(parts, 1)[:, :, None]}, at)
+
+    def read(self, component: str, layer: int) -> FloatArray:
+        """Return the log-probability of every slot at an exit, float32 (slots, 1)."""
+        return self.inner.read(component, layer)
+
+    def log_likelihoods(self) -> NDArray[np.float64]:
+        """Return the log-likelihood of every continuation at every exit, (continuations, exits) in nats."""
+        points = range(self.inner.shape.points["resid"])
+        values = np.concatenate([self.inner.read("resid", point) for point in points], 1)
+        return self.slots.sums(values.astype(np.float64))

@@ -1,0 +1,84 @@
+"""Progress as a person at a terminal sees it, or as plain lines where nobody watches."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from layeratlas.core.progress import Progress, Step
+
+
+class PlainProgress(Progress):
+    """One line when a stage starts, at most one each ten seconds, one when it ends; no control characters."""
+
+    def __init__(self, stream: TextIO | None = None, every: float = 10.0) -> None:
+        self._stream, self._every = stream or sys.stderr, every
+
+    @contextmanager
+    def stage(self, name: str, total: float) -> Iterator[Step]:
+        """Open a stage of `total` units of work."""
+        self.note(f"{name} ...")
+        step = _PlainStep(self, name, total, self._every)
+        yield step
+        self.note(f"{name}: done in {time.monotonic() - step.start:.0f} s")
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+        print(text, file=self._stream, flush=True)
+
+
+class _PlainStep:
+    def __init__(self, progress: PlainProgress, name: str, total: float, every: float) -> None:
+        self._progress, self._name, self._total, self._every = progress, name, total, every
+        self.start = self._said = time.monotonic()
+        self._done = self._skipped = 0.0
+
+    def advance(self, amount: float = 1) -> None:
+        now = time.monotonic()
+        if now - self.start < 0.05 and self._done == self._skipped:
+            self._skipped += amount  # work that an earlier process finished says nothing about the speed of this one
+        self._done += amount
+        fresh = self._done - self._skipped
+        if now - self._said >= self._every and self._total and fresh:
+            left = (now - self.start) * (self._total - self._done) / fresh
+            self._progress.note(f"{self._name}: {100 * self._done / self._total:.0f} %, about {left:.0f} s left")
+            self._said = now
+
+
+class RichProgress(Progress):
+    """A bar with the time left for each stage."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+
+    @contextmanager
+    def stage(self, name: str, total: float) -> Iterator[Step]:
+        """Open a stage of `total` units of work."""
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        columns = (TextColumn("{task.description:<14}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        with Bars(*columns, TextColumn("left"), TimeRemainingColumn(), console=self._console) as bars:
+            task = bars.add_task(name, total=total)
+
+            class Bar:
+                def advance(self, amount: float = 1) -> None:
+                    bars.advance(task, amount)
+
+            yield Bar()
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+        self._console.print(text, markup=False, highlight=False)
+
+
+def make_progress(quiet: bool) -> Progress:
+    """Return what fits: nothing, bars at a terminal, plain lines elsewhere."""
+    if quiet:
+        return Progress()
+    return RichProgress() if sys.stderr.isatty() else PlainProgress()

@@ -1,0 +1,129 @@
+"""Labelled texts; shapes and contents are checked once, at construction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layeratlas.core.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One labelled text. Items of one `group` share material and never straddle folds.
+
+    `label` is a class name, or a number where the task is a regression. `stratum` names a part of the task that
+    is also reported alone (`all`: in no part). `spans` maps a name to `(start, end)` in characters, for
+    `position="span:NAME"`. Items of a group with the same `unit` are readings of one thing (a target under several
+    fillers): shuffled labels move between units, never inside one.
+    """
+
+    text: str
+    label: str | float
+    group: str
+    stratum: str = "all"
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The items of one probing problem: `name` within a `level` (item, relation, analogy, ...).
+
+    Raises DataError where nothing could be learnt or tested: no items, empty texts, fewer than two classes,
+    fewer than two groups, a class inside one group only, labels that are not finite.
+    """
+
+    name: str
+    level: str
+    items: tuple[Item, ...]
+    kind: Literal["classes", "number"] = "classes"
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        where = self.source or f"task '{self.name}'"
+        if not self.items:
+            raise DataError(f"{where} holds no items", "at least two labelled texts", "check the file or the task")
+        for i, item in enumerate(self.items, 1):
+            if not item.text.strip():
+                raise DataError(f"{where}: item {i} has an empty text", "a text in every row", "fill or drop it")
+        home: dict[str, str] = {}
+        for i, item in enumerate(self.items, 1):
+            if home.setdefault(item.text, item.group) != item.group:
+                raise DataError(
+                    f"{where}: the text of item {i} stands in the groups '{home[item.text]}' and '{item.group}'",
+                    "the same text in one group only, since it would be trained and tested on",
+                    "merge the groups or drop a copy",
+                )
+        groups = {item.group for item in self.items}
+        if len(groups) < 2:
+            raise DataError(
+                f"{where}: one group ('{next(iter(groups))}') covers all {len(self.items)} items",
+                "at least two groups, since a group never straddles folds",
+                "give each independent text a group of its own",
+            )
+        self._check_classes(where) if self.kind == "classes" else self._check_numbers(where)
+
+    def _check_classes(self, where: str) -> None:
+        counts = Counter(str(item.label) for item in self.items)
+        if len(counts) < 2:
+            raise DataError(f"{where} has one class only ('{next(iter(counts))}')", "two classes or more", "add items")
+        for label in counts:
+            groups = {item.group for item in self.items if str(item.label) == label}
+            if len(groups) < 2:
+                raise DataError(
+                    f"{where}: class '{label}' occurs in one group only ('{next(iter(groups))}')",
+                    "every class in at least two groups, so that it can be trained and tested",
+                    "split the group or add items",
+                )
+
+    def _check_numbers(self, where: str) -> None:
+        values = np.array([float(item.label) for item in self.items])
+        if not np.isfinite(values).all():
+            raise DataError(f"{where}: item {int(np.argmin(np.isfinite(values))) + 1} has a label that is not finite")
+        if np.ptp(values) == 0:
+            raise DataError(f"{where}: every label is {values[0]:g}", "numbers that differ", "check the column")
+
+    def identity(self) -> Any:
+        """Return everything that decides a run's numbers, as JSON."""
+        return [self.name, self.kind, [[i.text, i.label, i.group, i.stratum, i.unit] for i in self.items]]
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts, in item order."""
+        return [item.text for item in self.items]
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """Group codes 0..G-1, shape (n,)."""
+        return _codes([item.group for item in self.items])
+
+    @property
+    def units(self) -> NDArray[np.int64]:
+        """Unit codes, shape (n,): items of one group and unit share one; an item without a unit has its own."""
+        return _codes([f"{item.group}\n{item.unit or i}" for i, item in enumerate(self.items)])
+
+    @property
+    def strata(self) -> list[str]:
+        """The stratum of each item."""
+        return [item.stratum for item in self.items]
+
+    @property
+    def classes(self) -> list[str]:
+        """The sorted class names; empty for numbers."""
+        return sorted({str(item.label) for item in self.items}) if self.kind == "classes" else []
+
+    @property
+    def y(self) -> NDArray[np.float64]:
+        """Class codes 0..k-1, or the numbers themselves; shape (n,)."""
+        if self.kind == "number":
+            return np.array([float(item.label) for item in self.items])
+        return _codes([str(item.label) for item in self.items]).astype(float)
+
+
+def _codes(names: list[str]) -> NDArray[np.int64]:
+    return np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)

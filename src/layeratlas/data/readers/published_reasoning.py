@@ -1,0 +1,128 @@
+"""Wrong reasoning for GSM8K: one step of a worked solution takes another operation, and all that follows is right sums.
+
+The published reasoning set (MPS-Rea of arXiv 2312.04333) was not released; this is its like, made of GSM8K's own steps.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import random
+import re
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from functools import cache
+
+from layeratlas.core.errors import DataError
+from layeratlas.data.choices import placed, places
+from layeratlas.data.questions import Question
+from layeratlas.data.readers.published import WRONG, Parse, make
+from layeratlas.data.readers.rows import Row
+
+_STEP = re.compile(r"<<([^<>=]+)=([^<>=]*)>>")
+_NUMBER = re.compile(r"(?<![\d.,])(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?![\d]|[.,]\d)")
+_PAIR = re.compile(r"\s*([\d.]+)\s*([-+*/])\s*([\d.]+)\s*")
+# How solutions write an operation.
+_SIGNS = {"+": r"\+", "-": "[-–−]", "*": "[*xX×]", "/": "[/÷]"}
+_DOES: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+}  # fmt: skip
+_DECIMALS = 2
+
+
+def gsm8k(rows: Sequence[Row]) -> Parse:
+    """Parse problem and worked solution; the wrong ones reason wrongly once, and each ends in another answer."""
+    standing = places(WRONG + 1, "gsm8k-reasoning")
+
+    def parse(row: Row) -> Question:
+        found = wrong_paths(row.text("question"), row.text("answer"))
+        if len(found) < WRONG:
+            raise DataError(
+                f"{row.where} has {len(found)} steps or operations to change", f"{WRONG} wrong solutions", "drop it"
+            )
+        choices, answers = placed(_said(row.text("answer").rpartition("####")[0]), found, next(standing))
+        return make(row, row.text("question"), choices, answers)
+
+    return parse
+
+
+@cache
+def wrong_paths(question: str, answer: str) -> list[str]:
+    """Return at most WRONG wrong solutions with different answers; fewer where the steps allow no more."""
+    solution, _, final = (part.strip() for part in answer.rpartition("####"))
+    steps = list(_STEP.finditer(solution))
+    turns = [(i, sign) for i, step in enumerate(steps) if _PAIR.fullmatch(step[1]) for sign in _SIGNS]
+    random.Random(f"gsm8k-reasoning-{question}").shuffle(turns)
+    found: dict[str, str] = {_plain(final): ""}
+    for i, sign in turns:
+        made = _turned(solution, steps, i, sign, _plain(final))
+        if made and made[0] not in found:
+            found[made[0]] = made[1]
+    return list(found.values())[1 : 1 + WRONG]
+
+
+def _turned(solution: str, steps: Sequence[re.Match[str]], turn: int, sign: str, final: str) -> tuple[str, str] | None:
+    """Return the answer and the solution with another sign in one step; None where it cannot be followed to the end."""
+    changed: dict[str, str] = {}
+    out, at = "", 0
+    for i, step in enumerate(steps):
+        before, term, result = _renamed(solution[at : step.start()], changed), _renamed(step[1], changed), step[2]
+        if i == turn:
+            a, old, b = (part or "" for part in _PAIR.fullmatch(term).groups())  # type: ignore[union-attr]
+            shown = list(re.finditer(rf"{re.escape(a)}(\s*\$?\s*){_SIGNS[old]}(\s*\$?\s*){re.escape(b)}", before))
+            if old == sign or not shown:
+                return None
+            last = shown[-1]
+            new = f"{a}{last[1]}{_style(solution, sign)}{last[2]}{b}"
+            before, term = before[: last.start()] + new + before[last.end() :], f"{a}{sign}{b}"
+        value = _value(term)
+        told = _NUMBER.match(solution, step.end())
+        if value is None or told is None or _value(step[1]) is None or _plain(told[0]) != _plain(result):
+            return None
+        if value != _plain(result):
+            changed[_plain(result)] = value
+        out, at = out + before + (value if value != _plain(result) else told[0]), told.end()
+    answer = changed.get(final, final)
+    return (answer, _said(out + _renamed(solution[at:], changed))) if answer != final else None
+
+
+def _style(solution: str, sign: str) -> str:
+    """Return how a solution writes an operation: a sign that only wrong ones have would tell them."""
+    found = re.search(rf"[\d.]\s*\$?({_SIGNS[sign]})\s*\$?[\d.]", _STEP.sub("", solution))
+    return found[1] if found else sign
+
+
+def _renamed(text: str, changed: dict[str, str]) -> str:
+    """Return a text with the numbers that have changed."""
+    return _NUMBER.sub(lambda number: changed.get(_plain(number[0]), number[0]), text)
+
+
+def _plain(number: str) -> str:
+    """Return a number as sums give it: no commas, no closing zeros."""
+    plain = number.strip().lstrip("$").replace(",", "")
+    plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
+    return f"0{plain}" if plain.startswith(".") else plain
+
+
+def _value(term: str) -> str | None:
+    """Return what a sum gives, where that is above 0 with at most two decimals."""
+    try:
+        value = _reckoned(ast.parse(term.replace(",", "").strip(), mode="eval").body)
+    except (SyntaxError, ValueError, ZeroDivisionError):
+        return None
+    cents = value * 10**_DECIMALS
+    if value <= 0 or cents.denominator != 1:
+        return None
+    return _plain(f"{int(cents) // 10**_DECIMALS}.{int(cents) % 10**_DECIMALS:0{_DECIMALS}d}")
+
+
+def _reckoned(node: ast.expr) -> Fraction:
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        return Fraction(str(node.value))
+    if isinstance(node, ast.BinOp) and type(node.op) in _DOES:
+        return _DOES[type(node.op)](_reckoned(node.left), _reckoned(node.right))
+    raise ValueError("no sum")
+
+
+def _said(solution: str) -> str:
+    return " ".join(_STEP.sub("", solution.strip()).split())

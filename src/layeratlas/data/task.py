@@ -1,0 +1,47 @@
+"""What a task gives: material of the kind that a study reads."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from layeratlas.core.spec import Size
+
+
+class Task(ABC):
+    """What a study reads: data sets of labelled texts, question sets or passages.
+
+    `build` is deterministic: the same size always gives the same items, and a smaller size is a subset of a
+    larger one. `levels` are the levels of its material, in reading order, with what findings call them.
+    """
+
+    summary: str = ""
+    levels: Mapping[str, str] = {}
+
+    @abstractmethod
+    def build(self, size: Size) -> Sequence[Material]:
+        """Return the task's material at that size."""
+
+
+class Material(Protocol):
+    """What a study reads: labelled texts, questions, passages."""
+
+    @property
+    def name(self) -> str:
+        """The name, once a run."""
+        ...
+
+    @property
+    def level(self) -> str:
+        """What it measures: the name of its curves' level."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """The user's file, quoted; empty where there is none."""
+        ...
+
+    def identity(self) -> Any:
+        """Return, as JSON, everything that decides a run's numbers."""
+        ...

@@ -1,0 +1,109 @@
+"""Concepts buried early: an item, relation or analogy, then 100 words of neutral filler before the text is read."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import groupby
+
+from layeratlas.core.spec import Size
+from layeratlas.data.items import Dataset, Item
+from layeratlas.data.shipped import rows
+from layeratlas.data.task import Task
+from layeratlas.data.tasks.analogies import PLUGIN as ANALOGIES
+from layeratlas.data.tasks.items import PLUGIN as ITEMS
+from layeratlas.data.tasks.relations import PLUGIN as RELATIONS
+
+_PROPERTIES = {
+    "quick": ("animal",),
+    "standard": ("animal",),
+    "full": ("edible", "animal", "manmade", "large"),
+}
+# Target groups in a stratum: 30, 4 x 4 and 8 make about 60 texts, 80, 4 x 10 and 20 make 160; full takes all.
+_GROUPS = {
+    "item": {"quick": 30, "standard": 80, "full": 10_000},
+    "relation": {"quick": 4, "standard": 10, "full": 10_000},
+    "analogy": {"quick": 8, "standard": 20, "full": 10_000},
+}
+_ALL, _ROUNDS = 10_000, 22
+Part = tuple[str, list[Item]]
+
+
+class Buried(Task):
+    """A target text and a full stop, followed by one of six fillers of 100 words with a common last sentence.
+
+    The last token is thus the same in every text. Where each target group has one filler (`quick`, `standard`), all
+    texts of the group have the same one, so fillers are balanced over the labels and the design of the targets
+    stays whole; a group of items is a matched pair of nouns, one with the property and one without. At `full`
+    every target is crossed with every filler, and a group holds its texts under all of them.
+
+    `*_by_filler` (`standard`, `full`) are texts of those data sets with one filler for each target group, grouped
+    by filler, so that the tested targets and the tested filler are both new to the probe. They share their texts
+    with the main data sets and cost no extra forward pass. `spans["target"]` marks the target without its full stop.
+    """
+
+    summary = "an item, relation or analogy read after 100 words of filler; also with new fillers"
+    levels = {
+        "buried item": "buried item properties",
+        "buried relation": "buried relations",
+        "buried analogy": "buried analogies",
+        "buried item by filler": "buried item properties under new fillers",
+        "buried relation by filler": "buried relations under new fillers",
+        "buried analogy by filler": "buried analogies under new fillers",
+    }
+
+    def build(self, size: Size) -> list[Dataset]:
+        """Return `buried_<property>`, `buried_relations` and `buried_analogies`, then their `_by_filler` forms."""
+        fillers = [(row["filler"], row["text"]) for row in rows("fillers")]
+        main, by_filler = [], []
+        for target in _targets(size):
+            crossed: list[Item] = []
+            thin: list[Item] = []
+            for group, members, turn in _turns(target, size, len(fillers)):
+                for number, (name, filler) in enumerate(fillers):
+                    if number == turn:
+                        thin += [_bury(item, filler, name) for item in members]
+                    if number == turn or size == "full":
+                        crossed += [_bury(item, filler, group) for item in members]
+            name, level = f"buried_{target.name}", f"buried {target.level}"
+            main.append(Dataset(name, level, tuple(crossed)))
+            by_filler.append(Dataset(f"{name}_by_filler", f"{level} by filler", tuple(thin)))
+        return main if size == "quick" else main + by_filler
+
+
+def _targets(size: Size) -> list[Dataset]:
+    items = {data.name: data for data in ITEMS.build("full")}
+    return [*(items[name] for name in _PROPERTIES[size]), RELATIONS.of(_ALL), ANALOGIES.of(_ROUNDS)]
+
+
+def _turns(target: Dataset, size: Size, fillers: int) -> Iterator[tuple[str, list[Item], int]]:
+    """Yield the target groups of a size with the number of the filler that each has where it has one.
+
+    Within a stratum, each run of as many groups as there are fillers has every filler once, in random order, so
+    that no filler goes with a part of the targets.
+    """
+    parts = _parts(target)
+    for stratum in dict.fromkeys(items[0].stratum for _, items in parts):
+        rng = random.Random(f"buried-{target.name}-{stratum}")
+        chosen = [part for part in parts if part[1][0].stratum == stratum][: _GROUPS[target.level][size]]
+        turns: list[int] = []
+        for group, members in chosen:
+            turns = turns or rng.sample(range(fillers), fillers)
+            yield group, members, turns.pop()
+
+
+def _parts(target: Dataset) -> list[Part]:
+    """Return the target groups: for items the matched pairs, which stand next to each other, else the groups."""
+    items = target.items
+    if target.level == "item":
+        pairs = zip(items[::2], items[1::2], strict=True)
+        return [(f"{one.group}-{two.group}", [one, two]) for one, two in pairs]
+    return [(group, list(members)) for group, members in groupby(items, key=lambda item: item.group)]
+
+
+def _bury(item: Item, filler: str, group: str) -> Item:
+    text, span = f"{item.text}. {filler}", (0, len(item.text))
+    return Item(text, item.label, group, item.stratum, {"target": span}, unit=item.text)
+
+
+PLUGIN = Buried()

@@ -1,0 +1,60 @@
+"""Graded labels: how long is the thing ("An apple"), how related are the two ("A church and steeple")?"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+from layeratlas.core.spec import Size
+from layeratlas.data.items import Dataset, Item
+from layeratlas.data.shipped import rows
+from layeratlas.data.task import Task
+
+_NOUNS_PER_DECADE = {"quick": 24, "standard": 1000, "full": 1000}
+_ANCHORS = {"quick": 30, "standard": 1000, "full": 1000}
+
+
+class Graded(Task):
+    """Numbers instead of classes: the size of a thing and the relatedness of two.
+
+    `size` is the decimal logarithm of the typical longest dimension in centimetres, from 1 mm to 100 m; the group
+    is the noun, and every decade holds several categories of things. `relatedness` runs from 0 to 10; four pairs
+    share their second word and form a group, and no other word stands in two pairs, so within a group the last
+    word says nothing about the label and no tested word was seen in training. Both labels are the author's own
+    estimates; no data set was used.
+    """
+
+    summary = "how long is the thing ('An apple'), how related are the two ('A church and steeple')? numbers"
+    levels = {"graded item": "sizes of things", "graded relation": "degrees of relatedness"}
+
+    def build(self, size: Size) -> list[Dataset]:
+        """Return `size` (level graded item) and `relatedness` (level graded relation), both of kind number."""
+        return [
+            Dataset("size", "graded item", tuple(_sizes(size)), kind="number"),
+            Dataset("relatedness", "graded relation", tuple(_relatedness(size)), kind="number"),
+        ]
+
+
+def _sizes(size: Size) -> list[Item]:
+    """The first nouns of each decade, in file order."""
+    taken: dict[int, int] = defaultdict(int)
+    items = []
+    for row in rows("sizes"):
+        label = round(math.log10(float(row["cm"])), 3)
+        decade = min(math.floor(label), 3)
+        taken[decade] += 1
+        if taken[decade] <= _NOUNS_PER_DECADE[size]:
+            items.append(Item(f"{row['article']} {row['noun']}", label, row["noun"]))
+    return items
+
+
+def _relatedness(size: Size) -> list[Item]:
+    """All pairs of the first second words, in file order."""
+    anchors: dict[str, list[Item]] = defaultdict(list)
+    for row in rows("relatedness"):
+        text = f"{row['article']} {row['x']} and {row['y']}"
+        anchors[row["y"]].append(Item(text, float(row["rating"]), row["y"]))
+    return [item for name in list(anchors)[: _ANCHORS[size]] for item in anchors[name]]
+
+
+PLUGIN = Graded()

@@ -1,0 +1,105 @@
+"""What `layeratlas check` shows: anatomy, identity self-tests, and what a run would take on this machine."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from layeratlas.capture import Reading, capture, make_plan, store_shape
+from layeratlas.core.spec import CaptureSpec, ModelSpec
+from layeratlas.models import LoadedModel, load
+from layeratlas.models.loading import find_device, read_config
+from layeratlas.models.memory import budget
+from layeratlas.models.placing import is_downloaded
+from layeratlas.models.sources import find_source
+from layeratlas.planning.needs import encoded, needs_of, plan_lines
+from layeratlas.store import MemoryStore
+
+
+def describe(spec: ModelSpec, plan_only: bool = False) -> str:
+    """Load a model and return what was found, line by line. Raises what `load` raises.
+
+    With `plan_only`, and for a model of the hub that is not downloaded and would not fit, no weight is read.
+    """
+    if plan_only or _is_far_and_large(spec):
+        return "\n".join(_planned(spec))
+    start = time.perf_counter()
+    model = load(spec)
+    seconds = time.perf_counter() - start
+    lines = [*_anatomy(model, seconds), "", *_identities(model), ""]
+    if model.streamer is None:
+        return "\n".join([*lines, *_plan(model)])
+    needs = needs_of(model.model.config, spec)
+    return "\n".join([*lines, *plan_lines(spec, needs, model.device, model.encode)])
+
+
+def _is_far_and_large(spec: ModelSpec) -> bool:
+    source = find_source(spec.id)
+    if source.kind != "hub" or is_downloaded(source, spec):
+        return False
+    config, _ = read_config(spec)
+    return needs_of(config, spec).whole > budget(spec.memory, find_device(spec.device))
+
+
+def _planned(spec: ModelSpec) -> list[str]:
+    config, tokenizer = read_config(spec)
+    needs, device = needs_of(config, spec), find_device(spec.device)
+    kind = type(config).__name__.removesuffix("Config")
+    head = f"{spec.id} ({kind}): a plan from its config alone; no weight was read and no self-test was run"
+
+    def encode(text: str) -> list[int]:
+        bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
+        return [*bos, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+
+    return [head, *plan_lines(spec, needs, device, encode)]
+
+
+def _anatomy(model: LoadedModel, seconds: float) -> list[str]:
+    info = model.info
+    size = sum(p.numel() * p.element_size() for p in model.model.parameters()) / 1e9
+    return [
+        f"{info['name']} ({info['family']}), loaded in {seconds:.1f} s",
+        f"  blocks         {info['layers']} of width {info['width']}",
+        f"  parameters     {info['parameters'] / 1e6:,.0f} M, {size:.2f} GB as {info['dtype']} on {info['device']}",
+        f"  vocabulary     {info['vocabulary']:,}; context {info['context'] or 'unlimited'}",
+        f"  attention      {info['attention']} kernel; {info['anatomy']['attn']}",
+        f"  MLP            {info['anatomy']['mlp']}",
+        f"  BOS            {info['bos']}",
+    ]
+
+
+def _identities(model: LoadedModel) -> list[str]:
+    lines = ["identity self-tests (relative error, limit):"]
+    for i in model.info["identities"]:
+        mark = "ok  " if i["passed"] else "FAIL"
+        lines.append(f"  {mark} {i['name']:<22} {i['error']:.1e}  {i['limit']:.0e}  {i['detail']}")
+    return lines
+
+
+def _plan(model: LoadedModel) -> list[str]:
+    """Time a few texts and scale up: texts, tokens, seconds of capture and size of the store at each size."""
+    rate = None
+    lines = ["a run of 'hierarchy' here:  texts   tokens   capture   activations"]
+    for size, ids in encoded(model.encode):
+        # A run refuses a longer text in one line; here it is only left out of the count.
+        readings = [Reading(i, (len(i) - 1,)) for i in ids if not model.context or len(i) <= model.context]
+        if not readings:
+            return [f"every text of 'hierarchy' is longer than the context of {model.context} tokens"]
+        rate = rate or _tokens_per_second(model, readings[:: max(1, len(readings) // 64)])
+        shape = store_shape(model, len(readings), CaptureSpec())
+        tokens = sum(len(r.ids) for r in readings)
+        gigabytes = 4 * shape.texts * shape.width * sum(shape.points.values()) / 1e9
+        lines.append(f"  {size:<24} {len(readings):>7,} {tokens:>8,} {tokens / rate:>7.0f} s {gigabytes:>10.2f} GB")
+    return lines
+
+
+def _tokens_per_second(model: LoadedModel, readings: list[Reading]) -> float:
+    plan = make_plan(readings, CaptureSpec().batch_tokens)
+    shape = store_shape(model, len(readings), CaptureSpec())
+    capture(model, plan[:1], MemoryStore(shape))  # the first pass pays for allocations
+    start = time.perf_counter()
+    capture(model, plan, MemoryStore(shape))
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()
+    return sum(len(r.ids) for r in readings) / (time.perf_counter() - start)

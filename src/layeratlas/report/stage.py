@@ -1,0 +1,20 @@
+"""The last stage of every study."""
+
+from __future__ import annotations
+
+from layeratlas.runs.study import Study
+from layeratlas.runs.workspace import StageFunction, Workspace
+
+
+def report_stage(study: Study) -> StageFunction:
+    """Return the stage that builds a study's report from the tables."""
+
+    def stage(work: Workspace) -> list[str]:
+        from layeratlas import report
+
+        with work.progress.stage("report", 1) as step:
+            report.build(work.folder, study)
+            step.advance()
+        return ["report.html", "figures"]
+
+    return stage

@@ -1,0 +1,91 @@
+"""What a study is: what it reads, its stages, and what its report shows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layeratlas.core.spec import ProbeSpec, RunSpec, Size, Spec
+from layeratlas.data.items import Dataset
+from layeratlas.data.task import Material
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a study's report calls things: how estimates were made, and what they are read against."""
+
+    method: str = "Probe"
+    control: str = "shuffled labels"
+    baseline: str = "best surface-only baseline"
+    origin: str = ""
+
+
+PROBED = Words()
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A chart or a table that a study adds to its report; drawn into `figures/NAME` too.
+
+    `chart` takes a function from a palette name (`ink`, `control`, `series-1` ...) to a colour and returns an Altair
+    chart with its data in it. `table` has the column names that the reader sees.
+    """
+
+    name: str
+    title: str
+    text: str
+    chart: Callable[[Callable[[str], str]], Any] | None = None
+    table: Any = None
+
+
+class Study(ABC):
+    """A question asked of a model: what it reads and the stages that answer it.
+
+    A stage is a function of the run's workspace that reads and writes only the run's folder and returns the
+    files it made; a finished stage is skipped when the run is resumed. `settings` is the class of what `--set` may
+    say; `curves` tells whether the report draws the run's curves level by level. `method_names` and `metric_names` are
+    words for the codes of the study's tables, in reading order. `headlines` are the kinds of findings that the report
+    tells first, in that order; `details` those that it leaves out of an overview that would be too long.
+    """
+
+    summary: str = ""
+    tasks: tuple[str, ...] = ()
+    reads: type = Dataset
+    settings: type[Spec] = Spec
+    words: Words = PROBED
+    curves: bool = True
+    method_names: Mapping[str, str] = {}
+    metric_names: Mapping[str, str] = {}
+    headlines: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+
+    def probe_spec(self, size: Size) -> ProbeSpec:
+        """Return the default probe settings at a size."""
+        return ProbeSpec()
+
+    @abstractmethod
+    def read(self, path: str) -> Material:
+        """Return a file of the user's as material; raises DataError with the file, the row and what to do."""
+
+    def prepare(self, spec: RunSpec, settings: Any) -> RunSpec:
+        """Return the spec as the study runs it: what it cannot do without (an attention kernel, say) is set here."""
+        return spec
+
+    def check(self, spec: RunSpec, settings: Any, material: Sequence[Any]) -> None:
+        """Raise SpecError where the settings do not fit the material."""
+        return None
+
+    @abstractmethod
+    def stages(self) -> Mapping[str, Callable[[Any], list[str]]]:
+        """Return the stages by name, in order."""
+
+    def exhibits(self, folder: Path) -> list[Exhibit]:
+        """Return the charts and tables of the study's own, made from the run's tables alone."""
+        return []
+
+    def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return the methods as (heading, plain text), made from the run's manifest."""
+        return []

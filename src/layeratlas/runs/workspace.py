@@ -1,0 +1,175 @@
+"""A run's folder: its manifest `run.json`, which stages are finished, and the model when one is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from layeratlas.core.errors import StoreError
+from layeratlas.core.files import read_json, sha256_file, sweep_parts, write_json
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import RunSpec, hash_of
+
+if TYPE_CHECKING:
+    from layeratlas.models import LoadedModel
+
+# Outputs that later stages read: trusted with their checksum only. A page may be rebuilt at any time.
+_DATA = (".parquet", ".safetensors")
+_PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "scikit-learn")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run's numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as `probe.repeats: 5`, so that a difference is named where it is."""
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {f"{prefix}{key}": inner}
+    return flat
+
+
+class Workspace:
+    """A run folder that belongs to one spec and one set of texts (`material`, of the kind that the study reads).
+
+    `settings` are the study's own, typed (`Study.settings`). `key` is a hash of spec, texts and versions; `texts` one
+    of what is read, the same for every model that reads it.
+    Raises StoreError where the folder holds another run, or one made by other library versions: activations and
+    tables of different origin are never mixed.
+    """
+
+    def __init__(
+        self, folder: Path, spec: RunSpec, material: Sequence[Any], progress: Progress, settings: Any = None
+    ) -> None:
+        self.folder, self.spec, self.material, self.progress = folder, spec, list(material), progress
+        self.settings = settings
+        identities = [m.identity() for m in self.material]
+        self.key = hash_of([spec.model_dump(mode="json"), identities, versions()])
+        self.texts = hash_of(identities)
+        path = folder / "run.json"
+        if path.exists():
+            self.manifest: dict[str, Any] = read_json(path)
+            if self.manifest.get("key") != self.key:
+                self._replace_or_refuse()
+            for part in (folder, folder / "scores", folder / "items"):
+                sweep_parts(part)
+        else:
+            sweep_parts(folder)  # a kill during the very first write leaves nothing else
+            if folder.is_dir() and any(folder.iterdir()):
+                raise StoreError(
+                    f"'{folder}' is not empty and holds no run", "a new or empty folder", "choose another --out"
+                )
+            self.manifest = self._new_manifest()
+            self.save()
+
+    def _replace_or_refuse(self) -> None:
+        """Take over a folder whose run stopped before it kept anything (a misspelt model, say); refuse any other."""
+        stages = self.manifest.get("stages", {}).values()
+        if not any(stage.get("done") for stage in stages) and not any(self.folder.rglob("*.safetensors")):
+            for part in ("items", "activations"):
+                shutil.rmtree(self.folder / part, ignore_errors=True)
+            self.manifest = self._new_manifest()
+            self.save()
+            return
+        before = _flat({"versions": self.manifest.get("versions", {}), **self.manifest.get("spec", {})})
+        now = _flat({"versions": versions(), **self.spec.model_dump(mode="json")})
+        changed = [f"{k} {before.get(k)!r} -> {v!r}" for k, v in now.items() if before.get(k) != v]
+        raise StoreError(
+            f"'{self.folder}' holds another run ({'; '.join(changed) or 'other texts'})",
+            "the same spec, texts and library versions to resume",
+            "choose another --out or remove that folder",
+        )
+
+    def _new_manifest(self) -> dict[str, Any]:
+        return {
+            "format": 1,
+            "status": "running",
+            "key": self.key,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "spec": self.spec.model_dump(mode="json"),
+            "spec_hash": self.spec.content_hash(),
+            "model": {},
+            "versions": versions(),
+            "machine": {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()},
+            "seeds": {"run": self.spec.seed},
+            "texts": self.texts,
+            "datasets": [],
+            "stages": {},
+        }
+
+    def save(self) -> None:
+        """Write `run.json` atomically."""
+        write_json(self.folder / "run.json", self.manifest)
+
+    def finished(self, stage: str) -> bool:
+        """Return whether a stage was finished by this or an earlier process, and its outputs are as it left them."""
+        record = self.manifest["stages"].get(stage, {})
+        outputs = record.get("outputs", [])
+        there = bool(record.get("done")) and all((self.folder / name).exists() for name in outputs)
+        return there and self._checksums(outputs) == record.get("sha256")
+
+    def _checksums(self, outputs: list[str]) -> dict[str, str]:
+        return {name: sha256_file(self.folder / name) for name in outputs if name.endswith(_DATA)}
+
+    @contextlib.contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the seconds spent, also by a stage that is interrupted, and the peak memory to `run.json`."""
+        record = self.manifest["stages"].setdefault(stage, {"seconds": 0.0, "done": False})
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            record["seconds"] = round(record["seconds"] + time.perf_counter() - start, 3)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            record["peak_memory_mb"] = round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+            with contextlib.suppress(StoreError):
+                self.save()
+
+    def finish(self, stage: str, outputs: list[str]) -> None:
+        """Mark a stage as finished, its outputs being whole."""
+        self.manifest["stages"][stage] |= {"done": True, "outputs": outputs, "sha256": self._checksums(outputs)}
+        self.save()
+
+    @cached_property
+    def model(self) -> LoadedModel:
+        """The model, loaded and self-tested when first asked for.
+
+        Raises StoreError where an earlier process of this run saw other files under the same name.
+        """
+        from layeratlas.models.sources import find_source
+
+        find_source(self.spec.model.id)  # what is no model at all is refused before anything is shown
+        with self.progress.stage("import torch", 1):
+            from layeratlas.models import load
+
+        loaded = load(self.spec.model, self.progress)
+        known = self.manifest["model"]
+        if known and any(known[k] != loaded.info[k] for k in ("files", "tokenizer_hash")):
+            raise StoreError(
+                f"the files of model '{self.spec.model.id}' have changed since this run began",
+                "the same files to resume",
+                "choose another --out",
+            )
+        self.manifest["model"] = loaded.info
+        self.save()
+        return loaded
+
+
+StageFunction = Callable[[Workspace], list[str]]

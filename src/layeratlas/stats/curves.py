@@ -1,0 +1,91 @@
+"""A measure at every layer, with its bootstrap, chance, control and baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One measure by layer, P layers.
+
+    estimate (P,); draws (B, P) over resampled groups; half_a, half_b (H, P) on random halves of the groups and
+    their complements; shuffles (S, P); `chance` and `baseline` are single numbers.
+    """
+
+    level: str
+    task: str
+    stratum: str
+    component: str
+    method: str
+    metric: str
+    estimate: Floats
+    draws: Floats
+    half_a: Floats
+    half_b: Floats
+    shuffles: Floats
+    chance: float
+    baseline: float
+    n: int
+    n_groups: int
+
+    @property
+    def depth(self) -> Floats:
+        """Relative depth of each point."""
+        return depths(len(self.estimate), self.component)
+
+    @property
+    def interval(self) -> tuple[Floats, Floats]:
+        """The 95 % percentile bootstrap interval at each layer.
+
+        Where every draw is right (or wrong), no draw knows of rarer errors: the interval then reaches three errors in
+        so many groups (Hanley and Lippman-Hand 1983).
+        """
+        lo, hi = np.percentile(self.draws, [2.5, 97.5], axis=0)
+        if self.metric in ("accuracy", "balanced_accuracy", "auroc"):
+            same = hi - lo < 1e-12
+            reach = min(1.0, 3 / max(self.n_groups, 1))
+            lo = np.where(same & (lo >= 1 - 1e-12), 1 - reach, lo)
+            hi = np.where(same & (hi <= 1e-12), reach, hi)
+        return lo, hi
+
+
+def depths(points: int, component: str) -> Floats:
+    """Return the relative depth of each point: l / L for resid, (block + 1) / L for attn and mlp."""
+    return np.arange(points) / max(points - 1, 1) if component == "resid" else (np.arange(points) + 1) / points
+
+
+AnyCurve = TypeVar("AnyCurve", bound=Curve)
+
+
+def level_curve(curves: Sequence[AnyCurve], n_groups: int) -> AnyCurve:
+    """Return the mean of a level's task curves (one component, method and measure); they may share groups.
+
+    A kind of curve with fields of its own has those of the first one and averages them itself, by `mean_of`.
+    """
+    return replace(
+        curves[0],
+        task="all",
+        stratum="all",
+        estimate=mean_of(curves, "estimate"),
+        draws=mean_of(curves, "draws"),
+        half_a=mean_of(curves, "half_a"),
+        half_b=mean_of(curves, "half_b"),
+        shuffles=mean_of(curves, "shuffles"),
+        chance=float(mean_of(curves, "chance")),
+        baseline=float(mean_of(curves, "baseline")),
+        n=sum(c.n for c in curves),
+        n_groups=n_groups,
+    )
+
+
+def mean_of(curves: Sequence[Curve], field: str) -> Floats:
+    """Return the mean of a field of several curves."""
+    value: Floats = np.mean([getattr(c, field) for c in curves], axis=0)
+    return value

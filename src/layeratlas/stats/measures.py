@@ -1,0 +1,119 @@
+"""How well scores fit labels: measures that take item weights, so that a bootstrap is one matrix product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from layeratlas.core.arrays import Floats
+
+# A measure takes scores (..., n, k), labels (..., n) and weights (b, n) and returns (b, ...).
+Measure = Callable[[Floats, Floats, Floats], Floats]
+
+
+def credit(scores: Floats, y: Floats) -> Floats:
+    """Return 1 for a right prediction, 0 for a wrong one and a fair share for a tie.
+
+    scores: (..., n, k), k = 1 for two classes; y: (..., n) class codes; returns (..., n).
+    """
+    if scores.shape[-1] == 1:
+        return 0.5 + 0.5 * np.sign(scores[..., 0]) * np.where(y == 1, 1.0, -1.0)
+    top = scores == scores.max(-1, keepdims=True)
+    hit = np.take_along_axis(top, np.broadcast_to(y.astype(int), top.shape[:-1])[..., None], -1)[..., 0]
+    share: Floats = hit / top.sum(-1)
+    return share
+
+
+def accuracy(scores: Floats, y: Floats, weights: Floats) -> Floats:
+    """Share of right predictions."""
+    return _mean(credit(scores, y), weights)
+
+
+def balanced_accuracy(scores: Floats, y: Floats, weights: Floats) -> Floats:
+    """Mean over classes of the share of right predictions within the class."""
+    right = credit(scores, y)
+    parts = [_ratio(right * (y == c), np.broadcast_to(y == c, right.shape), weights) for c in np.unique(y)]
+    # A draw can miss a class; it counts over the others.
+    values = np.stack(parts)
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        mean: Floats = np.where(known, values, 0).sum(0) / known.sum(0)
+    return mean
+
+
+def auroc(scores: Floats, y: Floats, weights: Floats) -> Floats:
+    """Area under the ROC curve (two classes): the chance that a positive outscores a negative.
+
+    Weights enter to first order, through each item's placement among the other class (DeLong 1988).
+    """
+    values, labels = np.broadcast_arrays(scores[..., 0], y)
+    place = _placements(values, labels == 1)
+    positive, negative = np.asarray(labels == 1, float), np.asarray(labels != 1, float)
+    area = _ratio(place * positive, positive, np.ones((1, y.shape[-1])))
+    return _ratio(place * positive, positive, weights) + _ratio(place * negative, negative, weights) - area
+
+
+def _placements(values: Floats, positive: NDArray[np.bool_]) -> Floats:
+    """Return each item's share of the other class that it outranks (a negative: that outranks it); ties count half."""
+    ranks = scipy.stats.rankdata(values, axis=-1)
+    # With the other class moved to infinity, ranks are those within the own class.
+    among_own = np.where(
+        positive,
+        scipy.stats.rankdata(np.where(positive, values, np.inf), axis=-1),
+        scipy.stats.rankdata(np.where(positive, np.inf, values), axis=-1),
+    )
+    others = np.where(positive, (~positive).sum(-1, keepdims=True), positive.sum(-1, keepdims=True))
+    share: Floats = (ranks - among_own) / others
+    return np.where(positive, share, 1 - share)
+
+
+def spearman(scores: Floats, y: Floats, weights: Floats) -> Floats:
+    """Rank correlation of predicted and true numbers; 0 where the predictions do not vary.
+
+    Ranks are those of the whole sample, so weights enter to first order.
+    """
+    a = scipy.stats.rankdata(scores[..., 0], axis=-1)
+    b = np.broadcast_to(scipy.stats.rankdata(y, axis=-1), a.shape)
+    n = a.shape[-1]
+    a, b = (a - (n + 1) / 2) / n, (b - (n + 1) / 2) / n
+    ma, mb = _mean(a, weights), _mean(b, weights)
+    cov = _mean(a * b, weights) - ma * mb
+    spread = (_mean(a * a, weights) - ma**2) * (_mean(b * b, weights) - mb**2)
+    return np.where(spread > 1e-15, cov / np.sqrt(np.maximum(spread, 1e-15)), 0.0)
+
+
+def r2(scores: Floats, y: Floats, weights: Floats) -> Floats:
+    """Share of the numbers' variance that the predictions explain; negative where the mean does better."""
+    truth = np.broadcast_to(y, scores.shape[:-1])
+    mean = _mean(truth, weights)
+    rest = _mean((truth - scores[..., 0]) ** 2, weights)
+    return 1 - rest / np.maximum(_mean(truth**2, weights) - mean**2, 1e-15)
+
+
+def _mean(values: Floats, weights: Floats) -> Floats:
+    return _ratio(values, np.ones((1,) * (values.ndim - 1) + values.shape[-1:]), weights)
+
+
+def _ratio(top: Floats, bottom: Floats, weights: Floats) -> Floats:
+    """Return sum(w * top) / sum(w * bottom) for every row of weights: (b, ...)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.moveaxis(top @ weights.T, -1, 0) / np.moveaxis(bottom @ weights.T, -1, 0)
+
+
+def measures_for(kind: str, classes: int) -> dict[str, Measure]:
+    """Return the measures of a data set by name; the first is the one that findings use."""
+    if kind == "number":
+        return {"spearman": spearman, "r2": r2}
+    both: dict[str, Measure] = {"accuracy": accuracy, "balanced_accuracy": balanced_accuracy}
+    return both | {"auroc": auroc} if classes == 2 else both
+
+
+def chance(measure: str, y: Floats) -> float:
+    """Return what a probe that knows only the class shares would score."""
+    if measure in ("spearman", "r2"):
+        return 0.0
+    shares = np.unique(y, return_counts=True)[1] / len(y)
+    return {"accuracy": float(shares.max()), "balanced_accuracy": 1 / len(shares), "auroc": 0.5}[measure]

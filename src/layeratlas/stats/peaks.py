@@ -1,0 +1,86 @@
+"""Where a curve peaks and where it begins to rise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats
+from layeratlas.stats.curves import Curve
+
+_Z95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The best layer of a curve.
+
+    `value` is the estimate at a layer chosen on one half of the groups and read on the other, so it carries no
+    winner's curse; `lo, hi` are its 95 % interval. `first, last` is the contiguous range of layers within one
+    bootstrap standard error of the maximum; `depths` (B,) the bootstrap distribution of the peak's depth.
+    """
+
+    layer: int
+    first: int
+    last: int
+    value: float
+    lo: float
+    hi: float
+    depths: Floats
+
+
+def find_peak(curve: Curve) -> Peak:
+    """Return the peak of a curve."""
+    layer = int(curve.estimate.argmax())
+    lo, hi = (ends[layer] for ends in curve.interval)
+    spread = float(hi - lo) / (2 * _Z95)
+    near = curve.estimate >= curve.estimate[layer] - spread
+    first = last = layer
+    while first > 0 and near[first - 1]:
+        first -= 1
+    while last < len(near) - 1 and near[last + 1]:
+        last += 1
+    value = float(cross_chosen(curve, np.zeros(len(near))))
+    depths = top_depth(curve.draws, curve.depth)
+    ends = value - _Z95 * spread, value + _Z95 * spread
+    if curve.metric != "r2":  # every other measure ends at 1
+        ends = ends[0], min(1.0, ends[1])
+    return Peak(layer, first, last, value, *ends, depths)
+
+
+def top_depth(values: Floats, depth: Floats) -> Floats:
+    """Return the depth of the highest layer of `values` (..., P).
+
+    Layers that tie (at the ceiling, say) share it: the first of them alone would make a false order look sure.
+    """
+    top = values == values.max(-1, keepdims=True)
+    found: Floats = (top * depth).sum(-1) / top.sum(-1)
+    return found
+
+
+def onset(gains: Floats, depth: Floats) -> Floats:
+    """Return the depth at which gains (B, P) first pass half of their largest value, between points by a line.
+
+    A curve that never rises above 0 has its onset at the end.
+    """
+    half = gains.max(1) / 2
+    at = (gains >= half[:, None]).argmax(1)
+    before, rows = np.maximum(at - 1, 0), np.arange(len(gains))
+    low, high = gains[rows, before], gains[rows, at]
+    step = np.where(high > low, (half - low) / np.where(high > low, high - low, 1), 1.0)
+    place = depth[before] + np.clip(step, 0, 1) * (depth[at] - depth[before])
+    found: Floats = np.where(half > 0, place, depth[-1])
+    return found
+
+
+def cross_chosen(curve: Curve, reference: Floats) -> float:
+    """Return the mean of (estimate - reference estimate) with the layer chosen on the other half of the groups.
+
+    `reference` (P,) are weights of the layers to subtract; zeros for none.
+    """
+    total = []
+    for chosen_on, read_on in ((curve.half_a, curve.half_b), (curve.half_b, curve.half_a)):
+        at = chosen_on.argmax(1)
+        total.append(np.take_along_axis(read_on, at[:, None], 1)[:, 0] - read_on @ reference)
+    return float(np.mean(total))

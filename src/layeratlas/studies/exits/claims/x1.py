@@ -1,0 +1,21 @@
+"""X1: calculation lives in the upper layers."""
+
+from __future__ import annotations
+
+from layeratlas.runs.judging import Found
+from layeratlas.studies.exits.citation import CHEN
+
+
+class UpperCalculation(Found):
+    """Half of the rise above the best baseline must come in the upper half."""
+
+    name = "X1"
+    summary = "calculation lives in the upper layers"
+    citation = CHEN
+    published = "MPS-Cal: best at layers 31 of 32, 39 of 40 and 78 of 80; no interval"
+    study = "exits"
+    findings = ("X1",)
+    asked = "layeratlas run exits with the tasks arithmetic and word_problems"
+
+
+PLUGIN = UpperCalculation()

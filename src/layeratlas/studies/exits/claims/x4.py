@@ -1,0 +1,21 @@
+"""X4: gains start mid-network in every task."""
+
+from __future__ import annotations
+
+from layeratlas.runs.judging import Found
+from layeratlas.studies.exits.citation import CHEN
+
+
+class MiddleStart(Found):
+    """Half of the rise must be passed in the middle half of the depth, in every level that is answered."""
+
+    name = "X4"
+    summary = "gains start mid-network in every task"
+    citation = CHEN
+    published = "read off curves; no onset is given"
+    study = "exits"
+    findings = ("X4",)
+    asked = "layeratlas run exits"
+
+
+PLUGIN = MiddleStart()

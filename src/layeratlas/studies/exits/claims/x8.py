@@ -1,0 +1,21 @@
+"""X8: low layers carry cross-lingual ability."""
+
+from __future__ import annotations
+
+from layeratlas.runs.judging import Found
+from layeratlas.studies.exits.citation import CHEN
+
+
+class LowLanguages(Found):
+    """Low exits must beat every baseline, and agree between languages."""
+
+    name = "X8"
+    summary = "low layers carry cross-lingual ability"
+    citation = CHEN
+    published = "layer 1: es 17, fr 20, zh 12, th 4 %, which the fewest tokens alone give"
+    study = "exits"
+    findings = ("X8",)
+    asked = "layeratlas run exits with the task xmps"
+
+
+PLUGIN = LowLanguages()
