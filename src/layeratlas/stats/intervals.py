@@ -42,13 +42,13 @@ def one_group(groups: int) -> float:
     return 1 / max(groups, 1)
 
 
-def few_groups(groups: int) -> float:
-    """Return by which factor the percentile bootstrap of so few groups is too narrow.
+def few_groups(groups: int, times: float = 1.0) -> float:
+    """Return by which factor the percentile bootstrap of so few groups is too narrow, times a factor.
 
     Cameron, Gelbach and Miller (2008): sqrt(G / (G - 1)) t(0.975, G - 1) / z(0.975): a fifth at 10 groups, 2 % at 100.
     """
     g = max(groups, 2)
-    return float(np.sqrt(g / (g - 1)) * scipy.stats.t.ppf(0.975, g - 1) / scipy.stats.norm.ppf(0.975))
+    return float(times * np.sqrt(g / (g - 1)) * scipy.stats.t.ppf(0.975, g - 1) / scipy.stats.norm.ppf(0.975))
 
 
 def widened(estimate: Floats, draws: Floats, n_groups: int, most: float = np.inf) -> Floats:
@@ -56,6 +56,6 @@ def widened(estimate: Floats, draws: Floats, n_groups: int, most: float = np.inf
 
     The bootstrap resamples scores, not the training of the probe that gave them, hence `TRAINING`.
     """
-    factor = TRAINING * few_groups(n_groups)
+    factor = few_groups(n_groups, TRAINING)
     wide: Floats = np.minimum(estimate + (draws - estimate) * factor, most)
     return wide
