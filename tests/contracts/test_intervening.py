@@ -46,9 +46,9 @@ def test_neutral_edits_change_no_bit_and_others_do(loaded_of, family):
             ("noise", 0.0, 0.1), ("absolute noise", 0.0, 0.1), ("scale", 1.0, 1.1), ("translate", 0.0, 0.1),
         ):  # fmt: skip
             vectors = some if kind == "translate" else None
-            _, same = edited(loaded, [Edit(kind, layers, component, neutral, vectors)], ids)
+            _, same = edited(loaded, [Edit(kind, layers, component, strength=neutral, vectors=vectors)], ids)
             assert torch.equal(same, plain), (component, kind)
-            _, moved = edited(loaded, [Edit(kind, layers, component, other, vectors)], ids)
+            _, moved = edited(loaded, [Edit(kind, layers, component, strength=other, vectors=vectors)], ids)
             assert apart(moved, plain) > 1e-4, (component, kind)
             # A causal model's position 0, which is not edited, does not see the others.
             assert apart(moved[:, 0], plain[:, 0]) < 1e-6, (component, kind)
@@ -74,8 +74,11 @@ def test_what_a_sublayer_adds_is_what_is_edited(loaded_of, family):
         for edit, wanted in (
             (Edit("zero", (block,), component), lambda c: c * 0),
             (Edit("skip", (block,), component), lambda c: c * 0),
-            (Edit("scale", (block,), component, 3.0), lambda c: c * 3),
-            (Edit("translate", (block,), component, 2.0, vector), lambda c: c + 2 * torch.from_numpy(vector[0])),
+            (Edit("scale", (block,), component, strength=3.0), lambda c: c * 3),
+            (
+                Edit("translate", (block,), component, strength=2.0, vectors=vector),
+                lambda c: c + 2 * torch.from_numpy(vector[0]),
+            ),
             (Edit("mean", (block,), component, vectors=vector), lambda c: c * 0 + torch.from_numpy(vector[0])),
         ):
             seen, _ = edited(loaded, [edit], ids)
@@ -113,9 +116,9 @@ def test_noise_has_the_size_that_is_promised_and_spares_the_first_position(loade
     plain, _ = edited(loaded, [], ids)
     # Block 0 sees the same input in both passes; its MLP does where attention is left alone.
     for edit, share in (
-        (Edit("noise", (0, 2), component, 0.1), 2**0.5),
-        (Edit("noise", (0, 2), component, 0.1, shared=False), 1),
-        (Edit("absolute noise", (0,), component, 0.1), 1),
+        (Edit("noise", (0, 2), component, strength=0.1), 2**0.5),
+        (Edit("noise", (0, 2), component, strength=0.1, shared=False), 1),
+        (Edit("absolute noise", (0,), component, strength=0.1), 1),
     ):
         seen, _ = edited(loaded, [edit], ids)
         at = 1 if component == "resid" else 0
@@ -125,9 +128,11 @@ def test_noise_has_the_size_that_is_promised_and_spares_the_first_position(loade
         assert float(size.square().mean().sqrt()) == pytest.approx(0.1 / share, rel=0.1)
         assert torch.equal(seen[component][at][:, 0], was[:, 0])
         # The same noise at another strength, other noise under another seed.
-        again, _ = edited(loaded, [Edit(edit.kind, edit.layers, component, 0.2, shared=edit.shared)], ids)
+        again, _ = edited(loaded, [Edit(edit.kind, edit.layers, component, strength=0.2, shared=edit.shared)], ids)
         assert apart(again[component][at] - was, 2 * change) < 1e-4
-        new, _ = edited(loaded, [Edit(edit.kind, edit.layers, component, 0.1, seed=1, shared=edit.shared)], ids)
+        new, _ = edited(
+            loaded, [Edit(edit.kind, edit.layers, component, strength=0.1, seed=1, shared=edit.shared)], ids
+        )
         assert apart(new[component][at] - was, change) > 0.5
 
 
@@ -138,7 +143,7 @@ def test_noise_depends_on_the_text_and_the_position_not_on_the_batch(loaded_of, 
     width = max(len(one), len(two))
     ids = torch.tensor([t + [5] * (width - len(t)) for t in (two, one)])
     mask = torch.tensor([[1] * len(t) + [0] * (width - len(t)) for t in (two, one)])
-    edits = [Edit("noise", (0, 1, 2), component, 0.3) for component in COMPONENTS]
+    edits = [Edit("noise", (0, 1, 2), component, strength=0.3) for component in COMPONENTS]
     with intervene(loaded, edits) as lines:
         lines.samples = [8, 7]
         batch = loaded.run(ids, mask, logits=True)
@@ -257,25 +262,25 @@ def test_what_cannot_be_edited_is_refused_in_a_line(loaded_of, tiny_model_dir):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "numbers", "message"),
     [
-        (("nothing", (0,)), "unknown edit 'nothing'; expected one of noise"),
-        (("zero", (0,), "head"), "unknown component 'head'"),
-        (("zero", ()), "is of the blocks \\(\\); expected one block or more"),
-        (("zero", (1, 1)), "expected one block or more, each once"),
-        (("skip", (-1,)), "'skip' of resid at block -1; expected blocks from 0 on"),
-        (("zero", (-1,), "attn"), "'zero' of attn at block -1"),
-        (("noise", (0,)), "'noise' with strength None; expected a number"),
-        (("zero", (0,), "resid", 1.0), "'zero' with strength 1.0; expected none"),
-        (("scale", (0,), "resid", float("nan")), "expected a finite number"),
-        (("mean", (0,)), "'mean' without vectors; expected one vector a block"),
-        (("zero", (0,), "resid", None, np.zeros((1, 4))), "'zero' with vectors; expected none"),
-        (("mean", (0, 1), "resid", None, np.zeros((1, 4))), r"vectors of shape \(1, 4\); expected \(2, width\)"),
+        (("nothing", (0,)), {}, "unknown edit 'nothing'; expected one of noise"),
+        (("zero", (0,), "head"), {}, "unknown component 'head'"),
+        (("zero", ()), {}, "has the blocks \\(\\); expected one block or more"),
+        (("zero", (1, 1)), {}, "expected one block or more, each once"),
+        (("skip", (-1,)), {}, "'skip' of resid at block -1; expected blocks from 0 on"),
+        (("zero", (-1,), "attn"), {}, "'zero' of attn at block -1"),
+        (("noise", (0,)), {}, "'noise' with strength None; expected a number"),
+        (("zero", (0,)), {"strength": 1.0}, "'zero' with strength 1.0; expected none"),
+        (("scale", (0,)), {"strength": float("nan")}, "expected a finite number"),
+        (("mean", (0,)), {}, "'mean' without vectors; expected one vector per block"),
+        (("zero", (0,)), {"vectors": np.zeros((1, 4))}, "'zero' with vectors; expected none"),
+        (("mean", (0, 1)), {"vectors": np.zeros((1, 4))}, r"vectors of shape \(1, 4\); expected \(2, width\)"),
     ],
 )
-def test_edits_that_do_not_fit_together_are_refused(arguments, message):
+def test_edits_that_do_not_fit_together_are_refused(arguments, numbers, message):
     with pytest.raises(SpecError, match=message):
-        Edit(*arguments)
+        Edit(*arguments, **numbers)
 
 
 def test_edits_are_named():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -20,10 +21,23 @@ from layeratlas.core.spec import ModelSpec
 from layeratlas.models import load
 from layeratlas.models.maps import is_map
 from layeratlas.models.untrained import untrained
-from layeratlas.studies.segments.findings import segment_findings
+from layeratlas.studies.segments.intervention.text_measures import MEASURES
+from layeratlas.studies.segments.names import (
+    BOUNDARY_DRAWS_FILE,
+    BRITTLENESS,
+    BRITTLENESS_FILE,
+    EXACT,
+    FIRST_VERSION,
+    GENERATED_FILE,
+    GENERATED_TEXTS_FILE,
+    INTERVENTIONS_FILE,
+    SEGMENT_NAMES,
+    SegmentFinding,
+)
+from layeratlas.studies.segments.record import read_segments
 
 SMALL = {"tokens": 64, "view_passages": 4, "views": 2, "draws": 100, "surrogates": 99, "edits": "none"}
-# All kinds of edits, on all components, on stretches and on blocks of one's own.
+# All kinds of edits, on all components, on segments and on named blocks.
 EDITS = (
     "noise 0.3; absolute noise 1; scale 1.5 of attn; translate 0.5 of mlp; zero of mlp; "
     "mean of attn of blocks 1, 3; skip"
@@ -56,21 +70,23 @@ def no_page(monkeypatch):
     monkeypatch.setattr("layeratlas.studies.segments.study.report_stage", lambda study: lambda work: [])
 
 
-def test_every_stretch_has_a_brittleness_beside_random_stretches(run):
-    rows = run.findings.filter(pl.col("finding") == "brittleness")
-    assert rows["level"].to_list() == ["Local", "Intermediate", "Global"]
+def test_every_segment_has_a_brittleness(run):
+    rows = run.findings.filter(pl.col("finding") == SegmentFinding.BRITTLENESS)
+    assert rows["level"].to_list() == [*SEGMENT_NAMES]
     assert (rows["lo"] > 0).all()
-    assert rows["null"].str.contains("contiguous spans").all()
-    table = pl.read_parquet(run.folder / "brittleness.parquet")
+    table = pl.read_parquet(run.folder / BRITTLENESS_FILE)
+    assert table["segment"].to_list() == [*SEGMENT_NAMES]
     assert table["last"].to_list()[-1] == 7
-    points = run.curves.filter(metric="brittleness", level="brittleness")
+    assert rows["estimate"].to_list() == table["b"].to_list()
+    assert ((table["p_span"] * table["spans"]).round(9) >= 1).all()
+    points = run.curves.filter(metric=BRITTLENESS, level=BRITTLENESS)
     assert points["layer"].to_list() == list(range(9))
     assert "How brittle" in (run.folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_run_has_every_signal_at_every_layer(run):
     assert set(run.curves["model"]) == {"deep"}
-    signals = run.curves.filter(pl.col("level") != "brittleness")
+    signals = run.curves.filter(pl.col("level") != BRITTLENESS)
     for (name,), rows in signals.sort("layer").group_by("task", maintain_order=True):
         steps = name in ("cka_step", "update_size", "matrix_information")
         attention = name.startswith("attention")
@@ -84,39 +100,41 @@ def test_a_run_has_every_signal_at_every_layer(run):
     assert run.curves.filter(task="norm")["control"].is_finite().all()
 
 
-def test_the_cuts_their_doubt_and_the_segments_agree(run):
-    found = json.loads((run.folder / "segments.json").read_text())
-    assert [s["first"] for s in found["segments"]] == [0, *found["cuts"]]
-    assert sum(s["blocks"] for s in found["segments"]) == found["blocks"] == 8
-    assert min(s["blocks"] for s in found["segments"]) >= found["shortest"]
-    assert set(found["kinds"]["cuts"]) == {"narrative", "exposition"}
-    assert set(found["leave_one_out"]) == set(found["signals"])
-    assert len(found["signals"]) == 7
-    assert found["missing"] == []
-    assert np.array(found["together"]).shape == (8, 8)
+def test_the_boundaries_their_intervals_and_the_segments_agree(run):
+    record = read_segments(run.folder)
+    assert [segment.first for segment in record.segments] == [0, *record.boundaries]
+    assert sum(segment.blocks for segment in record.segments) == record.blocks == 8
+    assert min(segment.blocks for segment in record.segments) >= record.shortest
+    assert set(record.kinds.by_kind) == {"narrative", "exposition"}
+    assert set(record.leave_one_out) == set(record.signals)
+    assert len(record.signals) == 7
+    assert record.missing == []
+    assert np.array(record.together).shape == (8, 8)
+    rows = run.findings.filter(finding=SegmentFinding.BOUNDARY)
+    assert rows["estimate"].to_list() == [boundary / 8 for boundary in record.boundaries]
+    assert list(zip(rows["lo"] * 8, rows["hi"] * 8, strict=True)) == list(record.intervals)
 
 
-def test_the_draws_of_the_cuts_are_kept(run):
-    found = json.loads((run.folder / "segments.json").read_text())
-    draws = pl.read_parquet(run.folder / "boundary_draws.parquet")
+def test_the_draws_of_the_boundaries_are_kept(run):
+    draws = pl.read_parquet(run.folder / BOUNDARY_DRAWS_FILE)
     assert draws.columns == ["method", "draw", "boundary", "layer"]
     assert draws.n_unique(["method", "draw", "boundary"]) == len(draws) == 2 * 100 * 2
-    for i, (lo, hi) in enumerate(found["cut_ci"], 1):
-        drawn = draws.filter(method="exact", boundary=i)["layer"].to_numpy()
+    for i, (lo, hi) in enumerate(read_segments(run.folder).intervals, 1):
+        drawn = draws.filter(method=EXACT, boundary=i)["layer"].to_numpy()
         assert np.quantile(drawn, [0.05, 0.95], method="nearest").tolist() == [lo, hi]
-    wide = draws.filter(method="v1").pivot("boundary", index="draw", values="layer")
+    wide = draws.filter(method=FIRST_VERSION).pivot("boundary", index="draw", values="layer")
     assert (wide["1"] < wide["2"]).all()
 
 
-def test_every_edit_is_made_on_every_stretch_and_on_random_ones(run):
-    table = pl.read_parquet(run.folder / "interventions.parquet")
+def test_every_edit_is_made_on_every_segment_and_on_its_controls(run):
+    table = pl.read_parquet(run.folder / INTERVENTIONS_FILE)
     assert table["edit"].unique(maintain_order=True).to_list() == [
         "noise 0.3", "absolute noise 1", "scale 1.5 of attn", "translate 0.5 of mlp", "zero of mlp", "mean of attn",
         "skip",
     ]  # fmt: skip
     assert table["kind"].n_unique() == 7
     spans = table.filter(edit="skip", outcome="kl")
-    assert spans["span"].to_list() == ["Local", "Intermediate", "Global"]
+    assert spans["span"].to_list() == [*SEGMENT_NAMES]
     assert table.filter(edit="mean of attn")["blocks"].unique().to_list() == ["blocks 1, 3"]
     assert (table.filter(outcome="kl")["lo"] > 0).all()
     assert (table["lo"] <= table["estimate"] + 1e-12).all()
@@ -130,34 +148,35 @@ def test_every_edit_is_made_on_every_stretch_and_on_random_ones(run):
 
 
 def test_text_is_generated_under_every_edit_and_without(run):
-    texts = pl.read_parquet(run.folder / "generated_texts.parquet")
+    texts = pl.read_parquet(run.folder / GENERATED_TEXTS_FILE)
     assert len(texts.filter(edit="none")) == 8
     assert texts["prompt"].unique().sort().to_list() == list(range(8))
-    table = pl.read_parquet(run.folder / "generated.parquet")
-    assert set(table["measure"]) == {
-        "distinct-1", "distinct-2", "sentences", "words a sentence", "adjacent bag-of-words cosine",
-    }  # fmt: skip
-    assert set(table["span"]) == {"Local", "Intermediate", "Global", "blocks 1, 3"}
+    table = pl.read_parquet(run.folder / GENERATED_FILE)
+    assert set(table["measure"]) == {*MEASURES}
+    assert set(table["span"]) == {*SEGMENT_NAMES, "blocks 1, 3"}
     assert table.n_unique(["edit", "span", "measure"]) == len(table) == (6 * 3 + 1) * 5
     assert ((table["p"] >= 0) & (table["p"] <= 1)).all()
-    said = run.findings.filter(finding="generated text")
-    assert set(said["level"]) <= {"Local", "Intermediate", "Global"}
-    assert said["estimate"].is_finite().all()
+    findings = run.findings.filter(finding=SegmentFinding.GENERATED_TEXT)
+    assert 0 < len(findings) <= 3
+    assert set(findings["level"]) <= {*SEGMENT_NAMES}
+    assert findings["estimate"].is_finite().all()
     assert "Generated text under intervention" in (run.folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_random_model_is_not_said_to_have_boundaries(run):
+def test_a_random_model_has_no_boundaries(run):
     verdicts = dict(run.findings.select("finding", "verdict").iter_rows())
-    assert verdicts["existence"] != "supported"
-    assert verdicts["boundaries from training"] != "supported"
+    assert verdicts[SegmentFinding.EXISTENCE] != "supported"
+    assert verdicts[SegmentFinding.TRAINING] != "supported"
     assert run.findings["null"].str.len_chars().min() > 0
+    assert run.findings["finding"].is_in([*SegmentFinding]).all()
 
 
-def test_the_report_says_it_and_draws_it(run):
+def test_the_report_shows_the_findings_and_the_charts(run):
     page = (run.folder / "report.html").read_text()
     assert "Two cuts are always found" in page
-    assert "No two boundaries stand out" in page or "unsure" in page
-    for name in ("segments", "signals", "similarity", "cuts"):
+    existence = run.findings.filter(finding=SegmentFinding.EXISTENCE)["statement"][0]
+    assert html.escape(existence) in page
+    for name in ("segments", "signals", "similarity", "boundaries", "brittleness", "interventions"):
         assert (run.folder / "figures" / f"{name}.svg").exists()
 
 
@@ -228,9 +247,9 @@ def test_a_model_without_attention_maps_is_measured_without_them(tmp_path):
     settings = {**SMALL, "view_passages": 0, "untrained": 0}
     found = la.run("segments", model=str(folder), size="quick", out=tmp_path / "run", settings=settings)
     assert found.manifest["segments"]["missing"] == ["attention_distance", "attention_entropy"]
-    record = json.loads((tmp_path / "run/segments.json").read_text())
-    assert record["missing"] == ["attention_distance", "attention_entropy"]
-    assert set(record["signals"].values()) == {"geometry", "information", "prediction"}
+    record = read_segments(tmp_path / "run")
+    assert record.missing == ["attention_distance", "attention_entropy"]
+    assert set(record.signals.values()) == {"geometry", "information", "prediction"}
     assert "Not measured: attention distance, attention entropy" in (tmp_path / "run/report.html").read_text()
     assert found.curves.filter(level="views").is_empty()
 
@@ -238,7 +257,7 @@ def test_a_model_without_attention_maps_is_measured_without_them(tmp_path):
 @pytest.mark.parametrize(
     ("layers", "settings", "content", "message"),
     [
-        (2, (), None, "the model has 2 blocks; expected at least 6, for three stretches of 2 or more"),
+        (2, (), None, "the model has 2 blocks; expected at least 6, for three segments of 2 or more"),
         (6, ("tokens=300",), None, "301 tokens and the context of model is 256; expected .* --set tokens=255"),
         (6, (), "too short\n\nfor anything", "passage 1 has 9 tokens; expected at least 64 in every passage"),
         (6, (), "x" * 90, "holds 1 passage; expected at least two, since intervals come from resampling passages"),
@@ -295,66 +314,14 @@ def test_random_weights_are_others_of_the_same_shape_and_the_same_every_time(dee
     assert not torch.equal(weights[0], weights[1])
 
 
-def test_a_finding_says_no_more_than_its_numbers(run):
-    found = json.loads((run.folder / "segments.json").read_text())
-
-    def verdict(p, interval, passages=100):
-        changed = {**found, "passages": passages, "exact": {**found["exact"], "cut_ci": interval}}
-        changed["existence"] = {**found["existence"], "p": p}
-        return segment_findings(changed)[0].verdict
-
-    sharp, wide = [[2, 3], [5, 6]], [[2, 4], [5, 6]]
-    assert verdict(0.01, sharp) == "supported"
-    assert verdict(0.01, wide) == "inconclusive"
-    assert verdict(0.01, sharp, passages=4) == "inconclusive"
-    assert verdict(0.2, sharp) == "not supported"
-
-
-@pytest.mark.parametrize(
-    ("low", "says"),
-    [
-        ((), "smooth signals without boundaries are cut in three as well"),
-        (("smooth_p",), "only because large values are clipped"),
-        (("smooth_p", "unclipped_p"), "One boundary may stand out (before block 3"),
-    ],
-)
-def test_what_the_cuts_do_not_beat_is_said(run, low, says):
-    found = json.loads((run.folder / "segments.json").read_text())
-    high = dict.fromkeys(("p", "smooth_p", "unclipped_p", "second_p"), 0.5)
-    changed = {**found, "existence": {**found["existence"], **high, **dict.fromkeys(low, 0.01), "first": 3}}
-    said = segment_findings(changed)[0]
-    assert said.verdict == "not supported"
-    assert says in said.statement
-
-
-@pytest.mark.parametrize(
-    ("own", "other", "says", "verdict"),
-    [
-        (0.01, 0.01, "has boundaries too (at blocks", "not supported"),
-        (0.01, 0.5, "shows no two boundaries", "supported"),
-        (0.5, 0.01, "where the trained one shows none", "not supported"),
-        (0.5, 0.5, "Neither the model nor a random-weight model", "inconclusive"),
-    ],
-)
-def test_random_weights_are_held_against_what_the_model_itself_shows(run, own, other, says, verdict):
-    found = json.loads((run.folder / "segments.json").read_text())
-    cuts = found["cuts"]
-    changed = {**found, "passages": 100, "exact": {"cuts": cuts, "cut_ci": [[c, c] for c in cuts]}}
-    changed["existence"] = {**found["existence"], "p": own}
-    changed["untrained"] = {**found["untrained"], "p": other}
-    said = next(f for f in segment_findings(changed) if f.finding == "boundaries from training")
-    assert says in said.statement
-    assert said.verdict == verdict
-
-
 @pytest.mark.usefixtures("no_page")
 def test_the_first_versions_rule_can_be_chosen(deep, tmp_path):
     settings = {**SMALL, "view_passages": 0, "maps": False, "method": "v1"}
     found = la.run("segments", model=str(deep), size="quick", out=tmp_path / "run", settings=settings)
-    record = json.loads((found.folder / "segments.json").read_text())
-    assert record["cuts"] == record["v1"]["cuts"]
-    # The tests are of the exact cuts: none says whether there is a boundary where this rule puts one.
-    said = found.findings.filter(finding="boundary")
-    assert said["verdict"].to_list() == ["inconclusive"] * 2
-    assert said["p"].is_nan().all()
+    record = read_segments(found.folder)
+    assert record.boundaries == record.v1.boundaries
+    # The existence test is of the exact boundaries: it says nothing of those that this rule places.
+    boundaries = found.findings.filter(finding=SegmentFinding.BOUNDARY)
+    assert boundaries["verdict"].to_list() == ["inconclusive"] * 2
+    assert boundaries["p"].is_nan().all()
     assert found.manifest["model"]["attention"] == "sdpa"

@@ -1,4 +1,4 @@
-"""At full size: the existence test keeps its level on nothing and finds clear steps; cuts are found where planted."""
+"""At full size: the existence test keeps its level without boundaries and finds clear steps where they are planted."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import steps
-from layeratlas.studies.segments.boundaries import two_cuts
-from layeratlas.studies.segments.existence import existence_of
+from layeratlas.studies.segments.boundaries import two_boundaries
+from layeratlas.studies.segments.existence import existence_test
 
 pytestmark = pytest.mark.truth
 TRIALS = 300
@@ -18,7 +18,7 @@ NOTHING = ["white", "ar 0.3", "ar 0.6", "ar 0.8", "ramp", "hump", "ramp + ar 0.6
 
 def judged(kind, layers, trials, noise=0.05):
     random = np.random.default_rng(layers)
-    return [existence_of(steps.signals(kind, layers, random, noise), steps.GROUPS, seed=i) for i in range(trials)]
+    return [existence_test(steps.signals(kind, layers, random, noise), steps.GROUPS, seed=i) for i in range(trials)]
 
 
 def rejections(found, name="p"):
@@ -54,8 +54,8 @@ def test_clear_steps_are_found(layers):
 
 
 @pytest.mark.parametrize("layers", [12, 30, 48])
-def test_planted_cuts_are_recovered_within_a_layer(layers):
+def test_planted_boundaries_are_recovered_within_a_layer(layers):
     random = np.random.default_rng(layers)
     truth = np.array([round(0.3 * layers), np.flatnonzero(np.linspace(0, 1, layers) >= 0.7)[0]])
-    found = [two_cuts(steps.signals("steps", layers, random, 0.2), steps.GROUPS)[0] for _ in range(100)]
-    assert np.mean([abs(cuts - truth).max() <= 1 for cuts in found]) > 0.95
+    found = [two_boundaries(steps.signals("steps", layers, random, 0.2), steps.GROUPS)[0] for _ in range(100)]
+    assert np.mean([abs(boundaries - truth).max() <= 1 for boundaries in found]) > 0.95

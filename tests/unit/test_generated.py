@@ -7,17 +7,16 @@ import pytest
 from scipy.stats import rankdata, wilcoxon
 
 from layeratlas.core.errors import DataError
-from layeratlas.studies.segments.intervention.generated import (
+from layeratlas.studies.segments.intervention.text_findings import EditedSpan, text_findings, text_rows
+from layeratlas.studies.segments.intervention.text_measures import (
     MEASURES,
     adjacent_cosine,
-    compare_texts,
     distinct,
-    generated_findings,
-    rank_biserial,
     sentence_length,
     sentences,
 )
-from layeratlas.studies.segments.intervention.generated_spans import generated_rows, generated_span_findings
+from layeratlas.studies.segments.intervention.text_tests import compare_texts, rank_biserial
+from layeratlas.studies.segments.names import GLOBAL, LOCAL
 
 TEXT = 'The cat sat. The cat ran! "Why did it run?" she said.\n\nNobody knew'
 
@@ -65,9 +64,6 @@ def test_fewer_words_are_found_and_nothing_else_is():
     # One sentence each: nothing to compare, and no number.
     assert found["poorer", "adjacent bag-of-words cosine"].n == 0
     assert np.isnan(found["poorer", "adjacent bag-of-words cosine"].effect)
-    says = {f.verdict: f.statement for f in generated_findings(made)}
-    assert set(says) == {"supported", "inconclusive"}
-    assert "Poorer lowers distinct-" in says["supported"]
 
 
 def test_p_is_scipys_times_the_number_of_tests():
@@ -88,15 +84,15 @@ def test_too_few_or_unpaired_texts_are_refused():
         compare_texts(["a"] * 6, {"x": ["b"] * 6, "y": ["b"] * 7})
 
 
-def test_a_stretch_is_held_against_a_random_one_and_against_nothing():
+def test_a_segment_is_compared_with_another_span_and_with_no_edit():
     rng = np.random.default_rng(2)
     clean = texts(rng, 16, 60)
     poor, same = texts(rng, 16, 12), texts(rng, 16, 60)
-    edited = {("skip", "Local"): poor, ("skip", "Global"): same}
-    controls = {("skip", "Local"): texts(rng, 16, 60)}
-    rows = {(row["span"], row["measure"]): row for row in generated_rows(clean, edited, controls)}
+    edited = {EditedSpan("skip", LOCAL): poor, EditedSpan("skip", GLOBAL): same}
+    controls = {EditedSpan("skip", LOCAL): texts(rng, 16, 60)}
+    rows = {(row["span"], row["measure"]): row for row in text_rows(clean, edited, controls)}
     assert len(rows) == 2 * len(MEASURES)
-    local, other = rows["Local", "distinct-1"], rows["Global", "distinct-1"]
+    local, other = rows[LOCAL, "distinct-1"], rows[GLOBAL, "distinct-1"]
     assert local["edited_lo"] <= local["edited"] <= local["edited_hi"] < local["clean_lo"]
     assert local["effect"] == -1
     assert local["p"] < 0.05
@@ -106,18 +102,19 @@ def test_a_stretch_is_held_against_a_random_one_and_against_nothing():
     assert other["p"] > 0.05
 
 
-def test_a_claim_on_generated_text_needs_more_than_random_stretches_do():
+def test_a_claim_on_generated_text_needs_more_than_another_span_does():
     rng = np.random.default_rng(3)
     clean = texts(rng, 20, 60)
     near = [text.replace("w1 ", "w2 ") for text in clean]
 
-    def verdict(own, other):
-        found = generated_span_findings(clean, {("skip", "Local"): own}, {("skip", "Local"): other})
-        assert [f.level for f in found] == ["Local"]
-        assert "one other stretch of its width" in found[0].null
-        return found[0].verdict
+    def finding(edited, control):
+        (found,) = text_findings(clean, {EditedSpan("skip", LOCAL): edited}, {EditedSpan("skip", LOCAL): control})
+        assert (found.level, found.method, found.n) == (LOCAL, "distinct-2", 20)
+        assert found.lo <= found.estimate <= found.hi
+        return found
 
-    assert verdict(texts(rng, 20, 6), near) == "supported"
-    assert verdict(near, texts(rng, 20, 6)) == "not supported"
-    assert verdict(texts(rng, 20, 60), texts(rng, 20, 60)) == "inconclusive"
-    assert generated_span_findings(clean, {("skip", "blocks 1-2"): near}, {}) == []
+    more, less = finding(texts(rng, 20, 6), near), finding(near, texts(rng, 20, 6))
+    assert (more.verdict, less.verdict) == ("supported", "not supported")
+    assert more.estimate > 0 > less.estimate
+    assert finding(texts(rng, 20, 60), texts(rng, 20, 60)).verdict == "inconclusive"
+    assert text_findings(clean, {EditedSpan("skip", "blocks 1-2"): near}, {}) == []

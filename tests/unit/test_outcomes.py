@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy
 
-from layeratlas.studies.segments.outcomes import Reference, log_softmax
+from layeratlas.studies.segments.outcomes import OUTCOMES, Reference, judge_of, log_softmax
 
 
 def softmax(x):
@@ -55,3 +55,13 @@ def test_opposite_certainties_stay_finite_and_bounded():
     assert found.kl[0] == pytest.approx(400)
     assert found.jsd[0] == pytest.approx(np.log(2))
     assert found.flips[0] == 1
+
+
+def test_a_judge_gives_means_in_order_and_the_costly_divergence_where_it_is_asked_for():
+    rng = np.random.default_rng(3)
+    clean, edited = rng.normal(0, 3, (2, 6, 50)).astype(np.float32)
+    targets = rng.integers(0, 50, 6)
+    judge = judge_of([True, False])(clean, targets)
+    outcome = Reference(clean, targets).against(edited, jsd=True)
+    assert judge(0, edited).tolist() == [getattr(outcome, name).mean() for name in OUTCOMES]
+    assert np.isnan(judge(1, edited)[OUTCOMES.index("jsd")])

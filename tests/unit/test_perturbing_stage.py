@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from layeratlas.capture import effects
+from layeratlas.core.edits import thirds
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec, RunSpec
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.segments.perturbation.brittleness import Brittleness
-from layeratlas.studies.segments.perturbation.stage import choose_texts, perturb_stage, read_effects
-from layeratlas.studies.segments.perturbation.trials import NoiseSpec, make_trials, thirds
+from layeratlas.studies.segments.perturbation.stage import choose_texts, perturb, read_effects
+from layeratlas.studies.segments.perturbation.trials import NoiseSpec, make_trials
 
 SPEC = NoiseSpec(passages=4, tokens=16, read=4, seeds=1, spans=1, bootstrap=100)
 
@@ -41,7 +42,7 @@ def workspace(folder: Path, model: Path, **settings: Any) -> Workspace:
 
 def stage(work: Workspace, spec: NoiseSpec = SPEC) -> list[str]:
     with work.timed("perturb"):
-        outputs = perturb_stage(work, spec)
+        outputs = perturb(work, spec)
     work.finish("perturb", outputs)
     return outputs
 

@@ -1,19 +1,169 @@
-"""What the report of a segments run says of its noise and its interventions follows what was done."""
+"""The findings and the report of a segments run follow what was measured."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
-from layeratlas.studies.segments.charts import _brittleness as brittle_exhibits
-from layeratlas.studies.segments.intervention.charts import edit_exhibits
-from layeratlas.studies.segments.intervention.tables import EFFECTS, effect_table
-from layeratlas.studies.segments.measuring import Settings
+from layeratlas.metrics import GROUPS
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.intervals import ALPHA
+from layeratlas.studies.segments.dependence import segment_findings
+from layeratlas.studies.segments.findings import existence_verdict
+from layeratlas.studies.segments.intervention.charts import intervention_exhibits
+from layeratlas.studies.segments.intervention.tables import effect_table
 from layeratlas.studies.segments.methods import methods
+from layeratlas.studies.segments.names import BRITTLENESS_FILE, INTERVENTIONS_FILE, LOCAL, SegmentFinding
 from layeratlas.studies.segments.outcomes import OUTCOMES
-from layeratlas.studies.segments.tables import BRITTLE
+from layeratlas.studies.segments.perturbation.charts import brittleness_exhibits
+from layeratlas.studies.segments.record import (
+    BoundaryRecord,
+    ExistenceRecord,
+    KindRecord,
+    KindsRecord,
+    SegmentsRecord,
+    UntrainedRecord,
+    read_segments,
+    segments_between,
+    write_segments,
+)
+from layeratlas.studies.segments.settings import SegmentSettings
+from layeratlas.studies.segments.signals import all_signals
+from layeratlas.studies.segments.study import PLUGIN
+
+RECORD = SegmentsRecord(
+    method="exact",
+    blocks=6,
+    passages=8,
+    signals={"norm": "geometry"},
+    shortest=2,
+    boundaries=(2, 4),
+    intervals=((2, 2), (4, 4)),
+    mode=(2, 4),
+    share=(1.0, 1.0),
+    segments=segments_between((2, 4), 6),
+    together=[],
+    existence=ExistenceRecord(
+        left=0.1,
+        p=0.5,
+        smooth_p=0.5,
+        unclipped_p=0.5,
+        second_p=0.5,
+        first=2,
+        null_left=(0.1, 0.2, 0.3),
+        shuffled_p=0.01,
+        curve=[1.0, 0.5, 0.1],
+        null_lo=[1.0, 0.4, 0.1],
+        null_hi=[1.0, 0.6, 0.3],
+        surrogates=99,
+    ),
+    exact=BoundaryRecord(boundaries=(2, 4), intervals=((2, 2), (4, 4))),
+)
+
+
+def finding(record: SegmentsRecord, kind: SegmentFinding) -> Finding:
+    return next(found for found in segment_findings(record) if found.finding == kind)
+
+
+def changed(**values: Any) -> SegmentsRecord:
+    return RECORD.model_copy(update=values)
+
+
+def existence_with(**values: Any) -> ExistenceRecord:
+    return RECORD.existence.model_copy(update=values)
+
+
+def test_the_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    write_segments(tmp_path, RECORD)
+    assert read_segments(tmp_path) == RECORD
+    assert RECORD.spans == {"Local": (0, 2), "Intermediate": (2, 4), "Global": (4, 6)}
+    assert RECORD.ends == [0, 2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("p", "intervals", "passages", "verdict"),
+    [
+        (0.01, ((2, 2), (4, 4)), 100, "supported"),
+        (0.01, ((2, 3), (4, 4)), 100, "inconclusive"),
+        (0.01, ((2, 2), (4, 4)), 4, "inconclusive"),
+        (0.2, ((2, 2), (4, 4)), 100, "not supported"),
+    ],
+)
+def test_existence_needs_a_small_p_certain_places_and_passages(
+    p: float, intervals: Any, passages: int, verdict: str
+) -> None:
+    exact = BoundaryRecord(boundaries=(2, 4), intervals=intervals)
+    record = changed(existence=existence_with(p=p), exact=exact, passages=passages)
+    assert existence_verdict(record) == verdict
+    assert [finding(record, kind).verdict for kind in ("existence", "boundary")] == [verdict, verdict]
+    assert finding(record, SegmentFinding.EXISTENCE).p == p
+
+
+@pytest.mark.parametrize(
+    ("rejected", "null"),
+    [
+        ((), "smooth signals without boundaries"),
+        (("smooth_p",), "values are clipped"),
+        (("smooth_p", "unclipped_p"), "one boundary (before block 3"),
+    ],
+)
+def test_the_null_that_was_not_rejected_is_named(rejected: tuple[str, ...], null: str) -> None:
+    test = existence_with(first=3, **dict.fromkeys(rejected, 0.01))
+    existence = finding(changed(existence=test), SegmentFinding.EXISTENCE)
+    assert existence.verdict == "not supported"
+    assert null in existence.statement
+
+
+@pytest.mark.parametrize(
+    ("trained", "random_weights", "verdict"),
+    [
+        (0.01, 0.01, "not supported"),
+        (0.01, 0.5, "supported"),
+        (0.5, 0.01, "not supported"),
+        (0.5, 0.5, "inconclusive"),
+    ],
+)
+def test_boundaries_of_the_random_model_decide_what_training_did(
+    trained: float, random_weights: float, verdict: str
+) -> None:
+    control = UntrainedRecord(
+        passages=4, signals=["norm"], boundaries=(2, 4), left=0.2, p=random_weights, curve=[1.0, 0.5, 0.2]
+    )
+    record = changed(existence=existence_with(p=trained), untrained=control)
+    training = finding(record, SegmentFinding.TRAINING)
+    assert (training.verdict, training.p, training.estimate, training.n) == (verdict, random_weights, 0.2, 4)
+
+
+@pytest.mark.parametrize(("moved", "verdict"), [((2, 5), "supported"), ((2, 6), "not supported")])
+def test_a_signal_matters_if_the_boundaries_move_without_it(moved: tuple[int, int], verdict: str) -> None:
+    record = changed(blocks=8, leave_one_out={"norm": moved, "settled": (2, 4)})
+    left_out = finding(record, SegmentFinding.SIGNAL_LEFT_OUT)
+    assert (left_out.verdict, left_out.estimate) == (verdict, (moved[1] - 4) / 8)
+
+
+@pytest.mark.parametrize(("p", "verdict"), [(ALPHA / 2, "supported"), (0.5, "not supported")])
+def test_kinds_of_text_differ_by_their_test(p: float, verdict: str) -> None:
+    kinds = KindsRecord(
+        by_kind={
+            "narrative": KindRecord(n=4, boundaries=(2, 4), intervals=((2, 2), (4, 4))),
+            "exposition": KindRecord(n=4, boundaries=(1, 4), intervals=((1, 1), (4, 4))),
+        },
+        compared=("narrative", "exposition"),
+        p=p,
+    )
+    text_kinds = finding(changed(kinds=kinds), SegmentFinding.TEXT_KINDS)
+    assert (text_kinds.verdict, text_kinds.estimate, text_kinds.p) == (verdict, pytest.approx(1 / 6), p)
+
+
+def test_the_study_has_words_for_every_signal_and_knows_its_findings() -> None:
+    signals = all_signals()
+    assert {signal.group for signal in signals.values()} == {*GROUPS}
+    assert {name: PLUGIN.metric_names[name] for name in signals} == {name: s.title for name, s in signals.items()}
+    assert {*PLUGIN.headlines} | {*PLUGIN.details} <= {*SegmentFinding}
+    assert not {*PLUGIN.headlines} & {*PLUGIN.details}
 
 
 @pytest.mark.parametrize(
@@ -25,7 +175,7 @@ from layeratlas.studies.segments.tables import BRITTLE
 )
 def test_the_methods_name_the_noise_that_was_made(noise: str, said: str, unsaid: str) -> None:
     run = {"brittleness": {"spec": {"noise": noise}, "passages": 12}}
-    text = dict(methods(run, Settings()))["Brittleness"]
+    text = dict(methods(run, SegmentSettings()))["Brittleness"]
     assert said in text
     assert unsaid not in text
 
@@ -34,12 +184,14 @@ def test_the_methods_name_the_noise_that_was_made(noise: str, said: str, unsaid:
     ("noise", "said"), [("noise", "relative noise, after"), ("absolute noise", "absolute noise, after")]
 )
 def test_the_chart_of_brittleness_names_the_noise_that_was_made(tmp_path: Path, noise: str, said: str) -> None:
-    names = ("rms", "b", "b_added", "b_entry", "b_unshared", "sigma_half", "p_span")
-    pl.DataFrame([dict.fromkeys(names, 1.0)]).write_parquet(tmp_path / BRITTLE)
+    columns = (
+        "segment first last rms b lo hi b_added b_entry b_unshared sigma_half sigma_half_lo sigma_half_hi p_span spans"
+    )
+    pl.DataFrame([dict.fromkeys(columns.split(), 1.0)]).write_parquet(tmp_path / BRITTLENESS_FILE)
     curves = pl.DataFrame({"level": ["brittleness"] * 3, "method": ["none", noise, "skip"]})
-    (shown,) = brittle_exhibits(tmp_path, {}, curves)
+    (shown,) = brittleness_exhibits(tmp_path, RECORD, curves)
     assert said in shown.text
-    assert ("on whose scale the above depends" in shown.text) == (noise == "absolute noise")
+    assert ("on which the divergence above depends" in shown.text) == (noise == "absolute noise")
 
 
 def test_interventions_are_shown_with_the_blocks_that_they_are_held_against(tmp_path: Path) -> None:
@@ -49,18 +201,18 @@ def test_interventions_are_shown_with_the_blocks_that_they_are_held_against(tmp_
             "blocks": blocks, "control": control, "passage": i, **dict.fromkeys(OUTCOMES, value + i),
         }
         for span, blocks, control, value in (
-            ("Local", "blocks 0-1", False, 3.0), ("Local", "blocks 4-5", True, 1.0), ("Local", "blocks 2-3", True, 2.0),
+            (LOCAL, "blocks 0-1", False, 3.0), (LOCAL, "blocks 4-5", True, 1.0), (LOCAL, "blocks 2-3", True, 2.0),
             ("All", "blocks 0-5", False, 3.0),
         )
         for i in range(4)
     ]  # fmt: skip
     table = effect_table(pl.DataFrame(rows), seed=0)
     assert table["control_blocks"].unique(maintain_order=True).to_list() == ["blocks 4-5; blocks 2-3", ""]
-    local = table.filter(span="Local", outcome="kl").to_dicts()[0]
-    # Of several other stretches the mean.
+    local = table.filter(span=LOCAL, outcome="kl").to_dicts()[0]
+    # The mean over several other spans.
     assert (local["difference"], local["random_spans"]) == (pytest.approx(1.5), 2)
     assert table.filter(span="All")["difference"].is_nan().all()
-    table.write_parquet(tmp_path / EFFECTS)
-    (shown,) = edit_exhibits(tmp_path)
+    table.write_parquet(tmp_path / INTERVENTIONS_FILE)
+    (shown,) = intervention_exhibits(tmp_path)
     assert shown.table["Against blocks"].to_list() == ["blocks 4-5; blocks 2-3", "–"]
-    assert "not that the stretch is special" in shown.text
+    assert shown.table["Difference"].to_list() == [1.5, pytest.approx(float("nan"), nan_ok=True)]
