@@ -52,9 +52,9 @@ def signals(kind, layers, random, noise=0.05):
     return np.array(made)
 
 
-def passages(cuts, layers, count=30, seed=0, noise=0.5):
-    """Return passage-level signals (count, S, layers) whose steps are at `cuts`."""
+def passages(boundaries, layers, count=30, seed=0, noise=0.5):
+    """Return passage-level signals (count, S, layers) whose steps are at `boundaries`."""
     random = np.random.default_rng(seed)
-    at = (np.arange(layers)[:, None] >= cuts).sum(1)
+    at = (np.arange(layers)[:, None] >= boundaries).sum(1)
     mean = np.array([levels(random)[at] for _ in GROUPS])
     return mean + noise * random.normal(size=(count, len(GROUPS), layers))

@@ -1,4 +1,4 @@
-"""The passages of a run as tokens, cut to one length; noisy copies of some; a choice of them in turn from each kind."""
+"""The passages of a run as tokens of one length; noisy copies of some; a choice of them in turn from each kind."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def kinds_of(work: Workspace) -> list[str]:
 
 
 def encode_passages(work: Workspace, model: LoadedModel) -> list[list[int]]:
-    """Return the token ids of all passages, cut to one length: BOS, if the model has one, and the run's `tokens`.
+    """Return the token ids of all passages, truncated to one length: BOS, if the model has one, and the run's `tokens`.
 
-    If the shortest passage is shorter, all are cut to its length and a note says so. Raises DataError below 64 tokens
-    (or the number asked for), and if the passages do not fit into the model's context.
+    If the shortest passage is shorter, all are truncated to its length and a note says so. Raises DataError below 64
+    tokens (or the number asked for), and if the passages do not fit into the model's context.
     """
     asked, bos = work.settings.tokens, int(model.bos_id is not None)
     ids = [model.encode(text) for text in texts_of(work)]
@@ -54,12 +54,12 @@ def encode_passages(work: Workspace, model: LoadedModel) -> list[list[int]]:
             f"use --set tokens={model.context - bos} or fewer",
         )
     if length < asked:
-        work.progress.note(f"passages are cut to {length} tokens, the length of passage {shortest + 1}")
+        work.progress.note(f"passages are truncated to {length} tokens, the length of passage {shortest + 1}")
     return [passage[: length + bos] for passage in ids]
 
 
 def encode_copies(work: Workspace, model: LoadedModel, passages: int) -> list[list[int]]:
-    """Return the token ids of the noisy copies of so many passages, passage by passage, cut to one length."""
+    """Return the token ids of the noisy copies of that many passages, passage by passage, truncated to one length."""
     if not passages:
         return []
     settings = work.settings

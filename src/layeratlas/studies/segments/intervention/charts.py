@@ -124,12 +124,12 @@ def _effect_chart(table: pl.DataFrame, colour: Colour) -> Any:
     hue = alt.Color("span:N", scale=scale, title=None, sort=None, legend=alt.Legend(orient="top", columns=3))
     at = {"y": y, "yOffset": alt.YOffset("span:N", sort=spans), "color": hue}
     tooltip = ["edit:N", "span:N", "value:Q", "lo:Q", "hi:Q"]
-    here, there = (base.transform_filter(f"{'!' * (not control)}datum.control") for control in (False, True))
+    segments, controls = (base.transform_filter(f"{'!' * (not control)}datum.control") for control in (False, True))
     interval = alt.X("lo:Q", title="KL, nats", scale=log)
     return alt.layer(
-        here.mark_rule(strokeWidth=1.5).encode(x=interval, x2="hi:Q", **at),
-        here.mark_point(filled=True, size=45, opacity=1).encode(x=x, tooltip=tooltip, **at),
-        there.mark_point(filled=False, size=45).encode(x=x, tooltip=tooltip, **at),
+        segments.mark_rule(strokeWidth=1.5).encode(x=interval, x2="hi:Q", **at),
+        segments.mark_point(filled=True, size=45, opacity=1).encode(x=x, tooltip=tooltip, **at),
+        controls.mark_point(filled=False, size=45).encode(x=x, tooltip=tooltip, **at),
     ).properties(width=420, height=max(60, 12 * len(spans) * len(edits)))
 
 

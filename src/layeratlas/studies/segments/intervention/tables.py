@@ -47,18 +47,18 @@ def effect_table(effects: pl.DataFrame, seed: int) -> pl.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for key, part in effects.group_by(*_KEYS, maintain_order=True):
-        here, there = part.filter(~pl.col("control")), part.filter("control")
-        control_blocks = there["blocks"].unique(maintain_order=True).to_list()
+        segment, control = part.filter(~pl.col("control")), part.filter("control")
+        control_blocks = control["blocks"].unique(maintain_order=True).to_list()
         for outcome in OUTCOMES:
-            controls = there[outcome].to_numpy().reshape(len(control_blocks), len(here))
-            effect = effect_of(here[outcome].to_numpy(), controls, seed=seed)
+            controls = control[outcome].to_numpy().reshape(len(control_blocks), len(segment))
+            effect = effect_of(segment[outcome].to_numpy(), controls, seed=seed)
             rows.append(
                 dict(zip(_KEYS, key, strict=True))
-                | {"blocks": here["blocks"][0], "control_blocks": "; ".join(control_blocks), "outcome": outcome}
+                | {"blocks": segment["blocks"][0], "control_blocks": "; ".join(control_blocks), "outcome": outcome}
                 | effect.estimate.columns("estimate", bare=True)
                 | effect.control.columns("control")
                 | effect.difference.columns("difference")
-                | {"random_spans": len(control_blocks), "n": len(here)}
+                | {"random_spans": len(control_blocks), "n": len(segment)}
             )
     return pl.DataFrame(rows)
 

@@ -85,7 +85,7 @@ def _compare_all(
     clean: Sequence[str], texts: Sequence[Sequence[str]], numbers: Sequence[int], seed: int
 ) -> dict[tuple[int, str], TextComparison]:
     """Return the comparisons of several sets of texts by the set's number and the measure."""
-    by_name = {str(number): own for number, own in zip(numbers, texts, strict=True)}
+    by_name = {str(number): continued for number, continued in zip(numbers, texts, strict=True)}
     comparisons = compare_texts(clean, by_name, BOOTSTRAP, seed)
     return {(int(comparison.edit), comparison.measure): comparison for comparison in comparisons}
 
