@@ -42,7 +42,7 @@ class PassageReader:
         return {name: np.stack([values[name] for values in measured]) for name in measured[0]}
 
     def _measure(self, captured: Captured, number: int) -> Tensors:
-        passage = Passage(captured.states, captured.attention, _lens(captured), seed=number)
+        passage = Passage(states=captured.states, attention=captured.attention, lens=_lens(captured), seed=number)
         values: Tensors = {}
         for metric in self.metrics:
             if metric.needs == "states" or getattr(passage, metric.needs) is not None:

@@ -40,7 +40,7 @@ _DEFAULT = "noise 0.1; noise 0.3; absolute noise {:.3g}; scale 1.2; translate 0.
 _CONTROLS: dict[Size, int] = {"quick": 1, "standard": 1, "full": 4}
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Bench:
     """A model with the passages on which it is edited, and the typical values of its components there."""
 
@@ -77,7 +77,7 @@ def bench_of(work: Workspace) -> Bench:
     texts = choose_texts([passages.texts for passages in work.material], spec.passages)
     context = work.manifest["segments"]["tokens"] + int(work.model.bos_id is not None)
     ids = [work.model.encode(text)[: min(spec.tokens, context)] for text in texts]
-    return Bench(work.model, ids, work.spec.seed)
+    return Bench(model=work.model, ids=ids, seed=work.spec.seed)
 
 
 def run_sites(work: Workspace, intervention: Intervention, controls: int) -> list[Site]:

@@ -18,7 +18,7 @@ from layeratlas.stats.resampling import Resampler
 from layeratlas.studies.segments.perturbation.trials import Role, Span, TrialEffects
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """A number (or an array of them) over passages, with its bootstrap draws on the first axis."""
 
@@ -59,7 +59,7 @@ class Brittleness:
     def mean(self, by_passage: Floats) -> Estimate:
         """Return the mean over passages of (N, ...) values."""
         values = np.tensordot(self._weights, by_passage, axes=1)
-        return Estimate(values[0], values[1:])
+        return Estimate(value=values[0], draws=values[1:])
 
     def at_points(self) -> Estimate:
         """Return B at every point, (L+1,), in nats, from noise of the smallest strength."""
@@ -69,7 +69,8 @@ class Brittleness:
     def of_span(self, span: Span) -> Estimate:
         """Return B of a span from its blocks' own B: the mean, by additivity."""
         points, (start, stop) = self.at_points(), span
-        return Estimate(points.value[start + 1 : stop + 1].mean(), points.draws[:, start + 1 : stop + 1].mean(1))
+        blocks = slice(start + 1, stop + 1)
+        return Estimate(value=points.value[blocks].mean(), draws=points.draws[:, blocks].mean(1))
 
     def measured(self, role: Role, span: Span) -> Estimate:
         """Return B of a span from noise in all its blocks at once."""
@@ -83,7 +84,7 @@ class Brittleness:
         """
         low, high = (self.mean(self.effects.by_point(sigma, seed=0) / sigma**2) for sigma in self.spec.small)
         value, draws = np.log(high.value / low.value), np.log(high.draws / low.draws)
-        return Estimate(np.exp(value.mean()), np.exp(draws.mean(1)))
+        return Estimate(value=np.exp(value.mean()), draws=np.exp(draws.mean(1)))
 
     def ratios(self) -> tuple[Floats, Floats]:
         """Return the ratios that `constancy` averages, at every point (L+1,), and those of every segment (S,)."""
@@ -103,14 +104,15 @@ class Brittleness:
         pairs = [(self.measured(role, span), self.of_span(span)) for role, span in spans]
         value = np.mean([np.log(measured.value / added.value) for measured, added in pairs])
         draws = np.mean([np.log(measured.draws / added.draws) for measured, added in pairs], axis=0)
-        return Estimate(np.exp(value), np.exp(draws))
+        return Estimate(value=np.exp(value), draws=np.exp(draws))
 
     def half(self, role: Role, span: Span) -> Estimate:
         """Return the strength at which half of the top predictions have changed; infinite if none reaches that."""
         sigmas = self.effects.sigmas(role, span)
         flips = [self.effects.of(role, span, sigma, "flips") for sigma in sigmas]
         agreement = self.mean(1 - np.stack(flips, 1))
-        return Estimate(half_point(sigmas, agreement.value[None])[0], half_point(sigmas, agreement.draws))
+        value, draws = half_point(sigmas, agreement.value[None])[0], half_point(sigmas, agreement.draws)
+        return Estimate(value=value, draws=draws)
 
     def span_test(self, span: Span) -> SpanTest:
         """Return the test of a segment's B against all spans of its width.

@@ -180,7 +180,7 @@ def _ends(brittleness: Brittleness) -> list[Finding]:
     No two blocks are exactly alike, and many passages show the smallest difference: it counts beyond a margin.
     """
     noise, points = brittleness.spec.noise, brittleness.at_points()
-    blocks = Estimate(points.value[1:], points.draws[:, 1:])
+    blocks = Estimate(value=points.value[1:], draws=points.draws[:, 1:])
     skips = brittleness.mean(brittleness.effects.by_skip())
     tests = [
         *_end_tests(noise, noise, blocks),
@@ -198,10 +198,12 @@ def _end_tests(method: str, perturbation: str, blocks: Estimate) -> list[_EndTes
     words = "block" if width == 1 else f"{width} blocks"
     tests = []
     for end, at in ((f"first {words}", slice(0, width)), (f"last {words}", slice(layers - width, layers))):
-        value = blocks.value[at].mean() / blocks.value[middle].mean()
-        draws = blocks.draws[:, at].mean(1) / blocks.draws[:, middle].mean(1)
-        p = (1 + int((draws <= _MOST).sum())) / (1 + len(draws))
-        tests.append(_EndTest(method=method, perturbation=perturbation, end=end, ratio=Estimate(value, draws), p=p))
+        ratio = Estimate(
+            value=blocks.value[at].mean() / blocks.value[middle].mean(),
+            draws=blocks.draws[:, at].mean(1) / blocks.draws[:, middle].mean(1),
+        )
+        p = (1 + int((ratio.draws <= _MOST).sum())) / (1 + len(ratio.draws))
+        tests.append(_EndTest(method=method, perturbation=perturbation, end=end, ratio=ratio, p=p))
     return tests
 
 

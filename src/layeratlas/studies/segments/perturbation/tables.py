@@ -36,7 +36,7 @@ def curve_rows(brittleness: Brittleness) -> list[dict[str, Any]]:
     """
     effects, spec, mean = brittleness.effects, brittleness.spec, brittleness.mean
     halves = [brittleness.half("point", (b, b + 1)) for b in range(EMBEDDINGS, effects.layers)]
-    half = Estimate(np.array([h.value for h in halves]), np.stack([h.draws for h in halves], 1))
+    half = Estimate(value=np.array([h.value for h in halves]), draws=np.stack([h.draws for h in halves], 1))
     curves = [
         LayerCurve(method=spec.noise, metric=BRITTLENESS, estimate=brittleness.at_points(), chance=0.0),
         LayerCurve(method=UNPERTURBED, metric=STREAM_RMS, estimate=mean(effects.sizes)),
