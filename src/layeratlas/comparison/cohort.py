@@ -9,7 +9,7 @@ from pathlib import Path
 
 from layeratlas.core.errors import AtlasError, SpecError
 from layeratlas.runs.comparable import check_alike, command_of, identity_of, value_at
-from layeratlas.runs.finished import RunTables, read_run
+from layeratlas.runs.finished import FinishedRun, read_run
 
 # What may differ between models, and is said.
 _NOTED = {"dtype": "model.dtype", "attention kernel": "model.attention", "weights": "model.quantisation"}
@@ -21,7 +21,7 @@ class Cohort:
 
     study: str
     names: tuple[str, ...]
-    runs: tuple[RunTables, ...]
+    runs: tuple[FinishedRun, ...]
     notes: tuple[str, ...]
 
 
@@ -59,7 +59,7 @@ def _other(places: Sequence[Path]) -> str:
         return "layeratlas compare RUN RUN"
 
 
-def _cohort(study: str, runs: list[RunTables]) -> Cohort:
+def _cohort(study: str, runs: list[FinishedRun]) -> Cohort:
     check_alike(runs)
     runs.sort(key=lambda run: (run.family, run.parameters, run.model))
     counts = Counter(run.model for run in runs)

@@ -26,7 +26,7 @@ from layeratlas.core.errors import StoreError
 from layeratlas.core.files import write_atomic, write_json
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
-from layeratlas.runs.claim import table_of
+from layeratlas.runs.claim import judgement_table
 from layeratlas.runs.finding import FINDING_COLUMNS
 
 MANIFEST = "comparison.json"
@@ -68,7 +68,7 @@ def compare(
     known = [registry.get("claims", name) for name in registry.names("claims")]
     whole = {name: pl.concat(parts) for name, parts in tables.items()}
     whole["findings"] = pl.DataFrame(findings, schema=_FINDINGS)
-    whole["claims"] = table_of(known, [run for cohort in cohorts for run in cohort.runs])
+    whole["claims"] = judgement_table(known, [run for cohort in cohorts for run in cohort.runs])
     _write(folder, whole)
     write_json(folder / MANIFEST, _manifest(cohorts, notes))
     with progress.stage("report", 1) as step:
@@ -96,7 +96,7 @@ def _of(cohort: Cohort) -> tuple[list[dict[str, Any]], dict[str, pl.DataFrame], 
     told = [*difference_findings(table, models), *alike, *grown, *family_findings(models)]
     findings = [asdict(f) | {"model": "all", "study": cohort.study} for f in told]
     if len(models) == 1:  # nothing to compare: the page tells what the run itself found
-        findings = cohort.runs[0].main.with_columns(model=pl.lit(cohort.names[0])).to_dicts()
+        findings = cohort.runs[0].main_findings.with_columns(model=pl.lit(cohort.names[0])).to_dicts()
     made = {"curves": stacked(cohort), "differences": table, "similarity": maps, "sizes": sizes}
     made["quantities"] = quantity_table(cohort.study, models)
     return findings, made, [f"{cohort.study}: {note}" for note in (*cohort.notes, *notes)]

@@ -6,7 +6,7 @@ import polars as pl
 
 from layeratlas.comparison.cohort import Cohort
 from layeratlas.comparison.models import readings
-from layeratlas.runs.finished import RunTables
+from layeratlas.runs.finished import FinishedRun
 
 COLUMNS = (
     "study", "model", "order", "entry", "level", "task", "component", "method", "metric", "layer", "depth", "estimate",
@@ -34,7 +34,7 @@ def stacked(cohort: Cohort) -> pl.DataFrame:
     return table.with_columns(shade=pl.when(known).then(share).otherwise(place)).select(COLUMNS)
 
 
-def _of(run: RunTables, name: str, order: int) -> pl.DataFrame:
+def _of(run: FinishedRun, name: str, order: int) -> pl.DataFrame:
     whole = run.curves.filter(pl.col("stratum") == "all", pl.col("estimate").is_finite())
     means = whole.filter(pl.col("task") == "all")
     rest = whole.filter(pl.col("task") != "all", ~pl.col("level").is_in(means["level"].unique().to_list()))

@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from layeratlas.comparison.cohort import Cohort
 from layeratlas.core.arrays import Floats
-from layeratlas.runs.finished import RunTables
+from layeratlas.runs.finished import FinishedRun
 from layeratlas.stats.contrasts import Quantity, quantities
 from layeratlas.stats.draws import Key, LevelDraws
 
@@ -46,7 +46,7 @@ class Model:
     """
 
     name: str
-    run: RunTables
+    run: FinishedRun
     curves: Mapping[Key, LevelDraws]
     values: Mapping[Place, Quantity]
     paired: frozenset[Place]
@@ -58,7 +58,7 @@ def read_models(cohort: Cohort) -> list[Model]:
     return [_read(name, run) for name, run in zip(cohort.names, cohort.runs, strict=True)]
 
 
-def _read(name: str, run: RunTables) -> Model:
+def _read(name: str, run: FinishedRun) -> Model:
     curves: dict[Key, LevelDraws] = {}
     values: dict[Place, Quantity] = {}
     read = readings(run)
@@ -74,7 +74,7 @@ def _read(name: str, run: RunTables) -> Model:
     for place, value, kept in _numbers(run):
         values[place] = value
         paired |= {place} if kept else set()
-    shown = any(row["verdict"] == "supported" for row in run.found("boundary"))
+    shown = any(row.verdict == "supported" for row in run.of_kind("boundary"))
     doubtful = frozenset(() if shown else (p for p in values if p.quantity.startswith("boundary")))
     return Model(name, run, curves, values, frozenset(paired), doubtful)
 
@@ -86,42 +86,52 @@ def _first_method(keys: list[Key]) -> list[Key]:
     return [key for key in keys if key.method == first[key.level, key.component]]
 
 
-def readings(run: RunTables) -> dict[tuple[str, str], bool]:
+def readings(run: FinishedRun) -> dict[tuple[str, str], bool]:
     """Return, for each level and component that the run judged, whether anything was found to read (or to answer)."""
     rows = run.findings.filter(pl.col("finding").is_in(_PLACED))
     components = rows["component"].unique().to_list()
-    judged = [row for kind in _PLACED for component in components for row in run.found(kind, component)]
+    judged = [row for kind in _PLACED for component in components for row in run.of_kind(kind, component)]
     found: dict[tuple[str, str], bool] = {}
     for row in judged:
-        key = row["level"], row["component"]
-        found[key] = found.get(key, False) or row["verdict"] == "supported"
+        key = row.level, row.component
+        found[key] = found.get(key, False) or row.verdict == "supported"
     return found
 
 
-def _numbers(run: RunTables) -> list[tuple[Place, Quantity, bool]]:
+def _numbers(run: FinishedRun) -> list[tuple[Place, Quantity, bool]]:
     """Return boundaries (fractions of depth) and brittleness (log10) with their errors, and whether draws were kept.
 
     Draws that the run kept are used; else the intervals of its findings, as of independent normal errors.
     """
     out = []
     layers = int(run.manifest["model"].get("layers") or 0)
-    for i, row in enumerate(run.found("boundary"), 1):
-        drawn = run.boundary_draws(i) if layers else None
-        spread = (row["hi"] - row["lo"]) / (2 * _Z90)
+    for i, row in enumerate(run.of_kind("boundary"), 1):
+        drawn = _boundary_draws(run, i) if layers else None
+        spread = (row.hi - row.lo) / (2 * _Z90)
         grain = 1 / (layers * np.sqrt(12)) if layers else 0.0
-        noise = _noise(None if drawn is None else drawn / layers, row["estimate"], spread)
-        place = Place(f"boundary {i}", row["level"], "resid", row["method"], "depth")
-        out.append((place, Quantity(row["estimate"], noise, grain, "depth"), drawn is not None))
-    for row in run.found("brittleness"):
-        if not (row["estimate"] > 0 and row["lo"] > 0):
+        noise = _noise(None if drawn is None else drawn / layers, row.estimate, spread)
+        place = Place(f"boundary {i}", row.level, "resid", row.method, "depth")
+        out.append((place, Quantity(row.estimate, noise, grain, "depth"), drawn is not None))
+    for row in run.of_kind("brittleness"):
+        if not (row.estimate > 0 and row.lo > 0):
             continue
-        drawn = run.draws.value(f"brittleness {row['level']}") if run.draws else None
-        spread = (np.log10(row["hi"]) - np.log10(row["lo"])) / (2 * _Z95)
-        centre = float(np.log10(row["estimate"]))
+        drawn = run.draws.value(f"brittleness {row.level}") if run.draws else None
+        spread = (np.log10(row.hi) - np.log10(row.lo)) / (2 * _Z95)
+        centre = float(np.log10(row.estimate))
         noise = _noise(None if drawn is None else np.log10(drawn), centre, spread)
-        place = Place("brittleness", row["level"], "resid", row["method"], "log10 KL / strength²")
+        place = Place("brittleness", row.level, "resid", row.method, "log10 KL / strength²")
         out.append((place, Quantity(centre, noise, 0.0, "log10"), drawn is not None))
     return out
+
+
+def _boundary_draws(run: FinishedRun, boundary: int) -> Floats | None:
+    try:
+        table = pl.read_parquet(run.folder / "boundary_draws.parquet", columns=["method", "draw", "boundary", "layer"])
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+    own = run.manifest["spec"].get("settings", {}).get("method", "exact")
+    mine = table.filter(pl.col("method") == own, pl.col("boundary") == boundary).sort("draw")
+    return mine["layer"].cast(pl.Float64).to_numpy() if len(mine) else None
 
 
 def _noise(draws: Floats | None, centre: float, spread: float) -> Floats:

@@ -138,17 +138,17 @@ def _rows(study: str, one: _Series, found: Growth) -> list[dict[str, Any]]:
 
 def _by_size(models: Sequence[Model], family: str, finding: str, component: str) -> list[Finding]:
     """Return whether second peaks or coordination grow with size: a slope on log10 parameters over a level's runs."""
-    levels = dict.fromkeys(row["level"] for m in models for row in m.run.found(finding, component))
+    levels = dict.fromkeys(row.level for m in models for row in m.run.of_kind(finding, component))
     out = []
     for level in levels:
-        found = [next((r for r in m.run.found(finding, component) if r["level"] == level), None) for m in models]
+        found = [next((r for r in m.run.of_kind(finding, component) if r.level == level), None) for m in models]
         rows = [row for row in found if row is not None]
         mine = [m for m, row in zip(models, found, strict=True) if row is not None]
         sizes = np.log10([m.run.parameters for m in mine])
         if len(set(sizes)) < FEWEST:
             continue
-        slope, p, least = slope_p(np.array([row["estimate"] for row in rows]), sizes)
-        each = ", ".join(f"{m.name} {r['estimate']:.2f} ({r['verdict']})" for m, r in zip(mine, rows, strict=True))
+        slope, p, least = slope_p(np.array([row.estimate for row in rows]), sizes)
+        each = ", ".join(f"{m.name} {r.estimate:.2f} ({r.verdict})" for m, r in zip(mine, rows, strict=True))
         verdict: Verdict = "supported" if p <= 0.05 and slope > 0 else "inconclusive"
         link = "grows with size" if verdict == "supported" else "is not shown to grow with size"
         what = LEVELS.get(level, level)
@@ -156,7 +156,7 @@ def _by_size(models: Sequence[Model], family: str, finding: str, component: str)
         null = "all orders of the models (exact permutation)"
         name = f"{finding} by size"
         out.append(
-            Finding(name, level, component, rows[0]["method"], text, slope, _NAN, _NAN, p, null, verdict, len(mine))
+            Finding(name, level, component, rows[0].method, text, slope, _NAN, _NAN, p, null, verdict, len(mine))
         )
     return out
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.spec import hash_of
+from layeratlas.runs.finished import FinishedRun
 
 # What must agree, in the order in which it is reported: where it stands in `run.json`, and what to call it.
 _ALIKE = {
@@ -27,21 +27,7 @@ _ALIKE = {
 }
 
 
-class Made(Protocol):
-    """A finished run: its `run.json` and its folder."""
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """What `run.json` holds."""
-        ...
-
-    @property
-    def folder(self) -> Path:
-        """Where it is."""
-        ...
-
-
-def check_alike(runs: Sequence[Made]) -> None:
+def check_alike(runs: Sequence[FinishedRun]) -> None:
     """Raise StoreError or SpecError, in one line with what to run again, where runs do not belong together.
 
     StoreError for the first thing in which a run differs from most of the others (or from the first); SpecError where
@@ -51,7 +37,7 @@ def check_alike(runs: Sequence[Made]) -> None:
     _check_models(runs)
 
 
-def _check_settings(runs: Sequence[Made]) -> None:
+def _check_settings(runs: Sequence[FinishedRun]) -> None:
     for run in runs:
         if not run.manifest.get("texts"):
             raise StoreError(
@@ -73,7 +59,7 @@ def _check_settings(runs: Sequence[Made]) -> None:
         )
 
 
-def _difference(word: str, path: str, odd: Made, model: Made) -> str:
+def _difference(word: str, path: str, odd: FinishedRun, model: FinishedRun) -> str:
     one, two = (value_at(run, path) for run in (odd, model))
     if word == "texts":
         read = [", ".join(d["name"] for d in run.manifest.get("datasets", [])) for run in (odd, model)]
@@ -89,7 +75,7 @@ def _short(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def value_at(run: Made, path: str) -> Any:
+def value_at(run: FinishedRun, path: str) -> Any:
     """Return what stands in a manifest at a dotted path, or None."""
     value: Any = run.manifest
     for part in path.split("."):
@@ -97,8 +83,8 @@ def value_at(run: Made, path: str) -> Any:
     return value
 
 
-def _check_models(runs: Sequence[Made]) -> None:
-    known: dict[str, Made] = {}
+def _check_models(runs: Sequence[FinishedRun]) -> None:
+    known: dict[str, FinishedRun] = {}
     for run in runs:
         identity = identity_of(run)
         if identity in known:
@@ -111,7 +97,7 @@ def _check_models(runs: Sequence[Made]) -> None:
         known[identity] = run
 
 
-def identity_of(run: Made) -> str:
+def identity_of(run: FinishedRun) -> str:
     """Return what tells a run's model from any other: its weights, or its name where they were not hashed."""
     model = run.manifest["model"]
     weights = {n: h for n, h in (model.get("files") or {}).items() if n.endswith((".safetensors", ".gguf", ".bin"))}
@@ -119,7 +105,7 @@ def identity_of(run: Made) -> str:
     return identity + str(model.get("quantisation"))
 
 
-def command_of(run: Made, model: str) -> str:
+def command_of(run: FinishedRun, model: str) -> str:
     """Return the command that runs a study on another model as this run was made."""
     spec = run.manifest["spec"]
     words = ["layeratlas", "run", spec["study"], "--model", model, "--size", spec["size"]]

@@ -22,7 +22,8 @@ from layeratlas.stats.verdicts import Verdict
 
 Shape = Literal["flat", "linear", "threshold", "unsure"]
 _SIMULATED = 400
-_HARDLY = 0.05
+# A change with size within this much is called none, in units of the measure.
+HARDLY = 0.05
 _Z95 = 1.959964
 
 
@@ -83,7 +84,7 @@ def growth(data: BySize, seed: int = 0, p: float | None = None) -> Growth:
     lo, hi = rise - _Z95 * spread, rise + _Z95 * spread
     p = equal_p(data) if p is None else p
     changes = p <= 0.05
-    verdict: Verdict = "supported" if changes else "not supported" if max(-lo, hi) <= _HARDLY else "inconclusive"
+    verdict: Verdict = "supported" if changes else "not supported" if max(-lo, hi) <= HARDLY else "inconclusive"
     errors = _held_out(data.log_size, data.half_a[None], data.half_b[None])[0]
     at = _step_of(data.values)
     if not changes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from layeratlas.runs.judging import Found
+from layeratlas.runs.judging import FindingClaim
 from layeratlas.studies.exits.citation import CHEN
 
 
-class UpperCalculation(Found):
+class UpperCalculation(FindingClaim):
     """Half of the rise above the best baseline must come in the upper half."""
 
     name = "X1"
@@ -14,7 +14,7 @@ class UpperCalculation(Found):
     citation = CHEN
     published = "MPS-Cal: best at layers 31 of 32, 39 of 40 and 78 of 80; no interval"
     study = "exits"
-    findings = ("X1",)
+    kinds = ("X1",)
     asked = "layeratlas run exits with the tasks arithmetic and word_problems"
 
 
