@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from layeratlas.runs.claim import Claim, Judgement, undecided
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import largest_family
-from layeratlas.stats.scaling import HARDLY, Growth, by_size, growth
+from layeratlas.stats.scaling import HARDLY, Growth, Where, by_size, growth
 from layeratlas.stats.verdicts import Verdict
 from layeratlas.studies.exits.citation import CHEN
 
@@ -66,7 +66,7 @@ def _effect(runs: Sequence[FinishedRun], level: str) -> Growth | None:
     curves = [] if key is None else [curve for kept in draws if (curve := kept.curve(key)) is not None]
     if key is None or len(curves) < len(runs):
         return None
-    data = by_size(curves, [run.parameters for run in runs], key.component, "last")
+    data = by_size(curves, [run.parameters for run in runs], key.component, Where.LAST)
     return None if data is None else growth(data)
 
 
