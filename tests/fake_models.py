@@ -19,6 +19,8 @@ from layeratlas.stats.curves import Curve
 
 LEVELS = ("item", "relation", "analogy")
 WORDS = {"item": "item properties", "relation": "two-item relations", "analogy": "four-item analogies"}
+# The kind of finding by which a study says that a level is encoded (or answered) at all.
+PRESENCE = {"hierarchy": "peak", "exits": "exit"}
 BOOTSTRAP, HALVES = 400, 20
 
 
@@ -131,8 +133,9 @@ def _findings(model: FakeModel, curves: Sequence[Curve]) -> pl.DataFrame:
     for c in curves:
         at = float(c.depth[c.estimate.argmax()])
         verdict = "supported" if c.estimate.max() > 0.55 else "inconclusive"
-        findings.append(_finding("peak", c.level, at, at - 0.05, at + 0.05, component=c.component, verdict=verdict))
-        if c.component == "resid":
+        if kind := PRESENCE.get(model.study):
+            findings.append(_finding(kind, c.level, at, at - 0.05, at + 0.05, component=c.component, verdict=verdict))
+        if model.study == "hierarchy" and c.component == "resid":
             findings.append(_finding("second peak", c.level, 0.01, -0.02, 0.04, p=0.5, verdict="inconclusive"))
     for at in model.boundaries or ():
         findings.append(_finding("boundary", "boundaries", at, at - 0.04, at + 0.04, method="passages"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from layeratlas.runs.claim import Claim, Judgement
@@ -81,15 +81,16 @@ def all_of(findings: Sequence[Finding], asked: int, needs: str) -> Judgement:
     )
 
 
-def by_family(runs: Sequence[FinishedRun]) -> dict[str, list[FinishedRun]]:
-    """Return the runs of each family by size; models of unknown size are left out."""
-    by_size = sorted((run for run in runs if run.parameters > 0), key=lambda run: run.parameters)
+def by_family(runs: Iterable[FinishedRun]) -> dict[str, list[FinishedRun]]:
+    """Return the runs of each family by size, families as they come; models of unknown size are left out."""
     families: dict[str, list[FinishedRun]] = {}
-    for run in by_size:
-        families.setdefault(run.family, []).append(run)
-    return families
+    for run in runs:
+        if run.parameters > 0:
+            families.setdefault(run.family, []).append(run)
+    return {name: sorted(members, key=lambda run: run.parameters) for name, members in families.items()}
 
 
 def largest_family(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
-    """Return the runs of the family with the most sizes, smallest model first."""
-    return max(by_family(runs).values(), key=lambda family: len({run.parameters for run in family}), default=[])
+    """Return the runs of the family with the most sizes, smallest model first; of two, that of the smallest model."""
+    families = by_family(sorted(runs, key=lambda run: run.parameters)).values()
+    return max(families, key=lambda family: len({run.parameters for run in family}), default=[])
