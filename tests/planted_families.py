@@ -13,10 +13,13 @@ import fake_models as fake
 from fake_models import FakeModel
 from layeratlas.runs.draws import write_draws
 from layeratlas.runs.finding import FINDING_COLUMNS
-from layeratlas.studies.segments.boundaries import find_cuts
-from layeratlas.studies.segments.existence import existence_of
-from layeratlas.studies.segments.findings import segment_findings
-from layeratlas.studies.segments.segmenting import _cut_record, _existence_record
+from layeratlas.stats.segmentation import shortest_segment
+from layeratlas.studies.segments.boundaries import find_boundaries
+from layeratlas.studies.segments.dependence import segment_findings
+from layeratlas.studies.segments.existence import existence_test
+from layeratlas.studies.segments.names import EXACT
+from layeratlas.studies.segments.record import SegmentsRecord, boundary_record, existence_record, segments_between
+from layeratlas.studies.segments.signals import BlockSignals
 
 SIGNALS = ("attention", "geometry", "information", "prediction")
 PASSAGES, DRAWS, SURROGATES = 12, 100, 99
@@ -27,7 +30,7 @@ Cuts = tuple[float, float]
 class Segmented:
     """A model whose layers have steps at two fractions of depth, or (`cuts` None) none: a ramp, or noise alone.
 
-    `brittleness` is that of the Local stretch.
+    `brittleness` is that of the Local segment.
     """
 
     name: str
@@ -62,20 +65,24 @@ def write_segments(folder: Path, model: Segmented, rng: np.random.Generator) -> 
     fake.write_model(folder, base)
     write_draws(folder, [], {"brittleness Local": b * 10 ** (0.02 * rng.standard_normal(400))})  # as the study does
     values = signals(model, rng)
-    exists = existence_of(values.mean(0), SIGNALS, 0, SURROGATES)
-    cuts = _cut_record(find_cuts(values, SIGNALS, DRAWS))
-    record = {
-        "method": "exact",
-        "blocks": model.layers,
-        "passages": PASSAGES,
-        "signals": dict(zip(SIGNALS, SIGNALS, strict=True)),
-        "existence": _existence_record(exists),
-        "untrained": {},
-        "leave_one_out": {},
-        "kinds": {},
-        "exact": {name: cuts[name] for name in ("cuts", "cut_ci")},
-        **cuts,
-    }
+    existence = existence_test(values.mean(0), SIGNALS, 0, SURROGATES)
+    signal_names = list(SIGNALS)
+    estimate = find_boundaries(BlockSignals(values=values, names=signal_names, groups=signal_names), DRAWS)
+    exact = boundary_record(estimate)
+    record = SegmentsRecord(
+        **exact.model_dump(),
+        method=EXACT,
+        blocks=model.layers,
+        passages=PASSAGES,
+        signals=dict(zip(SIGNALS, SIGNALS, strict=True)),
+        shortest=shortest_segment(model.layers),
+        mode=estimate.mode.tolist(),
+        share=estimate.share.tolist(),
+        segments=segments_between(exact.boundaries, model.layers),
+        together=estimate.together.tolist(),
+        existence=existence_record(existence),
+        exact=exact,
+    )
     named = {"model": pl.lit(model.name), "study": pl.lit("segments")}
     found = pl.DataFrame([asdict(f) for f in segment_findings(record)]).with_columns(**named).select(FINDING_COLUMNS)
     whole = pl.concat([pl.read_parquet(folder / "findings.parquet"), found], how="vertical_relaxed")

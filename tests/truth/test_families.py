@@ -19,8 +19,9 @@ from layeratlas.comparison.differences import differences
 from layeratlas.comparison.models import read_models
 from layeratlas.core import registry
 from layeratlas.runs.finished import read_run
-from layeratlas.stats.families import spread_of, two_cuts, variance_parts
+from layeratlas.stats.families import spread_of, variance_parts
 from layeratlas.stats.scaling import BySize, growth
+from layeratlas.stats.segmentation import two_boundaries
 from layeratlas.stats.slopes import slope_test
 
 SIZES = np.log10([1e8, 4e8, 1.5e9, 7e9])
@@ -132,7 +133,7 @@ def test_cuts_of_nothing_spread_as_the_methods_say():
 
 def test_planted_steps_are_cut_where_they_are():
     steps = np.repeat([0.0, 1.0, -1.0], [8, 12, 12])[None, None] + np.zeros((1, 2, 32))
-    assert two_cuts(steps).tolist() == [[8, 20]]
+    assert two_boundaries(steps)[0].tolist() == [[8, 20]]
 
 
 def different(truth: Callable[[int], tuple[FakeModel, FakeModel]], runs: int, folder: Path) -> int:

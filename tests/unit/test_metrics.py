@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from layeratlas.core import registry
-from layeratlas.metrics import Lens, Metric, Passage, SetMetric
-from layeratlas.metrics._contract import cka_map
+from layeratlas.metrics import LensReadout, Metric, Passage, SetMetric
+from layeratlas.metrics._kernels import cka_map
 from layeratlas.metrics.lens import settle_depth
 from layeratlas.metrics.views import infonce, lidar
 
@@ -43,7 +43,7 @@ def uniform(size):
 
 def test_every_metric_gives_what_its_signals_promise():
     maps = np.stack([attention_of(0.7 * uniform(30))[0]] * 3)
-    lens = Lens(abs(noise(4, 5)), abs(noise(4, 5)), np.zeros((4, 5), np.int64))
+    lens = LensReadout(kl=abs(noise(4, 5)), entropy=abs(noise(4, 5)), top=np.zeros((4, 5), np.int64))
     passage = Passage(noise(4, 30, 16), maps, lens)
     names = set()
     for name in registry.names("metrics"):
@@ -184,7 +184,7 @@ def test_information_is_zero_on_average_for_noise_and_kept_by_rotation():
 
 def test_the_lens_settles_where_the_top_token_stays():
     top = np.array([[1, 5], [7, 2], [7, 5], [7, 3], [7, 3]])
-    found = of("lens", lens=Lens(np.ones((5, 2)), np.full((5, 2), 2.0), top))
+    found = of("lens", lens=LensReadout(kl=np.ones((5, 2)), entropy=np.full((5, 2), 2.0), top=top))
     assert found["settled"].tolist() == [0, 0.5, 0.5, 1, 1]
     assert settle_depth(found["settled"]) == pytest.approx((1 / 4 + 3 / 4) / 2)
     assert found["lens_divergence"].tolist() == [1] * 5

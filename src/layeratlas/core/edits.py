@@ -1,9 +1,9 @@
-"""What is done to a model's residual stream, or to what a sublayer adds to it: plain data, carried out by `models`."""
+"""Edits of a model's residual stream, or of the contribution of a sublayer to it: plain data, applied by `models`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -23,24 +23,25 @@ _VECTORS = ("translate", "mean")
 class Edit:
     """One change of a forward pass, at some blocks (0-based) of one component.
 
-    `resid` is a block's output (block -1: the embeddings), `attn` and `mlp` what the sublayer adds to the stream,
-    h below, at token t:
+    The edited value h at token t is a block's output for `resid` (block -1: the embeddings), and the contribution of
+    the sublayer to the stream for `attn` and `mlp`. It becomes, by kind:
 
-    - `noise`: h + strength rms(h_t) e / sqrt(n), e ~ N(0, I), n the number of blocks, so that the variance injected
-      does not grow with their number; with `shared=False` without the sqrt(n);
+    - `noise`: h + strength rms(h_t) e / sqrt(n), e ~ N(0, I), n the number of blocks, so that the total variance does
+      not grow with their number; with `shared=False` without the sqrt(n);
     - `absolute noise`: h + strength e / sqrt(n);
     - `scale`: strength h;
-    - `translate`: h + strength v, `vectors` one v a block, (blocks, d); strength 1 where none is given;
+    - `translate`: h + strength v, `vectors` one v per block, (blocks, d); strength 1 if none is given;
     - `zero`: 0; `mean`: the block's row of `vectors`;
     - `skip`: a block's output is its input, a sublayer adds nothing.
 
-    Noise depends on the seed, the component, the block, the text's number and the position in the text alone: the
-    same noise in any batch, and at every strength. Raises SpecError for what does not fit together.
+    Noise depends only on the seed, the component, the block, the number of the text and the position in it: it is the
+    same in any batch, and at every strength. Raises SpecError for arguments that do not fit together.
     """
 
     kind: Kind
     layers: tuple[int, ...]
     component: Component = "resid"
+    _: KW_ONLY
     strength: float | None = None
     vectors: NDArray[np.floating[Any]] | None = None
     seed: int = 0
@@ -52,7 +53,7 @@ class Edit:
         if self.component not in COMPONENTS:
             raise SpecError(f"unknown component '{self.component}'", f"one of {', '.join(COMPONENTS)}")
         if not self.layers or len(set(self.layers)) < len(self.layers):
-            raise SpecError(f"the edit '{self.kind}' is of the blocks {self.layers}", "one block or more, each once")
+            raise SpecError(f"the edit '{self.kind}' has the blocks {self.layers}", "one block or more, each once")
         bare = self.component != "resid" or self.kind == "skip"
         if min(self.layers) < (0 if bare else EMBEDDINGS):
             raise SpecError(f"'{self.kind}' of {self.component} at block {min(self.layers)}", "blocks from 0 on")
@@ -67,7 +68,7 @@ class Edit:
         if (self.kind in _VECTORS) != (self.vectors is not None):
             raise SpecError(
                 f"'{self.kind}' {'with' if self.vectors is not None else 'without'} vectors",
-                "one vector a block" if self.kind in _VECTORS else "none",
+                "one vector per block" if self.kind in _VECTORS else "none",
             )
         if self.vectors is not None and (self.vectors.ndim != 2 or len(self.vectors) != len(self.layers)):
             raise SpecError(f"vectors of shape {self.vectors.shape}", f"({len(self.layers)}, width)")
@@ -75,9 +76,9 @@ class Edit:
     @property
     def name(self) -> str:
         """The edit in words, such as `skip of blocks 3-5`."""
-        what = "" if self.component == "resid" else f"{self.component} of "
-        much = "" if self.strength is None else f" {self.strength:g}"
-        return f"{self.kind}{much} of {what}{blocks_named(self.layers)}"
+        component = "" if self.component == "resid" else f"{self.component} of "
+        strength = "" if self.strength is None else f" {self.strength:g}"
+        return f"{self.kind}{strength} of {component}{blocks_named(self.layers)}"
 
 
 def blocks_named(layers: Sequence[int]) -> str:
@@ -92,6 +93,6 @@ def blocks_named(layers: Sequence[int]) -> str:
 
 
 def thirds(layers: int) -> dict[str, tuple[int, int]]:
-    """Return three spans of equal width, for a model whose segments are not known."""
-    a, b = round(layers / 3), round(2 * layers / 3)
-    return {"first third": (0, a), "middle third": (a, b), "last third": (b, layers)}
+    """Return three spans of equal width, as half-open ranges of blocks, for a model whose segments are not known."""
+    first, second = round(layers / 3), round(2 * layers / 3)
+    return {"first third": (0, first), "middle third": (first, second), "last third": (second, layers)}

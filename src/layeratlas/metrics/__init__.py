@@ -1,9 +1,9 @@
-"""Layer metrics: what the states of one passage, or of a set of passages, look like at every layer.
+"""Layer metrics: properties of the states of one passage, or of a set of passages, at every layer.
 
-A plug-in is one module with an attribute `PLUGIN`, a `Metric` or a `SetMetric`, which may give several signals.
+A plug-in is one module with an attribute `PLUGIN`, a `Metric` or a `SetMetric`; each gives one signal or more.
 Metrics take arrays and never see a model.
 """
 
-from layeratlas.metrics._contract import GROUPS, Lens, Metric, Passage, SetMetric, Signal
+from layeratlas.metrics._contract import GROUPS, LensReadout, Metric, Passage, SetMetric, Signal
 
-__all__ = ["GROUPS", "Lens", "Metric", "Passage", "SetMetric", "Signal"]
+__all__ = ["GROUPS", "LensReadout", "Metric", "Passage", "SetMetric", "Signal"]

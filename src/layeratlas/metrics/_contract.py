@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layeratlas.core.arrays import FloatArray, Floats
+from layeratlas.metrics._kernels import cka_map, unit_kernel, von_neumann
 
 GROUPS = ("attention", "geometry", "information", "prediction", "views")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Signal:
-    """One number per layer: its name, unit, bounds, and the value that stands for nothing (`null`, else nan).
+    """One number per layer: its code, its name in words, unit, bounds, and null value (NaN if there is none).
 
-    `axis` says what a layer is: `point` (L+1 of them, 0 = embeddings), `edge` (from point l to l+1, L of them, drawn at
-    l+1) or `block` (L of them). `group` is a family of related signals. A `fused` signal takes part in the search for
-    boundaries, as its logarithm log(1 + x) where `log` is set.
+    `axis` says what a layer is: `point` (L+1 of them, 0 = embeddings), `edge` (from point l to l+1, L of them, plotted
+    at l+1) or `block` (L of them). `group` is a family of related signals. A `fused` signal takes part in the search
+    for boundaries, as log(1 + x) if `log` is set.
     """
 
     name: str
@@ -37,8 +38,8 @@ class Signal:
     log: bool = False
 
 
-@dataclass(frozen=True)
-class Lens:
+@dataclass(frozen=True, kw_only=True)
+class LensReadout:
     """The logit lens at some positions of a passage, each array (L+1, positions).
 
     `kl` is KL(final || lens) in nats, `entropy` that of the lens in nats, `top` its most likely token.
@@ -54,12 +55,12 @@ class Passage:
     """One passage in the model: residual stream (L+1, T, d) without position 0, float32.
 
     `attention` is (L, heads, T+1, T+1) with position 0, rows summing to at most 1, or None. `lens` may be None.
-    `seed` decides the permutations that metrics make.
+    `seed` fixes the permutations that metrics draw.
     """
 
     states: FloatArray
     attention: FloatArray | None = None
-    lens: Lens | None = None
+    lens: LensReadout | None = None
     seed: int = 0
 
     @cached_property
@@ -86,50 +87,11 @@ class Passage:
         return von_neumann(self.kernel)
 
 
-def unit_kernel(gram: Floats) -> Floats:
-    """Return Gram matrices (..., n, n) of vectors scaled to length 1, divided by n; a zero vector stays zero."""
-    length = np.sqrt(np.maximum(np.einsum("...ii->...i", gram), 0))
-    scale = np.divide(1.0, length, out=np.zeros_like(length), where=length > 1e-12 * length.max(-1, keepdims=True))
-    kernel: Floats = gram * scale[..., :, None] * scale[..., None, :] / gram.shape[-1]
-    return kernel
-
-
-def von_neumann(kernel: Floats) -> Floats:
-    """Return -sum(p log p) over the eigenvalues p of kernels (..., n, n), scaled to sum to 1; nats."""
-    values = np.maximum(np.linalg.eigvalsh(kernel), 0)
-    values /= np.maximum(values.sum(-1, keepdims=True), 1e-300)
-    entropy: Floats = -(values * np.log(np.where(values > 0, values, 1.0))).sum(-1)
-    return entropy
-
-
-def cka_map(gram: Floats) -> Floats:
-    """Return the debiased linear CKA of every pair of layers, (P, P), from Gram matrices (P, n, n), n > 3.
-
-    A layer without any variance has no similarity: nan.
-    """
-    flat = _u_centred(gram).reshape(len(gram), -1)
-    hsic = flat @ flat.T
-    both = np.outer(np.diag(hsic), np.diag(hsic))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = np.where(both > 0, hsic / np.sqrt(np.maximum(both, 0)), np.nan)
-    return found
-
-
-def _u_centred(gram: Floats) -> Floats:
-    """Return U-centred matrices: their inner product is the unbiased HSIC times n (n - 3)."""
-    n = gram.shape[-1]
-    off = gram * (1 - np.eye(n))
-    rows = off.sum(-1)
-    total = rows.sum(-1)[..., None, None]
-    u: Floats = off - (rows[..., :, None] + rows[..., None, :]) / (n - 2) + total / ((n - 1) * (n - 2))
-    return u * (1 - np.eye(n))
-
-
 class Metric(ABC):
     """Signals of one passage.
 
-    `needs` names what must be there: `states` (always is), `attention` or `lens`. Passage-level values are kept, so
-    that a bootstrap over passages costs nothing.
+    `needs` is the part of a passage that the metric reads: `states` (always given), `attention` or `lens`. Values are
+    kept per passage, so that a bootstrap over passages needs no forward pass.
     """
 
     summary: str = ""
@@ -144,8 +106,8 @@ class Metric(ABC):
 class SetMetric(ABC):
     """Signals of a set of passages.
 
-    `reads` says of what: `means` (the mean state of each passage), `tokens` (a few single tokens of each) or `views`
-    (the mean states of noisy copies of each).
+    `reads` names the vectors: `means` (the mean state of each passage), `tokens` (a few single tokens of each) or
+    `views` (the mean states of noisy copies of each).
     """
 
     summary: str = ""

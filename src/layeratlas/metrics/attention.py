@@ -1,4 +1,4 @@
-"""How far and how widely attention looks."""
+"""Distance and spread of attention."""
 
 from __future__ import annotations
 
@@ -13,20 +13,39 @@ from layeratlas.metrics._contract import Metric, Passage, Signal
 class Attention(Metric):
     """Distance and entropy of attention; mean over heads and over the positions t >= 2.
 
-    The first position, to which heads that have nothing to do attend (Xiao et al. 2023, arXiv 2309.17453), is left out
-    as a query and as a key, and the rest of each row is scaled to sum to 1: a_ti over i = 1..t.
+    The first position is an attention sink (Xiao et al. 2023, arXiv 2309.17453). It is left out as a query and as a
+    key, and the rest of each row is scaled to sum to 1: a_ti over i = 1..t.
 
-    - `attention_distance`: sum_i a_ti (t - i) / ((t - 1) / 2); 0 looks at itself, 1 looks at all alike, at most 2.
-    - `attention_entropy`: -sum_i a_ti log a_ti / log t; from 0 (one key) to 1 (all alike).
+    - `attention_distance`: sum_i a_ti (t - i) / ((t - 1) / 2); 0 for attention to the token itself, 1 for uniform
+      attention, at most 2.
+    - `attention_entropy`: -sum_i a_ti log a_ti / log t; from 0 (one key) to 1 (uniform).
 
-    A row that gives all its weight to the first position has neither, and is left out of the mean.
+    A row with all its weight on the first position is left out of the mean.
     """
 
     summary = "attention distance and entropy, without the first position"
     needs = "attention"
     signals = (
-        Signal("attention_distance", "Attention distance", "of uniform", "attention", "block", (0, 2), 1, fused=True),
-        Signal("attention_entropy", "Attention entropy", "of uniform", "attention", "block", (0, 1), 1, fused=True),
+        Signal(
+            name="attention_distance",
+            title="Attention distance",
+            unit="of uniform",
+            group="attention",
+            axis="block",
+            bounds=(0, 2),
+            null=1,
+            fused=True,
+        ),
+        Signal(
+            name="attention_entropy",
+            title="Attention entropy",
+            unit="of uniform",
+            group="attention",
+            axis="block",
+            bounds=(0, 1),
+            null=1,
+            fused=True,
+        ),
     )
 
     def measure(self, passage: Passage) -> Mapping[str, Floats]:

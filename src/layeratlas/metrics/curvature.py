@@ -1,4 +1,4 @@
-"""How sharply the path of the states turns from token to token."""
+"""Curvature of the path of states from token to token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from layeratlas.metrics._contract import Metric, Passage, Signal
 
 
 class Curvature(Metric):
-    """Curvature in radians, in the published form and in that of a widely used code.
+    """Curvature in radians, as published and as computed by a widely used implementation.
 
     - `curvature`: the mean angle between the displacements z_(t+1) - z_t and z_(t+2) - z_(t+1) (Hosseini and Fedorenko
       2023; Henaff et al. 2019); 0 on a straight line, 2 pi / 3 for independent states.
@@ -21,10 +21,24 @@ class Curvature(Metric):
     A pair with a vector of length 0 (the same token twice, at the embeddings) has no angle and is left out.
     """
 
-    summary = "curvature of the path of states, as published and as coded elsewhere (named state_angle)"
+    summary = "curvature of the path of states, as published; and the angle between neighbouring states"
     signals = (
-        Signal("curvature", "Curvature", "radians", "geometry", bounds=(0, np.pi), null=2 * np.pi / 3),
-        Signal("state_angle", "Angle between neighbours", "radians", "geometry", bounds=(0, np.pi), null=np.pi / 2),
+        Signal(
+            name="curvature",
+            title="Curvature",
+            unit="radians",
+            group="geometry",
+            bounds=(0, np.pi),
+            null=2 * np.pi / 3,
+        ),
+        Signal(
+            name="state_angle",
+            title="Angle between neighbours",
+            unit="radians",
+            group="geometry",
+            bounds=(0, np.pi),
+            null=np.pi / 2,
+        ),
     )
 
     def measure(self, passage: Passage) -> Mapping[str, Floats]:

@@ -15,13 +15,20 @@ class Dimension(Metric):
     """TwoNN intrinsic dimension: (T - 1) / sum_t log(r2_t / r1_t), over the tokens of one passage.
 
     r1 and r2 are a token's distances to its two nearest tokens (Facco et al. 2017, Scientific Reports 7, 12140). No
-    unit, above 0; with a few hundred points it falls short of dimensions above about 20. Tokens with one and the same
-    state (a word twice, at the embeddings) count once.
+    unit, above 0; a few hundred points underestimate dimensions above about 20. Tokens with the same state (a repeated
+    word, at the embeddings) count once.
     """
 
     summary = "intrinsic dimension of a passage's states (TwoNN)"
     signals = (
-        Signal("intrinsic_dimension", "Intrinsic dimension", "dimensions", "geometry", bounds=(0, np.inf), fused=True),
+        Signal(
+            name="intrinsic_dimension",
+            title="Intrinsic dimension",
+            unit="dimensions",
+            group="geometry",
+            bounds=(0, np.inf),
+            fused=True,
+        ),
     )
 
     def measure(self, passage: Passage) -> Mapping[str, Floats]:

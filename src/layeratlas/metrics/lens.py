@@ -1,4 +1,4 @@
-"""What the model would say if it stopped at a layer."""
+"""The model's prediction if it stopped at a layer: the logit lens."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from layeratlas.metrics._contract import Metric, Passage, Signal
 
 
 class LogitLens(Metric):
-    """The logit lens: p_l = softmax of the model's own read-out (final norm, unembedding) of r_l.
+    """The logit lens: p_l = softmax(unembedding(final norm(r_l))) of the residual stream at point l.
 
-    Mean over some positions of the passage (nostalgebraist 2020).
+    Mean over a few positions of the passage (nostalgebraist 2020).
 
     - `lens_divergence`: KL(p_L || p_l), nats; 0 at the last point.
     - `lens_entropy`: the entropy of p_l, nats.
@@ -25,9 +25,17 @@ class LogitLens(Metric):
     summary = "logit lens: divergence from the final prediction, entropy, share of settled tokens"
     needs = "lens"
     signals = (
-        Signal("lens_divergence", "Lens divergence", "nats", "prediction", bounds=(0, np.inf), fused=True, log=True),
-        Signal("lens_entropy", "Lens entropy", "nats", "prediction", bounds=(0, np.inf)),
-        Signal("settled", "Settled tokens", "share", "prediction", bounds=(0, 1)),
+        Signal(
+            name="lens_divergence",
+            title="Lens divergence",
+            unit="nats",
+            group="prediction",
+            bounds=(0, np.inf),
+            fused=True,
+            log=True,
+        ),
+        Signal(name="lens_entropy", title="Lens entropy", unit="nats", group="prediction", bounds=(0, np.inf)),
+        Signal(name="settled", title="Settled tokens", unit="share", group="prediction", bounds=(0, 1)),
     )
 
     def measure(self, passage: Passage) -> Mapping[str, Floats]:

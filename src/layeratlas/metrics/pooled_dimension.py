@@ -12,20 +12,28 @@ from layeratlas.metrics._neighbours import two_nn
 
 
 class PooledDimension(SetMetric):
-    """TwoNN intrinsic dimension over a few tokens of every passage together (Facco et al. 2017)."""
+    """TwoNN intrinsic dimension of a few tokens per passage, all passages together (Facco et al. 2017)."""
 
     summary = "intrinsic dimension of tokens pooled over passages (TwoNN)"
     reads = "tokens"
-    signals = (Signal("pooled_dimension", "Intrinsic dimension, pooled", "dimensions", "geometry", bounds=(0, np.inf)),)
+    signals = (
+        Signal(
+            name="pooled_dimension",
+            title="Intrinsic dimension, pooled",
+            unit="dimensions",
+            group="geometry",
+            bounds=(0, np.inf),
+        ),
+    )
 
     def measure(self, vectors: FloatArray, seed: int = 0) -> Mapping[str, Floats]:
         """Return the signal, (L+1,)."""
-        found = []
+        dimensions = []
         for layer in range(vectors.shape[2]):
             x = vectors[:, :, layer].reshape(-1, vectors.shape[3]).astype(np.float64)
             x -= x.mean(0)
-            found.append(two_nn(x @ x.T))
-        return {"pooled_dimension": np.array(found)}
+            dimensions.append(two_nn(x @ x.T))
+        return {"pooled_dimension": np.array(dimensions)}
 
 
 PLUGIN = PooledDimension()

@@ -1,4 +1,4 @@
-"""How alike the tokens' arrangement is at two layers."""
+"""Similarity of the arrangement of tokens at two layers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,17 @@ class Similarity(Metric):
 
     summary = "debiased linear CKA between neighbouring layers"
     signals = (
-        Signal("cka_step", "CKA step", "1 − CKA", "geometry", "edge", (0, 2), null=1, fused=True),
-    )  # fmt: skip
+        Signal(
+            name="cka_step",
+            title="CKA step",
+            unit="1 − CKA",
+            group="geometry",
+            axis="edge",
+            bounds=(0, 2),
+            null=1,
+            fused=True,
+        ),
+    )
 
     def measure(self, passage: Passage) -> Mapping[str, Floats]:
         """Return the signal, (L,)."""

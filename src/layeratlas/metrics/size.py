@@ -1,4 +1,4 @@
-"""How large states are, how much a block changes them, and whether they all point one way."""
+"""Norm of the states, size of a block's update, and anisotropy."""
 
 from __future__ import annotations
 
@@ -21,9 +21,16 @@ class SizeAndDirection(Metric):
 
     summary = "norm, relative size of a block's update, anisotropy (mean cosine)"
     signals = (
-        Signal("norm", "Norm", "length", "geometry", bounds=(0, np.inf)),
-        Signal("update_size", "Update size", "of the norm", "geometry", "edge", (0, np.inf)),
-        Signal("anisotropy", "Anisotropy", "mean cosine", "geometry", bounds=(-1, 1), null=0),
+        Signal(name="norm", title="Norm", unit="length", group="geometry", bounds=(0, np.inf)),
+        Signal(
+            name="update_size",
+            title="Update size",
+            unit="of the norm",
+            group="geometry",
+            axis="edge",
+            bounds=(0, np.inf),
+        ),
+        Signal(name="anisotropy", title="Anisotropy", unit="mean cosine", group="geometry", bounds=(-1, 1), null=0),
     )
 
     def measure(self, passage: Passage) -> Mapping[str, Floats]:

@@ -1,4 +1,4 @@
-"""Whether noisy copies of a passage stay together and apart from the copies of others."""
+"""Similarity of noisy copies of a passage, against copies of other passages."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from scipy.special import logsumexp
 
 from layeratlas.core.arrays import FloatArray, Floats
 from layeratlas.metrics._contract import SetMetric, Signal
-from layeratlas.metrics.dataset import kernel_of
-from layeratlas.metrics.mutual_information import excess_information
+from layeratlas.metrics._kernels import excess_information, vector_kernel
 
 _TEMPERATURE = 0.1
 _RIDGE = 1e-4
@@ -21,29 +20,31 @@ _PERMUTATIONS = 10
 class Views(SetMetric):
     """DiME, InfoNCE and LiDAR of the mean states of noisy copies ("views") of each passage.
 
-    - `dime`: E[S(K1 o permuted K2)] - S(K1 o K2) over two views, nats, 10 permutations; 0 where views of a passage
-      have no more in common than views of two (Skean et al. 2023).
-    - `infonce`: -mean log of the share of exp(cosine / 0.1) that the other view of the same passage takes among those
-      of all n passages, nats, both ways; log n where views tell nothing, less is better (van den Oord et al. 2018).
+    - `dime`: E[S(K1 o permuted K2)] - S(K1 o K2) over two views, nats, 10 permutations; 0 if views of one
+      passage share no more than views of two passages (Skean et al. 2023).
+    - `infonce`: the mean of -log(exp(c_ii / 0.1) / sum_j exp(c_ij / 0.1)), c_ij the cosine between a view of passage i
+      and another view of passage j, in both directions; nats. log n if views carry no information about their passage;
+      lower is better (van den Oord et al. 2018).
     - `lidar`: exp of the entropy of the eigenvalues of W^-1/2 B W^-1/2, for the covariance B of passage means and W of
-      copies around them plus 1e-4; passages told apart, 1 to n - 1 (Thilak et al. 2024). Vectors are centred and scaled
-      to length 1.
+      copies around them plus 1e-4; the number of passages that are told apart, 1 to n - 1 (Thilak et al. 2024). Vectors
+      are centred and scaled to length 1.
 
-    The copies are our own (a tenth of the words dropped, a tenth mistyped), so that values compare within a run only.
+    The copies are specific to this package (a tenth of the words dropped, a tenth mistyped), so values can be compared
+    within a run only.
     """
 
     summary = "DiME, InfoNCE and LiDAR of noisy copies of passages"
     reads = "views"
     signals = (
-        Signal("dime", "DiME", "nats", "views", null=0),
-        Signal("infonce", "InfoNCE", "nats", "views", bounds=(0, np.inf)),
-        Signal("lidar", "LiDAR", "passages", "views", bounds=(1, np.inf)),
+        Signal(name="dime", title="DiME", unit="nats", group="views", null=0),
+        Signal(name="infonce", title="InfoNCE", unit="nats", group="views", bounds=(0, np.inf)),
+        Signal(name="lidar", title="LiDAR", unit="passages", group="views", bounds=(1, np.inf)),
     )
 
     def measure(self, vectors: FloatArray, seed: int = 0) -> Mapping[str, Floats]:
         """Return the signals, (L+1,) each."""
         layers = range(vectors.shape[2])
-        first, second = (np.stack([kernel_of(vectors[:, v, layer]) for layer in layers]) for v in (0, 1))
+        first, second = (np.stack([vector_kernel(vectors[:, v, layer]) for layer in layers]) for v in (0, 1))
         return {
             "dime": excess_information(first, second, seed, _PERMUTATIONS),
             "infonce": np.array([infonce(vectors[:, 0, layer], vectors[:, 1, layer]) for layer in layers]),
@@ -67,7 +68,7 @@ def infonce(first: FloatArray, second: FloatArray) -> float:
 
 
 def lidar(views: FloatArray) -> float:
-    """Return LiDAR of views (n, q, d), by way of the n q by n q matrix of inner products."""
+    """Return LiDAR of views (n, q, d), computed from the n q by n q matrix of inner products."""
     x = _unit(views)
     n, q, d = x.shape
     means = x.mean(1)

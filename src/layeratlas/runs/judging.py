@@ -36,20 +36,17 @@ class RunClaim(Claim):
 
 
 class FindingClaim(RunClaim):
-    """A claim that its study judges itself, as findings of `kinds`: those of the first kind that a run has must all
-    hold. `asked` is what to run where a run has none.
+    """A claim that its study judges itself, as findings of one `kind`, which must all hold.
+
+    `asked` is what to run where a run has none.
     """
 
-    kinds: tuple[str, ...] = ()
+    kind: str = ""
     asked: str = ""
-
-    def findings(self, run: FinishedRun) -> list[Finding]:
-        """Return the findings of a run that decide the claim."""
-        return next((findings for kind in self.kinds if (findings := run.of_kind(kind))), [])
 
     def judge_run(self, run: FinishedRun) -> Judgement:
         """Return the verdict of a run's findings together."""
-        return all_of(self.findings(run), 1, self.asked)
+        return all_of(run.of_kind(self.kind), 1, self.asked)
 
 
 def all_of(findings: Sequence[Finding], asked: int, needs: str) -> Judgement:

@@ -15,10 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layeratlas.core.arrays import Floats
+from layeratlas.stats.segmentation import two_boundaries
 
 _MOST = 20_000
 _SAMPLED = 9_999
 _SETS = 400
+_AT_ONCE = 5
 
 
 @dataclass(frozen=True)
@@ -186,25 +188,12 @@ def _null(name: str, blocks: Sequence[int], signals: int, rng: np.random.Generat
             made.append(np.sort(rng.random((_SETS, 2)), axis=1))
             continue
         trend, noise = (np.linspace(0, 1, layers), 0.05) if name == "ramp" else (np.zeros(layers), 1.0)
-        made.append(two_cuts(trend + noise * rng.standard_normal((_SETS, signals, layers))) / layers)
+        made.append(_boundaries_of(trend + noise * rng.standard_normal((_SETS, signals, layers))) / layers)
     return np.stack(made, 1)
 
 
-def two_cuts(signals: Floats) -> Floats:
-    """Return the two cuts (N, 2) of least squared error of S signals together (N, S, L), by exact search.
-
-    Cuts are numbers of blocks; each stretch has at least max(2, round(0.08 L)) of them.
-    """
-    layers = signals.shape[-1]
-    least = max(2, round(0.08 * layers))
-    sums = np.concatenate([np.zeros((*signals.shape[:-1], 1)), signals.cumsum(-1)], -1)
-    places = [(a, b) for a in range(least, layers) for b in range(a + least, layers - least + 1)]
-    first, second = np.array(places).T
-    fit = np.zeros((len(signals), len(places)))
-    for one in np.moveaxis(sums, 1, 0):
-        # Least squared error is most squared sum over length, since the sum of squares is the same for all.
-        fit += one[:, first] ** 2 / first + (one[:, second] - one[:, first]) ** 2 / (second - first)
-        fit += (one[:, -1:] - one[:, second]) ** 2 / (layers - second)
-    best = fit.argmax(1)
-    found: Floats = np.stack([first[best], second[best]], 1).astype(float)
-    return found
+def _boundaries_of(signals: Floats) -> Floats:
+    """Return the two boundaries (N, 2), in blocks, of sets of signals (N, S, L)."""
+    # A few sets at a time, so that their cost matrices stay in the processor's cache.
+    parts = np.array_split(signals, max(1, len(signals) // _AT_ONCE))
+    return np.concatenate([two_boundaries(part)[0] for part in parts]).astype(float)

@@ -24,7 +24,7 @@ ROUNDING = 1e-12
 
 def percentile_interval(draws: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
     """Return the percentile interval of bootstrap draws (B, ...), lo and hi each (...)."""
-    tail = 50 * (1 - level)
+    tail = 50 - 50 * level  # exact for 95 % and 90 %
     lo, hi = np.percentile(draws, [tail, 100 - tail], axis=0)
     return lo, hi
 

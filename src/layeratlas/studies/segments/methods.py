@@ -1,88 +1,111 @@
-"""What a segments run did, in words: the methods of its report."""
+"""The methods section of a segments run's report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from layeratlas.studies.segments.measuring import Settings
-
-_CUTS = (
-    "Each signal is centred on its median over blocks, divided by 1.4826 times the median deviation and clipped at 3; "
-    "signals of a group (attention, geometry, information, prediction) are averaged, so that no group counts twice. "
-    "Two cuts of least squared error, by exact search, each stretch at least max(2, 0.08 L) blocks. {draws} draws of "
-    "the passages give the 90 % intervals."
-)
-_EXISTENCE = (
-    "{surrogates} surrogates without boundaries, which have each signal's cubic trend, size of residuals and "
-    "first-order autocorrelation and the signals' correlations, are cut in the same way; p is the share whose two "
-    "cuts leave no more of the variation. Prominent means p < 0.05 and 90 % intervals of at most 0.15 of the depth."
-)
+from layeratlas.studies.segments.names import FIRST_VERSION, readable
+from layeratlas.studies.segments.settings import SegmentSettings
 
 
-def methods(run: Mapping[str, Any], own: Settings) -> list[tuple[str, str]]:
-    """Return what was done as (heading, plain text), from the run's manifest and settings."""
-    done = run.get("segments", {})
-    missing = ", ".join(name.replace("_", " ") for name in done.get("missing", []))
-    lacking = f" Not measured, because the model gave no attention maps or no finite values: {missing}."
-    v1 = " The cuts shown are those of the first version's rule instead." if own.method == "v1" else ""
+def methods(run: Mapping[str, Any], settings: SegmentSettings) -> list[tuple[str, str]]:
+    """Return the methods as (heading, plain text), from the run's manifest and settings."""
+    measured = run.get("segments", {})
     return [
-        (
-            "Passages",
-            f"{done.get('passages', 0)} passages of {done.get('tokens', 0)} tokens, without padding; the first "
-            "position is left out of every number. States are those of the residual stream before the final norm.",
-        ),
-        (
-            "Signals",
-            "Computed passage by passage and averaged; 95 % intervals by resampling passages (for metrics of the "
-            "whole set, by leaving out a tenth of the passages in turn). They hold for other such passages, not "
-            f"for other models.{lacking if missing else ''}",
-        ),
-        ("Cuts", _CUTS.format(draws=own.draws) + v1),
-        ("Existence", _EXISTENCE.format(surrogates=own.surrogates)),
+        ("Passages", _passages(measured)),
+        ("Signals", _signals(measured)),
+        ("Boundaries", _boundaries(settings)),
+        ("Existence", _existence(settings)),
         ("Brittleness", _brittleness(run.get("brittleness", {}))),
         ("Interventions", _interventions(run.get("interventions", {}))),
-        ("Generated text", _generated(run.get("generated", {}))),
-        (
-            "Random weights",
-            f"{done.get('untrained', 0)} passages in a model of the same architecture with initial weights."
-            if done.get("untrained")
-            else "No random-weight model was measured (size quick, --set untrained=0, or no memory for it).",
-        ),
+        ("Generated text", _generated_text(run.get("generated", {}))),
+        ("Random weights", _random_weights(measured)),
     ]
 
 
-def _brittleness(noise: Mapping[str, Any]) -> str:
-    if "spec" not in noise:
-        return f"Not measured: {noise.get('missing', 'not asked for')}."
-    absolute = noise["spec"].get("noise") == "absolute noise"
+def _passages(measured: Mapping[str, Any]) -> str:
+    return (
+        f"{measured.get('passages', 0)} passages of {measured.get('tokens', 0)} tokens, without padding; the first "
+        "position is excluded from every number. States are those of the residual stream before the final norm."
+    )
+
+
+def _signals(measured: Mapping[str, Any]) -> str:
+    text = (
+        "Computed per passage and averaged; 95 % intervals by resampling passages (for metrics of the whole set, by "
+        "leaving out a tenth of the passages in turn). The intervals hold for other passages of this kind, not for "
+        "other models."
+    )
+    missing = ", ".join(readable(name) for name in measured.get("missing", []))
+    if missing:
+        text += f" Not measured, because the model gave no attention maps or no finite values: {missing}."
+    return text
+
+
+def _boundaries(settings: SegmentSettings) -> str:
+    text = (
+        "Each signal is centred on its median over blocks, divided by 1.4826 times the median absolute deviation and "
+        "clipped at 3; signals of one group (attention, geometry, information, prediction) are averaged, so that "
+        "groups weigh the same. Two boundaries of least squared error, by exact search, each segment at least max(2, "
+        f"0.08 L) blocks. 90 % intervals from {settings.draws} bootstrap draws of the passages."
+    )
+    if settings.method == FIRST_VERSION:
+        text += " The boundaries shown are those of the first version's rule instead."
+    return text
+
+
+def _existence(settings: SegmentSettings) -> str:
+    return (
+        f"{settings.surrogates} surrogates without boundaries have each signal's cubic trend, size of residuals and "
+        "lag-1 autocorrelation, and the correlations between signals; p is the share of surrogates whose two "
+        "boundaries leave no more of the variation. Two more nulls: the same without clipping, and surrogates with one "
+        "boundary; the largest p counts. Two boundaries are said to exist if p < 0.05 and both 90 % intervals are at "
+        "most 0.15 of the depth."
+    )
+
+
+def _brittleness(record: Mapping[str, Any]) -> str:
+    if "spec" not in record:
+        return f"Not measured: {record.get('missing', 'not asked for')}."
+    absolute = record["spec"].get("noise") == "absolute noise"
     size = "in the stream's own units" if absolute else "relative to the stream's size at each token"
-    scale = " It depends on the stream's scale: it compares neither models nor layers whose streams differ in size."
+    text = (
+        f"Noise of a standard deviation {size}, of equal total variance in every segment; KL of the model's "
+        f"predictions from the unperturbed ones on the passages' own text, over {record.get('passages', 0)} passages, "
+        "over the squared strength. Bootstrap over passages; random spans of blocks of the same width as control."
+    )
+    if absolute:
+        text += (
+            " It depends on the stream's scale, so models or layers whose streams differ in size cannot be compared."
+        )
+    return text
+
+
+def _interventions(record: Mapping[str, Any]) -> str:
+    if not record.get("edits"):
+        return "None."
+    missing = "".join(f" Not made: {name} ({why})." for name, why in record.get("missing", {}).items())
     return (
-        f"Noise of a standard deviation {size}, of equal total variance in every stretch; teacher-forced KL of the "
-        f"model's predictions over {noise.get('passages', 0)} passages, over the squared strength."
-        f"{scale if absolute else ''} Bootstrap over passages; random stretches of the same width as control."
+        f"{'; '.join(record['edits'])}: each in every block of a segment at once, except at position 0, over "
+        f"{record['passages']} passages, and on another span of the same shape, the one that shares the fewest blocks "
+        "with the segment (four of them at size full); intervals are over passages, not over spans. Translations go in "
+        "one random direction, at strength 1 by the root mean square of the component; means are those of these "
+        f"passages.{missing}"
     )
 
 
-def _interventions(made: Mapping[str, Any]) -> str:
-    if not made.get("edits"):
-        return "None were made."
-    left = "".join(f" Not made: {name} ({why})." for name, why in made.get("missing", {}).items())
+def _generated_text(record: Mapping[str, Any]) -> str:
+    if "prompts" not in record:
+        return f"None: {record.get('missing', 'not asked for (--set generate=true)')}."
     return (
-        f"{'; '.join(made['edits'])}: each in every block of a stretch at once, position 0 left as it is, over "
-        f"{made['passages']} passages, beside another stretch of the same shape, the one that shares the fewest blocks "
-        "with it (four of them at size full); intervals are over passages, not over stretches. Translations "
-        f"go in one random direction, at strength 1 as far as the component is large; means are those of these "
-        f"passages.{left}"
-    )
-
-
-def _generated(made: Mapping[str, Any]) -> str:
-    if "prompts" not in made:
-        return f"None: {made.get('missing', 'not asked for (--set generate=true)')}."
-    return (
-        f"{made['prompts']} prompts of {made['prompt tokens']} tokens, continued greedily by at most "
-        f"{made['new tokens']} tokens with and without each intervention. Wilcoxon signed-rank tests over prompts, "
+        f"{record['prompts']} prompts of {record['prompt tokens']} tokens, continued greedily by at most "
+        f"{record['new tokens']} tokens with and without each intervention. Wilcoxon signed-rank tests over prompts, "
         "Holm over all, rank-biserial effects."
     )
+
+
+def _random_weights(measured: Mapping[str, Any]) -> str:
+    if not measured.get("untrained"):
+        return "No random-weight model was measured (size quick, --set untrained=0, or too little memory)."
+    return f"{measured['untrained']} passages in a model of the same architecture with its initial random weights."

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.core.arrays import Floats
+from layeratlas.core.arrays import FloatArray, Floats
+
+OUTCOMES = ("kl", "nll", "flips", "jsd")
+# From clean logits and true next tokens of a text to what a trial's edited logits are to them, in order of OUTCOMES.
+Judge = Callable[[FloatArray, NDArray[np.int64]], Callable[[int, FloatArray], Floats]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """Clean against edited predictions at n tokens, each (n,).
 
     `kl`: KL(clean || edited) in nats; `nll`: rise of the negative log-likelihood of the true next token in nats;
-    `flips`: 1 where the most likely token changed, else 0; `jsd`: Jensen-Shannon divergence in nats, at most log 2,
-    not a number where it was not asked for.
+    `flips`: 1 if the most likely token changed, else 0; `jsd`: Jensen-Shannon divergence in nats, at most log 2, NaN if
+    it was not asked for.
     """
 
     kl: Floats
@@ -24,42 +29,57 @@ class Outcome:
     flips: Floats
     jsd: Floats
 
-
-OUTCOMES = ("kl", "nll", "flips", "jsd")
+    @property
+    def means(self) -> Floats:
+        """The means over tokens, in order of OUTCOMES, (4,)."""
+        return np.array([getattr(self, name).mean() for name in OUTCOMES])
 
 
 class Reference:
-    """A model's clean predictions at n tokens, against which edited ones are held.
+    """A model's clean predictions at n tokens, with which edited ones are compared.
 
     logits (n, V) of any float dtype; targets (n,) the true next tokens. Softmax and sums are in float64, so that
     divergences of 1e-10 nats, as tiny perturbations give, are more than rounding; equal logits give exactly 0.
     """
 
-    def __init__(self, logits: NDArray[np.floating], targets: NDArray[np.int64]) -> None:  # type: ignore[type-arg]
+    def __init__(self, logits: FloatArray, targets: NDArray[np.int64]) -> None:
         self._logp = log_softmax(logits)
         self._p = np.exp(self._logp)
         self._top = logits.argmax(-1)
         self._targets = targets
 
-    def against(self, logits: NDArray[np.floating], jsd: bool = False) -> Outcome:  # type: ignore[type-arg]
-        """Return what edited logits (n, V) are to the clean ones."""
+    def against(self, logits: FloatArray, jsd: bool = False) -> Outcome:
+        """Return the outcome of edited logits (n, V)."""
         logq = log_softmax(logits)
         gap = self._logp - logq
-        kl = np.einsum("nv,nv->n", self._p, gap)
         at = np.arange(len(gap)), self._targets
-        share = self._jsd(logq) if jsd else np.full(len(gap), np.nan)
-        # Rounding may leave a sum of both signs a hair below 0.
-        return Outcome(np.maximum(kl, 0.0), gap[at], (logits.argmax(-1) != self._top).astype(float), share)
+        return Outcome(
+            # Rounding may leave a sum of both signs slightly below 0.
+            kl=np.maximum(np.einsum("nv,nv->n", self._p, gap), 0.0),
+            nll=gap[at],
+            flips=(logits.argmax(-1) != self._top).astype(float),
+            jsd=self._jsd(logq) if jsd else np.full(len(gap), np.nan),
+        )
 
     def _jsd(self, logq: Floats) -> Floats:
         ratio = logq - self._logp
-        middle = np.logaddexp(0.0, ratio) - np.log(2)  # of the mean of the two, over the clean one
-        both = np.exp(logq) * (ratio - middle) - self._p * middle
-        found: Floats = np.maximum(both.sum(-1) / 2, 0.0)
-        return found
+        mixture = np.logaddexp(0.0, ratio) - np.log(2)  # log of the mean of both over the clean prediction
+        both = np.exp(logq) * (ratio - mixture) - self._p * mixture
+        jsd: Floats = np.maximum(both.sum(-1) / 2, 0.0)
+        return jsd
 
 
-def log_softmax(logits: NDArray[np.floating]) -> Floats:  # type: ignore[type-arg]
+def judge_of(jsd: Sequence[bool]) -> Judge:
+    """Return a judge of trials; `jsd` says for which the costly Jensen-Shannon divergence is computed."""
+
+    def judge(clean: FloatArray, targets: NDArray[np.int64]) -> Callable[[int, FloatArray], Floats]:
+        reference = Reference(clean, targets)
+        return lambda trial, edited: reference.against(edited, jsd=jsd[trial]).means
+
+    return judge
+
+
+def log_softmax(logits: FloatArray) -> Floats:
     """Return log-probabilities (..., V) in float64."""
     values = logits.astype(np.float64)
     values -= values.max(-1, keepdims=True)

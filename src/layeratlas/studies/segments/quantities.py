@@ -19,7 +19,13 @@ from layeratlas.stats.families import Spread, spread_of
 from layeratlas.stats.intervals import Z90, Z95
 from layeratlas.stats.quantities import Quantity, grid_error, normal_errors
 from layeratlas.stats.verdicts import Verdict
-from layeratlas.studies.segments.segmenting import DRAWS, NAMES
+from layeratlas.studies.segments.names import (
+    BOUNDARY_DRAWS_FILE,
+    BRITTLENESS,
+    EXACT,
+    SEGMENT_NAMES,
+    SegmentFinding,
+)
 
 # A spread over models needs this many of them, each of this many blocks.
 FEWEST_MODELS, FEWEST_BLOCKS = 3, 8
@@ -37,7 +43,7 @@ def quantities(run: FinishedRun) -> list[RunQuantity]:
 
 
 def _boundaries(run: FinishedRun) -> list[RunQuantity]:
-    findings = run.of_kind("boundary")
+    findings = run.of_kind(SegmentFinding.BOUNDARY)
     doubt = "" if any(finding.verdict == "supported" for finding in findings) else _NO_BOUNDARIES
     quantities = []
     for number, finding in enumerate(findings, 1):
@@ -61,8 +67,8 @@ def boundary_draws(run: FinishedRun, boundary: int) -> Floats | None:
     if not run.blocks:
         return None
     try:
-        table = read_table(run.folder / DRAWS)
-        method = run.manifest["spec"].get("settings", {}).get("method", "exact")
+        table = read_table(run.folder / BOUNDARY_DRAWS_FILE)
+        method = run.manifest["spec"].get("settings", {}).get("method", EXACT)
         rows = table.filter(pl.col("method") == method, pl.col("boundary") == boundary).sort("draw")
     except (StoreError, pl.exceptions.PolarsError):
         return None
@@ -71,17 +77,17 @@ def boundary_draws(run: FinishedRun, boundary: int) -> Floats | None:
 
 def _brittleness(run: FinishedRun) -> list[RunQuantity]:
     quantities = []
-    for finding in run.of_kind("brittleness"):
+    for finding in run.of_kind(SegmentFinding.BRITTLENESS):
         if not (finding.estimate > 0 and finding.lo > 0):
             continue
-        drawn = run.draws.value(f"brittleness {finding.level}") if run.draws else None
+        drawn = run.draws.value(f"{BRITTLENESS} {finding.level}") if run.draws else None
         spread = (np.log10(finding.hi) - np.log10(finding.lo)) / (2 * Z95)
         estimate = float(np.log10(finding.estimate))
         noise = normal_errors(spread) if drawn is None else np.log10(drawn) - estimate
         quantities.append(
             RunQuantity(
-                place=Place("brittleness", finding.level, "resid", finding.method, "log10 KL / strength²"),
-                label=f"brittleness of {finding.level}",
+                place=Place(BRITTLENESS, finding.level, "resid", finding.method, "log10 KL / strength²"),
+                label=f"{BRITTLENESS} of {finding.level}",
                 value=Quantity(estimate, noise, 0.0, "log10"),
                 paired=drawn is not None,
             )
@@ -91,12 +97,13 @@ def _brittleness(run: FinishedRun) -> list[RunQuantity]:
 
 def segments_of(run: FinishedRun) -> list[Segment]:
     """Return the segments between a run's two boundaries; none where it has no two."""
-    boundaries = [finding.estimate for finding in run.of_kind("boundary")]
-    if len(boundaries) < len(NAMES) - 1:
+    boundaries = [finding.estimate for finding in run.of_kind(SegmentFinding.BOUNDARY)]
+    if len(boundaries) < len(SEGMENT_NAMES) - 1:
         return []
-    ends = [0.0, *boundaries[: len(NAMES) - 1], 1.0]
+    ends = [0.0, *boundaries[: len(SEGMENT_NAMES) - 1], 1.0]
     return [
-        Segment(name=name, left=left, right=right) for name, left, right in zip(NAMES, ends, ends[1:], strict=False)
+        Segment(name=name, left=left, right=right)
+        for name, left, right in zip(SEGMENT_NAMES, ends[:-1], ends[1:], strict=True)
     ]
 
 
@@ -104,7 +111,7 @@ def spread_findings(runs: Sequence[FinishedRun]) -> list[Finding]:
     """Return, for each family of three models or more, the CV of both boundaries beside its nulls."""
     findings = []
     for family, members in by_family(runs).items():
-        boundaries = [[finding.estimate for finding in run.of_kind("boundary")][:2] for run in members]
+        boundaries = [[finding.estimate for finding in run.of_kind(SegmentFinding.BOUNDARY)][:2] for run in members]
         blocks = [run.blocks for run in members]
         if len(members) < FEWEST_MODELS or min(blocks) < FEWEST_BLOCKS or any(len(pair) < 2 for pair in boundaries):
             continue

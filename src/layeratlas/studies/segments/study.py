@@ -1,4 +1,4 @@
-"""The segments study: do a model's layers fall into stretches, where are the boundaries, and do they exist at all?
+"""The segments study: do a model's layers form segments, where are the boundaries, and do they exist at all?
 
 Re-implements the approach described in arXiv 2505.18244; detector, nulls and thresholds are ours.
 """
@@ -6,6 +6,7 @@ Re-implements the approach described in arXiv 2505.18244; detector, nulls and th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,33 @@ from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.quantity import RunQuantity, Segment
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
-from layeratlas.studies.segments import measuring
-from layeratlas.studies.segments.intervention import generating
-from layeratlas.studies.segments.intervention import stage as intervening
+from layeratlas.studies.segments import names
+from layeratlas.studies.segments.analysing import analyse_stage
+from layeratlas.studies.segments.intervention.generating import generate_stage
+from layeratlas.studies.segments.intervention.stage import intervene_stage
+from layeratlas.studies.segments.measuring import measure_stage
 from layeratlas.studies.segments.methods import methods
-from layeratlas.studies.segments.perturbation import stage as perturbing
-from layeratlas.studies.segments.segmenting import cut_stage
-from layeratlas.studies.segments.tables import analyse_stage
+from layeratlas.studies.segments.names import SegmentFinding
+from layeratlas.studies.segments.perturbation import tables as brittleness
+from layeratlas.studies.segments.perturbation.stage import perturb_stage
+from layeratlas.studies.segments.segmenting import segment_stage
+from layeratlas.studies.segments.settings import SegmentSettings
+from layeratlas.studies.segments.signals import all_signals
+
+_BRITTLENESS_METRICS = {
+    names.BRITTLENESS: "Brittleness (KL / strength², nats)",
+    brittleness.HALF: "Noise strength at half agreement",
+    brittleness.KL: "KL divergence (nats)",
+    brittleness.NLL_RISE: "Rise of the loss (nats)",
+    brittleness.AGREEMENT: "Top-1 agreement",
+    brittleness.STREAM_RMS: "Size of the stream (root mean square)",
+}
 
 
 class Segments(Study):
-    """Layer metrics on running text, two exact cuts, and the test whether they stand out of smooth change."""
+    """Layer metrics on running text, two exact boundaries, and a test whether they exist."""
 
-    summary = "do the layers fall into Local, Intermediate and Global stretches, and do the boundaries exist?"
+    summary = "do the layers form Local, Intermediate and Global segments, and do the boundaries exist?"
     words = Words(
         method="Texts",
         control="random weights",
@@ -43,40 +58,65 @@ class Segments(Study):
     )
     tasks = ("passages",)
     reads = Passages
-    settings = measuring.Settings
+    settings = SegmentSettings
     curves = False
+    method_names = {
+        names.PASSAGES: "Passages",
+        "noise": "Relative noise",
+        "absolute noise": "Absolute noise",
+        names.SKIP: "Block left out",
+        brittleness.UNPERTURBED: "Unperturbed",
+    }
+    headlines = (
+        SegmentFinding.EXISTENCE,
+        SegmentFinding.BOUNDARY,
+        SegmentFinding.LAYER_ORDER,
+        SegmentFinding.TRAINING,
+        SegmentFinding.BRITTLENESS,
+    )
+    details = (
+        SegmentFinding.SIGNAL_LEFT_OUT,
+        SegmentFinding.TEXT_KINDS,
+        SegmentFinding.QUADRATIC_REGIME,
+        SegmentFinding.ADDITIVITY,
+    )
+
+    @cached_property
+    def metric_names(self) -> Mapping[str, str]:  # type: ignore[override]
+        """The words for every signal, and for the measures of brittleness."""
+        return {signal.name: signal.title for signal in all_signals().values()} | _BRITTLENESS_METRICS
 
     def read(self, path: str) -> Passages:
         """Return a file of passages."""
         return read_passages(path)
 
-    def prepare(self, spec: RunSpec, settings: measuring.Settings) -> RunSpec:
+    def prepare(self, spec: RunSpec, settings: SegmentSettings) -> RunSpec:
         """Ask for the eager kernel, the only one that gives attention maps, unless the run goes without them."""
         if not settings.maps:
             return spec
         return spec.model_copy(update={"model": spec.model.model_copy(update={"attention": "eager"})})
 
-    def check(self, spec: RunSpec, settings: measuring.Settings, material: Sequence[Any]) -> None:
-        """Raise SpecError where no passage would be read, or an edit is not understood."""
-        _ = settings.wanted
+    def check(self, spec: RunSpec, settings: SegmentSettings, material: Sequence[Any]) -> None:
+        """Raise SpecError if there are no passages, or an edit is not understood."""
+        _ = settings.interventions
         if not material:
             raise SpecError("no passages were named", "the study's own task or files of passages")
 
     def stages(self) -> dict[str, StageFunction]:
         """Return the stages in order."""
         return {
-            "measure": measuring.measure_stage,
-            "cut": cut_stage,
-            "perturb": perturbing.stage,
-            "intervene": intervening.stage,
-            "generate": generating.stage,
+            "measure": measure_stage,
+            "segment": segment_stage,
+            "perturb": perturb_stage,
+            "intervene": intervene_stage,
+            "generate": generate_stage,
             "analyse": analyse_stage,
             "report": report_stage(self),
         }
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
-        """Return the stretches, the signals, the map of similarities, the number of cuts and the paper's claims."""
-        from layeratlas.studies.segments.charts import exhibits
+        """Return the boundaries, the signals, the similarity map, brittleness, interventions and the paper's claims."""
+        from layeratlas.studies.segments.exhibits import exhibits
 
         return [*exhibits(folder), claims_exhibit(registry.claims_of("segments"), folder)]
 
@@ -99,7 +139,7 @@ class Segments(Study):
         return spread_findings(runs)
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Return what was done, from the run's manifest."""
+        """Return the methods, from the run's manifest."""
         return methods(run, self.settings(**run["spec"].get("settings", {})))
 
 

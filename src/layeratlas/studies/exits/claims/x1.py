@@ -14,7 +14,7 @@ class UpperCalculation(FindingClaim):
     citation = CHEN
     published = "MPS-Cal: best at layers 31 of 32, 39 of 40 and 78 of 80; no interval"
     study = "exits"
-    kinds = ("X1",)
+    kind = "X1"
     asked = "layeratlas run exits with the tasks arithmetic and word_problems"
 
 

@@ -14,7 +14,7 @@ class LastFacts(FindingClaim):
     citation = CHEN
     published = "LAMA: last 57.87, 57.97, 58.71 %, last but one 48.12, 56.59, 49.70 % (7B, 13B, 70B)"
     study = "exits"
-    kinds = ("X2",)
+    kind = "X2"
     asked = "layeratlas run exits with the task facts"
 
 

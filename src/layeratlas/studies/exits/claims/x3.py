@@ -14,7 +14,7 @@ class LastButOne(FindingClaim):
     citation = CHEN
     published = "MPS-Cal: 30.34 against 28.65 % (7B); MPS-Rea falls by 4.8, 6.0 and 15.1 points there"
     study = "exits"
-    kinds = ("X3",)
+    kind = "X3"
     asked = "layeratlas run exits with the tasks arithmetic and word_problems"
 
 

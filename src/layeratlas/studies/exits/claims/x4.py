@@ -14,7 +14,7 @@ class MiddleStart(FindingClaim):
     citation = CHEN
     published = "read off curves; no onset is given"
     study = "exits"
-    kinds = ("X4",)
+    kind = "X4"
     asked = "layeratlas run exits"
 
 

@@ -14,7 +14,7 @@ class HarderFloats(FindingClaim):
     citation = CHEN
     published = "Cal-Int above Cal-Float at equal digits; values in plots only"
     study = "exits"
-    kinds = ("X6",)
+    kind = "X6"
     asked = "layeratlas run exits with the task arithmetic"
 
 

@@ -14,7 +14,7 @@ class LowLanguages(FindingClaim):
     citation = CHEN
     published = "layer 1: es 17, fr 20, zh 12, th 4 %, which the fewest tokens alone give"
     study = "exits"
-    kinds = ("X8",)
+    kind = "X8"
     asked = "layeratlas run exits with the task xmps"
 
 

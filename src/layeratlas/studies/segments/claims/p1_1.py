@@ -9,6 +9,7 @@ from layeratlas.runs.claim import Judgement
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import FindingClaim, all_of
 from layeratlas.studies.segments.citation import ZHANG
+from layeratlas.studies.segments.names import SegmentFinding
 
 
 class Boundaries(FindingClaim):
@@ -19,7 +20,7 @@ class Boundaries(FindingClaim):
     citation = ZHANG
     published = "8 of 8 models; the criterion is not visible"
     study = "segments"
-    kinds = ("P1.1", "existence")
+    kind = SegmentFinding.EXISTENCE
     asked = "layeratlas run segments"
     joins = True
 
@@ -28,7 +29,7 @@ class Boundaries(FindingClaim):
         findings = [
             replace(finding, statement=f"{run.model}: {finding.statement}")
             for run in runs
-            for finding in self.findings(run)
+            for finding in run.of_kind(self.kind)
         ]
         return all_of(findings, len(runs), self.asked)
 

@@ -12,6 +12,7 @@ from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import by_family
 from layeratlas.stats.families import Spread, spread_of
 from layeratlas.studies.segments.citation import ZHANG
+from layeratlas.studies.segments.names import SegmentFinding
 
 _FEWEST, _BLOCKS = 3, 8
 _SIDES = ("llama", "qwen")
@@ -40,7 +41,7 @@ class SteadyBoundaries(Claim):
         spreads: dict[str, dict[str, list[Spread]]] = {side: {} for side in _SIDES}
         count = 0
         for family, members in by_family(runs).items():
-            boundaries = [[finding.estimate for finding in run.of_kind("boundary")] for run in members]
+            boundaries = [[finding.estimate for finding in run.of_kind(SegmentFinding.BOUNDARY)] for run in members]
             blocks = [run.blocks for run in members]
             pairs = all(len(places) == 2 for places in boundaries)
             if len(members) >= _FEWEST and pairs and min(blocks) >= _BLOCKS:

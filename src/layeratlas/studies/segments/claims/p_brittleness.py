@@ -12,6 +12,7 @@ from layeratlas.stats.families import Parts, variance_parts
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.verdicts import Verdict
 from layeratlas.studies.segments.citation import ZHANG
+from layeratlas.studies.segments.names import LOCAL, SegmentFinding
 
 # Noise relative to the stream's size. Absolute noise, scaling or ablation give B another meaning and another scale.
 _METHOD = "noise"
@@ -70,8 +71,8 @@ class LocalBrittleness(Claim):
 
 def _local_brittleness(run: FinishedRun) -> float | None:
     """Return B of the Local segment under relative noise; None where the run has none above 0."""
-    findings = run.of_kind("brittleness", method=_METHOD)
-    return next((f.estimate for f in findings if f.level == "Local" and f.estimate > 0), None)
+    findings = run.of_kind(SegmentFinding.BRITTLENESS, method=_METHOD)
+    return next((f.estimate for f in findings if f.level == LOCAL and f.estimate > 0), None)
 
 
 PLUGIN = LocalBrittleness()

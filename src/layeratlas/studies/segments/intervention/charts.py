@@ -1,8 +1,7 @@
-"""What the report of a segments run shows of interventions: their effects on predictions and on generated text."""
+"""Effects of interventions in the report: on predictions (chart and table) and on generated text (table)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,117 +10,138 @@ import altair as alt
 import numpy as np
 import polars as pl
 
+from layeratlas.core.formatting import NONE
 from layeratlas.runs.study import Exhibit
-from layeratlas.studies.segments.intervention.tables import EFFECTS, GENERATED
+from layeratlas.studies.segments.charts.elements import Colour, data
+from layeratlas.studies.segments.names import GENERATED_FILE, INTERVENTIONS_FILE
 
-Colour = Callable[[str], str]
-_SERIES = ("series-1", "series-3", "series-2", "series-4", "series-5", "series-6")
-# Outcomes told beside the divergence, by their mean alone; the table that is kept has all with their intervals.
+_HUES = ("series-1", "series-3", "series-2", "series-4", "series-5", "series-6")
+# Outcomes shown beside the divergence, by their mean alone; the file has all of them with their intervals.
 _BESIDE = {"nll": "Rise of the loss (nats)", "flips": "Top predictions changed"}
-# What is left of a divergence below this is rounding, and a logarithm has no place for it.
+# A divergence below this is rounding, and cannot be plotted on a logarithmic axis.
 _FLOOR = 1e-9
+_PREDICTIONS = (
+    "Divergence (KL, nats) of the predictions from the unperturbed ones under interventions on every block of a "
+    "segment at once, with its 95 % interval over passages. Hollow: the same on another span of the same width, the "
+    "one that shares the fewest blocks with the segment (one of several at random; the mean if the table names "
+    "several). Without an intervention the divergence is exactly 0. The difference is the segment less the other span, "
+    "on the same passages. Intervals are over passages only: a difference says that these two spans differ, not that "
+    "the segment is unusual among all spans of its width. All outcomes and their intervals are in "
+    "interventions.parquet."
+)
+_TEXTS = (
+    "Prompts continued greedily under each intervention and without any (`unperturbed`): means over prompts. Effect: "
+    "rank-biserial correlation with the unperturbed texts, -1 (all fall) to 1 (all rise), with its 95 % interval; p by "
+    "signed ranks, Holm over the whole table. `Other span` is the same intervention on one other span of the same "
+    "width, which shares the fewest blocks with the segment: a difference says that these two differ. The similarity "
+    "of neighbouring sentences counts shared words."
+)
 
 
-def edit_exhibits(folder: Path) -> list[Exhibit]:
+def intervention_exhibits(folder: Path) -> list[Exhibit]:
     """Return the exhibits of the interventions that a run made."""
-    made = []
-    if (folder / EFFECTS).exists():
-        table = pl.read_parquet(folder / EFFECTS)
-        text = (
-            "Divergence (KL, nats) of the predictions from the undisturbed ones under interventions on every block of "
-            "a stretch at once, with its 95 % interval over passages. Hollow: the same on another stretch of the same "
-            "width, the one that shares the fewest blocks with it (a random one of several; the mean where the table "
-            "names several). No intervention gives exactly 0. The difference is the stretch less the other, on the "
-            "same passages. Intervals are over passages only: a difference says that these two stretches differ, not "
-            "that the stretch is special among all of its width. Every outcome's intervals are in "
-            "interventions.parquet."
+    exhibits = []
+    if (folder / INTERVENTIONS_FILE).exists():
+        table = pl.read_parquet(folder / INTERVENTIONS_FILE)
+        exhibits.append(
+            Exhibit(
+                name="interventions",
+                title="What interventions do",
+                text=_PREDICTIONS,
+                chart=partial(_effect_chart, table),
+                table=_effect_table(table),
+            )
         )
-        made.append(
-            Exhibit("interventions", "What interventions do", text, chart=partial(_effects, table), table=_shown(table))
-        )
-    if (folder / GENERATED).exists():
-        table = pl.read_parquet(folder / GENERATED)
-        text = (
-            "Prompts continued greedily under each intervention and without any (`unperturbed`): means over prompts. "
-            "Effect: rank-biserial correlation with the unperturbed texts, -1 (all fall) to 1 (all rise), with its "
-            "95 % interval; p by signed ranks, Holm over the whole table. `other stretch` is the same intervention "
-            "on one other stretch of the same width, which shares the fewest blocks with it: what differs tells those "
-            "two apart, and does not make the stretch special. The likeness of neighbouring sentences counts shared "
-            "words."
-        )
-        made.append(Exhibit("generated", "Generated text under intervention", text, table=_generated(table)))
-    return made
+    if (folder / GENERATED_FILE).exists():
+        table = _text_table(pl.read_parquet(folder / GENERATED_FILE))
+        exhibits.append(Exhibit(name="generated", title="Generated text under intervention", text=_TEXTS, table=table))
+    return exhibits
 
 
-def _shown(table: pl.DataFrame) -> pl.DataFrame:
-    """Return the table a reader sees: the divergences, other outcomes beside them, rounded, with words for columns."""
-    number = pl.col(
-        "estimate", "lo", "hi", "control", "control_lo", "control_hi", "difference", "difference_lo", "difference_hi"
-    )
-    place = ["edit", "span", "blocks"]
-    rounded = table.with_columns(number.round_sig_figs(3))
-    kept = rounded.filter(outcome="kl")
+def _effect_table(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the divergences with other outcomes beside them, rounded, under a reader's column names."""
+    key = ["edit", "span", "blocks"]
+    rounded = _rounded(table)
+    divergences = rounded.filter(outcome="kl")
     for outcome, words in _BESIDE.items():
-        other = rounded.filter(outcome=outcome).select(*place, pl.col("estimate").alias(words))
-        kept = kept.join(other, on=place, how="left", maintain_order="left")
-    return kept.select(
-        pl.col("edit").alias("Intervention"), pl.col("span").alias("Stretch"), pl.col("blocks").alias("Blocks"),
-        pl.col("estimate").alias("KL (nats)"), _ends("lo", "hi").alias("95 %"),
-        pl.when(pl.col("control_blocks") == "").then(pl.lit("–")).otherwise("control_blocks").alias("Against blocks"),
-        pl.col("control").alias("KL there (nats)"), _ends("control_lo", "control_hi").alias("95 % "),
-        pl.col("difference").alias("Difference"), _ends("difference_lo", "difference_hi").alias("95 %  "),
-        *_BESIDE.values(), pl.col("n").alias("Passages"),
-    )  # fmt: skip
+        other = rounded.filter(outcome=outcome).select(*key, pl.col("estimate").alias(words))
+        divergences = divergences.join(other, on=key, how="left", maintain_order="left")
+    against = pl.when(pl.col("control_blocks") == "").then(pl.lit(NONE)).otherwise("control_blocks")
+    return divergences.select(
+        pl.col("edit").alias("Intervention"),
+        pl.col("span").alias("Segment"),
+        pl.col("blocks").alias("Blocks"),
+        pl.col("estimate").alias("KL (nats)"),
+        _interval("lo", "hi").alias("95 %"),
+        against.alias("Against blocks"),
+        pl.col("control").alias("KL there (nats)"),
+        _interval("control_lo", "control_hi").alias("95 % "),
+        pl.col("difference").alias("Difference"),
+        _interval("difference_lo", "difference_hi").alias("95 %  "),
+        *_BESIDE.values(),
+        pl.col("n").alias("Passages"),
+    )
 
 
-def _ends(lo: str, hi: str) -> pl.Expr:
-    said = pl.format("{} to {}", pl.col(lo), pl.col(hi))
-    return pl.when(pl.col(lo).is_finite()).then(said).otherwise(pl.lit("–"))
+def _text_table(table: pl.DataFrame) -> pl.DataFrame:
+    return _rounded(table).select(
+        pl.col("edit").alias("Intervention"),
+        pl.col("span").alias("Segment"),
+        pl.col("blocks").alias("Blocks"),
+        pl.col("measure").alias("Measure"),
+        pl.col("clean").alias("Unperturbed"),
+        pl.col("edited").alias("Here"),
+        _interval("edited_lo", "edited_hi").alias("95 %"),
+        pl.col("control").alias("Other span"),
+        pl.col("effect").alias("Effect"),
+        _interval("effect_lo", "effect_hi").alias("95 % "),
+        pl.col("p").alias("p"),
+        pl.col("control_effect").alias("Effect there"),
+        pl.col("n").alias("Prompts"),
+    )
 
 
-def _generated(table: pl.DataFrame) -> pl.DataFrame:
-    names = [c for c, kind in table.schema.items() if kind == pl.Float64]
-    table = table.with_columns(pl.col(names).round_sig_figs(3))
-    return table.select(
-        pl.col("edit").alias("Intervention"), pl.col("span").alias("Stretch"), pl.col("blocks").alias("Blocks"),
-        pl.col("measure").alias("Measure"), pl.col("clean").alias("Unperturbed"), pl.col("edited").alias("Here"),
-        _ends("edited_lo", "edited_hi").alias("95 %"), pl.col("control").alias("Other stretch"),
-        pl.col("effect").alias("Effect"), _ends("effect_lo", "effect_hi").alias("95 % "), pl.col("p").alias("p"),
-        pl.col("control_effect").alias("Effect there"), pl.col("n").alias("Prompts"),
-    )  # fmt: skip
+def _rounded(table: pl.DataFrame) -> pl.DataFrame:
+    numbers = [name for name, dtype in table.schema.items() if dtype == pl.Float64 and name != "strength"]
+    return table.with_columns(pl.col(numbers).round_sig_figs(3))
 
 
-def _effects(table: pl.DataFrame, colour: Colour) -> Any:
-    """Return a row for each intervention, a mark for each stretch, the other stretches hollow."""
-    kept = table.filter(outcome="kl")
-    order = kept["edit"].unique(maintain_order=True).to_list()
-    spans = kept["span"].unique(maintain_order=True).to_list()
-    rows = [
-        {"edit": row["edit"], "span": row["span"], "what": what, **_clipped(row, keys)}
-        for row in kept.to_dicts()
-        for what, keys in (
-            ("stretch", ("estimate", "lo", "hi")), ("other", ("control", "control_lo", "control_hi"))
-        )
-        if np.isfinite(row[keys[0]])
-    ]  # fmt: skip
-    base = alt.Chart(alt.Data(values=rows))
-    y = alt.Y("edit:N", sort=order, title=None, axis=alt.Axis(labelLimit=150))
+def _interval(lo: str, hi: str) -> pl.Expr:
+    words = pl.format("{} to {}", pl.col(lo), pl.col(hi))
+    return pl.when(pl.col(lo).is_finite()).then(words).otherwise(pl.lit(NONE))
+
+
+def _effect_chart(table: pl.DataFrame, colour: Colour) -> Any:
+    """Return one row per intervention and one mark per segment; the other spans hollow."""
+    divergences = table.filter(outcome="kl")
+    edits = divergences["edit"].unique(maintain_order=True).to_list()
+    spans = divergences["span"].unique(maintain_order=True).to_list()
+    base = alt.Chart(data(_marks(divergences)))
+    y = alt.Y("edit:N", sort=edits, title=None, axis=alt.Axis(labelLimit=150))
     log = alt.Scale(type="log")
     x = alt.X("value:Q", title="KL, nats", scale=log, axis=alt.Axis(tickCount=4, format="~g", grid=False))
-    scale = alt.Scale(domain=spans, range=[colour(_SERIES[i % len(_SERIES)]) for i in range(len(spans))])
+    scale = alt.Scale(domain=spans, range=[colour(_HUES[i % len(_HUES)]) for i in range(len(spans))])
     hue = alt.Color("span:N", scale=scale, title=None, sort=None, legend=alt.Legend(orient="top", columns=3))
-    shift = alt.YOffset("span:N", sort=spans)
-    own, other = base.transform_filter("datum.what === 'stretch'"), base.transform_filter("datum.what === 'other'")
+    at = {"y": y, "yOffset": alt.YOffset("span:N", sort=spans), "color": hue}
     tooltip = ["edit:N", "span:N", "value:Q", "lo:Q", "hi:Q"]
+    here, there = (base.transform_filter(f"{'!' * (not control)}datum.control") for control in (False, True))
+    interval = alt.X("lo:Q", title="KL, nats", scale=log)
     return alt.layer(
-        own.mark_rule(strokeWidth=1.5).encode(
-            y=y, yOffset=shift, x=alt.X("lo:Q", title="KL, nats", scale=log), x2="hi:Q", color=hue
-        ),
-        own.mark_point(filled=True, size=45, opacity=1).encode(y=y, yOffset=shift, x=x, color=hue, tooltip=tooltip),
-        other.mark_point(filled=False, size=45).encode(y=y, yOffset=shift, x=x, color=hue, tooltip=tooltip),
-    ).properties(width=420, height=max(60, 12 * len(spans) * len(order)))
+        here.mark_rule(strokeWidth=1.5).encode(x=interval, x2="hi:Q", **at),
+        here.mark_point(filled=True, size=45, opacity=1).encode(x=x, tooltip=tooltip, **at),
+        there.mark_point(filled=False, size=45).encode(x=x, tooltip=tooltip, **at),
+    ).properties(width=420, height=max(60, 12 * len(spans) * len(edits)))
 
 
-def _clipped(row: dict[str, Any], keys: tuple[str, str, str]) -> dict[str, float]:
-    value, lo, hi = (max(float(row[key]), _FLOOR) for key in keys)
-    return {"value": value, "lo": lo, "hi": hi}
+def _marks(divergences: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return one mark per segment and one per control."""
+    marks = []
+    for row in divergences.to_dicts():
+        for control, (value, lo, hi) in (
+            (False, ("estimate", "lo", "hi")),
+            (True, ("control", "control_lo", "control_hi")),
+        ):
+            if np.isfinite(row[value]):
+                ends = {name: max(float(row[key]), _FLOOR) for name, key in (("value", value), ("lo", lo), ("hi", hi))}
+                marks.append({"edit": row["edit"], "span": row["span"], "control": control, **ends})
+    return marks

@@ -1,4 +1,4 @@
-"""The stage that continues prompts under every intervention; each file holds the texts of one of them."""
+"""The stage that continues prompts under every intervention; one file per intervention and site."""
 
 from __future__ import annotations
 
@@ -11,19 +11,30 @@ from layeratlas.core.errors import AtlasError, DataError
 from layeratlas.core.spec import hash_of
 from layeratlas.runs.tables import write_table
 from layeratlas.runs.workspace import Workspace
-from layeratlas.studies.segments.intervention.plan import Place, Wanted
-from layeratlas.studies.segments.intervention.stage import Bench, bench_of, place_columns, places_for
+from layeratlas.studies.segments.intervention.plan import Intervention, Site
+from layeratlas.studies.segments.intervention.stage import Bench, bench_of, run_sites, site_columns
+from layeratlas.studies.segments.intervention.text_tests import FEWEST_PROMPTS
 from layeratlas.studies.segments.perturbation.stage import choose_texts
 
 FOLDER = "generated"
-FEWEST = 6
+# What the column `edit` and `span` say of texts generated without an intervention.
+UNPERTURBED = "none"
+_UNPERTURBED_COLUMNS = {
+    "edit": UNPERTURBED,
+    "kind": UNPERTURBED,
+    "component": "resid",
+    "strength": float("nan"),
+    "span": UNPERTURBED,
+    "blocks": "none",
+    "control": False,
+}
 
 
-def stage(work: Workspace) -> list[str]:
-    """Generate without and under every intervention and return the files made; nothing without `generate`.
+def generate_stage(work: Workspace) -> list[str]:
+    """Generate text without and under every intervention and return the files written; nothing without `generate`.
 
-    Where text cannot be generated (too few passages, a context that is too short), nothing is made and `run.json` says
-    why under `generated`.
+    If text cannot be generated (too few passages, too short a context), no file is written and `run.json` says why
+    under `generated`.
     """
     settings = work.settings
     if not settings.generate:
@@ -31,52 +42,54 @@ def stage(work: Workspace) -> list[str]:
     try:
         prompts = _prompts(work)
         bench = bench_of(work)
-        wanted = bench.wanted(settings.edits)
-        jobs = [(one, place) for one in wanted for place in places_for(work, one, controls=1)]
+        jobs = [
+            (intervention, site)
+            for intervention in bench.interventions(settings.edits)
+            for site in run_sites(work, intervention, controls=1)
+        ]
         outputs = []
         with work.progress.stage("generate", len(jobs) + 1) as step:
             for job in (None, *jobs):
-                outputs.append(_write(work, bench, prompts, job))
+                outputs.append(_write_texts(work, bench, prompts, job))
                 step.advance()
     except AtlasError as error:
         work.manifest["generated"] = {"missing": str(error)}
         work.progress.note(f"no text is generated: {error}")
         return []
     work.manifest["generated"] = {
-        "prompts": len(prompts), "prompt tokens": len(prompts[0]), "new tokens": settings.new_tokens,
-    }  # fmt: skip
+        "prompts": len(prompts),
+        "prompt tokens": len(prompts[0]),
+        "new tokens": settings.new_tokens,
+    }
     return outputs
 
 
 def _prompts(work: Workspace) -> list[list[int]]:
-    """Return the first tokens of passages of every kind in turn, all of one length."""
+    """Return the first tokens of passages, in turn from each set, all of one length."""
     settings = work.settings
-    texts = choose_texts([data.texts for data in work.material], settings.prompts)
-    if len(texts) < FEWEST:
-        raise DataError(f"{len(texts)} passages to take prompts from", f"{FEWEST} or more, to test anything")
+    texts = choose_texts([passages.texts for passages in work.material], settings.prompts)
+    if len(texts) < FEWEST_PROMPTS:
+        raise DataError(f"{len(texts)} passages to take prompts from", f"{FEWEST_PROMPTS} or more, for a test")
     ids = [work.model.encode(text) for text in texts]
     length = min(settings.prompt_tokens + int(work.model.bos_id is not None), *map(len, ids))
-    return [one[:length] for one in ids]
+    return [text[:length] for text in ids]
 
 
-def _write(work: Workspace, bench: Bench, prompts: list[list[int]], job: tuple[Wanted, Place] | None) -> str:
-    """Write the texts of one intervention at one place (or of none) and return the file's name."""
-    settings = work.settings
-    columns: dict[str, Any] = {
-        "edit": "none", "kind": "none", "component": "resid", "strength": float("nan"), "span": "none",
-        "blocks": "none", "control": False,
-    } if job is None else place_columns(*job)  # fmt: skip
-    key = [work.key, prompts, settings.new_tokens, {**columns, "strength": str(columns["strength"])}]
+def _write_texts(work: Workspace, bench: Bench, prompts: list[list[int]], job: tuple[Intervention, Site] | None) -> str:
+    """Write the texts of one intervention at one site (or of none) and return the file's name."""
+    new_tokens = work.settings.new_tokens
+    columns: dict[str, Any] = _UNPERTURBED_COLUMNS if job is None else site_columns(*job)
+    key = [work.key, prompts, new_tokens, {**columns, "strength": str(columns["strength"])}]
     name = f"{FOLDER}/{hash_of(key)}.parquet"
     if not (work.folder / name).exists():
-        texts = continued(work, prompts, [] if job is None else [bench.edit(*job)], settings.new_tokens)
+        texts = continue_prompts(work, prompts, [] if job is None else [bench.edit(*job)], new_tokens)
         rows = [{**columns, "prompt": i, "text": text} for i, text in enumerate(texts)]
         write_table(work, name, pl.DataFrame(rows))
     return name
 
 
-def continued(work: Workspace, prompts: list[list[int]], edits: list[Edit], new_tokens: int) -> list[str]:
-    """Return what prompts (token ids) are continued with under edits, greedily."""
+def continue_prompts(work: Workspace, prompts: list[list[int]], edits: list[Edit], new_tokens: int) -> list[str]:
+    """Return the greedy continuations of prompts (token ids) under edits."""
     from layeratlas.models import intervene
     from layeratlas.models.decoding import greedy
 
@@ -85,5 +98,5 @@ def continued(work: Workspace, prompts: list[list[int]], edits: list[Edit], new_
         def number(rows: list[int]) -> None:
             lines.samples = rows
 
-        made = greedy(work.model, prompts, new_tokens, number)
-    return [str(work.model.tokenizer.decode(ids, skip_special_tokens=True)) for ids in made]
+        continuations = greedy(work.model, prompts, new_tokens, number)
+    return [str(work.model.tokenizer.decode(ids, skip_special_tokens=True)) for ids in continuations]

@@ -1,8 +1,8 @@
-"""Interventions in words, the stretches that they are made on, and what they did there.
+"""Interventions in words, and the sites at which each is made.
 
-`noise 0.3; zero of mlp; mean of attn of blocks 3-5, 8` are three: a kind of `edits.Edit`, its strength where it takes
-one, a component other than the stream, and blocks of one's own. Without blocks, an intervention is made on every
-stretch that the cuts give. Each is made on other stretches of the same shape too, its control.
+`noise 0.3; zero of mlp; mean of attn of blocks 3-5, 8` are three interventions: a kind of `Edit`, a strength if it
+takes one, a component other than the residual stream, and blocks. Without blocks, an intervention is made on every
+segment. Each is also made on other spans of the same shape, its controls.
 """
 
 from __future__ import annotations
@@ -15,23 +15,21 @@ from typing import Any, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.core.arrays import Floats
 from layeratlas.core.edits import Edit, Kind, blocks_named
 from layeratlas.core.errors import SpecError
 from layeratlas.core.spec import COMPONENTS, Component
-from layeratlas.stats.resampling import Resampler
 
 NEED_VECTORS = ("translate", "mean")
 _FORM = re.compile(
     rf"({'|'.join(sorted(get_args(Kind), key=len, reverse=True))})(?: ([-+]?[\d.]+(?:e[-+]?\d+)?))?"
     rf"(?: of ({'|'.join(COMPONENTS)}))?(?: of blocks? ([\d, -]+))?"
 )
-_HELP = "such as 'noise 0.3; scale 1.2; zero of mlp; mean of attn of blocks 3-5, 8'"
+_HELP = "edits such as 'noise 0.3; scale 1.2; zero of mlp; mean of attn of blocks 3-5, 8'"
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """An intervention: of which kind and strength, on which component, on which blocks (none: every stretch)."""
+@dataclass(frozen=True, kw_only=True)
+class Intervention:
+    """An edit of some kind and strength, of a component, on blocks (none: on every segment)."""
 
     kind: Kind
     strength: float | None = None
@@ -40,32 +38,36 @@ class Wanted:
 
     @property
     def name(self) -> str:
-        """What is done, without the blocks: `scale 1.2 of mlp`."""
-        much = "" if self.strength is None else f" {self.strength:g}"
-        return f"{self.kind}{much}{'' if self.component == 'resid' else f' of {self.component}'}"
+        """The intervention without its blocks: `scale 1.2 of mlp`."""
+        strength = "" if self.strength is None else f" {self.strength:g}"
+        return f"{self.kind}{strength}{'' if self.component == 'resid' else f' of {self.component}'}"
 
     def edit(self, blocks: Sequence[int], vectors: NDArray[np.floating[Any]] | None = None, seed: int = 0) -> Edit:
-        """Return the edit on some blocks; `vectors` (L, d), one for each of the model's blocks, where it needs them."""
+        """Return the edit on some blocks; `vectors` (L, d), one per block of the model, for kinds that need them."""
         chosen = None if vectors is None or self.kind not in NEED_VECTORS else vectors[list(blocks)]
-        return Edit(self.kind, tuple(blocks), self.component, self.strength, chosen, seed)
+        return Edit(self.kind, tuple(blocks), self.component, strength=self.strength, vectors=chosen, seed=seed)
 
 
-def read_wanted(text: str) -> list[Wanted]:
-    """Return the interventions named in a text, parted by semicolons; raises SpecError for what is none."""
-    found = []
+def read_interventions(text: str) -> list[Intervention]:
+    """Return the interventions named in a text, separated by semicolons; raises SpecError for any other text."""
+    interventions = []
     for part in filter(None, (part.strip() for part in text.split(";"))):
         match = _FORM.fullmatch(" ".join(part.split()))
         if match is None:
             raise SpecError(f"the edit '{part}' is not understood", _HELP)
-        kind, component = cast("Kind", match[1]), cast("Component", match[3] or "resid")
-        strength = float(match[2]) if match[2] else None
-        wanted = Wanted(kind, strength, component, _blocks(part, match[4] or ""))
-        wanted.edit(wanted.blocks or (0,), np.zeros((1 + max(wanted.blocks, default=0), 1)))
-        found.append(wanted)
-    return found
+        intervention = Intervention(
+            kind=cast("Kind", match[1]),
+            strength=float(match[2]) if match[2] else None,
+            component=cast("Component", match[3] or "resid"),
+            blocks=_read_blocks(part, match[4] or ""),
+        )
+        # An edit checks what does not fit together, such as a strength for `zero`.
+        intervention.edit(intervention.blocks or (0,), np.zeros((1 + max(intervention.blocks, default=0), 1)))
+        interventions.append(intervention)
+    return interventions
 
 
-def _blocks(part: str, text: str) -> tuple[int, ...]:
+def _read_blocks(part: str, text: str) -> tuple[int, ...]:
     numbers: list[int] = []
     for piece in filter(None, (piece.strip() for piece in text.split(","))):
         first, dash, last = piece.partition("-")
@@ -75,72 +77,41 @@ def _blocks(part: str, text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where an intervention is made: `name` is the stretch's, `control` whether this is another one of its shape."""
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """The blocks of an intervention. `span` is the segment's name, `control` tells another span of its shape."""
 
-    name: str
+    span: str
     blocks: tuple[int, ...]
     control: bool = False
 
 
-def places_of(
-    wanted: Wanted, layers: int, segments: Mapping[str, tuple[int, int]], controls: int, seed: int = 0
-) -> list[Place]:
-    """Return an intervention's stretches, each followed by at most `controls` others of its shape.
+def sites_of(
+    intervention: Intervention, layers: int, segments: Mapping[str, tuple[int, int]], controls: int, seed: int = 0
+) -> list[Site]:
+    """Return an intervention's segments, each followed by at most `controls` other spans of its shape.
 
-    Those that share the fewest blocks with the stretch come first, drawn at random among equals: a stretch moved by one
-    block is nearly itself and says nothing of it. `segments` are half-open ranges of blocks by name. All interventions
-    on one stretch have the same controls. Raises SpecError for a block that the model has not.
+    Controls that share the fewest blocks with the segment come first, in random order among equals: a segment moved by
+    one block is nearly the same segment. `segments` are half-open ranges of blocks by name. All interventions on one
+    segment have the same controls. Raises SpecError for a block that the model does not have.
     """
-    if wanted.blocks and max(wanted.blocks) >= layers:
-        raise SpecError(f"an edit of block {max(wanted.blocks)}", f"blocks 0 to {layers - 1} of this model")
-    stretches = {name: tuple(range(*span)) for name, span in segments.items()}
-    if wanted.blocks:
-        stretches = {blocks_named(wanted.blocks): wanted.blocks}
-    found = []
-    for name, blocks in stretches.items():
-        found.append(Place(name, blocks))
-        found += [Place(name, other, control=True) for other in _others(blocks, layers, seed)[:controls]]
-    return found
+    if intervention.blocks and max(intervention.blocks) >= layers:
+        raise SpecError(f"an edit of block {max(intervention.blocks)}", f"blocks 0 to {layers - 1} of this model")
+    spans = {name: tuple(range(*segment)) for name, segment in segments.items()}
+    if intervention.blocks:
+        spans = {blocks_named(intervention.blocks): intervention.blocks}
+    sites = []
+    for name, blocks in spans.items():
+        sites.append(Site(span=name, blocks=blocks))
+        others = _other_spans(blocks, layers, seed)[:controls]
+        sites += [Site(span=name, blocks=other, control=True) for other in others]
+    return sites
 
 
-def _others(blocks: tuple[int, ...], layers: int, seed: int) -> list[tuple[int, ...]]:
-    """Return all other stretches of a shape, those that share the fewest blocks with it first, equals at random."""
-    least, most = min(blocks), max(blocks)
-    free = [shift for shift in range(-least, layers - most) if shift]
-    drawn = np.random.default_rng([seed, 31, least, most]).permutation(free).tolist()
-    moved = [tuple(block + int(shift) for block in blocks) for shift in drawn]
-    return sorted(moved, key=lambda other: len({*other} & {*blocks}))
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What one intervention did at one stretch: means over N passages with 95 % bootstrap intervals.
-
-    `control` is the same on other stretches of the same shape, `difference` the first less the second, paired over
-    passages; both not numbers where no other stretch of that shape fits. No interval is over stretches: a difference
-    tells these stretches apart, and does not make one of them special.
-    """
-
-    estimate: tuple[float, float, float]
-    control: tuple[float, float, float]
-    difference: tuple[float, float, float]
-
-
-def effect_of(own: Floats, controls: Floats, bootstrap: int = 1000, seed: int = 0) -> Effect:
-    """Return the effect of values (N,) on the stretch and (C, N) on C others; C may be 0."""
-    names = [str(i) for i in range(len(own))]
-    weights = Resampler(names, bootstrap, seed, halves=0).weights(names)
-    weights = weights / weights.sum(1, keepdims=True)
-
-    def mean(values: Floats) -> tuple[float, float, float]:
-        drawn = weights @ values
-        lo, hi = np.percentile(drawn[1:], [2.5, 97.5])
-        return float(drawn[0]), float(lo), float(hi)
-
-    nothing = (float("nan"),) * 3
-    if not len(controls):
-        return Effect(mean(own), nothing, nothing)
-    other = controls.mean(0)
-    return Effect(mean(own), mean(other), mean(own - other))
+def _other_spans(blocks: tuple[int, ...], layers: int, seed: int) -> list[tuple[int, ...]]:
+    """Return all other spans of a shape: those that share the fewest blocks with it first, equals in random order."""
+    first, last = min(blocks), max(blocks)
+    shifts = [shift for shift in range(-first, layers - last) if shift]
+    shuffled = np.random.default_rng([seed, 31, first, last]).permutation(shifts).tolist()
+    spans = [tuple(block + int(shift) for block in blocks) for shift in shuffled]
+    return sorted(spans, key=lambda span: len({*span} & {*blocks}))

@@ -1,6 +1,6 @@
-"""The stage that makes interventions on every stretch, and on others of its shape, over passages.
+"""The stage that makes every intervention on the segments, and on other spans of their shape, over passages.
 
-A folder `intervened/` holds one file per intervention, so that an interrupted stage goes on where it stopped.
+A folder `intervened/` holds one file per intervention, so that an interrupted stage resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -14,138 +14,141 @@ import polars as pl
 
 from layeratlas.core.edits import Edit, blocks_named
 from layeratlas.core.errors import AtlasError
-from layeratlas.core.files import read_json
-from layeratlas.core.spec import Size, hash_of
+from layeratlas.core.spec import Component, Size, hash_of
 from layeratlas.runs.tables import write_table
 from layeratlas.runs.workspace import Workspace
-from layeratlas.studies.segments.intervention.plan import NEED_VECTORS, Place, Wanted, places_of, read_wanted
-from layeratlas.studies.segments.outcomes import OUTCOMES, Reference
+from layeratlas.studies.segments.intervention.plan import (
+    NEED_VECTORS,
+    Intervention,
+    Site,
+    read_interventions,
+    sites_of,
+)
+from layeratlas.studies.segments.outcomes import OUTCOMES, judge_of
 from layeratlas.studies.segments.perturbation.stage import choose_texts
 from layeratlas.studies.segments.perturbation.trials import noise_spec
-from layeratlas.studies.segments.segmenting import FILE as SEGMENTS
+from layeratlas.studies.segments.record import read_segments
 
 if TYPE_CHECKING:
     from layeratlas.capture.typical import Typical
     from layeratlas.models import LoadedModel
 
 FOLDER = "intervened"
-# Absolute noise stands for a tenth of the stream's median size, one number for all blocks.
+# Absolute noise is a tenth of the stream's median size, one number for all blocks.
+_ABSOLUTE = 0.1
 _DEFAULT = "noise 0.1; noise 0.3; absolute noise {:.3g}; scale 1.2; translate 0.3; zero of mlp; mean of attn; skip"
 _CONTROLS: dict[Size, int] = {"quick": 1, "standard": 1, "full": 4}
 
 
 @dataclass
 class Bench:
-    """A model with the passages on which it is edited, and what its components typically hold there."""
+    """A model with the passages on which it is edited, and the typical values of its components there."""
 
     model: LoadedModel
     ids: list[list[int]]
     seed: int
-    _known: dict[str, Typical] = field(default_factory=dict)
+    _known: dict[Component, Typical] = field(default_factory=dict)
 
-    def typical(self, component: Any) -> Typical:
-        """Return what a component holds, read once."""
+    def typical(self, component: Component) -> Typical:
+        """Return the typical values of a component, read once."""
         from layeratlas.capture.typical import typical
 
         if component not in self._known:
             self._known[component] = typical(self.model, self.ids, component)
         return self._known[component]
 
-    def edit(self, wanted: Wanted, place: Place) -> Edit:
-        """Return an intervention at a place, with its vectors."""
-        needs = wanted.kind in NEED_VECTORS
-        vectors = self.typical(wanted.component).vectors(wanted.kind, self.seed) if needs else None
-        return wanted.edit(place.blocks, vectors, self.seed)
+    def edit(self, intervention: Intervention, site: Site) -> Edit:
+        """Return an intervention at a site, with its vectors."""
+        vectors = None
+        if intervention.kind in NEED_VECTORS:
+            vectors = self.typical(intervention.component).vectors(intervention.kind, self.seed)
+        return intervention.edit(site.blocks, vectors, self.seed)
 
-    def wanted(self, text: str) -> list[Wanted]:
-        """Return the interventions of the setting `edits`; those of `default` take their size from the stream."""
+    def interventions(self, text: str) -> list[Intervention]:
+        """Return the interventions of the setting `edits`; those of `default` are scaled to the stream."""
         if text == "default":
-            text = _DEFAULT.format(0.1 * float(np.median(self.typical("resid").sizes)))
-        return [] if text == "none" else read_wanted(text)
+            text = _DEFAULT.format(_ABSOLUTE * float(np.median(self.typical("resid").sizes)))
+        return [] if text == "none" else read_interventions(text)
 
 
 def bench_of(work: Workspace) -> Bench:
     """Return the model and the passages on which a run's interventions are made."""
     spec = noise_spec(work.spec.size)
-    ids = [work.model.encode(text) for text in choose_texts([data.texts for data in work.material], spec.passages)]
-    most = work.manifest["segments"]["tokens"] + int(work.model.bos_id is not None)
-    return Bench(work.model, [one[: min(spec.tokens, most)] for one in ids], work.spec.seed)
+    texts = choose_texts([passages.texts for passages in work.material], spec.passages)
+    context = work.manifest["segments"]["tokens"] + int(work.model.bos_id is not None)
+    ids = [work.model.encode(text)[: min(spec.tokens, context)] for text in texts]
+    return Bench(work.model, ids, work.spec.seed)
 
 
-def places_for(work: Workspace, wanted: Wanted, controls: int) -> list[Place]:
-    """Return where an intervention is made: the run's stretches or its own blocks, and others of their shape."""
-    found = read_json(work.folder / SEGMENTS)["segments"]
-    stretches = {part["name"]: (part["first"], part["last"] + 1) for part in found}
-    return places_of(wanted, work.model.anatomy.n_layers, stretches, controls, work.spec.seed)
+def run_sites(work: Workspace, intervention: Intervention, controls: int) -> list[Site]:
+    """Return the sites of an intervention: the run's segments or the blocks it names, and their controls."""
+    layers = work.model.anatomy.n_layers
+    return sites_of(intervention, layers, read_segments(work.folder).spans, controls, work.spec.seed)
 
 
-def stage(work: Workspace) -> list[str]:
-    """Make every intervention and return the files made; nothing with `--set edits=none`.
+def intervene_stage(work: Workspace) -> list[str]:
+    """Make every intervention and return the files written; nothing with `--set edits=none`.
 
-    What cannot be made (a component that the model has not, logits that overflow) is left out, and `run.json` says
-    why under `interventions`.
+    An intervention that cannot be made (the model lacks the component, logits overflow) is left out, and `run.json`
+    says why under `interventions`.
     """
     if work.settings.edits == "none":
         return []
-    bench, outputs, missing = bench_of(work), [], {}
-    wanted = bench.wanted(work.settings.edits)
-    with work.progress.stage("intervene", len(wanted)) as step:
-        for one in wanted:
+    bench = bench_of(work)
+    interventions = bench.interventions(work.settings.edits)
+    outputs: list[str] = []
+    missing: dict[str, str] = {}
+    with work.progress.stage("intervene", len(interventions)) as step:
+        for intervention in interventions:
             try:
-                outputs.append(_make(work, bench, one))
+                outputs.append(_write_effects(work, bench, intervention))
             except AtlasError as error:
-                missing[one.name] = str(error)
-                work.progress.note(f"{one.name} is not measured: {error}")
+                missing[intervention.name] = str(error)
+                work.progress.note(f"{intervention.name} is not measured: {error}")
             step.advance()
-    names = [one.name for one in wanted if one.name not in missing]
+    names = [intervention.name for intervention in interventions if intervention.name not in missing]
     work.manifest["interventions"] = {"edits": names, "passages": len(bench.ids), "missing": missing}
     return outputs
 
 
-def _make(work: Workspace, bench: Bench, wanted: Wanted) -> str:
-    """Write one intervention's effects at all its places and return the file's name."""
+def _write_effects(work: Workspace, bench: Bench, intervention: Intervention) -> str:
+    """Write one intervention's effects at all its sites and return the file's name."""
     from layeratlas.capture.effects import cut_passages, judge_edits
 
     spec = noise_spec(work.spec.size)
-    passages = cut_passages([np.array(one, np.int64) for one in bench.ids], min(map(len, bench.ids)), spec.read)
-    places = places_for(work, wanted, _CONTROLS[work.spec.size])
-    edits = [bench.edit(wanted, place) for place in places]
-    key = [work.key, wanted.name, [place.blocks for place in places], passages.ids.tolist(), passages.read]
+    passages = cut_passages([np.array(text, np.int64) for text in bench.ids], min(map(len, bench.ids)), spec.read)
+    sites = run_sites(work, intervention, _CONTROLS[work.spec.size])
+    edits = [[bench.edit(intervention, site)] for site in sites]
+    key = [work.key, intervention.name, [site.blocks for site in sites], passages.ids.tolist(), passages.read]
     name = f"{FOLDER}/{hash_of(key)}.parquet"
     if (work.folder / name).exists():
         return name
-    values = np.empty((len(places), len(bench.ids), len(OUTCOMES)))
-    for trial, text, numbers in judge_edits(bench.model, passages, [[edit] for edit in edits], _judge):
-        values[trial, text] = numbers
+    values = np.empty((len(sites), len(bench.ids), len(OUTCOMES)))
+    for trial, text, outcome in judge_edits(bench.model, passages, edits, judge_of([True] * len(sites))):
+        values[trial, text] = outcome
     rows = [
-        {**place_columns(wanted, place), "passage": text, **dict(zip(OUTCOMES, numbers.tolist(), strict=True))}
-        for place, of_place in zip(places, values, strict=True)
-        for text, numbers in enumerate(of_place)
+        {**site_columns(intervention, site), "passage": text, **dict(zip(OUTCOMES, outcome.tolist(), strict=True))}
+        for site, by_passage in zip(sites, values, strict=True)
+        for text, outcome in enumerate(by_passage)
     ]
     write_table(work, name, pl.DataFrame(rows))
     return name
 
 
-def _judge(clean: Any, targets: Any) -> Any:
-    reference = Reference(clean, targets)
-
-    def numbers(trial: int, edited: Any) -> Any:
-        found = reference.against(edited, jsd=True)
-        return np.array([getattr(found, name).mean() for name in OUTCOMES])
-
-    return numbers
-
-
-def place_columns(wanted: Wanted, place: Place) -> dict[str, Any]:
-    """Return the columns that say what was done where."""
+def site_columns(intervention: Intervention, site: Site) -> dict[str, Any]:
+    """Return the columns that name an intervention and its site."""
     return {
-        "edit": wanted.name, "kind": wanted.kind, "component": wanted.component,
-        "strength": float("nan") if wanted.strength is None else wanted.strength,
-        "span": place.name, "blocks": blocks_named(place.blocks), "control": place.control,
-    }  # fmt: skip
+        "edit": intervention.name,
+        "kind": intervention.kind,
+        "component": intervention.component,
+        "strength": float("nan") if intervention.strength is None else intervention.strength,
+        "span": site.span,
+        "blocks": blocks_named(site.blocks),
+        "control": site.control,
+    }
 
 
-def read_stage(work: Workspace, stage_name: str) -> pl.DataFrame | None:
-    """Return all that a stage of interventions wrote, or None where it wrote nothing."""
-    names: Sequence[str] = work.manifest["stages"].get(stage_name, {}).get("outputs", [])
+def read_stage(work: Workspace, stage: str) -> pl.DataFrame | None:
+    """Return all that a stage of interventions wrote, or None if it wrote nothing."""
+    names: Sequence[str] = work.manifest["stages"].get(stage, {}).get("outputs", [])
     return pl.concat([pl.read_parquet(work.folder / name) for name in names]) if names else None

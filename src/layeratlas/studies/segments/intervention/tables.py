@@ -1,7 +1,8 @@
-"""The tables of interventions: what each did to predictions and to generated text, beside other stretches."""
+"""The tables of interventions: the effect of each on predictions and on generated text, beside other spans."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -9,61 +10,73 @@ import polars as pl
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.tables import write_table
 from layeratlas.runs.workspace import Workspace
-from layeratlas.studies.segments.intervention.generated_spans import Key, generated_rows, generated_span_findings
-from layeratlas.studies.segments.intervention.plan import effect_of
+from layeratlas.studies.segments.intervention.effects import effect_of
+from layeratlas.studies.segments.intervention.generating import UNPERTURBED
 from layeratlas.studies.segments.intervention.stage import read_stage
+from layeratlas.studies.segments.intervention.text_findings import EditedSpan, text_findings, text_rows
+from layeratlas.studies.segments.names import GENERATED_FILE, GENERATED_TEXTS_FILE, INTERVENTIONS_FILE
 from layeratlas.studies.segments.outcomes import OUTCOMES
 
-EFFECTS = "interventions.parquet"
-TEXTS = "generated_texts.parquet"
-GENERATED = "generated.parquet"
-_WHAT = ("edit", "kind", "component", "strength", "span")
+_KEYS = ("edit", "kind", "component", "strength", "span")
 
 
-def edit_tables(work: Workspace) -> tuple[list[str], list[Finding]]:
-    """Write the tables of interventions that were made; return their names and the findings on generated text."""
+def write_intervention_tables(work: Workspace) -> tuple[list[str], list[Finding]]:
+    """Write the tables of the interventions made; return their names and the findings on generated text."""
     outputs: list[str] = []
     findings: list[Finding] = []
-    if (made := read_stage(work, "intervene")) is not None:
-        write_table(work, EFFECTS, effect_table(made, work.spec.seed))
-        outputs.append(EFFECTS)
-    if (texts := read_stage(work, "generate")) is not None:
-        clean, edited, controls = _texts(texts)
-        rows = pl.DataFrame(generated_rows(clean, edited, controls, work.spec.seed))
-        places = texts.filter(~pl.col("control")).select(*_WHAT, "blocks").unique(maintain_order=True)
-        table = places.join(rows, on=["edit", "span"], how="inner", maintain_order="right")
-        write_table(work, GENERATED, table)
-        write_table(work, TEXTS, texts)
-        outputs += [GENERATED, TEXTS]
-        findings = generated_span_findings(clean, edited, controls, work.spec.seed)
+    if (effects := read_stage(work, "intervene")) is not None:
+        write_table(work, INTERVENTIONS_FILE, effect_table(effects, work.spec.seed))
+        outputs.append(INTERVENTIONS_FILE)
+    if (table := read_stage(work, "generate")) is not None:
+        texts = _texts_of(table)
+        rows = pl.DataFrame(text_rows(texts.clean, texts.edited, texts.controls, work.spec.seed))
+        sites = table.filter(~pl.col("control")).select(*_KEYS, "blocks").unique(maintain_order=True)
+        joined = sites.join(rows, on=["edit", "span"], how="inner", maintain_order="right")
+        write_table(work, GENERATED_FILE, joined)
+        write_table(work, GENERATED_TEXTS_FILE, table)
+        outputs += [GENERATED_FILE, GENERATED_TEXTS_FILE]
+        findings = text_findings(texts.clean, texts.edited, texts.controls, work.spec.seed)
     return outputs, findings
 
 
-def effect_table(made: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Return a row for each intervention, stretch and outcome, from a row for each passage and place.
+def effect_table(effects: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Return one row per intervention, span and outcome, from one row per passage and site.
 
-    `control_blocks` names the other stretches that it is held against, parted by semicolons; empty where none fits.
+    `control_blocks` names the other spans it is compared with, separated by semicolons; empty if none fits.
+    `random_spans` is their number.
     """
     rows: list[dict[str, Any]] = []
-    for what, part in made.group_by(*_WHAT, maintain_order=True):
-        own, other = (part.filter(pl.col("control") == control) for control in (False, True))
-        against = other["blocks"].unique(maintain_order=True).to_list()
-        places = {"blocks": own["blocks"][0], "control_blocks": "; ".join(against)}
+    for key, part in effects.group_by(*_KEYS, maintain_order=True):
+        here, there = part.filter(~pl.col("control")), part.filter("control")
+        control_blocks = there["blocks"].unique(maintain_order=True).to_list()
         for outcome in OUTCOMES:
-            controls = other[outcome].to_numpy().reshape(len(against), len(own))
-            effect = effect_of(own[outcome].to_numpy(), controls, seed=seed)
-            row: dict[str, Any] = dict(zip(_WHAT, what, strict=True)) | places | {"outcome": outcome}
-            for name in ("estimate", "control", "difference"):
-                ends = ("lo", "hi") if name == "estimate" else (f"{name}_lo", f"{name}_hi")
-                row |= dict(zip((name, *ends), getattr(effect, name), strict=True))
-            rows.append(row | {"random_spans": len(against), "n": len(own)})
+            controls = there[outcome].to_numpy().reshape(len(control_blocks), len(here))
+            effect = effect_of(here[outcome].to_numpy(), controls, seed=seed)
+            rows.append(
+                dict(zip(_KEYS, key, strict=True))
+                | {"blocks": here["blocks"][0], "control_blocks": "; ".join(control_blocks), "outcome": outcome}
+                | effect.estimate.columns("estimate", bare=True)
+                | effect.control.columns("control")
+                | effect.difference.columns("difference")
+                | {"random_spans": len(control_blocks), "n": len(here)}
+            )
     return pl.DataFrame(rows)
 
 
-def _texts(texts: pl.DataFrame) -> tuple[list[str], dict[Key, list[str]], dict[Key, list[str]]]:
-    """Return the unperturbed texts, and those of every intervention on a stretch and on its control."""
-    found: tuple[dict[Key, list[str]], dict[Key, list[str]]] = ({}, {})
-    for (edit, span, control), part in texts.group_by("edit", "span", "control", maintain_order=True):
-        found[int(bool(control))][str(edit), str(span)] = part.sort("prompt")["text"].to_list()
-    clean = found[0].pop(("none", "none"))
-    return clean, found[0], found[1]
+@dataclass(frozen=True, kw_only=True)
+class _GeneratedTexts:
+    """The unperturbed texts, and those of every intervention on a span and on its control, in order of prompts."""
+
+    clean: list[str]
+    edited: dict[EditedSpan, list[str]] = field(default_factory=dict)
+    controls: dict[EditedSpan, list[str]] = field(default_factory=dict)
+
+
+def _texts_of(table: pl.DataFrame) -> _GeneratedTexts:
+    unperturbed = table.filter(edit=UNPERTURBED, span=UNPERTURBED).sort("prompt")
+    texts = _GeneratedTexts(clean=unperturbed["text"].to_list())
+    others = table.filter(pl.col("edit") != UNPERTURBED)
+    for (edit, span, control), part in others.group_by("edit", "span", "control", maintain_order=True):
+        group = texts.controls if control else texts.edited
+        group[EditedSpan(str(edit), str(span))] = part.sort("prompt")["text"].to_list()
+    return texts

@@ -1,159 +1,218 @@
-"""What the perturbations say, each statement with its null: constancy, additivity, segments, ends against middle."""
+"""The findings on brittleness, each with its null: quadratic regime, additivity, segments, ends against middle."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.core.formatting import num
 from layeratlas.runs.finding import Finding
+from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.tests import holm
 from layeratlas.stats.verdicts import Verdict
-from layeratlas.studies.segments.perturbation.brittleness import Brittleness, Estimate
+from layeratlas.studies.segments.names import EVERY_LAYER, SKIP, SegmentFinding
+from layeratlas.studies.segments.perturbation.brittleness import Brittleness, Estimate, SpanTest
+from layeratlas.studies.segments.perturbation.trials import Span
 
-# A ratio within these is called constant: of the mean with its interval, and of every single point and segment.
-_NEAR = (0.8, 1.25)
-# Ends are so large a share of the depth at either end; the middle is the half between the quarters.
+_NAN = float("nan")
+# A ratio between these is called constant: the mean with its interval, and every single point and segment.
+_LEAST, _MOST = 0.8, 1.25
+# Each end is this share of the depth; the middle is the half between the quarters.
 _END = 0.1
 
 
-def brittleness_findings(found: Brittleness) -> list[Finding]:
+def brittleness_findings(brittleness: Brittleness) -> list[Finding]:
     """Return all findings on one model's effects."""
-    return [_constancy(found), _additivity(found), *_segments(found), *_ends(found)]
+    return [
+        _constancy(brittleness),
+        _additivity(brittleness),
+        *_segments(brittleness),
+        *_ends(brittleness),
+    ]
 
 
-def _finding(
-    found: Brittleness, name: str, level: str, text: str, made: tuple[Estimate, float, str, Verdict], method: str = ""
-) -> Finding:
-    """Return a finding under the run's noise, or under what else was done (`method`)."""
-    estimate, p, null, verdict = made
-    value, lo, hi = estimate.numbers
-    said = method or found.spec.noise
-    return Finding(name, level, "resid", said, text, value, lo, hi, p, null, verdict, found.effects.passages)
+@dataclass(frozen=True, kw_only=True)
+class _Result:
+    """An estimate and what a test said of it."""
+
+    estimate: Estimate
+    null: str
+    verdict: Verdict
+    p: float = _NAN
+
+    def finding(
+        self, brittleness: Brittleness, kind: SegmentFinding, level: str, statement: str, method: str = ""
+    ) -> Finding:
+        """Return the finding under the run's noise, or under another perturbation (`method`)."""
+        value, lo, hi = self.estimate.numbers
+        return Finding(
+            finding=kind,
+            level=level,
+            component="resid",
+            method=method or brittleness.spec.noise,
+            statement=statement,
+            estimate=value,
+            lo=lo,
+            hi=hi,
+            p=self.p,
+            null=self.null,
+            verdict=self.verdict,
+            n=brittleness.effects.passages,
+        )
 
 
-def _constancy(found: Brittleness) -> Finding:
+def _constancy(brittleness: Brittleness) -> Finding:
     """Is B the same at both small strengths, over all points and at each of them?
 
-    A mean hides deviations that cancel, so that one point or segment beyond the bounds is enough to say no.
+    A mean hides deviations that cancel, so one point or segment beyond the bounds is enough for `not supported`.
     """
-    small, large = found.spec.small
-    points, segments = found.ratios()
-    text = (
-        f"Brittleness {{says}} constant as the noise shrinks: at strength {large:g} it is {{measured}} times that at "
-        f"{small:g}, geometric mean over all points of the stream; {_range(points)} times at single points and "
-        f"{_range(segments)} times over single segments."
+    small, large = brittleness.spec.small
+    points, segments = brittleness.ratios()
+    result = _near_one(brittleness.constancy(), np.append(points, segments))
+    statement = (
+        f"Brittleness {_IS_NEAR[result.verdict]} constant as the noise shrinks: at strength {large:g} it is "
+        f"{_measured(result.estimate)} times that at {small:g}, geometric mean over all points of the stream; "
+        f"{_range(points)} times at single points and {_range(segments)} times over single segments."
     )
-    return _near_one(found, "quadratic regime", "every layer", text, found.constancy(), np.append(points, segments))
+    return result.finding(brittleness, SegmentFinding.QUADRATIC_REGIME, EVERY_LAYER, statement)
+
+
+def _additivity(brittleness: Brittleness) -> Finding:
+    """Is B of noise in several blocks at once the mean of the blocks' own B?"""
+    result = _near_one(brittleness.additivity())
+    statement = (
+        f"Noise in several blocks at once {_IS_NEAR[result.verdict]} the mean of its blocks' own effects: measured "
+        f"over added {_measured(result.estimate)}. All other spans of blocks are compared by this mean."
+    )
+    return result.finding(brittleness, SegmentFinding.ADDITIVITY, "segments", statement)
+
+
+_IS_NEAR: dict[Verdict, str] = {
+    "supported": "is",
+    "not supported": "is not",
+    "inconclusive": "is not shown to be",
+}
+
+
+def _near_one(ratio: Estimate, single: Floats | None = None) -> _Result:
+    """Return whether a ratio is about 1: an equivalence test by its interval.
+
+    Supported if the interval is within 0.8 to 1.25, not supported if it is outside. If `single` ratios are given, one
+    that is not about 1, whatever its interval, makes it not supported.
+    """
+    _, lo, hi = ratio.numbers
+    deviates = single is not None and not ((single >= _LEAST) & (single <= _MOST)).all()
+    verdict: Verdict = "supported" if lo >= _LEAST and hi <= _MOST else "inconclusive"
+    if deviates or hi < _LEAST or lo > _MOST:
+        verdict = "not supported"
+    which = "the ratio" if single is None else "the ratio, or that of any one point or segment,"
+    return _Result(estimate=ratio, null=f"{which} is outside {_LEAST:g} to {_MOST:g}", verdict=verdict)
+
+
+def _measured(ratio: Estimate) -> str:
+    value, lo, hi = ratio.numbers
+    return f"{value:.2f} [{lo:.2f}, {hi:.2f}]"
 
 
 def _range(values: Floats) -> str:
     return f"{values.min():.2f} to {values.max():.2f}"
 
 
-def _additivity(found: Brittleness) -> Finding:
-    text = (
-        "Noise in several blocks at once {says} the mean of the blocks' own: measured over added {measured}. "
-        "Random spans are compared by the sum."
+def _segments(brittleness: Brittleness) -> list[Finding]:
+    """Return one finding per segment: its B, and whether it differs from all spans of its width."""
+    segments = brittleness.effects.segments
+    tests = [brittleness.span_test(span) for span in segments.values()]
+    adjusted = holm([test.p for test in tests])
+    return [
+        _segment(brittleness, name, span, replace(test, p=p))
+        for (name, span), test, p in zip(segments.items(), tests, adjusted, strict=True)
+    ]
+
+
+def _segment(brittleness: Brittleness, name: str, span: Span, test: SpanTest) -> Finding:
+    count, (start, stop) = len(brittleness.effects.segments), span
+    least = min(1.0, count / test.spans)
+    verdict: Verdict = "supported" if test.p <= ALPHA else "not supported" if least <= ALPHA else "inconclusive"
+    comparison = {
+        "supported": f"It differs from the {test.spans} spans of its width.",
+        "not supported": f"No difference from the {test.spans} spans of its width was detected.",
+        "inconclusive": f"With only {test.spans} spans of its width no difference can be detected (p at least "
+        f"{least:.2f}).",
+    }[verdict]
+    b = brittleness.measured("segment", span)
+    value, lo, hi = (f"{number:.3g}" for number in b.numbers)
+    rms = float(brittleness.effects.sizes[:, start + 1 : stop + 1].mean())
+    statement = (
+        f"{name[0].upper()}{name[1:]} (blocks {start}-{stop - 1}): KL / strength² is {value} [{lo}, {hi}] nats, stream "
+        f"rms {rms:.3g}; half of the top predictions change at strength {_half(brittleness, span)}. {comparison}"
     )
-    return _near_one(found, "additivity", "segments", text, found.additivity())
+    if brittleness.spec.noise == "absolute noise":
+        statement += " Absolute noise: this depends on the stream's scale."
+    null = f"all {test.spans} contiguous spans of {stop - start} blocks, Holm over {count} segments"
+    result = _Result(estimate=b, p=test.p, null=null, verdict=verdict)
+    return result.finding(brittleness, SegmentFinding.BRITTLENESS, name, statement)
 
 
-def _near_one(
-    found: Brittleness, name: str, level: str, text: str, ratio: Estimate, single: Floats | None = None
-) -> Finding:
-    """Return a finding that is supported where a ratio is about 1; `text` leaves room for `says` and `measured`.
-
-    Where `single` ratios are given, one that is not about 1, whatever its interval, makes it not supported.
-    """
-    value, lo, hi = ratio.numbers
-    verdict: Verdict = "inconclusive"
-    if lo >= _NEAR[0] and hi <= _NEAR[1]:
-        verdict = "supported"
-    apart = single is not None and not ((single >= _NEAR[0]) & (single <= _NEAR[1])).all()
-    if apart or hi < _NEAR[0] or lo > _NEAR[1]:
-        verdict = "not supported"
-    says = {"supported": "is", "not supported": "is not"}.get(verdict, "may or may not be")
-    which = "the ratio" if single is None else "the ratio, or that of any one point or segment,"
-    null = f"{which} is outside {_NEAR[0]:g} to {_NEAR[1]:g}"
-    words = text.format(says=says, measured=f"{value:.2f} [{lo:.2f}, {hi:.2f}]")
-    return _finding(found, name, level, words, (ratio, float("nan"), null, verdict))
-
-
-def _segments(found: Brittleness) -> list[Finding]:
-    """One finding a segment: its B, and whether it is special among all spans of its width (Holm over segments)."""
-    segments = found.effects.segments
-    tests = [found.span_test(*span) for span in segments.values()]
-    ps = holm([p for p, _ in tests])
-    scale = " Absolute noise: this depends on the stream's scale." if found.spec.noise == "absolute noise" else ""
-    out = []
-    for (name, (start, stop)), p, (_, spans) in zip(segments.items(), ps, tests, strict=True):
-        b = found.measured(start, stop)
-        value, lo, hi = b.numbers
-        least = min(1.0, len(segments) / spans)
-        verdict: Verdict = "supported" if p <= 0.05 else "not supported" if least <= 0.05 else "inconclusive"
-        says = {
-            "supported": f"It differs from the {spans} spans of its width.",
-            "not supported": f"It does not differ from the {spans} spans of its width.",
-            "inconclusive": f"Among only {spans} spans of its width no difference could show (p at least {least:.2f}).",
-        }[verdict]
-        rms = float(found.effects.sizes[:, start + 1 : stop + 1].mean())
-        text = (
-            f"{name[0].upper()}{name[1:]} (blocks {start}-{stop - 1}): KL / strength² is {_short(value)} "
-            f"[{_short(lo)}, {_short(hi)}] nats, stream rms {_short(rms)}; half of the top predictions change at "
-            f"strength {_half(found, start, stop)}. {says}{scale}"
-        )
-        null = f"all {spans} contiguous spans of {stop - start} blocks, Holm over {len(segments)} segments"
-        out.append(_finding(found, "brittleness", name, text, (b, p, null, verdict)))
-    return out
-
-
-def _half(found: Brittleness, start: int, stop: int) -> str:
-    value, lo, hi = found.half("segment", start, stop).numbers
-    largest = found.effects.sigmas("segment", start, stop)[-1]
+def _half(brittleness: Brittleness, span: Span) -> str:
+    value, lo, hi = brittleness.half("segment", span).numbers
+    beyond = f"above {brittleness.effects.sigmas('segment', span)[-1]:g}"
     if not np.isfinite(value):
-        return f"above {largest:g}"
-    return f"{value:.2f} [{lo:.2f}, {f'{hi:.2f}' if np.isfinite(hi) else f'above {largest:g}'}]"
+        return beyond
+    return f"{value:.2f} [{lo:.2f}, {f'{hi:.2f}' if np.isfinite(hi) else beyond}]"
 
 
-def _ends(found: Brittleness) -> list[Finding]:
+@dataclass(frozen=True, kw_only=True)
+class _EndTest:
+    """The sensitivity of one end over that of the middle half, under one perturbation."""
+
+    method: str
+    perturbation: str
+    end: str
+    ratio: Estimate
+    p: float
+
+
+def _ends(brittleness: Brittleness) -> list[Finding]:
     """Are the first and the last blocks more brittle than the middle (Lad et al., arXiv 2406.19384)?
 
-    No two blocks are quite alike, and many passages show the smallest difference: it counts beyond a margin.
+    No two blocks are exactly alike, and many passages show the smallest difference: it counts beyond a margin.
     """
-    layers = found.effects.layers
-    width = max(1, round(_END * layers))
-    middle = slice(round(layers / 4), max(round(3 * layers / 4), round(layers / 4) + 1))
-    ends = {f"first {_blocks(width)}": slice(0, width), f"last {_blocks(width)}": slice(layers - width, layers)}
-    noise = found.spec.noise
-    points, skips = found.at_points(), found.mean(found.effects.by_skip())
+    noise, points = brittleness.spec.noise, brittleness.at_points()
     blocks = Estimate(points.value[1:], points.draws[:, 1:])
-    rows = []
-    for method, measure, curve in ((noise, noise, blocks), ("skip", "leaving out a block", skips)):
-        for end, at in ends.items():
-            value = curve.value[at].mean() / curve.value[middle].mean()
-            draws = curve.draws[:, at].mean(1) / curve.draws[:, middle].mean(1)
-            p = (1 + int((draws <= _NEAR[1]).sum())) / (1 + len(draws))
-            rows.append((method, measure, end, Estimate(value, draws), p))
-    ps = holm([p for *_, p in rows])
-    out = []
-    for (method, measure, end, ratio, _), p in zip(rows, ps, strict=True):
-        value, lo, hi = ratio.numbers
-        verdict: Verdict = "supported" if p <= 0.05 else "not supported" if hi < _NEAR[1] else "inconclusive"
-        says = {"supported": "more", "not supported": "not clearly more"}.get(verdict, "perhaps more")
-        text = (
-            f"The {end} {'is' if width == 1 else 'are'} {says} sensitive to {measure} than the middle half: "
-            f"{num(value, 2)} times [{num(lo, 2)}, {num(hi, 2)}]."
-        )
-        null = f"at most {_NEAR[1]:g} times as sensitive as the middle half (bootstrap over passages, Holm over four)"
-        out.append(_finding(found, "ends against middle", end, text, (ratio, p, null, verdict), method))
-    return out
+    skips = brittleness.mean(brittleness.effects.by_skip())
+    tests = [
+        *_end_tests(noise, noise, blocks),
+        *_end_tests(SKIP, "leaving out a block", skips),
+    ]
+    adjusted = holm([test.p for test in tests])
+    return [_end_finding(brittleness, replace(test, p=p)) for test, p in zip(tests, adjusted, strict=True)]
 
 
-def _blocks(width: int) -> str:
-    return "block" if width == 1 else f"{width} blocks"
+def _end_tests(method: str, perturbation: str, blocks: Estimate) -> list[_EndTest]:
+    """Return the tests of the first and of the last blocks against the middle half, from an estimate by block (L,)."""
+    layers = len(blocks.value)
+    width, quarter = max(1, round(_END * layers)), round(layers / 4)
+    middle = slice(quarter, max(round(3 * layers / 4), quarter + 1))
+    words = "block" if width == 1 else f"{width} blocks"
+    tests = []
+    for end, at in ((f"first {words}", slice(0, width)), (f"last {words}", slice(layers - width, layers))):
+        value = blocks.value[at].mean() / blocks.value[middle].mean()
+        draws = blocks.draws[:, at].mean(1) / blocks.draws[:, middle].mean(1)
+        p = (1 + int((draws <= _MOST).sum())) / (1 + len(draws))
+        tests.append(_EndTest(method=method, perturbation=perturbation, end=end, ratio=Estimate(value, draws), p=p))
+    return tests
 
 
-def _short(value: float) -> str:
-    """Return three significant digits."""
-    return f"{value:.3g}"
+def _end_finding(brittleness: Brittleness, test: _EndTest) -> Finding:
+    value, lo, hi = test.ratio.numbers
+    verdict: Verdict = "supported" if test.p <= ALPHA else "not supported" if hi < _MOST else "inconclusive"
+    more = {"supported": "more", "not supported": "not much more", "inconclusive": "not shown to be more"}[verdict]
+    statement = (
+        f"The {test.end} {'are' if test.end.endswith('blocks') else 'is'} {more} sensitive to {test.perturbation} than "
+        f"the middle half: {num(value, 2)} times [{num(lo, 2)}, {num(hi, 2)}]."
+    )
+    null = f"at most {_MOST:g} times as sensitive as the middle half (bootstrap over passages, Holm over four)"
+    result = _Result(estimate=test.ratio, p=test.p, null=null, verdict=verdict)
+    return result.finding(brittleness, SegmentFinding.ENDS, test.end, statement, test.method)

@@ -1,4 +1,4 @@
-"""Which perturbations tell how brittle each stretch of layers is, and what was found under each."""
+"""Which perturbations measure how brittle each segment is, and what each did."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from layeratlas.core.spec import Size, Spec
 from layeratlas.studies.segments.outcomes import OUTCOMES
 
 Role = Literal["point", "skip", "segment", "unshared", "span"]
-# Half-open ranges of blocks by name.
-Spans = Mapping[str, tuple[int, int]]
+NoiseKind = Literal["noise", "absolute noise"]
+# A half-open range of blocks.
+Span = tuple[int, int]
+Spans = Mapping[str, Span]
 
 
 class NoiseSpec(Spec):
     """How brittleness is measured.
 
     `passages` texts of `tokens` tokens, predictions read at `read` positions of each. `small` are the two strengths of
-    the quadratic regime, the first measured under `seeds` seeds; `large` continue the curve, and `between` those of
-    segments alone. `spans` random spans of each segment's width are measured beside it. The noise of two trials with
-    the same seed is the same.
+    the quadratic regime, the first measured under `seeds` seeds; `large` continue the curve, and `between` that of
+    segments. `spans` random spans of blocks, as wide as each segment, are measured beside it. Two trials with the same
+    seed have the same noise.
     """
 
     passages: int = Field(default=12, ge=4)
@@ -37,7 +39,7 @@ class NoiseSpec(Spec):
     between: tuple[float, ...] = (0.1,)
     seeds: int = Field(default=2, ge=1)
     spans: int = Field(default=2, ge=0)
-    noise: Literal["noise", "absolute noise"] = "noise"
+    noise: NoiseKind = "noise"
     bootstrap: int = Field(default=1000, ge=100)
 
 
@@ -48,61 +50,87 @@ def noise_spec(size: Size) -> NoiseSpec:
     return NoiseSpec() if size == "standard" else NoiseSpec(passages=48, tokens=128, read=32, seeds=3, spans=8)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trial:
     """One perturbation: of blocks `start` to `stop` - 1 at once, at a strength, under a seed.
 
-    `point`: noise after one block (-1: on the embeddings); `skip`: one block left out; `segment`: noise of equal
-    total variance over a named span; `unshared`: the same without that; `span`: over a random span.
+    `point`: noise after one block (-1: on the embeddings); `skip`: one block left out; `segment`: noise of constant
+    total variance over a segment; `unshared`: the same with full variance in every block; `span`: noise over a random
+    span of blocks. `name` is the segment's.
     """
 
     role: Role
-    name: str
     start: int
     stop: int
-    sigma: float
-    seed: int
+    name: str = ""
+    sigma: float = 0.0
+    seed: int = 0
 
-    def edit(self, noise: Literal["noise", "absolute noise"]) -> Edit:
-        """Return what is done to the model."""
+    @property
+    def span(self) -> Span:
+        """The blocks perturbed."""
+        return self.start, self.stop
+
+    def edit(self, noise: NoiseKind) -> Edit:
+        """Return the edit of the model."""
         layers = tuple(range(self.start, self.stop))
         if self.role == "skip":
             return Edit("skip", layers)
         return Edit(noise, layers, strength=self.sigma, seed=self.seed, shared=self.role != "unshared")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Dose:
+    """A strength of noise, and the seed that it is drawn with."""
+
+    sigma: float
+    seed: int = 0
+
+    def on(self, role: Role, span: Span, name: str = "") -> Trial:
+        return Trial(role=role, start=span[0], stop=span[1], name=name, sigma=self.sigma, seed=self.seed)
+
+
 def make_trials(layers: int, segments: Spans, spec: NoiseSpec, seed: int = 0) -> list[Trial]:
-    """Return every perturbation of a model of so many blocks.
+    """Return every perturbation of a model with that many blocks.
 
     Raises DataError for a segment outside the model, or a model of fewer than three blocks.
     """
+    _check_segments(layers, segments)
+    smallest = [_Dose(sigma=spec.small[0], seed=k) for k in range(spec.seeds)]
+    graded = [*smallest, *(_Dose(sigma=sigma) for sigma in (spec.small[1], *spec.large))]
+    between = [_Dose(sigma=sigma) for sigma in spec.between]
+    trials = [dose.on("point", (b, b + 1)) for b in range(EMBEDDINGS, layers) for dose in graded]
+    trials += [Trial(role="skip", start=b, stop=b + 1) for b in range(layers)]
+    for name, span in segments.items():
+        trials += [dose.on("segment", span, name) for dose in [*graded, *between]]
+        trials += [dose.on("unshared", span, name) for dose in smallest]
+    return trials + [dose.on("span", span) for span in _random_spans(layers, segments, spec, seed) for dose in smallest]
+
+
+def _check_segments(layers: int, segments: Spans) -> None:
     if layers < 3:
-        raise DataError(f"a model of {layers} blocks", "three blocks or more, to compare stretches of them")
+        raise DataError(f"a model of {layers} blocks", "three blocks or more, to compare spans of them")
     for name, (start, stop) in segments.items():
         if not 0 <= start < stop <= layers:
             raise DataError(f"the segment '{name}' is of the blocks {start} to {stop - 1}", f"blocks 0 to {layers - 1}")
-    least = [(spec.small[0], k) for k in range(spec.seeds)]
-    graded = [*least, *((s, 0) for s in (spec.small[1], *spec.large))]
-    trials = [Trial("point", "", b, b + 1, s, k) for b in range(EMBEDDINGS, layers) for s, k in graded]
-    trials += [Trial("skip", "", b, b + 1, 0.0, 0) for b in range(layers)]
-    for name, (start, stop) in segments.items():
-        trials += [Trial("segment", name, start, stop, s, k) for s, k in [*graded, *((s, 0) for s in spec.between)]]
-        trials += [Trial("unshared", name, start, stop, s, k) for s, k in least]
-    rng = np.random.default_rng([seed, 23])
+
+
+def _random_spans(layers: int, segments: Spans, spec: NoiseSpec, seed: int) -> list[Span]:
+    """Return random spans as wide as the segments, none of them a segment."""
+    rng, spans = np.random.default_rng([seed, 23]), []
     for width in sorted({stop - start for start, stop in segments.values()}):
         known = {start for start, stop in segments.values() if stop - start == width}
         free = [start for start in range(layers - width + 1) if start not in known]
-        for start in sorted(rng.permutation(free)[: spec.spans].tolist()):
-            trials += [Trial("span", "", start, start + width, s, k) for s, k in least]
-    return trials
+        spans += [(start, start + width) for start in sorted(rng.permutation(free)[: spec.spans].tolist())]
+    return spans
 
 
-@dataclass(frozen=True)
-class Effects:
-    """What every trial did: `values` (trials, passages, 4) in the order of `OUTCOMES`; `sizes` the stream's root mean
-    square, (passages, L+1).
+@dataclass(frozen=True, kw_only=True)
+class TrialEffects:
+    """What every trial did: `values` (trials, passages, 4), in the order of `OUTCOMES`.
 
-    Raises DataError where shapes do not fit or a number is missing.
+    `sizes` (passages, L+1) is the root mean square of the stream. Raises DataError if shapes do not fit or a number is
+    missing.
     """
 
     trials: Sequence[Trial]
@@ -128,22 +156,22 @@ class Effects:
         return len(self.sizes)
 
     @property
-    def segments(self) -> dict[str, tuple[int, int]]:
-        """The named spans."""
-        return {t.name: (t.start, t.stop) for t in self.trials if t.role == "segment"}
+    def segments(self) -> dict[str, Span]:
+        """The segments, by name."""
+        return {trial.name: trial.span for trial in self.trials if trial.role == "segment"}
 
-    def sigmas(self, role: Role, start: int, stop: int) -> list[float]:
+    def sigmas(self, role: Role, span: Span) -> list[float]:
         """Return the strengths at which blocks were perturbed, ascending."""
-        return sorted({t.sigma for t in self.trials if (t.role, t.start, t.stop) == (role, start, stop)})
+        return sorted({trial.sigma for trial in self.trials if (trial.role, trial.span) == (role, span)})
 
-    def of(
-        self, role: Role, start: int, stop: int, sigma: float, outcome: str = "kl", *, seed: int | None = None
-    ) -> Floats:
+    def of(self, role: Role, span: Span, sigma: float, outcome: str = "kl", *, seed: int | None = None) -> Floats:
         """Return one perturbation's outcome by passage, mean over its seeds or under one of them, (N,)."""
-        wanted = (role, start, stop, sigma)
-        some = [(i, t) for i, t in enumerate(self.trials) if seed in (None, t.seed)]
-        at = [i for i, t in some if (t.role, t.start, t.stop, t.sigma) == wanted]
-        mean: Floats = self.values[at, :, OUTCOMES.index(outcome)].mean(0)
+        rows = [
+            i
+            for i, trial in enumerate(self.trials)
+            if (trial.role, trial.span, trial.sigma) == (role, span, sigma) and seed in (None, trial.seed)
+        ]
+        mean: Floats = self.values[rows, :, OUTCOMES.index(outcome)].mean(0)
         return mean
 
     def by_point(self, sigma: float, outcome: str = "kl", seed: int | None = None) -> Floats:
@@ -151,10 +179,10 @@ class Effects:
 
         Mean over seeds, or under one of them.
         """
-        some = [i for i, t in enumerate(self.trials) if t.role == "point" and seed in (None, t.seed)]
-        part = replace(self, trials=[self.trials[i] for i in some], values=self.values[some])
-        return np.stack([part.of("point", b, b + 1, sigma, outcome) for b in range(EMBEDDINGS, self.layers)], 1)
+        rows = [i for i, trial in enumerate(self.trials) if trial.role == "point" and seed in (None, trial.seed)]
+        points = replace(self, trials=[self.trials[i] for i in rows], values=self.values[rows])
+        return np.stack([points.of("point", (b, b + 1), sigma, outcome) for b in range(EMBEDDINGS, self.layers)], 1)
 
     def by_skip(self, outcome: str = "kl") -> Floats:
         """Return the outcome of leaving out each block, (N, L)."""
-        return np.stack([self.of("skip", b, b + 1, 0.0, outcome) for b in range(self.layers)], 1)
+        return np.stack([self.of("skip", (b, b + 1), 0.0, outcome) for b in range(self.layers)], 1)

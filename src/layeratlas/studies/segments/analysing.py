@@ -1,0 +1,107 @@
+"""The stage that turns what was measured into tables and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import polars as pl
+
+from layeratlas.runs.draws import write_draws
+from layeratlas.runs.finding import FINDING_COLUMNS, Finding
+from layeratlas.runs.tables import CURVE_KEYS, CURVE_VALUES, write_table
+from layeratlas.runs.workspace import Workspace
+from layeratlas.store.shards import Tensors
+from layeratlas.studies.segments.dependence import segment_findings
+from layeratlas.studies.segments.intervention.tables import write_intervention_tables
+from layeratlas.studies.segments.measuring import TRAINED, UNTRAINED, VIEWS, read_values
+from layeratlas.studies.segments.names import (
+    BRITTLENESS,
+    BRITTLENESS_FILE,
+    CURVES_FILE,
+    FINDINGS_FILE,
+    SIMILARITY_FILE,
+)
+from layeratlas.studies.segments.perturbation.brittleness import Brittleness
+from layeratlas.studies.segments.perturbation.findings import brittleness_findings
+from layeratlas.studies.segments.perturbation.stage import read_effects
+from layeratlas.studies.segments.perturbation.tables import curve_rows, segment_rows
+from layeratlas.studies.segments.record import read_segments
+from layeratlas.studies.segments.signals import passage_signals, set_metrics
+from layeratlas.studies.segments.tables import as_numbers, passage_rows, set_rows, settle_finding, similarity_map
+
+
+def analyse_stage(work: Workspace) -> list[str]:
+    """Write the curves, the findings, the similarity map, and the tables of perturbations and interventions."""
+    trained = read_values(work, TRAINED)
+    effects = read_effects(work)
+    brittleness = Brittleness(effects, work.spec.seed) if effects else None
+    rows = _signal_rows(work, trained)
+    findings = segment_findings(read_segments(work.folder))
+    if "settled" in _measured(work, trained):
+        findings.append(settle_finding(trained["settled"], work.spec.seed))
+    outputs = [CURVES_FILE, FINDINGS_FILE, SIMILARITY_FILE]
+    if brittleness:
+        rows.append(as_numbers(pl.DataFrame(curve_rows(brittleness))))
+        findings += brittleness_findings(brittleness)
+        write_table(work, BRITTLENESS_FILE, pl.DataFrame(segment_rows(brittleness)))
+        outputs.append(BRITTLENESS_FILE)
+    tables, text_findings = write_intervention_tables(work)
+    _write_curves(work, rows)
+    _write_findings(work, [*findings, *text_findings])
+    write_table(work, SIMILARITY_FILE, similarity_map(trained["cka"]))
+    return [*outputs, *tables, _write_draws(work, brittleness)]
+
+
+def _measured(work: Workspace, trained: Tensors) -> list[str]:
+    """Return the signals of passages that were measured in every passage."""
+    missing = work.manifest["segments"]["missing"]
+    return [name for name in passage_signals() if name in trained and name not in missing]
+
+
+def _signal_rows(work: Workspace, trained: Tensors) -> list[pl.DataFrame]:
+    """Return the rows of every signal, of passages and of the whole set."""
+    signals, metrics, seed = passage_signals(), set_metrics(), work.spec.seed
+    control = read_values(work, UNTRAINED)
+    vectors = {"means": trained["means"], "tokens": trained["tokens"]} | read_values(work, VIEWS)
+    rows = []
+    measured = _measured(work, trained)
+    with work.progress.stage("analyse", len(measured) + len(metrics)) as step:
+        for name in measured:
+            rows.append(passage_rows(signals[name], trained[name], control.get(name), seed))
+            step.advance()
+        for metric in metrics:
+            if metric.reads in vectors:
+                rows += set_rows(metric, vectors[metric.reads], seed)
+            step.advance()
+    return rows
+
+
+def _write_curves(work: Workspace, rows: Sequence[pl.DataFrame]) -> None:
+    curves = _of_run(work, pl.concat(rows, how="diagonal_relaxed"))
+    write_table(work, CURVES_FILE, curves.select(*CURVE_KEYS, *CURVE_VALUES))
+
+
+def _write_findings(work: Workspace, findings: Sequence[Finding]) -> None:
+    table = _of_run(work, pl.DataFrame([asdict(finding) for finding in findings]))
+    write_table(work, FINDINGS_FILE, table.select(FINDING_COLUMNS))
+
+
+def _of_run(work: Workspace, table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table with the columns that name the run."""
+    return table.with_columns(
+        model=pl.lit(work.manifest["model"]["name"]),
+        study=pl.lit(work.spec.study),
+    )
+
+
+def _write_draws(work: Workspace, brittleness: Brittleness | None) -> str:
+    """Keep the draws of each segment's brittleness.
+
+    Every model is perturbed on the same passages, resampled alike, so that differences between models are paired.
+    """
+    values = {}
+    if brittleness:
+        for name, span in brittleness.effects.segments.items():
+            values[f"{BRITTLENESS} {name}"] = brittleness.measured("segment", span).draws
+    return write_draws(work.folder, [], values)

@@ -1,0 +1,173 @@
+"""Generated text under interventions on segments, beside interventions on other spans and none: table and findings.
+
+The first version of arXiv 2505.18244 claims that perturbing local layers changes the choice of words, intermediate ones
+the sentences, global ones the coherence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.intervals import ALPHA, percentile_interval
+from layeratlas.stats.tests import holm
+from layeratlas.stats.verdicts import Effect
+from layeratlas.studies.segments.intervention.effects import MeanInterval
+from layeratlas.studies.segments.intervention.text_measures import (
+    ADJACENT_COSINE,
+    DISTINCT_2,
+    SENTENCE_LENGTH,
+    measured,
+)
+from layeratlas.studies.segments.intervention.text_tests import BOOTSTRAP, TextComparison, compare_texts, signed_rank
+from layeratlas.studies.segments.names import GLOBAL, INTERMEDIATE, LOCAL, SegmentFinding
+
+
+class EditedSpan(NamedTuple):
+    """An intervention, by its name, and the segment or the blocks on which it is made."""
+
+    edit: str
+    span: str
+
+
+Texts = Mapping[EditedSpan, Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Claimed:
+    """A segment and the property of text that the first version attributes to it."""
+
+    span: str
+    measure: str
+    words: str
+
+
+# Chosen before any result was seen.
+_CLAIMED = (
+    _Claimed(span=LOCAL, measure=DISTINCT_2, words="the choice of words (distinct-2)"),
+    _Claimed(span=INTERMEDIATE, measure=SENTENCE_LENGTH, words="the length of sentences"),
+    _Claimed(span=GLOBAL, measure=ADJACENT_COSINE, words="the similarity of neighbouring sentences"),
+)
+
+
+def text_rows(clean: Sequence[str], edited: Texts, controls: Texts, seed: int = 0) -> list[dict[str, Any]]:
+    """Return one row per intervention, span and measure, all texts in the same order of prompts.
+
+    `effect` is the rank-biserial correlation with the unperturbed texts, `p` its test, Holm over all rows; columns that
+    begin with `control` are the same of another span of that width (NaN if none fits).
+    """
+    keys = list(edited)
+    comparisons = _compare_all(clean, [edited[key] for key in keys], range(len(keys)), seed)
+    shared = [i for i, key in enumerate(keys) if key in controls]
+    beside = _compare_all(clean, [controls[keys[i]] for i in shared], shared, seed)
+    rows = []
+    for (i, measure), comparison in comparisons.items():
+        key, control = keys[i], beside.get((i, measure))
+        rows.append(
+            {"edit": key.edit, "span": key.span, "measure": measure}
+            | _mean(measured(clean, measure), seed).columns("clean")
+            | _mean(measured(edited[key], measure), seed).columns("edited")
+            | (_mean(measured(controls[key], measure), seed) if control else MeanInterval()).columns("control")
+            | MeanInterval(comparison.effect, comparison.lo, comparison.hi).columns("effect")
+            | {"p": comparison.p}
+            | {f"control_{name}": getattr(control, name) if control else float("nan") for name in ("effect", "p")}
+            | {"n": comparison.n}
+        )
+    return rows
+
+
+def _compare_all(
+    clean: Sequence[str], texts: Sequence[Sequence[str]], numbers: Sequence[int], seed: int
+) -> dict[tuple[int, str], TextComparison]:
+    """Return the comparisons of several sets of texts by the set's number and the measure."""
+    by_name = {str(number): own for number, own in zip(numbers, texts, strict=True)}
+    comparisons = compare_texts(clean, by_name, BOOTSTRAP, seed)
+    return {(int(comparison.edit), comparison.measure): comparison for comparison in comparisons}
+
+
+def _mean(values: Floats, seed: int) -> MeanInterval:
+    """Return the mean over the prompts that have a value, with its 95 % bootstrap interval."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return MeanInterval()
+    draws = values[np.random.default_rng([seed, 41]).integers(0, len(values), (BOOTSTRAP, len(values)))].mean(1)
+    lo, hi = percentile_interval(draws)
+    return MeanInterval(float(values.mean()), float(lo), float(hi))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ClaimTest:
+    """How much further a measure moves under interventions on a segment than on another span, by prompt (n,)."""
+
+    claimed: _Claimed
+    edits: int
+    gaps: Floats
+
+
+def text_findings(clean: Sequence[str], edited: Texts, controls: Texts, seed: int = 0) -> list[Finding]:
+    """Return a finding per segment: do interventions change its property more than they do on another span?
+
+    Per prompt, how far the measure moves from the unperturbed text under an intervention on the segment, less how far
+    it moves under the same on one other span of its width, mean over interventions; signed ranks over prompts. A
+    difference is one between these two spans and says nothing of other spans. A segment without a control, or with
+    texts of one sentence, has no finding.
+    """
+    tests = []
+    for claimed in _CLAIMED:
+        keys = [key for key in edited if key.span == claimed.span and key in controls]
+        pairs = [(edited[key], controls[key]) for key in keys]
+        gaps = _further(clean, pairs, claimed.measure) if pairs else np.zeros(0)
+        if len(gaps):
+            tests.append(_ClaimTest(claimed=claimed, edits=len(keys), gaps=gaps))
+    ps = holm([signed_rank(test.gaps) for test in tests])
+    return [_finding(test, p, len(tests), seed) for test, p in zip(tests, ps, strict=True)]
+
+
+def _further(clean: Sequence[str], pairs: Sequence[tuple[Sequence[str], Sequence[str]]], measure: str) -> Floats:
+    """Return the mean over (edited, control) texts of how much further the first move from the clean ones, (n,)."""
+    before = measured(clean, measure)
+    moved = [
+        np.abs(measured(texts, measure) - before) - np.abs(measured(control, measure) - before)
+        for texts, control in pairs
+    ]
+    known = np.isfinite(moved)
+    total = np.where(known, moved, 0.0).sum(0)
+    prompts = known.any(0)
+    gaps: Floats = total[prompts] / known.sum(0)[prompts]
+    return gaps
+
+
+def _finding(test: _ClaimTest, p: float, tests: int, seed: int) -> Finding:
+    claimed, n = test.claimed, len(test.gaps)
+    mean = _mean(test.gaps, seed)
+    effect = Effect(estimate=mean.mean, lo=mean.lo, hi=mean.hi, p=p)
+    verdict = effect.verdict_by_sign()
+    smallest_p = tests * 2.0 ** (1 - n)
+    comparison = {
+        "supported": "more than interventions on one other span of its width",
+        "not supported": "less than interventions on one other span of its width",
+        "inconclusive": "by no clearly larger amount than interventions on one other span of its width"
+        if smallest_p <= ALPHA
+        else f"by an amount that {n} prompts are too few to judge",
+    }[verdict]
+    return Finding(
+        finding=SegmentFinding.GENERATED_TEXT,
+        level=claimed.span,
+        component="resid",
+        method=claimed.measure,
+        statement=f"Interventions on the {claimed.span} segment change {claimed.words} of generated text {comparison}: "
+        f"{effect.estimate:+.3f} [{effect.lo:+.3f}, {effect.hi:+.3f}] further from the unperturbed text, mean of "
+        f"{test.edits} interventions.",
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=p,
+        null=f"the same interventions on one other span of its width, Wilcoxon signed-rank, Holm over {tests}",
+        verdict=verdict,
+        n=n,
+    )

@@ -1,0 +1,49 @@
+"""Names that the study's files, tables and findings use, each defined once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+# The three segments, first to last.
+SEGMENT_NAMES = LOCAL, INTERMEDIATE, GLOBAL = ("Local", "Intermediate", "Global")
+
+# The rules that place boundaries: the exact search over all signals, and that of the paper's first version.
+EXACT, FIRST_VERSION = "exact", "v1"
+
+CURVES_FILE, FINDINGS_FILE = "curves.parquet", "findings.parquet"
+SEGMENTS_FILE = "segments.json"
+BOUNDARY_DRAWS_FILE = "boundary_draws.parquet"
+SIMILARITY_FILE = "similarity.parquet"
+BRITTLENESS_FILE = "brittleness.parquet"
+INTERVENTIONS_FILE = "interventions.parquet"
+GENERATED_FILE = "generated.parquet"
+GENERATED_TEXTS_FILE = "generated_texts.parquet"
+
+# Levels and methods of tables and findings.
+BOUNDARIES = "boundaries"
+BRITTLENESS = "brittleness"
+EVERY_LAYER = "every layer"
+PASSAGES = "passages"
+SKIP = "skip"
+
+
+class SegmentFinding(StrEnum):
+    """The kinds of findings."""
+
+    EXISTENCE = "existence"
+    BOUNDARY = "boundary"
+    LAYER_ORDER = "order of layers"
+    TRAINING = "boundaries from training"
+    SIGNAL_LEFT_OUT = "one signal left out"
+    TEXT_KINDS = "kinds of text"
+    SETTLE_DEPTH = "settle depth"
+    QUADRATIC_REGIME = "quadratic regime"
+    ADDITIVITY = "additivity"
+    BRITTLENESS = "brittleness"
+    ENDS = "ends against middle"
+    GENERATED_TEXT = "generated text"
+
+
+def readable(name: str) -> str:
+    """Return a signal's code as words: `cka_step` as `cka step`."""
+    return name.replace("_", " ")

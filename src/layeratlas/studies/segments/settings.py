@@ -1,0 +1,43 @@
+"""What `--set` can change in a segments run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from layeratlas.core.spec import Spec
+from layeratlas.studies.segments.intervention.plan import Intervention, read_interventions
+
+
+class SegmentSettings(Spec):
+    """The settings of a segments run.
+
+    `tokens` are measured in each passage, besides BOS. Without `maps` the attention kernel asked for is kept and
+    attention is not measured. `untrained` passages also go through a random-weight model of the same config (0 at size
+    quick, 12 at standard, 32 at full, unless given). `method` is the rule that places boundaries. `noise` is what is
+    added to the residual stream to measure brittleness. `edits` are interventions in words, made on every segment or on
+    the blocks that they name; with `generate`, prompts of `prompt_tokens` are continued by `new_tokens` under each.
+    """
+
+    tokens: int = Field(default=256, ge=16, description="tokens measured in each passage, at least 16")
+    maps: bool = Field(default=True, description="true or false: attention maps, under the eager kernel")
+    lens_positions: int = Field(default=8, ge=1, description="positions per passage at which the logit lens is read")
+    views: int = Field(default=8, ge=2, description="noisy copies per passage, at least 2")
+    view_passages: int = Field(default=32, ge=0, description="passages that are copied, 0 for none")
+    view_tokens: int = Field(default=48, ge=8, description="tokens per noisy copy, at least 8")
+    untrained: int | None = Field(default=None, ge=0, description="passages for a random-weight model, 0 for none")
+    draws: int = Field(default=200, ge=100, description="bootstrap draws of the passages, at least 100")
+    surrogates: int = Field(default=199, ge=99, description="boundary-free surrogates, at least 99")
+    noise: Literal["relative", "absolute", "none"] = Field(default="relative", description="relative, absolute or none")
+    edits: str = Field(default="default", description="default, none or edits such as 'noise 0.3; zero of mlp'")
+    generate: bool = Field(default=False, description="true or false: generate text under every edit")
+    prompts: int = Field(default=24, ge=6, description="prompts that are continued, at least 6")
+    prompt_tokens: int = Field(default=32, ge=1, description="tokens per prompt")
+    new_tokens: int = Field(default=64, ge=8, description="tokens generated after each prompt, at least 8")
+    method: Literal["exact", "v1"] = Field(default="exact", description="exact or v1")
+
+    @property
+    def interventions(self) -> list[Intervention]:
+        """The interventions named in `edits`; raises SpecError for a text that names none."""
+        return [] if self.edits in ("default", "none") else read_interventions(self.edits)
