@@ -19,10 +19,11 @@ from layeratlas.comparison.differences import differences
 from layeratlas.comparison.models import read_models
 from layeratlas.core import registry
 from layeratlas.runs.finished import read_run
-from layeratlas.stats.families import spread_of, variance_parts
+from layeratlas.stats.families import variance_parts
 from layeratlas.stats.scaling import BySize, growth
 from layeratlas.stats.segmentation import two_boundaries
 from layeratlas.stats.slopes import slope_test
+from layeratlas.stats.spread import spread_of
 
 SIZES = np.log10([1e8, 4e8, 1.5e9, 7e9])
 FLAT, LINE, STEP = np.full(4, 0.6), 0.6 + 0.07 * np.arange(4), np.array([0.6, 0.6, 0.6, 0.8])

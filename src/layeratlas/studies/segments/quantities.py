@@ -15,9 +15,9 @@ from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import by_family
 from layeratlas.runs.quantity import Place, RunQuantity, Segment
 from layeratlas.runs.tables import read_table
-from layeratlas.stats.families import Spread, spread_of
 from layeratlas.stats.intervals import Z90, Z95
 from layeratlas.stats.quantities import Quantity, grid_error, normal_errors
+from layeratlas.stats.spread import Spread, spread_of
 from layeratlas.stats.verdicts import Verdict
 from layeratlas.studies.segments.names import (
     BOUNDARY_DRAWS_FILE,
@@ -128,7 +128,7 @@ def _spread_finding(family: str, boundary: int, spread: Spread, models: int) -> 
         "inconclusive": "varies as boundaries fitted to a smooth ramp do",
     }[verdict]
     nulls = {"smooth ramp": spread.ramp, "white noise": spread.white, "random boundaries": spread.random}
-    bands = ", ".join(f"{lo:.2f} to {hi:.2f} ({name})" for name, (lo, _, hi) in nulls.items())
+    bands = ", ".join(f"{null.lo:.2f} to {null.hi:.2f} ({name})" for name, null in nulls.items())
     return Finding(
         finding="boundary spread",
         level=f"boundary {boundary} in {family}",
@@ -137,8 +137,8 @@ def _spread_finding(family: str, boundary: int, spread: Spread, models: int) -> 
         statement=f"Boundary {boundary} {says} in {family} ({models} models): coefficient of variation "
         f"{spread.cv:.2f}, standard deviation {wording.num(spread.sd, 3)} of depth; without boundaries {bands}.",
         estimate=spread.cv,
-        lo=spread.ramp[0],
-        hi=spread.ramp[2],
+        lo=spread.ramp.lo,
+        hi=spread.ramp.hi,
         p=_NAN,
         null="two boundaries fitted to a smooth ramp or to white noise, and random ones, in models of as many blocks",
         verdict=verdict,

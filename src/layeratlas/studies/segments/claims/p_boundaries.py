@@ -10,7 +10,7 @@ import numpy as np
 from layeratlas.runs.claim import Claim, Judgement, undecided
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import by_family
-from layeratlas.stats.families import Spread, spread_of
+from layeratlas.stats.spread import Spread, spread_of
 from layeratlas.studies.segments.citation import ZHANG
 from layeratlas.studies.segments.names import SegmentFinding
 
@@ -57,14 +57,15 @@ def _judged(spreads: Mapping[str, Mapping[str, Sequence[Spread]]], models: int) 
     fails = any(spread.variable for spread in llama) or steady_qwen
     families = {family: pair for side in spreads.values() for family, pair in side.items()}
     each = "; ".join(f"{family} {first.cv:.2f} and {second.cv:.2f}" for family, (first, second) in families.items())
-    worst = max(llama, key=lambda spread: spread.cv / spread.ramp[0])
-    lo, _, hi = worst.ramp
+    worst = max(llama, key=lambda spread: spread.cv / spread.ramp.lo)
+    ramp = worst.ramp
     return Judgement(
         verdict="supported" if holds else "not supported" if fails else "inconclusive",
-        statement=f"Coefficients of variation: {each}; a smooth ramp without boundaries gives {lo:.2f}-{hi:.2f}.",
+        statement=f"Coefficients of variation: {each}; a smooth ramp without boundaries gives {ramp.lo:.2f}-"
+        f"{ramp.hi:.2f}.",
         estimate=worst.cv,
-        lo=lo,
-        hi=hi,
+        lo=ramp.lo,
+        hi=ramp.hi,
         null="two boundaries fitted to a smooth ramp or to white noise, and random ones, in models of as many blocks",
         n=models,
     )
