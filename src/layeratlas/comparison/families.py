@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from layeratlas.comparison.cohort import Cohort
-from layeratlas.comparison.kinds import Kind
+from layeratlas.comparison.kinds import ComparisonKind
 from layeratlas.comparison.models import Model, families_of
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.quantity import Place
@@ -55,7 +55,7 @@ def _groups(models: Sequence[Model]) -> Mapping[str, list[Place]]:
 def _too_few(name: str, models: Sequence[Model]) -> Finding:
     each = ", ".join(f"{family}: {len(members)}" for family, members in families_of(models).items())
     return Finding(
-        finding=Kind.FAMILY,
+        finding=ComparisonKind.FAMILY,
         level="all",
         component="resid",
         method="all",
@@ -79,7 +79,7 @@ def _finding(place: Place, part: Parts, models: Sequence[Model]) -> Finding:
         verdict, link = "supported", "goes with the family"
     label = models[0].quantities[place].label
     return Finding(
-        finding=Kind.FAMILY,
+        finding=ComparisonKind.FAMILY,
         level=label,
         component=place.component,
         method=place.method,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class ComparisonKind(StrEnum):
     """A kind of finding of a comparison."""
 
     SAME_HIERARCHY = "same hierarchy"
@@ -17,9 +17,9 @@ class Kind(StrEnum):
 
 
 # The quantities of curves that get a finding of their own, in order.
-CURVE_KINDS = (Kind.PEAK_DEPTH, Kind.PEAK_VALUE)
+CURVE_KINDS = (ComparisonKind.PEAK_DEPTH, ComparisonKind.PEAK_VALUE)
 # A page shows these kinds first, then those that studies name, then differences between curves.
-_FIRST = (Kind.SAME_HIERARCHY, Kind.SIZE_THRESHOLD, Kind.SIZE, Kind.FAMILY)
+_FIRST = (ComparisonKind.SAME_HIERARCHY, ComparisonKind.SIZE_THRESHOLD, ComparisonKind.SIZE, ComparisonKind.FAMILY)
 
 
 def by_size(kind: str) -> str:
@@ -30,5 +30,5 @@ def by_size(kind: str) -> str:
 def rank(kind: str) -> int:
     """Return the place of a kind on the page, 0 first."""
     if kind in _FIRST:
-        return _FIRST.index(Kind(kind))
-    return len(_FIRST) + (1 + CURVE_KINDS.index(Kind(kind)) if kind in CURVE_KINDS else 0)
+        return _FIRST.index(ComparisonKind(kind))
+    return len(_FIRST) + (1 + CURVE_KINDS.index(ComparisonKind(kind)) if kind in CURVE_KINDS else 0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from layeratlas.comparison.alignment import FEWEST, Alignment, Grams, Texts, alignments, grams
 from layeratlas.comparison.cohort import Cohort
-from layeratlas.comparison.kinds import Kind
+from layeratlas.comparison.kinds import ComparisonKind
 from layeratlas.core import formatting as wording
 from layeratlas.core.errors import StoreError
 from layeratlas.runs.finding import Finding
@@ -147,13 +147,13 @@ def _finding(a: str, b: str, pair: Alignment, texts: int) -> Finding:
     cka, shuffled, most = (wording.num(value, 2) for value in (pair.diagonal, pair.null_mean, pair.null_95))
     lead, lo, hi = (wording.num(value, 2) for value in (pair.lead, pair.lo, pair.hi))
     return Finding(
-        finding=Kind.SAME_HIERARCHY,
+        finding=ComparisonKind.SAME_HIERARCHY,
         level=f"{a} / {b}",
         component="resid",
         method="CKA",
         statement=f"{a} and {b} {_LINKS[pair.verdict]}: CKA at equal depth {cka} (shuffled texts {shuffled}, 95 % "
-        f"below {most}); equal depths are more similar than depths a quarter apart by {lead} [{lo}, {hi}], beyond what each "
-        "layer shares with all of the other model's.",
+        f"below {most}); equal depths are more similar than depths a quarter apart by {lead} [{lo}, {hi}], beyond what "
+        "each layer shares with all of the other model's.",
         estimate=pair.lead,
         lo=pair.lo,
         hi=pair.hi,

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from layeratlas.comparison.cohort import Cohort
-from layeratlas.comparison.kinds import Kind
+from layeratlas.comparison.kinds import ComparisonKind
 from layeratlas.comparison.models import Model, families_of
 from layeratlas.comparison.slopes import FEWEST, slope_findings
 from layeratlas.runs.finding import Finding
@@ -87,7 +87,7 @@ def size_findings(cohort: Cohort, models: Sequence[Model]) -> tuple[list[Finding
 def _too_few(study: str, models: Sequence[Model]) -> Finding:
     most = max((len(members) for members in families_of(models).values()), default=0)
     return Finding(
-        finding=Kind.SIZE,
+        finding=ComparisonKind.SIZE,
         level="all",
         component="resid",
         method="all",
@@ -135,7 +135,7 @@ def _growth_finding(series: _Series, effect: Growth) -> Finding:
     }[effect.verdict]
     first, last = series.models[0].name, series.models[-1].name
     return Finding(
-        finding=Kind.SIZE,
+        finding=ComparisonKind.SIZE,
         level=series.key.level,
         component="resid",
         method=series.key.method,
@@ -161,7 +161,7 @@ def _shape_finding(series: _Series, effect: Growth) -> Finding:
         verdict, says = "not supported", "is a line in log parameters, not a threshold"
     flat, line, step = np.sqrt(effect.errors)
     return Finding(
-        finding=Kind.SIZE_THRESHOLD,
+        finding=ComparisonKind.SIZE_THRESHOLD,
         level=series.key.level,
         component="resid",
         method=series.key.method,

@@ -36,7 +36,7 @@ class RunQuantity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segment:
+class ModelSegment:
     """A contiguous range of layers, from `left` to `right` as fractions of depth."""
 
     name: str

@@ -15,7 +15,7 @@ from layeratlas.data.task import Material
 if TYPE_CHECKING:  # a study is listed without loading polars
     from layeratlas.runs.finding import Finding
     from layeratlas.runs.finished import FinishedRun
-    from layeratlas.runs.quantity import RunQuantity, Segment
+    from layeratlas.runs.quantity import ModelSegment, RunQuantity
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Study(ABC):
         """Return the numbers of a run that models are compared by, beside those of its curves."""
         return []
 
-    def segments_of(self, run: FinishedRun) -> list[Segment]:
+    def segments_of(self, run: FinishedRun) -> list[ModelSegment]:
         """Return the segments that a run divides its model into, for the map of all models."""
         return []
 

@@ -15,7 +15,7 @@ from layeratlas.stats.segmentation import two_boundaries
 _SETS, _AT_ONCE = 400, 5
 
 
-class Band(NamedTuple):
+class NullBand(NamedTuple):
     """The 5th, 50th and 95th percentile of a null."""
 
     lo: float
@@ -33,9 +33,9 @@ class Spread:
 
     cv: float
     sd: float
-    ramp: Band
-    white: Band
-    random: Band
+    ramp: NullBand
+    white: NullBand
+    random: NullBand
 
     @property
     def stable(self) -> bool:
@@ -57,7 +57,9 @@ def spread_of(boundaries: Floats, blocks: Sequence[int], seed: int = 0, signals:
     nulls = {name: _null(name, blocks, signals, rng) for name in ("ramp", "white", "random")}
     spreads = []
     for i in range(boundaries.shape[1]):
-        bands = {name: Band(*np.percentile(_cv(null[..., i]), [5, 50, 95]).tolist()) for name, null in nulls.items()}
+        bands = {
+            name: NullBand(*np.percentile(_cv(null[..., i]), [5, 50, 95]).tolist()) for name, null in nulls.items()
+        }
         values = boundaries[:, i]
         spreads.append(Spread(cv=float(_cv(values)), sd=float(values.std(ddof=1)), **bands))
     return spreads

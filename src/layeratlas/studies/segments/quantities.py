@@ -13,7 +13,7 @@ from layeratlas.core.errors import StoreError
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import by_family
-from layeratlas.runs.quantity import Place, RunQuantity, Segment
+from layeratlas.runs.quantity import ModelSegment, Place, RunQuantity
 from layeratlas.runs.tables import read_table
 from layeratlas.stats.intervals import Z90, Z95
 from layeratlas.stats.quantities import Quantity, grid_error, normal_errors
@@ -95,14 +95,14 @@ def _brittleness(run: FinishedRun) -> list[RunQuantity]:
     return quantities
 
 
-def segments_of(run: FinishedRun) -> list[Segment]:
+def segments_of(run: FinishedRun) -> list[ModelSegment]:
     """Return the segments between a run's two boundaries; none where it has no two."""
     boundaries = [finding.estimate for finding in run.of_kind(SegmentFinding.BOUNDARY)]
     if len(boundaries) < len(SEGMENT_NAMES) - 1:
         return []
     ends = [0.0, *boundaries[: len(SEGMENT_NAMES) - 1], 1.0]
     return [
-        Segment(name=name, left=left, right=right)
+        ModelSegment(name=name, left=left, right=right)
         for name, left, right in zip(SEGMENT_NAMES, ends[:-1], ends[1:], strict=True)
     ]
 

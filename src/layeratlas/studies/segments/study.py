@@ -19,7 +19,7 @@ from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.finished import FinishedRun
-from layeratlas.runs.quantity import RunQuantity, Segment
+from layeratlas.runs.quantity import ModelSegment, RunQuantity
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.segments import names
@@ -126,7 +126,7 @@ class Segments(Study):
 
         return quantities(run)
 
-    def segments_of(self, run: FinishedRun) -> list[Segment]:
+    def segments_of(self, run: FinishedRun) -> list[ModelSegment]:
         """Return the segments between a run's boundaries."""
         from layeratlas.studies.segments.quantities import segments_of
 

@@ -6,7 +6,7 @@ from layeratlas.runs.judging import FindingClaim
 from layeratlas.studies.exits.citation import CHEN
 
 
-class UpperCalculation(FindingClaim):
+class UpperCalculationClaim(FindingClaim):
     """Half of the rise above the best baseline must come in the upper half."""
 
     name = "X1"
@@ -18,4 +18,4 @@ class UpperCalculation(FindingClaim):
     asked = "layeratlas run exits with the tasks arithmetic and word_problems"
 
 
-PLUGIN = UpperCalculation()
+PLUGIN = UpperCalculationClaim()

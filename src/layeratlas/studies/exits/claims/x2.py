@@ -6,7 +6,7 @@ from layeratlas.runs.judging import FindingClaim
 from layeratlas.studies.exits.citation import CHEN
 
 
-class LastFacts(FindingClaim):
+class LastFactsClaim(FindingClaim):
     """The last exit must beat the best other one, which is chosen on one half and read on the other."""
 
     name = "X2"
@@ -18,4 +18,4 @@ class LastFacts(FindingClaim):
     asked = "layeratlas run exits with the task facts"
 
 
-PLUGIN = LastFacts()
+PLUGIN = LastFactsClaim()

@@ -6,7 +6,7 @@ from layeratlas.runs.judging import FindingClaim
 from layeratlas.studies.exits.citation import CHEN
 
 
-class LastButOne(FindingClaim):
+class LastButOneClaim(FindingClaim):
     """The exit before the last must beat the last, in calculation and in reasoning."""
 
     name = "X3"
@@ -18,4 +18,4 @@ class LastButOne(FindingClaim):
     asked = "layeratlas run exits with the tasks arithmetic and word_problems"
 
 
-PLUGIN = LastButOne()
+PLUGIN = LastButOneClaim()

@@ -6,7 +6,7 @@ from layeratlas.runs.judging import FindingClaim
 from layeratlas.studies.exits.citation import CHEN
 
 
-class MiddleStart(FindingClaim):
+class MiddleStartClaim(FindingClaim):
     """Half of the rise must be passed in the middle half of the depth, in every level that is answered."""
 
     name = "X4"
@@ -18,4 +18,4 @@ class MiddleStart(FindingClaim):
     asked = "layeratlas run exits"
 
 
-PLUGIN = MiddleStart()
+PLUGIN = MiddleStartClaim()

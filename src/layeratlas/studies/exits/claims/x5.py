@@ -25,7 +25,7 @@ _WORDS = {
 }
 
 
-class LowAlike(Claim):
+class LowAlikeClaim(Claim):
     """What exits below a quarter of the depth gain over the best baseline must agree within 0.05 between all sizes."""
 
     name = "X5"
@@ -79,4 +79,4 @@ def _gap(first: tuple[FinishedRun, Finding], second: tuple[FinishedRun, Finding]
     return _Gap(models=f"{run_a.model} to {run_b.model}", estimate=b.estimate - a.estimate, reach=reach)
 
 
-PLUGIN = LowAlike()
+PLUGIN = LowAlikeClaim()

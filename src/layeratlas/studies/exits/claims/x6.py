@@ -6,7 +6,7 @@ from layeratlas.runs.judging import FindingClaim
 from layeratlas.studies.exits.citation import CHEN
 
 
-class HarderFloats(FindingClaim):
+class HarderFloatsClaim(FindingClaim):
     """Integer problems and their float twins are compared in pairs."""
 
     name = "X6"
@@ -18,4 +18,4 @@ class HarderFloats(FindingClaim):
     asked = "layeratlas run exits with the task arithmetic"
 
 
-PLUGIN = HarderFloats()
+PLUGIN = HarderFloatsClaim()

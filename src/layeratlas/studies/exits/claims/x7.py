@@ -16,7 +16,7 @@ _HARDLY = ("calculation", "arithmetic", "facts")
 _ASKED = "layeratlas run exits with the tasks word_problems and facts on three sizes of a family or more"
 
 
-class Threshold(Claim):
+class ThresholdClaim(Claim):
     """Reasoning at the last exit must rise by a threshold, and calculation and facts by less than 0.05 in all."""
 
     name = "X7"
@@ -79,4 +79,4 @@ def _verdict(reasoning: Growth, others: Sequence[Growth]) -> Verdict:
     return "not supported" if no_threshold or any(effect.lo > HARDLY for effect in others) else "inconclusive"
 
 
-PLUGIN = Threshold()
+PLUGIN = ThresholdClaim()

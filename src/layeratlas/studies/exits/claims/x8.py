@@ -6,7 +6,7 @@ from layeratlas.runs.judging import FindingClaim
 from layeratlas.studies.exits.citation import CHEN
 
 
-class LowLanguages(FindingClaim):
+class LowLanguagesClaim(FindingClaim):
     """Low exits must beat every baseline, and agree between languages."""
 
     name = "X8"
@@ -18,4 +18,4 @@ class LowLanguages(FindingClaim):
     asked = "layeratlas run exits with the task xmps"
 
 
-PLUGIN = LowLanguages()
+PLUGIN = LowLanguagesClaim()

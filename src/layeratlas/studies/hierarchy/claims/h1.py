@@ -10,7 +10,7 @@ from layeratlas.studies.hierarchy.citation import CITATION, SMALL
 _PAIRS = ("item < relation", "relation < analogy")
 
 
-class Order(RunClaim):
+class OrderClaim(RunClaim):
     """Both steps of the order must hold in the residual stream; one that is reversed decides against."""
 
     name = "H1"
@@ -27,4 +27,4 @@ class Order(RunClaim):
         return all_of(steps, len(_PAIRS), needs)
 
 
-PLUGIN = Order()
+PLUGIN = OrderClaim()

@@ -8,7 +8,7 @@ from layeratlas.runs.judging import RunClaim, all_of
 from layeratlas.studies.hierarchy.citation import CITATION
 
 
-class Compression(RunClaim):
+class CompressionClaim(RunClaim):
     """Deep layers must encode buried items and relations, and encode them better than abstractions."""
 
     name = "H2"
@@ -23,4 +23,4 @@ class Compression(RunClaim):
         return all_of(findings, 2, "layeratlas run hierarchy with the tasks buried and documents")
 
 
-PLUGIN = Compression()
+PLUGIN = CompressionClaim()

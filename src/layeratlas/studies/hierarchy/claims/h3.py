@@ -10,7 +10,7 @@ from layeratlas.studies.hierarchy.citation import CITATION, LARGE
 _LEVELS = ("relation", "analogy")
 
 
-class SecondPeak(RunClaim):
+class SecondPeakClaim(RunClaim):
     """Both levels must have a second peak in the residual stream."""
 
     name = "H3"
@@ -26,4 +26,4 @@ class SecondPeak(RunClaim):
         return all_of(peaks, len(_LEVELS), "layeratlas run hierarchy with the tasks relations and analogies")
 
 
-PLUGIN = SecondPeak()
+PLUGIN = SecondPeakClaim()

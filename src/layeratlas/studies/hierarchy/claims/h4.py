@@ -8,7 +8,7 @@ from layeratlas.runs.judging import RunClaim, all_of
 from layeratlas.studies.hierarchy.citation import CITATION, LARGE
 
 
-class Coordination(RunClaim):
+class CoordinationClaim(RunClaim):
     """Second differences of the curves must agree over tasks, in the whole sample and between disjoint halves."""
 
     name = "H4"
@@ -24,4 +24,4 @@ class Coordination(RunClaim):
         return all_of(run.of_kind("coordination", "attn"), 1, needs)
 
 
-PLUGIN = Coordination()
+PLUGIN = CoordinationClaim()

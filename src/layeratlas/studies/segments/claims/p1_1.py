@@ -12,7 +12,7 @@ from layeratlas.studies.segments.citation import ZHANG
 from layeratlas.studies.segments.names import SegmentFinding
 
 
-class Boundaries(FindingClaim):
+class BoundariesClaim(FindingClaim):
     """Two boundaries must beat boundary-free surrogates and be placed within 0.15 of the depth, in every model."""
 
     name = "P1.1"
@@ -34,4 +34,4 @@ class Boundaries(FindingClaim):
         return all_of(findings, len(runs), self.asked)
 
 
-PLUGIN = Boundaries()
+PLUGIN = BoundariesClaim()

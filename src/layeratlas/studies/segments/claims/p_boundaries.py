@@ -20,7 +20,7 @@ _ASKED = f"layeratlas run segments on {_FEWEST} sizes of Llama and of Qwen, of {
 _NAMED = re.compile(rf"({'|'.join(_SIDES)})[-_ ]?v?\d*(\.\d+)*")
 
 
-class SteadyBoundaries(Claim):
+class SteadyBoundariesClaim(Claim):
     """Llama's boundaries must vary less than those of boundary-free signals and random ones, Qwen's as random ones."""
 
     name = "P-boundaries"
@@ -77,4 +77,4 @@ def _side(family: str) -> str:
     return match[1] if match else ""
 
 
-PLUGIN = SteadyBoundaries()
+PLUGIN = SteadyBoundariesClaim()

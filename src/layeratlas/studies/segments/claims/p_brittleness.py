@@ -19,7 +19,7 @@ _METHOD = "noise"
 _ASKED = "layeratlas run segments on four models of each of two families, with noise=relative"
 
 
-class LocalBrittleness(Claim):
+class LocalBrittlenessClaim(Claim):
     """Family must explain more of log10 B than size does, by an exact permutation test over models."""
 
     name = "P-brittleness"
@@ -75,4 +75,4 @@ def _local_brittleness(run: FinishedRun) -> float | None:
     return next((f.estimate for f in findings if f.level == LOCAL and f.estimate > 0), None)
 
 
-PLUGIN = LocalBrittleness()
+PLUGIN = LocalBrittlenessClaim()
