@@ -13,11 +13,14 @@ import polars as pl
 
 from layeratlas.core.spec import ProbeSpec, RunSpec, hash_of
 from layeratlas.runs.draws import write_draws
-from layeratlas.runs.finding import FINDING_COLUMNS
+from layeratlas.runs.finding import Finding, finding_table
 from layeratlas.runs.tables import CURVE_KEYS, CURVE_VALUES
 from layeratlas.stats.curves import Curve
 
 LEVELS = ("item", "relation", "analogy")
+WORDS = {"item": "item properties", "relation": "two-item relations", "analogy": "four-item analogies"}
+# The kind of finding by which a study says that a level is encoded (or answered) at all.
+PRESENCE = {"hierarchy": "peak", "exits": "exit"}
 BOOTSTRAP, HALVES = 400, 20
 
 
@@ -85,9 +88,22 @@ def curve(model: FakeModel, level: str, component: str) -> Curve:
     error, draws, halves = _noise(model, level, component)
     estimate = model.truth(level, depth) + error[0]
     return Curve(
-        level, "all", "all", component, "ridge", "accuracy", estimate, estimate + draws, estimate + halves,
-        estimate - halves, np.full((20, points), 0.5), 0.5, float("nan"), 400, 100,
-    )  # fmt: skip
+        level=level,
+        task="all",
+        stratum="all",
+        component=component,
+        method="ridge",
+        metric="accuracy",
+        estimate=estimate,
+        draws=estimate + draws,
+        half_a=estimate + halves,
+        half_b=estimate - halves,
+        shuffles=np.full((20, points), 0.5),
+        chance=0.5,
+        baseline=float("nan"),
+        n=400,
+        n_groups=100,
+    )
 
 
 def _table(model: FakeModel, curves: Sequence[Curve]) -> pl.DataFrame:
@@ -104,31 +120,32 @@ def _table(model: FakeModel, curves: Sequence[Curve]) -> pl.DataFrame:
     return pl.concat(parts).select(*CURVE_KEYS, *CURVE_VALUES)
 
 
+def _finding(kind: str, level: str, estimate: float, lo: float, hi: float, **changed: Any) -> Finding:
+    usual: dict[str, Any] = {
+        "component": "resid", "method": "ridge", "statement": f"{kind} of {level}.", "p": 0.01, "null": "null",
+        "verdict": "supported", "n": 400,
+    }  # fmt: skip
+    return Finding(finding=kind, level=level, estimate=estimate, lo=lo, hi=hi, **(usual | changed))
+
+
 def _findings(model: FakeModel, curves: Sequence[Curve]) -> pl.DataFrame:
-    rows: list[tuple[Any, ...]] = []
+    findings = []
     for c in curves:
         at = float(c.depth[c.estimate.argmax()])
-        said = "supported" if c.estimate.max() > 0.55 else "inconclusive"
-        rows.append(("peak", c.level, c.component, "ridge", "A peak.", at, at - 0.05, at + 0.05, 0.01, "null", said))
-        if c.component == "resid":
-            rows.append(
-                ("second peak", c.level, "resid", "ridge", "No.", 0.01, -0.02, 0.04, 0.5, "null", "inconclusive")
-            )
-    for i, at in enumerate(model.boundaries or (), 1):
-        rows.append(
-            ("boundary", "boundaries", "resid", "passages", f"{i}", at, at - 0.04, at + 0.04, 0.01, "null", "supported")
-        )
+        verdict = "supported" if c.estimate.max() > 0.55 else "inconclusive"
+        if kind := PRESENCE.get(model.study):
+            findings.append(_finding(kind, c.level, at, at - 0.05, at + 0.05, component=c.component, verdict=verdict))
+        if model.study == "hierarchy" and c.component == "resid":
+            findings.append(_finding("second peak", c.level, 0.01, -0.02, 0.04, p=0.5, verdict="inconclusive"))
+    for at in model.boundaries or ():
+        findings.append(_finding("boundary", "boundaries", at, at - 0.04, at + 0.04, method="passages"))
     for name, b in model.brittleness.items():
-        rows.append(("brittleness", name, "resid", "noise", "B.", b, 0.9 * b, b / 0.9, 0.01, "null", "supported"))
+        findings.append(_finding("brittleness", name, b, 0.9 * b, b / 0.9, method="noise"))
     if model.low is not None:
         rng = np.random.default_rng([model.texts, *model.name.encode(), 3])
         at, reach = model.low + model.spread * rng.standard_normal(), 1.96 * model.spread
-        rows.append(("X5", "all", "resid", "ridge", "X5.", at, at - reach, at + reach, np.nan, "null", "inconclusive"))
-    schema = {
-        n: pl.Float64 if n in ("estimate", "lo", "hi", "p") else pl.Int64 if n == "n" else pl.String
-        for n in FINDING_COLUMNS
-    }
-    return pl.DataFrame([(model.name, model.study, *row, 400) for row in rows], schema=schema, orient="row")
+        findings.append(_finding("X5", "all", at, at - reach, at + reach, p=np.nan, verdict="inconclusive"))
+    return finding_table(findings, model.name, model.study)
 
 
 def write_model(folder: Path, model: FakeModel) -> Path:
@@ -142,15 +159,28 @@ def write_model(folder: Path, model: FakeModel) -> Path:
     spec = RunSpec(study=model.study, size="quick", probe=probe).model_dump(mode="json")
     spec["model"]["id"] = model.name
     manifest: dict[str, Any] = {
-        "format": 1, "status": "complete", "key": hash_of([model.name, model.texts]), "spec": spec,
-        "spec_hash": hash_of(spec), "texts": hash_of(model.texts),
+        "format": 1,
+        "status": "complete",
+        "key": hash_of([model.name, model.texts]),
+        "spec": spec,
+        "spec_hash": hash_of(spec),
+        "texts": hash_of(model.texts),
         "model": {
-            "id": model.name, "name": model.name, "family": model.family, "layers": model.layers, "width": 64,
-            "parameters": model.parameters, "dtype": "float32", "quantisation": "none", "attention": "sdpa",
+            "id": model.name,
+            "name": model.name,
+            "family": model.family,
+            "layers": model.layers,
+            "width": 64,
+            "parameters": model.parameters,
+            "dtype": "float32",
+            "quantisation": "none",
+            "attention": "sdpa",
         },
         "versions": {"torch": "2.9.1", "transformers": "5.23.0", "layeratlas": "0.1.0"},
         "datasets": [{"name": level, "level": level} for level in model.levels],
-    }  # fmt: skip
+        "words": {"levels": {level: WORDS.get(level, level) for level in model.levels}},
+        "defaults": {"probe": json.loads(json.dumps(spec["probe"]))},
+    }
     for path, value in model.change.items():
         place = manifest
         *parents, last = path.split(".")

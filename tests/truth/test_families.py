@@ -19,9 +19,11 @@ from layeratlas.comparison.differences import differences
 from layeratlas.comparison.models import read_models
 from layeratlas.core import registry
 from layeratlas.runs.finished import read_run
-from layeratlas.stats.families import spread_of, variance_parts
-from layeratlas.stats.scaling import BySize, growth, slope_p
+from layeratlas.stats.families import variance_parts
+from layeratlas.stats.scaling import BySize, growth
 from layeratlas.stats.segmentation import two_boundaries
+from layeratlas.stats.slopes import slope_test
+from layeratlas.stats.spread import spread_of
 
 SIZES = np.log10([1e8, 4e8, 1.5e9, 7e9])
 FLAT, LINE, STEP = np.full(4, 0.6), 0.6 + 0.07 * np.arange(4), np.array([0.6, 0.6, 0.6, 0.8])
@@ -107,7 +109,7 @@ def test_what_so_few_models_cannot_show_is_said():
     parts = variance_parts(y, ["a", "a", "b", "b"], SIZES)
     assert parts[0].smallest == pytest.approx(1 / 3)
     assert parts[0].p >= parts[0].smallest
-    assert slope_p(np.array([1.0, 2.0, 3.0]), SIZES[:3])[1:] == pytest.approx((1 / 3, 1 / 3))
+    assert slope_test(np.array([1.0, 2.0, 3.0]), SIZES[:3])[1:] == pytest.approx((1 / 3, 1 / 3))
 
 
 def test_assignments_are_sampled_where_they_are_too_many():

@@ -27,7 +27,8 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     def execute(study: object, spec: RunSpec, out: Path, progress: object) -> Path:
         if spec.study in studies:
             raise ModelError(f"the model has too few blocks for {spec.study}")
-        return fake.write_model(out, replace(MODEL, study=spec.study, levels=LEVELS[spec.study]))
+        boundaries = (0.2, 0.7) if spec.study == "segments" else None
+        return fake.write_model(out, replace(MODEL, study=spec.study, levels=LEVELS[spec.study], boundaries=boundaries))
 
     monkeypatch.setattr(pipeline, "execute", execute)
     return studies

@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 
 from layeratlas.core import registry
-from layeratlas.runs.claim import table_of
+from layeratlas.runs.claim import judgement_table
 from layeratlas.runs.finding import FINDING_COLUMNS
-from layeratlas.runs.finished import RunTables
+from layeratlas.runs.finished import FinishedRun
 from layeratlas.stats.verdicts import Verdict
 
 MINE = ("h1", "h2", "h3", "h4")
@@ -21,7 +21,7 @@ ROWS = {
 }
 
 
-def run(parameters: float, verdict: Verdict = "supported", **changed: Verdict) -> RunTables:
+def run(parameters: float, verdict: Verdict = "supported", **changed: Verdict) -> FinishedRun:
     """A run whose findings all have one verdict, but for the levels (or findings) named."""
     rows = []
     for finding, levels in ROWS.items():
@@ -32,11 +32,11 @@ def run(parameters: float, verdict: Verdict = "supported", **changed: Verdict) -
             rows.append((*named, 0.1, 0.05, 0.15, 0.01, "a null", mine, 50))
     findings = pl.DataFrame(rows, schema=list(FINDING_COLUMNS), orient="row")
     manifest = {"spec": {"study": "hierarchy"}, "model": {"name": f"m{parameters:.0e}", "parameters": parameters}}
-    return RunTables(manifest, pl.DataFrame(), findings)
+    return FinishedRun("m", manifest=manifest, findings=findings)
 
 
-def verdicts(*runs: RunTables) -> dict[str, str]:
-    table = table_of([registry.get("claims", name) for name in MINE], runs)
+def verdicts(*runs: FinishedRun) -> dict[str, str]:
+    table = judgement_table([registry.get("claims", name) for name in MINE], runs)
     return dict(table.select("claim", "verdict").iter_rows())
 
 
@@ -46,10 +46,13 @@ def test_a_model_is_judged_on_the_claims_that_speak_of_its_size():
 
 
 def test_what_cannot_be_decided_here_says_what_to_run():
-    table = table_of([registry.get("claims", "h3")], [run(1.35e8)]).row(0, named=True)
+    table = judgement_table([registry.get("claims", "h3")], [run(1.35e8)]).row(0, named=True)
     assert "has 0.14 billion parameters" in table["here"]
     assert table["to decide it"] == "layeratlas run hierarchy on a model of at least 30 billion parameters"
-    assert table_of([registry.get("claims", "h1")], []).row(0, named=True)["to decide it"] == "layeratlas run hierarchy"
+    assert (
+        judgement_table([registry.get("claims", "h1")], []).row(0, named=True)["to decide it"]
+        == "layeratlas run hierarchy"
+    )
 
 
 @pytest.mark.parametrize("part", ["item_relation", "relation_analogy"])
@@ -61,7 +64,7 @@ def test_an_order_is_as_good_as_its_weaker_step(part, verdict):
 def test_a_missing_part_leaves_a_claim_open():
     short = run(3e9)
     findings = short.findings.filter(pl.col("level") != "relation < analogy")
-    assert verdicts(RunTables(short.manifest, short.curves, findings))["H1"] == "inconclusive"
+    assert verdicts(FinishedRun("m", manifest=short.manifest, findings=findings))["H1"] == "inconclusive"
 
 
 def test_of_several_runs_the_one_that_a_claim_speaks_of_decides():
@@ -70,8 +73,8 @@ def test_of_several_runs_the_one_that_a_claim_speaks_of_decides():
 
 
 def test_of_several_runs_it_is_said_whose_verdict_it_is_and_which_differ():
-    def here(*runs: RunTables) -> str:
-        return str(table_of([registry.get("claims", "h2")], runs)["here"][0])
+    def here(*runs: FinishedRun) -> str:
+        return str(judgement_table([registry.get("claims", "h2")], runs)["here"][0])
 
     assert here(run(3e9)).startswith("Said of")
     assert here(run(3e9), run(1e9)).startswith("m3e+09: Said of")

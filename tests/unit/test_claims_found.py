@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ from layeratlas.core import registry
 from layeratlas.core.spec import RunSpec
 from layeratlas.runs.claim import Judgement
 from layeratlas.runs.finding import FINDING_COLUMNS
-from layeratlas.runs.finished import RunTables
+from layeratlas.runs.finished import FinishedRun
 
 
 def run(
     study: str, *rows: tuple[str, str, float, float, float, str], model: str = "m", size: float = 1e9, **changed: Any
-) -> RunTables:
+) -> FinishedRun:
     """A run of findings (finding, level, estimate, lo, hi, verdict); `changed` are entries of its manifest."""
     made = [
         (model, study, finding, level, "resid", "sum", f"Said of {level}.", *numbers, 0.01, "a null", verdict, 50)
@@ -28,10 +27,10 @@ def run(
     about = {"name": model, "parameters": size, "family": "llama"}
     spec = RunSpec(study=study, size="quick").model_dump(mode="json") | {"model": {"id": model}}
     manifest = {"spec": spec, "model": about, "texts": {"hash": "the same"}} | changed
-    return RunTables(manifest, pl.DataFrame(), findings, Path("runs") / model)
+    return FinishedRun(Path("runs") / model, manifest=manifest, findings=findings)
 
 
-def judge(claim: str, *runs: RunTables) -> Judgement:
+def judge(claim: str, *runs: FinishedRun) -> Judgement:
     found: Judgement = registry.get("claims", claim).judge(runs)
     return found
 
@@ -81,7 +80,7 @@ JOINING = {
 }
 
 
-def joined(claim: str) -> list[RunTables]:
+def joined(claim: str) -> list[FinishedRun]:
     """As few comparable runs as the claim asks for, half of them of another family where it asks for two."""
     study, count, other = JOINING[claim]
     runs = [run(study, model=f"m{i}", size=1e9 + i) for i in range(count)]
@@ -149,11 +148,14 @@ def test_local_brittleness_reads_relative_noise_alone():
         one = run("segments", other, row, model=f"m{i}", size=1e9 * (1 + i % 4))
         one.manifest["model"]["family"] = "a" if i < 4 else "b"
         findings = one.findings.with_columns(method=pl.Series(["scaling", "noise"]))
-        runs.append(replace(one, findings=findings))
+        runs.append(FinishedRun(one.folder, manifest=one.manifest, findings=findings))
     found = judge("p_brittleness", *runs)
     assert found.verdict == "supported"
     assert "largest over smallest B 9.9 " in found.statement
-    without = [replace(r, findings=r.findings.filter(pl.col("method") == "scaling")) for r in runs]
+    without = [
+        FinishedRun(r.folder, manifest=r.manifest, findings=r.findings.filter(pl.col("method") == "scaling"))
+        for r in runs
+    ]
     assert judge("p_brittleness", *without).needs.endswith("with noise=relative")
 
 

@@ -21,8 +21,9 @@ from layeratlas.comparison.differences import difference_findings, differences
 from layeratlas.comparison.models import read_models
 from layeratlas.core.errors import AtlasError, StoreError
 from layeratlas.runs.draws import Draws
-from layeratlas.stats.contrasts import Quantity, verdict_of
+from layeratlas.stats.contrasts import verdict_of
 from layeratlas.stats.draws import Key
+from layeratlas.stats.quantities import Quantity
 from layeratlas.store.rows import read_rows
 
 PEAKS = {"item": 0.2, "relation": 0.4, "analogy": 0.55}
@@ -161,8 +162,8 @@ def test_the_map_does_not_show_what_was_not_read(tmp_path, no_page):
 
 
 def test_boundaries_and_brittleness_without_draws_are_compared_by_their_intervals(tmp_path):
-    one = replace(EARLY, boundaries=(0.2, 0.7), brittleness={"Local": 1.0})
-    two = replace(LATE, boundaries=(0.45, 0.7), brittleness={"Local": 30.0})
+    one = replace(EARLY, study="segments", boundaries=(0.2, 0.7), brittleness={"Local": 1.0})
+    two = replace(LATE, study="segments", boundaries=(0.45, 0.7), brittleness={"Local": 30.0})
     found = table(write(tmp_path, one, two))
     rows = {r["quantity"]: r for r in found.rows(named=True) if r["level"] in ("boundaries", "Local")}
     assert (rows["boundary 1"]["verdict"], rows["boundary 1"]["paired"]) == ("supported", False)
@@ -171,7 +172,8 @@ def test_boundaries_and_brittleness_without_draws_are_compared_by_their_interval
 
 
 def test_boundaries_that_are_not_there_do_not_differ(tmp_path):
-    folders = write(tmp_path, replace(EARLY, boundaries=(0.2, 0.7)), replace(LATE, boundaries=(0.45, 0.9)))
+    early, late = (replace(model, study="segments") for model in (EARLY, LATE))
+    folders = write(tmp_path, replace(early, boundaries=(0.2, 0.7)), replace(late, boundaries=(0.45, 0.9)))
     said = pl.col("finding") == "boundary"
     for doubted, verdict in ((None, "supported"), (folders[1], "inconclusive")):
         if doubted:
@@ -184,7 +186,7 @@ def test_boundaries_that_are_not_there_do_not_differ(tmp_path):
         mine = rows.filter(pl.col("quantity").str.starts_with("boundary"))
         assert set(mine["verdict"]) == {verdict}
         told = next(f for f in difference_findings(rows, models) if f.finding == "boundary 1")
-        assert ("In late no two boundaries stand out" in told.statement) is bool(doubted)
+        assert ("In late no two boundaries were found" in told.statement) is bool(doubted)
 
 
 def keep_boundaries(
@@ -198,7 +200,8 @@ def keep_boundaries(
 
 
 def test_draws_of_boundaries_make_them_paired(tmp_path):
-    one, two = replace(EARLY, boundaries=(0.2, 0.7)), replace(LATE, boundaries=(0.3, 0.7))
+    one = replace(EARLY, study="segments", boundaries=(0.2, 0.7))
+    two = replace(LATE, study="segments", boundaries=(0.3, 0.7))
     folders = write(tmp_path, one, two)
     noise = 0.05 * np.random.default_rng(0).standard_normal(400)
     for folder, model in zip(folders, (one, two), strict=True):
@@ -319,5 +322,5 @@ def test_two_sizes_cannot_show_what_size_does(tmp_path, no_page):
     found = api.Comparison(compare(write(tmp_path, EARLY, LATE), tmp_path / "out"))
     row = found.findings.filter(pl.col("finding") == "size").row(0, named=True)
     assert row["verdict"] == "inconclusive"
-    assert "2 sizes of a family" in row["statement"]
+    assert "on 2 sizes of a family" in row["statement"]
     assert {"H1", "X7", "P1.1", "P-brittleness"} <= set(found.claims["claim"])

@@ -208,12 +208,13 @@ def claims(
     versions.
     """
     with one_line():
-        from layeratlas.runs.claim import table_of
+        from layeratlas.runs.claim import judgement_table
         from layeratlas.runs.finished import read_run
 
         known = [registry.get("claims", name) for name in registry.names("claims")]
         named = families(family or [])
-        for row in table_of(known, [read_run(folder).in_family(named) for folder in folders]).iter_rows(named=True):
+        runs = [read_run(folder).in_family(named) for folder in folders]
+        for row in judgement_table(known, runs).iter_rows(named=True):
             print(f"{row['claim']:<5} [{row['verdict']}] {row['says']}")
             print(f"      published: {row['published']} ({row['citation']})")
             print(f"      here:      {row['here']}")

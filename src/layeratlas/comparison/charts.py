@@ -8,12 +8,12 @@ from typing import Any
 
 import altair as alt
 
+from layeratlas.comparison.rows import MARK
 from layeratlas.report import theme
 from layeratlas.report.lens import depth
 
-# Between a model and a level in the name of a row of the map.
-MARK = "\u241f"
 _ROW = 14
+_SEGMENT_COLOURS = ("series-3", "series-5", "series-7", "series-4", "series-6", "series-8")
 
 
 def _models(names: Sequence[str], live: bool, kind: Any = alt.Color) -> Any:
@@ -45,39 +45,55 @@ def _tips(*more: Any) -> list[Any]:
     ]
 
 
-def atlas(order: Sequence[str], live: bool, width: Any = 640) -> alt.LayerChart:
-    """Return the map: of each model its levels by depth, on one axis for all; reads `atlas`, `stretches`, `peaks`.
+def atlas(order: Sequence[str], segments: Sequence[str], live: bool, width: Any = 640) -> alt.LayerChart:
+    """Return the map: of each model its levels by depth, on one axis for all; reads `atlas`, `segments`, `peaks`.
 
-    `order` are the rows' names, model and level with MARK between, a model's own row before those of its levels.
+    `order` are the rows' names, model and level with MARK between, a model's own row before those of its levels;
+    `segments` the names of segments.
     """
-    paper, hue = theme.colour("paper", live), theme.colour("heat", live)
-    head = f"indexof(datum.value, '{MARK}') < 0"
-    axis = alt.Axis(
-        title=None, domain=False, ticks=False, grid=False, labelLimit=230, labelOverlap=False,
-        labelExpr=f"{head} ? datum.value : split(datum.value, '{MARK}')[1]",
-        labelFontWeight={"condition": {"test": head, "value": "bold"}, "value": "normal"},
-        labelColor={"condition": {"test": head, "value": theme.colour("ink", live)},
-                    "value": theme.colour("soft", live)},
-    )  # fmt: skip
-    y = alt.Y("row:N", sort=list(order), scale=alt.Scale(domain=list(order), paddingInner=0), axis=axis)
+    y = alt.Y("row:N", sort=list(order), scale=alt.Scale(domain=list(order), paddingInner=0), axis=_row_axis(live))
     left = alt.X(
         "left:Q",
         scale=alt.Scale(domain=[-0.02, 1.02], nice=False),
         axis=alt.Axis(title="relative depth", values=[0, 0.2, 0.4, 0.6, 0.8, 1], format=".1f", domain=False),
     )
-    cells = _rows("atlas").mark_rect(fill=hue, stroke=paper, strokeWidth=0.4, cursor="pointer")
+    paper = theme.colour("paper", live)
+    tops = _rows("peaks").mark_circle(size=26, opacity=1, fill=theme.colour("series-2", live), stroke=paper)
+    layers = [_cells(left, y, live), tops.encode(x="depth:Q", y=y), _segment_bars(left, y, segments, live)]
+    return alt.layer(*layers).properties(width=width, height=_ROW * max(len(order), 1))
+
+
+def _row_axis(live: bool) -> alt.Axis:
+    """Return the axis of the map's rows: models in bold, their levels without the model's name."""
+    model = f"indexof(datum.value, '{MARK}') < 0"
+    ink, soft = theme.colour("ink", live), theme.colour("soft", live)
+    return alt.Axis(
+        title=None,
+        domain=False,
+        ticks=False,
+        grid=False,
+        labelLimit=230,
+        labelOverlap=False,
+        labelExpr=f"{model} ? datum.value : split(datum.value, '{MARK}')[1]",
+        labelFontWeight={"condition": {"test": model, "value": "bold"}, "value": "normal"},
+        labelColor={"condition": {"test": model, "value": ink}, "value": soft},
+    )
+
+
+def _cells(left: alt.X, y: alt.Y, live: bool) -> alt.Chart:
+    """Return the cells of the map; in the page each leads to its curve."""
+    heat, paper = theme.colour("heat", live), theme.colour("paper", live)
+    cells = _rows("atlas").mark_rect(fill=heat, stroke=paper, strokeWidth=0.4, cursor="pointer")
     shade = alt.Opacity("shade:Q", scale=alt.Scale(domain=[0, 1], range=[0.04, 1]), legend=None)
     link = {"href": alt.Href("url:N")} if live else {}
-    cells = cells.encode(x=left, x2="right:Q", y=y, opacity=shade, tooltip=_tips(alt.Tooltip("entry:N")), **link)
-    tops = _rows("peaks").mark_circle(size=26, opacity=1, fill=theme.colour("series-2", live), stroke=paper)
-    hues = [theme.colour(name, live) for name in ("series-3", "series-5", "series-7")]
-    stretch = alt.Fill(
-        "stretch:N", scale=alt.Scale(domain=["Local", "Intermediate", "Global"], range=hues), legend=None
-    )
-    bars = _rows("stretches").mark_rect(stroke=paper, strokeWidth=1, height=_ROW - 5)
-    bars = bars.encode(x=left, x2="right:Q", y=y, fill=stretch, tooltip=["model:N", "stretch:N", "left:Q", "right:Q"])
-    layers = [cells, tops.encode(x="depth:Q", y=y), bars]
-    return alt.layer(*layers).properties(width=width, height=_ROW * max(len(order), 1))
+    return cells.encode(x=left, x2="right:Q", y=y, opacity=shade, tooltip=_tips(alt.Tooltip("entry:N")), **link)
+
+
+def _segment_bars(left: alt.X, y: alt.Y, segments: Sequence[str], live: bool) -> alt.Chart:
+    hues = [theme.colour(_SEGMENT_COLOURS[i % len(_SEGMENT_COLOURS)], live) for i in range(len(segments))]
+    fill = alt.Fill("segment:N", scale=alt.Scale(domain=list(segments), range=hues), legend=None)
+    bars = _rows("segments").mark_rect(stroke=theme.colour("paper", live), strokeWidth=1, height=_ROW - 5)
+    return bars.encode(x=left, x2="right:Q", y=y, fill=fill, tooltip=["model:N", "segment:N", "left:Q", "right:Q"])
 
 
 def curves(names: Sequence[str], live: bool, width: Any = 250, height: int = 150) -> alt.LayerChart:
@@ -159,8 +175,8 @@ def sizes(levels: Sequence[str], live: bool, width: Any = 300) -> alt.LayerChart
     x = alt.X("parameters:Q", scale=alt.Scale(type="log"), axis=alt.Axis(title="parameters", format="~s", tickCount=4))
     y: dict[str, Any] = {"scale": alt.Scale(zero=False), "axis": alt.Axis(title=None, tickCount=5)}
     base = _rows("sizes")
-    tips = ["level:N", "model:N", alt.Tooltip("value:Q", format=".3f"), alt.Tooltip("lo:Q", format=".3f"),
-            alt.Tooltip("hi:Q", format=".3f"), "shape:N"]  # fmt: skip
+    numbers = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "lo", "hi")]
+    tips = ["level:N", "model:N", *numbers, "shape:N"]
     line = base.mark_line(strokeWidth=1.4).encode(x=x, y=alt.Y("value:Q", **y), color=colour)
     rule = base.mark_rule(opacity=0.5).encode(x=x, y=alt.Y("lo:Q", **y), y2="hi:Q", color=colour)
     dot = base.mark_circle(size=44, opacity=1).encode(x=x, y=alt.Y("value:Q", **y), color=colour, tooltip=tips)

@@ -1,14 +1,13 @@
-"""compare(folders): the runs of several models to a comparison folder."""
+"""compare(folders): finished runs of several models to a comparison folder."""
 
 from __future__ import annotations
 
-import io
 import re
 import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,23 +17,28 @@ import polars as pl
 from layeratlas.comparison.cohort import Cohort, read_cohorts
 from layeratlas.comparison.curves import stacked
 from layeratlas.comparison.differences import difference_findings, differences
+from layeratlas.comparison.families import family_findings
+from layeratlas.comparison.finished import MANIFEST
 from layeratlas.comparison.models import quantity_table, read_models
 from layeratlas.comparison.similarity import similarity
-from layeratlas.comparison.sizes import family_findings, size_findings
+from layeratlas.comparison.sizes import size_findings
 from layeratlas.core import registry
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import write_atomic, write_json
+from layeratlas.core.files import write_json
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
-from layeratlas.runs.claim import table_of
-from layeratlas.runs.finding import FINDING_COLUMNS
+from layeratlas.runs.claim import judgement_table
+from layeratlas.runs.finding import FINDING_SCHEMA, finding_table
+from layeratlas.runs.tables import write_parquet
 
-MANIFEST = "comparison.json"
-_FINDINGS: dict[str, Any] = {
-    name: pl.Float64 if name in ("estimate", "lo", "hi", "p") else pl.Int64 if name == "n" else pl.String
-    for name in FINDING_COLUMNS
+_SEGMENTS: dict[str, Any] = {
+    "study": pl.String,
+    "model": pl.String,
+    "segment": pl.String,
+    "left": pl.Float64,
+    "right": pl.Float64,
 }
-_TABLES = ("curves", "quantities", "differences", "similarity", "sizes")
+_MODEL_FIELDS = ("id", "revision", "layers", "width", "parameters", "dtype", "quantisation")
 
 
 def compare(
@@ -44,66 +48,83 @@ def compare(
     progress: Progress | None = None,
     notes: Sequence[str] = (),
 ) -> Path:
-    """Compare finished runs and return the comparison's folder, which an earlier comparison in it gives way to.
+    """Compare finished runs and return the comparison's folder; an earlier comparison in it is replaced.
 
     `families` names families by a part of their models' names; `notes` are shown on the page. Runs of one model, each
-    of another study, have nothing to compare: what they found is put side by side. Raises StoreError or SpecError, in
+    of another study, have nothing to compare: their findings are put side by side. Raises StoreError or SpecError, in
     one line with what to run again, where runs cannot be compared.
     """
     start, progress = time.perf_counter(), progress or Progress()
     cohorts = read_cohorts(folders, families)
     folder = out or default_folder(cohorts)
     _check_folder(folder)
-    tables: dict[str, list[pl.DataFrame]] = {name: [] for name in _TABLES}
-    findings: list[dict[str, Any]] = []
-    notes = list(notes)
+    parts = []
     with progress.stage("compare", len(cohorts)) as step:
         for cohort in cohorts:
-            found, made, said = _of(cohort)
-            findings += found
-            notes += said
-            for name in _TABLES:
-                tables[name].append(made[name])
+            parts.append(_compared(cohort))
             step.advance()
-    known = [registry.get("claims", name) for name in registry.names("claims")]
-    whole = {name: pl.concat(parts) for name, parts in tables.items()}
-    whole["findings"] = pl.DataFrame(findings, schema=_FINDINGS)
-    whole["claims"] = table_of(known, [run for cohort in cohorts for run in cohort.runs])
-    _write(folder, whole)
-    write_json(folder / MANIFEST, _manifest(cohorts, notes))
+    tables = {name: pl.concat([part.tables[name] for part in parts]) for name in parts[0].tables}
+    claims = [registry.get("claims", name) for name in registry.names("claims")]
+    tables["claims"] = judgement_table(claims, [run for cohort in cohorts for run in cohort.runs])
+    for name, table in tables.items():
+        write_parquet(folder / f"{name}.parquet", table)
+    manifest = _manifest(cohorts, [*notes, *(note for part in parts for note in part.notes)])
+    write_json(folder / MANIFEST, manifest)
     with progress.stage("report", 1) as step:
         from layeratlas.comparison.page import build_comparison
 
         build_comparison(folder)
         step.advance()
-    record = _manifest(cohorts, notes) | {"seconds": round(time.perf_counter() - start, 2), "peak_memory_mb": _peak()}
-    write_json(folder / MANIFEST, record | {"status": "complete"})
+    spent = {"seconds": round(time.perf_counter() - start, 2), "peak_memory_mb": _peak_memory()}
+    write_json(folder / MANIFEST, manifest | spent | {"status": "complete"})
     return folder
 
 
-def _write(folder: Path, tables: Mapping[str, pl.DataFrame]) -> None:
-    for name, table in tables.items():
-        buffer = io.BytesIO()
-        table.write_parquet(buffer)
-        write_atomic(folder / f"{name}.parquet", buffer.getvalue())
+@dataclass(frozen=True, kw_only=True)
+class _Compared:
+    """The tables of one study's runs, and what the page notes about them."""
+
+    tables: Mapping[str, pl.DataFrame]
+    notes: Sequence[str]
 
 
-def _of(cohort: Cohort) -> tuple[list[dict[str, Any]], dict[str, pl.DataFrame], list[str]]:
+def _compared(cohort: Cohort) -> _Compared:
     models = read_models(cohort)
     alike, maps, notes = similarity(cohort)
     table = differences(cohort.study, models)
-    grown, sizes = size_findings(cohort.study, models)
-    told = [*difference_findings(table, models), *alike, *grown, *family_findings(models)]
-    findings = [asdict(f) | {"model": "all", "study": cohort.study} for f in told]
-    if len(models) == 1:  # nothing to compare: the page tells what the run itself found
-        findings = cohort.runs[0].main.with_columns(model=pl.lit(cohort.names[0])).to_dicts()
-    made = {"curves": stacked(cohort), "differences": table, "similarity": maps, "sizes": sizes}
-    made["quantities"] = quantity_table(cohort.study, models)
-    return findings, made, [f"{cohort.study}: {note}" for note in (*cohort.notes, *notes)]
+    grown, sizes = size_findings(cohort, models)
+    findings = [*difference_findings(table, models), *alike, *grown, *family_findings(cohort, models)]
+    if len(models) > 1:
+        told = finding_table(findings, "all", cohort.study)
+    else:  # nothing to compare: the page shows what the run itself found
+        told = cohort.runs[0].main_findings.with_columns(model=pl.lit(cohort.names[0]))
+        told = told.select(pl.col(name).cast(kind) for name, kind in FINDING_SCHEMA.items())
+    return _Compared(
+        tables={
+            "curves": stacked(cohort),
+            "quantities": quantity_table(cohort.study, models),
+            "differences": table,
+            "similarity": maps,
+            "sizes": sizes,
+            "segments": _segment_table(cohort),
+            "findings": told,
+        },
+        notes=[f"{cohort.study}: {note}" for note in (*cohort.notes, *notes)],
+    )
+
+
+def _segment_table(cohort: Cohort) -> pl.DataFrame:
+    """Return one row per model and segment, in order of depth."""
+    rows = [
+        {"study": cohort.study, "model": name, "segment": segment.name, "left": segment.left, "right": segment.right}
+        for name, run in zip(cohort.names, cohort.runs, strict=True)
+        for segment in cohort.plugin.segments_of(run)
+    ]
+    return pl.DataFrame(rows, schema=_SEGMENTS)
 
 
 def default_folder(cohorts: Sequence[Cohort]) -> Path:
-    """Return `runs/compare-STUDY-MODELS`; of more than two models their number and a hash."""
+    """Return `runs/compare-STUDY-MODELS`; with more than two models, their number and a hash."""
     studies = "-".join(cohort.study for cohort in cohorts)
     names = list(dict.fromkeys(name for cohort in cohorts for name in cohort.names))
     models = "-".join(names) if len(names) <= 2 else f"{len(names)}-models-{hash_of(names)[:6]}"
@@ -119,36 +140,40 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _peak() -> int:
+def _peak_memory() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def _manifest(cohorts: Sequence[Cohort], notes: Sequence[str]) -> dict[str, Any]:
-    """Return which runs were compared, and what sets them apart."""
-    rows = []
-    for cohort in cohorts:
-        for name, run in zip(cohort.names, cohort.runs, strict=True):
-            model = run.manifest["model"]
-            kept = {
-                k: model.get(k) for k in ("id", "revision", "layers", "width", "parameters", "dtype", "quantisation")
-            }
-            rows.append(
-                {
-                    "study": cohort.study, "name": name, "folder": str(run.folder.resolve()), "family": run.family,
-                    "key": run.manifest.get("key"), "spec_hash": run.manifest.get("spec_hash"), **kept,
-                }
-            )  # fmt: skip
+    """Return which runs were compared, in what they differ, and the words of their levels."""
+    runs = [row for cohort in cohorts for row in _run_rows(cohort)]
     first = cohorts[0].runs[0].manifest
     return {
         "format": 1,
         "status": "running",
-        "key": hash_of([[row["study"], row["name"], row["family"], row["key"]] for row in rows]),
+        "key": hash_of([[run["study"], run["name"], run["family"], run["key"]] for run in runs]),
         "layeratlas": version("layeratlas"),
         "studies": [cohort.study for cohort in cohorts],
         "size": first["spec"]["size"],
         "texts": {cohort.study: cohort.runs[0].manifest.get("texts") for cohort in cohorts},
         "versions": first.get("versions", {}),
+        "levels": {code: word for cohort in cohorts for code, word in cohort.level_words.items()},
         "notes": list(notes),
-        "runs": rows,
+        "runs": runs,
     }
+
+
+def _run_rows(cohort: Cohort) -> list[dict[str, Any]]:
+    rows = []
+    for name, run in zip(cohort.names, cohort.runs, strict=True):
+        about = {
+            "study": cohort.study,
+            "name": name,
+            "folder": str(run.folder.resolve()),
+            "family": run.family,
+            "key": run.manifest.get("key"),
+            "spec_hash": run.manifest.get("spec_hash"),
+        }
+        rows.append(about | {field: run.manifest["model"].get(field) for field in _MODEL_FIELDS})
+    return rows

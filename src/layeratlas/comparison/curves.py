@@ -5,13 +5,14 @@ from __future__ import annotations
 import polars as pl
 
 from layeratlas.comparison.cohort import Cohort
-from layeratlas.comparison.models import readings
-from layeratlas.runs.finished import RunTables
+from layeratlas.comparison.models import presence
+from layeratlas.runs.finished import FinishedRun
 
 COLUMNS = (
-    "study", "model", "order", "entry", "level", "task", "component", "method", "metric", "layer", "depth", "estimate",
-    "lo", "hi", "chance", "control", "baseline", "shade",
-)  # fmt: skip
+    *("study", "model", "order", "entry", "level", "task", "component", "method", "metric", "layer", "depth"),
+    *("estimate", "lo", "hi", "chance", "control", "baseline", "shade"),
+)
+_NUMBERS = ("depth", "estimate", "lo", "hi", "chance", "control", "baseline")
 
 
 def stacked(cohort: Cohort) -> pl.DataFrame:
@@ -22,10 +23,10 @@ def stacked(cohort: Cohort) -> pl.DataFrame:
     share of the most that any model reaches in that entry and component (or, without a chance level, its place between
     the entry's least and most). It is 0 where the model's run looked for a peak (or an answer) and found none.
     """
-    parts = [_of(run, name, i) for i, (name, run) in enumerate(zip(cohort.names, cohort.runs, strict=True))]
+    parts = [_rows(cohort, run, name, i) for i, (name, run) in enumerate(zip(cohort.names, cohort.runs, strict=True))]
     table = pl.concat(parts).with_columns(study=pl.lit(cohort.study))
     floor = pl.max_horizontal(pl.col("chance").fill_nan(None), pl.col("control").fill_nan(None))
-    gain = pl.when("read").then((pl.col("estimate") - floor).clip(0)).otherwise(0.0)
+    gain = pl.when("encoded").then((pl.col("estimate") - floor).clip(0)).otherwise(0.0)
     least, most = (pl.col("estimate").min(), pl.col("estimate").max())
     by = ["entry", "component"]
     share = (gain / gain.max().over(by)).fill_nan(0)
@@ -34,20 +35,28 @@ def stacked(cohort: Cohort) -> pl.DataFrame:
     return table.with_columns(shade=pl.when(known).then(share).otherwise(place)).select(COLUMNS)
 
 
-def _of(run: RunTables, name: str, order: int) -> pl.DataFrame:
-    whole = run.curves.filter(pl.col("stratum") == "all", pl.col("estimate").is_finite())
-    means = whole.filter(pl.col("task") == "all")
-    rest = whole.filter(pl.col("task") != "all", ~pl.col("level").is_in(means["level"].unique().to_list()))
-    table = pl.concat([means, rest]).sort(pl.col("method") != run.method, maintain_order=True)
+def _rows(cohort: Cohort, run: FinishedRun, name: str, order: int) -> pl.DataFrame:
+    table = _main_curves(run)
+    absent = [f"{level}\n{component}" for (level, component), held in presence(cohort, run).items() if not held]
+    encoded = ~pl.concat_str("level", "component", separator="\n").is_in(absent)
+    entry = pl.when(pl.col("task") == "all").then("level").otherwise(pl.col("task").str.replace_all("_", " "))
+    return table.select(
+        *("level", "task", "component", "method", "metric"),
+        model=pl.lit(name),
+        order=pl.lit(order),
+        entry=entry,
+        encoded=encoded,
+        layer=pl.col("layer").cast(pl.Int64),
+        **{number: pl.col(number).cast(pl.Float64) for number in _NUMBERS},
+    )
+
+
+def _main_curves(run: FinishedRun) -> pl.DataFrame:
+    """Return the rows of whole levels (else of their tasks), of the first method's first measure."""
+    all_texts = run.curves.filter(pl.col("stratum") == "all", pl.col("estimate").is_finite())
+    levels = all_texts.filter(pl.col("task") == "all")
+    tasks = all_texts.filter(pl.col("task") != "all", ~pl.col("level").is_in(levels["level"].unique().to_list()))
+    table = pl.concat([levels, tasks]).sort(pl.col("method") != run.method, maintain_order=True)
     by = ["level", "task", "component"]
     table = table.filter(pl.col("method") == pl.col("method").first().over(by))
-    table = table.filter(pl.col("metric") == pl.col("metric").first().over(by))
-    unread = {f"{level}\n{component}" for (level, component), found in readings(run).items() if not found}
-    read = ~pl.concat_str("level", "component", separator="\n").is_in(list(unread))
-    entry = pl.when(pl.col("task") == "all").then("level").otherwise(pl.col("task").str.replace_all("_", " "))
-    numbers = ("depth", "estimate", "lo", "hi", "chance", "control", "baseline")
-    return table.select(
-        model=pl.lit(name), order=pl.lit(order), entry=entry, level="level", task="task", component="component",
-        method="method", metric="metric", read=read, layer=pl.col("layer").cast(pl.Int64),
-        **{n: pl.col(n).cast(pl.Float64) for n in numbers},
-    )  # fmt: skip
+    return table.filter(pl.col("metric") == pl.col("metric").first().over(by))

@@ -1,8 +1,9 @@
-"""Are models alike layer by layer on the same texts? Read from the runs' activations, where they are still there."""
+"""Whether models are similar layer by layer on the same texts, from the runs' activations where these are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,53 +13,75 @@ from numpy.typing import NDArray
 
 from layeratlas.comparison.alignment import FEWEST, Alignment, Grams, Texts, alignments, grams
 from layeratlas.comparison.cohort import Cohort
+from layeratlas.comparison.kinds import ComparisonKind
 from layeratlas.core import formatting as wording
 from layeratlas.core.errors import StoreError
 from layeratlas.runs.finding import Finding
 
+# At most this many texts in all and per level, at this many equal relative depths.
 TEXTS, DEPTHS = 400, 16
+_PER_LEVEL = 100
 _ACTIVATIONS = "activations"
-_A_LEVEL = 100
 SCHEMA: dict[str, Any] = {
-    "study": pl.String, "model_a": pl.String, "model_b": pl.String, "layer_a": pl.Int64, "layer_b": pl.Int64,
-    "depth_a": pl.Float64, "depth_b": pl.Float64, "cka": pl.Float64,
-}  # fmt: skip
+    "study": pl.String,
+    "model_a": pl.String,
+    "model_b": pl.String,
+    "layer_a": pl.Int64,
+    "layer_b": pl.Int64,
+    "depth_a": pl.Float64,
+    "depth_b": pl.Float64,
+    "cka": pl.Float64,
+}
+_LINKS = {
+    "supported": "share a hierarchy of layers",
+    "not supported": "do not share a hierarchy of layers",
+    "inconclusive": "are not shown to share a hierarchy of layers",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """One model's texts at the layers nearest to the depths that all models are read at; `last` is its last point."""
+
+    name: str
+    layers: Sequence[int]
+    last: int
+    grams: Grams
 
 
 def similarity(cohort: Cohort, seed: int = 0) -> tuple[list[Finding], pl.DataFrame, list[str]]:
-    """Return findings, the map of every pair and what could not be read.
+    """Return findings, the map of every pair and notes on what could not be read.
 
     Debiased linear CKA of the residual stream on at most 400 texts at up to 16 equal relative depths.
     """
     notes: list[str] = []
-    found: list[tuple[str, list[int], int, Grams]] = []
+    nothing = pl.DataFrame(schema=SCHEMA)
     chosen = _texts(cohort.runs[0].folder, seed)
     if chosen is None:
-        return [], pl.DataFrame(schema=SCHEMA), []
+        return [], nothing, notes
     rows, texts = chosen
-    counts = {name: _points(run.folder) for name, run in zip(cohort.names, cohort.runs, strict=True)}
-    most = min((n for n in counts.values() if n), default=0)
-    depths = np.linspace(0, 1, min(DEPTHS, most)) if most > 1 else np.zeros(0)
-    for name, run in zip(cohort.names, cohort.runs, strict=True):
-        layers = [round(d * (counts[name] - 1)) for d in depths]
+    points = [_points(run.folder) for run in cohort.runs]
+    fewest = min((count for count in points if count), default=0)
+    depths = np.linspace(0, 1, min(DEPTHS, fewest)) if fewest > 1 else np.zeros(0)
+    models: list[_Read] = []
+    for name, run, count in zip(cohort.names, cohort.runs, points, strict=True):
+        layers = [round(depth * (count - 1)) for depth in depths]
         try:
-            if not counts[name]:
-                raise StoreError("the activations were deleted or hold no residual stream")
-            from layeratlas.store.rows import read_rows
-
-            vectors = read_rows(run.folder / _ACTIVATIONS, "resid", layers, rows)
-            found.append((name, layers, counts[name] - 1, grams(vectors, texts.levels)))
+            vectors = _vectors(run.folder, layers if count else [], rows)
         except StoreError as error:
             notes.append(f"{name} is left out of the maps of similarity: {error.found}.")
-    if len(found) < 2 or len(depths) < 2:
-        return [], pl.DataFrame(schema=SCHEMA), notes
-    made = alignments([one[-1] for one in found], texts, depths, seed)
-    tables = [_table(cohort.study, found[i], found[j], one.cka) for (i, j), one in made.items()]
-    findings = [_finding(found[i][0], found[j][0], one, len(rows)) for (i, j), one in made.items()]
+            continue
+        models.append(_Read(name=name, layers=layers, last=count - 1, grams=grams(vectors, texts.levels)))
+    if len(models) < 2 or len(depths) < 2:
+        return [], nothing, notes
+    pairs = alignments([model.grams for model in models], texts, depths, seed)
+    tables = [_table(cohort.study, models[i], models[j], pair.cka) for (i, j), pair in pairs.items()]
+    findings = [_finding(models[i].name, models[j].name, pair, len(rows)) for (i, j), pair in pairs.items()]
     return findings, pl.concat(tables), notes
 
 
 def _points(folder: Path) -> int:
+    """Return how many points of the residual stream a run kept; 0 for none."""
     from layeratlas.store.rows import points_of
 
     try:
@@ -67,26 +90,34 @@ def _points(folder: Path) -> int:
         return 0
 
 
+def _vectors(folder: Path, layers: Sequence[int], rows: Sequence[int]) -> NDArray[np.floating[Any]]:
+    """Return the residual stream of the texts at these layers, (G, n, d)."""
+    from layeratlas.store.rows import read_rows
+
+    if not layers:
+        raise StoreError("the activations were deleted or hold no residual stream")
+    return read_rows(folder / _ACTIVATIONS, "resid", layers, rows)
+
+
 def _texts(folder: Path, seed: int) -> tuple[list[int], Texts] | None:
     """Return rows of the store, as many of each level, with their levels and groups; None where a run has no items."""
     files = sorted((folder / "items").glob("*.parquet"))
-    columns = ["level", "group", "row"]
     try:
-        parts = [pl.read_parquet(file, columns=columns) for file in files]
+        parts = [pl.read_parquet(file, columns=["level", "group", "row"]) for file in files]
     except (OSError, pl.exceptions.PolarsError):
         return None
     if not parts:
         return None
     items = pl.concat(parts).unique("row", keep="first", maintain_order=True)
     levels = items["level"].unique(maintain_order=True).to_list()
-    each = max(FEWEST, min(_A_LEVEL, TEXTS // len(levels)))
+    count = max(FEWEST, min(_PER_LEVEL, TEXTS // len(levels)))
     rng = np.random.default_rng([seed, 61])
     kept = []
     for level in levels[: TEXTS // FEWEST]:
-        mine = items.filter(pl.col("level") == level)
-        kept.append(mine[sorted(rng.permutation(len(mine))[:each].tolist())])
+        of_level = items.filter(pl.col("level") == level)
+        kept.append(of_level[sorted(rng.permutation(len(of_level))[:count].tolist())])
     table = pl.concat(kept)
-    if len(table) < FEWEST or all(len(one) < FEWEST for one in kept):
+    if len(table) < FEWEST or all(len(of_level) < FEWEST for of_level in kept):
         return None
     return table["row"].to_list(), Texts(_codes(table, "level"), _codes(table, "group"))
 
@@ -95,31 +126,40 @@ def _codes(table: pl.DataFrame, name: str) -> NDArray[np.int64]:
     return np.unique(table[name].cast(pl.String).to_numpy(), return_inverse=True)[1].astype(np.int64)
 
 
-def _table(study: str, a: Sequence[Any], b: Sequence[Any], cka: NDArray[np.float64]) -> pl.DataFrame:
-    (name_a, layers_a, last_a, _), (name_b, layers_b, last_b, _) = a, b
-    one, two = np.indices(cka.shape)
-    layer_a, layer_b = np.array(layers_a)[one.ravel()], np.array(layers_b)[two.ravel()]
+def _table(study: str, a: _Read, b: _Read, cka: NDArray[np.float64]) -> pl.DataFrame:
+    """Return one row per pair of layers."""
+    row, column = np.indices(cka.shape)
+    layer_a, layer_b = np.array(a.layers)[row.ravel()], np.array(b.layers)[column.ravel()]
     columns = {
-        "study": study, "model_a": name_a, "model_b": name_b, "layer_a": layer_a, "layer_b": layer_b,
-        "depth_a": layer_a / max(last_a, 1), "depth_b": layer_b / max(last_b, 1), "cka": cka.ravel(),
-    }  # fmt: skip
+        "study": study,
+        "model_a": a.name,
+        "model_b": b.name,
+        "layer_a": layer_a,
+        "layer_b": layer_b,
+        "depth_a": layer_a / max(a.last, 1),
+        "depth_b": layer_b / max(b.last, 1),
+        "cka": cka.ravel(),
+    }
     return pl.DataFrame(columns, schema=SCHEMA)
 
 
-def _finding(a: str, b: str, found: Alignment, n: int) -> Finding:
-    says = {
-        "supported": "climb the same hierarchy",
-        "not supported": "do not climb the same hierarchy",
-        "inconclusive": "are not shown to climb the same hierarchy",
-    }[found.verdict]
-    text = (
-        f"{a} and {b} {says}: CKA at equal depth {wording.num(found.diagonal, 2)} (shuffled texts "
-        f"{wording.num(found.null[0], 2)}, 95 % below {wording.num(found.null[1], 2)}); equal depths are more alike "
-        f"than depths a quarter apart by {wording.num(found.climb, 2)} [{wording.num(found.lo, 2)}, "
-        f"{wording.num(found.hi, 2)}], beyond what each layer shares with all of the other model's."
-    )
-    null = "texts in random order within each level; equal depths lead by under a tenth of their similarity (jackknife)"
+def _finding(a: str, b: str, pair: Alignment, texts: int) -> Finding:
+    cka, shuffled, most = (wording.num(value, 2) for value in (pair.diagonal, pair.null_mean, pair.null_95))
+    lead, lo, hi = (wording.num(value, 2) for value in (pair.lead, pair.lo, pair.hi))
     return Finding(
-        "same hierarchy", f"{a} / {b}", "resid", "CKA", text, found.climb, found.lo, found.hi, found.p, null,
-        found.verdict, n,
-    )  # fmt: skip
+        finding=ComparisonKind.SAME_HIERARCHY,
+        level=f"{a} / {b}",
+        component="resid",
+        method="CKA",
+        statement=f"{a} and {b} {_LINKS[pair.verdict]}: CKA at equal depth {cka} (shuffled texts {shuffled}, 95 % "
+        f"below {most}); equal depths are more similar than depths a quarter apart by {lead} [{lo}, {hi}], beyond what "
+        "each layer shares with all of the other model's.",
+        estimate=pair.lead,
+        lo=pair.lo,
+        hi=pair.hi,
+        p=pair.p,
+        null="texts in random order within each level; equal depths lead by under a tenth of their similarity "
+        "(jackknife)",
+        verdict=pair.verdict,
+        n=texts,
+    )

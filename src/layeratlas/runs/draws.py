@@ -1,4 +1,4 @@
-"""What a run keeps so that models can be compared on the same texts: bootstrap draws of its curves.
+"""The bootstrap draws of its curves that a run keeps, so that models can be compared on the same texts.
 
 Runs of the same texts, seed and number of draws resample the same groups in draw i, so that the difference of two
 models' draws is paired.
@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,121 +19,46 @@ from safetensors.numpy import save
 from layeratlas.core.arrays import Floats
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import write_atomic
+from layeratlas.stats.curves import Curve
 from layeratlas.stats.draws import Key, LevelDraws
 
 FILE = "draws.safetensors"
-
-
+# How many of a curve's pairs of halves are kept.
 _HALVES = 20
-
-
+# The tensors of a curve, in the order of the fields of LevelDraws.
 _PARTS = ("estimate", "draws", "half_a", "half_b", "floor")
 
 
-class Drawn(Protocol):
-    """A curve with its bootstrap, as `analysis.curves.Curve` has it."""
-
-    @property
-    def level(self) -> str:
-        """The level."""
-        ...
-
-    @property
-    def task(self) -> str:
-        """The task, or `all`."""
-        ...
-
-    @property
-    def stratum(self) -> str:
-        """The part of the texts, or `all`."""
-        ...
-
-    @property
-    def component(self) -> str:
-        """The component."""
-        ...
-
-    @property
-    def method(self) -> str:
-        """The method."""
-        ...
-
-    @property
-    def metric(self) -> str:
-        """The measure."""
-        ...
-
-    @property
-    def estimate(self) -> Floats:
-        """(P,)."""
-        ...
-
-    @property
-    def draws(self) -> Floats:
-        """(B, P)."""
-        ...
-
-    @property
-    def half_a(self) -> Floats:
-        """(H, P)."""
-        ...
-
-    @property
-    def half_b(self) -> Floats:
-        """(H, P)."""
-        ...
-
-    @property
-    def shuffles(self) -> Floats:
-        """(S, P)."""
-        ...
-
-    @property
-    def chance(self) -> float:
-        """What blind choice scores."""
-        ...
-
-    @property
-    def baseline(self) -> float:
-        """What the surface gives; NaN for none."""
-        ...
-
-
-def write_draws(folder: Path, curves: Iterable[Drawn], values: Mapping[str, Floats] | None = None) -> str:
+def write_draws(folder: Path, curves: Iterable[Curve], values: Mapping[str, Floats] | None = None) -> str:
     """Keep the draws of every whole level's main measure, in float32, and return the file's name.
 
-    The main measure is a level's and component's first. `values`: draws (B,) of single numbers by name, such as
+    The main measure is the first of a level and component. `values`: draws (B,) of single numbers by name, such as
     `brittleness Local`, resampled over the same groups in every run.
     """
-    whole = [c for c in curves if c.task == "all" and c.stratum == "all"]
-    main: dict[tuple[str, str], str] = {}
-    for curve in whole:
-        main.setdefault((curve.level, curve.component), curve.metric)
-    kept = [c for c in whole if c.metric == main[c.level, c.component]]
+    kept = _main_curves(curves)
     tensors: dict[str, NDArray[np.float32]] = {}
     for i, curve in enumerate(kept):
-        parts = {
-            "estimate": curve.estimate,
-            "draws": curve.draws,
-            "half_a": curve.half_a[:_HALVES],
-            "half_b": curve.half_b[:_HALVES],
-            "floor": _floor(curve),
-        }
-        tensors |= {f"{i}.{name}": np.ascontiguousarray(part, np.float32) for name, part in parts.items()}
+        parts = (curve.estimate, curve.draws, curve.half_a[:_HALVES], curve.half_b[:_HALVES], curve.floor)
+        tensors |= {f"{i}.{name}": _narrow(part) for name, part in zip(_PARTS, parts, strict=True)}
     named = dict(values or {})
-    tensors |= {f"value.{i}": np.ascontiguousarray(part, np.float32) for i, part in enumerate(named.values())}
-    keys = [[c.level, c.component, c.method, c.metric] for c in kept]
-    write_atomic(folder / FILE, save(tensors, metadata={"curves": json.dumps(keys), "values": json.dumps([*named])}))
+    tensors |= {f"value.{i}": _narrow(draws) for i, draws in enumerate(named.values())}
+    keys = [[curve.level, curve.component, curve.method, curve.metric] for curve in kept]
+    metadata = {"curves": json.dumps(keys), "values": json.dumps([*named])}
+    write_atomic(folder / FILE, save(tensors, metadata=metadata))
     return FILE
 
 
-def _floor(curve: Drawn) -> Floats:
-    own: Floats | None = getattr(curve, "floor", None)  # a study's own idea of what must be beaten
-    if own is not None:
-        return own
-    control = curve.shuffles.mean(0) if len(curve.shuffles) else np.full(len(curve.estimate), -np.inf)
-    floor: Floats = np.fmax(np.fmax(control, curve.chance), curve.baseline)
-    return floor
+def _main_curves(curves: Iterable[Curve]) -> list[Curve]:
+    """Return the curves of whole levels in the first measure of each level and component."""
+    levels = [curve for curve in curves if curve.task == "all" and curve.stratum == "all"]
+    main: dict[tuple[str, str], str] = {}
+    for curve in levels:
+        main.setdefault((curve.level, curve.component), curve.metric)
+    return [curve for curve in levels if curve.metric == main[curve.level, curve.component]]
+
+
+def _narrow(values: Floats) -> NDArray[np.float32]:
+    return np.ascontiguousarray(values, np.float32)
 
 
 class Draws:
@@ -147,9 +71,9 @@ class Draws:
         self.path = folder / FILE
         try:
             with safe_open(self.path, framework="np") as file:
-                known = file.metadata() or {}
-            self.keys = [Key(*names) for names in json.loads(known["curves"])]
-            self.values: list[str] = json.loads(known["values"])
+                metadata = file.metadata() or {}
+            self.keys = [Key(*names) for names in json.loads(metadata["curves"])]
+            self.values: list[str] = json.loads(metadata["values"])
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise StoreError(
                 f"'{self.path}' is missing or cannot be read",

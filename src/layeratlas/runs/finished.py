@@ -1,41 +1,82 @@
-"""A finished run, read from its folder."""
+"""A finished run, read from its folder: the one view that the report, comparison, claims and the API share."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json
 from layeratlas.runs.draws import Draws, draws_of
+from layeratlas.runs.finding import Finding
+from layeratlas.runs.tables import CURVES, FINDINGS, read_table
 
-NAN = float("nan")
+MANIFEST = "run.json"
+REPORT = "report.html"
 
 
-# Columns method (of cutting), draw, boundary (1, 2), layer: the cuts of passages drawn anew, in every run alike.
-BOUNDARY_DRAWS = "boundary_draws.parquet"
+class FinishedRun:
+    """A run whose analysis is done: its folder, its manifest (`run.json`) and its tables, read when first asked for.
 
+    `manifest`, `curves` and `findings` replace those of the folder, so that a run can be made in memory. Every table
+    raises StoreError, in one line, where its file is missing or cannot be read.
+    """
 
-@dataclass(frozen=True)
-class RunTables:
-    """A finished run as a claim sees it: `run.json`, `curves.parquet`, `findings.parquet`."""
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        manifest: Mapping[str, Any] | None = None,
+        curves: pl.DataFrame | None = None,
+        findings: pl.DataFrame | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.manifest: dict[str, Any] = dict(read_json(self.folder / MANIFEST) if manifest is None else manifest)
+        self._given = {CURVES: curves, FINDINGS: findings}
 
-    manifest: dict[str, Any]
-    curves: pl.DataFrame
-    findings: pl.DataFrame
-    folder: Path = Path()
+    def _table(self, name: str) -> pl.DataFrame:
+        given = self._given[name]
+        return read_table(self.folder / name) if given is None else given
+
+    @cached_property
+    def curves(self) -> pl.DataFrame:
+        """One row per level, task, stratum, component, layer, method and metric."""
+        return self._table(CURVES)
+
+    @cached_property
+    def findings(self) -> pl.DataFrame:
+        """One row per finding, with estimate, interval, p-value, null and verdict."""
+        return self._table(FINDINGS)
+
+    @cached_property
+    def draws(self) -> Draws | None:
+        """The bootstrap draws; None where the run kept none."""
+        return draws_of(self.folder)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every stage of the run is done, its report included."""
+        return self.manifest.get("status") == "complete"
+
+    @property
+    def report_path(self) -> Path:
+        """Where the report is."""
+        return self.folder / REPORT
 
     @property
     def study(self) -> str:
         """The study's name."""
         return str(self.manifest["spec"]["study"])
+
+    @property
+    def size(self) -> str:
+        """The run's size: quick, standard or full."""
+        return str(self.manifest["spec"]["size"])
 
     @property
     def model(self) -> str:
@@ -44,74 +85,59 @@ class RunTables:
 
     @property
     def parameters(self) -> float:
-        """The number of the model's parameters; NaN where the manifest does not say."""
-        return float(self.manifest["model"].get("parameters") or NAN)
+        """The number of the model's parameters; NaN where the manifest has none."""
+        return float(self.manifest["model"].get("parameters") or "nan")
+
+    @property
+    def blocks(self) -> int:
+        """The number of the model's blocks; 0 where the manifest has none."""
+        return int(self.manifest["model"].get("layers") or 0)
 
     @property
     def family(self) -> str:
-        """The model's family: its architecture's name, or that which `in_family` gave it."""
+        """The model's family: the name of its architecture, or the one that `in_family` gave it."""
         return str(self.manifest["model"].get("family", "unknown"))
 
-    def in_family(self, families: Mapping[str, str]) -> RunTables:
-        """Return the run in the first family whose part (`{family: part}`) stands in its model's or folder's name."""
+    @property
+    def seconds(self) -> float:
+        """The seconds that all stages took together."""
+        return float(sum(stage["seconds"] for stage in self.manifest.get("stages", {}).values()))
+
+    def words(self, kind: str) -> dict[str, str]:
+        """Return the words for the codes of the tables, in reading order; `kind` is levels, methods or metrics."""
+        return dict(self.manifest.get("words", {}).get(kind, {}))
+
+    def in_family(self, families: Mapping[str, str]) -> Self:
+        """Return the run in the first family (`{family: part}`) whose part is in the name of its model or folder."""
         name = f"{self.model} {self.folder}".lower()
         for family, part in families.items():
             if part.lower() in name:
-                return replace(self, manifest=self.manifest | {"model": self.manifest["model"] | {"family": family}})
+                renamed = copy.copy(self)
+                renamed.manifest = self.manifest | {"model": self.manifest["model"] | {"family": family}}
+                return renamed
         return self
 
     @property
     def method(self) -> str:
-        """The method that decides the findings: that of the first."""
+        """The method that decides the findings: that of the first one; empty where there is none."""
         return str(self.findings["method"][0]) if len(self.findings) else ""
 
     @property
-    def main(self) -> pl.DataFrame:
+    def main_findings(self) -> pl.DataFrame:
         """The findings of the first method on the residual stream."""
         return self.findings.filter(pl.col("method") == pl.col("method").first(), pl.col("component") == "resid")
 
-    @cached_property
-    def draws(self) -> Draws | None:
-        """The run's bootstrap draws; None where it kept none."""
-        return draws_of(self.folder)
-
-    def boundary_draws(self, boundary: int) -> NDArray[np.float64] | None:
-        """Return the draws (B,) of the first (1) or second (2) boundary, in blocks; None where none were kept.
-
-        They are those of the method by which the run was cut.
-        """
-        try:
-            table = pl.read_parquet(self.folder / BOUNDARY_DRAWS, columns=["method", "draw", "boundary", "layer"])
-        except (OSError, pl.exceptions.PolarsError):
-            return None
-        own = self.manifest["spec"].get("settings", {}).get("method", "exact")
-        mine = table.filter(pl.col("method") == own, pl.col("boundary") == boundary).sort("draw")
-        return mine["layer"].cast(pl.Float64).to_numpy() if len(mine) else None
-
-    def found(self, finding: str, component: str = "resid", method: str = "") -> list[dict[str, Any]]:
-        """Return the findings of that name in a component: of one method, by default the first that is there."""
-        mine = self.findings.filter(pl.col("finding") == finding, pl.col("component") == component)
-        return mine.filter(pl.col("method") == (method or pl.col("method").first())).to_dicts()
+    def of_kind(self, kind: str, component: str = "resid", method: str = "") -> list[Finding]:
+        """Return the findings of a kind in a component, of one method (by default the first that has any)."""
+        same = self.findings.filter(pl.col("finding") == kind, pl.col("component") == component)
+        rows = same.filter(pl.col("method") == (method or pl.col("method").first()))
+        return [Finding(**row) for row in rows.drop("model", "study").iter_rows(named=True)]
 
 
-def read_run(folder: Path) -> RunTables:
-    """Read a finished run; raises StoreError, in one line, where it is none."""
-    run = tables_of(folder)
-    if run.manifest.get("status") != "complete":
+def read_run(folder: str | Path) -> FinishedRun:
+    """Return a run that is complete; raises StoreError, in one line, where it is not or a table cannot be read."""
+    run = FinishedRun(folder)
+    if not run.complete:
         raise StoreError(f"the run in '{folder}' is not finished", "a finished run", "run it again to resume")
+    _ = run.curves, run.findings  # a broken table is reported before anything is computed
     return run
-
-
-def tables_of(folder: Path) -> RunTables:
-    """Read a run whose analysis is finished; raises StoreError where a file is missing or cannot be read."""
-    return RunTables(read_json(folder / "run.json"), _table(folder, "curves"), _table(folder, "findings"), folder)
-
-
-def _table(folder: Path, name: str) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(folder / f"{name}.parquet")
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0]
-        raise StoreError(
-            f"{folder / name}.parquet cannot be read ({reason})", "a whole file", "run it again"
-        ) from error

@@ -1,61 +1,93 @@
-"""What claims share that read findings of their own name."""
+"""Claims that a single run decides, and what claims share: the weakest finding decides, families by size."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from layeratlas.runs.claim import Claim, Judgement, first_decided
-from layeratlas.runs.finished import RunTables
+from layeratlas.runs.claim import Claim, Judgement
+from layeratlas.runs.finding import Finding
+from layeratlas.runs.finished import FinishedRun
 from layeratlas.stats.verdicts import Verdict
 
 
-def all_of(rows: Sequence[dict[str, Any]], asked: int, needs: str) -> Judgement:
-    """Return whether every row is supported; one that is not supported decides against, fewer than `asked` nothing.
+class RunClaim(Claim):
+    """A claim that each run decides by itself."""
 
-    The effect shown is that of the weakest row: the first that is not supported, else the smallest.
+    @abstractmethod
+    def judge_run(self, run: FinishedRun) -> Judgement:
+        """Return the verdict of one run, whatever the size of its model."""
+
+    def decide(self, runs: Sequence[FinishedRun]) -> Judgement:
+        """Return the judgement of the largest model that decides the claim, else of the largest of all.
+
+        With several runs, the statement names the model, and the models with other verdicts.
+        """
+        by_size = sorted(runs, key=lambda run: run.parameters if run.parameters > 0 else 0.0, reverse=True)
+        judged = [(run, self.in_scope(run, self.judge_run(run))) for run in by_size]
+        decided = [(run, judgement) for run, judgement in judged if judgement.verdict != "inconclusive"]
+        speaker, judgement = (decided or judged)[0]
+        if len(runs) == 1:
+            return judgement
+        others = [f"{run.model}: {other.verdict}" for run, other in decided if other.verdict != judgement.verdict]
+        differ = f" Other models: {', '.join(others)}." if others else ""
+        return replace(judgement, statement=f"{speaker.model}: {judgement.statement}{differ}")
+
+
+class FindingClaim(RunClaim):
+    """A claim that its study judges itself, as findings of one `kind`, which must all hold.
+
+    `asked` is what to run where a run has none.
     """
-    against = [row for row in rows if row["verdict"] == "not supported"]
-    open_ = [row for row in rows if row["verdict"] == "inconclusive"]
+
+    kind: str = ""
+    asked: str = ""
+
+    def judge_run(self, run: FinishedRun) -> Judgement:
+        """Return the verdict of a run's findings together."""
+        return all_of(run.of_kind(self.kind), 1, self.asked)
+
+
+def all_of(findings: Sequence[Finding], asked: int, needs: str) -> Judgement:
+    """Return whether every finding is supported.
+
+    `not supported` where one is not; `inconclusive` where one is, or where there are fewer than `asked`. The effect is
+    that of the weakest: the first that is not supported, else the first inconclusive one, else the smallest.
+    """
+    if not findings:
+        return Judgement(verdict="inconclusive", statement="No such finding in this run.", needs=needs)
+    against = [finding for finding in findings if finding.verdict == "not supported"]
+    unclear = [finding for finding in findings if finding.verdict == "inconclusive"]
     verdict: Verdict = "supported"
     if against:
         verdict = "not supported"
-    elif open_ or len(rows) < asked:
+    elif unclear or len(findings) < asked:
         verdict = "inconclusive"
-    if not rows:
-        return Judgement("inconclusive", "Nothing of the kind was judged.", needs=needs)
-    weakest = (against or open_ or sorted(rows, key=lambda row: row["estimate"]))[0]
-    says = " ".join(row["statement"] for row in rows)
-    missing = needs if len(rows) < asked else ""
-    estimate, lo, hi, p = (float(weakest[name]) for name in ("estimate", "lo", "hi", "p"))
-    return Judgement(verdict, says, estimate, lo, hi, p, weakest["null"], sum(row["n"] for row in rows), missing)
+    weakest = (against or unclear or sorted(findings, key=lambda finding: finding.estimate))[0]
+    return Judgement(
+        verdict=verdict,
+        statement=" ".join(finding.statement for finding in findings),
+        estimate=weakest.estimate,
+        lo=weakest.lo,
+        hi=weakest.hi,
+        p=weakest.p,
+        null=weakest.null,
+        n=sum(finding.n for finding in findings),
+        needs=needs if len(findings) < asked else "",
+    )
 
 
-class Found(Claim):
-    """A claim that a study judges itself, in findings named `findings`; every one must hold.
-
-    `asked` is what to run where a run has none of them.
-    """
-
-    findings: tuple[str, ...] = ()
-    asked: str = ""
-
-    def decide(self, runs: Sequence[RunTables]) -> Judgement:
-        """Return the verdict of the run that can say most."""
-
-        def one(run: RunTables) -> Judgement:
-            rows: list[dict[str, Any]] = next((found for name in self.findings if (found := run.found(name))), [])
-            return all_of(rows, 1, self.asked)
-
-        return first_decided(self, runs, one)
+def by_family(runs: Iterable[FinishedRun]) -> dict[str, list[FinishedRun]]:
+    """Return the runs of each family by size, families as they come; models of unknown size are left out."""
+    families: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        if run.parameters > 0:
+            families.setdefault(run.family, []).append(run)
+    return {name: sorted(members, key=lambda run: run.parameters) for name, members in families.items()}
 
 
-def by_family(runs: Sequence[RunTables]) -> dict[str, list[RunTables]]:
-    """Return the runs of each family by size; models of unknown size are left out."""
-    ordered = sorted((run for run in runs if run.parameters > 0), key=lambda run: run.parameters)
-    return {family: [r for r in ordered if r.family == family] for family in dict.fromkeys(r.family for r in ordered)}
-
-
-def largest_family(runs: Sequence[RunTables]) -> list[RunTables]:
-    """Return the runs of the family with the most sizes, smallest model first."""
-    return max(by_family(runs).values(), key=lambda mine: len({run.parameters for run in mine}), default=[])
+def largest_family(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
+    """Return the runs of the family with the most sizes, smallest model first; of two, that of the smallest model."""
+    families = by_family(sorted(runs, key=lambda run: run.parameters)).values()
+    return max(families, key=lambda family: len({run.parameters for run in family}), default=[])

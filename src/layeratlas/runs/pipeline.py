@@ -1,8 +1,9 @@
-"""run(spec): the stages of a study in order, skipping what an earlier process has finished."""
+"""Running a spec: the stages of its study in order, without those that an earlier process has finished."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,51 +20,56 @@ from layeratlas.runs.workspace import Workspace
 
 
 def make_material(study: Study, spec: RunSpec) -> list[Material]:
-    """Return what a run reads: the tasks named, else the user's files, else the study's own tasks."""
+    """Return what a run reads: the named tasks and the user's files; without either, the study's own tasks.
+
+    Raises SpecError for a task of another study, DataError where two data sets have one name.
+    """
     names = spec.tasks or (() if spec.data else study.tasks)
     material: list[Material] = []
     for name in names:
         built = registry.get("tasks", name).build(spec.size)
-        if not all(isinstance(one, study.reads) for one in built):
+        if not all(isinstance(dataset, study.reads) for dataset in built):
             raise SpecError(
                 f"the task '{name}' is not for the study '{spec.study}'", f"one of {', '.join(study.tasks)}"
             )
         material += built
     material += [study.read(path) for path in spec.data]
-    seen: set[str] = set()
-    for one in material:
-        if one.name in seen:
-            raise DataError(f"two data sets are named '{one.name}'", "a name once", "rename a file")
-        seen.add(one.name)
+    counts = Counter(dataset.name for dataset in material)
+    repeated = next((name for name, count in counts.items() if count > 1), None)
+    if repeated is not None:
+        raise DataError(f"two data sets are named '{repeated}'", "a different name for each", "rename a file")
     return material
 
 
 def words_of(study: Study, spec: RunSpec) -> dict[str, dict[str, str]]:
-    """Return what the run's report calls levels, methods and metrics, in reading order: the codes with their words."""
-    asked = spec.tasks or study.tasks
-    ordered = sorted(asked, key=lambda name: study.tasks.index(name) if name in study.tasks else len(study.tasks))
+    """Return the words for the codes of levels, methods and metrics, each in reading order.
+
+    Levels come in the order of the study's own tasks, then of further tasks as they are named.
+    """
+    known = [name for name in study.tasks if name in spec.tasks] if spec.tasks else list(study.tasks)
+    further = [name for name in spec.tasks if name not in study.tasks]
     levels: dict[str, str] = {}
-    for name in ordered:
+    for name in (*known, *further):
         levels |= registry.get("tasks", name).levels
     return {"levels": levels, "methods": dict(study.method_names), "metrics": dict(study.metric_names)}
 
 
 def check_settings(study: Study, settings: Mapping[str, Any]) -> Spec:
-    """Return a study's settings, typed and complete; raises SpecError for an unknown name or a misfit."""
+    """Return a study's settings, typed and complete; raises SpecError for an unknown name or a value that misfits."""
     try:
         return study.settings(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         name, known = str(first["loc"][0]), study.settings.model_fields
         if name not in known:
-            expected = f"one of {', '.join(known)}" if known else "none, this study has no settings"
+            expected = f"one of {', '.join(known)}" if known else "none: this study has no settings"
             raise SpecError(f"no setting named '{name}'", expected) from None
         expected = known[name].description or first["msg"][0].lower() + first["msg"][1:]
         raise SpecError(f"the setting {name}={first['input']!r} does not fit", expected) from None
 
 
 def default_folder(spec: RunSpec) -> Path:
-    """Return `runs/<study>-<model>-<size>`, and the tasks and files where they are not the study's own."""
+    """Return `runs/STUDY-MODEL-SIZE`, followed by the tasks and files that were named."""
     chosen = [*spec.tasks, *(Path(path).stem for path in spec.data)]
     return Path("runs") / "-".join([spec.study, _slug(_model_name(spec.model)), spec.size, *map(_slug, chosen)])
 
@@ -77,7 +83,10 @@ def _slug(name: str) -> str:
 
 
 def execute(study: Study, spec: RunSpec, out: Path | None = None, progress: Progress | None = None) -> Path:
-    """Run a spec to its report and return the run's folder; a second call resumes or finds all done."""
+    """Run a spec to its report and return the run's folder; a second call resumes it, or finds it complete.
+
+    A stage that has to be done makes all that follow it run again, each from those of its own parts that are sound.
+    """
     settings = check_settings(study, spec.settings)
     spec = study.prepare(spec, settings)
     material = make_material(study, spec)
@@ -85,16 +94,20 @@ def execute(study: Study, spec: RunSpec, out: Path | None = None, progress: Prog
     work = Workspace(out or default_folder(spec), spec, material, progress or Progress(), settings)
     work.manifest["words"] = words_of(study, spec)
     work.manifest["defaults"] = {"probe": study.probe_spec(spec.size).model_dump(mode="json")}
-    again = False  # what follows a stage that had to be done is done again, from the parts that are still sound
-    for name, stage in study.stages().items():
-        if not again and work.finished(name):
-            continue
-        again = True
-        work.manifest["status"] = "running"
-        with work.timed(name):
-            outputs = stage(work)
-        work.finish(name, outputs)
+    _run_stages(study, work)
     if work.manifest["status"] != "complete":
         work.manifest["status"] = "complete"
         work.save()
     return work.folder
+
+
+def _run_stages(study: Study, work: Workspace) -> None:
+    stale = False
+    for name, stage in study.stages().items():
+        if not stale and work.finished(name):
+            continue
+        stale = True
+        work.manifest["status"] = "running"
+        with work.timed(name):
+            outputs = stage(work)
+        work.finish(name, outputs)

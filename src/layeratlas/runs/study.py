@@ -6,11 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layeratlas.core.spec import ProbeSpec, RunSpec, Size, Spec
 from layeratlas.data.items import Dataset
 from layeratlas.data.task import Material
+
+if TYPE_CHECKING:  # a study is listed without loading polars
+    from layeratlas.runs.finding import Finding
+    from layeratlas.runs.finished import FinishedRun
+    from layeratlas.runs.quantity import ModelSegment, RunQuantity
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,10 @@ class Study(ABC):
     say; `curves` tells whether the report draws the run's curves level by level. `method_names` and `metric_names` are
     words for the codes of the study's tables, in reading order. `headlines` are the kinds of findings that the report
     tells first, in that order; `details` those that it leaves out of an overview that would be too long.
+
+    A comparison of models reads `presence`, the kind of finding that says whether a level is encoded (or answered) at
+    all, and `scaled`, the kinds whose estimates are set against model size, each with its component; and it calls
+    `quantities`, `segments_of` and `cohort_findings`.
     """
 
     summary: str = ""
@@ -61,6 +70,8 @@ class Study(ABC):
     metric_names: Mapping[str, str] = {}
     headlines: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
+    presence: str = ""
+    scaled: Mapping[str, str] = {}
 
     def probe_spec(self, size: Size) -> ProbeSpec:
         """Return the default probe settings at a size."""
@@ -88,4 +99,16 @@ class Study(ABC):
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return the methods as (heading, plain text), made from the run's manifest."""
+        return []
+
+    def quantities(self, run: FinishedRun) -> list[RunQuantity]:
+        """Return the numbers of a run that models are compared by, beside those of its curves."""
+        return []
+
+    def segments_of(self, run: FinishedRun) -> list[ModelSegment]:
+        """Return the segments that a run divides its model into, for the map of all models."""
+        return []
+
+    def cohort_findings(self, runs: Sequence[FinishedRun]) -> list[Finding]:
+        """Return what only several models together show, from comparable runs of this study."""
         return []

@@ -1,43 +1,104 @@
-"""The tables of a run."""
+"""The tables of a run: their names and columns, and how they are written and read."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from layeratlas.core.errors import StoreError
 from layeratlas.core.files import write_atomic
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve
 
-CURVE_KEYS = ("model", "study", "level", "task", "stratum", "component", "layer", "depth", "method", "metric")
+CURVES = "curves.parquet"
+FINDINGS = "findings.parquet"
+
+_KEYS: dict[str, Any] = {
+    "model": pl.String,
+    "study": pl.String,
+    "level": pl.String,
+    "task": pl.String,
+    "stratum": pl.String,
+    "component": pl.String,
+    "layer": pl.Int64,
+    "depth": pl.Float64,
+    "method": pl.String,
+    "metric": pl.String,
+}
+_VALUES: dict[str, Any] = {
+    "estimate": pl.Float64,
+    "lo": pl.Float64,
+    "hi": pl.Float64,
+    "chance": pl.Float64,
+    "control": pl.Float64,
+    "control_lo": pl.Float64,
+    "control_hi": pl.Float64,
+    "baseline": pl.Float64,
+    "n": pl.Int64,
+    "n_groups": pl.Int64,
+}
+# The columns of `curves.parquet`, in order, with their types.
+CURVE_SCHEMA = _KEYS | _VALUES
+CURVE_KEYS, CURVE_VALUES = tuple(_KEYS), tuple(_VALUES)
 
 
-CURVE_VALUES = (
-    "estimate", "lo", "hi", "chance", "control", "control_lo", "control_hi", "baseline", "n", "n_groups",
-)  # fmt: skip
-
-
-def write_table(work: Workspace, name: str, frame: pl.DataFrame) -> None:
-    """Write a Parquet file of the run atomically."""
+def write_parquet(path: Path, table: pl.DataFrame) -> None:
+    """Write a Parquet file atomically."""
     buffer = io.BytesIO()
-    frame.write_parquet(buffer)
-    write_atomic(work.folder / name, buffer.getvalue())
+    table.write_parquet(buffer)
+    write_atomic(path, buffer.getvalue())
 
 
-def curve_table(work: Workspace, curves: list[Curve]) -> pl.DataFrame:
-    """Return the tidy table, one row per curve and layer."""
-    parts = []
-    for c in curves:
-        lo, hi = c.interval
-        control_lo, control_hi = np.percentile(c.shuffles, [2.5, 97.5], axis=0)
-        columns = {
-            "model": work.manifest["model"]["name"], "study": work.spec.study, "level": c.level, "task": c.task,
-            "stratum": c.stratum, "component": c.component, "layer": np.arange(len(lo)), "depth": c.depth,
-            "method": c.method, "metric": c.metric, "estimate": c.estimate, "lo": lo, "hi": hi, "chance": c.chance,
-            "control": c.shuffles.mean(0), "control_lo": control_lo, "control_hi": control_hi,
-            "baseline": None if np.isnan(c.baseline) else c.baseline, "n": c.n, "n_groups": c.n_groups,
-        }  # fmt: skip
-        parts.append(pl.DataFrame(columns, schema_overrides={"baseline": pl.Float64}))
-    return pl.concat(parts).select(*CURVE_KEYS, *CURVE_VALUES)
+def write_table(work: Workspace, name: str, table: pl.DataFrame) -> None:
+    """Write a Parquet file of a run atomically."""
+    write_parquet(work.folder / name, table)
+
+
+def read_table(path: Path, todo: str = "run it again") -> pl.DataFrame:
+    """Return a Parquet file's table; raises StoreError, in one line, where it is missing or cannot be read."""
+    if not path.is_file():
+        raise StoreError(f"no {path.name} in '{path.parent}'", "a run whose analysis is finished", todo)
+    try:
+        return pl.read_parquet(path, hive_partitioning=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StoreError(f"{path} cannot be read ({reason})", "a whole file", todo) from error
+
+
+def curve_table(work: Workspace, curves: Iterable[Curve]) -> pl.DataFrame:
+    """Return one row per curve and layer, with the columns of CURVE_SCHEMA."""
+    model = work.manifest["model"]["name"]
+    return pl.concat([_rows(curve, model, work.spec.study) for curve in curves]).select(*CURVE_SCHEMA)
+
+
+def _rows(curve: Curve, model: str, study: str) -> pl.DataFrame:
+    lo, hi = curve.interval
+    control_lo, control_hi = np.percentile(curve.shuffles, [2.5, 97.5], axis=0)
+    columns = {
+        "model": model,
+        "study": study,
+        "level": curve.level,
+        "task": curve.task,
+        "stratum": curve.stratum,
+        "component": curve.component,
+        "layer": np.arange(len(lo)),
+        "depth": curve.depth,
+        "method": curve.method,
+        "metric": curve.metric,
+        "estimate": curve.estimate,
+        "lo": lo,
+        "hi": hi,
+        "chance": curve.chance,
+        "control": curve.shuffles.mean(0),
+        "control_lo": control_lo,
+        "control_hi": control_hi,
+        "baseline": None if np.isnan(curve.baseline) else curve.baseline,
+        "n": curve.n,
+        "n_groups": curve.n_groups,
+    }
+    return pl.DataFrame(columns, schema_overrides={"baseline": pl.Float64})

@@ -9,14 +9,19 @@ from typing import TypeVar
 import numpy as np
 
 from layeratlas.core.arrays import Floats
+from layeratlas.stats.intervals import ROUNDING, percentile_interval, rule_of_three
+
+# Shares, whose interval the rule of three completes where all draws agree.
+_SHARES = ("accuracy", "balanced_accuracy", "auroc")
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One measure by layer, P layers.
+    """One measure at P layers (of `resid`, the L+1 points) with its bootstrap.
 
-    estimate (P,); draws (B, P) over resampled groups; half_a, half_b (H, P) on random halves of the groups and
-    their complements; shuffles (S, P); `chance` and `baseline` are single numbers.
+    `estimate` (P,); `draws` (B, P) over resampled groups; `half_a`, `half_b` (H, P) on random halves of the groups and
+    on their complements; `shuffles` (S, P), the control; `chance`, the score of guessing; `baseline`, that of surface
+    features (NaN for none); `n` items in `n_groups` groups.
     """
 
     level: str
@@ -42,18 +47,25 @@ class Curve:
 
     @property
     def interval(self) -> tuple[Floats, Floats]:
-        """The 95 % percentile bootstrap interval at each layer.
+        """The 95 % percentile bootstrap interval at each layer, lo and hi each (P,).
 
-        Where every draw is right (or wrong), no draw knows of rarer errors: the interval then reaches three errors in
-        so many groups (Hanley and Lippman-Hand 1983).
+        Where every draw is right (or wrong), no draw shows rarer errors: the interval then ends where the rule of three
+        says.
         """
-        lo, hi = np.percentile(self.draws, [2.5, 97.5], axis=0)
-        if self.metric in ("accuracy", "balanced_accuracy", "auroc"):
-            same = hi - lo < 1e-12
-            reach = min(1.0, 3 / max(self.n_groups, 1))
-            lo = np.where(same & (lo >= 1 - 1e-12), 1 - reach, lo)
-            hi = np.where(same & (hi <= 1e-12), reach, hi)
+        lo, hi = percentile_interval(self.draws)
+        if self.metric in _SHARES:
+            same = hi - lo < ROUNDING
+            reach = min(1.0, rule_of_three(self.n_groups))
+            lo = np.where(same & (lo >= 1 - ROUNDING), 1 - reach, lo)
+            hi = np.where(same & (hi <= ROUNDING), reach, hi)
         return lo, hi
+
+    @property
+    def floor(self) -> Floats:
+        """What a level must beat at each layer to count as encoded, (P,): the best of chance, control and baseline."""
+        control = self.shuffles.mean(0) if len(self.shuffles) else np.full(len(self.estimate), -np.inf)
+        floor: Floats = np.fmax(np.fmax(control, self.chance), self.baseline)
+        return floor
 
 
 def depths(points: int, component: str) -> Floats:

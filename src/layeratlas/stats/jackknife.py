@@ -1,4 +1,4 @@
-"""Intervals for a statistic of a whole set, whose value a bootstrap would bias: a passage drawn twice is no news."""
+"""Intervals for a statistic of a whole set, which a bootstrap would bias: a passage drawn twice adds nothing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from layeratlas.core.arrays import Floats
 
 
 def jackknife(measure: Callable[[NDArray[np.int64]], Floats], n: int, parts: int = 10) -> tuple[Floats, Floats, Floats]:
-    """Return a statistic of rows 0..n-1 and its 95 % interval, by leaving out one of some parts of the rows in turn.
+    """Return a statistic of rows 0..n-1 and its 95 % interval, by leaving out one of `parts` parts of the rows in turn.
 
     `measure` takes row numbers. The interval is value +- t se, with se^2 = (k-1)/k sum (theta_i - mean)^2 over k parts
-    (Efron and Tibshirani 1993, chapter 11); nan where there are fewer than four rows.
+    (Efron and Tibshirani 1993, chapter 11); NaN where there are fewer than four rows.
     """
     rows = np.arange(n)
     value = measure(rows)
@@ -23,5 +23,12 @@ def jackknife(measure: Callable[[NDArray[np.int64]], Floats], n: int, parts: int
         return value, np.full_like(value, np.nan), np.full_like(value, np.nan)
     k = min(parts, n)
     left = np.array([measure(rows[rows % k != part]) for part in range(k)])
-    half = scipy.stats.t.ppf(0.975, k - 1) * np.sqrt((k - 1) / k * ((left - left.mean(0)) ** 2).sum(0))
-    return value, value - half, value + half
+    reach = scipy.stats.t.ppf(0.975, k - 1) * jackknife_error(left)
+    return value, value - reach, value + reach
+
+
+def jackknife_error(left_out: Floats) -> Floats:
+    """Return the standard error (...) of a statistic from its values (k, ...) with one of k parts left out."""
+    k = len(left_out)
+    error: Floats = np.sqrt((k - 1) / k * ((left_out - left_out.mean(0)) ** 2).sum(0))
+    return error

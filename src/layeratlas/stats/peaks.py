@@ -8,16 +8,15 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.curves import Curve
-
-_Z95 = 1.959964
+from layeratlas.stats.intervals import Z95
 
 
 @dataclass(frozen=True)
 class Peak:
     """The best layer of a curve.
 
-    `value` is the estimate at a layer chosen on one half of the groups and read on the other, so it carries no
-    winner's curse; `lo, hi` are its 95 % interval. `first, last` is the contiguous range of layers within one
+    `value` is the estimate at a layer chosen on one half of the groups and read on the other, so that selection
+    does not bias it upward; `lo, hi` are its 95 % interval. `first, last` is the contiguous range of layers within one
     bootstrap standard error of the maximum; `depths` (B,) the bootstrap distribution of the peak's depth.
     """
 
@@ -34,7 +33,7 @@ def find_peak(curve: Curve) -> Peak:
     """Return the peak of a curve."""
     layer = int(curve.estimate.argmax())
     lo, hi = (ends[layer] for ends in curve.interval)
-    spread = float(hi - lo) / (2 * _Z95)
+    spread = float(hi - lo) / (2 * Z95)
     near = curve.estimate >= curve.estimate[layer] - spread
     first = last = layer
     while first > 0 and near[first - 1]:
@@ -43,7 +42,7 @@ def find_peak(curve: Curve) -> Peak:
         last += 1
     value = float(cross_chosen(curve, np.zeros(len(near))))
     depths = top_depth(curve.draws, curve.depth)
-    ends = value - _Z95 * spread, value + _Z95 * spread
+    ends = value - Z95 * spread, value + Z95 * spread
     if curve.metric != "r2":  # every other measure ends at 1
         ends = ends[0], min(1.0, ends[1])
     return Peak(layer, first, last, value, *ends, depths)

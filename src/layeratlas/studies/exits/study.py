@@ -61,6 +61,8 @@ class Exits(Study):
         "tests are ours.",
     )
 
+    presence = "exit"
+
     def probe_spec(self, size: Size) -> ProbeSpec:
         """Return the settings of the bootstrap; nothing is probed."""
         return ProbeSpec(bootstrap=1000)

@@ -51,6 +51,9 @@ class Hierarchy(Study):
     )
     tasks = ("items", "relations", "analogies", "grammar", "documents", "buried", "graded")
 
+    presence = "peak"
+    scaled = {"second peak": "resid", "coordination": "attn"}
+
     def probe_spec(self, size: Size) -> ProbeSpec:
         """Return the probe settings of a size: five repeats, as the paper's readers advise, where time allows."""
         return {

@@ -17,6 +17,9 @@ from layeratlas.data.passages import Passages
 from layeratlas.data.readers.prose import read_passages
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
+from layeratlas.runs.finding import Finding
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.quantity import ModelSegment, RunQuantity
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.segments import names
@@ -116,6 +119,24 @@ class Segments(Study):
         from layeratlas.studies.segments.exhibits import exhibits
 
         return [*exhibits(folder), claims_exhibit(registry.claims_of("segments"), folder)]
+
+    def quantities(self, run: FinishedRun) -> list[RunQuantity]:
+        """Return the boundaries and the brittleness of a run's segments."""
+        from layeratlas.studies.segments.quantities import quantities
+
+        return quantities(run)
+
+    def segments_of(self, run: FinishedRun) -> list[ModelSegment]:
+        """Return the segments between a run's boundaries."""
+        from layeratlas.studies.segments.quantities import segments_of
+
+        return segments_of(run)
+
+    def cohort_findings(self, runs: Sequence[FinishedRun]) -> list[Finding]:
+        """Return how far boundaries vary within each family."""
+        from layeratlas.studies.segments.quantities import spread_findings
+
+        return spread_findings(runs)
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return the methods, from the run's manifest."""

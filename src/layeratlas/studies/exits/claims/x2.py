@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from layeratlas.runs.judging import Found
+from layeratlas.runs.judging import FindingClaim
 from layeratlas.studies.exits.citation import CHEN
 
 
-class LastFacts(Found):
+class LastFactsClaim(FindingClaim):
     """The last exit must beat the best other one, which is chosen on one half and read on the other."""
 
     name = "X2"
@@ -14,8 +14,8 @@ class LastFacts(Found):
     citation = CHEN
     published = "LAMA: last 57.87, 57.97, 58.71 %, last but one 48.12, 56.59, 49.70 % (7B, 13B, 70B)"
     study = "exits"
-    findings = ("X2",)
+    kind = "X2"
     asked = "layeratlas run exits with the task facts"
 
 
-PLUGIN = LastFacts()
+PLUGIN = LastFactsClaim()

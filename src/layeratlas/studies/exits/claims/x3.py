@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from layeratlas.runs.judging import Found
+from layeratlas.runs.judging import FindingClaim
 from layeratlas.studies.exits.citation import CHEN
 
 
-class LastButOne(Found):
+class LastButOneClaim(FindingClaim):
     """The exit before the last must beat the last, in calculation and in reasoning."""
 
     name = "X3"
@@ -14,8 +14,8 @@ class LastButOne(Found):
     citation = CHEN
     published = "MPS-Cal: 30.34 against 28.65 % (7B); MPS-Rea falls by 4.8, 6.0 and 15.1 points there"
     study = "exits"
-    findings = ("X3",)
+    kind = "X3"
     asked = "layeratlas run exits with the tasks arithmetic and word_problems"
 
 
-PLUGIN = LastButOne()
+PLUGIN = LastButOneClaim()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from layeratlas.runs.judging import Found
+from layeratlas.runs.judging import FindingClaim
 from layeratlas.studies.exits.citation import CHEN
 
 
-class MiddleStart(Found):
+class MiddleStartClaim(FindingClaim):
     """Half of the rise must be passed in the middle half of the depth, in every level that is answered."""
 
     name = "X4"
@@ -14,8 +14,8 @@ class MiddleStart(Found):
     citation = CHEN
     published = "read off curves; no onset is given"
     study = "exits"
-    findings = ("X4",)
+    kind = "X4"
     asked = "layeratlas run exits"
 
 
-PLUGIN = MiddleStart()
+PLUGIN = MiddleStartClaim()

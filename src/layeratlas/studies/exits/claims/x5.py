@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import scipy
 
 from layeratlas.runs.claim import Claim, Judgement, undecided
-from layeratlas.runs.finished import RunTables
+from layeratlas.runs.finding import Finding
+from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import largest_family
+from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.verdicts import Verdict
 from layeratlas.studies.exits.citation import CHEN
 
-_MARGIN, _ALPHA = 0.05, 0.05
+_MARGIN = 0.05
+_WORDS = {
+    "supported": "agree within 0.05",
+    "not supported": "differ",
+    "inconclusive": "may or may not agree within 0.05",
+}
 
 
-class LowAlike(Claim):
+class LowAlikeClaim(Claim):
     """What exits below a quarter of the depth gain over the best baseline must agree within 0.05 between all sizes."""
 
     name = "X5"
@@ -28,34 +36,47 @@ class LowAlike(Claim):
     sizes = 2
     joins = True
 
-    def chosen(self, runs: Sequence[RunTables]) -> Sequence[RunTables]:
+    def chosen(self, runs: Sequence[FinishedRun]) -> Sequence[FinishedRun]:
         """Return the runs of the family with the most sizes."""
         return largest_family(runs)
 
-    def decide(self, runs: Sequence[RunTables]) -> Judgement:
-        """Return the verdict for one family, from the runs' own intervals (not paired)."""
-        ask = "layeratlas run exits on two sizes of a family or more"
-        found = [(run, row) for run in runs for row in run.found("X5")[:1]]
-        if len(found) < 2:
-            return undecided(ask)
-        gaps = []
-        for (one, a), (two, b) in combinations(found, 2):
-            spread = float(np.hypot(a["hi"] - a["lo"], b["hi"] - b["lo"])) / 2
-            gap = b["estimate"] - a["estimate"]
-            gaps.append((abs(gap), gap, spread, f"{one.model} to {two.model}: {gap:+.2f}"))
-        # All pairs must agree, each tested at its own level; of many pairs one differs by chance, unless corrected.
-        wider = float(scipy.stats.norm.isf(_ALPHA / 2 / len(gaps)) / scipy.stats.norm.isf(_ALPHA / 2))
-        size, most, reach, _ = max(gaps)
-        lo, hi = most - wider * reach, most + wider * reach
-        alike = all(gap + spread <= _MARGIN for gap, _, spread, _ in gaps)
-        apart = any(gap > max(_MARGIN, wider * spread) for gap, _, spread, _ in gaps)
+    def decide(self, runs: Sequence[FinishedRun]) -> Judgement:
+        """Return the verdict for one family, from each run's own interval (not paired)."""
+        gains = [(run, finding) for run in runs for finding in run.of_kind("X5")[:1]]
+        if len(gains) < 2:
+            return undecided("layeratlas run exits on two sizes of a family or more")
+        gaps = [_gap(*pair) for pair in combinations(gains, 2)]
+        # All pairs must agree, each at the level 0.05. Of many pairs one differs by chance, hence Bonferroni there.
+        wider = float(scipy.stats.norm.isf(ALPHA / 2 / len(gaps)) / scipy.stats.norm.isf(ALPHA / 2))
+        alike = all(abs(gap.estimate) + gap.reach <= _MARGIN for gap in gaps)
+        apart = any(abs(gap.estimate) > max(_MARGIN, wider * gap.reach) for gap in gaps)
         verdict: Verdict = "supported" if alike else "not supported" if apart else "inconclusive"
-        says = "Gains over the best baseline below depth 0.25 " + {
-            "supported": "agree within 0.05", "not supported": "differ", "inconclusive": "cannot be told equal or not",
-        }[verdict]  # fmt: skip
-        text = f"{says} ({'; '.join(part for *_, part in gaps)})."
-        null = "a difference of 0.05 or more between two sizes (two one-sided tests); none, corrected for all pairs"
-        return Judgement(verdict, text, size, lo, hi, float("nan"), null, len(found))
+        largest = max(gaps, key=lambda gap: abs(gap.estimate))
+        return Judgement(
+            verdict=verdict,
+            statement=f"Gains over the best baseline below depth 0.25 {_WORDS[verdict]} "
+            f"({'; '.join(f'{gap.models}: {gap.estimate:+.2f}' for gap in gaps)}).",
+            estimate=abs(largest.estimate),
+            lo=largest.estimate - wider * largest.reach,
+            hi=largest.estimate + wider * largest.reach,
+            null="a difference of 0.05 or more between two sizes (two one-sided tests); none, corrected for all pairs",
+            n=len(gains),
+        )
 
 
-PLUGIN = LowAlike()
+@dataclass(frozen=True, kw_only=True)
+class _Gap:
+    """The difference between two models' gains, and the half-width of its 95 % interval."""
+
+    models: str
+    estimate: float
+    reach: float
+
+
+def _gap(first: tuple[FinishedRun, Finding], second: tuple[FinishedRun, Finding]) -> _Gap:
+    (run_a, a), (run_b, b) = first, second
+    reach = float(np.hypot(a.hi - a.lo, b.hi - b.lo)) / 2
+    return _Gap(models=f"{run_a.model} to {run_b.model}", estimate=b.estimate - a.estimate, reach=reach)
+
+
+PLUGIN = LowAlikeClaim()

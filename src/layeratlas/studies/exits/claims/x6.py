@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from layeratlas.runs.judging import Found
+from layeratlas.runs.judging import FindingClaim
 from layeratlas.studies.exits.citation import CHEN
 
 
-class HarderFloats(Found):
+class HarderFloatsClaim(FindingClaim):
     """Integer problems and their float twins are compared in pairs."""
 
     name = "X6"
@@ -14,8 +14,8 @@ class HarderFloats(Found):
     citation = CHEN
     published = "Cal-Int above Cal-Float at equal digits; values in plots only"
     study = "exits"
-    findings = ("X6",)
+    kind = "X6"
     asked = "layeratlas run exits with the task arithmetic"
 
 
-PLUGIN = HarderFloats()
+PLUGIN = HarderFloatsClaim()

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from layeratlas.runs.claim import Claim, Judgement, undecided
-from layeratlas.runs.finished import RunTables
+from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import largest_family
-from layeratlas.stats.scaling import Growth, by_size, growth
+from layeratlas.stats.scaling import HARDLY, Growth, Where, by_size, growth
 from layeratlas.stats.verdicts import Verdict
 from layeratlas.studies.exits.citation import CHEN
 
-_REASONING = ("reasoning",)
+_REASONING = "reasoning"
 _HARDLY = ("calculation", "arithmetic", "facts")
-_SMALL = 0.05
+_ASKED = "layeratlas run exits with the tasks word_problems and facts on three sizes of a family or more"
 
 
-class Threshold(Claim):
+class ThresholdClaim(Claim):
     """Reasoning at the last exit must rise by a threshold, and calculation and facts by less than 0.05 in all."""
 
     name = "X7"
@@ -27,50 +27,56 @@ class Threshold(Claim):
     sizes = 3
     joins = True
 
-    def chosen(self, runs: Sequence[RunTables]) -> Sequence[RunTables]:
+    def chosen(self, runs: Sequence[FinishedRun]) -> Sequence[FinishedRun]:
         """Return the runs of the family with the most sizes."""
         return largest_family(runs)
 
-    def decide(self, runs: Sequence[RunTables]) -> Judgement:
+    def decide(self, runs: Sequence[FinishedRun]) -> Judgement:
         """Return the verdict for one family, at the last exit."""
-        ask = "layeratlas run exits with the tasks word_problems and facts on three sizes of a family or more"
-        mine = [run for run in runs if run.draws is not None]
-        if len({run.parameters for run in mine}) < self.sizes:
-            return undecided(ask)
-        found = {level: one for level in (*_REASONING, *_HARDLY) if (one := _grown(mine, level))}
-        first = next((found[level] for level in _REASONING if level in found), None)
-        others = {level: one for level, one in found.items() if level in _HARDLY}
-        if first is None or not others:
-            return undecided(ask)
-        verdict = _verdict(first, list(others.values()))
-        each = "; ".join(f"{level} {one.rise:+.2f} [{one.lo:+.2f}, {one.hi:+.2f}]" for level, one in found.items())
-        text = (
-            f"Reasoning at the last exit is {first.shape} in size ({first.verdict}, of {len(mine)} sizes of "
-            f"{mine[0].family}); smallest to largest: {each}."
+        drawn = [run for run in runs if run.draws is not None]
+        if len({run.parameters for run in drawn}) < self.sizes:
+            return undecided(_ASKED)
+        effects = {level: effect for level in (_REASONING, *_HARDLY) if (effect := _effect(drawn, level))}
+        others = [effect for level, effect in effects.items() if level in _HARDLY]
+        if _REASONING not in effects or not others:
+            return undecided(_ASKED)
+        reasoning = effects[_REASONING]
+        verdict = _verdict(reasoning, others)
+        each = "; ".join(
+            f"{level} {effect.rise:+.2f} [{effect.lo:+.2f}, {effect.hi:+.2f}]" for level, effect in effects.items()
         )
-        null = "equal at every size; for the shape, data of a line in log parameters"
-        needs = ask if verdict == "inconclusive" else ""
-        return Judgement(verdict, text, first.rise, first.lo, first.hi, first.p, null, len(mine), needs)
+        return Judgement(
+            verdict=verdict,
+            statement=f"Reasoning at the last exit is {reasoning.shape} in size ({reasoning.verdict}, of {len(drawn)} "
+            f"sizes of {drawn[0].family}); smallest to largest: {each}.",
+            estimate=reasoning.rise,
+            lo=reasoning.lo,
+            hi=reasoning.hi,
+            p=reasoning.p,
+            null="equal at every size; for the shape, data of a line in log parameters",
+            n=len(drawn),
+            needs=_ASKED if verdict == "inconclusive" else "",
+        )
 
 
-def _grown(runs: Sequence[RunTables], level: str) -> Growth | None:
-    drawn = [run.draws for run in runs if run.draws is not None]
-    key = next((k for k in drawn[0].keys if k.level == level and k.component == "resid"), None)
-    curves = [] if key is None else [curve for one in drawn if (curve := one.curve(key)) is not None]
+def _effect(runs: Sequence[FinishedRun], level: str) -> Growth | None:
+    """Return what size does to a level at the last exit; None where a run kept no such curve."""
+    draws = [run.draws for run in runs if run.draws is not None]
+    key = next((key for key in draws[0].keys if key.level == level and key.component == "resid"), None)
+    curves = [] if key is None else [curve for kept in draws if (curve := kept.curve(key)) is not None]
     if key is None or len(curves) < len(runs):
         return None
-    data = by_size(curves, [run.parameters for run in runs], key.component, "last")
+    data = by_size(curves, [run.parameters for run in runs], key.component, Where.LAST)
     return None if data is None else growth(data)
 
 
 def _verdict(reasoning: Growth, others: Sequence[Growth]) -> Verdict:
-    hardly = [one.hi < _SMALL for one in others]
-    much = [one.lo > _SMALL for one in others]
-    steps = reasoning.shape == "threshold" and reasoning.rise > 0
-    if steps and all(hardly):
+    threshold = reasoning.shape == "threshold" and reasoning.rise > 0
+    if threshold and all(effect.hi < HARDLY for effect in others):
         return "supported"
-    against = reasoning.shape in ("linear", "flat") or (reasoning.verdict == "supported" and reasoning.rise < 0)
-    return "not supported" if against or any(much) else "inconclusive"
+    falls = reasoning.verdict == "supported" and reasoning.rise < 0
+    no_threshold = reasoning.shape in ("linear", "flat") or falls
+    return "not supported" if no_threshold or any(effect.lo > HARDLY for effect in others) else "inconclusive"
 
 
-PLUGIN = Threshold()
+PLUGIN = ThresholdClaim()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from layeratlas.runs.judging import Found
+from layeratlas.runs.judging import FindingClaim
 from layeratlas.studies.exits.citation import CHEN
 
 
-class LowLanguages(Found):
+class LowLanguagesClaim(FindingClaim):
     """Low exits must beat every baseline, and agree between languages."""
 
     name = "X8"
@@ -14,8 +14,8 @@ class LowLanguages(Found):
     citation = CHEN
     published = "layer 1: es 17, fr 20, zh 12, th 4 %, which the fewest tokens alone give"
     study = "exits"
-    findings = ("X8",)
+    kind = "X8"
     asked = "layeratlas run exits with the task xmps"
 
 
-PLUGIN = LowLanguages()
+PLUGIN = LowLanguagesClaim()

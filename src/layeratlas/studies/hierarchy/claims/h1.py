@@ -1,19 +1,17 @@
-"""H1: in a small model items are read earlier than relations, and relations earlier than analogies."""
+"""H1: in a small model items peak earlier than relations, and relations earlier than analogies."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from layeratlas.runs.claim import Claim, Judgement, first_decided
-from layeratlas.runs.finished import RunTables
-from layeratlas.runs.judging import all_of
+from layeratlas.runs.claim import Judgement
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.judging import RunClaim, all_of
 from layeratlas.studies.hierarchy.citation import CITATION, SMALL
 
 _PAIRS = ("item < relation", "relation < analogy")
 
 
-class Order(Claim):
-    """Both steps of the order must hold; one that is reversed speaks against it."""
+class OrderClaim(RunClaim):
+    """Both steps of the order must hold in the residual stream; one that is reversed decides against."""
 
     name = "H1"
     summary = "items peak earlier than relations, relations than analogies, in a small model"
@@ -22,14 +20,11 @@ class Order(Claim):
     study = "hierarchy"
     about = SMALL
 
-    def decide(self, runs: Sequence[RunTables]) -> Judgement:
-        """Return the verdict on the order of peaks in the residual stream."""
+    def judge_run(self, run: FinishedRun) -> Judgement:
+        """Return the verdict on the order of peaks."""
+        steps = [finding for finding in run.of_kind("order") if finding.level in _PAIRS]
         needs = "layeratlas run hierarchy with the tasks items, relations and analogies, at standard size or full"
-
-        def one(run: RunTables) -> Judgement:
-            return all_of([row for row in run.found("order") if row["level"] in _PAIRS], len(_PAIRS), needs)
-
-        return first_decided(self, runs, one)
+        return all_of(steps, len(_PAIRS), needs)
 
 
-PLUGIN = Order()
+PLUGIN = OrderClaim()

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from layeratlas.runs.claim import Claim, Judgement, first_decided
-from layeratlas.runs.finished import RunTables
-from layeratlas.runs.judging import all_of
+from layeratlas.runs.claim import Judgement
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.judging import RunClaim, all_of
 from layeratlas.studies.hierarchy.citation import CITATION, LARGE
 
 _LEVELS = ("relation", "analogy")
 
 
-class SecondPeak(Claim):
-    """Both levels must have a second peak."""
+class SecondPeakClaim(RunClaim):
+    """Both levels must have a second peak in the residual stream."""
 
     name = "H3"
     summary = "relations and analogies have a second peak in a large model"
@@ -22,14 +20,10 @@ class SecondPeak(Claim):
     study = "hierarchy"
     about = LARGE
 
-    def decide(self, runs: Sequence[RunTables]) -> Judgement:
-        """Return the verdict on second peaks in the residual stream."""
-        needs = "layeratlas run hierarchy with the tasks relations and analogies"
-
-        def one(run: RunTables) -> Judgement:
-            return all_of([row for row in run.found("second peak") if row["level"] in _LEVELS], len(_LEVELS), needs)
-
-        return first_decided(self, runs, one)
+    def judge_run(self, run: FinishedRun) -> Judgement:
+        """Return the verdict on second peaks."""
+        peaks = [finding for finding in run.of_kind("second peak") if finding.level in _LEVELS]
+        return all_of(peaks, len(_LEVELS), "layeratlas run hierarchy with the tasks relations and analogies")
 
 
-PLUGIN = SecondPeak()
+PLUGIN = SecondPeakClaim()

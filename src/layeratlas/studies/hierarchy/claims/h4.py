@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from layeratlas.runs.claim import Claim, Judgement, first_decided
-from layeratlas.runs.finished import RunTables
-from layeratlas.runs.judging import all_of
+from layeratlas.runs.claim import Judgement
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.judging import RunClaim, all_of
 from layeratlas.studies.hierarchy.citation import CITATION, LARGE
 
 
-class Coordination(Claim):
-    """Second differences must agree over experiments, on the whole sample and between disjoint halves."""
+class CoordinationClaim(RunClaim):
+    """Second differences of the curves must agree over tasks, in the whole sample and between disjoint halves."""
 
     name = "H4"
     summary = "attention outputs of neighbouring layers move together over experiments in a large model"
@@ -20,14 +18,10 @@ class Coordination(Claim):
     study = "hierarchy"
     about = LARGE
 
-    def decide(self, runs: Sequence[RunTables]) -> Judgement:
+    def judge_run(self, run: FinishedRun) -> Judgement:
         """Return the verdict on the attention outputs."""
-        needs = "layeratlas run hierarchy with three tasks or more of different texts"
-
-        def one(run: RunTables) -> Judgement:
-            return all_of(run.found("coordination", "attn"), 1, needs)
-
-        return first_decided(self, runs, one)
+        needs = "layeratlas run hierarchy with at least three tasks of different texts"
+        return all_of(run.of_kind("coordination", "attn"), 1, needs)
 
 
-PLUGIN = Coordination()
+PLUGIN = CoordinationClaim()

@@ -1,4 +1,4 @@
-"""Brittleness of the Local stretch is set by the family, more than by size."""
+"""Brittleness of the Local segment goes with the family, more than with size."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from layeratlas.runs.claim import Claim, Judgement, undecided
-from layeratlas.runs.finished import RunTables
-from layeratlas.stats.families import variance_parts
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.stats.families import Parts, variance_parts
+from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.verdicts import Verdict
 from layeratlas.studies.segments.citation import ZHANG
+from layeratlas.studies.segments.names import LOCAL, SegmentFinding
 
 # Noise relative to the stream's size. Absolute noise, scaling or ablation give B another meaning and another scale.
 _METHOD = "noise"
+_ASKED = "layeratlas run segments on four models of each of two families, with noise=relative"
 
 
-class LocalBrittleness(Claim):
+class LocalBrittlenessClaim(Claim):
     """Family must explain more of log10 B than size does, by an exact permutation test over models."""
 
     name = "P-brittleness"
-    summary = "brittleness of the Local stretch goes with the family, beyond size"
+    summary = "brittleness of the Local segment goes with the family, beyond size"
     citation = ZHANG
     published = "a ratio of 493 between families; definition not visible, and absolute noise alone can give it"
     study = "segments"
@@ -28,38 +31,48 @@ class LocalBrittleness(Claim):
     families = 2
     joins = True
 
-    def chosen(self, runs: Sequence[RunTables]) -> Sequence[RunTables]:
+    def chosen(self, runs: Sequence[FinishedRun]) -> Sequence[FinishedRun]:
         """Return the runs of models of known size."""
         return [run for run in runs if run.parameters > 0]
 
-    def decide(self, runs: Sequence[RunTables]) -> Judgement:
-        """Return the verdict over all models with a Local stretch."""
-        ask = "layeratlas run segments on four models of each of two families, with noise=relative"
-        rows = [
-            (run, float(row["estimate"]))
-            for run in runs
-            for row in run.found("brittleness", method=_METHOD)
-            if str(row["level"]).lower() == "local" and row["estimate"] > 0
-        ]
-        if not rows:
-            return undecided(ask)
-        y = np.log10([[b] for _, b in rows])
-        parts = variance_parts(y, [run.family for run, _ in rows], np.log10([run.parameters for run, _ in rows]))
-        if not parts:
-            return undecided(ask)
-        one = parts[0]
-        verdict: Verdict = "not supported" if one.smallest <= 0.05 else "inconclusive"
-        if one.p <= 0.05:
-            verdict = "supported" if one.family > one.size else "not supported"
-        values = [b for _, b in rows]
+    def decide(self, runs: Sequence[FinishedRun]) -> Judgement:
+        """Return the verdict over all models with a Local segment."""
+        local = [(run, b) for run in runs if (b := _local_brittleness(run)) is not None]
+        if not local:
+            return undecided(_ASKED)
+        log_b = np.log10([[b] for _, b in local])
+        log_size = np.log10([run.parameters for run, _ in local])
+        parts = variance_parts(log_b, [run.family for run, _ in local], log_size)
+        return self._judged(parts[0], [b for _, b in local]) if parts else undecided(_ASKED)
+
+    def _judged(self, part: Parts, values: Sequence[float]) -> Judgement:
+        verdict: Verdict = "inconclusive"
+        if part.p <= ALPHA:
+            verdict = "supported" if part.family > part.size else "not supported"
+        elif part.smallest <= ALPHA:  # the test could have found an effect
+            verdict = "not supported"
         text = (
-            f"Over {len(rows)} models log10 B has partial R² {one.family:.2f} with family, {one.size:.2f} with size; "
-            f"p = {one.p:.3f}, the smallest possible {one.smallest:.3f}; largest over smallest B "
+            f"Over {len(values)} models log10 B has partial R² {part.family:.2f} with family, {part.size:.2f} with "
+            f"size; p = {part.p:.3f}, the smallest possible {part.smallest:.3f}; largest over smallest B "
             f"{max(values) / min(values):.3g} (published: 493)."
         )
-        null = "families assigned to models at random (exact permutation)"
-        needs = ask if verdict == "inconclusive" else ""
-        return Judgement(verdict, text, one.family, one.lo, one.hi, one.p, null, len(rows), needs)
+        return Judgement(
+            verdict=verdict,
+            statement=text,
+            estimate=part.family,
+            lo=part.lo,
+            hi=part.hi,
+            p=part.p,
+            null="families assigned to models at random (exact permutation)",
+            n=len(values),
+            needs=_ASKED if verdict == "inconclusive" else "",
+        )
 
 
-PLUGIN = LocalBrittleness()
+def _local_brittleness(run: FinishedRun) -> float | None:
+    """Return B of the Local segment under relative noise; None where the run has none above 0."""
+    findings = run.of_kind(SegmentFinding.BRITTLENESS, method=_METHOD)
+    return next((f.estimate for f in findings if f.level == LOCAL and f.estimate > 0), None)
+
+
+PLUGIN = LocalBrittlenessClaim()

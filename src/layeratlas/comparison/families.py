@@ -1,0 +1,97 @@
+"""What goes with the family of a model rather than with its size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from layeratlas.comparison.cohort import Cohort
+from layeratlas.comparison.kinds import ComparisonKind
+from layeratlas.comparison.models import Model, families_of
+from layeratlas.runs.finding import Finding
+from layeratlas.runs.quantity import Place
+from layeratlas.stats.families import Parts, variance_parts
+from layeratlas.stats.intervals import ALPHA
+from layeratlas.stats.verdicts import Verdict
+
+# The quantities of curves that are tested, each corrected over the levels.
+_OF_CURVES = ("peak depth", "onset depth", "peak value")
+_NAN = float("nan")
+
+
+def family_findings(cohort: Cohort, models: Sequence[Model]) -> list[Finding]:
+    """Return what goes with the family given size: the study's own quantities, and depths and values of peaks."""
+    known = [model for model in models if model.run.parameters > 0]
+    findings: list[Finding] = []
+    for name, shared in _groups(known).items():
+        values = np.array([[model.value(place).estimate for place in shared] for model in known])
+        varies = np.ptp(values, 0) > 0
+        places = [place for place, kept in zip(shared, varies, strict=True) if kept]
+        if not places:
+            continue
+        log_size = np.log10([model.run.parameters for model in known])
+        parts = variance_parts(values[:, varies], [model.run.family for model in known], log_size)
+        if not parts:
+            findings.append(_too_few(name, known))
+        findings += [_finding(place, part, known) for place, part in zip(places, parts, strict=False)]
+    return findings + cohort.plugin.cohort_findings(cohort.runs)
+
+
+def _groups(models: Sequence[Model]) -> Mapping[str, list[Place]]:
+    """Return the places that all models have and that are corrected together, by the name of their group."""
+    if not models:
+        return {}
+    shared = [place for place in models[0].quantities if all(place in model.quantities for model in models)]
+    own = [place for place in shared if place not in models[0].of_curves]
+    groups = {" and ".join(dict.fromkeys(place.quantity for place in own)): own} if own else {}
+    for name in _OF_CURVES:
+        of_curves = [place for place in shared if place in models[0].of_curves and place.component == "resid"]
+        places = [place for place in of_curves if place.quantity == name]
+        groups |= {name: places} if places else {}
+    return groups
+
+
+def _too_few(name: str, models: Sequence[Model]) -> Finding:
+    each = ", ".join(f"{family}: {len(members)}" for family, members in families_of(models).items())
+    return Finding(
+        finding=ComparisonKind.FAMILY,
+        level="all",
+        component="resid",
+        method="all",
+        statement=f"The effect of family on {name} cannot be measured: it needs two models or more of each of two "
+        f"families, and one more ({each}).",
+        estimate=_NAN,
+        lo=_NAN,
+        hi=_NAN,
+        p=_NAN,
+        null="families assigned at random",
+        verdict="inconclusive",
+        n=len(models),
+    )
+
+
+def _finding(place: Place, part: Parts, models: Sequence[Model]) -> Finding:
+    testable = part.smallest <= ALPHA
+    verdict: Verdict = "not supported" if testable else "inconclusive"
+    link = "is not shown to go with the family" if testable else "cannot be shown to go with the family"
+    if part.p_all <= ALPHA:
+        verdict, link = "supported", "goes with the family"
+    label = models[0].quantities[place].label
+    return Finding(
+        finding=ComparisonKind.FAMILY,
+        level=label,
+        component=place.component,
+        method=place.method,
+        statement=f"{label[0].upper()}{label[1:]} {link}: partial R² {part.family:.2f} given size ({part.lo:.2f} to "
+        f"{part.hi:.2f} with one model left out; omega² {part.omega2:.2f}), size {part.size:.2f} given family; "
+        f"p = {part.p_all:.3f} over {part.assignments} assignments of models to families (smallest possible "
+        f"{part.smallest:.3f}). Families differ in more than their name.",
+        estimate=part.family,
+        lo=part.lo,
+        hi=part.hi,
+        p=part.p_all,
+        null="families assigned to models at random (exact permutation, largest of the quantities)",
+        verdict=verdict,
+        n=len(models),
+    )

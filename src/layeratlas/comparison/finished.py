@@ -1,0 +1,95 @@
+"""A comparison, read from its folder."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from layeratlas.core.files import read_json
+from layeratlas.runs.tables import read_table
+
+MANIFEST = "comparison.json"
+PAGE = "comparison.html"
+TABLES = (
+    "curves",
+    "quantities",
+    "differences",
+    "similarity",
+    "sizes",
+    "segments",
+    "findings",
+    "claims",
+)
+
+
+class FinishedComparison:
+    """A comparison of finished runs: its folder, its manifest and its tables, read when first asked for.
+
+    Every table raises StoreError, in one line, where its file is missing or cannot be read.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.manifest: dict[str, Any] = read_json(self.folder / MANIFEST)
+
+    def _table(self, name: str) -> pl.DataFrame:
+        return read_table(self.folder / f"{name}.parquet", "compare the runs again")
+
+    @cached_property
+    def curves(self) -> pl.DataFrame:
+        """One row per model, level (or signal), component and layer."""
+        return self._table("curves")
+
+    @cached_property
+    def quantities(self) -> pl.DataFrame:
+        """One row per model and quantity, with its own interval."""
+        return self._table("quantities")
+
+    @cached_property
+    def differences(self) -> pl.DataFrame:
+        """One row per pair of models and quantity."""
+        return self._table("differences")
+
+    @cached_property
+    def similarity(self) -> pl.DataFrame:
+        """One row per pair of models and pair of layers: their CKA."""
+        return self._table("similarity")
+
+    @cached_property
+    def sizes(self) -> pl.DataFrame:
+        """One row per family, level, place of reading and model."""
+        return self._table("sizes")
+
+    @cached_property
+    def segments(self) -> pl.DataFrame:
+        """One row per study, model and segment, with its ends as fractions of depth."""
+        return self._table("segments")
+
+    @cached_property
+    def findings(self) -> pl.DataFrame:
+        """One row per finding, with the columns of a run's."""
+        return self._table("findings")
+
+    @cached_property
+    def claims(self) -> pl.DataFrame:
+        """One row per published claim, judged on all the runs together."""
+        return self._table("claims")
+
+    @property
+    def page_path(self) -> Path:
+        """Where the page is."""
+        return self.folder / PAGE
+
+    @property
+    def levels(self) -> list[str]:
+        """The codes of all levels, in reading order."""
+        return list(self.manifest.get("levels", []))
+
+    @property
+    def models(self) -> list[str]:
+        """The models' names, by family and size."""
+        runs = sorted(self.manifest["runs"], key=lambda run: (run["family"], run["parameters"] or 0, run["name"]))
+        return list(dict.fromkeys(run["name"] for run in runs))

@@ -1,0 +1,123 @@
+"""The rows that the charts of a comparison read, made of its tables alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from layeratlas.comparison.finished import FinishedComparison
+
+# Between a model and a level (or study) in the name of a row of the map.
+MARK = "\u241f"
+# The charts' limits, a little beyond 0 and 1.
+_ATLAS_ENDS, _CKA_ENDS = (-0.02, 1.02), (-0.04, 1.04)
+
+
+def chart_rows(comparison: FinishedComparison) -> dict[str, pl.DataFrame]:
+    """Return the rows that the charts read, by name, rounded to what a chart can show."""
+    curves = comparison.curves
+    curves = curves.join(curve_index(curves), on=["study", "entry", "component"], maintain_order="left")
+    cells = _cells(curves)
+    quantities = comparison.quantities
+    places = quantities.filter(pl.col("quantity") == "peak depth", pl.col("component") == "resid")
+    rows = {
+        "curves": curves.select("part", "entry", "model", "layer", "depth", "estimate", "lo", "hi", "chance"),
+        "atlas": cells.drop("top"),
+        "peaks": cells.filter("top").select("row", "depth"),
+        "segments": comparison.segments.select(
+            "model", "segment", "left", "right", row=pl.col("model") + MARK + pl.col("study")
+        ),
+        "places": places.select("study", "model", "level", "estimate", "lo", "hi"),
+        "cka": _squares(comparison.similarity),
+        "sizes": comparison.sizes,
+    }
+    numbers = pl.selectors.float()
+    rounded = pl.when(numbers.is_finite()).then(numbers.round(5)).name.keep()
+    return {name: table.with_columns(rounded) for name, table in rows.items()}
+
+
+def curve_index(curves: pl.DataFrame) -> pl.DataFrame:
+    """Return a number, `part`, for each entry and component of each study, as they come."""
+    return curves.select("study", "entry", "component").unique(maintain_order=True).with_row_index("part")
+
+
+def _cells(curves: pl.DataFrame) -> pl.DataFrame:
+    """Return the cells of the map: whole levels, in the residual stream (or the first component there is)."""
+    levels = curves.filter(pl.col("task") == "all")
+    resid = (pl.col("component") == "resid").any().over("study", "entry")
+    first = pl.col("component").first().over("study", "entry")
+    levels = levels.filter(pl.col("component") == pl.when(resid).then(pl.lit("resid")).otherwise(first))
+    row = ("study", "entry", "model")
+    depth = pl.col("depth")
+    half = 0.5 * (depth.max().over(row) - depth.min().over(row)) / (depth.n_unique().over(row) - 1).clip(1)
+    best = pl.col("estimate") == pl.col("estimate").max().over(row)
+    return levels.select(
+        *("model", "entry", "layer", "depth", "estimate", "lo", "hi", "chance", "shade"),
+        row=pl.col("model") + MARK + pl.col("entry"),
+        left=(depth - half).clip(_ATLAS_ENDS[0]),
+        right=(depth + half).clip(None, _ATLAS_ENDS[1]),
+        url=pl.lit("#c-") + pl.col("part").cast(pl.String),
+        top=best & (pl.col("shade") > 0),
+    )
+
+
+def _squares(similarity: pl.DataFrame) -> pl.DataFrame:
+    """Return the squares of each pair's map, around the depths of its layers."""
+    edges = []
+    for depth, low, high in (("depth_a", "low", "high"), ("depth_b", "left", "right")):
+        half = 0.5 / (pl.col(depth).n_unique().over("study", "model_a", "model_b") - 1).clip(1)
+        edges += [(pl.col(depth) - half).clip(_CKA_ENDS[0]).alias(low)]
+        edges += [(pl.col(depth) + half).clip(None, _CKA_ENDS[1]).alias(high)]
+    return similarity.with_columns(*edges)
+
+
+def map_order(comparison: FinishedComparison, rows: dict[str, pl.DataFrame]) -> list[str]:
+    """Return the rows of the map: each model's heading, then its levels', then its segments'."""
+    levels = in_order(rows["atlas"]["entry"].unique(maintain_order=True).to_list(), comparison.levels)
+    entries = [*levels, *comparison.segments["study"].unique(maintain_order=True).to_list()]
+    present = {*rows["atlas"]["row"].to_list(), *rows["segments"]["row"].to_list()}
+    order = []
+    for model in comparison.models:
+        of_model = [row for entry in entries if (row := f"{model}{MARK}{entry}") in present]
+        order += [model, *of_model] if of_model else []
+    return order
+
+
+def in_order(names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return names in the order in which they are known, others after them as they come."""
+    places = {name: place for place, name in enumerate(known)}
+    return sorted(names, key=lambda name: places.get(name, len(places)))
+
+
+def placed_levels(comparison: FinishedComparison, rows: dict[str, pl.DataFrame]) -> list[str]:
+    """Return the levels that have a peak, in reading order."""
+    return in_order(rows["places"]["level"].unique(maintain_order=True).to_list(), comparison.levels)
+
+
+def sized_levels(rows: dict[str, pl.DataFrame]) -> list[str]:
+    """Return the levels that are shown by size, as they come."""
+    return list(rows["sizes"]["level"].unique(maintain_order=True).to_list())
+
+
+def segment_names(comparison: FinishedComparison) -> list[str]:
+    """Return the names of segments, in order of depth."""
+    return list(comparison.segments["segment"].unique(maintain_order=True).to_list())
+
+
+def curve_groups(comparison: FinishedComparison) -> list[dict[str, Any]]:
+    """Return the charts of curves, by study and component: `study`, `component` and `charts`."""
+    metrics = comparison.curves.group_by("study", "entry", "component", maintain_order=True).agg(
+        metric=pl.col("metric").first()
+    )
+    index = curve_index(comparison.curves).join(metrics, on=["study", "entry", "component"], maintain_order="left")
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for chart in index.to_dicts():
+        groups.setdefault((chart["study"], chart["component"]), []).append(chart)
+    ordered = []
+    for (study, component), charts in groups.items():
+        by_entry = {chart["entry"]: chart for chart in charts}
+        kept = [by_entry[entry] for entry in in_order(list(by_entry), comparison.levels)]
+        ordered.append({"study": study, "component": component, "charts": kept})
+    return ordered

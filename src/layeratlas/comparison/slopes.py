@@ -1,0 +1,53 @@
+"""Whether what a study finds grows with size: a slope over the models of a family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from layeratlas.comparison.kinds import by_size
+from layeratlas.comparison.models import Model
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.intervals import ALPHA
+from layeratlas.stats.slopes import slope_test
+
+# A change with size needs this many sizes of a family.
+FEWEST = 3
+_NAN = float("nan")
+
+
+def slope_findings(
+    models: Sequence[Model], family: str, kind: str, component: str, words: Mapping[str, str]
+) -> list[Finding]:
+    """Return, level by level, whether the estimates of a kind of finding grow with log10 parameters."""
+    of_models = {model.name: {f.level: f for f in reversed(model.run.of_kind(kind, component))} for model in models}
+    levels = dict.fromkeys(f.level for model in models for f in model.run.of_kind(kind, component))
+    findings = []
+    for level in levels:
+        judged = [(model, of_models[model.name][level]) for model in models if level in of_models[model.name]]
+        sizes = np.log10([model.run.parameters for model, _ in judged])
+        if len(set(sizes)) < FEWEST:
+            continue
+        slope = slope_test(np.array([finding.estimate for _, finding in judged]), sizes)
+        grows = slope.p <= ALPHA and slope.slope > 0
+        each = ", ".join(f"{model.name} {finding.estimate:.2f} ({finding.verdict})" for model, finding in judged)
+        link = "grows with size" if grows else "shows no clear growth with size"
+        findings.append(
+            Finding(
+                finding=by_size(kind),
+                level=level,
+                component=component,
+                method=judged[0][1].method,
+                statement=f"The {kind} of {words.get(level, level)} {link} in {family}: {each}; the smallest "
+                f"possible p is {slope.smallest:.3f}.",
+                estimate=slope.slope,
+                lo=_NAN,
+                hi=_NAN,
+                p=slope.p,
+                null="all orders of the models (exact permutation)",
+                verdict="supported" if grows else "inconclusive",
+                n=len(judged),
+            )
+        )
+    return findings

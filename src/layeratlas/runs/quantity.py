@@ -1,0 +1,44 @@
+"""What a study gives a comparison of models: single numbers of a run with their errors, and the segments of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from layeratlas.stats.quantities import Quantity
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which quantity: its name, the level (or segment) and component that it is of, how it was read and measured."""
+
+    quantity: str
+    level: str
+    component: str
+    method: str
+    metric: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunQuantity:
+    """A number of one run that models are compared by.
+
+    - `label`: its name in a sentence ("boundary 1", "brittleness of Local");
+    - `paired`: whether draw i resamples the same texts in every run, so that a difference is taken draw by draw;
+    - `doubt`: why it may be no property of the model ("no two boundaries were found"); empty where there is no doubt.
+      A difference in doubt is inconclusive.
+    """
+
+    place: Place
+    label: str
+    value: Quantity
+    paired: bool
+    doubt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSegment:
+    """A contiguous range of layers, from `left` to `right` as fractions of depth."""
+
+    name: str
+    left: float
+    right: float

@@ -1,0 +1,143 @@
+"""Numbers that a model has, with their bootstrap: peaks, ranges, onsets and values of a level's curve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from layeratlas.core.arrays import Floats
+from layeratlas.stats.curves import depths
+from layeratlas.stats.draws import LevelDraws
+from layeratlas.stats.intervals import Z95, percentile_interval
+from layeratlas.stats.peaks import onset, top_depth
+
+Unit = Literal["depth", "value", "log10"]
+# Quantiles that stand for a distribution without draws, and draws of a quantity that is compared unpaired.
+EVEN = 1000
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that a model has: its estimate, the error of each bootstrap draw (B,), and the grain of its scale.
+
+    `grain` is the standard error that a grid of layers alone gives to a depth (0 for others). `unit` is a fraction of
+    depth, the unit of the measure, or log10.
+    """
+
+    estimate: float
+    noise: Floats
+    grain: float
+    unit: Unit
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % percentile interval, widened by the grain."""
+        lo, hi = (float(end) for end in percentile_interval(self.noise))
+        reach = Z95 * self.grain
+        return (
+            float(self.estimate - np.hypot(min(lo, 0.0), reach)),
+            float(self.estimate + np.hypot(max(hi, 0.0), reach)),
+        )
+
+    @property
+    def spread(self) -> float:
+        """The standard error."""
+        return max(float(np.hypot(self.noise.std(), self.grain)), 1e-12)
+
+
+def minus(b: Quantity, a: Quantity) -> Quantity:
+    """Return b - a, draw by draw."""
+    return Quantity(b.estimate - a.estimate, b.noise - a.noise, float(np.hypot(a.grain, b.grain)), b.unit)
+
+
+def grid_error(step: float) -> float:
+    """Return the standard error of a place that is known to one step of a grid: that of a uniform error."""
+    return float(step / np.sqrt(12))
+
+
+def normal_errors(spread: float) -> Floats:
+    """Return errors (EVEN,) at even quantiles of a normal distribution of that standard deviation."""
+    errors: Floats = spread * ndtri((np.arange(EVEN) + 0.5) / EVEN)
+    return errors
+
+
+def curve_quantities(curve: LevelDraws, component: str, placed: bool) -> dict[str, Quantity]:
+    """Return what is compared of a level's curve, by name.
+
+    Always `peak value` (the layer chosen on one half of the groups, the value read on the other) and `last value`; with
+    `placed`, for a level that is encoded at all, also `peak depth`, `range start` and `range end` (the layers within
+    one standard error of the maximum) and `onset depth` (half of the rise above the floor).
+    """
+    last = curve.draws[:, -1] - curve.estimate[-1]
+    values = {
+        "peak value": peak_value(curve).value,
+        "last value": Quantity(float(curve.estimate[-1]), last, 0.0, "value"),
+    }
+    return values | (_places(curve, component) if placed else {})
+
+
+def _places(curve: LevelDraws, component: str) -> dict[str, Quantity]:
+    depth = depths(len(curve.estimate), component)
+    grain = grid_error(float(depth[1] - depth[0])) if len(depth) > 1 else 0.0
+    rows = np.concatenate([curve.estimate[None], curve.draws])  # the estimate, then every draw
+    start, end = _range(rows, curve.draws.std(0))
+    places = {
+        "peak depth": top_depth(rows, depth),
+        "range start": depth[start],
+        "range end": depth[end],
+        "onset depth": onset(rows - curve.floor, depth),
+    }
+    return {name: Quantity(float(at[0]), at[1:] - at[0], grain, "depth") for name, at in places.items()}
+
+
+def _range(values: Floats, spread: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first and last layer of the range around the maximum that is within one standard error of it."""
+    layer, top = np.arange(values.shape[1]), values.argmax(1)
+    outside = values < (values.max(1) - spread[top])[:, None]
+    start = np.where(outside & (layer < top[:, None]), layer, -1).max(1) + 1
+    end = np.where(outside & (layer > top[:, None]), layer, len(layer)).min(1) - 1
+    return start, end
+
+
+class Halved(NamedTuple):
+    """A quantity with its values on random halves of the groups and on their complements, each (H,)."""
+
+    value: Quantity
+    half_a: Floats
+    half_b: Floats
+
+
+def peak_value(curve: LevelDraws) -> Halved:
+    """Return the value at the peak: the layer is chosen on one half of the groups and the value read on the other.
+
+    Choosing and reading on the same groups would be biased upward by selection.
+    """
+    half_a, half_b = (
+        np.take_along_axis(read, chosen.argmax(1)[:, None], 1)[:, 0]
+        for chosen, read in ((curve.half_b, curve.half_a), (curve.half_a, curve.half_b))
+    )
+    top = int(curve.estimate.argmax())
+    estimate = float(np.mean([half_b.mean(), half_a.mean()]))
+    return Halved(Quantity(estimate, curve.draws[:, top] - curve.estimate[top], 0.0, "value"), half_a, half_b)
+
+
+def value_at(curve: LevelDraws, component: str, depth: float) -> Halved:
+    """Return the value at a relative depth, interpolated between layers."""
+    estimate, draws, half_a, half_b = (
+        _interpolated(values, component, depth) for values in (curve.estimate, curve.draws, curve.half_a, curve.half_b)
+    )
+    return Halved(Quantity(float(estimate), draws - estimate, 0.0, "value"), half_a, half_b)
+
+
+def _interpolated(values: Floats, component: str, depth: float) -> Floats:
+    """Return curves (..., P) at a relative depth."""
+    grid = depths(values.shape[-1], component)
+    right = int(np.clip(np.searchsorted(grid, depth), 1, len(grid) - 1))
+    share = np.clip((depth - grid[right - 1]) / (grid[right] - grid[right - 1]), 0, 1)
+    between: Floats = (1 - share) * values[..., right - 1] + share * values[..., right]
+    return between

@@ -1,0 +1,39 @@
+"""A slope over models of several sizes, with an exact permutation test."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import NamedTuple
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats
+from layeratlas.stats.intervals import ROUNDING
+
+_EXACT = 8
+_SAMPLED = 9999
+
+
+class Slope(NamedTuple):
+    """A slope on log10 parameters, its two-sided permutation p-value, and the smallest p-value possible."""
+
+    slope: float
+    p: float
+    smallest: float
+
+
+def slope_test(values: Floats, log_size: Floats) -> Slope:
+    """Return the slope of values on log10 parameters, tested over all orders of the models.
+
+    More than eight models are permuted 9,999 times.
+    """
+    centred = log_size - log_size.mean()
+    product = float(centred @ values)
+    slope = product / float(centred @ centred)
+    if len(values) <= _EXACT:
+        orders = np.array(list(permutations(range(len(values)))))
+        made = np.abs(values[orders] @ centred)
+        return Slope(slope, float((made >= abs(product) - ROUNDING).mean()), 2 / len(orders))
+    rng = np.random.default_rng(59)
+    made = np.abs(np.stack([rng.permutation(values) for _ in range(_SAMPLED)]) @ centred)
+    return Slope(slope, (1 + float((made >= abs(product)).sum())) / (1 + _SAMPLED), 1 / (1 + _SAMPLED))
