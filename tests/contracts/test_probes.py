@@ -50,6 +50,19 @@ def train_and_test(n):
     return np.arange(n * 3 // 4), np.arange(n * 3 // 4, n)
 
 
+@pytest.mark.parametrize("name", PROBES)
+def test_a_probe_has_its_name_and_words_for_reports(name):
+    probe = registry.get("probes", name)
+    assert probe.name == name
+    assert probe.label
+    assert probe.summary
+
+
+@pytest.mark.parametrize(("name", "requested", "run"), [("ridge", 100, 100), ("svm", 200, 40), ("svm", 40, 20)])
+def test_costly_shuffles_are_a_fifth_and_at_least_twenty(name, requested, run):
+    assert registry.get("probes", name).shuffles(requested) == run
+
+
 @pytest.mark.parametrize("shape", [SEPARABLE, NOISY])
 @pytest.mark.parametrize("name", PROBES)
 def test_many_columns_at_once_equal_each_alone(name, shape):

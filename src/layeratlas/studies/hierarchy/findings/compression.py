@@ -112,9 +112,13 @@ def _contrast_finding(curve: Curve, narrow: DeepGain, abstract: DeepGain) -> Fin
     lo, hi = percentile_interval(draws)
     # The interval alone decides; p is that of the same draws.
     verdict = Effect(estimate=difference, lo=float(lo), hi=float(hi)).verdict()
-    relation = {"supported": "better than", "not supported": "worse than"}.get(verdict, "not detectably better than")
+    verbs = {
+        "supported": "decodes better than",
+        "not supported": "decodes worse than",
+        "inconclusive": "does not decode detectably better or worse than",
+    }
     statement = (
-        f"In the last quarter of {COMPONENT_NAMES[curve.component]} narrow buried content decodes {relation} "
+        f"In the last quarter of {COMPONENT_NAMES[curve.component]} narrow buried content {verbs[verdict]} "
         f"abstractions at the same place (buried analogies, documents): {difference:+.2f} [{lo:+.2f}, {hi:+.2f}]."
     )
     return Finding(
