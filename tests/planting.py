@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,12 @@ from layeratlas.stats.curves import Curve
 from layeratlas.stats.measures import measures_for
 from layeratlas.stats.resampling import Resampler
 from layeratlas.studies.hierarchy.curves import task_curves
+from layeratlas.studies.hierarchy.phrasing import Phrasing
 
+# The words of the levels that tests use, as the built-in tasks declare them.
+PHRASING = Phrasing(
+    levels={"item": "item properties", "relation": "two-item relations", "analogy": "four-item analogies"}
+)
 LIGHT = ProbeSpec(methods=("ridge",), folds=5, repeats=2, shuffles=59, bootstrap=200)
 
 
@@ -42,26 +48,34 @@ def activations(data: Dataset, strength: Sequence[float], width: int = 8, seed: 
 def probed(data: Dataset, layers: Sequence[np.ndarray], spec: ProbeSpec = LIGHT, seed: int = 0) -> list[Probed]:
     """Probe every layer and return one `Probed` per method."""
     design = make_design(data, spec, seed)
-    found = [probe_layer(x, design, spec.methods) for x in layers]
+    by_layer = [probe_layer(x, design, spec.methods) for x in layers]
+    by_method = zip(spec.methods, zip(*by_layer, strict=True), strict=True)
     return [
-        probed_from(design, np.stack([f[i].scores for f in found]), np.stack([f[i].shuffled for f in found]), method)
-        for i, method in enumerate(spec.methods)
+        probed_from(design, np.stack([r.scores for r in results]), np.stack([r.shuffled for r in results]), method)
+        for method, results in by_method
     ]
 
 
 def probed_from(design: Design, scores: np.ndarray, shuffled: np.ndarray, method: str = "ridge") -> Probed:
     """Return scores as if probed from the residual stream, with a baseline at zero."""
     names = measures_for(design.data.kind, design.classes)
-    return Probed(design, "resid", method, scores, shuffled, dict.fromkeys(names, 0.0))
+    return Probed(
+        design=design,
+        component="resid",
+        method=method,
+        scores=scores,
+        shuffled=shuffled,
+        baseline=dict.fromkeys(names, 0.0),
+    )
 
 
 def planted_curve(
     data: Dataset, strength: Sequence[float], spec: ProbeSpec = LIGHT, seed: int = 0, width: int = 8
 ) -> Curve:
     """Return the accuracy curve of planted activations, by the way a run takes."""
-    found = probed(data, activations(data, strength, width, seed), spec, seed)[0]
+    first = probed(data, activations(data, strength, width, seed), spec, seed)[0]
     sampler = Resampler([item.group for item in data.items], spec.bootstrap, seed)
-    return next(c for c in task_curves(found, sampler) if c.metric == "accuracy" and c.stratum == "all")
+    return next(c for c in task_curves(first, sampler) if c.metric == "accuracy" and c.stratum == "all")
 
 
 def drawn_curve(estimate: Sequence[float], spread: float = 0.01, level: str = "item", **fields: object) -> Curve:
@@ -72,10 +86,21 @@ def drawn_curve(estimate: Sequence[float], spread: float = 0.01, level: str = "i
     def around(centre: np.ndarray, rows: int, sd: float) -> np.ndarray:
         return centre + sd * rng.standard_normal((rows, len(truth)))
 
-    values = {
-        "level": level, "task": "all", "stratum": "all", "component": "resid", "method": "ridge", "metric": "accuracy",
-        "estimate": truth, "draws": around(truth, 1000, spread), "half_a": around(truth, 200, 1.4 * spread),
-        "half_b": around(truth, 200, 1.4 * spread), "shuffles": around(np.full_like(truth, 0.5), 99, spread),
-        "chance": 0.5, "baseline": 0.5, "n": 400, "n_groups": 100,
-    }  # fmt: skip
-    return Curve(**(values | fields))  # type: ignore[arg-type]
+    curve = Curve(
+        level=level,
+        task="all",
+        stratum="all",
+        component="resid",
+        method="ridge",
+        metric="accuracy",
+        estimate=truth,
+        draws=around(truth, 1000, spread),
+        half_a=around(truth, 200, 1.4 * spread),
+        half_b=around(truth, 200, 1.4 * spread),
+        shuffles=around(np.full_like(truth, 0.5), 99, spread),
+        chance=0.5,
+        baseline=0.5,
+        n=400,
+        n_groups=100,
+    )
+    return dataclasses.replace(curve, **fields)  # type: ignore[arg-type]

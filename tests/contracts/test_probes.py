@@ -29,7 +29,7 @@ from layeratlas.probes import (
     make_folds,
     probe_layer,
 )
-from layeratlas.probes._dual import columns, out_of_fold, scores, standardise
+from layeratlas.probes._dual import held_out_scores, label_columns, split_gram, standardise
 from layeratlas.probes.ridge import PENALTIES, Ridge
 
 PROBES = registry.names("probes")
@@ -50,6 +50,19 @@ def train_and_test(n):
     return np.arange(n * 3 // 4), np.arange(n * 3 // 4, n)
 
 
+@pytest.mark.parametrize("name", PROBES)
+def test_a_probe_has_its_name_and_words_for_reports(name):
+    probe = registry.get("probes", name)
+    assert probe.name == name
+    assert probe.label
+    assert probe.summary
+
+
+@pytest.mark.parametrize(("name", "requested", "run"), [("ridge", 100, 100), ("svm", 200, 40), ("svm", 40, 20)])
+def test_costly_shuffles_are_a_fifth_and_at_least_twenty(name, requested, run):
+    assert registry.get("probes", name).shuffles(requested) == run
+
+
 @pytest.mark.parametrize("shape", [SEPARABLE, NOISY])
 @pytest.mark.parametrize("name", PROBES)
 def test_many_columns_at_once_equal_each_alone(name, shape):
@@ -57,22 +70,22 @@ def test_many_columns_at_once_equal_each_alone(name, shape):
     train, test = train_and_test(len(y))
     rng = np.random.default_rng(1)
     many = np.stack([y, *(rng.permutation(y) for _ in range(5))], 1)[train]
-    probe, grams = registry.get("probes", name), out_of_fold(x, train, test)
-    together = scores(probe, grams, many)
+    probe, grams = registry.get("probes", name), split_gram(x, train, test)
+    together = held_out_scores(probe, grams, many)
     assert together.shape == (len(test), 6)
     for i in range(6):
         # The SVM stops where a step moves no score by 1e-3 of the margin, and columns share their penalty on the way:
         # a score may differ by a hundredth of the margin. Ridge is exact.
         slack = 1e-2 if name == "svm" else 1e-9
-        assert together[:, [i]] == pytest.approx(scores(probe, grams, many[:, [i]]), abs=slack, rel=1e-6)
+        assert together[:, [i]] == pytest.approx(held_out_scores(probe, grams, many[:, [i]]), abs=slack, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", PROBES)
 def test_the_other_label_gives_the_other_score(name):
     x, y = problem(**NOISY)
     train, test = train_and_test(len(y))
-    grams, probe = out_of_fold(x, train, test), registry.get("probes", name)
-    found = scores(probe, grams, np.stack([y, -y], 1)[train])
+    grams, probe = split_gram(x, train, test), registry.get("probes", name)
+    found = held_out_scores(probe, grams, np.stack([y, -y], 1)[train])
     assert found[:, 0] == pytest.approx(-found[:, 1], abs=2e-3)
 
 
@@ -82,7 +95,7 @@ def test_a_score_does_not_depend_on_units_or_offsets(name):
     train, test = train_and_test(len(y))
     probe = registry.get("probes", name)
     moved = x * np.logspace(-4, 4, x.shape[1]) + 100 * np.arange(x.shape[1])
-    plain, other = (scores(probe, out_of_fold(v, train, test), y[train, None]) for v in (x, moved))
+    plain, other = (held_out_scores(probe, split_gram(v, train, test), y[train, None]) for v in (x, moved))
     assert other == pytest.approx(plain, abs=2e-3)
 
 
@@ -94,12 +107,12 @@ def test_test_rows_do_not_touch_the_fit(name):
     changed = x.copy()
     changed[test[1:]] = 1e3 * np.random.default_rng(2).standard_normal(changed[test[1:]].shape)
     probe = registry.get("probes", name)
-    before, after = (scores(probe, out_of_fold(v, train, test), y[train, None]) for v in (x, changed))
+    before, after = (held_out_scores(probe, split_gram(v, train, test), y[train, None]) for v in (x, changed))
     assert np.array_equal(before[0], after[0])
     assert not np.allclose(before[1:], after[1:])
     # Control: a changed training row does change the score.
     changed[train[0]] *= 3
-    assert not np.array_equal(scores(probe, out_of_fold(changed, train, test), y[train, None])[0], before[0])
+    assert not np.array_equal(held_out_scores(probe, split_gram(changed, train, test), y[train, None])[0], before[0])
 
 
 def test_standardising_uses_the_training_rows_and_leaves_constant_features_alone():
@@ -118,7 +131,7 @@ def test_standardising_uses_the_training_rows_and_leaves_constant_features_alone
 def test_equal_inputs_get_one_score_that_is_the_majority(name):
     y = np.array([1.0] * 7 + [-1] * 5)
     x = np.tile(np.random.default_rng(0).standard_normal(4) * 1e3 + 0.1, (16, 1))
-    found = scores(registry.get("probes", name), out_of_fold(x, np.arange(12), np.arange(12, 16)), y[:, None])
+    found = held_out_scores(registry.get("probes", name), split_gram(x, np.arange(12), np.arange(12, 16)), y[:, None])
     assert np.ptp(found) < 1e-9
     assert np.all(found > 0)
     assert np.isfinite(found).all()
@@ -127,9 +140,9 @@ def test_equal_inputs_get_one_score_that_is_the_majority(name):
 @pytest.mark.parametrize("name", PROBES)
 def test_classes_in_a_run_are_one_against_the_rest(name):
     y = np.array([0.0, 1, 2, 2])
-    assert columns(y, 3).tolist() == [[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [-1, -1, 1]]
-    assert columns(np.array([0.0, 1]), 2).tolist() == [[-1], [1]]
-    assert columns(np.array([0.3, 7]), 0).tolist() == [[0.3], [7]]
+    assert label_columns(y, 3).tolist() == [[1, -1, -1], [-1, 1, -1], [-1, -1, 1], [-1, -1, 1]]
+    assert label_columns(np.array([0.0, 1]), 2).tolist() == [[-1], [1]]
+    assert label_columns(np.array([0.3, 7]), 0).tolist() == [[0.3], [7]]
     data = planting.planted_data(90, classes=3)
     (x,) = planting.activations(data, [4.0])
     (found,) = probe_layer(x, make_design(data, planting.LIGHT, 0), [name])
@@ -145,7 +158,7 @@ def test_ridge_equals_scikit_learn_at_a_fixed_penalty(penalty, n):
     train, test = train_and_test(n)
     scaler = StandardScaler().fit(x[train])
     reference = ReferenceRidge(alpha=penalty).fit(scaler.transform(x[train]), y[train])
-    found = scores(Ridge((penalty,)), out_of_fold(x, train, test), y[train, None])[:, 0]
+    found = held_out_scores(Ridge((penalty,)), split_gram(x, train, test), y[train, None])[:, 0]
     assert found == pytest.approx(reference.predict(scaler.transform(x[test])), abs=1e-6, rel=1e-6)
 
 
@@ -160,7 +173,7 @@ def test_ridge_equals_scikit_learns_with_its_own_choice_of_penalty(strength, n, 
     x, y = problem(n, d, strength)
     train, test = train_and_test(n)
     z, mean, scale = standardise(x[train])
-    found = scores(Ridge(), out_of_fold(x, train, test), y[train, None])[:, 0]
+    found = held_out_scores(Ridge(), split_gram(x, train, test), y[train, None])[:, 0]
     assert found == pytest.approx(reference_cv(z, y[train]).predict((x[test] - mean) / scale), abs=1e-6)
 
 
@@ -200,7 +213,7 @@ def test_the_svm_equals_libsvm(shape, seed):
     train, test = train_and_test(len(y))
     many = np.stack([y, rng.permutation(y)], 1)
     scaler = StandardScaler().fit(x[train])
-    found = scores(registry.get("probes", "svm"), out_of_fold(x, train, test), many[train])
+    found = held_out_scores(registry.get("probes", "svm"), split_gram(x, train, test), many[train])
     for i in range(2):
         reference = SVC(kernel="linear", C=1.0, tol=1e-6).fit(scaler.transform(x[train]), many[train, i])
         expected = reference.decision_function(scaler.transform(x[test]))
@@ -215,7 +228,7 @@ def test_the_svm_agrees_with_libsvm_on_thousands_of_test_rows():
     train, test = np.arange(150), np.arange(150, 2600)
     scaler = StandardScaler().fit(x[train])
     reference = SVC(kernel="linear", C=1.0, tol=1e-6).fit(scaler.transform(x[train]), y[train])
-    found = scores(registry.get("probes", "svm"), out_of_fold(x, train, test), y[train, None])[:, 0]
+    found = held_out_scores(registry.get("probes", "svm"), split_gram(x, train, test), y[train, None])[:, 0]
     agree = np.sign(found) == np.sign(reference.decision_function(scaler.transform(x[test])))
     assert agree.mean() >= 0.998
     assert abs(np.mean(np.sign(found) == y[test]) - reference.score(scaler.transform(x[test]), y[test])) < 0.002
@@ -243,14 +256,14 @@ def test_an_estimator_is_the_probe_in_the_units_of_its_input(name):
     x, y = problem(**NOISY)
     train, test = train_and_test(len(y))
     model = LinearProbeClassifier(name).fit(x[train], y[train])
-    found = scores(registry.get("probes", name), out_of_fold(x, train, test), y[train, None])[:, 0]
+    found = held_out_scores(registry.get("probes", name), split_gram(x, train, test), y[train, None])[:, 0]
     assert model.decision_function(x[test]) == pytest.approx(found, abs=1e-6)
     assert model.decision_function(x) == pytest.approx(x @ model.coef_[0] + model.intercept_[0])
 
 
 def test_estimators_refuse_what_they_cannot_learn():
     x = np.random.default_rng(0).standard_normal((10, 3))
-    with pytest.raises(ValueError, match=r"the labels hold one class \('a'\); expected two or more"):
+    with pytest.raises(ValueError, match=r"the labels have one class \('a'\); expected two or more"):
         LinearProbeClassifier().fit(x, np.array(["a"] * 10, dtype=object))
     with pytest.raises(ValueError, match="the probe 'svm' predicts classes only; expected one such as 'ridge'"):
         LinearProbeRegressor("svm").fit(x, np.arange(10.0))

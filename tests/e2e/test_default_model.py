@@ -115,7 +115,7 @@ def test_the_summary_names_the_peaks(finished):
     lines = finished[0].out.splitlines()
     assert lines[0].startswith("smollm2-135m: 30 blocks, width 576; computed in ")
     for words in ("Item properties", "Two-item relations", "Four-item analogies"):
-        assert any(line.startswith(f"  [supported] {words} are read best from the residual stream") for line in lines)
+        assert any(line.startswith(f"  [supported] {words} decode best from the residual stream") for line in lines)
 
 
 def test_embeddings_of_one_last_token_are_the_same_bits():

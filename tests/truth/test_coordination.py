@@ -1,13 +1,13 @@
-"""Coordination: the published statistics behave on noise and on a shared hump as methods/hierarchy.md tabulates, and
-the verdict stays quiet on both while it finds a real shared jitter."""
+"""Coordination: noise and a shared hump give the published statistics but no verdict, which shared jitter does."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from layeratlas.studies.hierarchy.coordination import coordination, lag_one
-from layeratlas.studies.hierarchy.profiles import candidate, smooth, z_scores
+from layeratlas.studies.hierarchy.findings.coordination import coordination_statistics, lag_one
+from layeratlas.studies.hierarchy.findings.second_peaks import double_peak
+from layeratlas.studies.hierarchy.profiles import smooth, z_scores
 
 CURVES = 6
 
@@ -22,7 +22,7 @@ def simulate(rng, layers, shared=0.0, height=0.0, noise=0.02, halves=20):
     truth = hump(layers, height) + shared * rng.standard_normal(layers)
     a, b = (truth + noise * np.sqrt(2) * rng.standard_normal((CURVES, layers)) for _ in range(2))
     z = z_scores((a + b) / 2, "attn")
-    return z, (np.stack([z_scores(a, "attn")] * halves), np.stack([z_scores(b, "attn")] * halves))
+    return z, np.stack([z_scores(a, "attn")] * halves), np.stack([z_scores(b, "attn")] * halves)
 
 
 @pytest.mark.parametrize("layers", [28, 80])
@@ -56,8 +56,7 @@ def test_a_shared_hump_alone_gives_the_published_consistency():
 
 
 def called(rng, **how) -> bool:
-    found = coordination(*simulate(rng, **how))
-    return found.second_p <= 0.05 and found.split_p <= 0.05 and found.split > 0
+    return coordination_statistics(*simulate(rng, **how)).verdict == "supported"
 
 
 @pytest.mark.parametrize("layers", [28, 80])
@@ -78,10 +77,10 @@ def test_a_shared_jitter_is_found_under_a_hump(layers):
 def test_two_peaks_are_seen_and_one_is_not():
     layers = np.arange(80)
     bumps = [np.exp(-0.5 * ((layers - at) / 3) ** 2) for at in (14, 29)]
-    two = candidate(0.6 + 0.2 * (bumps[0] + 0.6 * bumps[1]), "attn")
+    two = double_peak(0.6 + 0.2 * (bumps[0] + 0.6 * bumps[1]), "attn")
     assert two is not None
     assert (abs(two.first - 14), abs(two.second - 29)) <= (1, 1)
     assert 18 <= two.trough <= 24
-    assert candidate(0.6 + 0.2 * bumps[0], "attn") is None
+    assert double_peak(0.6 + 0.2 * bumps[0], "attn") is None
     late = np.exp(-0.5 * ((layers - 70) / 3) ** 2)
-    assert candidate(0.6 + 0.2 * (bumps[0] + late), "attn") is None  # beyond 60 % of depth
+    assert double_peak(0.6 + 0.2 * (bumps[0] + late), "attn") is None  # beyond 60 % of depth

@@ -15,7 +15,9 @@ from layeratlas.probes import make_design, probe_layer, surface_baseline
 from layeratlas.stats.peaks import find_peak
 from layeratlas.stats.resampling import Resampler
 from layeratlas.studies.hierarchy.curves import task_curves
-from layeratlas.studies.hierarchy.peaks import decline_finding, order_findings, peak_findings
+from layeratlas.studies.hierarchy.findings.decline import decline_finding
+from layeratlas.studies.hierarchy.findings.order import order_findings
+from layeratlas.studies.hierarchy.findings.peaks import peak_findings
 
 LAYERS = 7
 QUICK = planting.LIGHT.model_copy(update={"repeats": 1, "shuffles": 40})
@@ -38,7 +40,7 @@ def test_a_direction_added_at_one_layer_only_is_the_reported_peak(layer):
     # The two directions are opposite unit vectors, so the classes stand 2 x 3 apart: no reader beats Phi(3).
     assert 0.9 < peak.value <= 1
     assert abs(np.delete(curve.estimate, layer) - 0.5).max() < 0.2
-    (found,) = peak_findings([curve])
+    (found,) = peak_findings([curve], planting.PHRASING)
     assert found.verdict == "supported"
     assert found.estimate == layer / (LAYERS - 1)
 
@@ -47,7 +49,7 @@ def test_the_svm_finds_it_too():
     spec = planting.LIGHT.model_copy(update={"methods": ("svm",), "repeats": 1})
     curve = planting.planted_curve(planting.planted_data(80), at_one_layer(4), spec)
     assert find_peak(curve).layer == 4
-    assert peak_findings([curve])[0].verdict == "supported"
+    assert peak_findings([curve], planting.PHRASING)[0].verdict == "supported"
 
 
 def test_a_planted_order_of_levels_is_supported_and_its_reverse_is_not():
@@ -55,8 +57,11 @@ def test_a_planted_order_of_levels_is_supported_and_its_reverse_is_not():
     peaks = {"item": 1, "relation": 3, "analogy": 5}
     curves = [planting.planted_curve(data[name], hump(at), QUICK, seed=at) for name, at in peaks.items()]
     assert [find_peak(curve).layer for curve in curves] == [1, 3, 5]
-    assert [f.verdict for f in order_findings(curves, set(peaks))] == ["supported", "supported"]
-    assert [f.verdict for f in order_findings(curves[::-1], set(peaks))] == ["not supported", "not supported"]
+    assert [f.verdict for f in order_findings(curves, set(peaks), planting.PHRASING)] == ["supported", "supported"]
+    assert [f.verdict for f in order_findings(curves[::-1], set(peaks), planting.PHRASING)] == [
+        "not supported",
+        "not supported",
+    ]
 
 
 def same_layer_pairs(pairs, top):
@@ -74,7 +79,7 @@ def same_layer_pairs(pairs, top):
             probed = planting.probed_from(design, scores[:, None, :, None], np.full((13, 1, 3, 20), 0.5))
             sampler = Resampler([item.group for item in design.data.items], 200, seed + i, halves=5)
             curves.append(task_curves(probed, sampler)[0])
-        count += order_findings(curves, {"item", "relation"})[0].verdict == "supported"
+        count += order_findings(curves, {"item", "relation"}, planting.PHRASING)[0].verdict == "supported"
     return count
 
 
@@ -85,9 +90,9 @@ def test_levels_planted_at_the_same_layer_have_no_order_in_nearly_all_draws(top)
 
 def test_a_planted_decline_is_supported_and_a_plateau_is_not():
     fall = planting.planted_curve(planting.planted_data(), [0, 1, 3, 2, 1, 0.5, 0], QUICK)
-    assert decline_finding(fall).verdict == "supported"
+    assert decline_finding(fall, planting.PHRASING).verdict == "supported"
     plateau = planting.planted_curve(planting.planted_data(), [0, 1, 2, 3, 3, 3, 3], QUICK)
-    assert decline_finding(plateau).verdict != "supported"
+    assert decline_finding(plateau, planting.PHRASING).verdict != "supported"
 
 
 def false_peaks(seeds, data, spec, layers, width):
@@ -95,7 +100,7 @@ def false_peaks(seeds, data, spec, layers, width):
     count = 0
     for seed in range(seeds):
         curve = planting.planted_curve(data, [0.0] * layers, spec, seed, width)
-        count += peak_findings([curve])[0].verdict == "supported"
+        count += peak_findings([curve], planting.PHRASING)[0].verdict == "supported"
     return count
 
 
@@ -178,7 +183,7 @@ def test_the_family_wise_rate_is_nominal_at_full_size(method, draws, most):
 def test_every_layer_can_be_the_peak_at_full_size(layer):
     curve = planting.planted_curve(planting.planted_data(200), at_one_layer(layer, 4.0, 13), FULL, layer, width=128)
     assert find_peak(curve).layer == layer
-    assert peak_findings([curve])[0].verdict == "supported"
+    assert peak_findings([curve], planting.PHRASING)[0].verdict == "supported"
 
 
 @pytest.mark.truth
@@ -187,5 +192,5 @@ def test_a_false_order_is_rare_at_full_size():
     for seed in range(20):
         pair = [planting.planted_curve(planting.planted_data(200, level=n), hump(4, layers=9), FULL, 100 * i + seed)
                 for i, n in enumerate(("item", "relation"))]  # fmt: skip
-        wrong += order_findings(pair, {"item", "relation"})[0].verdict == "supported"
+        wrong += order_findings(pair, {"item", "relation"}, planting.PHRASING)[0].verdict == "supported"
     assert wrong <= 3

@@ -1,4 +1,4 @@
-"""Description lengths: what is separable is cheap to send, noise costs a bit a label."""
+"""Description lengths: separable labels are cheap to send, noise costs one bit per label of two classes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import planting
-from layeratlas.probes import layer_bits, make_design
+from layeratlas.probes import CodeLengths, layer_bits, make_design
 from layeratlas.probes._description import code_lengths
 from layeratlas.stats.resampling import Resampler
-from layeratlas.studies.hierarchy.description import compression_curve
+from layeratlas.studies.hierarchy.description_length import Coded, compression_curve
 
 
 @pytest.mark.parametrize(("strength", "least", "most"), [(0.0, 0.95, 1.3), (4.0, 0.1, 0.4)])
@@ -29,10 +29,12 @@ def test_the_first_block_is_sent_with_equal_probabilities():
 def test_a_planted_layer_compresses_and_shuffled_labels_do_not():
     data = planting.planted_data(160)
     design = make_design(data, planting.LIGHT, 0)
-    found = [layer_bits(x, design, 0) for x in planting.activations(data, [0.0, 3.0, 0.0])]
-    bits, fake = (np.stack([one[i] for one in found]) for i in (0, 1))
+    layers = [layer_bits(x, design, 0) for x in planting.activations(data, [0.0, 3.0, 0.0])]
+    codes = CodeLengths(
+        bits=np.stack([layer.bits for layer in layers]), shuffled=np.stack([layer.shuffled for layer in layers])
+    )
     sampler = Resampler([item.group for item in data.items], 100, 0)
-    curve = compression_curve(design, "resid", bits, fake, sampler)
+    curve = compression_curve(Coded(design=design, component="resid", codes=codes), sampler)
     assert curve.estimate.argmax() == 1
     assert curve.estimate[1] > 2
     assert (curve.estimate[[0, 2]] < 1.05).all()

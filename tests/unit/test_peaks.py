@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -12,7 +10,10 @@ import planting
 from layeratlas.stats.curves import level_curve
 from layeratlas.stats.peaks import cross_chosen, find_peak
 from layeratlas.stats.tests import holm
-from layeratlas.studies.hierarchy.peaks import decline_finding, order_findings, peak_findings, surface_finding
+from layeratlas.studies.hierarchy.findings.decline import decline_finding
+from layeratlas.studies.hierarchy.findings.order import order_findings
+from layeratlas.studies.hierarchy.findings.peaks import peak_findings
+from layeratlas.studies.hierarchy.findings.surface import surface_finding
 
 HUMP = [0.5, 0.6, 0.7, 0.895, 0.9, 0.893, 0.8, 0.7, 0.895]
 LEVELS = {"item", "relation", "analogy"}
@@ -72,23 +73,44 @@ def test_depths_of_points_and_blocks():
     assert planting.drawn_curve([0.5] * 4, component="attn").depth.tolist() == [0.25, 0.5, 0.75, 1]
 
 
-def test_a_peak_finding_names_layer_depth_value_and_chance():
-    (found,) = peak_findings([planting.drawn_curve(HUMP)])
-    assert found.verdict == "supported"
-    assert found.estimate == 0.5
-    assert found.lo <= found.estimate <= found.hi
-    assert found.p == 1 / 100
-    assert "from the residual stream at point 4 (3-5) of 0-8, depth 0.50: accuracy 0." in found.statement
-    assert "chance 0.50" in found.statement
-    assert found.null == "largest of all layers and curves under 99 label shuffles"
+def test_a_peak_finding_has_layer_depth_value_and_chance():
+    (peak,) = peak_findings([planting.drawn_curve(HUMP)], planting.PHRASING)
+    assert peak.finding == "peak"
+    assert peak.verdict == "supported"
+    assert peak.estimate == 0.5
+    assert peak.lo <= peak.estimate <= peak.hi
+    assert peak.p == 1 / 100
+    assert peak.n == 400
+    assert peak.statement == (
+        "Item properties decode best from the residual stream at point 4 of 0-8 (3-5 are as good), depth 0.50: "
+        "accuracy 0.90 [0.87, 0.92], chance 0.50."
+    )
+    assert peak.null == "the maximum over all layers and curves under 99 label shuffles"
+
+
+def test_a_level_of_the_users_own_is_quoted_and_a_sublayer_has_blocks():
+    curve = planting.drawn_curve([0.5, 0.9, 0.6], 0.001, level="tone", component="mlp")
+    (peak,) = peak_findings([curve], planting.PHRASING)
+    assert peak.statement == (
+        "Level 'tone' decodes best from the MLP output at block 1 of 0-2, depth 0.67: accuracy 0.90 [0.90, 0.90], "
+        "chance 0.50."
+    )
 
 
 def test_a_flat_curve_at_chance_has_no_peak():
     rng = np.random.default_rng(0)
-    (found,) = peak_findings([planting.drawn_curve(0.5 + 0.01 * rng.standard_normal(20))])
-    assert found.verdict == "inconclusive"
-    assert found.p > 0.05
-    assert "not read above chance" in found.statement
+    flat = planting.drawn_curve(0.5 + 0.01 * rng.standard_normal(20))
+    (peak,) = peak_findings([flat], planting.PHRASING)
+    assert peak.verdict == "inconclusive"
+    assert peak.p > 0.05
+
+
+def test_significance_without_a_value_above_chance_is_no_peak():
+    """Both are required: p against shuffles, and an interval of the value above chance."""
+    curve = planting.drawn_curve(HUMP, chance=0.9)
+    (peak,) = peak_findings([curve], planting.PHRASING)
+    assert peak.p <= 0.05
+    assert peak.verdict == "inconclusive"
 
 
 def test_the_null_is_the_maximum_over_all_layers_and_curves():
@@ -99,52 +121,56 @@ def test_the_null_is_the_maximum_over_all_layers_and_curves():
     estimate[7] = 0.545  # 2.25 standard deviations
     alone = planting.drawn_curve(estimate[7:8], spread=0.001, shuffles=shuffles[:, 7:8], component="attn")
     among = planting.drawn_curve(estimate, spread=0.001, shuffles=shuffles)
-    (one,), (many,) = peak_findings([alone]), peak_findings([among])
+    (one,), (many,) = (peak_findings([curve], planting.PHRASING) for curve in (alone, among))
     assert one.p == pytest.approx(norm.sf(2.25), abs=0.01)
     assert one.p <= 0.05 < many.p
     assert many.p == pytest.approx(1 - norm.cdf(2.25) ** 30, abs=0.06)
     other = planting.drawn_curve(np.full(30, 0.5), shuffles=shuffles[::-1])
-    assert peak_findings([among, other])[0].p > many.p
+    assert peak_findings([among, other], planting.PHRASING)[0].p > many.p
+
+
+def level_curves(**peaks):
+    return [planting.drawn_curve(hump(layer), level=name) for name, layer in peaks.items()]
+
+
+def orders(curves, decoded=LEVELS):
+    return order_findings(curves, decoded, planting.PHRASING)
 
 
 def test_a_supported_order():
-    curves = [
-        planting.drawn_curve(hump(at), level=name) for at, name in ((2, "item"), (6, "relation"), (10, "analogy"))
-    ]
-    found = order_findings(curves, LEVELS)
-    assert [f.level for f in found] == ["item < relation", "relation < analogy"]
-    assert [f.verdict for f in found] == ["supported", "supported"]
-    assert found[0].estimate == pytest.approx(4 / 12)
-    assert re.search(r"[Rr]elation.* deeper than .*item.*: \+0\.33 of depth", found[0].statement)
-    assert all(0 < f.lo <= f.estimate <= f.hi for f in found)
+    findings = orders(level_curves(item=2, relation=6, analogy=10))
+    assert [f.level for f in findings] == ["item < relation", "relation < analogy"]
+    assert [f.verdict for f in findings] == ["supported", "supported"]
+    assert findings[0].estimate == pytest.approx(4 / 12)
+    assert findings[0].statement == (
+        "Two-item relations peak deeper than item properties in the residual stream: +0.33 of depth [+0.33, +0.33]."
+    )
+    assert all(0 < f.lo <= f.estimate <= f.hi for f in findings)
 
 
 def test_the_opposite_order_is_not_supported():
-    found = order_findings([planting.drawn_curve(hump(8)), planting.drawn_curve(hump(2), level="relation")], LEVELS)
-    assert [f.verdict for f in found] == ["not supported"]
-    assert re.search(r"[Rr]elation.* earlier than .*item.*: -0\.50 of depth", found[0].statement)
+    (order,) = orders(level_curves(item=8, relation=2))
+    assert order.verdict == "not supported"
+    assert order.estimate == pytest.approx(-6 / 12)
+    assert order.hi < 0
 
 
 def test_an_order_within_the_error_is_inconclusive():
     curves = [planting.drawn_curve(hump(6, width=4), 0.03), planting.drawn_curve(hump(6.4, width=4), 0.03, "relation")]
-    (found,) = order_findings(curves, LEVELS)
-    assert found.verdict == "inconclusive"
-    assert found.lo <= 0 <= found.hi
-    assert "cannot be told apart" in found.statement
+    (order,) = orders(curves)
+    assert order.verdict == "inconclusive"
+    assert order.lo <= 0 <= order.hi
 
 
-def test_a_level_that_is_not_decodable_has_no_order():
-    curves = [planting.drawn_curve(hump(2)), planting.drawn_curve(hump(8), level="relation")]
-    assert order_findings(curves, {"item"}) == []
+def test_a_level_that_does_not_decode_has_no_order():
+    assert orders(level_curves(item=2, relation=8), decoded={"item"}) == []
 
 
 def test_orders_are_corrected_by_holm():
-    curves = [
-        planting.drawn_curve(hump(at), level=name) for at, name in ((2, "item"), (6, "relation"), (10, "analogy"))
-    ]
+    curves = level_curves(item=2, relation=6, analogy=10)
     # 1000 draws, none on the wrong side: p is 2 / 1001 alone and twice that for the first of two.
-    assert [f.p for f in order_findings(curves[:2], LEVELS)] == [pytest.approx(2 / 1001)]
-    assert [f.p for f in order_findings(curves, LEVELS)] == [pytest.approx(4 / 1001)] * 2
+    assert [f.p for f in orders(curves[:2])] == [pytest.approx(2 / 1001)]
+    assert [f.p for f in orders(curves)] == [pytest.approx(4 / 1001)] * 2
 
 
 @pytest.mark.parametrize(
@@ -167,31 +193,49 @@ def test_holm(ps, adjusted):
     [(0.6, 0.01, "supported"), (0.9, 0.002, "not supported"), (0.87, 0.03, "inconclusive")],
 )
 def test_decline(last, spread, verdict):
-    found = decline_finding(planting.drawn_curve([0.5, 0.7, 0.9, 0.8, last], spread))
-    assert found.verdict == verdict
-    if verdict == "supported":
-        assert found.estimate == pytest.approx(0.3, abs=0.02)
-        assert found.lo < 0.3 < found.hi
-        assert "falls from its peak to the last layer of the residual stream: by 0.3" in found.statement
+    decline = decline_finding(planting.drawn_curve([0.5, 0.7, 0.9, 0.8, last], spread), planting.PHRASING)
+    assert decline.verdict == verdict
+    assert decline.lo < 0.9 - last < decline.hi
+
+
+def test_a_decline_says_what_falls_where_and_by_how_much():
+    decline = decline_finding(planting.drawn_curve([0.5, 0.7, 0.9, 0.8, 0.6], 1e-4), planting.PHRASING)
+    assert decline.estimate == pytest.approx(0.3, abs=1e-3)
+    assert decline.statement == (
+        "Accuracy of item properties falls from its peak to the last layer of the residual stream: "
+        "drop 0.30 [0.30, 0.30]."
+    )
 
 
 def test_a_rise_to_the_end_is_no_decline():
-    assert decline_finding(planting.drawn_curve([0.5, 0.6, 0.7, 0.8, 0.9], 0.003)).verdict == "not supported"
+    rise = planting.drawn_curve([0.5, 0.6, 0.7, 0.8, 0.9], 0.003)
+    assert decline_finding(rise, planting.PHRASING).verdict == "not supported"
 
 
-def test_a_peak_beats_words_and_lengths_or_does_not():
-    curve = [0.5, 0.7, 0.9, 0.8]
-    found = surface_finding(planting.drawn_curve(curve, baseline=0.7))
-    assert found.verdict == "supported"
-    assert found.estimate == pytest.approx(0.2, abs=0.02)
-    assert "beats words and lengths alone (0.70)" in found.statement
-    assert surface_finding(planting.drawn_curve(curve, 0.002, baseline=0.95)).verdict == "not supported"
+@pytest.mark.parametrize(
+    ("baseline", "spread", "verdict"),
+    [(0.7, 0.01, "supported"), (0.95, 0.002, "not supported"), (0.89, 0.03, "inconclusive")],
+)
+def test_a_peak_must_beat_words_and_lengths(baseline, spread, verdict):
+    surface = surface_finding(planting.drawn_curve([0.5, 0.7, 0.9, 0.8], spread, baseline=baseline), planting.PHRASING)
+    assert surface.verdict == verdict
+    assert surface.lo < 0.9 - baseline < surface.hi
+    assert surface.null == "the peak equals words and lengths alone"
 
 
-def test_a_peak_must_beat_the_embedding_where_that_reads_better_than_words():
-    found = surface_finding(planting.drawn_curve([0.88, 0.7, 0.9, 0.8], 0.03, baseline=0.6))
-    assert found.verdict == "inconclusive"
-    assert "the embedding of the token read (point 0) (0.88)" in found.statement
+@pytest.mark.parametrize("baseline", [0.6, float("nan")])
+def test_a_peak_must_beat_the_embedding_where_no_baseline_is_better(baseline):
+    curve = planting.drawn_curve([0.88, 0.7, 0.9, 0.8], 0.03, baseline=baseline)
+    surface = surface_finding(curve, planting.PHRASING)
+    assert surface.verdict == "inconclusive"
+    assert surface.lo < 0.9 - 0.88 < surface.hi
+    assert surface.null == "the peak equals the token embedding (point 0)"
+
+
+def test_a_sublayer_has_no_embedding_to_beat():
+    curve = planting.drawn_curve([0.88, 0.7, 0.9, 0.8], 0.001, baseline=0.6, component="attn")
+    surface = surface_finding(curve, planting.PHRASING)
+    assert surface.estimate == pytest.approx(0.3, abs=0.01)
 
 
 def test_a_level_curve_is_the_mean_of_its_tasks():

@@ -234,13 +234,13 @@ def validate(
     A rate fails (!) where it misses what is asked by more than chance would in 1 of 100 tables.
     """
     with one_line():
-        from layeratlas.validation.table import validate as simulated
+        from layeratlas.validation import validate as simulated
 
-        print(f"{'planted':<26}{'said':<32}{'found':>7}{'of':>8}{'rate':>8}  asked")
+        print(f"{'planted':<26}{'finding':<32}{'hits':>7}{'trials':>8}{'rate':>8}  asked")
         for row in simulated(runs, spec_of(RunSpec, size=size).size, make_progress(quiet), seed):
             bounds = (row.at_least and f">= {row.at_least:.2f}", row.at_most < 1 and f"<= {row.at_most:.2f}")
             asked = " and ".join(part for part in bounds if part) + ("" if row.passed else "  !")
-            print(f"{row.planted:<26}{row.said:<32}{row.hits:>7}{row.of:>8}{row.rate:>8.3f}  {asked}")
+            print(f"{row.planted:<26}{row.finding:<32}{row.hits:>7}{row.trials:>8}{row.rate:>8.3f}  {asked}")
 
 
 @app.callback(invoke_without_command=True)

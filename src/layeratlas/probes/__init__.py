@@ -1,21 +1,23 @@
-"""Linear probes, one module each; what they share (folds, shuffles, the sweep over layers) is in modules with `_`."""
+"""Linear probes, one module per probe; modules named `_x` hold what probes share: folds, shuffles, the layer sweep."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from layeratlas.probes._contract import Fold, Gram, Probe
-from layeratlas.probes._description import layer_bits
+from layeratlas.probes._description import CodeLengths, layer_bits
 from layeratlas.probes._folds import label_shuffles, make_folds
-from layeratlas.probes._sweep import Design, Probed, make_design, probe_layer, surface_baseline
+from layeratlas.probes._sweep import Design, LayerScores, Probed, make_design, probe_layer, surface_baseline
 
 if TYPE_CHECKING:
     from layeratlas.probes._estimator import LinearProbeClassifier, LinearProbeRegressor
 
 __all__ = [
+    "CodeLengths",
     "Design",
     "Fold",
     "Gram",
+    "LayerScores",
     "LinearProbeClassifier",
     "LinearProbeRegressor",
     "Probe",
@@ -30,7 +32,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # The estimators alone are built on scikit-learn, whose import no run needs to wait for.
+    # Only the estimators need scikit-learn, which takes long to import: a run does not wait for it.
     if name not in __all__:
         raise AttributeError(f"module 'layeratlas.probes' has no attribute '{name}'")
     from layeratlas.probes import _estimator

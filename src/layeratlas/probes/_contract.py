@@ -1,4 +1,4 @@
-"""What a probe promises, and the inner products that probes share."""
+"""The interface of a probe, and the Gram matrix that probes share."""
 
 from __future__ import annotations
 
@@ -7,82 +7,89 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from layeratlas.core.arrays import Floats, Ints
 from layeratlas.core.spec import ProbeSpec
 
-# An eigenvalue smaller than this part of the largest is rounding.
-_RANK = 1e-12
+# Eigenvalues below this fraction of the largest are rounding errors.
+_RANK_TOLERANCE = 1e-12
+# A control of fewer shuffles says little: the smallest p-value that it allows is 1 / 21.
+_FEWEST_SHUFFLES = 20
 
 
 class Gram:
-    """Inner products of the training rows, features standardised on them, so every row and column sums to 0.
+    """Inner products of training rows, from features (n, d) in float64 that are centred on these rows.
 
-    Made of the features, float64 (n, d). The eigendecomposition is made once, when first asked for, and shared by all
-    probes; where there are more rows than features, from the smaller of the two matrices of products.
+    The eigendecomposition is computed once, on first use, and shared by all probes. With more rows than features it
+    comes from the smaller matrix of products, (d, d).
     """
 
-    def __init__(self, features: NDArray[np.float64]) -> None:
+    def __init__(self, features: Floats) -> None:
         self._features = features
 
     @property
-    def matrix(self) -> NDArray[np.float64]:
+    def matrix(self) -> Floats:
         """The inner products, (n, n)."""
         return self._features @ self._features.T
 
     @cached_property
-    def _eigh(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _eigh(self) -> tuple[Floats, Floats]:
         n, d = self._features.shape
         if n <= d:
             values, vectors = np.linalg.eigh(self.matrix)
             return np.maximum(values, 0.0), vectors
         values, directions = np.linalg.eigh(self._features.T @ self._features)
-        kept = values > _RANK * max(values[-1], 1e-300)
+        kept = values > _RANK_TOLERANCE * max(values[-1], 1e-300)
         values = values[kept]
         return values, (self._features @ directions[:, kept]) / np.sqrt(values)
 
     @property
-    def values(self) -> NDArray[np.float64]:
-        """Eigenvalues (r,), ascending, none below 0; r <= n, and those that are not listed are 0."""
+    def values(self) -> Floats:
+        """Eigenvalues (r,) in ascending order, at least 0; r <= n, and the n - r others are 0."""
         return self._eigh[0]
 
     @property
-    def vectors(self) -> NDArray[np.float64]:
-        """Eigenvectors (n, r), one a column; what is orthogonal to them has eigenvalue 0."""
+    def vectors(self) -> Floats:
+        """Eigenvectors (n, r), one per column; the orthogonal complement has eigenvalue 0."""
         return self._eigh[1]
 
 
 class Probe(ABC):
-    """A linear read-out, solved in the dual so that many label columns share one Gram matrix.
+    """A linear probe, solved in the dual so that many label columns share one Gram matrix.
 
-    Labels are columns of Y: +-1 for a class against the rest, or centred numbers.
+    A label column is +-1 for one class against the rest, or numbers to predict.
+
+    `name` is the code in tables and `label` what reports call the probe (the name, where there is no label).
+    `predicts_numbers` tells whether it predicts numbers as well as classes; `costly_shuffles` whether each label
+    shuffle costs a fit of its own.
     """
 
     name: str = ""
+    label: str = ""
     summary: str = ""
-    numbers: bool = False  # can it predict numbers as well as classes?
-    costly: bool = False  # does each label shuffle cost a fit of its own?
+    predicts_numbers: bool = False
+    costly_shuffles: bool = False
 
-    def using(self, spec: ProbeSpec) -> Probe:
-        """Return the probe with those of the spec's settings that it has."""
+    def configured(self, spec: ProbeSpec) -> Probe:
+        """Return the probe with the settings of a spec that apply to it."""
         return self
 
-    def shuffles(self, asked: int) -> int:
-        """Return how many label shuffles are made where so many are asked for: of costly ones a fifth, at least 20."""
-        return max(20, asked // 5) if self.costly else asked
+    def shuffles(self, requested: int) -> int:
+        """Return how many of the requested label shuffles to run: of costly ones a fifth, at least 20."""
+        return max(_FEWEST_SHUFFLES, requested // 5) if self.costly_shuffles else requested
 
     @abstractmethod
-    def solve(self, gram: Gram, y: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        """Fit every column of `y`, (n, k).
+    def solve(self, gram: Gram, y: Floats) -> tuple[Floats, Floats]:
+        """Fit every column of `y` (n, k) and return dual coefficients (n, k) and intercepts (k,).
 
-        Returns dual coefficients (n, k) and intercepts (k,): a new row scores `gram_new @ dual + intercept`.
+        A new row with inner products `g` (n,) scores `g @ dual + intercept`.
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Fold:
-    """One split: row numbers of the training and the test part."""
+    """One split of one repeat: row numbers of the training and the test part."""
 
     repeat: int
-    train: NDArray[np.int64]
-    test: NDArray[np.int64]
+    train: Ints
+    test: Ints

@@ -1,28 +1,39 @@
-"""Description length: how many bits a probe needs to send the labels, for those who distrust accuracies."""
+"""Description length: the bits that a probe needs to send the labels, a measure beside accuracy."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from layeratlas.core.arrays import Floats
+from layeratlas.core.arrays import Floats, Ints
 from layeratlas.probes._dual import standardise
 from layeratlas.probes._sweep import Design
 
-# Shares of the groups after which the probe is trained anew (Voita and Titov use finer ones on far more data).
+# Fractions of the groups after which the probe is refitted (Voita and Titov use finer ones on far more data).
 _BLOCKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-SHUFFLES = 5
+# Label shuffles of the control; each costs as much as the code itself.
+CODE_SHUFFLES = 5
+# The probability of a class that the training part lacks, and the smallest that a label is sent with.
+_UNSEEN, _SMALLEST = 1e-3, 1e-9
 
 
-def code_lengths(x: Floats, y: Floats, groups: NDArray[np.int64], classes: int, seed: int) -> Floats:
-    """Return the bits that each item's label takes when the labels are sent block by block, (n,).
+@dataclass(frozen=True, kw_only=True)
+class CodeLengths:
+    """Bits per item: `bits` (..., n) for the labels and `shuffled` (..., CODE_SHUFFLES, n) for shuffled labels."""
+
+    bits: Floats
+    shuffled: Floats
+
+
+def code_lengths(x: Floats, y: Floats, groups: Ints, classes: int, seed: int) -> Floats:
+    """Return the bits (n,) that each item's label takes when the labels are sent block by block.
 
     The prequential code of Voita and Titov (2020): the first block is sent with equal probabilities, each later one
-    with those of a logistic regression trained on all before it. Blocks are made of whole groups, in random order.
-    A class that training has not seen has the probability of one in a thousand.
+    with those of a logistic regression fitted to all blocks before it. A block is made of whole groups, in random
+    order.
     """
     order = np.random.default_rng([seed, 23]).permutation(int(groups.max()) + 1)
     place = np.argsort(order)[groups]
@@ -35,25 +46,26 @@ def code_lengths(x: Floats, y: Floats, groups: NDArray[np.int64], classes: int, 
     return bits
 
 
-def _probabilities(x: Floats, y: Floats, new: Floats, truth: Floats, classes: int) -> Floats:
+def _probabilities(x: Floats, y: Floats, new: Floats, labels: Floats, classes: int) -> Floats:
+    """Return the probability (m,) that a logistic regression on x, y gives to the labels of new rows."""
     from sklearn.linear_model import LogisticRegression
 
     inside, mean, scale = standardise(x)
-    # Strong shrinkage: of few rows in many dimensions an unpenalised fit is sure of itself, and sureness costs bits.
+    # Strong shrinkage: with few rows in many dimensions an unpenalised fit is overconfident, which costs bits.
     model = LogisticRegression(C=1 / x.shape[1], max_iter=300)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # unconverged is no worse a code, only a longer one
+        warnings.simplefilter("ignore")  # a fit that has not converged gives a valid, longer code
         model.fit(inside, y)
-    found = np.full((len(new), classes), 1e-3)
-    found[:, model.classes_.astype(int)] = model.predict_proba((new - mean) / scale)
-    found /= found.sum(1, keepdims=True)
-    chosen: Floats = np.maximum(found[np.arange(len(new)), truth.astype(int)], 1e-9)
-    return chosen
+    probabilities = np.full((len(new), classes), _UNSEEN)
+    probabilities[:, model.classes_.astype(int)] = model.predict_proba((new - mean) / scale)
+    probabilities /= probabilities.sum(1, keepdims=True)
+    sent: Floats = np.maximum(probabilities[np.arange(len(new)), labels.astype(int)], _SMALLEST)
+    return sent
 
 
-def layer_bits(x: Floats, design: Design, seed: int) -> tuple[Floats, Floats]:
-    """Return one layer's bits per item (n,), and those of a few label shuffles, (SHUFFLES, n)."""
-    groups, k = design.data.groups, design.classes
-    real = code_lengths(x, design.y, groups, k, seed)
-    fake = [code_lengths(x, design.shuffled[i], groups, k, seed) for i in range(SHUFFLES)]
-    return real, np.stack(fake)
+def layer_bits(x: Floats, design: Design, seed: int) -> CodeLengths:
+    """Return one layer's code lengths, from its vectors x (n, d)."""
+    groups, classes = design.data.groups, design.classes
+    bits = code_lengths(x, design.y, groups, classes, seed)
+    shuffled = [code_lengths(x, design.shuffled[i], groups, classes, seed) for i in range(CODE_SHUFFLES)]
+    return CodeLengths(bits=bits, shuffled=np.stack(shuffled))

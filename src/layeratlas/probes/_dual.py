@@ -2,52 +2,60 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
-from layeratlas.core.arrays import Floats
+import numpy as np
+
+from layeratlas.core.arrays import Floats, Ints
 from layeratlas.probes._contract import Gram, Probe
 
 
-def standardise(inside: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return the training rows with every feature at mean 0 and variance 1, the means and the scales.
+@dataclass(frozen=True, kw_only=True)
+class SplitGram:
+    """Inner products of one split: of the training rows, and of test with training rows (n_test, n_train)."""
 
-    inside: (n, d). A feature that is constant in training is only centred.
+    train: Gram
+    test: Floats
+
+
+def standardise(rows: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return rows (n, d) with every feature at mean 0 and variance 1, and the means (d,) and scales (d,).
+
+    A constant feature is only centred.
     """
-    mean = inside.mean(0)
-    centred = inside - mean
-    scale = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(inside))
-    # Rounding gives a constant feature a scale near 1e-16 of its size; dividing by that would amplify nothing.
+    mean = rows.mean(0)
+    centred = rows - mean
+    scale = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(rows))
+    # Rounding gives a constant feature a scale near 1e-16 of its size; dividing by it would amplify the rounding.
     scale[scale <= 1e-12 * (1 + np.abs(mean))] = 1.0
     centred /= scale
     return centred, mean, scale
 
 
-def out_of_fold(
-    x: Floats, train: NDArray[np.int64], test: NDArray[np.int64], pca: int | None = None
-) -> tuple[Gram, Floats]:
-    """Return the training Gram matrix (n_train, n_train) and its test rows (n_test, n_train).
+def split_gram(x: Floats, train: Ints, test: Ints, pca: int | None = None) -> SplitGram:
+    """Return the inner products of rows of x (n, d), standardised on the training rows.
 
-    With `pca`, of the first so many principal components of the standardised training rows.
+    With `pca`, of their coordinates on that many principal components of the training rows.
     """
     inside, mean, scale = standardise(x[train])
     gram, outside = Gram(inside), ((x[test] - mean) / scale) @ inside.T
     if pca is None:
-        return gram, outside
-    vectors, sizes = gram.vectors[:, -pca:], np.sqrt(np.maximum(gram.values[-pca:], 1e-300))
-    return Gram(vectors * sizes), (outside @ vectors) @ vectors.T
+        return SplitGram(train=gram, test=outside)
+    vectors, lengths = gram.vectors[:, -pca:], np.sqrt(np.maximum(gram.values[-pca:], 1e-300))
+    return SplitGram(train=Gram(vectors * lengths), test=(outside @ vectors) @ vectors.T)
 
 
-def scores(probe: Probe, grams: tuple[Gram, Floats], y: Floats) -> Floats:
-    """Fit every column of `y` (n_train, k) and return the test scores (n_test, k)."""
-    dual, intercept = probe.solve(grams[0], y)
-    return grams[1] @ dual + intercept
+def held_out_scores(probe: Probe, gram: SplitGram, y: Floats) -> Floats:
+    """Fit every column of `y` (n_train, k) on the training rows and return the scores of the test rows (n_test, k)."""
+    dual, intercept = probe.solve(gram.train, y)
+    return gram.test @ dual + intercept
 
 
-def columns(y: NDArray[np.float64], classes: int) -> Floats:
-    """Return the columns a probe fits: +-1 per class against the rest, one for two classes, y for numbers.
+def label_columns(y: Floats, classes: int) -> Floats:
+    """Return the columns that a probe fits (..., n, k), from class codes or numbers (..., n).
 
-    y: (..., n) class codes or numbers; returns (..., n, k).
+    Two classes give one column of +-1, more give one column per class against the rest, and numbers (`classes` 0) one
+    column as they are.
     """
     if classes == 0:
         return y[..., None]

@@ -1,4 +1,4 @@
-"""The probes as scikit-learn estimators, for use outside a run."""
+"""The probes as scikit-learn estimators, for use without a run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from layeratlas.core import registry
 from layeratlas.core.arrays import Floats
 from layeratlas.probes._contract import Gram, Probe
-from layeratlas.probes._dual import columns, standardise
+from layeratlas.probes._dual import label_columns, standardise
 
 
 class _LinearProbe(BaseEstimator):  # type: ignore[misc]
-    """Standardise, solve in the dual, keep the weights in the units of the input."""
+    """Standardise, solve in the dual and keep the weights in the units of the input."""
 
     def __init__(self, method: str = "ridge") -> None:
         self.method = method
@@ -44,13 +44,13 @@ class LinearProbeClassifier(ClassifierMixin, _LinearProbe):  # type: ignore[misc
     """
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> LinearProbeClassifier:
-        """Fit on every row."""
+        """Fit on every row; raises ValueError where the labels have fewer than two classes."""
         x, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"the labels hold one class ({self.classes_[0]!r}); expected two or more")
-        self._fit(x, columns(codes.astype(np.float64), len(self.classes_)))
+            raise ValueError(f"the labels have one class ({self.classes_[0]!r}); expected two or more")
+        self._fit(x, label_columns(codes.astype(np.float64), len(self.classes_)))
         return self
 
     def decision_function(self, X: ArrayLike) -> Floats:
@@ -67,12 +67,12 @@ class LinearProbeClassifier(ClassifierMixin, _LinearProbe):  # type: ignore[misc
 
 
 class LinearProbeRegressor(RegressorMixin, _LinearProbe):  # type: ignore[misc]
-    """A linear probe that predicts numbers (`ridge` or a plug-in that can) as a scikit-learn regressor."""
+    """A linear probe that predicts numbers (`ridge` or a plug-in) as a scikit-learn regressor."""
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> LinearProbeRegressor:
-        """Fit on every row. X: (n, d); y: (n,)."""
+        """Fit on every row. X: (n, d); y: (n,). Raises ValueError where the probe cannot predict numbers."""
         x, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        if not registry.get("probes", self.method).numbers:
+        if not registry.get("probes", self.method).predicts_numbers:
             raise ValueError(f"the probe '{self.method}' predicts classes only; expected one such as 'ridge'")
         self._fit(x, np.asarray(target, dtype=np.float64)[:, None])
         return self

@@ -1,4 +1,4 @@
-"""Probe one data set at every layer of one component: out-of-fold scores, and the same on shuffled labels."""
+"""Probe a data set layer by layer: out-of-fold scores, and the same on shuffled labels."""
 
 from __future__ import annotations
 
@@ -6,31 +6,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from layeratlas.core import registry
-from layeratlas.core.arrays import Floats
+from layeratlas.core.arrays import Bools, Floats
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset
 from layeratlas.probes._contract import Fold, Probe
-from layeratlas.probes._dual import columns, out_of_fold, scores
+from layeratlas.probes._dual import SplitGram, held_out_scores, label_columns, split_gram
 from layeratlas.probes._folds import label_shuffles, make_folds
 from layeratlas.stats.measures import measures_for
 
-# Equal vectors must tie whatever their labels; closer to the boundary than this a score is rounding.
-_ROUNDING = 1e-6
+# Equal vectors must tie whatever their labels: a score this close to the decision boundary is rounding.
+_TIE = 1e-6
+# The stratum and the task that stand for the whole.
+_WHOLE = "all"
+# The probe of the surface baseline: ridge, which predicts classes and numbers.
+_BASELINE_PROBE = "ridge"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Design:
-    """What every layer of a data set shares: folds, label columns, shuffled labels, strata."""
+    """What all layers of a data set share.
+
+    y: labels (n,); shuffled: labels under each shuffle (shuffles, n); strata: names of parts of the items, "all" first.
+    """
 
     data: Dataset
     folds: tuple[Fold, ...]
     repeats: int
     y: Floats
-    shuffled: Floats  # (shuffles, n)
-    strata: tuple[str, ...]  # "all" first
+    shuffled: Floats
+    strata: tuple[str, ...]
     spec: ProbeSpec = field(default_factory=ProbeSpec)
 
     @property
@@ -38,37 +44,43 @@ class Design:
         """The number of classes, 0 for numbers."""
         return len(self.data.classes)
 
-    def rows_of(self, stratum: str) -> NDArray[np.bool_]:
-        """Return which items a stratum holds."""
-        return np.array([stratum in ("all", s) for s in self.data.strata])
+    def rows_of(self, stratum: str) -> Bools:
+        """Return which items belong to a stratum, (n,)."""
+        return np.array([stratum in (_WHOLE, s) for s in self.data.strata])
 
 
 def make_design(data: Dataset, spec: ProbeSpec, seed: int) -> Design:
-    """Fix folds and shuffles for a data set; the same for every layer, component and probe."""
+    """Return a data set with its folds and shuffles, the same for every layer, component and probe."""
     folds = make_folds(data, spec.folds, spec.repeats, seed)
-    shuffled = data.y[label_shuffles(data, folds, spec.shuffles, seed)]
-    parts = sorted(set(data.strata))
-    strata = ("all", *(part for part in parts if part != "all")) if len(parts) > 1 else ("all",)
-    return Design(data, tuple(folds), folds[-1].repeat + 1, data.y, shuffled, strata, spec)
+    names = sorted(set(data.strata))
+    return Design(
+        data=data,
+        folds=tuple(folds),
+        repeats=folds[-1].repeat + 1,
+        y=data.y,
+        shuffled=data.y[label_shuffles(data, folds, spec.shuffles, seed)],
+        strata=(_WHOLE, *(name for name in names if name != _WHOLE)) if len(names) > 1 else (_WHOLE,),
+        spec=spec,
+    )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerScores:
     """One probe at one layer.
 
-    scores: (repeats, n, k) out-of-fold scores; shuffled: (strata, measures, shuffles), each shuffle's own
-    out-of-fold measure on its own labels.
+    scores: (repeats, n, k) out of fold; shuffled: (strata, measures, shuffles), the out-of-fold measure of each shuffle
+    on its own labels.
     """
 
     scores: Floats
     shuffled: Floats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Probed:
     """One probe at every layer of one component (P layers).
 
-    scores: (P, repeats, n, k) out of fold; shuffled: (P, strata, measures, shuffles); `baseline` per measure.
+    scores: (P, repeats, n, k) out of fold; shuffled: (P, strata, measures, shuffles); `baseline` by measure.
     """
 
     design: Design
@@ -79,58 +91,78 @@ class Probed:
     baseline: dict[str, float]
 
 
+class _OutOfFold:
+    """The out-of-fold scores of one probe at one layer, filled fold by fold.
+
+    scores: (repeats, n, k); control: (shuffles, n, k), on the folds of the first repeat.
+    """
+
+    def __init__(self, probe: Probe, design: Design, real: Floats, shuffled: Floats) -> None:
+        self._probe, self._real = probe, real
+        self._shuffled = shuffled[: probe.shuffles(len(shuffled))]
+        self._discrete = design.classes > 0
+        self.scores = np.zeros((design.repeats, *real.shape))
+        self.control = np.zeros(self._shuffled.shape)
+
+    def add(self, fold: Fold, gram: SplitGram) -> None:
+        """Score the fold's test rows; shuffles are further label columns of the same fit."""
+        shuffled = self._shuffled if fold.repeat == 0 else self._shuffled[:0]
+        y = np.concatenate([self._real[None, fold.train], shuffled[:, fold.train]]).transpose(1, 0, 2)
+        flat = held_out_scores(self._probe, gram, y.reshape(len(fold.train), -1))
+        scores = flat.reshape(len(fold.test), -1, self._real.shape[-1])
+        if self._discrete:
+            scores[np.abs(scores) < _TIE] = 0.0
+        self.scores[fold.repeat, fold.test] = scores[:, 0]
+        if fold.repeat == 0:
+            self.control[:, fold.test] = scores[:, 1:].transpose(1, 0, 2)
+
+
 def probe_layer(x: Floats, design: Design, methods: Sequence[str]) -> list[LayerScores]:
-    """Probe one layer's vectors, x (n, d), with every method; folds and Gram matrices are shared."""
-    probes: list[Probe] = [registry.get("probes", name).using(design.spec) for name in methods]
-    n, real = len(x), columns(design.y, design.classes)
-    k = real.shape[-1]
-    limits = [probe.shuffles(len(design.shuffled)) for probe in probes]
-    out = [np.zeros((design.repeats, n, k)) for _ in probes]
-    control = [np.zeros((limit, n, k)) for limit in limits]
-    fake = columns(design.shuffled, design.classes)
+    """Probe one layer's vectors x (n, d) with every method; they share folds and Gram matrices."""
+    probes: list[Probe] = [registry.get("probes", name).configured(design.spec) for name in methods]
+    real, shuffled = label_columns(design.y, design.classes), label_columns(design.shuffled, design.classes)
+    results = [_OutOfFold(probe, design, real, shuffled) for probe in probes]
     for fold in design.folds:
-        grams = out_of_fold(x, fold.train, fold.test, design.spec.pca)
-        for i, probe in enumerate(probes):
-            # Shuffles ride along as further columns, on the first repeat's folds.
-            extra = fake[: limits[i], fold.train] if fold.repeat == 0 else fake[:0, fold.train]
-            y = np.concatenate([real[None, fold.train], extra]).transpose(1, 0, 2)
-            found = scores(probe, grams, y.reshape(len(fold.train), -1)).reshape(len(fold.test), -1, k)
-            if design.classes:
-                found[np.abs(found) < _ROUNDING] = 0.0
-            out[i][fold.repeat, fold.test] = found[:, 0]
-            if fold.repeat == 0:
-                control[i][:, fold.test] = found[:, 1:].transpose(1, 0, 2)
-    return [LayerScores(s, _measure_shuffles(c, design)) for s, c in zip(out, control, strict=True)]
+        gram = split_gram(x, fold.train, fold.test, design.spec.pca)
+        for result in results:
+            result.add(fold, gram)
+    return [LayerScores(scores=r.scores, shuffled=_measure_shuffles(r.control, design)) for r in results]
 
 
 def _measure_shuffles(control: Floats, design: Design) -> Floats:
-    kinds = measures_for(design.data.kind, design.classes)
+    """Return each shuffle's measures on its own labels, (strata, measures, shuffles)."""
+    measures = measures_for(design.data.kind, design.classes)
     y = design.shuffled[: len(control)]
-    out = np.zeros((len(design.strata), len(kinds), len(control)))
+    values = np.zeros((len(design.strata), len(measures), len(control)))
     for i, stratum in enumerate(design.strata):
         weight = design.rows_of(stratum)[None].astype(float)
-        for j, measure in enumerate(kinds.values()):
-            out[i, j] = measure(control, y, weight)[0]
-    return out
+        for j, measure in enumerate(measures.values()):
+            values[i, j] = measure(control, y, weight)[0]
+    return values
 
 
-def surface_baseline(design: Design, lengths: Sequence[int]) -> dict[str, float]:
-    """Return the best score per measure that a ridge probe reaches without the model.
+def surface_baseline(design: Design, tokens: Sequence[int]) -> dict[str, float]:
+    """Return the best value per measure that a probe reaches without the model.
 
-    It reads the bag of words, or the counts of characters, words and tokens (`lengths`).
+    It sees the bag of words, or the numbers of characters, words and tokens (`tokens`, one count per text).
     """
     texts = design.data.texts
-    vocabulary = {w: i for i, w in enumerate(sorted({w for t in texts for w in t.lower().split()}))}
-    bag = np.zeros((len(texts), len(vocabulary)))
-    for i, text in enumerate(texts):
-        for word in text.lower().split():
-            bag[i, vocabulary[word]] += 1
-    counts = np.array([[len(t), len(t.split()), n] for t, n in zip(texts, lengths, strict=True)], float)
+    counts = np.array([[len(t), len(t.split()), n] for t, n in zip(texts, tokens, strict=True)], float)
     everyone = np.ones((1, len(texts)))
     best: dict[str, float] = {}
-    for x in (bag, counts):
-        found = probe_layer(x, design, ["ridge"])[0].scores
+    for x in (_bag_of_words(texts), counts):
+        scores = probe_layer(x, design, [_BASELINE_PROBE])[0].scores
         for name, measure in measures_for(design.data.kind, design.classes).items():
-            value = float(measure(found, design.y, everyone).mean())
+            value = float(measure(scores, design.y, everyone).mean())
             best[name] = max(value, best.get(name, -np.inf))
     return best
+
+
+def _bag_of_words(texts: Sequence[str]) -> Floats:
+    """Return how often each text has each lower-cased word of all texts, (n, words)."""
+    columns = {word: i for i, word in enumerate(sorted({word for text in texts for word in text.lower().split()}))}
+    bag = np.zeros((len(texts), len(columns)))
+    for i, text in enumerate(texts):
+        for word in text.lower().split():
+            bag[i, columns[word]] += 1
+    return bag

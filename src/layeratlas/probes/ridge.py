@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from layeratlas.core.arrays import Floats
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.probes._contract import Gram, Probe
 
@@ -20,35 +20,36 @@ class Ridge(Probe):
     """
 
     name = "ridge"
+    label = "Ridge"
     summary = "ridge regression on +-1 or on numbers, penalty by leave-one-out; classes and numbers"
-    numbers = True
+    predicts_numbers = True
 
     def __init__(self, penalties: tuple[float, ...] = PENALTIES) -> None:
         self.penalties = penalties
 
-    def using(self, spec: ProbeSpec) -> Ridge:
+    def configured(self, spec: ProbeSpec) -> Ridge:
         """Return ridge with the spec's grid of penalties."""
         return Ridge(spec.penalties)
 
-    def solve(self, gram: Gram, y: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    def solve(self, gram: Gram, y: Floats) -> tuple[Floats, Floats]:
         """Return dual coefficients (n, k) and intercepts (k,); the intercept is not penalised."""
         n, intercept = len(y), y.mean(0)
         centred = y - intercept
         target = gram.vectors.T @ centred
-        # What no eigenvector explains has eigenvalue 0.
+        # The part of the labels outside the span of the eigenvectors has eigenvalue 0.
         rest = centred - gram.vectors @ target if gram.vectors.shape[1] < n else np.zeros_like(y)
         squares = gram.vectors**2
         outside = 1 - squares.sum(1)
         best, dual = np.full(y.shape[1], np.inf), np.zeros(y.shape)
         for penalty in self.penalties:
             shrink = 1 / (gram.values + penalty)
-            found = gram.vectors @ (shrink[:, None] * target) + rest / penalty
-            # A row's error without it is its coefficient over the diagonal of the inverse. The constant is an
+            candidate = gram.vectors @ (shrink[:, None] * target) + rest / penalty
+            # The leave-one-out error of a row is its coefficient over the diagonal of the inverse. The constant is an
             # eigenvector of the centred Gram matrix with value 0; the free intercept takes it out of the inverse.
             diagonal = squares @ shrink + (outside - 1 / n) / penalty
-            error = ((found / diagonal[:, None]) ** 2).mean(0)
+            error = ((candidate / diagonal[:, None]) ** 2).mean(0)
             better = error < best
-            best, dual = np.where(better, error, best), np.where(better, found, dual)
+            best, dual = np.where(better, error, best), np.where(better, candidate, dual)
         return dual, intercept
 
 

@@ -1,18 +1,20 @@
-"""Linear support vector machine: many label columns at once, from one eigendecomposition."""
+"""Linear support vector machine, many label columns at once from one eigendecomposition."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from layeratlas.core.arrays import FloatArray, Floats
 from layeratlas.core.errors import DataError
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.probes._contract import Gram, Probe
 
-_RELAX, _CHECK_EVERY = 1.7, 20
-# A change of penalty costs a product of two (n, n) matrices.
-_MOST_CHANGES, _WORTH_A_CHANGE = 4, 2.0
-Floats32 = NDArray[np.float32]
+# Over-relaxation, between 1.5 and 1.8 as Boyd et al. recommend, and iterations between two checks for convergence.
+_RELAXATION, _CHECK_EVERY = 1.7, 20
+# A change of penalty costs a product of two (n, n) matrices: few changes, and only by a factor that pays.
+_MOST_CHANGES, _SMALLEST_CHANGE = 4, 2.0
+# Eigenvalues below this fraction of the largest are rounding errors.
+_RANK_TOLERANCE = 1e-9
 
 
 class LinearSVM(Probe):
@@ -26,29 +28,30 @@ class LinearSVM(Probe):
     """
 
     name = "svm"
+    label = "Linear SVM"
     summary = "linear support vector machine, one C at every layer (default 1); classes only"
-    costly = True
+    costly_shuffles = True
 
     def __init__(self, C: float = 1.0, tolerance: float = 1e-3, iterations: int = 2000) -> None:
         self.C, self.tolerance, self.iterations = C, tolerance, iterations
 
-    def using(self, spec: ProbeSpec) -> LinearSVM:
+    def configured(self, spec: ProbeSpec) -> LinearSVM:
         """Return the SVM at the spec's C."""
         return LinearSVM(spec.svm_c, self.tolerance, self.iterations)
 
-    def solve(self, gram: Gram, y: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    def solve(self, gram: Gram, y: Floats) -> tuple[Floats, Floats]:
         """Return dual coefficients (n, k) and intercepts (k,); `y` (n, k) is +-1."""
         if not np.isin(y, (-1.0, 1.0)).all():
             raise DataError("the svm probe was given labels other than -1 and 1", "classes", "use --probe ridge")
-        positive = gram.values[gram.values > 1e-9 * max(gram.values.max(initial=0.0), 1e-12)]
-        if not len(positive):  # every training row is the same: nothing but the intercept can be fitted
+        nonzero = gram.values[gram.values > _RANK_TOLERANCE * max(gram.values.max(initial=0.0), 1e-12)]
+        if not len(nonzero):  # all training rows are equal: only the intercept can be fitted
             return np.zeros(y.shape), np.sign(y.mean(0))
-        # The penalty 1/rho decides the speed alone, and is balanced on the way. It starts at the median eigenvalue,
-        # which splits the spectrum evenly between fast and slow directions; but where the rows do not fill the rank
-        # (n > d, or rows that repeat) labels need not be separable, the price moves up to C times the penalty, and a
-        # tenth of it converges far sooner.
-        full = len(positive) >= len(y) - 1
-        penalty = float(np.median(positive)) * (1.0 if full else 0.1)
+        # The penalty 1/rho affects speed alone, and is rebalanced during the iterations. It starts at the median
+        # eigenvalue, which splits the spectrum evenly between fast and slow directions. Where the rows do not have
+        # full rank (n > d, or repeated rows) labels need not be separable, the price moves up to C times the penalty,
+        # and a tenth of it converges far sooner.
+        full_rank = len(nonzero) >= len(y) - 1
+        penalty = float(np.median(nonzero)) * (1.0 if full_rank else 0.1)
         target, penalties = self._iterate(_Smoother(gram), y.astype(np.float32), penalty)
         intercept = target.mean(0)
         centred = target - intercept
@@ -56,8 +59,8 @@ class LinearSVM(Probe):
         inside = gram.vectors @ (rotated / (gram.values[:, None] + penalties) - rotated / penalties)
         return inside + centred / penalties, intercept
 
-    def _iterate(self, smoother: _Smoother, y: Floats32, penalty: float) -> tuple[NDArray[np.float64], ...]:
-        """Return what the smoother is applied to at the optimum, (n, k), and the penalty of each column's smoother."""
+    def _iterate(self, smoother: _Smoother, y: FloatArray, penalty: float) -> tuple[Floats, Floats]:
+        """Return the smoother's argument at the optimum (n, k), and the penalty of each column (k,)."""
         out, penalties = np.zeros(y.shape), np.full(y.shape[1], penalty)
         active, changes = np.arange(y.shape[1]), 0
         margin, price, labels = np.zeros_like(y), np.zeros_like(y), y
@@ -67,9 +70,9 @@ class LinearSVM(Probe):
             # The Gram matrix is centred, so the smoother maps constants to 0 and the mean is the intercept.
             fit = smooth @ target
             fit += target.mean(0)
-            relaxed = fit * np.float32(_RELAX)
+            relaxed = fit * np.float32(_RELAXATION)
             relaxed += price
-            relaxed -= margin * np.float32(_RELAX - 1)
+            relaxed -= margin * np.float32(_RELAXATION - 1)
             price = labels * -np.clip(1 - labels * relaxed, 0, self.C * penalty)
             new = relaxed - price
             if turn % _CHECK_EVERY == 0 or turn == self.iterations:
@@ -81,7 +84,7 @@ class LinearSVM(Probe):
                     break
                 factor = _balance(primal[:, stay], dual[:, stay], new[:, stay], price[:, stay])
                 active, labels, new, price = active[stay], labels[:, stay], new[:, stay], price[:, stay]
-                if changes < _MOST_CHANGES and max(factor, 1 / factor) > _WORTH_A_CHANGE:
+                if changes < _MOST_CHANGES and max(factor, 1 / factor) > _SMALLEST_CHANGE:
                     changes, penalty = changes + 1, penalty / factor
                     price /= np.float32(factor)
                     smooth = smoother.at(penalty)
@@ -95,14 +98,14 @@ class _Smoother:
     def __init__(self, gram: Gram) -> None:
         self._values, self._vectors = gram.values, np.ascontiguousarray(gram.vectors, dtype=np.float32)
 
-    def at(self, penalty: float) -> Floats32:
+    def at(self, penalty: float) -> FloatArray:
         shrink = (self._values / (self._values + penalty)).astype(np.float32)
-        found: Floats32 = np.matmul(self._vectors * shrink, self._vectors.T, dtype=np.float32)
-        return found
+        matrix: FloatArray = np.matmul(self._vectors * shrink, self._vectors.T, dtype=np.float32)
+        return matrix
 
 
-def _balance(primal: Floats32, dual: Floats32, margin: Floats32, price: Floats32) -> float:
-    """Return by what to divide the penalty so that both residuals, relative to their sizes, shrink alike.
+def _balance(primal: FloatArray, dual: FloatArray, margin: FloatArray, price: FloatArray) -> float:
+    """Return what to divide the penalty by so that primal and dual residual shrink at the same relative rate.
 
     Residual balancing (He, Yang and Wang 2000), on the median column.
     """

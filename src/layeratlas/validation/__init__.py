@@ -1,0 +1,5 @@
+"""Simulated runs of known truth: how often each verdict is given where its effect is planted, and where it is not."""
+
+from layeratlas.validation.table import Rate, simulate_case, validate
+
+__all__ = ["Rate", "simulate_case", "validate"]

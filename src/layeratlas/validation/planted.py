@@ -1,4 +1,4 @@
-"""Simulated runs: activations whose peaks, order, second peaks and coordination are known, in a run's own store."""
+"""Simulators: activations with a known signal in a run's own store, analysed by the hierarchy study's own stages."""
 
 from __future__ import annotations
 
@@ -15,82 +15,99 @@ from layeratlas.core.progress import Progress
 from layeratlas.core.spec import CaptureSpec, ProbeSpec, RunSpec, Size
 from layeratlas.data.items import Dataset
 from layeratlas.runs.workspace import Workspace
-from layeratlas.studies.hierarchy.capturing import ACTIVATIONS, write_items
+from layeratlas.studies.hierarchy.capturing import write_items
+from layeratlas.studies.hierarchy.names import ACTIVATIONS, FINDINGS
 
+STUDY = "hierarchy"
 WIDTH = 16
-# How much of a text's noise a layer hands on to the next: a residual stream changes little from layer to layer.
-_KEPT = 0.7
+# Correlation of a text's noise between neighbouring layers: a residual stream changes little from layer to layer.
+_PERSISTENCE = 0.7
+# Token count of every placeholder text ("text 12").
+_TOKENS = 3
+# Few draws and one probe, so that a run takes seconds.
+PROBE = ProbeSpec(methods=("ridge",), repeats=1, shuffles=40, bootstrap=400)
 
 
-def designs(tasks: Sequence[str], size: Size) -> list[Dataset]:
-    """Return the tasks' data sets with their labels, groups and sizes, and texts that say nothing.
+def placeholder_data(tasks: Sequence[str], size: Size) -> list[Dataset]:
+    """Return the tasks' data sets with their labels and groups, and placeholders for their texts.
 
-    Items of the same text, in one task or in several, keep one text.
+    Items of equal text, in one task or in several, share a placeholder.
     """
-    found = [data for task in tasks for data in registry.get("tasks", task).build(size)]
-    named: dict[str, str] = {}
-    for data in found:
+    material = [data for task in tasks for data in registry.get("tasks", task).build(size)]
+    placeholders: dict[str, str] = {}
+    for data in material:
         for item in data.items:
-            named.setdefault(item.text, f"text {len(named)}")
+            placeholders.setdefault(item.text, f"text {len(placeholders)}")
     return [
         dataclasses.replace(
-            data, items=tuple(dataclasses.replace(item, text=named[item.text], spans={}) for item in data.items)
+            data, items=tuple(dataclasses.replace(item, text=placeholders[item.text], spans={}) for item in data.items)
         )
-        for data in found
+        for data in material
     ]
 
 
 def hump(layers: int, peak: float, width: float) -> Floats:
-    """Return a bell over points 0..layers, 1 at `peak`, of standard deviation `width` (both in layers)."""
+    """Return a bell (L+1,) that is 1 at the point `peak`, of standard deviation `width` (both in layers)."""
     shape: Floats = np.exp(-0.5 * ((np.arange(layers + 1) - peak) / width) ** 2)
     return shape
 
 
-def simulate(folder: Path, data: Sequence[Dataset], strength: Mapping[str, Floats], seed: int) -> pl.DataFrame:
-    """Plant a signal in a run's store, run the hierarchy study's own stages on it and return its findings.
+def simulate_run(folder: Path, material: Sequence[Dataset], strength: Mapping[str, Floats], seed: int) -> pl.DataFrame:
+    """Plant a signal in the store of a new run, analyse it with the hierarchy study's stages and return the findings.
 
-    `strength[task]`, (L+1,): half the distance between two classes at each point of the residual stream, in standard
-    deviations of the noise, so that the best reader is right with probability Phi(strength). Tasks without one hold
-    noise alone. Each class has a direction of its own, kept over layers; noise is Gaussian and correlated between
-    neighbouring layers. As in a real run, equal texts are one row: they share their noise, and hold the signals of all
-    the tasks that they are in, each of which is a little more noise to the others. The curves are in `folder`, as in
-    any run.
+    `strength[task]` (L+1,) is half the distance between two classes at each point of the residual stream, in standard
+    deviations of the noise: the best linear reader is right with probability Phi(strength). Tasks without an entry are
+    noise alone. Each class has one direction at all layers; noise is Gaussian and correlated between neighbouring
+    layers. As in a real run, equal texts are one row: they share noise and carry the signals of all their tasks, which
+    are further noise to each other. `folder` then holds the tables of a run.
     """
-    from layeratlas.store import DiskStore, Shape
-
     points = len(next(iter(strength.values())))
-    probe = ProbeSpec(methods=("ridge",), repeats=1, shuffles=40, bootstrap=400)
-    spec = RunSpec(size="quick", capture=CaptureSpec(components=("resid",)), probe=probe, seed=seed)
-    study = registry.get("studies", "hierarchy")
-    work = Workspace(folder, spec, data, Progress(), study.settings())
-    work.manifest["model"] = {"name": "planted", "layers": points - 1, "width": WIDTH}
+    work = _workspace(folder, material, points, seed)
     rng = np.random.default_rng([seed, 31])
     rows: dict[str, int] = {}
-    at = {one.name: [rows.setdefault(text, len(rows)) for text in one.texts] for one in data}
+    rows_of = {data.name: [rows.setdefault(text, len(rows)) for text in data.texts] for data in material}
     values = _noise(points, len(rows), rng)
-    for one in data:
-        if one.name in strength and one.kind == "classes":
-            values[:, at[one.name]] += strength[one.name][:, None, None] * _directions(one, rng)[one.y.astype(int)]
-        write_items(work, one, at[one.name], [3] * len(one.items))
-    store = DiskStore(folder / ACTIVATIONS, Shape(len(rows), WIDTH, {"resid": points}), "planted")
-    store.write("planted", list(rows.values()), {"resid": values.transpose(1, 0, 2).astype(np.float32)})
-    stages = study.stages()
+    for data in material:
+        if data.name in strength and data.kind == "classes":
+            signal = _directions(data, rng)[data.y.astype(int)]
+            values[:, rows_of[data.name]] += strength[data.name][:, None, None] * signal
+        write_items(work, data, rows_of[data.name], [_TOKENS] * len(data.items))
+    _write_activations(folder, values)
+    stages = registry.get("studies", STUDY).stages()
     stages["probe"](work)
     stages["analyse"](work)
-    return pl.read_parquet(folder / "findings.parquet")
+    return pl.read_parquet(folder / FINDINGS)
+
+
+def _workspace(folder: Path, material: Sequence[Dataset], points: int, seed: int) -> Workspace:
+    """Return a run of the hierarchy study on a model that does not exist."""
+    spec = RunSpec(study=STUDY, size="quick", capture=CaptureSpec(components=("resid",)), probe=PROBE, seed=seed)
+    work = Workspace(folder, spec, material, Progress(), registry.get("studies", STUDY).settings())
+    work.manifest["model"] = {"name": "planted", "layers": points - 1, "width": WIDTH}
+    work.manifest["words"] = {"levels": {}}
+    return work
+
+
+def _write_activations(folder: Path, values: Floats) -> None:
+    """Write the residual stream (points, texts, width)."""
+    from layeratlas.store import DiskStore, Shape
+
+    points, texts, width = values.shape
+    store = DiskStore(folder / ACTIVATIONS, Shape(texts, width, {"resid": points}), "planted")
+    store.write("planted", list(range(texts)), {"resid": values.transpose(1, 0, 2).astype(np.float32)})
 
 
 def _noise(points: int, texts: int, rng: np.random.Generator) -> Floats:
-    """Return (points, texts, width), of standard deviation 1, which neighbouring layers share."""
+    """Return noise (points, texts, width) of standard deviation 1, correlated between neighbouring layers."""
     noise: Floats = rng.standard_normal((points, texts, WIDTH))
     for layer in range(1, points):
-        noise[layer] = _KEPT * noise[layer - 1] + np.sqrt(1 - _KEPT**2) * noise[layer]
+        noise[layer] = _PERSISTENCE * noise[layer - 1] + np.sqrt(1 - _PERSISTENCE**2) * noise[layer]
     return noise
 
 
 def _directions(data: Dataset, rng: np.random.Generator) -> Floats:
-    """Return a unit vector a class, (classes, width), opposite ones where there are two."""
-    found = rng.standard_normal((len(data.classes), WIDTH))
-    found -= found.mean(0)
-    unit: Floats = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+    """Return a unit vector per class (classes, width); those of two classes are opposite."""
+    raw = rng.standard_normal((len(data.classes), WIDTH))
+    raw -= raw.mean(0)
+    unit: Floats = raw / np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), 1e-12)
     return unit

@@ -1,174 +1,159 @@
-"""Why a verdict can be trusted: what is planted must be found, and on nothing nothing may be found."""
+"""The table of rates: how often each finding is supported where its effect is planted, and where it is not."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import scipy
 from joblib import Parallel, delayed
 
-from layeratlas.core.arrays import Floats
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import Size
-from layeratlas.validation.planted import designs, hump, simulate
+from layeratlas.studies.hierarchy.names import CURVES, WHOLE, Kind
+from layeratlas.validation.cases import CASES, DOUBLE, LAYERS, NOTHING, ORDERED, PLATEAU, Case
+from layeratlas.validation.planted import placeholder_data, simulate_run
 
-LAYERS = 30
-SHORT = ("items", "relations", "analogies")
-EVERY = (*SHORT, "grammar", "documents", "buried")
-_TOP, _WIDTH = 1.3, 3.0  # an accuracy of 0.90 at the peak; humps as sharp as those of small models
-CHAIN = ("item", "relation", "analogy")
+# A table of correct verdicts fails one of its lines by chance with this probability per line.
+_FALSE_ALARM = 0.01
+# A peak counts as found within one layer; depths are rounded.
+_ONE_LAYER = 1.01
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: how often something was said, of how many times it could have been, and what is asked.
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """One line of the table: hits among trials, and the bounds on the rate that are required.
 
-    `at_least` or `at_most` is the rate that is asked for.
+    `planted` names the case and `finding` what is counted.
     """
 
     planted: str
-    said: str
+    finding: str
     hits: int
-    of: int
+    trials: int
     at_least: float = 0.0
     at_most: float = 1.0
 
     @property
     def rate(self) -> float:
         """The share of hits."""
-        return self.hits / max(self.of, 1)
+        return self.hits / max(self.trials, 1)
 
     @property
     def passed(self) -> bool:
-        """Whether a rate lies between its two bounds, or misses its one bound by no more than chance 1 time in 100."""
-        if self.at_least and self.at_most < 1:
+        """Whether the rate lies between two bounds, or misses a single bound by no more than chance does 1 time in 100.
+
+        Under a single bound hits are binomial; without any trial there is nothing to pass.
+        """
+        if not self.trials:
+            return False
+        if self.at_least > 0 and self.at_most < 1:
             return self.at_least <= self.rate <= self.at_most
-        low = scipy.stats.binom.cdf(self.hits, self.of, self.at_least) > 0.01 if self.at_least else True
-        high = scipy.stats.binom.sf(self.hits - 1, self.of, self.at_most) > 0.01 if self.at_most < 1 else True
-        return bool(low and high)
+        if self.at_least > 0:
+            return bool(scipy.stats.binom.cdf(self.hits, self.trials, self.at_least) > _FALSE_ALARM)
+        return bool(scipy.stats.binom.sf(self.hits - 1, self.trials, self.at_most) > _FALSE_ALARM)
 
 
-Case = Callable[[np.random.Generator, Mapping[str, str]], tuple[dict[str, Floats], dict[str, int]]]
+@dataclass(frozen=True, kw_only=True)
+class SimulatedRun:
+    """The findings of one simulated run, its level curves (accuracy) and the layers at which peaks were planted."""
+
+    findings: pl.DataFrame
+    curves: pl.DataFrame
+    peaks: dict[str, int]
 
 
-def _ordered(rng: np.random.Generator, levels: Mapping[str, str]) -> tuple[dict[str, Floats], dict[str, int]]:
-    """Return one hump a level, in order, and its peak."""
-    first = int(rng.integers(3, 8))
-    at = dict(zip(CHAIN, (first, first + int(rng.integers(5, 8)), first + int(rng.integers(11, 15))), strict=True))
-    return {task: _TOP * hump(LAYERS, at[level], _WIDTH) for task, level in levels.items()}, at
-
-
-def _twice(rng: np.random.Generator, levels: Mapping[str, str]) -> tuple[dict[str, Floats], dict[str, int]]:
-    """Return two humps at the same layers for every level, and moves from layer to layer that all tasks share."""
-    first = int(rng.integers(3, 6))
-    both = np.maximum(hump(LAYERS, first, 1.5), hump(LAYERS, first + 9, 1.5))
-    shared = 0.15 * rng.standard_normal(LAYERS + 1)
-    return dict.fromkeys(levels, np.maximum(0.0, 0.35 + 0.9 * both + shared)), {}
-
-
-def _plateau(rng: np.random.Generator, levels: Mapping[str, str]) -> tuple[dict[str, Floats], dict[str, int]]:
-    """Return a rise over some ten layers to a plateau, the same for every level and in every run."""
-    rise = 1 / (1 + np.exp(-(np.arange(LAYERS + 1) - 8.0) / 2))
-    return dict.fromkeys(levels, rise), {}
-
-
-def _nothing(rng: np.random.Generator, levels: Mapping[str, str]) -> tuple[dict[str, Floats], dict[str, int]]:
-    """Return no signal at all."""
-    return dict.fromkeys(levels, np.zeros(LAYERS + 1)), {}
-
-
-CASES: dict[str, tuple[Case, tuple[str, ...]]] = {
-    "three humps in order": (_ordered, SHORT),
-    "two humps, shared moves": (_twice, SHORT),
-    "one plateau": (_plateau, SHORT),
-    "nothing": (_nothing, EVERY),
-}
-
-
-def _once(case: str, size: Size, seed: int) -> dict[str, Any]:
-    """Simulate one run and return its findings, its level curves and where its peaks were planted."""
+def simulate_case(case: Case, size: Size, seed: int) -> SimulatedRun:
+    """Simulate one run of a case."""
     from threadpoolctl import threadpool_limits
 
-    make, tasks = CASES[case]
-    data = designs(tasks, size)
-    rng = np.random.default_rng([seed, *case.encode()])
-    strength, peaks = make(rng, {one.name: one.level for one in data})
-    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
-        findings = simulate(Path(folder) / "run", data, strength, seed)
-        curves = pl.read_parquet(Path(folder) / "run" / "curves.parquet")
-    kept = curves.filter(pl.col("metric") == "accuracy", pl.col("stratum") == "all", pl.col("task") == "all")
-    return {"findings": findings, "peaks": peaks, "curves": kept.sort("level", "layer")}
+    material = placeholder_data(case.tasks, size)
+    rng = np.random.default_rng([seed, *case.name.encode()])
+    signal = case.plant(rng, {data.name: data.level for data in material})
+    with tempfile.TemporaryDirectory() as parent, threadpool_limits(1):
+        folder = Path(parent) / "run"
+        findings = simulate_run(folder, material, signal.strength, seed)
+        curves = pl.read_parquet(folder / CURVES)
+    levels = curves.filter(pl.col("metric") == "accuracy", pl.col("stratum") == WHOLE, pl.col("task") == WHOLE)
+    return SimulatedRun(findings=findings, curves=levels.sort("level", "layer"), peaks=signal.peaks)
 
 
-def _said(runs: Sequence[dict[str, Any]], finding: str) -> tuple[int, int]:
-    """Return how often a finding was supported, and how often it was judged."""
-    tables = [run["findings"].filter(pl.col("finding") == finding) for run in runs]
-    return sum(int((t["verdict"] == "supported").sum()) for t in tables), sum(len(t) for t in tables)
+def supported_rate(case: Case, runs: Sequence[SimulatedRun], kind: Kind, **bounds: float) -> Rate:
+    """Return how often findings of a kind are supported, among all of that kind."""
+    tables = [run.findings.filter(pl.col("finding") == kind) for run in runs]
+    hits = sum(int((table["verdict"] == "supported").sum()) for table in tables)
+    return Rate(planted=case.name, finding=kind, hits=hits, trials=sum(map(len, tables)), **bounds)
 
 
-def _peaks_found(runs: Sequence[dict[str, Any]]) -> tuple[int, int]:
+def peak_rate(case: Case, runs: Sequence[SimulatedRun], **bounds: float) -> Rate:
     """Return how many peaks lie within one layer of where they were planted."""
-    hits = of = 0
+    hits = []
     for run in runs:
-        for level, layer in run["peaks"].items():
-            found = run["findings"].filter(pl.col("finding") == "peak", pl.col("level") == level)
-            hits += abs(found["estimate"].item() * LAYERS - layer) <= 1.01
-            of += 1
-    return hits, of
+        for level, layer in run.peaks.items():
+            peak = run.findings.filter(pl.col("finding") == Kind.PEAK, pl.col("level") == level)
+            hits.append(abs(peak["estimate"].item() * LAYERS - layer) <= _ONE_LAYER)
+    return Rate(planted=case.name, finding="peak within one layer", hits=sum(hits), trials=len(hits), **bounds)
 
 
-def _covered(runs: Sequence[dict[str, Any]]) -> tuple[int, int]:
-    """Return how many intervals of level curves hold the mean of all runs, each run having drawn its texts anew."""
-    parts = [run["curves"].select("estimate", "lo", "hi").to_numpy() for run in runs]
-    table = np.stack(parts)
-    truth = table[:, :, 0].mean(0)
-    inside = (table[:, :, 1] <= truth) & (truth <= table[:, :, 2])
-    return int(inside.sum()), inside.size
+def coverage_rate(case: Case, runs: Sequence[SimulatedRun], **bounds: float) -> Rate:
+    """Return how many intervals of level curves contain the mean of all runs, each of which draws its texts anew."""
+    values = np.stack([run.curves.select("estimate", "lo", "hi").to_numpy() for run in runs])
+    estimate, lo, hi = np.moveaxis(values, -1, 0)
+    truth = estimate.mean(0)
+    inside = (lo <= truth) & (truth <= hi)
+    name = "95 % interval contains truth"
+    return Rate(planted=case.name, finding=name, hits=int(inside.sum()), trials=inside.size, **bounds)
 
 
-def table(runs: Mapping[str, Sequence[dict[str, Any]]]) -> list[Row]:
-    """Return the lines of the table for the runs of each case."""
-    humps, twice, flat, nothing = (runs[name] for name in CASES)
-    names = list(CASES)
-    rows = [
-        Row(names[0], "peak within one layer", *_peaks_found(humps), at_least=0.95),
-        Row(names[0], "order", *_said(humps, "order"), at_least=0.9),
-        Row(names[0], "decline", *_said(humps, "decline"), at_least=0.9),
-        Row(names[0], "second peak", *_said(humps, "second peak"), at_most=0.05),
-        Row(names[0], "coordination", *_said(humps, "coordination"), at_most=0.05),
-        Row(names[1], "second peak", *_said(twice, "second peak"), at_least=0.9),
-        Row(names[1], "coordination", *_said(twice, "coordination"), at_least=0.9),
-        Row(names[1], "order", *_said(twice, "order"), at_most=0.05),
-        Row(names[2], "order", *_said(flat, "order"), at_most=0.05),
-        Row(names[2], "decline", *_said(flat, "decline"), at_most=0.05),
-        Row(names[2], "second peak", *_said(flat, "second peak"), at_most=0.05),
-        Row(names[2], "coordination", *_said(flat, "coordination"), at_most=0.05),
-        Row(names[2], "95 % interval holds the truth", *_covered(flat), at_least=0.93, at_most=0.97),
+def per_run_rate(case: Case, runs: Sequence[SimulatedRun], kind: str, **bounds: float) -> Rate:
+    """Return in how many runs any finding of a kind is supported."""
+    false = [
+        run.findings.filter(pl.col("finding") == kind, pl.col("verdict") == "supported").height > 0 for run in runs
     ]
-    any_peak = sum(bool(_said([run], "peak")[0]) for run in nothing)
-    rows.append(Row(names[3], "any peak in a run", any_peak, len(nothing), at_most=0.05))
-    for name in sorted({name for run in nothing for name in run["findings"]["finding"]} - {"peak"}):
-        hits = sum(bool(_said([run], name)[0]) for run in nothing)
-        rows.append(Row(names[3], f"any {name} in a run", hits, len(nothing), at_most=0.05))
-    return rows
+    return Rate(planted=case.name, finding=f"any {kind} in a run", hits=sum(false), trials=len(runs), **bounds)
 
 
-def validate(runs: int, size: Size = "quick", progress: Progress | None = None, seed: int = 0) -> list[Row]:
-    """Simulate so many runs of each case and return the table."""
+def table(runs: Mapping[str, Sequence[SimulatedRun]]) -> list[Rate]:
+    """Return the lines of the table, from the runs of each case by name."""
+    ordered, double, plateau, nothing = (runs[case.name] for case in (ORDERED, DOUBLE, PLATEAU, NOTHING))
+    return [
+        peak_rate(ORDERED, ordered, at_least=0.95),
+        supported_rate(ORDERED, ordered, Kind.ORDER, at_least=0.9),
+        supported_rate(ORDERED, ordered, Kind.DECLINE, at_least=0.9),
+        supported_rate(ORDERED, ordered, Kind.SECOND_PEAK, at_most=0.05),
+        supported_rate(ORDERED, ordered, Kind.COORDINATION, at_most=0.05),
+        supported_rate(DOUBLE, double, Kind.SECOND_PEAK, at_least=0.9),
+        supported_rate(DOUBLE, double, Kind.COORDINATION, at_least=0.9),
+        supported_rate(DOUBLE, double, Kind.ORDER, at_most=0.05),
+        supported_rate(PLATEAU, plateau, Kind.ORDER, at_most=0.05),
+        supported_rate(PLATEAU, plateau, Kind.DECLINE, at_most=0.05),
+        supported_rate(PLATEAU, plateau, Kind.SECOND_PEAK, at_most=0.05),
+        supported_rate(PLATEAU, plateau, Kind.COORDINATION, at_most=0.05),
+        coverage_rate(PLATEAU, plateau, at_least=0.93, at_most=0.97),
+        *nothing_rates(nothing),
+    ]
+
+
+def nothing_rates(runs: Sequence[SimulatedRun]) -> list[Rate]:
+    """Return how many runs without any signal have a supported finding, for each kind that they report."""
+    others = sorted({kind for run in runs for kind in run.findings["finding"]} - {Kind.PEAK})
+    return [per_run_rate(NOTHING, runs, kind, at_most=0.05) for kind in (Kind.PEAK, *others)]
+
+
+def validate(runs: int, size: Size = "quick", progress: Progress | None = None, seed: int = 0) -> list[Rate]:
+    """Simulate that many runs of each case and return the table; `seed` is that of the first run."""
     jobs = [(case, seed + i) for case in CASES for i in range(runs)]
-    made: dict[str, list[dict[str, Any]]] = {case: [] for case in CASES}
+    by_case: dict[str, list[SimulatedRun]] = {case.name: [] for case in CASES}
     with (progress or Progress()).stage("simulate", len(jobs)) as step:
-        work = Parallel(n_jobs=os.cpu_count() or 1, return_as="generator")(
-            delayed(_once)(case, size, one) for case, one in jobs
+        results = Parallel(n_jobs=os.cpu_count() or 1, return_as="generator")(
+            delayed(simulate_case)(case, size, run_seed) for case, run_seed in jobs
         )
-        for (case, _), result in zip(jobs, work, strict=True):
-            made[case].append(result)
+        for (case, _), run in zip(jobs, results, strict=True):
+            by_case[case.name].append(run)
             step.advance()
-    return table(made)
+    return table(by_case)

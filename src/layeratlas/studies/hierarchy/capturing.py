@@ -1,9 +1,10 @@
-"""The stage that captures: every distinct text through the model once."""
+"""The first stage: run every distinct text through the model once and keep its vectors."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,69 +14,92 @@ from layeratlas.core.errors import CaptureError
 from layeratlas.data.items import Dataset, Item
 from layeratlas.runs.tables import write_table
 from layeratlas.runs.workspace import Workspace
+from layeratlas.studies.hierarchy.names import ACTIVATIONS
 from layeratlas.studies.hierarchy.plan import describe
 
 if TYPE_CHECKING:
     from layeratlas.capture import Reading
 
 
-ACTIVATIONS = "activations"
+@dataclass(kw_only=True)
+class DistinctTexts:
+    """The distinct texts of a run as tokens, their names in messages, and the row of each in the activations."""
+
+    readings: list[Reading] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+
+    def add(self, item: Item, reading: Reading, name: str) -> None:
+        """Append a text that is not there yet."""
+        self.rows[_text_key(item)] = len(self.readings)
+        self.readings.append(reading)
+        self.names.append(name)
+
+    def rows_of(self, data: Dataset) -> list[int]:
+        """Return the row of each item of a data set."""
+        return [self.rows[_text_key(item)] for item in data.items]
+
+
+def _text_key(item: Item) -> str:
+    """Return what makes two texts one: the text and its spans."""
+    return json.dumps([item.text, item.spans], sort_keys=True)
 
 
 def capture_stage(work: Workspace) -> list[str]:
-    """Tokenise every distinct text once, run it through the model and keep its vectors."""
-    where, model = work.spec.capture.position, work.model
-
-    from layeratlas.capture import Reading, capture, choose_plan, store_key, store_shape
-    from layeratlas.capture.plan import positions_of
+    """Tokenise every distinct text, run it through the model and keep its vectors."""
+    from layeratlas.capture import capture, choose_plan, store_key, store_shape
     from layeratlas.store import DiskStore
 
-    rows: dict[tuple[str, str], int] = {}
-    readings: list[Reading] = []
-    names: list[str] = []
-    for data in work.material:
-        for number, item in enumerate(data.items, 1):
-            if _row_key(item) not in rows:
-                rows[_row_key(item)] = len(readings)
-                names.append(f"{data.source or data.name}, text {number}")
-                ids, offsets = _encode(work, item.text)
-                if model.context and len(ids) > model.context:
-                    raise CaptureError(
-                        f"{names[-1]} has {len(ids)} tokens",
-                        f"at most {model.context}, the context of {model.info['name']}",
-                        "shorten or drop it",
-                    )
-                readings.append(Reading(tuple(ids), positions_of(where, offsets, item.spans)))
+    model, spec = work.model, work.spec.capture
+    texts = _distinct_texts(work)
     outputs = []
     for data in work.material:
-        at = [rows[_row_key(item)] for item in data.items]
-        outputs.append(write_items(work, data, at, [len(readings[row].ids) for row in at]))
-    shape = store_shape(model, len(readings), work.spec.capture)
-    key = store_key(model, readings, work.spec.capture)
-    store = DiskStore(work.folder / ACTIVATIONS, shape, key, work.spec.capture.dtype)
+        rows = texts.rows_of(data)
+        outputs.append(write_items(work, data, rows, [len(texts.readings[row].ids) for row in rows]))
+    shape = store_shape(model, len(texts.readings), spec)
+    store = DiskStore(work.folder / ACTIVATIONS, shape, store_key(model, texts.readings, spec), spec.dtype)
     store.check_space()
-    packing = choose_plan(model, readings, work.spec.capture)
+    packing = choose_plan(model, texts.readings, spec)
     work.manifest["capture"] = packing.record()
     if not store.finished():
         work.progress.note(describe(work, packing, shape))
-    capture(model, packing.batches, store, work.progress, packing.form, names)
+    capture(model, packing.batches, store, work.progress, packing.form, texts.names)
     return outputs
 
 
+def _distinct_texts(work: Workspace) -> DistinctTexts:
+    """Return the run's texts as tokens; raises CaptureError where one does not fit the model's context."""
+    from layeratlas.capture import Reading
+    from layeratlas.capture.plan import positions_of
+
+    model, texts = work.model, DistinctTexts()
+    for data in work.material:
+        for number, item in enumerate(data.items, 1):
+            if _text_key(item) in texts.rows:
+                continue
+            name = f"{data.source or data.name}, text {number}"
+            ids, offsets = _encode(work, item.text)
+            if model.context and len(ids) > model.context:
+                raise CaptureError(
+                    f"{name} has {len(ids)} tokens",
+                    f"at most {model.context}, the context of {model.info['name']}",
+                    "shorten or drop it",
+                )
+            positions = positions_of(work.spec.capture.position, offsets, item.spans)
+            texts.add(item, Reading(ids=tuple(ids), positions=positions), name)
+    return texts
+
+
 def _encode(work: Workspace, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-    # Only a named span needs characters, which not every tokenizer gives.
+    # Only a named span needs the characters of each token, which not every tokenizer gives.
     if work.spec.capture.position.startswith("span:"):
         return work.model.encode_with_offsets(text)
     ids = work.model.encode(text)
     return ids, [(0, 0)] * len(ids)
 
 
-def _row_key(item: Item) -> tuple[str, str]:
-    return item.text, json.dumps(item.spans, sort_keys=True)
-
-
-def write_items(work: Workspace, data: Dataset, at: Sequence[int], tokens: Sequence[int]) -> str:
-    """Write a data set's items with the row of their vectors and their token counts; note it in `run.json`."""
+def write_items(work: Workspace, data: Dataset, rows: Sequence[int], tokens: Sequence[int]) -> str:
+    """Write a data set's items with the row of their vectors and their token counts, and describe it in `run.json`."""
     frame = pl.DataFrame(
         {
             "task": data.name,
@@ -85,15 +109,25 @@ def write_items(work: Workspace, data: Dataset, at: Sequence[int], tokens: Seque
             "group": [item.group for item in data.items],
             "stratum": data.strata,
             "spans": [json.dumps(item.spans) for item in data.items],
-            "row": at,
+            "row": rows,
             "tokens": tokens,
         }
     )
-    name = f"items/{data.name}.parquet"
-    write_table(work, name, frame)
-    counts = {str(c): int((data.y == i).sum()) for i, c in enumerate(data.classes)}
-    record = {"name": data.name, "level": data.level, "kind": data.kind, "n": len(tokens), "classes": counts}
-    record |= {"n_groups": int(data.groups.max()) + 1, "tokens": {"mean": float(np.mean(tokens)), "max": max(tokens)}}
-    others = [d for d in work.manifest["datasets"] if d["name"] != data.name]
+    write_table(work, items_file(data), frame)
+    record = {
+        "name": data.name,
+        "level": data.level,
+        "kind": data.kind,
+        "n": len(tokens),
+        "classes": {str(name): int((data.y == code).sum()) for code, name in enumerate(data.classes)},
+        "n_groups": int(data.groups.max()) + 1,
+        "tokens": {"mean": float(np.mean(tokens)), "max": max(tokens)},
+    }
+    others = [other for other in work.manifest["datasets"] if other["name"] != data.name]
     work.manifest["datasets"] = [*others, record]
-    return name
+    return items_file(data)
+
+
+def items_file(data: Dataset) -> str:
+    """Return the file of a data set's items, in the run's folder."""
+    return f"items/{data.name}.parquet"

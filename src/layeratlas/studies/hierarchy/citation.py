@@ -1,10 +1,10 @@
-"""The source of the claims, and the models that they speak of."""
+"""The paper whose claims this study tests, and the model sizes that they are about."""
 
 from __future__ import annotations
 
 from layeratlas.runs.claim import ModelSizes
 
 CITATION = "Bogdan (2025), arXiv 2501.07359"
-# The paper measures models of 3 and 70 billion parameters.
+# The paper's small model has 3 billion parameters, its large one 70 billion.
 LARGE = ModelSizes(least=3e10)
 SMALL = ModelSizes(most=1e10)

@@ -1,32 +1,89 @@
-"""Scores of probes to curves."""
+"""Out-of-fold scores to curves: measures by layer, with their bootstrap."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+
 from layeratlas.probes import Probed
-from layeratlas.stats.curves import Curve
+from layeratlas.runs.workspace import Workspace
+from layeratlas.stats.curves import Curve, level_curve
 from layeratlas.stats.intervals import widened
 from layeratlas.stats.measures import chance, measures_for
 from layeratlas.stats.resampling import Resampler, split_draws
+from layeratlas.studies.hierarchy.description_length import compression_curve
+from layeratlas.studies.hierarchy.names import WHOLE
+from layeratlas.studies.hierarchy.probing import load_codes, load_probed
+
+
+def all_curves(work: Workspace) -> list[Curve]:
+    """Return the curve of every level, the mean of its tasks' curves, and then every task's own curves."""
+    groups = _groups_by_level(work)
+    samplers = {
+        level: Resampler(names, work.spec.probe.bootstrap, work.spec.seed + i)
+        for i, (level, names) in enumerate(groups.items())
+    }
+    curves = [*_probe_curves(work, samplers), *_code_curves(work, samplers)]
+    return [*_level_curves(curves, groups), *curves]
+
+
+def _groups_by_level(work: Workspace) -> dict[str, list[str]]:
+    """Return the group of every item of every level: tasks of a level can share groups, which are drawn together."""
+    groups: dict[str, list[str]] = {}
+    for data in work.material:
+        groups.setdefault(data.level, []).extend(item.group for item in data.items)
+    return groups
+
+
+def _probe_curves(work: Workspace, samplers: Mapping[str, Resampler]) -> Iterator[Curve]:
+    probed = list(load_probed(work))
+    with work.progress.stage("analyse", len(probed)) as step:
+        for sweep in probed:
+            yield from task_curves(sweep, samplers[sweep.design.data.level])
+            step.advance()
 
 
 def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
     """Return a curve per stratum and measure of one probed component."""
-    design, data, shuffled = probed.design, probed.design.data, probed.shuffled
+    design, data = probed.design, probed.design.data
     weights = resampler.weights([item.group for item in data.items])
-    out = []
+    curves = []
     for i, stratum in enumerate(design.strata):
         inside = design.rows_of(stratum)
-        y, w = design.y[inside], weights[:, inside]
+        y, n_groups = design.y[inside], len(set(data.groups[inside]))
         for j, (name, measure) in enumerate(measures_for(data.kind, design.classes).items()):
-            values = measure(probed.scores[:, :, inside], y, w).mean(-1)
-            n_groups = len(set(data.groups[inside]))
-            estimate, draws, a, b = split_draws(values, resampler)
-            draws = widened(estimate, draws, n_groups, most=1.0)
-            floor = probed.baseline[name] if stratum == "all" else float("nan")
-            out.append(
-                Curve(
-                    data.level, data.name, stratum, probed.component, probed.method, name, estimate, draws, a, b,
-                    shuffled[:, i, j].T, chance(name, y), floor, int(inside.sum()), n_groups,
-                )
-            )  # fmt: skip
-    return out
+            values = measure(probed.scores[:, :, inside], y, weights[:, inside]).mean(-1)
+            estimate, draws, half_a, half_b = split_draws(values, resampler)
+            curve = Curve(
+                level=data.level,
+                task=data.name,
+                stratum=stratum,
+                component=probed.component,
+                method=probed.method,
+                metric=name,
+                estimate=estimate,
+                draws=widened(estimate, draws, n_groups, most=1.0),
+                half_a=half_a,
+                half_b=half_b,
+                shuffles=probed.shuffled[:, i, j].T,
+                chance=chance(name, y),
+                baseline=probed.baseline[name] if stratum == WHOLE else float("nan"),
+                n=int(inside.sum()),
+                n_groups=n_groups,
+            )
+            curves.append(curve)
+    return curves
+
+
+def _code_curves(work: Workspace, samplers: Mapping[str, Resampler]) -> Iterator[Curve]:
+    """Yield the compression of every data set of classes, where description lengths were measured."""
+    for coded in load_codes(work):
+        yield compression_curve(coded, samplers[coded.design.data.level])
+
+
+def _level_curves(curves: Sequence[Curve], groups: Mapping[str, Sequence[str]]) -> list[Curve]:
+    """Return the mean over the tasks of each level, component, method and measure."""
+    together: dict[tuple[str, str, str, str], list[Curve]] = {}
+    for curve in curves:
+        if curve.stratum == WHOLE:
+            together.setdefault((curve.level, curve.component, curve.method, curve.metric), []).append(curve)
+    return [level_curve(tasks, len(set(groups[tasks[0].level]))) for tasks in together.values()]

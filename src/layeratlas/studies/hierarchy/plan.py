@@ -1,4 +1,4 @@
-"""What a run is about to take, said before it starts: texts, tokens, memory, minutes."""
+"""The plan that is shown before capture: texts, tokens, disk, memory and time."""
 
 from __future__ import annotations
 
@@ -17,60 +17,61 @@ if TYPE_CHECKING:
     from layeratlas.capture.packing import Packing
     from layeratlas.store import Shape
 
-# The share of the machine's matrix rate that capturing reaches; the rest is attention, norms and memory.
-_SHARE = 0.7
-# The texts of the problem that the cost of probing is scaled from: some 0.1 s of work.
+# The fraction of the machine's matrix rate that capture reaches; the rest is attention, norms and memory traffic.
+_MATRIX_SHARE = 0.7
+# Texts of the small problem that the cost of probing is extrapolated from: about 0.1 s of work.
 _SAMPLE = 160
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 def describe(work: Workspace, packing: Packing, shape: Shape) -> str:
     """Return the plan in one line."""
-    capture, probe = _capture_seconds(work, packing), _probe_seconds(work, shape)
     record = packing.record()
-    kept = shape.texts * shape.width * sum(shape.points.values()) * (4 if work.spec.capture.dtype == "float32" else 2)
-    held = work.model.info["parameters"] * next(work.model.model.parameters()).element_size()
+    disk = shape.texts * shape.width * sum(shape.points.values()) * _BYTES[work.spec.capture.dtype]
+    weights = work.model.info["parameters"] * next(work.model.model.parameters()).element_size()
     return (
         f"plan: {shape.texts:,} texts, {record['tokens']:,} tokens ({record['tokens_computed']:,} computed); "
-        f"{kept / 1e9:.2f} GB of activations on disk, {held / 1e9:.2f} GB of weights; about "
-        f"{_minutes(capture)} to capture and {_minutes(probe)} to probe"
+        f"{disk / 1e9:.2f} GB of activations on disk, {weights / 1e9:.2f} GB of weights; about "
+        f"{_duration(_capture_seconds(work, packing))} to capture and {_duration(_probe_seconds(work, shape))} to probe"
     )
 
 
 def _capture_seconds(work: Workspace, packing: Packing) -> float:
+    """Return the time of all matrix products, two operations per parameter and token."""
     from layeratlas.models.memory import matrix_rate
 
     model = work.model
-    blocks = sum(p.numel() for block in model.anatomy.blocks for p in block.parameters())
+    parameters = sum(p.numel() for block in model.anatomy.blocks for p in block.parameters())
     rate = matrix_rate(model.device, next(model.model.parameters()).dtype, model.anatomy.width)
-    return float(2 * blocks * packing.record()["tokens_padded"] / (_SHARE * rate))
+    return float(2 * parameters * packing.record()["tokens_padded"] / (_MATRIX_SHARE * rate))
 
 
 def _probe_seconds(work: Workspace, shape: Shape) -> float:
-    """Return seconds from the cost of a small problem, scaled by the operations of each data set."""
+    """Return the time of a small problem, scaled by the operations of each data set."""
+    spec = work.spec.probe
     items = tuple(Item(f"text {i}", str(i % 2), str(i)) for i in range(_SAMPLE))
-    sample = make_design(Dataset("sample", "sample", items), work.spec.probe, 0)
+    sample = make_design(Dataset("sample", "sample", items), spec, 0)
     x = np.random.default_rng(0).standard_normal((_SAMPLE, shape.width))
     start = time.perf_counter()
-    probe_layer(x, sample, list(work.spec.probe.methods))
-    unit = (time.perf_counter() - start) / _operations(sample, shape.width, work.spec.probe)
-    total = 0.0
-    for data in work.material:
-        design = make_design(data, work.spec.probe, work.spec.seed)
-        total += _operations(design, shape.width, work.spec.probe) * sum(shape.points.values())
-    return unit * total / (os.cpu_count() or 1)
+    probe_layer(x, sample, spec.methods)
+    seconds_per_operation = (time.perf_counter() - start) / _operations(sample, shape.width, spec)
+    designs = (make_design(data, spec, work.spec.seed) for data in work.material)
+    operations = sum(_operations(design, shape.width, spec) for design in designs) * sum(shape.points.values())
+    return seconds_per_operation * operations / (os.cpu_count() or 1)
 
 
 def _operations(design: Design, width: int, spec: ProbeSpec) -> float:
-    """Return the operations of probing one layer: an eigendecomposition a fold, and every label column on it."""
+    """Return the operations of probing one layer: per fold an eigendecomposition, and every label column on it."""
     total = 0.0
     for fold in design.folds:
         n = len(fold.train)
-        m = min(n, width)
-        columns = max(1, design.classes if design.classes > 2 else 1) * (1 + (fold.repeat == 0) * spec.shuffles)
-        total += 10 * m**3 + 4 * n * m * width + 2 * n * m * columns * len(spec.penalties)
+        rank = min(n, width)
+        columns = (design.classes if design.classes > 2 else 1) * (1 + (fold.repeat == 0) * spec.shuffles)
+        total += 10 * rank**3 + 4 * n * rank * width + 2 * n * rank * columns * len(spec.penalties)
+        # The SVM iterates on label columns, about a fifth of the shuffles at the usual sizes.
         total += 100 * n * n * min(columns, 41) if "svm" in spec.methods else 0
     return total
 
 
-def _minutes(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     return f"{max(1, round(seconds)):,} s" if seconds < 90 else f"{seconds / 60:,.0f} min"

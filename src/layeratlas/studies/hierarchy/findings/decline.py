@@ -1,0 +1,40 @@
+"""Does a level decode worse at the last layer than at its peak?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.curves import Curve
+from layeratlas.stats.intervals import MARGIN
+from layeratlas.studies.hierarchy.findings.gain import peak_gain
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
+from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure
+
+_VERBS = {"supported": "falls", "not supported": "does not fall", "inconclusive": "shows no clear fall"}
+
+
+def decline_finding(curve: Curve, phrasing: Phrasing) -> Finding:
+    """Return whether a curve falls from its peak to the last layer."""
+    last = np.zeros(len(curve.estimate))
+    last[-1] = 1
+    drop = peak_gain(curve, last)
+    verdict = drop.verdict(margin=MARGIN)
+    statement = (
+        f"{capitalised(measure(curve))} of {phrasing.level(curve.level)} {_VERBS[verdict]} from its peak to the last "
+        f"layer of {COMPONENT_NAMES[curve.component]}: drop {drop.estimate:.2f} [{drop.lo:.2f}, {drop.hi:.2f}]."
+    )
+    return Finding(
+        finding=Kind.DECLINE,
+        level=curve.level,
+        component=curve.component,
+        method=curve.method,
+        statement=statement,
+        estimate=drop.estimate,
+        lo=drop.lo,
+        hi=drop.hi,
+        p=drop.p,
+        null="the last layer decodes as well as the peak",
+        verdict=verdict,
+        n=curve.n,
+    )

@@ -1,0 +1,34 @@
+"""How far a peak is above other layers."""
+
+from __future__ import annotations
+
+from layeratlas.core.arrays import Floats
+from layeratlas.stats.curves import Curve
+from layeratlas.stats.intervals import ROUNDING, Z95
+from layeratlas.stats.peaks import cross_chosen
+from layeratlas.stats.tests import normal_tail
+from layeratlas.stats.verdicts import Effect
+
+
+def peak_gain(curve: Curve, reference: Floats, floor: float = 0.0) -> Effect:
+    """Return how far the peak is above the weighted layers `reference` (P,) plus a constant `floor`.
+
+    The peak is chosen on one half of the groups and evaluated on the other, so that the gain is not biased upward by
+    selection. Its standard error is that of the bootstrap; p is two-sided, under a normal approximation.
+    """
+    gain = cross_chosen(curve, reference) - floor
+    error = _standard_error(curve, curve.draws[:, curve.estimate.argmax()] - curve.draws @ reference)
+    p = float(min(1.0, max(1 / len(curve.draws), 2 * normal_tail(abs(gain) / error))))
+    return Effect(estimate=gain, lo=gain - Z95 * error, hi=gain + Z95 * error, p=p)
+
+
+def _standard_error(curve: Curve, differences: Floats) -> float:
+    """Return the standard error of a difference from the peak, from its draws (B,).
+
+    At the ceiling, where all draws agree, it is that of the peak's own interval.
+    """
+    error = float(differences.std())
+    if error > ROUNDING:
+        return error
+    lo, hi = (ends[curve.estimate.argmax()] for ends in curve.interval)
+    return max(float(hi - lo) / (2 * Z95), ROUNDING)

@@ -1,0 +1,64 @@
+"""Does one level peak deeper than another?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+
+from layeratlas.core.arrays import Floats
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.curves import Curve
+from layeratlas.stats.intervals import percentile_interval
+from layeratlas.stats.peaks import find_peak, top_depth
+from layeratlas.stats.tests import holm, two_sided
+from layeratlas.stats.verdicts import Effect, Verdict
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
+from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
+
+
+def order_findings(curves: Sequence[Curve], decoded: Collection[str], phrasing: Phrasing) -> list[Finding]:
+    """Return a finding per pair of neighbouring levels that both decode: does the later one peak deeper?
+
+    `curves` are one component's level curves, shallowest level first as the study expects. The interval is that of the
+    difference in peak depth over the bootstrap; p is two-sided, Holm-corrected over the pairs.
+    """
+    pairs = [(earlier, later) for earlier, later in pairwise(curves) if {earlier.level, later.level} <= set(decoded)]
+    gaps = [find_peak(later).depths - find_peak(earlier).depths for earlier, later in pairs]
+    ps = holm([two_sided(gap) for gap in gaps])
+    return [
+        _order_finding(earlier, later, _effect(earlier, later, gap, p), phrasing)
+        for (earlier, later), gap, p in zip(pairs, gaps, ps, strict=True)
+    ]
+
+
+def _effect(earlier: Curve, later: Curve, gap: Floats, p: float) -> Effect:
+    lo, hi = percentile_interval(gap)
+    estimate = top_depth(later.estimate, later.depth) - top_depth(earlier.estimate, earlier.depth)
+    return Effect(estimate=float(estimate), lo=float(lo), hi=float(hi), p=p)
+
+
+def _order_finding(earlier: Curve, later: Curve, effect: Effect, phrasing: Phrasing) -> Finding:
+    verdict = effect.verdict()
+    return Finding(
+        finding=Kind.ORDER,
+        level=f"{earlier.level} < {later.level}",
+        component=earlier.component,
+        method=earlier.method,
+        statement=_statement(earlier, later, effect, verdict, phrasing),
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=effect.p,
+        null="both peak at the same depth (bootstrap over groups)",
+        verdict=verdict,
+        n=earlier.n + later.n,
+    )
+
+
+def _statement(earlier: Curve, later: Curve, effect: Effect, verdict: Verdict, phrasing: Phrasing) -> str:
+    a, b, component = phrasing.level(earlier.level), phrasing.level(later.level), COMPONENT_NAMES[earlier.component]
+    difference = f"{effect.estimate:+.2f} of depth [{effect.lo:+.2f}, {effect.hi:+.2f}]"
+    if verdict == "inconclusive":
+        return f"No difference detected between the peak depths of {b} and {a} in {component}: {difference}."
+    relation = "deeper" if verdict == "supported" else "earlier"
+    return f"{capitalised(b)} peak {relation} than {a} in {component}: {difference}."

@@ -1,0 +1,136 @@
+"""Does a curve rise, fall and rise again? (H3)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import scipy
+
+from layeratlas.core.arrays import Floats
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.curves import Curve
+from layeratlas.stats.intervals import ROUNDING, Z95
+from layeratlas.stats.tests import holm, normal_tail
+from layeratlas.stats.verdicts import Effect, Verdict
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
+from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure
+from layeratlas.studies.hierarchy.profiles import smooth, z_scores
+
+# What counts as two maxima, on the smoothed z-scored curve: both in the first 60 % of depth, each with a prominence of
+# half a standard deviation, and 5 % of the layers apart. The thresholds are ours; the dip is reported beside them.
+_EARLY, _PROMINENCE, _APART = 0.6, 0.5, 0.05
+# Random halves of the groups over which the dip is averaged.
+_HALVES = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoublePeak:
+    """Two maxima and the lowest point between them, as layers of the curve."""
+
+    first: int
+    trough: int
+    second: int
+
+    def dip(self, values: Floats) -> float:
+        """Return how far a curve (P,) falls between the two maxima: the smaller of both falls."""
+        return float(min(values[self.first], values[self.second]) - values[self.trough])
+
+
+def double_peak(values: Floats, component: str) -> DoublePeak | None:
+    """Return the neighbouring maxima of a curve (P,) with the deepest dip between them; None without two maxima."""
+    z = smooth(z_scores(values, component))
+    offset = len(values) - len(z)
+    # A maximum may lie on the first point, which scipy does not count as one.
+    padded = np.concatenate([[z.min() - 1], z, [z.min() - 1]])
+    maxima = scipy.signal.find_peaks(padded, prominence=_PROMINENCE, distance=max(1, int(_APART * len(z))))[0] - 1
+    maxima = maxima[maxima < _EARLY * len(z)]
+    candidates = [
+        DoublePeak(first=int(a), trough=int(a + z[a : b + 1].argmin()), second=int(b)) for a, b in pairwise(maxima)
+    ]
+    if not candidates:
+        return None
+    best = max(candidates, key=lambda peaks: peaks.dip(z))
+    return DoublePeak(first=best.first + offset, trough=best.trough + offset, second=best.second + offset)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dip:
+    """The dip of a double peak: its size, free of selection bias, and its standard error."""
+
+    peaks: DoublePeak
+    size: float
+    error: float
+
+    @property
+    def p(self) -> float:
+        """The one-sided p-value of no dip, not corrected."""
+        return normal_tail(self.size / self.error)
+
+    def effect(self, p: float) -> Effect:
+        """Return the dip with its 95 % interval and a p-value, corrected for all dips that are tested."""
+        reach = Z95 * self.error
+        return Effect(estimate=self.size, lo=self.size - reach, hi=self.size + reach, p=p)
+
+    def verdict(self, p: float) -> Verdict:
+        """Return `supported` or `inconclusive`: a small dip never shows that there is none."""
+        effect = self.effect(p)
+        return Effect(estimate=effect.estimate, lo=effect.lo, p=p).verdict()
+
+
+def measure_dip(curve: Curve) -> Dip | None:
+    """Return the dip between the two maxima of a curve, or None without two maxima.
+
+    The layers are chosen on one half of the groups and the dip is measured on the other, both ways, so that a dip that
+    is noise averages to zero. Its standard error is that of the bootstrap at the layers of the whole sample.
+    """
+    peaks = double_peak(curve.estimate, curve.component)
+    if peaks is None:
+        return None
+    dips = []
+    for chosen_on, measured_on in ((curve.half_a, curve.half_b), (curve.half_b, curve.half_a)):
+        for chosen, measured in zip(chosen_on[:_HALVES], measured_on[:_HALVES], strict=True):
+            found = double_peak(chosen, curve.component)
+            dips.append(0.0 if found is None else found.dip(measured))
+    error = float(np.array([peaks.dip(draw) for draw in curve.draws]).std())
+    return Dip(peaks=peaks, size=float(np.mean(dips)), error=max(error, ROUNDING))
+
+
+def second_peak_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
+    """Return for each curve whether it rises, falls and rises again; p is one-sided, Holm-corrected over the curves."""
+    dips = [measure_dip(curve) for curve in curves]
+    ps = holm([1.0 if dip is None else dip.p for dip in dips])
+    return [_second_peak_finding(curve, dip, p, phrasing) for curve, dip, p in zip(curves, dips, ps, strict=True)]
+
+
+def _second_peak_finding(curve: Curve, dip: Dip | None, p: float, phrasing: Phrasing) -> Finding:
+    effect = Effect(estimate=0.0, lo=0.0, hi=0.0, p=p) if dip is None else dip.effect(p)
+    verdict: Verdict = "not supported" if dip is None else dip.verdict(p)
+    return Finding(
+        finding=Kind.SECOND_PEAK,
+        level=curve.level,
+        component=curve.component,
+        method=curve.method,
+        statement=_statement(curve, dip, verdict, phrasing),
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=p,
+        null="one peak: the dip chosen on one half of the groups is zero on the other",
+        verdict=verdict,
+        n=curve.n,
+    )
+
+
+def _statement(curve: Curve, dip: Dip | None, verdict: Verdict, phrasing: Phrasing) -> str:
+    level, component = phrasing.level(curve.level), COMPONENT_NAMES[curve.component]
+    if dip is None:
+        return f"No second peak of {level} in {component}: no two clear maxima in the first 60 % of depth."
+    verb = "rises, falls and rises again" if verdict == "supported" else "shows no clear second peak"
+    peaks, effect = dip.peaks, dip.effect(dip.p)
+    return (
+        f"{capitalised(measure(curve))} of {level} in {component} {verb}: maxima at layers {peaks.first} and "
+        f"{peaks.second}, minimum at {peaks.trough}, dip {effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}]."
+    )

@@ -1,0 +1,52 @@
+"""The methods section of the report, made from a run's manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from layeratlas.core.formatting import count
+
+
+def methods_text(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (heading, text) pairs."""
+    spec, names = run["spec"], run.get("words", {}).get("methods", {})
+    probe = spec["probe"]
+    probes = ", ".join(names.get(method, method) for method in probe["methods"])
+    shuffles = ", ".join(f"{names.get(method, method)}: {n}" for method, n in run.get("shuffles", {}).items())
+    pca = f", reduced to {probe['pca']} principal components," if probe.get("pca") else ""
+    return [
+        (
+            "Vectors",
+            f"Each text is run through the model once. Its vector is read at position “{spec['capture']['position']}” "
+            "from the residual stream before each block and after the last one (before the final norm), and from what "
+            f"attention and MLP add to it. {run.get('model', {}).get('bos', '')}.",
+        ),
+        (
+            "Probes",
+            f"{probes}. Features are standardised{pca} on training folds; the ridge penalty is chosen by leave-one-out "
+            f"on training folds, the SVM has C = {probe.get('svm_c', 1):g} at every layer.",
+        ),
+        (
+            "Cross-validation",
+            f"{probe['folds']} folds, {probe['repeats']} repeats; groups are never split across train and test.",
+        ),
+        (
+            "Intervals",
+            f"95 %, percentile bootstrap over groups ({count(probe['bootstrap'])} draws) of out-of-fold scores, "
+            "widened for few groups and for refitting the probe. They generalise to other groups of such texts, not to "
+            "other models.",
+        ),
+        (
+            "Control and baseline",
+            f"Control: label shuffles ({shuffles}) through the same folds, within groups where a group has several "
+            "classes. Baseline: the better of two probes without the model, on the bag of words and on numbers of "
+            "characters, words and tokens.",
+        ),
+        (
+            "Findings",
+            "The p-value of a peak compares it with the maximum over all layers and curves under shuffled labels "
+            "(Westfall and Young 1993). Order compares the depths of two peaks over the bootstrap (Holm-corrected). A "
+            "peak's value is selected on one half of the groups and evaluated on the other.",
+        ),
+    ]

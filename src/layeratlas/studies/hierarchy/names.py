@@ -1,0 +1,72 @@
+"""The names of this study: kinds of findings, files, levels whose comparison is planned, and words for codes."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from layeratlas.core import registry
+
+ACTIVATIONS = "activations"
+CURVES = "curves.parquet"
+FINDINGS = "findings.parquet"
+PROFILES = "profiles.parquet"
+
+# The task of a curve that is the mean over a level's tasks, and the stratum of a curve over all texts.
+WHOLE = "all"
+
+
+class Kind(StrEnum):
+    """The kinds of findings of the hierarchy study, as the column `finding` has them."""
+
+    PEAK = "peak"
+    ORDER = "order"
+    DECLINE = "decline"
+    SURFACE = "surface"
+    SECOND_PEAK = "second peak"
+    DEEP_CONTENT = "deep content"
+    DEEP_COMPRESSION = "deep compression"
+    COORDINATION = "coordination"
+    ANTI_PERSISTENCE = "anti-persistence"
+
+
+HEADLINES = (
+    Kind.PEAK,
+    Kind.ORDER,
+    Kind.DEEP_CONTENT,
+    Kind.DEEP_COMPRESSION,
+    Kind.COORDINATION,
+    Kind.SECOND_PEAK,
+    Kind.DECLINE,
+    Kind.SURFACE,
+)
+DETAILS = (Kind.DECLINE, Kind.SURFACE, Kind.SECOND_PEAK, Kind.ANTI_PERSISTENCE)
+
+# The hierarchy that H1 claims, from shallow to deep. A run without these levels compares its own levels in the order
+# in which they are given.
+HIERARCHY = ("item", "relation", "analogy")
+# Levels that reuse the targets of other levels ("An apple"), by the beginning of their names. Their estimates share
+# sampling noise with those levels, which would imitate coordination.
+REUSED_TARGETS = ("buried", "graded item")
+# Levels read after 100 words of filler, and those read at the same kind of position: narrow content and abstractions.
+BURIED_NARROW = ("buried item", "buried relation")
+BURIED_ABSTRACT = ("buried analogy", "document")
+
+COMPONENT_NAMES = {"resid": "the residual stream", "attn": "the attention output", "mlp": "the MLP output"}
+# The probe of description lengths, and its measure.
+CODE_PROBE, CODE_METRIC = "logistic", "compression"
+# Measures as they read in the middle of a sentence.
+METRICS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "auroc": "AUROC",
+    "spearman": "Spearman correlation",
+    "r2": "R²",
+    CODE_METRIC: "compression (description length)",
+}
+METRIC_NAMES = {code: f"{words[0].upper()}{words[1:]}" for code, words in METRICS.items()}
+
+
+def method_names() -> dict[str, str]:
+    """Return the label of every installed probe, and of the probe of description lengths, by code."""
+    probes = {name: registry.get("probes", name) for name in registry.names("probes")}
+    return {name: probe.label or name for name, probe in probes.items()} | {CODE_PROBE: "Logistic regression"}

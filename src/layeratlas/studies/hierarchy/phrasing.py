@@ -1,0 +1,48 @@
+"""How statements of this study name levels, measures and layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from layeratlas.stats.curves import Curve
+from layeratlas.stats.peaks import Peak
+from layeratlas.studies.hierarchy.names import METRICS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phrasing:
+    """Words for the levels of a run, by code; a level without words is quoted.
+
+    `levels` are plural nouns ("item properties"), as tasks declare them and `run.json` lists them.
+    """
+
+    levels: Mapping[str, str] = field(default_factory=dict)
+
+    def level(self, level: str) -> str:
+        """Return a level in the middle of a sentence."""
+        return self.levels.get(level, f"'{level}'")
+
+    def decodes(self, level: str) -> str:
+        """Return a level as the subject of a sentence with the verb `decode`."""
+        return f"{capitalised(self.level(level))} decode" if level in self.levels else f"Level '{level}' decodes"
+
+
+def capitalised(words: str) -> str:
+    """Return words as the beginning of a sentence."""
+    return words[:1].upper() + words[1:]
+
+
+def measure(curve: Curve) -> str:
+    """Return the measure of a curve in the middle of a sentence."""
+    return METRICS.get(curve.metric, curve.metric)
+
+
+def place(curve: Curve, peak: Peak) -> str:
+    """Return where a curve peaks, such as `point 4 of 0-8 (3-5 are as good), depth 0.50`.
+
+    The residual stream is measured at points between blocks, the outputs of sublayers per block.
+    """
+    unit = "point" if curve.component == "resid" else "block"
+    equals = f" ({peak.first}-{peak.last} are as good)" if peak.first < peak.last else ""
+    return f"{unit} {peak.layer} of 0-{len(curve.estimate) - 1}{equals}, depth {curve.depth[peak.layer]:.2f}"

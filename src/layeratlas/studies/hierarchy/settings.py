@@ -1,0 +1,16 @@
+"""The settings of the hierarchy study, given with `--set`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from layeratlas.core.spec import Spec
+
+
+class ProbingSettings(Spec):
+    """What can be set beside the probes themselves."""
+
+    mdl: bool = Field(
+        default=False,
+        description="true or false: measure description lengths too, at several times the cost of the probes",
+    )

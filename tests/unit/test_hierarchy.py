@@ -1,0 +1,113 @@
+"""The hierarchy study: what it declares, and which findings it draws from which curves."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import planting
+from layeratlas.core import registry
+from layeratlas.core.errors import SpecError
+from layeratlas.core.spec import ProbeSpec, RunSpec
+from layeratlas.data.items import Dataset, Item
+from layeratlas.probes import Probe
+from layeratlas.runs.pipeline import check_settings
+from layeratlas.studies.hierarchy.analysing import find
+from layeratlas.studies.hierarchy.names import Kind
+
+STUDY = registry.get("studies", "hierarchy")
+
+
+def test_the_study_names_every_probe_and_the_one_of_description_lengths():
+    names = STUDY.method_names
+    assert set(names) == {*registry.names("probes"), "logistic"}
+    assert names["ridge"] == "Ridge"
+    assert names["svm"] == "Linear SVM"
+
+
+def test_a_probe_without_a_label_goes_by_its_name(monkeypatch):
+    class Plain(Probe):
+        def solve(self, gram, y):
+            raise NotImplementedError
+
+    get = registry.get
+    monkeypatch.setattr(registry, "names", lambda kind: ["plain"])
+    monkeypatch.setattr(registry, "get", lambda kind, name: Plain() if name == "plain" else get(kind, name))
+    assert STUDY.method_names["plain"] == "plain"
+
+
+def test_headlines_and_details_are_kinds_of_findings_once_each():
+    for kinds in (STUDY.headlines, STUDY.details):
+        assert len(set(kinds)) == len(kinds)
+        assert set(kinds) <= set(Kind)
+
+
+def test_a_setting_that_does_not_fit_is_refused_with_its_description():
+    assert check_settings(STUDY, {"mdl": "true"}).mdl is True
+    with pytest.raises(SpecError, match=r"the setting mdl='maybe' does not fit; expected true or false: measure"):
+        check_settings(STUDY, {"mdl": "maybe"})
+
+
+def test_numbers_need_a_probe_that_predicts_numbers():
+    data = Dataset("sizes", "size", tuple(Item(f"t{i}", float(i), f"g{i}") for i in range(20)), kind="number")
+    ridge, svm = (RunSpec(probe=ProbeSpec(methods=(name,))) for name in ("ridge", "svm"))
+    STUDY.check(ridge, STUDY.settings(), [data])
+    with pytest.raises(SpecError, match="sizes has numbers to predict, which svm cannot"):
+        STUDY.check(svm, STUDY.settings(), [data])
+
+
+def curves_of(*levels: str, decoded: bool = True, **fields: str):
+    """One curve per level and one per its only task, by both probes; each level has a hump somewhat deeper."""
+    curves = []
+    for i, level in enumerate(levels):
+        height = 0.4 if decoded else 0.0
+        hump = 0.5 + height * np.exp(-(((np.arange(13) - 2 - 2 * i) / 1.5) ** 2))
+        for task in ("all", f"task of {level}"):
+            for method in ("ridge", "svm"):
+                curves.append(planting.drawn_curve(hump, level=level, task=task, method=method, **fields))
+    return curves
+
+
+def kinds_of(curves) -> Counter:
+    return Counter(finding.finding for finding in find(curves, planting.PHRASING))
+
+
+def test_peaks_are_those_of_every_probe_and_claims_those_of_the_first():
+    findings = find(curves_of("item", "relation", "analogy"), planting.PHRASING)
+    assert {f.method for f in findings if f.finding == Kind.PEAK} == {"ridge", "svm"}
+    assert {f.method for f in findings if f.finding != Kind.PEAK} == {"ridge"}
+    assert Counter(f.finding for f in findings) == {
+        Kind.PEAK: 6,
+        Kind.ORDER: 2,
+        Kind.DECLINE: 3,
+        Kind.SURFACE: 3,
+        Kind.SECOND_PEAK: 3,
+        Kind.COORDINATION: 1,
+        Kind.ANTI_PERSISTENCE: 1,
+    }
+
+
+def test_levels_that_do_not_decode_have_no_claims():
+    assert kinds_of(curves_of("item", "relation", "analogy", decoded=False)) == {Kind.PEAK: 6}
+
+
+def test_every_component_has_claims_of_its_own():
+    curves = [*curves_of("item", "relation"), *curves_of("item", "relation", component="attn")]
+    orders = [f.component for f in find(curves, planting.PHRASING) if f.finding == Kind.ORDER]
+    assert orders == ["resid", "attn"]
+
+
+def test_levels_outside_the_hierarchy_are_ordered_only_where_none_is_inside():
+    def orders(*levels):
+        return [f.level for f in find(curves_of(*levels), planting.PHRASING) if f.finding == Kind.ORDER]
+
+    assert orders("item", "grammar", "relation") == ["item < relation"]
+    assert orders("tone", "mood") == ["tone < mood"]
+
+
+def test_levels_that_reuse_targets_are_left_out_of_coordination():
+    """They share sampling noise with the levels whose targets they reuse: two independent tasks are too few."""
+    assert kinds_of(curves_of("item", "relation", "grammar"))[Kind.COORDINATION] == 1
+    assert kinds_of(curves_of("item", "relation", "buried item"))[Kind.COORDINATION] == 0
