@@ -15,8 +15,8 @@ from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, write_atomic
 from layeratlas.data.levels import LEVELS
 from layeratlas.report import figures
+from layeratlas.report.names import reading_order
 from layeratlas.report.shell import packed, rendered
-from layeratlas.report.view import reading_order
 
 _TABLES = ("curves", "differences", "similarity", "sizes", "quantities", "findings", "claims")
 _FIRST = (
