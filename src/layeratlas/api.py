@@ -48,9 +48,10 @@ class Run:
     def plot(self, level: str | None = None, component: str = "resid") -> Any:
         """Return the Altair chart of the levels (or of one) by depth."""
         from layeratlas.report import figure
+        from layeratlas.runs.finished import FinishedRun
 
         study = registry.get("studies", self.manifest["spec"]["study"])
-        return figure(self.curves, level=level, component=component, words=study.words)
+        return figure(FinishedRun(self.folder), study=study, level=level, component=component)
 
     def summary(self) -> str:
         """Return the main findings as plain lines."""

@@ -1,9 +1,13 @@
-"""The report is made of a run's tables alone, is whole in itself, and trusts no text in them."""
+"""The report is made of a run's tables alone, is one self-contained file, and trusts no text in them."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -12,6 +16,13 @@ import fake_run
 from fake_run import Fake
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.report import build, figure
+from layeratlas.report.limits import LEVELS, axis_limits
+from layeratlas.report.names import names_of
+from layeratlas.report.overview import overview
+from layeratlas.report.view import prepare
+from layeratlas.runs.finding import finding_table
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.study import Study
 from layeratlas.studies.hierarchy.study import PLUGIN as HIERARCHY
 
 SHAPES = {
@@ -22,7 +33,22 @@ SHAPES = {
     "no findings": Fake(findings=False, layers=6),
     "residual stream alone": Fake(components=("resid",), layers=6),
     "eighty blocks": Fake(layers=80, levels=("item", "relation")),
+    "an older run without words": Fake(layers=6, words=False),
 }
+
+
+class Invented(Study):
+    """A study that no table of the package knows."""
+
+    method_names: Mapping[str, str] = {"svm": "Machine", "ridge": "Ridge of its own"}
+    headlines = ("coordination", "second peak", "peak")
+    details = ("decline", "second peak")
+
+    def read(self, path: str) -> Any:
+        raise NotImplementedError
+
+    def stages(self) -> Mapping[str, Callable[[Any], list[str]]]:
+        return {}
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +58,28 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def rows_of(page: str, heading: str) -> list[list[str]]:
+    """Return the cells of the table below a heading of a page, row by row, as text."""
+    table = page[page.index(f'id="{heading}"') :].partition("<tbody>")[2].partition("</tbody>")[0]
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.S) for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)]
+    return [[re.sub(r"<[^>]+>", "", cell).strip() for cell in row] for row in cells]
+
+
 def test_page_and_figures_are_written(whole: Path) -> None:
     page = (whole / "report.html").read_text(encoding="utf-8")
-    statements = pl.read_parquet(whole / "findings.parquet")["statement"]
-    assert statements[0] in page
-    assert "Label shuffles (Ridge: 100, Linear SVM: 40)" in page
+    findings = pl.read_parquet(whole / "findings.parquet")
+    assert [row[4] for row in rows_of(page, "all")] == findings["statement"].to_list()
     for name in ("curves", "map", "tasks", "strata", "components"):
         assert (whole / f"figures/{name}.svg").read_bytes().startswith(b"<svg")
         assert (whole / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_verdict_is_the_first_thing_of_its_row(whole: Path) -> None:
+    page = (whole / "report.html").read_text(encoding="utf-8")
+    marks = {"supported": "✓ supported", "not supported": "✕ not supported", "inconclusive": "? inconclusive"}
+    verdicts = [marks[verdict] for verdict in pl.read_parquet(whole / "findings.parquet")["verdict"]]
+    assert [row[0] for row in rows_of(page, "all")] == verdicts
+    assert set(verdicts) == set(marks.values())
 
 
 def test_page_loads_nothing_from_anywhere(whole: Path) -> None:
@@ -61,7 +101,8 @@ def test_the_same_tables_give_the_same_bytes(whole: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("fake", SHAPES.values(), ids=SHAPES)
 def test_every_shape_of_run_gives_a_page(fake: Fake, tmp_path: Path) -> None:
     page = build(fake_run.write_run(tmp_path, fake), HIERARCHY).read_text(encoding="utf-8")
-    assert fake.model in page
+    assert f"<h1>{fake.model}</h1>" in page
+    assert len(rows_of(page, "all")) == len(fake_run.findings_of(fake))
     assert ("No findings were recorded" in page) == (not fake.findings)
 
 
@@ -72,6 +113,81 @@ def test_names_cannot_become_markup(tmp_path: Path) -> None:
     assert "<script>window.pwned" not in page
 
 
+def test_words_and_reading_order_come_from_the_run(tmp_path: Path) -> None:
+    folder = fake_run.write_run(tmp_path, Fake(layers=3))
+    manifest = json.loads((folder / "run.json").read_text())
+    manifest["words"] = {
+        "levels": {"analogy": "A", "item": "B"},
+        "methods": {"svm": "Machine"},
+        "metrics": {"auroc": "Area"},
+    }
+    run = FinishedRun(folder, manifest=manifest)
+    view = prepare(run.curves, names=names_of(run, HIERARCHY))
+    assert view.levels == ["analogy", "item", "relation"]
+    assert view.choices["method"] == ["svm", "ridge"]
+    assert view.choices["metric"] == ["auroc", "accuracy", "balanced_accuracy"]
+    chart = figure(run, study=HIERARCHY).to_dict()
+    assert chart["title"]["text"] == "Levels by depth: area, residual stream, machine"
+
+
+@pytest.mark.parametrize(
+    ("study", "methods"), [(Invented(), {"svm": "Machine", "ridge": "Ridge of its own"}), (None, {})]
+)
+def test_an_older_run_takes_its_words_from_its_study_else_from_its_codes(
+    study: Study | None, methods: dict[str, str], tmp_path: Path
+) -> None:
+    run = FinishedRun(fake_run.write_run(tmp_path, Fake(layers=2, words=False)))
+    assert dict(names_of(run, study).method) == methods
+    page = build(run.folder, study).read_text(encoding="utf-8")
+    assert {row[3] for row in rows_of(page, "all")} == {methods.get(code, code) for code in ("ridge", "svm")}
+
+
+def test_the_study_says_which_findings_come_first() -> None:
+    findings = finding_table(fake_run.findings_of(Fake(components=("resid",))), "model", "invented")
+    kinds = [row["finding"] for row in overview(findings, Invented())]
+    assert kinds == ["second peak", "peak", "peak", "peak", "order", "decline", "decline", "decline"]
+    assert [row["finding"] for row in overview(findings, None)][:2] == ["order", "second peak"]
+
+
+def test_a_long_overview_leaves_details_out_but_for_supported_headlines() -> None:
+    short = fake_run.findings_of(Fake(components=("resid",), methods=("ridge",)))
+    findings = short * 3
+    peak = next(finding for finding in short if finding.finding == "second peak")
+    findings += [replace(peak, verdict="supported")]
+    assert len(findings) > 20
+    shown = overview(finding_table(findings, "model", "invented"), Invented())
+    assert [row["verdict"] for row in shown if row["finding"] == "second peak"] == ["supported"]
+    assert {row["finding"] for row in shown} == {"second peak", "peak", "order"}
+
+
+def test_axes_start_at_the_lowest_value_reached_and_not_at_an_interval() -> None:
+    rows = pl.DataFrame(
+        {
+            "part": [0, 0, 1, 1],
+            "kind": ["level", "level", "task", "task"],
+            "estimate": [0.9, 0.6, 0.2, 0.9],
+            "lo": [0.8, -0.4, 0.1, 0.8],
+            "hi": [1.0, 0.8, 0.3, 1.0],
+            "chance": [0.5, 0.5, 0.17, 0.17],
+            "control": [0.5, 0.51, 0.17, 0.17],
+            "control_lo": [0.3, 0.3, 0.0, 0.0],
+            "control_hi": [0.6, 0.6, 0.3, 0.3],
+            "baseline": [None, None, 0.3, 0.3],
+        }
+    )
+    limits = axis_limits(rows)
+    assert limits == {LEVELS: [0.45, 1.0], "0": [0.45, 1.0], "1": [0.15, 1.0]}
+
+
+def test_one_very_low_score_does_not_flatten_an_axis() -> None:
+    scores = {"estimate": [0.6, -3.3], "chance": [0.0, 0.0], "control": [0.0, 0.0], "baseline": [None, None]}
+    bands = {"lo": [0.5, -4.0], "hi": [0.7, -3.0], "control_lo": [-0.1, -0.1], "control_hi": [0.1, 0.1]}
+    rows = pl.DataFrame({"part": [0, 0], "kind": ["level", "level"], **scores, **bands})
+    low, high = axis_limits(rows)[LEVELS]
+    assert high == 0.7
+    assert -0.5 <= low <= -0.35
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -79,13 +195,13 @@ def test_names_cannot_become_markup(tmp_path: Path) -> None:
         (lambda run: (run / "run.json").write_text("{"), r"run\.json cannot be read as JSON"),
         (lambda run: (run / "run.json").write_text('{"format": 9}'), r"has format 9; expected format 1"),
         (lambda run: (run / "curves.parquet").unlink(), r"no curves\.parquet .*expected a run whose analysis"),
-        (lambda run: (run / "curves.parquet").write_bytes(b"PAR1"), r"curves\.parquet cannot be read as Parquet"),
+        (lambda run: (run / "curves.parquet").write_bytes(b"PAR1"), r"curves\.parquet cannot be read"),
         (lambda run: pl.DataFrame({"a": [1]}).write_parquet(run / "findings.parquet"), r"lacks the columns model"),
     ],
 )
-def test_a_broken_run_is_one_line(spoil: object, message: str, tmp_path: Path) -> None:
+def test_a_broken_run_is_one_line(spoil: Callable[[Path], Any], message: str, tmp_path: Path) -> None:
     run = fake_run.write_run(tmp_path / "run", Fake(layers=2, levels=("item",)))
-    spoil(run)  # type: ignore[operator]
+    spoil(run)
     with pytest.raises(StoreError, match=message) as caught:
         build(run, HIERARCHY)
     assert "\n" not in str(caught.value)
@@ -93,10 +209,10 @@ def test_a_broken_run_is_one_line(spoil: object, message: str, tmp_path: Path) -
 
 
 def test_figure_takes_names_and_refuses_others(whole: Path) -> None:
-    curves = pl.read_parquet(whole / "curves.parquet")
-    spec = figure(curves, level="relation", component="attn").to_dict()
+    run = FinishedRun(whole)
+    spec = figure(run, level="relation", component="attn").to_dict()
     levels = {row["level"] for row in spec["datasets"]["curves"]}
     components = {row["component"] for row in spec["datasets"]["curves"]}
     assert (levels, components) == ({"relation"}, {"attn"})
     with pytest.raises(SpecError, match=r"no level named 'relatoin' in the curves; expected one of item"):
-        figure(curves, level="relatoin")
+        figure(run, level="relatoin")

@@ -1,8 +1,9 @@
-"""Numbers and names as a reader wants them: sensible digits, real minus signs, words for codes."""
+"""Numbers and names for readers: sensible digits, real minus signs, words for codes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 NONE = "–"
@@ -107,6 +108,6 @@ def cell(value: Any) -> str:
     return num(value) if isinstance(value, float) else str(value)
 
 
-def word(names: dict[str, str], code: str) -> str:
-    """Return the words for a code of a plug-in that may be unknown here."""
+def word(names: Mapping[str, str], code: str) -> str:
+    """Return the words for a code; the code itself where there are none."""
     return names.get(code, code)

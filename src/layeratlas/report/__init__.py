@@ -6,15 +6,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from layeratlas.report.figures import figure
+    from layeratlas.report.notebook import figure
     from layeratlas.report.page import build
 
 __all__ = ["build", "figure"]
-_HOME = {"build": "page", "figure": "figures"}
+_HOME = {"build": "page", "figure": "notebook"}
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when first used: a study names its report's stage long before anything is drawn.
+    # Loaded when first used: a study names its report stage long before it draws anything.
     if name not in _HOME:
         raise AttributeError(f"module 'layeratlas.report' has no attribute '{name}'")
     return getattr(importlib.import_module(f"layeratlas.report.{_HOME[name]}"), name)

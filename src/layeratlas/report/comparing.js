@@ -2,12 +2,12 @@
 (() => {
   const { data, rows } = atlas;
 
-  // A chart reads the rows whose fields are those of its place; a name without such fields is read whole.
+  // A chart reads the rows that match its element's `data-where`; rows without these fields are read whole.
   function specFor(element) {
     const spec = structuredClone(data.specs[element.dataset.chart]);
     const wanted = Object.entries(JSON.parse(element.dataset.where || "{}"));
-    const mine = (row) => wanted.every(([name, value]) => !(name in row) || row[name] === value);
-    spec.datasets = Object.fromEntries(data.reads[element.dataset.chart].map((name) => [name, rows[name].filter(mine)]));
+    const belongs = (row) => wanted.every(([name, value]) => !(name in row) || row[name] === value);
+    spec.datasets = Object.fromEntries(data.reads[element.dataset.chart].map((name) => [name, rows[name].filter(belongs)]));
     return spec;
   }
   const draw = (element) => atlas.draw(element, specFor(element));
@@ -27,7 +27,7 @@
   const first = all.filter((element) => element.getBoundingClientRect().top < innerHeight);
   Promise.all(first.map(once)).then(() => { document.documentElement.dataset.ready = "yes"; });
 
-  // A cell of the map leads to its curve, also where that lies in a closed part.
+  // A cell of the map links to its curve; open the section that holds it.
   const open = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     const part = target && target.closest("details");

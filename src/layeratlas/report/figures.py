@@ -1,147 +1,111 @@
-"""Fixed figures: for notebooks, and as SVG and PNG files for papers."""
+"""The charts of a report as SVG and PNG files for papers."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
 import altair as alt
-import polars as pl
 import vl_convert
 
-from layeratlas.core import formatting as wording
-from layeratlas.core.errors import SpecError
 from layeratlas.core.files import write_atomic
-from layeratlas.report import charts, theme
-from layeratlas.report.inputs import check_curves
-from layeratlas.report.lens import lens
-from layeratlas.report.view import Part, View, prepare
-from layeratlas.runs.study import PROBED, Exhibit, Words
+from layeratlas.report import theme
+from layeratlas.report.heat import heat
+from layeratlas.report.hero import hero
+from layeratlas.report.lens import Lens, lens
+from layeratlas.report.panels import components, panel
+from layeratlas.report.parts import Part, PartKind
+from layeratlas.report.rows import chart_rows
+from layeratlas.report.titles import header, key, title, titled
+from layeratlas.report.view import View
+from layeratlas.runs.study import Exhibit
 
 VERSION = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+COMPONENTS_KEY = "Solid: residual stream. Dashed: attention output. Dotted: MLP output. Grey line: chance."
+_COLUMNS = 3
 
 
-def key(words: Words) -> tuple[str, str]:
-    """Return how the main chart is read."""
-    return (
-        f"Bands: 95 % intervals. Dashed grey: {words.control} with their 95 % range.",
-        f"Thin line: chance. Triangles at the right: {words.baseline}. Below: peaks and their ranges.",
-    )
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A chart with its title and the choices whose rows it reads."""
+
+    name: str
+    chart: Any
+    chosen: dict[str, str]
 
 
-def figure(
-    curves: pl.DataFrame,
-    level: str | None = None,
-    component: str = "resid",
-    method: str | None = None,
-    metric: str | None = None,
-    words: Words = PROBED,
-) -> alt.VConcatChart:
-    """Return the curves of the levels by depth, with intervals, controls and peaks, for a notebook.
-
-    `curves` is a run's `curves.parquet`. Without `level` all levels are drawn; `method` and `metric` default to
-    the report's own. Raises SpecError for a name that the curves do not hold, StoreError for other tables.
-    """
-    table = check_curves(curves, "the curves")
-    if level is not None:
-        _check("level", level, table["level"].unique(maintain_order=True).to_list())
-        table = table.filter(pl.col("level") == level)
-    view = prepare(table, words=words)
-    asked = {"component": component, "method": method, "metric": metric}
-    chosen = {name: value for name, value in asked.items() if value is not None}
-    for name, value in chosen.items():
-        _check(name, value, view.choices[name])
-    look = lens(view, False, **chosen)
-    chart = _titled(charts.hero(look), title(look.chosen, "Levels by depth"), key(words))
-    chart.datasets = rows(view, look.chosen)
-    return chart
+def write_figures(folder: Path, view: View) -> None:
+    """Write the figures of the curves into a run's folder, those that have anything to show."""
+    for figure in figures_of(view):
+        rows = {name: table.to_dicts() for name, table in chart_rows(view, figure.chosen).items()}
+        write(folder, figure.name, figure.chart, rows)
 
 
-def _check(kind: str, value: str, known: list[str]) -> None:
-    if value not in known:
-        raise SpecError(f"no {kind} named '{value}' in the curves", f"one of {', '.join(known)}")
-
-
-def title(chosen: dict[str, str], start: str) -> str:
-    """Return a chart title such as `Levels by depth: accuracy, residual stream, ridge`."""
-    known = {"metric": wording.METRICS, "component": wording.COMPONENTS, "method": wording.METHODS}
-    words = [wording.word(names, chosen[kind]) for kind, names in known.items() if kind in chosen]
-    return f"{start}: {', '.join(w[0].lower() + w[1:] if w[1:2].islower() else w for w in words)}"
-
-
-def rows(view: View, chosen: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows that a chart of these choices reads, by name."""
-    return {name: table.to_dicts() for name, table in charts.rows_for(view, chosen).items()}
-
-
-def _header(text: str, key: Any) -> dict[str, Any]:
-    return {"text": text, "subtitle": key, "anchor": "start", "offset": 12}
-
-
-def _titled(chart: Any, text: str, key: Any) -> Any:
-    return chart.properties(title=alt.TitleParams(**_header(text, key))).configure(**theme.config(False))
-
-
-def _grid(view: View, parts: list[Part], draw: Any, heading: str, key: Any) -> tuple[Any, dict[str, str]]:
+def figures_of(view: View) -> list[Figure]:
+    """Return the figures of a run's curves, for the report's default choices."""
     look = lens(view)
-    kept = {k: v for k, v in look.chosen.items() if k != "component" or draw is charts.panel}
+    chosen, names = look.chosen, view.names
+    curves = titled(hero(look), title(chosen, "Levels by depth", names), key(names.study))
+    levels_map = titled(heat(look), title(chosen, "Map of levels and tasks", names), "Dot: the peak of the row")
+    figures = [
+        Figure(name="curves", chart=curves, chosen=chosen),
+        Figure(name="map", chart=levels_map, chosen=chosen),
+    ]
+    small = f"Dashed grey: control ({names.study.control}). Dotted: baseline ({names.study.baseline}). Dot: peak."
+    tasks, strata, levels = (
+        [part for part in view.of(kind) if view.has(part, **chosen)]
+        for kind in (PartKind.TASK, PartKind.STRATUM, PartKind.LEVEL)
+    )
+    if len(tasks) > 1:
+        figures.append(Figure(name="tasks", chart=_grid(look, tasks, panel, "Tasks", small), chosen=chosen))
+    if strata:
+        figures.append(Figure(name="strata", chart=_grid(look, strata, panel, "Strata", small), chosen=chosen))
+    if len(view.choices["component"]) > 1 and levels:
+        compared = {name: code for name, code in chosen.items() if name != "component"}
+        grid = _grid(look, levels, components, "Components", COMPONENTS_KEY, compared)
+        figures.append(Figure(name="components", chart=grid, chosen=compared))
+    return figures
+
+
+def _grid(
+    look: Lens,
+    parts: Sequence[Part],
+    draw: Callable[[Lens, int], Any],
+    heading: str,
+    subtitle: str,
+    chosen: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return small charts side by side, as a Vega-Lite spec."""
     # Written out, since alt.concat copies every chart again for each one that it adds.
-    grid = {
+    return {
         "$schema": alt.SCHEMA_URL,
-        "title": _header(title(kept, heading), list(key) if isinstance(key, tuple) else key),
+        "title": header(title(chosen or look.chosen, heading, look.view.names), subtitle),
         "config": theme.config(False),
-        "columns": 3,
+        "columns": _COLUMNS,
         "spacing": 22,
         "resolve": {"scale": {"color": "shared"}},
         "concat": [_small(draw(look, part.code), part) for part in parts],
     }
-    return grid, kept
 
 
 def _small(chart: Any, part: Part) -> dict[str, Any]:
-    spec: dict[str, Any] = chart.properties(title=_short(part)).to_dict(validate=False)
+    text = part.level if part.kind is PartKind.LEVEL else f"{part.level} · {part.label}"
+    heading = alt.TitleParams(text=text, limit=190, offset=4)
+    spec: dict[str, Any] = chart.properties(title=heading).to_dict(validate=False)
     return {name: value for name, value in spec.items() if name not in ("$schema", "config")}
 
 
-def _short(part: Part) -> Any:
-    text = part.level if part.kind == "level" else f"{part.level} · {part.label}"
-    return alt.TitleParams(text=text, limit=190, offset=4)
-
-
-def static(view: View) -> dict[str, tuple[Any, dict[str, str]]]:
-    """Return the figures to be written and the choices whose rows each reads, by file name; only those with rows."""
-    look = lens(view)
-    chosen = look.chosen
-    small = f"Dashed grey: {view.words.control}. Dotted: {view.words.baseline}. Dot: peak."
-    heading = title(chosen, "Map of the levels and tasks")
-    made = {
-        "curves": (_titled(charts.hero(look), title(chosen, "Levels by depth"), key(view.words)), chosen),
-        "map": (_titled(charts.heat(look), heading, "Dot: the peak of its row"), chosen),
-    }
-    shown = [p for p in view.of("task") if _has(view, p, chosen)]
-    if len(shown) > 1:
-        made["tasks"] = _grid(view, shown, charts.panel, "Tasks", small)
-    shown = [p for p in view.of("stratum") if _has(view, p, chosen)]
-    if shown:
-        made["strata"] = _grid(view, shown, charts.panel, "Strata", small)
-    shown = [p for p in view.of("level") if _has(view, p, chosen)]
-    if len(view.choices["component"]) > 1 and shown:
-        note = "Solid: residual stream. Dashed: attention output. Dotted: MLP output. Grey line: chance."
-        made["components"] = _grid(view, shown, charts.components, "Components", note)
-    return made
-
-
-def _has(view: View, part: Part, chosen: dict[str, str]) -> bool:
-    return not view.peaks.filter(part=part.code, **chosen).is_empty()
-
-
-def fixed(exhibit: Exhibit) -> Any:
-    """Return a study's own chart with its heading, in the light colours."""
-    assert exhibit.chart is not None
-    return _titled(exhibit.chart(partial(theme.colour, live=False)), exhibit.title, wrap(exhibit.text, 100))
+def write_exhibit(folder: Path, exhibit: Exhibit) -> None:
+    """Write a study's own chart with its heading, in the light colours; nothing where it has only a table."""
+    if exhibit.chart is None:
+        return
+    chart = exhibit.chart(partial(theme.colour, live=False))
+    write(folder, exhibit.name, titled(chart, exhibit.title, wrap(exhibit.text, 100)), {})
 
 
 def write(folder: Path, name: str, chart: Any, data: dict[str, list[dict[str, Any]]]) -> None:

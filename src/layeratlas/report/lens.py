@@ -1,44 +1,54 @@
-"""What a chart looks at, and the encodings that every chart shares."""
+"""What a chart shows, and the encodings that every chart shares."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import altair as alt
 
 from layeratlas.report import theme
+from layeratlas.report.limits import LEVELS
 from layeratlas.report.view import View
 
-SWITCHES = ("component", "method", "metric")
 SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
-_TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1]
+DEPTHS = [0, 0.2, 0.4, 0.6, 0.8, 1]
+_MOST_TICKS = 12
+_STEPS = (1, 2, 5, 10, 20, 50, 100, 10**6)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Lens:
-    """What a chart looks at: Vega signals of the page (`live`), or the given choices for good."""
+    """What a chart shows: the choices of the page's switches (`live`, as Vega signals), or fixed ones.
+
+    `part` is the code of the part that the chart is about; None for a chart of all levels.
+    """
 
     view: View
     live: bool
     chosen: dict[str, str]
+    part: int | None = None
+
+    def on(self, part: int) -> Lens:
+        """Return the lens on one part; in the page the signal `part` says which."""
+        return replace(self, part=part)
 
     def term(self, name: str) -> str:
         """Return the Vega expression of a choice: a signal's name, or a quoted constant."""
         return name if self.live else json.dumps(self.chosen[name])
 
-    def where(self, *names: str, also: str = "true") -> str:
-        """Return a filter on the named choices."""
-        return " && ".join([*(f"datum.{name} === {self.term(name)}" for name in names), also])
-
-    def one(self, part: int) -> str:
-        """Return a filter on one part: the page's signal, or that part for good."""
-        return f"datum.part === {'part' if self.live else part}"
+    def where(self, *choices: str, also: str = "true") -> str:
+        """Return a filter on the named choices, on the lens's part if it has one, and on a further condition."""
+        tests = [f"datum.{name} === {self.term(name)}" for name in choices]
+        if self.part is not None:
+            tests.append(f"datum.part === {'part' if self.live else self.part}")
+        return " && ".join([*tests, also])
 
     @property
     def shown(self) -> str:
-        """A filter on the levels that the reader has not switched off."""
+        """A filter on the levels that are switched on."""
         names = "shown" if self.live else json.dumps(self.view.shown)
         return f"indexof({names}, datum.level) >= 0"
 
@@ -51,14 +61,24 @@ class Lens:
         if not self.live:
             return []
         values: dict[str, Any] = {**self.chosen, "limits": self.view.limits, "gains": self.view.gains, **more}
+        values |= {} if self.part is None else {"part": self.part}
         return [alt.param(name=name, value=value) for name, value in values.items()]
 
     def y(self, field: str, ticks: int = 6) -> alt.Y:
-        """Return a y axis on the metric's own limits, the same for every component and probe."""
-        low, high = self.view.limits[self.chosen["metric"]]
+        """Return a y axis on the metric's limits (those of the part, if any), the same for all components and probes.
+
+        What lies beyond the limits is drawn at the edge.
+        """
+        key = LEVELS if self.part is None else str(self.part)
+        low, high = self.view.limits[self.chosen["metric"]].get(key, [0.0, 1.0])
         ends: dict[str, Any] = {"domainMin": low, "domainMax": high}
         if self.live:
-            ends = {"domainMin": alt.ExprRef("limits[metric][0]"), "domainMax": alt.ExprRef("limits[metric][1]")}
+            limits = f"limits[metric][{json.dumps(LEVELS) if self.part is None else 'part'}]"
+            # A part without this metric is hidden, but its expression is still computed.
+            ends = {
+                f"domain{end}": alt.ExprRef(f"isValid({limits}) ? {limits}[{i}] : {i}")
+                for i, end in enumerate(("Min", "Max"))
+            }
         scale = alt.Scale(**ends, zero=False, nice=False, clamp=True)
         axis = alt.Axis(title=None, tickCount=ticks, minExtent=34, format="~g")
         return alt.Y(f"{field}:Q", scale=scale, axis=axis)
@@ -72,9 +92,9 @@ class Lens:
         return channel("level:N", scale=alt.Scale(domain=self.view.levels), legend=None)
 
 
-def lens(view: View, live: bool = False, **chosen: str) -> Lens:
+def lens(view: View, *, live: bool = False, chosen: Mapping[str, str] | None = None) -> Lens:
     """Return a lens on a view; choices that are not given take the view's defaults."""
-    return Lens(view, live, {**view.defaults, **chosen})
+    return Lens(view=view, live=live, chosen={**view.defaults, **(chosen or {})})
 
 
 def source(name: str, condition: str) -> alt.Chart:
@@ -84,14 +104,14 @@ def source(name: str, condition: str) -> alt.Chart:
 
 def depth(field: str = "depth", **axis: Any) -> alt.X:
     """Return the x axis: relative depth from 0 to 1."""
-    options = {"title": "relative depth", "values": _TICKS, "format": ".1f", **axis}
+    options = {"title": "relative depth", "values": DEPTHS, "format": ".1f", **axis}
     return alt.X(f"{field}:Q", scale=alt.Scale(domain=[0, 1], nice=False), axis=alt.Axis(**options))
 
 
 def layer_axis(look: Lens) -> dict[str, Any]:
-    """Return axis options that name layers: points of the residual stream, or blocks of a component."""
+    """Return axis options that number layers: points of the residual stream, or blocks of another component."""
     total = look.view.layers
-    step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 10**6) if total / s <= 12)
+    step = next(step for step in _STEPS if total / step <= _MOST_TICKS)
     resid = [round(i / total, 6) for i in range(0, total + 1, step)]
     blocks = [round((i + 1) / total, 6) for i in range(0, total, step)]
     choice = f"{look.term('component')} === 'resid'"
@@ -103,11 +123,11 @@ def layer_axis(look: Lens) -> dict[str, Any]:
 
 
 def tips(look: Lens, chart: alt.Chart, first: str = "level", title: str = "Level") -> alt.Chart:
-    """Add the tooltip that every reading has: where, how much, how sure, against what, from how many."""
-    words = look.view.words
-    pair = "isValid(datum.lo) ? format(datum.lo, '.3f') + ' to ' + format(datum.hi, '.3f') : '–'"
-    whole = "isValid(datum.baseline) ? format(datum.baseline, '.3f') : '–'"
-    shown = [
+    """Add the tooltip of every chart: layer, estimate, interval, control, chance, baseline and n."""
+    words = look.view.names.study
+    interval = "isValid(datum.lo) ? format(datum.lo, '.3f') + ' to ' + format(datum.hi, '.3f') : '–'"
+    baseline = "isValid(datum.baseline) ? format(datum.baseline, '.3f') : '–'"
+    fields = [
         alt.Tooltip(f"{first}:N", title=title),
         alt.Tooltip("layer:Q", title="Layer"),
         alt.Tooltip("depth:Q", title="Relative depth", format=".2f"),
@@ -115,12 +135,8 @@ def tips(look: Lens, chart: alt.Chart, first: str = "level", title: str = "Level
         alt.Tooltip("interval:N", title="95 % interval"),
         alt.Tooltip("control:Q", title=f"Control ({words.control})", format=".3f"),
         alt.Tooltip("chance:Q", title="Chance", format=".3f"),
-        alt.Tooltip("surface:N", title=_capital(words.baseline)),
+        alt.Tooltip("surface:N", title=f"Baseline ({words.baseline})"),
         alt.Tooltip("n:Q", title="n"),
         alt.Tooltip("n_groups:Q", title="Groups"),
     ]
-    return chart.transform_calculate(interval=pair, surface=whole).encode(tooltip=shown)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return chart.transform_calculate(interval=interval, surface=baseline).encode(tooltip=fields)

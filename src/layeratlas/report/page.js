@@ -9,24 +9,24 @@
     const kind = element.dataset.chart;
     const spec = structuredClone(data.specs[kind]);
     const part = element.dataset.part === undefined ? null : Number(element.dataset.part);
-    const mine = (row) => (part === null ? row.kind === "level" || kind === "heat" : row.part === part);
-    spec.datasets = { curves: rows.curves.filter(mine), peaks: rows.peaks.filter(mine) };
+    const belongs = (row) => (part === null ? row.kind === "level" || kind === "heat" : row.part === part);
+    spec.datasets = { curves: rows.curves.filter(belongs), peaks: rows.peaks.filter(belongs) };
     for (const param of spec.params || []) {
       if (param.name === "part") param.value = part;
       else if (param.name in state) param.value = state[param.name];
     }
-    // A concatenated chart cannot take its width from its container, so it is given one.
+    // A concatenated chart cannot take its width from its container, so it is set here.
     const aside = spec.usermeta?.aside ?? (kind.startsWith("exhibit-") ? 84 : 56);
     if (spec.vconcat) for (const chart of spec.vconcat) chart.width = Math.max(160, inner(element) - aside);
     if (kind.startsWith("exhibit-")) narrow(spec, inner(element));
     return spec;
   }
 
-  // A study's own charts have widths of their own: a page that is narrower gives them its own, and puts legends on top.
+  // A study's own charts have fixed widths: a narrower page sets its own width and puts legends on top.
   function narrow(spec, width) {
     if (spec.concat) {
-      const [one, gap] = [spec.concat[0].width + 44, spec.spacing ?? 20];
-      spec.columns = Math.max(1, Math.min(spec.columns, Math.floor((width + gap) / (one + gap))));
+      const [column, gap] = [spec.concat[0].width + 44, spec.spacing ?? 20];
+      spec.columns = Math.max(1, Math.min(spec.columns, Math.floor((width + gap) / (column + gap))));
       if (spec.columns === 1) for (const chart of spec.concat) chart.width = width - 52;
     }
     if (width < 480) {
@@ -45,7 +45,8 @@
     slot.result = await atlas.draw(slot.element, specFor(slot.element));
   }
 
-  function tell(...names) {
+  // Pass on the choices of these names to every chart that knows them.
+  function update(...names) {
     for (const slot of views) {
       const view = slot.result && slot.result.view;
       if (!view) continue;
@@ -55,8 +56,8 @@
     }
   }
 
-  // Not every curve has every probe and measure: what has none is said, not drawn empty.
-  function settle() {
+  // Not every part has a curve for every method and metric: parts without one are hidden, and levels named in a note.
+  function hideEmpty() {
     const all = ["component", "method", "metric"];
     const fits = (row, names) => names.every((name) => row[name] === state[name]);
     for (const slot of views) {
@@ -72,27 +73,27 @@
     const has = (level) => rows.peaks.some((row) => row.kind === "level" && row.level === level && fits(row, all));
     const absent = data.levels.filter((level) => !has(level));
     const note = document.getElementById("absent");
-    if (!note) return;  // a study that draws no curves has no place for it
+    if (!note) return;  // a study without curves
     note.hidden = !absent.length;
     note.textContent = absent.length ? `No curve with these choices: ${absent.join(", ")}.` : "";
   }
 
   for (const element of document.querySelectorAll("[data-chart]")) views.push({ element });
-  const ready = Promise.all(views.map(draw)).then(settle).then(() => { document.documentElement.dataset.ready = "yes"; });
+  const ready = Promise.all(views.map(draw)).then(hideEmpty).then(() => { document.documentElement.dataset.ready = "yes"; });
 
   let waiting;
   new ResizeObserver(() => {
     clearTimeout(waiting);
     waiting = setTimeout(() => ready.then(() => {
       for (const slot of views) {
-        const own = /^(hero|exhibit-)/.test(slot.element.dataset.chart);
-        if (own && slot.width !== slot.element.clientWidth) draw(slot);
+        const fixed = /^(hero|exhibit-)/.test(slot.element.dataset.chart);
+        if (fixed && slot.width !== slot.element.clientWidth) draw(slot);
       }
     }), 120);
   }).observe(document.body);
 
   for (const input of document.querySelectorAll(".switches input")) {
-    input.addEventListener("change", () => { state[input.name] = input.value; settle(); tell(input.name); });
+    input.addEventListener("change", () => { state[input.name] = input.value; hideEmpty(); update(input.name); });
   }
   for (const button of document.querySelectorAll("[data-level]")) {
     button.addEventListener("click", () => {
@@ -100,7 +101,7 @@
       const on = !state.shown.includes(level);
       state.shown = data.levels.filter((name) => (name === level ? on : state.shown.includes(name)));
       button.setAttribute("aria-pressed", String(on));
-      tell("shown");
+      update("shown");
     });
   }
 
@@ -113,9 +114,9 @@
       && ["component", "method", "metric"].every((name) => row[name] === state[name]));
     const last = Math.max(0, ...here.map((row) => row.layer));
     state.reached = step ? Math.min(last, Math.max(0, (state.reached ?? (step > 0 ? -1 : last + 1)) + step)) : null;
-    const say = (row) => `${row.level} ${row.estimate.toFixed(3)}, ${row.lo.toFixed(3)} to ${row.hi.toFixed(3)}`;
-    const now = here.filter((row) => row.layer === state.reached).map(say);
+    const reading = (row) => `${row.level} ${row.estimate.toFixed(3)}, ${row.lo.toFixed(3)} to ${row.hi.toFixed(3)}`;
+    const now = here.filter((row) => row.layer === state.reached).map(reading);
     document.getElementById("reading").textContent = now.length ? `Layer ${state.reached}: ${now.join("; ")}` : "";
-    tell("reached");
+    update("reached");
   });
 })();

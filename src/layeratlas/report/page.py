@@ -1,7 +1,8 @@
-"""The page: one self-contained file made of a run's tables alone."""
+"""The report of a run: one self-contained page and its figures, made of the run's tables alone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,114 +11,104 @@ import polars as pl
 from altair.utils.schemapi import debug_mode
 
 from layeratlas.core.files import write_atomic
-from layeratlas.report import charts, figures, inputs, theme
+from layeratlas.report import figures, theme
+from layeratlas.report.heat import heat
+from layeratlas.report.hero import hero
+from layeratlas.report.inputs import checked_run
 from layeratlas.report.lens import lens
+from layeratlas.report.names import names_of
+from layeratlas.report.overview import overview
+from layeratlas.report.panels import components, panel
+from layeratlas.report.parts import PartKind
+from layeratlas.report.rows import chart_rows
 from layeratlas.report.shell import packed, rendered
+from layeratlas.report.titles import key
 from layeratlas.report.view import View, prepare
-from layeratlas.runs.study import PROBED, Exhibit, Study
-
-_FIRST = ("peak", "order", "deep content", "deep compression", "coordination", "second peak", "decline", "surface")
-_MANY = 20
-_ASIDE = ("decline", "surface", "second peak", "anti-persistence", "last exit", "last against best", "ablation")
-_STRIKING = ("second peak", "supported")
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.study import Exhibit, Study
 
 
-def build(run_dir: Path, study: Study | None) -> Path:
-    """Write `report.html` and `figures/` of a run from its manifest and tables; the same tables give the same bytes.
+def build(folder: str | Path, study: Study | None) -> Path:
+    """Write a run's `report.html` and `figures/` and return the page's path; the same tables give the same bytes.
 
-    `study` is the run's; None where it belongs to a package that is not installed here.
-
-    Raises StoreError where a table is missing or cannot be read.
+    `study` is the run's; None where it belongs to a package that is not installed here. Raises StoreError where a table
+    is missing or cannot be read.
     """
-    found = inputs.load(Path(run_dir))
-    words = study.words if study else PROBED
-    view = prepare(found.curves, found.run.get("model", {}).get("layers"), words)
-    exhibits = study.exhibits(Path(run_dir)) if study else []
-    # Altair checks every object against the whole schema as it is made, which took most of a report's time. The
-    # charts are the same ones that the tests draw with the checks on.
+    run = checked_run(Path(folder))
+    view = prepare(run.curves, run.blocks, names_of(run, study))
+    exhibits = study.exhibits(run.folder) if study else []
+    # Altair checks every object against the whole schema as it is made, which took most of a report's time. The tests
+    # draw the same charts with the checks on.
     with debug_mode(False):
-        _write_figures(Path(run_dir), view, exhibits, study is None or study.curves)
-        write_atomic(Path(run_dir) / "report.html", _page(found, view, study, exhibits).encode())
-    return Path(run_dir) / "report.html"
+        if study is None or study.curves:
+            figures.write_figures(run.folder, view)
+        for exhibit in exhibits:
+            figures.write_exhibit(run.folder, exhibit)
+        write_atomic(run.report_path, _page(run, view, study, exhibits).encode())
+    return run.report_path
 
 
-def _write_figures(run_dir: Path, view: View, exhibits: list[Exhibit], curves: bool) -> None:
-    for name, (chart, chosen) in figures.static(view).items() if curves else ():
-        figures.write(run_dir, name, chart, figures.rows(view, chosen))
-    for one in exhibits:
-        if one.chart:
-            figures.write(run_dir, one.name, figures.fixed(one), {})
-
-
-def _page(found: inputs.Inputs, view: View, study: Study | None, exhibits: list[Exhibit]) -> str:
+def _page(run: FinishedRun, view: View, study: Study | None, exhibits: Sequence[Exhibit]) -> str:
+    words = view.names.study
     return rendered(
         "page",
-        _data(view, exhibits),
-        run=found.run,
-        model=found.run.get("model", {}),
-        spec=found.run.get("spec", {}),
-        says=view.words,
-        methods=study.methods(found.run) if study else [],
-        drawn=study is None or study.curves,
+        _chart_data(view, exhibits),
+        names=view.names.by_kind(),
+        run=run.manifest,
+        model=run.manifest.get("model", {}),
+        spec=run.manifest.get("spec", {}),
+        words=words,
+        methods=study.methods(run.manifest) if study else [],
+        has_curves=study is None or study.curves,
         exhibits=exhibits,
-        charts=[one.name for one in exhibits if one.chart],
-        first=_headline(found.findings, study is None or study.curves),
-        findings=found.findings.to_dicts(),
+        first=overview(run.findings, study),
+        findings=run.findings.to_dicts(),
         peaks=_peak_rows(view),
         view=view,
-        panels={kind: _codes(view, kind) for kind in ("task", "stratum")},
-        key=" ".join(figures.key(view.words)).removesuffix(" Below: peaks and their ranges."),
+        levels=view.of(PartKind.LEVEL),
+        panels={kind.value: _panels(view, kind) for kind in (PartKind.TASK, PartKind.STRATUM)},
+        key=" ".join(key(words)),
+        components_key=figures.COMPONENTS_KEY,
     )
 
 
-def _data(view: View, exhibits: list[Exhibit]) -> dict[str, Any]:
-    """Return what the script reads: chart specs, and rows as columns so that names are written once."""
+def _chart_data(view: View, exhibits: Sequence[Exhibit]) -> dict[str, Any]:
+    """Return what the script reads: chart specs, rows, and the choices that its switches offer."""
     look = lens(view, live=True)
-    specs: dict[str, Any] = {
-        "hero": charts.hero(look),
-        "heat": charts.heat(look, width="container"),
-        "panel": charts.panel(look, 0),
-        "components": charts.components(look, 0),
+    charts: dict[str, Any] = {
+        "hero": hero(look),
+        "heat": heat(look, width="container"),
+        "panel": panel(look, 0),
+        "components": components(look, 0),
     }
-    rows = {name: packed(table) for name, table in charts.rows_for(view).items()}
-    choices = {"choices": view.choices, "defaults": view.defaults, "levels": view.levels, "shown": view.shown}
-    own = [one.chart(partial(theme.colour, live=True)).configure(**theme.config(True)) for one in exhibits if one.chart]
-    specs |= {f"exhibit-{i}": chart for i, chart in enumerate(own)}
-    # `<` never stands in the page's JSON, so that no name can end the script element.
-    return {"specs": {n: c.to_dict(validate=False) for n, c in specs.items()}, "rows": rows, **choices}
+    for exhibit in exhibits:
+        if exhibit.chart:
+            chart = exhibit.chart(partial(theme.colour, live=True))
+            charts[f"exhibit-{exhibit.name}"] = chart.configure(**theme.config(True))
+    return {
+        "specs": {name: chart.to_dict(validate=False) for name, chart in charts.items()},
+        "rows": {name: packed(table) for name, table in chart_rows(view).items()},
+        "choices": view.choices,
+        "defaults": view.defaults,
+        "levels": view.levels,
+        "shown": view.shown,
+    }
 
 
-def _codes(view: View, kind: str) -> list[dict[str, Any]]:
+def _panels(view: View, kind: PartKind) -> list[dict[str, Any]]:
     """Return the small charts of a kind; a level's only task is the level itself and needs none."""
     parts = view.of(kind)
-    alone = {p.level for p in parts if kind == "task" and sum(q.level == p.level for q in parts) == 1}
-    return [{"code": p.code, "level": p.level, "label": p.label} for p in parts if p.level not in alone]
-
-
-def _headline(findings: pl.DataFrame, probed: bool) -> list[dict[str, Any]]:
-    """Return the findings of the first probe on the residual stream (or the first component there is), peaks first.
-
-    Of many, the details of single curves are left to the table of all findings. A study that probes nothing has all
-    its findings here, in their own order.
-    """
-    if findings.is_empty() or not probed:
-        return findings.to_dicts()
-    methods = findings["method"].to_list()
-    components = findings["component"].to_list()
-    component = "resid" if "resid" in components else components[0]
-    rows = findings.filter(pl.col("method") == methods[0], pl.col("component") == component).to_dicts()
-    if len(rows) > _MANY:
-        rows = [r for r in rows if r["finding"] not in _ASIDE or (r["finding"], r["verdict"]) == _STRIKING]
-    known = {name: i for i, name in enumerate(_FIRST)}
-    return sorted(rows, key=lambda row: known.get(row["finding"], len(known)))
+    levels = [part.level for part in parts]
+    alone = {level for level in levels if kind is PartKind.TASK and levels.count(level) == 1}
+    return [{"code": part.code, "level": part.level, "label": part.label} for part in parts if part.level not in alone]
 
 
 def _peak_rows(view: View) -> list[dict[str, Any]]:
-    """Return the peaks of the levels on their own first measure, for the table."""
-    levels = view.peaks.filter(pl.col("kind") == "level")
+    """Return the peaks of the levels on their own first metric, for the table."""
+    levels = view.peaks.filter(pl.col("kind") == PartKind.LEVEL)
     order = [
-        pl.col(kind).replace_strict({name: i for i, name in enumerate(names)}, return_dtype=pl.Int64)
-        for kind, names in view.choices.items()
+        pl.col(kind).replace_strict({code: place for place, code in enumerate(codes)}, return_dtype=pl.Int64)
+        for kind, codes in view.choices.items()
     ]
-    keep = levels.sort("part", *order, maintain_order=True)
-    return keep.unique(["part", "component", "method"], keep="first", maintain_order=True).to_dicts()
+    ordered = levels.sort("part", *order, maintain_order=True)
+    return ordered.unique(["part", "component", "method"], keep="first", maintain_order=True).to_dicts()

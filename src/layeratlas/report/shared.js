@@ -1,5 +1,5 @@
 "use strict";
-// What every page does: it reads its rows, draws its charts, and sorts a table by the heading that is pressed.
+// What every page does: read its rows, draw charts, and sort a table by the heading that is clicked.
 const atlas = (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const unpack = (columns) => {

@@ -1,7 +1,8 @@
-"""What every page is put together from: one frame, style, script and chart library, and rows packed for the script."""
+"""What every page consists of: one frame, style, script and chart library, and rows packed for the script."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, get_args
 
@@ -9,31 +10,42 @@ import polars as pl
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from layeratlas.core import formatting as wording
+from layeratlas.core import formatting
 from layeratlas.report import figures, theme
 from layeratlas.stats.verdicts import Verdict
 
+_FILTERS = {
+    "num": formatting.num,
+    "interval": formatting.interval,
+    "pvalue": formatting.pvalue,
+    "small": formatting.small,
+    "count": formatting.count,
+    "size": formatting.size,
+    "seconds": formatting.seconds,
+    "cell": formatting.cell,
+}
 
-def rendered(name: str, data: dict[str, Any], **values: Any) -> str:
-    """Return the page of template `name.html` and script `name.js` as one file that loads nothing.
 
-    `data` is what the script reads; the template knows `values`, the words for codes and the verdicts.
+def rendered(
+    page: str, data: dict[str, Any], *, names: Mapping[str, Mapping[str, str]] | None = None, **values: Any
+) -> str:
+    """Return the page of template `PAGE.html` and script `PAGE.js` as one file that loads nothing.
+
+    `data` is what the script reads. The template knows `values`, the verdicts, and by kind (component, method, metric)
+    the words for codes: `names`, or those of components alone.
     """
     loader = PackageLoader("layeratlas", "report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters |= {
-        "num": wording.num, "interval": wording.interval, "pvalue": wording.pvalue, "small": wording.small,
-        "count": wording.count, "size": wording.size, "seconds": wording.seconds, "cell": wording.cell,
-    }  # fmt: skip
-    css, *scripts = (loader.get_source(environment, file)[0] for file in ("page.css", "shared.js", f"{name}.js"))
-    return environment.get_template(f"{name}.html").render(
+    environment.filters |= _FILTERS
+    css, *scripts = (loader.get_source(environment, file)[0] for file in ("page.css", "shared.js", f"{page}.js"))
+    return environment.get_template(f"{page}.html").render(
         **values,
-        words={"component": wording.COMPONENTS, "method": wording.METHODS, "metric": wording.METRICS},
+        names=names or {"component": formatting.COMPONENTS, "method": {}, "metric": {}},
         verdicts=get_args(Verdict),
         colours=_colours(),
         css=css,
         bundle=_bundle(),
-        data=data,
+        data=data,  # tojson escapes `<`, so that no name can end the script element
         scripts=scripts,
     )
 
@@ -56,7 +68,7 @@ def _colours() -> str:
 
 
 def packed(table: pl.DataFrame) -> dict[str, Any]:
-    """Return a table by column; each name stands once, and rows hold its place (-1 for none)."""
+    """Return a table by column; texts are written once, and rows hold their places (-1 for none)."""
     columns: dict[str, Any] = {}
     for column in table.iter_columns():
         if column.dtype == pl.String:

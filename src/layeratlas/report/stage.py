@@ -1,4 +1,4 @@
-"""The last stage of every study."""
+"""The report stage, the last of every study."""
 
 from __future__ import annotations
 

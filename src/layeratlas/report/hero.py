@@ -1,0 +1,59 @@
+"""The main chart: the curves of all levels by depth, above a strip of their peaks."""
+
+from __future__ import annotations
+
+import altair as alt
+
+from layeratlas.report import theme
+from layeratlas.report.lens import Lens, depth, layer_axis, source
+from layeratlas.report.marks import curves, readout, references
+from layeratlas.report.parts import PartKind
+from layeratlas.report.view import CHOICES
+
+_DOT = {"size": 90, "filled": True, "opacity": 1, "strokeWidth": 1.4}
+
+
+def hero(look: Lens, width: int = 640, height: int = 300) -> alt.VConcatChart:
+    """Return the levels' curves by depth, above a strip of their peaks and the ranges of these."""
+    scope = look.where(*CHOICES, also=f"datum.kind === '{PartKind.LEVEL}' && {look.shown}")
+    peaks = source("peaks", scope)
+    marks = peaks.mark_point(**_DOT, stroke=look.colour("paper")).encode(
+        x=depth(), y=look.y("estimate"), fill=look.level("fill"), shape=look.level("shape")
+    )
+    layers = [*references(look, scope), *curves(look, scope), _baselines(look, peaks), *readout(look, scope), marks]
+    main = alt.layer(*layers).properties(width=width, height=height)
+    return (
+        alt.vconcat(main, _strip(look, peaks).properties(width=width), spacing=14)
+        .resolve_scale(color="shared", shape="shared")
+        .add_params(*look.params(shown=look.view.shown, reached=None))
+        .properties(padding={"left": 2, "right": 14, "top": 6, "bottom": 4})
+        .configure(**theme.config(look.live))
+    )
+
+
+def _baselines(look: Lens, peaks: alt.Chart) -> alt.Chart:
+    """Return a triangle per level at its baseline, at the right edge."""
+    rows = peaks.transform_filter("isValid(datum.baseline)").transform_calculate(end="1")
+    mark = rows.mark_point(size=42, filled=True, opacity=1, shape="triangle-left", xOffset=8)
+    return mark.encode(x=depth("end"), y=look.y("baseline"), color=look.level())
+
+
+def _strip(look: Lens, peaks: alt.Chart) -> alt.LayerChart:
+    """Return one row per level: its peak, the layers that are about as good, and their numbers."""
+    axis = layer_axis(look)
+    rows = alt.Axis(labels=False, title=None, minExtent=34, domain=False, ticks=False, grid=False)
+    row = alt.Y("level:N", sort=look.view.levels, axis=rows)
+    extent = peaks.mark_rule(strokeWidth=7, opacity=0.32, strokeCap="round").encode(
+        x=depth("first_depth", **axis), x2="last_depth:Q", y=row, color=look.level()
+    )
+    dot = peaks.mark_point(**_DOT, stroke=look.colour("paper")).encode(
+        x=depth(**axis), y=row, fill=look.level("fill"), shape=look.level("shape")
+    )
+    span = "datum.first < datum.last ? ' (' + datum.first + '–' + datum.last + ')' : ''"
+    labelled = peaks.transform_calculate(label=f"truncate(datum.level, 22) + ', layer ' + datum.layer + ({span})")
+    sides = []
+    for test, field, align, dx in (("<=", "last_depth", "left", 13), (">", "first_depth", "right", -13)):
+        text = labelled.transform_filter(f"(datum.first_depth + datum.last_depth) / 2 {test} 0.5")
+        text = text.mark_text(align=align, dx=dx, limit=240)
+        sides.append(text.encode(x=depth(field, **axis), y=row, text="label:N"))
+    return alt.layer(extent, dot, *sides).properties(height={"step": 21})

@@ -1,0 +1,44 @@
+"""What a report calls the codes of a run's tables, in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from layeratlas.core.formatting import COMPONENTS
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.study import PROBED, Study, Words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """Words for codes: `study` is how the study calls its parts, the others map a code to words in reading order.
+
+    A code without words stands for itself.
+    """
+
+    study: Words = PROBED
+    level: Mapping[str, str] = field(default_factory=dict)
+    component: Mapping[str, str] = field(default_factory=lambda: COMPONENTS)
+    method: Mapping[str, str] = field(default_factory=dict)
+    metric: Mapping[str, str] = field(default_factory=dict)
+
+    def by_kind(self) -> dict[str, Mapping[str, str]]:
+        """Return the words for codes by kind: level, component, method and metric."""
+        return {"level": self.level, "component": self.component, "method": self.method, "metric": self.metric}
+
+
+def names_of(run: FinishedRun, study: Study | None) -> Names:
+    """Return a run's names: those in its manifest, else its study's (runs of older versions), else the codes."""
+    return Names(
+        study=study.words if study else PROBED,
+        level=run.words("levels"),
+        method=run.words("methods") or (study.method_names if study else {}),
+        metric=run.words("metrics") or (study.metric_names if study else {}),
+    )
+
+
+def reading_order(codes: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Return codes in the order in which they are known, then the unknown ones as they come."""
+    places = {code: place for place, code in enumerate(known)}
+    return sorted(codes, key=lambda code: places.get(code, len(places)))

@@ -1,0 +1,44 @@
+"""The peak of every curve, with the layers that are about as good."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+
+from layeratlas.stats.intervals import Z95
+
+CURVE_KEY = ("part", "component", "method", "metric")
+
+
+def peaks_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per curve: its highest layer and, as `first` to `last`, the adjacent layers within one SE of it.
+
+    `first_depth` and `last_depth` are these in fractions of depth. Rows are in order of layers.
+    """
+    peaks = []
+    for curve in rows.partition_by(CURVE_KEY, maintain_order=True):
+        top = int(curve["estimate"].arg_max() or 0)
+        first, last = _as_good(curve["estimate"].to_list(), top, _standard_error(curve, top))
+        layers = {"first": curve["layer"][first], "last": curve["layer"][last]}
+        depths = {"first_depth": curve["depth"][first], "last_depth": curve["depth"][last]}
+        peaks.append({**curve.row(top, named=True), **layers, **depths})
+    return pl.DataFrame(peaks, infer_schema_length=None)
+
+
+def _standard_error(curve: pl.DataFrame, place: int) -> float:
+    """Return the standard error that the interval implies; 0 where there is no interval."""
+    lo, hi = curve["lo"][place], curve["hi"][place]
+    error = (hi - lo) / (2 * Z95) if lo is not None and hi is not None else 0.0
+    return error if math.isfinite(error) else 0.0
+
+
+def _as_good(values: list[float], top: int, error: float) -> tuple[int, int]:
+    """Return the first and last place of the unbroken range around the top that stays within one standard error."""
+    floor = values[top] - error
+    first = last = top
+    while first > 0 and values[first - 1] >= floor:
+        first -= 1
+    while last < len(values) - 1 and values[last + 1] >= floor:
+        last += 1
+    return first, last

@@ -1,0 +1,52 @@
+"""The rows that the charts read, by the names under which they read them."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from layeratlas.report.parts import ALL
+from layeratlas.report.view import View
+
+CURVES, PEAKS = "curves", "peaks"
+_COLUMNS = (
+    "part",
+    "kind",
+    "level",
+    "row",
+    "component",
+    "method",
+    "metric",
+    "layer",
+    "depth",
+    "estimate",
+    "lo",
+    "hi",
+    "chance",
+    "control",
+    "control_lo",
+    "control_hi",
+    "baseline",
+    "n",
+    "n_groups",
+)
+_ENDS = ("first", "last", "first_depth", "last_depth")
+_DIGITS = 5
+
+
+def chart_rows(view: View, chosen: dict[str, str] | None = None) -> dict[str, pl.DataFrame]:
+    """Return the rows of curves and of peaks, all of them or those of the given choices.
+
+    Numbers are rounded, and `row` is null for what has no row of its own in the map.
+    """
+    mapped = (pl.col("stratum") == ALL) & pl.col("row").is_in(view.map_rows)
+    numbers = pl.selectors.float()
+
+    def trimmed(table: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
+        return (
+            table.filter(**(chosen or {}))
+            .with_columns(pl.when(mapped).then("row").alias("row"))
+            .select(columns)
+            .with_columns(pl.when(numbers.is_finite()).then(numbers.round(_DIGITS)).name.keep())
+        )
+
+    return {CURVES: trimmed(view.rows, _COLUMNS), PEAKS: trimmed(view.peaks, _COLUMNS + _ENDS)}
