@@ -24,7 +24,7 @@ ROUNDING = 1e-12
 
 def percentile_interval(draws: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
     """Return the percentile interval of bootstrap draws (B, ...), lo and hi each (...)."""
-    tail = 50 * (1 - level)
+    tail = 50 - 50 * level
     lo, hi = np.percentile(draws, [tail, 100 - tail], axis=0)
     return lo, hi
 
@@ -40,6 +40,19 @@ def rule_of_three(groups: int) -> float:
 def one_group(groups: int) -> float:
     """Return the smallest standard error that G groups can speak of: 1 / G, the effect of one group more or less."""
     return 1 / max(groups, 1)
+
+
+def draws_interval(
+    draws: Floats, groups: int, *, least: float = -np.inf, most: float = np.inf
+) -> tuple[Floats, Floats]:
+    """Return the 95 % percentile interval of draws (B, ...), within `least` and `most`.
+
+    Where all draws agree (no question changed sides, say), none shows rarer changes: the interval then reaches
+    `rule_of_three` beyond them.
+    """
+    lo, hi = percentile_interval(draws)
+    reach = np.where(hi - lo < ROUNDING, rule_of_three(groups), 0.0)
+    return np.maximum(lo - reach, least), np.minimum(hi + reach, most)
 
 
 def few_groups(groups: int, times: float = 1.0) -> float:
