@@ -80,8 +80,8 @@ def analyse(
     confounded = {scored.data.level for scored in sets if scored.data.confounded}
     tested = [c for c in of_levels if c.is_main(settings.score) and c.level not in confounded]
     gains = level_gains(tested)
-    everyone = Resampler([group for scored in sets for group in scored.groups], bootstrap, seed)
-    counting = token_count_finding(sets, everyone, settings.score, settings.readout_note)
+    all_groups = Resampler([group for scored in sets for group in scored.groups], bootstrap, seed)
+    counting = token_count_finding(sets, all_groups, settings.score, settings.readout_note)
     findings = [counting] if counting else []
     findings += _level_findings(gains, settings.readout_note)
     for curve in tested:

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 def write_free_answers(
-    work: Workspace, posed: Sequence[PosedSet], settings: ExitSettings, readout: Readout
+    work: Workspace, posed_sets: Sequence[PosedSet], settings: ExitSettings, readout: Readout
 ) -> list[str]:
     """Decode every question at some exits, and once without a question; return the tables written, one per set."""
     exits = chosen_exits(readout.points, settings.free_exits)
-    prompts = [prompt.text for part in posed for prompt in part.prompts]
+    prompts = [prompt.text for posed in posed_sets for prompt in posed.prompts]
     *answers, blind = decode(work, [*prompts, BARE], exits, readout, settings.free_tokens)
     outputs, start = [], 0
-    for part in posed:
+    for posed in posed_sets:
         rows = [
             {
                 "question": number,
@@ -43,12 +43,12 @@ def write_free_answers(
                 "right": matches(answer, question),
                 "blind": matches(blind_answer, question),
             }
-            for number, question in enumerate(part.data.items)
+            for number, question in enumerate(posed.data.items)
             for point, answer, blind_answer in zip(exits, answers[start + number], blind, strict=True)
         ]
-        outputs.append(free_file(part.data.name))
+        outputs.append(free_file(posed.data.name))
         write_table(work, outputs[-1], pl.DataFrame(rows))
-        start += len(part.data.items)
+        start += len(posed.data.items)
     return outputs
 
 

@@ -31,8 +31,9 @@ def make_prompt(data: QuestionSet, question: Question, settings: ExitSettings) -
         question_text(shot, settings.format) + choice_texts(shot, settings.format)[shot.answers[0]]
         for shot in data.shots[: settings.shots]
     ]
-    parts = [data.instruction, *examples, question_text(question, settings.format)]
-    return Prompt(text="\n\n".join(part for part in parts if part), choices=choice_texts(question, settings.format))
+    sections = [data.instruction, *examples, question_text(question, settings.format)]
+    text = "\n\n".join(section for section in sections if section)
+    return Prompt(text=text, choices=choice_texts(question, settings.format))
 
 
 def question_text(question: Question, form: Format) -> str:

@@ -50,11 +50,11 @@ _COLOURS = {"7B": "series-3", "13B": "series-5", "70B": "series-4"}
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One published task: its curves, and the run's own in the same place."""
+    """One published task: its curves, and those of the run in their place."""
 
     title: str
     published: pl.DataFrame
-    own: pl.DataFrame
+    measured: pl.DataFrame
 
 
 def published_curves() -> pl.DataFrame:
@@ -83,7 +83,7 @@ def exhibits(run: Mapping[str, Any], curves: pl.DataFrame) -> list[Exhibit]:
     model, settings = run["model"], settings_of(run)
     if not _LLAMA_2.search(f"{model.get('id', '')} {model.get('name', '')}"):
         return []
-    own = curves.filter(component="resid", method=settings.score, metric=ACCURACY, stratum=ALL)
+    measured = curves.filter(component="resid", method=settings.score, metric=ACCURACY, stratum=ALL)
     sets = [data for data in run.get("datasets", []) if data.get("level") in (*LEVELS.values(), MIXED)]
     text = (
         "Published accuracies of LLaMA 2 by relative depth (Chen et al. 2023, arXiv 2312.04333; ties wrong, summed "
@@ -94,9 +94,9 @@ def exhibits(run: Mapping[str, Any], curves: pl.DataFrame) -> list[Exhibit]:
         "The published 13B curve of LAMA repeats that of 70B up to layer 29, which is an error of the source."
     )
     exhibit = Exhibit(
-        name="published", title="Over the published curves", text=text, chart=partial(_grid, _panels(own, sets))
+        name="published", title="Over the published curves", text=text, chart=partial(_grid, _panels(measured, sets))
     )
-    return [exhibit, _arithmetic()] if "arithmetic" in own["level"] else [exhibit]
+    return [exhibit, _arithmetic()] if "arithmetic" in measured["level"] else [exhibit]
 
 
 def _arithmetic() -> Exhibit:
@@ -127,18 +127,18 @@ def _cli(value: object) -> str:
     return str(value).lower()
 
 
-def _panels(own: pl.DataFrame, sets: Sequence[Mapping[str, Any]]) -> list[Panel]:
+def _panels(measured: pl.DataFrame, sets: Sequence[Mapping[str, Any]]) -> list[Panel]:
     known = published_curves()
     panels = [
-        Panel(title=task, published=known.filter(task=task), own=own.filter(task=ALL, level=level))
+        Panel(title=task, published=known.filter(task=task), measured=measured.filter(task=ALL, level=level))
         for task, level in LEVELS.items()
     ]
     for language in LANGUAGES:
         names = [data["name"] for data in sets if (data["level"], data.get("language")) == (MIXED, language)]
-        same = own.filter(pl.col("task").is_in(names), level=MIXED)
+        same = measured.filter(pl.col("task").is_in(names), level=MIXED)
         if len(same):
             of_language = known.filter(task="xMPS-Cal", language=language)
-            panels.append(Panel(title=f"xMPS-Cal {language}", published=of_language, own=same))
+            panels.append(Panel(title=f"xMPS-Cal {language}", published=of_language, measured=same))
     return panels
 
 
@@ -154,12 +154,12 @@ def _chart(panel: Panel, colour: Callable[[str], str]) -> Any:
         .mark_line(strokeWidth=1.3)
         .encode(x=x, y=alt.Y("accuracy:Q", title=None), color=alt.Color("size:N", scale=scale, title="published"))
     )
-    own = (
-        alt.Chart(alt.InlineData(panel.own.select("task", "depth", "estimate").to_dicts()))
+    measured = (
+        alt.Chart(alt.InlineData(panel.measured.select("task", "depth", "estimate").to_dicts()))
         .mark_line(color=colour("ink"), strokeWidth=2.4)
         .encode(x=x, y="estimate:Q", detail="task:N")
     )
-    layers = [published, own]
+    layers = [published, measured]
     if panel.title in FEWEST_TOKENS:
         rate = alt.Chart(alt.InlineData([{"rate": FEWEST_TOKENS[panel.title]}]))
         layers.append(rate.mark_rule(color=colour("soft"), strokeDash=[1.5, 2.5], strokeWidth=1.6).encode(y="rate:Q"))

@@ -34,23 +34,23 @@ def score_stage(work: Workspace) -> list[str]:
     from layeratlas.capture import Readout, make_slots
 
     settings: ExitSettings = work.settings
-    posed = [pose(work.model, data, settings) for data in work.material]
+    posed_sets = [pose(work.model, data, settings) for data in work.material]
     for data in work.material:
         if data.confounded:
             work.progress.note(f"{data.name} is plotted, excluded from the tests: {data.confounded}")
-    slots = make_slots([continuation for part in posed for continuation in (*part.after, *part.bare)])
+    slots = make_slots([continuation for posed in posed_sets for continuation in (*posed.after, *posed.bare)])
     readout = Readout(work.model, settings.normed)
     log_likelihoods = _run(work, slots, readout, settings)
     # How many choices have a token that spans the end of the prompt.
-    work.manifest["boundaries"] = {part.data.name: sum(not c.clean for c in part.after) for part in posed}
+    work.manifest["boundaries"] = {posed.data.name: sum(not c.clean for c in posed.after) for posed in posed_sets}
     outputs, start = [], 0
-    for part in posed:
-        middle, end = start + len(part.after), start + len(part.after) + len(part.bare)
-        outputs.append(_write_items(work, part))
-        outputs.append(_write_scores(work, part, log_likelihoods[start:middle], log_likelihoods[middle:end]))
+    for posed in posed_sets:
+        middle, end = start + len(posed.after), start + len(posed.after) + len(posed.bare)
+        outputs.append(_write_items(work, posed))
+        outputs.append(_write_scores(work, posed, log_likelihoods[start:middle], log_likelihoods[middle:end]))
         start = end
     if settings.format == "free":
-        outputs += write_free_answers(work, posed, settings, readout)
+        outputs += write_free_answers(work, posed_sets, settings, readout)
     return outputs
 
 
@@ -71,12 +71,12 @@ def _run(work: Workspace, slots: Slots, readout: Readout, settings: ExitSettings
     return store.log_likelihoods()
 
 
-def _write_items(work: Workspace, part: PosedSet) -> str:
+def _write_items(work: Workspace, posed: PosedSet) -> str:
     """Write a set's questions with the sizes of their choices, and note the set in `run.json`."""
-    data, start = part.data, 0
+    data, start = posed.data, 0
     rows: list[dict[str, Any]] = []
-    for question, prompt in zip(data.items, part.prompts, strict=True):
-        encoded = part.after[start : start + len(question.choices)]
+    for question, prompt in zip(data.items, posed.prompts, strict=True):
+        encoded = posed.after[start : start + len(question.choices)]
         rows.append(
             asdict(question)
             | {
@@ -94,13 +94,13 @@ def _write_items(work: Workspace, part: PosedSet) -> str:
     name = items_file(data.name)
     write_table(work, name, pl.DataFrame(rows, infer_schema_length=None))
     others = [known for known in work.manifest["datasets"] if known["name"] != data.name]
-    work.manifest["datasets"] = [*others, _record(part, work.settings)]
+    work.manifest["datasets"] = [*others, _record(posed, work.settings)]
     return name
 
 
-def _record(part: PosedSet, settings: ExitSettings) -> dict[str, Any]:
+def _record(posed: PosedSet, settings: ExitSettings) -> dict[str, Any]:
     """Return what `run.json` says of a set."""
-    data, lengths = part.data, [len(continuation.ids) for continuation in part.after]
+    data, lengths = posed.data, [len(continuation.ids) for continuation in posed.after]
     places = [question.answers[0] + 1 for question in data.items]
     record = {
         "name": data.name,
@@ -115,8 +115,8 @@ def _record(part: PosedSet, settings: ExitSettings) -> dict[str, Any]:
     return record | ({"confounded": data.confounded} if data.confounded else {})
 
 
-def _write_scores(work: Workspace, part: PosedSet, after: Floats, bare: Floats) -> str:
-    name = scores_file(part.data.name)
+def _write_scores(work: Workspace, posed: PosedSet, after: Floats, bare: Floats) -> str:
+    name = scores_file(posed.data.name)
     write_shard(work.folder / name, work.key, {_AFTER: after, _BARE: bare})
     return name
 

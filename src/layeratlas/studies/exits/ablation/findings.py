@@ -50,7 +50,7 @@ def _too_few(effect: AblationEffect, tests: int) -> str:
 
 def _range_finding(effect: AblationEffect, tests: int, method: str) -> Finding:
     ablation, change = effect.ablation, effect.change
-    says = {
+    summary = {
         "supported": "accuracy is lower",
         "not supported": "accuracy is higher",
         "inconclusive": "no change of accuracy detected",
@@ -61,7 +61,7 @@ def _range_finding(effect: AblationEffect, tests: int, method: str) -> Finding:
         component=ablation.component,
         method=method,
         statement=(
-            f"{effect.level}: without the {ablation.name} ({ablation.blocks}) {says}, {effect.ablated:.2f} against "
+            f"{effect.level}: without the {ablation.name} ({ablation.blocks}) {summary}, {effect.ablated:.2f} against "
             f"{effect.clean:.2f}, change {with_span(change)}; the share of ranges of the same width that cost as much "
             f"or more is {effect.share_as_large:.2f}.{_too_few(effect, tests)}"
         ),
@@ -84,7 +84,7 @@ def _halves_finding(lower: AblationEffect, upper: AblationEffect, method: str) -
         p=sign_flip(lower.group_sums - upper.group_sums),
     )
     verdict = loss_verdict(difference)
-    says = {
+    summary = {
         "supported": "losing the lower half costs more than losing the upper half",
         "not supported": "losing the lower half costs less than losing the upper half",
         "inconclusive": "no difference detected between losing the lower and losing the upper half",
@@ -95,7 +95,7 @@ def _halves_finding(lower: AblationEffect, upper: AblationEffect, method: str) -
         component="resid",
         method=method,
         statement=(
-            f"{lower.level}: {says}: {lower.change.estimate:+.2f} against {upper.change.estimate:+.2f}, difference "
+            f"{lower.level}: {summary}: {lower.change.estimate:+.2f} against {upper.change.estimate:+.2f}, difference "
             f"{with_span(difference)}.{_too_few(lower, 1)}"
         ),
         estimate=difference.estimate,

@@ -60,23 +60,23 @@ def make_pass(model: LoadedModel, continuations: Sequence[Continuation], batch_t
     return Pass(model=model, readout=Readout(model), slots=slots, packing=packing)
 
 
-def continuations_of(posed: Sequence[PosedSet], settings: ExitSettings) -> list[Continuation]:
+def continuations_of(posed_sets: Sequence[PosedSet], settings: ExitSettings) -> list[Continuation]:
     """Return what is scored: all choices after their questions, and then without them where the score needs that."""
-    after = [continuation for part in posed for continuation in part.after]
+    after = [continuation for posed in posed_sets for continuation in posed.after]
     if settings.score != "minus_answer":
         return after
-    return after + [continuation for part in posed for continuation in part.bare]
+    return after + [continuation for posed in posed_sets for continuation in posed.bare]
 
 
-def mean_outputs(model: LoadedModel, posed: Sequence[PosedSet]) -> dict[Component, FloatArray]:
+def mean_outputs(model: LoadedModel, posed_sets: Sequence[PosedSet]) -> dict[Component, FloatArray]:
     """Return the mean of what each block's sublayers add, (L, d), over all questions with their true choice."""
     from layeratlas.models import mean_vectors
 
     texts = []
-    for part in posed:
+    for posed in posed_sets:
         start = 0
-        for question in part.data.items:
-            texts.append(np.array(part.after[start + question.answers[0]].ids, np.int64))
+        for question in posed.data.items:
+            texts.append(np.array(posed.after[start + question.answers[0]].ids, np.int64))
             start += len(question.choices)
     layers = range(model.anatomy.n_layers)
     return {component: mean_vectors(model, texts, component, layers) for component in SUBLAYERS}

@@ -67,21 +67,21 @@ def first_groups(data: QuestionSet, count: int) -> QuestionSet:
 
 def _ablate(work: Workspace, settings: ExitSettings) -> list[str]:
     plan = _plan(work, settings)
-    posed = [
+    posed_sets = [
         pose(work.model, first_groups(data, settings.ablate_questions), settings.while_ablating)
         for data in work.material
     ]
-    continuations = continuations_of(posed, settings)
+    continuations = continuations_of(posed_sets, settings)
     key = hash_of([work.key, [[one.ids, one.start] for one in continuations]])
     forward = make_pass(work.model, continuations, work.spec.capture.batch_tokens)
     files = {_file(key, ablation): ablation for ablation in (None, *plan)}
-    _run_missing(work, forward, posed, files, key)
+    _run_missing(work, forward, posed_sets, files, key)
     work.manifest["ablation"] = {
         "key": key,
         "ablations": len(plan),
         "tokens": forward.tokens,
         "shots": settings.while_ablating.shots,
-        "questions": {part.data.name: len(part.data.items) for part in posed},
+        "questions": {posed.data.name: len(posed.data.items) for posed in posed_sets},
     }
     return list(files)
 
@@ -105,7 +105,7 @@ def _file(key: str, ablation: Ablation | None) -> str:
 def _run_missing(
     work: Workspace,
     forward: Pass,
-    posed: Sequence[PosedSet],
+    posed_sets: Sequence[PosedSet],
     files: dict[str, Ablation | None],
     key: str,
 ) -> None:
@@ -116,7 +116,7 @@ def _run_missing(
         f"{forward.tokens:,} tokens, {len(missing) * forward.tokens:,} in all"
     )
     needs_means = any(ablation and ablation.kind == "mean" for ablation in missing.values())
-    means = mean_outputs(work.model, posed) if needs_means else {}
+    means = mean_outputs(work.model, posed_sets) if needs_means else {}
     with work.progress.stage("ablate", len(missing) * forward.tokens) as step:
         for name, ablation in missing.items():
             values = forward([ablation.edit(means.get(ablation.component))] if ablation else [])

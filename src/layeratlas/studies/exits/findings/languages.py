@@ -125,7 +125,7 @@ def language_finding(main: ExitCurve, agreement: ExitCurve) -> Finding | None:
     both = Effect(estimate=gain.estimate, lo=min(gain.lo, kappa.lo), hi=gain.hi, p=max(gain.p, kappa.p))
     verdict = both.verdict(margin=MARGIN)
     low = f"Exits up to depth {LOWER_THIRD:.2f}"
-    says = {
+    summary = {
         "supported": f"{low} carry cross-lingual ability",
         "not supported": f"{low} gain less than {MARGIN} over the baselines in several languages",
         "inconclusive": f"{low}: no cross-lingual ability detected",
@@ -134,7 +134,7 @@ def language_finding(main: ExitCurve, agreement: ExitCurve) -> Finding | None:
         Kind.X8,
         curve,
         statement=(
-            f"{says}: {with_span(gain)} in accuracy over the best baseline; agreement between languages (kappa) "
+            f"{summary}: {with_span(gain)} in accuracy over the best baseline; agreement between languages (kappa) "
             f"{float(agreement.estimate[inside].mean()):.2f}, over that of the choices without their questions "
             f"{with_span(kappa)} (X8)."
         ),

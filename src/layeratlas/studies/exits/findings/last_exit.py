@@ -51,8 +51,8 @@ def compare_last(curves: Sequence[ExitCurve]) -> list[LastExit]:
     }
     return [
         LastExit(curve=curve, reference=reference, effect=effect)
-        for reference, own in effects.items()
-        for curve, effect in zip(curves, own, strict=True)
+        for reference, corrected in effects.items()
+        for curve, effect in zip(curves, corrected, strict=True)
     ]
 
 
@@ -101,7 +101,7 @@ def last_claims(comparisons: Sequence[LastExit], readout_note: str) -> list[Find
 
 
 def _finding(kind: Kind, comparison: LastExit, note: str) -> Finding:
-    says = {
+    summary = {
         "supported": f"the last exit answers better than {comparison.reference}",
         "not supported": f"the last exit answers worse than {comparison.reference}",
         "inconclusive": f"no difference detected between the last exit and {comparison.reference}",
@@ -109,7 +109,7 @@ def _finding(kind: Kind, comparison: LastExit, note: str) -> Finding:
     return curve_finding(
         kind,
         comparison.curve,
-        statement=f"{title(comparison.curve)}: {says}: {with_span(comparison.effect)} in accuracy{note}.",
+        statement=f"{title(comparison.curve)}: {summary}: {with_span(comparison.effect)} in accuracy{note}.",
         effect=comparison.effect,
         null=f"the last exit equals {comparison.reference}",
         verdict=comparison.verdict,

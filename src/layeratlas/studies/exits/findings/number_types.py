@@ -38,7 +38,7 @@ def float_finding(scored: ScoredSet, curve: ExitCurve, resampler: Resampler, *, 
     lead = split_draws(integers - floats, resampler)
     effect = bootstrapped(float(lead.estimate), lead.draws)
     verdict = effect.verdict()
-    says = {
+    summary = {
         "supported": "Floats are harder than integers of the same digits",
         "not supported": "Floats are easier than integers of the same digits",
         "inconclusive": "No difference detected between floats and integers of the same digits",
@@ -47,7 +47,7 @@ def float_finding(scored: ScoredSet, curve: ExitCurve, resampler: Resampler, *, 
         Kind.X6,
         curve,
         statement=(
-            f"{says} in {curve.task} at the last exit: integers less floats {with_span(effect)} in accuracy, "
+            f"{summary} in {curve.task} at the last exit: integers less floats {with_span(effect)} in accuracy, "
             f"{len(pairs)} pairs (X6)."
         ),
         effect=effect,

@@ -29,13 +29,13 @@ def upper_half_findings(gains: Sequence[LevelGain]) -> list[Finding]:
 def _upper_half(gain: LevelGain) -> Finding:
     effect = replace(gain.onset, p=two_sided(gain.onset_draws - MIDDLE))
     verdict = effect.verdict(null=MIDDLE)
-    says = {
+    summary = {
         "supported": "sits in the upper half",
         "not supported": "sits in the lower half",
         "inconclusive": "the interval covers both halves",
     }[verdict]
     link = ": " if verdict == "inconclusive" else " "
-    statement = f"{title(gain.curve)}{link}{says}; half of its rise is reached at depth {at_depth(effect)} (X1)."
+    statement = f"{title(gain.curve)}{link}{summary}; half of its rise is reached at depth {at_depth(effect)} (X1)."
     return curve_finding(
         Kind.X1,
         gain.curve,
@@ -60,7 +60,7 @@ def mid_network_finding(gains: Sequence[LevelGain]) -> Finding:
         )
     verdict = _mid_network_verdict(answered)
     outside = ", ".join(gain.curve.level for gain in _outside(answered))
-    says = {
+    summary = {
         "supported": "In every level gains start mid-network",
         "not supported": f"Gains start outside the middle half in {outside}",
         "inconclusive": "Gains start mid-network or outside it, the intervals cover both",
@@ -69,7 +69,7 @@ def mid_network_finding(gains: Sequence[LevelGain]) -> Finding:
     return levels_finding(
         Kind.X4,
         [gain.curve for gain in answered],
-        statement=f"{says}; half of the rise is reached at depth: {each} (X4).",
+        statement=f"{summary}; half of the rise is reached at depth: {each} (X4).",
         effect=_mid_network_effect(answered),
         null=_NULL_X4,
         verdict=verdict,

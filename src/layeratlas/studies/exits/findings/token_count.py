@@ -65,7 +65,7 @@ def token_count_finding(
     if effects is None:
         return None
     verdict = effects.lead.verdict(margin=MARGIN)
-    says = {
+    summary = {
         "supported": "Exit 1 counts tokens",
         "not supported": f"Exit 1 does not count tokens (its lead over blind choice is below {MARGIN})",
         "inconclusive": "No counting of tokens detected at exit 1",
@@ -76,7 +76,7 @@ def token_count_finding(
         component="resid",
         method=method,
         statement=(
-            f"{says}: by the summed score it chooses the fewest tokens in {share_with_span(effects.fewest)} of the "
+            f"{summary}: by the summed score it chooses the fewest tokens in {share_with_span(effects.fewest)} of the "
             f"{effects.n} questions whose choices differ in tokens, blind choice in {effects.blind:.0%}{readout_note}: "
             f"{with_span(effects.lead)}. Its accuracy there is {share_with_span(effects.right)}; that of always "
             f"choosing the fewest tokens is {effects.rule_right:.0%} (ties shared), difference "
@@ -106,13 +106,13 @@ def token_choices(scored: ScoredSet) -> TokenChoices:
     )
 
 
-def _joined(parts: Sequence[TokenChoices]) -> TokenChoices:
+def _joined(choices_by_set: Sequence[TokenChoices]) -> TokenChoices:
     return TokenChoices(
-        fewest=np.concatenate([part.fewest for part in parts]),
-        blind=np.concatenate([part.blind for part in parts]),
-        right=np.concatenate([part.right for part in parts]),
-        rule_right=np.concatenate([part.rule_right for part in parts]),
-        groups=[group for part in parts for group in part.groups],
+        fewest=np.concatenate([choices.fewest for choices in choices_by_set]),
+        blind=np.concatenate([choices.blind for choices in choices_by_set]),
+        right=np.concatenate([choices.right for choices in choices_by_set]),
+        rule_right=np.concatenate([choices.rule_right for choices in choices_by_set]),
+        groups=[group for choices in choices_by_set for group in choices.groups],
     )
 
 
