@@ -28,25 +28,26 @@ from layeratlas.core.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.models import LoadedModel, load
 from layeratlas.store import MemoryStore
-from layeratlas.studies.exits.prompts import Asked, ExitSettings, ask
+from layeratlas.studies.exits.prompts import Prompt, make_prompt
+from layeratlas.studies.exits.settings import ExitSettings
 
 SPEC = CaptureSpec(components=("resid",))
 TASKS = ("facts", "arithmetic", "word_problems", "logic")
 # The harness's names for scores, and what each divides a log-likelihood by.
 SCORES = {"acc": lambda text: 1, "acc_norm": len, "acc_bytes": lambda text: len(text.encode())}
-Posed = list[tuple[Question, Asked]]
+Posed = list[tuple[Question, Prompt]]
 
 
 def pose(tasks: list[str], count: int, shots: int) -> Posed:
     """Return so many questions, one of each set in turn, and how they are asked."""
     sets: list[QuestionSet] = [data for name in tasks for data in registry.get("tasks", name).build("full")]
     turns = [(data, data.items[i]) for i in range(count) for data in sets if i < len(data.items)]
-    return [(question, ask(data, question, ExitSettings(shots=shots))) for data, question in turns[:count]]
+    return [(question, make_prompt(data, question, ExitSettings(shots=shots))) for data, question in turns[:count]]
 
 
 def ours(model: LoadedModel, posed: Posed) -> np.ndarray:
     """Return the log-likelihood of every choice at every exit, (choices, exits)."""
-    slots = make_slots([c for _, one in posed for c in encode_choices(model, one.prompt, one.choices)])
+    slots = make_slots([c for _, prompt in posed for c in encode_choices(model, prompt.text, prompt.choices)])
     readout = Readout(model)
     store = ExitStore(MemoryStore(exit_shape(readout, slots)), readout, slots)
     packing = choose_plan(model, slots.readings, SPEC)
@@ -60,7 +61,7 @@ def theirs(harness: Any, posed: Posed) -> tuple[np.ndarray, dict[str, float]]:
     from lm_eval import simple_evaluate
     from lm_eval.api.task import ConfigurableTask
 
-    rows = [{"prompt": one.prompt, "choices": q.choices, "answer": q.answers[0]} for q, one in posed]
+    rows = [{"prompt": prompt.text, "choices": q.choices, "answer": q.answers[0]} for q, prompt in posed]
     task = ConfigurableTask(
         config={
             "task": "same_questions",

@@ -206,7 +206,10 @@ def test_an_offending_module_is_reported(module, text):
     [
         ("probes.good", "from layeratlas.core.arrays import FloatArray\nimport numpy as np"),
         ("probes.good", "from layeratlas.probes._dual import scores"),
-        ("studies.exits.good", "from layeratlas import report\nfrom layeratlas.studies.exits.prompts import ask"),
+        (
+            "studies.exits.good",
+            "from layeratlas import report\nfrom layeratlas.studies.exits.scores import Rule",
+        ),
         ("studies.exits.good", 'registry.get("tasks", name)'),
         ("comparison.good", "from layeratlas.studies.hierarchy import study"),
         ("probes.good", "import torchless"),

@@ -20,8 +20,10 @@ from layeratlas.core.spec import CaptureSpec, ModelSpec
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.models import LoadedModel, load
 from layeratlas.store import MemoryStore
-from layeratlas.studies.exits.choices import Scored, accuracy
-from layeratlas.studies.exits.prompts import Asked, ExitSettings, ask
+from layeratlas.studies.exits.measures import accuracy
+from layeratlas.studies.exits.prompts import Prompt, make_prompt
+from layeratlas.studies.exits.scores import ScoredSet
+from layeratlas.studies.exits.settings import ExitSettings
 
 INSTALLED = importlib.util.find_spec("lm_eval") is not None
 # fmt: off
@@ -45,8 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return families.save(tmp_path_factory.mktemp("harness") / "tiny", config, seed=3)
 
 
-def ours(model: LoadedModel, asked: list[Asked]) -> np.ndarray:
-    slots = make_slots([c for one in asked for c in encode_choices(model, one.prompt, one.choices)])
+def ours(model: LoadedModel, prompts: list[Prompt]) -> np.ndarray:
+    slots = make_slots([c for prompt in prompts for c in encode_choices(model, prompt.text, prompt.choices)])
     readout = Readout(model)
     store = ExitStore(MemoryStore(exit_shape(readout, slots)), readout, slots)
     packing = choose_plan(model, slots.readings, CaptureSpec())
@@ -54,14 +56,14 @@ def ours(model: LoadedModel, asked: list[Asked]) -> np.ndarray:
     return store.log_likelihoods()
 
 
-def harness(model: LoadedModel, asked: list[Asked]) -> np.ndarray:
+def harness(model: LoadedModel, prompts: list[Prompt]) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from lm_eval.api.instance import Instance
         from lm_eval.models.huggingface import HFLM
 
         lm = HFLM(pretrained=model.model, tokenizer=model.tokenizer, backend="causal", batch_size=1, device="cpu")
-        pairs = [(one.prompt, choice) for one in asked for choice in one.choices]
+        pairs = [(prompt.text, choice) for prompt in prompts for choice in prompt.choices]
         requests = [Instance("loglikelihood", {}, pair, i) for i, pair in enumerate(pairs)]
         return np.array([score for score, _ in lm.loglikelihood(requests, disable_tqdm=True)])
 
@@ -69,16 +71,16 @@ def harness(model: LoadedModel, asked: list[Asked]) -> np.ndarray:
 def test_choices_and_accuracy_equal_the_harness(folder: Path) -> None:
     # The harness leaves BOS to the tokenizer, and this one adds none of its own accord.
     model = load(ModelSpec(id=str(folder), device="cpu", bos="never"))
-    asked = [ask(DATA, question, ExitSettings(shots=1)) for question in DATA.items]
-    found = ours(model, asked)
-    expected = harness(model, asked) if INSTALLED else np.array(RECORDED)
+    prompts = [make_prompt(DATA, question, ExitSettings(shots=1)) for question in DATA.items]
+    found = ours(model, prompts)
+    expected = harness(model, prompts) if INSTALLED else np.array(RECORDED)
     assert np.abs(found[:, -1] - expected).max() < 1e-3
     # Control: no other exit gives these numbers.
     assert np.abs(found[:, :-1] - expected[:, None]).max(0).min() > 0.1
-    sizes = np.array([float(len(c.strip())) for one in asked for c in one.choices])
-    one = Scored(DATA, found, found, sizes, sizes, sizes)
+    sizes = np.array([float(len(c.strip())) for prompt in prompts for c in prompt.choices])
+    scored = ScoredSet(data=DATA, after=found, bare=found, tokens=sizes, characters=sizes, bytes=sizes)
     scores = expected.reshape(len(ITEMS), 3)
     truth = np.array([q.answers[0] for q in DATA.items])
     for method, values in (("sum", scores), ("per_character", scores / sizes.reshape(-1, 3))):
-        acc = accuracy(one.scores(method)[-1], one.table, False)
+        acc = accuracy(scored.scores(method)[-1], scored.key, False)
         assert acc.tolist() == (values.argmax(1) == truth).astype(float).tolist()

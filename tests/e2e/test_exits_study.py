@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 
 import polars as pl
 import pytest
@@ -16,10 +17,14 @@ from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.runs import pipeline
 from layeratlas.store import DiskStore
 from layeratlas.studies.exits import study
+from layeratlas.studies.exits.baselines import BARE_LAST, CHANCE, rule_column
 from layeratlas.studies.exits.charts import exhibits as first_exit
-from layeratlas.studies.exits.choices import RULES
-from layeratlas.studies.exits.decoding import first_line, matches
-from layeratlas.studies.exits.prompts import ExitSettings, ask
+from layeratlas.studies.exits.decoding import first_line
+from layeratlas.studies.exits.free_answers import matches
+from layeratlas.studies.exits.names import Kind
+from layeratlas.studies.exits.prompts import make_prompt
+from layeratlas.studies.exits.scores import BASELINE_RULES
+from layeratlas.studies.exits.settings import ExitSettings
 from layeratlas.studies.exits.study import PLUGIN
 
 
@@ -88,9 +93,13 @@ def test_a_run_has_every_curve_over_its_baselines_and_a_report(monkeypatch, mode
     assert [d["n"] for d in record["datasets"]] == [24, 12, 12]
     assert [(d["language"], d["shots"]) for d in record["datasets"]] == [("en", 3), ("de", 3), ("en", 0)]
     page = (done.folder / "report.html").read_text(encoding="utf-8")
-    for words in ("What needs no ability", "Fewest tokens, ties wrong", "the choice without the question", "Score"):
+    for words in ("Baselines", "Fewest tokens, ties wrong", "the choice without the question", "Score"):
         assert words in page
-    assert "worked examples (sums-en 3, sums-de 3, truths 0; 4 where a set has so many; never scored)" in page
+    assert "worked examples (sums-en 3, sums-de 3, truths 0; 4 where a set has them; never scored)" in page
+    assert record["words"]["methods"] == PLUGIN.method_names
+    assert set(curves["method"]) < set(PLUGIN.method_names)
+    assert set(curves["metric"]) < set(PLUGIN.metric_names)
+    assert set(done.findings["finding"]) <= set(Kind)
     assert (done.folder / "figures/curves.svg").exists()
 
 
@@ -127,17 +136,17 @@ def test_a_stopped_run_is_resumed_with_the_same_numbers(monkeypatch, model, tmp_
 def test_prompts_are_as_documented():
     data = SETS[0]
     first, shot = data.items[0], data.shots[0]
-    asked = ask(data, first, ExitSettings(shots=1))
-    assert asked.prompt == f"Add.\n\nQ: {shot.text}\nA: {shot.truth}\n\nQ: {first.text}\nA:"
-    assert asked.choices == tuple(f" {c}" for c in first.choices)
-    letters = ask(data, first, ExitSettings(shots=1, format="letter"))
+    text = make_prompt(data, first, ExitSettings(shots=1))
+    assert text.text == f"Add.\n\nQ: {shot.text}\nA: {shot.truth}\n\nQ: {first.text}\nA:"
+    assert text.choices == tuple(f" {c}" for c in first.choices)
+    letters = make_prompt(data, first, ExitSettings(shots=1, format="letter"))
     assert letters.choices == (" A", " B", " C", " D")
-    assert f"Q: {first.text}\nA. {first.choices[0]}\nB. {first.choices[1]}\n" in letters.prompt
-    assert f"\nA: {'ABCD'[shot.answers[0]]}\n\nQ:" in letters.prompt
-    cloze = ask(data, first, ExitSettings(shots=0, format="cloze"))
-    assert cloze.prompt == f"Add.\n\n{first.text}"
+    assert f"Q: {first.text}\nA. {first.choices[0]}\nB. {first.choices[1]}\n" in letters.text
+    assert f"\nA: {'ABCD'[shot.answers[0]]}\n\nQ:" in letters.text
+    cloze = make_prompt(data, first, ExitSettings(shots=0, format="cloze"))
+    assert cloze.text == f"Add.\n\n{first.text}"
     for number in range(7):
-        prompt = ask(data, first, ExitSettings(shots=number)).prompt
+        prompt = make_prompt(data, first, ExitSettings(shots=number)).text
         assert prompt.count("Q:") == min(number, 3) + 1
 
 
@@ -158,7 +167,7 @@ def test_settings_that_do_not_fit_are_refused(monkeypatch, model, tmp_path, sett
 
 def test_worked_examples_are_refused_only_where_they_were_asked_for():
     def check(sets, **settings):
-        PLUGIN.check(RunSpec(study="exits", settings=settings), sets)
+        PLUGIN.check(RunSpec(study="exits", settings=settings), ExitSettings(**settings), sets)
 
     with pytest.raises(SpecError, match=r"sums-en has 3 worked examples, and 5 are asked for; expected --set shots=3"):
         check(SETS, shots=5)
@@ -170,17 +179,19 @@ def test_worked_examples_are_refused_only_where_they_were_asked_for():
 
 
 def test_the_methods_say_how_many_worked_examples_there_were():
-    def said(*shots):
+    def examples(*shots):
         sets = [{"name": f"s{i}", "shots": n} for i, n in enumerate(shots)]
-        return dict(PLUGIN.methods({"spec": {}, "datasets": sets}))["Questions"]
+        text = dict(PLUGIN.methods({"spec": {}, "datasets": sets}))["Questions"]
+        return re.fullmatch(r".*worked examples \((.*); never scored\).*", text)[1]
 
-    assert "worked examples (4; never scored)" in said(4, 4)
-    assert "worked examples (s0 4, s1 0; 4 where a set has so many; never scored)" in said(4, 0)
-    assert "fewer" not in said(4, 0)
+    assert examples() == "at most 4"
+    assert examples(4, 4) == "4"
+    assert examples(0, 0) == "0"
+    assert examples(4, 0) == "s0 4, s1 0; 4 where a set has them"
 
 
-def test_the_first_exit_stands_beside_the_choice_without_its_question():
-    rules = [*(rule.capitalize() for rule in RULES), "Chance", "Without the question, last exit"]
+def test_the_first_exit_is_drawn_beside_every_baseline():
+    rules = [*(rule_column(rule) for rule in BASELINE_RULES), CHANCE, BARE_LAST]
     table = pl.DataFrame({"Set": ["facts"], "Ability": ["facts"], **{rule: [0.3] for rule in rules}})
     named = {"component": "resid", "stratum": "all", "metric": "accuracy", "method": "sum", "task": "facts"}
     curves = pl.DataFrame({**named, "layer": [0, 1, 2], "estimate": 0.5, "lo": 0.4, "hi": 0.6})
@@ -192,7 +203,7 @@ def test_the_first_exit_stands_beside_the_choice_without_its_question():
 def test_another_position_is_refused():
     spec = RunSpec(study="exits", capture=CaptureSpec(position="mean"))
     with pytest.raises(SpecError, match="--position mean does not fit the study 'exits'; expected last"):
-        PLUGIN.check(spec, SETS)
+        PLUGIN.check(spec, ExitSettings(), SETS)
 
 
 def test_a_question_longer_than_the_context_is_named(monkeypatch, model, tmp_path):
@@ -205,7 +216,7 @@ def test_settings_are_the_runs_own_and_stand_in_its_methods(monkeypatch, model, 
     done = run(monkeypatch, model, tmp_path / "run", exit_norm="none", strict=True, score="per_byte", format="letter")
     assert done.curves.filter(stratum="all")["method"][0] == "per_byte"
     text = json.dumps(PLUGIN.methods(done.manifest))
-    assert "without the final norm but at the last point" in text
+    assert "with the final norm at the last point only" in text
     assert "Ties are wrong" in text
     assert done.findings.filter(finding="exit")["statement"].str.contains("norm left out").all()
 

@@ -10,10 +10,11 @@ import pytest
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.stats.peaks import onset
 from layeratlas.stats.resampling import Resampler
-from layeratlas.studies.exits.choices import Scored, set_curves
-from layeratlas.studies.exits.findings import answered
-from layeratlas.studies.exits.prompts import ExitSettings
-from layeratlas.studies.exits.study import analyse
+from layeratlas.studies.exits.analysis import analyse
+from layeratlas.studies.exits.findings.gains import level_gains
+from layeratlas.studies.exits.scores import ScoredSet
+from layeratlas.studies.exits.set_curves import set_curves
+from layeratlas.studies.exits.settings import ExitSettings
 
 POINTS = 13
 
@@ -32,8 +33,14 @@ def planted(seed, signal, level="arithmetic", n=200, bare=0.0, language="en", na
     other = np.random.default_rng([seed, *language.encode()])  # what is known without the question, each its own
     alone = other.normal(size=(n, 4, POINTS)) + ahead * bare
     sizes = np.ones(n * 4)
-    flat = [part.reshape(n * 4, POINTS) for part in (asked, alone)]
-    return Scored(QuestionSet(name or level, level, items, language=language), *flat, sizes, sizes, sizes)
+    return ScoredSet(
+        data=QuestionSet(name or level, level, items, language=language),
+        after=asked.reshape(n * 4, POINTS),
+        bare=alone.reshape(n * 4, POINTS),
+        tokens=sizes,
+        characters=sizes,
+        bytes=sizes,
+    )
 
 
 def step(at, height=2.0):
@@ -42,7 +49,7 @@ def step(at, height=2.0):
 
 def main_curve(one, seed=0):
     sampler = Resampler([q.group for q in one.data.items], 300, seed)
-    return next(c for c in set_curves(one, sampler, False, "sum") if c.metric == "accuracy")
+    return next(c for c in set_curves(one, sampler, strict=False, score="sum") if c.metric == "accuracy")
 
 
 def findings(*sets, **settings):
@@ -77,22 +84,22 @@ def test_where_choices_hold_their_own_evidence_the_choice_alone_is_no_floor():
     evident = replace(one, data=replace(one.data, evident=True))
     found = findings(evident)["exit", "arithmetic"]
     assert found.verdict == "supported"
-    assert found.null == "the best exit equals the best of chance and the rules of thumb"
+    assert found.null == "the best exit equals the best of chance and the surface rules"
     assert main_curve(evident).shuffles.mean() > 0.5  # drawn all the same
 
 
 def test_nothing_is_answered_at_the_nominal_rate_of_false_alarms():
     curves = [main_curve(planted(seed, np.zeros(POINTS), n=80), seed) for seed in range(60)]
-    false = [answered([curve])[0].verdict == "supported" for curve in curves]
+    false = [level_gains([curve])[0].is_answered for curve in curves]
     assert np.mean(false) <= 0.05
 
 
 def test_an_exit_whose_control_is_low_by_luck_is_credited_with_nothing():
     """As much is known without the question, by other noise at each exit; chosen and read on one floor, it gained."""
     curves = [main_curve(planted(seed, np.full(POINTS, 1.0), n=40, bare=1.0), seed) for seed in range(60)]
-    found = [answered([curve])[0] for curve in curves]
-    assert np.mean([one.verdict == "supported" for one in found]) <= 0.05
-    assert abs(np.mean([one.gain for one in found])) < 0.03
+    gains = [level_gains([curve])[0] for curve in curves]
+    assert np.mean([gain.is_answered for gain in gains]) <= 0.05
+    assert abs(np.mean([gain.effect.estimate for gain in gains])) < 0.03
 
 
 def test_languages_that_tell_the_truth_without_their_questions_share_no_ability():
@@ -140,7 +147,7 @@ def test_nothing_is_said_of_a_set_whose_language_tells_the_truth():
 def test_a_token_counter_is_called_one():
     one = planted(8, np.zeros(POINTS))
     tokens = np.random.default_rng(8).integers(1, 6, len(one.tokens)).astype(float)
-    counting = Scored(one.data, -tokens[:, None] * np.ones(POINTS), one.bare, tokens, tokens, tokens)
+    sized = replace(one, tokens=tokens, characters=tokens, bytes=tokens)
+    counting = replace(sized, after=-tokens[:, None] * np.ones(POINTS))
     assert findings(counting)["token count", "all"].verdict == "supported"
-    blind = Scored(one.data, one.asked, one.bare, tokens, tokens, tokens)
-    assert findings(blind)["token count", "all"].verdict != "supported"
+    assert findings(sized)["token count", "all"].verdict != "supported"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from dataclasses import asdict
 from itertools import product
 
 import numpy as np
 import pytest
 
 from layeratlas.core.errors import DataError
-from layeratlas.studies.exits.ablation.effects import ablation_effects, ablation_findings, plan_ablations, sign_flip
+from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.tests import sign_flip
+from layeratlas.studies.exits.ablation.effects import ablation_effects
+from layeratlas.studies.exits.ablation.findings import ablation_findings
+from layeratlas.studies.exits.ablation.plan import WIDE, Ablation, Role, plan_ablations
+from layeratlas.studies.exits.names import Kind
 
 
 def test_the_plan_has_every_block_and_sublayer_both_halves_and_controls_of_their_width():
@@ -34,8 +41,14 @@ def test_an_ablation_becomes_an_edit():
     plan = {a.name: a for a in plan_ablations(4)}
     assert plan["lower half"].edit().layers == (0, 1)
     assert plan["zero attn of block 2"].edit().component == "attn"
+    for ablation in plan.values():  # also after it was written to a file
+        assert Ablation.from_record(json.loads(json.dumps(asdict(ablation)))) == ablation
     means = np.arange(8, dtype=np.float32).reshape(4, 2)
     assert plan["mean mlp of block 3"].edit(means).vectors.tolist() == [[6, 7]]
+
+
+def effects_of(clean, ablated, groups, level="facts"):
+    return ablation_effects(level, clean, ablated, groups, Resampler(groups, 1000, 0))
 
 
 def effects(harm, items=300, seed=0, layers=12):
@@ -44,26 +57,27 @@ def effects(harm, items=300, seed=0, layers=12):
     clean = (rng.random(items) < 0.8).astype(float)
     plan = plan_ablations(layers, {"span": (2, 5)}, controls=20)
     edited = {a: np.where(rng.random(items) < harm(a), 0.0, clean) for a in plan}
-    return ablation_effects("facts", clean, edited, [f"g{i // 2}" for i in range(items)])
+    return effects_of(clean, edited, [f"g{i // 2}" for i in range(items)])
 
 
 def test_a_planted_span_and_half_are_found():
     found = effects(lambda a: 0.15 * len(set(range(a.start, a.stop)) & {2, 3, 4}) if a.kind == "skip" else 0.0)
     by_name = {e.ablation.name: e for e in found}
     span = by_name["span"]
-    assert span.hi < 0
-    assert span.p <= 0.05
-    assert span.p_span == pytest.approx(1 / 10)  # nine other stretches of three blocks, none as harmful
+    assert span.change.hi < 0
+    assert span.change.p <= 0.05
+    assert span.share_as_large == pytest.approx(1 / 10)  # nine other ranges of three blocks, none as harmful
     assert (span.n, span.n_groups) == (300, 150)
-    assert span.change == pytest.approx(span.edited - span.clean)
-    assert by_name["skip block 3"].p <= 0.05
-    assert by_name["skip block 8"].change == 0
-    assert by_name["skip block 8"].p == by_name["skip block 8"].p_span == 1
-    verdicts = {(f.finding, f.statement.split(":")[0]): f.verdict for f in ablation_findings(found)}
-    assert verdicts["ablation of halves", "facts"] == "supported"
-    said = {f.statement: f.verdict for f in ablation_findings(found)}
-    assert [v for s, v in said.items() if "lower half (blocks" in s or "the span" in s] == ["supported"] * 2
-    assert [v for s, v in said.items() if "upper half (blocks" in s] == ["inconclusive"]
+    assert span.change.estimate == pytest.approx(span.ablated - span.clean)
+    assert by_name["skip block 3"].change.p <= 0.05
+    assert by_name["skip block 8"].change.estimate == 0
+    assert by_name["skip block 8"].change.p == by_name["skip block 8"].share_as_large == 1
+    verdicts = {effect.ablation.name: effect.verdict for effect in found if effect.ablation.role in WIDE}
+    assert verdicts == {"lower half": "supported", "upper half": "inconclusive", "span": "supported"}
+    listed = [(finding.finding, finding.verdict) for finding in ablation_findings(found, "sum")]
+    assert listed == [(Kind.ABLATION, verdict) for verdict in verdicts.values()] + [
+        (Kind.ABLATION_OF_HALVES, "supported")
+    ]
 
 
 def test_nothing_is_found_where_nothing_is_lost():
@@ -77,7 +91,7 @@ def test_nothing_is_found_where_nothing_is_lost():
         }
         spoke += any(
             f.verdict != "inconclusive"
-            for f in ablation_findings(ablation_effects("x", clean, flip, [str(i) for i in range(200)]))
+            for f in ablation_findings(effects_of(clean, flip, [str(i) for i in range(200)]), "sum")
         )
     assert spoke <= 3
 
@@ -85,9 +99,9 @@ def test_nothing_is_found_where_nothing_is_lost():
 def test_items_that_do_not_match_are_refused():
     plan = plan_ablations(4)
     with pytest.raises(DataError, match="'x': 3 clean items, 3 groups, others for skip block 0"):
-        ablation_effects("x", np.ones(3), {plan[0]: np.ones(4)}, ["a", "b", "c"])
+        effects_of(np.ones(3), {plan[0]: np.ones(4)}, ["a", "b", "c"], "x")
     with pytest.raises(DataError, match="'x': 3 clean items, 2 groups"):
-        ablation_effects("x", np.ones(3), {plan[0]: np.ones(3)}, ["a", "b"])
+        effects_of(np.ones(3), {plan[0]: np.ones(3)}, ["a", "b"], "x")
 
 
 def test_the_p_value_is_the_share_of_signs_with_as_large_a_sum():
@@ -104,13 +118,14 @@ def test_few_groups_support_no_single_block_whatever_it_costs():
     clean, plan = np.ones(24), plan_ablations(30)
     lost = {a: np.zeros(24) if a.role == "layer" else clean for a in plan}
     groups = [f"g{i // 4}" for i in range(24)]
-    found = ablation_effects("facts", clean, lost, groups)
-    assert all(e.p > 0.05 for e in found)
-    said = [f.statement for f in ablation_findings(found)]
-    assert all("6 groups are too few to tell; 7 can." in s for s in said if "without the" in s)
+    found = effects_of(clean, lost, groups)
+    assert all(e.change.p > 0.05 for e in found)
+    statements = [f.statement for f in ablation_findings(found, "sum") if f.finding == Kind.ABLATION]
+    assert len(statements) == 2
+    assert all(s.endswith(" 6 groups are too few to support a change; 7 are needed.") for s in statements)
     more = {a: np.tile(credit, 3) for a, credit in lost.items()}
-    enough = ablation_effects("facts", np.ones(72), more, [f"g{i // 4}" for i in range(72)])
-    assert all((e.p <= 0.05) == (e.ablation.role == "layer") for e in enough)
+    enough = effects_of(np.ones(72), more, [f"g{i // 4}" for i in range(72)])
+    assert all((e.change.p <= 0.05) == (e.ablation.role == Role.LAYER) for e in enough)
 
 
 def test_a_model_that_guesses_loses_nothing_though_answers_change():
@@ -120,6 +135,6 @@ def test_a_model_that_guesses_loses_nothing_though_answers_change():
         rng = np.random.default_rng(seed)
         plan = plan_ablations(30)
         clean, *edited = (rng.random((len(plan) + 1, 24)) < 0.25).astype(float)
-        found = ablation_effects("x", clean, dict(zip(plan, edited, strict=True)), [str(i) for i in range(24)])
-        spoke += any(e.p <= 0.05 and e.ablation.role == "layer" for e in found)
+        found = effects_of(clean, dict(zip(plan, edited, strict=True)), [str(i) for i in range(24)])
+        spoke += any(e.change.p <= 0.05 and e.ablation.role == Role.LAYER for e in found)
     assert spoke <= 6

@@ -9,18 +9,12 @@ import pytest
 
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.stats.resampling import Resampler
-from layeratlas.studies.exits.choices import (
-    Scored,
-    accuracy,
-    chances,
-    level_curves,
-    make_strata,
-    make_table,
-    mc2,
-    mc3,
-    set_curves,
-    ties,
-)
+from layeratlas.studies.exits.answer_key import AnswerKey
+from layeratlas.studies.exits.curves import level_curves
+from layeratlas.studies.exits.measures import accuracy, chance_levels, mc2, mc3, ties
+from layeratlas.studies.exits.scores import Rule, ScoredSet
+from layeratlas.studies.exits.set_curves import set_curves
+from layeratlas.studies.exits.strata import make_strata
 
 RNG = np.random.default_rng(0)
 
@@ -38,12 +32,13 @@ def scored(asked, tokens=None, data=None, bare=None):
     data = data or QuestionSet("set", "level", questions(n, k))
     sizes = np.ones(n * k) if tokens is None else tokens.ravel().astype(float)
     flat = asked.reshape(n * k, points)
-    return Scored(data, flat, np.zeros_like(flat) if bare is None else bare.reshape(n * k, points), sizes, sizes, sizes)
+    bare = np.zeros_like(flat) if bare is None else bare.reshape(n * k, points)
+    return ScoredSet(data=data, after=flat, bare=bare, tokens=sizes, characters=sizes, bytes=sizes)
 
 
 def curves_of(one, strict=False, main="sum"):
     sampler = Resampler([q.group for q in one.data.items], 200, 0)
-    return {(c.method, c.metric, c.stratum): c for c in set_curves(one, sampler, strict, main)}
+    return {(c.method, c.metric, c.stratum): c for c in set_curves(one, sampler, strict=strict, score=main)}
 
 
 def test_uniform_logits_count_tokens_and_nothing_else():
@@ -53,32 +48,32 @@ def test_uniform_logits_count_tokens_and_nothing_else():
     one = scored(float(np.float32(-10.8)) * tokens[:, :, None].repeat(3, 2), tokens)
     for strict in (False, True):
         found = curves_of(one, strict)
-        fewest = accuracy(one.surface("fewest tokens"), one.table, strict).mean()
+        fewest = accuracy(one.rule_scores(Rule.FEWEST_TOKENS), one.key, strict).mean()
         assert np.allclose(found["sum", "accuracy", "all"].estimate, fewest, atol=1e-12)
         assert np.allclose(found["per_token", "accuracy", "all"].estimate, 0.0 if strict else 0.25, atol=1e-12)
         assert found["per_token", "ties", "all"].estimate.tolist() == [1.0] * 3
     # The published convention pushes a token counter below the chance level that it deserves.
-    assert accuracy(one.surface("fewest tokens"), one.table, True).mean() < 0.25
+    assert accuracy(one.rule_scores(Rule.FEWEST_TOKENS), one.key, True).mean() < 0.25
     assert curves_of(one)["sum", "accuracy", "all"].baseline == pytest.approx(fewest_split(one))
 
 
 def fewest_split(one):
-    return accuracy(one.surface("fewest tokens"), one.table, False).mean()
+    return accuracy(one.rule_scores(Rule.FEWEST_TOKENS), one.key, False).mean()
 
 
 def test_words_that_are_always_true_need_no_model():
     items = [Question(f"{i}?", ("yes", "no", "maybe"), (0 if i % 4 else 1,), f"g{i}") for i in range(40)]
     one = scored(np.zeros((40, 3, 2)), data=QuestionSet("set", "level", tuple(items)))
-    assert accuracy(one.surface("commonest answer"), one.table, False).mean() == 0.75
+    assert accuracy(one.rule_scores(Rule.COMMONEST_ANSWER), one.key, False).mean() == 0.75
     assert curves_of(one)["sum", "accuracy", "all"].baseline == 0.75
     # A question does not vote for itself: where every truth is new, the rule is blind.
     new = scored(np.zeros((40, 4, 2)))
-    assert accuracy(new.surface("commonest answer"), new.table, False).mean() == 0.25
+    assert accuracy(new.rule_scores(Rule.COMMONEST_ANSWER), new.key, False).mean() == 0.25
 
 
 def test_credit_of_known_scores():
     data = QuestionSet("set", "level", (Question("q", ("a", "b", "c", "d"), (1, 2), "g"),))
-    table = make_table(data)
+    key = AnswerKey.of(data)
     cases = {
         # The first true choice (b) against the false ones (a, d); the other true one (c) does not count for MC1.
         (-3.0, -1.0, 0.0, -2.0): (1.0, 1.0, 1.0),
@@ -88,38 +83,42 @@ def test_credit_of_known_scores():
     }
     for values, (split, strict, third) in cases.items():
         scores = np.array([values])
-        assert accuracy(scores, table, False)[0] == pytest.approx(split)
-        assert accuracy(scores, table, True)[0] == strict
-        assert mc3(scores, table, False)[0] == pytest.approx(third)
+        assert accuracy(scores, key, False)[0] == pytest.approx(split)
+        assert accuracy(scores, key, True)[0] == strict
+        assert mc3(scores, key, False)[0] == pytest.approx(third)
         mass = np.exp(values)
-        assert mc2(scores, table, False)[0] == pytest.approx(mass[1:3].sum() / mass.sum())
-    assert ties(np.array([[-1.0, -1.0, -5.0, -2.0]]), table, False)[0] == 1
-    assert ties(np.array([[-3.0, -1.0, -1.0, -2.0]]), table, False)[0] == 0
+        assert mc2(scores, key, False)[0] == pytest.approx(mass[1:3].sum() / mass.sum())
+    assert ties(np.array([[-1.0, -1.0, -5.0, -2.0]]), key, False)[0] == 1
+    assert ties(np.array([[-3.0, -1.0, -1.0, -2.0]]), key, False)[0] == 0
     # Far below what exp can hold.
-    assert mc2(np.array([[-2000.0, -1999.0, -2001.0, -2000.0]]), table, False)[0] == pytest.approx(
+    assert mc2(np.array([[-2000.0, -1999.0, -2001.0, -2000.0]]), key, False)[0] == pytest.approx(
         (np.e + 1 / np.e) / (np.e + 1 / np.e + 2)
     )
-    assert chances("accuracy", table) == pytest.approx(1 / 3)
-    assert chances("mc2", table) == 0.5
+    assert chance_levels("accuracy", key) == pytest.approx(1 / 3)
+    assert chance_levels("mc2", key) == 0.5
 
 
 def test_mc3_of_equal_chances_is_what_blind_choice_scores():
     data = QuestionSet("set", "level", questions(4000, 5, several=True))
-    table = make_table(data)
+    key = AnswerKey.of(data)
     scores = RNG.normal(size=(4000, 5))
     for name, measure in (("accuracy", accuracy), ("mc3", mc3)):
-        assert measure(scores, table, False).mean() == pytest.approx(chances(name, table).mean(), abs=0.025)
+        assert measure(scores, key, False).mean() == pytest.approx(chance_levels(name, key).mean(), abs=0.025)
 
 
 def test_questions_with_fewer_choices_are_not_helped_by_what_is_not_there():
     items = (Question("q", ("a", "b"), (0,), "g"), Question("r", ("a", "b", "c"), (2,), "h"))
-    one = Scored(
-        QuestionSet("set", "level", items), np.array([[-2.0], [-1], [-3], [-2], [-1]]), np.zeros((5, 1)),
-        *(np.ones(5) for _ in range(3)),
-    )  # fmt: skip
+    one = ScoredSet(
+        data=QuestionSet("set", "level", items),
+        after=np.array([[-2.0], [-1], [-3], [-2], [-1]]),
+        bare=np.zeros((5, 1)),
+        tokens=np.ones(5),
+        characters=np.ones(5),
+        bytes=np.ones(5),
+    )
     assert one.scores("sum")[0].tolist() == [[-2, -1, -np.inf], [-3, -2, -1]]
-    assert accuracy(one.scores("sum"), one.table, False)[0].tolist() == [0, 1]
-    assert chances("accuracy", one.table).tolist() == [1 / 2, 1 / 3]
+    assert accuracy(one.scores("sum"), one.key, False)[0].tolist() == [0, 1]
+    assert chance_levels("accuracy", one.key).tolist() == [1 / 2, 1 / 3]
 
 
 def test_the_scores_are_the_same_numbers_divided():
@@ -154,7 +153,7 @@ def test_a_crossed_stratum_is_reported_by_its_words():
 def test_a_level_is_the_mean_of_its_sets_and_resampled_with_them():
     first, second = (scored(RNG.normal(size=(60, 4, 3))) for _ in range(2))
     sampler = Resampler([q.group for q in first.data.items], 200, 0)
-    sets = [c for one in (first, second) for c in set_curves(one, sampler, False, "sum")]
+    sets = [c for one in (first, second) for c in set_curves(one, sampler, strict=False, score="sum")]
     (whole,) = (c for c in level_curves(sets, {"level": 60}) if (c.method, c.metric) == ("sum", "accuracy"))
     parts = [c for c in sets if (c.method, c.metric) == ("sum", "accuracy")]
     assert np.allclose(whole.draws, (parts[0].draws + parts[1].draws) / 2)

@@ -20,9 +20,9 @@ from layeratlas.core import registry
 from layeratlas.core.spec import hash_of
 from layeratlas.data.choices import near_misses
 from layeratlas.data.shipped import rows
-from layeratlas.studies.exits.choices import Scored
-from layeratlas.studies.exits.prompts import ExitSettings
-from layeratlas.studies.exits.study import analyse
+from layeratlas.studies.exits.analysis import analyse
+from layeratlas.studies.exits.scores import ScoredSet
+from layeratlas.studies.exits.settings import ExitSettings
 
 TASKS = ("arithmetic", "word_problems", "xmps", "facts", "truth", "logic")
 SIZES = ("quick", "standard", "full")
@@ -409,7 +409,7 @@ def test_every_curve_of_every_set_stands_once(size, blocks):
     for one in sets(size):
         sizes = np.array([float(len(c)) for q in one.items for c in q.choices])
         after, bare = (np.array([[rng.gauss(0, 1)] * (blocks + 1) for _ in sizes]) for _ in range(2))
-        scored.append(Scored(one, after, bare, sizes, sizes, sizes))
+        scored.append(ScoredSet(data=one, after=after, bare=bare, tokens=sizes, characters=sizes, bytes=sizes))
     curves, findings = analyse(scored, ExitSettings(), 40, 0)
     keys = [(c.level, c.task, c.stratum, c.method, c.metric) for c in curves]
     assert len(set(keys)) == len(keys) > 300

@@ -42,6 +42,19 @@ def one_group(groups: int) -> float:
     return 1 / max(groups, 1)
 
 
+def draws_interval(
+    draws: Floats, groups: int, *, least: float = -np.inf, most: float = np.inf
+) -> tuple[Floats, Floats]:
+    """Return the 95 % percentile interval of draws (B, ...), within `least` and `most`.
+
+    Where all draws agree (no question changed sides, say), none shows rarer changes: the interval then reaches
+    `rule_of_three` beyond them.
+    """
+    lo, hi = percentile_interval(draws)
+    reach = np.where(hi - lo < ROUNDING, rule_of_three(groups), 0.0)
+    return np.maximum(lo - reach, least), np.minimum(hi + reach, most)
+
+
 def few_groups(groups: int, times: float = 1.0) -> float:
     """Return by which factor the percentile bootstrap of so few groups is too narrow, times a factor.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,14 +28,31 @@ class Resampler:
         self._at = {name: i for i, name in enumerate(names)}
         self.bootstrap, self.halves = bootstrap, halves
 
-    def weights(self, groups: Sequence[str]) -> Floats:
-        """Return item weights, (1 + bootstrap + 2 halves, n)."""
-        return self._weights[:, [self._at[g] for g in groups]]
+    def weights(self, groups: Sequence[str], *, halves: bool = True) -> Floats:
+        """Return item weights, (1 + bootstrap + 2 halves, n); without the halves (1 + bootstrap, n)."""
+        rows = self._weights if halves else self._weights[: 1 + self.bootstrap]
+        return rows[:, [self._at[g] for g in groups]]
 
 
-def split_draws(values: Floats, resampler: Resampler) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return the estimate (P,), the draws (B, P) and both halves (H, P) of values (1 + B + 2H, P)."""
+class Sample(NamedTuple):
+    """A statistic of the whole sample, (...), of B bootstrap draws, (B, ...), and of H pairs of halves, (H, ...)."""
+
+    estimate: Floats
+    draws: Floats
+    half_a: Floats
+    half_b: Floats
+
+
+def split_draws(values: Floats, resampler: Resampler) -> Sample:
+    """Return a statistic under every row of a resampler's weights, (1 + B + 2H, ...), by what the rows are.
+
+    A draw can miss a class in a small stratum and then has no value; the estimate is used in its place.
+    """
     b, h = resampler.bootstrap, resampler.halves
-    # A draw can miss a class in a small stratum and then has no value; the estimate stands in for it.
     values = np.where(np.isfinite(values), values, values[:1])
-    return values[0], values[1 : 1 + b], values[1 + b : 1 + b + h], values[1 + b + h :]
+    return Sample(
+        estimate=values[0],
+        draws=values[1 : 1 + b],
+        half_a=values[1 + b : 1 + b + h],
+        half_b=values[1 + b + h :],
+    )

@@ -8,6 +8,10 @@ import numpy as np
 import scipy
 
 from layeratlas.core.arrays import Floats
+from layeratlas.stats.intervals import ROUNDING
+
+# Credits of 1/k, k up to 6, are whole numbers of this part.
+CREDIT_PARTS = 60
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -27,3 +31,31 @@ def two_sided(draws: Floats) -> float:
 def normal_tail(z: float) -> float:
     """Return the share of a standard normal above z."""
     return float(scipy.stats.norm.sf(z))
+
+
+def two_sided_z(estimate: float, spread: float, draws: int) -> float:
+    """Return the two-sided normal p-value of an estimate with that standard error, no smaller than the draws allow."""
+    return float(min(1.0, max(1 / draws, 2 * normal_tail(abs(estimate) / max(spread, ROUNDING)))))
+
+
+def sign_flip(sums: Floats) -> float:
+    """Return the exact two-sided p-value of the groups' changes (G,): the share of sign patterns with as large a sum.
+
+    Under the null each group's change is as likely with the other sign (Fisher's randomisation test). With G groups no
+    p-value is below 2^(1 - G), where a bootstrap of few groups would support changes that any signs could give. Changes
+    are rounded to whole numbers of 1/60, which holds sums of credits of 1/k for k up to 6 exactly; the distribution of
+    the sum is then a convolution of G two-point distributions.
+    """
+    units = np.rint(sums * CREDIT_PARTS).astype(np.int64)
+    sizes = np.abs(units[units != 0])
+    if not len(sizes):
+        return 1.0
+    unit = np.gcd.reduce(sizes)
+    sizes, observed = sizes // unit, abs(int(units.sum())) // int(unit)
+    # probability[k]: that the groups with a positive sign sum to k.
+    probability = np.zeros(int(sizes.sum()) + 1)
+    probability[0] = 1.0
+    for size in sizes:
+        probability = probability / 2 + np.concatenate([np.zeros(size), probability[:-size]]) / 2
+    extreme = np.abs(2 * np.arange(len(probability)) - sizes.sum()) >= observed
+    return float(min(1.0, probability[extreme].sum()))

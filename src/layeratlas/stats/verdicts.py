@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from layeratlas.stats.intervals import ALPHA
+from layeratlas.core.arrays import Floats
+from layeratlas.stats.intervals import ALPHA, percentile_interval
+from layeratlas.stats.tests import holm, two_sided
 
 Verdict = Literal["supported", "not supported", "inconclusive"]
 _NAN = float("nan")
@@ -38,3 +41,14 @@ class Effect:
         if self.p <= ALPHA and self.estimate != 0:
             return "supported" if self.estimate > 0 else "not supported"
         return "inconclusive"
+
+
+def bootstrapped(estimate: float, draws: Floats) -> Effect:
+    """Return an estimate with the percentile interval and the two-sided p-value of its bootstrap draws (B,)."""
+    lo, hi = percentile_interval(draws)
+    return Effect(estimate=float(estimate), lo=float(lo), hi=float(hi), p=two_sided(draws))
+
+
+def holm_corrected(effects: Sequence[Effect]) -> list[Effect]:
+    """Return effects that were tested together, in the given order, with Holm's adjusted p-values."""
+    return [replace(effect, p=p) for effect, p in zip(effects, holm([e.p for e in effects]), strict=True)]

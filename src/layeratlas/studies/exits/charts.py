@@ -1,8 +1,9 @@
-"""The first exit and the last beside what needs no model, drawn so that no accuracy is read alone."""
+"""The first and the last exit beside the baselines, so that no accuracy is read alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -10,61 +11,96 @@ import altair as alt
 import polars as pl
 
 from layeratlas.runs.study import Exhibit
-from layeratlas.studies.exits.prompts import ExitSettings
+from layeratlas.studies.exits.baselines import BARE_LAST, CHANCE, LEVEL, SET, rule_column
+from layeratlas.studies.exits.names import ACCURACY, ALL
+from layeratlas.studies.exits.scores import BASELINE_RULES
+from layeratlas.studies.exits.settings import ExitSettings
 
-# What is drawn of each set: its column in the table of baselines, its colour and its shape.
-_RULES = {
-    "Fewest tokens": ("series-2", "M0,-1.4V1.4"),
-    "Fewest bytes": ("series-4", "M0,-1.4V1.4"),
-    "Commonest answer": ("series-5", "M0,-1.4V1.4"),
-    "Without the question, last exit": ("series-3", "M0,-1.4V1.4"),
-    "Chance": ("control", "M0,-1.4V1.4"),
+_TICK = "M0,-1.4V1.4"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """How one accuracy of a set is drawn: its palette colour and its shape."""
+
+    colour: str
+    shape: str = _TICK
+
+
+_RULE_COLOURS = ("series-2", "series-4", "series-5")
+# By column of the table of baselines.
+_TICKS = {
+    rule_column(rule): Mark(colour=colour) for rule, colour in zip(BASELINE_RULES, _RULE_COLOURS, strict=True)
+} | {BARE_LAST: Mark(colour="series-3"), CHANCE: Mark(colour="control")}
+EXIT_1, LAST_EXIT = "Exit 1", "Last exit"
+_EXITS = {
+    EXIT_1: Mark(colour="series-1", shape="M-1,0L0,-1L1,0L0,1Z"),
+    LAST_EXIT: Mark(colour="ink", shape="circle"),
 }
-_EXITS = {"Exit 1": ("series-1", "M-1,0L0,-1L1,0L0,1Z"), "Last exit": ("ink", "circle")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One accuracy of the chart; ticks have no interval."""
+
+    set: str
+    what: str
+    value: float
+    lo: float | None = None
+    hi: float | None = None
 
 
 def exhibits(table: pl.DataFrame, curves: pl.DataFrame, settings: ExitSettings) -> list[Exhibit]:
-    """Return the chart of both ends over the rules of thumb; `table` is that of the baselines."""
+    """Return the chart of the first and last exit over the baselines; `table` is that of the baselines."""
     text = (
-        "An exit whose interval holds a rule of thumb does nothing that needs a model. Uniform logits, which know "
-        "nothing, score each choice by a constant times its number of tokens: the published accuracies of the first "
-        "layer are those of choosing the fewest tokens, and no ability. Ticks: what the rules get, the last exit where "
-        "it sees the choices without their question, and chance. Diamond: exit 1. Dot: the last exit. Lines: 95 % "
-        "intervals."
+        "An exit whose interval covers a surface rule shows nothing that needs a model. Uniform logits, which carry no "
+        "information, score each choice by a constant times its number of tokens: the published accuracies of the "
+        "first layer are those of choosing the fewest tokens. Ticks: the surface rules, the last exit where it scores "
+        "the choices without their question, and chance. Diamond: exit 1. Dot: the last exit. Lines: 95 % intervals."
     )
-    drawn = partial(_chart, _values(table, curves, settings))
-    return [Exhibit("first-exit", "What the first exit is worth", text, chart=drawn)]
+    own = curves.filter(component="resid", stratum=ALL, metric=ACCURACY, method=settings.score)
+    values = [_rounded(value) for value in _values(table, own)]
+    return [Exhibit(name="first-exit", title="Exit 1 against the baselines", text=text, chart=partial(_chart, values))]
 
 
-def _values(table: pl.DataFrame, curves: pl.DataFrame, settings: ExitSettings) -> list[dict[str, Any]]:
-    own = curves.filter(component="resid", stratum="all", metric="accuracy", method=settings.score)
-    values = []
+def _values(table: pl.DataFrame, curves: pl.DataFrame) -> Iterator[Value]:
     for row in table.iter_rows(named=True):
-        name = row["Set"] if row["Set"] == row["Ability"] else f"{row['Ability']} \u00b7 {row['Set']}"
-        values += [{"set": name, "what": rule, "value": row[rule]} for rule in _RULES]
-        ends = own.filter(task=row["Set"]).sort("layer")
-        for what, at in (("Exit 1", 1), ("Last exit", -1)):
-            point = ends.row(at, named=True)
-            values.append({"set": name, "what": what, "value": point["estimate"], "lo": point["lo"], "hi": point["hi"]})
-    return [{k: round(v, 4) if isinstance(v, float) else v for k, v in value.items()} for value in values]
+        name = row[SET] if row[SET] == row[LEVEL] else f"{row[LEVEL]} \u00b7 {row[SET]}"
+        for column in _TICKS:
+            yield Value(set=name, what=column, value=row[column])
+        points = curves.filter(task=row[SET]).sort("layer")
+        for what, at in ((EXIT_1, 1), (LAST_EXIT, -1)):
+            point = points.row(at, named=True)
+            yield Value(set=name, what=what, value=point["estimate"], lo=point["lo"], hi=point["hi"])
+
+
+def _rounded(value: Value) -> dict[str, Any]:
+    shown = {name: number for name, number in asdict(value).items() if number is not None}
+    return {name: round(number, 4) if isinstance(number, float) else number for name, number in shown.items()}
 
 
 def _chart(values: list[dict[str, Any]], colour: Callable[[str], str]) -> Any:
-    known = _RULES | _EXITS
+    marks = _TICKS | _EXITS
     hue = alt.Color(
-        "what:N", title=None, sort=None, legend=alt.Legend(orient="top", columns=3, symbolStrokeWidth=2),
-        scale=alt.Scale(domain=list(known), range=[colour(name) for name, _ in known.values()]),
-    )  # fmt: skip
+        "what:N",
+        title=None,
+        sort=None,
+        legend=alt.Legend(orient="top", columns=3, symbolStrokeWidth=2),
+        scale=alt.Scale(domain=list(marks), range=[colour(mark.colour) for mark in marks.values()]),
+    )
     shape = alt.Shape(
-        "what:N", title=None, sort=None, scale=alt.Scale(domain=list(known), range=[s for _, s in known.values()])
+        "what:N",
+        title=None,
+        sort=None,
+        scale=alt.Scale(domain=list(marks), range=[mark.shape for mark in marks.values()]),
     )
     base = alt.Chart(alt.Data(values=values)).encode(
         y=alt.Y("set:N", title=None, sort=None, axis=alt.Axis(labelLimit=230, grid=True))
     )
     x = alt.X("value:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]))
     ranges = base.transform_filter("isValid(datum.lo)").mark_rule(strokeWidth=1.4)
-    marks = base.mark_point(size=70, strokeWidth=2).encode(
+    points = base.mark_point(size=70, strokeWidth=2).encode(
         x=x, color=hue, shape=shape, tooltip=["set:N", "what:N", "value:Q", "lo:Q", "hi:Q"]
     )
-    layers = alt.layer(ranges.encode(x=alt.X("lo:Q"), x2="hi:Q", color=hue), marks)
+    layers = alt.layer(ranges.encode(x=alt.X("lo:Q"), x2="hi:Q", color=hue), points)
     return layers.properties(width=480, height=alt.Step(24))

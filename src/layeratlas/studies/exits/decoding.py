@@ -1,4 +1,4 @@
-"""Free answers: greedy decoding from the exit at layer l, judged by exact match."""
+"""Greedy decoding from the exit at layer l, each exit continuing its own words."""
 
 from __future__ import annotations
 
@@ -6,58 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from layeratlas.core.arrays import FloatArray
 from layeratlas.core.spec import CaptureSpec
-from layeratlas.data.questions import Question, QuestionSet
-from layeratlas.runs.tables import write_table
 from layeratlas.runs.workspace import Workspace
-from layeratlas.stats.resampling import Resampler
 from layeratlas.store import Shape, Store
-from layeratlas.studies.exits.answers import answer_curve
-from layeratlas.studies.exits.choices import ExitCurve
-from layeratlas.studies.exits.prompts import BARE
 
 if TYPE_CHECKING:
     from layeratlas.capture import Readout
     from layeratlas.models import LoadedModel
-    from layeratlas.studies.exits.posing import Posed
-    from layeratlas.studies.exits.prompts import ExitSettings
 
-Ids = tuple[int, ...]
+TokenIds = tuple[int, ...]
 
 
-def free_answers(work: Workspace, posed: Sequence[Posed], settings: ExitSettings, readout: Readout) -> list[str]:
-    """Decode every question at some exits, and once without a question; write what was said, a table a set."""
-    exits = chosen_exits(readout.points, settings.free_exits)
-    prompts = [one.prompt for part in posed for one in part.asked]
-    said = decode(work, [*prompts, BARE], exits, readout, settings.free_tokens)
-    blind, outputs, start = said[-1], [], 0
-    for part in posed:
-        rows = [
-            {"question": i, "layer": point, "answer": answer, "right": matches(answer, question),
-             "blind": matches(blind[e], question)}
-            for i, question in enumerate(part.data.items)
-            for e, (point, answer) in enumerate(zip(exits, said[start + i], strict=True))
-        ]  # fmt: skip
-        outputs.append(f"scores/{part.data.name}.free.parquet")
-        write_table(work, outputs[-1], pl.DataFrame(rows))
-        start += len(part.data.items)
-    return outputs
-
-
-def load_curve(work: Workspace, data: QuestionSet, points: int, resampler: Resampler) -> ExitCurve:
-    """Return a set's curve of free answers."""
-    table = pl.read_parquet(work.folder / f"scores/{data.name}.free.parquet").sort("layer", "question")
-    exits = table["layer"].unique().sort().to_list()
-    right, blind = (table[name].cast(pl.Float64).to_numpy().reshape(len(exits), -1) for name in ("right", "blind"))
-    return answer_curve(data, right, blind, exits, points, resampler)
-
-
-class BestStore(Store):
-    """A store that takes the residual stream and keeps the likeliest next token at some exits, one an exit."""
+class BestTokenStore(Store):
+    """A store that takes the residual stream and keeps the likeliest next token of every text at some exits."""
 
     def __init__(self, readout: Readout, texts: int, exits: Sequence[int]) -> None:
         self.readout, self.exits = readout, list(exits)
@@ -78,10 +42,10 @@ class BestStore(Store):
     ) -> None:
         """Read a shard out at those of the exits that it holds."""
         start, stream = (first or {}).get("resid", 0), values["resid"]
-        for place, point in enumerate(self.exits):
+        for column, point in enumerate(self.exits):
             at = point - start
             if 0 <= at < stream.shape[1]:
-                self._best[list(rows), place] = self.readout.best(stream[:, at : at + 1], point)[:, 0]
+                self._best[list(rows), column] = self.readout.best(stream[:, at : at + 1], point)[:, 0]
         self._done.add(key)
 
     def read(self, component: str, layer: int) -> FloatArray:
@@ -102,44 +66,46 @@ def chosen_exits(points: int, count: int) -> list[int]:
 def decode(
     work: Workspace, prompts: Sequence[str], exits: Sequence[int], readout: Readout, most: int
 ) -> list[list[str]]:
-    """Return what each exit says after each prompt: greedy, one line, at most `most` tokens.
+    """Return the answer of each exit to each prompt: greedy, one line, at most `most` tokens.
 
-    The model runs once a token over all prompts and answers so far, whose shared prefixes are computed once.
+    The model runs once per token over all prompts and answers so far, whose shared prefixes are computed once.
     """
-    from layeratlas.capture import Reading, capture, choose_plan
-
     model = work.model
     starts = [tuple(model.encode(prompt.rstrip())) for prompt in prompts]
-    said: dict[tuple[int, int], Ids] = {(i, e): () for i in range(len(starts)) for e in range(len(exits))}
-    open_ends = set(said)
+    answers: dict[tuple[int, int], TokenIds] = {(i, e): () for i in range(len(starts)) for e in range(len(exits))}
+    unfinished = set(answers)
     for _ in range(most):
-        rows = {ids: row for row, ids in enumerate(dict.fromkeys(starts[i] + said[i, e] for i, e in sorted(open_ends)))}
-        if not rows:
+        if not unfinished:
             break
-        readings = [Reading(ids, (len(ids) - 1,)) for ids in rows]
-        store = BestStore(readout, len(readings), exits)
-        packing = choose_plan(model, readings, CaptureSpec(components=("resid",)))
-        capture(model, packing.batches, store, work.progress, packing.form)
-        for i, e in sorted(open_ends):
-            token = int(store.tokens[rows[starts[i] + said[i, e]], e])
-            said[i, e] += (token,)
-            text = _text(model, said[i, e])
-            if token == model.tokenizer.eos_token_id or "\n" in text.lstrip():
-                open_ends.discard((i, e))
-    return [[first_line(_text(model, said[i, e])) for e in range(len(exits))] for i in range(len(starts))]
+        texts = {(i, e): starts[i] + answers[i, e] for i, e in sorted(unfinished)}
+        rows = {ids: row for row, ids in enumerate(dict.fromkeys(texts.values()))}
+        tokens = _next_tokens(work, list(rows), exits, readout)
+        for (i, e), ids in texts.items():
+            token = int(tokens[rows[ids], e])
+            answers[i, e] += (token,)
+            if token == model.tokenizer.eos_token_id or "\n" in _text(model, answers[i, e]).lstrip():
+                unfinished.discard((i, e))
+    return [[first_line(_text(model, answers[i, e])) for e in range(len(exits))] for i in range(len(starts))]
 
 
-def _text(model: LoadedModel, ids: Ids) -> str:
+def _next_tokens(
+    work: Workspace, texts: Sequence[TokenIds], exits: Sequence[int], readout: Readout
+) -> NDArray[np.int64]:
+    """Return the likeliest next token after each text at each exit, (texts, exits)."""
+    from layeratlas.capture import Reading, capture, choose_plan
+
+    readings = [Reading(ids, (len(ids) - 1,)) for ids in texts]
+    store = BestTokenStore(readout, len(readings), exits)
+    packing = choose_plan(work.model, readings, CaptureSpec(components=("resid",)))
+    capture(work.model, packing.batches, store, work.progress, packing.form)
+    return store.tokens
+
+
+def _text(model: LoadedModel, ids: TokenIds) -> str:
     text: str = model.tokenizer.decode(ids, skip_special_tokens=True)
     return text
 
 
 def first_line(text: str) -> str:
-    """Return the first line of an answer, without what surrounds it."""
+    """Return the first line of an answer, without surrounding white space."""
     return text.strip().split("\n")[0].strip()
-
-
-def matches(answer: str, question: Question) -> bool:
-    """Return whether an answer is one of the true choices, but for case and a final full stop."""
-    plain = answer.casefold().rstrip(".").strip()
-    return any(plain == question.choices[a].casefold().rstrip(".").strip() for a in question.answers)

@@ -1,4 +1,4 @@
-"""A question set as the model sees it: prompts and choices as tokens."""
+"""A question set as the model reads it: prompts and choices as tokens."""
 
 from __future__ import annotations
 
@@ -6,41 +6,48 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layeratlas.core.errors import CaptureError
-from layeratlas.data.questions import QuestionSet
-from layeratlas.studies.exits.prompts import BARE, Asked, ExitSettings, ask
+from layeratlas.data.questions import Question, QuestionSet
+from layeratlas.studies.exits.prompts import BARE, Prompt, make_prompt
+from layeratlas.studies.exits.settings import ExitSettings
 
 if TYPE_CHECKING:
     from layeratlas.capture import Continuation
     from layeratlas.models import LoadedModel
 
 
-@dataclass(frozen=True)
-class Posed:
-    """A question set as the model sees it: for each choice of each question, after its prompt and without it."""
+@dataclass(frozen=True, kw_only=True)
+class PosedSet:
+    """A question set as tokens: its prompts, and the choices of all questions after them (`after`) and after `A:`
+    alone (`bare`), one question after another.
+    """
 
     data: QuestionSet
-    asked: list[Asked]
+    prompts: list[Prompt]
     after: list[Continuation]
     bare: list[Continuation]
 
 
-def pose(model: LoadedModel, data: QuestionSet, settings: ExitSettings) -> Posed:
+def pose(model: LoadedModel, data: QuestionSet, settings: ExitSettings) -> PosedSet:
     """Return a set's prompts and choices as tokens; raises CaptureError where one is longer than the context."""
     from layeratlas.capture import encode_choices
 
-    asked = [ask(data, question, settings) for question in data.items]
+    prompts = [make_prompt(data, question, settings) for question in data.items]
     after: list[Continuation] = []
     bare: list[Continuation] = []
-    for number, (question, one) in enumerate(zip(data.items, asked, strict=True), 1):
-        new = encode_choices(model, one.prompt, one.choices)
-        longest = max(len(c.ids) for c in new)
+    for number, (question, prompt) in enumerate(zip(data.items, prompts, strict=True), 1):
+        encoded = encode_choices(model, prompt.text, prompt.choices)
+        longest = max(len(continuation.ids) for continuation in encoded)
         if model.context and longest > model.context:
             raise CaptureError(
-                f"{question.where or f'{data.source or data.name}, question {number}'} has {longest} tokens with its "
+                f"{_place(data, question, number)} has {longest} tokens with its "
                 f"{min(settings.shots, len(data.shots))} worked examples",
                 f"at most {model.context}, the context of {model.info['name']}",
                 "use fewer with --set shots=1, or drop it",
             )
-        after += new
-        bare += encode_choices(model, BARE, one.choices)
-    return Posed(data, asked, after, bare)
+        after += encoded
+        bare += encode_choices(model, BARE, prompt.choices)
+    return PosedSet(data=data, prompts=prompts, after=after, bare=bare)
+
+
+def _place(data: QuestionSet, question: Question, number: int) -> str:
+    return question.where or f"{data.source or data.name}, question {number}"

@@ -8,50 +8,54 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from layeratlas.core.arrays import Floats
 from layeratlas.core.spec import CaptureSpec, hash_of
+from layeratlas.data.questions import QuestionSet
 from layeratlas.runs.tables import write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import load_shard, write_shard
-from layeratlas.studies.exits.choices import Scored
-from layeratlas.studies.exits.decoding import free_answers
-from layeratlas.studies.exits.posing import Posed, pose
-from layeratlas.studies.exits.prompts import ExitSettings
+from layeratlas.studies.exits.free_answers import write_free_answers
+from layeratlas.studies.exits.names import items_file, scores_file
+from layeratlas.studies.exits.posing import PosedSet, pose
+from layeratlas.studies.exits.scores import ScoredSet
+from layeratlas.studies.exits.settings import ExitSettings
 
 if TYPE_CHECKING:
     from layeratlas.capture import Readout, Slots
     from layeratlas.capture.exit_store import ExitStore
 
 EXITS = "exits"
+_AFTER, _BARE = "after", "bare"
 
 
 def score_stage(work: Workspace) -> list[str]:
     """Run every distinct prefix of every question and choice through the model once and keep log-likelihoods."""
-    settings, model = work.settings, work.model
-
     from layeratlas.capture import Readout, make_slots
 
-    posed = [pose(model, data, settings) for data in work.material]
+    settings: ExitSettings = work.settings
+    posed_sets = [pose(work.model, data, settings) for data in work.material]
     for data in work.material:
         if data.confounded:
-            work.progress.note(f"{data.name} is drawn, and no finding is made of it: {data.confounded}")
-    every = [one for part in posed for one in (*part.after, *part.bare)]
-    readout = Readout(model, settings.exit_norm == "final")
-    found = _run(work, make_slots(every), readout, settings)
-    work.manifest["boundaries"] = {
-        part.data.name: sum(not one.clean for one in part.after) for part in posed
-    }  # choices whose prompt's tokens are no true prefix
+            work.progress.note(f"{data.name} is plotted, excluded from the tests: {data.confounded}")
+    slots = make_slots([continuation for posed in posed_sets for continuation in (*posed.after, *posed.bare)])
+    readout = Readout(work.model, settings.normed)
+    log_likelihoods = _run(work, slots, readout, settings)
+    # How many choices have a token that spans the end of the prompt.
+    work.manifest["boundaries"] = {posed.data.name: sum(not c.clean for c in posed.after) for posed in posed_sets}
     outputs, start = [], 0
-    for part in posed:
-        middle, end = start + len(part.after), start + len(part.after) + len(part.bare)
-        outputs += [_write_items(work, part), _write_scores(work, part, found[start:middle], found[middle:end])]
+    for posed in posed_sets:
+        middle, end = start + len(posed.after), start + len(posed.after) + len(posed.bare)
+        outputs.append(_write_items(work, posed))
+        outputs.append(_write_scores(work, posed, log_likelihoods[start:middle], log_likelihoods[middle:end]))
         start = end
-    return outputs + (free_answers(work, posed, settings, readout) if settings.format == "free" else [])
+    if settings.format == "free":
+        outputs += write_free_answers(work, posed_sets, settings, readout)
+    return outputs
 
 
-def _run(work: Workspace, slots: Slots, readout: Readout, settings: ExitSettings) -> NDArray[np.float64]:
-    """Return the log-likelihood of every continuation at every exit, from the shards of a run that was stopped too."""
+def _run(work: Workspace, slots: Slots, readout: Readout, settings: ExitSettings) -> Floats:
+    """Return the log-likelihood of every continuation at every exit; the shards of a stopped run are used."""
     from layeratlas.capture import capture, choose_plan, store_key
     from layeratlas.capture.exit_store import ExitStore, exit_shape
     from layeratlas.store import DiskStore
@@ -67,50 +71,77 @@ def _run(work: Workspace, slots: Slots, readout: Readout, settings: ExitSettings
     return store.log_likelihoods()
 
 
-def _write_items(work: Workspace, part: Posed) -> str:
-    """Write a set's questions with the sizes of their choices; note the set in `run.json`."""
-    data, lengths = part.data, [len(one.ids) for one in part.after]
-    sizes, at = [len(one.ids) - one.start for one in part.after], 0
+def _write_items(work: Workspace, posed: PosedSet) -> str:
+    """Write a set's questions with the sizes of their choices, and note the set in `run.json`."""
+    data, start = posed.data, 0
     rows: list[dict[str, Any]] = []
-    for question, asked in zip(data.items, part.asked, strict=True):
-        end = at + len(question.choices)
+    for question, prompt in zip(data.items, posed.prompts, strict=True):
+        encoded = posed.after[start : start + len(question.choices)]
         rows.append(
             asdict(question)
             | {
                 "task": data.name,
                 "level": data.level,
                 "language": data.language,
-                "prompt": asked.prompt,
-                "prompt_tokens": part.after[at].start,
-                "tokens": sizes[at:end],
-                "bytes": [len(c.strip().encode()) for c in asked.choices],
-                "characters": [len(c.strip()) for c in asked.choices],
+                "prompt": prompt.text,
+                "prompt_tokens": encoded[0].start,
+                "tokens": [len(continuation.ids) - continuation.start for continuation in encoded],
+                "bytes": [len(choice.strip().encode()) for choice in prompt.choices],
+                "characters": [len(choice.strip()) for choice in prompt.choices],
             }
         )
-        at = end
-    name = f"items/{data.name}.parquet"
+        start += len(question.choices)
+    name = items_file(data.name)
     write_table(work, name, pl.DataFrame(rows, infer_schema_length=None))
-    places = [str(q.answers[0] + 1) for q in data.items]
-    record = {"name": data.name, "level": data.level, "n": len(rows), "n_groups": len({q.group for q in data.items})}
-    record |= {"classes": {f"choice {p}": places.count(p) for p in sorted(set(places), key=int)}}
-    record |= {"tokens": {"mean": float(np.mean(lengths)), "max": max(lengths)}}
-    record |= {"language": data.language, "shots": min(work.settings.shots, len(data.shots))}
-    record |= {"confounded": data.confounded} if data.confounded else {}
-    others = [d for d in work.manifest["datasets"] if d["name"] != data.name]
-    work.manifest["datasets"] = [*others, record]
+    others = [known for known in work.manifest["datasets"] if known["name"] != data.name]
+    work.manifest["datasets"] = [*others, _record(posed, work.settings)]
     return name
 
 
-def _write_scores(work: Workspace, part: Posed, after: NDArray[np.float64], bare: NDArray[np.float64]) -> str:
-    name = f"scores/{part.data.name}.safetensors"
-    write_shard(work.folder / name, work.key, {"after": after, "bare": bare})
+def _record(posed: PosedSet, settings: ExitSettings) -> dict[str, Any]:
+    """Return what `run.json` says of a set."""
+    data, lengths = posed.data, [len(continuation.ids) for continuation in posed.after]
+    places = [question.answers[0] + 1 for question in data.items]
+    record = {
+        "name": data.name,
+        "level": data.level,
+        "n": len(data.items),
+        "n_groups": len({question.group for question in data.items}),
+        "classes": {f"choice {place}": places.count(place) for place in sorted(set(places))},
+        "tokens": {"mean": float(np.mean(lengths)), "max": max(lengths)},
+        "language": data.language,
+        "shots": min(settings.shots, len(data.shots)),
+    }
+    return record | ({"confounded": data.confounded} if data.confounded else {})
+
+
+def _write_scores(work: Workspace, posed: PosedSet, after: Floats, bare: Floats) -> str:
+    name = scores_file(posed.data.name)
+    write_shard(work.folder / name, work.key, {_AFTER: after, _BARE: bare})
     return name
 
 
-def load_scored(work: Workspace) -> Iterator[Scored]:
-    """Yield every question set with what its choices got; raises StoreError for a damaged file or another run's."""
+def load_scores(work: Workspace) -> Iterator[ScoredSet]:
+    """Yield every question set with its log-likelihoods; raises StoreError for a damaged file or another run's."""
     for data in work.material:
-        items = pl.read_parquet(work.folder / f"items/{data.name}.parquet")
-        sizes = [items[name].explode().to_numpy().astype(float) for name in ("tokens", "characters", "bytes")]
-        found, _ = load_shard(work.folder / f"scores/{data.name}.safetensors", work.key)
-        yield Scored(data, found["after"], found["bare"], *sizes)
+        values, _ = load_shard(work.folder / scores_file(data.name), work.key)
+        yield scored_set(work, data, values[_AFTER], values[_BARE])
+
+
+def scored_set(work: Workspace, data: QuestionSet, after: Floats, bare: Floats) -> ScoredSet:
+    """Return the questions of a set, or of some of its groups, with these log-likelihoods and the choices' sizes."""
+    items = pl.read_parquet(work.folder / items_file(data.name), columns=["group", "tokens", "characters", "bytes"])
+    kept = items.filter(pl.col("group").is_in({question.group for question in data.items}))
+
+    def sizes(column: str) -> Floats:
+        values: Floats = kept[column].explode().to_numpy().astype(float)
+        return values
+
+    return ScoredSet(
+        data=data,
+        after=after,
+        bare=bare,
+        tokens=sizes("tokens"),
+        characters=sizes("characters"),
+        bytes=sizes("bytes"),
+    )

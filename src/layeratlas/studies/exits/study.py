@@ -6,13 +6,11 @@ Re-implements the approach described in arXiv 2312.04333; questions, readouts, b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from layeratlas.core import formatting as wording
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError
 from layeratlas.core.files import read_json
@@ -21,29 +19,16 @@ from layeratlas.data.questions import QuestionSet
 from layeratlas.data.readers.questions import read_questions
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
-from layeratlas.runs.draws import write_draws
-from layeratlas.runs.finding import FINDING_COLUMNS, Finding
 from layeratlas.runs.study import Exhibit, Study, Words
-from layeratlas.runs.tables import curve_table, write_table
-from layeratlas.runs.workspace import StageFunction, Workspace
-from layeratlas.stats.resampling import Resampler
-from layeratlas.studies.exits import decoding, scoring, tables
+from layeratlas.runs.workspace import StageFunction
+from layeratlas.studies.exits.ablation.methods import methods as ablation_methods
 from layeratlas.studies.exits.ablation.stage import ablate_stage
-from layeratlas.studies.exits.ablation.tables import FILE as ABLATION
-from layeratlas.studies.exits.ablation.tables import ablation_results
-from layeratlas.studies.exits.ablation.tables import methods as ablation_methods
-from layeratlas.studies.exits.choices import ExitCurve, Scored, level_curves, set_curves
-from layeratlas.studies.exits.claim_findings import (
-    agreement_curve,
-    claim_findings,
-    float_findings,
-    language_finding,
-    token_count_finding,
-)
-from layeratlas.studies.exits.findings import answered, exit_findings, last_findings
-from layeratlas.studies.exits.prompts import LETTERS, ExitSettings
-
-BASELINES = "baselines.parquet"
+from layeratlas.studies.exits.analysis import analyse_stage
+from layeratlas.studies.exits.methods import methods
+from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, Kind
+from layeratlas.studies.exits.prompts import LETTERS
+from layeratlas.studies.exits.scoring import score_stage
+from layeratlas.studies.exits.settings import ExitSettings, settings_of
 
 
 class Exits(Study):
@@ -60,6 +45,10 @@ class Exits(Study):
         origin="This re-implements the approach described in arXiv 2312.04333; questions, readouts, baselines and "
         "tests are ours.",
     )
+    method_names = METHOD_NAMES
+    metric_names = METRIC_NAMES
+    headlines = (Kind.TOKEN_COUNT, Kind.EXIT)
+    details = (Kind.LAST_EXIT, Kind.LAST_AGAINST_BEST, Kind.ABLATION)
 
     presence = "exit"
 
@@ -78,108 +67,62 @@ class Exits(Study):
                 f"--position {spec.capture.position} does not fit the study 'exits'",
                 "last: exits are read token by token",
             )
-        for data in material:
-            place = data.source or data.name
-            if settings.format == "letter" and (most := max(len(q.choices) for q in data.items)) > len(LETTERS):
-                raise SpecError(f"{place} has a question with {most} choices", "26 letters", "use --set format=text")
+        for data in material if settings.format == "letter" else ():
+            _check_letters(data)
         if material and "shots" in spec.settings:
             _check_shots(min(material, key=lambda data: len(data.shots)), settings.shots)
 
     def stages(self) -> dict[str, StageFunction]:
         """Return the stages in order."""
         return {
-            "score": scoring.score_stage,
+            "score": score_stage,
             "ablate": ablate_stage,
-            "analyse": _analyse,
+            "analyse": analyse_stage,
             "report": report_stage(self),
         }
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
-        """Return what needs no model, the ablations, if any, the published curves, and the paper's claims."""
-        from layeratlas.studies.exits import charts as exit_charts
+        """Return the baselines, the ablations and the published curves, where the run has them, and the claims."""
+        from layeratlas.studies.exits import baselines, charts, reference
         from layeratlas.studies.exits.ablation import charts as ablation_charts
-        from layeratlas.studies.exits.reference import reference
 
-        if not (folder / BASELINES).exists():
+        if not (folder / BASELINES_FILE).exists():
             return ablation_charts.exhibits(folder)
         run, curves = read_json(folder / "run.json"), pl.read_parquet(folder / "curves.parquet")
-        settings = ExitSettings(**run["spec"].get("settings", {}))
-        named = f"{run['model'].get('id', '')} {run['model'].get('name', '')}"
-        baselines = pl.read_parquet(folder / BASELINES)
-        made = [*exit_charts.exhibits(baselines, curves, settings), *tables.exhibits(baselines)]
-        made += [*ablation_charts.exhibits(folder), *reference(curves, named, settings, run.get("datasets", []))]
-        return [*made, claims_exhibit(registry.claims_of("exits"), folder)]
+        settings, table = settings_of(run), pl.read_parquet(folder / BASELINES_FILE)
+        return [
+            *charts.exhibits(table, curves, settings),
+            *baselines.exhibits(table),
+            *ablation_charts.exhibits(folder),
+            *reference.exhibits(run, curves),
+            claims_exhibit(registry.claims_of("exits"), folder),
+        ]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what was done, from the run's manifest."""
-        settings = ExitSettings(**run["spec"].get("settings", {}))
-        said = tables.methods(run, settings, wording.word(wording.METHODS, settings.score))
-        return [*said, *ablation_methods(run)]
+        return [*methods(run), *ablation_methods(run)]
 
 
-def _check_shots(fewest: QuestionSet, asked: int) -> None:
-    """Raise SpecError where the set that has the fewest worked examples has fewer than were asked for."""
-    there = len(fewest.shots)
-    if asked > there:
+def _check_letters(data: QuestionSet) -> None:
+    """Raise SpecError where a question has more choices than there are letters."""
+    most = max(len(question.choices) for question in data.items)
+    if most > len(LETTERS):
         raise SpecError(
-            f"{fewest.source or fewest.name} has {there or 'no'} worked example{'s' * (there != 1)}, "
-            f"and {asked} are asked for",
-            f"--set shots={there}{' at most' if there else ''}",
+            f"{data.source or data.name} has a question with {most} choices",
+            f"{len(LETTERS)} letters",
+            "use --set format=text",
         )
 
 
-def _analyse(work: Workspace) -> list[str]:
-    settings = work.settings
-    scored = list(scoring.load_scored(work))
-    bootstrap, seed = work.spec.probe.bootstrap, work.spec.seed
-    curves, findings = analyse(scored, settings, bootstrap, seed)
-    for one in scored if settings.format == "free" else ():
-        sampler = Resampler([q.group for q in one.data.items], bootstrap, seed)
-        curves.append(decoding.load_curve(work, one.data, one.asked.shape[1], sampler))
-    write_table(work, "curves.parquet", curve_table(work, list(curves)))
-    ablated = ablation_results(work)
-    findings += ablated[1] if ablated else []
-    empty = None if findings else dict.fromkeys(FINDING_COLUMNS, pl.String)
-    made = pl.DataFrame([asdict(f) for f in findings], schema=empty, infer_schema_length=None)
-    made = made.with_columns(model=pl.lit(work.manifest["model"]["name"]), study=pl.lit(work.spec.study))
-    write_table(work, "findings.parquet", made.select(FINDING_COLUMNS))
-    write_table(work, BASELINES, tables.baselines(scored, curves, settings))
-    if ablated:
-        write_table(work, ABLATION, ablated[0])
-    # The score that decides the findings stands first, as in the findings.
-    ranked = sorted(curves, key=lambda curve: curve.method != settings.score)
-    kept = write_draws(work.folder, ranked)
-    return ["curves.parquet", "findings.parquet", BASELINES, kept, *([ABLATION] if ablated else [])]
-
-
-def analyse(
-    scored: Sequence[Scored], settings: ExitSettings, bootstrap: int, seed: int
-) -> tuple[list[ExitCurve], list[Finding]]:
-    """Return the curves, those of whole levels first, and the findings on them."""
-    levels = list(dict.fromkeys(one.data.level for one in scored))
-    groups = {level: [q.group for s in scored if s.data.level == level for q in s.data.items] for level in levels}
-    samplers = {level: Resampler(groups[level], bootstrap, seed + i) for i, level in enumerate(levels)}
-    sets = [c for s in scored for c in set_curves(s, samplers[s.data.level], settings.strict, settings.score)]
-    whole = level_curves(sets, {level: len(set(names)) for level, names in groups.items()})
-    main = [c for c in whole if c.metric == "accuracy" and c.method == settings.score]
-    says = ", norm left out" if settings.exit_norm == "none" else ""
-    unsure = {one.data.level for one in scored if one.data.confounded}
-    found = answered([c for c in main if c.level not in unsure])
-    last = last_findings(found, says)
-    claims = claim_findings(found, last, says)
-    for one in found:
-        mine = [s for s in scored if s.data.level == one.curve.level]
-        if agreement := agreement_curve(mine, one.curve, samplers[one.curve.level], settings.strict):
-            whole.append(agreement)
-            said = language_finding(one, agreement)
-            claims += [said] if said else []
-        own = [c for c in sets if c.level == one.curve.level and c.stratum == "all"]
-        own = [c for c in own if c.metric == "accuracy" and c.method == settings.score]
-        claims += float_findings(own, mine, samplers[one.curve.level], settings.strict)
-    everyone = Resampler([q.group for s in scored for q in s.data.items], bootstrap, seed)
-    counted = token_count_finding(scored, everyone, main[0], says)
-    surface = [counted] if counted else []
-    return [*whole, *sets], [*surface, *exit_findings(found, says), *last, *claims]
+def _check_shots(data: QuestionSet, asked: int) -> None:
+    """Raise SpecError where a set has fewer worked examples than were asked for."""
+    available = len(data.shots)
+    if asked > available:
+        raise SpecError(
+            f"{data.source or data.name} has {available or 'no'} worked example{'s' * (available != 1)}, "
+            f"and {asked} are asked for",
+            f"--set shots={available}{' at most' if available else ''}",
+        )
 
 
 PLUGIN = Exits()

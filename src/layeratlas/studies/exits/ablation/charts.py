@@ -1,4 +1,4 @@
-"""What the report shows of ablations: the map of abilities by block, halves and spans, and both in words."""
+"""What the report shows of ablations: a map of levels by block, and a table of halves and spans."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import polars as pl
 from layeratlas.core.edits import blocks_named
 from layeratlas.core.formatting import interval, num
 from layeratlas.runs.study import Exhibit
-from layeratlas.studies.exits.ablation.effects import groups_needed
-from layeratlas.studies.exits.ablation.tables import FILE
+from layeratlas.studies.exits.ablation.findings import groups_needed
+from layeratlas.studies.exits.ablation.plan import WIDE, Role
+from layeratlas.studies.exits.names import ABLATION_FILE
 
 Colour = Callable[[str], str]
+# Panels of the map, by kind and component.
 _PANELS = {
     ("skip", "resid"): "Block skipped",
     ("mean", "attn"): "Attention set to its mean",
@@ -24,109 +26,111 @@ _PANELS = {
     ("zero", "attn"): "Attention set to zero",
     ("zero", "mlp"): "MLP set to zero",
 }
-_SAID = {"resid": "", "attn": "the attention of ", "mlp": "the MLP of "}
+_COMPONENTS = {"resid": "", "attn": "the attention of ", "mlp": "the MLP of "}
+_LOWER, _HIGHER = "lower without", "higher without"
 
 
 def exhibits(folder: Path) -> list[Exhibit]:
     """Return the map and the table of halves and spans, where the run made ablations."""
-    if not (folder / FILE).exists():
+    if not (folder / ABLATION_FILE).exists():
         return []
-    found = pl.read_parquet(folder / FILE)
-    single = found.filter(role="layer")
-    wide = found.filter(pl.col("role").is_in(["half", "span"]))
+    table = pl.read_parquet(folder / ABLATION_FILE)
+    single = table.filter(role=Role.LAYER.value)
+    wide = table.filter(pl.col("role").is_in([role.value for role in WIDE]))
     return [
         Exhibit(
-            "ablation", "What each block is needed for", _in_words(single), chart=partial(_map, _drawn(single))
+            name="ablation",
+            title="What each block is needed for",
+            text=_map_text(single),
+            chart=partial(_map, _plotted(single)),
         ),
         Exhibit(
-            "ablation-spans", "Halves and thirds left out",
-            "Accuracy with a stretch of blocks skipped, beside random stretches of the same width. A stretch is "
-            "special only where few of these cost as much: the last column is their share, itself included. p: exact "
-            "sign flips of groups, Holm over the ability's stretches.",
+            name="ablation-spans",
+            title="Halves and thirds ablated",
+            text="Accuracy with a range of blocks skipped, beside random ranges of the same width. A range is special "
+            "only where few of these cost as much: the last column is their share, the range itself included. p: exact "
+            "sign flips of groups, Holm over the halves and thirds of the ability.",
             table=_wide_table(wide),
         ),
-    ]  # fmt: skip
-
-
-def _drawn(single: pl.DataFrame) -> pl.DataFrame:
-    """Of a sublayer its mean, which leaves the stream where the model has learnt to find it, if the run has that."""
-    means = "mean" in single["kind"]
-    return single.filter(pl.col("kind").is_in(["skip", "mean" if means else "zero"]))
-
-
-def _in_words(single: pl.DataFrame) -> str:
-    parts = [
-        "Change in accuracy at the last exit, the same questions with and without. Outlined: lower, where the signs of "
-        "the groups' changes tell (exact sign flips, Holm over the ability's single blocks and sublayers). "
-        "What was set to zero besides is in ablation.parquet."
     ]
-    for (ability,), rows in single.group_by("ability", maintain_order=True):
+
+
+def _plotted(single: pl.DataFrame) -> pl.DataFrame:
+    """Return blocks skipped, and sublayers set to their mean, or to zero where the run has no means.
+
+    The mean leaves the stream where the model has learnt to expect it.
+    """
+    replacement = "mean" if "mean" in single["kind"] else "zero"
+    return single.filter(pl.col("kind").is_in(["skip", replacement]))
+
+
+def _map_text(single: pl.DataFrame) -> str:
+    parts = [
+        "Change in accuracy at the last exit on the same questions. Outlined: a supported loss (exact sign flips of "
+        "the groups' changes, Holm over the single blocks and sublayers of the ability). The table of all ablations is "
+        "ablation.parquet."
+    ]
+    for (level,), rows in single.group_by("ability", maintain_order=True):
         first = rows.row(0, named=True)
         whole = f"{num(first['clean'], 2)} [{num(first['clean_lo'], 2)}, {num(first['clean_hi'], 2)}]"
-        said = f"{ability} ({first['n']} questions in {first['n_groups']} groups; {whole} whole, chance "
-        parts.append(f"{said}{num(first['chance'], 2)}): {_needed(_drawn(rows))}.{_caution(rows)}")
+        size = f"{first['n']} questions in {first['n_groups']} groups"
+        parts.append(
+            f"{level} ({size}; {whole} for the whole model, chance {num(first['chance'], 2)}): "
+            f"{_needed(_plotted(rows))}.{_cautions(rows)}"
+        )
     return " ".join(parts)
 
 
 def _needed(rows: pl.DataFrame) -> str:
     lost = rows.filter(verdict="supported")
-    named = []
-    for component, what in _SAID.items():
+    needed = []
+    for component, words in _COMPONENTS.items():
         blocks = lost.filter(component=component)["start"].to_list()
-        named += [what + blocks_named(blocks)] if blocks else []
-    return f"lower without {'; without '.join(named)}" if named else "no single loss is supported"
+        needed += [words + blocks_named(blocks)] if blocks else []
+    return f"lower without {'; without '.join(needed)}" if needed else "no single loss is supported"
 
 
-def _caution(rows: pl.DataFrame) -> str:
+def _cautions(rows: pl.DataFrame) -> str:
     first, needed = rows.row(0, named=True), groups_needed(len(rows))
-    said = ""
+    cautions = ""
     if first["n_groups"] < needed:
-        said += f" So few groups cannot support one: {needed} or more can (--set ablate_questions)."
+        cautions += (
+            f" {first['n_groups']} groups cannot support a single loss: {needed} are needed (--set ablate_questions)."
+        )
     if first["clean_lo"] <= first["chance"]:
-        said += " The whole model is not above chance here, so that there is nothing to lose."
-    return said
+        cautions += " The whole model is not shown to be above chance here: a loss cannot be seen."
+    return cautions
 
 
 def _wide_table(wide: pl.DataFrame) -> pl.DataFrame:
-    rows = []
-    for row in wide.iter_rows(named=True):
-        rows.append(
-            {
-                "Ability": row["ability"],
-                "Left out": row["name"],
-                "Blocks": f"{row['start']}–{row['stop'] - 1}",
-                "n": row["n"],
-                "Groups": row["n_groups"],
-                "Chance": row["chance"],
-                "Whole": row["clean"],
-                "Without": row["edited"],
-                "Change": num(row["change"]),
-                "95 % interval": interval(row["lo"], row["hi"]),
-                "p": row["p"],
-                "Random stretches": row["controls"],
-                "Their mean change": num(row["control"]),
-                "Their range": interval(row["control_lo"], row["control_hi"]),
-                "Share that costs as much": row["p_span"],
-            }
-        )
+    rows = [
+        {
+            "Ability": row["ability"],
+            "Ablated": row["name"],
+            "Blocks": f"{row['start']}–{row['stop'] - 1}",
+            "n": row["n"],
+            "Groups": row["n_groups"],
+            "Chance": row["chance"],
+            "Whole model": row["clean"],
+            "Ablated model": row["edited"],
+            "Change": num(row["change"]),
+            "95 % interval": interval(row["lo"], row["hi"]),
+            "p": row["p"],
+            "Random ranges": row["controls"],
+            "Their mean change": num(row["control"]),
+            "Their smallest and largest": interval(row["control_lo"], row["control_hi"]),
+            "Share that costs as much": row["p_span"],
+        }
+        for row in wide.iter_rows(named=True)
+    ]
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def _map(single: pl.DataFrame, colour: Colour) -> Any:
-    values = []
-    for row in single.iter_rows(named=True):
-        panel = _PANELS.get((row["kind"], row["component"]))
-        if panel:
-            keys = ("ability", "change", "lo", "hi", "edited", "p")
-            values.append(
-                {key: row[key] if isinstance(row[key], str) else round(row[key], 4) for key in keys}
-                | {"panel": panel, "block": row["start"], "size": abs(round(row["change"], 4)),
-                   "way": "higher without" if row["change"] > 0 else "lower without",
-                   "supported": row["verdict"] == "supported"}
-            )  # fmt: skip
-    most = max([value["size"] for value in values] + [0.1])
-    names = [name for name in _PANELS.values() if any(v["panel"] == name for v in values)]
-    panels = [_panel([v for v in values if v["panel"] == name], name, most, colour) for name in names]
+    values = [_cell(row) for row in single.iter_rows(named=True) if (row["kind"], row["component"]) in _PANELS]
+    largest = max([value["size"] for value in values] + [0.1])
+    names = [name for name in _PANELS.values() if any(value["panel"] == name for value in values)]
+    panels = [_panel([v for v in values if v["panel"] == name], name, largest, colour) for name in names]
     return (
         alt.vconcat(*panels, spacing=16)
         .resolve_scale(fill="shared", opacity="shared")
@@ -136,14 +140,32 @@ def _map(single: pl.DataFrame, colour: Colour) -> Any:
     )
 
 
-def _panel(values: list[dict[str, Any]], name: str, most: float, colour: Colour) -> Any:
-    ways = alt.Scale(domain=["lower without", "higher without"], range=[colour("bad"), colour("series-1")])
-    # A colour of the page is a CSS variable, which a scale cannot mix: it is made fainter instead.
-    strength = alt.Scale(domain=[0, most], range=[0, 1], clamp=True)
+def _cell(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what one cell of the map shows, its numbers rounded."""
+    numbers = {name: round(row[name], 4) for name in ("change", "lo", "hi", "edited", "p")}
+    return {
+        "ability": row["ability"],
+        **numbers,
+        "panel": _PANELS[row["kind"], row["component"]],
+        "block": row["start"],
+        "size": abs(numbers["change"]),
+        "way": _HIGHER if row["change"] > 0 else _LOWER,
+        "supported": row["verdict"] == "supported",
+    }
+
+
+def _panel(values: list[dict[str, Any]], name: str, largest: float, colour: Colour) -> Any:
+    ways = alt.Scale(domain=[_LOWER, _HIGHER], range=[colour("bad"), colour("series-1")])
+    # A colour of the page is a CSS variable, which a scale cannot mix: opacity is varied instead.
+    strength = alt.Scale(domain=[0, largest], range=[0, 1], clamp=True)
     key = alt.Legend(
-        format=".2f", tickCount=4, symbolType="square", symbolSize=170, symbolStrokeWidth=0,
+        format=".2f",
+        tickCount=4,
+        symbolType="square",
+        symbolSize=170,
+        symbolStrokeWidth=0,
         symbolFillColor=colour("bad"),
-    )  # fmt: skip
+    )
     base = alt.Chart(alt.Data(values=values)).encode(
         x=alt.X("block:O", title="block", axis=alt.Axis(labelOverlap=True, labelAngle=0)),
         y=alt.Y("ability:N", title=None, sort=None, axis=alt.Axis(labelLimit=150)),
@@ -153,7 +175,7 @@ def _panel(values: list[dict[str, Any]], name: str, most: float, colour: Colour)
         opacity=alt.Opacity("size:Q", scale=strength, title="change", legend=key),
         tooltip=["ability:N", "block:O", "edited:Q", "change:Q", "lo:Q", "hi:Q", "p:Q"],
     )
-    # Apart from the cells, whose opacity would make an outline fainter too.
+    # A layer of its own: the opacity of the cells would make the outline fainter too.
     outline = base.transform_filter("datum.supported").mark_rect(
         fill="transparent", stroke=colour("ink"), strokeWidth=1.6
     )

@@ -1,9 +1,9 @@
-"""What the ablations of a run say: credits of every question, effects by ability, table, findings and methods."""
+"""The table and the findings of a run's ablations, from the credit of every question."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,128 +13,139 @@ from layeratlas.core.arrays import Floats
 from layeratlas.data.questions import QuestionSet
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.workspace import Workspace
+from layeratlas.stats.intervals import draws_interval
 from layeratlas.stats.resampling import Resampler
-from layeratlas.studies.exits.ablation.effects import Ablation, AblationEffect, ablation_effects, ablation_findings
+from layeratlas.studies.exits.ablation.effects import AblationEffect, ablation_effects
+from layeratlas.studies.exits.ablation.findings import ablation_findings
+from layeratlas.studies.exits.ablation.plan import WIDE, Ablation, Role
 from layeratlas.studies.exits.ablation.stage import first_groups, load_ablated
-from layeratlas.studies.exits.choices import Scored, accuracy, chances
-from layeratlas.studies.exits.prompts import ExitSettings
+from layeratlas.studies.exits.measures import accuracy, chance_levels
+from layeratlas.studies.exits.names import ACCURACY
+from layeratlas.studies.exits.scoring import scored_set
 
-FILE = "ablation.parquet"
+
+@dataclass(frozen=True, kw_only=True)
+class AblationResults:
+    """The table of every level and ablation, and the findings."""
+
+    table: pl.DataFrame
+    findings: list[Finding]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Credits:
-    """What each question of an ability earns, (1 + ablations, n), the whole model first, and by blind choice, (n,)."""
+    """The credit of each question of a level, 0 to 1.
 
-    ability: str
+    `clean` (n,): from the whole model; `ablated` (ablations, n); `chance` (n,): from blind choice; `groups`: n names.
+    """
+
+    level: str
     groups: list[str]
-    values: Floats
+    clean: Floats
+    ablated: Floats
     chance: Floats
 
 
-def ablation_results(work: Workspace) -> tuple[pl.DataFrame, list[Finding]] | None:
-    """Return the table of every ability and ablation, and the findings; None where nothing was ablated."""
+def ablation_results(work: Workspace) -> AblationResults | None:
+    """Return the table and the findings; None where nothing was ablated."""
     loaded = load_ablated(work)
     if loaded is None:
         return None
-    plan, values = loaded
     rows: list[dict[str, Any]] = []
-    found: list[Finding] = []
-    for one in _by_ability(work, values):
-        sampler = Resampler(one.groups, work.spec.probe.bootstrap, work.spec.seed)
-        edited = dict(zip(plan, one.values[1:], strict=True))
-        effects = ablation_effects(one.ability, one.values[0], edited, one.groups, sampler)
-        rows += _rows(effects, one, sampler)
-        # The run's findings are read by score; what was taken away stands in the statement.
-        found += [replace(f, method=work.settings.score) for f in ablation_findings(effects)]
-    return pl.DataFrame(rows, infer_schema_length=None), found
+    findings: list[Finding] = []
+    for credits in _by_level(work, loaded.log_likelihoods):
+        resampler = Resampler(credits.groups, work.spec.probe.bootstrap, work.spec.seed)
+        ablated = dict(zip(loaded.plan, credits.ablated, strict=True))
+        effects = ablation_effects(credits.level, credits.clean, ablated, credits.groups, resampler)
+        rows += _rows(effects, credits, resampler)
+        findings += ablation_findings(effects, work.settings.score)
+    return AblationResults(table=pl.DataFrame(rows, infer_schema_length=None), findings=findings)
 
 
-def _by_ability(work: Workspace, values: Floats) -> list[Credits]:
-    settings = work.settings
-    parts = [first_groups(data, settings.ablate_questions) for data in work.material]
-    counts = [sum(len(q.choices) for q in part.items) for part in parts]
-    ends = np.cumsum(counts)
-    whole = settings.score == "minus_answer"
-    made: dict[str, list[Credits]] = {}
-    for data, part, end, count in zip(work.material, parts, ends, counts, strict=True):
-        after = values[:, end - count : end].T
-        bare = values[:, ends[-1] + end - count : ends[-1] + end].T if whole else np.zeros_like(after)
-        made.setdefault(part.level, []).append(_credits(work, data, part, (after, bare), settings))
-    return [_joined(level, own) for level, own in made.items()]
+def _by_level(work: Workspace, log_likelihoods: Floats) -> list[Credits]:
+    """Return the credits of each level from (1 + ablations, continuations): all choices after their questions, and
+    then without them where the score needs that.
+    """
+    sets = [first_groups(data, work.settings.ablate_questions) for data in work.material]
+    counts = [sum(len(question.choices) for question in data.items) for data in sets]
+    total, end = sum(counts), 0
+    levels: dict[str, list[Credits]] = {}
+    for data, count in zip(sets, counts, strict=True):
+        start, end = end, end + count
+        after = log_likelihoods[:, start:end].T
+        has_bare = work.settings.score == "minus_answer"
+        bare = log_likelihoods[:, total + start : total + end].T if has_bare else np.zeros_like(after)
+        levels.setdefault(data.level, []).append(_credits(work, data, after, bare))
+    return [_joined(parts) for parts in levels.values()]
 
 
-def _credits(
-    work: Workspace, data: QuestionSet, part: QuestionSet, values: tuple[Floats, Floats], settings: ExitSettings
-) -> Credits:
-    items = pl.read_parquet(
-        work.folder / f"items/{data.name}.parquet", columns=["group", "tokens", "characters", "bytes"]
-    )
-    kept = items.filter(pl.col("group").is_in({q.group for q in part.items}))
-    sizes = [kept[name].explode().to_numpy().astype(float) for name in ("tokens", "characters", "bytes")]
-    scored = Scored(part, *values, *sizes)
-    credit = accuracy(scored.scores(settings.score), scored.table, settings.strict)
-    return Credits(part.level, [q.group for q in part.items], credit, chances("accuracy", scored.table))
-
-
-def _joined(level: str, parts: Sequence[Credits]) -> Credits:
-    groups = [group for part in parts for group in part.groups]
+def _credits(work: Workspace, data: QuestionSet, after: Floats, bare: Floats) -> Credits:
+    scored = scored_set(work, data, after, bare)
+    credit = accuracy(scored.scores(work.settings.score), scored.key, work.settings.strict)
     return Credits(
-        level, groups, np.concatenate([p.values for p in parts], 1), np.concatenate([p.chance for p in parts])
+        level=data.level,
+        groups=scored.groups,
+        clean=credit[0],
+        ablated=credit[1:],
+        chance=chance_levels(ACCURACY, scored.key),
     )
 
 
-def _rows(effects: Sequence[AblationEffect], one: Credits, sampler: Resampler) -> list[dict[str, Any]]:
-    weights = sampler.weights(one.groups)[1 : 1 + sampler.bootstrap]
-    draws = (weights @ one.values[0]) / np.maximum(weights.sum(1), 1)
-    lo, hi = np.percentile(draws, [2.5, 97.5])
-    # Where all are right, or all wrong, no draw knows of rarer errors.
-    reach = 3 / len(set(one.groups)) if hi - lo < 1e-12 else 0.0
-    lo, hi = max(lo - reach, 0.0), min(hi + reach, 1.0)
-    shared = {"ability": one.ability, "chance": float(one.chance.mean()), "clean_lo": float(lo), "clean_hi": float(hi)}
-    return [shared | _ablation(e.ablation) | _effect(e) | _alike(e, effects) for e in effects]
+def _joined(parts: Sequence[Credits]) -> Credits:
+    return Credits(
+        level=parts[0].level,
+        groups=[group for part in parts for group in part.groups],
+        clean=np.concatenate([part.clean for part in parts]),
+        ablated=np.concatenate([part.ablated for part in parts], 1),
+        chance=np.concatenate([part.chance for part in parts]),
+    )
 
 
-def _ablation(a: Ablation) -> dict[str, Any]:
+def _rows(effects: Sequence[AblationEffect], credits: Credits, resampler: Resampler) -> list[dict[str, Any]]:
+    weights = resampler.weights(credits.groups, halves=False)[1:]
+    draws = (weights @ credits.clean) / np.maximum(weights.sum(1), 1)
+    lo, hi = draws_interval(draws, len(set(credits.groups)), least=0.0, most=1.0)
+    shared = {
+        "ability": credits.level,
+        "chance": float(credits.chance.mean()),
+        "clean_lo": float(lo),
+        "clean_hi": float(hi),
+    }
+    return [shared | _effect_columns(effect) | _control_columns(effect.ablation, effects) for effect in effects]
+
+
+def _effect_columns(effect: AblationEffect) -> dict[str, Any]:
+    ablation, change = effect.ablation, effect.change
     return {
-        "role": a.role, "name": a.name, "kind": a.kind, "component": a.component, "start": a.start, "stop": a.stop
-    }  # fmt: skip
+        "role": ablation.role,
+        "name": ablation.name,
+        "kind": ablation.kind,
+        "component": ablation.component,
+        "start": ablation.start,
+        "stop": ablation.stop,
+        "clean": effect.clean,
+        "edited": effect.ablated,
+        "change": change.estimate,
+        "lo": change.lo,
+        "hi": change.hi,
+        "p": change.p,
+        "p_span": effect.share_as_large,
+        "n": effect.n,
+        "n_groups": effect.n_groups,
+        "verdict": effect.verdict,
+    }
 
 
-def _effect(e: AblationEffect) -> dict[str, Any]:
-    verdict = "inconclusive" if e.p > 0.05 else "supported" if e.change < 0 else "not supported"
-    names = ("clean", "edited", "change", "lo", "hi", "p", "p_span", "n", "n_groups")
-    return {name: getattr(e, name) for name in names} | {"verdict": verdict}
-
-
-def _alike(own: AblationEffect, effects: Sequence[AblationEffect]) -> dict[str, Any]:
-    """Return what random stretches as wide as a half or a span do."""
-    width = own.ablation.stop - own.ablation.start
-    wide = own.ablation.role in ("half", "span")
-    same = [
-        e.change
-        for e in effects
-        if wide and e.ablation.role == "control" and e.ablation.stop - e.ablation.start == width
+def _control_columns(ablation: Ablation, effects: Sequence[AblationEffect]) -> dict[str, Any]:
+    """Return what random ranges as wide as a half or a span do; nothing for single blocks."""
+    changes = [
+        effect.change.estimate
+        for effect in effects
+        if ablation.role in WIDE and effect.ablation.role == Role.CONTROL and effect.ablation.width == ablation.width
     ]
-    numbers = [float(f(same)) if same else None for f in (np.mean, np.min, np.max)]
-    return dict(zip(("control", "control_lo", "control_hi"), numbers, strict=True)) | {"controls": len(same)}
-
-
-def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what was ablated, or why nothing was."""
-    record = run.get("ablation")
-    if not record:
-        return []
-    if "missing" in record:
-        return [("Ablation", f"Asked for and not made: {record['missing']}.")]
-    asked = ", ".join(f"{name} {n}" for name, n in record["questions"].items())
-    return [
-        (
-            "Ablation",
-            f"{record['ablations']} ablations, each one pass of the first questions (whole groups: {asked}) after at "
-            f"most {record['shots']} worked examples, read at the last exit. A skipped block's output is its input; "
-            "what attention or MLP adds is set to zero or to its mean over these questions with their true choice. "
-            "The first position, where attention rests, is left as it is. Change: ablated less whole, the same "
-            "questions.",
-        )
-    ]
+    return {
+        "control": float(np.mean(changes)) if changes else None,
+        "control_lo": min(changes) if changes else None,
+        "control_hi": max(changes) if changes else None,
+        "controls": len(changes),
+    }

@@ -1,0 +1,107 @@
+"""The stage that turns scores into curves, findings and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import polars as pl
+
+from layeratlas.runs.draws import write_draws
+from layeratlas.runs.finding import FINDING_COLUMNS, Finding
+from layeratlas.runs.tables import curve_table, write_table
+from layeratlas.runs.workspace import Workspace
+from layeratlas.stats.resampling import Resampler
+from layeratlas.studies.exits.ablation.tables import ablation_results
+from layeratlas.studies.exits.baselines import baseline_table
+from layeratlas.studies.exits.curves import ExitCurve, deciding_first, level_curves
+from layeratlas.studies.exits.findings.gains import LevelGain, gain_findings, level_gains
+from layeratlas.studies.exits.findings.languages import agreement_curve, language_finding
+from layeratlas.studies.exits.findings.last_exit import compare_last, last_claims, last_findings
+from layeratlas.studies.exits.findings.low_exits import low_exits_finding
+from layeratlas.studies.exits.findings.number_types import float_findings
+from layeratlas.studies.exits.findings.onsets import mid_network_finding, upper_half_findings
+from layeratlas.studies.exits.findings.token_count import token_count_finding
+from layeratlas.studies.exits.free_answers import free_curve
+from layeratlas.studies.exits.names import ABLATION_FILE, BASELINES_FILE
+from layeratlas.studies.exits.scores import ScoredSet
+from layeratlas.studies.exits.scoring import load_scores
+from layeratlas.studies.exits.set_curves import set_curves
+from layeratlas.studies.exits.settings import ExitSettings
+
+
+def analyse_stage(work: Workspace) -> list[str]:
+    """Write curves, findings, baselines, draws and, where the run has them, ablations; return the files."""
+    settings: ExitSettings = work.settings
+    bootstrap, seed = work.spec.probe.bootstrap, work.spec.seed
+    sets = list(load_scores(work))
+    curves, findings = analyse(sets, settings, bootstrap, seed)
+    if settings.format == "free":
+        curves += [free_curve(work, scored, Resampler(scored.groups, bootstrap, seed)) for scored in sets]
+    write_table(work, "curves.parquet", curve_table(work, list(curves)))
+    ablated = ablation_results(work)
+    if ablated:
+        findings += ablated.findings
+        write_table(work, ABLATION_FILE, ablated.table)
+    write_table(work, "findings.parquet", _finding_table(work, findings))
+    write_table(work, BASELINES_FILE, baseline_table(sets, curves, settings))
+    kept = write_draws(work.folder, deciding_first(curves, settings.score))
+    return ["curves.parquet", "findings.parquet", BASELINES_FILE, kept, *([ABLATION_FILE] if ablated else [])]
+
+
+def _finding_table(work: Workspace, findings: Sequence[Finding]) -> pl.DataFrame:
+    empty = None if findings else dict.fromkeys(FINDING_COLUMNS, pl.String)
+    table = pl.DataFrame([asdict(finding) for finding in findings], schema=empty, infer_schema_length=None)
+    named = table.with_columns(model=pl.lit(work.manifest["model"]["name"]), study=pl.lit(work.spec.study))
+    return named.select(FINDING_COLUMNS)
+
+
+def analyse(
+    sets: Sequence[ScoredSet], settings: ExitSettings, bootstrap: int, seed: int
+) -> tuple[list[ExitCurve], list[Finding]]:
+    """Return the curves, those of whole levels first, and the findings.
+
+    `bootstrap` is the number of draws over groups. Levels with a confounded set have curves, and no finding.
+    """
+    by_level: dict[str, list[ScoredSet]] = {}
+    for scored in sets:
+        by_level.setdefault(scored.data.level, []).append(scored)
+    samplers = {
+        level: Resampler([group for scored in own for group in scored.groups], bootstrap, seed + i)
+        for i, (level, own) in enumerate(by_level.items())
+    }
+    of_sets = [
+        curve
+        for scored in sets
+        for curve in set_curves(scored, samplers[scored.data.level], strict=settings.strict, score=settings.score)
+    ]
+    n_groups = {level: len({group for scored in own for group in scored.groups}) for level, own in by_level.items()}
+    of_levels = level_curves(of_sets, n_groups)
+    confounded = {scored.data.level for scored in sets if scored.data.confounded}
+    tested = [c for c in of_levels if c.is_main(settings.score) and c.level not in confounded]
+    gains = level_gains(tested)
+    all_groups = Resampler([group for scored in sets for group in scored.groups], bootstrap, seed)
+    counting = token_count_finding(sets, all_groups, settings.score, settings.readout_note)
+    findings = [counting] if counting else []
+    findings += _level_findings(gains, settings.readout_note)
+    for curve in tested:
+        own, sampler = by_level[curve.level], samplers[curve.level]
+        if agreement := agreement_curve(own, curve, sampler, strict=settings.strict):
+            of_levels.append(agreement)
+            across = language_finding(curve, agreement)
+            findings += [across] if across else []
+        main = [c for c in of_sets if c.level == curve.level and c.is_main(settings.score)]
+        findings += float_findings(own, main, sampler, strict=settings.strict)
+    return [*of_levels, *of_sets], findings
+
+
+def _level_findings(gains: Sequence[LevelGain], readout_note: str) -> list[Finding]:
+    """Return the findings about whole levels, and the published claims X1 to X5."""
+    curves = [gain.curve for gain in gains]
+    comparisons = compare_last(curves)
+    findings = [*gain_findings(gains, readout_note), *last_findings(comparisons, readout_note)]
+    findings += upper_half_findings(gains)
+    findings += last_claims(comparisons, readout_note)
+    if gains:
+        findings += [mid_network_finding(gains), low_exits_finding(curves, readout_note)]
+    return findings

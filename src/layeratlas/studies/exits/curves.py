@@ -1,0 +1,83 @@
+"""Curves over exits, each with its baselines and the control: the same choices without their question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats
+from layeratlas.stats.curves import Curve, level_curve, mean_of
+from layeratlas.studies.exits.names import ACCURACY, ALL
+from layeratlas.studies.exits.settings import SCORES
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExitCurve(Curve):
+    """A curve whose control (`shuffles`) is the bootstrap of the choices without their question.
+
+    `baseline_draws` (B,) is the bootstrap of the baseline, over the same draws; `control_a`, `control_b` (H, P) are the
+    control in the halves of the groups. Where the choices of a set are `evident` (wrong ones can be told without the
+    question), the control is plotted, and is not part of the floor.
+    """
+
+    baseline_draws: Floats
+    evident: bool
+    control_a: Floats
+    control_b: Floats
+
+    @property
+    def floor(self) -> Floats:
+        """What an exit must beat, (P,): the best of chance, the baseline and the choice without the question."""
+        return self.floor_with(self.shuffles.mean(0))
+
+    def floor_with(self, control: Floats) -> Floats:
+        """Return the floor where the choices without their questions reach `control` (..., P)."""
+        floor: Floats = np.maximum(control * (not self.evident), max(self.chance, self.baseline))
+        return floor
+
+    @property
+    def excess(self) -> Floats:
+        """Estimates over the floor, (P,)."""
+        return self.estimate - self.floor
+
+    @property
+    def gains(self) -> Floats:
+        """Draws over the floor, (B, P); each draw has its own floor."""
+        fixed = np.maximum(self.baseline_draws, self.chance)[:, None]
+        gains: Floats = self.draws - np.maximum(self.shuffles * (not self.evident), fixed)
+        return gains
+
+    def is_main(self, score: str) -> bool:
+        """Whether this is the curve that findings use: the accuracy of the deciding score, over all questions."""
+        return self.metric == ACCURACY and self.method == score and self.stratum == ALL
+
+
+def level_curves(curves: Sequence[ExitCurve], n_groups: Mapping[str, int]) -> list[ExitCurve]:
+    """Return, as task `all`, the mean of each level's sets by score and measure; `n_groups` are counted by level."""
+    together: dict[tuple[str, str, str], list[ExitCurve]] = {}
+    for curve in curves:
+        if curve.stratum == ALL:
+            together.setdefault((curve.level, curve.method, curve.metric), []).append(curve)
+    return [_mean_curve(same, n_groups[level]) for (level, _, _), same in together.items()]
+
+
+def _mean_curve(curves: Sequence[ExitCurve], n_groups: int) -> ExitCurve:
+    return replace(
+        level_curve(curves, n_groups),
+        baseline_draws=mean_of(curves, "baseline_draws"),
+        evident=all(curve.evident for curve in curves),  # one set that is not keeps the control in the floor
+        control_a=mean_of(curves, "control_a"),
+        control_b=mean_of(curves, "control_b"),
+    )
+
+
+def deciding_first(curves: Sequence[ExitCurve], score: str) -> list[ExitCurve]:
+    """Return the curves with those of the deciding score first, as in the findings."""
+    return sorted(curves, key=lambda curve: curve.method != score)
+
+
+def scores_in_order(main: str) -> list[str]:
+    """Return the names of all scores, the deciding one first."""
+    return sorted(SCORES, key=lambda name: name != main)

@@ -1,0 +1,144 @@
+"""Do low exits answer in several languages, and agree in them (X8)?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.intervals import MARGIN, ROUNDING
+from layeratlas.stats.resampling import Resampler, split_draws
+from layeratlas.stats.verdicts import Effect, bootstrapped, holm_corrected
+from layeratlas.studies.exits.curves import ExitCurve
+from layeratlas.studies.exits.findings.statements import curve_finding, with_span
+from layeratlas.studies.exits.measures import accuracy
+from layeratlas.studies.exits.names import AGREEMENT, ALL, Kind
+from layeratlas.studies.exits.scores import ScoredSet
+
+# Two languages are compared where they share ten groups or more.
+FEWEST_SHARED = 10
+# Low exits are those up to this fraction of depth, the embeddings left out.
+LOWER_THIRD = 1 / 3
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two sets of one level in two languages, and the groups they share: the same questions."""
+
+    first: ScoredSet
+    second: ScoredSet
+
+    @property
+    def shared(self) -> list[str]:
+        return sorted(set(self.first.groups) & set(self.second.groups))
+
+    def kappa(self, method: str, resampler: Resampler, *, strict: bool, bare: bool) -> Floats:
+        """Return the agreement of the two languages under every row of weights, (1 + B + 2H, P)."""
+        groups = self.shared
+        right = [
+            accuracy(scored.scores(method, bare=bare), scored.key, strict)[:, _rows_of(scored, groups)]
+            for scored in (self.first, self.second)
+        ]
+        return _kappa(right[0], right[1], resampler.weights(groups))
+
+
+def _rows_of(scored: ScoredSet, groups: Sequence[str]) -> list[int]:
+    """Return the question of each group; the last one, where a group has several."""
+    row = {group: i for i, group in enumerate(scored.groups)}
+    return [row[group] for group in groups]
+
+
+def agreement_curve(
+    sets: Sequence[ScoredSet], curve: ExitCurve, resampler: Resampler, *, strict: bool
+) -> ExitCurve | None:
+    """Return Cohen's (1960) kappa of being right in two languages, by exit, mean over pairs of languages.
+
+    `sets` are those of one level, `curve` its main curve. Questions in several languages share a group. None where no
+    two languages share ten groups. The control is the kappa of the choices without their questions.
+    """
+    by_language = {scored.data.language: scored for scored in sets}
+    pairs = [_Pair(*two) for two in combinations(by_language.values(), 2)]
+    pairs = [pair for pair in pairs if len(pair.shared) >= FEWEST_SHARED]
+    if not pairs:
+        return None
+    after, bare = (
+        split_draws(
+            np.mean([pair.kappa(curve.method, resampler, strict=strict, bare=bare) for pair in pairs], axis=0),
+            resampler,
+        )
+        for bare in (False, True)
+    )
+    return ExitCurve(
+        level=curve.level,
+        task=ALL,
+        stratum=ALL,
+        component="resid",
+        method=curve.method,
+        metric=AGREEMENT,
+        estimate=after.estimate,
+        draws=after.draws,
+        half_a=after.half_a,
+        half_b=after.half_b,
+        shuffles=bare.draws,
+        chance=0.0,
+        baseline=float("nan"),
+        n=sum(len(scored.data.items) for scored in by_language.values()),
+        n_groups=len({group for pair in pairs for group in pair.shared}),
+        baseline_draws=np.zeros(resampler.bootstrap),
+        evident=False,
+        control_a=bare.half_a,
+        control_b=bare.half_b,
+    )
+
+
+def _kappa(first: Floats, second: Floats, weights: Floats) -> Floats:
+    """Return kappa under every row of weights: credits (P, n) and (b, n) to (b, P); 0 where nothing can agree."""
+    w = weights / np.maximum(weights.sum(1, keepdims=True), ROUNDING)
+    right_first, right_second, right_both = (w @ credit.T for credit in (first, second, first * second))
+    observed = 1 - right_first - right_second + 2 * right_both
+    expected = right_first * right_second + (1 - right_first) * (1 - right_second)
+    return np.where(1 - expected > 1e-9, (observed - expected) / np.maximum(1 - expected, 1e-9), 0.0)
+
+
+def language_finding(main: ExitCurve, agreement: ExitCurve) -> Finding | None:
+    """Return X8: exits in the lower third gain over the baselines, and agree between languages.
+
+    The choice without its question is a baseline here, also where it shows by itself whether it is true: to see that a
+    sum is wrong needs no language. Agreement is measured over that of the choices without their questions. Both must
+    hold, their p-values corrected together (Holm). None for a model of one or two blocks, which has no such exit.
+    """
+    curve = replace(main, evident=False)
+    inside = (curve.depth <= LOWER_THIRD) & (curve.depth > 0)
+    if not inside.any():
+        return None
+    kappa_draws = (agreement.draws - agreement.shuffles)[:, inside].mean(1)
+    gain, kappa = holm_corrected(
+        [
+            bootstrapped(float(curve.excess[inside].mean()), curve.gains[:, inside].mean(1)),
+            bootstrapped(float(kappa_draws.mean()), kappa_draws),
+        ]
+    )
+    both = Effect(estimate=gain.estimate, lo=min(gain.lo, kappa.lo), hi=gain.hi, p=max(gain.p, kappa.p))
+    verdict = both.verdict(margin=MARGIN)
+    low = f"Exits up to depth {LOWER_THIRD:.2f}"
+    summary = {
+        "supported": f"{low} carry cross-lingual ability",
+        "not supported": f"{low} gain less than {MARGIN} over the baselines in several languages",
+        "inconclusive": f"{low}: no cross-lingual ability detected",
+    }[verdict]
+    return curve_finding(
+        Kind.X8,
+        curve,
+        statement=(
+            f"{summary}: {with_span(gain)} in accuracy over the best baseline; agreement between languages (kappa) "
+            f"{float(agreement.estimate[inside].mean()):.2f}, over that of the choices without their questions "
+            f"{with_span(kappa)} (X8)."
+        ),
+        effect=replace(gain, p=both.p),
+        null="in the lower third no gain over the best baseline, or no agreement over that of the choices alone",
+        verdict=verdict,
+    )

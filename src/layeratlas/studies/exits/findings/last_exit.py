@@ -1,0 +1,128 @@
+"""Is the last exit the best? It is compared with the one before it, and with the best other one (X2, X3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.intervals import ALPHA, Z95, draws_interval, one_group
+from layeratlas.stats.tests import two_sided, two_sided_z
+from layeratlas.stats.verdicts import Effect, Verdict, holm_corrected
+from layeratlas.studies.exits.curves import ExitCurve
+from layeratlas.studies.exits.findings.statements import curve_finding, title, with_span
+from layeratlas.studies.exits.names import Kind
+
+# The levels that X2 and X3 are about.
+FACTS = ("facts",)
+CALCULATION_AND_REASONING = ("arithmetic", "calculation", "reasoning")
+
+
+class Reference(StrEnum):
+    """What the last exit is compared with, as statements call it."""
+
+    LAST_BUT_ONE = "the last but one"
+    BEST_OTHER = "the best other exit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastExit:
+    """The accuracy of a level's last exit less that of the reference, p corrected over the levels (Holm)."""
+
+    curve: ExitCurve
+    reference: Reference
+    effect: Effect
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the last exit is better; `not supported` where it is worse. Either takes a p of 0.05 or less."""
+        return self.effect.verdict() if self.effect.p <= ALPHA else "inconclusive"
+
+
+def compare_last(curves: Sequence[ExitCurve]) -> list[LastExit]:
+    """Return, for each level curve, the last exit against the last but one, and then against the best other one."""
+    effects = {
+        Reference.LAST_BUT_ONE: holm_corrected([_against_previous(curve) for curve in curves]),
+        Reference.BEST_OTHER: holm_corrected([_against_best(curve) for curve in curves]),
+    }
+    return [
+        LastExit(curve=curve, reference=reference, effect=effect)
+        for reference, corrected in effects.items()
+        for curve, effect in zip(curves, corrected, strict=True)
+    ]
+
+
+def _against_previous(curve: ExitCurve) -> Effect:
+    """Return the paired difference of the last two exits."""
+    draws = curve.draws[:, -1] - curve.draws[:, -2]
+    lo, hi = draws_interval(draws, curve.n_groups)
+    estimate = float(curve.estimate[-1] - curve.estimate[-2])
+    return Effect(estimate=estimate, lo=float(lo), hi=float(hi), p=two_sided(draws))
+
+
+def _against_best(curve: ExitCurve) -> Effect:
+    """Return the last exit less the best other one, which is chosen on one half of the groups and read on the other."""
+    a, b = curve.half_a, curve.half_b
+    gap = float(np.mean([_gap(chosen_on=a, read_on=b), _gap(chosen_on=b, read_on=a)]))
+    spread = float((curve.draws[:, -1] - curve.draws[:, curve.estimate[:-1].argmax()]).std())
+    spread = max(spread, one_group(curve.n_groups))
+    p = two_sided_z(gap, spread, len(curve.draws))
+    return Effect(estimate=gap, lo=gap - Z95 * spread, hi=gap + Z95 * spread, p=p)
+
+
+def _gap(*, chosen_on: Floats, read_on: Floats) -> float:
+    best = chosen_on[:, :-1].argmax(1)[:, None]
+    return float((read_on[:, -1] - np.take_along_axis(read_on, best, 1)[:, 0]).mean())
+
+
+def last_findings(comparisons: Sequence[LastExit], readout_note: str) -> list[Finding]:
+    """Return each comparison as a finding."""
+    kinds = {Reference.LAST_BUT_ONE: Kind.LAST_EXIT, Reference.BEST_OTHER: Kind.LAST_AGAINST_BEST}
+    return [_finding(kinds[comparison.reference], comparison, readout_note) for comparison in comparisons]
+
+
+def last_claims(comparisons: Sequence[LastExit], readout_note: str) -> list[Finding]:
+    """Return X2 (facts peak at the last exit) and X3 (for calculation and reasoning the exit before it is better)."""
+    x2 = [
+        _finding(Kind.X2, comparison, f"{readout_note} (X2)")
+        for comparison in comparisons
+        if comparison.reference is Reference.BEST_OTHER and comparison.curve.level in FACTS
+    ]
+    x3 = [
+        _opposite(_finding(Kind.X3, comparison, f"{readout_note} (X3)"))
+        for comparison in comparisons
+        if comparison.reference is Reference.LAST_BUT_ONE and comparison.curve.level in CALCULATION_AND_REASONING
+    ]
+    return x2 + x3
+
+
+def _finding(kind: Kind, comparison: LastExit, note: str) -> Finding:
+    summary = {
+        "supported": f"the last exit answers better than {comparison.reference}",
+        "not supported": f"the last exit answers worse than {comparison.reference}",
+        "inconclusive": f"no difference detected between the last exit and {comparison.reference}",
+    }[comparison.verdict]
+    return curve_finding(
+        kind,
+        comparison.curve,
+        statement=f"{title(comparison.curve)}: {summary}: {with_span(comparison.effect)} in accuracy{note}.",
+        effect=comparison.effect,
+        null=f"the last exit equals {comparison.reference}",
+        verdict=comparison.verdict,
+    )
+
+
+def _opposite(finding: Finding) -> Finding:
+    """Return the same comparison from the other side: the effect of the reference over the last exit."""
+    turned: dict[Verdict, Verdict] = {"supported": "not supported", "not supported": "supported"}
+    return replace(
+        finding,
+        estimate=-finding.estimate,
+        lo=-finding.hi,
+        hi=-finding.lo,
+        verdict=turned.get(finding.verdict, finding.verdict),
+    )

@@ -1,0 +1,75 @@
+"""Findings about curves, and the numbers in their statements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.verdicts import Effect, Verdict
+from layeratlas.studies.exits.curves import ExitCurve
+from layeratlas.studies.exits.names import ALL, Kind
+
+
+def curve_finding(
+    kind: Kind, curve: ExitCurve, *, statement: str, effect: Effect, null: str, verdict: Verdict
+) -> Finding:
+    """Return a finding about one curve."""
+    return Finding(
+        finding=kind,
+        level=curve.level,
+        component=curve.component,
+        method=curve.method,
+        statement=statement,
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=effect.p,
+        null=null,
+        verdict=verdict,
+        n=curve.n,
+    )
+
+
+def levels_finding(
+    kind: Kind, curves: Sequence[ExitCurve], *, statement: str, effect: Effect, null: str, verdict: Verdict
+) -> Finding:
+    """Return a finding about several levels together."""
+    return Finding(
+        finding=kind,
+        level=ALL,
+        component=curves[0].component,
+        method=curves[0].method,
+        statement=statement,
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=effect.p,
+        null=null,
+        verdict=verdict,
+        n=sum(curve.n for curve in curves),
+    )
+
+
+def title(curve: ExitCurve) -> str:
+    """Return the level's name as a statement begins."""
+    return curve.level[:1].upper() + curve.level[1:]
+
+
+def signed(value: float) -> str:
+    """Return a number with its sign and two decimals; zero has a plus."""
+    return f"{round(value, 2) + 0.0:+.2f}"
+
+
+def with_span(effect: Effect) -> str:
+    """Return an estimate with its interval, such as `+0.12 [+0.05, +0.19]`."""
+    return f"{signed(effect.estimate)} [{signed(effect.lo)}, {signed(effect.hi)}]"
+
+
+def at_depth(effect: Effect) -> str:
+    """Return a depth with its interval, such as `0.52 [0.48, 0.55]`."""
+    return f"{effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}]"
+
+
+def share_with_span(effect: Effect) -> str:
+    """Return a share with its interval, such as `37% [34%, 41%]`."""
+    return f"{effect.estimate:.0%} [{effect.lo:.0%}, {effect.hi:.0%}]"

@@ -1,0 +1,99 @@
+"""The methods of a run in words, made from its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from layeratlas.studies.exits.names import METHOD_NAMES
+from layeratlas.studies.exits.settings import ExitSettings, settings_of
+
+_FORMATS = {
+    "text": "“Q: …”, then “A:”; a choice is one space and its text",
+    "letter": "“Q: …” and the choices by letter, then “A:”; a choice is one space and its letter",
+    "cloze": "the question begins a statement; a choice is one space and its text",
+    "free": "“Q: …”, then “A:”; choices are scored as one space and their text, and answers are also decoded greedily",
+}
+
+
+def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what was done as (heading, text)."""
+    settings = settings_of(run)
+    return [
+        ("Questions", _questions(run, settings)),
+        ("Exits", _exits(run, settings)),
+        ("Boundary", _boundary(run)),
+        ("Scores", _scores(settings)),
+        (
+            "Measures",
+            "Accuracy: the first true choice against the false ones (MC1). MC2: probability mass on the true choices. "
+            "MC3: share of the true choices above every false one.",
+        ),
+        (
+            "Baselines",
+            "Control: each choice scored after “A:” alone, at the same exit. Baseline: the best of three surface "
+            "rules, which choose the option with the fewest tokens, with the fewest bytes, or with the words that are "
+            "most often the truth of other questions; ties share their credit.",
+        ),
+        (
+            "Intervals and findings",
+            "95 %, percentile bootstrap over groups (a question in several languages is one group, and so are an "
+            "integer problem and its float twin). A best exit is chosen on one half of the groups and read on the "
+            "other; p-values of several levels are corrected together (Holm).",
+        ),
+        *_warning(run),
+    ]
+
+
+def _questions(run: Mapping[str, Any], settings: ExitSettings) -> str:
+    return (
+        f"One instruction line, worked examples ({_examples(run, settings)}; never scored), the question. "
+        f"Format: {_FORMATS[settings.format]}."
+    )
+
+
+def _examples(run: Mapping[str, Any], settings: ExitSettings) -> str:
+    """Return how many worked examples each set had: one number where they had the same."""
+    shots = {data["name"]: data["shots"] for data in run.get("datasets", []) if "shots" in data}
+    if len(set(shots.values())) < 2:
+        return str(next(iter(shots.values()), f"at most {settings.shots}"))
+    each = ", ".join(f"{name} {number}" for name, number in shots.items())
+    return f"{each}; {settings.shots} where a set has them"
+
+
+def _exits(run: Mapping[str, Any], settings: ExitSettings) -> str:
+    capture = run.get("capture", {})
+    readout = (
+        "its own final norm, unembedding, scale and softcap at every point"
+        if settings.normed
+        else "the unembedding alone, with the final norm at the last point only, as in the published numbers"
+    )
+    return (
+        f"The residual stream is read out by {readout}; log-softmax in float32. Each distinct prefix is computed once: "
+        f"{capture.get('rows', 0):,} positions were read out, {capture.get('wanted', 0):,} next tokens scored at each "
+        "exit."
+    )
+
+
+def _boundary(run: Mapping[str, Any]) -> str:
+    crossing = {name: count for name, count in run.get("boundaries", {}).items() if count}
+    listed = ", ".join(f"{name} {count}" for name, count in crossing.items()) or "none"
+    return (
+        "Prompt and choice are encoded together and split at the prompt's length, or at the longest common prefix "
+        f"where a token spans the boundary. Choices where one does: {listed}."
+    )
+
+
+def _scores(settings: ExitSettings) -> str:
+    ties = "Ties are wrong." if settings.strict else "k tied choices share the credit."
+    return (
+        f"The findings use: {METHOD_NAMES[settings.score]}. Sum of the choice's log-probabilities; the same per "
+        f"character, byte or token; or minus the choice's log-likelihood after “A:” alone. {ties}"
+    )
+
+
+def _warning(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    confounded = [f"{d['name']}: {d['confounded']}." for d in run.get("datasets", []) if d.get("confounded")]
+    if not confounded:
+        return []
+    return [("Warning", f"{' '.join(confounded)} These sets are plotted, excluded from the tests.")]

@@ -1,0 +1,69 @@
+"""What the study calls things: its findings, measures and files, and words for the codes of its tables."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+ACCURACY, MC2, MC3 = "accuracy", "mc2", "mc3"
+MARGIN_METRIC, TIES = "margin", "ties"
+EXACT_MATCH, AGREEMENT = "exact_match", "agreement"
+# The method of free answers, which are decoded greedily.
+GREEDY = "greedy"
+# The task and stratum of what covers a whole level or set.
+ALL = "all"
+
+METHOD_NAMES = {
+    "sum": "Sum",
+    "per_character": "Per character",
+    "per_byte": "Per byte",
+    "per_token": "Per token",
+    "minus_answer": "Minus answer alone",
+    GREEDY: "Free answer",
+}
+METRIC_NAMES = {
+    ACCURACY: "Accuracy",
+    MC2: "MC2",
+    MC3: "MC3",
+    EXACT_MATCH: "Exact match",
+    MARGIN_METRIC: "Margin",
+    TIES: "Share tied",
+    AGREEMENT: "Agreement of languages (κ)",
+}
+
+
+class Kind(StrEnum):
+    """The kinds of findings of the study; X1 to X8 are named after the published claims."""
+
+    TOKEN_COUNT = "token count"
+    EXIT = "exit"
+    ONSET = "onset"
+    LAST_EXIT = "last exit"
+    LAST_AGAINST_BEST = "last against best"
+    X1 = "X1"
+    X2 = "X2"
+    X3 = "X3"
+    X4 = "X4"
+    X5 = "X5"
+    X6 = "X6"
+    X8 = "X8"
+    ABLATION = "ablation"
+    ABLATION_OF_HALVES = "ablation of halves"
+
+
+BASELINES_FILE = "baselines.parquet"
+ABLATION_FILE = "ablation.parquet"
+
+
+def items_file(name: str) -> str:
+    """Return the path, in the run's folder, of a set's questions."""
+    return f"items/{name}.parquet"
+
+
+def scores_file(name: str) -> str:
+    """Return the path of the log-likelihoods of a set's choices."""
+    return f"scores/{name}.safetensors"
+
+
+def free_file(name: str) -> str:
+    """Return the path of a set's free answers."""
+    return f"scores/{name}.free.parquet"

@@ -1,0 +1,92 @@
+"""A question set with the log-likelihoods of its choices, and the scores made from them or from surface features."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats
+from layeratlas.data.questions import QuestionSet
+from layeratlas.studies.exits.answer_key import AnswerKey
+
+
+class Rule(StrEnum):
+    """Ways to choose that need no model."""
+
+    FEWEST_TOKENS = "fewest tokens"
+    FEWEST_BYTES = "fewest bytes"
+    COMMONEST_ANSWER = "commonest answer"
+    MOST_BYTES = "most bytes"
+
+
+# The best of these is the baseline of every curve.
+BASELINE_RULES = (Rule.FEWEST_TOKENS, Rule.FEWEST_BYTES, Rule.COMMONEST_ANSWER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredSet:
+    """A question set with what the model gave its C choices, the choices of all questions one after another.
+
+    `after`, `bare`: (C, P), float64, log-likelihood in nats at every exit, after the question and after `A:` alone.
+    `tokens`, `characters`, `bytes`: (C,), sizes of the choices.
+    """
+
+    data: QuestionSet
+    after: Floats
+    bare: Floats
+    tokens: Floats
+    characters: Floats
+    bytes: Floats
+
+    @cached_property
+    def key(self) -> AnswerKey:
+        """Which choices are true."""
+        return AnswerKey.of(self.data)
+
+    @property
+    def groups(self) -> list[str]:
+        """The group of each question."""
+        return [question.group for question in self.data.items]
+
+    def by_question(self, values: Floats) -> Floats:
+        """Return values of choices (C, ...) as (..., n, K), with -inf where a question has fewer than K choices."""
+        out = np.full((*values.shape[1:], *self.key.exists.shape), -np.inf)
+        out[..., self.key.exists] = np.moveaxis(values, 0, -1)
+        return out
+
+    def scores(self, method: str, *, bare: bool = False) -> Floats:
+        """Return the score of every choice at every exit, (P, n, K); of the choices without their question if `bare`.
+
+        `minus_answer` has nothing left without the question; its control is the choices' own log-likelihood.
+        """
+        values = self.bare if bare else self.after
+        size = {"per_character": self.characters, "per_byte": self.bytes, "per_token": self.tokens}.get(method)
+        if size is not None:
+            values = values / size[:, None]
+        elif method == "minus_answer" and not bare:
+            values = values - self.bare
+        return self.by_question(values)
+
+    def rule_scores(self, rule: Rule) -> Floats:
+        """Return the score that a rule gives every choice, (n, K).
+
+        The commonest answer is counted over the true choices of other groups: "yes", or "invalid".
+        """
+        if rule is Rule.COMMONEST_ANSWER:
+            return self.by_question(self._frequency_elsewhere())
+        sizes = {
+            Rule.FEWEST_TOKENS: -self.tokens,
+            Rule.FEWEST_BYTES: -self.bytes,
+            Rule.MOST_BYTES: self.bytes,
+        }
+        return self.by_question(sizes[rule])
+
+    def _frequency_elsewhere(self) -> Floats:
+        """Return how often each choice is the truth of a question of another group, (C,)."""
+        everywhere = Counter(q.truth for q in self.data.items)
+        in_group = Counter((q.group, q.truth) for q in self.data.items)
+        return np.array([float(everywhere[c] - in_group[q.group, c]) for q in self.data.items for c in q.choices])

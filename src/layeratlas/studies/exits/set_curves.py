@@ -1,0 +1,111 @@
+"""The curves of a question set: every score by every measure, and the strata by the score that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from layeratlas.core.arrays import Bools, Floats
+from layeratlas.stats.resampling import Resampler, split_draws
+from layeratlas.studies.exits.answer_key import AnswerKey
+from layeratlas.studies.exits.curves import ExitCurve, scores_in_order
+from layeratlas.studies.exits.measures import MEASURES, OF_SEVERAL, WITH_BASELINE, chance_levels
+from layeratlas.studies.exits.names import ACCURACY, ALL
+from layeratlas.studies.exits.scores import BASELINE_RULES, ScoredSet
+from layeratlas.studies.exits.strata import make_strata
+
+
+def set_curves(scored: ScoredSet, resampler: Resampler, *, strict: bool, score: str) -> list[ExitCurve]:
+    """Return the curves of a question set; `score` is the deciding one, whose accuracy is also given by stratum."""
+    return list(_curves(scored, resampler, strict, score))
+
+
+def _curves(scored: ScoredSet, resampler: Resampler, strict: bool, score: str) -> Iterator[ExitCurve]:
+    everything = np.ones(len(scored.data.items), dtype=bool)
+    whole = _Stratum(scored=scored, name=ALL, inside=everything, resampler=resampler, strict=strict)
+    strata = [
+        _Stratum(scored=scored, name=name, inside=inside, resampler=resampler, strict=strict)
+        for name, inside in make_strata(scored.data).items()
+    ]
+    for method in scores_in_order(score):
+        values = _Values(method, scored.scores(method), scored.scores(method, bare=True))
+        for metric in MEASURES:
+            if scored.key.has_several or metric not in OF_SEVERAL:
+                yield whole.curve(values, metric)
+        for stratum in strata if method == score else ():
+            yield stratum.curve(values, ACCURACY)
+
+
+@dataclass(frozen=True)
+class _Values:
+    """A score of every choice at every exit, (P, n, K): after the question, and without it."""
+
+    method: str
+    after: Floats
+    bare: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stratum:
+    """Some questions of a set, `inside` (n,), and how they are judged and resampled."""
+
+    scored: ScoredSet
+    name: str
+    inside: Bools
+    resampler: Resampler
+    strict: bool
+
+    @cached_property
+    def key(self) -> AnswerKey:
+        return self.scored.key.subset(self.inside)
+
+    @cached_property
+    def groups(self) -> list[str]:
+        return [group for group, kept in zip(self.scored.groups, self.inside, strict=True) if kept]
+
+    @cached_property
+    def weights(self) -> Floats:
+        return self.resampler.weights(self.groups)
+
+    def curve(self, values: _Values, metric: str) -> ExitCurve:
+        """Return the curve of one score and measure over these questions."""
+        asked = split_draws(self._means(values.after, metric, self.strict), self.resampler)
+        control = split_draws(self._means(values.bare, metric, self.strict), self.resampler)
+        rules = np.stack([self.scored.rule_scores(rule) for rule in BASELINE_RULES])
+        baselines = split_draws(self._means(rules, metric, False), self.resampler)
+        best = int(baselines.estimate.argmax())
+        return ExitCurve(
+            level=self.scored.data.level,
+            task=self.scored.data.name,
+            stratum=self.name,
+            component="resid",
+            method=values.method,
+            metric=metric,
+            estimate=asked.estimate,
+            draws=asked.draws,
+            half_a=asked.half_a,
+            half_b=asked.half_b,
+            shuffles=control.draws,
+            chance=float(chance_levels(metric, self.key).mean()),
+            baseline=float(baselines.estimate[best]) if metric in WITH_BASELINE else float("nan"),
+            n=len(self.groups),
+            n_groups=len(set(self.groups)),
+            baseline_draws=baselines.draws[:, best],
+            evident=self.scored.data.evident,
+            control_a=control.half_a,
+            control_b=control.half_b,
+        )
+
+    def _means(self, scores: Floats, metric: str, strict: bool) -> Floats:
+        """Return the measure's mean under every row of weights, (..., n, K) to (1 + B + 2H, ...)."""
+        return weighted_means(MEASURES[metric](scores[:, self.inside], self.key, strict), self.weights)
+
+
+def weighted_means(values: Floats, weights: Floats) -> Floats:
+    """Return weighted means over questions: (..., n) and (b, n) to (b, ...); NaN for weights of sum 0."""
+    with np.errstate(invalid="ignore"):
+        means: Floats = np.moveaxis(values @ weights.T / weights.sum(1), -1, 0)
+    return means

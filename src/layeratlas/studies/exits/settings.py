@@ -1,0 +1,67 @@
+"""How questions are asked and exits are read out: the settings of the study, typed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from pydantic import Field
+
+from layeratlas.core.spec import Spec
+
+Format = Literal["text", "letter", "cloze", "free"]
+Score = Literal["sum", "per_character", "per_byte", "per_token", "minus_answer"]
+Replacement = Literal["mean", "zero", "both"]
+SCORES: tuple[Score, ...] = get_args(Score)
+
+
+class ExitSettings(Spec):
+    """What `--set` accepts for the study; each description begins with the accepted values."""
+
+    shots: int = Field(default=4, ge=0, le=6, description="0 to 6 worked examples before each question, never scored")
+    format: Format = Field(
+        default="text", description="text, letter, cloze or free: how questions and choices are written"
+    )
+    exit_norm: Literal["final", "none"] = Field(
+        default="final",
+        description="final or none: the model's final norm at every point, or at the last point only (as published)",
+    )
+    strict: bool = Field(
+        default=False,
+        description="true or false: ties are wrong (as published), or k tied choices get 1/k each",
+    )
+    score: Score = Field(default="sum", description=f"one of {', '.join(SCORES)}: the score that the findings use")
+    free_tokens: int = Field(default=8, ge=1, description="1 or more tokens per free answer at most")
+    free_exits: int = Field(
+        default=6, ge=1, description="1 or more exits at which free answers are decoded, evenly spaced up to the last"
+    )
+    ablate: bool = Field(default=False, description="true or false: ask again without each block and sublayer")
+    ablate_questions: int = Field(
+        default=52, ge=1, description="1 or more questions of each set while ablating: whole groups, from its beginning"
+    )
+    ablate_shots: int = Field(
+        default=2, ge=0, le=6, description="0 to 6 worked examples while ablating, at most as many as shots"
+    )
+    ablate_to: Replacement = Field(
+        default="mean", description="mean, zero or both: the value that an ablated attention or MLP output is set to"
+    )
+
+    @property
+    def normed(self) -> bool:
+        """Whether every point is read out through the final norm."""
+        return self.exit_norm == "final"
+
+    @property
+    def readout_note(self) -> str:
+        """What statements add about the readout: nothing for the model's own."""
+        return "" if self.normed else ", norm left out"
+
+    @property
+    def while_ablating(self) -> ExitSettings:
+        """The same settings with the worked examples of the ablations."""
+        return self.model_copy(update={"shots": min(self.ablate_shots, self.shots)})
+
+
+def settings_of(run: Mapping[str, Any]) -> ExitSettings:
+    """Return the settings of a run from its `run.json`."""
+    return ExitSettings(**run["spec"].get("settings", {}))
