@@ -52,6 +52,7 @@ class Exits(Study):
     summary = "which layer can already answer? choices scored by early exit at every layer, over surface baselines"
     tasks = ("arithmetic", "word_problems", "xmps", "facts", "truth", "logic")
     reads = QuestionSet
+    uses = frozenset({"probe.bootstrap", "capture.batch_tokens"})
     settings = ExitSettings
     words = Words(
         method="Score",
@@ -70,12 +71,7 @@ class Exits(Study):
         return read_questions(path)
 
     def check(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> None:
-        """Refuse what could not be asked: too few worked examples, more options than letters, another position."""
-        if spec.capture.position != "last":
-            raise SpecError(
-                f"--position {spec.capture.position} does not fit the study 'exits'",
-                "last: exits are read token by token",
-            )
+        """Refuse what could not be asked: too few worked examples, more choices than letters."""
         for data in material:
             place = data.source or data.name
             if settings.format == "letter" and (most := max(len(q.choices) for q in data.items)) > len(LETTERS):

@@ -40,6 +40,7 @@ class Segments(Study):
     )
     tasks = ("passages",)
     reads = Passages
+    uses: frozenset[str] = frozenset()
     settings = measuring.Settings
     curves = False
 
