@@ -4,38 +4,66 @@ import layeratlas as la
 run = la.run("hierarchy", model="...", size="quick")
 run.curves, run.findings, run.plot("relation")
 la.probe(texts, labels, model="...", groups=...)  # labelled texts of your own
-la.atlas(model="...")  # all three studies of a model, one page
+la.atlas(model="...")  # the three studies of a model, one page
 la.compare([run, other_run])  # runs of several models on the same texts
+la.load("runs/...")  # a finished run or comparison
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from layeratlas.api import Comparison, Run, atlas, check, compare, load, probe, run
+    from layeratlas.core.edits import Edit
+    from layeratlas.core.errors import AtlasError
+    from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec
+    from layeratlas.models import intervene
+    from layeratlas.probes import LinearProbeClassifier, LinearProbeRegressor
+
+    __version__: str
+
+__all__ = [
+    "AtlasError",
+    "CaptureSpec",
+    "Comparison",
+    "Edit",
+    "LinearProbeClassifier",
+    "LinearProbeRegressor",
+    "ModelSpec",
+    "ProbeSpec",
+    "Run",
+    "RunSpec",
+    "__version__",
+    "atlas",
+    "check",
+    "compare",
+    "intervene",
+    "load",
+    "probe",
+    "run",
+]
 _HOME = {
-    "run": "api",
-    "probe": "api",
-    "Run": "api",
-    "atlas": "api",
-    "compare": "api",
-    "Comparison": "api",
-    "AtlasError": "core.errors",
-    "CaptureSpec": "core.spec",
-    "ModelSpec": "core.spec",
-    "ProbeSpec": "core.spec",
-    "RunSpec": "core.spec",
-    "LinearProbeClassifier": "probes",
-    "LinearProbeRegressor": "probes",
+    "api": ("Comparison", "Run", "atlas", "check", "compare", "load", "probe", "run"),
+    "core.edits": ("Edit",),
+    "core.errors": ("AtlasError",),
+    "core.spec": ("CaptureSpec", "ModelSpec", "ProbeSpec", "RunSpec"),
+    "models": ("intervene",),
+    "probes": ("LinearProbeClassifier", "LinearProbeRegressor"),
 }
-__all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:
     # Loaded when first used: `import layeratlas` and `layeratlas --help` do not wait for torch.
-    if name not in _HOME:
-        raise AttributeError(f"module 'layeratlas' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"layeratlas.{_HOME[name]}"), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("layeratlas")
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(importlib.import_module(f"layeratlas.{module}"), name)
+    raise AttributeError(f"module 'layeratlas' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:

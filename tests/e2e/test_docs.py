@@ -92,7 +92,56 @@ def test_every_make_target_exists() -> None:
     assert all(re.search(rf"^{target}:", makefile, flags=re.M) for target in targets)
 
 
-def test_every_link_leads_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-            assert target.startswith("https://") or (page.parent / target).exists(), (page.name, target)
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ +(.+)$", re.sub(r"```.*?```", "", text, flags=re.S), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path, text: str) -> list[str]:
+    """Return the links of a page to a file that does not exist, or to a heading that its page does not have."""
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        name, _, anchor = target.partition("#")
+        if target.startswith("https://"):
+            continue
+        file = page.parent / name if name else page
+        if not file.exists() or (anchor and anchor not in anchors(file.read_text(encoding="utf-8") if name else text)):
+            broken.append(target)
+    return broken
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "benchmarks").glob("*.md"))], ids=lambda page: page.name)
+def test_every_link_and_anchor_leads_somewhere(page: Path) -> None:
+    assert broken_links(page, page.read_text(encoding="utf-8")) == []
+
+
+def test_a_link_that_leads_nowhere_is_reported() -> None:
+    text = """# A page
+    [a file](docs/none.md), [an anchor](docs/glossary.md#the-modle), [here](#a-pge), ![a picture](docs/none.png)
+    [sound](docs/glossary.md#the-model), [sound](#a-page), [sound](https://example.org/x#y), [sound](docs/curves.png)
+    """
+    wrong = ["docs/none.md", "docs/glossary.md#the-modle", "#a-pge", "docs/none.png"]
+    assert broken_links(ROOT / "README.md", text) == wrong
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    links = set(re.findall(r"\]\(docs/([\w-]+\.md)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert links == {page.name for page in PAGES if page.parent.name == "docs"}
+
+
+def test_every_file_in_the_layout_exists() -> None:
+    text = (ROOT / "docs/layout.md").read_text(encoding="utf-8")
+    package = ROOT / "src/layeratlas"
+    folders = "|".join(path.name for path in package.iterdir() if path.is_dir())
+    named = re.findall(rf"`((?:{folders})/[\w/]*(?:\.py)?)`", text)
+    assert len(named) > 20
+    assert [name for name in named if not (package / name).exists() and "NAME" not in name] == []
+    folders_named = {name.split("/")[0] for name in named} | {"studies"}
+    assert folders_named == {path.name for path in package.iterdir() if (path / "__init__.py").exists()}
+
+
+@pytest.mark.parametrize("word", ["Exit", "Segment", "Level", "Layer", "Point", "Control", "Baseline", "Null"])
+def test_the_glossary_defines_each_word_once(word: str) -> None:
+    text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    assert len(re.findall(rf"^\*\*{word}\*\*:", text, flags=re.M)) == 1

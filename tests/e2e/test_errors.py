@@ -46,19 +46,57 @@ def test_the_process_itself_prints_one_line_and_returns_two():
         ((*RUN, "--task", "relatoins"), r"no task named 'relatoins'; .*did you mean 'relations'\?"),
         ((*RUN, "--task", "xyz"), r"no task named 'xyz'; .*'layeratlas list tasks' shows them all"),
         ((*RUN, "--probe", "rigde"), r"no probe named 'rigde'; expected one of .*; did you mean 'ridge'\?"),
-        ((*RUN, "--size", "quik"), r"--size 'quik' does not fit; expected .*'quick', 'standard' or 'full'; see --help"),
+        (
+            (*RUN, "--size", "quik"),
+            r"no size named 'quik'; expected one of quick, standard, full; did you mean 'quick'\?$",
+        ),
         (
             (*RUN, "--dtype", "float23"),
-            r"--dtype 'float23' does not fit; expected .*'float32', 'bfloat16' or 'float16'",
+            r"the option dtype='float23' does not fit; expected float32, bfloat16 or float16",
         ),
-        ((*RUN, "--attention", "flash"), r"--attention 'flash' does not fit; expected .*'sdpa' or 'eager'"),
-        ((*RUN, "--position", "lst"), r"--position 'lst' does not fit; expected last, mean or span:NAME; see --help"),
-        ((*RUN, "--shuffles", "5"), r"--shuffles 5 does not fit; expected .*greater than or equal to 20"),
-        (("list", "taks"), r"nothing of the kind 'taks' can be listed; expected one of studies, tasks, probes"),
+        ((*RUN, "--attention", "flash"), r"the option attention='flash' does not fit; expected sdpa or eager"),
+        ((*RUN, "--position", "lst"), r"the option position='lst' does not fit; expected last, mean or span:NAME"),
+        ((*RUN, "--shuffles", "5"), r"the option shuffles=5 does not fit; expected a whole number, at least 20"),
+        ((*RUN, "--set", "mdl"), r"--set 'mdl' does not fit; expected NAME=VALUE; layeratlas list settings$"),
+        ((*RUN, "--set", "mld=true"), r"no setting named 'mld'; expected one of .*mdl"),
+        (("list", "taks"), r"unknown kind 'taks'; choose one of studies, tasks, probes, metrics, claims, settings$"),
+        (("list", "settings", "exit"), r"no study named 'exit'; .*; did you mean 'exits'\?$"),
+        (("list", "tasks", "exits"), r"'tasks' are not listed by study; layeratlas list tasks$"),
     ],
 )
 def test_a_misspelt_flag(atlas, tmp_path, flags, pattern):
     assert re.search(pattern, the_line(atlas(*flags, cwd=tmp_path)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("study", "flag", "option"),
+    [
+        ("exits", ("--folds", "3"), "folds"),
+        ("exits", ("--folds", "5"), "folds"),  # the default of a study that has folds
+        ("exits", ("--position", "mean"), "position"),
+        ("exits", ("--probe", "svm"), "probe"),
+        ("segments", ("--probe", "svm"), "probe"),
+        ("segments", ("--component", "attn"), "components"),
+        ("segments", ("--svm-c", "0.1"), "svm_c"),
+    ],
+)
+def test_an_option_that_a_study_does_not_use_is_refused(atlas, tmp_path, study, flag, option):
+    line = the_line(atlas("run", study, *flag, cwd=tmp_path))
+    assert re.search(rf"the study '{study}' does not use the option '{option}'; .*; leave it out$", line)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "pattern"),
+    [
+        (("--task", "items"), r"an atlas does not take the option 'tasks'; expected the studies' own texts; run one"),
+        (("--folds", "1"), r"the option folds=1 does not fit; expected a whole number, at least 2"),
+        (("--set", "shot=2"), r"no setting named 'shot'; .*; did you mean 'shots'\?$"),
+    ],
+)
+def test_a_wrong_option_of_an_atlas(atlas, tmp_path, flags, pattern):
+    assert re.search(pattern, the_line(atlas("run", "atlas", *flags, cwd=tmp_path)))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -153,9 +153,9 @@ def test_prompts_are_as_documented():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"shots": 7}, "the setting shots=7 does not fit; expected 0 to 6 worked examples"),
+        ({"shots": 7}, "the setting shots=7 does not fit; expected a whole number, at least 0, at most 6"),
         ({"format": "essay"}, "the setting format='essay' does not fit; expected text, letter, cloze or free"),
-        ({"score": "mean"}, "expected one of sum, per_character, per_byte, per_token, minus_answer"),
+        ({"score": "mean"}, "expected sum, per_character, per_byte, per_token or minus_answer"),
         ({"layers": 3}, "no setting named 'layers'; expected one of shots, format, exit_norm"),
         ({"shots": 5}, "truths has no worked examples, and 5 are asked for; expected --set shots=0$"),
     ],
@@ -200,10 +200,10 @@ def test_the_first_exit_is_drawn_beside_every_baseline():
     assert {value["what"] for value in drawn["data"]["values"]} == {*rules, "Exit 1", "Last exit"}
 
 
-def test_another_position_is_refused():
-    spec = RunSpec(study="exits", capture=CaptureSpec(position="mean"))
-    with pytest.raises(SpecError, match="--position mean does not fit the study 'exits'; expected last"):
-        PLUGIN.check(spec, ExitSettings(), SETS)
+def test_another_position_is_refused(tmp_path):
+    spec = RunSpec(study="exits", size="quick", capture=CaptureSpec(position="mean"))
+    with pytest.raises(SpecError, match="the study 'exits' does not use the option 'position'"):
+        pipeline.execute(PLUGIN, spec, tmp_path / "run")
 
 
 def test_a_question_longer_than_the_context_is_named(monkeypatch, model, tmp_path):

@@ -47,10 +47,10 @@ def test_the_page_tells_what_each_study_found_and_compares_nothing(refused, tmp_
         assert len(told)
         assert set(told) <= found_by(tmp_path / "out" / study)
     assert made.differences.is_empty()
-    page = made.page.read_text(encoding="utf-8")
+    page = made.report_path.read_text(encoding="utf-8")
     assert "<h1>early</h1>" in page
     assert "Differences between pairs" not in page
-    assert made.page == tmp_path / "out/atlas/comparison.html"
+    assert made.report_path == tmp_path / "out/atlas/comparison.html"
 
 
 def test_a_study_that_refuses_the_model_is_left_out_and_named(refused, tmp_path):
@@ -58,7 +58,7 @@ def test_a_study_that_refuses_the_model_is_left_out_and_named(refused, tmp_path)
     made = la.atlas(model="early", size="quick", out=tmp_path / "out")
     assert made.manifest["studies"] == ["hierarchy", "exits"]
     assert made.manifest["notes"] == ["segments is left out: the model has too few blocks for segments"]
-    assert "segments is left out: the model has too few blocks" in made.page.read_text(encoding="utf-8")
+    assert "segments is left out: the model has too few blocks" in made.report_path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("names", [{"hierarchy"}, {"exits", "segments"}])

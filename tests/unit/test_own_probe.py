@@ -44,7 +44,7 @@ def test_one_column_without_groups(model):
 @pytest.mark.parametrize(
     ("labels", "groups", "message"),
     [
-        (["a"] * 39, None, r"'label' has 40 texts, 39 labels; expected one label \(and group\) a text"),
+        (["a"] * 39, None, r"'label' has 40 texts, 39 labels; expected one label \(and group\) per text"),
         (["a", "b"] * 20, ["g"] * 3, r"'label' has 40 texts, 40 labels, 3 groups"),
         ({"a/b": ["a", "b"] * 20}, None, r"a label column is named 'a/b'"),
     ],

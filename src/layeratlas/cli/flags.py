@@ -1,4 +1,4 @@
-"""Flags of the command line to specs and settings; errors to one line and an exit code."""
+"""What the commands share: flags of the model, pairs such as NAME=VALUE, and errors in one line."""
 
 from __future__ import annotations
 
@@ -6,16 +6,36 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from layeratlas.core.errors import AtlasError, SpecError
 
+MODEL = "Hub id, local directory, .gguf file or built-in alias."
+RevisionOption = Annotated[str | None, typer.Option(help="Hub revision of the model.")]
+DtypeOption = Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")]
+AttentionOption = Annotated[str | None, typer.Option(help="Attention kernel: sdpa (default) or eager.")]
+DeviceOption = Annotated[str | None, typer.Option(help="auto (default), cpu, cuda, cuda:1 ...")]
+BosOption = Annotated[
+    str | None, typer.Option(help="auto (default: one BOS token where the tokenizer has one) or never.")
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(help="resident, streamed (a few blocks in memory at a time) or auto (default)."),
+]
+MemoryOption = Annotated[float | None, typer.Option(help="GB that the model may take. Default: what is free.")]
+RemoteOption = Annotated[bool, typer.Option("--trust-remote-code", help="Run Python code from the model's repository.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, only where the report is.")]
+FamilyOption = Annotated[
+    list[str] | None,
+    typer.Option(help="NAME=PART: models with PART in their name or folder belong to the family NAME; repeatable."),
+]
+
 
 @contextlib.contextmanager
 def one_line() -> Iterator[None]:
-    """Turn what the user can act on into one line on stderr and an exit code."""
+    """Turn an error that the user can act on into one line on stderr and an exit code."""
     try:
         yield
     except AtlasError as error:
@@ -26,37 +46,30 @@ def one_line() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def spec_of(kind: type[Any], **fields: Any) -> Any:
-    """Build a spec; a value that does not fit raises SpecError."""
-    from pydantic import ValidationError
-
-    try:
-        return kind(**fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        expected = kind.model_fields[name].description or first["msg"][0].lower() + first["msg"][1:]
-        raise SpecError(f"--{name.replace('_', '-')} {first['input']!r} does not fit", expected, "see --help") from None
-
-
 def settings(pairs: list[str]) -> dict[str, Any]:
-    """Return `NAME=VALUE` flags as a dict; a value that reads as JSON is that, any other is a word."""
-    found: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals):
-            raise SpecError(f"--set {pair!r} does not fit", "NAME=VALUE", "see the study's page")
-        try:
-            found[name] = json.loads(value)
-        except ValueError:
-            found[name] = value
-    return found
+    """Return `NAME=VALUE` flags as a dict; a value that is JSON (4, true, null) is read as such, any other as text."""
+    return {name: _value(text) for name, text in _pairs(pairs, "--set", "NAME=VALUE", "layeratlas list settings")}
 
 
 def families(pairs: list[str]) -> dict[str, str]:
-    """Return `NAME=PART` flags as a dict."""
-    parts = [pair.partition("=") for pair in pairs]
-    for name, equals, part in parts:
-        if not (name and equals and part):
-            raise SpecError(f"--family {name + equals + part!r} does not fit", "NAME=PART", "see --help")
-    return {name: part for name, _, part in parts}
+    """Return `NAME=PART` flags as a dict; raises SpecError for an empty part."""
+    named = _pairs(pairs, "--family", "NAME=PART", "see --help")
+    for name, part in named:
+        if not part:
+            raise SpecError(f"--family '{name}=' does not fit", "NAME=PART", "see --help")
+    return dict(named)
+
+
+def _pairs(pairs: list[str], flag: str, form: str, todo: str) -> list[tuple[str, str]]:
+    split = [pair.partition("=") for pair in pairs]
+    for pair, (name, equals, _) in zip(pairs, split, strict=True):
+        if not (name and equals):
+            raise SpecError(f"{flag} {pair!r} does not fit", form, todo)
+    return [(name, value) for name, _, value in split]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

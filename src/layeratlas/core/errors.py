@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class AtlasError(Exception):
     """A problem that the user can act on.
@@ -23,11 +26,22 @@ class AtlasError(Exception):
 
 
 class SpecError(AtlasError):
-    """A name, flag or setting that does not exist or does not fit."""
+    """A name, option or setting that does not exist or has a wrong value."""
+
+
+def unknown_name(what: str, name: object, known: Iterable[str], todo: str = "") -> SpecError:
+    """Return the error for a name that does not exist: it lists the known ones and suggests the nearest.
+
+    `todo` is said where no known name is near.
+    """
+    known = list(known)
+    near = get_close_matches(str(name), known, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else todo
+    return SpecError(f"no {what} named '{name}'", f"one of {', '.join(known)}" if known else "none", hint)
 
 
 class DataError(AtlasError):
-    """Texts, labels or groups that cannot be measured."""
+    """Texts, labels or groups that cannot be used."""
 
 
 class ModelError(AtlasError):
@@ -35,7 +49,7 @@ class ModelError(AtlasError):
 
 
 class IdentityError(ModelError):
-    """A model that failed a self-test: what we would measure is not what the model computes."""
+    """A model that failed a self-test: the activations read would not be those that the model computes with."""
 
 
 class CaptureError(AtlasError):
@@ -43,6 +57,6 @@ class CaptureError(AtlasError):
 
 
 class StoreError(AtlasError):
-    """A run folder that cannot be written, or whose content cannot be trusted."""
+    """A run folder that cannot be written or read, or whose files have changed."""
 
     exit_code = 3

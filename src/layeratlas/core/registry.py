@@ -7,14 +7,13 @@ one, a claim a module in the folder `claims` of its study. A plug-in of another 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from layeratlas.core.errors import SpecError
+from layeratlas.core.errors import unknown_name
 
 KINDS = ("studies", "tasks", "probes", "metrics", "claims")
 _FOLDERS = {"tasks": "layeratlas.data.tasks", "probes": "layeratlas.probes", "metrics": "layeratlas.metrics"}
@@ -52,9 +51,7 @@ def get(kind: str, name: str) -> Any:
     """Return the plug-in of that kind and name; a misspelt name raises SpecError with the nearest one."""
     known = names(kind)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"'layeratlas list {kind}' shows them all"
-        raise SpecError(f"no {_singular(kind)} named '{name}'", f"one of {', '.join(known)}", hint)
+        raise unknown_name(_singular(kind), name, known, f"'layeratlas list {kind}' shows them all")
     outside = _outside(kind)
     if name in outside:
         return outside[name].load()

@@ -1,12 +1,15 @@
-"""What a run is, fixed before it starts: frozen specs whose content hash names the run."""
+"""What a run is, fixed before it starts: frozen specs whose content hash identifies the run."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from layeratlas.core.errors import SpecError, unknown_name
+from layeratlas.core.fields import accepted
 
 Component = Literal["resid", "attn", "mlp"]
 Size = Literal["quick", "standard", "full"]
@@ -15,13 +18,46 @@ DEFAULT_MODEL = "smollm2-135m"
 
 
 class Spec(BaseModel):
-    """A frozen, hashable setting; unknown fields are errors."""
+    """Frozen settings with a content hash; the base of a study's own settings.
+
+    Raises SpecError, in one line, for an unknown name or a value that a field does not take. `noun` is what messages
+    call a field.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    noun: ClassVar[str] = "setting"
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise _misfit(type(self), error) from None
 
     def content_hash(self) -> str:
         """Return 16 hex digits that change when any field does."""
         return hash_of(self.model_dump(mode="json"))
+
+
+def _misfit(kind: type[Spec], error: ValidationError) -> SpecError:
+    """Return the first problem of a spec in one line."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if name not in kind.model_fields:
+        return unknown_name(kind.noun, name, kind.model_fields)
+    field = kind.model_fields[name]
+    meaning = f" ({field.description})" if field.description else ""
+    value = repr(first["input"])
+    shown = value if len(value) <= 60 else f"{value[:57]}..."
+    return SpecError(f"the {kind.noun} {name}={shown} does not fit", f"{accepted(field)}{meaning}")
+
+
+def check_size(name: str) -> Size:
+    """Return the size of that name; a misspelt one raises SpecError."""
+    for size in get_args(Size):
+        if name == size:
+            known: Size = size
+            return known
+    raise unknown_name("size", name, get_args(Size))
 
 
 def hash_of(value: Any) -> str:
@@ -33,67 +69,83 @@ def hash_of(value: Any) -> str:
 class ModelSpec(Spec):
     """Which model, and how its forward pass is computed.
 
-    `id` is a Hugging Face hub id, a local directory, a `.gguf` file or a built-in alias. `bos="auto"`
-    prepends exactly one BOS token where the tokenizer has one.
-
-    `weights` and `memory` say where weights are kept, which changes no number, so that they are no part of a run's
-    identity: `streamed` holds a few blocks at a time, `auto` streams what would not fit. `memory` is in GB.
+    `weights` and `memory` say where weights are kept, which changes no number: they are not part of a run's identity.
     """
 
-    id: str = DEFAULT_MODEL
-    revision: str | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    attention: Literal["sdpa", "eager"] = "sdpa"
-    device: str = "auto"
-    bos: Literal["auto", "never"] = "auto"
-    trust_remote_code: bool = False
-    weights: Literal["resident", "streamed", "auto"] = Field(default="auto", exclude=True)
-    memory: float | None = Field(default=None, gt=0, exclude=True, description="GB of memory that the model may take")
+    noun = "option"
+
+    id: str = Field(
+        default=DEFAULT_MODEL,
+        description="a Hugging Face hub id, a local directory, a .gguf file or a built-in alias",
+    )
+    revision: str | None = Field(default=None, description="revision of a hub model")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="dtype of the weights")
+    attention: Literal["sdpa", "eager"] = Field(default="sdpa", description="attention kernel")
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+    bos: Literal["auto", "never"] = Field(
+        default="auto", description="auto prepends exactly one BOS token where the tokenizer has one"
+    )
+    trust_remote_code: bool = Field(default=False, description="run Python code from the model's repository")
+    weights: Literal["resident", "streamed", "auto"] = Field(
+        default="auto",
+        exclude=True,
+        description="streamed holds a few blocks in memory at a time, auto streams a model that does not fit",
+    )
+    memory: float | None = Field(
+        default=None, gt=0, exclude=True, description="GB of memory that the model may take, by default what is free"
+    )
 
 
 class CaptureSpec(Spec):
-    """Which activations are kept: components, the position read in each text, and the stored dtype.
+    """Which activations are kept."""
 
-    `position` is `last` (last token), `mean` (mean over tokens without position 0) or `span:NAME` (mean over
-    the tokens of a span that the data set names). `packing="auto"` computes shared prefixes once where the model
-    allows it; `sorted` is plain length-sorted batches.
-    """
+    noun = "option"
 
-    components: tuple[Component, ...] = COMPONENTS
+    components: tuple[Component, ...] = Field(default=COMPONENTS, min_length=1, description="which activations")
     position: str = Field(
-        default="last", pattern=r"^(last|mean|span:[A-Za-z0-9_]+)$", description="last, mean or span:NAME"
+        default="last",
+        pattern=r"^(last|mean|span:[A-Za-z0-9_]+)$",
+        description="where each text is read: its last token, the mean of its tokens without position 0, or the mean "
+        "of a span that the data set names",
     )
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    batch_tokens: int = Field(default=2048, ge=1)
-    packing: Literal["auto", "sorted"] = "auto"
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="dtype on disk")
+    batch_tokens: int = Field(default=2048, ge=1, description="tokens of one forward pass")
+    packing: Literal["auto", "sorted"] = Field(
+        default="auto",
+        description="auto computes shared prefixes once where the model allows it, sorted is batches of equal length",
+    )
 
 
 class ProbeSpec(Spec):
-    """How activations are probed: probes by name, grouped folds, repeats, label shuffles, bootstrap draws.
+    """How activations are probed, and how often the bootstrap draws."""
 
-    For robustness: the SVM's C, the grid that ridge chooses its penalty from, and the number of principal components
-    of the training rows that probes see (all features by default).
-    """
+    noun = "option"
 
-    methods: tuple[str, ...] = ("ridge", "svm")
-    folds: int = Field(default=5, ge=2)
-    repeats: int = Field(default=5, ge=1)
-    shuffles: int = Field(default=100, ge=20)
-    bootstrap: int = Field(default=1000, ge=100)
-    svm_c: float = Field(default=1.0, gt=0)
-    penalties: tuple[float, ...] = Field(default=tuple(10.0**k for k in range(7)), min_length=1)
-    pca: int | None = Field(default=None, ge=1)
+    methods: tuple[str, ...] = Field(default=("ridge", "svm"), min_length=1, description="names of probes")
+    folds: int = Field(default=5, ge=2, description="folds of the grouped cross-validation")
+    repeats: int = Field(default=5, ge=1, description="repeats of the cross-validation")
+    shuffles: int = Field(default=100, ge=20, description="label shuffles for the control")
+    bootstrap: int = Field(default=1000, ge=100, description="bootstrap draws over groups")
+    svm_c: float = Field(default=1.0, gt=0, description="the SVM's C, the same at every layer")
+    penalties: tuple[float, ...] = Field(
+        default=tuple(10.0**k for k in range(7)), min_length=1, description="the penalties that ridge chooses from"
+    )
+    pca: int | None = Field(
+        default=None, ge=1, description="principal components that probes see, by default all features"
+    )
 
 
 class RunSpec(Spec):
-    """Everything that decides a run's numbers. `settings` are the study's own, checked by `Study.settings`."""
+    """Everything that decides a run's numbers; `settings` are checked by `Study.settings`."""
 
-    study: str = "hierarchy"
-    size: Size = "standard"
-    tasks: tuple[str, ...] = ()
-    data: tuple[str, ...] = ()
+    noun = "option"
+
+    study: str = Field(default="hierarchy", description="name of the study")
+    size: Size = Field(default="standard", description="how many texts")
+    tasks: tuple[str, ...] = Field(default=(), description="names of tasks, by default the study's own")
+    data: tuple[str, ...] = Field(default=(), description="paths of your own texts")
     model: ModelSpec = ModelSpec()
     capture: CaptureSpec = CaptureSpec()
     probe: ProbeSpec = ProbeSpec()
-    settings: dict[str, Any] = {}
-    seed: int = 0
+    settings: dict[str, Any] = Field(default={}, description="the study's own settings by name")
+    seed: int = Field(default=0, description="seed of folds, shuffles and bootstrap draws")

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from layeratlas.core import registry
 from layeratlas.core.errors import DataError, SpecError
 from layeratlas.core.progress import Progress
-from layeratlas.core.spec import ModelSpec, RunSpec, Spec
+from layeratlas.core.spec import ModelSpec, RunSpec
 from layeratlas.data.task import Material
 from layeratlas.runs.study import Study
+from layeratlas.runs.uses import check_uses
 from layeratlas.runs.workspace import Workspace
 
 
@@ -54,20 +51,6 @@ def words_of(study: Study, spec: RunSpec) -> dict[str, dict[str, str]]:
     return {"levels": levels, "methods": dict(study.method_names), "metrics": dict(study.metric_names)}
 
 
-def check_settings(study: Study, settings: Mapping[str, Any]) -> Spec:
-    """Return a study's settings, typed and complete; raises SpecError for an unknown name or a value that misfits."""
-    try:
-        return study.settings(**settings)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name, known = str(first["loc"][0]), study.settings.model_fields
-        if name not in known:
-            expected = f"one of {', '.join(known)}" if known else "none: this study has no settings"
-            raise SpecError(f"no setting named '{name}'", expected) from None
-        expected = known[name].description or first["msg"][0].lower() + first["msg"][1:]
-        raise SpecError(f"the setting {name}={first['input']!r} does not fit", expected) from None
-
-
 def default_folder(spec: RunSpec) -> Path:
     """Return `runs/STUDY-MODEL-SIZE`, followed by the tasks and files that were named."""
     chosen = [*spec.tasks, *(Path(path).stem for path in spec.data)]
@@ -87,7 +70,8 @@ def execute(study: Study, spec: RunSpec, out: Path | None = None, progress: Prog
 
     A stage that has to be done makes all that follow it run again, each from those of its own parts that are sound.
     """
-    settings = check_settings(study, spec.settings)
+    settings = study.settings(**spec.settings)
+    check_uses(spec, study.uses, study.probe_spec(spec.size))
     spec = study.prepare(spec, settings)
     material = make_material(study, spec)
     study.check(spec, settings, material)

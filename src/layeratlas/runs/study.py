@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from layeratlas.core.spec import ProbeSpec, RunSpec, Size, Spec
 from layeratlas.data.items import Dataset
 from layeratlas.data.task import Material
+from layeratlas.runs.uses import OPTIONS
 
 if TYPE_CHECKING:  # a study is listed without loading polars
     from layeratlas.runs.finding import Finding
@@ -53,7 +54,8 @@ class Study(ABC):
     files it made; a finished stage is skipped when the run is resumed. `settings` is the class of what `--set` may
     say; `curves` tells whether the report draws the run's curves level by level. `method_names` and `metric_names` are
     words for the codes of the study's tables, in reading order. `headlines` are the kinds of findings that the report
-    tells first, in that order; `details` those that it leaves out of an overview that would be too long.
+    tells first, in that order; `details` those that it leaves out of an overview that would be too long. `uses` are the
+    options of probes and capture that change the study's numbers; others are refused.
 
     A comparison of models reads `presence`, the kind of finding that says whether a level is encoded (or answered) at
     all, and `scaled`, the kinds whose estimates are set against model size, each with its component; and it calls
@@ -63,6 +65,7 @@ class Study(ABC):
     summary: str = ""
     tasks: tuple[str, ...] = ()
     reads: type = Dataset
+    uses: frozenset[str] = OPTIONS
     settings: type[Spec] = Spec
     words: Words = PROBED
     curves: bool = True

@@ -37,6 +37,7 @@ class Exits(Study):
     summary = "which layer can already answer? choices scored by early exit at every layer, over surface baselines"
     tasks = ("arithmetic", "word_problems", "xmps", "facts", "truth", "logic")
     reads = QuestionSet
+    uses = frozenset({"probe.bootstrap", "capture.batch_tokens"})
     settings = ExitSettings
     words = Words(
         method="Score",
@@ -61,12 +62,7 @@ class Exits(Study):
         return read_questions(path)
 
     def check(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> None:
-        """Refuse what could not be asked: too few worked examples, more options than letters, another position."""
-        if spec.capture.position != "last":
-            raise SpecError(
-                f"--position {spec.capture.position} does not fit the study 'exits'",
-                "last: exits are read token by token",
-            )
+        """Refuse what could not be asked: too few worked examples, more choices than letters."""
         for data in material if settings.format == "letter" else ():
             _check_letters(data)
         if material and "shots" in spec.settings:

@@ -58,6 +58,7 @@ class Segments(Study):
     )
     tasks = ("passages",)
     reads = Passages
+    uses: frozenset[str] = frozenset()
     settings = SegmentSettings
     curves = False
     method_names = {

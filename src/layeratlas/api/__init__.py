@@ -1,0 +1,19 @@
+"""Layer Atlas from Python: run a study, probe texts of your own, compare models, open what is finished."""
+
+from layeratlas.api.results import Comparison, Run, load, report
+from layeratlas.api.running import atlas, check, compare, run, run_atlas, run_spec
+from layeratlas.api.texts import probe
+
+__all__ = [
+    "Comparison",
+    "Run",
+    "atlas",
+    "check",
+    "compare",
+    "load",
+    "probe",
+    "report",
+    "run",
+    "run_atlas",
+    "run_spec",
+]

@@ -1,0 +1,51 @@
+"""How a run or a comparison shows itself: as text, and as HTML in a notebook."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+MOST = 8
+
+
+def lines_of(findings: pl.DataFrame, most: int | None = None) -> list[str]:
+    """Return findings as `[verdict] statement`; of more than `most` the first ones, and how many more there are."""
+    rows = findings.head(most) if most else findings
+    lines = [f"[{row['verdict']}] {row['statement']}" for row in rows.iter_rows(named=True)]
+    more = findings.height - rows.height
+    return [*lines, *([f"... and {more} more in the report"] if more else [])]
+
+
+def text_of(heading: str, findings: pl.DataFrame, most: int | None = MOST) -> str:
+    """Return a heading and findings, one per line."""
+    return "\n".join([heading, *(f"  {line}" for line in lines_of(findings, most))])
+
+
+def html_of(heading: str, findings: pl.DataFrame, figure: str, report: Path) -> str:
+    """Return a heading, findings, a figure (SVG, empty where there is none) and the report's path as HTML."""
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines_of(findings, MOST))
+    parts = [f"<p><b>{html.escape(heading)}</b></p>", f"<ul>{items}</ul>" if items else "", figure]
+    return "\n".join(part for part in [*parts, f"<p><code>{html.escape(str(report))}</code></p>"] if part)
+
+
+def figure_of(folder: Path, names: Sequence[str]) -> str:
+    """Return the first of these figures that the folder has, as SVG; empty where it has none."""
+    for name in names:
+        path = folder / "figures" / f"{name}.svg"
+        if path.exists():
+            text = path.read_text(encoding="utf-8")
+            return text[max(0, text.find("<svg")) :]
+    return ""
+
+
+def svg_of(chart: Any) -> str:
+    """Draw an Altair chart as SVG, without the network."""
+    import vl_convert
+
+    from layeratlas.report.figures import VERSION
+
+    return str(vl_convert.vegalite_to_svg(chart.to_json(validate=False), vl_version=VERSION, allowed_base_urls=[]))

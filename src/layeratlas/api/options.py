@@ -1,0 +1,206 @@
+"""The options of a run, the same from Python and from the command line, and the spec that they make."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
+
+from layeratlas.core import registry
+from layeratlas.core.errors import SpecError, unknown_name
+from layeratlas.core.spec import CaptureSpec, Component, ModelSpec, ProbeSpec, RunSpec, Spec, check_size
+from layeratlas.runs.uses import check_uses
+
+# The studies of an atlas, in the order of its page.
+ATLAS = ("hierarchy", "exits", "segments")
+Model = str | Path | ModelSpec
+
+
+class ModelOptions(TypedDict, total=False):
+    """How the model is loaded: the fields of ModelSpec. An option that is None or left out keeps its default."""
+
+    revision: str | None
+    dtype: Literal["float32", "bfloat16", "float16"] | None
+    attention: Literal["sdpa", "eager"] | None
+    device: str | None
+    bos: Literal["auto", "never"] | None
+    weights: Literal["resident", "streamed", "auto"] | None
+    memory: float | None
+    trust_remote_code: bool | None
+
+
+class Options(ModelOptions, total=False):
+    """What a run takes beside study, model and size. An option that is None or left out keeps the study's default.
+
+    `tasks` are names of tasks, `data` paths of your own texts. `position` and `components` say what is read of each
+    text. `probe` is the name of a probe, a list of names, or any fields of ProbeSpec by name; `folds`, `repeats`,
+    `shuffles`, `svm_c` and `pca` are such fields. `capture` holds further fields of CaptureSpec, `settings` the study's
+    own settings (`layeratlas list settings STUDY`).
+    """
+
+    tasks: str | Sequence[str] | None
+    data: str | Path | Sequence[str | Path] | None
+    position: str | None
+    components: Component | Sequence[Component] | None
+    probe: str | Sequence[str] | Mapping[str, Any] | ProbeSpec | None
+    folds: int | None
+    repeats: int | None
+    shuffles: int | None
+    svm_c: float | None
+    pca: int | None
+    capture: Mapping[str, Any] | CaptureSpec | None
+    settings: Mapping[str, Any] | None
+    seed: int | None
+
+
+_SHORT = {"capture": ("position", "components"), "probe": ("folds", "repeats", "shuffles", "svm_c", "pca")}
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What the user gave, by the spec that it is a field of; the rest keeps its default."""
+
+    run: dict[str, Any]
+    model: dict[str, Any]
+    probe: dict[str, Any]
+    capture: dict[str, Any]
+    settings: dict[str, Any]
+
+    def names(self) -> list[str]:
+        """Return the options of probes and capture, such as `probe.folds`."""
+        return [*(f"probe.{name}" for name in self.probe), *(f"capture.{name}" for name in self.capture)]
+
+
+def explicit(options: type[ModelOptions]) -> Callable[[Function], Function]:
+    """Show each option by name in `help()` and in notebooks, as type checkers do for `**options`."""
+
+    def decorate(function: Function) -> Function:
+        signature = inspect.signature(function)
+        named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        for name, kind in options.__annotations__.items():
+            words = getattr(kind, "__forward_arg__", kind)
+            named.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=words))
+        function.__signature__ = signature.replace(parameters=named)  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def make_spec(study: str, model: Model, size: str, options: Mapping[str, Any]) -> RunSpec:
+    """Return the spec of a run: the study's defaults at that size, and the options over them.
+
+    Raises SpecError for an unknown name, a value that does not fit, and an option that the study does not use.
+    """
+    return _spec(study, model, size, _given(options))
+
+
+def make_atlas_specs(model: Model, size: str, options: Mapping[str, Any]) -> list[RunSpec]:
+    """Return the specs of an atlas: each option goes to the studies that use it.
+
+    Raises SpecError as `make_spec` does, and for `tasks` and `data`, which are those of single studies.
+    """
+    given = _given(options)
+    for name in ("tasks", "data"):
+        if name in given.run:
+            raise SpecError(f"an atlas does not take the option '{name}'", "the studies' own texts", "run one study")
+    plugins = {study: registry.get("studies", study) for study in ATLAS}
+    settings = {study: set(plugin.settings.model_fields) for study, plugin in plugins.items()}
+    for name in given.settings:
+        if name not in set().union(*settings.values()):
+            raise unknown_name("setting", name, sorted(set().union(*settings.values())))
+    used = frozenset[str]().union(*(plugin.uses for plugin in plugins.values()))
+    specs = []
+    for study, plugin in plugins.items():
+        kept = replace(
+            given,
+            # An option that no study uses stays, and is refused.
+            probe={k: v for k, v in given.probe.items() if f"probe.{k}" in plugin.uses or f"probe.{k}" not in used},
+            capture={
+                k: v for k, v in given.capture.items() if f"capture.{k}" in plugin.uses or f"capture.{k}" not in used
+            },
+            settings={k: v for k, v in given.settings.items() if k in settings[study]},
+        )
+        specs.append(_spec(study, model, size, kept))
+    return specs
+
+
+def make_model_spec(model: Model, options: Mapping[str, Any]) -> ModelSpec:
+    """Return a model's spec: that given, and the options over it."""
+    _check_names(options, {"model", "plan", *get_type_hints(ModelOptions)})
+    given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(model, ModelSpec):
+        return ModelSpec(**{**dict(model), **given})
+    if not isinstance(model, str | Path):
+        raise SpecError(f"the option model={model!r} does not fit", "a hub id, a directory, a .gguf file or an alias")
+    return ModelSpec(id=str(model), **given)
+
+
+def _spec(study: str, model: Model, size: str, given: Given) -> RunSpec:
+    plugin = registry.get("studies", study)
+    default: ProbeSpec = plugin.probe_spec(check_size(size))
+    spec = RunSpec(
+        study=study,
+        size=check_size(size),
+        model=make_model_spec(model, given.model),
+        probe=ProbeSpec(**{**dict(default), **given.probe}),
+        capture=CaptureSpec(**given.capture),
+        settings=given.settings,
+        **given.run,
+    )
+    check_uses(spec, plugin.uses, default, given.names())
+    plugin.settings(**spec.settings)
+    return spec
+
+
+def _given(options: Mapping[str, Any]) -> Given:
+    _check_names(options, {"model", "size", "out", "progress", *get_type_hints(Options)})
+    given = {name: value for name, value in options.items() if value is not None}
+    probe = given.get("probe", {})
+    if not isinstance(probe, Mapping | ProbeSpec):
+        if not isinstance(probe, Sequence):
+            raise SpecError(f"the option probe={probe!r} does not fit", "names of probes, or fields of ProbeSpec")
+        probe = {"methods": _listed(probe)}
+    return Given(
+        run={name: _listed(given[name]) for name in ("tasks", "data") if name in given}
+        | ({"seed": given["seed"]} if "seed" in given else {}),
+        model={name: given[name] for name in get_type_hints(ModelOptions) if name in given},
+        probe=_with_short("probe", probe, given),
+        capture=_with_short("capture", given.get("capture", {}), given),
+        settings=_fields("settings", given.get("settings", {})),
+    )
+
+
+def _with_short(name: str, fields: object, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields given in a dict or spec together with those given by their own names."""
+    whole = _fields(name, fields)
+    short = {field: given[field] for field in _SHORT[name] if field in given}
+    for field in whole.keys() & short.keys():
+        raise SpecError(f"'{field}' is given twice", f"'{field}' alone or in '{name}'", "remove one")
+    if isinstance(short.get("components"), str):
+        short["components"] = (short["components"],)
+    return whole | short
+
+
+def _fields(name: str, value: object) -> dict[str, Any]:
+    """Return a dict, or the fields that a spec was made with."""
+    if isinstance(value, Spec):
+        return {field: getattr(value, field) for field in value.model_fields_set}
+    if not isinstance(value, Mapping):
+        raise SpecError(f"the option {name}={value!r} does not fit", "names with values, such as {'repeats': 3}")
+    return {str(field): inner for field, inner in value.items()}
+
+
+def _listed(value: Any) -> Any:
+    """Return one name or path, or several, as a tuple of text; what is neither is left for the spec to refuse."""
+    if isinstance(value, str | Path):
+        return (str(value),)
+    return tuple(str(v) if isinstance(v, Path) else v for v in value) if isinstance(value, Sequence) else value
+
+
+def _check_names(options: Mapping[str, Any], known: Iterable[str]) -> None:
+    for name in options:
+        if name not in known:
+            raise unknown_name("option", name, sorted(known))

@@ -1,0 +1,184 @@
+"""What is finished: a run and a comparison, opened from their folders."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from layeratlas.api.display import figure_of, html_of, svg_of, text_of
+from layeratlas.core import registry
+from layeratlas.core.errors import SpecError, StoreError
+from layeratlas.core.files import read_json
+from layeratlas.core.formatting import size as parameters_in_words
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.study import Study
+from layeratlas.runs.tables import read_table
+
+if TYPE_CHECKING:
+    from altair import VConcatChart
+
+_COMPARISON = "comparison.json"
+
+
+class Run(FinishedRun):
+    """A finished run, read from its folder.
+
+    `curves` and `findings` are polars data frames, `manifest` is `run.json`, `report_path` the page. Raises StoreError
+    where the folder holds no finished run.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__(folder_path(folder))
+        if not self.complete:
+            raise StoreError(f"the run in '{folder}' is not finished", "a finished run", "run it again to resume")
+
+    def plot(self, level: str | None = None, component: str = "resid") -> VConcatChart:
+        """Return the Altair chart of all levels, or of one, by depth; raises SpecError for a name that is not there."""
+        from layeratlas.report import figure
+
+        return figure(self, study=study_of(self), level=level, component=component)
+
+    def rebuild_report(self) -> Path:
+        """Write the report and its figures again, from the run's tables alone, and return the report's path."""
+        return report(self.folder)
+
+    def summary(self) -> str:
+        """Return the model, the time and the main findings, one per line."""
+        model = self.manifest["model"]
+        head = f"{self.model}: {self.blocks} blocks, width {model['width']}; computed in {self.seconds:.0f} s"
+        return text_of(head, self.main_findings, None)
+
+    def _heading(self) -> str:
+        model = f"{self.model} ({self.blocks} blocks, {parameters_in_words(self.parameters)} parameters)"
+        return f"{self.study} of {model}, size {self.size}"
+
+    def __repr__(self) -> str:
+        return text_of(f"Run of {self._heading()}, in '{self.folder}'", self.main_findings)
+
+    def _repr_html_(self) -> str:
+        return html_of(f"Run of {self._heading()}", self.main_findings, self._main_figure(), self.report_path)
+
+    def _main_figure(self) -> str:
+        study = study_of(self)
+        if study is None or study.curves:
+            return figure_of(self.folder, ["curves"]) or svg_of(self.plot())
+        return figure_of(self.folder, [exhibit.name for exhibit in study.exhibits(self.folder) if exhibit.chart])
+
+
+class Comparison:
+    """A comparison of finished runs, or the atlas of one model, read from its folder.
+
+    Its tables are polars data frames, `manifest` is `comparison.json`, `report_path` the page. Raises StoreError where
+    the folder holds no comparison.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = folder_path(folder)
+        self.manifest: dict[str, Any] = read_json(self.folder / _COMPARISON)
+
+    @cached_property
+    def curves(self) -> pl.DataFrame:
+        """The curves of all runs."""
+        return self._table("curves")
+
+    @cached_property
+    def findings(self) -> pl.DataFrame:
+        """One row per finding, with estimate, interval, p-value, null and verdict."""
+        return self._table("findings")
+
+    @cached_property
+    def differences(self) -> pl.DataFrame:
+        """One row per pair of models and quantity."""
+        return self._table("differences")
+
+    @cached_property
+    def quantities(self) -> pl.DataFrame:
+        """One row per model and quantity."""
+        return self._table("quantities")
+
+    @cached_property
+    def similarity(self) -> pl.DataFrame:
+        """CKA of every pair of layers of two models."""
+        return self._table("similarity")
+
+    @cached_property
+    def sizes(self) -> pl.DataFrame:
+        """How each quantity changes with the number of parameters."""
+        return self._table("sizes")
+
+    @cached_property
+    def claims(self) -> pl.DataFrame:
+        """Every published claim, judged on all the runs."""
+        return self._table("claims")
+
+    def _table(self, name: str) -> pl.DataFrame:
+        return read_table(self.folder / f"{name}.parquet")
+
+    @property
+    def models(self) -> list[str]:
+        """The names of the models."""
+        return list(dict.fromkeys(run["name"] for run in self.manifest["runs"]))
+
+    @property
+    def report_path(self) -> Path:
+        """Where the page of all runs is."""
+        return self.folder / "comparison.html"
+
+    def rebuild_report(self) -> Path:
+        """Write the page and its figures again, from the tables alone, and return its path."""
+        return report(self.folder)
+
+    def summary(self) -> str:
+        """Return the heading and the first twelve findings, those that are decided before the inconclusive ones."""
+        return text_of(self._heading(), self._ranked(), 12)
+
+    def _ranked(self) -> pl.DataFrame:
+        return self.findings.sort(pl.col("verdict") == "inconclusive", maintain_order=True)
+
+    def _heading(self) -> str:
+        kind = "Comparison" if len(self.models) > 1 else "Atlas"
+        studies = ", ".join(self.manifest["studies"])
+        return f"{kind} of {', '.join(self.models)} ({studies}), size {self.manifest['size']}"
+
+    def __repr__(self) -> str:
+        return text_of(f"{self._heading()}, in '{self.folder}'", self._ranked())
+
+    def _repr_html_(self) -> str:
+        return html_of(self._heading(), self._ranked(), figure_of(self.folder, ["atlas"]), self.report_path)
+
+
+def load(folder: str | Path) -> Run | Comparison:
+    """Open a finished run or a comparison; raises StoreError where the folder holds neither."""
+    folder = folder_path(folder)
+    return Comparison(folder) if (folder / _COMPARISON).exists() else Run(folder)
+
+
+def report(folder: str | Path) -> Path:
+    """Build the page of a finished run or of a comparison again, from its tables alone, and return its path."""
+    folder = folder_path(folder)
+    if (folder / _COMPARISON).exists():
+        from layeratlas.comparison.page import build_comparison
+
+        return build_comparison(folder)
+    from layeratlas.report import build
+
+    return build(folder, study_of(FinishedRun(folder)))
+
+
+def study_of(run: FinishedRun) -> Study | None:
+    """Return a run's study; None where it belongs to a package that is not installed here."""
+    with suppress(SpecError):
+        study: Study = registry.get("studies", run.study)
+        return study
+    return None
+
+
+def folder_path(folder: object) -> Path:
+    """Return a folder's path; raises SpecError for what is no path."""
+    if not isinstance(folder, str | Path):
+        raise SpecError(f"a folder is {folder!r}", "a path")
+    return Path(folder)

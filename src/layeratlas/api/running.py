@@ -1,0 +1,124 @@
+"""Run a study or all of them, compare what is finished, check a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Unpack
+
+from layeratlas.api.options import (
+    Model,
+    ModelOptions,
+    Options,
+    explicit,
+    make_atlas_specs,
+    make_model_spec,
+    make_spec,
+)
+from layeratlas.api.results import Comparison, Run, folder_path
+from layeratlas.core import registry
+from layeratlas.core.errors import CaptureError, ModelError, SpecError
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import DEFAULT_MODEL, RunSpec, Size
+
+
+@explicit(Options)
+def run(
+    study: str = "hierarchy",
+    *,
+    model: Model = DEFAULT_MODEL,
+    size: Size = "standard",
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Unpack[Options],
+) -> Run:
+    """Run a study on a model and return the finished run; the same call resumes a run that was stopped.
+
+    `model` is a hub id, a directory, a `.gguf` file, a built-in alias or a ModelSpec; `size` is quick, standard or
+    full; `out` the run's folder, by default `runs/STUDY-MODEL-SIZE`. The options have the same names and meaning as on
+    the command line: `tasks`, `data`, `position`, `components`, `probe` (a name, names, or fields such as
+    `{"repeats": 3}`), `folds`, `repeats`, `shuffles`, `svm_c`, `pca`, `capture`, `settings`, `seed`; and of the model
+    `revision`, `dtype`, `attention`, `device`, `bos`, `weights`, `memory`, `trust_remote_code`. What is not given keeps
+    the study's default at that size.
+
+    Raises AtlasError, whose message is one line that says what to do.
+    """
+    if study == "atlas":
+        raise SpecError("an atlas is several studies", "the name of one study", "call layeratlas.atlas()")
+    return run_spec(make_spec(study, model, size, options), folder_path(out) if out else None, progress)
+
+
+@explicit(Options)
+def atlas(
+    *,
+    model: Model = DEFAULT_MODEL,
+    size: Size = "standard",
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Unpack[Options],
+) -> Comparison:
+    """Run the hierarchy, exits and segments studies on a model and return the page of all three.
+
+    Each study is a run of its own in `OUT/STUDY`, which the same call resumes; the page is in `OUT/atlas`. A study that
+    cannot measure this model is left out, and the page's notes say why. Options are those of `run` without `tasks` and
+    `data`; each goes to the studies that use it. Raises AtlasError where fewer than two studies can measure the model.
+    """
+    return run_atlas(make_atlas_specs(model, size, options), folder_path(out) if out else None, progress)
+
+
+def compare(
+    runs: Sequence[Run | str | Path],
+    *,
+    out: str | Path | None = None,
+    families: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Compare finished runs of the same study on the same texts, each of another model.
+
+    `families` names families by a part of their models' names (`{"smollm": "SmolLM"}`); other models belong to the
+    family of their architecture. Raises AtlasError, with what to run again, where runs cannot be compared.
+    """
+    from layeratlas.comparison import compare as compare_folders
+
+    if isinstance(runs, str | Path) or not isinstance(runs, Sequence):
+        raise SpecError(f"the runs to compare are {runs!r}", "a list of two runs or more")
+    folders = [run.folder if isinstance(run, Run) else folder_path(run) for run in runs]
+    return Comparison(compare_folders(folders, folder_path(out) if out else None, families, progress))
+
+
+@explicit(ModelOptions)
+def check(*, model: Model = DEFAULT_MODEL, plan: bool = False, **options: Unpack[ModelOptions]) -> str:
+    """Load a model and return its anatomy, its self-tests with their errors, and what a run would take, as text.
+
+    With `plan` no weights are read. Options are those of the model: `dtype`, `device` and so on. Raises ModelError
+    where the model cannot be measured.
+    """
+    from layeratlas.planning.check import describe
+
+    return describe(make_model_spec(model, options), plan_only=plan)
+
+
+def run_spec(spec: RunSpec, out: Path | None = None, progress: Progress | None = None) -> Run:
+    """Run a spec to its end, or resume it, and return the run."""
+    from layeratlas.runs.pipeline import execute
+
+    return Run(execute(registry.get("studies", spec.study), spec, out, progress))
+
+
+def run_atlas(specs: Sequence[RunSpec], out: Path | None = None, progress: Progress | None = None) -> Comparison:
+    """Run the specs, which are of one model and each of another study, and return the page of all."""
+    from layeratlas.comparison import compare as compare_folders
+    from layeratlas.runs.pipeline import default_folder, execute
+
+    progress = progress or Progress()
+    folder = out or default_folder(specs[0].model_copy(update={"study": "atlas"}))
+    folders, notes = [], []
+    for spec in specs:
+        try:
+            folders.append(execute(registry.get("studies", spec.study), spec, folder / spec.study, progress))
+        except (ModelError, CaptureError) as error:
+            if not folders or (spec is specs[-1] and len(folders) < 2):
+                raise
+            notes.append(f"{spec.study} is left out: {error}")
+            progress.note(notes[-1])
+    return Comparison(compare_folders(folders, folder / "atlas", progress=progress, notes=notes))

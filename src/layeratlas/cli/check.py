@@ -1,0 +1,70 @@
+"""`layeratlas check`: can this model be measured? `layeratlas validate`: does the analysis recover what is planted?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from layeratlas.cli.flags import (
+    MODEL,
+    AttentionOption,
+    DeviceOption,
+    DtypeOption,
+    MemoryOption,
+    QuietOption,
+    RemoteOption,
+    RevisionOption,
+    WeightsOption,
+    one_line,
+)
+from layeratlas.cli.terminal import make_progress
+from layeratlas.core.spec import DEFAULT_MODEL, check_size
+
+
+def check(
+    model: Annotated[str, typer.Option("--model", "-m", help=MODEL)] = DEFAULT_MODEL,
+    revision: RevisionOption = None,
+    dtype: DtypeOption = None,
+    attention: AttentionOption = None,
+    device: DeviceOption = None,
+    weights: WeightsOption = None,
+    memory: MemoryOption = None,
+    plan: Annotated[bool, typer.Option("--plan", help="From the config alone: read no weights.")] = False,
+    trust_remote_code: RemoteOption = False,
+) -> None:
+    """Load a model, show its anatomy, the identity self-tests with their errors, and what a run would take."""
+    with one_line():
+        from layeratlas.api.options import make_model_spec
+        from layeratlas.planning.check import describe
+
+        options = {
+            "revision": revision,
+            "dtype": dtype,
+            "attention": attention,
+            "device": device,
+            "weights": weights,
+            "memory": memory,
+            "trust_remote_code": trust_remote_code,
+        }
+        print(describe(make_model_spec(model, options), plan_only=plan))
+
+
+def validate(
+    runs: Annotated[int, typer.Option(min=1, help="Simulated runs of each of four kinds.")] = 100,
+    size: Annotated[str, typer.Option(help="How many texts a run has: quick, standard or full.")] = "quick",
+    seed: Annotated[int, typer.Option(help="Seed of the first run.")] = 0,
+    quiet: QuietOption = False,
+) -> None:
+    """Simulate runs with known peaks, order, second peaks and coordination, and with none, and print what was found.
+
+    A rate fails (!) where it misses its bound by more than chance would in 1 of 100 tables.
+    """
+    with one_line():
+        from layeratlas.validation import validate as simulate
+
+        print(f"{'planted':<26}{'finding':<32}{'hits':>7}{'trials':>8}{'rate':>8}  bound")
+        for row in simulate(runs, check_size(size), make_progress(quiet), seed):
+            limits = (row.at_least and f">= {row.at_least:.2f}", row.at_most < 1 and f"<= {row.at_most:.2f}")
+            bound = " and ".join(limit for limit in limits if limit) + ("" if row.passed else "  !")
+            print(f"{row.planted:<26}{row.finding:<32}{row.hits:>7}{row.trials:>8}{row.rate:>8.3f}  {bound}")

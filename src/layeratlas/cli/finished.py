@@ -1,0 +1,69 @@
+"""What reads finished runs: `layeratlas report`, `compare` and `claims`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from layeratlas.cli.flags import FamilyOption, QuietOption, families, one_line
+from layeratlas.cli.terminal import make_progress
+from layeratlas.core import registry
+
+
+def report(folder: Annotated[Path, typer.Argument(help="The folder of a run or of a comparison.")]) -> None:
+    """Rebuild report.html and the figures of a run from its tables alone."""
+    with one_line():
+        from layeratlas import api
+
+        print(api.report(folder))
+
+
+def compare(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs, each of another model.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The comparison's folder. Default: runs/compare-STUDY-MODELS.")
+    ] = None,
+    family: FamilyOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare runs of several models on the same texts: differences, similarity, sizes, families, claims, one page.
+
+    Runs need the same study, size, texts, settings and library versions; a run that differs is refused, with the
+    command that makes it again. Runs of several studies are compared study by study.
+
+    \b
+    layeratlas compare runs/one runs/other
+    layeratlas compare runs/small runs/middle runs/large --family mine=runs/
+    """
+    with one_line():
+        from layeratlas import api
+
+        comparison = api.compare(folders, out=out, families=families(family or []), progress=make_progress(quiet))
+        if not quiet:
+            print(comparison.summary())
+        print(comparison.report_path)
+
+
+def claims(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs, of any studies and models.")],
+    family: FamilyOption = None,
+) -> None:
+    """Judge every published claim on finished runs: what was published, what is found here, and the verdict.
+
+    A claim that compares models reads comparable runs only: the same texts, size, settings and versions.
+    """
+    with one_line():
+        from layeratlas.runs.claim import judgement_table
+        from layeratlas.runs.finished import read_run
+
+        known = [registry.get("claims", name) for name in registry.names("claims")]
+        named = families(family or [])
+        runs = [read_run(folder).in_family(named) for folder in folders]
+        for row in judgement_table(known, runs).iter_rows(named=True):
+            print(f"{row['claim']:<5} [{row['verdict']}] {row['says']}")
+            print(f"      published: {row['published']} ({row['citation']})")
+            print(f"      here:      {row['here']}")
+            if row["to decide it"]:
+                print(f"      to decide: {row['to decide it']}")

@@ -1,0 +1,38 @@
+"""Which options of probing and capture a study uses; one that would change nothing is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from layeratlas.core.errors import SpecError
+from layeratlas.core.spec import CaptureSpec, ProbeSpec, RunSpec, Spec
+
+# `probe.folds`, `capture.position` ...; every study uses the fields of RunSpec and ModelSpec.
+OPTIONS = frozenset(f"probe.{name}" for name in ProbeSpec.model_fields) | frozenset(
+    f"capture.{name}" for name in CaptureSpec.model_fields
+)
+
+
+def check_uses(spec: RunSpec, uses: frozenset[str], default: ProbeSpec, given: Iterable[str] = ()) -> None:
+    """Raise SpecError where an option is `given`, or differs from its default, that is not in the study's `uses`.
+
+    `default` are the probe settings of the study at the spec's size.
+    """
+    changed = {f"probe.{name}" for name in _changed(spec.probe, default)}
+    changed |= {f"capture.{name}" for name in _changed(spec.capture, CaptureSpec())}
+    for option in sorted((changed | set(given)) - uses):
+        used = ", ".join(map(name_of, sorted(uses))) or "none"
+        raise SpecError(
+            f"the study '{spec.study}' does not use the option '{name_of(option)}'",
+            f"of the options of probes and capture: {used}",
+            "leave it out",
+        )
+
+
+def name_of(option: str) -> str:
+    """Return what users call an option: `probe` for `probe.methods`, else its last part."""
+    return "probe" if option == "probe.methods" else option.rpartition(".")[2]
+
+
+def _changed(spec: Spec, default: Spec) -> set[str]:
+    return {name for name in type(default).model_fields if getattr(spec, name) != getattr(default, name)}
