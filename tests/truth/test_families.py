@@ -35,7 +35,13 @@ def simulated(truth: np.ndarray, seed: int, spread: float = 0.02) -> BySize:
     mix = np.linalg.cholesky(spread**2 * (0.5 + 0.5 * np.eye(len(truth))))
     noise = rng.standard_normal((321, len(truth))) @ mix.T
     value = truth + noise[0]
-    return BySize(SIZES[: len(truth)], value, noise[1:301], value + noise[301:], value - noise[301:])
+    return BySize(
+        log_size=SIZES[: len(truth)],
+        values=value,
+        noise=noise[1:301],
+        half_a=value + noise[301:],
+        half_b=value - noise[301:],
+    )
 
 
 def rates(truth: np.ndarray, runs: int) -> Counter[str]:

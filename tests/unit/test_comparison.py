@@ -138,12 +138,14 @@ def test_a_level_that_is_not_read_has_a_value_and_no_place(tmp_path):
 
 
 def test_a_difference_whose_interval_holds_none_is_not_told():
-    lopsided = Quantity(0.1, np.concatenate([np.full(50, -0.12), np.full(950, 0.006)]), 0.0, "depth")
+    lopsided = Quantity(
+        estimate=0.1, noise=np.concatenate([np.full(50, -0.12), np.full(950, 0.006)]), grain=0.0, unit="depth"
+    )
     assert lopsided.interval[0] < 0 < lopsided.interval[1]
     assert verdict_of(lopsided, 0.04) == "inconclusive"
-    even = Quantity(0.1, np.linspace(-0.05, 0.05, 1000), 0.0, "depth")
+    even = Quantity(estimate=0.1, noise=np.linspace(-0.05, 0.05, 1000), grain=0.0, unit="depth")
     assert [verdict_of(even, p) for p in (0.04, 0.06)] == ["supported", "inconclusive"]
-    assert verdict_of(Quantity(0.01, even.noise / 5, 0.0, "depth"), 0.2) == "not supported"
+    assert verdict_of(Quantity(estimate=0.01, noise=even.noise / 5, grain=0.0, unit="depth"), 0.2) == "not supported"
 
 
 def test_the_map_does_not_show_what_was_not_read(tmp_path, no_page):

@@ -78,7 +78,7 @@ def _of_curve(cohort: Cohort, run: FinishedRun, key: Key, curve: LevelDraws) -> 
     words = cohort.level_words.get(key.level, key.level)
     return [
         RunQuantity(
-            place=Place(name, key.level, key.component, key.method, key.metric),
+            place=Place(quantity=name, level=key.level, component=key.component, method=key.method, metric=key.metric),
             label=f"{name} of {words}",
             value=value,
             paired=True,

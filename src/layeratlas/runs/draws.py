@@ -85,7 +85,9 @@ class Draws:
         """Return a level curve, or None where the run has none of that key."""
         if key not in self.keys:
             return None
-        return LevelDraws(*self._read(*(f"{self.keys.index(key)}.{part}" for part in _PARTS)))
+        at = self.keys.index(key)
+        arrays = self._read(*(f"{at}.{part}" for part in _PARTS))
+        return LevelDraws(**dict(zip(_PARTS, arrays, strict=True)))
 
     def value(self, name: str) -> Floats | None:
         """Return the draws (B,) of a single number, or None where the run kept none of that name."""

@@ -30,7 +30,7 @@ FINDING_SCHEMA: dict[str, Any] = {
 FINDING_COLUMNS = tuple(FINDING_SCHEMA)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """A statement about a run, with the effect, interval and test that it rests on.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from layeratlas.stats.quantities import Quantity
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Place:
     """Which quantity: its name, the level (or segment) and component that it is of, how it was read and measured."""
 

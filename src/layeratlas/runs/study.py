@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # a study is listed without loading polars
     from layeratlas.runs.quantity import ModelSegment, RunQuantity
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Words:
     """What a study's report calls things: how estimates were made, and what they are read against."""
 

@@ -15,7 +15,7 @@ from layeratlas.stats.intervals import ROUNDING, percentile_interval, rule_of_th
 _SHARES = ("accuracy", "balanced_accuracy", "auroc")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Curve:
     """One measure at P layers (of `resid`, the L+1 points) with its bootstrap.
 

@@ -17,7 +17,7 @@ class Key(NamedTuple):
     metric: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LevelDraws:
     """A level curve of P layers as a run kept it, float64.
 

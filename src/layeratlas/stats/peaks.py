@@ -11,7 +11,7 @@ from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import Z95
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Peak:
     """The best layer of a curve.
 
@@ -42,10 +42,16 @@ def find_peak(curve: Curve) -> Peak:
         last += 1
     value = float(cross_chosen(curve, np.zeros(len(near))))
     depths = top_depth(curve.draws, curve.depth)
-    ends = value - Z95 * spread, value + Z95 * spread
-    if curve.metric != "r2":  # every other measure ends at 1
-        ends = ends[0], min(1.0, ends[1])
-    return Peak(layer, first, last, value, *ends, depths)
+    top = value + Z95 * spread
+    return Peak(
+        layer=layer,
+        first=first,
+        last=last,
+        value=value,
+        lo=value - Z95 * spread,
+        hi=top if curve.metric == "r2" else min(1.0, top),  # every other measure ends at 1
+        depths=depths,
+    )
 
 
 def top_depth(values: Floats, depth: Floats) -> Floats:

@@ -21,7 +21,7 @@ Unit = Literal["depth", "value", "log10"]
 EVEN = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Quantity:
     """A number that a model has: its estimate, the error of each bootstrap draw (B,), and the grain of its scale.
 
@@ -52,7 +52,9 @@ class Quantity:
 
 def minus(b: Quantity, a: Quantity) -> Quantity:
     """Return b - a, draw by draw."""
-    return Quantity(b.estimate - a.estimate, b.noise - a.noise, float(np.hypot(a.grain, b.grain)), b.unit)
+    return Quantity(
+        estimate=b.estimate - a.estimate, noise=b.noise - a.noise, grain=float(np.hypot(a.grain, b.grain)), unit=b.unit
+    )
 
 
 def grid_error(step: float) -> float:
@@ -76,7 +78,7 @@ def curve_quantities(curve: LevelDraws, component: str, placed: bool) -> dict[st
     last = curve.draws[:, -1] - curve.estimate[-1]
     values = {
         "peak value": peak_value(curve).value,
-        "last value": Quantity(float(curve.estimate[-1]), last, 0.0, "value"),
+        "last value": Quantity(estimate=float(curve.estimate[-1]), noise=last, grain=0.0, unit="value"),
     }
     return values | (_places(curve, component) if placed else {})
 
@@ -92,7 +94,10 @@ def _places(curve: LevelDraws, component: str) -> dict[str, Quantity]:
         "range end": depth[end],
         "onset depth": onset(rows - curve.floor, depth),
     }
-    return {name: Quantity(float(at[0]), at[1:] - at[0], grain, "depth") for name, at in places.items()}
+    return {
+        name: Quantity(estimate=float(at[0]), noise=at[1:] - at[0], grain=grain, unit="depth")
+        for name, at in places.items()
+    }
 
 
 def _range(values: Floats, spread: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -123,7 +128,11 @@ def peak_value(curve: LevelDraws) -> Halved:
     )
     top = int(curve.estimate.argmax())
     estimate = float(np.mean([half_b.mean(), half_a.mean()]))
-    return Halved(Quantity(estimate, curve.draws[:, top] - curve.estimate[top], 0.0, "value"), half_a, half_b)
+    return Halved(
+        Quantity(estimate=estimate, noise=curve.draws[:, top] - curve.estimate[top], grain=0.0, unit="value"),
+        half_a,
+        half_b,
+    )
 
 
 def value_at(curve: LevelDraws, component: str, depth: float) -> Halved:
@@ -131,7 +140,7 @@ def value_at(curve: LevelDraws, component: str, depth: float) -> Halved:
     estimate, draws, half_a, half_b = (
         _interpolated(values, component, depth) for values in (curve.estimate, curve.draws, curve.half_a, curve.half_b)
     )
-    return Halved(Quantity(float(estimate), draws - estimate, 0.0, "value"), half_a, half_b)
+    return Halved(Quantity(estimate=float(estimate), noise=draws - estimate, grain=0.0, unit="value"), half_a, half_b)
 
 
 def _interpolated(values: Floats, component: str, depth: float) -> Floats:

@@ -24,7 +24,7 @@ from layeratlas.stats.verdicts import Verdict
 HARDLY = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BySize:
     """S values of models in order of size, with their bootstrap.
 

@@ -50,9 +50,14 @@ def _boundaries(run: FinishedRun) -> list[RunQuantity]:
         drawn = boundary_draws(run, number)
         spread = (finding.hi - finding.lo) / (2 * Z90)  # boundaries have 90 % intervals
         noise = normal_errors(spread) if drawn is None else drawn / run.blocks - finding.estimate
-        value = Quantity(finding.estimate, noise, grid_error(1 / run.blocks if run.blocks else 0.0), "depth")
+        value = Quantity(
+            estimate=finding.estimate,
+            noise=noise,
+            grain=grid_error(1 / run.blocks if run.blocks else 0.0),
+            unit="depth",
+        )
         name = f"boundary {number}"
-        place = Place(name, finding.level, "resid", finding.method, "depth")
+        place = Place(quantity=name, level=finding.level, component="resid", method=finding.method, metric="depth")
         quantities.append(
             RunQuantity(place=place, label=name, value=value, paired=drawn is not None, doubt=doubt),
         )
@@ -86,9 +91,15 @@ def _brittleness(run: FinishedRun) -> list[RunQuantity]:
         noise = normal_errors(spread) if drawn is None else np.log10(drawn) - estimate
         quantities.append(
             RunQuantity(
-                place=Place(BRITTLENESS, finding.level, "resid", finding.method, "log10 KL / strength²"),
+                place=Place(
+                    quantity=BRITTLENESS,
+                    level=finding.level,
+                    component="resid",
+                    method=finding.method,
+                    metric="log10 KL / strength²",
+                ),
                 label=f"{BRITTLENESS} of {finding.level}",
-                value=Quantity(estimate, noise, 0.0, "log10"),
+                value=Quantity(estimate=estimate, noise=noise, grain=0.0, unit="log10"),
                 paired=drawn is not None,
             )
         )
