@@ -1,4 +1,4 @@
-"""What was planted is found, and on nothing nothing is found: activations to findings, by the way a run takes."""
+"""Planted peaks, orders and declines are found and noise gives none, from activations to findings as in a run."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_a_direction_added_at_one_layer_only_is_the_reported_peak(layer):
     curve = planting.planted_curve(planting.planted_data(), at_one_layer(layer), QUICK, seed=layer)
     peak = find_peak(curve)
     assert peak.layer == peak.first == peak.last == layer
-    # The two directions are opposite unit vectors, so the classes stand 2 x 3 apart: no reader beats Phi(3).
+    # The two directions are opposite unit vectors, so the classes are 2 x 3 apart: no reader beats Phi(3).
     assert 0.9 < peak.value <= 1
     assert abs(np.delete(curve.estimate, layer) - 0.5).max() < 0.2
-    (found,) = peak_findings([curve], planting.PHRASING)
-    assert found.verdict == "supported"
-    assert found.estimate == layer / (LAYERS - 1)
+    (finding,) = peak_findings([curve], planting.PHRASING)
+    assert finding.verdict == "supported"
+    assert finding.estimate == layer / (LAYERS - 1)
 
 
 def test_the_svm_finds_it_too():
@@ -190,7 +190,9 @@ def test_every_layer_can_be_the_peak_at_full_size(layer):
 def test_a_false_order_is_rare_at_full_size():
     wrong = 0
     for seed in range(20):
-        pair = [planting.planted_curve(planting.planted_data(200, level=n), hump(4, layers=9), FULL, 100 * i + seed)
-                for i, n in enumerate(("item", "relation"))]  # fmt: skip
+        pair = [
+            planting.planted_curve(planting.planted_data(200, level=level), hump(4, layers=9), FULL, 100 * i + seed)
+            for i, level in enumerate(("item", "relation"))
+        ]
         wrong += order_findings(pair, {"item", "relation"}, planting.PHRASING)[0].verdict == "supported"
     assert wrong <= 3

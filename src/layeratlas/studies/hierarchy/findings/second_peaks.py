@@ -92,8 +92,8 @@ def measure_dip(curve: Curve) -> Dip | None:
     dips = []
     for chosen_on, measured_on in ((curve.half_a, curve.half_b), (curve.half_b, curve.half_a)):
         for chosen, measured in zip(chosen_on[:_HALVES], measured_on[:_HALVES], strict=True):
-            found = double_peak(chosen, curve.component)
-            dips.append(0.0 if found is None else found.dip(measured))
+            candidate = double_peak(chosen, curve.component)
+            dips.append(0.0 if candidate is None else candidate.dip(measured))
     error = float(np.array([peaks.dip(draw) for draw in curve.draws]).std())
     return Dip(peaks=peaks, size=float(np.mean(dips)), error=max(error, ROUNDING))
 
