@@ -61,7 +61,7 @@ def analyse(
 ) -> tuple[list[ExitCurve], list[Finding]]:
     """Return the curves, those of whole levels first, and the findings.
 
-    `bootstrap` is the number of draws over groups. Levels with a confounded set have curves, and no finding.
+    `bootstrap` is the number of draws over groups. Levels with a confounded set have curves, but no finding.
     """
     by_level: dict[str, list[ScoredSet]] = {}
     for scored in sets:

@@ -22,36 +22,43 @@ FACTS = ("facts",)
 CALCULATION_AND_REASONING = ("arithmetic", "calculation", "reasoning")
 
 
-class Reference(StrEnum):
-    """What the last exit is compared with, as statements call it."""
+class Place(StrEnum):
+    """The exits that are compared, as statements call them."""
 
+    LAST = "the last exit"
     LAST_BUT_ONE = "the last but one"
     BEST_OTHER = "the best other exit"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LastExit:
-    """The accuracy of a level's last exit less that of the reference, p corrected over the levels (Holm)."""
+class ExitComparison:
+    """The accuracy of a level's `first` exit less that of the `second`, p corrected over the levels (Holm)."""
 
     curve: ExitCurve
-    reference: Reference
+    first: Place
+    second: Place
     effect: Effect
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the last exit is better; `not supported` where it is worse. Either takes a p of 0.05 or less."""
+        """Whether the first exit is better; `not supported` where it is worse. Either needs a p of 0.05 or less."""
         return self.effect.verdict() if self.effect.p <= ALPHA else "inconclusive"
 
+    def turned(self) -> ExitComparison:
+        """Return the same comparison from the other side."""
+        turned = replace(self.effect, estimate=-self.effect.estimate, lo=-self.effect.hi, hi=-self.effect.lo)
+        return replace(self, first=self.second, second=self.first, effect=turned)
 
-def compare_last(curves: Sequence[ExitCurve]) -> list[LastExit]:
+
+def compare_last(curves: Sequence[ExitCurve]) -> list[ExitComparison]:
     """Return, for each level curve, the last exit against the last but one, and then against the best other one."""
     effects = {
-        Reference.LAST_BUT_ONE: holm_corrected([_against_previous(curve) for curve in curves]),
-        Reference.BEST_OTHER: holm_corrected([_against_best(curve) for curve in curves]),
+        Place.LAST_BUT_ONE: holm_corrected([_against_previous(curve) for curve in curves]),
+        Place.BEST_OTHER: holm_corrected([_against_best(curve) for curve in curves]),
     }
     return [
-        LastExit(curve=curve, reference=reference, effect=effect)
-        for reference, corrected in effects.items()
+        ExitComparison(curve=curve, first=Place.LAST, second=place, effect=effect)
+        for place, corrected in effects.items()
         for curve, effect in zip(curves, corrected, strict=True)
     ]
 
@@ -79,50 +86,39 @@ def _gap(*, chosen_on: Floats, read_on: Floats) -> float:
     return float((read_on[:, -1] - np.take_along_axis(read_on, best, 1)[:, 0]).mean())
 
 
-def last_findings(comparisons: Sequence[LastExit], readout_note: str) -> list[Finding]:
+def last_findings(comparisons: Sequence[ExitComparison], readout_note: str) -> list[Finding]:
     """Return each comparison as a finding."""
-    kinds = {Reference.LAST_BUT_ONE: Kind.LAST_EXIT, Reference.BEST_OTHER: Kind.LAST_AGAINST_BEST}
-    return [_finding(kinds[comparison.reference], comparison, readout_note) for comparison in comparisons]
+    kinds = {Place.LAST_BUT_ONE: Kind.LAST_EXIT, Place.BEST_OTHER: Kind.LAST_AGAINST_BEST}
+    return [_finding(kinds[comparison.second], comparison, readout_note) for comparison in comparisons]
 
 
-def last_claims(comparisons: Sequence[LastExit], readout_note: str) -> list[Finding]:
+def last_claims(comparisons: Sequence[ExitComparison], readout_note: str) -> list[Finding]:
     """Return X2 (facts peak at the last exit) and X3 (for calculation and reasoning the exit before it is better)."""
     x2 = [
         _finding(Kind.X2, comparison, f"{readout_note} (X2)")
         for comparison in comparisons
-        if comparison.reference is Reference.BEST_OTHER and comparison.curve.level in FACTS
+        if comparison.second is Place.BEST_OTHER and comparison.curve.level in FACTS
     ]
     x3 = [
-        _opposite(_finding(Kind.X3, comparison, f"{readout_note} (X3)"))
+        _finding(Kind.X3, comparison.turned(), f"{readout_note} (X3)")
         for comparison in comparisons
-        if comparison.reference is Reference.LAST_BUT_ONE and comparison.curve.level in CALCULATION_AND_REASONING
+        if comparison.second is Place.LAST_BUT_ONE and comparison.curve.level in CALCULATION_AND_REASONING
     ]
     return x2 + x3
 
 
-def _finding(kind: Kind, comparison: LastExit, note: str) -> Finding:
+def _finding(kind: Kind, comparison: ExitComparison, note: str) -> Finding:
+    first, second = comparison.first, comparison.second
     summary = {
-        "supported": f"the last exit answers better than {comparison.reference}",
-        "not supported": f"the last exit answers worse than {comparison.reference}",
-        "inconclusive": f"no difference detected between the last exit and {comparison.reference}",
+        "supported": f"{first} answers better than {second}",
+        "not supported": f"{first} answers worse than {second}",
+        "inconclusive": f"no difference detected between {first} and {second}",
     }[comparison.verdict]
     return curve_finding(
         kind,
         comparison.curve,
         statement=f"{title(comparison.curve)}: {summary}: {with_span(comparison.effect)} in accuracy{note}.",
         effect=comparison.effect,
-        null=f"the last exit equals {comparison.reference}",
+        null=f"{first} equals {second}",
         verdict=comparison.verdict,
-    )
-
-
-def _opposite(finding: Finding) -> Finding:
-    """Return the same comparison from the other side: the effect of the reference over the last exit."""
-    turned: dict[Verdict, Verdict] = {"supported": "not supported", "not supported": "supported"}
-    return replace(
-        finding,
-        estimate=-finding.estimate,
-        lo=-finding.hi,
-        hi=-finding.lo,
-        verdict=turned.get(finding.verdict, finding.verdict),
     )
