@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import polars as pl
 import fake_models as fake
 from fake_models import FakeModel
 from layeratlas.runs.draws import write_draws
-from layeratlas.runs.finding import FINDING_COLUMNS
+from layeratlas.runs.finding import finding_table
 from layeratlas.stats.segmentation import shortest_segment
 from layeratlas.studies.segments.boundaries import find_boundaries
 from layeratlas.studies.segments.dependence import segment_findings
@@ -83,8 +83,7 @@ def write_segments(folder: Path, model: Segmented, rng: np.random.Generator) -> 
         existence=existence_record(existence),
         exact=exact,
     )
-    named = {"model": pl.lit(model.name), "study": pl.lit("segments")}
-    found = pl.DataFrame([asdict(f) for f in segment_findings(record)]).with_columns(**named).select(FINDING_COLUMNS)
+    found = finding_table(segment_findings(record), model.name, "segments")
     whole = pl.concat([pl.read_parquet(folder / "findings.parquet"), found], how="vertical_relaxed")
     whole.write_parquet(folder / "findings.parquet")
     return folder
