@@ -10,6 +10,14 @@ from layeratlas.report.marks import curves, readout, references
 from layeratlas.report.parts import PartKind
 from layeratlas.report.view import CHOICES
 
+# Where the label of a peak's range is: on the range if this is wide, else beside it, towards the middle.
+_WIDE = "datum.first_depth < 0.3 && datum.last_depth > 0.7"
+_LEFT = "datum.first_depth + datum.last_depth <= 1"
+_LABELS = (
+    (_WIDE, "first_depth", "left", 13),
+    (f"!({_WIDE}) && {_LEFT}", "last_depth", "left", 13),
+    (f"!({_WIDE}) && !({_LEFT})", "first_depth", "right", -13),
+)
 _DOT = {"size": 90, "filled": True, "opacity": 1, "strokeWidth": 1.4}
 
 
@@ -51,9 +59,8 @@ def _strip(look: Lens, peaks: alt.Chart) -> alt.LayerChart:
     )
     span = "datum.first < datum.last ? ' (' + datum.first + '–' + datum.last + ')' : ''"
     labelled = peaks.transform_calculate(label=f"truncate(datum.level, 22) + ', layer ' + datum.layer + ({span})")
-    sides = []
-    for test, field, align, dx in (("<=", "last_depth", "left", 13), (">", "first_depth", "right", -13)):
-        text = labelled.transform_filter(f"(datum.first_depth + datum.last_depth) / 2 {test} 0.5")
-        text = text.mark_text(align=align, dx=dx, limit=240)
-        sides.append(text.encode(x=depth(field, **axis), y=row, text="label:N"))
-    return alt.layer(extent, dot, *sides).properties(height={"step": 21})
+    labels = []
+    for test, field, align, dx in _LABELS:
+        text = labelled.transform_filter(test).mark_text(align=align, dx=dx, limit=240)
+        labels.append(text.encode(x=depth(field, **axis), y=row, text="label:N"))
+    return alt.layer(extent, dot, *labels).properties(height={"step": 21})

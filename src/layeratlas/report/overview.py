@@ -16,26 +16,29 @@ _SUPPORTED = "supported"
 def overview(findings: pl.DataFrame, study: Study | None) -> list[dict[str, Any]]:
     """Return the findings of the first method on the residual stream (or the first component), headlines first.
 
-    Of more than twenty, the study's `details` are left to the table of all findings, except for supported findings of a
-    kind that is a headline too. A study without curves has all its findings here.
+    A study without curves has those of all its methods here. Of more than twenty, the study's `details` are left to the
+    table of all findings, except for supported findings of a kind that is a headline too.
     """
-    if findings.is_empty():
-        return []
-    if study is not None and not study.curves:
-        return _headlines_first(findings.to_dicts(), study)
-    components = findings["component"].to_list()
-    component = MAIN_COMPONENT if MAIN_COMPONENT in components else components[0]
-    rows = findings.filter(pl.col("method") == pl.col("method").first(), pl.col("component") == component).to_dicts()
+    if study is None or study.curves:
+        findings = _main(findings)
+    rows = findings.to_dicts()
     if study is None:
         return rows
     if len(rows) > _LONG:
-        striking = set(study.headlines) & set(study.details)
+        hidden = set(study.details)
+        striking = hidden & set(study.headlines)
         rows = [
             row
             for row in rows
-            if row["finding"] not in study.details or (row["finding"] in striking and row["verdict"] == _SUPPORTED)
+            if row["finding"] not in hidden or (row["finding"] in striking and row["verdict"] == _SUPPORTED)
         ]
     return _headlines_first(rows, study)
+
+
+def _main(findings: pl.DataFrame) -> pl.DataFrame:
+    components = findings["component"].to_list()
+    component = MAIN_COMPONENT if MAIN_COMPONENT in components else next(iter(components), MAIN_COMPONENT)
+    return findings.filter(pl.col("method") == pl.col("method").first(), pl.col("component") == component)
 
 
 def _headlines_first(rows: list[dict[str, Any]], study: Study) -> list[dict[str, Any]]:
