@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test truth lint types format clean
+.PHONY: demo test truth truth-thin lint types format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/layeratlas run hierarchy --size quick
@@ -14,6 +14,9 @@ test: $(VENV)/.installed-dev
 
 truth: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m truth
+
+truth-thin: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m thin tests/truth
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -17,6 +17,8 @@ import polars as pl
 import pytest
 
 from commands import ENVIRONMENT, FAST, SMALL, fresh, manifest, stamps, tables, write_csv
+from layeratlas.core import registry
+from layeratlas.core.fields import accepted
 
 RUN = ("run", "hierarchy", *FAST)
 WORDS = ["red", "blue", "green", "tall", "round", "old", "new", "warm", "cold", "soft", "loud", "late"]
@@ -46,7 +48,8 @@ def test_the_version_without_waiting_for_heavy_packages():
         ((), "layeratlas run hierarchy --size quick"),
         (("run",), "layeratlas run hierarchy --data my_texts.csv"),
         (("report",), "Rebuild report.html and the figures of a run from its tables alone"),
-        (("list",), "studies, tasks, probes, metrics or claims"),
+        (("run",), "NAME=VALUE, a setting of the study ('layeratlas list settings')"),
+        (("list",), "studies, tasks, probes, metrics, claims or settings"),
         (("check",), "identity self-tests with their errors, and what a run would take"),
     ],
 )
@@ -87,6 +90,29 @@ def test_lists_say_what_each_name_is(atlas, kind, names):
     assert set(lines) >= names
     assert all(len(text) > 20 for text in lines.values())
     assert (done.code, done.err) == (0, "")
+
+
+def test_a_list_of_nothing_names_what_can_be_listed(atlas):
+    done = atlas("list")
+    kinds = [line.split()[0] for line in done.out.splitlines()]
+    assert kinds == ["studies", "tasks", "probes", "metrics", "claims", "settings"]
+    for kind in kinds:
+        assert atlas("list", kind).code == 0
+
+
+def test_the_settings_of_a_study_are_listed_with_default_values_and_meaning(atlas):
+    done = atlas("list", "settings", "exits")
+    title, header, *lines = done.out.splitlines()
+    assert title == "exits: layeratlas run exits --set NAME=VALUE"
+    assert header.split() == ["NAME", "DEFAULT", "VALUES", "MEANING"]
+    fields = registry.get("studies", "exits").settings.model_fields
+    assert [line.split()[0] for line in lines] == list(fields)
+    for line, field in zip(lines, fields.values(), strict=True):
+        _, default, values, meaning = re.split(r"  +", line.strip())
+        assert default == str(field.default).lower()
+        assert (values, meaning) == (accepted(field), field.description)
+    every = atlas("list", "settings").out
+    assert [line.split(":")[0] for line in every.splitlines() if not line.startswith(" ")] == registry.names("studies")
 
 
 def test_a_run_ends_in_its_findings_and_the_way_to_the_report(atlas, flags, tmp_path):

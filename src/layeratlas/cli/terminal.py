@@ -1,4 +1,4 @@
-"""Progress as a person at a terminal sees it, or as plain lines where nobody watches."""
+"""Progress as bars at a terminal, or as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layeratlas.core.progress import Progress, Step
 
 
 class PlainProgress(Progress):
-    """One line when a stage starts, at most one each ten seconds, one when it ends; no control characters."""
+    """One line when a stage starts, one at most every ten seconds, one when it ends; no control characters."""
 
     def __init__(self, stream: TextIO | None = None, every: float = 10.0) -> None:
         self._stream, self._every = stream or sys.stderr, every
@@ -26,26 +26,26 @@ class PlainProgress(Progress):
         self.note(f"{name}: done in {time.monotonic() - step.start:.0f} s")
 
     def note(self, text: str) -> None:
-        """Say one line."""
+        """Show one line of text."""
         print(text, file=self._stream, flush=True)
 
 
 class _PlainStep:
     def __init__(self, progress: PlainProgress, name: str, total: float, every: float) -> None:
         self._progress, self._name, self._total, self._every = progress, name, total, every
-        self.start = self._said = time.monotonic()
+        self.start = self._last_note = time.monotonic()
         self._done = self._skipped = 0.0
 
     def advance(self, amount: float = 1) -> None:
         now = time.monotonic()
         if now - self.start < 0.05 and self._done == self._skipped:
-            self._skipped += amount  # work that an earlier process finished says nothing about the speed of this one
+            self._skipped += amount  # finished by an earlier process: not counted in the speed of this one
         self._done += amount
         fresh = self._done - self._skipped
-        if now - self._said >= self._every and self._total and fresh:
+        if now - self._last_note >= self._every and self._total and fresh:
             left = (now - self.start) * (self._total - self._done) / fresh
             self._progress.note(f"{self._name}: {100 * self._done / self._total:.0f} %, about {left:.0f} s left")
-            self._said = now
+            self._last_note = now
 
 
 class RichProgress(Progress):
@@ -73,12 +73,12 @@ class RichProgress(Progress):
             yield Bar()
 
     def note(self, text: str) -> None:
-        """Say one line."""
+        """Show one line of text."""
         self._console.print(text, markup=False, highlight=False)
 
 
 def make_progress(quiet: bool) -> Progress:
-    """Return what fits: nothing, bars at a terminal, plain lines elsewhere."""
+    """Return progress that shows nothing where `quiet`, bars at a terminal, plain lines elsewhere."""
     if quiet:
         return Progress()
     return RichProgress() if sys.stderr.isatty() else PlainProgress()

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: atomic writes, checksums, and the full disk in one line."""
+"""Files that are complete or absent: atomic writes, checksums, and a full disk reported in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layeratlas.core.errors import StoreError
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write `data` so that after a crash `path` holds all of it or is as it was before.
+    """Write `data` so that, even after a crash, `path` holds all of it or its old content.
 
     Raises StoreError where the disk is full or the folder cannot be written.
     """
@@ -70,6 +70,6 @@ def sha256_file(path: Path) -> str:
 
 
 def sweep_parts(folder: Path) -> None:
-    """Remove what an earlier process left half-written in a folder."""
+    """Remove files that an earlier process left half-written in a folder."""
     for part in folder.glob(".*.part"):
         part.unlink(missing_ok=True)

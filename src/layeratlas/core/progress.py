@@ -1,4 +1,4 @@
-"""How long stages tell what they have done; where it is shown is the command line's business."""
+"""How a stage reports its progress; the command line decides how it is shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Step(Protocol):
 
 
 class Progress:
-    """Shows nothing; the base of what the command line shows."""
+    """Progress that shows nothing; the base class of what the command line shows."""
 
     @contextmanager
     def stage(self, name: str, total: float) -> Iterator[Step]:
@@ -23,7 +23,7 @@ class Progress:
         yield _Quiet()
 
     def note(self, text: str) -> None:
-        """Say one line."""
+        """Show one line of text."""
 
 
 class _Quiet:

@@ -1,4 +1,4 @@
-"""What `layeratlas check` shows: anatomy, identity self-tests, and what a run would take on this machine."""
+"""The text of `layeratlas check`: anatomy, identity self-tests, and what a run would take on this machine."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from layeratlas.store import MemoryStore
 
 
 def describe(spec: ModelSpec, plan_only: bool = False) -> str:
-    """Load a model and return what was found, line by line. Raises what `load` raises.
+    """Load a model and return its anatomy, its self-tests and what a run would take; raises what `load` raises.
 
-    With `plan_only`, and for a model of the hub that is not downloaded and would not fit, no weight is read.
+    No weights are read with `plan_only`, and for a hub model that is not downloaded and would not fit into memory.
     """
-    if plan_only or _is_far_and_large(spec):
+    if plan_only or _is_remote_and_too_large(spec):
         return "\n".join(_planned(spec))
     start = time.perf_counter()
     model = load(spec)
@@ -34,7 +34,7 @@ def describe(spec: ModelSpec, plan_only: bool = False) -> str:
     return "\n".join([*lines, *plan_lines(spec, needs, model.device, model.encode)])
 
 
-def _is_far_and_large(spec: ModelSpec) -> bool:
+def _is_remote_and_too_large(spec: ModelSpec) -> bool:
     source = find_source(spec.id)
     if source.kind != "hub" or is_downloaded(source, spec):
         return False
@@ -71,18 +71,18 @@ def _anatomy(model: LoadedModel, seconds: float) -> list[str]:
 
 def _identities(model: LoadedModel) -> list[str]:
     lines = ["identity self-tests (relative error, limit):"]
-    for i in model.info["identities"]:
-        mark = "ok  " if i["passed"] else "FAIL"
-        lines.append(f"  {mark} {i['name']:<22} {i['error']:.1e}  {i['limit']:.0e}  {i['detail']}")
+    for test in model.info["identities"]:
+        mark = "ok  " if test["passed"] else "FAIL"
+        lines.append(f"  {mark} {test['name']:<22} {test['error']:.1e}  {test['limit']:.0e}  {test['detail']}")
     return lines
 
 
 def _plan(model: LoadedModel) -> list[str]:
-    """Time a few texts and scale up: texts, tokens, seconds of capture and size of the store at each size."""
+    """Time a few texts and extrapolate: texts, tokens, seconds of capture and bytes of activations at each size."""
     rate = None
     lines = ["a run of 'hierarchy' here:  texts   tokens   capture   activations"]
     for size, ids in encoded(model.encode):
-        # A run refuses a longer text in one line; here it is only left out of the count.
+        # A run refuses a longer text; here it is left out of the count.
         readings = [Reading(i, (len(i) - 1,)) for i in ids if not model.context or len(i) <= model.context]
         if not readings:
             return [f"every text of 'hierarchy' is longer than the context of {model.context} tokens"]

@@ -1,4 +1,4 @@
-"""What a run would take with a model that is not loaded: bytes, memory, seconds at rates measured here."""
+"""What a run would take with a model that is not loaded: bytes, memory, and seconds at rates measured here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SIZES: tuple[Size, ...] = ("quick", "standard", "full")
 _READ = 128 * 2**20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Needs:
     """A model's bytes from its config alone: whole, outside the blocks, each block."""
 
@@ -50,11 +50,17 @@ def needs_of(config: Any, spec: ModelSpec) -> Needs:
     skeleton = find_skeleton(model)
     blocks = [sum(p.numel() * p.element_size() for p in block.parameters()) for block in skeleton.blocks]
     outside = outside_bytes(skeleton)
-    return Needs(sum(blocks) + outside, outside, blocks, skeleton.width, len(blocks))
+    return Needs(
+        whole=sum(blocks) + outside,
+        outside=outside,
+        blocks=blocks,
+        width=skeleton.width,
+        n_layers=len(blocks),
+    )
 
 
 def plan_lines(spec: ModelSpec, needs: Needs, device: torch.device, encode: Callable[[str], list[int]]) -> list[str]:
-    """Return the plan of a hierarchy run, line by line: where weights would lie, bytes, seconds, memory."""
+    """Return the plan of a hierarchy run, line by line: where weights would be kept, bytes, seconds, memory."""
     room = budget(spec.memory, device)
     streamed = spec.weights == "streamed" or (spec.weights == "auto" and needs.whole > room)
     item = dtype_of(spec.dtype).itemsize
@@ -104,7 +110,7 @@ def encoded(encode: Callable[[str], list[int]]) -> Iterator[tuple[Size, list[tup
 
 def disk_rate() -> float:
     """Return bytes per second of a file read past the page cache, where the operating system allows that."""
-    with tempfile.NamedTemporaryFile(dir=_weights_disk()) as file:
+    with tempfile.NamedTemporaryFile(dir=_weights_folder()) as file:
         for _ in range(_READ // 2**20):
             file.write(os.urandom(2**20))
         file.flush()
@@ -118,7 +124,7 @@ def disk_rate() -> float:
         return _READ / (time.perf_counter() - start)
 
 
-def _weights_disk() -> Path:
+def _weights_folder() -> Path:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     path = Path(HF_HUB_CACHE)
