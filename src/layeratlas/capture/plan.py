@@ -24,7 +24,7 @@ class Reading:
     positions: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """Texts that share a forward pass.
 
@@ -105,7 +105,7 @@ def _batch(
     lines = (*range(len(hosts)), *(line for _, line in riders))
     positions = tuple(readings[row].positions for row in rows)
     key = hash_of([ids.tolist(), mask.tolist(), rows, positions])
-    return Batch(key, ids, mask, tuple(rows), lines, positions)
+    return Batch(key=key, ids=ids, mask=mask, rows=tuple(rows), lines=lines, positions=positions)
 
 
 def positions_of(where: str, offsets: Sequence[tuple[int, int]], spans: dict[str, tuple[int, int]]) -> tuple[int, ...]:

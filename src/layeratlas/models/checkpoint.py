@@ -43,14 +43,14 @@ class Checkpoint:
         """Give tensors as slices of their open files: `slice[...]` reads one."""
         with ExitStack() as stack:
             files: dict[Path, Any] = {}
-            found = {}
+            slices = {}
             for name in names:
                 path = self._files[name]
                 if path not in files:
                     files[path] = stack.enter_context(safe_open(path, framework="pt"))
-                found[name] = files[path].get_slice(name)
+                slices[name] = files[path].get_slice(name)
                 self.read[name] = self.read.get(name, 0) + 1
-            yield found
+            yield slices
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)

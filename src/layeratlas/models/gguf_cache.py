@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from layeratlas.core.errors import ModelError
+from layeratlas.core.files import sha256_file
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
-from layeratlas.models.files import hashes, sha256
+from layeratlas.models.files import hashes
 from layeratlas.models.sources import Source
 
 MARKER = "layeratlas-gguf.json"
@@ -48,7 +49,7 @@ def unpack(source: Source, progress: Progress) -> Unpacked:
     is too full, the GGUF file itself is to be read, at each start.
     """
     gguf = Path(source.place)
-    digest = sha256(gguf)
+    digest = sha256_file(gguf)
     key = {
         "format": _FORMAT,
         "gguf": digest,
@@ -92,7 +93,7 @@ def _no_room(parent: Path, gguf: Path) -> str:
 def _trusted(folder: Path) -> dict[str, Any] | None:
     try:
         marker: dict[str, Any] = json.loads((folder / MARKER).read_text())
-        whole = bool(marker["files"]) and all(sha256(folder / name) == h for name, h in marker["files"].items())
+        whole = bool(marker["files"]) and all(sha256_file(folder / name) == h for name, h in marker["files"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return marker if whole else None

@@ -18,6 +18,7 @@ from layeratlas.models.config import check_config
 from layeratlas.models.discover import find_anatomy
 from layeratlas.models.gguf_cache import Unpacked, dense, gguf_where, unpack
 from layeratlas.models.hub import check_hub
+from layeratlas.models.identities import Identity
 from layeratlas.models.info import describe
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.memory import budget
@@ -25,7 +26,7 @@ from layeratlas.models.placing import find_weights, is_streamed
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
-from layeratlas.models.selftest import Identity, demand, few_threads, sample_ids, self_test
+from layeratlas.models.selftest import demand, few_threads, sample_ids, self_test
 from layeratlas.models.sources import Source, find_source
 from layeratlas.models.streamed import Streamer, build_empty
 
@@ -155,10 +156,10 @@ def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[A
     from transformers import AutoModelForCausalLM
 
     safe = dense() if "gguf_file" in common else {"use_safetensors": True}
-    found: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
+    loaded: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
         **common, **safe, dtype=dtype_of(spec.dtype), attn_implementation=attention, output_loading_info=True
     )
-    return found
+    return loaded
 
 
 def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts: _Parts) -> LoadedModel:
@@ -188,9 +189,9 @@ def _proved(bare: LoadedModel, skeleton: Skeleton | None) -> tuple[Anatomy, dict
             anatomy, words = find_anatomy(bare.model, torch.tensor([ids], device=bare.device), skeleton)
     except ModelError as error:
         raise type(error)(f"'{bare.spec.id}': {error.found}", error.expected, error.todo) from None
-    found = dataclasses.replace(bare, anatomy=anatomy)
-    identities = self_test(found)
-    demand(found, identities)
+    loaded = dataclasses.replace(bare, anatomy=anatomy)
+    identities = self_test(loaded)
+    demand(loaded, identities)
     return anatomy, words, identities
 
 

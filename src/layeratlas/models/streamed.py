@@ -127,8 +127,8 @@ class Streamer:
         """Return the anatomy of all blocks from that of the sample: each is read as the one of its kind."""
         at = {layer: i for i, layer in enumerate(self.sample)}
         sublayers = {
-            c: tuple(self._alike(found[at.get(kind, 0)], layer) for layer, kind in enumerate(self.kinds))
-            for c, found in anatomy.sublayers.items()
+            c: tuple(self._alike(of_sample[at.get(kind, 0)], layer) for layer, kind in enumerate(self.kinds))
+            for c, of_sample in anatomy.sublayers.items()
         }
         return replace(anatomy, skeleton=self.skeleton, sublayers=sublayers)
 
@@ -158,8 +158,8 @@ def _outside(skeleton: Skeleton) -> dict[str, Tensor]:
     """Return the parameters of the decoder and the unembedding that no block holds."""
     inside = {id(p) for p in skeleton.blocks.parameters()}
     parts = (("", skeleton.decoder), ("unembedding.", skeleton.unembedding))
-    found = {id(p): (prefix + name, p) for prefix, module in parts for name, p in module.named_parameters()}
-    return {name: p for key, (name, p) in found.items() if key not in inside}
+    by_id = {id(p): (prefix + name, p) for prefix, module in parts for name, p in module.named_parameters()}
+    return {name: p for key, (name, p) in by_id.items() if key not in inside}
 
 
 def outside_bytes(skeleton: Skeleton) -> int:
@@ -205,8 +205,8 @@ class _LoadPlan:
 
         if not names:
             return
-        with quiet(), self._checkpoint.tensors(names) as found:
-            info, _ = convert_and_load_state_dict_in_model(self._model, found, self._config)
+        with quiet(), self._checkpoint.tensors(names) as slices:
+            info, _ = convert_and_load_state_dict_in_model(self._model, slices, self._config)
         if info.conversion_errors or info.error_msgs or info.mismatched_keys:
             trouble = [*info.error_msgs, *map(str, info.conversion_errors), *map(str, info.mismatched_keys)]
             raise ModelError(f"weights do not fit the model: {trouble[0]}", "a checkpoint of this architecture")
