@@ -34,7 +34,8 @@ class ModelSpec(Spec):
     """Which model, and how its forward pass is computed.
 
     `id` is a Hugging Face hub id, a local directory, a `.gguf` file or a built-in alias. `bos="auto"`
-    prepends exactly one BOS token where the tokenizer has one.
+    prepends exactly one BOS token where the tokenizer has one. `adapter` is the directory of a PEFT adapter that is
+    merged into the weights (needs the package `peft`).
 
     `weights` and `memory` say where weights are kept, which changes no number, so that they are no part of a run's
     identity: `streamed` holds a few blocks at a time, `auto` streams what would not fit. `memory` is in GB.
@@ -47,6 +48,7 @@ class ModelSpec(Spec):
     device: str = "auto"
     bos: Literal["auto", "never"] = "auto"
     trust_remote_code: bool = False
+    adapter: str | None = None
     weights: Literal["resident", "streamed", "auto"] = Field(default="auto", exclude=True)
     memory: float | None = Field(default=None, gt=0, exclude=True, description="GB of memory that the model may take")
 

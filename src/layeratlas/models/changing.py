@@ -81,8 +81,7 @@ class _Noise:
         length = int(self._lines.positions.max()) + 1
         if len(self._drawn.get(number, ())) < length:
             rng = np.random.default_rng([*self._key, number])
-            room = max(
-                64, 1 << (length - 1).bit_length()
-            )  # doubled, since decoding asks for one more position per step
+            # Doubled, since decoding asks for one more position per step.
+            room = max(64, 1 << (length - 1).bit_length())
             self._drawn[number] = rng.standard_normal((room, width), dtype=np.float32)
         return self._drawn[number]
