@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,18 @@ def make_riding_plan(readings: Sequence[Reading], batch_tokens: int, pad: int = 
             carried[host].append(row)
     by_length = sorted(carried, key=lambda i: (len(readings[i].ids), readings[i].ids, readings[i].positions))
     return [_batch(chunk, readings, pad, carried) for chunk in _chunks(by_length, readings, batch_tokens)]
+
+
+def make_even_plan(readings: Sequence[Reading], batch_tokens: int) -> list[Batch]:
+    """Return batches of texts of exactly one length each, so that no line is padded and none is read in part.
+
+    For models in which a text's numbers change with the longest text of its batch.
+    """
+    order = sorted(range(len(readings)), key=lambda i: (len(readings[i].ids), readings[i].ids, readings[i].positions))
+    batches: list[Batch] = []
+    for _, same in groupby(order, key=lambda i: len(readings[i].ids)):
+        batches += [_batch(chunk, readings, pad=0) for chunk in _chunks(list(same), readings, batch_tokens)]
+    return batches
 
 
 def sorted_plan(rows: Sequence[int], readings: Sequence[Reading], batch_tokens: int, pad: int = 0) -> list[Batch]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from layeratlas.capture.packing import Form, tree_mask
+from layeratlas.capture.masks import Form, tree_mask
 from layeratlas.capture.plan import Batch, Reading
 from layeratlas.capture.reading import check_finite, read_batch
 from layeratlas.capture.streaming import stream
