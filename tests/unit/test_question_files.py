@@ -80,7 +80,7 @@ def test_own_questions_stand_in_an_array_too_and_keep_their_lines(read):
         ((own(), own("b", group="g")), "line 2 has the fields answer choices group question"),
         ((own(), {"question": "b"}), "line 2 has the fields question; expected answer choices question"),
         ((own(), {"input": "b", "target": "c"}), "line 2 has the fields input target"),
-        ((own(), own()), "line 2 stands twice"),
+        ((own(), own()), "line 2 is duplicated"),
         (({"ask": "b", "reply": "c"},), "has the fields ask reply; expected one of"),
     ],
 )
@@ -177,7 +177,7 @@ def test_mps_is_read_and_its_translated_form_is_no_evidence(read):
     # What is called right and wrong at once is right.
     assert sorted(q.choices) == ["2+2=4 The answer is 4", "2+2=5 The answer is 5", "It is 4"]
     mixed = read("gsm8k_cal_mc_French.json", lines({**row, "m_truth_answer": "2+2=4"}))
-    assert "language and length tell it" in mixed.confounded
+    assert "language and length give it away" in mixed.confounded
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ BAD = {
     ),
     "blank.csv": ('text,label\na,x\n" ",y\n', r"item 2 has an empty text"),
     "nan.csv": ("text,label\n" + "".join(f"t{i},{i}\n" for i in range(12)) + "z,NaN\n", r"item 13 .* not finite"),
-    "single.csv": ("text,label\na,x\nb,x\n", r"has one class only \('x'\)"),
+    "single.csv": ("text,label\na,x\nb,x\n", r"has one class \('x'\)"),
 }
 
 

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from layeratlas.core.errors import DataError
-from layeratlas.data.choices import near_misses, placed, places
+from layeratlas.data.choices import arrange, near_misses, positions
 from layeratlas.data.questions import Question
 from layeratlas.data.readers.rows import Row
 
@@ -141,7 +141,7 @@ def _mixed(row: Row, true: list[str], false: list[str]) -> Question:
 
 def gsm8k(rows: Sequence[Row]) -> Parse:
     """Parse problem and worked solution; the wrong ones have another result of the last calculation."""
-    standing = places(WRONG + 1, "gsm8k")
+    standing = positions(WRONG + 1, "gsm8k")
 
     def parse(row: Row) -> Question:
         solution, mark, final = row.text("answer").rpartition("####")
@@ -153,7 +153,7 @@ def gsm8k(rows: Sequence[Row]) -> Parse:
             # The result is said again as the answer.
             wrong.append(_clean(before) + other + _exact(result).sub(other, _clean(after)))
         right = _clean(before) + result + _clean(after)
-        choices, answers = placed(right, wrong, next(standing))
+        choices, answers = arrange(right, wrong, next(standing))
         return make(row, row.text("question"), choices, answers)
 
     return parse
@@ -197,7 +197,7 @@ def mgsm(rows: Sequence[Row]) -> Parse:
         if not is_number(answer):
             raise DataError(f"{row.where} has the answer '{answer}'", "a number", "mend it")
         wrong = _near(answer, row, f"mgsm-{problem}-{_plain(answer)}")
-        choices, answers = placed(answer, wrong, _standing(problem))
+        choices, answers = arrange(answer, wrong, _standing(problem))
         return make(row, row.text("question"), choices, answers, group=f"mgsm {problem}")
 
     return parse

@@ -11,7 +11,8 @@ from pathlib import Path
 from layeratlas.core.errors import DataError
 from layeratlas.data.choices import MIXED, TRANSLATED
 from layeratlas.data.questions import Question, QuestionSet, check_question
-from layeratlas.data.readers import published, published_facts, published_reasoning
+from layeratlas.data.readers import published
+from layeratlas.data.readers.formats import facts, gsm8k_reasoning
 from layeratlas.data.readers.rows import Row, read_rows
 
 Parse = Callable[[Row], Question]
@@ -52,14 +53,14 @@ FORMATS = (
     _format("mgsm", "cross-lingual", "lang question answer", published.mgsm, part="lang", language="lang"),
     _format("gsm8k", "calculation", "question answer", published.gsm8k),
     _format("bbh", "logic", "input target", lambda rows: published.bbh, part="task"),
-    _format("facts", "facts", "subject object", published_facts.facts, part="relation"),
+    _format("facts", "facts", "subject object", facts.facts, part="relation"),
 )
 # Their choices are worked solutions whose sums can be checked without the question: those of GSM8K are its own with
 # another last result ("5*13=$67"). MGSM's are bare numbers, of which nothing can be told without it.
 _EVIDENT = ("gsm8k", "mps", "xmps")
 # How files name their language, besides by its two letters.
 _LANGUAGES = {"english": "en", "chinese": "zh", "spanish": "es", "french": "fr", "german": "de", "thai": "th"}
-_REASONING = _format("gsm8k", "reasoning", "question answer", published_reasoning.gsm8k)
+_REASONING = _format("gsm8k", "reasoning", "question answer", gsm8k_reasoning.gsm8k)
 _BARE_MGSM = _format("mgsm", "cross-lingual", "question answer", published.mgsm)
 
 
@@ -81,7 +82,7 @@ def read_questions(path: str) -> QuestionSet:
         rows, stem, parts = _hub(path)
     else:
         file, parts = _split(path)
-        rows, stem = published_facts.prepared(read_rows(file), file), file.name.split(".")[0]
+        rows, stem = facts.prepared(read_rows(file), file), file.name.split(".")[0]
     kind = _recognised(rows[0], path)
     if kind.begin is published.gsm8k and parts == [_REASONING.level]:
         kind, rows = _REASONING, _reasoned(rows, path)
@@ -129,7 +130,7 @@ def _reasoned(rows: list[Row], path: str) -> list[Row]:
 
 
 def _turns(row: Row) -> int:
-    return len(published_reasoning.wrong_paths(row.text("question"), row.text("answer")))
+    return len(gsm8k_reasoning.wrong_paths(row.text("question"), row.text("answer")))
 
 
 def _selected(rows: list[Row], kind: Format, parts: list[str], path: str) -> list[Row]:
@@ -203,4 +204,4 @@ def _hub(path: str) -> tuple[list[Row], str, list[str]]:
     rows = [Row(dict(fields), f"'{path}', row {number}") for number, fields in enumerate(loaded, 1)]
     if not rows:
         raise DataError(f"'{path}' holds no rows", "at least one question", "check the split")
-    return published_facts.prepared(rows, None), "-".join(filter(None, [name.split("/")[-1], config])), []
+    return facts.prepared(rows, None), "-".join(filter(None, [name.split("/")[-1], config])), []

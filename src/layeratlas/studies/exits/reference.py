@@ -14,7 +14,7 @@ import altair as alt
 import polars as pl
 
 from layeratlas.data.choices import MIXED
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 from layeratlas.runs.study import Exhibit
 from layeratlas.studies.exits.prompts import ExitSettings
 
@@ -42,7 +42,7 @@ _SERIES = {"7B": "series-3", "13B": "series-5", "70B": "series-4"}
 def published() -> pl.DataFrame:
     """Return the published accuracies: task, language (empty but for xMPS), size, layer (1-based), depth, accuracy."""
     made = []
-    for row in rows("chen2023"):
+    for row in read_list("chen2023"):
         layers = [int(x) for x in row["layers"].split()]
         last = {"7B": 32, "13B": 40, "70B": 80}[row["model"]]
         for layer, percent in zip(layers, row["percent"].split(), strict=True):
@@ -82,7 +82,7 @@ def reference(
 def published_arithmetic() -> pl.DataFrame:
     """Return the published accuracies at the best layer, estimates from plots: numbers, digits, operation, by size."""
     sizes = [pl.col(size).cast(pl.Float64) for size in _SERIES]
-    return pl.DataFrame(rows("chen2023_arithmetic")).with_columns(*sizes)
+    return pl.DataFrame(read_list("chen2023_arithmetic")).with_columns(*sizes)
 
 
 def _asked(settings: ExitSettings, shots: Sequence[int]) -> str:

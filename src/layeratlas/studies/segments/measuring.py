@@ -20,8 +20,7 @@ from layeratlas.core import registry
 from layeratlas.core.arrays import FloatArray
 from layeratlas.core.errors import DataError, ModelError
 from layeratlas.core.spec import Size, Spec
-from layeratlas.data.passages import Passages
-from layeratlas.data.readers.prose import noisy_copy
+from layeratlas.data.passages import Passages, noisy_copy
 from layeratlas.metrics import Lens, Metric, Passage, SetMetric
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import Tensors, load_shard, read_shard, write_shard

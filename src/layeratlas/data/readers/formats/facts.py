@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from layeratlas.core.errors import DataError
-from layeratlas.data.choices import placed, places
+from layeratlas.data.choices import arrange, positions
 from layeratlas.data.questions import Question
 from layeratlas.data.readers.published import WRONG, Parse, make, truthful
 from layeratlas.data.readers.rows import Row, read_rows
@@ -51,7 +51,7 @@ def facts(rows: Sequence[Row]) -> Parse:
         relation = row.fields.get("relation", row.fields.get("pattern"))
         true[relation, row.fields["subject"]].add(row.fields["object"])
         objects[relation].append(row.fields["object"])
-    standing = places(WRONG + 1, "facts")
+    standing = positions(WRONG + 1, "facts")
 
     def parse(row: Row) -> Question:
         pattern, relation = str(row.fields.get("pattern") or ""), row.fields.get("relation", row.fields.get("pattern"))
@@ -62,7 +62,7 @@ def facts(rows: Sequence[Row]) -> Parse:
         wrong = _candidates(objects[relation], true[relation, row.fields["subject"]], f"{relation}-{subject}-{truth}")
         text, _, rest = pattern.replace("[X]", subject).partition("[Y]")
         rest = rest.rstrip(" .")
-        choices, answers = placed(truth + rest, [one + rest for one in wrong], min(next(standing), len(wrong)))
+        choices, answers = arrange(truth + rest, [one + rest for one in wrong], min(next(standing), len(wrong)))
         return make(row, text.strip(), choices, answers, str(row.fields.get("relation", "")), f"{relation} {subject}")
 
     return parse

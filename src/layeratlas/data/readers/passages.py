@@ -1,18 +1,13 @@
-"""The user's own passages, from text files and JSONL; and noisy copies of a passage."""
+"""The user's own passages, from text files and JSONL."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import random
 import re
 from pathlib import Path
 
 from layeratlas.core.errors import DataError
 from layeratlas.data.passages import Passages
-
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_DROPPED, _MISTYPED = 0.1, 0.1
 
 
 def read_passages(path: str | Path) -> Passages:
@@ -54,18 +49,3 @@ def _objects(path: Path, content: str) -> list[tuple[str, str]]:
             raise DataError(f"'{path}', line {number} has no 'text'", 'an object such as {"text": "..."}', "add it")
         rows.append((row["text"], str(row.get("kind") or path.stem)))
     return rows
-
-
-def noisy_copy(text: str, number: int) -> str:
-    """Return copy `number` of a text: a tenth of the words dropped, a tenth with one letter changed.
-
-    Deterministic: the same text and number always give the same copy.
-    """
-    draw = random.Random(hashlib.sha256(f"{number}\n{text}".encode()).digest())
-    words = [w for w in text.split() if draw.random() >= _DROPPED]
-    return " ".join(_mistype(word, draw) if draw.random() < _MISTYPED else word for word in words)
-
-
-def _mistype(word: str, draw: random.Random) -> str:
-    at = draw.randrange(len(word))
-    return word[:at] + draw.choice(_LETTERS) + word[at + 1 :]
