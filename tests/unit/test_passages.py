@@ -60,11 +60,11 @@ def test_jsonl_may_name_kinds(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("own.csv", "a", "ends in '.csv'; expected a .txt or .jsonl file"),
+        ("own.doc", "a", "ends in '.doc'; expected a .txt or .jsonl file"),
         ("own.txt", "only one", "has 1 passage;"),
         ("own.txt", "", "has 0 passages;"),
         ("own.jsonl", "{", "line 1 is no JSON"),
-        ("own.jsonl", '{"txt": "a"}', "line 1 has no 'text'"),
+        ("own.jsonl", '{"txt": "a"}', "line 1: 'text' is null; expected a text"),
         ("own.txt", None, "does not exist"),
     ],
 )

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layeratlas.core.errors import DataError
+from layeratlas.data.bad_rows import Dropped
+from layeratlas.data.names import check_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,10 @@ class Dataset:
     items: tuple[Item, ...]
     kind: Literal["classes", "number"] = "classes"
     source: str = ""
+    dropped: tuple[Dropped, ...] = ()
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         where = self.source or f"task '{self.name}'"
         if not self.items:
             raise DataError(f"{where} has no items", "at least two labelled texts", "check the file or the task")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from layeratlas.core.errors import DataError
+from layeratlas.data.bad_rows import Dropped
+from layeratlas.data.names import check_name
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _DROPPED, _MISTYPED = 0.1, 0.1
@@ -26,8 +28,10 @@ class Passages:
     texts: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     source: str = ""
+    dropped: tuple[Dropped, ...] = ()
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         where = self.source or f"task '{self.name}'"
         for number, text in enumerate(self.texts, 1):
             if not text.strip():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from layeratlas.core.errors import DataError
+from layeratlas.data.bad_rows import Dropped
+from layeratlas.data.names import check_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class QuestionSet:
     `shots` are worked examples; a prompt takes the first few, and they are never scored. `evident` sets have choices
     that can be judged without the question ("29 * 3 = 97" is wrong by itself): the score of choices without their
     question is then part of the ability, not a control. `confounded` says what else separates the true choice from the
-    false ones: such sets are plotted, excluded from the tests.
+    false ones: such sets are plotted, excluded from the tests. `dropped` are the rows of the file that were left out.
 
     Raises DataError, naming file and line, for questions that cannot be scored: an empty question or choice, one
     choice, duplicate choices, an answer outside the choices, no false choice, a shot that is also an item, a duplicate,
@@ -55,24 +57,18 @@ class QuestionSet:
     source: str = ""
     evident: bool = False
     confounded: str = ""
+    dropped: tuple[Dropped, ...] = ()
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         place = self.source or f"task '{self.name}'"
         if not self.items:
             raise DataError(f"{place} has no questions", "at least one", "check the file or the task")
         for kind, questions in (("item", self.items), ("shot", self.shots)):
             for number, question in enumerate(questions, 1):
                 check_question(question, question.where or f"{place}, {kind} {number}")
-        shown = {_words(q) for q in self.shots}
-        seen: set[tuple[str, tuple[str, ...]]] = set()
-        for number, question in enumerate(self.items, 1):
-            where = question.where or f"{place}, item {number}"
-            if _words(question) in shown:
-                raise DataError(f"{where} is also a worked example", "items that are not worked examples", "drop one")
-            if _words(question) in seen:
-                raise DataError(f"{where} is duplicated", "each question once", "drop one")
-            seen.add(_words(question))
-        _check_gold(self.items, place)
+        for _, error in conflicts(self.items, self.shots, place):
+            raise error
 
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""
@@ -102,24 +98,45 @@ def check_question(question: Question, where: str) -> None:
     _check_answers(question.answers, len(question.choices), where)
 
 
-def _check_gold(items: Sequence[Question], place: str) -> None:
-    """Raise DataError where a false choice of one item is true of the same question in another."""
-    true: dict[str, dict[str, str]] = {}
+def conflicts(items: Sequence[Question], shots: Sequence[Question], place: str) -> Iterator[tuple[int, DataError]]:
+    """Yield the items that cannot be scored beside the others, by their 0-based number, and why.
+
+    These are items that are also worked examples, duplicates, and items with a false choice that is true of the same
+    question in another item.
+    """
     wheres = [question.where or f"{place}, item {number}" for number, question in enumerate(items, 1)]
+    shown, seen = {_words(question) for question in shots}, set()
+    for number, (question, where) in enumerate(zip(items, wheres, strict=True)):
+        words = _words(question)
+        if words in shown:
+            yield number, DataError(f"{where} is also a worked example", "items that are not examples", "drop one")
+        elif words in seen:
+            yield number, DataError(f"{where} is duplicated", "each question once", "drop one")
+        seen.add(words)
+    yield from _contradictions(items, wheres)
+
+
+def _contradictions(items: Sequence[Question], wheres: Sequence[str]) -> Iterator[tuple[int, DataError]]:
+    """Yield the items with a false choice that is true of the same question in another item."""
+    true: dict[str, dict[str, str]] = {}
     for question, where in zip(items, wheres, strict=True):
         known = true.setdefault(question.text.strip(), {})
         for answer in question.answers:
             known.setdefault(question.choices[answer].strip(), where)
-    for question, where in zip(items, wheres, strict=True):
+    for number, (question, where) in enumerate(zip(items, wheres, strict=True)):
         for position, choice in enumerate(question.choices):
             false = position not in question.answers
             other = true[question.text.strip()].get(choice.strip()) if false else None
             if other:
-                raise DataError(
-                    f"{where} has the false choice '{choice}', which is true of the same question in {other}",
-                    "false choices that are false everywhere",
-                    "drop or fix one",
+                yield (
+                    number,
+                    DataError(
+                        f"{where} has the false choice '{choice}', which is true of the same question in {other}",
+                        "false choices that are false everywhere",
+                        "drop or fix one",
+                    ),
                 )
+                break
 
 
 def _check_answers(answers: Sequence[int], choices: int, where: str) -> None:

@@ -16,8 +16,8 @@ from functools import cache
 from layeratlas.core.errors import DataError
 from layeratlas.data.choices import arrange, positions
 from layeratlas.data.questions import Question
-from layeratlas.data.readers.published import WRONG, Parse, make
-from layeratlas.data.readers.rows import Row
+from layeratlas.data.readers.formats.format import WRONG, Parse, make
+from layeratlas.data.readers.row import Row
 
 _STEP = re.compile(r"<<([^<>=]+)=([^<>=]*)>>")
 _NUMBER = re.compile(r"(?<![\d.,])(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?![\d]|[.,]\d)")
