@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from layeratlas.data.items import Dataset
 from layeratlas.probes._contract import Fold, Probe
 from layeratlas.probes._dual import columns, out_of_fold, scores
 from layeratlas.probes._folds import label_shuffles, make_folds
+from layeratlas.probes._surface import surface_features
 from layeratlas.stats.measures import measures_for
 
 # Equal vectors must tie whatever their labels; closer to the boundary than this a score is rounding.
@@ -117,18 +118,13 @@ def _measure_shuffles(control: Floats, design: Design) -> Floats:
 def surface_baseline(design: Design, lengths: Sequence[int]) -> dict[str, float]:
     """Return the best score per measure that a ridge probe reaches without the model.
 
-    It reads the bag of words, or the counts of characters, words and tokens (`lengths`).
+    It reads the counts of words, of character n-grams, or the numbers of characters, words and tokens (`lengths`).
     """
     texts = design.data.texts
-    vocabulary = {w: i for i, w in enumerate(sorted({w for t in texts for w in t.lower().split()}))}
-    bag = np.zeros((len(texts), len(vocabulary)))
-    for i, text in enumerate(texts):
-        for word in text.lower().split():
-            bag[i, vocabulary[word]] += 1
-    counts = np.array([[len(t), len(t.split()), n] for t, n in zip(texts, lengths, strict=True)], float)
     everyone = np.ones((1, len(texts)))
+    design = replace(design, shuffled=design.shuffled[:1])  # a baseline needs no control
     best: dict[str, float] = {}
-    for x in (bag, counts):
+    for x in surface_features(texts, lengths):
         found = probe_layer(x, design, ["ridge"])[0].scores
         for name, measure in measures_for(design.data.kind, design.classes).items():
             value = float(measure(found, design.y, everyone).mean())

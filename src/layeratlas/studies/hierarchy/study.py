@@ -111,8 +111,8 @@ class Hierarchy(Study):
             (
                 "Control",
                 f"Label shuffles ({shuffled}), within groups where a group holds several classes, through the same "
-                "folds. Baseline: the better of two probes without the model, on the bag of words and on counts of "
-                "characters, words and tokens.",
+                "folds. Baseline: the best of three probes without the model, on words, on character n-grams and on "
+                "numbers of characters, words and tokens.",
             ),
             (
                 "Findings",
