@@ -120,19 +120,19 @@ def test_a_misspelt_model_leaves_nothing_in_the_way(atlas, model, data, tmp_path
 
 BAD_FILES = {
     "nothing.csv": ("", r"'nothing\.csv' is empty; expected a header and at least two labelled texts; check the file"),
-    "header.csv": ("text,label,group\n", r"'header\.csv' is empty; expected a header and at least two labelled texts"),
+    "header.csv": ("text,label,group\n", r"'header\.csv' has no rows; expected a header and at least two"),
     "columns.csv": ("txt,label\na,b\n", r"'columns\.csv' has the columns txt, label; expected 'text' and 'label'"),
-    "class.csv": ("text,label\na,x\nb,x\nc,x\n", r"'class\.csv' has one class only \('x'\); expected two classes"),
+    "class.csv": ("text,label\na,x\nb,x\nc,x\n", r"'class\.csv' has one class \('x'\); expected two classes"),
     "group.csv": (
         "text,label,group\na,x,g\nb,y,g\nc,x,g\n",
         r"'group\.csv': one group \('g'\) covers all 3 items; expected at least two groups, .*; give each",
     ),
     "twice.csv": (
         "text,label,group\na,x,g\nb,y,h\na,x,h\n",
-        r"'twice\.csv': the text of item 3 stands in the groups 'g' and 'h'; expected .*one group only.*; merge",
+        r"'twice\.csv', line 4: the text is in the groups 'g' and 'h'; expected each text in one group.*; merge",
     ),
-    "gap.csv": ("text,label\na,x\n,y\n", r"'gap\.csv', row 2: 'text' is empty; expected a value in every row; fill"),
-    "broken.jsonl": ('{"text": \n', r"'broken\.jsonl' cannot be read \(.*\); expected well-formed jsonl; mend it"),
+    "gap.csv": ("text,label\na,x\n,y\n", r"'gap\.csv', line 3: 'text' is empty; expected a value in every row; fill"),
+    "broken.jsonl": ('{"text": \n', r"'broken\.jsonl', line 1 is no JSON \(.*\); expected one object per row; fix it"),
     "texts.txt": ("a\nb\n", r"'texts\.txt' ends in '\.txt'; expected a \.csv, \.jsonl or \.parquet file; convert it"),
 }
 
@@ -148,7 +148,7 @@ def test_a_bad_data_file(atlas, tmp_path, name):
 
 def test_a_data_file_that_is_not_there(atlas, tmp_path):
     line = the_line(atlas(*RUN, "--data", "nowhere.csv", "--out", "out", cwd=tmp_path))
-    assert re.search(r"'nowhere\.csv' does not exist; expected a file of labelled texts; check the path", line)
+    assert re.search(r"'nowhere\.csv' does not exist; expected a header and .*; check the path", line)
 
 
 def test_numbers_for_a_probe_that_cannot_predict_them(atlas, tmp_path):

@@ -329,7 +329,7 @@ def test_malformed_questions_are_left_out_and_listed(write):
     rows = [*QUESTIONS, {"question": "one choice?", "choices": ["a"], "answer": 0}, {"question": "no more"}]
     text = jsonl([*rows, QUESTIONS[0]]) + '{"broken": \n'
     path = write("q.jsonl", text)
-    with pytest.raises(DataError, match=r"line 8 is no JSON .*\(other malformed rows: 3, at 5, 6, 7\)"):
+    with pytest.raises(DataError, match=r"line 5 has 1 choices \(other malformed rows: 3, at 6, 7, 8\)"):
         read_questions(str(path))
     made = read_questions(str(path), bad_rows="drop")
     assert len(made.items) == 4

@@ -17,7 +17,7 @@ from layeratlas.data.readers.questions import read_questions
 from layeratlas.data.readers.texts import read_table
 
 BOUNDED = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 READERS = {
     "questions": (read_questions, ("q.jsonl", "q.json", "q.csv", "q.tsv", "q.txt")),
@@ -36,10 +36,10 @@ VALUES = st.recursive(
 ROWS = st.lists(st.dictionaries(st.sampled_from(COLUMNS), VALUES, max_size=8), max_size=5)
 
 
-def check(reader: str, folder, raw: bytes) -> None:
+def check(reader: str, folder, raw: bytes, *only: str) -> None:
     """Read bytes under every name, with bad rows refused and dropped."""
     read, names = READERS[reader]
-    for name in names:
+    for name in only or names:
         (folder / name).write_bytes(raw)
         for bad_rows in ("refuse", "drop"):
             try:
@@ -78,7 +78,7 @@ def test_any_json(reader, tmp_path, value):
 
 
 @pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: f"{kind.name or 'own'}-{min(kind.columns)}")
-@settings(BOUNDED, max_examples=60)
+@settings(BOUNDED, max_examples=20)
 @given(data=st.data())
 def test_any_values_in_the_columns_of_every_format(kind, tmp_path, data):
     """Every column holds something, of a likely kind or not."""
@@ -89,7 +89,7 @@ def test_any_values_in_the_columns_of_every_format(kind, tmp_path, data):
         dict.fromkeys(sorted(kind.columns), likely), optional={"group": SCALARS, "shot": SCALARS}
     )
     rows = data.draw(st.lists(row, min_size=1, max_size=4))
-    check("questions", tmp_path, "\n".join(json.dumps(row) for row in rows).encode())
+    check("questions", tmp_path, "\n".join(json.dumps(row) for row in rows).encode(), "q.jsonl")
 
 
 @pytest.mark.parametrize("reader", READERS)

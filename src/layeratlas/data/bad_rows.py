@@ -33,16 +33,23 @@ class BadRowLog:
 
     def settle(self) -> tuple[Dropped, ...]:
         """Return the rows left out; raises DataError for the first one that is refused, naming the lines of all."""
+        self._errors.sort(key=_line)
         if self._errors and self._bad_rows == "refuse":
             error = self._errors[0][1]
             raise DataError(error.found + self._others(), error.expected, error.todo)
-        entries = [*self._expected, *self._errors]
+        entries = sorted([*self._expected, *self._errors], key=_line)
         return tuple(Dropped(where=where, why=_reason(where, error)) for where, error in entries)
 
     def _others(self) -> str:
         lines = [where.rpartition(" ")[2] for where, _ in self._errors[1:]]
         listed = ", ".join(lines[:_MOST_LISTED]) + (", ..." if len(lines) > _MOST_LISTED else "")
         return f" (other malformed rows: {len(lines)}, at {listed})" if lines else ""
+
+
+def _line(entry: tuple[str, DataError]) -> int:
+    """Return the line or row number that a place ends in."""
+    number = entry[0].rpartition(" ")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 def _reason(where: str, error: DataError) -> str:

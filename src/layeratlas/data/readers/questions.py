@@ -57,7 +57,7 @@ def read_questions(path: str, bad_rows: BadRows = "refuse") -> QuestionSet:
         log.settle()
         raise DataError(f"{source.where} has no row that can be read", "at least one question", "check the file")
     kind = recognise(rows.rows, source.stem, source.parts, source.where)
-    prepared = kind.prepare(rows.rows, source.file)
+    prepared = kind.prepare(_uniform(rows.rows, kind, log), source.file)
     selected = prepared if kind.part_name else _select(prepared, kind, source)
     language = _language(selected, kind, source)
     questions, shots = _parse(selected, kind, log)
@@ -130,17 +130,10 @@ def _is_code(word: str, kind: Format) -> bool:
 def _parse(rows: Sequence[Row], kind: Format, log: BadRowLog) -> tuple[list[Question], list[bool]]:
     """Parse and check every row; malformed ones go to the log. Returns questions, and which are worked examples."""
     parse = kind.parser(rows)
-    columns = _columns(rows[0], kind)
     questions, shots = [], []
     for row in rows:
         unscorable = False
         try:
-            if _columns(row, kind) != columns:
-                raise DataError(
-                    f"{row.where} has the columns {' '.join(sorted(row.fields.keys() - {'shot'}))}",
-                    f"{' '.join(sorted(columns))} as in the first row",
-                    "use the same columns in every row",
-                )
             question = parse(row)
             unscorable = kind.lenient and len(question.answers) == len(question.choices)
             check_question(question, row.where)
@@ -149,6 +142,23 @@ def _parse(rows: Sequence[Row], kind: Format, log: BadRowLog) -> tuple[list[Ques
         except DataError as error:
             log.add(row.where, error, expected=unscorable)
     return questions, shots
+
+
+def _uniform(rows: Sequence[Row], kind: Format, log: BadRowLog) -> list[Row]:
+    """Return the rows that have the columns of the first one of this format; the others go to the log."""
+    columns = next(_columns(row, kind) for row in rows if kind.has_columns(row))
+    uniform = []
+    for row in rows:
+        if _columns(row, kind) == columns and kind.fits(row):
+            uniform.append(row)
+        elif _columns(row, kind) == columns:
+            error = DataError(f"{row.where} has another form than the first row", "one form per file", "fix it")
+            log.add(row.where, error)
+        else:
+            found = f"{row.where} has the columns {' '.join(sorted(map(str, row.fields.keys() - {'shot'})))}"[:500]
+            expected = f"{' '.join(sorted(columns))} as in the first row"
+            log.add(row.where, DataError(found, expected, "use the same columns in every row"))
+    return uniform
 
 
 def _columns(row: Row, kind: Format) -> set[str]:

@@ -69,9 +69,9 @@ def _with_patterns(rows: list[Row], file: Path | None) -> list[Row]:
     rows = rename(_NAMES)(rows, file)
     beside = file.parent / "patterns.tsv" if file else None
     if "pattern" not in rows[0].fields and beside and beside.is_file():
-        patterns: dict[Any, list[str]] = defaultdict(list)
+        patterns: dict[str, list[str]] = defaultdict(list)
         for row in read_rows(beside, "columns 'relation' and 'pattern'").rows:
-            patterns[row.fields.get("relation")].append(row.text("pattern"))
+            patterns[named(row, "relation")].append(row.text("pattern"))
         best = {relation: _best(several) for relation, several in patterns.items()}
         rows = [Row({**r.fields, "pattern": best.get(str(r.fields.get("relation")), "")}, r.where) for r in rows]
     names = ("relation", "subject", "object", "pattern")
@@ -104,9 +104,9 @@ def _in_relation_file(row: Row) -> bool:
 
 def prompts(rows: Sequence[Row]) -> Parse:
     """Parse `Prompt` with a mask, `Ans`, `Candidate Ans`, without candidates that other rows call true."""
-    true: dict[Any, set[str]] = defaultdict(set)
+    true: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        true[row.fields["Prompt"]].add(str(row.fields["Ans"]).strip())
+        true[str(row.fields["Prompt"])].add(str(row.fields["Ans"]).strip())
 
     def parse(row: Row) -> Question:
         before, mask, after = row.text("Prompt").partition(_MASK)
@@ -114,7 +114,7 @@ def prompts(rows: Sequence[Row]) -> Parse:
         if not mask:
             raise DataError(f"{row.where}: 'Prompt' has no {_MASK}", "one", "fix it")
         candidates = dict.fromkeys(part.strip() for part in row.text("Candidate Ans").split(","))
-        wrong = [part + after for part in candidates if part and part not in true[row.fields["Prompt"]]]
+        wrong = [part + after for part in candidates if part and part not in true[str(row.fields["Prompt"])]]
         text, seed = before.strip(), f"facts-{row.text('Prompt')}-{truth}"
         return shuffled(row, text or row.text("Prompt"), [truth + after], wrong, seed, row.text("Subject"))
 

@@ -53,7 +53,11 @@ class Format:
     def matches(self, row: Row, stem: str, parts: Sequence[str]) -> bool:
         """Tell whether a row has this format, given its file's name without suffix and the parts asked for."""
         asked = not self.part_name or list(parts) == [self.part_name]
-        return asked and self.in_name in stem.lower() and self.columns <= row.fields.keys() and self.fits(row)
+        return asked and self.in_name in stem.lower() and self.has_columns(row)
+
+    def has_columns(self, row: Row) -> bool:
+        """Tell whether a row has the columns of this format, and their form."""
+        return self.columns <= row.fields.keys() and self.fits(row)
 
 
 def columns(names: str) -> frozenset[str]:

@@ -17,9 +17,6 @@ def sample(row: Row) -> Question:
     with, and a choice is the rest of its context and the continuation.
     """
     requests = _requests(row)
-    if len(requests) < 2:
-        found = f"{row.where} has {len(requests)} scored continuation"
-        raise DataError(found, "two or more, as multiple-choice tasks log them", "log a multiple-choice task")
     text = requests[0][0]
     if len({context for context, _ in requests}) > 1:
         text = _common_start([context for context, _ in requests])
@@ -41,6 +38,9 @@ def _requests(row: Row) -> list[tuple[str, str]]:
         value = [[one.get("arg_0"), one.get("arg_1")] if isinstance(one, dict) else one for one in value.values()]
     if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) >= 2 for pair in value):
         raise DataError(f"{row.where}: 'arguments' is {brief(value)}", "pairs of context and continuation", "fix it")
+    if len(value) < 2:
+        found = f"{row.where} has {len(value)} scored continuation"
+        raise DataError(found, "two or more, as multiple-choice tasks log them", "log a multiple-choice task")
     pairs = [Row({"context": pair[0], "continuation": pair[1]}, row.where) for pair in value]
     for pair in pairs:
         pair.text("context"), pair.text("continuation")

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from layeratlas.core.errors import DataError
 from layeratlas.data.questions import Question
 from layeratlas.data.readers.files import stem_of
-from layeratlas.data.readers.formats.format import LETTERS, Format, Parse, by_row, columns, make, named, position
+from layeratlas.data.readers.formats.format import (
+    LETTERS,
+    Format,
+    Parse,
+    by_row,
+    columns,
+    make,
+    named,
+    position,
+    rename,
+)
 from layeratlas.data.readers.row import Row, brief
 
-MMLU_COLUMNS = ("question", "A", "B", "C", "D", "answer")
+# The headings that the tables of MMLU, which have none, are given; the first is none of another format.
+_BARE_QUESTION = "question of mmlu"
+MMLU_COLUMNS = (_BARE_QUESTION, "A", "B", "C", "D", "answer")
 _PLACE, _PLACES, _TEXT, _LETTER = "a position", "a list of positions", "a text", "a letter"
 
 
@@ -63,11 +76,10 @@ def lettered(row: Row) -> Question:
 
 
 def _with_subject(rows: list[Row], file: Path | None) -> list[Row]:
-    """Give rows without a subject that of their file's name, as in `college_physics_test.csv`."""
-    if "subject" in rows[0].fields or file is None:
-        return rows
-    subject = stem_of(file).removesuffix("_test").removesuffix("_val").removesuffix("_dev")
-    return [Row({**row.fields, "subject": subject}, row.where) for row in rows]
+    """Give rows the subject of their file's name, as in `college_physics_test.csv`."""
+    subject = re.sub("_(test|val|dev)$", "", stem_of(file)) if file else ""
+    named_rows = rename({_BARE_QUESTION: "question"})(rows, file)
+    return [Row({**row.fields, "subject": subject}, row.where) for row in named_rows]
 
 
 def _of_mmlu(row: Row) -> bool:
@@ -87,7 +99,7 @@ FORMATS = (
     Format(
         name="mmlu",
         level="knowledge",
-        columns=columns("question A B C D answer bare"),
+        columns=frozenset(MMLU_COLUMNS),
         parser=by_row(lettered),
         prepare=_with_subject,
     ),
