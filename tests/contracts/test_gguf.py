@@ -29,8 +29,7 @@ def refusal(path: Path, **settings: object) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("cached", [True, False])
-@pytest.mark.parametrize("family", gguf_files.LOADED)
+@pytest.mark.parametrize(("family", "cached"), [*((family, True) for family in gguf_files.LOADED), ("llama", False)])
 def test_no_mutated_file_loads(family: str, cached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not cached:
         monkeypatch.setattr("layeratlas.models.gguf_cache._no_room", lambda parent, path: "the disk is full")
@@ -38,7 +37,7 @@ def test_no_mutated_file_loads(family: str, cached: bool, tmp_path: Path, monkey
     names = sorted(whole)
     path = tmp_path / "m.gguf"
     silent = []
-    for name in {names[0], names[len(names) // 2], names[-1]}:
+    for name in (names[len(names) // 2], names[-1]):
         others = {key: values for key, values in whole.items() if key != name}
         stem, kind = name.rsplit(".", 1)
         for mutation, arrays in {

@@ -19,7 +19,7 @@ from layeratlas.core.spec import hash_of
 from layeratlas.models.accounting import demand_complete, demand_used
 from layeratlas.models.files import hashes
 from layeratlas.models.gguf_config import read_gguf_config
-from layeratlas.models.gguf_tensors import demand_gguf, demand_whole
+from layeratlas.models.gguf_tensors import demand_gguf
 from layeratlas.models.sources import Source
 
 MARKER = "layeratlas-gguf.json"
@@ -52,7 +52,6 @@ def unpack(source: Source, progress: Progress) -> Unpacked:
     is too full, the GGUF file itself is to be read, at each start.
     """
     gguf = Path(source.place)
-    demand_whole(gguf)
     digest = sha256_file(gguf)
     key = {
         "format": _FORMAT,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from layeratlas.core.errors import ModelError
+from layeratlas.models.gguf_tensors import demand_whole
 
 # Metadata beside what transformers maps, and the config's name for it.
 _APPLIED = {
@@ -36,11 +37,13 @@ _PLAIN_YARN = {"yarn_ext_factor": 1.0, "yarn_attn_factor": 1.0, "attn_factor": 1
 def read_gguf_config(path: Path) -> Any:
     """Return the config of a GGUF file with its rope scaling, factors, softcaps and context.
 
-    Raises ModelError, naming the key, where the file says something that the architecture's config cannot.
+    Raises ModelError for one part of a split file, and, naming the key, where the file says something that the
+    architecture's config cannot.
     """
     from gguf import GGUFReader
     from transformers import AutoConfig
 
+    demand_whole(path)
     reader = GGUFReader(path)
     architecture = str(reader.fields["general.architecture"].contents())
     said = {
