@@ -130,6 +130,9 @@ FAMILIES: dict[str, Builder] = {
         linear_key_head_dim=8, linear_value_head_dim=8,
         layer_types=["linear_attention", "full_attention", "linear_attention"],
     ),
+    "modernbert_decoder": lambda: hf.ModernBertDecoderConfig(
+        **FULL_HEADS, cls_token_id=0, sep_token_id=1, layer_types=SLIDING[::-1], local_attention=16
+    ),
     "lfm2": lambda: hf.Lfm2Config(**PLAIN, layer_types=["conv", "full_attention", "conv"]),
 }  # fmt: skip
 

@@ -120,3 +120,15 @@ def test_info_is_json_and_complete(loaded, folder):
     assert all(len(digest) == 64 for digest in info["files"].values())
     assert not any(weight.requires_grad for weight in loaded.model.parameters())
     assert not loaded.model.training
+
+
+def test_a_token_beyond_the_embedding_is_named_with_its_text(tmp_path):
+    families.save(tmp_path, families.FAMILIES["llama"]())
+    tokenizer = families.byte_tokenizer()
+    tokenizer.add_tokens([f"<extra{i}>" for i in range(45)])
+    tokenizer.save_pretrained(tmp_path)
+    added = load(ModelSpec(id=str(tmp_path)))
+    assert added.encode("a<extra0>")[-1] == 259  # the embedding has 300 rows, so that some added tokens are fine
+    for encode in (added.encode, added.encode_with_offsets):
+        with pytest.raises(ModelError, match=r"the text 'tea <extra44>' has the token '<extra44>' \(303\)"):
+            encode("tea <extra44>")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,8 @@ class Contribution:
 class Skeleton:
     """What the module tree alone tells; it needs no forward pass and works on the meta device.
 
-    `decoder` is the module that owns the list of blocks.
+    `decoder` is the module that owns the list of blocks. `heads` are modules of the model that hold no block and may
+    run between the decoder and the unembedding (ModernBERT's prediction head).
     """
 
     decoder: nn.Module
@@ -49,6 +50,7 @@ class Skeleton:
     unembedding: nn.Module
     config: Any
     width: int
+    heads: tuple[nn.Module, ...] = ()
 
     @property
     def n_layers(self) -> int:
@@ -121,7 +123,7 @@ def find_skeleton(model: Any) -> Skeleton:
     unembedding = model.get_output_embeddings()
     if unembedding is None:
         raise ModelError(f"{kind} has no output embeddings", "a causal language model with an unembedding")
-    lists = _outermost_lists(_decoder_root(model), depth)
+    lists = next((found for root in _roots(model) if (found := _outermost_lists(root, depth))), [])
     if len(lists) != 1:
         names = ", ".join(name for name, _, _ in lists) or "none"
         raise ModelError(
@@ -130,13 +132,27 @@ def find_skeleton(model: Any) -> Skeleton:
             "this architecture is not supported",
         )
     _, owner, blocks = lists[0]
-    return Skeleton(decoder=owner, blocks=blocks, unembedding=unembedding, config=config, width=int(config.hidden_size))
+    return Skeleton(
+        decoder=owner,
+        blocks=blocks,
+        unembedding=unembedding,
+        config=config,
+        width=int(config.hidden_size),
+        heads=tuple(child for child in model.children() if _is_head(child, blocks, unembedding)),
+    )
 
 
-def _decoder_root(model: Any) -> nn.Module:
-    # In a multimodal model the vision tower may have as many blocks, so that only the text decoder is searched.
-    root: nn.Module = getattr(model, "get_decoder", lambda: None)() or model
-    return root
+def _roots(model: Any) -> Iterator[nn.Module]:
+    """Yield where to look for blocks: the text decoder, since a vision tower may have as many, else the whole model.
+
+    What a model calls its decoder may be its unembedding (ModernBERT), which has no blocks.
+    """
+    decoder = getattr(model, "get_decoder", lambda: None)()
+    yield from (root for root in (decoder, model) if isinstance(root, nn.Module))
+
+
+def _is_head(child: nn.Module, blocks: nn.ModuleList, unembedding: nn.Module) -> bool:
+    return child is not unembedding and all(module is not blocks for module in child.modules())
 
 
 def _outermost_lists(root: nn.Module, length: int | None) -> list[tuple[str, nn.Module, nn.ModuleList]]:

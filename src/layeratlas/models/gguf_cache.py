@@ -18,11 +18,12 @@ from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
 from layeratlas.models.accounting import demand_complete, demand_used
 from layeratlas.models.files import hashes
-from layeratlas.models.gguf_tensors import demand_gguf, demand_whole
+from layeratlas.models.gguf_config import read_gguf_config
+from layeratlas.models.gguf_tensors import demand_gguf
 from layeratlas.models.sources import Source
 
 MARKER = "layeratlas-gguf.json"
-_FORMAT = 2
+_FORMAT = 3
 
 
 def cache_root() -> Path:
@@ -51,7 +52,6 @@ def unpack(source: Source, progress: Progress) -> Unpacked:
     is too full, the GGUF file itself is to be read, at each start.
     """
     gguf = Path(source.place)
-    demand_whole(gguf)
     digest = sha256_file(gguf)
     key = {
         "format": _FORMAT,
@@ -131,7 +131,7 @@ def convert(gguf: Path, folder: Path) -> None:
     place = gguf_where(gguf)
     AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
     model, report = AutoModelForCausalLM.from_pretrained(
-        **place, dtype=torch.float32, output_loading_info=True, **dense()
+        **place, config=read_gguf_config(gguf), dtype=torch.float32, output_loading_info=True, **dense()
     )
     demand_complete(str(gguf), model, report["missing_keys"])
     demand_used(str(gguf), model, report["unexpected_keys"])

@@ -63,14 +63,17 @@ class LoadedModel:
         return bos
 
     def encode(self, text: str) -> list[int]:
-        """Return a text's token ids: exactly one BOS first where the tokenizer has one, whatever its own default."""
+        """Return a text's token ids: exactly one BOS first where the tokenizer has one, whatever its own default.
+
+        Raises ModelError where a token lies beyond the model's embedding.
+        """
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return self._with_bos(ids)
+        return self._checked(text, self._with_bos(ids))
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Return `encode(text)` and each token's `(start, end)` in characters; a BOS put first gets (0, 0).
 
-        Raises ModelError where the tokenizer is not a fast one.
+        Raises ModelError where the tokenizer is not a fast one, or a token lies beyond the model's embedding.
         """
         if not self.tokenizer.is_fast:
             raise ModelError(
@@ -79,7 +82,7 @@ class LoadedModel:
                 "use position 'last' or 'mean'",
             )
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        ids: list[int] = self._with_bos(encoded["input_ids"])
+        ids = self._checked(text, self._with_bos(encoded["input_ids"]))
         spans = [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
         return ids, [(0, 0)] * (len(ids) - len(spans)) + spans
 
@@ -87,6 +90,19 @@ class LoadedModel:
         # A text that spells BOS out itself (a rendered chat) already has its one.
         bos = self.bos_id
         return list(ids) if bos is None or ids[:1] == [bos] else [bos, *ids]
+
+    def _checked(self, text: str, ids: list[int]) -> list[int]:
+        rows = self.model.get_input_embeddings().num_embeddings
+        beyond = next((token for token in ids if token >= rows), None)
+        if beyond is not None:
+            name = self.tokenizer.convert_ids_to_tokens(beyond)
+            start = text[:40] + ("..." if len(text) > 40 else "")
+            raise ModelError(
+                f"the text '{start}' has the token '{name}' ({beyond}), and '{self.spec.id}' embeds {rows} tokens",
+                "tokens that the model embeds",
+                "leave that token out, or use weights whose embeddings were resized for the tokenizer",
+            )
+        return ids
 
     def _decoder(self) -> Any:
         # Where the base model's name is not the one that the class announces, `base_model` is the whole model.

@@ -20,6 +20,7 @@ from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.config import check_config
 from layeratlas.models.discover import find_anatomy
 from layeratlas.models.gguf_cache import Unpacked, dense, gguf_where, unpack
+from layeratlas.models.gguf_config import read_gguf_config
 from layeratlas.models.gguf_tensors import demand_gguf
 from layeratlas.models.hub import check_hub
 from layeratlas.models.identities import Identity
@@ -123,7 +124,10 @@ def read_config(spec: ModelSpec) -> tuple[Any, Any]:
     source = find_source(spec.id, need_weights=False)
     with quiet(), explained(spec):
         common = _common(spec, gguf_where(Path(source.place)) if source.kind == "gguf" else {_PLACE: source.place})
-        return AutoConfig.from_pretrained(**common), AutoTokenizer.from_pretrained(**common)
+        tokenizer = AutoTokenizer.from_pretrained(**common)
+        if source.kind == "gguf":
+            return read_gguf_config(Path(source.place)), tokenizer
+        return AutoConfig.from_pretrained(**common), tokenizer
 
 
 def empty_model(spec: ModelSpec, config: Any, progress: Progress) -> Any:
@@ -161,7 +165,9 @@ def _check_vocabulary(spec: ModelSpec, model: Any, tokenizer: Any) -> None:
 def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[Any, dict[str, Any]]:
     from transformers import AutoModelForCausalLM
 
-    safe = dense() if "gguf_file" in common else {"use_safetensors": True}
+    safe: dict[str, Any] = {"use_safetensors": True}
+    if "gguf_file" in common:
+        safe = {"config": read_gguf_config(Path(common[_PLACE]) / common["gguf_file"]), **dense()}
     loaded: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
         **common, **safe, dtype=dtype_of(spec.dtype), attn_implementation=attention, output_loading_info=True
     )

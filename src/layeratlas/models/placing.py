@@ -61,6 +61,8 @@ def is_streamed(spec: ModelSpec, checkpoint: Checkpoint, room: int) -> bool:
     Quantised weights stay resident, since only whole models are unpacked. Raises ModelError where streaming one of
     these was asked for.
     """
+    if spec.weights == "resident":
+        return False
     if is_quantised(checkpoint.folder):
         if spec.weights == "streamed":
             raise ModelError(f"'{spec.id}' is quantised", "plain weights to stream", "use --weights resident")

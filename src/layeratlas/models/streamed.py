@@ -164,7 +164,7 @@ def _by_layer(value: Any, depth: int) -> bool:
 def _outside(skeleton: Skeleton) -> dict[str, Tensor]:
     """Return the parameters of the decoder and the unembedding that no block holds."""
     inside = {id(p) for p in skeleton.blocks.parameters()}
-    parts = (("", skeleton.decoder), ("unembedding.", skeleton.unembedding))
+    parts = [("", skeleton.decoder), ("unembedding.", skeleton.unembedding), *(("head.", h) for h in skeleton.heads)]
     by_id = {id(p): (prefix + name, p) for prefix, module in parts for name, p in module.named_parameters()}
     return {name: p for key, (name, p) in by_id.items() if key not in inside}
 
@@ -199,8 +199,8 @@ class _LoadPlan:
         prefix = next(name for name, module in model.named_modules() if module is skeleton.blocks) + "."
         self.of_block: list[list[str]] = [[] for _ in skeleton.blocks]
         self.outside: list[str] = []
-        wanted = {name for name, module in model.named_modules() if module is skeleton.decoder}
-        wanted |= {name for name, module in model.named_modules() if module is skeleton.unembedding}
+        kept = {id(module) for module in (skeleton.decoder, skeleton.unembedding, *skeleton.heads)}
+        wanted = {name for name, module in model.named_modules() if id(module) in kept}
         for name, target in ledger.target_of.items():
             if target.startswith(prefix):
                 self.of_block[int(target[len(prefix) :].split(".")[0])].append(name)

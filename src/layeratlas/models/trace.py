@@ -55,8 +55,8 @@ class Tracer:
             ]
             for name, child in block.named_children():
                 self._handles.append(child.register_forward_hook(self._child(name), with_kwargs=True))
-        for child in self.skeleton.decoder.children():
-            if child is not self.skeleton.blocks:
+        for child in (*self.skeleton.decoder.children(), *self.skeleton.heads):
+            if child is not self.skeleton.blocks and child is not self.skeleton.unembedding:
                 self._handles.append(child.register_forward_hook(self._beside))
         return self
 

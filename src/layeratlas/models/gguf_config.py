@@ -1,0 +1,128 @@
+"""A GGUF file's metadata as a config: what transformers drops is applied, or the file is refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from layeratlas.core.errors import ModelError
+from layeratlas.models.gguf_tensors import demand_whole
+
+# Metadata beside what transformers maps, and the config's name for it.
+_APPLIED = {
+    "context_length": "max_position_embeddings",
+    "attn_logit_softcapping": "attn_logit_softcapping",
+    "final_logit_softcapping": "final_logit_softcapping",
+    "attention.sliding_window": "sliding_window",
+    "attention.key_length": "head_dim",
+    "attention.value_length": "head_dim",
+    "attention.clamp_kqv": "clip_qkv",
+    "logit_scale": "logit_scale",
+    "use_parallel_residual": "use_parallel_residual",
+    "expert_count": "num_local_experts",
+    "expert_used_count": "num_experts_per_tok",
+    "expert_feed_forward_length": "moe_intermediate_size",
+    "expert_shared_feed_forward_length": "shared_expert_intermediate_size",
+    "expert_weights_norm": "norm_topk_prob",
+}
+_NEUTRAL = {"attention.causal": True, "expert_count": 0, "expert_used_count": 0, "rope.scaling.finetuned": None}
+_ROPE = "rope.scaling."
+_YARN = {"yarn_beta_fast": "beta_fast", "yarn_beta_slow": "beta_slow"}
+_PLAIN_YARN = {"yarn_ext_factor": 1.0, "yarn_attn_factor": 1.0, "attn_factor": 1.0, "yarn_log_multiplier": 0.1}
+
+
+def read_gguf_config(path: Path) -> Any:
+    """Return the config of a GGUF file with its rope scaling, factors, softcaps and context.
+
+    Raises ModelError for one part of a split file, and, naming the key, where the file says something that the
+    architecture's config cannot.
+    """
+    from gguf import GGUFReader
+    from transformers import AutoConfig
+
+    demand_whole(path)
+    reader = GGUFReader(path)
+    architecture = str(reader.fields["general.architecture"].contents())
+    said = {
+        key.removeprefix(f"{architecture}."): field.contents()
+        for key, field in reader.fields.items()
+        if key.startswith(f"{architecture}.")
+    }
+    config = AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name)
+    mapped = _mapped(architecture)
+    for key, value in said.items():
+        if key in mapped or key.startswith(_ROPE) or (key in _NEUTRAL and _NEUTRAL[key] in (None, value)):
+            continue
+        _apply(path, config, key, value)
+    if config.model_type == "mistral" and "attention.sliding_window" not in said:
+        config.sliding_window = None  # the class's default is one checkpoint's
+    factors = {
+        t.name: np.array(t.data, np.float64).ravel().tolist() for t in reader.tensors if t.name.startswith("rope_f")
+    }
+    _apply_rope(path, config, said, factors)
+    return config
+
+
+def _mapped(architecture: str) -> set[str]:
+    """Return the keys that transformers itself puts into the config; those that it maps to nothing are shapes."""
+    from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
+    from transformers.integrations.gguf.gguf_config_mapping import GGUF_CONFIG_ARCHS
+
+    if architecture in GGUF_CONFIG_ARCHS:
+        return {*_APPLIED, "rope.dimension_count", "rope.dimension_sections", "rope.freq_base"}
+    names = {"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss", "minimax-m2": "minimax_m2"}
+    mapping = GGUF_CONFIG_MAPPING.get(names.get(architecture, architecture), {})
+    # GPT-2's context is put where its config does not look.
+    return {*mapping, "vocab_size", "rope.dimension_count"} - ({"context_length"} if architecture == "gpt2" else set())
+
+
+def _apply(path: Path, config: Any, key: str, value: Any) -> None:
+    name = _APPLIED.get(key)
+    if name is None or not hasattr(config, name):
+        raise _dropped(path, key, value)
+    setattr(config, name, value)
+
+
+def _dropped(path: Path, key: str, value: Any) -> ModelError:
+    return ModelError(
+        f"'{path}' sets {key} to {value}, which transformers does not apply",
+        "metadata that the config can hold",
+        "use the model's safetensors",
+    )
+
+
+def _apply_rope(path: Path, config: Any, said: Mapping[str, Any], factors: Mapping[str, list[float]]) -> None:
+    scaling = {key.removeprefix(_ROPE): value for key, value in said.items() if key.startswith(_ROPE)}
+    kind = str(scaling.get("type", "none"))
+    original = scaling.get("original_context_length")
+    rope = dict(getattr(config, "rope_parameters", None) or {})
+    if factors:
+        both = factors.get("rope_freqs.weight")
+        rope |= {
+            "rope_type": "longrope",  # with the same factors at every length, it divides each frequency by its own
+            "short_factor": factors.get("rope_factors_short.weight", both),
+            "long_factor": factors.get("rope_factors_long.weight", both),
+            "attention_factor": float(scaling.get("attn_factor", 1.0)),
+            "original_max_position_embeddings": int(original or config.max_position_embeddings),
+        }
+        if both is None and original is None:
+            raise _dropped(path, "rope factors", "long and short without an original context")
+        config.original_max_position_embeddings = rope["original_max_position_embeddings"]
+    elif kind == "linear":
+        rope |= {"rope_type": "linear", "factor": float(scaling["factor"])}
+    elif kind == "yarn":
+        odd = next((k for k, v in _PLAIN_YARN.items() if k in scaling and not np.isclose(scaling[k], v)), None)
+        if odd is not None:
+            raise _dropped(path, _ROPE + odd, scaling[odd])
+        rope |= {"rope_type": "yarn", "factor": float(scaling["factor"])}
+        rope |= {name: float(scaling[key]) for key, name in _YARN.items() if key in scaling}
+        rope["original_max_position_embeddings"] = int(original or config.max_position_embeddings)
+    elif kind != "none" and not (kind == "longrope" and float(scaling.get("factor", 1.0)) == 1.0):
+        raise _dropped(path, f"{_ROPE}type", kind)
+    if rope != (getattr(config, "rope_parameters", None) or {}):
+        if getattr(config, "rope_parameters", None) is None:
+            raise _dropped(path, "rope scaling", kind)
+        config.rope_parameters = rope

@@ -1,0 +1,127 @@
+"""A GGUF file is what its tensors and its metadata say, or it is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import gguf_files
+from layeratlas.core.errors import ModelError
+from layeratlas.core.spec import ModelSpec
+from layeratlas.models import load
+from layeratlas.models.gguf_config import read_gguf_config
+
+LONG = torch.arange(3, 63)[None]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(own_cache: Path) -> None:
+    """No file of these tests stays in the cache of others."""
+
+
+def refusal(path: Path, **settings: object) -> str:
+    with pytest.raises(ModelError) as caught:
+        load(ModelSpec(id=str(path), **settings))  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("family", "cached"), [*((family, True) for family in gguf_files.LOADED), ("llama", False)])
+def test_no_mutated_file_loads(family: str, cached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not cached:
+        monkeypatch.setattr("layeratlas.models.gguf_cache._no_room", lambda parent, path: "the disk is full")
+    whole = gguf_files.arrays_of(family)
+    names = sorted(whole)
+    path = tmp_path / "m.gguf"
+    silent = []
+    for name in (names[len(names) // 2], names[-1]):
+        others = {key: values for key, values in whole.items() if key != name}
+        stem, kind = name.rsplit(".", 1)
+        for mutation, arrays in {
+            "removed": others,
+            "renamed": others | {f"{stem}x.{kind}": whole[name]},
+            "added": whole | {f"{stem}_scale": np.ones(3, np.float32)},
+            "reshaped": others | {name: np.concatenate([whole[name], whole[name]])},
+        }.items():
+            if (mutation, name) == ("removed", "output.weight"):
+                continue  # a file without one ties its head: it is another whole model
+            try:
+                load(ModelSpec(id=str(gguf_files.write(path, family, arrays))))
+            except ModelError:
+                continue
+            silent.append(f"{mutation} {name}")
+    assert silent == []
+    assert load(ModelSpec(id=str(gguf_files.write(path, family)))).anatomy.n_layers == 3
+
+
+def test_one_part_of_a_split_file_is_refused_by_name(tmp_path: Path) -> None:
+    arrays = {name: values for name, values in gguf_files.arrays_of("llama").items() if "blk.2" not in name}
+
+    def split(writer: object) -> None:
+        for key, value in (("split.no", 0), ("split.count", 2), ("split.tensors.count", 30)):
+            writer.add_uint16(key, value)  # type: ignore[attr-defined]
+
+    text = refusal(gguf_files.write(tmp_path / "m-00001-of-00002.gguf", "llama", arrays, split))
+    assert "is part 1 of 2 files; expected one file with 30 tensors" in text
+    # Without the keys that say so, what is absent is named.
+    assert "blk.2.attn_k.weight" in refusal(gguf_files.write(tmp_path / "m.gguf", "llama", arrays)) or (
+        "model.layers.2" in refusal(tmp_path / "m.gguf")
+    )
+
+
+def with_frequencies(plain: object, factors: list[float]) -> torch.Tensor:
+    """Return the logits of a model whose rotary frequencies are divided by factors, set by hand."""
+    rotary = plain.model.model.rotary_emb  # type: ignore[attr-defined]
+    rotary.inv_freq = rotary.inv_freq / torch.tensor(factors)
+    return plain.run(LONG, logits=True)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("weights", ["resident", "streamed"])
+def test_rope_factors_are_applied(tmp_path: Path, weights: str) -> None:
+    factors = [1.0, 1.0, 4.0, 8.0]
+    whole = gguf_files.arrays_of("llama") | {"rope_freqs.weight": np.array(factors, np.float32)}
+    plain = load(ModelSpec(id=str(gguf_files.write(tmp_path / "plain.gguf", "llama"))))
+    loaded = load(ModelSpec(id=str(gguf_files.write(tmp_path / "rope.gguf", "llama", whole)), weights=weights))  # type: ignore[arg-type]
+    if loaded.streamer is not None:
+        loaded.streamer.load(range(3))
+    without = plain.run(LONG, logits=True)
+    found = loaded.run(LONG, logits=True)
+    assert float((found - without).abs().max()) > 1e-2
+    assert torch.allclose(found, with_frequencies(plain, factors), atol=1e-5)
+
+
+def test_linear_and_yarn_scaling_are_applied(tmp_path: Path) -> None:
+    def linear(writer: object) -> None:
+        writer.add_rope_scaling_type(gguf_files.gguf.RopeScalingType.LINEAR)  # type: ignore[attr-defined]
+        writer.add_rope_scaling_factor(4.0)  # type: ignore[attr-defined]
+
+    def yarn(writer: object) -> None:
+        writer.add_rope_scaling_type(gguf_files.gguf.RopeScalingType.YARN)  # type: ignore[attr-defined]
+        writer.add_rope_scaling_factor(4.0)  # type: ignore[attr-defined]
+        writer.add_rope_scaling_orig_ctx_len(16)  # type: ignore[attr-defined]
+
+    plain = load(ModelSpec(id=str(gguf_files.write(tmp_path / "plain.gguf", "llama"))))
+    scaled = load(ModelSpec(id=str(gguf_files.write(tmp_path / "linear.gguf", "llama", extra=linear))))
+    assert torch.allclose(scaled.run(LONG, logits=True), with_frequencies(plain, [4.0] * 4), atol=1e-5)
+    rope = read_gguf_config(gguf_files.write(tmp_path / "yarn.gguf", "llama", extra=yarn)).rope_parameters
+    assert (rope["rope_type"], rope["factor"], rope["original_max_position_embeddings"]) == ("yarn", 4.0, 16)
+
+
+def test_softcaps_and_windows_are_those_of_the_file(tmp_path: Path) -> None:
+    def caps(writer: object) -> None:
+        writer.add_attn_logit_softcapping(7.0)  # type: ignore[attr-defined]
+        writer.add_final_logit_softcapping(3.0)  # type: ignore[attr-defined]
+        writer.add_sliding_window(16)  # type: ignore[attr-defined]
+
+    config = read_gguf_config(gguf_files.write(tmp_path / "m.gguf", "gemma2", extra=caps))
+    assert (config.attn_logit_softcapping, config.final_logit_softcapping, config.sliding_window) == (7.0, 3.0, 16)
+    assert config.max_position_embeddings == 64
+
+
+def test_metadata_that_no_config_holds_is_refused_by_name(tmp_path: Path) -> None:
+    path = gguf_files.write(tmp_path / "m.gguf", "llama", extra=lambda writer: writer.add_logit_scale(0.5))
+    assert "sets logit_scale to 0.5, which transformers does not apply" in refusal(path)
+    assert refusal(path, weights="streamed") == refusal(path)
