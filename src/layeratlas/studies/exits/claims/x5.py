@@ -21,7 +21,7 @@ _MARGIN = 0.05
 _WORDS = {
     "supported": "agree within 0.05",
     "not supported": "differ",
-    "inconclusive": "may or may not agree within 0.05",
+    "inconclusive": "are too uncertain to tell agreement within 0.05 from a difference",
 }
 
 
