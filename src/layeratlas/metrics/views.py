@@ -26,8 +26,8 @@ class Views(SetMetric):
       and another view of passage j, in both directions; nats. log n if views carry no information about their passage;
       lower is better (van den Oord et al. 2018).
     - `lidar`: exp of the entropy of the eigenvalues of W^-1/2 B W^-1/2, for the covariance B of passage means and W of
-      copies around them plus 1e-4; the number of passages that can be distinguished, 1 to n - 1 (Thilak et al. 2024). Vectors
-      are centred and scaled to length 1.
+      copies around them plus 1e-4; the number of passages that can be distinguished, 1 to n - 1 (Thilak et al. 2024).
+      Vectors are centred and scaled to length 1.
 
     The copies are specific to this package (a tenth of the words dropped, a tenth mistyped), so values can be compared
     within a run only.
