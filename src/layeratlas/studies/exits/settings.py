@@ -16,34 +16,32 @@ SCORES: tuple[Score, ...] = get_args(Score)
 
 
 class ExitSettings(Spec):
-    """What `--set` accepts for the study; each description begins with the accepted values."""
+    """What `--set` accepts for the study with what it means."""
 
-    shots: int = Field(default=4, ge=0, le=6, description="0 to 6 worked examples before each question, never scored")
-    format: Format = Field(
-        default="text", description="text, letter, cloze or free: how questions and choices are written"
-    )
+    shots: int = Field(default=4, ge=0, le=6, description="worked examples before each question, never scored")
+    format: Format = Field(default="text", description="how questions and choices are written")
     exit_norm: Literal["final", "none"] = Field(
         default="final",
-        description="final or none: the model's final norm at every point, or at the last point only (as published)",
+        description="the model's final norm at every point (final), or at the last point only, as published (none)",
     )
     strict: bool = Field(
         default=False,
-        description="true or false: ties are wrong (as published), or k tied choices get 1/k each",
+        description="count ties as wrong, as published; otherwise k tied choices get 1/k each",
     )
-    score: Score = Field(default="sum", description=f"one of {', '.join(SCORES)}: the score that the findings use")
-    free_tokens: int = Field(default=8, ge=1, description="1 or more tokens per free answer at most")
+    score: Score = Field(default="sum", description="the score that the findings use")
+    free_tokens: int = Field(default=8, ge=1, description="most tokens of a free answer")
     free_exits: int = Field(
-        default=6, ge=1, description="1 or more exits at which free answers are decoded, evenly spaced up to the last"
+        default=6, ge=1, description="exits at which free answers are decoded, evenly spaced up to the last"
     )
-    ablate: bool = Field(default=False, description="true or false: ask again without each block and sublayer")
+    ablate: bool = Field(default=False, description="ask again without each block and sublayer")
     ablate_questions: int = Field(
-        default=52, ge=1, description="1 or more questions of each set while ablating: whole groups, from its beginning"
+        default=52, ge=1, description="questions of each set while ablating: whole groups, from its beginning"
     )
     ablate_shots: int = Field(
-        default=2, ge=0, le=6, description="0 to 6 worked examples while ablating, at most as many as shots"
+        default=2, ge=0, le=6, description="worked examples while ablating, at most as many as shots"
     )
     ablate_to: Replacement = Field(
-        default="mean", description="mean, zero or both: the value that an ablated attention or MLP output is set to"
+        default="mean", description="the value that an ablated attention or MLP output is set to"
     )
 
     @property

@@ -12,5 +12,5 @@ class ProbingSettings(Spec):
 
     mdl: bool = Field(
         default=False,
-        description="true or false: measure description lengths too, at several times the cost of the probes",
+        description="measure description lengths too, at several times the cost of the probes",
     )

@@ -20,22 +20,26 @@ class SegmentSettings(Spec):
     the blocks that they name; with `generate`, prompts of `prompt_tokens` are continued by `new_tokens` under each.
     """
 
-    tokens: int = Field(default=256, ge=16, description="tokens measured in each passage, at least 16")
-    maps: bool = Field(default=True, description="true or false: attention maps, under the eager kernel")
+    tokens: int = Field(default=256, ge=16, description="tokens measured in each passage")
+    maps: bool = Field(default=True, description="measure attention maps, under the eager kernel")
     lens_positions: int = Field(default=8, ge=1, description="positions per passage at which the logit lens is read")
-    views: int = Field(default=8, ge=2, description="noisy copies per passage, at least 2")
+    views: int = Field(default=8, ge=2, description="noisy copies per passage")
     view_passages: int = Field(default=32, ge=0, description="passages that are copied, 0 for none")
-    view_tokens: int = Field(default=48, ge=8, description="tokens per noisy copy, at least 8")
+    view_tokens: int = Field(default=48, ge=8, description="tokens per noisy copy")
     untrained: int | None = Field(default=None, ge=0, description="passages for a random-weight model, 0 for none")
-    draws: int = Field(default=200, ge=100, description="bootstrap draws of the passages, at least 100")
-    surrogates: int = Field(default=199, ge=99, description="boundary-free surrogates, at least 99")
-    noise: Literal["relative", "absolute", "none"] = Field(default="relative", description="relative, absolute or none")
+    draws: int = Field(default=200, ge=100, description="bootstrap draws of the passages")
+    surrogates: int = Field(default=199, ge=99, description="boundary-free surrogates of the existence test")
+    noise: Literal["relative", "absolute", "none"] = Field(
+        default="relative", description="noise relative to the stream's size, absolute, or none"
+    )
     edits: str = Field(default="default", description="default, none or edits such as 'noise 0.3; zero of mlp'")
-    generate: bool = Field(default=False, description="true or false: generate text under every edit")
-    prompts: int = Field(default=24, ge=6, description="prompts that are continued, at least 6")
+    generate: bool = Field(default=False, description="generate text under every edit")
+    prompts: int = Field(default=24, ge=6, description="prompts that are continued")
     prompt_tokens: int = Field(default=32, ge=1, description="tokens per prompt")
-    new_tokens: int = Field(default=64, ge=8, description="tokens generated after each prompt, at least 8")
-    method: Literal["exact", "v1"] = Field(default="exact", description="exact or v1")
+    new_tokens: int = Field(default=64, ge=8, description="tokens generated after each prompt")
+    method: Literal["exact", "v1"] = Field(
+        default="exact", description="search for boundaries: exact, or by the first version's rule"
+    )
 
     @property
     def interventions(self) -> list[Intervention]:
