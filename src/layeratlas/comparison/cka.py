@@ -2,8 +2,9 @@
 
 Every level of texts is centred and weighted by itself, so that what counts is how texts of one kind differ, not that
 documents differ from single words in every model. No test and no verdict: models with random weights that read the same
-tokens are similar too, and more so at equal depths, which no rearrangement of texts or layers imitates. The estimator is that of Song et al. (2012) and Nguyen et al. (arXiv 2010.15327): unbiased,
-so that unrelated vectors have a CKA of 0 however wide they are.
+tokens are similar too, and more so at equal depths, which no rearrangement of texts or layers imitates. The estimator
+is that of Song et al. (2012) and Nguyen et al. (arXiv 2010.15327): unbiased, so that unrelated vectors have a CKA of 0
+however wide they are.
 """
 
 from __future__ import annotations
