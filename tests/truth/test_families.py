@@ -13,7 +13,6 @@ from scipy.stats import binom
 
 import fake_models as fake
 from fake_models import FakeModel
-from layeratlas.comparison.alignment import Texts, alignments, grams
 from layeratlas.comparison.cohort import read_cohorts
 from layeratlas.comparison.differences import differences
 from layeratlas.comparison.models import read_models
@@ -172,29 +171,6 @@ def test_equal_models_do_not_differ_and_different_ones_do(tmp_path):
 @pytest.mark.truth
 def test_equal_models_differ_at_the_stated_rate(tmp_path):
     assert at_most(different(twins, 400, tmp_path), 400, 0.05)
-
-
-def climbing(seed: int, planted: str) -> str:
-    """Two streams that drift together, that have nothing in common, or whose layers all hold the same, ends less."""
-    rng = np.random.default_rng([seed, 5])
-    texts = Texts(np.repeat([0, 1], 30), np.arange(60))
-    streams = []
-    for _ in range(2):
-        z = rng if planted == "nothing" else np.random.default_rng(seed)
-        drift = z.standard_normal((8, 60, 6))
-        for i in range(1, 8):
-            drift[i] = 0.8 * drift[i - 1] + 0.6 * drift[i] if planted != "one thing" else drift[0]
-        share = np.array([0.2, 0.6, 1, 1, 1, 1, 0.6, 0.2]) if planted == "one thing" else np.ones(8)
-        own = rng.standard_normal((8, 60, 40))
-        streams.append(share[:, None, None] * (drift @ rng.standard_normal((6, 40))) + own)
-    made = [grams(one, texts.levels) for one in streams]
-    return alignments(made, texts, np.linspace(0, 1, 8), seed)[0, 1].verdict
-
-
-def test_unrelated_streams_are_not_alike_and_shared_ones_are():
-    for planted in ("nothing", "one thing"):
-        assert at_most(sum(climbing(seed, planted) == "supported" for seed in range(25)), 25, 0.05)
-    assert all(climbing(seed, "drift") == "supported" for seed in range(5))
 
 
 def ability(folder: Path, tops: dict[str, tuple[float, float, float]]) -> str:

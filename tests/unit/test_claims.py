@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import pytest
+import scipy
 
 from layeratlas.core import registry
 from layeratlas.runs.claim import judgement_table
@@ -72,11 +74,51 @@ def test_of_several_runs_the_one_that_a_claim_speaks_of_decides():
     assert verdicts(run(1e8), run(7e10, "not supported"))["H1"] == "supported"
 
 
-def test_of_several_runs_it_is_said_whose_verdict_it_is_and_which_differ():
-    def here(*runs: FinishedRun) -> str:
-        return str(judgement_table([registry.get("claims", "h2")], runs)["here"][0])
+def together(*runs: FinishedRun) -> dict[str, object]:
+    return judgement_table([registry.get("claims", "h2")], runs).row(0, named=True)
 
-    assert here(run(3e9)).startswith("Said of")
-    assert here(run(3e9), run(1e9)).startswith("m3e+09: Said of")
-    assert "Other models" not in here(run(3e9), run(1e9))
-    assert here(run(3e9), run(1e9, "not supported")).endswith("Other models: m1e+09: not supported.")
+
+def run_at_p(parameters: float, p: float, verdict: Verdict) -> FinishedRun:
+    """A run whose findings all have one verdict and one p-value."""
+    whole = run(parameters, verdict)
+    findings = whole.findings.with_columns(p=pl.lit(p))
+    return FinishedRun("m", manifest=whole.manifest, findings=findings)
+
+
+def test_one_run_speaks_in_its_own_words():
+    assert str(together(run(3e9))["here"]).startswith("Said of")
+
+
+def test_all_runs_count_and_their_agreement_is_counted():
+    row = together(run(3e9), run(2e9), run(1e9, "inconclusive"))
+    assert row["verdict"] == "supported"
+    assert str(row["here"]).startswith("2 of 3 models: supported; 1 inconclusive. m3e+09: Said of")
+
+
+def test_runs_that_contradict_each_other_decide_nothing_and_are_both_named():
+    row = together(run(3e9), run(1e9, "not supported"), run(2e9, "inconclusive"))
+    assert row["verdict"] == "inconclusive"
+    assert "supported by m3e+09; not supported by m1e+09; 1 inconclusive." in str(row["here"])
+
+
+def test_p_values_are_corrected_over_models():
+    assert together(run_at_p(3e9, 0.04, "supported"))["verdict"] == "supported"
+    row = together(
+        run_at_p(3e9, 0.04, "supported"), run_at_p(2e9, 0.3, "inconclusive"), run_at_p(1e9, 0.5, "inconclusive")
+    )
+    assert row["verdict"] == "inconclusive"
+    assert row["p"] == pytest.approx(0.12)
+    strong = together(
+        run_at_p(3e9, 0.01, "supported"), run_at_p(2e9, 0.3, "inconclusive"), run_at_p(1e9, 0.5, "inconclusive")
+    )
+    assert (strong["verdict"], strong["p"]) == ("supported", pytest.approx(0.03))
+
+
+def test_models_without_the_effect_rarely_support_a_claim_however_many_there_are():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(200):
+        ps = rng.uniform(size=10)
+        nulls = [run_at_p(1e9 + i, p, "supported" if p <= 0.05 else "inconclusive") for i, p in enumerate(ps)]
+        hits += together(*nulls)["verdict"] == "supported"
+    assert hits <= scipy.stats.binom.ppf(0.99, 200, 0.05)

@@ -90,10 +90,10 @@ class _Compared:
 
 def _compared(cohort: Cohort) -> _Compared:
     models = read_models(cohort)
-    alike, maps, notes = similarity(cohort)
+    maps, notes = similarity(cohort)
     table = differences(cohort.study, models)
     grown, sizes = size_findings(cohort, models)
-    findings = [*difference_findings(table, models), *alike, *grown, *family_findings(cohort, models)]
+    findings = [*difference_findings(table, models), *grown, *family_findings(cohort, models)]
     if len(models) > 1:
         told = finding_table(findings, "all", cohort.study)
     else:  # nothing to compare: the page shows what the run itself found

@@ -8,7 +8,6 @@ from enum import StrEnum
 class ComparisonKind(StrEnum):
     """A kind of finding of a comparison."""
 
-    SAME_HIERARCHY = "same hierarchy"
     SIZE = "size"
     SIZE_THRESHOLD = "size threshold"
     FAMILY = "family"
@@ -19,7 +18,7 @@ class ComparisonKind(StrEnum):
 # The quantities of curves that get a finding of their own, in order.
 CURVE_KINDS = (ComparisonKind.PEAK_DEPTH, ComparisonKind.PEAK_VALUE)
 # A page shows these kinds first, then those that studies name, then differences between curves.
-_FIRST = (ComparisonKind.SAME_HIERARCHY, ComparisonKind.SIZE_THRESHOLD, ComparisonKind.SIZE, ComparisonKind.FAMILY)
+_FIRST = (ComparisonKind.SIZE_THRESHOLD, ComparisonKind.SIZE, ComparisonKind.FAMILY)
 
 
 def by_size(kind: str) -> str:

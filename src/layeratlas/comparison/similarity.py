@@ -1,9 +1,10 @@
-"""Whether models are similar layer by layer on the same texts, from the runs' activations where these are kept."""
+"""How similar models are layer by layer on the same texts, from the runs' activations where these are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from layeratlas.comparison.alignment import FEWEST, Alignment, Grams, Texts, alignments, grams
+from layeratlas.comparison.cka import FEWEST, Grams, cka, grams
 from layeratlas.comparison.cohort import Cohort
-from layeratlas.comparison.kinds import ComparisonKind
-from layeratlas.core import formatting as wording
+from layeratlas.core.arrays import Floats
 from layeratlas.core.errors import StoreError
-from layeratlas.runs.finding import Finding
 
 # At most this many texts in all and per level, at this many equal relative depths.
 TEXTS, DEPTHS = 400, 16
@@ -32,11 +31,6 @@ SCHEMA: dict[str, Any] = {
     "depth_b": pl.Float64,
     "cka": pl.Float64,
 }
-_LINKS = {
-    "supported": "share a hierarchy of layers",
-    "not supported": "do not share a hierarchy of layers",
-    "inconclusive": "are not shown to share a hierarchy of layers",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +43,8 @@ class _Read:
     grams: Grams
 
 
-def similarity(cohort: Cohort, seed: int = 0) -> tuple[list[Finding], pl.DataFrame, list[str]]:
-    """Return findings, the map of every pair and notes on what could not be read.
+def similarity(cohort: Cohort, seed: int = 0) -> tuple[pl.DataFrame, list[str]]:
+    """Return the map of every pair and notes on what could not be read.
 
     Debiased linear CKA of the residual stream on at most 400 texts at up to 16 equal relative depths.
     """
@@ -58,8 +52,8 @@ def similarity(cohort: Cohort, seed: int = 0) -> tuple[list[Finding], pl.DataFra
     nothing = pl.DataFrame(schema=SCHEMA)
     chosen = _texts(cohort.runs[0].folder, seed)
     if chosen is None:
-        return [], nothing, notes
-    rows, texts = chosen
+        return nothing, notes
+    rows, levels = chosen
     points = [_points(run.folder) for run in cohort.runs]
     fewest = min((count for count in points if count), default=0)
     depths = np.linspace(0, 1, min(DEPTHS, fewest)) if fewest > 1 else np.zeros(0)
@@ -71,13 +65,11 @@ def similarity(cohort: Cohort, seed: int = 0) -> tuple[list[Finding], pl.DataFra
         except StoreError as error:
             notes.append(f"{name} is left out of the maps of similarity: {error.found}.")
             continue
-        models.append(_Read(name=name, layers=layers, last=count - 1, grams=grams(vectors, texts.levels)))
+        models.append(_Read(name=name, layers=layers, last=count - 1, grams=grams(vectors, levels)))
     if len(models) < 2 or len(depths) < 2:
-        return [], nothing, notes
-    pairs = alignments([model.grams for model in models], texts, depths, seed)
-    tables = [_table(cohort.study, models[i], models[j], pair.cka) for (i, j), pair in pairs.items()]
-    findings = [_finding(models[i].name, models[j].name, pair, len(rows)) for (i, j), pair in pairs.items()]
-    return findings, pl.concat(tables), notes
+        return nothing, notes
+    pairs = combinations(models, 2)
+    return pl.concat([_table(cohort.study, a, b, cka(a.grams, b.grams)) for a, b in pairs]), notes
 
 
 def _points(folder: Path) -> int:
@@ -99,11 +91,11 @@ def _vectors(folder: Path, layers: Sequence[int], rows: Sequence[int]) -> NDArra
     return read_rows(folder / _ACTIVATIONS, "resid", layers, rows)
 
 
-def _texts(folder: Path, seed: int) -> tuple[list[int], Texts] | None:
-    """Return rows of the store, as many of each level, with their levels and groups; None where a run has no items."""
+def _texts(folder: Path, seed: int) -> tuple[list[int], NDArray[np.int64]] | None:
+    """Return rows of the store, as many of each level, with codes of their levels; None where a run has no items."""
     files = sorted((folder / "items").glob("*.parquet"))
     try:
-        parts = [pl.read_parquet(file, columns=["level", "group", "row"]) for file in files]
+        parts = [pl.read_parquet(file, columns=["level", "row"]) for file in files]
     except (OSError, pl.exceptions.PolarsError):
         return None
     if not parts:
@@ -119,16 +111,13 @@ def _texts(folder: Path, seed: int) -> tuple[list[int], Texts] | None:
     table = pl.concat(kept)
     if len(table) < FEWEST or all(len(of_level) < FEWEST for of_level in kept):
         return None
-    return table["row"].to_list(), Texts(_codes(table, "level"), _codes(table, "group"))
+    codes = np.unique(table["level"].cast(pl.String).to_numpy(), return_inverse=True)[1]
+    return table["row"].to_list(), codes.astype(np.int64)
 
 
-def _codes(table: pl.DataFrame, name: str) -> NDArray[np.int64]:
-    return np.unique(table[name].cast(pl.String).to_numpy(), return_inverse=True)[1].astype(np.int64)
-
-
-def _table(study: str, a: _Read, b: _Read, cka: NDArray[np.float64]) -> pl.DataFrame:
+def _table(study: str, a: _Read, b: _Read, similarities: Floats) -> pl.DataFrame:
     """Return one row per pair of layers."""
-    row, column = np.indices(cka.shape)
+    row, column = np.indices(similarities.shape)
     layer_a, layer_b = np.array(a.layers)[row.ravel()], np.array(b.layers)[column.ravel()]
     columns = {
         "study": study,
@@ -138,28 +127,6 @@ def _table(study: str, a: _Read, b: _Read, cka: NDArray[np.float64]) -> pl.DataF
         "layer_b": layer_b,
         "depth_a": layer_a / max(a.last, 1),
         "depth_b": layer_b / max(b.last, 1),
-        "cka": cka.ravel(),
+        "cka": similarities.ravel(),
     }
     return pl.DataFrame(columns, schema=SCHEMA)
-
-
-def _finding(a: str, b: str, pair: Alignment, texts: int) -> Finding:
-    cka, shuffled, most = (wording.num(value, 2) for value in (pair.diagonal, pair.null_mean, pair.null_95))
-    lead, lo, hi = (wording.num(value, 2) for value in (pair.lead, pair.lo, pair.hi))
-    return Finding(
-        finding=ComparisonKind.SAME_HIERARCHY,
-        level=f"{a} / {b}",
-        component="resid",
-        method="CKA",
-        statement=f"{a} and {b} {_LINKS[pair.verdict]}: CKA at equal depth {cka} (shuffled texts {shuffled}, 95 % "
-        f"below {most}); equal depths are more similar than depths a quarter apart by {lead} [{lo}, {hi}], beyond what "
-        "each layer shares with all of the other model's.",
-        estimate=pair.lead,
-        lo=pair.lo,
-        hi=pair.hi,
-        p=pair.p,
-        null="texts in random order within each level; equal depths lead by under a tenth of their similarity "
-        "(jackknife)",
-        verdict=pair.verdict,
-        n=texts,
-    )

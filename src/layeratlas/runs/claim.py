@@ -102,11 +102,15 @@ class Claim(ABC):
     def decide(self, runs: Sequence[FinishedRun]) -> Judgement:
         """Return the verdict of runs that meet the claim's needs."""
 
+    def speaks_of(self, run: FinishedRun) -> bool:
+        """Return whether a run's model has a size that the claim is about."""
+        return self.about.least <= run.parameters <= self.about.most
+
     def in_scope(self, run: FinishedRun, judgement: Judgement) -> Judgement:
         """Return a run's judgement; `inconclusive` where the claim does not speak of models of that size."""
-        least, most = self.about
-        if least <= run.parameters <= most:
+        if self.speaks_of(run):
             return judgement
+        least, most = self.about
         sizes = f"at least {least / 1e9:.0f}" if run.parameters < least else f"at most {most / 1e9:.0f}"
         scope = (
             f"The claim is about models of {sizes} billion parameters; {run.model} has "

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 
 from layeratlas.runs.claim import Claim, Judgement
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.finished import FinishedRun
+from layeratlas.stats.intervals import ALPHA
+from layeratlas.stats.tests import holm
 from layeratlas.stats.verdicts import Verdict
 
 
@@ -20,19 +23,82 @@ class RunClaim(Claim):
         """Return the verdict of one run, whatever the size of its model."""
 
     def decide(self, runs: Sequence[FinishedRun]) -> Judgement:
-        """Return the judgement of the largest model that decides the claim, else of the largest of all.
-
-        With several runs, the statement names the model, and the models with other verdicts.
-        """
+        """Return the judgement of all runs together, of which those of models that the claim is about decide."""
         by_size = sorted(runs, key=lambda run: run.parameters if run.parameters > 0 else 0.0, reverse=True)
         judged = [(run, self.in_scope(run, self.judge_run(run))) for run in by_size]
-        decided = [(run, judgement) for run, judgement in judged if judgement.verdict != "inconclusive"]
-        speaker, judgement = (decided or judged)[0]
-        if len(runs) == 1:
-            return judgement
-        others = [f"{run.model}: {other.verdict}" for run, other in decided if other.verdict != judgement.verdict]
-        differ = f" Other models: {', '.join(others)}." if others else ""
-        return replace(judgement, statement=f"{speaker.model}: {judgement.statement}{differ}")
+        if len(judged) == 1:
+            return judged[0][1]
+        within = [(run, judgement) for run, judgement in judged if self.speaks_of(run)]
+        return joined(within or judged, outside=len(judged) - len(within) if within else 0)
+
+
+def joined(judged: Sequence[tuple[FinishedRun, Judgement]], outside: int = 0) -> Judgement:
+    """Return the judgement of several runs together; `outside` more are of models that the claim is not about.
+
+    P-values are corrected over the runs (Holm), and a run supports the claim only at its corrected p. The verdict is
+    that of the runs that decide, where they all agree; `inconclusive`, with both sides named, where they contradict
+    each other. The effect is that of the weakest run of the verdict: the smallest where the claim is supported, the
+    largest where it is not, else that of the first run.
+    """
+    corrected = _corrected([judgement for _, judgement in judged])
+    names = [run.model for run, _ in judged]
+    sides: dict[Verdict, list[int]] = {"supported": [], "not supported": [], "inconclusive": []}
+    for i, judgement in enumerate(corrected):
+        sides[judgement.verdict].append(i)
+    verdict, weakest = _side(sides, corrected)
+    members = sides[verdict] if verdict != "inconclusive" else range(len(corrected))
+    decided = sides["supported"] or sides["not supported"]
+    return replace(
+        corrected[weakest],
+        verdict=verdict,
+        statement=" ".join([_agreement(sides, names, outside), *_statements(names, corrected)]),
+        n=sum(corrected[i].n for i in members),
+        needs="" if decided else next((judgement.needs for judgement in corrected if judgement.needs), ""),
+    )
+
+
+def _side(sides: Mapping[Verdict, Sequence[int]], judgements: Sequence[Judgement]) -> tuple[Verdict, int]:
+    """Return the verdict that no run contradicts, and which of its judgements is the weakest; else 0, the first."""
+    supporting, opposing = sides["supported"], sides["not supported"]
+    if supporting and not opposing:
+        return "supported", min(supporting, key=lambda i: judgements[i].estimate)
+    if opposing and not supporting:
+        return "not supported", max(opposing, key=lambda i: judgements[i].estimate)
+    return "inconclusive", 0
+
+
+def _corrected(judgements: Sequence[Judgement]) -> list[Judgement]:
+    """Return the judgements with Holm's p-values; support that the correction takes away is inconclusive."""
+    tested = [i for i, judgement in enumerate(judgements) if isfinite(judgement.p)]
+    corrected = list(judgements)
+    for i, p in zip(tested, holm([judgements[i].p for i in tested]), strict=True):
+        lost = judgements[i].verdict == "supported" and p > ALPHA
+        corrected[i] = replace(judgements[i], p=p, verdict="inconclusive" if lost else judgements[i].verdict)
+        if lost:
+            statement = f"{judgements[i].statement} Corrected over {len(tested)} models, p = {p:.3f} decides nothing."
+            corrected[i] = replace(corrected[i], statement=statement)
+    return corrected
+
+
+def _agreement(sides: Mapping[Verdict, Sequence[int]], names: Sequence[str], outside: int) -> str:
+    """Return how many models are on each side (`2 of 3 models: supported; 1 inconclusive.`)."""
+    yes, no, unclear = sides["supported"], sides["not supported"], sides["inconclusive"]
+    if yes and no:
+        text = (
+            f"Models contradict each other: supported by {', '.join(names[i] for i in yes)}; not supported by "
+            f"{', '.join(names[i] for i in no)}"
+        )
+    elif yes or no:
+        text = f"{len(yes or no)} of {len(names)} models: {'supported' if yes else 'not supported'}"
+    else:
+        text = f"0 of {len(names)} models decide the claim"
+    if unclear and (yes or no):
+        text += f"; {len(unclear)} inconclusive"
+    return text + (f"; {outside} more of sizes that the claim is not about." if outside else ".")
+
+
+def _statements(names: Sequence[str], judgements: Sequence[Judgement]) -> list[str]:
+    return [f"{name}: {judgement.statement}" for name, judgement in zip(names, judgements, strict=True)]
 
 
 class FindingClaim(RunClaim):
@@ -53,7 +119,8 @@ def all_of(findings: Sequence[Finding], asked: int, needs: str) -> Judgement:
     """Return whether every finding is supported.
 
     `not supported` where one is not; `inconclusive` where one is, or where there are fewer than `asked`. The effect is
-    that of the weakest: the first that is not supported, else the first inconclusive one, else the smallest.
+    that of the weakest: the first that is not supported, else the first inconclusive one, else the smallest. The
+    p-value of findings that must all hold is the largest of theirs (intersection-union test): no correction is needed.
     """
     if not findings:
         return Judgement(verdict="inconclusive", statement="No such finding in this run.", needs=needs)
@@ -65,13 +132,14 @@ def all_of(findings: Sequence[Finding], asked: int, needs: str) -> Judgement:
     elif unclear or len(findings) < asked:
         verdict = "inconclusive"
     weakest = (against or unclear or sorted(findings, key=lambda finding: finding.estimate))[0]
+    tested = [finding.p for finding in findings if isfinite(finding.p)]
     return Judgement(
         verdict=verdict,
         statement=" ".join(finding.statement for finding in findings),
         estimate=weakest.estimate,
         lo=weakest.lo,
         hi=weakest.hi,
-        p=weakest.p,
+        p=max(tested) if verdict == "supported" and tested else weakest.p,
         null=weakest.null,
         n=sum(finding.n for finding in findings),
         needs=needs if len(findings) < asked else "",
