@@ -19,7 +19,32 @@ SHAPES = {
     "hump": lambda t: 4 * t * (1 - t),
     "hyperbola": lambda t: 1 / (1 + (len(t) - 1) * t),
     "steep": lambda t: np.exp(-15 * t),
+    "bump": lambda t: np.exp(-0.5 * ((t - 0.5) / 0.1) ** 2),
+    "wide bump": lambda t: np.exp(-0.5 * ((t - 0.4) / 0.15) ** 2),
+    "early bump": lambda t: np.exp(-0.5 * ((t - 0.15) / 0.12) ** 2),
+    "two bumps": lambda t: np.exp(-0.5 * ((t - 0.3) / 0.1) ** 2) + np.exp(-0.5 * ((t - 0.75) / 0.1) ** 2),
+    "logistic": lambda t: 1 / (1 + np.exp(-(t - 0.5) / 0.1)),
+    "steep logistic": lambda t: 1 / (1 + np.exp(-(t - 0.5) / 0.05)),
+    "two logistics": lambda t: 1 / (1 + np.exp(-(t - 0.3) / 0.06)) + 1 / (1 + np.exp(-(t - 0.7) / 0.06)),
+    "sine 1.5": lambda t: np.sin(3 * np.pi * t),
+    "sine 2": lambda t: np.sin(4 * np.pi * t + 0.5),
+    "square root": np.sqrt,
 }
+# Shapes that the test was never tried on while it was worked out; they are in the full simulation alone.
+HELD_OUT = {
+    "tanh": lambda t: np.tanh((t - 0.35) / 0.08),
+    "chirp": lambda t: np.sin(2 * np.pi * t * (1 + t)),
+    "skewed": lambda t: (t / 0.2) * np.exp(1 - t / 0.2),
+    "cosine bump": lambda t: np.where(abs(t - 0.5) < 0.3, 1 + np.cos(np.pi * (t - 0.5) / 0.3), 0),
+    "lorentzian": lambda t: 1 / (1 + ((t - 0.6) / 0.08) ** 2),
+    "damped": lambda t: np.exp(-2 * t) * np.cos(5 * np.pi * t),
+    "kink": lambda t: np.abs(t - 0.4),
+    "sixth power": lambda t: t**6,
+}
+SMOOTH = [*SHAPES, *HELD_OUT]
+_ALL = SHAPES | HELD_OUT
+# How much a jump of the first or last block is higher than the signals' steps.
+_JUMP = 4.0
 
 
 def autoregressive(layers, rho, random):
@@ -30,11 +55,11 @@ def autoregressive(layers, rho, random):
     return x
 
 
-def signals(kind, layers, random, noise=0.05):
+def signals(kind, layers, random, noise=0.05, jump=None):
     """Return one signal a group entry, (S, layers), each with its own sign, size and noise.
 
     `kind`: `steps`; `one`, a single step; without boundaries a shape, `white`, autocorrelated noise such as `ar 0.6`,
-    or a shape with such noise, `ramp + ar 0.6`.
+    or a shape with such noise, `ramp + ar 0.6`. `jump`: 0 or -1, the block at either end that jumps.
     """
     t = np.linspace(0, 1, layers)
     made = []
@@ -45,9 +70,11 @@ def signals(kind, layers, random, noise=0.05):
         elif kind == "one":
             x = random.uniform(1, 2) * (np.arange(layers) >= round(0.35 * layers))
         else:
-            x = SHAPES.get(shape, np.zeros_like)(t)
-        spread = noise if shape in SHAPES or kind in ("steps", "one") else 1.0
+            x = _ALL.get(shape, np.zeros_like)(t)
+        spread = noise if shape in _ALL or kind in ("steps", "one") else 1.0
         x = x + spread * autoregressive(layers, float(rho) if noisy else 0.0, random)
+        if jump is not None:
+            x[jump] += random.choice([-1, 1]) * _JUMP
         made.append(random.choice([-1, 1]) * random.uniform(0.5, 1.5) * x)
     return np.array(made)
 

@@ -17,6 +17,8 @@ from layeratlas.models import intervene, load
 from layeratlas.runs.tables import CURVE_KEYS, CURVE_VALUES
 from layeratlas.studies.segments.outcomes import OUTCOMES, Reference, judge_of
 from layeratlas.studies.segments.perturbation.brittleness import Brittleness, half_point
+from layeratlas.studies.segments.perturbation.contrast import segment_contrast
+from layeratlas.studies.segments.perturbation.estimate import Estimate
 from layeratlas.studies.segments.perturbation.findings import brittleness_findings
 from layeratlas.studies.segments.perturbation.tables import curve_rows, segment_rows
 from layeratlas.studies.segments.perturbation.trials import NoiseSpec, Trial, TrialEffects, make_trials, noise_spec
@@ -152,13 +154,90 @@ def verdicts(found):
 
 
 def test_a_planted_fragile_segment_is_found_and_no_other():
-    said = verdicts(planted(layers=60, fragile=range(4, 8)))
-    assert said["brittleness", "planted"] == "supported"
-    assert said["brittleness", "other"] == "not supported"
-    nothing = verdicts(planted(layers=60))
-    assert nothing["brittleness", "planted"] == nothing["brittleness", "other"] == "not supported"
-    # So few spans that no difference could show.
-    assert verdicts(planted(layers=24, fragile=range(4, 8)))["brittleness", "planted"] == "inconclusive"
+    for layers in (24, 60):
+        said = verdicts(planted(layers=layers, fragile=range(4, 8)))
+        assert said["brittleness", "planted"] == "supported"
+        assert said["brittleness", "other"] != "supported"
+        nothing = verdicts(planted(layers=layers))
+        assert nothing["brittleness", "planted"] == nothing["brittleness", "other"] == "not supported"
+
+
+def log_brittleness(layers, rho, rng):
+    """Return log B by block: stationary, standard deviation 0.3, as steady from block to block as `rho` says."""
+    noise = rng.normal(size=layers)
+    for i in range(1, layers):
+        noise[i] = rho * noise[i - 1] + np.sqrt(1 - rho**2) * noise[i]
+    return 0.3 * noise
+
+
+def special(layers, rho, times, trials):
+    """How often a segment whose blocks are that many times as brittle is called special, corrected over three."""
+    rng = np.random.default_rng([layers, int(100 * rho)])
+    spans = ((0, layers // 3), (layers // 3, 3 * layers // 4), (layers // 6, layers // 3))
+    hits = 0
+    for trial in range(trials):
+        start, stop = span = spans[trial % 3]
+        log_b = log_brittleness(layers, rho, rng)
+        log_b[start:stop] += np.log(times)
+        draws = log_b + 0.05 * rng.normal(size=(100, layers))
+        hits += 3 * segment_contrast(log_b, draws, span).p <= 0.05
+    return hits / trials
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.8])
+def test_a_threefold_difference_is_found_and_none_is_not(rho):
+    assert special(24, rho, 3.0, 60) >= 0.8
+    # At a true rate of 2.5 %, more than 6 of 60 are seen in 1 of 1,000 simulations.
+    assert special(24, rho, 1.0, 60) <= 6 / 60
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("layers", [24, 30, 48, 80])
+@pytest.mark.parametrize("rho", [0.0, 0.3, 0.5, 0.8])
+def test_a_threefold_difference_is_found_at_the_stated_rates(layers, rho):
+    power, level = special(layers, rho, 3.0, 300), special(layers, rho, 1.0, 600)
+    print(f"{layers} layers, autocorrelation {rho}: power {power:.2f}, level {level:.3f}")
+    assert power >= 0.8
+    assert level <= 0.05
+
+
+def coverage(passages, spread, trials):
+    """How often the interval of B holds its mean over passages of a log-normal distribution."""
+    rng = np.random.default_rng([passages, int(100 * spread)])
+    truth, hits = np.exp(spread**2 / 2), 0
+    for _ in range(trials):
+        by_passage = np.exp(spread * rng.normal(size=passages))
+        weights = rng.multinomial(passages, np.full(passages, 1 / passages), 400) / passages
+        estimate = Estimate(value=by_passage.mean(), draws=weights @ by_passage, passages=passages)
+        _, lo, hi = estimate.numbers
+        hits += lo <= truth <= hi
+    return hits / trials
+
+
+@pytest.mark.parametrize("passages", [8, 13, 40])
+def test_intervals_of_few_passages_hold_the_truth(passages):
+    # At 0.95, fewer than 0.91 of 300 are seen in 1 of 500 simulations.
+    assert coverage(passages, 0.35, 300) >= 0.91
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("passages", [8, 13, 40])
+@pytest.mark.parametrize("spread", [0.2, 0.35, 0.5])
+def test_intervals_hold_the_truth_at_the_stated_rates(passages, spread):
+    rate = coverage(passages, spread, 3000)
+    print(f"{passages} passages, log-normal of {spread}: {rate:.3f}")
+    assert 0.93 <= rate <= 0.97
+
+
+def test_without_the_correction_few_passages_give_too_narrow_intervals():
+    """The negative control: percentiles of the bootstrap itself."""
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(300):
+        by_passage = np.exp(0.35 * rng.normal(size=8))
+        draws = by_passage[rng.integers(0, 8, (400, 8))].mean(1)
+        lo, hi = np.percentile(draws, [2.5, 97.5])
+        hits += lo <= np.exp(0.35**2 / 2) <= hi
+    assert hits / 300 < 0.91
 
 
 def test_fragile_ends_are_found_and_flat_models_have_none():
@@ -192,8 +271,8 @@ def test_points_that_deviate_in_opposite_ways_do_not_cancel():
     said = brittleness_findings(mixed)[0]
     assert said.verdict == "not supported"
     points, segments = mixed.ratios()
-    assert (points.min(), points.max()) == (pytest.approx(1 / 1.4), pytest.approx(1.4))
-    assert segments == pytest.approx(1)
+    assert (points.value.min(), points.value.max()) == (pytest.approx(1 / 1.4), pytest.approx(1.4))
+    assert segments.value == pytest.approx(1)
     assert brittleness_findings(planted())[0].verdict == "supported"
 
 

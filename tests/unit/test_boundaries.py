@@ -10,13 +10,14 @@ import pytest
 import steps
 from layeratlas.core.errors import DataError
 from layeratlas.stats.jackknife import jackknife
-from layeratlas.stats.segmentation import best_boundaries, cost_at, segment_costs, shortest_segment
-from layeratlas.studies.segments.boundaries import find_boundaries, leave_one_out
+from layeratlas.stats.segmentation import best_boundaries, cost_at, segment_costs, shortest_segment, without_ends
+from layeratlas.studies.segments.boundaries import find_boundaries, leave_one_out, resampled, two_boundaries
 from layeratlas.studies.segments.existence import existence_test
 from layeratlas.studies.segments.first_version import candidates, steepest_falls
+from layeratlas.studies.segments.sharpness import sharpness, sharpness_intervals
 from layeratlas.studies.segments.signals import BlockSignals, fuse, robust_z
 from layeratlas.studies.segments.surrogates import autocorrelation, surrogates
-from layeratlas.studies.segments.text_kinds import kinds_differ
+from layeratlas.studies.segments.text_kinds import kinds_test
 
 
 def cost_of(z, boundaries):
@@ -124,9 +125,13 @@ def test_the_rule_of_the_first_version_takes_the_steepest_falls():
 def test_kinds_with_other_boundaries_differ_and_shuffled_kinds_do_not():
     first = np.arange(40) < 20
     values = steps.passages(np.array([9, 21]), 30, count=40, seed=2, noise=0.3)
-    assert kinds_differ(block_signals(values), first, 99, 0) > 0.05
+    same = kinds_test(block_signals(values), first, 99, 0)
+    assert same.p > 0.05
+    assert same.loss <= same.seen
     values[first] = steps.passages(np.array([5, 16]), 30, count=20, seed=2, noise=0.3)
-    assert kinds_differ(block_signals(values), first, 99, 0) <= 0.05
+    apart = kinds_test(block_signals(values), first, 99, 0)
+    assert apart.p <= 0.05
+    assert apart.loss > apart.seen
 
 
 def test_surrogates_keep_trend_size_and_autocorrelation_and_lose_the_steps():
@@ -167,38 +172,53 @@ def test_constant_signals_stay_constant():
     assert surrogates(signals, 9, seed=0)[:, 0] == pytest.approx(3)
 
 
-def judged(kind, count):
-    random = np.random.default_rng(5)
-    noise = 0.2 if kind == "steps" else 0.05
-    return [
-        existence_test(steps.signals(kind, 24, random, noise), steps.GROUPS, seed=s, count=99) for s in range(count)
-    ]
+def test_a_step_is_sharp_and_one_layer_wide_and_a_ramp_is_neither():
+    signals = np.repeat([[0.0, 1.0, 3.0]], 10, axis=1) + 0.01 * np.random.default_rng(0).normal(size=(3, 30))
+    for sharp, boundary in zip(sharpness(signals, [10, 20]), (10, 20), strict=True):
+        assert (sharp.boundary, sharp.share) == (boundary, pytest.approx(1, abs=0.1))
+        assert sharp.width == pytest.approx(1, abs=0.1)
+        assert sharp.p <= 0.001
+        assert sharp.seen < 1
+    ramp = np.linspace(0, 1, 30) + 0.0001 * np.random.default_rng(1).normal(size=(3, 30))
+    for sharp in sharpness(ramp, [10, 20]):
+        assert sharp.share == pytest.approx(0, abs=0.05)
+        # From the mean of one segment of ten blocks to that of the next.
+        assert sharp.width == pytest.approx(10, abs=1)
+        assert sharp.smooth_p <= 0.001
 
 
-def test_smooth_change_and_noise_are_rejected_about_as_often_as_the_level_says():
-    """A small part of what `tests/truth/test_existence.py` repeats kind by kind."""
-    found = [test for kind in ("white", "ar 0.6", "ramp", "hump") for test in judged(kind, 25)]
-    # The central 99 % of a share of 0.05 in 100 trials.
-    assert np.mean([test.p <= 0.05 for test in found]) <= 0.11
-    assert 0.4 < np.mean([test.p for test in found]) < 0.6
+def test_the_sharpness_of_a_boundary_has_an_interval_over_passages():
+    values = steps.passages(np.array([9, 21]), 30, seed=3)
+    mean, draws = values.mean(0), resampled(values, 100, 0)
+    for interval, sharp in zip(sharpness_intervals(mean, draws, [9, 21], 30), sharpness(mean, [9, 21]), strict=True):
+        assert interval.share[0] < sharp.share < interval.share[1]
+        assert 1 <= interval.width[0] <= sharp.width <= interval.width[1] < 2
+
+
+def test_a_jump_of_the_last_block_is_no_boundary_and_hides_none():
+    signals = steps.signals("steps", 16, np.random.default_rng(3), 0.1, jump=-1)
+    boundaries, _ = two_boundaries(signals, steps.GROUPS)
+    assert boundaries.tolist() == [round(0.3 * 16), 11]
+    # So few blocks that none can be spared.
+    assert without_ends(np.zeros((2, 7))).shape == (2, 7)
+    assert without_ends(np.zeros((2, 8))).shape == (2, 6)
 
 
 def test_steps_exist():
-    found = judged("steps", 12)
-    assert all(test.p <= 0.05 for test in found)
-    assert all(test.curve[0] == 1 and (np.diff(test.curve) <= 1e-12).all() for test in found)
+    random = np.random.default_rng(5)
+    for seed in range(5):
+        test = existence_test(steps.signals("steps", 24, random, 0.2), steps.GROUPS, seed, count=99)
+        assert test.p <= 0.05
+        assert test.curve[0] == 1
+        assert (np.diff(test.curve) <= 1e-12).all()
 
 
-def test_what_only_looks_like_two_boundaries_is_none():
+def test_one_step_is_found_as_the_first_and_its_second_is_not():
     random = np.random.default_rng(6)
-    for kind, noise, passed in (("hyperbola", 0.01, "smooth_p"), ("one", 0.2, "unclipped_p")):
-        found = [
-            existence_test(steps.signals(kind, 30, random, noise), steps.GROUPS, seed=s, count=99) for s in range(10)
-        ]
-        # The first test alone is passed by each, and one of the other two says no.
-        assert np.mean([test.smooth_p <= 0.05 and getattr(test, passed) <= 0.05 for test in found]) >= 0.8
-        assert np.mean([test.p <= 0.05 for test in found]) <= 0.3
-    assert all(abs(test.first - 10) <= 1 for test in found)
+    tests = [existence_test(steps.signals("one", 30, random, 0.2), steps.GROUPS, seed, 99) for seed in range(8)]
+    assert all(abs(test.first - 10) <= 1 for test in tests)
+    assert np.mean([test.second_p <= 0.05 for test in tests]) <= 0.3
+    assert np.mean([test.p <= 0.05 for test in tests]) <= 0.15
 
 
 def test_layers_in_random_order_are_the_second_null():

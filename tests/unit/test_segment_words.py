@@ -25,6 +25,7 @@ from layeratlas.studies.segments.record import (
     KindRecord,
     KindsRecord,
     SegmentsRecord,
+    SharpnessRecord,
     UntrainedRecord,
     read_segments,
     segments_between,
@@ -34,6 +35,34 @@ from layeratlas.studies.segments.settings import SegmentSettings
 from layeratlas.studies.segments.signals import all_signals
 from layeratlas.studies.segments.study import PLUGIN
 
+SHARP = SharpnessRecord(
+    boundary=2,
+    share=0.9,
+    share_interval=(0.8, 1.0),
+    width=1.1,
+    width_interval=(1.0, 1.3),
+    p=0.01,
+    smooth_p=0.99,
+    seen=0.7,
+)
+SMOOTH = SHARP.model_copy(update={"share": 0.1, "p": 0.99, "smooth_p": 0.01})
+EXISTENCE = ExistenceRecord(
+    left=0.1,
+    p=0.01,
+    sharpness=(SHARP, SHARP.model_copy(update={"boundary": 4})),
+    smooth_p=0.01,
+    second_p=0.01,
+    first=2,
+    second_left=0.5,
+    null_left=(0.1, 0.2, 0.3),
+    null_second_left=(0.6, 0.7, 0.8),
+    shuffled_left=(0.2, 0.3, 0.4),
+    shuffled_p=0.01,
+    curve=[1.0, 0.5, 0.1],
+    null_lo=[1.0, 0.4, 0.1],
+    null_hi=[1.0, 0.6, 0.3],
+    surrogates=99,
+)
 RECORD = SegmentsRecord(
     method="exact",
     blocks=6,
@@ -46,20 +75,7 @@ RECORD = SegmentsRecord(
     share=(1.0, 1.0),
     segments=segments_between((2, 4), 6),
     together=[],
-    existence=ExistenceRecord(
-        left=0.1,
-        p=0.5,
-        smooth_p=0.5,
-        unclipped_p=0.5,
-        second_p=0.5,
-        first=2,
-        null_left=(0.1, 0.2, 0.3),
-        shuffled_p=0.01,
-        curve=[1.0, 0.5, 0.1],
-        null_lo=[1.0, 0.4, 0.1],
-        null_hi=[1.0, 0.6, 0.3],
-        surrogates=99,
-    ),
+    existence=EXISTENCE,
     exact=BoundaryRecord(boundaries=(2, 4), intervals=((2, 2), (4, 4))),
 )
 
@@ -73,7 +89,7 @@ def changed(**values: Any) -> SegmentsRecord:
 
 
 def existence_with(**values: Any) -> ExistenceRecord:
-    return RECORD.existence.model_copy(update=values)
+    return EXISTENCE.model_copy(update=values)
 
 
 def test_the_record_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -84,57 +100,82 @@ def test_the_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("p", "intervals", "passages", "verdict"),
+    ("p", "sharpness", "intervals", "passages", "verdict"),
     [
-        (0.01, ((2, 2), (4, 4)), 100, "supported"),
-        (0.01, ((2, 3), (4, 4)), 100, "inconclusive"),
-        (0.01, ((2, 2), (4, 4)), 4, "inconclusive"),
-        (0.2, ((2, 2), (4, 4)), 100, "not supported"),
+        (0.01, (SHARP, SHARP), ((2, 2), (4, 4)), 100, "supported"),
+        (0.01, (SHARP, SHARP), ((2, 3), (4, 4)), 100, "inconclusive"),
+        (0.01, (SHARP, SHARP), ((2, 2), (4, 4)), 4, "inconclusive"),
+        (0.2, (SHARP, SHARP), ((2, 2), (4, 4)), 100, "inconclusive"),
+        (0.99, (SHARP, SMOOTH), ((2, 2), (4, 4)), 100, "not supported"),
+        # At p = 0.03 for each of two boundaries, neither is shown to be smooth.
+        (0.97, (SHARP, SMOOTH.model_copy(update={"smooth_p": 0.03})), ((2, 2), (4, 4)), 100, "inconclusive"),
     ],
 )
-def test_existence_needs_a_small_p_certain_places_and_passages(
-    p: float, intervals: Any, passages: int, verdict: str
+def test_existence_needs_sharp_boundaries_certain_places_and_passages_and_is_refuted_by_a_smooth_one(
+    p: float, sharpness: Any, intervals: Any, passages: int, verdict: str
 ) -> None:
     exact = BoundaryRecord(boundaries=(2, 4), intervals=intervals)
-    record = changed(existence=existence_with(p=p), exact=exact, passages=passages)
+    record = changed(existence=existence_with(p=p, sharpness=sharpness), exact=exact, passages=passages)
     assert existence_verdict(record) == verdict
     assert [finding(record, kind).verdict for kind in ("existence", "boundary")] == [verdict, verdict]
     assert finding(record, SegmentFinding.EXISTENCE).p == p
 
 
+UNSURE = SHARP.model_copy(update={"p": 0.4, "smooth_p": 0.6})
+
+
 @pytest.mark.parametrize(
-    ("rejected", "null"),
+    ("values", "seen"),
     [
-        ((), "smooth signals without boundaries"),
-        (("smooth_p",), "values are clipped"),
-        (("smooth_p", "unclipped_p"), "one boundary (before block 3"),
+        ({"sharpness": (SHARP, UNSURE)}, "with a share of at least 0.70"),
+        (
+            {"sharpness": (SHARP, UNSURE.model_copy(update={"seen": 1.5}))},
+            "with noise between blocks 2.0 times smaller",
+        ),
+        ({"smooth_p": 0.4}, "could have been seen at 0.10 or less"),
+        ({"second_p": 0.4}, "could have been seen at 0.60 or less"),
     ],
 )
-def test_the_null_that_was_not_rejected_is_named(rejected: tuple[str, ...], null: str) -> None:
-    test = existence_with(first=3, **dict.fromkeys(rejected, 0.01))
-    existence = finding(changed(existence=test), SegmentFinding.EXISTENCE)
-    assert existence.verdict == "not supported"
-    assert null in existence.statement
+def test_an_undecided_existence_names_the_smallest_effect_that_would_have_been_seen(
+    values: dict[str, Any], seen: str
+) -> None:
+    existence = finding(changed(existence=existence_with(p=0.4, **values)), SegmentFinding.EXISTENCE)
+    assert existence.verdict == "inconclusive"
+    assert seen in existence.statement
+
+
+@pytest.mark.parametrize(
+    ("left", "p", "verdict"), [(0.1, 0.01, "supported"), (0.3, 0.5, "inconclusive"), (0.5, 1.0, "not supported")]
+)
+def test_the_order_of_layers_is_refuted_by_its_opposite_alone(left: float, p: float, verdict: str) -> None:
+    record = changed(existence=existence_with(left=left, shuffled_p=p))
+    assert finding(record, SegmentFinding.LAYER_ORDER).verdict == verdict
+
+
+CONTROLS = {
+    "sharp": EXISTENCE,
+    "smooth": existence_with(p=0.99, sharpness=(SHARP, SMOOTH)),
+    "unsure": existence_with(p=0.4, smooth_p=0.4),
+}
 
 
 @pytest.mark.parametrize(
     ("trained", "random_weights", "verdict"),
     [
-        (0.01, 0.01, "not supported"),
-        (0.01, 0.5, "supported"),
-        (0.5, 0.01, "not supported"),
-        (0.5, 0.5, "inconclusive"),
+        ("sharp", "sharp", "not supported"),
+        ("sharp", "smooth", "supported"),
+        ("sharp", "unsure", "inconclusive"),
+        ("smooth", "sharp", "not supported"),
+        ("smooth", "smooth", "inconclusive"),
+        ("unsure", "smooth", "inconclusive"),
     ],
 )
-def test_boundaries_of_the_random_model_decide_what_training_did(
-    trained: float, random_weights: float, verdict: str
+def test_boundaries_come_from_training_where_random_weights_are_shown_to_have_none(
+    trained: str, random_weights: str, verdict: str
 ) -> None:
-    control = UntrainedRecord(
-        passages=4, signals=["norm"], boundaries=(2, 4), left=0.2, p=random_weights, curve=[1.0, 0.5, 0.2]
-    )
-    record = changed(existence=existence_with(p=trained), untrained=control)
-    training = finding(record, SegmentFinding.TRAINING)
-    assert (training.verdict, training.p, training.estimate, training.n) == (verdict, random_weights, 0.2, 4)
+    control = UntrainedRecord(passages=4, signals=["norm"], boundaries=(2, 4), existence=CONTROLS[random_weights])
+    training = finding(changed(existence=CONTROLS[trained], untrained=control), SegmentFinding.TRAINING)
+    assert (training.verdict, training.p, training.n) == (verdict, CONTROLS[random_weights].p, 4)
 
 
 @pytest.mark.parametrize(("moved", "verdict"), [((2, 5), "supported"), ((2, 6), "not supported")])
@@ -144,15 +185,28 @@ def test_a_signal_matters_if_the_boundaries_move_without_it(moved: tuple[int, in
     assert (left_out.verdict, left_out.estimate) == (verdict, (moved[1] - 4) / 8)
 
 
-@pytest.mark.parametrize(("p", "verdict"), [(ALPHA / 2, "supported"), (0.5, "not supported")])
-def test_kinds_of_text_differ_by_their_test(p: float, verdict: str) -> None:
+@pytest.mark.parametrize(
+    ("p", "n", "shift", "verdict"),
+    [
+        (ALPHA / 2, 10, (0, 3), "supported"),
+        (0.5, 10, (0, 3), "inconclusive"),
+        (0.5, 10, (-1, 1), "not supported"),
+        (0.5, 4, (-1, 1), "inconclusive"),
+    ],
+)
+def test_kinds_of_text_differ_by_their_test_and_are_alike_by_an_equivalence(
+    p: float, n: int, shift: tuple[int, int], verdict: str
+) -> None:
     kinds = KindsRecord(
         by_kind={
-            "narrative": KindRecord(n=4, boundaries=(2, 4), intervals=((2, 2), (4, 4))),
-            "exposition": KindRecord(n=4, boundaries=(1, 4), intervals=((1, 1), (4, 4))),
+            "narrative": KindRecord(n=n, boundaries=(2, 4), intervals=((2, 2), (4, 4))),
+            "exposition": KindRecord(n=n, boundaries=(1, 4), intervals=((1, 1), (4, 4))),
         },
         compared=("narrative", "exposition"),
         p=p,
+        loss=0.02,
+        seen=0.05,
+        shifts=(shift, (0, 0)),
     )
     text_kinds = finding(changed(kinds=kinds), SegmentFinding.TEXT_KINDS)
     assert (text_kinds.verdict, text_kinds.estimate, text_kinds.p) == (verdict, pytest.approx(1 / 6), p)
@@ -185,7 +239,8 @@ def test_the_methods_name_the_noise_that_was_made(noise: str, said: str, unsaid:
 )
 def test_the_chart_of_brittleness_names_the_noise_that_was_made(tmp_path: Path, noise: str, said: str) -> None:
     columns = (
-        "segment first last rms b lo hi b_added b_entry b_unshared sigma_half sigma_half_lo sigma_half_hi p_span spans"
+        "segment first last rms b lo hi b_added b_entry b_unshared sigma_half sigma_half_lo sigma_half_hi ratio "
+        "ratio_lo ratio_hi p_ratio"
     )
     pl.DataFrame([dict.fromkeys(columns.split(), 1.0)]).write_parquet(tmp_path / BRITTLENESS_FILE)
     curves = pl.DataFrame({"level": ["brittleness"] * 3, "method": ["none", noise, "skip"]})

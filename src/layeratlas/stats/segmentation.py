@@ -12,6 +12,9 @@ import numpy as np
 from layeratlas.core.arrays import Floats, Ints
 from layeratlas.core.errors import DataError
 
+# Models of so many blocks or more are segmented without their first and their last block.
+_FEWEST_TRIMMED = 8
+
 
 def shortest_segment(blocks: int) -> int:
     """Return the smallest number of blocks in a segment, max(2, round(0.08 L)).
@@ -26,6 +29,20 @@ def shortest_segment(blocks: int) -> int:
             "segments cannot be measured on it",
         )
     return shortest
+
+
+def left_out(blocks: int) -> int:
+    """Return how many blocks at either end of L blocks are left out of the search: 1 from 8 blocks on, else 0.
+
+    The first and the last block of a model often jump; such a jump would hide boundaries, or pass for one.
+    """
+    return int(blocks >= _FEWEST_TRIMMED)
+
+
+def without_ends(values: Floats) -> Floats:
+    """Return values (..., L) of the blocks that are segmented, (..., L - 2 `left_out(L)`)."""
+    ends = left_out(values.shape[-1])
+    return values[..., ends : values.shape[-1] - ends]
 
 
 def segment_costs(z: Floats) -> Floats:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.segmentation import two_boundaries
+from layeratlas.stats.segmentation import left_out, two_boundaries, without_ends
 
 # Simulated families per null, and how many are segmented at once.
 _SETS, _AT_ONCE = 400, 5
@@ -87,4 +87,5 @@ def _boundaries_of(signals: Floats) -> Floats:
     """Return the two boundaries (N, 2), in blocks, of sets of signals (N, S, L)."""
     # A few sets at a time, so that their cost matrices stay in the processor's cache.
     parts = np.array_split(signals, max(1, len(signals) // _AT_ONCE))
-    return np.concatenate([two_boundaries(part)[0] for part in parts]).astype(float)
+    found = np.concatenate([two_boundaries(without_ends(part))[0] for part in parts])
+    return found.astype(float) + left_out(signals.shape[-1])

@@ -103,5 +103,5 @@ def _write_draws(work: Workspace, brittleness: Brittleness | None) -> str:
     values = {}
     if brittleness:
         for name, span in brittleness.effects.segments.items():
-            values[f"{BRITTLENESS} {name}"] = brittleness.measured("segment", span).draws
+            values[f"{BRITTLENESS} {name}"] = brittleness.measured("segment", span).plausible
     return write_draws(work.folder, [], values)

@@ -9,8 +9,8 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats, Ints
 from layeratlas.stats import segmentation
-from layeratlas.stats.segmentation import best_boundaries, segment_costs, shortest_segment
-from layeratlas.studies.segments.signals import CLIP, BlockSignals, fuse
+from layeratlas.stats.segmentation import best_boundaries, left_out, segment_costs, shortest_segment, without_ends
+from layeratlas.studies.segments.signals import BlockSignals, fuse
 
 _MOST_BOUNDARIES = 4
 
@@ -39,9 +39,13 @@ class BoundaryEstimate:
         return first, second
 
 
-def two_boundaries(signals: Floats, groups: Sequence[str], clip: float = CLIP) -> tuple[Ints, Floats]:
-    """Return the two boundaries (..., 2) of signals (..., S, L), and C2 / C0, the share of the cost that they leave."""
-    return segmentation.two_boundaries(fuse(signals, groups, clip))
+def two_boundaries(signals: Floats, groups: Sequence[str]) -> tuple[Ints, Floats]:
+    """Return the two boundaries (..., 2) of signals (..., S, L), and C2 / C0, the share of the cost that they leave.
+
+    From 8 blocks on the first and the last block are left out of the search; boundaries are numbers of all blocks.
+    """
+    boundaries, left = segmentation.two_boundaries(fuse(without_ends(signals), groups))
+    return boundaries + left_out(signals.shape[-1]), left
 
 
 def cost_curve(z: Floats) -> Floats:
@@ -93,7 +97,7 @@ def leave_one_out(signals: BlockSignals) -> dict[str, Ints]:
     if len(signals.names) < 2:
         return {}
     mean, boundaries = signals.values.mean(0), {}
-    for left_out, name in enumerate(signals.names):
-        kept = [i for i in range(len(signals.names)) if i != left_out]
+    for omitted, name in enumerate(signals.names):
+        kept = [i for i in range(len(signals.names)) if i != omitted]
         boundaries[name] = two_boundaries(mean[kept], [signals.groups[i] for i in kept])[0]
     return boundaries

@@ -5,7 +5,15 @@ from __future__ import annotations
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.verdicts import Effect, Verdict
-from layeratlas.studies.segments.findings import SURROGATE_NULL, boundary_finding, boundary_findings, existence_verdict
+from layeratlas.studies.segments.findings import (
+    FEWEST_PASSAGES,
+    SURROGATE_NULL,
+    boundary_finding,
+    boundary_findings,
+    could_have_seen,
+    existence_verdict,
+    tested_verdict,
+)
 from layeratlas.studies.segments.names import SegmentFinding, readable
 from layeratlas.studies.segments.record import KindsRecord, SegmentsRecord, UntrainedRecord
 
@@ -26,22 +34,31 @@ def segment_findings(record: SegmentsRecord) -> list[Finding]:
 
 
 def _training(record: SegmentsRecord, control: UntrainedRecord) -> Finding:
-    trained, exist = existence_verdict(record), control.p < ALPHA
-    verdict: Verdict = "not supported" if exist else "supported" if trained == "supported" else "inconclusive"
-    places = " and ".join(str(boundary) for boundary in control.boundaries)
+    """Do the boundaries come from training? Supported where the model has two and random weights are shown smooth."""
+    trained, untrained = existence_verdict(record), tested_verdict(control.existence)
+    verdict: Verdict = "inconclusive"
+    if untrained == "supported":
+        verdict = "not supported"
+    elif trained == "supported" and untrained == "not supported":
+        verdict = "supported"
+    first, second = control.boundaries
     model = "random-weight model of the same architecture"
-    if exist and trained == "not supported":
-        statement = f"A {model} has two boundaries (at blocks {places}); the trained model shows no evidence of any."
-    elif exist:
-        statement = f"A {model} has two boundaries too (at blocks {places}): boundaries alone are no sign of training."
-    elif trained == "not supported":
-        statement = f"No evidence of two boundaries in the model or in a {model}."
-    else:
-        statement = f"No evidence of two boundaries in a {model}."
+    shown = {
+        "supported": f"A {model} has two boundaries too (at blocks {first} and {second}): boundaries alone are no sign "
+        "of training",
+        "not supported": f"At least one of the best two boundaries of a {model} (at blocks {first} and {second}) is "
+        "smooth change",
+        "inconclusive": f"Whether a {model} has two boundaries is undecided: {could_have_seen(control.existence)}",
+    }[untrained]
+    own = {
+        "supported": "this model has two",
+        "not supported": "so it is in this model",
+        "inconclusive": "whether this model has two is undecided",
+    }[trained]
     return boundary_finding(
         SegmentFinding.TRAINING,
-        statement,
-        Effect(estimate=control.left, p=control.p),
+        f"{shown}; {own}." if untrained != "supported" else f"{shown}.",
+        Effect(estimate=control.existence.left, p=control.existence.p),
         null=f"{SURROGATE_NULL}; applied to the random-weight model",
         verdict=verdict,
         n=control.passages,
@@ -56,7 +73,7 @@ def _signal_left_out(record: SegmentsRecord) -> Finding:
     places = " and ".join(str(boundary) for boundary in record.leave_one_out[worst])
     return boundary_finding(
         SegmentFinding.SIGNAL_LEFT_OUT,
-        f"The boundaries depend on no single signal: without any one they move by at most {_blocks(shifts[worst])}."
+        f"Each boundary stays in its place without any one signal: the largest shift is {_blocks(shifts[worst])}."
         if steady
         else f"The boundaries depend on {readable(worst)}: without it they are at blocks {places}.",
         Effect(estimate=shifts[worst] / record.blocks),
@@ -67,17 +84,28 @@ def _signal_left_out(record: SegmentsRecord) -> Finding:
 
 
 def _text_kinds(record: SegmentsRecord, kinds: KindsRecord) -> Finding:
+    """Do boundaries differ between kinds? `Not supported` is an equivalence: shifts of 0.08 of the depth at most."""
     one, two = kinds.compared
     first, second = (kinds.by_kind[name].boundaries for name in (one, two))
-    differ = kinds.p < ALPHA
-    places = f"{one}: blocks {first[0]} and {first[1]}; {two}: blocks {second[0]} and {second[1]}"
+    allowed = max(1, round(_STEADY * record.blocks))
+    farthest = max(abs(end) for shift in kinds.shifts for end in shift)
+    enough = min(kinds.by_kind[name].n for name in (one, two)) >= FEWEST_PASSAGES
+    verdict: Verdict = "supported" if kinds.p <= ALPHA else "inconclusive"
+    if verdict == "inconclusive" and enough and farthest <= allowed:
+        verdict = "not supported"
+    statement = {
+        "supported": "The boundaries differ between kinds of text",
+        "not supported": f"The boundaries are the same for both kinds of text within {_blocks(allowed)}",
+        "inconclusive": "Whether the boundaries differ between kinds of text is undecided",
+    }[verdict]
     return boundary_finding(
         SegmentFinding.TEXT_KINDS,
-        f"{'The boundaries differ' if differ else 'No difference of boundaries detected'} between kinds of text "
-        f"({places}).",
+        f"{statement} ({one}: blocks {first[0]} and {first[1]}; {two}: blocks {second[0]} and {second[1]}): "
+        f"boundaries of the other kind leave {kinds.loss:.3f} more of the variation, and more than {kinds.seen:.3f} "
+        f"would have been seen; 90 % intervals of the shifts reach {_blocks(farthest)}.",
         Effect(estimate=_shift(first, second) / record.blocks, p=kinds.p),
-        null="kinds shuffled among passages",
-        verdict="supported" if differ else "not supported",
+        null=f"kinds shuffled among passages; equivalence: shifts of at most {_blocks(allowed)}",
+        verdict=verdict,
         n=record.passages,
     )
 

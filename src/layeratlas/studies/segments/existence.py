@@ -1,16 +1,16 @@
-"""The existence test: do the two boundaries leave less cost than boundaries of signals without any?
+"""The existence test: are there two boundaries, or smooth change, noise, or one boundary?
 
-Two boundaries are found in any signal, so their cost is compared with that of signals that have no two boundaries.
-Three nulls, because each of the first two misses signals that the next one catches:
+Two boundaries are found in any signal, so three questions are asked of them:
 
-- Smooth change over depth with noise that neighbouring layers share (`surrogates`). The statistic is C2 / C0, the share
-  of the cost that two boundaries leave; p is the share of surrogates that leave no more.
-- The same without clipping. A steep smooth change at one end becomes a plateau when z-scores are clipped, and would
-  look like a segment.
-- One boundary: surrogates whose trend has the signals' own best single boundary as a step. The statistic is C2 / C1,
-  the share of the cost that a second boundary leaves.
+- Is each of them sharp (`sharpness`)? More than half of the change across it must happen between two neighbouring
+  blocks. No smooth change does that, whatever its shape.
+- Do they leave less cost than boundaries of noise? Surrogates have smooth change over depth with noise that
+  neighbouring layers share. The statistic is C2 / C0, the share of the cost that two boundaries leave.
+- Is there a second one? Surrogates have the signals' own best single boundary as a step. The statistic is C2 / C1, the
+  share of the cost that a second boundary leaves.
 
-The p-value of two boundaries is the largest of the three: all must reject (an intersection-union test).
+The p-value of two boundaries is the largest of them all: every test must reject (an intersection-union test). From 8
+blocks on the first and the last block are left out: a jump there would hide boundaries, or pass for one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,16 @@ from typing import Any
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.segmentation import best_boundaries, segment_costs, shortest_segment
-from layeratlas.studies.segments.boundaries import cost_curve, two_boundaries
+from layeratlas.stats.segmentation import (
+    best_boundaries,
+    left_out,
+    segment_costs,
+    shortest_segment,
+    two_boundaries,
+    without_ends,
+)
+from layeratlas.studies.segments.boundaries import cost_curve
+from layeratlas.studies.segments.sharpness import Sharpness, sharpness
 from layeratlas.studies.segments.signals import fuse
 from layeratlas.studies.segments.surrogates import surrogates
 
@@ -32,60 +40,70 @@ SURROGATES = 199
 
 @dataclass(frozen=True, kw_only=True)
 class Existence:
-    """The share of the cost that two boundaries leave (`left`), its p-values and its null.
+    """The share of the cost that two boundaries leave (`left`), their sharpness, the p-values and the nulls.
 
-    `smooth_p`, `unclipped_p` and `second_p` are the p-values of the three nulls; `first` is the block of the best
-    single boundary. `null_left` (B,) is `left` of every surrogate. `curve` (K+1,) is C_K / C_0 and `null_curves`
-    (B, K+1) that of the surrogates. `shuffled_p` compares with the same layers in random order.
+    `smooth_p` and `second_p` are the p-values against smooth change and against one boundary; `first` is the first
+    block after the best single boundary, `second_left` the share of the cost that a second one leaves. `null_left` and
+    `null_second_left` (B,) are those shares of every surrogate. `curve` (K+1,) is C_K / C_0 and `null_curves` (B, K+1)
+    that of the surrogates. `shuffled_left` (B,) is `left` of the same layers in random order, and `shuffled_p` its
+    p-value.
     """
 
     left: float
+    boundaries: tuple[Sharpness, Sharpness]
     smooth_p: float
-    unclipped_p: float
     second_p: float
     first: int
+    second_left: float
     null_left: Floats
+    null_second_left: Floats
     curve: Floats
     null_curves: Floats
+    shuffled_left: Floats
     shuffled_p: float
 
     @property
     def p(self) -> float:
         """The p-value of two boundaries."""
-        return max(self.smooth_p, self.unclipped_p, self.second_p)
+        return max(self.smooth_p, self.second_p, *(boundary.p for boundary in self.boundaries))
 
 
 def existence_test(signals: Floats, groups: Sequence[str], seed: int = 0, count: int = SURROGATES) -> Existence:
     """Test whether mean signals (S, L) have two boundaries, against `count` surrogates and shuffled layers."""
-    left = float(two_boundaries(signals, groups)[1])
-    smooth = surrogates(signals, count, seed)
-    null_left = two_boundaries(smooth, groups)[1]
-    unclipped, null_unclipped = (two_boundaries(each, groups, np.inf)[1] for each in (signals, smooth))
-    first, gain = _second_boundary(signals, groups)
-    stepped = surrogates(signals, count, seed + 2, int(first))
+    inner, before = without_ends(signals), left_out(signals.shape[1])
+    boundaries, left = two_boundaries(fuse(inner, groups))
+    sharp = sharpness(signals, boundaries + before)
+    first, second_left = _second_boundary(inner, groups)
+    smooth = fuse(surrogates(inner, count, seed), groups)
+    null_left = two_boundaries(smooth)[1]
+    null_second_left = _second_boundary(surrogates(inner, count, seed + 2, int(first)), groups)[1]
+    shuffled_left = _shuffled(inner, groups, count, seed + 1)
     return Existence(
-        left=left,
-        smooth_p=_p_value(null_left, left),
-        unclipped_p=_p_value(null_unclipped, float(unclipped)),
-        second_p=_p_value(_second_boundary(stepped, groups)[1], float(gain)),
-        first=int(first),
+        left=float(left),
+        boundaries=(sharp[0], sharp[1]),
+        smooth_p=_p_value(null_left, float(left)),
+        second_p=_p_value(null_second_left, float(second_left)),
+        first=int(first) + before,
+        second_left=float(second_left),
         null_left=null_left,
-        curve=cost_curve(fuse(signals, groups)),
-        null_curves=cost_curve(fuse(smooth, groups)),
-        shuffled_p=_p_value(_shuffled(signals, groups, count, seed + 1), left),
+        null_second_left=null_second_left,
+        curve=cost_curve(fuse(inner, groups)),
+        null_curves=cost_curve(smooth),
+        shuffled_left=shuffled_left,
+        shuffled_p=_p_value(shuffled_left, float(left)),
     )
 
 
-def _shuffled(signals: Floats, groups: Sequence[str], count: int, seed: int) -> Floats:
+def _shuffled(inner: Floats, groups: Sequence[str], count: int, seed: int) -> Floats:
     """Return C2 / C0 (B,) of the same layers in random order."""
     random = np.random.default_rng(seed)
-    orders = np.array([random.permutation(signals.shape[1]) for _ in range(count)])
-    return two_boundaries(signals[:, orders].transpose(1, 0, 2), groups)[1]
+    orders = np.array([random.permutation(inner.shape[1]) for _ in range(count)])
+    return two_boundaries(fuse(inner[:, orders].transpose(1, 0, 2), groups))[1]
 
 
-def _second_boundary(signals: Floats, groups: Sequence[str]) -> tuple[Any, Any]:
+def _second_boundary(inner: Floats, groups: Sequence[str]) -> tuple[Any, Any]:
     """Return the best single boundary (...) of signals (..., S, L), and C2 / C1, the share that a second one leaves."""
-    costs, shortest = segment_costs(fuse(signals, groups)), shortest_segment(signals.shape[-1])
+    costs, shortest = segment_costs(fuse(inner, groups)), shortest_segment(inner.shape[-1])
     first, one = best_boundaries(costs, 1, shortest)
     _, two = best_boundaries(costs, 2, shortest)
     return first[..., 0], np.divide(two, one, out=np.ones_like(two), where=one > 0)

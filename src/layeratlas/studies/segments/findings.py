@@ -1,4 +1,7 @@
-"""The findings on boundaries, each with its null: whether they exist, where they are, whether layers are ordered."""
+"""The findings on boundaries, each with its null: whether they exist, where they are, whether layers are ordered.
+
+`not supported` says that the opposite is shown. What is undecided names the smallest effect that would have been seen.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,17 @@ from layeratlas.runs.finding import Finding
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.segments.names import BOUNDARIES, EXACT, PASSAGES, SegmentFinding
-from layeratlas.studies.segments.record import ExistenceRecord, SegmentsRecord
+from layeratlas.studies.segments.record import ExistenceRecord, SegmentsRecord, SharpnessRecord
+from layeratlas.studies.segments.sharpness import LEAST_SHARE
 
 SURROGATE_NULL = (
-    "smooth change (cubic trend) with autocorrelated noise in every signal, clipped and unclipped, and the same with "
-    "one boundary; the largest p"
+    "at most half of the change across a boundary in one step between blocks (t-test); smooth change (cubic trend) "
+    "with autocorrelated noise in every signal; the same with one boundary; the largest p"
 )
 # The widest 90 % interval of a boundary whose place is known, as a fraction of depth.
 _WIDEST = 0.15
 # With fewer passages the bootstrap cannot say where a boundary is.
-_FEWEST_PASSAGES = 8
+FEWEST_PASSAGES = 8
 
 
 def boundary_findings(record: SegmentsRecord) -> list[Finding]:
@@ -48,38 +52,35 @@ def widths(record: SegmentsRecord) -> list[float]:
     return [(hi - lo) / record.blocks for lo, hi in record.exact.intervals]
 
 
+def tested_verdict(test: ExistenceRecord) -> Verdict:
+    """Return what the existence test says of two boundaries.
+
+    Supported where every part of the test rejects; not supported where at least one of the two boundaries is shown to
+    be smooth (p <= 0.05, Bonferroni over both); else inconclusive.
+    """
+    if test.p <= ALPHA:
+        return "supported"
+    smooth = min(1.0, 2 * min(sharp.smooth_p for sharp in test.sharpness))
+    return "not supported" if smooth <= ALPHA else "inconclusive"
+
+
 def existence_verdict(record: SegmentsRecord) -> Verdict:
     """Return the verdict on two prominent boundaries (the claim P1.1).
 
-    Of the exact boundaries, whichever method the run shows: supported if they leave less cost than those of surrogates
-    without boundaries and with one (p < 0.05) and each 90 % interval is at most 0.15 of the depth; not supported if
-    p >= 0.05; inconclusive if they beat the surrogates and their place is uncertain, or if there are fewer than eight
-    passages to resample.
+    Of the exact boundaries, whichever method the run shows: that of the test, except that two boundaries are supported
+    only if each 90 % interval is at most 0.15 of the depth, and there are eight passages or more to resample.
     """
-    if record.existence.p >= ALPHA:
-        return "not supported"
-    certain = max(widths(record)) <= _WIDEST and record.passages >= _FEWEST_PASSAGES
-    return "supported" if certain else "inconclusive"
+    verdict = tested_verdict(record.existence)
+    certain = max(widths(record)) <= _WIDEST and record.passages >= FEWEST_PASSAGES
+    return "inconclusive" if verdict == "supported" and not certain else verdict
 
 
 def _existence(record: SegmentsRecord) -> Finding:
     test, verdict = record.existence, existence_verdict(record)
-    if verdict == "supported":
-        result = "Two boundaries exist: three segments fit the signals better than they fit smooth signals"
-    elif verdict == "not supported":
-        result = _null_not_rejected(test, record.blocks)
-    elif record.passages >= _FEWEST_PASSAGES:
-        result = "The signals are more stepped than smooth signals, but the place of the boundaries is uncertain"
-    else:
-        result = (
-            f"The signals are more stepped than smooth signals, but {record.passages} passages cannot say where the "
-            "boundaries are"
-        )
-    lo, _, hi = test.null_left
+    sharp = " and ".join(sharp_words(boundary) for boundary in test.sharpness)
     return boundary_finding(
         SegmentFinding.EXISTENCE,
-        f"{result} ({len(record.signals)} signals); two boundaries leave {test.left:.2f} of the variation, "
-        f"{lo:.2f} to {hi:.2f} in smooth signals.",
+        f"{_result(record, verdict)}. Over {len(record.signals)} signals: {sharp}.",
         Effect(estimate=test.left, p=test.p),
         null=SURROGATE_NULL,
         verdict=verdict,
@@ -87,17 +88,57 @@ def _existence(record: SegmentsRecord) -> Finding:
     )
 
 
-def _null_not_rejected(test: ExistenceRecord, blocks: int) -> str:
-    """Return which null the boundaries do not beat."""
-    if test.smooth_p >= ALPHA:
-        return "No evidence of two boundaries: three segments fit smooth signals without boundaries as well"
-    if test.unclipped_p >= ALPHA:
+def _result(record: SegmentsRecord, verdict: Verdict) -> str:
+    test = record.existence
+    if verdict == "supported":
+        return "Two sharp boundaries exist"
+    if verdict == "not supported":
+        smoothest = min(test.sharpness, key=lambda sharp: sharp.smooth_p)
+        return f"Two boundaries are refuted: the change at block {smoothest.boundary} is smooth"
+    if test.p > ALPHA:
+        return f"Whether two boundaries exist is undecided: {could_have_seen(test)}"
+    if record.passages < FEWEST_PASSAGES:
         return (
-            "No evidence of two boundaries: the signals change steeply there, and look stepped only because large "
-            "values are clipped"
+            f"Two sharp changes, whose place is uncertain: {record.passages} passages were resampled; "
+            f"{FEWEST_PASSAGES} or more can place boundaries"
         )
-    place = f"before block {test.first}, at {test.first / blocks:.2f} of the depth"
-    return f"Evidence of one boundary ({place}), none of a second: three segments fit signals with one as well"
+    return (
+        f"Two sharp changes, whose place is uncertain: a 90 % interval spans {max(widths(record)):.2f} of the depth; "
+        f"{_WIDEST:g} or less places a boundary"
+    )
+
+
+def sharp_words(sharp: SharpnessRecord) -> str:
+    """Return how sharp a boundary is, in words, with the intervals over passages."""
+    share, width = (f"[{lo:.2f}, {hi:.2f}]" for lo, hi in (sharp.share_interval, sharp.width_interval))
+    return (
+        f"at block {sharp.boundary} a share of {sharp.share:.2f} {share} of the change happens in one step between "
+        f"blocks, and the change is {sharp.width:.2f} {width} layers wide"
+    )
+
+
+def could_have_seen(test: ExistenceRecord) -> str:
+    """Return the smallest effect that the part of the test with the largest p could have seen, in words."""
+    least = max(test.sharpness, key=lambda sharp: sharp.p)
+    if least.p >= max(test.smooth_p, test.second_p):
+        if least.seen > 1:
+            return (
+                f"a step at block {least.boundary} could have been seen with noise between blocks "
+                f"{(least.seen - LEAST_SHARE) / (1 - LEAST_SHARE):.1f} times smaller"
+            )
+        return (
+            f"a boundary at block {least.boundary} could have been seen with a share of at least {least.seen:.2f} of "
+            "its change in one step between blocks"
+        )
+    if test.smooth_p >= test.second_p:
+        return (
+            f"two boundaries leave {test.left:.2f} of the variation, and could have been seen at "
+            f"{test.null_left[0]:.2f} or less"
+        )
+    return (
+        f"beside one boundary, at block {test.first}, a second leaves {test.second_left:.2f} of the variation, and "
+        f"could have been seen at {test.null_second_left[0]:.2f} or less"
+    )
 
 
 def _boundary(record: SegmentsRecord, number: int) -> Finding:
@@ -108,17 +149,25 @@ def _boundary(record: SegmentsRecord, number: int) -> Finding:
     if record.method != EXACT:  # the tests are of the exact boundaries, wherever those are
         return boundary_finding(
             SegmentFinding.BOUNDARY,
-            f"By this rule the {after} segment begins at {place}; the existence test does not apply to this rule.",
+            f"By this rule the {after} segment begins at {place}; the existence test is of the exact boundaries alone.",
             Effect(estimate=depths.estimate, lo=depths.lo, hi=depths.hi),
             null="none",
             verdict="inconclusive",
             n=record.passages,
         )
     verdict = existence_verdict(record)
-    subject = "The" if verdict == "supported" else "If it exists, the"
+    subject = {
+        "supported": f"The boundary between the {before} and the {after} segment is",
+        "not supported": f"The best place for a boundary between the {before} and the {after} segment, of which at "
+        "least one is smooth change, is",
+        "inconclusive": f"If it exists, the boundary between the {before} and the {after} segment is",
+    }[verdict]
+    sharp = record.existence.sharpness[number]
+    lowest, highest = sharp.width_interval
     return boundary_finding(
         SegmentFinding.BOUNDARY,
-        f"{subject} boundary between the {before} and the {after} segment is at {place}.",
+        f"{subject} at {place}; the change there is {sharp.width:.2f} [{lowest:.2f}, {highest:.2f}] layers wide (1 for "
+        "a step).",
         depths,
         null=SURROGATE_NULL,
         verdict=verdict,
@@ -127,15 +176,23 @@ def _boundary(record: SegmentsRecord, number: int) -> Finding:
 
 
 def _layer_order(record: SegmentsRecord) -> Finding:
+    """Do the signals depend on depth? Opposite: layers in order fit three segments worse than 95 % of random orders."""
     test = record.existence
-    ordered = test.shuffled_p < ALPHA
+    low, _, high = test.shuffled_left
+    verdict: Verdict = "supported" if test.shuffled_p <= ALPHA else "inconclusive"
+    if test.left > high:
+        verdict = "not supported"
+    statement = {
+        "supported": "Neighbouring layers are more similar than layers in random order",
+        "not supported": "Neighbouring layers are less similar than layers in random order",
+        "inconclusive": "Whether neighbouring layers are more similar than layers in random order is undecided",
+    }[verdict]
     return boundary_finding(
         SegmentFinding.LAYER_ORDER,
-        "Neighbouring layers are more similar than layers in random order."
-        if ordered
-        else "Three segments fit layers in random order as well: no evidence that the signals are ordered over depth.",
+        f"{statement}: three segments leave {test.left:.2f} of the variation, and could have been told from random "
+        f"order at {low:.2f} or less.",
         Effect(estimate=test.left, p=test.shuffled_p),
         null="the same layers in random order",
-        verdict="supported" if ordered else "not supported",
+        verdict=verdict,
         n=record.passages,
     )

@@ -57,11 +57,14 @@ def _boundaries(settings: SegmentSettings) -> str:
 
 def _existence(settings: SegmentSettings) -> str:
     return (
-        f"{settings.surrogates} surrogates without boundaries have each signal's cubic trend, size of residuals and "
-        "lag-1 autocorrelation, and the correlations between signals; p is the share of surrogates whose two "
-        "boundaries leave no more of the variation. Two more nulls: the same without clipping, and surrogates with one "
-        "boundary; the largest p counts. Two boundaries are said to exist if p < 0.05 and both 90 % intervals are at "
-        "most 0.15 of the depth."
+        "From 8 blocks on, the first and the last block are left out. A boundary is sharp if more than half of the "
+        "change across it happens between two neighbouring blocks (the jump between the lines on either side over the "
+        "change; t-test with the noise about a line in each segment); its width is the change over the rate at the "
+        f"boundary, in layers. {settings.surrogates} surrogates without boundaries have each signal's cubic trend, "
+        "size of residuals and lag-1 autocorrelation, and the correlations between signals; as many have one boundary. "
+        "Two boundaries exist if both are sharp and leave less of the variation than those of both kinds of surrogates "
+        "(every p <= 0.05), and both 90 % intervals are at most 0.15 of the depth. They are refuted if one of them is "
+        "shown to be smooth (p <= 0.05, corrected for two). Anything else is inconclusive."
     )
 
 

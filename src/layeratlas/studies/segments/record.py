@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from layeratlas.core.arrays import Floats
 from layeratlas.core.files import read_json, write_json
 from layeratlas.core.spec import Spec
 from layeratlas.studies.segments.boundaries import BoundaryEstimate
 from layeratlas.studies.segments.existence import Existence
 from layeratlas.studies.segments.names import SEGMENT_NAMES, SEGMENTS_FILE
+from layeratlas.studies.segments.sharpness import Sharpness, SharpnessInterval
 
 # The 90 % interval of a boundary, in blocks.
 Interval = tuple[int, int]
 Pair = tuple[int, int]
+# The 5, 50 and 95 % quantiles of a null.
+NullQuantiles = tuple[float, float, float]
 
 
 class Segment(Spec):
@@ -40,11 +46,19 @@ class KindRecord(BoundaryRecord):
 
 
 class KindsRecord(Spec):
-    """The boundaries by kind of passage, and the p-value of a difference between the two kinds compared."""
+    """The boundaries by kind of passage, and the test of a difference between the two kinds compared.
+
+    `loss` is the share of the variation that each kind's boundaries cost in the other kind, and `seen` the share
+    above which p is at most 0.05. `shifts` are the 90 % intervals of how far each boundary is from that of the other
+    kind, in blocks.
+    """
 
     by_kind: dict[str, KindRecord]
     compared: tuple[str, str]
     p: float
+    loss: float
+    seen: float
+    shifts: tuple[Interval, Interval]
 
 
 class FirstVersionRecord(Spec):
@@ -54,20 +68,36 @@ class FirstVersionRecord(Spec):
     below_two_sd: list[int]
 
 
-class ExistenceRecord(Spec):
-    """The existence test (see `Existence`), with quantiles of its null in place of the surrogates.
+class SharpnessRecord(Spec):
+    """How sharp a boundary is (see `Sharpness`), with the 95 % intervals of share and width over passages."""
 
-    `null_left` are the 5, 50 and 95 % quantiles of C2 / C0 of the surrogates; `null_lo`, `null_hi` the 5 and 95 %
-    quantiles of their cost curves; `surrogates` how many there are.
+    boundary: int
+    share: float
+    share_interval: tuple[float, float]
+    width: float
+    width_interval: tuple[float, float]
+    p: float
+    smooth_p: float
+    seen: float
+
+
+class ExistenceRecord(Spec):
+    """The existence test (see `Existence`), with quantiles of its nulls in place of the surrogates.
+
+    `null_left`, `null_second_left` and `shuffled_left` are 5, 50 and 95 % quantiles; `null_lo`, `null_hi` the 5 and
+    95 % quantiles of the surrogates' cost curves; `surrogates` how many there are.
     """
 
     left: float
     p: float
+    sharpness: tuple[SharpnessRecord, SharpnessRecord]
     smooth_p: float
-    unclipped_p: float
     second_p: float
     first: int
-    null_left: tuple[float, float, float]
+    second_left: float
+    null_left: NullQuantiles
+    null_second_left: NullQuantiles
+    shuffled_left: NullQuantiles
     shuffled_p: float
     curve: list[float]
     null_lo: list[float]
@@ -81,17 +111,16 @@ class UntrainedRecord(Spec):
     passages: int
     signals: list[str]
     boundaries: Pair
-    left: float
-    p: float
-    curve: list[float]
+    existence: ExistenceRecord
 
 
 class SegmentsRecord(BoundaryRecord):
     """All that `segments.json` holds; the boundaries at the top are those of `method`, the rule that the run shows.
 
     `signals` are the fused signals with their groups, `missing` those that could not be measured; `shortest` is the
-    smallest number of blocks per segment; `mode`, `share` and `together` as in `BoundaryEstimate`. `leave_one_out` are
-    the boundaries without each signal; `v1`, `kinds` and `untrained` are None if they were not measured.
+    smallest number of blocks per segment, without the first and the last block where they are left out; `mode`, `share`
+    and `together` as in `BoundaryEstimate`. `leave_one_out` are the boundaries without each signal; `v1`, `kinds` and
+    `untrained` are None if they were not measured.
     """
 
     method: str
@@ -146,20 +175,33 @@ def segments_between(boundaries: Pair, blocks: int) -> list[Segment]:
     ]
 
 
-def existence_record(existence: Existence) -> ExistenceRecord:
-    """Return the record of an existence test."""
+def existence_record(existence: Existence, intervals: Sequence[SharpnessInterval]) -> ExistenceRecord:
+    """Return the record of an existence test, with the intervals of its two boundaries' sharpness."""
     lo, hi = np.quantile(existence.null_curves, [0.05, 0.95], axis=0)
+    first, second = (_sharpness_record(*pair) for pair in zip(existence.boundaries, intervals, strict=True))
     return ExistenceRecord(
         left=existence.left,
         p=existence.p,
+        sharpness=(first, second),
         smooth_p=existence.smooth_p,
-        unclipped_p=existence.unclipped_p,
         second_p=existence.second_p,
         first=existence.first,
-        null_left=np.quantile(existence.null_left, [0.05, 0.5, 0.95]).tolist(),
+        second_left=existence.second_left,
+        null_left=_quantiles(existence.null_left),
+        null_second_left=_quantiles(existence.null_second_left),
+        shuffled_left=_quantiles(existence.shuffled_left),
         shuffled_p=existence.shuffled_p,
         curve=existence.curve.tolist(),
         null_lo=lo.tolist(),
         null_hi=hi.tolist(),
         surrogates=len(existence.null_left),
     )
+
+
+def _sharpness_record(sharpness: Sharpness, interval: SharpnessInterval) -> SharpnessRecord:
+    return SharpnessRecord(**asdict(sharpness), share_interval=interval.share, width_interval=interval.width)
+
+
+def _quantiles(null: Floats) -> NullQuantiles:
+    lo, middle, hi = np.quantile(null, [0.05, 0.5, 0.95]).tolist()
+    return lo, middle, hi

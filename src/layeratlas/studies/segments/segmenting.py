@@ -13,14 +13,15 @@ import polars as pl
 from layeratlas.core.errors import DataError
 from layeratlas.runs.tables import write_table
 from layeratlas.runs.workspace import Workspace
-from layeratlas.stats.segmentation import shortest_segment
+from layeratlas.stats.segmentation import left_out, shortest_segment
 from layeratlas.studies.segments import first_version
-from layeratlas.studies.segments.boundaries import BoundaryEstimate, find_boundaries, leave_one_out, two_boundaries
+from layeratlas.studies.segments.boundaries import BoundaryEstimate, find_boundaries, leave_one_out, resampled
 from layeratlas.studies.segments.existence import existence_test
 from layeratlas.studies.segments.measuring import TRAINED, UNTRAINED, read_values
 from layeratlas.studies.segments.names import BOUNDARY_DRAWS_FILE, EXACT, FIRST_VERSION, SEGMENTS_FILE
 from layeratlas.studies.segments.passages import kinds_of
 from layeratlas.studies.segments.record import (
+    ExistenceRecord,
     FirstVersionRecord,
     SegmentsRecord,
     UntrainedRecord,
@@ -29,6 +30,8 @@ from layeratlas.studies.segments.record import (
     segments_between,
     write_segments,
 )
+from layeratlas.studies.segments.settings import SegmentSettings
+from layeratlas.studies.segments.sharpness import sharpness_intervals
 from layeratlas.studies.segments.signals import BlockSignals, block_signals, passage_signals
 from layeratlas.studies.segments.text_kinds import compare_kinds
 
@@ -49,7 +52,7 @@ def segment_stage(work: Workspace) -> list[str]:
                 "use --set method=exact",
             )
         step.advance()
-        existence = existence_test(signals.values.mean(0), signals.groups, seed, settings.surrogates)
+        existence = tested_existence(signals, settings, seed)
         step.advance()
         shown, blocks = estimates[settings.method], signals.values.shape[2]
         record = SegmentsRecord(
@@ -59,12 +62,12 @@ def segment_stage(work: Workspace) -> list[str]:
             passages=len(signals.values),
             signals=dict(zip(signals.names, signals.groups, strict=True)),
             missing=_missing(work),
-            shortest=shortest_segment(blocks),
+            shortest=shortest_segment(blocks - 2 * left_out(blocks)),
             mode=shown.mode.tolist(),
             share=shown.share.tolist(),
             segments=segments_between(shown.boundaries.tolist(), blocks),
             together=np.round(shown.together, 4).tolist(),
-            existence=existence_record(existence),
+            existence=existence,
             v1=_first_version_record(signals, estimates),
             exact=boundary_record(estimates[EXACT]),
             leave_one_out={name: found.tolist() for name, found in leave_one_out(signals).items()},
@@ -75,6 +78,15 @@ def segment_stage(work: Workspace) -> list[str]:
     write_segments(work.folder, record)
     write_table(work, BOUNDARY_DRAWS_FILE, draw_table(estimates))
     return [SEGMENTS_FILE, BOUNDARY_DRAWS_FILE]
+
+
+def tested_existence(signals: BlockSignals, settings: SegmentSettings, seed: int) -> ExistenceRecord:
+    """Return the existence test of the mean over passages, with intervals over passages of how sharp boundaries are."""
+    mean, passages = signals.values.mean(0), len(signals.values)
+    existence = existence_test(mean, signals.groups, seed, settings.surrogates)
+    places = [sharp.boundary for sharp in existence.boundaries]
+    draws = resampled(signals.values, settings.draws, seed)
+    return existence_record(existence, sharpness_intervals(mean, draws, places, passages))
 
 
 def draw_table(estimates: Mapping[str, BoundaryEstimate]) -> pl.DataFrame:
@@ -110,18 +122,16 @@ def _first_version_record(
 
 
 def _untrained_record(work: Workspace) -> UntrainedRecord | None:
-    """Return the boundaries and the existence test of the random-weight model, or None if it was not measured."""
+    """Return the existence test of the random-weight model, or None if it was not measured."""
     values = read_values(work, UNTRAINED)
     if not values:
         return None
     signals = block_signals(values)
-    mean = signals.values.mean(0)
-    existence = existence_test(mean, signals.groups, work.spec.seed, work.settings.surrogates)
+    existence = tested_existence(signals, work.settings, work.spec.seed)
+    first, second = (sharp.boundary for sharp in existence.sharpness)
     return UntrainedRecord(
         passages=len(signals.values),
         signals=signals.names,
-        boundaries=two_boundaries(mean, signals.groups)[0].tolist(),
-        left=existence.left,
-        p=existence.p,
-        curve=existence.curve.tolist(),
+        boundaries=(first, second),
+        existence=existence,
     )

@@ -15,7 +15,7 @@ from layeratlas.runs.finding import Finding
 from layeratlas.runs.tables import CURVE_VALUES
 from layeratlas.stats.intervals import percentile_interval
 from layeratlas.stats.jackknife import jackknife
-from layeratlas.stats.verdicts import Effect
+from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.segments.findings import boundary_finding
 from layeratlas.studies.segments.names import PASSAGES, SegmentFinding
 
@@ -100,13 +100,21 @@ def settle_finding(settled: Floats, seed: int) -> Finding:
     depth = settle_depth(settled)
     band = _mean_band(depth[:, None], seed)
     effect = Effect(estimate=float(depth.mean()), lo=float(band.lo[0]), hi=float(band.hi[0]))
+    last = 1 - 1 / (settled.shape[1] - 1)
+    verdict: Verdict = "supported" if effect.hi < 1 else "not supported" if effect.lo > last else "inconclusive"
+    statement = {
+        "supported": "On average the most likely next token is settled",
+        "not supported": "The most likely next token is settled at the last layer alone, on average",
+        "inconclusive": "Whether the most likely next token is settled before the last layer is undecided: a mean of "
+        f"{1 - (effect.hi - effect.estimate):.2f} or less would have shown it. On average it is settled",
+    }[verdict]
+    interval = f"{effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}]"
     return boundary_finding(
         SegmentFinding.SETTLE_DEPTH,
-        f"On average the most likely next token is settled at {effect.estimate:.2f} of the depth, read by the logit "
-        "lens.",
+        f"{statement} at {interval} of the depth, read by the logit lens.",
         effect,
         null="settled only at the last layer (depth 1)",
-        verdict="supported" if effect.hi < 1 else "not supported",
+        verdict=verdict,
         n=len(depth),
     )
 

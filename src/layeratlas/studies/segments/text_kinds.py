@@ -3,34 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.stats.segmentation import best_boundaries, cost_at, segment_costs, shortest_segment
-from layeratlas.studies.segments.boundaries import find_boundaries
-from layeratlas.studies.segments.record import KindRecord, KindsRecord
+from layeratlas.core.arrays import Floats
+from layeratlas.stats.intervals import ALPHA
+from layeratlas.stats.segmentation import best_boundaries, cost_at, segment_costs, shortest_segment, without_ends
+from layeratlas.studies.segments.boundaries import BoundaryEstimate, find_boundaries
+from layeratlas.studies.segments.record import Interval, KindRecord, KindsRecord
 from layeratlas.studies.segments.settings import SegmentSettings
 from layeratlas.studies.segments.signals import BlockSignals, fuse
 
 
-def kinds_differ(signals: BlockSignals, first: NDArray[np.bool_], shuffles: int, seed: int) -> float:
-    """Return the p-value of a difference of the boundaries between two kinds of passages, against shuffled kinds.
+@dataclass(frozen=True, kw_only=True)
+class KindsTest:
+    """What the boundaries of each of two kinds cost in the other, `loss`, and the losses of shuffled kinds (B,)."""
+
+    loss: float
+    null: Floats
+
+    @property
+    def p(self) -> float:
+        """The share of shuffles, the kinds as they are among them, that lose as much."""
+        return float((1 + (self.null >= self.loss - 1e-12).sum()) / (1 + len(self.null)))
+
+    @property
+    def seen(self) -> float:
+        """The loss above which p is at most 0.05."""
+        return float(np.quantile(self.null, 1 - ALPHA, method="higher"))
+
+
+def kinds_test(signals: BlockSignals, first: NDArray[np.bool_], shuffles: int, seed: int) -> KindsTest:
+    """Return the test of a difference of the boundaries between two kinds of passages, against shuffled kinds.
 
     The statistic is the cost of placing each kind's boundaries where the other kind's are, as a share of its whole
     cost; positions alone jump between boundaries that are nearly as good. `first` (P,) marks the passages of one kind.
     """
-    random = np.random.default_rng(seed)
+    inner, random = without_ends(signals.values), np.random.default_rng(seed)
     masks = np.array([first, *(random.permutation(first) for _ in range(shuffles))], float)
-    shortest, costs, boundaries = shortest_segment(signals.values.shape[-1]), [], []
+    shortest, costs, boundaries = shortest_segment(inner.shape[-1]), [], []
     for mask in (masks, 1 - masks):
-        means = np.tensordot(mask, signals.values, 1) / mask.sum(1)[:, None, None]
+        means = np.tensordot(mask, inner, 1) / mask.sum(1)[:, None, None]
         costs.append(segment_costs(fuse(means, signals.groups)))
         boundaries.append(best_boundaries(costs[-1], 2, shortest)[0])
     whole = [np.maximum(cost[..., 0, -1], 1e-300) for cost in costs]
     extra = [(cost_at(costs[i], boundaries[1 - i]) - cost_at(costs[i], boundaries[i])) / whole[i] for i in (0, 1)]
-    loss = extra[0] + extra[1]
-    return float((1 + (loss[1:] >= loss[0] - 1e-12).sum()) / (1 + shuffles))
+    loss = (extra[0] + extra[1]) / 2
+    return KindsTest(loss=float(loss[0]), null=loss[1:])
 
 
 def compare_kinds(
@@ -44,16 +65,33 @@ def compare_kinds(
     marks = {name: np.array([kind == name for kind in kinds]) for name in names}
     if len(names) < 2 or min(mark.sum() for mark in marks.values()) < 2:
         return None
-    by_kind = {}
-    for name, mark in marks.items():
-        estimate = find_boundaries(_subset(signals, mark), settings.draws, seed)
-        by_kind[name] = KindRecord(
-            n=int(mark.sum()), boundaries=estimate.boundaries.tolist(), intervals=estimate.intervals
-        )
+    # Kinds are independent samples, so each has its own draws.
+    estimates = {
+        name: find_boundaries(_subset(signals, mark), settings.draws, seed + number)
+        for number, (name, mark) in enumerate(marks.items())
+    }
     first, second = names[:2]
     pair = marks[first] | marks[second]
-    p = kinds_differ(_subset(signals, pair), marks[first][pair], settings.surrogates, seed)
-    return KindsRecord(by_kind=by_kind, compared=(first, second), p=p)
+    test = kinds_test(_subset(signals, pair), marks[first][pair], settings.surrogates, seed)
+    return KindsRecord(
+        by_kind={
+            name: KindRecord(
+                n=int(marks[name].sum()), boundaries=estimate.boundaries.tolist(), intervals=estimate.intervals
+            )
+            for name, estimate in estimates.items()
+        },
+        compared=(first, second),
+        p=test.p,
+        loss=test.loss,
+        seen=test.seen,
+        shifts=_shifts(estimates[first], estimates[second]),
+    )
+
+
+def _shifts(first: BoundaryEstimate, second: BoundaryEstimate) -> tuple[Interval, Interval]:
+    """Return the 90 % interval of how far each boundary of the second kind is from that of the first, in blocks."""
+    lo, hi = np.quantile(second.draws - first.draws, [0.05, 0.95], axis=0, method="nearest").tolist()
+    return (lo[0], hi[0]), (lo[1], hi[1])
 
 
 def _subset(signals: BlockSignals, mark: NDArray[np.bool_]) -> BlockSignals:

@@ -85,7 +85,7 @@ def cost_chart(record: SegmentsRecord, colour: Colour) -> Any:
     test, control = record.existence, record.untrained
     rows = [
         {"boundaries": k, "left": left, "lo": test.null_lo[k], "hi": test.null_hi[k]}
-        | ({"untrained": control.curve[k]} if control else {})
+        | ({"untrained": control.existence.curve[k]} if control else {})
         for k, left in enumerate(test.curve)
     ]
     base = alt.Chart(data(rows))

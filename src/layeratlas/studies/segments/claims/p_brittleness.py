@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 
 from layeratlas.runs.claim import Claim, Judgement, undecided
 from layeratlas.runs.finished import FinishedRun
@@ -42,18 +43,24 @@ class LocalBrittlenessClaim(Claim):
             return undecided(_ASKED)
         log_b = np.log10([[b] for _, b in local])
         log_size = np.log10([run.parameters for run, _ in local])
-        parts = variance_parts(log_b, [run.family for run, _ in local], log_size)
-        return self._judged(parts[0], [b for _, b in local]) if parts else undecided(_ASKED)
+        families = [run.family for run, _ in local]
+        parts = variance_parts(log_b, families, log_size)
+        if not parts:
+            return undecided(_ASKED)
+        return self._judged(parts[0], [b for _, b in local], len(set(families)))
 
-    def _judged(self, part: Parts, values: Sequence[float]) -> Judgement:
+    def _judged(self, part: Parts, values: Sequence[float], families: int) -> Judgement:
+        """Return the verdict; `not supported` where size has an effect and always explains more than family."""
         verdict: Verdict = "inconclusive"
-        if part.p <= ALPHA:
-            verdict = "supported" if part.family > part.size else "not supported"
-        elif part.smallest <= ALPHA:  # the test could have found an effect
+        within = len(values) - families - 1
+        if part.size >= _least_seen(1, within) and part.hi < part.size:
             verdict = "not supported"
+        elif part.p <= ALPHA and part.family > part.size:
+            verdict = "supported"
         text = (
             f"Over {len(values)} models log10 B has partial R² {part.family:.2f} with family, {part.size:.2f} with "
-            f"size; p = {part.p:.3f}, the smallest possible {part.smallest:.3f}; largest over smallest B "
+            f"size; p = {part.p:.3f}, the smallest possible {part.smallest:.3f}; a partial R² of about "
+            f"{_least_seen(families - 1, within):.2f} with family would have been seen; largest over smallest B "
             f"{max(values) / min(values):.3g} (published: 493)."
         )
         return Judgement(
@@ -67,6 +74,12 @@ class LocalBrittlenessClaim(Claim):
             n=len(values),
             needs=_ASKED if verdict == "inconclusive" else "",
         )
+
+
+def _least_seen(between: int, within: int) -> float:
+    """Return the partial R² at which an F test with these degrees of freedom has p = 0.05."""
+    critical = scipy.stats.f.ppf(1 - ALPHA, between, within)
+    return float(between * critical / (between * critical + within))
 
 
 def _local_brittleness(run: FinishedRun) -> float | None:

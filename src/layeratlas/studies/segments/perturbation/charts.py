@@ -29,8 +29,10 @@ _COLUMNS = {
     "sigma_half": "Strength at half agreement",
     "sigma_half_lo": "95 % from ",
     "sigma_half_hi": "95 % to ",
-    "p_span": "p among spans",
-    "spans": "Spans of its width",
+    "ratio": "Over other blocks",
+    "ratio_lo": "95 % from  ",
+    "ratio_hi": "95 % to  ",
+    "p_ratio": "p",
 }
 _LOG = alt.Scale(type="log")
 _WIDTH = 560

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.core.formatting import num
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.tests import holm
 from layeratlas.stats.verdicts import Verdict
-from layeratlas.studies.segments.names import EVERY_LAYER, SKIP, SegmentFinding
-from layeratlas.studies.segments.perturbation.brittleness import Brittleness, Estimate, SpanTest
+from layeratlas.studies.segments.names import EVERY_LAYER, SegmentFinding
+from layeratlas.studies.segments.perturbation.brittleness import Brittleness
+from layeratlas.studies.segments.perturbation.contrast import SegmentContrast
+from layeratlas.studies.segments.perturbation.ends import end_findings
+from layeratlas.studies.segments.perturbation.estimate import Estimate
+from layeratlas.studies.segments.perturbation.result import Result
 from layeratlas.studies.segments.perturbation.trials import Span
 
-_NAN = float("nan")
 # A ratio between these is called constant: the mean with its interval, and every single point and segment.
 _LEAST, _MOST = 0.8, 1.25
-# Each end is this share of the depth; the middle is the half between the quarters.
-_END = 0.1
+_CHANGE_SEEN = f"The bounds are {_LEAST:g} and {_MOST:g}: an interval within them shows it, one outside refutes it."
+# A segment's B is like that of the other blocks where their ratio is within this factor either way.
+_ALIKE = 2.0
 
 
 def brittleness_findings(brittleness: Brittleness) -> list[Finding]:
@@ -29,86 +32,71 @@ def brittleness_findings(brittleness: Brittleness) -> list[Finding]:
         _constancy(brittleness),
         _additivity(brittleness),
         *_segments(brittleness),
-        *_ends(brittleness),
+        *end_findings(brittleness),
     ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Result:
-    """An estimate and what a test said of it."""
-
-    estimate: Estimate
-    null: str
-    verdict: Verdict
-    p: float = _NAN
-
-    def finding(
-        self, brittleness: Brittleness, kind: SegmentFinding, level: str, statement: str, method: str = ""
-    ) -> Finding:
-        """Return the finding under the run's noise, or under another perturbation (`method`)."""
-        value, lo, hi = self.estimate.numbers
-        return Finding(
-            finding=kind,
-            level=level,
-            component="resid",
-            method=method or brittleness.spec.noise,
-            statement=statement,
-            estimate=value,
-            lo=lo,
-            hi=hi,
-            p=self.p,
-            null=self.null,
-            verdict=self.verdict,
-            n=brittleness.effects.passages,
-        )
 
 
 def _constancy(brittleness: Brittleness) -> Finding:
     """Is B the same at both small strengths, over all points and at each of them?
 
-    A mean hides deviations that cancel, so one point or segment beyond the bounds is enough for `not supported`.
+    A mean hides deviations that cancel, so one point or segment that is shown to be beyond the bounds is enough for
+    `not supported`, and one whose estimate is beyond them for `inconclusive`.
     """
     small, large = brittleness.spec.small
     points, segments = brittleness.ratios()
-    result = _near_one(brittleness.constancy(), np.append(points, segments))
+    mean = brittleness.constancy()
+    verdict, each = _near_one(mean), [_near_one(one) for estimate in (points, segments) for one in _each(estimate)]
+    if "not supported" in each:
+        verdict = "not supported"
+    elif verdict == "supported" and not _within(points.value) & _within(segments.value):
+        verdict = "inconclusive"
     statement = (
-        f"Brittleness {_IS_NEAR[result.verdict]} constant as the noise shrinks: at strength {large:g} it is "
-        f"{_measured(result.estimate)} times that at {small:g}, geometric mean over all points of the stream; "
-        f"{_range(points)} times at single points and {_range(segments)} times over single segments."
+        f"{_CONSTANT[verdict]}: at strength {large:g} it is {_measured(mean)} times that at {small:g}, geometric mean "
+        f"over all points of the stream; {_range(points.value)} times at single points and {_range(segments.value)} "
+        f"times over single segments. {_CHANGE_SEEN}"
     )
+    null = f"the ratio, or that of any one point or segment, is outside {_LEAST:g} to {_MOST:g}"
+    result = Result(estimate=mean, null=null, verdict=verdict)
     return result.finding(brittleness, SegmentFinding.QUADRATIC_REGIME, EVERY_LAYER, statement)
+
+
+_CONSTANT: dict[Verdict, str] = {
+    "supported": "Brittleness is constant as the noise shrinks",
+    "not supported": "Brittleness changes as the noise shrinks",
+    "inconclusive": "Whether brittleness is constant as the noise shrinks is undecided",
+}
+_ADDED: dict[Verdict, str] = {
+    "supported": "Noise in several blocks at once has the mean of its blocks' own effects",
+    "not supported": "Noise in several blocks at once has another effect than the mean of its blocks' own",
+    "inconclusive": "Whether noise in several blocks at once has the mean of its blocks' own effects is undecided",
+}
 
 
 def _additivity(brittleness: Brittleness) -> Finding:
     """Is B of noise in several blocks at once the mean of the blocks' own B?"""
-    result = _near_one(brittleness.additivity())
-    statement = (
-        f"Noise in several blocks at once {_IS_NEAR[result.verdict]} the mean of its blocks' own effects: measured "
-        f"over added {_measured(result.estimate)}. All other spans of blocks are compared by this mean."
-    )
+    ratio = brittleness.additivity()
+    verdict = _near_one(ratio)
+    statement = f"{_ADDED[verdict]}: measured over added {_measured(ratio)}. {_CHANGE_SEEN}"
+    null = f"the ratio is outside {_LEAST:g} to {_MOST:g}"
+    result = Result(estimate=ratio, null=null, verdict=verdict)
     return result.finding(brittleness, SegmentFinding.ADDITIVITY, "segments", statement)
 
 
-_IS_NEAR: dict[Verdict, str] = {
-    "supported": "is",
-    "not supported": "is not",
-    "inconclusive": "is not shown to be",
-}
-
-
-def _near_one(ratio: Estimate, single: Floats | None = None) -> _Result:
-    """Return whether a ratio is about 1: an equivalence test by its interval.
-
-    Supported if the interval is within 0.8 to 1.25, not supported if it is outside. If `single` ratios are given, one
-    that is not about 1, whatever its interval, makes it not supported.
-    """
+def _near_one(ratio: Estimate) -> Verdict:
+    """Return whether a ratio is about 1 (equivalence): its interval is within 0.8 to 1.25, or outside."""
     _, lo, hi = ratio.numbers
-    deviates = single is not None and not ((single >= _LEAST) & (single <= _MOST)).all()
-    verdict: Verdict = "supported" if lo >= _LEAST and hi <= _MOST else "inconclusive"
-    if deviates or hi < _LEAST or lo > _MOST:
-        verdict = "not supported"
-    which = "the ratio" if single is None else "the ratio, or that of any one point or segment,"
-    return _Result(estimate=ratio, null=f"{which} is outside {_LEAST:g} to {_MOST:g}", verdict=verdict)
+    if lo >= _LEAST and hi <= _MOST:
+        return "supported"
+    return "not supported" if hi < _LEAST or lo > _MOST else "inconclusive"
+
+
+def _each(estimates: Estimate) -> list[Estimate]:
+    """Return the single estimates of an array of them."""
+    return [replace(estimates, value=value, draws=estimates.draws[:, i]) for i, value in enumerate(estimates.value)]
+
+
+def _within(ratios: Floats) -> bool:
+    return bool(((ratios >= _LEAST) & (ratios <= _MOST)).all())
 
 
 def _measured(ratio: Estimate) -> str:
@@ -121,38 +109,49 @@ def _range(values: Floats) -> str:
 
 
 def _segments(brittleness: Brittleness) -> list[Finding]:
-    """Return one finding per segment: its B, and whether it differs from all spans of its width."""
+    """Return one finding per segment: its B, and whether its blocks differ from all others."""
     segments = brittleness.effects.segments
-    tests = [brittleness.span_test(span) for span in segments.values()]
-    adjusted = holm([test.p for test in tests])
+    contrasts = [brittleness.contrast(span) for span in segments.values()]
+    adjusted = holm([contrast.p for contrast in contrasts])
     return [
-        _segment(brittleness, name, span, replace(test, p=p))
-        for (name, span), test, p in zip(segments.items(), tests, adjusted, strict=True)
+        _segment(brittleness, name, span, replace(contrast, p=p))
+        for (name, span), contrast, p in zip(segments.items(), contrasts, adjusted, strict=True)
     ]
 
 
-def _segment(brittleness: Brittleness, name: str, span: Span, test: SpanTest) -> Finding:
+def _segment(brittleness: Brittleness, name: str, span: Span, contrast: SegmentContrast) -> Finding:
     count, (start, stop) = len(brittleness.effects.segments), span
-    least = min(1.0, count / test.spans)
-    verdict: Verdict = "supported" if test.p <= ALPHA else "not supported" if least <= ALPHA else "inconclusive"
-    comparison = {
-        "supported": f"It differs from the {test.spans} spans of its width.",
-        "not supported": f"No difference from the {test.spans} spans of its width was detected.",
-        "inconclusive": f"With only {test.spans} spans of its width no difference can be detected (p at least "
-        f"{least:.2f}).",
-    }[verdict]
     b = brittleness.measured("segment", span)
     value, lo, hi = (f"{number:.3g}" for number in b.numbers)
     rms = float(brittleness.effects.sizes[:, start + 1 : stop + 1].mean())
+    verdict, comparison = _compared(contrast, count)
     statement = (
         f"{name[0].upper()}{name[1:]} (blocks {start}-{stop - 1}): KL / strength² is {value} [{lo}, {hi}] nats, stream "
         f"rms {rms:.3g}; half of the top predictions change at strength {_half(brittleness, span)}. {comparison}"
     )
     if brittleness.spec.noise == "absolute noise":
         statement += " Absolute noise: this depends on the stream's scale."
-    null = f"all {test.spans} contiguous spans of {stop - start} blocks, Holm over {count} segments"
-    result = _Result(estimate=b, p=test.p, null=null, verdict=verdict)
+    null = f"blocks outside, with autocorrelated differences between blocks, Holm over {count} segments"
+    result = Result(estimate=b, p=contrast.p, null=null, verdict=verdict)
     return result.finding(brittleness, SegmentFinding.BRITTLENESS, name, statement)
+
+
+def _compared(contrast: SegmentContrast, count: int) -> tuple[Verdict, str]:
+    """Return whether a segment differs from the other blocks; `not supported` is an equivalence within twofold."""
+    if not np.isfinite(contrast.error):
+        return "inconclusive", "The model has too few other blocks for a comparison, whatever the difference."
+    lo, hi = contrast.interval
+    ratio = f"{contrast.ratio:.2f} [{lo:.2f}, {hi:.2f}] times"
+    if contrast.p <= ALPHA:
+        more = "more" if contrast.ratio > 1 else "less"
+        return "supported", f"Its blocks are {more} brittle than the others: {ratio}."
+    if lo >= 1 / _ALIKE and hi <= _ALIKE:
+        return "not supported", f"Its blocks are as brittle as the others within a factor of {_ALIKE:g}: {ratio}."
+    return (
+        "inconclusive",
+        f"Whether its blocks differ from the others is undecided: {ratio}; a {contrast.seen(count):.1f}-fold "
+        "difference could have been seen.",
+    )
 
 
 def _half(brittleness: Brittleness, span: Span) -> str:
@@ -161,60 +160,3 @@ def _half(brittleness: Brittleness, span: Span) -> str:
     if not np.isfinite(value):
         return beyond
     return f"{value:.2f} [{lo:.2f}, {f'{hi:.2f}' if np.isfinite(hi) else beyond}]"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _EndTest:
-    """The sensitivity of one end over that of the middle half, under one perturbation."""
-
-    method: str
-    perturbation: str
-    end: str
-    ratio: Estimate
-    p: float
-
-
-def _ends(brittleness: Brittleness) -> list[Finding]:
-    """Are the first and the last blocks more brittle than the middle (Lad et al., arXiv 2406.19384)?
-
-    No two blocks are exactly alike, and many passages show the smallest difference: it counts beyond a margin.
-    """
-    noise, points = brittleness.spec.noise, brittleness.at_points()
-    blocks = Estimate(value=points.value[1:], draws=points.draws[:, 1:])
-    skips = brittleness.mean(brittleness.effects.by_skip())
-    tests = [
-        *_end_tests(noise, noise, blocks),
-        *_end_tests(SKIP, "leaving out a block", skips),
-    ]
-    adjusted = holm([test.p for test in tests])
-    return [_end_finding(brittleness, replace(test, p=p)) for test, p in zip(tests, adjusted, strict=True)]
-
-
-def _end_tests(method: str, perturbation: str, blocks: Estimate) -> list[_EndTest]:
-    """Return the tests of the first and of the last blocks against the middle half, from an estimate by block (L,)."""
-    layers = len(blocks.value)
-    width, quarter = max(1, round(_END * layers)), round(layers / 4)
-    middle = slice(quarter, max(round(3 * layers / 4), quarter + 1))
-    words = "block" if width == 1 else f"{width} blocks"
-    tests = []
-    for end, at in ((f"first {words}", slice(0, width)), (f"last {words}", slice(layers - width, layers))):
-        ratio = Estimate(
-            value=blocks.value[at].mean() / blocks.value[middle].mean(),
-            draws=blocks.draws[:, at].mean(1) / blocks.draws[:, middle].mean(1),
-        )
-        p = (1 + int((ratio.draws <= _MOST).sum())) / (1 + len(ratio.draws))
-        tests.append(_EndTest(method=method, perturbation=perturbation, end=end, ratio=ratio, p=p))
-    return tests
-
-
-def _end_finding(brittleness: Brittleness, test: _EndTest) -> Finding:
-    value, lo, hi = test.ratio.numbers
-    verdict: Verdict = "supported" if test.p <= ALPHA else "not supported" if hi < _MOST else "inconclusive"
-    more = {"supported": "more", "not supported": "not much more", "inconclusive": "not shown to be more"}[verdict]
-    statement = (
-        f"The {test.end} {'are' if test.end.endswith('blocks') else 'is'} {more} sensitive to {test.perturbation} than "
-        f"the middle half: {num(value, 2)} times [{num(lo, 2)}, {num(hi, 2)}]."
-    )
-    null = f"at most {_MOST:g} times as sensitive as the middle half (bootstrap over passages, Holm over four)"
-    result = _Result(estimate=test.ratio, p=test.p, null=null, verdict=verdict)
-    return result.finding(brittleness, SegmentFinding.ENDS, test.end, statement, test.method)

@@ -9,7 +9,8 @@ import numpy as np
 
 from layeratlas.core.edits import EMBEDDINGS
 from layeratlas.studies.segments.names import BRITTLENESS, EVERY_LAYER, SKIP
-from layeratlas.studies.segments.perturbation.brittleness import Brittleness, Estimate
+from layeratlas.studies.segments.perturbation.brittleness import Brittleness
+from layeratlas.studies.segments.perturbation.estimate import Estimate
 
 _NAN = float("nan")
 # Codes of the column `metric`.
@@ -36,12 +37,12 @@ def curve_rows(brittleness: Brittleness) -> list[dict[str, Any]]:
     """
     effects, spec, mean = brittleness.effects, brittleness.spec, brittleness.mean
     halves = [brittleness.half("point", (b, b + 1)) for b in range(EMBEDDINGS, effects.layers)]
-    half = Estimate(value=np.array([h.value for h in halves]), draws=np.stack([h.draws for h in halves], 1))
+    half = brittleness.estimate(np.array([h.value for h in halves]), np.stack([h.draws for h in halves], 1))
     curves = [
         LayerCurve(method=spec.noise, metric=BRITTLENESS, estimate=brittleness.at_points(), chance=0.0),
         LayerCurve(method=UNPERTURBED, metric=STREAM_RMS, estimate=mean(effects.sizes)),
         LayerCurve(method=SKIP, metric=KL, estimate=mean(effects.by_skip()), chance=0.0),
-        LayerCurve(method=SKIP, metric=AGREEMENT, estimate=mean(1 - effects.by_skip("flips")), chance=1.0),
+        LayerCurve(method=SKIP, metric=AGREEMENT, estimate=mean(1 - effects.by_skip("flips"), most=1.0), chance=1.0),
         LayerCurve(method=spec.noise, metric=HALF, estimate=half),
     ]
     for sigma in (*spec.small, *spec.large):
@@ -49,7 +50,7 @@ def curve_rows(brittleness: Brittleness) -> list[dict[str, Any]]:
         kl, nll, flips = (effects.by_point(sigma, outcome) for outcome in ("kl", "nll", "flips"))
         curves.append(LayerCurve(method=method, metric=KL, estimate=mean(kl), chance=0.0))
         curves.append(LayerCurve(method=method, metric=NLL_RISE, estimate=mean(nll), chance=0.0))
-        curves.append(LayerCurve(method=method, metric=AGREEMENT, estimate=mean(1 - flips), chance=1.0))
+        curves.append(LayerCurve(method=method, metric=AGREEMENT, estimate=mean(1 - flips, most=1.0), chance=1.0))
     return [row for curve in curves for row in _rows(curve, effects.layers, effects.passages)]
 
 
@@ -90,14 +91,16 @@ def segment_rows(brittleness: Brittleness) -> list[dict[str, Any]]:
     """Return a table of the segments: blocks, stream rms, B with interval, and its variants.
 
     `b` from noise in all blocks at once, `b_added` the mean of the blocks' own, `b_entry` of the first block alone,
-    `b_unshared` with full noise in every block; `p_span` is uncorrected.
+    `b_unshared` with full noise in every block. `ratio` is that of the segment's blocks to all others, geometric means,
+    with its 95 % interval and its uncorrected `p_ratio`.
     """
     effects, rows = brittleness.effects, []
     for name, span in effects.segments.items():
         start, stop = span
         b, lo, hi = brittleness.measured("segment", span).numbers
         half, half_lo, half_hi = brittleness.half("segment", span).numbers
-        test = brittleness.span_test(span)
+        contrast = brittleness.contrast(span)
+        ratio_lo, ratio_hi = contrast.interval
         rows.append(
             {
                 "segment": name,
@@ -113,8 +116,10 @@ def segment_rows(brittleness: Brittleness) -> list[dict[str, Any]]:
                 "sigma_half": finite(half),
                 "sigma_half_lo": finite(half_lo),
                 "sigma_half_hi": finite(half_hi),
-                "p_span": test.p,
-                "spans": test.spans,
+                "ratio": contrast.ratio,
+                "ratio_lo": ratio_lo,
+                "ratio_hi": finite(ratio_hi),
+                "p_ratio": contrast.p,
             }
         )
     return rows

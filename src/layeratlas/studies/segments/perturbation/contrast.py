@@ -1,0 +1,101 @@
+"""Is a segment more or less brittle than the other blocks, by more than blocks differ anyway?
+
+Spans of one width overlap, and a rank among a few of them cannot be small. Instead log B by block is regressed on
+whether a block is in the segment, with errors that neighbouring blocks share (first-order autoregression). The
+autocorrelation is unknown and cannot be estimated well from a few dozen blocks, so the test is averaged over all its
+values, weighted by their restricted likelihood (Zellner and Tiao 1964; Harville 1974). Smooth change over depth counts
+as strong autocorrelation: then only a change at the segment's boundaries is evidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import scipy
+
+from layeratlas.core.arrays import Floats
+from layeratlas.stats.intervals import ALPHA
+from layeratlas.studies.segments.perturbation.trials import Span
+
+# Values of the autocorrelation that are averaged over, all alike before the data are seen.
+_AUTOCORRELATIONS = np.linspace(0.0, 0.98, 25)
+_POWER = 0.8
+# What is added to sums of squares, so that blocks without any difference have no effect.
+_TINY = 1e-24
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentContrast:
+    """B of a segment's blocks over that of the other blocks, geometric means, and its two-sided p-value.
+
+    `error` is the standard error of log `ratio`, over blocks and passages, and `freedom` its degrees of freedom.
+    """
+
+    ratio: float
+    error: float
+    freedom: int
+    p: float
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the ratio."""
+        reach = scipy.stats.t.ppf(1 - ALPHA / 2, self.freedom) * self.error
+        return float(self.ratio * np.exp(-reach)), float(self.ratio * np.exp(reach))
+
+    def seen(self, tests: int) -> float:
+        """Return the smallest ratio above 1 found with a power of 0.8 where this many segments are tested together."""
+        reach = scipy.stats.t.ppf(1 - ALPHA / (2 * tests), self.freedom) + scipy.stats.t.ppf(_POWER, self.freedom)
+        return float(np.exp(reach * self.error))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Regressions:
+    """The regression on a segment at every autocorrelation (R): what depends on the blocks' number alone.
+
+    `residual` (R, L, L) gives the sum of squares of what is left, `effect` (R, L) the estimate, `variance` (R,) its
+    variance over that of an error, `log_weight` (R,) the part of the log-likelihood without the data.
+    """
+
+    residual: Floats
+    effect: Floats
+    variance: Floats
+    log_weight: Floats
+
+
+def segment_contrast(log_b: Floats, draws: Floats, span: Span) -> SegmentContrast:
+    """Return the contrast of a segment with all other blocks, from log B by block (L,) and its draws (B, L)."""
+    freedom = len(log_b) - 2
+    if freedom < 1 or not 0 < span[1] - span[0] < len(log_b):
+        return SegmentContrast(ratio=float("nan"), error=float("inf"), freedom=1, p=1.0)
+    at = _regressions(len(log_b), span)
+    squares = np.einsum("i,rij,j->r", log_b, at.residual, log_b) + _TINY
+    log_weight = at.log_weight - freedom / 2 * np.log(squares)
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    effects = at.effect @ log_b
+    over_passages = (draws @ (weight @ at.effect)).var()
+    variances = squares / freedom * at.variance + over_passages
+    p = weight @ (2 * scipy.stats.t.sf(np.abs(effects) / np.sqrt(variances), freedom))
+    mean = float(weight @ effects)
+    # Autocorrelations disagree about the effect as well.
+    variance = weight @ variances + weight @ (effects - mean) ** 2
+    return SegmentContrast(ratio=float(np.exp(mean)), error=float(np.sqrt(variance)), freedom=freedom, p=float(p))
+
+
+@lru_cache(maxsize=256)
+def _regressions(blocks: int, span: Span) -> _Regressions:
+    design = np.ones((blocks, 2))
+    design[:, 1] = (np.arange(blocks) >= span[0]) & (np.arange(blocks) < span[1])
+    apart = np.abs(np.subtract.outer(np.arange(blocks), np.arange(blocks)))
+    rows = []
+    for rho in _AUTOCORRELATIONS:
+        errors = rho**apart
+        inverse = np.linalg.inv(errors)
+        covariance = np.linalg.inv(design.T @ inverse @ design)
+        fit = covariance @ design.T @ inverse
+        log_weight = (np.linalg.slogdet(covariance)[1] - np.linalg.slogdet(errors)[1]) / 2
+        rows.append((inverse - inverse @ design @ fit, fit[1], covariance[1, 1], log_weight))
+    residual, effect, variance, log_weights = (np.array(column) for column in zip(*rows, strict=True))
+    return _Regressions(residual=residual, effect=effect, variance=variance, log_weight=log_weights)

@@ -1,0 +1,53 @@
+"""An estimate over passages with its bootstrap draws, and the interval that so few passages allow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats
+from layeratlas.stats.intervals import few_groups
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A number (or an array of them) over `passages` passages, with its bootstrap draws on the first axis.
+
+    `most` is the largest value that is possible.
+    """
+
+    value: Floats
+    draws: Floats
+    passages: int
+    most: float = np.inf
+
+    @property
+    def plausible(self) -> Floats:
+        """Plausible values of what is estimated (B, ...): draws widened for few passages (`few_groups`).
+
+        Positive numbers are widened on a log scale and mirrored there at the estimate (the basic bootstrap):
+        divergences are skewed over passages, and a sample that lacks the large ones is too low and spreads too little.
+        """
+        factor = few_groups(self.passages)
+        finite = np.isfinite(self.draws).all(0) & np.isfinite(self.value)
+        positive = (self.draws > 0).all(0) & (self.value > 0)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ratio = (self.draws / self.value) ** factor
+            mirrored = np.where(finite, self.value / ratio, self.value * ratio)
+            linear = self.value + factor * (self.draws - self.value)
+        plausible = np.where(positive, mirrored, linear)
+        return np.minimum(np.where(np.isnan(plausible), self.draws, plausible), self.most)
+
+    @property
+    def interval(self) -> tuple[Floats, Floats]:
+        """The 95 % interval, of order statistics, since draws may be infinite."""
+        draws = np.sort(self.plausible, axis=0)
+        out = int(0.025 * len(draws))
+        return draws[out], draws[-1 - out]
+
+    @property
+    def numbers(self) -> tuple[float, float, float]:
+        """Value, lower and upper end of a single number."""
+        lo, hi = self.interval
+        return float(self.value), float(lo), float(hi)

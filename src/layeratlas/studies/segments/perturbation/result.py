@@ -1,0 +1,43 @@
+"""An estimate of brittleness with what a test says of it, and its finding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.verdicts import Verdict
+from layeratlas.studies.segments.names import SegmentFinding
+from layeratlas.studies.segments.perturbation.brittleness import Brittleness
+from layeratlas.studies.segments.perturbation.estimate import Estimate
+
+_NAN = float("nan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """An estimate and what a test said of it."""
+
+    estimate: Estimate
+    null: str
+    verdict: Verdict
+    p: float = _NAN
+
+    def finding(
+        self, brittleness: Brittleness, kind: SegmentFinding, level: str, statement: str, method: str = ""
+    ) -> Finding:
+        """Return the finding under the run's noise, or under another perturbation (`method`)."""
+        value, lo, hi = self.estimate.numbers
+        return Finding(
+            finding=kind,
+            level=level,
+            component="resid",
+            method=method or brittleness.spec.noise,
+            statement=statement,
+            estimate=value,
+            lo=lo,
+            hi=hi,
+            p=self.p,
+            null=self.null,
+            verdict=self.verdict,
+            n=brittleness.effects.passages,
+        )
