@@ -80,6 +80,8 @@ def test_peaks_are_those_of_every_probe_and_claims_those_of_the_first():
     assert {f.method for f in findings if f.finding != Kind.PEAK} == {"ridge"}
     assert Counter(f.finding for f in findings) == {
         Kind.PEAK: 6,
+        Kind.EMERGENCE: 3,
+        Kind.EMERGENCE_ORDER: 2,
         Kind.ORDER: 2,
         Kind.DECLINE: 3,
         Kind.SURFACE: 3,

@@ -123,13 +123,16 @@ def table(runs: Mapping[str, Sequence[SimulatedRun]]) -> list[Rate]:
     ordered, double, plateau, nothing = (runs[case.name] for case in (ORDERED, DOUBLE, PLATEAU, NOTHING))
     return [
         peak_rate(ORDERED, ordered, at_least=0.95),
+        supported_rate(ORDERED, ordered, Kind.EMERGENCE_ORDER, at_least=0.9),
         supported_rate(ORDERED, ordered, Kind.ORDER, at_least=0.9),
         supported_rate(ORDERED, ordered, Kind.DECLINE, at_least=0.9),
         supported_rate(ORDERED, ordered, Kind.SECOND_PEAK, at_most=0.05),
         supported_rate(ORDERED, ordered, Kind.COORDINATION, at_most=0.05),
         supported_rate(DOUBLE, double, Kind.SECOND_PEAK, at_least=0.9),
         supported_rate(DOUBLE, double, Kind.COORDINATION, at_least=0.9),
+        supported_rate(DOUBLE, double, Kind.EMERGENCE_ORDER, at_most=0.05),
         supported_rate(DOUBLE, double, Kind.ORDER, at_most=0.05),
+        supported_rate(PLATEAU, plateau, Kind.EMERGENCE_ORDER, at_most=0.05),
         supported_rate(PLATEAU, plateau, Kind.ORDER, at_most=0.05),
         supported_rate(PLATEAU, plateau, Kind.DECLINE, at_most=0.05),
         supported_rate(PLATEAU, plateau, Kind.SECOND_PEAK, at_most=0.05),

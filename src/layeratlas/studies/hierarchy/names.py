@@ -10,6 +10,7 @@ ACTIVATIONS = "activations"
 CURVES = "curves.parquet"
 FINDINGS = "findings.parquet"
 PROFILES = "profiles.parquet"
+EMERGENCE = "emergence.parquet"
 
 # The task of a curve that is the mean over a level's tasks, and the stratum of a curve over all texts.
 WHOLE = "all"
@@ -19,6 +20,8 @@ class Kind(StrEnum):
     """The kinds of findings of the hierarchy study, as the column `finding` has them."""
 
     PEAK = "peak"
+    EMERGENCE = "emergence"
+    EMERGENCE_ORDER = "emergence order"
     ORDER = "order"
     DECLINE = "decline"
     SURFACE = "surface"
@@ -30,14 +33,14 @@ class Kind(StrEnum):
 
 
 HEADLINES = (
+    Kind.EMERGENCE_ORDER,
+    Kind.EMERGENCE,
     Kind.PEAK,
     Kind.ORDER,
     Kind.DEEP_CONTENT,
     Kind.DEEP_COMPRESSION,
     Kind.COORDINATION,
     Kind.SECOND_PEAK,
-    Kind.DECLINE,
-    Kind.SURFACE,
 )
 DETAILS = (Kind.DECLINE, Kind.SURFACE, Kind.SECOND_PEAK, Kind.ANTI_PERSISTENCE)
 
