@@ -1,6 +1,6 @@
 """Choose, for each item property, pairs of a noun that has it and one that has not, alike in all that is not meaning.
 
-Writes `items_matched.csv` into the shipped files. Within a pair the nouns have the same number of tokens in the
+Writes `items_matched.csv` into the word lists. Within a pair the nouns have the same number of tokens in the
 default model's tokenizer, their Zipf frequencies (wordfreq) differ by at most 0.25 and their lengths by at most two
 characters. The assignment is the cheapest overall (Hungarian algorithm). No frequency is stored, only the choice.
 
@@ -20,7 +20,7 @@ from wordfreq import zipf_frequency
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models import load
 
-DATA = Path(__file__).parents[1] / "src/layeratlas/data/shipped_files"
+DATA = Path(__file__).parents[1] / "src/layeratlas/data/lists"
 PROPERTIES = ("edible", "animal", "manmade", "large")
 FORBIDDEN = 1e6
 

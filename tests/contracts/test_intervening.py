@@ -8,7 +8,7 @@ import torch
 
 import families
 from layeratlas.capture import Reading, choose_plan
-from layeratlas.capture.packing import tree_mask
+from layeratlas.capture.masks import tree_mask
 from layeratlas.capture.reading import read_batch
 from layeratlas.core.edits import EMBEDDINGS, Edit
 from layeratlas.core.errors import ModelError, SpecError

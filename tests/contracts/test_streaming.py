@@ -206,7 +206,7 @@ import numpy as np, torch
 torch.set_num_threads(1)
 from layeratlas.capture import Reading, capture, choose_plan, store_shape
 from layeratlas.models import load
-from layeratlas.spec import CaptureSpec, ModelSpec
+from layeratlas.core.spec import CaptureSpec, ModelSpec
 from layeratlas.store import MemoryStore
 
 def run(folder, weights, memory=None):

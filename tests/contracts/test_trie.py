@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layeratlas.capture import Reading, choose_plan, make_plan, make_trie_plan
-from layeratlas.capture.packing import prove, tree_mask
+import families
+from layeratlas.capture import Reading, choose_plan, make_plan, make_trie_plan, proofs
+from layeratlas.capture.masks import tree_mask
+from layeratlas.capture.packing import EVEN, SORTED, TRIE, prove
+from layeratlas.capture.plan import Batch
+from layeratlas.capture.proofs import Extent
 from layeratlas.capture.reading import read_batch
 from layeratlas.capture.trie import ancestors, count_prefixes
-from layeratlas.core.spec import COMPONENTS, CaptureSpec
-from layeratlas.models import LoadedModel
+from layeratlas.core.spec import COMPONENTS, CaptureSpec, ModelSpec
+from layeratlas.models import LoadedModel, load
 
 Load = Callable[..., LoadedModel]
 # A sliding window of 8 is far shorter than the texts below; the rest differ in how they take masks and positions.
 PACKED = ("llama", "gpt2", "gemma2", "gemma3", "mistral", "qwen3", "opt", "gptj", "cohere2", "phi3")
 UNPACKED = {
     "bloom": "cannot be masked",  # ALiBi is built from a 2-d mask
-    "mpt": "differs from its texts alone",  # ALiBi counts places in the line
+    "mpt": "cannot be masked",  # ALiBi counts places in the line, and has a bias for as many as the context
     "lfm2": "layers that take no mask per token",  # short convolutions
 }
 
@@ -54,14 +61,14 @@ def gaps(model: LoadedModel, readings: list[Reading], form: str) -> float:
 @pytest.mark.parametrize("name", PACKED)
 def test_packed_equals_alone_beyond_the_window(loaded_of: Load, name: str, position: str) -> None:
     model = loaded_of(name)
-    form, why = prove(model)
+    form, why = prove(model, Extent(line=64, longest=45))
     assert form != "padding", why
     assert gaps(model, branching(position), form) < 1e-5
 
 
 def test_a_window_that_counts_places_in_the_line_is_caught(loaded_of: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     model = loaded_of("mistral")
-    monkeypatch.setattr("layeratlas.capture.packing._window", lambda model: None)
+    monkeypatch.setattr("layeratlas.capture.masks._window", lambda model: None)
     assert gaps(model, branching(), "one mask") > 1e-3
 
 
@@ -69,7 +76,7 @@ def test_a_window_that_counts_places_in_the_line_is_caught(loaded_of: Load, monk
 def test_other_models_fall_back_and_say_why(loaded_of: Load, name: str, why: str) -> None:
     packing = choose_plan(loaded_of(name), branching(), CaptureSpec())
     assert packing.form == "padding"
-    assert packing.record()["packing"] == "length-sorted"
+    assert packing.record()["packing"] == SORTED
     assert why in packing.record()["why"]
     assert all(batch.parents is None for batch in packing.batches)
 
@@ -77,10 +84,79 @@ def test_other_models_fall_back_and_say_why(loaded_of: Load, name: str, why: str
 def test_plain_batches_can_be_asked_for(loaded_of: Load) -> None:
     model = loaded_of("llama")
     record = choose_plan(model, branching(), CaptureSpec(packing="sorted")).record()
-    assert (record["packing"], record["why"]) == ("length-sorted", "asked for")
+    assert (record["packing"], record["why"]) == (SORTED, "asked for")
     record = choose_plan(model, branching(), CaptureSpec()).record()
-    assert record["packing"] == "prefix trie"
+    assert record["packing"] == TRIE
     assert record["tokens_computed"] < record["tokens"]
+
+
+def worst(model: LoadedModel, readings: list[Reading], batches: list[Batch], form: str) -> float:
+    """Return the largest relative difference of the stream at the last point, together and alone."""
+    gap = 0.0
+    for batch in batches:
+        together = read_batch(model, batch, ["resid"], tree_mask(model, batch, form))["resid"][:, -1]  # type: ignore[arg-type]
+        for vector, row in zip(together, batch.rows, strict=True):
+            alone = read_batch(model, make_plan([readings[row]], 1)[0], ["resid"])["resid"][0, -1]
+            gap = max(gap, float(np.linalg.norm(vector - alone) / np.linalg.norm(alone)))
+    return gap
+
+
+def choices(stem: int, tail: int, texts: int) -> list[Reading]:
+    """Texts that share a stem, as the choices of a question do."""
+    rng = np.random.default_rng(2)
+    shared = rng.integers(3, 200, stem).tolist()
+    ids = [[*shared, *rng.integers(3, 200, tail).tolist()] for _ in range(texts)]
+    return [Reading(tuple(text), (len(text) - 1,)) for text in ids]
+
+
+def test_local_attention_by_place_in_the_line_is_packed_within_its_window_only(folder_of: Load) -> None:
+    """GPT-Neo counts its window (8 here) in places of the line: a line that is longer loses the shared stem."""
+    model = load(ModelSpec(id=str(folder_of("gpt_neo"))))
+    beyond = choices(stem=6, tail=4, texts=5)
+    packing = choose_plan(model, beyond, CaptureSpec())
+    assert packing.record()["packing"] == SORTED
+    assert "gpt_neo differs from the text alone" in packing.record()["why"]
+    assert worst(model, beyond, packing.batches, packing.form) < 1e-5
+    # Control: packed, they would be wrong.
+    assert worst(model, beyond, make_trie_plan(beyond, 2048), "one mask") > 1e-2
+
+
+def longrope(folder: Path) -> LoadedModel:
+    half = families.WIDTH // families.HEADS // 2
+    rope = {"rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0] * half, "long_factor": [8.0] * half}
+    config = transformers.Phi3Config(
+        **families.PLAIN, rope_parameters=rope, original_max_position_embeddings=24, sliding_window=None
+    )
+    return load(ModelSpec(id=str(families.save(folder, config))))
+
+
+def test_rope_that_switches_with_the_longest_text_of_a_batch_asks_for_equal_lengths(tmp_path: Path) -> None:
+    model = longrope(tmp_path)
+    readings = [*choices(stem=10, tail=5, texts=4), *choices(stem=30, tail=5, texts=4), Reading(tuple(range(9)), (8,))]
+    packing = choose_plan(model, readings, CaptureSpec())
+    assert packing.record()["packing"] == EVEN
+    assert all(batch.mask.all() for batch in packing.batches)
+    assert "in a batch with a longer text" in packing.why
+    assert worst(model, readings, packing.batches, packing.form) < 1e-5
+    assert worst(model, readings, make_plan(readings, 2048), "padding") > 1e-2  # the control
+    # Where no text is beyond the switch, nothing changes with the batch.
+    short = choices(stem=10, tail=5, texts=4)
+    assert choose_plan(model, short, CaptureSpec()).record()["packing"] == TRIE
+
+
+def test_a_proof_is_as_large_as_the_run(loaded_of: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    plain = proofs.read_batch
+    monkeypatch.setattr(proofs, "read_batch", lambda model, batch, *a: seen.append(batch) or plain(model, batch, *a))
+    monkeypatch.setattr(proofs, "_proofs", WeakKeyDictionary())
+    readings = choices(stem=40, tail=10, texts=12)
+    packing = choose_plan(loaded_of("llama"), readings, CaptureSpec())
+    assert packing.how == TRIE
+    packed = [batch for batch in seen if batch.parents is not None]
+    assert max(b.ids.shape[1] for b in packed) > max(b.ids.shape[1] for b in packing.batches)
+    assert max(int(b.depths.max()) for b in packed) + 1 >= 50  # type: ignore[union-attr]
+    choose_plan(loaded_of("llama"), readings, CaptureSpec())
+    assert len([batch for batch in seen if batch.parents is not None]) == len(packed)  # proved once
 
 
 texts = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9), min_size=1, max_size=30)

@@ -8,8 +8,8 @@ import pytest
 
 from layeratlas.core import registry
 from layeratlas.core.errors import DataError
-from layeratlas.data.passages import Passages
-from layeratlas.data.readers.prose import noisy_copy, read_passages
+from layeratlas.data.passages import Passages, noisy_copy
+from layeratlas.data.readers.passages import read_passages
 
 
 def test_the_own_passages_are_200_different_ones_of_two_kinds():
@@ -30,10 +30,10 @@ def test_a_smaller_size_is_a_subset_with_as_many_of_each_kind():
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ((), "holds 0 passages; expected at least two"),
-        (("one",), "holds 1 passage; expected at least two"),
+        ((), "has 0 passages; expected at least two"),
+        (("one",), "has 1 passage; expected at least two"),
         (("one", " "), "passage 2 is empty"),
-        (("one", "two", "one"), "passage 3 stands twice"),
+        (("one", "two", "one"), "passage 3 is duplicated"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(texts, message):
@@ -60,11 +60,11 @@ def test_jsonl_may_name_kinds(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("own.csv", "a", "ends in '.csv'; expected a .txt or .jsonl file"),
-        ("own.txt", "only one", "holds 1 passage;"),
-        ("own.txt", "", "holds 0 passages;"),
+        ("own.doc", "a", "ends in '.doc'; expected a .txt or .jsonl file"),
+        ("own.txt", "only one", "has 1 passage;"),
+        ("own.txt", "", "has 0 passages;"),
         ("own.jsonl", "{", "line 1 is no JSON"),
-        ("own.jsonl", '{"txt": "a"}', "line 1 has no 'text'"),
+        ("own.jsonl", '{"txt": "a"}', "line 1: 'text' is null; expected a text"),
         ("own.txt", None, "does not exist"),
     ],
 )

@@ -66,22 +66,22 @@ def test_own_questions_stand_in_an_array_too_and_keep_their_lines(read):
     ("rows", "found"),
     [
         ((own(), own("b", answer=2)), "line 2 has 2 choices, and answer 2"),
-        ((own(), own("b", answer="5")), "line 2 has the answer '5', a text; expected a place as in the first row"),
+        ((own(), own("b", answer="5")), 'has the answer "5", a text; expected a position as in the first row'),
         ((own(answer="5"), own("b", answer="7")), "line 2 has the answer '7'; expected one of 5, 6"),
-        ((own(), own("b", answer=True)), "line 2 has the answer True, bool"),
-        ((own(answer=None),), "line 1 has the answer None; expected a place, places or a text"),
+        ((own(), own("b", answer=True)), "line 2 has the answer true, bool"),
+        ((own(answer=None),), "line 1 has the answer null; expected a position, positions or a text"),
         ((own(), own("b", ("5",))), "line 2 has 1 choices"),
         ((own(), own("b", ("5", "5"))), "line 2 has the choice '5' twice"),
         ((own(), own("b", ("5", " 5 "))), "line 2 has the choice '5' twice"),
         ((own(), own(" ")), "line 2 has an empty question"),
         ((own(), own("b", ("5", ""))), "line 2 has an empty choice"),
         ((own(), own("b", (5, 6))), r"line 2: 'choices' is \[5, 6\]; expected a list of texts"),
-        ((own(), own("b", answer=[0, 1])), "line 2 has the answer .0, 1., a list of places"),
-        ((own(), own("b", group="g")), "line 2 has the fields answer choices group question"),
-        ((own(), {"question": "b"}), "line 2 has the fields question; expected answer choices question"),
-        ((own(), {"input": "b", "target": "c"}), "line 2 has the fields input target"),
-        ((own(), own()), "line 2 stands twice"),
-        (({"ask": "b", "reply": "c"},), "has the fields ask reply; expected one of"),
+        ((own(), own("b", answer=[0, 1])), "line 2 has the answer .0, 1., a list of positions"),
+        ((own(), own("b", group="g")), "line 2 has the columns answer choices group question"),
+        ((own(), {"question": "b"}), "line 2 has the columns question; expected answer choices question"),
+        ((own(), {"input": "b", "target": "c"}), "line 2 has the columns input target"),
+        ((own(), own()), "line 2 is duplicated"),
+        (({"ask": "b", "reply": "c"},), "has the columns ask reply; expected one of"),
     ],
 )
 def test_what_cannot_be_scored_is_named_by_file_and_line(read, rows, found):
@@ -91,7 +91,7 @@ def test_what_cannot_be_scored_is_named_by_file_and_line(read, rows, found):
 
 
 def test_every_malformed_row_is_named(read):
-    with pytest.raises(DataError, match=r"line 2 has 1 choices \(malformed rows besides: 2, at 4, 5\)"):
+    with pytest.raises(DataError, match=r"line 2 has 1 choices \(other malformed rows: 2, at 4, 5\)"):
         read("mine.jsonl", lines(own(), own("b", ("5",)), own("c"), own(" "), own("d", answer=9)))
 
 
@@ -99,11 +99,11 @@ def test_every_malformed_row_is_named(read):
     ("name", "text", "found"),
     [
         ("a.jsonl", lines(own()) + '{"question": \n', "line 2 is no JSON"),
-        ("a.jsonl", lines(own()) + "5\n", "line 2 holds int|line 2 is no JSON"),
+        ("a.jsonl", lines(own()) + "5\n", "line 2 is a number"),
         ("a.json", '[\n{"question": "a", \n', "line 2 is no JSON"),
-        ("a.json", '[{"question": "a", "choices": ["b", "c"], "answer": 0}', "is broken off"),
+        ("a.json", '[{"question": "a", "choices": ["b", "c"], "answer": 0}', "is cut short"),
         ("a.jsonl", "", "is empty"),
-        ("a.json", "[]", "holds no rows"),
+        ("a.json", "[]", "has no rows"),
         ("a.csv", "question,A,B,answer\nx,1,2\n", "line 2 has 3 fields; expected 4"),
         ("a.csv", "question,A,B,answer\nx,1,2,C\n", "line 2 has the answer 'C'; expected one of A, B"),
         ("a.csv", 'question,A,B,answer\n"x,1,2,A\n', "line 2 cannot be read"),
@@ -177,7 +177,7 @@ def test_mps_is_read_and_its_translated_form_is_no_evidence(read):
     # What is called right and wrong at once is right.
     assert sorted(q.choices) == ["2+2=4 The answer is 4", "2+2=5 The answer is 5", "It is 4"]
     mixed = read("gsm8k_cal_mc_French.json", lines({**row, "m_truth_answer": "2+2=4"}))
-    assert "language and length tell it" in mixed.confounded
+    assert "language and length give it away" in mixed.confounded
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_gsm8k_without_a_worked_answer_is_refused(read, answer, found):
 
 def test_mgsm_is_read_one_language_at_a_time(read):
     text = 'lang\tid\tquestion\tanswer\nde\t0\tWie viele "Eier"?\t1,218\nth\t0\tกี่ฟอง\t1,218\n'
-    with pytest.raises(DataError, match=r"holds the languages de, th; expected one language a set; write '.*#de'"):
+    with pytest.raises(DataError, match=r"has the languages de, th; expected one language per set; write '.*#de'"):
         read("mgsm.tsv", text)
     made = read("mgsm.tsv", text, "#th")
     assert (made.name, made.language, made.level) == ("mgsm-th", "th", "cross-lingual")
@@ -434,9 +434,9 @@ def test_real_copies_are_read_whole(path, count, chance):
     ("path", "found"),
     [
         ("bbh/bbh.jsonl.gz", r"line 938 \(dyck_languages\) has no options"),
-        ("bbh/bbh.jsonl.gz#ruin_names", r"line 4183 has the answer 'dearth.*besides: 1, at 4228"),
+        ("bbh/bbh.jsonl.gz#ruin_names", r"line 4183 has the answer 'dearth.*other malformed rows: 1, at 4228"),
         ("pararel_trex/facts.tsv.gz", r"has no pattern \(relation P31\)"),
-        ("mgsm/mgsm.tsv", "holds the languages bn, de, en"),
+        ("mgsm/mgsm.tsv", "has the languages bn, de, en"),
     ],
 )
 def test_what_cannot_be_scored_in_the_real_copies_is_named(path, found):

@@ -19,7 +19,7 @@ import families
 from layeratlas.core import registry
 from layeratlas.core.spec import hash_of
 from layeratlas.data.choices import near_misses
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 from layeratlas.studies.exits.analysis import analyse
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.settings import ExitSettings
@@ -62,7 +62,7 @@ def test_sizes_are_nested(task):
 
 def test_questions_do_not_depend_on_the_process():
     code = (
-        "from layeratlas import registry; from layeratlas.spec import hash_of\n"
+        "from layeratlas.core import registry; from layeratlas.core.spec import hash_of\n"
         f"print(hash_of([s.identity() for t in {TASKS} for s in registry.get('tasks', t).build('quick')]))"
     )
     here = hash_of([s.identity() for s in sets("quick")])
@@ -275,7 +275,7 @@ def test_the_published_mixed_form_translates_the_truth_alone_and_says_so():
 
 
 def test_facts_are_as_many_as_promised_and_none_is_said_twice():
-    table = rows("facts")
+    table = read_list("facts")
     assert len(table) >= 240
     assert len({row["relation"] for row in table}) >= 8
     assert len({(row["relation"], row["subject"]) for row in table}) == len(table)

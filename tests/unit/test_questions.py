@@ -27,7 +27,7 @@ def test_a_set_that_can_be_scored_is_taken_and_knows_its_chance():
         ({"answers": ()}, r"the answers \[\]"),
         ({"answers": (0, 0)}, r"the answers \[0, 0\]"),
         ({"answers": (2,)}, "2 choices, and answer 2"),
-        ({"answers": (0, 1)}, "true choices only"),
+        ({"answers": (0, 1)}, "no false choice"),
     ],
 )
 def test_what_cannot_be_scored_is_named_by_file_and_line(bad, found):
@@ -35,12 +35,12 @@ def test_what_cannot_be_scored_is_named_by_file_and_line(bad, found):
         QuestionSet("sums", "arithmetic", (ask("good"), ask(**bad)))
 
 
-def test_no_item_stands_twice_or_among_the_worked_examples():
-    with pytest.raises(DataError, match="line 7 stands twice"):
+def test_no_item_is_duplicated_or_among_the_worked_examples():
+    with pytest.raises(DataError, match="line 7 is duplicated"):
         QuestionSet("sums", "arithmetic", (ask(), ask(choices=("6", "5"), answers=(1,))))
     with pytest.raises(DataError, match="line 7 is also a worked example"):
         QuestionSet("sums", "arithmetic", (ask(),), shots=(ask(choices=("6", "5"), answers=(1,)),))
-    with pytest.raises(DataError, match="holds no questions"):
+    with pytest.raises(DataError, match="has no questions"):
         QuestionSet("sums", "arithmetic", ())
 
 

@@ -64,26 +64,32 @@ BAD = {
     "bare": ("x", r"ends in ''; expected a \.csv"),
     "empty.csv": ("", r"is empty; expected a header and at least two labelled texts; check the file"),
     "empty.jsonl": ("", r"is empty; expected a header and at least two"),
-    "header.csv": ("text,label\n", r"is empty; expected a header and at least two labelled texts"),
+    "header.csv": ("text,label\n", r"has no rows; expected a header and at least two labelled texts"),
     "columns.csv": ("words,label\na,x\n", r"has the columns words, label; expected 'text' and 'label'"),
     "columns.jsonl": ('{"text": "a"}\n', r"has the columns text; expected 'text' and 'label'"),
-    "null.csv": ("text,label\na,x\nb,\n", r"row 2: 'label' is empty; expected a value in every row; fill or drop it"),
-    "text.csv": ("text,label\n,x\nb,y\n", r"row 1: 'text' is empty"),
-    "group.csv": ("text,label,group\na,x,1\nb,y,2\nc,x,\n", r"row 3: 'group' is empty"),
-    "key.jsonl": ('{"text":"a","label":"x"}\n{"text":"b"}\n', r"row 2: 'label' is empty"),
-    "ragged.csv": ("text,label\na,x\nb,y,z\n", r"cannot be read \(.+\); expected well-formed csv; mend it"),
-    "quote.csv": ('text,label\n"a,x\nb,y\n', r"cannot be read \(.+\); expected well-formed csv"),
-    "cut.jsonl": ('{"text": "a"\n', r"cannot be read \(.+\); expected well-formed jsonl"),
-    "words.jsonl": ("hello\n", r"cannot be read \(.+\); expected well-formed jsonl"),
-    "arrays.jsonl": ("[1, 2]\n", r"cannot be read \(.+\); expected well-formed jsonl"),
+    "null.csv": ("text,label\na,x\nb,\n", r"line 3: 'label' is empty; expected a value in every row; fill or drop it"),
+    "text.csv": ("text,label\n,x\nb,y\n", r"line 2: 'text' is empty"),
+    "group.csv": ("text,label,group\na,x,1\nb,y,2\nc,x,\n", r"line 4: 'group' is empty"),
+    "key.jsonl": ('{"text":"a","label":"x"}\n{"text":"b"}\n', r"line 2: 'label' is empty"),
+    "ragged.csv": ("text,label\na,x\nb,y,z\n", r"line 3 has 3 fields; expected 2 \(text, label\); fix it"),
+    "quote.csv": (
+        'text,label\n"a,x\nb,y\n',
+        r"line 3 cannot be read \(.+\); expected well-formed rows",
+    ),
+    "cut.jsonl": ('{"text": "a"\n', r"line 1 is no JSON \(.+\); expected one object per row; fix it"),
+    "words.jsonl": ("hello\n", r"line 1 is no JSON \(.+\); expected one object per row"),
+    "arrays.jsonl": ("[1, 2]\n", r"line 1 is a number \(other .+\); expected an object with named fields"),
     "fake.parquet": ("no parquet", r"cannot be read \(.+\); expected well-formed parquet"),
     "nested.jsonl": (
         '{"text":["a"],"label":"x"}\n{"text":["b"],"label":"y"}\n',
-        r"'text' holds List\(String\); expected one text, name or number a row; flatten it",
+        r"line 1: 'text' is \[\"a\"\] .+; expected one text, name or number per row; flatten or convert it",
     ),
-    "blank.csv": ('text,label\na,x\n" ",y\n', r"item 2 has an empty text"),
-    "nan.csv": ("text,label\n" + "".join(f"t{i},{i}\n" for i in range(12)) + "z,NaN\n", r"item 13 .* not finite"),
-    "single.csv": ("text,label\na,x\nb,x\n", r"has one class only \('x'\)"),
+    "blank.csv": ('text,label\na,x\n" ",y\n', r"line 3: 'text' is empty"),
+    "nan.csv": (
+        "text,label\n" + "".join(f"t{i},{i}\n" for i in range(12)) + "z,NaN\n",
+        r"line 14: 'label' is 'NaN'",
+    ),
+    "single.csv": ("text,label\na,x\nb,x\n", r"has one class \('x'\)"),
 }
 
 
@@ -99,10 +105,10 @@ def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, name):
 
 def test_a_file_that_is_not_utf8_is_refused(tmp_path):
     (tmp_path / "latin.csv").write_bytes("text,label\ncafé,x\nb,y\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"latin\.csv' cannot be read \(.*utf-?8.*\); expected well-formed csv"):
+    with pytest.raises(DataError, match=r"latin\.csv' cannot be read \(.*utf-?8.*\); expected text in UTF-8; convert"):
         read_table(tmp_path / "latin.csv")
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"nothing\.csv' does not exist; expected a file of labelled texts; check the"):
+    with pytest.raises(DataError, match=r"nothing\.csv' does not exist; expected a header and at least two labelled"):
         read_table(tmp_path / "nothing.csv")

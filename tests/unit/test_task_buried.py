@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from layeratlas.core import registry
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 
 SIZES = ("quick", "standard", "full")
 COUNTS = {"quick": (60, 64, 64), "standard": (160, 160, 160)}
@@ -34,7 +34,7 @@ def by_filler(size="standard"):
 
 @cache
 def fillers():
-    return {row["text"]: row["filler"] for row in rows("fillers")}
+    return {row["text"]: row["filler"] for row in read_list("fillers")}
 
 
 def target(item):
@@ -179,7 +179,7 @@ def forms(word):
 
 def test_fillers_share_no_content_word_with_any_target_in_any_form():
     targets = set().union(*(content(item.text) for data in sources().values() for item in data.items))
-    targets |= {row["noun"] for row in rows("items")}
+    targets |= {row["noun"] for row in read_list("items")}
     assert len(targets) > 1500
     shared = {word for text in fillers() for word in content(text) if forms(word) & targets}
     assert shared == set()

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from layeratlas.core import registry
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 from layeratlas.data.tasks.documents import CLOSING
 
 SIZES = ("quick", "standard", "full")
@@ -28,8 +28,8 @@ def words(text):
 def pool(name):
     """Return every written sentence with the block it belongs to."""
     if name == "topic":
-        return {row["sentence"]: f"block-{int(row['block']):02d}" for row in rows("documents_topic")}
-    table = rows("documents_sentiment")
+        return {row["sentence"]: f"block-{int(row['block']):02d}" for row in read_list("documents_topic")}
+    table = read_list("documents_sentiment")
     return {row[label]: f"{row['kind']}-{row['block']}" for row in table for label in ("positive", "negative")}
 
 
@@ -91,13 +91,15 @@ def test_no_sentence_stands_in_two_groups(name):
 
 
 def test_no_sentence_is_written_twice():
-    every = [row["sentence"] for row in rows("documents_topic")]
-    every += [row[label] for row in rows("documents_sentiment") for label in ("positive", "negative")]
+    every = [row["sentence"] for row in read_list("documents_topic")]
+    every += [row[label] for row in read_list("documents_sentiment") for label in ("positive", "negative")]
     assert len(set(every)) == len(every)
 
 
 def test_both_classes_of_a_review_judge_the_same_aspects_in_the_same_order():
-    aspect = {row[label]: row["aspect"] for row in rows("documents_sentiment") for label in ("positive", "negative")}
+    aspect = {
+        row[label]: row["aspect"] for row in read_list("documents_sentiment") for label in ("positive", "negative")
+    }
     data = build("standard")["sentiment"]
     kinds = defaultdict(Counter)
     for good, bad in zip(data.items[::2], data.items[1::2], strict=True):
@@ -113,7 +115,7 @@ def test_both_classes_of_a_review_judge_the_same_aspects_in_the_same_order():
 
 def test_the_two_judgements_of_an_aspect_share_their_words():
     shares = []
-    for row in rows("documents_sentiment"):
+    for row in read_list("documents_sentiment"):
         good, bad = ({word for word in words(row[label]) if len(word) > 3} for label in ("positive", "negative"))
         assert good & bad
         shares.append(len(good & bad) / min(len(good), len(bad)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from layeratlas.core import registry
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 
 NAMES = ("size", "relatedness")
 
@@ -54,8 +54,8 @@ def test_size_spreads_at_least_25_nouns_over_every_decade_and_24_in_quick():
 
 
 def test_size_is_its_centimetres_and_the_group_its_noun():
-    truth = {f"{row['article']} {row['noun']}": row for row in rows("sizes")}
-    assert len(truth) == len(rows("sizes"))
+    truth = {f"{row['article']} {row['noun']}": row for row in read_list("sizes")}
+    assert len(truth) == len(read_list("sizes"))
     for item in build()["size"].items:
         assert item.label == pytest.approx(math.log10(float(truth[item.text]["cm"])), abs=1e-3)
         assert item.group == truth[item.text]["noun"]
@@ -64,7 +64,7 @@ def test_size_is_its_centimetres_and_the_group_its_noun():
 def test_size_is_not_the_category():
     """Every decade holds at least six categories, and the category explains less than half of the label."""
     inside, decades = defaultdict(list), defaultdict(set)
-    for row in rows("sizes"):
+    for row in read_list("sizes"):
         value = math.log10(float(row["cm"]))
         inside[row["category"]].append(value)
         decades[min(math.floor(value), 3)].add(row["category"])

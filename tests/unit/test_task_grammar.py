@@ -9,7 +9,7 @@ from itertools import combinations
 import pytest
 
 from layeratlas.core import registry
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 
 SIZES = ("quick", "standard", "full")
 NAMES = ("grammaticality", "number", "tense")
@@ -156,7 +156,7 @@ def test_texts_of_a_group_end_in_the_same_two_words_and_a_full_stop(name):
 
 
 def test_no_choice_stands_in_the_last_two_words():
-    for row in rows("grammar_pairs"):
+    for row in read_list("grammar_pairs"):
         tail = re.split(r"[>\]]", row["frame"])[-1]
         assert len(tail.rstrip(".").split()) >= 2, row["frame"]
 
@@ -189,7 +189,7 @@ def test_no_noun_recurs_in_many_groups_over_all_phenomena():
 
 def test_only_the_noun_marks_number():
     """The two texts of a form differ in the noun alone, so the verb gives nothing away."""
-    for row in rows("grammar_number"):
+    for row in read_list("grammar_number"):
         assert row["singular"] != row["plural"]
         assert not row["past"].endswith("s") or row["past"] == row["base"]
     items = build()["number"].items
@@ -199,7 +199,7 @@ def test_only_the_noun_marks_number():
 
 
 def test_number_of_the_subject_does_not_tell_the_tense():
-    singular = {row["singular"] for row in rows("grammar_tense")}
+    singular = {row["singular"] for row in read_list("grammar_tense")}
     for size in SIZES:
         counts = Counter()
         for item in build(size)["tense"].items:
@@ -210,7 +210,7 @@ def test_number_of_the_subject_does_not_tell_the_tense():
 
 
 def test_the_forms_of_a_verb_differ_so_that_each_text_has_one_tense():
-    for row in rows("grammar_tense"):
+    for row in read_list("grammar_tense"):
         assert len({row["past"], row["third"], row["base"]}) == 3, row
         assert row["third"].endswith("s")
 
@@ -218,7 +218,7 @@ def test_the_forms_of_a_verb_differ_so_that_each_text_has_one_tense():
 def test_verbs_that_agree_are_not_also_pasts():
     """ "The lawyer read it" would be grammatical: a verb whose past is its base form cannot mark agreement."""
     same = {"read", "cut", "put", "let", "set", "hit", "cost", "shut", "hurt", "cast", "beat", "quit", "fit", "spread"}
-    for row in rows("grammar_pairs"):
+    for row in read_list("grammar_pairs"):
         if row["phenomenon"].startswith("agreement"):
             assert not same & set(words(row["frame"].split("[")[1].split("]")[0])), row["frame"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -12,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from layeratlas.core import registry
 from layeratlas.core.spec import hash_of
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 
 TASKS = ("items", "relations", "analogies")
 PROPERTIES = ("edible", "animal", "manmade", "large")
@@ -45,14 +46,20 @@ def test_sizes_are_nested_and_the_same_every_time(task):
 
 def test_texts_do_not_depend_on_the_process():
     code = (
-        "from layeratlas import registry; from layeratlas.spec import hash_of\n"
+        "from layeratlas.core import registry; from layeratlas.core.spec import hash_of\n"
         f"print(hash_of([[i.text, i.label, i.group] for t in {TASKS}\n"
         "  for d in registry.get('tasks', t).build('standard') for i in d.items]))"
     )
     here = hash_of([[i.text, i.label, i.group] for t in TASKS for d in build(t) for i in d.items])
     for seed in ("1", "2"):
         run = [sys.executable, "-c", code]
-        done = subprocess.run(run, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed})
+        done = subprocess.run(
+            run,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
         assert done.stdout.strip() == here
 
 
@@ -66,7 +73,7 @@ def test_every_class_is_half_of_its_data_set(size):
 
 
 def test_items_promise_300_nouns_with_four_properties_each():
-    nouns = rows("items")
+    nouns = read_list("items")
     assert len({row["noun"] for row in nouns}) == len(nouns) >= 300
     assert all(row[name] in "01" for row in nouns for name in PROPERTIES)
     data = {d.name: d for d in build("items")}
@@ -77,7 +84,7 @@ def test_items_promise_300_nouns_with_four_properties_each():
 
 
 def test_an_item_carries_the_label_of_its_noun_and_stands_once_in_a_property():
-    truth = {row["noun"]: row for row in rows("items")}
+    truth = {row["noun"]: row for row in read_list("items")}
     for data in build("items"):
         assert max(Counter(item.group for item in data.items).values()) == 1
         for item in data.items:
@@ -106,7 +113,7 @@ def test_frequency_length_and_word_count_do_not_give_a_property_away(name):
 
 def test_nouns_that_are_not_matched_would_give_a_property_away():
     """Control: over all nouns, frequency or length tells at least one property."""
-    nouns = rows("items")
+    nouns = read_list("items")
     areas = [
         roc_auc_score([row[name] == "1" for row in nouns], [surface(row["noun"]) for row in nouns])
         for name in PROPERTIES
@@ -133,7 +140,7 @@ def test_relations_promise_300_related_pairs_over_four_types():
     pairs = {(item.stratum, *split("relations", item.text)) for item in data.items if item.label == "related"}
     assert len(pairs) >= 300
     assert Counter(kind for kind, *_ in pairs).keys() == {"place", "part", "kind", "use"}
-    assert pairs <= {(row["relation"], row["x"], row["y"]) for row in rows("relations")}
+    assert pairs <= {(row["relation"], row["x"], row["y"]) for row in read_list("relations")}
 
 
 @pytest.mark.parametrize("task", ["relations", "analogies"])
@@ -150,7 +157,7 @@ def test_the_full_size_turns_every_text_round_in_its_own_group(task):
 
 def test_analogies_promise_400_valid_ones_over_ten_relations():
     (data,) = build("analogies")
-    home = {(row["first"], row["second"]): row["relation"] for row in rows("analogies")}
+    home = {(row["first"], row["second"]): row["relation"] for row in read_list("analogies")}
     valid = 0
     used = set()
     for item in data.items:
@@ -188,10 +195,10 @@ def test_no_word_stands_in_two_groups_so_no_tested_word_was_seen_in_training(tas
 
 def test_unrelated_pairs_cross_two_themes_of_one_type():
     (data,) = build("relations")
-    theme = {row["x"]: row["theme"] for row in rows("relations")} | {
-        row["y"]: row["theme"] for row in rows("relations")
+    theme = {row["x"]: row["theme"] for row in read_list("relations")} | {
+        row["y"]: row["theme"] for row in read_list("relations")
     }
-    kind = {row["x"]: row["relation"] for row in rows("relations")}
+    kind = {row["x"]: row["relation"] for row in read_list("relations")}
     for item in data.items:
         x, y = split("relations", item.text)
         assert kind[x] == item.stratum
@@ -201,7 +208,7 @@ def test_unrelated_pairs_cross_two_themes_of_one_type():
 def test_relations_meet_each_other_in_analogies_about_equally_often():
     """A relation that met one other only would let the pair of relations give validity away."""
     (data,) = build("analogies")
-    home = {row["first"]: row["relation"] for row in rows("analogies")}
+    home = {row["first"]: row["relation"] for row in read_list("analogies")}
     meets = defaultdict(set)
     for item in data.items:
         a, _, c, _ = split("analogies", item.text)

@@ -28,6 +28,7 @@ class ModelOptions(TypedDict, total=False):
     bos: Literal["auto", "never"] | None
     weights: Literal["resident", "streamed", "auto"] | None
     memory: float | None
+    adapter: str | None
     trust_remote_code: bool | None
 
 

@@ -8,6 +8,18 @@ from layeratlas.capture.run import capture, store_key, store_shape
 from layeratlas.capture.trie import make_trie_plan
 
 __all__ = [
-    "Batch", "Continuation", "Packing", "Reading", "Readout", "Slots", "capture", "choose_plan", "encode_choices",
-    "make_plan", "make_slots", "make_trie_plan", "store_key", "store_shape",
-]  # fmt: skip
+    "Batch",
+    "Continuation",
+    "Packing",
+    "Reading",
+    "Readout",
+    "Slots",
+    "capture",
+    "choose_plan",
+    "encode_choices",
+    "make_plan",
+    "make_slots",
+    "make_trie_plan",
+    "store_key",
+    "store_shape",
+]

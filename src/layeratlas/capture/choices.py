@@ -14,7 +14,7 @@ from layeratlas.core.errors import CaptureError
 from layeratlas.models import LoadedModel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Continuation:
     """A prompt and its continuation as tokens; `ids[start:]` are scored.
 
@@ -46,11 +46,11 @@ def encode_choices(model: LoadedModel, prompt: str, choices: Sequence[str]) -> l
                 "a prompt and a choice with tokens of their own",
                 "use another format or --bos auto",
             )
-        out.append(Continuation(tuple(whole), shared, shared == len(alone)))
+        out.append(Continuation(ids=tuple(whole), start=shared, clean=shared == len(alone)))
     return out
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Slots:
     """Every wanted log-probability once: slot s is token `tokens[s]` after reading `rows[s]`.
 
@@ -85,15 +85,16 @@ def make_slots(continuations: Sequence[Continuation]) -> Slots:
     row_of: dict[tuple[int, ...], int] = {}
     wanted: dict[tuple[int, int], None] = {}
     keys: list[list[tuple[int, int]]] = []
-    for one in continuations:
+    for continuation in continuations:
         path = []
-        for end in range(one.start, len(one.ids)):
-            row = row_of.setdefault(one.ids[:end], len(row_of))
-            path.append((row, one.ids[end]))
+        for end in range(continuation.start, len(continuation.ids)):
+            row = row_of.setdefault(continuation.ids[:end], len(row_of))
+            path.append((row, continuation.ids[end]))
         keys.append(path)
         wanted.update(dict.fromkeys(path))
     ordered = sorted(wanted)
     number = {key: slot for slot, key in enumerate(ordered)}
     pairs = np.array(ordered, dtype=np.int64).reshape(-1, 2)
     paths = [np.array([number[key] for key in path], dtype=np.int64) for path in keys]
-    return Slots([Reading(ids, (len(ids) - 1,)) for ids in row_of], pairs[:, 0], pairs[:, 1], paths)
+    readings = [Reading(ids, (len(ids) - 1,)) for ids in row_of]
+    return Slots(readings=readings, rows=pairs[:, 0], tokens=pairs[:, 1], paths=paths)

@@ -26,8 +26,8 @@ Judge = Callable[[FloatArray, NDArray[np.int64]], Callable[[int, FloatArray], Fl
 _KEPT = 64_000_000
 
 
-@dataclass(frozen=True)
-class Passages:
+@dataclass(frozen=True, kw_only=True)
+class PassageTokens:
     """Texts of one length as tokens, int64 (texts, tokens), and the positions whose predictions are compared."""
 
     ids: NDArray[np.int64]
@@ -39,7 +39,7 @@ class Passages:
         return self.ids[:, [at + 1 for at in self.read]]
 
 
-def cut_passages(ids: Sequence[NDArray[np.int64]], tokens: int, read: int, first: int = 1) -> Passages:
+def cut_passages(ids: Sequence[NDArray[np.int64]], tokens: int, read: int, first: int = 1) -> PassageTokens:
     """Cut texts to their first `tokens` tokens, of which `read` positions from `first` on, evenly spaced, are read.
 
     Raises DataError where a text is shorter, or where there is no position to read.
@@ -54,10 +54,11 @@ def cut_passages(ids: Sequence[NDArray[np.int64]], tokens: int, read: int, first
     if tokens < first + 2 or not ids:
         raise DataError(f"{len(ids)} texts of {tokens} tokens", f"one text or more, of {first + 2} tokens or more")
     places = np.unique(np.linspace(first, tokens - 2, min(read, tokens - 1 - first)).round().astype(int))
-    return Passages(np.stack([np.asarray(text[:tokens], np.int64) for text in ids]), tuple(places.tolist()))
+    tokens_of = np.stack([np.asarray(text[:tokens], np.int64) for text in ids])
+    return PassageTokens(ids=tokens_of, read=tuple(places.tolist()))
 
 
-def stream_sizes(model: LoadedModel, passages: Passages, first: int = 1, batch_tokens: int = 2048) -> Floats:
+def stream_sizes(model: LoadedModel, passages: PassageTokens, first: int = 1, batch_tokens: int = 2048) -> Floats:
     """Return the root mean square of the stream at every point, over positions from `first` on, (texts, L+1)."""
     rows = []
     for part in _lines(model, passages, batch_tokens):
@@ -73,7 +74,7 @@ def stream_sizes(model: LoadedModel, passages: Passages, first: int = 1, batch_t
 
 def judge_edits(
     model: LoadedModel,
-    passages: Passages,
+    passages: PassageTokens,
     trials: Sequence[Sequence[Edit]],
     judge: Judge,
     batch_tokens: int = 2048,
@@ -99,18 +100,18 @@ def judge_edits(
                     lines.samples = part
                     last = resumable.stream(ids, at, stream)
                 edited = _read(model, passages, last)
-                if not all(np.isfinite(one).all() for one in edited):
+                if not all(np.isfinite(logits).all() for logits in edited):
                     names = ", ".join(edit.name for edit in trials[i])
                     raise CaptureError(f"logits are not finite under {names}", "finite numbers", "use --dtype float32")
-                found = pool.map(_apply, judges, repeat(i), edited)
-                yield from ((i, text, numbers) for text, numbers in zip(part, found, strict=True))
+                judged = pool.map(_apply, judges, repeat(i), edited)
+                yield from ((i, text, numbers) for text, numbers in zip(part, judged, strict=True))
 
 
 def _apply(judge: Callable[[int, FloatArray], Floats], trial: int, edited: FloatArray) -> Floats:
     return judge(trial, edited)
 
 
-def _lines(model: LoadedModel, passages: Passages, batch_tokens: int) -> Iterator[list[int]]:
+def _lines(model: LoadedModel, passages: PassageTokens, batch_tokens: int) -> Iterator[list[int]]:
     texts, tokens = passages.ids.shape
     vocabulary = int(model.anatomy.skeleton.config.vocab_size)
     lines = max(1, min(batch_tokens // tokens, _KEPT // (2 * len(passages.read) * vocabulary)))
@@ -118,10 +119,10 @@ def _lines(model: LoadedModel, passages: Passages, batch_tokens: int) -> Iterato
 
 
 @torch.inference_mode()
-def _read(model: LoadedModel, passages: Passages, stream: Tensor) -> list[FloatArray]:
+def _read(model: LoadedModel, passages: PassageTokens, stream: Tensor) -> list[FloatArray]:
     """Return each text's logits (positions, V) in float32; texts of a batch share one product with the unembedding.
 
     Clean and edited logits come from batches of the same texts, so that an edit of nothing changes no bit.
     """
-    found = model.anatomy.logits(stream[:, list(passages.read)].flatten(0, 1))
-    return list(found.float().cpu().numpy().reshape(len(stream), len(passages.read), -1))
+    logits = model.anatomy.logits(stream[:, list(passages.read)].flatten(0, 1))
+    return list(logits.float().cpu().numpy().reshape(len(stream), len(passages.read), -1))

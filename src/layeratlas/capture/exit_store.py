@@ -15,7 +15,7 @@ from layeratlas.store.contract import Shape, Store
 
 
 def exit_shape(readout: Readout, slots: Slots, exits: Sequence[int] = ()) -> Shape:
-    """Return the shape of the store that an ExitStore keeps its numbers in: one a slot and exit."""
+    """Return the shape of the store that an ExitStore keeps its numbers in: one per slot and exit."""
     return Shape(len(slots.tokens), 1, {"resid": len(exits) or readout.points})
 
 
@@ -52,8 +52,8 @@ class ExitStore(Store):
         chosen, place = self.slots.of(rows)
         tokens, stream = self.slots.tokens[chosen], values["resid"]
         if not self.exits:
-            found = self.readout.log_probs(stream, start, place, tokens)
-            self.inner.write(key, chosen.tolist(), {"resid": found[:, :, None]}, first)
+            log_probs = self.readout.log_probs(stream, start, place, tokens)
+            self.inner.write(key, chosen.tolist(), {"resid": log_probs[:, :, None]}, first)
             return
         here = [i for i, point in enumerate(self.exits) if start <= point < start + stream.shape[1]]
         points = [self.exits[i] for i in here]

@@ -49,8 +49,8 @@ class HiddenStates:
     def get(self, batch: int, device: torch.device) -> Tensor:
         """Return a batch's stream on a device."""
         kept = self._memory.get(batch)
-        found: Tensor = load_file(self._path(batch))["hidden"] if kept is None else kept
-        return found.to(device)
+        stream: Tensor = load_file(self._path(batch))["hidden"] if kept is None else kept
+        return stream.to(device)
 
     def _path(self, batch: int) -> Path:
         return self._folder / f"{batch}.safetensors"

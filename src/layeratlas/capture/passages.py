@@ -17,7 +17,7 @@ from layeratlas.models import LoadedModel, observe
 from layeratlas.models.maps import attention_maps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Captured:
     """One passage: `states` float32 (L+1, T, d) without position 0; the others may be None.
 
@@ -43,26 +43,28 @@ def read_passages(
     batch = torch.tensor(ids, device=model.device)
     with torch.inference_mode():
         # A later position never changes an earlier one, so that the first is cut off after the pass.
-        with observe(model.anatomy, ("resid",), lambda h: h[:, 1:]) as seen, attention_maps(model.anatomy) as found:
+        with observe(model.anatomy, ("resid",), lambda h: h[:, 1:]) as seen, attention_maps(model.anatomy) as recorded:
             model.run(batch)
             states = torch.stack(seen["resid"], 1).float()
-            attention = _stacked(found) if maps else None
+            attention = _stacked(recorded) if maps else None
         _check_finite(states)
         lens = _lens(model, seen["resid"], list(lens_at)) if lens_at else None
     return [
         Captured(
-            states[i].cpu().numpy(),
-            None if attention is None else attention[i].float().cpu().numpy(),
-            *(_part(lens, name, i) for name in ("kl", "entropy", "top")),
+            states=states[i].cpu().numpy(),
+            attention=None if attention is None else attention[i].float().cpu().numpy(),
+            kl=_part(lens, "kl", i),
+            entropy=_part(lens, "entropy", i),
+            top=_part(lens, "top", i),
         )
         for i in range(len(batch))
     ]
 
 
 def _stacked(maps: list[Tensor | None]) -> Tensor | None:
-    there = [one for one in maps if one is not None]
-    same = len(there) == len(maps) and len({one.shape for one in there}) == 1
-    return torch.stack(there, 1) if same else None
+    given = [each for each in maps if each is not None]
+    same = len(given) == len(maps) and len({each.shape for each in given}) == 1
+    return torch.stack(given, 1) if same else None
 
 
 def _check_finite(states: Tensor) -> None:
@@ -78,13 +80,13 @@ def _check_finite(states: Tensor) -> None:
 def _lens(model: LoadedModel, resid: list[Tensor], at: list[int]) -> dict[str, Tensor]:
     last = model.anatomy.logits(resid[-1][:, at]).float().log_softmax(-1)
     chances = last.exp()
-    found: dict[str, list[Tensor]] = {"kl": [], "entropy": [], "top": []}
+    lens: dict[str, list[Tensor]] = {"kl": [], "entropy": [], "top": []}
     for layer in resid:
         log = model.anatomy.logits(layer[:, at]).float().log_softmax(-1)
-        found["kl"].append((chances * (last - log)).sum(-1).clamp_min(0))
-        found["entropy"].append(-(log.exp() * log).sum(-1))
-        found["top"].append(log.argmax(-1))
-    return {name: torch.stack(values, 1) for name, values in found.items()}
+        lens["kl"].append((chances * (last - log)).sum(-1).clamp_min(0))
+        lens["entropy"].append(-(log.exp() * log).sum(-1))
+        lens["top"].append(log.argmax(-1))
+    return {name: torch.stack(values, 1) for name, values in lens.items()}
 
 
 def _part(lens: dict[str, Tensor] | None, name: str, i: int) -> Any:

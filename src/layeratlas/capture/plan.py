@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ class Reading:
     positions: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """Texts that share a forward pass.
 
@@ -74,6 +75,18 @@ def make_riding_plan(readings: Sequence[Reading], batch_tokens: int, pad: int = 
     return [_batch(chunk, readings, pad, carried) for chunk in _chunks(by_length, readings, batch_tokens)]
 
 
+def make_even_plan(readings: Sequence[Reading], batch_tokens: int) -> list[Batch]:
+    """Return batches of texts of exactly one length each, so that no line is padded and none is read in part.
+
+    For models in which a text's numbers change with the longest text of its batch.
+    """
+    order = sorted(range(len(readings)), key=lambda i: (len(readings[i].ids), readings[i].ids, readings[i].positions))
+    batches: list[Batch] = []
+    for _, same in groupby(order, key=lambda i: len(readings[i].ids)):
+        batches += [_batch(chunk, readings, pad=0) for chunk in _chunks(list(same), readings, batch_tokens)]
+    return batches
+
+
 def sorted_plan(rows: Sequence[int], readings: Sequence[Reading], batch_tokens: int, pad: int = 0) -> list[Batch]:
     """Return the length-sorted batches of some of the texts."""
     order = sorted(rows, key=lambda i: (len(readings[i].ids), readings[i].ids, readings[i].positions))
@@ -105,7 +118,7 @@ def _batch(
     lines = (*range(len(hosts)), *(line for _, line in riders))
     positions = tuple(readings[row].positions for row in rows)
     key = hash_of([ids.tolist(), mask.tolist(), rows, positions])
-    return Batch(key, ids, mask, tuple(rows), lines, positions)
+    return Batch(key=key, ids=ids, mask=mask, rows=tuple(rows), lines=lines, positions=positions)
 
 
 def positions_of(where: str, offsets: Sequence[tuple[int, int]], spans: dict[str, tuple[int, int]]) -> tuple[int, ...]:

@@ -63,10 +63,10 @@ class Readout:
             normaliser = self._normaliser(ready.flatten(0, 1)).view(-1, hidden.shape[1])
             at = torch.from_numpy(place[lo:hi] - texts.start).to(ready.device)
             wanted = torch.from_numpy(tokens[lo:hi]).to(ready.device)
-            found = torch.einsum("spd,sd->sp", ready[at], self.weight[wanted])
+            logits = torch.einsum("spd,sd->sp", ready[at], self.weight[wanted])
             if self.bias is not None:
-                found = found + self.bias[wanted][:, None]
-            out[lo:hi] = (self._finish(found) - normaliser[at]).cpu().numpy()
+                logits = logits + self.bias[wanted][:, None]
+            out[lo:hi] = (self._finish(logits) - normaliser[at]).cpu().numpy()
 
         each(part, self._parts(hidden), self.weight.device)
         if not np.isfinite(out).all():
@@ -87,8 +87,8 @@ class Readout:
             tiles = [self._logits(ready, at).max(-1) for at in range(0, self.vocabulary, self._tile)]
             tile = torch.stack([t.values for t in tiles]).argmax(0)
             inside = torch.stack([t.indices for t in tiles]).gather(0, tile[None])[0]
-            found: np.ndarray = (tile * self._tile + inside).cpu().numpy()
-            return found
+            tokens: np.ndarray = (tile * self._tile + inside).cpu().numpy()
+            return tokens
 
         parts = each(part, self._parts(hidden), self.weight.device)
         return np.concatenate(parts) if parts else np.zeros(hidden.shape[:2], np.int64)
@@ -117,11 +117,11 @@ class Readout:
         total = first.sub_(taken[:, None]).exp_().sum(-1)
         for at in range(self._tile, self.vocabulary, self._tile):
             total += self._logits(ready, at).sub_(taken[:, None]).exp_().sum(-1)
-        found = taken + total.log()
+        normaliser = taken + total.log()
         over = torch.isinf(total)
         if over.any():
-            found[over] = self._largest_first(ready[over])
-        return found
+            normaliser[over] = self._largest_first(ready[over])
+        return normaliser
 
     def _largest_first(self, ready: Tensor) -> Tensor:
         """As `_normaliser`, for logits of any range: the largest so far is what is taken off."""

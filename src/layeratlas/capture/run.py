@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from layeratlas.capture.packing import Form, tree_mask
+from layeratlas.capture.masks import Form, tree_mask
 from layeratlas.capture.plan import Batch, Reading
 from layeratlas.capture.reading import check_finite, read_batch
 from layeratlas.capture.streaming import stream
@@ -26,6 +26,8 @@ def store_key(model: LoadedModel, readings: Sequence[Reading], spec: CaptureSpec
     info = {k: model.info[k] for k in keys}
     # A local model is its files; a hub model is its id and revision.
     info["weights"] = model.info["files"] or [model.info["id"], model.info["revision"]]
+    if model.spec.adapter is not None:
+        info["id"] = model.info["id"]
     return hash_of([info, [[r.ids, r.positions] for r in readings], spec.model_dump(mode="json")])
 
 

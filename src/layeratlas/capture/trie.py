@@ -44,10 +44,10 @@ def make_trie_plan(readings: Sequence[Reading], batch_tokens: int, line: int = L
             lines[-1].take(row, readings[row])
     lines.sort(key=len, reverse=True)
     batches: list[list[_Line]] = []
-    for one in lines:
+    for filled in lines:
         if not batches or len(batches[-1][0]) * (len(batches[-1]) + 1) > batch_tokens:
             batches.append([])
-        batches[-1].append(one)
+        batches[-1].append(filled)
     return [_batch(part) for part in batches] + sorted_plan(alone, readings, batch_tokens)
 
 
@@ -106,14 +106,16 @@ def _batch(lines: list[_Line]) -> Batch:
     ids = np.zeros((len(lines), len(lines[0])), dtype=np.int64)
     parents, depths = np.full_like(ids, -1), np.zeros_like(ids)
     mask = np.zeros_like(ids)
-    for i, one in enumerate(lines):
-        one.fill(ids[i], parents[i], depths[i])
-        mask[i, : len(one)] = 1
-    rows = tuple(row for one in lines for row, _ in one.texts)
-    places = tuple(i for i, one in enumerate(lines) for _ in one.texts)
-    positions = tuple(nodes for one in lines for _, nodes in one.texts)
+    for i, line in enumerate(lines):
+        line.fill(ids[i], parents[i], depths[i])
+        mask[i, : len(line)] = 1
+    rows = tuple(row for line in lines for row, _ in line.texts)
+    places = tuple(i for i, line in enumerate(lines) for _ in line.texts)
+    positions = tuple(nodes for line in lines for _, nodes in line.texts)
     key = hash_of(["trie", ids.tolist(), parents.tolist(), rows, places, positions])
-    return Batch(key, ids, mask, rows, places, positions, parents, depths)
+    return Batch(
+        key=key, ids=ids, mask=mask, rows=rows, lines=places, positions=positions, parents=parents, depths=depths
+    )
 
 
 def ancestors(parents: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ import typer
 
 from layeratlas.cli.flags import (
     MODEL,
+    AdapterOption,
     AttentionOption,
     DeviceOption,
     DtypeOption,
@@ -30,6 +31,7 @@ def check(
     device: DeviceOption = None,
     weights: WeightsOption = None,
     memory: MemoryOption = None,
+    adapter: AdapterOption = None,
     plan: Annotated[bool, typer.Option("--plan", help="From the config alone: read no weights.")] = False,
     trust_remote_code: RemoteOption = False,
 ) -> None:
@@ -45,6 +47,7 @@ def check(
             "device": device,
             "weights": weights,
             "memory": memory,
+            "adapter": adapter,
             "trust_remote_code": trust_remote_code,
         }
         print(describe(make_model_spec(model, options), plan_only=plan))

@@ -25,6 +25,7 @@ WeightsOption = Annotated[
     typer.Option(help="resident, streamed (a few blocks in memory at a time) or auto (default)."),
 ]
 MemoryOption = Annotated[float | None, typer.Option(help="GB that the model may take. Default: what is free.")]
+AdapterOption = Annotated[str | None, typer.Option(help="Directory of a PEFT adapter to merge into the weights.")]
 RemoteOption = Annotated[bool, typer.Option("--trust-remote-code", help="Run Python code from the model's repository.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, only where the report is.")]
 FamilyOption = Annotated[

@@ -9,6 +9,7 @@ import typer
 
 from layeratlas.cli.flags import (
     MODEL,
+    AdapterOption,
     AttentionOption,
     BosOption,
     DeviceOption,
@@ -71,6 +72,7 @@ def run(
     device: DeviceOption = None,
     weights: WeightsOption = None,
     memory: MemoryOption = None,
+    adapter: AdapterOption = None,
     trust_remote_code: RemoteOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -111,6 +113,7 @@ def run(
             "device": device,
             "weights": weights,
             "memory": memory,
+            "adapter": adapter,
             "trust_remote_code": trust_remote_code,
         }
         for name in model or [DEFAULT_MODEL]:

@@ -86,6 +86,9 @@ class ModelSpec(Spec):
         default="auto", description="auto prepends exactly one BOS token where the tokenizer has one"
     )
     trust_remote_code: bool = Field(default=False, description="run Python code from the model's repository")
+    adapter: str | None = Field(
+        default=None, description="directory of a PEFT adapter that is merged into the weights (needs the package peft)"
+    )
     weights: Literal["resident", "streamed", "auto"] = Field(
         default="auto",
         exclude=True,

@@ -1,66 +1,66 @@
-"""Where the true choice stands, and wrong numbers that look like the right one."""
+"""Positions of the true choice, and wrong numbers that resemble the right one."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
 
-# The level of the published cross-lingual sets, and what else tells their true choices.
+# The level of the published cross-lingual sets, and what is confounded with their true choices.
 MIXED = "cross-lingual, mixed"
-TRANSLATED = "the true solution alone is translated, all else is English, so that language and length tell it"
+TRANSLATED = "only the true solution is translated, so its language and length give it away"
 
 
-def places(choices: int, seed: str) -> Iterator[int]:
-    """Yield places 0..choices-1 for ever, each once a round and every round in an order of its own."""
+def positions(choices: int, seed: str) -> Iterator[int]:
+    """Yield positions 0..choices-1 endlessly, in rounds: each position once per round, in a new random order."""
     rng = random.Random(seed)
     while True:
         yield from rng.sample(range(choices), choices)
 
 
-def placed(truth: str, wrong: Sequence[str], place: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return the choices with the truth at `place` among the wrong ones, and the answers."""
-    return (*wrong[:place], truth, *wrong[place:]), (place,)
+def arrange(truth: str, wrong: Sequence[str], position: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the choices, with the truth at `position` among the wrong ones, and the answers."""
+    return (*wrong[:position], truth, *wrong[position:]), (position,)
 
 
 def near_misses(truth: str, count: int, rng: random.Random) -> list[str]:
     """Return `count` different wrong numbers with the truth's sign, decimals and length in characters.
 
-    Each is made from another number by a changed digit, by two neighbouring digits swapped, or by adding or taking
-    1-20 units of the last place. All come either from the truth or from the first wrong number, so that the truth is
-    no more often than any other choice the one that the others resemble. They are in the shortest form where the truth
-    is (no leading or closing zeros), and 0 is never one of them. Raises ValueError where there are not so many.
+    Each changes another number: one digit replaced, two neighbouring digits swapped, or 1-20 units of the last place
+    added or subtracted. The number changed is the truth or the first wrong number, so that the other choices resemble
+    the truth no more often than any other choice. They have no leading or trailing zeros where the truth has none, and
+    0 is never one of them. Raises ValueError where there are fewer than `count`.
     """
-    made: list[str] = []
+    numbers: list[str] = []
     hub = truth if rng.randrange(count + 1) == 0 else ""
     for _ in range(400):
-        if len(made) == count:
-            return made
-        new = _edited(hub or (made[0] if made else truth), rng)
-        if new not in (truth, *made) and _like(truth, new):
-            made.append(new)
+        if len(numbers) == count:
+            return numbers
+        new = _edited(hub or (numbers[0] if numbers else truth), rng)
+        if new not in (truth, *numbers) and _like(truth, new):
+            numbers.append(new)
     raise ValueError(f"{truth} has fewer than {count} near misses")
 
 
 def _edited(number: str, rng: random.Random) -> str:
     digits = [place for place, character in enumerate(number) if character.isdigit()]
     first = next((i for i, place in enumerate(digits) if number[place] != "0"), 0)
-    known = digits[first:]
+    significant = digits[first:]
     kind = rng.choice(("digit", "swap", "shift"))
     characters = list(number)
     if kind == "shift":
         return _shifted(number, rng.choice((-1, 1)) * rng.randint(1, 20))
-    if kind == "swap" and len(known) > 1:
-        place = rng.randrange(len(known) - 1)
-        one, two = known[place], known[place + 1]
-        characters[one], characters[two] = characters[two], characters[one]
+    if kind == "swap" and len(significant) > 1:
+        place = rng.randrange(len(significant) - 1)
+        left, right = significant[place], significant[place + 1]
+        characters[left], characters[right] = characters[right], characters[left]
     else:
-        place = rng.choice(known)
-        characters[place] = rng.choice("123456789" if place == known[0] else "0123456789")
+        place = rng.choice(significant)
+        characters[place] = rng.choice("123456789" if place == significant[0] else "0123456789")
     return "".join(characters)
 
 
 def _shifted(number: str, by: int) -> str:
-    """Add so many units of the last place; the sign stays what it is."""
+    """Add `by` units of the last place and keep the sign."""
     sign, body = ("-", number[1:]) if number.startswith("-") else ("", number)
     decimals = len(body.partition(".")[2])
     units = str(max(int(body.replace(".", "")) + by, 0)).rjust(decimals + 1, "0")
@@ -68,7 +68,7 @@ def _shifted(number: str, by: int) -> str:
 
 
 def _like(truth: str, number: str) -> bool:
-    """Has it the truth's length, sign and decimals, and is it written as a truth would be?"""
+    """Tell whether a number has the truth's length, sign and decimals, and is as short where the truth is."""
     same_decimals = len(number.partition(".")[2]) == len(truth.partition(".")[2])
     signed = number.startswith("-") == truth.startswith("-")
     written = _shortest(number) or not _shortest(truth)

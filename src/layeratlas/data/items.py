@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layeratlas.core.errors import DataError
+from layeratlas.data.bad_rows import Dropped
+from layeratlas.data.names import check_name
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One labelled text. Items of one `group` share material and never straddle folds.
+    """One labelled text. Items of one `group` share material; groups are never split across folds.
 
     `label` is a class name, or a number where the task is a regression. `stratum` names a part of the task that
-    is also reported alone (`all`: in no part). `spans` maps a name to `(start, end)` in characters, for
-    `position="span:NAME"`. Items of a group with the same `unit` are readings of one thing (a target under several
-    fillers): shuffled labels move between units, never inside one.
+    is also reported by itself (`all`: no part). `spans` maps a name to `(start, end)` in characters, for
+    `position="span:NAME"`. Items of a group with the same `unit` are repeated readings of one thing (a target
+    under several fillers): label shuffles permute units, not the items within one.
     """
 
     text: str
@@ -34,8 +36,8 @@ class Item:
 class Dataset:
     """The items of one probing problem: `name` within a `level` (item, relation, analogy, ...).
 
-    Raises DataError where nothing could be learnt or tested: no items, empty texts, fewer than two classes,
-    fewer than two groups, a class inside one group only, labels that are not finite.
+    Raises DataError where nothing could be learnt or tested: no items, empty texts, fewer than two classes, fewer than
+    two groups, a class in one group only, labels that are not finite.
     """
 
     name: str
@@ -43,11 +45,13 @@ class Dataset:
     items: tuple[Item, ...]
     kind: Literal["classes", "number"] = "classes"
     source: str = ""
+    dropped: tuple[Dropped, ...] = ()
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         where = self.source or f"task '{self.name}'"
         if not self.items:
-            raise DataError(f"{where} holds no items", "at least two labelled texts", "check the file or the task")
+            raise DataError(f"{where} has no items", "at least two labelled texts", "check the file or the task")
         for i, item in enumerate(self.items, 1):
             if not item.text.strip():
                 raise DataError(f"{where}: item {i} has an empty text", "a text in every row", "fill or drop it")
@@ -55,15 +59,15 @@ class Dataset:
         for i, item in enumerate(self.items, 1):
             if home.setdefault(item.text, item.group) != item.group:
                 raise DataError(
-                    f"{where}: the text of item {i} stands in the groups '{home[item.text]}' and '{item.group}'",
-                    "the same text in one group only, since it would be trained and tested on",
+                    f"{where}: the text of item {i} is in the groups '{home[item.text]}' and '{item.group}'",
+                    "each text in one group, or a probe would be trained and tested on it",
                     "merge the groups or drop a copy",
                 )
         groups = {item.group for item in self.items}
         if len(groups) < 2:
             raise DataError(
                 f"{where}: one group ('{next(iter(groups))}') covers all {len(self.items)} items",
-                "at least two groups, since a group never straddles folds",
+                "at least two groups, since groups are never split across train and test",
                 "give each independent text a group of its own",
             )
         self._check_classes(where) if self.kind == "classes" else self._check_numbers(where)
@@ -71,12 +75,12 @@ class Dataset:
     def _check_classes(self, where: str) -> None:
         counts = Counter(str(item.label) for item in self.items)
         if len(counts) < 2:
-            raise DataError(f"{where} has one class only ('{next(iter(counts))}')", "two classes or more", "add items")
+            raise DataError(f"{where} has one class ('{next(iter(counts))}')", "two classes or more", "add items")
         for label in counts:
             groups = {item.group for item in self.items if str(item.label) == label}
             if len(groups) < 2:
                 raise DataError(
-                    f"{where}: class '{label}' occurs in one group only ('{next(iter(groups))}')",
+                    f"{where}: class '{label}' occurs in one group ('{next(iter(groups))}')",
                     "every class in at least two groups, so that it can be trained and tested",
                     "split the group or add items",
                 )

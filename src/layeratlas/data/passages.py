@@ -1,11 +1,18 @@
-"""Passages of running text, and what can be measured on them; checked once, at construction."""
+"""Passages of running text, checked once, at construction; and noisy copies of a passage."""
 
 from __future__ import annotations
 
+import hashlib
+import random
 from dataclasses import dataclass
 from typing import Any
 
 from layeratlas.core.errors import DataError
+from layeratlas.data.bad_rows import Dropped
+from layeratlas.data.names import check_name
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_DROPPED, _MISTYPED = 0.1, 0.1
 
 
 @dataclass(frozen=True)
@@ -13,7 +20,7 @@ class Passages:
     """Passages of running text, each of a kind (narrative, exposition, a file's name).
 
     Passages are the independent units: intervals come from resampling them. Raises DataError, naming the passage, for
-    fewer than two passages, an empty one, one that stands twice, or kinds that do not match the texts.
+    fewer than two passages, an empty one, a duplicate, or kinds that do not match the texts.
     """
 
     name: str
@@ -21,24 +28,43 @@ class Passages:
     texts: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     source: str = ""
+    dropped: tuple[Dropped, ...] = ()
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         where = self.source or f"task '{self.name}'"
         for number, text in enumerate(self.texts, 1):
             if not text.strip():
                 raise DataError(f"{where}: passage {number} is empty", "a text in every passage", "fill or drop it")
         if len(self.texts) < 2:
             raise DataError(
-                f"{where} holds {len(self.texts)} passage{'s' * (len(self.texts) != 1)}",
+                f"{where} has {len(self.texts)} passage{'s' * (len(self.texts) != 1)}",
                 "at least two, since intervals come from resampling passages",
                 "add passages or split the text into several",
             )
         if len(set(self.texts)) < len(self.texts):
-            twice = next(i for i, text in enumerate(self.texts, 1) if text in self.texts[: i - 1])
-            raise DataError(f"{where}: passage {twice} stands twice", "each passage once", "drop one")
+            copy = next(i for i, text in enumerate(self.texts, 1) if text in self.texts[: i - 1])
+            raise DataError(f"{where}: passage {copy} is duplicated", "each passage once", "drop one")
         if len(self.kinds) != len(self.texts):
-            raise DataError(f"{where} has {len(self.texts)} passages and {len(self.kinds)} kinds", "a kind each")
+            raise DataError(
+                f"{where} has {len(self.texts)} passages and {len(self.kinds)} kinds", "one kind per passage"
+            )
 
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""
         return [self.name, list(self.texts), list(self.kinds)]
+
+
+def noisy_copy(text: str, number: int) -> str:
+    """Return copy `number` of a text: a tenth of the words dropped, a tenth with one letter changed.
+
+    Deterministic: the same text and number always give the same copy.
+    """
+    rng = random.Random(hashlib.sha256(f"{number}\n{text}".encode()).digest())
+    words = [w for w in text.split() if rng.random() >= _DROPPED]
+    return " ".join(_mistype(word, rng) if rng.random() < _MISTYPED else word for word in words)
+
+
+def _mistype(word: str, rng: random.Random) -> str:
+    position = rng.randrange(len(word))
+    return word[:position] + rng.choice(_LETTERS) + word[position + 1 :]

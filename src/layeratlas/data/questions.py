@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from layeratlas.core.errors import DataError
+from layeratlas.data.bad_rows import Dropped
+from layeratlas.data.names import check_name
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """One question, its choices and which of them are true.
 
-    `text` has no opening and no options in it; `answers` are the 0-based places of the true choices. Questions of
-    one `group` (a question in several languages, an integer problem and its float twin) are resampled together.
-    `stratum` names a part of the set that is also reported alone (`all`: in no part). `where` is the file and line it
-    came from.
+    `text` has no instruction and no options in it; `answers` are the 0-based positions of the true choices. Questions
+    of one `group` (a question in several languages, an integer problem and its float twin) are resampled together.
+    `stratum` names a part of the set that is also reported by itself (`all`: no part). `where` is the file and line
+    that the question was read from.
     """
 
     text: str
@@ -36,14 +38,14 @@ class Question:
 class QuestionSet:
     """The questions of one task: `name` within a `level` (the ability it asks for), in one language.
 
-    `shots` are worked examples from which a prompt takes its first few; they are never scored. `evident` sets have
-    choices that can be told without the question ("29 * 3 = 97" is wrong by itself): what a choice scores without its
-    question is then part of the ability, and no floor under it. `confounded` says what else tells the true choice from
-    the false ones: such sets are drawn, and no finding is made of them.
+    `shots` are worked examples; a prompt takes the first few, and they are never scored. `evident` sets have choices
+    that can be judged without the question ("29 * 3 = 97" is wrong by itself): the score of choices without their
+    question is then part of the ability, not a control. `confounded` says what else separates the true choice from the
+    false ones: such sets are plotted, excluded from the tests. `dropped` are the rows of the file that were left out.
 
-    Raises DataError, naming file and line, for what could not be scored: an empty question or choice, one choice,
-    duplicate choices, an answer outside the choices, no false choice, a shot that is also an item, an item twice, a
-    false choice that is true of the same question elsewhere in the set, no items.
+    Raises DataError, naming file and line, for questions that cannot be scored: an empty question or choice, one
+    choice, duplicate choices, an answer outside the choices, no false choice, a shot that is also an item, a duplicate,
+    a false choice that is true of the same question elsewhere in the set, no items.
     """
 
     name: str
@@ -55,35 +57,29 @@ class QuestionSet:
     source: str = ""
     evident: bool = False
     confounded: str = ""
+    dropped: tuple[Dropped, ...] = ()
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         place = self.source or f"task '{self.name}'"
         if not self.items:
-            raise DataError(f"{place} holds no questions", "at least one", "check the file or the task")
+            raise DataError(f"{place} has no questions", "at least one", "check the file or the task")
         for kind, questions in (("item", self.items), ("shot", self.shots)):
             for number, question in enumerate(questions, 1):
                 check_question(question, question.where or f"{place}, {kind} {number}")
-        shown = {_words(q) for q in self.shots}
-        seen: set[tuple[str, tuple[str, ...]]] = set()
-        for number, question in enumerate(self.items, 1):
-            where = question.where or f"{place}, item {number}"
-            if _words(question) in shown:
-                raise DataError(f"{where} is also a worked example", "items that no prompt shows", "drop one")
-            if _words(question) in seen:
-                raise DataError(f"{where} stands twice", "each question once", "drop one")
-            seen.add(_words(question))
-        _check_gold(self.items, place)
+        for _, error in conflicts(self.items, self.shots, place):
+            raise error
 
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""
-        asked = [
+        questions = [
             [[q.text, q.choices, q.answers, q.group, q.stratum] for q in part] for part in (self.items, self.shots)
         ]
-        return [self.name, self.instruction, self.language, self.evident, asked]
+        return [self.name, self.instruction, self.language, self.evident, questions]
 
     @property
     def chance(self) -> float:
-        """The mean share of true choices: what blind choice scores."""
+        """Chance accuracy: the mean share of true choices."""
         return sum(len(q.answers) / len(q.choices) for q in self.items) / len(self.items)
 
 
@@ -97,40 +93,62 @@ def check_question(question: Question, where: str) -> None:
         if not choice.strip():
             raise DataError(f"{where} has an empty choice", "a text in every choice", "fill or drop it")
     if len(set(question.choices)) < len(question.choices):
-        twice = next(c for c in question.choices if question.choices.count(c) > 1)
-        raise DataError(f"{where} has the choice '{twice}' twice", "different choices", "drop one")
+        copy = next(c for c in question.choices if question.choices.count(c) > 1)
+        raise DataError(f"{where} has the choice '{copy}' twice", "different choices", "drop one")
     _check_answers(question.answers, len(question.choices), where)
 
 
-def _check_gold(items: Sequence[Question], place: str) -> None:
-    """Raise DataError where a false choice of one item is a true one of another that asks the same."""
-    true: dict[str, dict[str, str]] = {}
+def conflicts(items: Sequence[Question], shots: Sequence[Question], place: str) -> Iterator[tuple[int, DataError]]:
+    """Yield the items that cannot be scored beside the others, by their 0-based number, and why.
+
+    These are items that are also worked examples, duplicates, and items with a false choice that is true of the same
+    question in another item.
+    """
     wheres = [question.where or f"{place}, item {number}" for number, question in enumerate(items, 1)]
+    shown, seen = {_words(question) for question in shots}, set()
+    for number, (question, where) in enumerate(zip(items, wheres, strict=True)):
+        words = _words(question)
+        if words in shown:
+            yield number, DataError(f"{where} is also a worked example", "items that are not examples", "drop one")
+        elif words in seen:
+            yield number, DataError(f"{where} is duplicated", "each question once", "drop one")
+        seen.add(words)
+    yield from _contradictions(items, wheres)
+
+
+def _contradictions(items: Sequence[Question], wheres: Sequence[str]) -> Iterator[tuple[int, DataError]]:
+    """Yield the items with a false choice that is true of the same question in another item."""
+    true: dict[str, dict[str, str]] = {}
     for question, where in zip(items, wheres, strict=True):
         known = true.setdefault(question.text.strip(), {})
         for answer in question.answers:
             known.setdefault(question.choices[answer].strip(), where)
-    for question, where in zip(items, wheres, strict=True):
-        for at, choice in enumerate(question.choices):
-            other = true[question.text.strip()].get(choice.strip()) if at not in question.answers else None
+    for number, (question, where) in enumerate(zip(items, wheres, strict=True)):
+        for position, choice in enumerate(question.choices):
+            false = position not in question.answers
+            other = true[question.text.strip()].get(choice.strip()) if false else None
             if other:
-                raise DataError(
-                    f"{where} has the false choice '{choice}', which is true of the same question in {other}",
-                    "false choices that are false everywhere",
-                    "drop or mend one",
+                yield (
+                    number,
+                    DataError(
+                        f"{where} has the false choice '{choice}', which is true of the same question in {other}",
+                        "false choices that are false everywhere",
+                        "drop or fix one",
+                    ),
                 )
+                break
 
 
 def _check_answers(answers: Sequence[int], choices: int, where: str) -> None:
     if not answers or len(set(answers)) < len(answers):
-        raise DataError(f"{where} names the answers {list(answers)}", "one true choice or more, each once", "mend it")
+        raise DataError(f"{where} names the answers {list(answers)}", "one true choice or more, each once", "fix it")
     for answer in answers:
         if not 0 <= answer < choices:
             raise DataError(
-                f"{where} has {choices} choices, and answer {answer}", f"a place from 0 to {choices - 1}", "mend it"
+                f"{where} has {choices} choices, and answer {answer}", f"a position from 0 to {choices - 1}", "fix it"
             )
     if len(answers) == choices:
-        raise DataError(f"{where} has true choices only", "at least one false choice", "add one or drop it")
+        raise DataError(f"{where} has no false choice", "at least one false choice", "add one or drop it")
 
 
 def _words(question: Question) -> tuple[str, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""What a task gives: material of the kind that a study reads."""
+"""What a task is: a name for material of the kind that a study reads."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from layeratlas.core.spec import Size
 
 
 class Task(ABC):
-    """What a study reads: data sets of labelled texts, question sets or passages.
+    """Data sets of labelled texts, question sets or passages, built into the package or plugged in.
 
-    `build` is deterministic: the same size always gives the same items, and a smaller size is a subset of a
-    larger one. `levels` are the levels of its material, in reading order, with what findings call them.
+    `build` is deterministic: the same size always gives the same items, and a smaller size is a subset of a larger
+    one. `levels` maps the levels of its material, in reading order, to the words that findings use for them.
     """
 
     summary: str = ""
@@ -29,12 +29,12 @@ class Material(Protocol):
 
     @property
     def name(self) -> str:
-        """The name, once a run."""
+        """The name, unique within a run."""
         ...
 
     @property
     def level(self) -> str:
-        """What it measures: the name of its curves' level."""
+        """What it measures: the level of its curves."""
         ...
 
     @property

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from layeratlas.models.anatomy import Anatomy, Contribution, Skeleton, Tap, find_skeleton
+    from layeratlas.models.identities import Identity
     from layeratlas.models.intervening import intervene, mean_vectors
     from layeratlas.models.loaded import LoadedModel
     from layeratlas.models.loading import load
     from layeratlas.models.observing import observe
-    from layeratlas.models.selftest import Identity, self_test
+    from layeratlas.models.selftest import self_test
 
 __all__ = [
     "Anatomy",
@@ -29,11 +30,12 @@ __all__ = [
 ]
 _HOME = {
     "anatomy": ("Anatomy", "Contribution", "Skeleton", "Tap", "find_skeleton"),
+    "identities": ("Identity",),
     "intervening": ("intervene", "mean_vectors"),
     "loaded": ("LoadedModel",),
     "loading": ("load",),
     "observing": ("observe",),
-    "selftest": ("Identity", "self_test"),
+    "selftest": ("self_test",),
 }
 
 

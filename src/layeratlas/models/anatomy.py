@@ -37,7 +37,7 @@ class Contribution:
     sources: tuple[Tap, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Skeleton:
     """What the module tree alone tells; it needs no forward pass and works on the meta device.
 
@@ -56,7 +56,7 @@ class Skeleton:
         return len(self.blocks)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Anatomy:
     """The parts of a loaded model, each proved by `self_test`.
 
@@ -121,16 +121,16 @@ def find_skeleton(model: Any) -> Skeleton:
     unembedding = model.get_output_embeddings()
     if unembedding is None:
         raise ModelError(f"{kind} has no output embeddings", "a causal language model with an unembedding")
-    found = _outermost_lists(_decoder_root(model), depth)
-    if len(found) != 1:
-        names = ", ".join(name for name, _, _ in found) or "none"
+    lists = _outermost_lists(_decoder_root(model), depth)
+    if len(lists) != 1:
+        names = ", ".join(name for name, _, _ in lists) or "none"
         raise ModelError(
-            f"{kind} has {len(found)} module lists of length {depth} ({names})",
+            f"{kind} has {len(lists)} module lists of length {depth} ({names})",
             "exactly one list of num_hidden_layers blocks",
             "this architecture is not supported",
         )
-    _, owner, blocks = found[0]
-    return Skeleton(owner, blocks, unembedding, config, int(config.hidden_size))
+    _, owner, blocks = lists[0]
+    return Skeleton(decoder=owner, blocks=blocks, unembedding=unembedding, config=config, width=int(config.hidden_size))
 
 
 def _decoder_root(model: Any) -> nn.Module:
@@ -140,17 +140,17 @@ def _decoder_root(model: Any) -> nn.Module:
 
 
 def _outermost_lists(root: nn.Module, length: int | None) -> list[tuple[str, nn.Module, nn.ModuleList]]:
-    found: list[tuple[str, nn.Module, nn.ModuleList]] = []
+    lists: list[tuple[str, nn.Module, nn.ModuleList]] = []
 
     def walk(owner: nn.Module, prefix: str) -> None:
         for name, child in owner.named_children():
             if isinstance(child, nn.ModuleList) and len(child) == length:
-                found.append((prefix + name, owner, child))
+                lists.append((prefix + name, owner, child))
             else:
                 walk(child, f"{prefix}{name}.")
 
     walk(root, "")
-    return found
+    return lists
 
 
 def first_tensor(value: Any) -> Tensor | None:

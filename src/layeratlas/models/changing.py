@@ -30,10 +30,10 @@ class Lines:
 
     def numbers(self, batch: int) -> Sequence[int]:
         """Return the texts' numbers; raises SpecError where they are not as many as the lines."""
-        found = range(batch) if self.samples is None else self.samples
-        if len(found) != batch:
-            raise SpecError(f"{len(found)} text numbers for {batch} lines", "a number a line")
-        return found
+        numbers = range(batch) if self.samples is None else self.samples
+        if len(numbers) != batch:
+            raise SpecError(f"{len(numbers)} text numbers for {batch} lines", "one number per line")
+        return numbers
 
     def late(self, device: torch.device) -> Tensor:
         """Return which positions are edited, bool (lines or 1, tokens, 1)."""
@@ -56,10 +56,10 @@ def change_of(edit: Edit, place: int, lines: Lines) -> Change:
         "translate": lambda h: h + strength * vector.to(h.device),
         "mean": lambda h: vector.to(h.device).expand_as(h),
     }
-    made = changes.get(edit.kind, torch.zeros_like)  # zero, and a sublayer's skip
+    transform = changes.get(edit.kind, torch.zeros_like)  # zero, and a sublayer's skip
 
     def apply(values: Tensor) -> Tensor:
-        return torch.where(lines.late(values.device), made(values.float()).to(values.dtype), values)
+        return torch.where(lines.late(values.device), transform(values.float()).to(values.dtype), values)
 
     return apply
 
@@ -81,6 +81,7 @@ class _Noise:
         length = int(self._lines.positions.max()) + 1
         if len(self._drawn.get(number, ())) < length:
             rng = np.random.default_rng([*self._key, number])
-            room = max(64, 1 << (length - 1).bit_length())  # doubled, since decoding asks for one position more a step
+            # Doubled, since decoding asks for one more position per step.
+            room = max(64, 1 << (length - 1).bit_length())
             self._drawn[number] = rng.standard_normal((room, width), dtype=np.float32)
         return self._drawn[number]

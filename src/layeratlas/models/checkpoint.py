@@ -14,6 +14,8 @@ from layeratlas.core.errors import ModelError
 from layeratlas.core.files import read_json
 
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
+_NAMED = "transformers_weights"  # the config's own word for another file name
+_DOWNLOAD = "check the download"
 _BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F16": 16, "BF16": 16, "I16": 16, "U16": 16}
 _BITS |= {"F32": 32, "I32": 32, "U32": 32, "F64": 64, "I64": 64, "U64": 64}
 
@@ -21,55 +23,65 @@ _BITS |= {"F32": 32, "I32": 32, "U32": 32, "F64": 64, "I64": 64, "U64": 64}
 class Checkpoint:
     """The tensors of a model's directory by name; none is read before it is asked for.
 
-    `counts`: numbers in each tensor; `sizes`: its bytes as stored. `read`: how often each has been handed out.
+    `shapes` and `sizes` (bytes as stored) by name. `read`: how often each has been handed out. Raises ModelError where
+    a file of the checkpoint is absent, or holds a tensor that another one holds too.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._files: dict[str, Path] = {}
         self.sizes: dict[str, int] = {}
-        self.counts: dict[str, int] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
         self.read: dict[str, int] = {}
         for path in _parts(folder):
             with safe_open(path, framework="pt") as file:
                 for name in file.keys():  # noqa: SIM118 - it is no dict
-                    part = file.get_slice(name)
+                    if name in self._files:
+                        files = f"{self._files[name].name} and {path.name}"
+                        raise ModelError(f"'{folder}' holds '{name}' in {files}", "each tensor once", _DOWNLOAD)
+                    tensor = file.get_slice(name)
                     self._files[name] = path
-                    self.counts[name] = prod(part.get_shape())
-                    self.sizes[name] = self.counts[name] * _BITS.get(part.get_dtype(), 8) // 8
+                    self.shapes[name] = tuple(tensor.get_shape())
+                    self.sizes[name] = prod(self.shapes[name]) * _BITS.get(tensor.get_dtype(), 8) // 8
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers all tensors hold together."""
+        return sum(map(prod, self.shapes.values()))
 
     @contextmanager
     def tensors(self, names: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Give tensors as slices of their open files: `slice[...]` reads one."""
         with ExitStack() as stack:
             files: dict[Path, Any] = {}
-            found = {}
+            slices = {}
             for name in names:
                 path = self._files[name]
                 if path not in files:
                     files[path] = stack.enter_context(safe_open(path, framework="pt"))
-                found[name] = files[path].get_slice(name)
+                slices[name] = files[path].get_slice(name)
                 self.read[name] = self.read.get(name, 0) + 1
-            yield found
+            yield slices
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 
 
 def _parts(folder: Path) -> list[Path]:
-    """Return the files that transformers itself would read."""
-    if (folder / _INDEX).is_file():
-        names = sorted(set(read_json(folder / _INDEX)["weight_map"].values()))
-        paths = [folder / name for name in names]
-    elif (folder / _SINGLE).is_file():
-        paths = [folder / _SINGLE]
-    else:
-        paths = sorted(folder.glob("*.safetensors"))
+    """Return the files that transformers itself reads: one file goes before an index, as there."""
+    named = read_json(folder / "config.json").get(_NAMED) if (folder / "config.json").is_file() else None
+    if named is not None:
+        raise ModelError(f"'{folder}' names its weights '{named}' in config.json", f"{_SINGLE} or {_INDEX}")
+    if (folder / _SINGLE).is_file():
+        return [folder / _SINGLE]
+    if not (folder / _INDEX).is_file():
+        raise ModelError(f"'{folder}' has neither {_SINGLE} nor {_INDEX}", "one of the two", _DOWNLOAD)
+    paths = [folder / name for name in sorted(set(read_json(folder / _INDEX)["weight_map"].values()))]
     absent = [path.name for path in paths if not path.is_file()]
     if absent or not paths:
         raise ModelError(
-            f"'{folder}' lacks {absent[0] if absent else 'safetensors files'}",
+            f"'{folder}' lacks {absent[0] if absent else 'the files that its index should name'}",
             "every file of the checkpoint",
-            "check the download",
+            _DOWNLOAD,
         )
     return paths

@@ -47,10 +47,10 @@ def _check_causal(raw: dict[str, Any], kind: str, spec: ModelSpec, sequence_to_s
 
     built = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind)
     named = raw.get("architectures") or []
-    found = ", ".join(named) or f"model type '{kind}'"
+    declared = ", ".join(named) or f"model type '{kind}'"
     expected = f"a causal language model{f' ({built})' if isinstance(built, str) else ''}"
     if raw.get("is_encoder_decoder", sequence_to_sequence):
-        raise ModelError(f"'{spec.id}' is an encoder-decoder model ({found})", expected, "name a decoder-only model")
+        raise ModelError(f"'{spec.id}' is an encoder-decoder model ({declared})", expected, "name a decoder-only model")
     causal = not named or any(name == built or name.endswith(_CAUSAL_ENDINGS) for name in named)
     if built is None or not causal:
-        raise ModelError(f"'{spec.id}' is no causal language model ({found})", expected, "name a decoder-only model")
+        raise ModelError(f"'{spec.id}' is no causal language model ({declared})", expected, "name a decoder-only model")

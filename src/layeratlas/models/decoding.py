@@ -36,8 +36,8 @@ def greedy(
     for length in sorted(set(map(len, prompts))):
         rows = [i for i, prompt in enumerate(prompts) if len(prompt) == length]
         numbered(rows)
-        made = _continue(model, torch.tensor([list(prompts[i]) for i in rows]), new_tokens)
-        for row, ids in zip(rows, made, strict=True):
+        decoded = _continue(model, torch.tensor([list(prompts[i]) for i in rows]), new_tokens)
+        for row, ids in zip(rows, decoded, strict=True):
             out[row] = ids
     return out
 
@@ -45,7 +45,7 @@ def greedy(
 def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int]]:
     takes = inspect.signature(model.model.forward).parameters
     ends = _end_ids(model)
-    cache, given, made = None, ids.to(model.device), []
+    cache, given, steps = None, ids.to(model.device), []
     done = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
     seen = 0
     for _ in range(new_tokens):
@@ -58,18 +58,18 @@ def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int
         output = model.model(input_ids=given, past_key_values=cache, use_cache=True, **kwargs)
         cache, seen = output.past_key_values, seen + given.shape[1]
         given = output.logits[:, -1:].argmax(-1)
-        made.append(given[:, 0])
+        steps.append(given[:, 0])
         done |= torch.isin(given[:, 0], ends)
         if bool(done.all()):
             break
-    return [_until(line, set(ends.tolist())) for line in torch.stack(made, 1).tolist()]
+    return [_until(line, set(ends.tolist())) for line in torch.stack(steps, 1).tolist()]
 
 
 def _end_ids(model: LoadedModel) -> Tensor:
     named = model.model.generation_config.eos_token_id if model.model.can_generate() else None
-    found = named if isinstance(named, list) else [named]
-    kept = [i for i in (*found, model.tokenizer.eos_token_id) if i is not None]
-    return torch.tensor(sorted(set(kept)), dtype=torch.long, device=model.device)
+    ids = named if isinstance(named, list) else [named]
+    given = {i for i in (*ids, model.tokenizer.eos_token_id) if i is not None}
+    return torch.tensor(sorted(given), dtype=torch.long, device=model.device)
 
 
 def _until(ids: list[int], ends: set[int]) -> list[int]:

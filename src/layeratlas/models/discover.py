@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,13 +29,13 @@ def find_anatomy(model: Any, input_ids: Tensor, skeleton: Skeleton | None = None
         logits = model(input_ids=input_ids, use_cache=False).logits
     _check_finite(tracer.trace, next(model.parameters()).dtype)
     sublayers, words = find_sublayers(skeleton, tracer.trace, precision)
-    plain = Anatomy(skeleton, _chain(tracer.trace.tail), sublayers)
+    plain = Anatomy(skeleton=skeleton, final_norm=_chain(tracer.trace.tail), sublayers=sublayers)
     scale, softcap = _find_readout(plain, tracer.trace, logits, precision)
     if scale != 1.0:
         words["logits"] = f"times {scale:g}"
     if softcap is not None:
         words["logits"] = ", ".join([*filter(None, [words.get("logits")]), f"softcap {softcap:g}"])
-    return Anatomy(skeleton, plain.final_norm, sublayers, scale, softcap), words
+    return replace(plain, scale=scale, softcap=softcap), words
 
 
 def _check_finite(trace: Trace, dtype: torch.dtype) -> None:

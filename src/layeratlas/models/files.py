@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
+from layeratlas.core.files import sha256_file
+
 _RECORDED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.gguf")
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hashes(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every weight, config and tokenizer file in a model's directory, by name."""
     names = sorted({path for pattern in _RECORDED for path in folder.glob(pattern) if path.is_file()})
-    return {path.name: sha256(path) for path in names}
+    return {path.name: sha256_file(path) for path in names}

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from layeratlas.core.errors import ModelError
+from layeratlas.core.files import sha256_file
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
-from layeratlas.models.files import hashes, sha256
+from layeratlas.models.accounting import demand_complete, demand_used
+from layeratlas.models.files import hashes
+from layeratlas.models.gguf_tensors import demand_gguf, demand_whole
 from layeratlas.models.sources import Source
 
 MARKER = "layeratlas-gguf.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 def cache_root() -> Path:
@@ -48,7 +51,8 @@ def unpack(source: Source, progress: Progress) -> Unpacked:
     is too full, the GGUF file itself is to be read, at each start.
     """
     gguf = Path(source.place)
-    digest = sha256(gguf)
+    demand_whole(gguf)
+    digest = sha256_file(gguf)
     key = {
         "format": _FORMAT,
         "gguf": digest,
@@ -92,7 +96,7 @@ def _no_room(parent: Path, gguf: Path) -> str:
 def _trusted(folder: Path) -> dict[str, Any] | None:
     try:
         marker: dict[str, Any] = json.loads((folder / MARKER).read_text())
-        whole = bool(marker["files"]) and all(sha256(folder / name) == h for name, h in marker["files"].items())
+        whole = bool(marker["files"]) and all(sha256_file(folder / name) == h for name, h in marker["files"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return marker if whole else None
@@ -117,13 +121,21 @@ def _build(gguf: Path, folder: Path, key: dict[str, Any]) -> None:
 
 
 def convert(gguf: Path, folder: Path) -> None:
-    """Write a GGUF file's weights (fp32 safetensors), config and fast tokenizer to a directory."""
+    """Write a GGUF file's weights (fp32 safetensors), config and fast tokenizer to a directory.
+
+    Raises ModelError where the file lacks a weight or holds a tensor that the model does not use.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     place = gguf_where(gguf)
     AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32, **dense())
+    model, report = AutoModelForCausalLM.from_pretrained(
+        **place, dtype=torch.float32, output_loading_info=True, **dense()
+    )
+    demand_complete(str(gguf), model, report["missing_keys"])
+    demand_used(str(gguf), model, report["unexpected_keys"])
+    demand_gguf(gguf, model)
     model.save_pretrained(folder)
 
 

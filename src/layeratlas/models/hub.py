@@ -29,8 +29,8 @@ def check_hub(place: str, revision: str | None) -> bool:
     names = [file.rfilename for file in listing.siblings or []]
     if not any(name.endswith(".safetensors") for name in names):
         pickled = next((name for name in names if name.endswith((".bin", ".pt", ".pth", ".ckpt"))), None)
-        found = f"pickled weights only ({pickled})" if pickled else "no weights"
+        content = f"pickled weights only ({pickled})" if pickled else "no weights"
         raise ModelError(
-            f"'{place}' has {found} on the hub", "safetensors", PICKLE_ADVICE if pickled else "check the id"
+            f"'{place}' has {content} on the hub", "safetensors", PICKLE_ADVICE if pickled else "check the id"
         )
     return False

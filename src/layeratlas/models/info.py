@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from layeratlas.core.spec import ModelSpec
 from layeratlas.models.files import hashes
 from layeratlas.models.gguf_cache import Unpacked
 from layeratlas.models.loaded import LoadedModel
@@ -41,7 +42,7 @@ def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None) -> 
         "bos_id": bos,
         "tokenizer_hash": tokenizer_hash(loaded.tokenizer),
         "quantisation": _quantisation(config, loaded.spec.dtype, unpacked),
-        "files": _files(source, unpacked),
+        "files": _files(source, unpacked) | _adapter_files(loaded.spec),
     }
 
 
@@ -68,3 +69,8 @@ def _files(source: Source, unpacked: Unpacked | None) -> dict[str, str]:
     if unpacked is not None:
         return {Path(source.place).name: unpacked.sha256}
     return hashes(Path(source.place)) if source.kind == "directory" else {}
+
+
+def _adapter_files(spec: ModelSpec) -> dict[str, str]:
+    digests = {} if spec.adapter is None else hashes(Path(spec.adapter))
+    return {f"adapter/{name}": digest for name, digest in digests.items()}

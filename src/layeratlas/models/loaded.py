@@ -59,8 +59,8 @@ class LoadedModel:
         """The BOS token that `encode` puts first; None where the tokenizer has none or the spec says never."""
         if self.spec.bos == "never":
             return None
-        found: int | None = self.tokenizer.bos_token_id
-        return found
+        bos: int | None = self.tokenizer.bos_token_id
+        return bos
 
     def encode(self, text: str) -> list[int]:
         """Return a text's token ids: exactly one BOS first where the tokenizer has one, whatever its own default."""
@@ -78,9 +78,9 @@ class LoadedModel:
                 "a fast tokenizer (tokenizer.json)",
                 "use position 'last' or 'mean'",
             )
-        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        ids: list[int] = self._with_bos(found["input_ids"])
-        spans = [(int(start), int(end)) for start, end in found["offset_mapping"]]
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ids: list[int] = self._with_bos(encoded["input_ids"])
+        spans = [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
         return ids, [(0, 0)] * (len(ids) - len(spans)) + spans
 
     def _with_bos(self, ids: list[int]) -> list[int]:

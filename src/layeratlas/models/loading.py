@@ -13,19 +13,24 @@ import torch
 from layeratlas.core.errors import ModelError
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec
+from layeratlas.models.accounting import account_of, demand_account, demand_complete, demand_used
+from layeratlas.models.adapters import check_adapter, merged
 from layeratlas.models.anatomy import Anatomy, Skeleton
+from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.config import check_config
 from layeratlas.models.discover import find_anatomy
 from layeratlas.models.gguf_cache import Unpacked, dense, gguf_where, unpack
+from layeratlas.models.gguf_tensors import demand_gguf
 from layeratlas.models.hub import check_hub
+from layeratlas.models.identities import Identity
 from layeratlas.models.info import describe
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.memory import budget
-from layeratlas.models.placing import find_weights, is_streamed
+from layeratlas.models.placing import find_weights, is_quantised, is_streamed
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
-from layeratlas.models.selftest import Identity, demand, few_threads, sample_ids, self_test
+from layeratlas.models.selftest import demand, few_threads, sample_ids, self_test
 from layeratlas.models.sources import Source, find_source
 from layeratlas.models.streamed import Streamer, build_empty
 
@@ -49,14 +54,13 @@ def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
                 where["local_files_only"] = check_hub(source.place, spec.revision)
             common = _common(spec, where)  # refuses what is no causal language model before its weights are fetched
             files = find_weights(source, spec, where)
-            if files is not None and is_streamed(spec, files, budget(spec.memory, device)):
-                model, tokenizer = _read_empty(spec, common, progress)
-                streamer = Streamer(model, files, device, dtype_of(spec.dtype))
+            check_adapter(None if files is None else files.folder, spec)
+            if spec.adapter is None and files is not None and is_streamed(spec, files, budget(spec.memory, device)):
+                parts = _read_empty(spec, common, files, progress)
             else:
-                model, tokenizer = _read(spec, common, progress)
-                model, streamer = model.to(device).eval().requires_grad_(False), None
+                parts = _read(spec, common, files, progress)
             step.advance()
-            loaded = _examined(spec, source, unpacked, _Parts(model, tokenizer, device, streamer))
+            loaded = _examined(spec, source, unpacked, parts)
         step.advance()
     return loaded
 
@@ -64,12 +68,13 @@ def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
 _PLACE = "pretrained_model_name_or_path"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Parts:
     model: Any
     tokenizer: Any
     device: torch.device
-    streamer: Streamer | None
+    streamer: Streamer | None = None
+    harmless: tuple[str, ...] = ()
 
 
 def _common(spec: ModelSpec, where: dict[str, Any]) -> dict[str, Any]:
@@ -78,25 +83,37 @@ def _common(spec: ModelSpec, where: dict[str, Any]) -> dict[str, Any]:
     return {**where, "revision": spec.revision, "trust_remote_code": spec.trust_remote_code}
 
 
-def _read_empty(spec: ModelSpec, common: dict[str, Any], progress: Progress) -> tuple[Any, Any]:
-    """Return the model without its weights, and the tokenizer."""
+def _read_empty(spec: ModelSpec, common: dict[str, Any], files: Checkpoint, progress: Progress) -> _Parts:
+    """Return the model with nothing but what lies outside its blocks in memory, and the tokenizer."""
     from transformers import AutoConfig, AutoTokenizer
 
+    device = find_device(spec.device)
     tokenizer = AutoTokenizer.from_pretrained(**common)
-
     model = empty_model(spec, AutoConfig.from_pretrained(**common), progress)
     _check_vocabulary(spec, model, tokenizer)
-    return model, tokenizer
+    streamer = Streamer(model, files, device, dtype_of(spec.dtype))
+    return _Parts(model=model, tokenizer=tokenizer, device=device, streamer=streamer, harmless=streamer.harmless)
 
 
-def _read(spec: ModelSpec, common: dict[str, Any], progress: Progress) -> tuple[Any, Any]:
+def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, progress: Progress) -> _Parts:
     from transformers import AutoTokenizer
 
+    device = find_device(spec.device)
     tokenizer = AutoTokenizer.from_pretrained(**common)
     model, report = with_kernel(spec, progress, lambda attention: _weights(common, spec, attention))
-    _check_complete(spec, model, report)
+    harmless: tuple[str, ...] = ()
+    demand_complete(spec.id, model, [*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])])
+    if files is None or is_quantised(files.folder):
+        demand_used(spec.id, model, report["unexpected_keys"])
+    else:
+        ledger = account_of(model, files)
+        demand_account(spec.id, model, ledger)
+        harmless = ledger.harmless
+    if "gguf_file" in common:
+        demand_gguf(Path(common[_PLACE]) / common["gguf_file"], model)
     _check_vocabulary(spec, model, tokenizer)
-    return model, tokenizer
+    model = merged(model, spec).to(device).eval().requires_grad_(False)
+    return _Parts(model=model, tokenizer=tokenizer, device=device, harmless=harmless)
 
 
 def read_config(spec: ModelSpec) -> tuple[Any, Any]:
@@ -141,24 +158,14 @@ def _check_vocabulary(spec: ModelSpec, model: Any, tokenizer: Any) -> None:
         )
 
 
-def _check_complete(spec: ModelSpec, model: Any, report: dict[str, Any]) -> None:
-    absent = sorted({*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])})
-    if absent:
-        raise ModelError(
-            f"'{spec.id}' lacks {len(absent)} weights of {type(model).__name__} ({absent[0]}, ...)",
-            "a checkpoint with every weight, since a missing one would be filled with random numbers",
-            "check that it was saved with its language-model head",
-        )
-
-
 def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[Any, dict[str, Any]]:
     from transformers import AutoModelForCausalLM
 
     safe = dense() if "gguf_file" in common else {"use_safetensors": True}
-    found: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
+    loaded: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
         **common, **safe, dtype=dtype_of(spec.dtype), attn_implementation=attention, output_loading_info=True
     )
-    return found
+    return loaded
 
 
 def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts: _Parts) -> LoadedModel:
@@ -176,7 +183,13 @@ def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts:
     loaded = dataclasses.replace(bare, anatomy=anatomy, streamer=streamer)
     info = describe(loaded, source, unpacked)
     return dataclasses.replace(
-        loaded, info={**info, "anatomy": words, "identities": [identity.record() for identity in identities]}
+        loaded,
+        info={
+            **info,
+            "tensors_not_used": list(parts.harmless),
+            "anatomy": words,
+            "identities": [identity.record() for identity in identities],
+        },
     )
 
 
@@ -188,9 +201,9 @@ def _proved(bare: LoadedModel, skeleton: Skeleton | None) -> tuple[Anatomy, dict
             anatomy, words = find_anatomy(bare.model, torch.tensor([ids], device=bare.device), skeleton)
     except ModelError as error:
         raise type(error)(f"'{bare.spec.id}': {error.found}", error.expected, error.todo) from None
-    found = dataclasses.replace(bare, anatomy=anatomy)
-    identities = self_test(found)
-    demand(found, identities)
+    loaded = dataclasses.replace(bare, anatomy=anatomy)
+    identities = self_test(loaded)
+    demand(loaded, identities)
     return anatomy, words, identities
 
 

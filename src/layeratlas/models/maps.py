@@ -27,8 +27,8 @@ def attention_maps(anatomy: Anatomy) -> Iterator[list[Tensor | None]]:
     def reader(layer: int) -> Any:
         def hook(module: torch.nn.Module, args: Any, output: Any) -> None:
             # Fused kernels compute no map; a module that keeps a cache may return other things in its place.
-            found = [v for v in output if is_map(v)] if isinstance(output, tuple) else []
-            maps[layer] = found[0] if len(found) == 1 else None
+            candidates = [v for v in output if is_map(v)] if isinstance(output, tuple) else []
+            maps[layer] = candidates[0] if len(candidates) == 1 else None
 
         return hook
 

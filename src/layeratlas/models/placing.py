@@ -16,13 +16,11 @@ _NOT = ["original/*", "consolidated*"]
 
 
 def find_weights(source: Source, spec: ModelSpec, where: dict[str, Any]) -> Checkpoint | None:
-    """Return a model's safetensors files; None where weights are to be, or can only be, read whole.
+    """Return a model's safetensors files; None where its weights are those of a GGUF file that has no cached copy.
 
     The hub's client downloads a model that is not there yet. Raises ModelError where streaming was asked for and
     the weights cannot be streamed.
     """
-    if spec.weights == "resident":
-        return None
     if source.kind == "hub":
         return Checkpoint(_snapshot(source, spec, bool(where.get("local_files_only"))))
     if "gguf_file" not in where:
@@ -63,15 +61,16 @@ def is_streamed(spec: ModelSpec, checkpoint: Checkpoint, room: int) -> bool:
     Quantised weights stay resident, since only whole models are unpacked. Raises ModelError where streaming one of
     these was asked for.
     """
-    if _quantised(checkpoint.folder):
+    if is_quantised(checkpoint.folder):
         if spec.weights == "streamed":
             raise ModelError(f"'{spec.id}' is quantised", "plain weights to stream", "use --weights resident")
         return False
-    size = sum(checkpoint.counts.values()) * dtype_of(spec.dtype).itemsize
+    size = checkpoint.numbers * dtype_of(spec.dtype).itemsize
     return spec.weights == "streamed" or size > room
 
 
-def _quantised(folder: Path) -> bool:
+def is_quantised(folder: Path) -> bool:
+    """Return whether the config of a model's directory says that its weights are quantised."""
     from transformers import PretrainedConfig
 
     return "quantization_config" in PretrainedConfig.get_config_dict(folder)[0]

@@ -42,5 +42,5 @@ def precision_of(dtype: torch.dtype) -> Precision:
 
 def dtype_of(name: str) -> torch.dtype:
     """Return torch's dtype of that name (`float32`, `bfloat16`, `float16`)."""
-    found: torch.dtype = getattr(torch, name)
-    return found
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype

@@ -50,9 +50,9 @@ class Resumable:
         if before is not None and start == stop:
             return before
         first = stop == 0
-        with self._only(start, 1 if first else stop), _ends(self.model, start, before, 1 if first else stop) as found:
+        with self._only(start, 1 if first else stop), _ends(self.model, start, before, 1 if first else stop) as ends:
             self.model.run(ids)
-        return found[0] if first else found[1]
+        return ends[0] if first else ends[1]
 
     @contextmanager
     def _only(self, start: int, stop: int) -> Iterator[None]:
@@ -78,18 +78,18 @@ def _passing(returned: int | None) -> Any:
 @contextmanager
 def _ends(model: LoadedModel, start: int, before: Tensor | None, stop: int) -> Iterator[list[Tensor]]:
     """Feed block `start`, and keep what it was fed and what block `stop - 1` returns."""
-    found = [torch.empty(0), torch.empty(0)]
+    ends = [torch.empty(0), torch.empty(0)]
 
     def enter(module: nn.Module, args: Any, kwargs: Any) -> Any:
         given = hidden_of(args, kwargs)
-        found[0] = given.clone() if before is None else before
+        ends[0] = given.clone() if before is None else before
         # A copy, since some blocks change their input in place.
         return None if before is None else swapped(args, kwargs, given, before.clone())
 
     def leave(module: nn.Module, args: Any, output: Any) -> None:
         tensor = first_tensor(output)
         assert tensor is not None
-        found[1] = tensor.clone()
+        ends[1] = tensor.clone()
 
     blocks = model.anatomy.blocks
     handles: list[Any] = [
@@ -97,7 +97,7 @@ def _ends(model: LoadedModel, start: int, before: Tensor | None, stop: int) -> I
         blocks[stop - 1].register_forward_hook(leave),
     ]
     try:
-        yield found
+        yield ends
     finally:
         for handle in handles:
             handle.remove()

@@ -1,59 +1,40 @@
-"""Identities that every loaded model must satisfy, checked on a few short texts."""
+"""The self-tests at load: every identity checked on three short texts, and a model refused that breaks one."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from layeratlas.core.errors import IdentityError, ModelError
-from layeratlas.core.spec import COMPONENTS
-from layeratlas.models.anatomy import first_tensor
-from layeratlas.models.loaded import LoadedModel
-from layeratlas.models.observing import Seen, observe, unflatten
-from layeratlas.models.precision import Precision, precision_of
-from layeratlas.models.sublayers import sum_error
-
-TEXTS = (
-    "The river rose.",
-    "When the committee met, nobody had read it.",
-    "In 1969 two people walked on the Moon, far from home.",
+from layeratlas.models.identities import (
+    TEXTS,
+    Identity,
+    MiddleText,
+    causal_and_mixing,
+    observed,
+    one_bos,
+    padding,
+    position_wise,
+    readout,
+    residual_sum,
 )
+from layeratlas.models.loaded import LoadedModel
+from layeratlas.models.precision import precision_of
+
 _MOST_TOKENS = 24
 _SMALL = 500_000_000
-
-
-@dataclass(frozen=True)
-class Identity:
-    """One self-test: its relative error, the limit in the model's dtype, and where the error is worst.
-
-    A test that is not `required` says what the family supports (left padding) and never refuses a model.
-    """
-
-    name: str
-    error: float
-    limit: float
-    passed: bool
-    detail: str
-    required: bool = True
-
-    def record(self) -> dict[str, Any]:
-        """Return the identity as a JSON-able dict."""
-        return asdict(self)
 
 
 def sample_ids(loaded: LoadedModel) -> list[list[int]]:
     """Return the built-in texts' token ids, cut to the model's context; at least four tokens each."""
     most = min(_MOST_TOKENS, loaded.context or _MOST_TOKENS)
-    found = [loaded.encode(text)[:most] for text in TEXTS]
-    if min(map(len, found)) == 0:
+    texts = [loaded.encode(text)[:most] for text in TEXTS]
+    if min(map(len, texts)) == 0:
         raise ModelError(f"the tokenizer of '{loaded.spec.id}' gives no tokens for '{TEXTS[0]}'", "a working tokenizer")
-    return [ids if len(ids) >= 4 else (ids * 4)[:4] for ids in found]
+    return [ids if len(ids) >= 4 else (ids * 4)[:4] for ids in texts]
 
 
 def self_test(loaded: LoadedModel) -> list[Identity]:
@@ -66,16 +47,16 @@ def self_test(loaded: LoadedModel) -> list[Identity]:
     precision = precision_of(next(loaded.model.parameters()).dtype)
     texts = sample_ids(loaded)
     with few_threads(loaded.model):
-        alone = [_observed(loaded, torch.tensor([ids])) for ids in (texts[0], texts[2])]
-        middle = _Middle(loaded, texts[1])
+        alone = [observed(loaded, torch.tensor([ids])) for ids in (texts[0], texts[2])]
+        middle = MiddleText(loaded, texts[1])
         alone.insert(1, middle.seen)
         return [
-            _residual_sum(alone, precision),
-            _logits(loaded, middle, precision),
-            _position_wise(middle, precision),
-            *_causal_and_mixing(loaded, texts[1], precision),
-            *_padding(loaded, texts, alone, precision),
-            _one_bos(loaded),
+            residual_sum(alone, precision),
+            readout(loaded, middle, precision),
+            position_wise(middle, precision),
+            *causal_and_mixing(loaded, texts[1], precision),
+            *padding(loaded, texts, alone, precision),
+            one_bos(loaded),
         ]
 
 
@@ -89,154 +70,6 @@ def demand(loaded: LoadedModel, identities: list[Identity]) -> None:
                 "what is recorded to be what the model computes",
                 "this model cannot be measured; try attention='eager' or dtype='float32'",
             )
-
-
-def _observed(loaded: LoadedModel, ids: Tensor, mask: Tensor | None = None, positions: Tensor | None = None) -> Seen:
-    with observe(loaded.anatomy, COMPONENTS, torch.clone) as seen:
-        loaded.run(ids, mask, positions)
-    return seen
-
-
-class _Worst:
-    """The largest error so far; one that is not a number counts as infinite."""
-
-    def __init__(self) -> None:
-        self.error, self.where = 0.0, "no difference"
-
-    def add(self, error: float, where: str) -> None:
-        error = float("inf") if math.isnan(error) else error
-        if error > self.error:
-            self.error, self.where = error, f"worst at {where}"
-
-
-def _residual_sum(alone: list[Seen], precision: Precision) -> Identity:
-    worst = _Worst()
-    for text, seen in enumerate(alone):
-        for layer in range(len(seen["attn"])):
-            # Position 0 is an attention sink, hundreds of times larger than the rest: it would hide them.
-            before, after, attn, mlp = (
-                t[:, 1:].double()
-                for t in (seen["resid"][layer], seen["resid"][layer + 1], seen["attn"][layer], seen["mlp"][layer])
-            )
-            error = sum_error(attn, mlp, before, after, precision)
-            worst.add(error, f"block {layer}, text {text}")
-    return _judged("residual sum", worst.error, precision.sum_limit, worst.where)
-
-
-class _Middle:
-    """One text's forward pass with logits; each MLP is called once more, with the last position alone."""
-
-    def __init__(self, loaded: LoadedModel, ids: list[int]) -> None:
-        self.errors: dict[str, float] = {}
-        handles = [
-            tap.module.register_forward_hook(self._checker(f"block {layer} ({tap.name})"), with_kwargs=True)
-            for layer, contribution in enumerate(loaded.anatomy.sublayers["mlp"])
-            for tap in contribution.sources
-        ]
-        try:
-            with observe(loaded.anatomy, COMPONENTS, torch.clone) as self.seen:
-                self.logits = loaded.run(torch.tensor([ids]), logits=True)
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def _checker(self, where: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            try:
-                again = module.forward(*map(_last, args), **{key: _last(value) for key, value in kwargs.items()})
-            except (RuntimeError, ValueError, TypeError, IndexError):
-                # A module that cannot take one position alone is no MLP.
-                self.errors[where] = float("inf")
-                return
-            whole, part = first_tensor(output), first_tensor(again)
-            if whole is not None and part is not None:
-                self.errors[where] = _distance(unflatten(part, 1), unflatten(whole, 1)[:, -1:])
-
-        return hook
-
-
-def _last(value: Any) -> Any:
-    if not isinstance(value, Tensor) or value.dim() not in (2, 3):
-        return value
-    return value[:, -1:] if value.dim() == 3 else value[-1:]
-
-
-def _position_wise(middle: _Middle, precision: Precision) -> Identity:
-    """The MLP must not read other positions: called again with one position alone it must give the same."""
-    worst = _Worst()
-    for where, error in middle.errors.items():
-        worst.add(error, where)
-    return _judged("MLP is position-wise", worst.error, precision.batch_limit, worst.where)
-
-
-def _logits(loaded: LoadedModel, middle: _Middle, precision: Precision) -> Identity:
-    wanted = middle.logits.double()
-    read = loaded.anatomy.logits(middle.seen["resid"][-1]).double()
-    each = (read - wanted).norm(dim=-1) / wanted.norm(dim=-1).clamp_min(1e-30)
-    return _judged("logits", float(each.max()), precision.logits_limit, f"worst at token {int(each.argmax())}")
-
-
-def _padding(loaded: LoadedModel, texts: list[list[int]], alone: list[Seen], precision: Precision) -> list[Identity]:
-    longest = max(map(len, texts))
-    found = []
-    for side in ("right", "left"):
-        ids = torch.zeros(len(texts), longest, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        starts = [0 if side == "right" else longest - len(text) for text in texts]
-        for row, (text, start) in enumerate(zip(texts, starts, strict=True)):
-            ids[row, start : start + len(text)] = torch.tensor(text)
-            mask[row, start : start + len(text)] = 1
-        positions = (mask.cumsum(1) - 1).clamp_min(0)
-        seen = _observed(loaded, ids, mask, positions)
-        worst = _Worst()
-        for row, (text, start) in enumerate(zip(texts, starts, strict=True)):
-            for name in COMPONENTS:
-                for layer, whole in enumerate(alone[row][name]):
-                    part = seen[name][layer][row : row + 1, start : start + len(text)]
-                    # Without position 0, whose size would hide the rest.
-                    worst.add(_distance(part[:, 1:], whole[:, 1:]), f"text {row}, {name} {layer}")
-        title = f"alone equals {side}-padded"
-        found.append(_judged(title, worst.error, precision.batch_limit, worst.where, required=side == "right"))
-    return found
-
-
-def _distance(part: Tensor, whole: Tensor) -> float:
-    return float((part.double() - whole.double()).norm() / whole.double().norm().clamp_min(1e-30))
-
-
-def _one_bos(loaded: LoadedModel) -> Identity:
-    bos, ids = loaded.bos_id, loaded.encode(TEXTS[1])
-    if bos is None:
-        plain = loaded.tokenizer(TEXTS[1], add_special_tokens=False)["input_ids"]
-        return _judged("no BOS", float(ids != plain), 0.0, "none is prepended")
-    count = ids.count(bos)
-    first = ids[0] == bos
-    return _judged("one BOS", float(abs(count - 1) + (not first)), 0.0, f"{count} found, first: {first}")
-
-
-def _causal_and_mixing(loaded: LoadedModel, ids: list[int], precision: Precision) -> list[Identity]:
-    """A token must not change what comes before it; what comes before must change attention at block 0.
-
-    There the last position has the same input in both texts, so that only a module that reads other positions can
-    tell them apart: an MLP taken for attention fails.
-    """
-    vocabulary = int(loaded.anatomy.skeleton.config.vocab_size)
-    other = [(token + 1) % vocabulary for token in ids]
-    seen = _observed(loaded, torch.tensor([ids, [*ids[:-1], other[-1]], [ids[0], *other[1:-1], ids[-1]]]))
-    worst = _Worst()
-    for layer, resid in enumerate(seen["resid"]):
-        worst.add(_distance(resid[1, :-1], resid[0, :-1]), f"resid {layer}")
-    change = _distance(seen["attn"][0][2, -1], seen["attn"][0][0, -1])
-    still = float(not change > precision.mixing)
-    return [
-        _judged("causality", worst.error, precision.batch_limit, worst.where),
-        _judged("attention mixes positions", still, 0.0, f"at block 0 earlier tokens change it by {change:.1e}"),
-    ]
-
-
-def _judged(name: str, error: float, limit: float, detail: str, required: bool = True) -> Identity:
-    # `<=` is False for NaN, so that a model that overflows fails.
-    return Identity(name, error, limit, bool(error <= limit), detail, required)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from layeratlas.core.errors import ModelError
+from layeratlas.models.accounting import account, demand_account
 from layeratlas.models.anatomy import Anatomy, Contribution, Skeleton, find_skeleton, hidden_of
 from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.quiet import quiet
@@ -49,12 +50,18 @@ class Streamer:
         self.present: set[int] = set()
         self._plan = _LoadPlan(model, self.skeleton, checkpoint, device, dtype)
         self._plan.load(self._plan.outside)
-        model.tie_weights()
+        # As transformers does: weights that the config ties stay apart where the checkpoint holds both and they differ.
+        model.tie_weights(missing_keys=self._plan.missing, recompute_mapping=False)
         for module in model.modules():
             for name, buffer in list(module._buffers.items()):
                 if buffer is not None and buffer.device.type != "meta":
                     module._buffers[name] = buffer.to(device)
         self._whole("outside the blocks", _outside(self.skeleton))
+
+    @property
+    def harmless(self) -> tuple[str, ...]:
+        """Tensors of the files that are known to carry no weight."""
+        return self._plan.harmless
 
     @property
     def block_bytes(self) -> list[int]:
@@ -127,8 +134,8 @@ class Streamer:
         """Return the anatomy of all blocks from that of the sample: each is read as the one of its kind."""
         at = {layer: i for i, layer in enumerate(self.sample)}
         sublayers = {
-            c: tuple(self._alike(found[at.get(kind, 0)], layer) for layer, kind in enumerate(self.kinds))
-            for c, found in anatomy.sublayers.items()
+            c: tuple(self._alike(of_sample[at.get(kind, 0)], layer) for layer, kind in enumerate(self.kinds))
+            for c, of_sample in anatomy.sublayers.items()
         }
         return replace(anatomy, skeleton=self.skeleton, sublayers=sublayers)
 
@@ -158,8 +165,8 @@ def _outside(skeleton: Skeleton) -> dict[str, Tensor]:
     """Return the parameters of the decoder and the unembedding that no block holds."""
     inside = {id(p) for p in skeleton.blocks.parameters()}
     parts = (("", skeleton.decoder), ("unembedding.", skeleton.unembedding))
-    found = {id(p): (prefix + name, p) for prefix, module in parts for name, p in module.named_parameters()}
-    return {name: p for key, (name, p) in found.items() if key not in inside}
+    by_id = {id(p): (prefix + name, p) for prefix, module in parts for name, p in module.named_parameters()}
+    return {name: p for key, (name, p) in by_id.items() if key not in inside}
 
 
 def outside_bytes(skeleton: Skeleton) -> int:
@@ -168,13 +175,16 @@ def outside_bytes(skeleton: Skeleton) -> int:
 
 
 class _LoadPlan:
-    """Which of a checkpoint's tensors make up which block, and transformers' loader for them."""
+    """Which of a checkpoint's tensors make up which block, and transformers' loader for them.
+
+    `missing` are the names outside the checkpoint, which tying may fill. Raises ModelError where a tensor is missing,
+    left over or misshapen.
+    """
 
     def __init__(
         self, model: Any, skeleton: Skeleton, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype
     ) -> None:
         from transformers.conversion_mapping import get_model_conversion_mapping
-        from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
         from transformers.modeling_utils import LoadStateDictConfig
 
         self._model, self._checkpoint = model, checkpoint
@@ -182,18 +192,16 @@ class _LoadPlan:
         self._config = LoadStateDictConfig(
             device_map={"": device}, dtype=dtype, dtype_plan=model._get_dtype_plan(dtype), weight_mapping=mapping
         )
-        renamings = [entry for entry in mapping if isinstance(entry, WeightRenaming)]
-        converters = [entry for entry in mapping if isinstance(entry, WeightConverter)]
-        state = model.state_dict()
+        ledger = account(model, checkpoint, mapping)
+        demand_account(str(checkpoint.folder), model, ledger)
+        self.harmless = ledger.harmless
+        self.missing = set(model.state_dict()) - set(ledger.target_of.values())
         prefix = next(name for name, module in model.named_modules() if module is skeleton.blocks) + "."
         self.of_block: list[list[str]] = [[] for _ in skeleton.blocks]
         self.outside: list[str] = []
         wanted = {name for name, module in model.named_modules() if module is skeleton.decoder}
         wanted |= {name for name, module in model.named_modules() if module is skeleton.unembedding}
-        for name in checkpoint:
-            target, _ = rename_source_key(name, renamings, converters, model.base_model_prefix, state)
-            if target not in state and name in state:
-                target = name
+        for name, target in ledger.target_of.items():
             if target.startswith(prefix):
                 self.of_block[int(target[len(prefix) :].split(".")[0])].append(name)
             elif any(target.startswith(f"{part}.") for part in wanted):
@@ -205,8 +213,9 @@ class _LoadPlan:
 
         if not names:
             return
-        with quiet(), self._checkpoint.tensors(names) as found:
-            info, _ = convert_and_load_state_dict_in_model(self._model, found, self._config)
-        if info.conversion_errors or info.error_msgs or info.mismatched_keys:
+        with quiet(), self._checkpoint.tensors(names) as slices:
+            info, _ = convert_and_load_state_dict_in_model(self._model, slices, self._config)
+        if info.conversion_errors or info.error_msgs or info.mismatched_keys or info.unexpected_keys:
             trouble = [*info.error_msgs, *map(str, info.conversion_errors), *map(str, info.mismatched_keys)]
-            raise ModelError(f"weights do not fit the model: {trouble[0]}", "a checkpoint of this architecture")
+            first = [*trouble, *info.unexpected_keys][0]
+            raise ModelError(f"weights do not fit the model: {first}", "a checkpoint of this architecture")

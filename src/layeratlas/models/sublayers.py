@@ -25,7 +25,7 @@ _ASIDE = re.compile(r"norm|dropout|^ln_|_ln$|activation|act_fn|gate$|router", re
 
 
 @dataclass(frozen=True)
-class Reading:
+class TapRule:
     """One way to read a sublayer, the same in every block.
 
     `which` numbers the nominated module (None: the sum of all), `after` reads the module that is fed with its output
@@ -45,8 +45,8 @@ class Reading:
 
 @dataclass(frozen=True)
 class _Choice:
-    attn: Reading
-    mlp: Reading
+    attn: TapRule
+    mlp: TapRule
     scales: tuple[float, float]
     error: float
 
@@ -58,7 +58,7 @@ class _Option:
     value: Tensor
 
 
-_Options = dict[Reading, _Option]
+_Options = dict[TapRule, _Option]
 
 
 def find_sublayers(
@@ -96,13 +96,13 @@ def find_sublayers(
 def _contributions(
     attn: list[_Options], mlp: list[_Options], choice: _Choice
 ) -> tuple[dict[str, tuple[Contribution, ...]], dict[str, str]]:
-    found, words = {}, {}
+    sublayers, words = {}, {}
     sides = (("attn", attn, choice.attn, choice.scales[0]), ("mlp", mlp, choice.mlp, choice.scales[1]))
     for name, options, reading, scale in sides:
-        found[name] = tuple(Contribution(block[reading].taps, scale, block[reading].sources) for block in options)
-        modules = sorted({"+".join(tap.name for tap in item.taps) for item in found[name]})
+        sublayers[name] = tuple(Contribution(block[reading].taps, scale, block[reading].sources) for block in options)
+        modules = sorted({"+".join(tap.name for tap in item.taps) for item in sublayers[name]})
         words[name] = f"{' or '.join(modules)}: {reading.words}" + (f" times {scale:g}" if scale != 1.0 else "")
-    return found, words
+    return sublayers, words
 
 
 def sum_error(attn: Tensor, mlp: Tensor, before: Tensor, after: Tensor, precision: Precision) -> float:
@@ -127,17 +127,17 @@ def _options(block: BlockTrace, role: str, layer: int) -> _Options:
     options: _Options = {}
     for number, (name, call) in enumerate(calls.items()):
         source = (Tap(name, call.module),)
-        options[Reading(number, False, None)] = _Option(source, source, call.output)
+        options[TapRule(number, False, None)] = _Option(source, source, call.output)
         for key, value in list(call.inputs.items())[1:]:
             handed = (Tap(name, call.module, key),)
-            options[Reading(number, False, key)] = _Option(handed, source, call.output - value)
+            options[TapRule(number, False, key)] = _Option(handed, source, call.output - value)
         for fed_name, fed in block.calls.items():
             if _is_fed_by(fed, call):
-                options[Reading(number, True, None)] = _Option((Tap(fed_name, fed.module),), source, fed.output)
+                options[TapRule(number, True, None)] = _Option((Tap(fed_name, fed.module),), source, fed.output)
     if len(calls) > 1:
         taps = tuple(Tap(name, call.module) for name, call in calls.items())
         total = torch.stack([call.output for call in calls.values()]).sum(0)
-        options[Reading(None, False, None)] = _Option(taps, taps, total)
+        options[TapRule(None, False, None)] = _Option(taps, taps, total)
     return options
 
 
@@ -154,11 +154,11 @@ def _is_fed_by(fed: Call, source: Call) -> bool:
     )
 
 
-def _common(options: list[_Options]) -> list[Reading]:
+def _common(options: list[_Options]) -> list[TapRule]:
     return [reading for reading in options[0] if all(reading in block for block in options)]
 
 
-def _effort(pair: tuple[Reading, Reading]) -> int:
+def _effort(pair: tuple[TapRule, TapRule]) -> int:
     return sum(reading.after + (reading.minus is not None) + (reading.which or 0) for reading in pair)
 
 

@@ -44,6 +44,6 @@ def untrained(like: LoadedModel, seed: int) -> LoadedModel:
     model = model.to(like.device).eval().requires_grad_(False)
     bare = dataclasses.replace(like, model=model, streamer=None)
     anatomy, _ = find_anatomy(model, torch.tensor([sample_ids(bare)[1]], device=like.device))
-    found = dataclasses.replace(bare, anatomy=anatomy)
-    demand(found, self_test(found))
-    return found
+    loaded = dataclasses.replace(bare, anatomy=anatomy)
+    demand(loaded, self_test(loaded))
+    return loaded

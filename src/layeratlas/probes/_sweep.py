@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from layeratlas.data.items import Dataset
 from layeratlas.probes._contract import Fold, Probe
 from layeratlas.probes._dual import SplitGram, held_out_scores, label_columns, split_gram
 from layeratlas.probes._folds import label_shuffles, make_folds
+from layeratlas.probes._surface import surface_features
 from layeratlas.stats.measures import measures_for
 
 # Equal vectors must tie whatever their labels: a score this close to the decision boundary is rounding.
@@ -144,25 +145,16 @@ def _measure_shuffles(control: Floats, design: Design) -> Floats:
 def surface_baseline(design: Design, tokens: Sequence[int]) -> dict[str, float]:
     """Return the best value per measure that a probe reaches without the model.
 
-    It sees the bag of words, or the numbers of characters, words and tokens (`tokens`, one count per text).
+    It sees counts of words, counts of character n-grams, or the numbers of characters, words and tokens (`tokens`, one
+    count per text).
     """
     texts = design.data.texts
-    counts = np.array([[len(t), len(t.split()), n] for t, n in zip(texts, tokens, strict=True)], float)
     everyone = np.ones((1, len(texts)))
+    design = replace(design, shuffled=design.shuffled[:1])  # a baseline needs no control
     best: dict[str, float] = {}
-    for x in (_bag_of_words(texts), counts):
+    for x in surface_features(texts, tokens):
         scores = probe_layer(x, design, [_BASELINE_PROBE])[0].scores
         for name, measure in measures_for(design.data.kind, design.classes).items():
             value = float(measure(scores, design.y, everyone).mean())
             best[name] = max(value, best.get(name, -np.inf))
     return best
-
-
-def _bag_of_words(texts: Sequence[str]) -> Floats:
-    """Return how often each text has each lower-cased word of all texts, (n, words)."""
-    columns = {word: i for i, word in enumerate(sorted({word for text in texts for word in text.lower().split()}))}
-    bag = np.zeros((len(texts), len(columns)))
-    for i, text in enumerate(texts):
-        for word in text.lower().split():
-            bag[i, columns[word]] += 1
-    return bag

@@ -1,4 +1,4 @@
-"""What a store of vectors promises."""
+"""What a store of vectors promises, and the checks that every store makes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from layeratlas.core.arrays import FloatArray
+from layeratlas.core.errors import StoreError
 
 
 @dataclass(frozen=True)
@@ -51,3 +55,46 @@ class Store(ABC):
     @abstractmethod
     def read(self, component: str, layer: int) -> FloatArray:
         """Return float32 of shape (texts, width); raises StoreError where a text is missing."""
+
+
+def unseen(shape: Shape) -> dict[str, NDArray[np.bool_]]:
+    """Return, for each component, (texts, points) of False: what a store has got so far."""
+    return {c: np.zeros((shape.texts, points), dtype=bool) for c, points in shape.points.items()}
+
+
+def check_shard(
+    shape: Shape, rows: Sequence[int], values: Mapping[str, FloatArray], first: Mapping[str, int] | None
+) -> dict[str, tuple[int, int]]:
+    """Return which layers of each component a shard holds; raise StoreError where it does not fit the store."""
+    layers = {}
+    for component, points in shape.points.items():
+        if first is not None and component not in values:
+            continue
+        shown = values[component].shape if component in values else None
+        start = (first or {}).get(component, 0)
+        stop = start + shown[1] if first is not None and shown is not None else points
+        expected = (len(rows), stop - start, shape.width)
+        if shown != expected or not 0 <= start < stop <= points:
+            raise StoreError(f"a shard's '{component}' has the shape {shown}", str(expected))
+        layers[component] = (start, stop)
+    if set(values) - set(shape.points):
+        raise StoreError(f"a shard holds {sorted(values)}", str(sorted(shape.points)))
+    return layers
+
+
+def check_request(shape: Shape, component: str, layer: int) -> None:
+    """Raise StoreError where the store cannot hold what is asked for."""
+    if component not in shape.points:
+        raise StoreError(f"no component '{component}'", f"one of {', '.join(shape.points)}")
+    if not 0 <= layer < shape.points[component]:
+        raise StoreError(f"no layer {layer} in '{component}'", f"0 to {shape.points[component] - 1}")
+
+
+def check_complete(seen: np.ndarray) -> None:
+    """Raise StoreError where some text has no vector."""
+    if not seen.all():
+        raise StoreError(
+            f"{int((~seen).sum())} of {len(seen)} texts have no activations (the first is text {np.argmin(seen) + 1})",
+            "a finished capture",
+            "run the same command again to resume",
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +14,21 @@ from safetensors.torch import save
 
 from layeratlas.core.arrays import FloatArray
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import read_json, sha256_file, sweep_parts, write_atomic, write_json
-from layeratlas.store.contract import Shape, Store
-from layeratlas.store.memory import check_complete, check_request, check_shard, unseen
+from layeratlas.core.files import sha256_file, sweep_parts, write_atomic, write_json
+from layeratlas.store.contract import Shape, Store, check_complete, check_request, check_shard, unseen
+from layeratlas.store.receipts import (
+    MANIFEST,
+    Receipt,
+    covered,
+    manifest_of,
+    read_manifest,
+    read_receipts,
+    shard_path,
+)
 
 
 def _amount(size: int) -> str:
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
-
-
-@dataclass(frozen=True)
-class _Receipt:
-    """What a shard holds: rows, and `(first, past the last)` layer of each component."""
-
-    rows: list[int]
-    layers: dict[str, tuple[int, int]]
 
 
 class DiskStore(Store):
@@ -42,11 +41,10 @@ class DiskStore(Store):
     def __init__(self, folder: Path, shape: Shape, key: str, dtype: str = "float32") -> None:
         self.folder, self.shape = folder, shape
         self._dtype: torch.dtype = getattr(torch, dtype)
-        manifest = {"format": 2, "key": key, "dtype": dtype, "texts": shape.texts, "width": shape.width}
-        manifest["points"] = dict(shape.points)
-        path = folder / "manifest.json"
+        manifest = manifest_of(shape, key, dtype)
+        path = folder / MANIFEST
         if path.exists():
-            if read_json(path) != manifest:
+            if read_manifest(folder) != manifest:
                 raise StoreError(
                     f"'{folder}' holds activations of another model, texts, settings or library version",
                     "those of this run",
@@ -60,24 +58,16 @@ class DiskStore(Store):
     @classmethod
     def open(cls, folder: Path) -> DiskStore:
         """Open a folder as it stands, whatever its key."""
-        manifest = read_json(folder / "manifest.json")
+        manifest = read_manifest(folder)
         shape = Shape(manifest["texts"], manifest["width"], manifest["points"])
         return cls(folder, shape, manifest["key"], manifest["dtype"])
 
-    def _verify(self) -> dict[str, _Receipt]:
-        receipts = {}
-        for path in sorted(self.folder.glob("*.json")):
-            data = path.with_suffix(".safetensors")
-            if path.name == "manifest.json" or not data.exists():
-                continue
-            try:
-                record = read_json(path)
-                if sha256_file(data) == record["sha256"]:
-                    layers = {c: (int(a), int(b)) for c, (a, b) in record["layers"].items()}
-                    receipts[path.stem] = _Receipt(list(record["rows"]), layers)
-            except (StoreError, KeyError, TypeError, ValueError):
-                continue
-        return receipts
+    def _verify(self) -> dict[str, Receipt]:
+        return {
+            key: receipt
+            for key, receipt in read_receipts(self.folder)
+            if sha256_file(shard_path(self.folder, key)) == receipt.sha256
+        }
 
     def finished(self) -> set[str]:
         """Return the keys of the shards whose bytes match their receipts."""
@@ -93,7 +83,7 @@ class DiskStore(Store):
         for receipt in self._receipts.values():
             for component, (start, stop) in receipt.layers.items():
                 seen[component][receipt.rows, start:stop] = True
-        return self.shape.width * self._dtype.itemsize * sum(int((~one).sum()) for one in seen.values())
+        return self.shape.width * self._dtype.itemsize * sum(int((~rows).sum()) for rows in seen.values())
 
     def check_space(self) -> None:
         """Raise StoreError before a run that the disk cannot hold."""
@@ -112,10 +102,10 @@ class DiskStore(Store):
         layers = check_shard(self.shape, rows, values, first)
         tensors = {c: torch.from_numpy(np.ascontiguousarray(a)).to(self._dtype) for c, a in values.items()}
         data = save(tensors)
-        write_atomic(self.folder / f"{key}.safetensors", data)
-        receipt = {"sha256": hashlib.sha256(data).hexdigest(), "rows": list(rows), "layers": layers}
-        write_json(self.folder / f"{key}.json", receipt)
-        self._receipts[key] = _Receipt(list(rows), layers)
+        write_atomic(shard_path(self.folder, key), data)
+        receipt = Receipt(rows=list(rows), layers=layers, sha256=hashlib.sha256(data).hexdigest())
+        receipt.write(self.folder, key)
+        self._receipts[key] = receipt
 
     def read(self, component: str, layer: int) -> FloatArray:
         """Return float32 of shape (texts, width)."""
@@ -123,10 +113,9 @@ class DiskStore(Store):
         out = np.zeros((self.shape.texts, self.shape.width), np.float32)
         seen = np.zeros(self.shape.texts, dtype=bool)
         for key, receipt in self._receipts.items():
-            start, stop = receipt.layers.get(component, (0, 0))
-            if start <= layer < stop:
-                with safe_open(self.folder / f"{key}.safetensors", framework="pt") as shard:
-                    out[receipt.rows] = shard.get_slice(component)[:, layer - start].float().numpy()
+            for place in covered(receipt, component, [layer]):
+                with safe_open(shard_path(self.folder, key), framework="pt") as shard:
+                    out[receipt.rows] = shard.get_slice(component)[:, place.at].float().numpy()
                 seen[receipt.rows] = True
         check_complete(seen)
         return out

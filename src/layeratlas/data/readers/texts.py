@@ -1,76 +1,186 @@
-"""The user's own labelled texts, from CSV, JSONL or Parquet."""
+"""The user's own labelled texts, from CSV, TSV, JSON, JSON lines or Parquet; also the places of world-models."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import polars as pl
-
 from layeratlas.core.errors import DataError
+from layeratlas.data.bad_rows import BadRowLog, BadRows
 from layeratlas.data.items import Dataset, Item
+from layeratlas.data.names import safe_name
+from layeratlas.data.readers.files import is_file, kind_of, resolved, shown, stem_of
+from layeratlas.data.readers.row import Row, brief, checked
+from layeratlas.data.readers.rows import read_rows
 
-# Types are inferred from the whole file, since a label column may start with a thousand numbers and end in words.
-_WHOLE: dict[str, Any] = {"infer_schema_length": None}
+Labels = Literal["auto", "classes", "numbers"]
+_EXPECTED = "a header and at least two labelled texts"
+_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
 # A numeric column with more distinct values than this is a number to predict, not a set of class names.
 _MOST_NUMERIC_CLASSES = 10
-_READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": partial(pl.read_csv, **_WHOLE),
-    ".jsonl": partial(pl.read_ndjson, **_WHOLE),
-    ".ndjson": partial(pl.read_ndjson, **_WHOLE),
-    ".parquet": pl.read_parquet,
-}
+# How tables write that a value is missing.
+_MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none"))
+# A number as text. `007` is a name: no number is written so.
+_NUMBER = re.compile(
+    r"[-+]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|[-+]?inf(?:inity)?", re.IGNORECASE | re.ASCII
+)
 
 
-def read_table(path: str | Path) -> Dataset:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """The columns of a table that hold text, label and group (empty: each text is a group of its own)."""
+
+    text: str
+    label: str
+    group: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name in (self.text, self.label, self.group) if name]
+
+
+# Published tables with other names, by the columns that identify them: world-models (places, works of art, headlines).
+_KNOWN = (
+    ({"name", "latitude", "longitude"}, _Columns(text="name", label="latitude")),
+    ({"name", "death_year"}, _Columns(text="name", label="death_year")),
+    ({"title", "creator", "release_date"}, _Columns(text="title", label="release_date")),
+    ({"headline", "pub_date"}, _Columns(text="headline", label="pub_date")),
+)
+
+
+def read_table(path: str | Path, labels: Labels = "auto", bad_rows: BadRows = "refuse") -> Dataset:
     """Read columns `text`, `label` and (optional) `group` into a data set named after the file.
 
-    Without `group`, each text is a group of its own. A numeric `label` with more than 10 distinct values is a
-    number to predict; any other is a class. Raises DataError with the file, the row and what to do.
+    Texts, labels and groups are kept as written. Without `group`, each text is a group of its own. `FILE#COLUMN` takes
+    the label from another column. `labels="auto"` takes more than 10 different numbers as numbers to predict and all
+    else as classes; `classes` and `numbers` say what they are. Raises DataError with the file, the row and what to do;
+    with `bad_rows="drop"` rows without text, label or group are left out and listed in `dropped`.
     """
-    path = Path(path)
-    frame = _read(path)
-    if frame.is_empty():
-        raise DataError(f"'{path}' is empty", "a header and at least two labelled texts", "check the file")
-    missing = {"text", "label"} - set(frame.columns)
-    if missing:
-        found = ", ".join(frame.columns)
-        raise DataError(
-            f"'{path}' has the columns {found}", "'text' and 'label' (and perhaps 'group')", "rename the columns"
-        )
-    for column in [c for c in ("text", "label", "group") if c in frame.columns]:
-        if frame[column].dtype.is_nested():
-            raise DataError(
-                f"'{path}': '{column}' holds {frame[column].dtype}", "one text, name or number a row", "flatten it"
-            )
-        empty = frame[column].is_null().arg_true()
-        if len(empty):
-            raise DataError(
-                f"'{path}', row {empty[0] + 1}: '{column}' is empty", "a value in every row", "fill or drop it"
-            )
-    kind: Literal["classes", "number"] = "number" if _is_number(frame["label"]) else "classes"
-    texts = frame["text"].cast(pl.String).to_list()
-    groups = frame["group"].cast(pl.String).to_list() if "group" in frame.columns else texts
-    labels = frame["label"].cast(pl.Float64 if kind == "number" else pl.String).to_list()
-    items = tuple(Item(t, y, g) for t, y, g in zip(texts, labels, groups, strict=True))
-    return Dataset(path.stem, path.stem, items, kind=kind, source=f"'{path}'")
+    file, column = _split(str(path))
+    if kind_of(file) not in _SUFFIXES:
+        raise DataError(f"{shown(file)} ends in '{file.suffix}'", "a .csv, .jsonl or .parquet file", "convert it")
+    log = BadRowLog(bad_rows)
+    table = read_rows(file, _EXPECTED)
+    for where, error in table.bad:
+        log.add(where, error)
+    if not table.rows:
+        log.settle()
+        raise DataError(f"{shown(file)} is empty", _EXPECTED, "check the file")
+    columns = _columns(table.rows, column, shown(file))
+    rows = _whole(table.rows, columns, log)
+    _check_one_group(rows, columns, log)
+    dropped = log.settle()
+    places = {entry.where for entry in dropped}
+    rows = [row for row in rows if row.where not in places]
+    values = [row.fields[columns.label] for row in rows]
+    kind = _kind(values, labels, shown(file))
+    return Dataset(
+        name=safe_name(f"{stem_of(file)}-{column}" if column else stem_of(file)),
+        level=safe_name(stem_of(file)),
+        items=tuple(_item(row, columns, kind) for row in rows),
+        kind=kind,
+        source=shown(path),
+        dropped=dropped,
+    )
 
 
-def _read(path: Path) -> pl.DataFrame:
-    if path.suffix.lower() not in _READERS:
-        raise DataError(f"'{path}' ends in '{path.suffix}'", "a .csv, .jsonl or .parquet file", "convert it")
-    if not path.is_file():
-        raise DataError(f"'{path}' does not exist", "a file of labelled texts", "check the path")
-    if path.stat().st_size == 0:
-        raise DataError(f"'{path}' is empty", "a header and at least two labelled texts", "check the file")
+def _split(path: str) -> tuple[Path, str]:
+    """Split a path from the column named after its last `#`, unless a file has that name."""
+    name, mark, column = path.rpartition("#")
+    file = resolved(path)
+    return (resolved(name), column) if mark and not is_file(file) else (file, "")
+
+
+def _columns(rows: Sequence[Row], column: str, where: str) -> _Columns:
+    names = set(rows[0].fields).union(*(row.fields for row in rows))
+    known = next((columns for key, columns in _KNOWN if key <= names and not {"text", "label"} <= names), None)
+    columns = known or _Columns(text="text", label="label", group="group" if "group" in names else "")
+    if column:
+        columns = _Columns(text=columns.text, label=column, group=columns.group)
+    if not {columns.text, columns.label} <= names:
+        found = f"{where} has the columns {', '.join(str(name) for name in rows[0].fields)[:500]}"
+        expected = f"'{columns.text}' and '{columns.label}'" + ("" if column else " (and perhaps 'group')")
+        raise DataError(found, expected, "rename the columns")
+    return columns
+
+
+def _whole(rows: Sequence[Row], columns: _Columns, log: BadRowLog) -> list[Row]:
+    """Return the rows with text, label and group; the others go to the log."""
+    kept = []
+    for row in rows:
+        try:
+            for name in columns.names:
+                _check(row, name, missing=_MISSING if name != columns.text else frozenset(("",)))
+            kept.append(row)
+        except DataError as error:
+            log.add(row.where, error)
+    return kept
+
+
+def _check(row: Row, name: str, missing: frozenset[str]) -> None:
+    """Raise DataError unless a field holds one text, name or number."""
+    value = row.fields.get(name)
+    if value is None or (isinstance(value, str) and value.strip().lower() in missing):
+        written = (value or "").strip()
+        found = f"{row.where}: '{name}' is " + (f"'{written}'" if written else "empty")
+        raise DataError(found, "a value in every row", "fill or drop it")
+    if isinstance(value, float) and math.isnan(value):
+        raise DataError(f"{row.where}: '{name}' is NaN", "a value in every row", "fill or drop it")
+    if not isinstance(value, str | int | float) and not _is_scalar(value):
+        found = f"{row.where}: '{name}' is {brief(value)}"
+        raise DataError(found, "one text, name or number per row", "flatten or convert it")
+    checked(_written(value), row.where, name)
+
+
+def _is_scalar(value: Any) -> bool:
+    """Tell whether a value of a Parquet column is one name: a date, a time, a decimal number."""
+    return hasattr(value, "isoformat") or hasattr(value, "as_tuple")
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check_one_group(rows: Sequence[Row], columns: _Columns, log: BadRowLog) -> None:
+    """Log the rows whose text is in another group already."""
+    homes: dict[str, str] = {}
+    for row in rows if columns.group else ():
+        group = _written(row.fields[columns.group])
+        home = homes.setdefault(_written(row.fields[columns.text]), group)
+        if home != group:
+            found = f"{row.where}: the text is in the groups '{home}' and '{group}'"
+            expected = "each text in one group, or a probe would be trained and tested on it"
+            log.add(row.where, DataError(found, expected, "merge the groups or drop a copy"))
+
+
+def _kind(values: Sequence[Any], labels: Labels, where: str) -> Literal["classes", "number"]:
+    """Return what labels are. Numbers in JSON and Parquet are typed; in tables they are what reads as numbers."""
+    if labels == "classes":
+        return "classes"
+    wrong = next((value for value in values if not _is_number(value)), None)
+    if labels == "numbers":
+        if wrong is not None:
+            raise DataError(f"{where} has the label '{wrong}'", "numbers", "fix it, or declare classes")
+        return "number"
+    many = wrong is None and len({float(value) for value in values}) > _MOST_NUMERIC_CLASSES
+    return "number" if many else "classes"
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) < 400 and bool(value.strip()) and _NUMBER.fullmatch(value.strip()) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _item(row: Row, columns: _Columns, kind: str) -> Item:
+    text, value = _written(row.fields[columns.text]), row.fields[columns.label]
+    group = _written(row.fields[columns.group]) if columns.group else text
     try:
-        return _READERS[path.suffix.lower()](path)
-    except (pl.exceptions.PolarsError, OSError, UnicodeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(f"'{path}' cannot be read ({reason})", f"well-formed {path.suffix[1:]}", "mend it") from error
-
-
-def _is_number(labels: pl.Series) -> bool:
-    return labels.dtype.is_numeric() and labels.n_unique() > _MOST_NUMERIC_CLASSES
+        label = float(value) if kind == "number" else _written(value)
+    except OverflowError:
+        label = math.inf
+    return Item(text=text, label=label, group=group)

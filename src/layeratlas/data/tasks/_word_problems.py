@@ -1,4 +1,4 @@
-"""Word problems made from templates: the numbers and calculations here, the wording in `data/word_problems.csv`."""
+"""Word problems from templates: numbers and calculations here, the wording in `data/lists/word_problems.csv`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from functools import cache
 from itertools import islice, product
 
 from layeratlas.data.choices import near_misses
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 
-# The same persons in every language, in the same order.
+# The same people in every language, in the same order.
 _NAMES = {
     "en": ("Anna", "David", "Maria", "Daniel", "Laura", "Simon", "Sara", "Leo"),
     "zh": ("安娜", "大卫", "玛丽亚", "丹尼尔", "劳拉", "西蒙", "萨拉", "利奥"),
@@ -23,14 +23,14 @@ _NAMES = {
 }
 _WRONG = 3
 _TRIES = 20_000
-_SLIPS = 60
+_ERRORS = 60
 _STEP = re.compile(r"(\w)=(\w)([-+*/])(\w)")
 _RANGE = re.compile(r"(\w)=(\d+)-(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One calculation of a solution: the variable it sets, `left operator right`, and what is said to come out."""
+    """One calculation of a solution: the variable it sets, `left operator right`, and the stated result."""
 
     variable: str
     left: int
@@ -49,11 +49,11 @@ Solution = tuple[Line, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A problem in numbers: its template, the given ones, a person, and its right and wrong solutions.
+    """A problem in numbers: its template, the given numbers, a person, and its right and wrong solutions.
 
-    `miscalculated`: the right operations, but one result is wrong, and what follows goes on with it. `misled`: one
-    operation or more is another than the problem asks for, and all results are right. Three each, all with a wrong
-    end, different ends, and together as many characters as the right solution.
+    `miscalculated`: the right operations with one wrong result, carried forward. `misled`: at least one operation is
+    wrong, and all results are right. There are three of each, with different final results, all wrong, and with as
+    many characters as the right solution.
     """
 
     template: str
@@ -67,7 +67,7 @@ class Problem:
         """Return the problem in words."""
         return self._fill(_wording()[self.template, language][0], language, {})
 
-    def solved(self, solution: Solution, language: str) -> str:
+    def in_words(self, solution: Solution, language: str) -> str:
         """Return a solution in words."""
         lines = {line.variable: line.text for line in solution}
         steps = _wording()[self.template, language][1:]
@@ -78,32 +78,33 @@ class Problem:
 
 
 def templates(language: str) -> list[str]:
-    """Return the templates that a language has, in file order."""
-    return [template for template, spoken in _wording() if spoken == language]
+    """Return the templates of a language, in file order."""
+    return [template for template, code in _wording() if code == language]
 
 
-def drawn(
-    names: Sequence[str], seed: str, count: int, shown: Sequence[str]
+def draw(
+    names: Sequence[str], seed: str, count: int, examples: Sequence[str]
 ) -> tuple[list[tuple[str, Problem]], list[Problem]]:
-    """Return `count` problems, of the named templates in turn, each with its group; and one problem of each `shown`.
+    """Return `count` problems from the named templates in turn, each with its group, and one problem per example.
 
-    The first problem of a template is kept for showing, so that it is never among the others.
+    The first problem of a template is its worked example and never among the others.
     """
     each = -(-count // len(names))
-    asked = []
+    problems = []
     for number in range(count):
-        turn, at = divmod(number, len(names))
-        asked.append((f"{names[at]}-{turn:03d}", _made(names[at], seed, each + 1)[1 + turn]))
-    return asked, [_made(name, seed, each + 1)[0] for name in shown]
+        turn, template = divmod(number, len(names))
+        name = names[template]
+        problems.append((f"{name}-{turn:03d}", _first_problems(name, seed, each + 1)[1 + turn]))
+    return problems, [_first_problems(name, seed, each + 1)[0] for name in examples]
 
 
 @cache
-def _made(template: str, seed: str, count: int) -> tuple[Problem, ...]:
+def _first_problems(template: str, seed: str, count: int) -> tuple[Problem, ...]:
     return tuple(islice(problems(template, seed), count))
 
 
 def problems(template: str, seed: str) -> Iterator[Problem]:
-    """Yield different problems of a template in a fixed random order, until its numbers run out."""
+    """Yield different problems of a template in a fixed random order, as long as its ranges allow."""
     ranges, steps = _plans()[template]
     rng = random.Random(f"{seed}-{template}")
     seen = set()
@@ -128,7 +129,7 @@ Steps = tuple[tuple[str, str, str, str], ...]
 def _plans() -> dict[str, tuple[dict[str, tuple[int, int]], Steps]]:
     """Return each template's ranges of given numbers and its steps (variable, left, operator, right)."""
     plans = {}
-    for row in rows("word_problem_plans"):
+    for row in read_list("word_problem_plans"):
         ranges = {name: (int(low), int(high)) for name, low, high in _RANGE.findall(row["ranges"])}
         steps = tuple((new, left, operator, right) for new, left, operator, right in _STEP.findall(row["steps"]))
         plans[row["template"]] = (ranges, steps)
@@ -138,65 +139,64 @@ def _plans() -> dict[str, tuple[dict[str, tuple[int, int]], Steps]]:
 @cache
 def _wording() -> dict[tuple[str, str], list[str]]:
     columns = ("question", "step1", "step2", "step3")
-    return {(r["template"], r["language"]): [r[c] for c in columns if r[c]] for r in rows("word_problems")}
+    return {(r["template"], r["language"]): [r[c] for c in columns if r[c]] for r in read_list("word_problems")}
 
 
-def _solve(steps: Steps, given: Mapping[str, int], slip: tuple[int, int] | None = None) -> Solution | None:
-    """Return the worked lines, with result `slip[1]` in line `slip[0]`; None where a result is no number above 1."""
-    known = dict(given)
+def _solve(steps: Steps, given: Mapping[str, int], error: tuple[int, int] | None = None) -> Solution | None:
+    """Return the worked lines, with result `error[1]` in line `error[0]`; None unless all are integers above 1."""
+    values = dict(given)
     lines = []
-    for place, (variable, left, operator, right) in enumerate(steps):
-        one, two = known[left], known[right]
-        result = _apply(one, operator, two)
-        if slip and slip[0] == place:
-            result = slip[1]
+    for number, (variable, left, operator, right) in enumerate(steps):
+        result = _apply(values[left], operator, values[right])
+        if error and error[0] == number:
+            result = error[1]
         if result is None or result < 2:
             return None
-        known[variable] = result
-        lines.append(Line(variable, one, operator, two, result))
+        lines.append(Line(variable, values[left], operator, values[right], result))
+        values[variable] = result
     return tuple(lines)
 
 
-def _apply(one: int, operator: str, two: int) -> int | None:
+def _apply(left: int, operator: str, right: int) -> int | None:
     match operator:
         case "+":
-            return one + two
+            return left + right
         case "-":
-            return one - two
+            return left - right
         case "*":
-            return one * two
+            return left * right
         case _:
-            return one // two if one % two == 0 else None
+            return left // right if left % right == 0 else None
 
 
 def _misled(steps: Steps, given: Mapping[str, int], right: Solution, rng: random.Random) -> tuple[Solution, ...]:
-    """Return three solutions with other operations, in random order; none where there are fewer."""
+    """Return three solutions with other operations, in random order; none if there are fewer."""
     paths = []
     for operators in product("+-*/", repeat=len(steps)):
-        taken = tuple((new, left, sign, two) for (new, left, _, two), sign in zip(steps, operators, strict=True))
-        if taken != steps:
-            paths.append(_solve(taken, given))
+        changed = tuple((new, left, sign, right) for (new, left, _, right), sign in zip(steps, operators, strict=True))
+        if changed != steps:
+            paths.append(_solve(changed, given))
     rng.shuffle(paths)
     return _first(paths, right)
 
 
 def _miscalculated(steps: Steps, given: Mapping[str, int], right: Solution, rng: random.Random) -> tuple[Solution, ...]:
-    """Return three solutions with one slip each, tried in every line alike; none where too few fit."""
-    tried = []
-    for _ in range(_SLIPS):
-        place = rng.randrange(len(steps))
-        (wrong,) = near_misses(str(right[place].result), 1, rng)
-        tried.append(_solve(steps, given, (place, int(wrong))))
-    return _first(tried, right)
+    """Return three solutions with one wrong result each, in a random line; none if too few fit."""
+    candidates = []
+    for _ in range(_ERRORS):
+        line = rng.randrange(len(steps))
+        (wrong,) = near_misses(str(right[line].result), 1, rng)
+        candidates.append(_solve(steps, given, (line, int(wrong))))
+    return _first(candidates, right)
 
 
 def _first(solutions: Sequence[Solution | None], right: Solution) -> tuple[Solution, ...]:
-    """Return the first three of the right one's length whose ends differ from its own and each other's."""
-    found: dict[int, Solution] = {}
+    """Return the first three with the right solution's length and different final results, all wrong."""
+    by_result: dict[int, Solution] = {}
     for solution in solutions:
         if solution and _length(solution) == _length(right) and solution[-1].result != right[-1].result:
-            found.setdefault(solution[-1].result, solution)
-    return tuple(found.values())[:_WRONG] if len(found) >= _WRONG else ()
+            by_result.setdefault(solution[-1].result, solution)
+    return tuple(by_result.values())[:_WRONG] if len(by_result) >= _WRONG else ()
 
 
 def _length(solution: Solution) -> int:

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from layeratlas.core.spec import Size
 from layeratlas.data.items import Dataset, Item
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 from layeratlas.data.task import Task
 
 _ROUNDS = {"quick": 8, "standard": 18, "full": 22}
@@ -24,10 +24,10 @@ class Analogies(Task):
     """Valid and invalid analogies over twelve relations; both classes hold two genuinely related pairs.
 
     A group holds two pairs each of two relations R and S and eight texts: the four valid orders within R and
-    within S, and four crossings. Each pair stands equally often first and second in both classes, so no pair
+    within S, and four crossings. Each pair is first and second equally often in both classes, so no pair
     alone predicts the label, and no tested word was seen in training. Relations meet in the rounds of a
-    tournament, so that each meets every other equally often. The full size has each text with both pairs turned
-    round too, in the same group.
+    tournament, so that each meets every other equally often. The full size also has each text with both
+    pairs reversed, in the same group.
     """
 
     summary = "do the two pairs share their relation? 'a is to b as c is to d'; twelve relations"
@@ -38,33 +38,34 @@ class Analogies(Task):
         return [self.of(_ROUNDS[size], both_orders=size == "full")]
 
     def of(self, rounds: int, both_orders: bool = False) -> Dataset:
-        """Return the groups of so many rounds, with the pairs as they stand or turned round too."""
+        """Return the groups of `rounds` rounds; with `both_orders` each text also with both pairs reversed."""
         pairs = _pairs()
         items: list[Item] = []
         for number, games in enumerate(_tournament(sorted(pairs), rounds)):
-            for one, two in games:
-                r1, r2, s1, s2 = (pair for name in (one, two) for pair in pairs[name][2 * number : 2 * number + 2])
-                if frozenset((one, two)) in _TOO_CLOSE:
+            for first, second in games:
+                span = slice(2 * number, 2 * number + 2)
+                (r1, r2), (s1, s2) = pairs[first][span], pairs[second][span]
+                if frozenset((first, second)) in _TOO_CLOSE:
                     continue
-                group = f"{one}-{two}-{number:02d}"
+                group = f"{first}-{second}-{number:02d}"
                 valid = ((r1, r2), (r2, r1), (s1, s2), (s2, s1))
                 invalid = ((r1, s1), (s1, r2), (r2, s2), (s2, r1))
                 for label, quads in (("valid", valid), ("invalid", invalid)):
-                    for one_pair, other in quads:
-                        texts = [_text(one_pair, other)]
+                    for left, right in quads:
+                        texts = [_text(left, right)]
                         if both_orders:
-                            texts.append(_text(one_pair[::-1], other[::-1]))
+                            texts.append(_text(left[::-1], right[::-1]))
                         items += [Item(text, label, group) for text in texts]
         return Dataset("analogies", "analogy", tuple(items))
 
 
-def _text(one: Pair, two: Pair) -> str:
-    return f"{one[0]} is to {one[1]} as {two[0]} is to {two[1]}"
+def _text(left: Pair, right: Pair) -> str:
+    return f"{left[0]} is to {left[1]} as {right[0]} is to {right[1]}"
 
 
 def _pairs() -> dict[str, list[Pair]]:
     by_relation: dict[str, list[Pair]] = defaultdict(list)
-    for row in rows("analogies"):
+    for row in read_list("analogies"):
         by_relation[row["relation"]].append((row["first"], row["second"]))
     return {name: random.Random(f"analogies-{name}").sample(p, len(p)) for name, p in by_relation.items()}
 

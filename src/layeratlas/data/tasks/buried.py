@@ -1,4 +1,4 @@
-"""Concepts buried early: an item, relation or analogy, then 100 words of neutral filler before the text is read."""
+"""Buried concepts: an item, relation or analogy followed by 100 words of neutral filler, read after the filler."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import groupby
 
 from layeratlas.core.spec import Size
 from layeratlas.data.items import Dataset, Item
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 from layeratlas.data.task import Task
 from layeratlas.data.tasks.analogies import PLUGIN as ANALOGIES
 from layeratlas.data.tasks.items import PLUGIN as ITEMS
@@ -19,27 +19,27 @@ _PROPERTIES = {
     "standard": ("animal",),
     "full": ("edible", "animal", "manmade", "large"),
 }
-# Target groups in a stratum: 30, 4 x 4 and 8 make about 60 texts, 80, 4 x 10 and 20 make 160; full takes all.
+# Target groups per stratum. Quick: 30, 4 x 4 and 8 groups make about 60 texts each; standard: about 160; full: all.
 _GROUPS = {
     "item": {"quick": 30, "standard": 80, "full": 10_000},
     "relation": {"quick": 4, "standard": 10, "full": 10_000},
     "analogy": {"quick": 8, "standard": 20, "full": 10_000},
 }
 _ALL, _ROUNDS = 10_000, 22
-Part = tuple[str, list[Item]]
+Group = tuple[str, list[Item]]
 
 
 class Buried(Task):
     """A target text and a full stop, followed by one of six fillers of 100 words with a common last sentence.
 
-    The last token is thus the same in every text. Where each target group has one filler (`quick`, `standard`), all
-    texts of the group have the same one, so fillers are balanced over the labels and the design of the targets
-    stays whole; a group of items is a matched pair of nouns, one with the property and one without. At `full`
-    every target is crossed with every filler, and a group holds its texts under all of them.
+    The last token is thus the same in every text. At `quick` and `standard` all texts of a target group have the same
+    filler, so fillers are balanced over the labels and the design of the targets is kept; a group of items is a
+    matched pair of nouns, one with the property and one without. At `full` every target is crossed with every filler,
+    and a group holds its texts under all fillers.
 
-    `*_by_filler` (`standard`, `full`) are texts of those data sets with one filler for each target group, grouped
-    by filler, so that the tested targets and the tested filler are both new to the probe. They share their texts
-    with the main data sets and cost no extra forward pass. `spans["target"]` marks the target without its full stop.
+    `*_by_filler` (`standard`, `full`) are texts of those data sets with one filler per target group, grouped by filler,
+    so that tested targets and tested filler are both new to the probe. They share their texts with the main data sets
+    and need no extra forward pass. `spans["target"]` marks the target without its full stop.
     """
 
     summary = "an item, relation or analogy read after 100 words of filler; also with new fillers"
@@ -54,20 +54,20 @@ class Buried(Task):
 
     def build(self, size: Size) -> list[Dataset]:
         """Return `buried_<property>`, `buried_relations` and `buried_analogies`, then their `_by_filler` forms."""
-        fillers = [(row["filler"], row["text"]) for row in rows("fillers")]
+        fillers = [(row["filler"], row["text"]) for row in read_list("fillers")]
         main, by_filler = [], []
         for target in _targets(size):
             crossed: list[Item] = []
-            thin: list[Item] = []
+            single: list[Item] = []
             for group, members, turn in _turns(target, size, len(fillers)):
                 for number, (name, filler) in enumerate(fillers):
                     if number == turn:
-                        thin += [_bury(item, filler, name) for item in members]
+                        single += [_bury(item, filler, name) for item in members]
                     if number == turn or size == "full":
                         crossed += [_bury(item, filler, group) for item in members]
             name, level = f"buried_{target.name}", f"buried {target.level}"
             main.append(Dataset(name, level, tuple(crossed)))
-            by_filler.append(Dataset(f"{name}_by_filler", f"{level} by filler", tuple(thin)))
+            by_filler.append(Dataset(f"{name}_by_filler", f"{level} by filler", tuple(single)))
         return main if size == "quick" else main + by_filler
 
 
@@ -77,27 +77,27 @@ def _targets(size: Size) -> list[Dataset]:
 
 
 def _turns(target: Dataset, size: Size, fillers: int) -> Iterator[tuple[str, list[Item], int]]:
-    """Yield the target groups of a size with the number of the filler that each has where it has one.
+    """Yield the target groups of a size, each with the number of its own filler.
 
-    Within a stratum, each run of as many groups as there are fillers has every filler once, in random order, so
-    that no filler goes with a part of the targets.
+    Within a stratum, fillers are dealt in rounds, each filler once per round and in random order, so that fillers and
+    targets are not confounded.
     """
-    parts = _parts(target)
-    for stratum in dict.fromkeys(items[0].stratum for _, items in parts):
+    groups = _groups(target)
+    for stratum in dict.fromkeys(items[0].stratum for _, items in groups):
         rng = random.Random(f"buried-{target.name}-{stratum}")
-        chosen = [part for part in parts if part[1][0].stratum == stratum][: _GROUPS[target.level][size]]
+        chosen = [group for group in groups if group[1][0].stratum == stratum][: _GROUPS[target.level][size]]
         turns: list[int] = []
         for group, members in chosen:
             turns = turns or rng.sample(range(fillers), fillers)
             yield group, members, turns.pop()
 
 
-def _parts(target: Dataset) -> list[Part]:
-    """Return the target groups: for items the matched pairs, which stand next to each other, else the groups."""
+def _groups(target: Dataset) -> list[Group]:
+    """Return the target groups: for items the matched pairs, which follow each other, else the data set's groups."""
     items = target.items
     if target.level == "item":
         pairs = zip(items[::2], items[1::2], strict=True)
-        return [(f"{one.group}-{two.group}", [one, two]) for one, two in pairs]
+        return [(f"{first.group}-{second.group}", [first, second]) for first, second in pairs]
     return [(group, list(members)) for group, members in groupby(items, key=lambda item: item.group)]
 
 

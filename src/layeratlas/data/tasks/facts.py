@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 
 from layeratlas.core.spec import Size
-from layeratlas.data.choices import placed, places
+from layeratlas.data.choices import arrange, positions
+from layeratlas.data.lists import read_list
 from layeratlas.data.questions import Question, QuestionSet
-from layeratlas.data.shipped import rows
 from layeratlas.data.task import Task
 
-# One block of each relation at least: so many groups can tell which of 90 single ablations costs something.
+# At least one block per relation: fewer groups could not detect which of 90 single ablations has a cost.
 _BLOCKS = {"quick": 13, "standard": 40, "full": 1000}
 _SHOTS = (
     ("The capital of Tunisia is", ("Minsk", "Tunis", "Quito", "Amman"), 1),
@@ -25,31 +25,35 @@ _SHOTS = (
 class Facts(Task):
     """Well-known facts as statements to complete; the candidates are objects of the same relation.
 
-    Four facts of a relation make a block and a group: they share their four candidates, and each candidate is the
-    truth of one of them. No rule that reads the candidates alone, their length, frequency or likelihood without the
-    question, can therefore score anything but 25 %. No candidate is true of two subjects of its block.
+    Four facts of a relation form a block and a group: they share four candidates, and each candidate is the truth of
+    one of them. A rule that reads only the candidates (length, frequency, likelihood without the question) therefore
+    scores exactly 25 %. No candidate is true of two subjects of its block.
     """
 
-    summary = "complete a fact: 'The capital of Peru is'; thirteen relations, four candidates that four facts share"
+    summary = "complete a fact: 'The capital of Peru is'; thirteen relations, four candidates shared by four facts"
 
     def build(self, size: Size) -> list[QuestionSet]:
         """Return one set, `facts`, whose strata are the relations; smaller sizes take the first blocks of each."""
-        pattern = {row["relation"]: row["pattern"] for row in rows("fact_relations")}
+        pattern = {row["relation"]: row["pattern"] for row in read_list("fact_relations")}
         blocks: dict[tuple[int, str], list[tuple[str, str]]] = defaultdict(list)
-        for row in rows("facts"):
+        for row in read_list("facts"):
             blocks[int(row["block"]), row["relation"]].append((row["subject"], row["object"]))
         order = {relation: place for place, relation in enumerate(pattern)}
         items = []
         for number, relation in sorted(blocks, key=lambda key: (key[0], order[key[1]]))[: _BLOCKS[size]]:
             facts = blocks[number, relation]
-            standing = places(len(facts), f"facts-{relation}-{number}")
+            position = positions(len(facts), f"facts-{relation}-{number}")
             for subject, truth in facts:
                 wrong = [other for _, other in facts if other != truth]
-                choices, answers = placed(truth, wrong, next(standing))
+                choices, answers = arrange(truth, wrong, next(position))
                 text = pattern[relation].format(subject=subject)
-                items.append(Question(text, choices, answers, f"{relation}-{number:02d}", relation))
-        shots = tuple(Question(text, choices, (place,), text) for text, choices, place in _SHOTS)
-        return [QuestionSet("facts", "facts", tuple(items), shots, "Complete the statement.")]
+                group = f"{relation}-{number:02d}"
+                items.append(Question(text=text, choices=choices, answers=answers, group=group, stratum=relation))
+        shots = tuple(
+            Question(text=text, choices=choices, answers=(truth,), group=text) for text, choices, truth in _SHOTS
+        )
+        instruction = "Complete the statement."
+        return [QuestionSet(name="facts", level="facts", items=tuple(items), shots=shots, instruction=instruction)]
 
 
 PLUGIN = Facts()

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from layeratlas.core.spec import Size
 from layeratlas.data.items import Dataset, Item
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 from layeratlas.data.task import Task
 
 _NOUNS_PER_DECADE = {"quick": 24, "standard": 1000, "full": 1000}
@@ -18,10 +18,10 @@ class Graded(Task):
     """Numbers instead of classes: the size of a thing and the relatedness of two.
 
     `size` is the decimal logarithm of the typical longest dimension in centimetres, from 1 mm to 100 m; the group
-    is the noun, and every decade holds several categories of things. `relatedness` runs from 0 to 10; four pairs
-    share their second word and form a group, and no other word stands in two pairs, so within a group the last
-    word says nothing about the label and no tested word was seen in training. Both labels are the author's own
-    estimates; no data set was used.
+    is the noun, and every decade has several categories of things. `relatedness` runs from 0 to 10; four pairs
+    share their second word and form a group, and no other word is in two pairs, so within a group the last word is
+    uninformative and no tested word was seen in training. Both labels are the author's own estimates; no data set
+    was used.
     """
 
     summary = "how long is the thing ('An apple'), how related are the two ('A church and steeple')? numbers"
@@ -37,21 +37,21 @@ class Graded(Task):
 
 def _sizes(size: Size) -> list[Item]:
     """The first nouns of each decade, in file order."""
-    taken: dict[int, int] = defaultdict(int)
+    count: dict[int, int] = defaultdict(int)
     items = []
-    for row in rows("sizes"):
+    for row in read_list("sizes"):
         label = round(math.log10(float(row["cm"])), 3)
         decade = min(math.floor(label), 3)
-        taken[decade] += 1
-        if taken[decade] <= _NOUNS_PER_DECADE[size]:
+        count[decade] += 1
+        if count[decade] <= _NOUNS_PER_DECADE[size]:
             items.append(Item(f"{row['article']} {row['noun']}", label, row["noun"]))
     return items
 
 
 def _relatedness(size: Size) -> list[Item]:
-    """All pairs of the first second words, in file order."""
+    """All pairs of the first anchors (the shared second words), in file order."""
     anchors: dict[str, list[Item]] = defaultdict(list)
-    for row in rows("relatedness"):
+    for row in read_list("relatedness"):
         text = f"{row['article']} {row['x']} and {row['y']}"
         anchors[row["y"]].append(Item(text, float(row["rating"]), row["y"]))
     return [item for name in list(anchors)[: _ANCHORS[size]] for item in anchors[name]]

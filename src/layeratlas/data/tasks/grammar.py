@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from layeratlas.core.spec import Size
 from layeratlas.data.items import Dataset, Item
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 from layeratlas.data.task import Task
 
 _FRAMES_PER_PHENOMENON = {"quick": 3, "standard": 8, "full": 36}
@@ -20,18 +20,18 @@ class Grammar(Task):
     """Grammaticality over thirteen phenomena, and the morphology of grammatical sentences (number, tense).
 
     `grammaticality`: a group is one frame with two choices of two, "The <gardener|gardeners> [waters|water] the
-    roses.", and holds all four texts. Every word stands equally often in both classes, so no word alone predicts
-    the label: only the agreement between the two choices does. All texts of a group share at least their last two
-    words, and every text ends with a full stop. Within a phenomenon no content word stands in two groups, except
-    for the few words that carry the phenomenon ("perhaps", "enjoyed"); across phenomena a noun may recur, always
-    as often in either class. Pairs of neighbouring words tell nothing about held-out groups in nine phenomena, but
-    nearly all in `inversion`, `pronoun` and `complement` and a little in `adjective`, whose markers are few: read
-    the strata before calling a result agreement over a distance.
+    roses.", and holds all four texts. Every word is equally frequent in both classes, so no word alone predicts the
+    label: only the agreement between the two choices does. All texts of a group share at least their last two words,
+    and every text ends with a full stop. Within a phenomenon no content word is in two groups, except for the few
+    words that mark the phenomenon ("perhaps", "enjoyed"); across phenomena a noun may recur, equally often in both
+    classes. Word bigrams are uninformative about held-out groups in nine phenomena, but nearly sufficient in
+    `inversion`, `pronoun` and `complement` and weakly informative in `adjective`, whose markers are few: read the
+    strata before calling a result agreement over a distance.
 
-    `number` (is the subject singular or plural?) and `tense` (past or present?): a group is one row of subject,
-    verb and remainder; no content word stands in two groups, so the full size adds variants of the same 120 rows
-    and no new words. For number the verb is a past or follows a modal, so that only the noun marks the number;
-    for tense the subject is as often singular as plural in both classes.
+    `number` (is the subject singular or plural?) and `tense` (past or present?): a group is one row of subject, verb
+    and remainder; no content word is in two groups, so the full size adds variants of the same 120 rows and no new
+    words. For number the verb is in the past or follows a modal, so that only the noun marks the number; for tense the
+    subject is singular and plural equally often in both classes.
     """
 
     summary = "is the sentence grammatical (thirteen phenomena), is its subject plural, is it in the past?"
@@ -48,29 +48,29 @@ class Grammar(Task):
 
 def _grammaticality(size: Size) -> list[Item]:
     frames: dict[str, list[str]] = defaultdict(list)
-    for row in rows("grammar_pairs"):
+    for row in read_list("grammar_pairs"):
         frames[row["phenomenon"]].append(row["frame"])
     items = []
-    for phenomenon, found in frames.items():
-        for number, frame in enumerate(found[: _FRAMES_PER_PHENOMENON[size]]):
-            for one, two in ((0, 0), (1, 1), (0, 1), (1, 0)):
-                label = "grammatical" if one == two else "ungrammatical"
-                items.append(Item(_fill(frame, one, two), label, f"{phenomenon}-{number:02d}", stratum=phenomenon))
+    for phenomenon, of_phenomenon in frames.items():
+        for number, frame in enumerate(of_phenomenon[: _FRAMES_PER_PHENOMENON[size]]):
+            for first, second in ((0, 0), (1, 1), (0, 1), (1, 0)):
+                label = "grammatical" if first == second else "ungrammatical"
+                items.append(Item(_fill(frame, first, second), label, f"{phenomenon}-{number:02d}", stratum=phenomenon))
     return items
 
 
-def _fill(frame: str, one: int, two: int) -> str:
-    """Take choice `one` at every <a|b> and choice `two` at every [c|d]."""
+def _fill(frame: str, first: int, second: int) -> str:
+    """Take choice `first` at every <a|b> and choice `second` at every [c|d]."""
 
     def choose(site: re.Match[str]) -> str:
-        return str(site.groups()[one] if site[0].startswith("<") else site.groups()[2 + two])
+        return str(site.groups()[first] if site[0].startswith("<") else site.groups()[2 + second])
 
     return _SITE.sub(choose, frame)
 
 
 def _number(size: Size) -> list[Item]:
     items = []
-    for number, row in enumerate(rows("grammar_number")[: _ROWS[size]]):
+    for number, row in enumerate(read_list("grammar_number")[: _ROWS[size]]):
         verbs = [row["past"]]
         if size == "full":
             verbs += [f"{modal} {row['base']}" for modal in _MODALS]
@@ -81,9 +81,9 @@ def _number(size: Size) -> list[Item]:
 
 
 def _tense(size: Size) -> list[Item]:
-    """Singular and plural subjects take turns over the rows; the full size has both, with and without "often"."""
+    """Subjects alternate between singular and plural by row; the full size has both, with and without "often"."""
     items = []
-    for number, row in enumerate(rows("grammar_tense")[: _ROWS[size]]):
+    for number, row in enumerate(read_list("grammar_tense")[: _ROWS[size]]):
         turn = ("singular", "plural")[number % 2]
         for subject in ("singular", "plural") if size == "full" else (turn,):
             present = row["third"] if subject == "singular" else row["base"]

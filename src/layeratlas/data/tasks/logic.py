@@ -1,4 +1,4 @@
-"""Logic: who stands where in an order that the statements fix, and what follows from premises of made-up words."""
+"""Logic: ranks in an order that statements fix, and what follows from premises with made-up words."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from itertools import islice, pairwise
 
 from layeratlas.core.spec import Size
-from layeratlas.data.choices import placed, places
+from layeratlas.data.choices import arrange, positions
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.data.task import Task
 
 _COUNT = {"quick": 8, "standard": 60, "full": 300}
 _SHOTS = 6
-# All of one length, so that no name is told by its own.
+# All of the same length, so that length gives no name away.
 _NAMES = (
     *("Anna", "Carl", "Dora", "Emil", "Finn", "Hugo", "Ivan", "Jane", "Karl"),
     *("Lena", "Mary", "Nora", "Otto", "Paul", "Rosa", "Tina", "Vera", "Walt"),
@@ -27,12 +27,13 @@ _SCALES = (
     ("richer", "poorer", "richest", "poorest"),
 )
 _RANKS = ("", "second ", "third ")
-# Made-up nouns in the plural, all of one length.
+# Made-up nouns in the plural, all of the same length.
 _NONSENSE = (
     *("blims", "dorps", "fulks", "glabs", "jomps", "krets", "lunts", "mebbs", "norps", "pluks", "quibs", "rasks"),
     *("sneps", "tolps", "vints", "wirps", "yemps", "zarks", "crubs", "drals", "frims", "gomps", "hilps", "skoms"),
 )
-# Of one form: what makes the conclusion follow, and what does not though it looks like it. a, e: ends; b: middle.
+# Per form: premises from which the conclusion follows, similar premises from which it does not, and the conclusion.
+# a, e: the end terms; b: the middle term.
 _FORMS = {
     "every": ("All {a} are {b}. All {b} are {e}.", "All {a} are {b}. All {e} are {b}.", "All {a} are {e}"),
     "no": ("All {a} are {b}. No {b} are {e}.", "All {b} are {a}. No {b} are {e}.", "No {a} are {e}"),
@@ -41,55 +42,58 @@ _FORMS = {
 
 
 class Logic(Task):
-    """Two sets of puzzles whose choices have one shape and one length.
+    """Two sets of puzzles whose choices have the same form and length.
 
-    `ordering`: the neighbours of three to five people are compared, in random order and by either word ("taller",
-    "shorter"); asked is a rank, any as often, so that neither who is named first, nor last, nor least often tells.
+    `ordering`: neighbours among three to five people are compared, in random order and by either word ("taller",
+    "shorter"). All ranks are asked equally often, so that who is named first, last or least often is uninformative.
     `syllogism`: two pairs of premises about made-up things, one from which a conclusion follows and one of the same
-    form from which none does; the four choices join either subject with either predicate.
+    form from which none does; the four choices combine either subject with either predicate.
     """
 
     summary = "who is the second tallest, which conclusion follows? puzzles with made-up words"
 
     def build(self, size: Size) -> list[QuestionSet]:
         """Return `ordering`, by number of people, and `syllogism`, by form."""
-        made = []
+        sets = []
         for name, source in (("ordering", _orderings()), ("syllogism", _syllogisms())):
             questions = tuple(islice(source, _COUNT[size] + _SHOTS))
-            made.append(QuestionSet(name, "logic", questions[_SHOTS:], questions[:_SHOTS], "Think it through."))
-        return made
+            items, shots = questions[_SHOTS:], questions[:_SHOTS]
+            instruction = "Think it through."
+            sets.append(QuestionSet(name=name, level="logic", items=items, shots=shots, instruction=instruction))
+        return sets
 
 
 def _orderings() -> Iterator[Question]:
-    """Yield puzzles of 3, 4 and 5 people in turn; within a number of people, every rank is asked once a round."""
+    """Yield puzzles of 3, 4 and 5 people in turn; for each number of people, every rank is asked once per round."""
     rng = random.Random("logic-ordering")
-    asked = {people: places(people, f"logic-rank-{people}") for people in (3, 4, 5)}
-    standing = {choices: places(choices, f"logic-ordering-{choices}") for choices in (3, 4)}
+    ranks = {people: positions(people, f"logic-rank-{people}") for people in (3, 4, 5)}
+    position = {choices: positions(choices, f"logic-ordering-{choices}") for choices in (3, 4)}
     number = 0
     while True:
         people = 3 + number % 3
         order = rng.sample(_NAMES, people)
         scale = rng.choice(_SCALES)
-        rank = next(asked[people])
+        rank = next(ranks[people])
         wrong = rng.sample([name for name in order if name != order[rank]], min(people, 4) - 1)
-        choices, answers = placed(order[rank], wrong, next(standing[min(people, 4)]))
+        choices, answers = arrange(order[rank], wrong, next(position[min(people, 4)]))
         text = f"{_comparisons(order, scale, rng)} Who is the {_rank(rank, people, scale, rng)}?"
-        yield Question(text, choices, answers, f"ordering-{number:03d}", f"{people} people")
+        group, stratum = f"ordering-{number:03d}", f"{people} people"
+        yield Question(text=text, choices=choices, answers=answers, group=group, stratum=stratum)
         number += 1
 
 
 def _comparisons(order: list[str], scale: tuple[str, str, str, str], rng: random.Random) -> str:
-    """Compare each with the next, in random order and direction; `order` goes from most to least."""
+    """Compare neighbours of `order` (most to least), in random order and direction."""
     more, less = scale[:2]
-    said = []
+    statements = []
     for high, low in pairwise(order):
-        said.append(f"{high} is {more} than {low}." if rng.random() < 0.5 else f"{low} is {less} than {high}.")
-    rng.shuffle(said)
-    return " ".join(said)
+        statements.append(f"{high} is {more} than {low}." if rng.random() < 0.5 else f"{low} is {less} than {high}.")
+    rng.shuffle(statements)
+    return " ".join(statements)
 
 
 def _rank(rank: int, people: int, scale: tuple[str, str, str, str], rng: random.Random) -> str:
-    """Name a rank from the nearer end; from either where it is in the middle."""
+    """Name a rank from the nearer end; in the middle, from either end at random."""
     below = people - 1 - rank
     from_top = rank < below or (rank == below and rng.random() < 0.5)
     return f"{_RANKS[rank]}{scale[2]}" if from_top else f"{_RANKS[below]}{scale[3]}"
@@ -98,7 +102,7 @@ def _rank(rank: int, people: int, scale: tuple[str, str, str, str], rng: random.
 def _syllogisms() -> Iterator[Question]:
     """Yield puzzles of the three forms in turn."""
     rng = random.Random("logic-syllogism")
-    standing = places(4, "logic-syllogism")
+    position = positions(4, "logic-syllogism")
     forms = list(_FORMS)
     number = 0
     while True:
@@ -108,11 +112,11 @@ def _syllogisms() -> Iterator[Question]:
         premises = f"{valid.format(a=a, b=b, e=e)} {invalid.format(a=c, b=d, e=f)}".split(". ")
         premises = [premise.rstrip(".") + "." for premise in premises]
         rng.shuffle(premises)
-        wrong = [conclusion.format(a=one, e=two) for one, two in ((a, f), (c, e), (c, f))]
+        wrong = [conclusion.format(a=subject, e=predicate) for subject, predicate in ((a, f), (c, e), (c, f))]
         rng.shuffle(wrong)
-        choices, answers = placed(conclusion.format(a=a, e=e), wrong, next(standing))
+        choices, answers = arrange(conclusion.format(a=a, e=e), wrong, next(position))
         text = f"{' '.join(premises)} Which conclusion follows?"
-        yield Question(text, choices, answers, f"syllogism-{number:03d}", form)
+        yield Question(text=text, choices=choices, answers=answers, group=f"syllogism-{number:03d}", stratum=form)
         number += 1
 
 

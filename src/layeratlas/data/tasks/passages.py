@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 from layeratlas.core.spec import Size
+from layeratlas.data.lists import read_lines
 from layeratlas.data.passages import Passages
 from layeratlas.data.task import Task
 
@@ -15,7 +14,7 @@ KINDS = ("narrative", "exposition")
 class PassagesTask(Task):
     """200 passages of 250 to 270 words written for this project: 100 narrative, 100 exposition.
 
-    A size takes the first passages of each kind in equal number: 24, 72 or 200 in all.
+    A size takes the same number of each kind, in file order: 24, 72 or 200 in all.
     """
 
     summary = "passages of 250 to 270 words, half narrative and half exposition, for metrics of running text"
@@ -25,10 +24,9 @@ class PassagesTask(Task):
         texts: list[str] = []
         kinds: list[str] = []
         for kind in KINDS:
-            path = files("layeratlas.data") / "shipped_files" / f"passages_{kind}.txt"
-            texts += path.read_text(encoding="utf-8").splitlines()[: _EACH[size]]
+            texts += read_lines(f"passages_{kind}")[: _EACH[size]]
             kinds += [kind] * _EACH[size]
-        return [Passages("passages", texts=tuple(texts), kinds=tuple(kinds))]
+        return [Passages(name="passages", texts=tuple(texts), kinds=tuple(kinds))]
 
 
 PLUGIN = PassagesTask()

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from layeratlas.core.spec import Size
 from layeratlas.data.items import Dataset, Item
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 from layeratlas.data.task import Task
 
 _GROUPS_PER_TYPE = {"quick": 25, "standard": 38, "full": 1000}
@@ -17,10 +17,10 @@ Row = dict[str, str]
 class Relations(Task):
     """Related and unrelated pairs over four relation types (place, part, kind, use).
 
-    Two related pairs of one type, from different themes, make a group of four texts: both pairs, and both with
-    their second words swapped. Every word then occurs equally often in both classes, so neither word alone
-    predicts the label, and a group never straddles folds, so no tested word was seen in training. The full size has
-    each text in the other order too, "An organ and church", in the same group.
+    Two related pairs of one type, from different themes, form a group of four texts: both pairs, and both with their
+    second words swapped. Every word is then equally frequent in both classes, so neither word alone predicts the
+    label, and groups are never split across folds, so no tested word was seen in training. The full size also has each
+    text in the other order, "An organ and church", in the same group.
     """
 
     summary = "are the two things related? 'A church and organ'; four relation types"
@@ -31,39 +31,42 @@ class Relations(Task):
         return [self.of(_GROUPS_PER_TYPE[size], both_orders=size == "full")]
 
     def of(self, groups_per_type: int, both_orders: bool = False) -> Dataset:
-        """Return so many groups of each relation type, in one order of words or both.
+        """Return the first `groups_per_type` groups of each relation type; with `both_orders` also in reversed order.
 
-        A group stays in one order where a turned text is one of the graded pairs: tasks share no texts.
+        A group has no reversed texts where one of them is a graded pair: tasks share no texts.
         """
-        graded = {f"{row['article']} {row['x']} and {row['y']}" for row in rows("relatedness")}
+        graded = {f"{row['article']} {row['x']} and {row['y']}" for row in read_list("relatedness")}
         items: list[Item] = []
         for relation, couples in _couples().items():
-            for number, (one, two) in enumerate(couples[:groups_per_type]):
+            for number, (left, right) in enumerate(couples[:groups_per_type]):
                 group = f"{relation}-{number:03d}"
-                crossed = [(one, one), (two, two), (one, two), (two, one)]
-                turned = [f"{'An' if b['y'][0] in 'aeiou' else 'A'} {b['y']} and {a['x']}" for a, b in crossed]
-                turns = both_orders and not graded & set(turned)
-                for (first, second), back in zip(crossed, turned, strict=True):
+                crossed = [(left, left), (right, right), (left, right), (right, left)]
+                reversed_texts = [f"{'An' if b['y'][0] in 'aeiou' else 'A'} {b['y']} and {a['x']}" for a, b in crossed]
+                add_reversed = both_orders and not graded & set(reversed_texts)
+                for (first, second), backwards in zip(crossed, reversed_texts, strict=True):
                     label = "related" if first is second else "unrelated"
-                    texts = [f"{first['article']} {first['x']} and {second['y']}", *([back] if turns else [])]
+                    texts = [
+                        f"{first['article']} {first['x']} and {second['y']}",
+                        *([backwards] if add_reversed else []),
+                    ]
                     items += [Item(text, label, group, stratum=relation) for text in texts]
         return Dataset("relations", "relation", tuple(items))
 
 
 def _couples() -> dict[str, list[tuple[Row, Row]]]:
     by_relation: dict[str, list[Row]] = defaultdict(list)
-    for row in rows("relations"):
+    for row in read_list("relations"):
         by_relation[row["relation"]].append(row)
     return {name: _pair_up(members, random.Random(f"relations-{name}")) for name, members in by_relation.items()}
 
 
 def _pair_up(members: list[Row], rng: random.Random) -> list[tuple[Row, Row]]:
-    """Pair rows of different themes, the largest themes first so that few rows are left over."""
+    """Pair rows of different themes, the largest themes first so that few rows remain unpaired."""
     themes: dict[str, list[Row]] = defaultdict(list)
     for row in rng.sample(members, len(members)):
         themes[row["theme"]].append(row)
     couples = []
-    while sum(bool(left) for left in themes.values()) >= 2:
+    while sum(bool(remaining) for remaining in themes.values()) >= 2:
         order = sorted((t for t in themes if themes[t]), key=lambda t: (-len(themes[t]), t))
         couples.append((themes[order[0]].pop(), themes[rng.choice(order[1:])].pop()))
     rng.shuffle(couples)

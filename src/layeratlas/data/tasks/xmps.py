@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from layeratlas.core.spec import Size
-from layeratlas.data.choices import MIXED, TRANSLATED, placed, places
+from layeratlas.data.choices import MIXED, TRANSLATED, arrange, positions
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.data.task import Task
-from layeratlas.data.tasks._word_problems import Problem, drawn, templates
+from layeratlas.data.tasks._word_problems import Problem, draw, templates
 
 _COUNT = {"quick": 4, "standard": 12, "full": 320}
 # The first problem of each of these templates is a worked example; items begin with the second.
@@ -24,12 +24,12 @@ _INSTRUCTIONS = {
 
 
 class CrossLingual(Task):
-    """Word problems in English, Chinese, Spanish, French, German and Thai, one set a language.
+    """Word problems in English, Chinese, Spanish, French, German and Thai, one set per language.
 
-    The wrong solutions have one wrong result, near the right one, and go on with it: choices of a question differ in
-    digits alone. A question has the same numbers, persons, choices and place of the truth in all languages, and one
-    group. Chen et al. (arXiv 2312.04333) left question and wrong solutions in English, so that language, length and
-    truth went together; the task `xmps_paper` is that mixed form.
+    Each wrong solution has one wrong result, near the right one, and continues with it: the choices of a question
+    differ only in digits. A question has the same numbers, names, choices and position of the truth in all languages,
+    and one group. Chen et al. (arXiv 2312.04333) left question and wrong solutions in English, so that language,
+    length and truth are confounded; the task `xmps_paper` has that form.
     """
 
     summary = "which worked solution is right? the same problems in en, zh, es, fr, de and th"
@@ -42,12 +42,12 @@ class CrossLingual(Task):
 class Mixed(Task):
     """The same problems in the form that was published: only the true solution is translated.
 
-    Question, wrong solutions and worked examples stay English, so that a model that knows nothing but the language of
-    a choice, or its length, can tell the true one. For replication, in the languages that were published: the sets are
-    `confounded`, and no finding is made of them.
+    Question, wrong solutions and worked examples stay English, so that the language of a choice, or its length, gives
+    the true one away. For replication, in the published languages: the sets are `confounded`, that is plotted and
+    excluded from the tests.
     """
 
-    summary = "xmps as published: only the true solution is translated (es, fr, zh, th), so that its language tells it"
+    summary = "xmps as published: only the true solution is translated (es, fr, zh, th), so its language gives it away"
 
     def build(self, size: Size) -> list[QuestionSet]:
         """Return `xmps-paper-es`, `-fr`, `-zh` and `-th` (level cross-lingual, mixed)."""
@@ -66,19 +66,24 @@ def _mixed(language: str, size: Size) -> QuestionSet:
 
 
 def _in(language: str, size: Size) -> QuestionSet:
-    standing = places(4, "xmps")
-    asked, shown = drawn(templates("th"), "xmps", _COUNT[size], _SHOTS)
-    items = [_question(problem, language, next(standing), group) for group, problem in asked]
-    shots = tuple(_question(problem, language, 0, f"shot-{problem.template}") for problem in shown)
+    position = positions(4, "xmps")
+    problems, examples = draw(templates("th"), "xmps", _COUNT[size], _SHOTS)
     return QuestionSet(
-        f"xmps-{language}", "cross-lingual", tuple(items), shots, _INSTRUCTIONS[language], language, evident=True
+        name=f"xmps-{language}",
+        level="cross-lingual",
+        items=tuple(_question(problem, language, next(position), group) for group, problem in problems),
+        shots=tuple(_question(problem, language, 0, f"shot-{problem.template}") for problem in examples),
+        instruction=_INSTRUCTIONS[language],
+        language=language,
+        evident=True,
     )
 
 
-def _question(problem: Problem, language: str, place: int, group: str) -> Question:
-    wrong = [problem.solved(solution, language) for solution in problem.miscalculated]
-    choices, answers = placed(problem.solved(problem.right, language), wrong, place)
-    return Question(problem.question(language), choices, answers, group, problem.template)
+def _question(problem: Problem, language: str, position: int, group: str) -> Question:
+    wrong = [problem.in_words(solution, language) for solution in problem.miscalculated]
+    choices, answers = arrange(problem.in_words(problem.right, language), wrong, position)
+    text = problem.question(language)
+    return Question(text=text, choices=choices, answers=answers, group=group, stratum=problem.template)
 
 
 PLUGIN = CrossLingual()

@@ -15,7 +15,7 @@ import altair as alt
 import polars as pl
 
 from layeratlas.data.choices import MIXED
-from layeratlas.data.shipped import rows
+from layeratlas.data.lists import read_list
 from layeratlas.runs.study import Exhibit
 from layeratlas.studies.exits.names import ACCURACY, ALL
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
@@ -60,7 +60,7 @@ class Panel:
 def published_curves() -> pl.DataFrame:
     """Return the published accuracies: task, language (empty but for xMPS), size, layer (1-based), depth, accuracy."""
     points = []
-    for row in rows("chen2023"):
+    for row in read_list("chen2023"):
         shared = {"task": row["task"], "language": row["language"], "size": row["model"]}
         layers = [int(layer) for layer in row["layers"].split()]
         for layer, percent in zip(layers, row["percent"].split(), strict=True):
@@ -72,7 +72,7 @@ def published_curves() -> pl.DataFrame:
 def published_arithmetic() -> pl.DataFrame:
     """Return the published accuracies at the best layer, estimates from plots: numbers, digits, operation, by size."""
     sizes = [pl.col(size).cast(pl.Float64) for size in BLOCKS]
-    return pl.DataFrame(rows("chen2023_arithmetic")).with_columns(*sizes)
+    return pl.DataFrame(read_list("chen2023_arithmetic")).with_columns(*sizes)
 
 
 def exhibits(run: Mapping[str, Any], curves: pl.DataFrame) -> list[Exhibit]:

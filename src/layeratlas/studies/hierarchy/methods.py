@@ -40,8 +40,8 @@ def methods_text(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "Control and baseline",
             f"Control: label shuffles ({shuffles}) through the same folds, within groups where a group has several "
-            "classes. Baseline: the better of two probes without the model, on the bag of words and on numbers of "
-            "characters, words and tokens.",
+            "classes. Baseline: the best of three probes without the model, on the bag of words, on character "
+            "n-grams and on numbers of characters, words and tokens.",
         ),
         (
             "Findings",

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from layeratlas.core.errors import DataError
-from layeratlas.data.passages import Passages
-from layeratlas.data.readers.prose import noisy_copy
+from layeratlas.data.passages import Passages, noisy_copy
 from layeratlas.runs.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from layeratlas.core import registry
 from layeratlas.core.errors import SpecError
 from layeratlas.core.spec import RunSpec
 from layeratlas.data.passages import Passages
-from layeratlas.data.readers.prose import read_passages
+from layeratlas.data.readers.passages import read_passages
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
 from layeratlas.runs.finding import Finding

@@ -14,10 +14,10 @@ from fractions import Fraction
 from functools import cache
 
 from layeratlas.core.errors import DataError
-from layeratlas.data.choices import placed, places
+from layeratlas.data.choices import arrange, positions
 from layeratlas.data.questions import Question
-from layeratlas.data.readers.published import WRONG, Parse, make
-from layeratlas.data.readers.rows import Row
+from layeratlas.data.readers.formats.format import WRONG, Parse, make
+from layeratlas.data.readers.row import Row
 
 _STEP = re.compile(r"<<([^<>=]+)=([^<>=]*)>>")
 _NUMBER = re.compile(r"(?<![\d.,])(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?![\d]|[.,]\d)")
@@ -32,7 +32,7 @@ _DECIMALS = 2
 
 def gsm8k(rows: Sequence[Row]) -> Parse:
     """Parse problem and worked solution; the wrong ones reason wrongly once, and each ends in another answer."""
-    standing = places(WRONG + 1, "gsm8k-reasoning")
+    standing = positions(WRONG + 1, "gsm8k-reasoning")
 
     def parse(row: Row) -> Question:
         found = wrong_paths(row.text("question"), row.text("answer"))
@@ -40,7 +40,7 @@ def gsm8k(rows: Sequence[Row]) -> Parse:
             raise DataError(
                 f"{row.where} has {len(found)} steps or operations to change", f"{WRONG} wrong solutions", "drop it"
             )
-        choices, answers = placed(_said(row.text("answer").rpartition("####")[0]), found, next(standing))
+        choices, answers = arrange(_said(row.text("answer").rpartition("####")[0]), found, next(standing))
         return make(row, row.text("question"), choices, answers)
 
     return parse

@@ -1,0 +1,146 @@
+"""What may share a forward pass: proved on lines, depths and lengths at least as large as those of the run.
+
+Masks and positions say little of what a model does with them: local attention may count places in the line (GPT-Neo),
+rotary factors may switch with the longest position of a batch (longrope), sparse attention may begin beyond a number of
+keys. Each shows only where the proof is as large as what it licenses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from layeratlas.capture.masks import Form, layer_types, tree_mask
+from layeratlas.capture.plan import Batch, Reading, make_plan, make_riding_plan
+from layeratlas.capture.reading import read_batch
+from layeratlas.capture.trie import make_trie_plan
+from layeratlas.core.spec import COMPONENTS
+from layeratlas.models import LoadedModel
+from layeratlas.models.precision import dtype_of, precision_of
+
+_STEM, _BRANCH = (3, 100), (100, 199)  # tokens of the stem sort before those of branches
+_LEAST = (12, 16)
+_COMPARED = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """The sizes that a run asks for: nodes of its longest line, tokens of its longest and shortest text."""
+
+    line: int
+    longest: int
+    shortest: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """How far texts computed together are from the same texts alone (relative), and how they were computed."""
+
+    form: Form
+    error: float
+    limit: float
+    extent: Extent
+
+    @property
+    def holds(self) -> bool:
+        """Whether the difference is rounding."""
+        return self.error <= self.limit
+
+
+_proofs: WeakKeyDictionary[object, dict[tuple[str, Extent], Proof]] = WeakKeyDictionary()
+
+
+def prove_trie(model: LoadedModel, extent: Extent) -> Proof:
+    """Return the proof for the form of mask under which a trie of this extent is nearest to its texts alone."""
+    types = layer_types(model)
+    forms: list[Form] = ["by layer type"] if types else ["one mask"]
+    if len(types) == 1:
+        forms.append("one mask")
+    proofs: list[Proof] = []
+    for form in forms:
+        readings = _branching(model, extent)
+        batches = make_trie_plan(readings, 1 << 30, line=1 << 20)
+        proofs.append(_kept(model, form, extent, readings, batches))
+        if proofs[-1].holds:
+            break
+    return min(proofs, key=lambda proof: proof.error)
+
+
+def prove_padding(model: LoadedModel, extent: Extent) -> Proof:
+    """Return the proof for batches of the run's shortest and longest text, some of them read on another's line."""
+    rng = np.random.default_rng(1)
+    longest = rng.integers(*_token_range(model, _STEM), size=max(extent.longest, 2))
+    other = rng.integers(*_token_range(model, _STEM), size=max(extent.shortest, 2))
+    texts = [longest, longest[: max(extent.shortest, 2)], longest[: max(len(longest) // 2, 2)], other]
+    readings = _readings(texts)
+    return _kept(model, "padding", extent, readings, make_riding_plan(readings, 1 << 30))
+
+
+def _kept(
+    model: LoadedModel, form: Form, extent: Extent, readings: Sequence[Reading], batches: Sequence[Batch]
+) -> Proof:
+    known = _proofs.setdefault(model.model, {})
+    if (form, extent) not in known:
+        limit = precision_of(dtype_of(model.spec.dtype)).batch_limit
+        with model.sample() as sample:
+            error = _difference(sample, form, readings, batches)
+        known[form, extent] = Proof(form=form, error=error, limit=limit, extent=extent)
+    return known[form, extent]
+
+
+def _token_range(model: LoadedModel, wanted: tuple[int, int]) -> tuple[int, int]:
+    vocabulary = int(model.info["vocabulary"])
+    return (wanted[0], wanted[1]) if vocabulary > _BRANCH[1] else (wanted[0] * vocabulary // 200, vocabulary // 2)
+
+
+def _readings(texts: Sequence[NDArray[np.int64]]) -> list[Reading]:
+    return [Reading(tuple(int(token) for token in text), (len(text) - 1,)) for text in texts]
+
+
+def _branching(model: LoadedModel, extent: Extent) -> list[Reading]:
+    """Return texts whose trie has more nodes than the run's longest line, and a text as deep as its longest.
+
+    The last text in the line parts from the stem at depth 3, so that its nodes are as far from their ancestors as the
+    line is long.
+    """
+    rng = np.random.default_rng(0)
+    deepest = min(max(extent.longest, _LEAST[0]), model.context or extent.longest)
+    nodes = max(extent.line + 1, _LEAST[1])
+    stem = rng.integers(*_token_range(model, _STEM), size=deepest)
+    texts, filled = [stem, stem[: max(2, deepest // 2)]], deepest
+    at = deepest // 2
+    while filled < nodes:
+        tail = rng.integers(*_token_range(model, _BRANCH), size=min(deepest - at, nodes - filled + 4))
+        texts.append(np.concatenate([stem[:at], tail]))
+        filled += len(tail)
+        at = max(3, deepest // 5 + 1, at - max(1, deepest // 8))  # what shares less is not packed
+    last = rng.integers(*_token_range(model, _BRANCH), size=min(4, max(1, deepest - 3)))
+    last[0] = min(_BRANCH[1], int(model.info["vocabulary"]) - 1)
+    return _readings([*texts, np.concatenate([stem[:3], last])])
+
+
+def _difference(model: LoadedModel, form: Form, readings: Sequence[Reading], batches: Sequence[Batch]) -> float:
+    """Return the largest relative difference between texts together and alone, over layers and components."""
+    worst = 0.0
+    for batch in batches:
+        try:
+            together = read_batch(model, batch, COMPONENTS, tree_mask(model, batch, form))
+        except Exception:  # whatever a family's forward raises on such a mask, it is an answer and not a failure
+            return float("inf")
+        for i in _spread(len(batch.rows)):
+            (single,) = make_plan([readings[batch.rows[i]]], 1)
+            alone = read_batch(model, single, COMPONENTS)
+            for c in COMPONENTS:
+                # Each layer against its own size: a late layer's norm must not hide an early error.
+                size = np.maximum(np.linalg.norm(alone[c][0], axis=-1), 1e-12)
+                worst = max(worst, float((np.linalg.norm(together[c][i] - alone[c][0], axis=-1) / size).max()))
+    return worst if np.isfinite(worst) else float("inf")
+
+
+def _spread(texts: int) -> Iterator[int]:
+    """Yield at most a few of the texts of a line, the first and the last among them."""
+    yield from sorted(set(np.linspace(0, texts - 1, min(texts, _COMPARED)).round().astype(int).tolist()))

@@ -1,0 +1,102 @@
+"""The user's own questions: a list of choices and an answer, or one column per choice and a letter; also MMLU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from layeratlas.core.errors import DataError
+from layeratlas.data.questions import Question
+from layeratlas.data.readers.files import stem_of
+from layeratlas.data.readers.formats.format import LETTERS, Format, Parse, by_row, columns, make, named, position
+from layeratlas.data.readers.row import Row, brief
+
+MMLU_COLUMNS = ("question", "A", "B", "C", "D", "answer")
+_PLACE, _PLACES, _TEXT, _LETTER = "a position", "a list of positions", "a text", "a letter"
+
+
+def listed(rows: Sequence[Row]) -> Parse:
+    """Parse `question, choices, answer`, the answer of the same kind as in the first row; `subject` is a stratum."""
+    kind = _kind(rows[0])
+
+    def parse(row: Row) -> Question:
+        answer, choices = row.fields["answer"], row.texts("choices")
+        if _kind(row) != kind and not (kind == _LETTER and _kind(row) == _TEXT):
+            found = f"{row.where} has the answer {brief(answer)}, {_kind(row)}"
+            raise DataError(found, f"{kind} as in the first row", "fix it")
+        if kind == _TEXT:
+            answers = [position(str(answer).strip(), choices, row)]
+        elif kind == _LETTER:
+            answers = [position(str(answer).strip(), LETTERS[: len(choices)], row)]
+        elif kind == _PLACE:
+            answers = [answer]
+        elif kind == _PLACES:
+            answers = answer
+        else:
+            raise DataError(f"{row.where} has the answer {brief(answer)}", "a position, positions or a text", "fix it")
+        return make(row, row.text("question"), choices, answers, named(row, "subject"))
+
+    return parse
+
+
+def _kind(row: Row) -> str:
+    answer, choices = row.fields.get("answer"), row.fields.get("choices")
+    if isinstance(answer, list) and all(isinstance(place, int) and not isinstance(place, bool) for place in answer):
+        return _PLACES
+    if isinstance(answer, int) and not isinstance(answer, bool):
+        return _PLACE
+    if not isinstance(answer, str):
+        return type(answer).__name__
+    letters = LETTERS[: len(choices)] if isinstance(choices, list) else ""
+    is_choice = isinstance(choices, list) and answer in choices
+    return _LETTER if len(answer) == 1 and answer in letters and not is_choice else _TEXT
+
+
+def lettered(row: Row) -> Question:
+    """Parse `question, A, B, ..., answer`; the last choices may be empty. `subject`, `digits` and `op` are strata."""
+    letters = [letter for letter in LETTERS if row.fields.get(letter) is not None]
+    while letters and not row.text(letters[-1]):
+        letters.pop()
+    answer = position(row.text("answer"), letters, row)
+    strata = [row.text(name) for name in ("digits", "op", "subject") if name in row.fields]
+    return make(row, row.text("question"), [row.text(letter) for letter in letters], [answer], " ".join(strata))
+
+
+def _with_subject(rows: list[Row], file: Path | None) -> list[Row]:
+    """Give rows without a subject that of their file's name, as in `college_physics_test.csv`."""
+    if "subject" in rows[0].fields or file is None:
+        return rows
+    subject = stem_of(file).removesuffix("_test").removesuffix("_val").removesuffix("_dev")
+    return [Row({**row.fields, "subject": subject}, row.where) for row in rows]
+
+
+def _of_mmlu(row: Row) -> bool:
+    return isinstance(row.fields["subject"], str)
+
+
+def _multilingual(rows: list[Row], file: Path | None) -> list[Row]:
+    """Lower the names of the multilingual MMLU (`Question`, `Answer`, `Subject`)."""
+    return [Row({k if k in LETTERS else k.lower(): v for k, v in row.fields.items()}, row.where) for row in rows]
+
+
+FORMATS = (
+    Format(
+        name="mmlu", level="knowledge", columns=columns("question subject choices answer"), parser=listed, fits=_of_mmlu
+    ),
+    Format(columns=columns("question choices answer"), parser=listed),
+    Format(
+        name="mmlu",
+        level="knowledge",
+        columns=columns("question A B C D answer bare"),
+        parser=by_row(lettered),
+        prepare=_with_subject,
+    ),
+    Format(columns=columns("question A B answer"), parser=by_row(lettered)),
+    Format(
+        name="mmmlu",
+        level="knowledge",
+        columns=columns("Question A B C D Answer"),
+        parser=by_row(lettered),
+        prepare=_multilingual,
+    ),
+)

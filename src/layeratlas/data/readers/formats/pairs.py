@@ -1,0 +1,58 @@
+"""Minimal pairs of sentences: BLiMP and CLAMS. The choices are the two sentences, judged without context."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from layeratlas.core.errors import DataError
+from layeratlas.data.choices import arrange, positions
+from layeratlas.data.questions import Question
+from layeratlas.data.readers.files import stem_of
+from layeratlas.data.readers.formats.format import Format, Parse, columns, make, named, rename
+from layeratlas.data.readers.row import Row
+
+QUESTION = "Which sentence is grammatical?"
+CLAMS_COLUMNS = ("grammatical", "sentence")
+
+
+def pairs(rows: Sequence[Row]) -> Parse:
+    """Parse `sentence_good` and `sentence_bad`; each pair is a group, and each paradigm a stratum."""
+    place = positions(2, "pairs")
+
+    def parse(row: Row) -> Question:
+        good, bad = row.text("sentence_good"), row.text("sentence_bad")
+        paradigm = named(row, "UID") or named(row, "paradigm")
+        wrong = [bad] if bad != good else []  # as in eight of BLiMP's pairs
+        choices, answers = arrange(good, wrong, min(next(place), len(wrong)))
+        return make(row, QUESTION, choices, answers, paradigm, f"{paradigm} {good}")
+
+    return parse
+
+
+def _joined(rows: list[Row], file: Path | None) -> list[Row]:
+    """Join the lines of CLAMS, `True` and a sentence or `False` and a sentence, to pairs."""
+    paradigm = stem_of(file) if file else ""
+    joined, good = [], ""
+    for row in rows:
+        sentence, grammatical = row.text("sentence"), row.text("grammatical")
+        if grammatical == "True":
+            good = sentence
+        elif grammatical == "False" and good:
+            fields = {"sentence_good": good, "sentence_bad": sentence, "UID": paradigm}
+            joined.append(Row(fields, row.where))
+        else:
+            raise DataError(f"{row.where} is '{grammatical}'", "True, then False, for each pair", "fix it")
+    if not joined:
+        raise DataError(f"{rows[0].where} and the rest have no pair", "True, then False, for each pair", "fix it")
+    return joined
+
+
+_SHORT = {"uid": "UID", "good": "sentence_good", "bad": "sentence_bad"}
+_pairs = partial(Format, level="grammar", parser=pairs, evident=True, lenient=True)
+FORMATS = (
+    _pairs(name="blimp", columns=columns("sentence_good sentence_bad")),
+    _pairs(name="blimp", columns=columns("uid good bad"), prepare=rename(_SHORT)),
+    _pairs(name="clams", columns=frozenset(CLAMS_COLUMNS), prepare=_joined, language_in_name=True),
+)

@@ -1,0 +1,37 @@
+"""Right and wrong worked solutions: the MPS and xMPS files that go with arXiv 2312.04333."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from layeratlas.data.choices import MIXED, TRANSLATED
+from layeratlas.data.questions import Question
+from layeratlas.data.readers.formats.format import Format, by_row, columns, shuffled
+from layeratlas.data.readers.row import Row
+
+
+def solutions(row: Row) -> Question:
+    """Parse right and wrong worked solutions, on one line each, as those who published them ask them."""
+    text, true = row.text("question"), _in_one_line(row, "truth_answer")
+    false = [solution for solution in _in_one_line(row, "error") if solution not in true]
+    return shuffled(row, text, true, false, f"truthfulqa-{text}")
+
+
+def _in_one_line(row: Row, name: str) -> list[str]:
+    value = row.fields.get(name)
+    lists = Row({name: [value]}, row.where) if isinstance(value, str) else row
+    texts = [" ".join(text.replace("####", "The answer is").split("\n")) for text in lists.texts(name)]
+    return list(dict.fromkeys(texts))
+
+
+# The reasoning files have the columns of the others; their names tell them (`gsm8k_reason_mc_pure.json`).
+MIXED_REASONING = "cross-lingual reasoning, mixed"
+_MPS = columns("question truth_answer error")
+_mps = partial(Format, name="mps", columns=_MPS, parser=by_row(solutions), lenient=True, language_in_name=True)
+_xmps = partial(_mps, name="xmps", columns=_MPS | {"m_truth_answer"}, confounded=TRANSLATED)
+FORMATS = (
+    _xmps(level=MIXED_REASONING, in_name="reason"),
+    _xmps(level=MIXED, evident=True),
+    _mps(level="reasoning", in_name="reason"),
+    _mps(level="calculation", evident=True),
+)

@@ -1,0 +1,46 @@
+"""What a probe can see of a text without the model: words, character n-grams or tokenizer pieces, and lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats
+
+# At most this many numbers in a matrix of features (256 MB), and this many n-grams.
+_MOST_NUMBERS = 2**25
+_MOST_NGRAMS = 4000
+_FEWEST_COLUMNS = 100
+_NGRAM = (1, 3)
+
+
+def surface_features(
+    texts: Sequence[str], tokens: Sequence[int], pieces: Sequence[Sequence[str]] | None = None
+) -> Iterator[Floats]:
+    """Yield features of the texts, each (n, features): the most frequent ones where there are too many to hold.
+
+    These are the counts of lower-cased words; of the tokenizer's pieces where they are given (one list per text), else
+    of character n-grams of 1 to 3, which need no spaces between words; and the numbers of characters, words and tokens
+    (`tokens`, one count per text).
+    """
+    most = max(_FEWEST_COLUMNS, _MOST_NUMBERS // max(len(texts), 1))
+    yield _counts(texts, most, analyzer=_words)
+    if pieces is None:
+        yield _counts(texts, min(most, _MOST_NGRAMS), analyzer="char", ngram_range=_NGRAM)
+    else:
+        yield _counts(pieces, most, analyzer=list)
+    yield np.array([[len(t), len(t.split()), n] for t, n in zip(texts, tokens, strict=True)], float)
+
+
+def _words(text: str) -> list[str]:
+    return text.lower().split()
+
+
+def _counts(documents: Sequence[Any], most: int, analyzer: str | Callable[[Any], list[Any]], **more: Any) -> Floats:
+    """Return how often each document has each feature, counted sparsely, for the `most` frequent features."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counts: Floats = CountVectorizer(analyzer=analyzer, max_features=most, **more).fit_transform(documents).toarray()
+    return counts.astype(float)

@@ -1,0 +1,87 @@
+"""What a folder of vectors says of itself: its manifest, and a receipt beside each shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layeratlas.core.errors import StoreError
+from layeratlas.core.files import read_json, write_json
+from layeratlas.store.contract import Shape
+
+MANIFEST = "manifest.json"
+_FORMAT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What a shard holds: the texts `rows`, and `(first, past the last)` layer of each component.
+
+    `sha256` is the digest of the shard's bytes.
+    """
+
+    rows: list[int]
+    layers: dict[str, tuple[int, int]]
+    sha256: str
+
+    def write(self, folder: Path, key: str) -> None:
+        """Write the receipt beside its shard, which it makes count."""
+        write_json(folder / f"{key}.json", {"sha256": self.sha256, "rows": self.rows, "layers": self.layers})
+
+
+def shard_path(folder: Path, key: str) -> Path:
+    """Return the file that holds a shard's vectors."""
+    return folder / f"{key}.safetensors"
+
+
+def read_receipts(folder: Path) -> Iterator[tuple[str, Receipt]]:
+    """Yield each shard's key and receipt, in the order of the keys; broken receipts and absent shards are left out.
+
+    The shard's bytes are not read: compare `sha256` where that matters.
+    """
+    for path in sorted(folder.glob("*.json")):
+        if path.name == MANIFEST or not shard_path(folder, path.stem).exists():
+            continue
+        try:
+            yield path.stem, _receipt(read_json(path))
+        except (StoreError, KeyError, TypeError, ValueError):
+            continue
+
+
+def _receipt(record: Mapping[str, Any]) -> Receipt:
+    layers = {component: (int(first), int(past)) for component, (first, past) in record["layers"].items()}
+    return Receipt(rows=list(record["rows"]), layers=layers, sha256=str(record["sha256"]))
+
+
+def manifest_of(shape: Shape, key: str, dtype: str) -> dict[str, Any]:
+    """Return what the manifest of a store with this content says."""
+    return {
+        "format": _FORMAT,
+        "key": key,
+        "dtype": dtype,
+        "texts": shape.texts,
+        "width": shape.width,
+        "points": dict(shape.points),
+    }
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return a store's manifest; raises StoreError where there is none."""
+    manifest: dict[str, Any] = read_json(folder / MANIFEST)
+    return manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardPlace:
+    """Where a vector stands: number `at` in the shard goes to number `to` of what was asked for."""
+
+    at: int
+    to: int
+
+
+def covered(receipt: Receipt, component: str, layers: Sequence[int]) -> list[ShardPlace]:
+    """Return where a shard holds those of `layers` of a component that it has."""
+    first, past = receipt.layers.get(component, (0, 0))
+    return [ShardPlace(at=layer - first, to=number) for number, layer in enumerate(layers) if first <= layer < past]
