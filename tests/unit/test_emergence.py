@@ -88,7 +88,7 @@ def test_a_curve_that_never_rises_emerges_at_the_end_and_never_settles():
 
 def test_a_curve_settles_where_it_stays_above_half_of_its_maximum():
     assert settled_depth(sigmoid(8, 0.1), DEPTH) == pytest.approx(8 / 30)
-    assert settled_depth(np.maximum(hump(4, 1), 0.8 * sigmoid(16, 0.1)), DEPTH) == pytest.approx(16 / 30)
+    assert settled_depth(np.maximum(hump(4, 1), 0.8 * sigmoid(15.5, 0.1)), DEPTH) == pytest.approx(16 / 30)
     assert np.isinf(settled_depth(hump(9, 3), DEPTH))
     effect = settled(noisy(SHAPES["hump"], 0.01, 0))
     assert np.isinf([effect.estimate, effect.lo, effect.hi]).all()

@@ -131,15 +131,26 @@ def test_too_few_tasks_for_coordination():
     assert coordination_findings([noisy(bumps(0.0), 0.02, seed) for seed in range(2)]) == []
 
 
-@pytest.mark.parametrize(("jitter", "verdicts"), [(0.0, {"not supported", "inconclusive"}), (0.05, {"supported"})])
-def test_coordination_needs_moves_that_curves_share(jitter, verdicts):
+def test_a_move_that_all_curves_share_is_not_coordination():
     broad = 0.55 + 0.3 * np.exp(-0.5 * ((np.arange(LAYERS) - 16) / 8) ** 2)
-    shared = jitter * np.random.default_rng(9).standard_normal(LAYERS)
+    shared = 0.05 * np.random.default_rng(9).standard_normal(LAYERS)
     moves, lag = coordination_findings([noisy(broad + shared, 0.02, seed) for seed in range(6)])
     assert (moves.finding, lag.finding) == ("coordination", "anti-persistence")
-    assert moves.verdict in verdicts
-    # The null of alternation is independent noise, whose differences have a lag-1 autocorrelation near -0.5.
+    assert moves.verdict != "supported"
+    # The null of anti-persistence is independent noise, whose differences have a lag-1 autocorrelation near -0.5.
     assert lag.lo < -0.48 < lag.hi < 0
+
+
+def test_layers_that_take_turns_coordinate():
+    sign = np.where(np.arange(LAYERS) % 2, 0.05, -0.05)
+    moves, _ = coordination_findings([noisy(0.7 + sign * (-1) ** task, 0.02, task) for task in range(6)])
+    assert moves.verdict == "supported"
+    assert 0 < moves.lo < moves.estimate < moves.hi
+
+
+def test_too_few_layers_for_coordination():
+    curves = [planting.drawn_curve([0.5, 0.6, 0.7, 0.6, 0.5]) for _ in range(4)]
+    assert coordination_findings(curves) == []
 
 
 @pytest.mark.parametrize(
