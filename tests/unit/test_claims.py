@@ -15,8 +15,8 @@ MINE = ("h1", "h2", "h3", "h4")
 ROWS = {
     "emergence order": ("item < relation", "relation < analogy"),
     "order": ("item < relation", "relation < analogy"),
-    "deep content": ("buried",),
-    "deep compression": ("buried",),
+    "deep content": ("buried item", "buried relation", "buried analogy"),
+    "deep compression": ("buried item", "buried relation", "buried analogy"),
     "second peak": ("relation", "analogy", "item"),
     "coordination": ("all experiments",),
 }
@@ -69,6 +69,19 @@ def test_the_order_of_emergence_decides_and_that_of_peaks_is_named():
         assert judged["verdict"] == "supported"
         assert f"By peak ({peaks})" in judged["here"]
     assert verdicts(run(3e9, emergence_order="not supported", order="supported"))["H1"] == "not supported"
+
+
+@pytest.mark.parametrize("part", ["buried_item", "buried_relation"])
+def test_deep_content_is_a_conjunction_of_its_levels(part):
+    """Items alone never decide for relations; analogies are no part of the claim."""
+    short = run(3e9)
+    one = short.findings.filter(pl.col("level") != part.replace("_", " "))
+    assert verdicts(FinishedRun("m", manifest=short.manifest, findings=one))["H2"] == "inconclusive"
+    unclear = pl.when(pl.col("level") == part.replace("_", " ")).then(pl.lit("inconclusive")).otherwise("verdict")
+    findings = short.findings.with_columns(verdict=unclear)
+    assert verdicts(FinishedRun("m", manifest=short.manifest, findings=findings))["H2"] == "inconclusive"
+    rest = short.findings.filter(pl.col("level") != "buried analogy")
+    assert verdicts(FinishedRun("m", manifest=short.manifest, findings=rest))["H2"] == "supported"
 
 
 def test_a_missing_part_leaves_a_claim_open():

@@ -13,7 +13,6 @@ from layeratlas.core.errors import SpecError
 from layeratlas.core.spec import ProbeSpec, RunSpec
 from layeratlas.data.items import Dataset, Item
 from layeratlas.probes import Probe
-from layeratlas.runs.pipeline import check_settings
 from layeratlas.studies.hierarchy.analysing import find
 from layeratlas.studies.hierarchy.names import Kind
 
@@ -45,9 +44,9 @@ def test_headlines_and_details_are_kinds_of_findings_once_each():
 
 
 def test_a_setting_that_does_not_fit_is_refused_with_its_description():
-    assert check_settings(STUDY, {"mdl": "true"}).mdl is True
-    with pytest.raises(SpecError, match=r"the setting mdl='maybe' does not fit; expected true or false: measure"):
-        check_settings(STUDY, {"mdl": "maybe"})
+    assert STUDY.settings(mdl="true").mdl is True
+    with pytest.raises(SpecError, match=r"the setting mdl='maybe' does not fit; expected true or false"):
+        STUDY.settings(mdl="maybe")
 
 
 def test_numbers_need_a_probe_that_predicts_numbers():

@@ -13,7 +13,7 @@ from layeratlas.runs.tables import curve_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve
 from layeratlas.studies.hierarchy.curves import all_curves
-from layeratlas.studies.hierarchy.findings.compression import compression_findings
+from layeratlas.studies.hierarchy.findings.compression import compression_findings, content_findings
 from layeratlas.studies.hierarchy.findings.coordination import coordination_findings
 from layeratlas.studies.hierarchy.findings.decline import decline_finding
 from layeratlas.studies.hierarchy.findings.emergence import (
@@ -66,8 +66,9 @@ def find(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
     levels = [curve for curve in main if curve.task == WHOLE]
     first = levels[0].method
     findings: list[Finding] = []
+    peaks = peak_findings(levels, phrasing)
     for method in _distinct(curve.method for curve in levels):
-        findings += peak_findings([curve for curve in levels if curve.method == method], phrasing)
+        findings += [peak for peak in peaks if peak.method == method]
     for component in _distinct(curve.component for curve in levels):
         decoded = _decoded(findings, component, first)
         of_component = [curve for curve in main if (curve.component, curve.method) == (component, first)]
@@ -122,7 +123,8 @@ def _component_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding],
         if curve.level in decoded:
             findings += [decline_finding(curve, phrasing), surface_finding(curve, phrasing)]
     findings += second_peak_findings([curve for curve in levels if curve.level in decoded], phrasing)
-    findings += compression_findings(levels)
+    findings += content_findings(levels, decoded, phrasing)
+    findings += compression_findings(curves, decoded, phrasing)
     findings += coordination_findings([curve for curve in tasks if not curve.level.startswith(REUSED_TARGETS)])
     return findings
 

@@ -50,9 +50,9 @@ HIERARCHY = ("item", "relation", "analogy")
 # Levels that reuse the targets of other levels ("An apple"), by the beginning of their names. Their estimates share
 # sampling noise with those levels, which would imitate coordination.
 REUSED_TARGETS = ("buried", "graded item")
-# Levels read after 100 words of filler, and those read at the same kind of position: narrow content and abstractions.
-BURIED_NARROW = ("buried item", "buried relation")
-BURIED_ABSTRACT = ("buried analogy", "document")
+# Levels read after 100 words of filler; each has the labels of the level and of the tasks without that word.
+BURIED = "buried"
+BURIED_LEVELS = ("buried item", "buried relation", "buried analogy")
 
 COMPONENT_NAMES = {"resid": "the residual stream", "attn": "the attention output", "mlp": "the MLP output"}
 # The probe of description lengths, and its measure.
