@@ -125,7 +125,7 @@ def test_the_null_is_the_maximum_over_all_layers_and_curves():
     assert one.p == pytest.approx(norm.sf(2.25), abs=0.01)
     assert one.p <= 0.05 < many.p
     assert many.p == pytest.approx(1 - norm.cdf(2.25) ** 30, abs=0.06)
-    other = planting.drawn_curve(np.full(30, 0.5), shuffles=shuffles[::-1])
+    other = planting.drawn_curve(np.full(30, 0.5), level="relation", shuffles=shuffles[::-1])
     assert peak_findings([among, other], planting.PHRASING)[0].p > many.p
 
 
