@@ -24,7 +24,7 @@ from layeratlas.studies.hierarchy.findings.emergence import (
 from layeratlas.studies.hierarchy.findings.order import decoded_pairs, order_findings
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
 from layeratlas.studies.hierarchy.findings.second_peaks import second_peak_findings
-from layeratlas.studies.hierarchy.findings.surface import surface_finding
+from layeratlas.studies.hierarchy.findings.surface import surface_findings
 from layeratlas.studies.hierarchy.names import (
     CURVES,
     EMERGENCE,
@@ -119,10 +119,10 @@ def _component_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding],
     findings = emergence_order_findings(decoded_pairs(ordered, decoded), phrasing)
     findings += emergence_findings(levels, decoded, phrasing)
     findings += order_findings(ordered, decoded, phrasing)
-    for curve in levels:
-        if curve.level in decoded:
-            findings += [decline_finding(curve, phrasing), surface_finding(curve, phrasing)]
-    findings += second_peak_findings([curve for curve in levels if curve.level in decoded], phrasing)
+    inside = [curve for curve in levels if curve.level in decoded]
+    findings += [decline_finding(curve, phrasing) for curve in inside]
+    findings += surface_findings(inside, phrasing)
+    findings += second_peak_findings(inside, phrasing)
     findings += content_findings(levels, decoded, phrasing)
     findings += compression_findings(curves, decoded, phrasing)
     findings += coordination_findings([curve for curve in tasks if not curve.level.startswith(REUSED_TARGETS)])
