@@ -75,6 +75,10 @@ def test_a_curve_that_rises_throughout_has_no_second_peak():
     rise = second_peak(planting.drawn_curve(np.linspace(0.5, 0.9, LAYERS), spread=0.001))
     assert rise.verdict == "not supported"
     assert (rise.estimate, rise.p) == (0.0, 1.0)
+    assert rise.hi < 0.02
+    unsure = second_peak(planting.drawn_curve(np.linspace(0.5, 0.9, LAYERS), spread=0.15))
+    assert unsure.verdict == "inconclusive"
+    assert unsure.hi > 0.02
 
 
 def test_a_dip_within_the_error_is_inconclusive():

@@ -117,7 +117,7 @@ def _persistence_finding(curves: Sequence[Curve], lag: float, points: int) -> Fi
     verbs = {
         "supported": "alternate more than independent noise",
         "not supported": "alternate less than independent noise (smooth curves)",
-        "inconclusive": "alternate as much as independent noise",
+        "inconclusive": "alternate within the range of independent noise",
     }
     statement = (
         f"Differences between neighbouring layers of {COMPONENT_NAMES[curves[0].component]} {verbs[verdict]}: lag-1 "
