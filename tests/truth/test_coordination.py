@@ -1,28 +1,67 @@
-"""Coordination: noise and a shared hump give the published statistics but no verdict, which shared jitter does."""
+"""Coordination: turns that layers take are found; nothing that all tasks share, nor noise, is taken for turns."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from layeratlas.studies.hierarchy.findings.coordination import coordination_statistics, lag_one
+from layeratlas.stats.alternation import alternation
+from layeratlas.studies.hierarchy.findings.coordination import lag_one, published_correlation
 from layeratlas.studies.hierarchy.findings.second_peaks import double_peak
 from layeratlas.studies.hierarchy.profiles import smooth, z_scores
 
-CURVES = 6
+CURVES, GROUPS = 6, 20
 
 
-def hump(layers: int, height: float = 0.3) -> np.ndarray:
+def hump(layers: int, height: float = 0.3, centre: float = 0.4, width: float = 0.2) -> np.ndarray:
     depth = np.arange(layers) / (layers - 1)
-    return height * np.exp(-0.5 * ((depth - 0.4) / 0.2) ** 2)
+    return height * np.exp(-0.5 * ((depth - centre) / width) ** 2)
 
 
-def simulate(rng, layers, shared=0.0, height=0.0, noise=0.02, halves=20):
-    """Return estimates and halves of curves: hump + shared jitter + own noise, the halves with independent noise."""
-    truth = hump(layers, height) + shared * rng.standard_normal(layers)
-    a, b = (truth + noise * np.sqrt(2) * rng.standard_normal((CURVES, layers)) for _ in range(2))
-    z = z_scores((a + b) / 2, "attn")
-    return z, np.stack([z_scores(a, "attn")] * halves), np.stack([z_scores(b, "attn")] * halves)
+def common_hump(rng, layers):
+    return np.tile(hump(layers), (CURVES, 1))
+
+
+def common_order(rng, layers):
+    """One random order of the layers for all tasks, whose curves differ in height."""
+    return hump(layers)[rng.permutation(layers)] * rng.uniform(0.3, 1.2, (CURVES, 1))
+
+
+def own_humps(rng, layers):
+    return np.stack([hump(layers, centre=centre) for centre in rng.uniform(0.15, 0.8, CURVES)])
+
+
+def narrow_humps(rng, layers):
+    """Profiles of a few layers, which the polynomial leaves."""
+    return np.stack([hump(layers, centre=centre, width=0.06) for centre in rng.uniform(0.15, 0.8, CURVES)])
+
+
+def nothing(rng, layers):
+    return np.zeros((CURVES, layers))
+
+
+def turns(rng, layers):
+    """What even layers are better at, odd layers are worse at, three tasks with either sign."""
+    sign = np.where(np.arange(layers) % 2, 1, -1) * rng.permutation(np.resize([-1, 1], CURVES))[:, None]
+    return 0.06 * sign * np.abs(rng.standard_normal((CURVES, layers)))
+
+
+def turns_on_own_humps(rng, layers):
+    return turns(rng, layers) + own_humps(rng, layers)
+
+
+def halves(truth: np.ndarray, rng, count: int = 10, noise: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
+    """Return curves on random halves of 20 groups of texts and on their complements, (count, m, T) each."""
+    texts = truth + noise * np.sqrt(GROUPS) * rng.standard_normal((GROUPS, *truth.shape))
+    orders = [rng.permutation(GROUPS) for _ in range(count)]
+    first, second = (slice(GROUPS // 2), slice(GROUPS // 2, None))
+    a, b = (np.stack([texts[order[part]].mean(0) for order in orders]) for part in (first, second))
+    return a, b
+
+
+def verdicts(shape, layers: int, trials: int) -> list[str]:
+    rngs = (np.random.default_rng(seed) for seed in range(trials))
+    return [alternation(*halves(shape(rng, layers), rng)).verdict() for rng in rngs]
 
 
 @pytest.mark.parametrize("layers", [28, 80])
@@ -55,23 +94,47 @@ def test_a_shared_hump_alone_gives_the_published_consistency():
     assert np.mean(means) == pytest.approx(0.24, abs=0.06)
 
 
-def called(rng, **how) -> bool:
-    return coordination_statistics(*simulate(rng, **how)).verdict == "supported"
+@pytest.mark.parametrize("shape", [common_hump, common_order, own_humps, nothing])
+def test_what_all_tasks_share_and_smooth_profiles_are_not_called_turns(shape):
+    """At 2.5 %, more than 2 of 15 happen once in 160 times."""
+    assert verdicts(shape, 28, 15).count("supported") <= 2
 
 
+@pytest.mark.parametrize("shape", [turns, turns_on_own_humps])
+def test_planted_turns_are_found(shape):
+    assert verdicts(shape, 28, 8).count("supported") >= 7
+
+
+def test_the_published_statistic_takes_one_common_order_of_the_layers_for_coordination():
+    """Negative control: a correlation over tasks is large for whatever all tasks share."""
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        a, b = halves(common_order(rng, 28), rng)
+        assert published_correlation(z_scores((a[0] + b[0]) / 2, "attn")) > 0.31
+
+
+def test_profiles_of_a_few_layers_are_the_opposite_of_turns():
+    assert verdicts(narrow_humps, 28, 8).count("not supported") >= 5
+
+
+def test_another_choice_of_halves_gives_the_same_verdict():
+    rng = np.random.default_rng(4)
+    truth = turns_on_own_humps(rng, 28)
+    assert [alternation(*halves(truth, rng)).verdict() for _ in range(10)].count("supported") >= 9
+
+
+@pytest.mark.truth
 @pytest.mark.parametrize("layers", [28, 80])
-@pytest.mark.parametrize("height", [0.0, 0.3])
-def test_noise_and_a_shared_hump_are_not_called_coordination(layers, height):
-    rng = np.random.default_rng(1)
-    calls = sum(called(rng, layers=layers, height=height) for _ in range(60))
-    assert calls <= 7  # 5 % of 60 is 3; 7 is its 97.5 % bound
+@pytest.mark.parametrize("shape", [common_hump, common_order, own_humps, nothing])
+def test_rates_of_false_turns_are_at_most_nominal(shape, layers):
+    assert verdicts(shape, layers, 100).count("supported") <= 7
 
 
+@pytest.mark.truth
 @pytest.mark.parametrize("layers", [28, 80])
-def test_a_shared_jitter_is_found_under_a_hump(layers):
-    rng = np.random.default_rng(2)
-    calls = sum(called(rng, layers=layers, shared=0.02, height=0.3) for _ in range(20))
-    assert calls >= 18
+@pytest.mark.parametrize("shape", [turns, turns_on_own_humps])
+def test_power_is_above_nine_tenths(shape, layers):
+    assert verdicts(shape, layers, 100).count("supported") >= 90
 
 
 def test_two_peaks_are_seen_and_one_is_not():

@@ -15,9 +15,10 @@ from layeratlas.stats.verdicts import Verdict
 
 MINE = ("h1", "h2", "h3", "h4")
 ROWS = {
+    "emergence order": ("item < relation", "relation < analogy"),
     "order": ("item < relation", "relation < analogy"),
-    "deep content": ("buried",),
-    "deep compression": ("buried",),
+    "deep content": ("buried item", "buried relation", "buried analogy"),
+    "deep compression": ("buried item", "buried relation", "buried analogy"),
     "second peak": ("relation", "analogy", "item"),
     "coordination": ("all experiments",),
 }
@@ -61,6 +62,28 @@ def test_what_cannot_be_decided_here_says_what_to_run():
 @pytest.mark.parametrize("verdict", ["not supported", "inconclusive"])
 def test_an_order_is_as_good_as_its_weaker_step(part, verdict):
     assert verdicts(run(3e9, **{part: verdict}))["H1"] == verdict
+
+
+def test_the_order_of_emergence_decides_and_that_of_peaks_is_named():
+    """A peak on a plateau carries no order, so peaks that stay open, or are reversed, leave the verdict as it is."""
+    for peaks in ("inconclusive", "not supported"):
+        judged = judgement_table([registry.get("claims", "h1")], [run(3e9, order=peaks)]).row(0, named=True)
+        assert judged["verdict"] == "supported"
+        assert f"By peak ({peaks})" in judged["here"]
+    assert verdicts(run(3e9, emergence_order="not supported", order="supported"))["H1"] == "not supported"
+
+
+@pytest.mark.parametrize("part", ["buried_item", "buried_relation"])
+def test_deep_content_is_a_conjunction_of_its_levels(part):
+    """Items alone never decide for relations; analogies are no part of the claim."""
+    short = run(3e9)
+    one = short.findings.filter(pl.col("level") != part.replace("_", " "))
+    assert verdicts(FinishedRun("m", manifest=short.manifest, findings=one))["H2"] == "inconclusive"
+    unclear = pl.when(pl.col("level") == part.replace("_", " ")).then(pl.lit("inconclusive")).otherwise("verdict")
+    findings = short.findings.with_columns(verdict=unclear)
+    assert verdicts(FinishedRun("m", manifest=short.manifest, findings=findings))["H2"] == "inconclusive"
+    rest = short.findings.filter(pl.col("level") != "buried analogy")
+    assert verdicts(FinishedRun("m", manifest=short.manifest, findings=rest))["H2"] == "supported"
 
 
 def test_a_missing_part_leaves_a_claim_open():

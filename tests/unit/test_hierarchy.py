@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -79,6 +80,8 @@ def test_peaks_are_those_of_every_probe_and_claims_those_of_the_first():
     assert {f.method for f in findings if f.finding != Kind.PEAK} == {"ridge"}
     assert Counter(f.finding for f in findings) == {
         Kind.PEAK: 6,
+        Kind.EMERGENCE: 3,
+        Kind.EMERGENCE_ORDER: 2,
         Kind.ORDER: 2,
         Kind.DECLINE: 3,
         Kind.SURFACE: 3,
@@ -110,3 +113,17 @@ def test_levels_that_reuse_targets_are_left_out_of_coordination():
     """They share sampling noise with the levels whose targets they reuse: two independent tasks are too few."""
     assert kinds_of(curves_of("item", "relation", "grammar"))[Kind.COORDINATION] == 1
     assert kinds_of(curves_of("item", "relation", "buried item"))[Kind.COORDINATION] == 0
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.05, 0.2])
+@pytest.mark.parametrize("height", [0.0, 0.02, 0.4])
+def test_an_inconclusive_finding_never_reads_as_absence(spread, height):
+    """A sentence with `not`, `no` or `none` says what could have been seen."""
+    curves = []
+    for i, level in enumerate(("item", "relation", "analogy", "buried item", "grammar")):
+        hump = 0.5 + height * np.exp(-(((np.arange(13) - 2 - i) / 2.5) ** 2))
+        plain = {"item": "animal", "buried item": "buried_animal"}.get(level, level)
+        curves += [planting.drawn_curve(hump, spread, level=level, task=task) for task in ("all", plain)]
+    findings = find(curves, planting.PHRASING)
+    open_ones = [f.statement for f in findings if f.verdict == "inconclusive"]
+    assert [s for s in open_ones if re.search(r"\b(not|no|none)\b", s, re.I) and "could have" not in s] == []

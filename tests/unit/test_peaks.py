@@ -13,7 +13,7 @@ from layeratlas.stats.tests import holm
 from layeratlas.studies.hierarchy.findings.decline import decline_finding
 from layeratlas.studies.hierarchy.findings.order import order_findings
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
-from layeratlas.studies.hierarchy.findings.surface import surface_finding
+from layeratlas.studies.hierarchy.findings.surface import surface_findings
 
 HUMP = [0.5, 0.6, 0.7, 0.895, 0.9, 0.893, 0.8, 0.7, 0.895]
 LEVELS = {"item", "relation", "analogy"}
@@ -125,7 +125,7 @@ def test_the_null_is_the_maximum_over_all_layers_and_curves():
     assert one.p == pytest.approx(norm.sf(2.25), abs=0.01)
     assert one.p <= 0.05 < many.p
     assert many.p == pytest.approx(1 - norm.cdf(2.25) ** 30, abs=0.06)
-    other = planting.drawn_curve(np.full(30, 0.5), shuffles=shuffles[::-1])
+    other = planting.drawn_curve(np.full(30, 0.5), level="relation", shuffles=shuffles[::-1])
     assert peak_findings([among, other], planting.PHRASING)[0].p > many.p
 
 
@@ -217,7 +217,8 @@ def test_a_rise_to_the_end_is_no_decline():
     [(0.7, 0.01, "supported"), (0.95, 0.002, "not supported"), (0.89, 0.03, "inconclusive")],
 )
 def test_a_peak_must_beat_words_and_lengths(baseline, spread, verdict):
-    surface = surface_finding(planting.drawn_curve([0.5, 0.7, 0.9, 0.8], spread, baseline=baseline), planting.PHRASING)
+    curve = planting.drawn_curve([0.5, 0.7, 0.9, 0.8], spread, baseline=baseline)
+    (surface,) = surface_findings([curve], planting.PHRASING)
     assert surface.verdict == verdict
     assert surface.lo < 0.9 - baseline < surface.hi
     assert surface.null == "the peak equals words and lengths alone"
@@ -226,7 +227,7 @@ def test_a_peak_must_beat_words_and_lengths(baseline, spread, verdict):
 @pytest.mark.parametrize("baseline", [0.6, float("nan")])
 def test_a_peak_must_beat_the_embedding_where_no_baseline_is_better(baseline):
     curve = planting.drawn_curve([0.88, 0.7, 0.9, 0.8], 0.03, baseline=baseline)
-    surface = surface_finding(curve, planting.PHRASING)
+    (surface,) = surface_findings([curve], planting.PHRASING)
     assert surface.verdict == "inconclusive"
     assert surface.lo < 0.9 - 0.88 < surface.hi
     assert surface.null == "the peak equals the token embedding (point 0)"
@@ -234,7 +235,7 @@ def test_a_peak_must_beat_the_embedding_where_no_baseline_is_better(baseline):
 
 def test_a_sublayer_has_no_embedding_to_beat():
     curve = planting.drawn_curve([0.88, 0.7, 0.9, 0.8], 0.001, baseline=0.6, component="attn")
-    surface = surface_finding(curve, planting.PHRASING)
+    (surface,) = surface_findings([curve], planting.PHRASING)
     assert surface.estimate == pytest.approx(0.3, abs=0.01)
 
 

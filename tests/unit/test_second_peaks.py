@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import binom
 
 import planting
-from layeratlas.studies.hierarchy.findings.compression import compression_findings, deep_gain
+from layeratlas.studies.hierarchy.findings.compression import compression_findings, content_findings, deep_gain
 from layeratlas.studies.hierarchy.findings.coordination import coordination_findings
+from layeratlas.studies.hierarchy.findings.peaks import peak_findings
 from layeratlas.studies.hierarchy.findings.second_peaks import double_peak, measure_dip, second_peak_findings
 
 LAYERS = 40
@@ -74,6 +75,10 @@ def test_a_curve_that_rises_throughout_has_no_second_peak():
     rise = second_peak(planting.drawn_curve(np.linspace(0.5, 0.9, LAYERS), spread=0.001))
     assert rise.verdict == "not supported"
     assert (rise.estimate, rise.p) == (0.0, 1.0)
+    assert rise.hi < 0.02
+    unsure = second_peak(planting.drawn_curve(np.linspace(0.5, 0.9, LAYERS), spread=0.15))
+    assert unsure.verdict == "inconclusive"
+    assert unsure.hi > 0.02
 
 
 def test_a_dip_within_the_error_is_inconclusive():
@@ -87,59 +92,101 @@ def test_second_peaks_are_corrected_by_holm():
     assert corrected[0].p == pytest.approx(3 * alone.p)
 
 
-def levels(**deep: float):
-    """Level curves that are 0.8, and another value in the last quarter of depth."""
-    curves = []
-    for name, value in deep.items():
-        shape = np.where(np.arange(LAYERS) / (LAYERS - 1) >= 0.75, value, 0.8)
-        curves.append(planting.drawn_curve(shape.tolist(), spread=0.02, level=name.replace("_", " ")))
-    return curves
+def content(level: str, deep: float, task: str = "all", **fields):
+    """A curve that is 0.8, and another value in the last quarter of depth."""
+    shape = np.where(np.arange(LAYERS) / (LAYERS - 1) >= 0.75, deep, 0.8)
+    return planting.drawn_curve(shape.tolist(), spread=0.02, level=level, task=task, **fields)
+
+
+def supported_peaks(*curves):
+    findings = peak_findings(curves, planting.PHRASING)
+    return {finding.level: finding for finding in findings if finding.verdict == "supported"}
 
 
 def test_a_deep_gain_is_the_share_of_the_way_from_chance_to_certainty():
-    (curve,) = levels(buried_item=0.75)
-    assert deep_gain(curve).estimate == pytest.approx(0.5)
-    assert deep_gain(curve).draws.mean() == pytest.approx(0.5, abs=0.01)
-    assert deep_gain(curve).shuffles.mean() == pytest.approx(0.0, abs=0.01)
+    curve = content("buried item", 0.75)
+    assert deep_gain(curve.estimate, curve) == pytest.approx(0.5)
+    assert deep_gain(curve.draws, curve).mean() == pytest.approx(0.5, abs=0.01)
+    assert deep_gain(curve.shuffles, curve).mean() == pytest.approx(0.0, abs=0.01)
 
 
-def test_deep_content_and_its_contrast_with_abstractions():
-    content, contrast = compression_findings(levels(buried_item=0.75, buried_relation=0.75, buried_analogy=0.55))
-    assert (content.finding, contrast.finding) == ("deep content", "deep compression")
-    assert content.verdict == "supported"
-    assert content.estimate == pytest.approx(0.5, abs=0.02)
-    assert content.n == 2 * 400
-    assert contrast.verdict == "supported"
-    assert contrast.estimate == pytest.approx(0.4, abs=0.02)
-    assert contrast.n == 3 * 400
-    _, contrast = compression_findings(levels(buried_item=0.55, buried_relation=0.55, document=0.95))
-    assert contrast.verdict == "not supported"
+def test_every_buried_level_is_judged_by_itself():
+    """Negative control for a mean over levels: items that decode say nothing of relations that do not."""
+    curves = [content("buried item", 0.9), content("buried relation", 0.5)]
+    findings = content_findings(curves, supported_peaks(*curves), planting.PHRASING)
+    assert [(f.level, f.verdict) for f in findings] == [
+        ("buried item", "supported"),
+        ("buried relation", "not supported"),
+    ]
+    assert findings[0].estimate == pytest.approx(0.8, abs=0.02)
 
 
-def test_no_deep_content_is_not_supported():
-    content, contrast = compression_findings(levels(buried_item=0.5, buried_relation=0.5, document=0.5))
-    assert content.verdict == "not supported"
-    assert content.hi < 0.05
-    assert contrast.verdict == "inconclusive"
+def test_what_has_no_peak_has_no_deep_content():
+    """One story: a level cannot decode in deep layers and be undetected over all of them."""
+    curves = [content("buried item", 0.9)]
+    (finding,) = content_findings(curves, {}, planting.PHRASING)
+    assert finding.verdict == "inconclusive"
 
 
-def test_without_buried_levels_there_is_no_finding():
-    assert compression_findings(levels(item=0.8, document=0.9)) == []
+def matched(deep: float, plain: float):
+    """Return what deep layers keep of buried items and of the same items not buried."""
+    curves = []
+    for level, task, value in (("buried item", "buried_animal", deep), ("item", "animal", plain)):
+        curves += [content(level, value), content(level, value, task)]
+    found = compression_findings(curves, supported_peaks(curves[0], curves[2]), planting.PHRASING)
+    assert len(found) == 1
+    return found[0]
+
+
+def test_deep_layers_keep_more_or_less_of_buried_content_than_of_the_same_not_buried():
+    kept, lost, equal = matched(0.8, 0.6), matched(0.6, 0.8), matched(0.7, 0.7)
+    assert (kept.verdict, lost.verdict, equal.verdict) == ("supported", "not supported", "inconclusive")
+    assert kept.estimate == pytest.approx(0.67, abs=0.1)
+
+
+def test_an_easier_task_is_not_taken_for_one_that_is_kept():
+    """Negative control: a gain twice as large at every layer keeps the same share of its best."""
+    shape = np.where(np.arange(LAYERS) / (LAYERS - 1) >= 0.75, 0.6, 0.7)
+    curves = []
+    for level, task, size in (("buried relation", "buried_relations", 1), ("relation", "relations", 2)):
+        easy = 0.5 + size * (shape - 0.5)
+        curves += [planting.drawn_curve(easy.tolist(), level=level, task=name) for name in ("all", task)]
+    (finding,) = compression_findings(curves, supported_peaks(curves[0], curves[2]), planting.PHRASING)
+    assert finding.verdict == "inconclusive"
+    assert abs(finding.estimate) < 0.05
+
+
+def test_without_a_matched_task_or_a_buried_level_there_is_no_finding():
+    peaks = supported_peaks(content("item", 0.8), content("buried item", 0.8))
+    curves = [content("item", 0.8), content("item", 0.8, "edible"), content("buried item", 0.8, "buried_animal")]
+    assert compression_findings(curves, peaks, planting.PHRASING) == []
+    assert content_findings([content("item", 0.8)], peaks, planting.PHRASING) == []
 
 
 def test_too_few_tasks_for_coordination():
     assert coordination_findings([noisy(bumps(0.0), 0.02, seed) for seed in range(2)]) == []
 
 
-@pytest.mark.parametrize(("jitter", "verdicts"), [(0.0, {"not supported", "inconclusive"}), (0.05, {"supported"})])
-def test_coordination_needs_moves_that_curves_share(jitter, verdicts):
+def test_a_move_that_all_curves_share_is_not_coordination():
     broad = 0.55 + 0.3 * np.exp(-0.5 * ((np.arange(LAYERS) - 16) / 8) ** 2)
-    shared = jitter * np.random.default_rng(9).standard_normal(LAYERS)
+    shared = 0.05 * np.random.default_rng(9).standard_normal(LAYERS)
     moves, lag = coordination_findings([noisy(broad + shared, 0.02, seed) for seed in range(6)])
     assert (moves.finding, lag.finding) == ("coordination", "anti-persistence")
-    assert moves.verdict in verdicts
-    # The null of alternation is independent noise, whose differences have a lag-1 autocorrelation near -0.5.
+    assert moves.verdict != "supported"
+    # The null of anti-persistence is independent noise, whose differences have a lag-1 autocorrelation near -0.5.
     assert lag.lo < -0.48 < lag.hi < 0
+
+
+def test_layers_that_take_turns_coordinate():
+    sign = np.where(np.arange(LAYERS) % 2, 0.05, -0.05)
+    moves, _ = coordination_findings([noisy(0.7 + sign * (-1) ** task, 0.02, task) for task in range(6)])
+    assert moves.verdict == "supported"
+    assert 0 < moves.lo < moves.estimate < moves.hi
+
+
+def test_too_few_layers_for_coordination():
+    curves = [planting.drawn_curve([0.5, 0.6, 0.7, 0.6, 0.5]) for _ in range(4)]
+    assert coordination_findings(curves) == []
 
 
 @pytest.mark.parametrize(

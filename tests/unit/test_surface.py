@@ -29,13 +29,13 @@ def sentences(separator: str, characters: str, count: int = 60) -> Dataset:
 @pytest.mark.parametrize("characters", ["坏好桥地人草路日纸船书", "ไมดกรทนสวลป", "悪良駅川山花水木空海魚"])
 def test_a_word_that_tells_the_class_is_seen_with_and_without_spaces(separator, characters):
     data = sentences(separator, characters)
-    assert surface_baseline(make_design(data, SPEC, 0), [1] * len(data.items))["accuracy"] > 0.95
+    assert surface_baseline(make_design(data, SPEC, 0), [1] * len(data.items)).values["accuracy"] > 0.95
 
 
 def test_texts_without_information_stay_at_chance():
     texts = ["".join("桥地人草路日纸船书"[k] for k in RNG.integers(0, 9, 12)) for _ in range(200)]
     data = Dataset("data", "data", tuple(Item(t, ("bad", "good")[i % 2], str(i)) for i, t in enumerate(texts)))
-    assert 0.35 < surface_baseline(make_design(data, SPEC, 0), [1] * 200)["accuracy"] < 0.62
+    assert 0.35 < surface_baseline(make_design(data, SPEC, 0), [1] * 200).values["accuracy"] < 0.62
 
 
 def test_words_are_counted_as_written_but_for_their_case():

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 from layeratlas.probes._contract import Fold, Gram, Probe
 from layeratlas.probes._description import CodeLengths, layer_bits
 from layeratlas.probes._folds import label_shuffles, make_folds
-from layeratlas.probes._sweep import Design, LayerScores, Probed, make_design, probe_layer, surface_baseline
+from layeratlas.probes._sweep import (
+    Design,
+    LayerScores,
+    Probed,
+    SurfaceBaseline,
+    make_design,
+    probe_layer,
+    surface_baseline,
+)
 
 if TYPE_CHECKING:
     from layeratlas.probes._estimator import LinearProbeClassifier, LinearProbeRegressor
@@ -22,6 +30,7 @@ __all__ = [
     "LinearProbeRegressor",
     "Probe",
     "Probed",
+    "SurfaceBaseline",
     "label_shuffles",
     "layer_bits",
     "make_design",

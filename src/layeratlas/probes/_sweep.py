@@ -81,7 +81,8 @@ class LayerScores:
 class Probed:
     """One probe at every layer of one component (P layers).
 
-    scores: (P, repeats, n, k) out of fold; shuffled: (P, strata, measures, shuffles); `baseline` by measure.
+    scores: (P, repeats, n, k) out of fold; shuffled: (P, strata, measures, shuffles); `baseline` by measure, and
+    `baseline_scores` (repeats, n, k) of the best surface features, None where they are not kept.
     """
 
     design: Design
@@ -90,6 +91,7 @@ class Probed:
     scores: Floats
     shuffled: Floats
     baseline: dict[str, float]
+    baseline_scores: Floats | None = None
 
 
 class _OutOfFold:
@@ -142,8 +144,19 @@ def _measure_shuffles(control: Floats, design: Design) -> Floats:
     return values
 
 
-def surface_baseline(design: Design, tokens: Sequence[int]) -> dict[str, float]:
-    """Return the best value per measure that a probe reaches without the model.
+@dataclass(frozen=True, kw_only=True)
+class SurfaceBaseline:
+    """The best value per measure without the model, and the out-of-fold scores (repeats, n, k) of the best features.
+
+    The best features are those of the first measure, which findings use.
+    """
+
+    values: dict[str, float]
+    scores: Floats
+
+
+def surface_baseline(design: Design, tokens: Sequence[int]) -> SurfaceBaseline:
+    """Return what a probe reaches without the model.
 
     It sees counts of words, counts of character n-grams, or the numbers of characters, words and tokens (`tokens`, one
     count per text).
@@ -152,9 +165,13 @@ def surface_baseline(design: Design, tokens: Sequence[int]) -> dict[str, float]:
     everyone = np.ones((1, len(texts)))
     design = replace(design, shuffled=design.shuffled[:1])  # a baseline needs no control
     best: dict[str, float] = {}
+    kept = np.zeros((design.repeats, len(texts), 1))
+    measures = measures_for(design.data.kind, design.classes)
     for x in surface_features(texts, tokens):
         scores = probe_layer(x, design, [_BASELINE_PROBE])[0].scores
-        for name, measure in measures_for(design.data.kind, design.classes).items():
-            value = float(measure(scores, design.y, everyone).mean())
-            best[name] = max(value, best.get(name, -np.inf))
-    return best
+        values = {name: float(measure(scores, design.y, everyone).mean()) for name, measure in measures.items()}
+        main = next(iter(measures))
+        if values[main] > best.get(main, -np.inf):
+            kept = scores
+        best = {name: max(value, best.get(name, -np.inf)) for name, value in values.items()}
+    return SurfaceBaseline(values=best, scores=kept)

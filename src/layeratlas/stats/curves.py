@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +21,8 @@ class Curve:
 
     `estimate` (P,); `draws` (B, P) over resampled groups; `half_a`, `half_b` (H, P) on random halves of the groups and
     on their complements; `shuffles` (S, P), the control; `chance`, the score of guessing; `baseline`, that of surface
-    features (NaN for none); `n` items in `n_groups` groups.
+    features (NaN for none), and `baseline_draws` (B,) its bootstrap over the same groups as `draws` (empty where it is
+    not kept); `n` items in `n_groups` groups.
     """
 
     level: str
@@ -39,6 +40,7 @@ class Curve:
     baseline: float
     n: int
     n_groups: int
+    baseline_draws: Floats = field(default_factory=lambda: np.zeros(0))
 
     @property
     def depth(self) -> Floats:
@@ -92,9 +94,17 @@ def level_curve(curves: Sequence[AnyCurve], n_groups: int) -> AnyCurve:
         shuffles=mean_of(curves, "shuffles"),
         chance=float(mean_of(curves, "chance")),
         baseline=float(mean_of(curves, "baseline")),
+        baseline_draws=_mean_baseline(curves),
         n=sum(c.n for c in curves),
         n_groups=n_groups,
     )
+
+
+def _mean_baseline(curves: Sequence[Curve]) -> Floats:
+    """Return the mean of the curves' baseline draws; empty where one of them has none."""
+    if any(not curve.baseline_draws.size for curve in curves):
+        return np.zeros(0)
+    return mean_of(curves, "baseline_draws")
 
 
 def mean_of(curves: Sequence[Curve], field: str) -> Floats:

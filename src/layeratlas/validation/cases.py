@@ -56,9 +56,23 @@ def _double_humps(rng: np.random.Generator, levels: Mapping[str, str]) -> Plante
     return PlantedSignal(strength=dict.fromkeys(levels, np.maximum(0.0, 0.35 + 0.9 * both + moves)))
 
 
+def _turns(rng: np.random.Generator, levels: Mapping[str, str]) -> PlantedSignal:
+    """Return plateaus on which neighbouring layers take turns at two halves of the tasks."""
+    turn = np.where(np.arange(LAYERS + 1) % 2, 1.0, -1.0)
+    signs = dict(zip(levels, rng.permutation(np.resize([1.0, -1.0], len(levels))), strict=True))
+    plateau = _rise(8.0)
+    return PlantedSignal(strength={task: plateau * (1 + 0.3 * sign * turn) for task, sign in signs.items()})
+
+
+def _rise(middle: float) -> Floats:
+    """Return a rise over about ten layers to a plateau of 1."""
+    rise: Floats = 1 / (1 + np.exp(-(np.arange(LAYERS + 1) - middle) / 2))
+    return rise
+
+
 def _plateau(rng: np.random.Generator, levels: Mapping[str, str]) -> PlantedSignal:
     """Return a rise over about ten layers to a plateau, the same for every level and in every run."""
-    return PlantedSignal(strength=dict.fromkeys(levels, 1 / (1 + np.exp(-(np.arange(LAYERS + 1) - 8.0) / 2))))
+    return PlantedSignal(strength=dict.fromkeys(levels, _rise(8.0)))
 
 
 def _no_signal(rng: np.random.Generator, levels: Mapping[str, str]) -> PlantedSignal:
@@ -69,4 +83,5 @@ ORDERED = Case(name="three humps in order", tasks=SHORT_TASKS, plant=_ordered_hu
 DOUBLE = Case(name="two humps, shared moves", tasks=SHORT_TASKS, plant=_double_humps)
 PLATEAU = Case(name="one plateau", tasks=SHORT_TASKS, plant=_plateau)
 NOTHING = Case(name="nothing", tasks=ALL_TASKS, plant=_no_signal)
-CASES = (ORDERED, DOUBLE, PLATEAU, NOTHING)
+TURNS = Case(name="layers that take turns", tasks=SHORT_TASKS, plant=_turns)
+CASES = (ORDERED, DOUBLE, TURNS, PLATEAU, NOTHING)

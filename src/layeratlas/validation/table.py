@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import Size
 from layeratlas.studies.hierarchy.names import CURVES, WHOLE, Kind
-from layeratlas.validation.cases import CASES, DOUBLE, LAYERS, NOTHING, ORDERED, PLATEAU, Case
+from layeratlas.validation.cases import CASES, DOUBLE, LAYERS, NOTHING, ORDERED, PLATEAU, TURNS, Case
 from layeratlas.validation.planted import placeholder_data, simulate_run
 
 # A table of correct verdicts fails one of its lines by chance with this probability per line.
@@ -120,16 +120,20 @@ def per_run_rate(case: Case, runs: Sequence[SimulatedRun], kind: str, **bounds: 
 
 def table(runs: Mapping[str, Sequence[SimulatedRun]]) -> list[Rate]:
     """Return the lines of the table, from the runs of each case by name."""
-    ordered, double, plateau, nothing = (runs[case.name] for case in (ORDERED, DOUBLE, PLATEAU, NOTHING))
+    ordered, double, turns, plateau, nothing = (runs[case.name] for case in CASES)
     return [
         peak_rate(ORDERED, ordered, at_least=0.95),
+        supported_rate(ORDERED, ordered, Kind.EMERGENCE_ORDER, at_least=0.9),
         supported_rate(ORDERED, ordered, Kind.ORDER, at_least=0.9),
         supported_rate(ORDERED, ordered, Kind.DECLINE, at_least=0.9),
         supported_rate(ORDERED, ordered, Kind.SECOND_PEAK, at_most=0.05),
         supported_rate(ORDERED, ordered, Kind.COORDINATION, at_most=0.05),
         supported_rate(DOUBLE, double, Kind.SECOND_PEAK, at_least=0.9),
-        supported_rate(DOUBLE, double, Kind.COORDINATION, at_least=0.9),
+        supported_rate(DOUBLE, double, Kind.COORDINATION, at_most=0.05),
+        supported_rate(TURNS, turns, Kind.COORDINATION, at_least=0.9),
+        supported_rate(DOUBLE, double, Kind.EMERGENCE_ORDER, at_most=0.05),
         supported_rate(DOUBLE, double, Kind.ORDER, at_most=0.05),
+        supported_rate(PLATEAU, plateau, Kind.EMERGENCE_ORDER, at_most=0.05),
         supported_rate(PLATEAU, plateau, Kind.ORDER, at_most=0.05),
         supported_rate(PLATEAU, plateau, Kind.DECLINE, at_most=0.05),
         supported_rate(PLATEAU, plateau, Kind.SECOND_PEAK, at_most=0.05),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 import polars as pl
@@ -13,14 +13,28 @@ from layeratlas.runs.tables import curve_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve
 from layeratlas.studies.hierarchy.curves import all_curves
-from layeratlas.studies.hierarchy.findings.compression import compression_findings
+from layeratlas.studies.hierarchy.findings.compression import compression_findings, content_findings
 from layeratlas.studies.hierarchy.findings.coordination import coordination_findings
 from layeratlas.studies.hierarchy.findings.decline import decline_finding
-from layeratlas.studies.hierarchy.findings.order import order_findings
+from layeratlas.studies.hierarchy.findings.emergence import (
+    emergence_findings,
+    emergence_order_findings,
+    emergence_table,
+)
+from layeratlas.studies.hierarchy.findings.order import decoded_pairs, order_findings
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
 from layeratlas.studies.hierarchy.findings.second_peaks import second_peak_findings
-from layeratlas.studies.hierarchy.findings.surface import surface_finding
-from layeratlas.studies.hierarchy.names import CURVES, FINDINGS, HIERARCHY, PROFILES, REUSED_TARGETS, WHOLE
+from layeratlas.studies.hierarchy.findings.surface import surface_findings
+from layeratlas.studies.hierarchy.names import (
+    CURVES,
+    EMERGENCE,
+    FINDINGS,
+    HIERARCHY,
+    PROFILES,
+    REUSED_TARGETS,
+    WHOLE,
+    Kind,
+)
 from layeratlas.studies.hierarchy.phrasing import Phrasing
 from layeratlas.studies.hierarchy.profiles import profile_table
 
@@ -29,10 +43,11 @@ def analyse_stage(work: Workspace) -> list[str]:
     """Write curves, findings, profiles and bootstrap draws."""
     curves = all_curves(work)
     findings = find(curves, Phrasing(levels=work.manifest["words"]["levels"]))
+    write_table(work, EMERGENCE, _emergence_table(curves, findings))
     write_table(work, CURVES, curve_table(work, curves))
     write_table(work, FINDINGS, _finding_table(work, findings))
     write_table(work, PROFILES, profile_table(curves))
-    return [CURVES, FINDINGS, PROFILES, write_draws(work.folder, curves)]
+    return [CURVES, FINDINGS, PROFILES, EMERGENCE, write_draws(work.folder, curves)]
 
 
 def _finding_table(work: Workspace, findings: Sequence[Finding]) -> pl.DataFrame:
@@ -44,18 +59,18 @@ def _finding_table(work: Workspace, findings: Sequence[Finding]) -> pl.DataFrame
 def find(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
     """Return the findings of a run: the peaks of each probe, then the claims, on the first probe.
 
-    Claims are made per component, on the levels that decode: the order of levels (H1), decline and surface, second
-    peaks (H3), deep compression (H2) and coordination across tasks (H4).
+    Claims are made per component, on the levels that decode: emergence, its order and that of peaks (H1), decline and
+    surface, second peaks (H3), deep compression (H2) and coordination across tasks (H4).
     """
     main = [curve for curve in _main_curves(curves) if curve.stratum == WHOLE]
     levels = [curve for curve in main if curve.task == WHOLE]
     first = levels[0].method
     findings: list[Finding] = []
+    peaks = peak_findings(levels, phrasing)
     for method in _distinct(curve.method for curve in levels):
-        findings += peak_findings([curve for curve in levels if curve.method == method], phrasing)
-    peaks = [finding for finding in findings if finding.method == first and finding.verdict == "supported"]
+        findings += [peak for peak in peaks if peak.method == method]
     for component in _distinct(curve.component for curve in levels):
-        decoded = {peak.level for peak in peaks if peak.component == component}
+        decoded = _decoded(findings, component, first)
         of_component = [curve for curve in main if (curve.component, curve.method) == (component, first)]
         findings += _component_findings(of_component, decoded, phrasing)
     return findings
@@ -69,17 +84,47 @@ def _main_curves(curves: Sequence[Curve]) -> list[Curve]:
     return [curve for curve in curves if curve.metric == main[curve.level, curve.component]]
 
 
-def _component_findings(curves: Sequence[Curve], decoded: set[str], phrasing: Phrasing) -> list[Finding]:
-    """Return the claims on one component's curves by one probe; `decoded` are the levels above chance."""
+def _decoded(findings: Iterable[Finding], component: str, method: str) -> dict[str, Finding]:
+    """Return the supported peaks of one component and probe, by level."""
+    return {
+        finding.level: finding
+        for finding in findings
+        if (finding.finding, finding.component, finding.method) == (Kind.PEAK, component, method)
+        and finding.verdict == "supported"
+    }
+
+
+def _ordered(levels: Sequence[Curve]) -> list[Curve]:
+    """Return the level curves whose order is tested: those of the hierarchy, else all."""
+    return [curve for curve in levels if curve.level in HIERARCHY] or list(levels)
+
+
+def _emergence_table(curves: Sequence[Curve], findings: Sequence[Finding]) -> pl.DataFrame:
+    """Return where the levels that decode emerge, and in which order, by every definition and in every component."""
+    main = [curve for curve in _main_curves(curves) if curve.stratum == curve.task == WHOLE]
+    first, tables = main[0].method, []
+    for component in _distinct(curve.component for curve in main):
+        decoded = _decoded(findings, component, first)
+        levels = [curve for curve in main if (curve.component, curve.method) == (component, first)]
+        inside = [curve for curve in levels if curve.level in decoded]
+        tables.append(emergence_table(inside, decoded_pairs(_ordered(levels), decoded)))
+    return pl.concat(tables)
+
+
+def _component_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding], phrasing: Phrasing) -> list[Finding]:
+    """Return the claims on one component's curves by one probe; `decoded` are the supported peaks by level."""
     levels = [curve for curve in curves if curve.task == WHOLE]
     tasks = [curve for curve in curves if curve.task != WHOLE and curve.level in decoded]
-    hierarchy = [curve for curve in levels if curve.level in HIERARCHY]
-    findings = order_findings(hierarchy or levels, decoded, phrasing)
-    for curve in levels:
-        if curve.level in decoded:
-            findings += [decline_finding(curve, phrasing), surface_finding(curve, phrasing)]
-    findings += second_peak_findings([curve for curve in levels if curve.level in decoded], phrasing)
-    findings += compression_findings(levels)
+    ordered = _ordered(levels)
+    findings = emergence_order_findings(decoded_pairs(ordered, decoded), phrasing)
+    findings += emergence_findings(levels, decoded, phrasing)
+    findings += order_findings(ordered, decoded, phrasing)
+    inside = [curve for curve in levels if curve.level in decoded]
+    findings += [decline_finding(curve, phrasing) for curve in inside]
+    findings += surface_findings(inside, phrasing)
+    findings += second_peak_findings(inside, phrasing)
+    findings += content_findings(levels, decoded, phrasing)
+    findings += compression_findings(curves, decoded, phrasing)
     findings += coordination_findings([curve for curve in tasks if not curve.level.startswith(REUSED_TARGETS)])
     return findings
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
+from layeratlas.core.arrays import Floats
 from layeratlas.probes import Probed
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve, level_curve
 from layeratlas.stats.intervals import widened
-from layeratlas.stats.measures import chance, measures_for
+from layeratlas.stats.measures import Measure, chance, measures_for
 from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.studies.hierarchy.description_length import compression_curve
 from layeratlas.studies.hierarchy.names import WHOLE
@@ -67,11 +70,24 @@ def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
                 shuffles=probed.shuffled[:, i, j].T,
                 chance=chance(name, y),
                 baseline=probed.baseline[name] if stratum == WHOLE else float("nan"),
+                baseline_draws=_baseline_draws(probed, measure, weights, resampler)
+                if stratum == WHOLE
+                else np.zeros(0),
                 n=int(inside.sum()),
                 n_groups=n_groups,
             )
             curves.append(curve)
     return curves
+
+
+def _baseline_draws(probed: Probed, measure: Measure, weights: Floats, resampler: Resampler) -> Floats:
+    """Return draws (B,) of the surface baseline over the same groups as those of a curve; empty without scores."""
+    if probed.baseline_scores is None:
+        return np.zeros(0)
+    rows = weights[: 1 + resampler.bootstrap]
+    values = measure(probed.baseline_scores, probed.design.y, rows).mean(-1)
+    values = np.where(np.isfinite(values), values, values[0])
+    return widened(values[:1], values[1:, None], len(set(probed.design.data.groups)), most=1.0)[:, 0]
 
 
 def _code_curves(work: Workspace, samplers: Mapping[str, Resampler]) -> Iterator[Curve]:

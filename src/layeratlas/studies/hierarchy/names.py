@@ -10,6 +10,7 @@ ACTIVATIONS = "activations"
 CURVES = "curves.parquet"
 FINDINGS = "findings.parquet"
 PROFILES = "profiles.parquet"
+EMERGENCE = "emergence.parquet"
 
 # The task of a curve that is the mean over a level's tasks, and the stratum of a curve over all texts.
 WHOLE = "all"
@@ -19,6 +20,8 @@ class Kind(StrEnum):
     """The kinds of findings of the hierarchy study, as the column `finding` has them."""
 
     PEAK = "peak"
+    EMERGENCE = "emergence"
+    EMERGENCE_ORDER = "emergence order"
     ORDER = "order"
     DECLINE = "decline"
     SURFACE = "surface"
@@ -30,14 +33,14 @@ class Kind(StrEnum):
 
 
 HEADLINES = (
+    Kind.EMERGENCE_ORDER,
+    Kind.EMERGENCE,
     Kind.PEAK,
     Kind.ORDER,
     Kind.DEEP_CONTENT,
     Kind.DEEP_COMPRESSION,
     Kind.COORDINATION,
     Kind.SECOND_PEAK,
-    Kind.DECLINE,
-    Kind.SURFACE,
 )
 DETAILS = (Kind.DECLINE, Kind.SURFACE, Kind.SECOND_PEAK, Kind.ANTI_PERSISTENCE)
 
@@ -47,9 +50,9 @@ HIERARCHY = ("item", "relation", "analogy")
 # Levels that reuse the targets of other levels ("An apple"), by the beginning of their names. Their estimates share
 # sampling noise with those levels, which would imitate coordination.
 REUSED_TARGETS = ("buried", "graded item")
-# Levels read after 100 words of filler, and those read at the same kind of position: narrow content and abstractions.
-BURIED_NARROW = ("buried item", "buried relation")
-BURIED_ABSTRACT = ("buried analogy", "document")
+# Levels read after 100 words of filler; each has the labels of the level and of the tasks without that word.
+BURIED = "buried"
+BURIED_LEVELS = ("buried item", "buried relation", "buried analogy")
 
 COMPONENT_NAMES = {"resid": "the residual stream", "attn": "the attention output", "mlp": "the MLP output"}
 # The probe of description lengths, and its measure.

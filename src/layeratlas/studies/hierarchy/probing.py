@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 _WORTH_PROCESSES = 1500
 # The tensors of code lengths in a file of scores.
 _BITS, _SHUFFLED_BITS = "bits", "bits.shuffled"
+# The tensor of the surface baseline's scores.
+_SURFACE = "surface.scores"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +140,8 @@ def _write_scores(work: Workspace, design: Design, component: str, results: Sequ
         tensors[_SHUFFLED_BITS] = np.stack([code.shuffled for code in codes])
     tokens = pl.read_parquet(work.folder / items_file(design.data), columns=["tokens"])["tokens"].to_list()
     name = scores_file(design.data, component)
-    write_shard(work.folder / name, work.key, tensors, surface_baseline(design, tokens))
+    baseline = surface_baseline(design, tokens)
+    write_shard(work.folder / name, work.key, tensors | {_SURFACE: baseline.scores}, baseline.values)
 
 
 def load_probed(work: Workspace) -> Iterator[Probed]:
@@ -155,6 +158,7 @@ def load_probed(work: Workspace) -> Iterator[Probed]:
                     scores=tensors[f"{method}.scores"],
                     shuffled=tensors[f"{method}.shuffled"],
                     baseline=baseline,
+                    baseline_scores=tensors.get(_SURFACE),
                 )
 
 

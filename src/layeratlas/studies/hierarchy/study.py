@@ -20,6 +20,7 @@ from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.hierarchy.analysing import analyse_stage
 from layeratlas.studies.hierarchy.capturing import capture_stage
+from layeratlas.studies.hierarchy.emergence_exhibit import emergence_exhibits
 from layeratlas.studies.hierarchy.methods import methods_text
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, method_names
 from layeratlas.studies.hierarchy.probing import probe_stage
@@ -83,8 +84,8 @@ class Hierarchy(Study):
         }
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
-        """Return the claims of the paper, judged on this run."""
-        return [claims_exhibit(registry.claims_of("hierarchy"), folder)]
+        """Return the claims of the paper, judged on this run, and where its levels emerge."""
+        return [claims_exhibit(registry.claims_of("hierarchy"), folder), *emergence_exhibits(folder)]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return the methods of a run, from its manifest."""

@@ -1,30 +1,48 @@
-"""H1: in a small model items peak earlier than relations, and relations earlier than analogies."""
+"""H1: in a small model items come before relations, and relations before analogies."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from layeratlas.runs.claim import Judgement
+from layeratlas.runs.finding import Finding
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import RunClaim, all_of
 from layeratlas.studies.hierarchy.citation import CITATION, SMALL
+from layeratlas.studies.hierarchy.names import Kind
 
 _PAIRS = ("item < relation", "relation < analogy")
+_NEEDS = "layeratlas run hierarchy with the tasks items, relations and analogies, at standard size or full"
 
 
 class OrderClaim(RunClaim):
-    """Both steps of the order must hold in the residual stream; one that is reversed decides against."""
+    """Both steps of the order must hold in the residual stream; one that is reversed decides against.
+
+    The depth of emergence decides. The paper speaks of peaks, which carry no order where curves reach a plateau; their
+    order is named beside it.
+    """
 
     name = "H1"
-    summary = "items peak earlier than relations, relations than analogies, in a small model"
+    summary = "items come earlier than relations, relations than analogies, in a small model"
     citation = CITATION
-    published = "3B: items 2-7, relations 8-12, analogies 10-15 of 28 layers; no interval"
+    published = "3B: items 2-7, relations 8-12, analogies 10-15 of 28 layers, by peak; no interval"
     study = "hierarchy"
     about = SMALL
 
     def judge_run(self, run: FinishedRun) -> Judgement:
-        """Return the verdict on the order of peaks."""
-        steps = [finding for finding in run.of_kind("order") if finding.level in _PAIRS]
-        needs = "layeratlas run hierarchy with the tasks items, relations and analogies, at standard size or full"
-        return all_of(steps, len(_PAIRS), needs)
+        """Return the verdict on the order of emergence, with that on the order of peaks in its statement."""
+        emergence = all_of(_steps(run, Kind.EMERGENCE_ORDER), len(_PAIRS), _NEEDS)
+        peaks = all_of(_steps(run, Kind.ORDER), len(_PAIRS), _NEEDS)
+        statement = (
+            f"By emergence, which decides ({emergence.verdict}): {emergence.statement} By peak ({peaks.verdict}): "
+            f"{peaks.statement}"
+        )
+        return replace(emergence, statement=statement)
+
+
+def _steps(run: FinishedRun, kind: Kind) -> Sequence[Finding]:
+    return [finding for finding in run.of_kind(kind) if finding.level in _PAIRS]
 
 
 PLUGIN = OrderClaim()

@@ -6,10 +6,14 @@ from layeratlas.runs.claim import Judgement
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import RunClaim, all_of
 from layeratlas.studies.hierarchy.citation import CITATION
+from layeratlas.studies.hierarchy.names import Kind
+
+_LEVELS = ("buried item", "buried relation")
+_KINDS = (Kind.DEEP_CONTENT, Kind.DEEP_COMPRESSION)
 
 
 class CompressionClaim(RunClaim):
-    """Deep layers must encode buried items and relations, and encode them better than abstractions."""
+    """Deep layers must encode buried items, and buried relations, and keep more of each than of the same not buried."""
 
     name = "H2"
     summary = "deep layers keep narrow content of early text, compressed rather than abstracted"
@@ -19,8 +23,9 @@ class CompressionClaim(RunClaim):
 
     def judge_run(self, run: FinishedRun) -> Judgement:
         """Return the verdict on the deep layers of the residual stream."""
-        findings = [*run.of_kind("deep content"), *run.of_kind("deep compression")]
-        return all_of(findings, 2, "layeratlas run hierarchy with the tasks buried and documents")
+        findings = [finding for kind in _KINDS for finding in run.of_kind(kind) if finding.level in _LEVELS]
+        needs = "layeratlas run hierarchy with the tasks items, relations and buried, at standard size or full"
+        return all_of(findings, len(_KINDS) * len(_LEVELS), needs)
 
 
 PLUGIN = CompressionClaim()

@@ -1,4 +1,4 @@
-"""H4: in a large model the attention outputs of neighbouring layers coordinate what they specialise in."""
+"""H4: in a large model the attention outputs of neighbouring layers take turns in what they specialise in."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from layeratlas.studies.hierarchy.citation import CITATION, LARGE
 
 
 class CoordinationClaim(RunClaim):
-    """Second differences of the curves must agree over tasks, in the whole sample and between disjoint halves."""
+    """What a layer specialises in, beyond what all tasks share, must be opposite in its neighbours."""
 
     name = "H4"
-    summary = "attention outputs of neighbouring layers move together over experiments in a large model"
+    summary = "attention outputs of neighbouring layers take turns in what they specialise in, in a large model"
     citation = CITATION
     published = "mean correlation 0.31 at 70B, 0.06 at 3B; anti-persistence -0.41 at 3B, which noise alone gives"
     study = "hierarchy"

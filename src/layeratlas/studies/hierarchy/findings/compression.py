@@ -1,137 +1,180 @@
-"""Do deep layers hold early, narrow content, and does it decode better than abstractions at that place? (H2)"""
+"""Do deep layers hold early content, and keep more of it than of the same content not buried? (H2)
+
+Each level is judged by itself; the claim joins them. Levels are never compared with each other, since some are easier
+to decode than others: buried content is compared with the same labels and kinds of targets not buried, at the same
+depths, each as a share of its own best layer, so that difficulty and the number of texts drop out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.runs.finding import Finding
-from layeratlas.stats.curves import Curve
-from layeratlas.stats.intervals import percentile_interval
-from layeratlas.stats.tests import two_sided
-from layeratlas.stats.verdicts import Effect
-from layeratlas.studies.hierarchy.names import BURIED_ABSTRACT, BURIED_NARROW, COMPONENT_NAMES, Kind
+from layeratlas.stats.curves import Curve, level_curve
+from layeratlas.stats.intervals import ROUNDING, percentile_interval
+from layeratlas.stats.peaks import cross_chosen
+from layeratlas.stats.verdicts import Effect, bootstrapped, holm_corrected
+from layeratlas.studies.hierarchy.names import BURIED, BURIED_LEVELS, COMPONENT_NAMES, WHOLE, Kind
+from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
 # The deep layers: the last quarter of depth.
 _DEEP = 0.75
 # The smallest gain over chance that matters, as a share of the way from chance to certainty.
 _SMALLEST_GAIN = 0.05
-# Levels that both findings are about.
-_LEVEL = "buried"
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeepGain:
-    """The gain over chance of n texts in the deep layers, as a share of the way from chance to certainty.
+def deep_gain(values: Floats, curve: Curve) -> Floats:
+    """Return the mean gain over chance of curves (..., P) in the last quarter, of the way from chance to certainty."""
+    gain: Floats = (values[..., curve.depth >= _DEEP].mean(-1) - curve.chance) / (1 - curve.chance)
+    return gain
 
-    draws: (B,) over resampled groups; shuffles: (S,) under shuffled labels.
+
+def content_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding], phrasing: Phrasing) -> list[Finding]:
+    """Return for each buried level whether it decodes in the last quarter of depth.
+
+    `curves` are one component's level curves, `decoded` the supported peaks by level: what decodes nowhere does not
+    decode here. p is corrected for the buried levels by the maximum over them under shuffled labels.
     """
-
-    estimate: float
-    draws: Floats
-    shuffles: Floats
-    n: int
-
-
-def deep_gain(curve: Curve) -> DeepGain:
-    """Return the mean gain of a curve over the last quarter of depth."""
-    deep = curve.depth >= _DEEP
-    return DeepGain(
-        estimate=float(_share(curve.estimate[deep].mean(), curve)),
-        draws=_share(curve.draws[:, deep].mean(1), curve),
-        shuffles=_share(curve.shuffles[:, deep].mean(1), curve),
-        n=curve.n,
-    )
-
-
-def _share(values: Floats, curve: Curve) -> Floats:
-    return (values - curve.chance) / (1 - curve.chance)
-
-
-def _mean_gain(gains: Sequence[DeepGain]) -> DeepGain:
-    """Return the mean of several levels' gains; their texts differ, so their bootstraps are independent."""
-    shuffles = min(len(gain.shuffles) for gain in gains)
-    return DeepGain(
-        estimate=float(np.mean([gain.estimate for gain in gains])),
-        draws=np.mean([gain.draws for gain in gains], axis=0),
-        shuffles=np.mean([gain.shuffles[:shuffles] for gain in gains], axis=0),
-        n=sum(gain.n for gain in gains),
-    )
-
-
-def compression_findings(curves: Iterable[Curve]) -> list[Finding]:
-    """Return two findings from one component's level curves, none where no buried level was run.
-
-    Deep content: do buried items and relations decode in the last quarter of depth, against label shuffles? Deep
-    compression: do they decode better there than buried analogies and documents, which are read at the same kind of
-    position?
-    """
-    by_level = {curve.level: curve for curve in curves}
-    narrow = [by_level[level] for level in BURIED_NARROW if level in by_level]
-    abstract = [by_level[level] for level in BURIED_ABSTRACT if level in by_level]
-    if not narrow:
+    buried = [curve for curve in curves if curve.level in BURIED_LEVELS]
+    if not buried:
         return []
-    gain = _mean_gain([deep_gain(curve) for curve in narrow])
-    findings = [_content_finding(narrow[0], gain)]
-    if abstract:
-        findings.append(_contrast_finding(narrow[0], gain, _mean_gain([deep_gain(curve) for curve in abstract])))
+    shuffles = min(len(curve.shuffles) for curve in buried)
+    scores = np.stack([_z_scores(curve, shuffles) for curve in buried])
+    null = scores[:, 1:].max(0)
+    findings = []
+    for curve, observed in zip(buried, scores[:, 0], strict=True):
+        p = (1 + int((null >= observed - ROUNDING).sum())) / (1 + shuffles)
+        gate = decoded[curve.level].p if curve.level in decoded else 1.0
+        findings.append(_content_finding(curve, max(p, gate), shuffles, phrasing))
     return findings
 
 
-def _content_finding(curve: Curve, gain: DeepGain) -> Finding:
-    lo, hi = percentile_interval(gain.draws)
-    p = (1 + float((gain.shuffles >= gain.estimate).sum())) / (1 + len(gain.shuffles))
-    verdict = Effect(estimate=gain.estimate, lo=float(lo), hi=float(hi), p=p).verdict(margin=_SMALLEST_GAIN)
-    verbs = {"supported": "decode", "not supported": "do not decode", "inconclusive": "do not detectably decode"}
+def _z_scores(curve: Curve, shuffles: int) -> Floats:
+    """Return the deep gain of a curve and of its shuffles, (1 + shuffles,), centred and scaled together."""
+    gains = deep_gain(np.concatenate([curve.estimate[None], curve.shuffles[:shuffles]]), curve)
+    scores: Floats = (gains - gains.mean()) / (gains.std() + ROUNDING)
+    return scores
+
+
+def _content_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) -> Finding:
+    lo, hi = percentile_interval(deep_gain(curve.draws, curve))
+    effect = Effect(estimate=float(deep_gain(curve.estimate, curve)), lo=float(lo), hi=float(hi), p=p)
+    verdict = effect.verdict(margin=_SMALLEST_GAIN)
+    verbs = {
+        "supported": "decode",
+        "not supported": f"decode by less than {_SMALLEST_GAIN:.2f}",
+        "inconclusive": f"are undecided (could have missed {effect.hi:.2f})",
+    }
     statement = (
-        f"Items and relations buried under 100 words {verbs[verdict]} in the last quarter of "
-        f"{COMPONENT_NAMES[curve.component]}: gain over chance {gain.estimate:.2f} [{lo:.2f}, {hi:.2f}] of what is "
+        f"{capitalised(phrasing.level(curve.level))} {verbs[verdict]} in the last quarter of "
+        f"{COMPONENT_NAMES[curve.component]}: gain over chance {effect.estimate:.2f} [{lo:.2f}, {hi:.2f}] of what is "
         f"possible."
     )
     return Finding(
         finding=Kind.DEEP_CONTENT,
-        level=_LEVEL,
+        level=curve.level,
         component=curve.component,
         method=curve.method,
         statement=statement,
-        estimate=gain.estimate,
-        lo=float(lo),
-        hi=float(hi),
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
         p=p,
-        null=f"{len(gain.shuffles)} label shuffles",
+        null=f"the maximum over buried levels under {shuffles} label shuffles, and the level's peak",
         verdict=verdict,
-        n=gain.n,
+        n=curve.n,
     )
 
 
-def _contrast_finding(curve: Curve, narrow: DeepGain, abstract: DeepGain) -> Finding:
-    difference, draws = narrow.estimate - abstract.estimate, narrow.draws - abstract.draws
-    lo, hi = percentile_interval(draws)
-    # The interval alone decides; p is that of the same draws.
-    verdict = Effect(estimate=difference, lo=float(lo), hi=float(hi)).verdict()
-    verbs = {
-        "supported": "decodes better than",
-        "not supported": "decodes worse than",
-        "inconclusive": "does not decode detectably better or worse than",
+def compression_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding], phrasing: Phrasing) -> list[Finding]:
+    """Return for each buried level whether deep layers keep more of it than of the same content not buried.
+
+    `curves` are one component's curves, of levels and of tasks. Tasks are matched by name (`buried_animal`, `animal`),
+    and both levels must decode. p is two-sided, Holm-corrected over the levels.
+    """
+    pairs = [pair for level in BURIED_LEVELS if (pair := _matched(curves, level, decoded)) is not None]
+    effects = holm_corrected([_kept_difference(pair) for pair in pairs])
+    return [_compression_finding(pair, effect, phrasing) for pair, effect in zip(pairs, effects, strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Matched:
+    """The curves of the same labels and targets, buried and not buried."""
+
+    buried: Curve
+    plain: Curve
+
+
+def _matched(curves: Sequence[Curve], level: str, decoded: Mapping[str, Finding]) -> _Matched | None:
+    """Return the means over the tasks that a buried level shares with its level; None where either does not decode."""
+    tasks = {curve.task: curve for curve in curves if curve.task != WHOLE and curve.stratum == WHOLE}
+    pairs = [
+        (curve, tasks[plain])
+        for name, curve in tasks.items()
+        if curve.level == level and (plain := name.removeprefix(f"{BURIED}_")) in tasks
+    ]
+    if not pairs or not {level, _plain(level)} <= set(decoded):
+        return None
+    buried, plain_curves = zip(*pairs, strict=True)
+    return _Matched(
+        buried=level_curve(buried, max(curve.n_groups for curve in buried)),
+        plain=level_curve(plain_curves, max(curve.n_groups for curve in plain_curves)),
+    )
+
+
+def _kept(curve: Curve) -> tuple[float, Floats]:
+    """Return the share of its best gain that a curve keeps in the last quarter, and its draws (B,).
+
+    The best layer is chosen on one half of the groups and evaluated on the other.
+    """
+    best = max(cross_chosen(curve, np.zeros(len(curve.estimate))) - curve.chance, ROUNDING)
+    top = np.maximum(curve.draws[:, curve.estimate.argmax()] - curve.estimate.max() + best, ROUNDING)
+    deep = curve.depth >= _DEEP
+    share = (curve.estimate[deep].mean() - curve.chance) / best
+    draws = (curve.draws[:, deep].mean(1) - curve.chance) / top
+    return float(share), draws
+
+
+def _kept_difference(pair: _Matched) -> Effect:
+    (buried, buried_draws), (plain, plain_draws) = _kept(pair.buried), _kept(pair.plain)
+    return bootstrapped(buried - plain, buried_draws - plain_draws)
+
+
+def _compression_finding(pair: _Matched, effect: Effect, phrasing: Phrasing) -> Finding:
+    level, component = pair.buried.level, COMPONENT_NAMES[pair.buried.component]
+    verdict = effect.verdict()
+    buried, plain = phrasing.level(level), phrasing.level(_plain(level))
+    where = f"the last quarter of {component}"
+    beginnings = {
+        "supported": f"Layers in {where} keep more of {buried} than of the same {plain} not buried",
+        "not supported": f"Layers in {where} keep less of {buried} than of the same {plain} not buried",
+        "inconclusive": f"Whether layers in {where} keep more of {buried} than of the same {plain} not buried is open "
+        f"(could have seen {(effect.hi - effect.lo) / 2:.2f})",
     }
     statement = (
-        f"In the last quarter of {COMPONENT_NAMES[curve.component]} narrow buried content {verbs[verdict]} "
-        f"abstractions at the same place (buried analogies, documents): {difference:+.2f} [{lo:+.2f}, {hi:+.2f}]."
+        f"{beginnings[verdict]}: difference in the share of the best gain {effect.estimate:+.2f} "
+        f"[{effect.lo:+.2f}, {effect.hi:+.2f}]."
     )
     return Finding(
         finding=Kind.DEEP_COMPRESSION,
-        level=_LEVEL,
-        component=curve.component,
-        method=curve.method,
+        level=level,
+        component=pair.buried.component,
+        method=pair.buried.method,
         statement=statement,
-        estimate=difference,
-        lo=float(lo),
-        hi=float(hi),
-        p=two_sided(draws),
-        null="narrow content and abstractions decode equally well",
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=effect.p,
+        null="deep layers keep the same share of the best gain, buried and not buried",
         verdict=verdict,
-        n=narrow.n + abstract.n,
+        n=pair.buried.n + pair.plain.n,
     )
+
+
+def _plain(level: str) -> str:
+    """Return the level of the same content not buried."""
+    return level.removeprefix(f"{BURIED} ")

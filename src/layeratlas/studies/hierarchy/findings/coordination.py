@@ -1,75 +1,35 @@
-"""Do neighbouring layers coordinate? (H4)
-
-The published statistics, and versions that are robust to noise and to a hump that all curves share.
+"""Do the layers coordinate: do neighbours take turns in what they specialise in? (H4)
 
 The published statistics are the lag-1 autocorrelation of differenced z-scored curves, and the mean correlation of these
-across tasks. Independent noise alone gives a lag-1 autocorrelation of -0.5, and a broad hump that all curves share
-gives a positive correlation. The correlation is therefore also taken of second differences, which remove the hump,
-against circular shifts of each curve, and between disjoint halves of the groups. A shared peak a few layers wide still
-counts as moving together.
+across tasks. Independent noise alone gives a lag-1 autocorrelation of -0.5, and whatever all tasks share at a layer (a
+broad hump, one order of the layers) gives a positive correlation. The verdict is therefore about the part of each layer
+that tasks do not share (`stats.alternation`); the published statistics are named beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import scipy
 
 from layeratlas.core.arrays import Floats
 from layeratlas.runs.finding import Finding
+from layeratlas.stats.alternation import FEWEST_POINTS, alternation
 from layeratlas.stats.curves import Curve
-from layeratlas.stats.intervals import ALPHA, ROUNDING, percentile_interval
+from layeratlas.stats.intervals import ROUNDING, percentile_interval
 from layeratlas.stats.verdicts import Verdict
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
 from layeratlas.studies.hierarchy.profiles import z_scores
 
-# Draws of circular shifts, and of independent noise.
-_SHIFTS, _NOISE_DRAWS = 5000, 2000
-# Random halves of the groups over which the split correlation is averaged.
+# Draws of independent noise.
+_NOISE_DRAWS = 2000
+# Random halves of the groups over which the specialisations are compared.
 _HALVES = 50
-# With two curves there is one correlation, and its null has only as many values as there are layers.
+# With two tasks the specialisation of one is the opposite of the other's.
 _FEWEST_CURVES = 3
 # The level of these findings, which are about all tasks together.
 _LEVEL = "all experiments"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShiftTest:
-    """A mean correlation across curves, its one-sided p-value under independent circular shifts, and that null (S,)."""
-
-    correlation: float
-    p: float
-    null: Floats
-
-
-@dataclass(frozen=True, kw_only=True)
-class CoordinationStatistics:
-    """How the curves of one component move together.
-
-    `lag`: mean lag-1 autocorrelation of first differences (about -0.5 under independent noise). The others are mean
-    correlations across curves: of first differences, as published; of second differences; and of second differences
-    between disjoint halves of the groups.
-    """
-
-    lag: float
-    first_differences: ShiftTest
-    second_differences: ShiftTest
-    between_halves: ShiftTest
-
-    @property
-    def p(self) -> float:
-        """The larger p-value of the two tests that coordination must pass."""
-        return max(self.second_differences.p, self.between_halves.p)
-
-    @property
-    def verdict(self) -> Verdict:
-        """`supported` by both tests; `not supported` by a correlation inside the null's 95 % interval."""
-        if self.p <= ALPHA and self.between_halves.correlation > 0:
-            return "supported"
-        _, hi = percentile_interval(self.second_differences.null)
-        return "not supported" if self.second_differences.correlation < hi else "inconclusive"
 
 
 def lag_one(values: Floats) -> Floats:
@@ -80,23 +40,6 @@ def lag_one(values: Floats) -> Floats:
     return correlation
 
 
-def coordination_statistics(z: Floats, half_a: Floats, half_b: Floats, seed: int = 0) -> CoordinationStatistics:
-    """Return the statistics of z-scored curves (m, T) and of the same curves on disjoint halves of the groups.
-
-    half_a, half_b: (H, m, T), H random splits. Correlations are Spearman's.
-    """
-    rng = np.random.default_rng([seed, 13])
-    first, second = (np.diff(z, n, axis=-1) for n in (1, 2))
-    a, b = (np.diff(half, 2, axis=-1) for half in (half_a, half_b))
-    between = np.mean([_shifted_correlations(x, y) for x, y in zip(a, b, strict=True)], axis=0)
-    return CoordinationStatistics(
-        lag=float(lag_one(first).mean()),
-        first_differences=_shift_test(_shifted_correlations(first, first), rng),
-        second_differences=_shift_test(_shifted_correlations(second, second), rng),
-        between_halves=_shift_test(between, rng),
-    )
-
-
 def noise_lags(curves: int, points: int, seed: int = 0) -> Floats:
     """Return draws of the mean lag-1 autocorrelation of first differences under independent noise."""
     noise = np.random.default_rng([seed, 17]).standard_normal((_NOISE_DRAWS, curves, points))
@@ -104,77 +47,68 @@ def noise_lags(curves: int, points: int, seed: int = 0) -> Floats:
     return means
 
 
-def _shifted_correlations(a: Floats, b: Floats) -> Floats:
-    """Return (m, m, T): the rank correlation of row i of `a` with row j of `b` shifted circularly by t."""
-    x, y = (_unit(scipy.stats.rankdata(rows, axis=-1)) for rows in (a, b))
-    return np.stack([x @ np.roll(y, t, axis=-1).T for t in range(y.shape[-1])], -1)
-
-
-def _unit(values: Floats) -> Floats:
-    """Return rows centred and scaled to length 1."""
-    centred = values - values.mean(-1, keepdims=True)
-    unit: Floats = centred / np.maximum(np.linalg.norm(centred, axis=-1, keepdims=True), ROUNDING)
-    return unit
-
-
-def _shift_test(correlations: Floats, rng: np.random.Generator) -> ShiftTest:
-    """Return the test of the mean correlation of different curves, from all shifted correlations (m, m, T)."""
-    m, _, steps = correlations.shape
-    i, j = np.triu_indices(m, 1)
-    rows, columns = np.concatenate([i, j]), np.concatenate([j, i])
-    observed = float(correlations[rows, columns, 0].mean())
-    shifts = rng.integers(0, steps, (_SHIFTS, m))
-    null = correlations[rows, columns, (shifts[:, columns] - shifts[:, rows]) % steps].mean(1)
-    p = float((1 + (null >= observed - ROUNDING).sum()) / (1 + _SHIFTS))
-    return ShiftTest(correlation=observed, p=p, null=null)
+def published_correlation(z: Floats) -> float:
+    """Return the mean rank correlation of first differences over pairs of z-scored curves (m, T), as published."""
+    ranks = scipy.stats.rankdata(np.diff(z, axis=-1), axis=-1)
+    return float(np.corrcoef(ranks)[np.triu_indices(len(z), 1)].mean())
 
 
 def coordination_findings(curves: Sequence[Curve]) -> list[Finding]:
-    """Return two findings for the task curves of one component, none for fewer than three curves.
+    """Return two findings for the task curves of one component, none for too few curves or layers.
 
-    Coordination: do the curves move together from layer to layer? Anti-persistence: do they alternate more than noise?
-    The curves must come from disjoint texts, or from tasks of one level, whose halves are split together: shared texts
-    share estimation noise, which imitates coordination.
+    Coordination: do neighbouring layers take turns in what they specialise in? Anti-persistence: do differences
+    alternate more than noise? The curves must come from disjoint texts, or from tasks of one level, whose halves are
+    split together: shared texts share estimation noise.
     """
     if len(curves) < _FEWEST_CURVES:
         return []
     component = curves[0].component
     z = z_scores(np.stack([curve.estimate for curve in curves]), component)
-    half_a = z_scores(np.stack([curve.half_a[:_HALVES] for curve in curves], 1), component)
-    half_b = z_scores(np.stack([curve.half_b[:_HALVES] for curve in curves], 1), component)
-    statistics = coordination_statistics(z, half_a, half_b)
-    return [_coordination_finding(curves, statistics), _alternation_finding(curves, statistics.lag, z.shape[-1])]
+    if z.shape[-1] < FEWEST_POINTS:
+        return []
+    return [
+        _coordination_finding(curves, z),
+        _persistence_finding(curves, float(lag_one(np.diff(z)).mean()), z.shape[-1]),
+    ]
 
 
-def _coordination_finding(curves: Sequence[Curve], statistics: CoordinationStatistics) -> Finding:
-    first, second, halves = statistics.first_differences, statistics.second_differences, statistics.between_halves
-    lo, hi = percentile_interval(second.null)
-    verdict = statistics.verdict
-    verbs = {"supported": "move together", "not supported": "do not move together"}
+def _coordination_finding(curves: Sequence[Curve], z: Floats) -> Finding:
+    component = curves[0].component
+    half_a, half_b = (
+        z_scores(np.stack([getattr(curve, half)[:_HALVES] for curve in curves], 1), component)
+        for half in ("half_a", "half_b")
+    )
+    effect = alternation(half_a, half_b)
+    verdict = effect.verdict()
+    seen = (effect.hi - effect.lo) / 2
+    beginnings = {
+        "supported": "Neighbouring layers take turns in what they specialise in",
+        "not supported": "Neighbouring layers specialise in the same tasks (the opposite of taking turns)",
+        "inconclusive": f"Whether neighbouring layers take turns in what they specialise in is open (could have seen "
+        f"{seen:.2f})",
+    }
     statement = (
-        f"Curves of {len(curves)} tasks {verbs.get(verdict, 'may move together')} from layer to layer in "
-        f"{COMPONENT_NAMES[curves[0].component]}: mean correlation of second differences {second.correlation:.2f} "
-        f"(95 % under circular shifts: {lo:.2f} to {hi:.2f}), between disjoint halves {halves.correlation:.2f} "
-        f"(p = {halves.p:.3f}); of first differences, as published, {first.correlation:.2f} (the paper: 0.31 at 70B, "
-        f"0.06 at 3B), which a shared hump alone can give."
+        f"{beginnings[verdict]} in {COMPONENT_NAMES[component]}, {len(curves)} tasks: {effect.estimate:+.2f} "
+        f"[{effect.lo:+.2f}, {effect.hi:+.2f}], from -1 (alike) to 1 (opposite). Mean correlation of first differences "
+        f"{published_correlation(z):.2f} (the paper: 0.31 at 70B, 0.06 at 3B), which anything that tasks share gives."
     )
     return Finding(
         finding=Kind.COORDINATION,
         level=_LEVEL,
-        component=curves[0].component,
+        component=component,
         method=curves[0].method,
         statement=statement,
-        estimate=second.correlation,
-        lo=float(lo),
-        hi=float(hi),
-        p=statistics.p,
-        null="independent circular shifts of each curve",
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=effect.p,
+        null="what a layer specialises in is unrelated to its neighbours (random rotations of specialisations)",
         verdict=verdict,
         n=sum(curve.n for curve in curves),
     )
 
 
-def _alternation_finding(curves: Sequence[Curve], lag: float, points: int) -> Finding:
+def _persistence_finding(curves: Sequence[Curve], lag: float, points: int) -> Finding:
     """Return whether differences alternate more than those of independent noise, which alternate by themselves."""
     null = noise_lags(len(curves), points)
     lo, hi = (float(end) for end in percentile_interval(null))
@@ -183,7 +117,7 @@ def _alternation_finding(curves: Sequence[Curve], lag: float, points: int) -> Fi
     verbs = {
         "supported": "alternate more than independent noise",
         "not supported": "alternate less than independent noise (smooth curves)",
-        "inconclusive": "alternate as much as independent noise",
+        "inconclusive": "alternate within the range of independent noise",
     }
     statement = (
         f"Differences between neighbouring layers of {COMPONENT_NAMES[curves[0].component]} {verbs[verdict]}: lag-1 "

@@ -11,8 +11,6 @@ from layeratlas.studies.hierarchy.findings.gain import peak_gain
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure
 
-_VERBS = {"supported": "falls", "not supported": "does not fall", "inconclusive": "shows no clear fall"}
-
 
 def decline_finding(curve: Curve, phrasing: Phrasing) -> Finding:
     """Return whether a curve falls from its peak to the last layer."""
@@ -20,10 +18,14 @@ def decline_finding(curve: Curve, phrasing: Phrasing) -> Finding:
     last[-1] = 1
     drop = peak_gain(curve, last)
     verdict = drop.verdict(margin=MARGIN)
-    statement = (
-        f"{capitalised(measure(curve))} of {phrasing.level(curve.level)} {_VERBS[verdict]} from its peak to the last "
-        f"layer of {COMPONENT_NAMES[curve.component]}: drop {drop.estimate:.2f} [{drop.lo:.2f}, {drop.hi:.2f}]."
-    )
+    subject = f"{measure(curve)} of {phrasing.level(curve.level)}"
+    way = f"from its peak to the last layer of {COMPONENT_NAMES[curve.component]}"
+    beginnings = {
+        "supported": f"{capitalised(subject)} falls {way}",
+        "not supported": f"{capitalised(subject)} falls by less than {MARGIN} {way}",
+        "inconclusive": f"Fall of {subject} {way}, undecided",
+    }
+    statement = f"{beginnings[verdict]}: drop {drop.estimate:.2f} [{drop.lo:.2f}, {drop.hi:.2f}]."
     return Finding(
         finding=Kind.DECLINE,
         level=curve.level,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
+import numpy as np
+
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import ROUNDING, Z95
@@ -10,14 +14,25 @@ from layeratlas.stats.tests import normal_tail
 from layeratlas.stats.verdicts import Effect
 
 
-def peak_gain(curve: Curve, reference: Floats, floor: float = 0.0) -> Effect:
-    """Return how far the peak is above the weighted layers `reference` (P,) plus a constant `floor`.
+@dataclass(frozen=True, kw_only=True)
+class Floor:
+    """What a peak must beat beside other layers: an estimate and its draws (B,), paired with the curve's."""
+
+    estimate: float = 0.0
+    draws: Floats = field(default_factory=lambda: np.zeros(1))
+
+
+NO_FLOOR = Floor()
+
+
+def peak_gain(curve: Curve, reference: Floats, floor: Floor = NO_FLOOR) -> Effect:
+    """Return how far the peak is above the weighted layers `reference` (P,) plus a floor.
 
     The peak is chosen on one half of the groups and evaluated on the other, so that the gain is not biased upward by
     selection. Its standard error is that of the bootstrap; p is two-sided, under a normal approximation.
     """
-    gain = cross_chosen(curve, reference) - floor
-    error = _standard_error(curve, curve.draws[:, curve.estimate.argmax()] - curve.draws @ reference)
+    gain = cross_chosen(curve, reference) - floor.estimate
+    error = _standard_error(curve, curve.draws[:, curve.estimate.argmax()] - curve.draws @ reference - floor.draws)
     p = float(min(1.0, max(1 / len(curve.draws), 2 * normal_tail(abs(gain) / error))))
     return Effect(estimate=gain, lo=gain - Z95 * error, hi=gain + Z95 * error, p=p)
 

@@ -16,13 +16,21 @@ from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
 
+def decoded_pairs(curves: Sequence[Curve], decoded: Collection[str]) -> list[tuple[Curve, Curve]]:
+    """Return the pairs of neighbouring levels that both decode.
+
+    `curves` are one component's level curves, shallowest level first as the study expects.
+    """
+    return [(earlier, later) for earlier, later in pairwise(curves) if {earlier.level, later.level} <= set(decoded)]
+
+
 def order_findings(curves: Sequence[Curve], decoded: Collection[str], phrasing: Phrasing) -> list[Finding]:
     """Return a finding per pair of neighbouring levels that both decode: does the later one peak deeper?
 
-    `curves` are one component's level curves, shallowest level first as the study expects. The interval is that of the
-    difference in peak depth over the bootstrap; p is two-sided, Holm-corrected over the pairs.
+    The interval is that of the difference in peak depth over the bootstrap; p is two-sided, Holm-corrected over the
+    pairs.
     """
-    pairs = [(earlier, later) for earlier, later in pairwise(curves) if {earlier.level, later.level} <= set(decoded)]
+    pairs = decoded_pairs(curves, decoded)
     gaps = [find_peak(later).depths - find_peak(earlier).depths for earlier, later in pairs]
     ps = holm([two_sided(gap) for gap in gaps])
     return [
@@ -59,6 +67,6 @@ def _statement(earlier: Curve, later: Curve, effect: Effect, verdict: Verdict, p
     a, b, component = phrasing.level(earlier.level), phrasing.level(later.level), COMPONENT_NAMES[earlier.component]
     difference = f"{effect.estimate:+.2f} of depth [{effect.lo:+.2f}, {effect.hi:+.2f}]"
     if verdict == "inconclusive":
-        return f"No difference detected between the peak depths of {b} and {a} in {component}: {difference}."
+        return f"Order of the peaks of {a} and {b} in {component} undecided: {difference}."
     relation = "deeper" if verdict == "supported" else "earlier"
     return f"{capitalised(b)} peak {relation} than {a} in {component}: {difference}."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,30 +14,57 @@ from layeratlas.stats.intervals import ROUNDING, percentile_interval
 from layeratlas.stats.peaks import Peak, find_peak
 from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
-from layeratlas.studies.hierarchy.phrasing import Phrasing, measure, place
+from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure, place
 
 
 def peak_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
-    """Return one finding per curve.
+    """Return one finding per curve, of all probes, levels and components of a run.
 
-    The null is the maximum over all layers and curves of the z-scored shuffled curves (Westfall and Young 1993), so p
-    is corrected for every layer and curve searched.
+    The null is the maximum over all layers and curves of the z-scored shuffled curves (Westfall and Young 1993), of the
+    first probe of each level and component; p is corrected for every layer and curve searched. A further probe asks the
+    same question of the same labels: its p is at least the first one's (gatekeeping), so that together they are wrong
+    as rarely as the first alone.
     """
-    null = np.full(min(len(curve.shuffles) for curve in curves), -np.inf)
-    maxima = []
+    first: dict[tuple[str, str], Curve] = {}
     for curve in curves:
-        centre, spread = _control(curve)
-        null = np.maximum(null, ((curve.shuffles - centre) / spread).max(1)[: len(null)])
-        maxima.append(((curve.estimate - centre) / spread).max())
-    return [
-        _peak_finding(curve, (1 + float((null >= maximum).sum())) / (1 + len(null)), len(null), phrasing)
-        for curve, maximum in zip(curves, maxima, strict=True)
-    ]
+        first.setdefault((curve.level, curve.component), curve)
+    families: dict[str, list[Curve]] = {}
+    for curve in curves:
+        leads = curve is first[curve.level, curve.component]
+        families.setdefault("" if leads else curve.method, []).append(curve)
+    tests = {id(curve): test for family in families.values() for curve, test in _tests(family)}
+    findings = []
+    for curve in curves:
+        test, gate = tests[id(curve)], tests[id(first[curve.level, curve.component])]
+        findings.append(_peak_finding(curve, max(test.p, gate.p), test.shuffles, phrasing))
+    return findings
 
 
-def _control(curve: Curve) -> tuple[Floats, float]:
-    """Return the mean of the shuffled curves at each layer (P,), and their spread pooled over layers."""
-    return curve.shuffles.mean(0), np.sqrt(curve.shuffles.var(0).mean()) + ROUNDING
+class _Test(NamedTuple):
+    p: float
+    shuffles: int
+
+
+def _tests(curves: Sequence[Curve]) -> Iterator[tuple[Curve, _Test]]:
+    """Yield each curve with its p-value among these curves."""
+    shuffles = min(len(curve.shuffles) for curve in curves)
+    maxima = np.stack([_z_maxima(curve, shuffles) for curve in curves])
+    null = maxima[:, 1:].max(0)
+    for curve, observed in zip(curves, maxima[:, 0], strict=True):
+        exceed = int((null >= observed - ROUNDING).sum())
+        yield curve, _Test(p=(1 + exceed) / (1 + shuffles), shuffles=shuffles)
+
+
+def _z_maxima(curve: Curve, shuffles: int) -> Floats:
+    """Return the maximum z-score over layers of a curve and of its shuffles, (1 + shuffles,).
+
+    The centre of each layer and the spread, pooled over layers, are those of the curve and its shuffles together: under
+    the null they are exchangeable, which a centre and a spread of the shuffles alone would undo where there are few.
+    """
+    rows = np.concatenate([curve.estimate[None], curve.shuffles[:shuffles]])
+    spread = np.sqrt(rows.var(0).mean()) + ROUNDING
+    maxima: Floats = ((rows - rows.mean(0)) / spread).max(1)
+    return maxima
 
 
 def _peak_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) -> Finding:
@@ -65,4 +93,8 @@ def _statement(curve: Curve, peak: Peak, verdict: Verdict, phrasing: Phrasing) -
     interval = f"{measure(curve)} {peak.value:.2f} [{peak.lo:.2f}, {peak.hi:.2f}], chance {curve.chance:.2f}"
     if verdict == "supported":
         return f"{subject} best from {component} at {place(curve, peak)}: {interval}."
-    return f"{subject} from no layer of {component} detectably above chance: at best {interval}."
+    top = peak.hi - curve.chance
+    return (
+        f"{capitalised(phrasing.level(curve.level))} undetected in {component}: at best {interval} (could have missed "
+        f"{top:.2f} over chance)."
+    )

@@ -12,9 +12,9 @@ import scipy
 from layeratlas.core.arrays import Floats
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.curves import Curve
-from layeratlas.stats.intervals import ROUNDING, Z95
+from layeratlas.stats.intervals import MARGIN, ROUNDING, Z95, percentile_interval
 from layeratlas.stats.tests import holm, normal_tail
-from layeratlas.stats.verdicts import Effect, Verdict
+from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure
 from layeratlas.studies.hierarchy.profiles import smooth, z_scores
@@ -24,6 +24,8 @@ from layeratlas.studies.hierarchy.profiles import smooth, z_scores
 _EARLY, _PROMINENCE, _APART = 0.6, 0.5, 0.05
 # Random halves of the groups over which the dip is averaged.
 _HALVES = 50
+# Bootstrap draws in which a dip is looked for where the whole sample has none.
+_DRAWS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +76,12 @@ class Dip:
         reach = Z95 * self.error
         return Effect(estimate=self.size, lo=self.size - reach, hi=self.size + reach, p=p)
 
-    def verdict(self, p: float) -> Verdict:
-        """Return `supported` or `inconclusive`: a small dip never shows that there is none."""
-        effect = self.effect(p)
-        return Effect(estimate=effect.estimate, lo=effect.lo, p=p).verdict()
+
+def largest_dip(curve: Curve) -> float:
+    """Return the 97.5th percentile of the dips of a curve's draws, 0 for draws without two maxima."""
+    draws = curve.draws[:_DRAWS]
+    dips = [0.0 if (peaks := double_peak(draw, curve.component)) is None else peaks.dip(draw) for draw in draws]
+    return float(percentile_interval(np.array(dips))[1])
 
 
 def measure_dip(curve: Curve) -> Dip | None:
@@ -106,14 +110,14 @@ def second_peak_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Fi
 
 
 def _second_peak_finding(curve: Curve, dip: Dip | None, p: float, phrasing: Phrasing) -> Finding:
-    effect = Effect(estimate=0.0, lo=0.0, hi=0.0, p=p) if dip is None else dip.effect(p)
-    verdict: Verdict = "not supported" if dip is None else dip.verdict(p)
+    effect = Effect(estimate=0.0, lo=0.0, hi=largest_dip(curve), p=p) if dip is None else dip.effect(p)
+    verdict = effect.verdict(margin=MARGIN)
     return Finding(
         finding=Kind.SECOND_PEAK,
         level=curve.level,
         component=curve.component,
         method=curve.method,
-        statement=_statement(curve, dip, verdict, phrasing),
+        statement=_statement(curve, dip, effect, phrasing),
         estimate=effect.estimate,
         lo=effect.lo,
         hi=effect.hi,
@@ -124,13 +128,18 @@ def _second_peak_finding(curve: Curve, dip: Dip | None, p: float, phrasing: Phra
     )
 
 
-def _statement(curve: Curve, dip: Dip | None, verdict: Verdict, phrasing: Phrasing) -> str:
-    level, component = phrasing.level(curve.level), COMPONENT_NAMES[curve.component]
+def _statement(curve: Curve, dip: Dip | None, effect: Effect, phrasing: Phrasing) -> str:
+    subject = f"{measure(curve)} of {phrasing.level(curve.level)} in {COMPONENT_NAMES[curve.component]}"
+    verdict = effect.verdict(margin=MARGIN)
+    beginnings = {
+        "supported": f"{capitalised(subject)} rises, falls and rises again",
+        "not supported": f"{capitalised(subject)} has one peak (a dip of {MARGIN} would have been seen)",
+        "inconclusive": f"A second peak of {subject} is open (could have missed a dip of {effect.hi:.2f})",
+    }
     if dip is None:
-        return f"No second peak of {level} in {component}: no two clear maxima in the first 60 % of depth."
-    verb = "rises, falls and rises again" if verdict == "supported" else "shows no clear second peak"
-    peaks, effect = dip.peaks, dip.effect(dip.p)
+        return f"{beginnings[verdict]}: one maximum in the first 60 % of depth."
+    peaks = dip.peaks
     return (
-        f"{capitalised(measure(curve))} of {level} in {component} {verb}: maxima at layers {peaks.first} and "
-        f"{peaks.second}, minimum at {peaks.trough}, dip {effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}]."
+        f"{beginnings[verdict]}: maxima at layers {peaks.first} and {peaks.second}, minimum at {peaks.trough}, dip "
+        f"{effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}]."
     )

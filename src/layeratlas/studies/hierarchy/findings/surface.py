@@ -2,42 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import MARGIN
-from layeratlas.studies.hierarchy.findings.gain import peak_gain
+from layeratlas.stats.verdicts import Effect, holm_corrected
+from layeratlas.studies.hierarchy.findings.gain import NO_FLOOR, Floor, peak_gain
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
-from layeratlas.studies.hierarchy.phrasing import Phrasing
-
-_VERBS = {"supported": "beats", "not supported": "does not beat", "inconclusive": "does not clearly beat"}
+from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
 
-def surface_finding(curve: Curve, phrasing: Phrasing) -> Finding:
-    """Return whether the peak beats the best surface feature: words, lengths, or the embedding (point 0)."""
-    reference, floor, feature = np.zeros(len(curve.estimate)), curve.baseline, "words and lengths alone"
+@dataclass(frozen=True, kw_only=True)
+class _Comparison:
+    """A peak against the best surface feature, which is named."""
+
+    feature: str
+    level: float
+    effect: Effect
+
+
+def surface_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
+    """Return whether each peak beats the best surface feature: words, lengths, or the embedding (point 0).
+
+    The baseline is resampled with the curve, group by group; p is two-sided, Holm-corrected over the curves.
+    """
+    comparisons = [_compare(curve) for curve in curves]
+    effects = holm_corrected([comparison.effect for comparison in comparisons])
+    return [
+        _surface_finding(curve, comparison, effect, phrasing)
+        for curve, comparison, effect in zip(curves, comparisons, effects, strict=True)
+    ]
+
+
+def _compare(curve: Curve) -> _Comparison:
+    reference = np.zeros(len(curve.estimate))
     # Not `>=`: where there is no baseline (NaN), the embedding is the reference too.
     if curve.component == "resid" and not curve.estimate[0] < curve.baseline:
-        reference[0], floor, feature = 1, 0.0, "the token embedding (point 0)"
-    gain = peak_gain(curve, reference, floor)
-    verdict = gain.verdict(margin=MARGIN)
-    level = float(curve.estimate @ reference) + floor
-    statement = (
-        f"The peak of {phrasing.level(curve.level)} in {COMPONENT_NAMES[curve.component]} {_VERBS[verdict]} {feature} "
-        f"({level:.2f}): gain {gain.estimate:.2f} [{gain.lo:.2f}, {gain.hi:.2f}]."
-    )
+        reference[0] = 1
+        effect = peak_gain(curve, reference, NO_FLOOR)
+        return _Comparison(feature="the token embedding (point 0)", level=float(curve.estimate[0]), effect=effect)
+    floor = Floor(estimate=curve.baseline)
+    if curve.baseline_draws.size:
+        floor = Floor(estimate=curve.baseline, draws=curve.baseline_draws)
+    effect = peak_gain(curve, reference, floor)
+    return _Comparison(feature="words and lengths alone", level=curve.baseline, effect=effect)
+
+
+def _surface_finding(curve: Curve, comparison: _Comparison, effect: Effect, phrasing: Phrasing) -> Finding:
+    verdict = effect.verdict(margin=MARGIN)
+    peak = f"the peak of {phrasing.level(curve.level)} in {COMPONENT_NAMES[curve.component]}"
+    feature = f"{comparison.feature} ({comparison.level:.2f})"
+    beginnings = {
+        "supported": f"{capitalised(peak)} beats {feature}: gain",
+        "not supported": f"{capitalised(peak)} gains less than {MARGIN} on {feature}:",
+        "inconclusive": f"Gain of {peak} over {feature}, undecided:",
+    }
+    statement = f"{beginnings[verdict]} {effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}]."
     return Finding(
         finding=Kind.SURFACE,
         level=curve.level,
         component=curve.component,
         method=curve.method,
         statement=statement,
-        estimate=gain.estimate,
-        lo=gain.lo,
-        hi=gain.hi,
-        p=gain.p,
-        null=f"the peak equals {feature}",
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=effect.p,
+        null=f"the peak equals {comparison.feature}",
         verdict=verdict,
         n=curve.n,
     )

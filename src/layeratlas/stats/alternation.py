@@ -1,0 +1,69 @@
+"""Do neighbouring layers take turns in what they specialise in, beyond what all tasks share at a layer?
+
+A layer's specialisation is how well it decodes each task, relative to that task's other layers and to all tasks at that
+layer. What all tasks share at a layer (a common hump, or one order of the layers for all) is removed by the mean over
+tasks; what changes smoothly over depth for one task by a polynomial. What is left is compared between disjoint halves
+of the texts, so that noise of estimation does not enter: layers take turns where the specialisation of a layer in one
+half is the opposite of its neighbour's in the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats
+from layeratlas.stats.intervals import percentile_interval
+from layeratlas.stats.tests import two_sided
+from layeratlas.stats.verdicts import Effect
+
+# The degree of the smooth part of one task's specialisation.
+DEGREE = 4
+# Fewer points leave too few directions beside the polynomial.
+FEWEST_POINTS = DEGREE + 4
+ROTATIONS = 999
+
+
+def specialisation(curves: Floats) -> Floats:
+    """Return curves (..., T, P) in standard deviations over layers, less the mean over tasks."""
+    spread = curves.std(-1, keepdims=True)
+    centred = curves - curves.mean(-1, keepdims=True)
+    z = np.divide(centred, spread, out=np.zeros_like(curves), where=spread > 0)
+    relative: Floats = z - z.mean(-2, keepdims=True)
+    return relative
+
+
+def alternation(half_a: Floats, half_b: Floats, seed: int = 0) -> Effect:
+    """Return how far neighbouring layers take turns: 1 where they are opposite, 0 for no relation, -1 where alike.
+
+    `half_a`, `half_b` (H, T, P) are curves of T tasks on disjoint halves of the texts. The null rotates the
+    specialisations at random in the space that the polynomial leaves (Langsrud 2005), which is exact where layers
+    without a relation are exchangeable, as those of one random order for all tasks are. The interval is the estimate
+    less the central 95 % of the rotations; p is two-sided.
+    """
+    points = half_a.shape[-1]
+    basis = _beyond_polynomials(points)
+    first, second = (specialisation(half) @ basis for half in (half_a, half_b))
+    shared = np.einsum("htp,htq->pq", first, second) / len(half_a)
+    shared = (shared + shared.T) / 2
+    neighbours = basis.T @ ((np.eye(points, k=1) + np.eye(points, k=-1)) / 2) @ basis
+    # Scaled so that the estimate is within -1 and 1 whatever the sizes of the specialisations.
+    size = float(np.abs(np.linalg.eigvalsh(shared)).sum()) or 1.0
+    estimate = -float((neighbours * shared).sum()) / size
+    null = -_rotated(neighbours, shared, np.random.default_rng([seed, 53])) / size
+    lo, hi = percentile_interval(null)
+    p = two_sided(null - estimate)
+    return Effect(estimate=estimate, lo=estimate - float(hi), hi=estimate - float(lo), p=p)
+
+
+def _beyond_polynomials(points: int) -> Floats:
+    """Return an orthonormal basis (P, P - 1 - DEGREE) of what is left of curves without their smooth part."""
+    polynomials = np.vander(np.linspace(-1, 1, points), DEGREE + 1)
+    return np.linalg.qr(polynomials, mode="complete")[0][:, DEGREE + 1 :]
+
+
+def _rotated(neighbours: Floats, shared: Floats, rng: np.random.Generator) -> Floats:
+    """Return the products (ROTATIONS,) of neighbours with shared specialisations (Q, Q) under random rotations."""
+    q, r = np.linalg.qr(rng.standard_normal((ROTATIONS, *shared.shape)))
+    turns = q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None]  # uniform over all rotations (Mezzadri 2007)
+    products: Floats = (neighbours * (turns @ shared @ turns.transpose(0, 2, 1))).sum((1, 2))
+    return products

@@ -1,0 +1,147 @@
+"""At what depth a level emerges: where its curve rises above the floor.
+
+A plateau has no meaningful peak, but it has a rise. Half of the rise is the usual mark, and an unstable one where a
+curve rises in two steps: the depth jumps from one step to the other as their heights change. The emergence depth is
+therefore the mean of the depths at which the curve first passes each share of its rise, from 10 to 90 %, the limits of
+the rise time in signal processing: below them noise before the rise counts, above them noise on a plateau.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats
+from layeratlas.stats.curves import Curve
+from layeratlas.stats.intervals import Z95, percentile_interval
+from layeratlas.stats.tests import two_sided_z
+from layeratlas.stats.verdicts import Effect
+
+# The shares of the rise over which the emergence depth is a mean.
+LOWEST, HIGHEST = 0.1, 0.9
+
+
+def rise(gains: Floats) -> Floats:
+    """Return the share of its rise that a curve has reached at each point or before it, (..., P), from 0 to 1.
+
+    `gains` (..., P) are estimates less their floor; negative ones count as 0. A curve that never rises above its floor
+    has reached nothing.
+    """
+    best = np.maximum.accumulate(np.maximum(gains, 0.0), -1)
+    top = best[..., -1:]
+    share: Floats = np.divide(best, top, out=np.zeros_like(best), where=top > 0)
+    return share
+
+
+def emergence_depth(gains: Floats, depth: Floats) -> Floats:
+    """Return the mean depth (...) at which gains (..., P) first pass each share of their rise, from 10 to 90 %.
+
+    Between points a curve is a line. A curve that never rises emerges at the last depth.
+    """
+    reached = rise(gains)
+    previous = np.concatenate([np.zeros_like(reached[..., :1]), reached[..., :-1]], -1)
+    start, end = (np.clip(share, LOWEST, HIGHEST) for share in (previous, reached))
+    step = reached - previous
+    # The middle of the shares that lie between two points, as a part of the way from one point to the next.
+    part = np.divide((start + end) / 2 - previous, step, out=np.zeros_like(step), where=step > 0)
+    before = np.concatenate([depth[:1], depth[:-1]])
+    mean = ((end - start) * (before + part * (depth - before))).sum(-1) / (HIGHEST - LOWEST)
+    found: Floats = np.where(reached[..., -1] > 0, mean, depth[-1])
+    return found
+
+
+def passage_depth(gains: Floats, depth: Floats, share: float) -> Floats:
+    """Return the depth (...) at which gains (..., P) first pass a share of their rise, between points by a line."""
+    reached = rise(gains)
+    at = (reached >= share).argmax(-1)
+    before = np.maximum(at - 1, 0)
+    low, high = (np.take_along_axis(reached, place[..., None], -1)[..., 0] for place in (before, at))
+    part = np.divide(share - low, high - low, out=np.ones_like(low), where=high > low)
+    passed = depth[before] + np.clip(part, 0, 1) * (depth[at] - depth[before])
+    found: Floats = np.where(reached[..., -1] > 0, passed, depth[-1])
+    return found
+
+
+def settled_depth(gains: Floats, depth: Floats, share: float = 0.5) -> Floats:
+    """Return the depth (...) from which gains (..., P) stay above a share of their maximum.
+
+    Infinite where they are below it at the last point, or never above 0.
+    """
+    top = np.maximum(gains, 0.0).max(-1, keepdims=True)
+    below = (gains < share * top) | (top <= 0)
+    last = below.shape[-1] - 1 - below[..., ::-1].argmax(-1)
+    first = np.where(below.any(-1), last + 1, 0)
+    found: Floats = np.append(depth, np.inf)[first]
+    return found
+
+
+# A depth (...) of gains (..., P) at depths (P,).
+Definition = Callable[[Floats, Floats], Floats]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emergence:
+    """A depth of emergence, corrected for the bias of noise, and its standard error.
+
+    Noise moves the first passage of a share in one direction. The bootstrap shows by how much: draws differ from the
+    estimate as the estimate does from the truth. The mean difference is subtracted once; as it is an estimate itself,
+    the standard error holds the correction beside the spread of the draws (B,).
+    """
+
+    estimate: float
+    bias: float
+    draws: Floats
+
+    @property
+    def error(self) -> float:
+        """The standard error."""
+        return float(np.hypot(self.draws.std(), self.bias))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval."""
+        reach = Z95 * self.error
+        return self.estimate - reach, self.estimate + reach
+
+
+def gains_of(curve: Curve) -> tuple[Floats, Floats]:
+    """Return the gains of a curve (P,) and of its draws (B, P) over the floor.
+
+    The floor is chance or the mean of the shuffled labels over all points, whichever is larger.
+    """
+    floor = max(curve.chance, float(curve.shuffles.mean())) if curve.shuffles.size else curve.chance
+    return curve.estimate - floor, curve.draws - floor
+
+
+def measure_emergence(curve: Curve, definition: Definition = emergence_depth) -> Emergence:
+    """Return the depth at which a curve emerges, by a definition of it."""
+    gains, drawn = gains_of(curve)
+    raw, draws = float(definition(gains, curve.depth)), definition(drawn, curve.depth)
+    bias = float(draws.mean()) - raw
+    # A depth lies on the curve, whatever the correction.
+    estimate = float(np.clip(raw - bias, 0.0, curve.depth[-1]))
+    return Emergence(estimate=estimate, bias=bias, draws=draws)
+
+
+def settled(curve: Curve) -> Effect:
+    """Return the depth from which a curve stays above half of its maximum, infinite where it does not hold that."""
+    gains, drawn = gains_of(curve)
+    draws = settled_depth(drawn, curve.depth)
+    # 2 stands for draws that never settle: any number beyond the last depth, so that percentiles exist.
+    lo, hi = percentile_interval(np.where(np.isinf(draws), 2.0, draws))
+    ends = [float("inf") if end > 1 else float(end) for end in (lo, hi)]
+    return Effect(estimate=float(settled_depth(gains, curve.depth)), lo=ends[0], hi=ends[1])
+
+
+def emergence_gap(earlier: Emergence, later: Emergence) -> Effect:
+    """Return how much deeper one level emerges than another, by paired draws; p is two-sided, of a normal."""
+    estimate = later.estimate - earlier.estimate
+    spread = float(np.hypot((later.draws - earlier.draws).std(), np.hypot(later.bias, earlier.bias)))
+    return Effect(
+        estimate=estimate,
+        lo=estimate - Z95 * spread,
+        hi=estimate + Z95 * spread,
+        p=two_sided_z(estimate, spread, len(later.draws)),
+    )

@@ -1,0 +1,158 @@
+"""At which depth does each level emerge, and does one level emerge deeper than another? (H1)"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import polars as pl
+
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.curves import Curve
+from layeratlas.stats.emergence import (
+    HIGHEST,
+    LOWEST,
+    Definition,
+    Emergence,
+    emergence_depth,
+    emergence_gap,
+    measure_emergence,
+    passage_depth,
+    settled,
+)
+from layeratlas.stats.verdicts import Effect, Verdict, holm_corrected
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
+from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
+
+# Definitions of the depth of emergence, by name; the first decides, the others show how far the order depends on it.
+DEFINITIONS: Mapping[str, Definition] = {
+    "mean": emergence_depth,
+    "quarter": partial(passage_depth, share=0.25),
+    "half": partial(passage_depth, share=0.5),
+    "three quarters": partial(passage_depth, share=0.75),
+}
+# The last row of a level in the table: from where its curve stays above half of its maximum.
+SETTLED = "settled"
+_SHARES = f"{LOWEST:.0%} to {HIGHEST:.0%}"
+
+Pair = tuple[Curve, Curve]
+
+
+def emergence_findings(curves: Sequence[Curve], peaks: Mapping[str, Finding], phrasing: Phrasing) -> list[Finding]:
+    """Return where each curve emerges. `peaks` are the peaks of the levels that decode, by level."""
+    return [_emergence_finding(curve, peaks[curve.level], phrasing) for curve in curves if curve.level in peaks]
+
+
+def _emergence_finding(curve: Curve, peak: Finding, phrasing: Phrasing) -> Finding:
+    depth = measure_emergence(curve)
+    lo, hi = depth.interval
+    half = measure_emergence(curve, DEFINITIONS["half"])
+    held = settled(curve).estimate
+    holds = f"stays above half of its maximum from {held:.2f}" if held <= 1 else "ends below half of its maximum"
+    statement = (
+        f"{capitalised(phrasing.level(curve.level))} emerge in {COMPONENT_NAMES[curve.component]} at depth "
+        f"{depth.estimate:.2f} [{lo:.2f}, {hi:.2f}] (mean over {_SHARES} of the rise); half of the rise at "
+        f"{half.estimate:.2f}; the curve {holds}."
+    )
+    return Finding(
+        finding=Kind.EMERGENCE,
+        level=curve.level,
+        component=curve.component,
+        method=curve.method,
+        statement=statement,
+        estimate=depth.estimate,
+        lo=lo,
+        hi=hi,
+        p=peak.p,
+        null=f"no rise; {peak.null}",
+        verdict=peak.verdict,
+        n=curve.n,
+    )
+
+
+def emergence_order_findings(pairs: Sequence[Pair], phrasing: Phrasing) -> list[Finding]:
+    """Return for each pair of levels whether the later one emerges deeper; p is two-sided, Holm-corrected."""
+    effects = holm_corrected(pair_effects(pairs, emergence_depth))
+    return [_order_finding(pair, effect, phrasing) for pair, effect in zip(pairs, effects, strict=True)]
+
+
+def pair_effects(pairs: Sequence[Pair], definition: Definition) -> list[Effect]:
+    """Return how much deeper the later level of each pair emerges by a definition; p is not corrected."""
+    return [
+        emergence_gap(measure_emergence(earlier, definition), measure_emergence(later, definition))
+        for earlier, later in pairs
+    ]
+
+
+def _order_finding(pair: Pair, effect: Effect, phrasing: Phrasing) -> Finding:
+    earlier, later = pair
+    verdict = effect.verdict()
+    return Finding(
+        finding=Kind.EMERGENCE_ORDER,
+        level=pair_name(pair),
+        component=earlier.component,
+        method=earlier.method,
+        statement=_statement(pair, effect, verdict, phrasing),
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=effect.p,
+        null="both emerge at the same depth (bootstrap over groups)",
+        verdict=verdict,
+        n=earlier.n + later.n,
+    )
+
+
+def pair_name(pair: Pair) -> str:
+    """Return the level of a finding about two levels."""
+    earlier, later = pair
+    return f"{earlier.level} < {later.level}"
+
+
+def _statement(pair: Pair, effect: Effect, verdict: Verdict, phrasing: Phrasing) -> str:
+    a, b = (phrasing.level(curve.level) for curve in pair)
+    component = COMPONENT_NAMES[pair[0].component]
+    difference = f"{effect.estimate:+.2f} of depth [{effect.lo:+.2f}, {effect.hi:+.2f}]"
+    if verdict == "inconclusive":
+        return f"Order of emergence of {a} and {b} in {component} undecided: {difference}."
+    relation = "deeper" if verdict == "supported" else "earlier"
+    return f"{capitalised(b)} emerge {relation} than {a} in {component}: {difference}."
+
+
+def emergence_table(curves: Sequence[Curve], pairs: Sequence[Pair]) -> pl.DataFrame:
+    """Return the depths of emergence by every definition, of levels and of the differences of pairs.
+
+    `depth` rows are fractions of depth; `settled` is infinite where a curve does not hold half of its maximum to the
+    end. `difference` rows are the later level's depth less the earlier one's.
+    """
+    rows = []
+    for curve in curves:
+        for name, definition in DEFINITIONS.items():
+            rows.append(_row(curve, "depth", curve.level, name, _depth_effect(measure_emergence(curve, definition))))
+        rows.append(_row(curve, "depth", curve.level, SETTLED, settled(curve)))
+    for name, definition in DEFINITIONS.items():
+        for pair, effect in zip(pairs, pair_effects(pairs, definition), strict=True):
+            rows.append(_row(pair[0], "difference", pair_name(pair), name, effect))
+    return pl.DataFrame(rows, schema=_SCHEMA)
+
+
+_TEXTS = ("component", "method", "quantity", "level", "definition")
+_SCHEMA = dict.fromkeys(_TEXTS, pl.String) | dict.fromkeys(("estimate", "lo", "hi"), pl.Float64)
+
+
+def _depth_effect(depth: Emergence) -> Effect:
+    lo, hi = depth.interval
+    return Effect(estimate=depth.estimate, lo=lo, hi=hi)
+
+
+def _row(curve: Curve, quantity: str, level: str, definition: str, effect: Effect) -> dict[str, str | float]:
+    return {
+        "component": curve.component,
+        "method": curve.method,
+        "quantity": quantity,
+        "level": level,
+        "definition": definition,
+        "estimate": effect.estimate,
+        "lo": effect.lo,
+        "hi": effect.hi,
+    }
