@@ -21,8 +21,9 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-import fake_models as fake
 from layeratlas.data.levels import LEVELS
+
+import fake_models as fake
 from layeratlas.store import DiskStore, Shape
 
 SECONDS, MEGABYTES = 30, 2000

@@ -164,7 +164,7 @@ def test_a_complete_run_started_again_only_prints(tiny_model_dir, atlas, tmp_pat
     assert (again.code, again.out) == (0, first.out)
     assert stamps(tmp_path / "run") == before
     imported = {line.rpartition("|")[2].strip() for line in again.err.splitlines() if line.startswith("import time:")}
-    assert {"layeratlas.runs.pipeline", "layeratlas.analysis.curves"} <= imported
+    assert {"layeratlas.runs.pipeline", "layeratlas.runs.workspace"} <= imported
     assert imported & {"torch", "transformers", "altair", "layeratlas.models", "layeratlas.capture"} == set()
 
 
@@ -250,9 +250,14 @@ def test_what_a_crash_left_half_written_is_swept(atlas, spec, undisturbed, copy)
     same(copy, undisturbed)
 
 
-def test_a_broken_manifest_is_named(atlas, spec, copy):
+def test_a_broken_manifest_is_made_anew_from_the_sound_parts(atlas, spec, undisturbed, copy):
+    before = kept(copy)
     cut(copy / "run.json")
-    flags = ("run", "hierarchy", "--model", spec["model"]["id"], "--task", "items", "--quiet", "--out", copy)
-    done = atlas(*flags)
-    assert done.code == 3
-    assert re.fullmatch(r"layeratlas: '.*run\.json' cannot be read \(.*\); expected JSON .*; remove it\n", done.err)
+    done = atlas("report", copy)
+    assert (done.code, done.out) == (3, "")
+    assert re.fullmatch(
+        r"layeratlas: '.*run\.json' cannot be read \(.*\); expected JSON .*; run the same .*\n", done.err
+    )
+    assert atlas(copy, spec=spec).code == 0
+    assert kept(copy) == before
+    same(copy, undisturbed)

@@ -17,6 +17,7 @@ from layeratlas.comparison.kinds import ComparisonKind
 from layeratlas.core import formatting as wording
 from layeratlas.core.errors import StoreError
 from layeratlas.runs.finding import Finding
+from layeratlas.runs.tables import read_table
 
 # At most this many texts in all and per level, at this many equal relative depths.
 TEXTS, DEPTHS = 400, 16
@@ -103,8 +104,8 @@ def _texts(folder: Path, seed: int) -> tuple[list[int], Texts] | None:
     """Return rows of the store, as many of each level, with their levels and groups; None where a run has no items."""
     files = sorted((folder / "items").glob("*.parquet"))
     try:
-        parts = [pl.read_parquet(file, columns=["level", "group", "row"]) for file in files]
-    except (OSError, pl.exceptions.PolarsError):
+        parts = [read_table(file, columns=["level", "group", "row"]) for file in files]
+    except StoreError:
         return None
     if not parts:
         return None

@@ -15,6 +15,7 @@ from joblib import Parallel, delayed
 
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import Size
+from layeratlas.runs.tables import read_table
 from layeratlas.studies.hierarchy.names import CURVES, WHOLE, Kind
 from layeratlas.validation.cases import CASES, DOUBLE, LAYERS, NOTHING, ORDERED, PLATEAU, Case
 from layeratlas.validation.planted import placeholder_data, simulate_run
@@ -78,7 +79,7 @@ def simulate_case(case: Case, size: Size, seed: int) -> SimulatedRun:
     with tempfile.TemporaryDirectory() as parent, threadpool_limits(1):
         folder = Path(parent) / "run"
         findings = simulate_run(folder, material, signal.strength, seed)
-        curves = pl.read_parquet(folder / CURVES)
+        curves = read_table(folder / CURVES)
     levels = curves.filter(pl.col("metric") == "accuracy", pl.col("stratum") == WHOLE, pl.col("task") == WHOLE)
     return SimulatedRun(findings=findings, curves=levels.sort("level", "layer"), peaks=signal.peaks)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
@@ -30,6 +29,7 @@ from layeratlas.probes import (
     probe_layer,
     surface_baseline,
 )
+from layeratlas.runs.tables import read_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store import Store
 from layeratlas.store.shards import load_shard, read_shard, write_shard
@@ -110,7 +110,7 @@ def _codes_wanted(work: Workspace, design: Design) -> bool:
 
 def _layer_results(work: Workspace, store: Store, design: Design, component: str) -> Iterator[LayerResult]:
     """Yield the results of every layer in order; layers are probed in parallel."""
-    rows = pl.read_parquet(work.folder / items_file(design.data), columns=["row"])["row"].to_numpy()
+    rows = read_table(work.folder / items_file(design.data), columns=["row"])["row"].to_numpy()
     methods = methods_for(work, design.data)
     seed = work.spec.seed if _codes_wanted(work, design) else None
     layers = range(store.shape.points[component])
@@ -136,7 +136,7 @@ def _write_scores(work: Workspace, design: Design, component: str, results: Sequ
     if codes:
         tensors[_BITS] = np.stack([code.bits for code in codes])
         tensors[_SHUFFLED_BITS] = np.stack([code.shuffled for code in codes])
-    tokens = pl.read_parquet(work.folder / items_file(design.data), columns=["tokens"])["tokens"].to_list()
+    tokens = read_table(work.folder / items_file(design.data), columns=["tokens"])["tokens"].to_list()
     name = scores_file(design.data, component)
     write_shard(work.folder / name, work.key, tensors, surface_baseline(design, tokens))
 
