@@ -153,6 +153,30 @@ def test_interrupted_with_ctrl_c(atlas, tiny_model_dir, tmp_path):
     assert {name: kept(tmp_path / "run")[name] for name in before} == before
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_terminated_as_with_ctrl_c(atlas, tiny_model_dir, tmp_path, number, code):
+    flags = ("run", "hierarchy", "--model", tiny_model_dir, *SMALL, *FAST, "--quiet", "--out", "run")
+    command = atlas.start(*flags, cwd=tmp_path)
+    assert stop(command, lambda: MOMENTS["after the first score file"](tmp_path / "run"), number) == code
+    line = "layeratlas: terminated; finished work is kept, run the same command again to resume\n"
+    assert command.wait().err == line
+    assert not (tmp_path / "run" / "run.lock").exists()
+
+
+def test_a_second_process_on_a_folder_is_refused(atlas, spec, tmp_path):
+    out = tmp_path / "run"
+    command = atlas.start(out, spec=spec)
+    flags = ("run", "hierarchy", "--model", spec["model"]["id"], *SMALL, *FAST, "--quiet", "--out", out)
+    found: list[str] = []
+
+    def refused() -> bool:
+        found.append(atlas(*flags).err if (out / "run.lock").exists() else "")
+        return bool(found[-1])
+
+    assert stop(command, refused) == -signal.SIGKILL
+    assert re.fullmatch(r"layeratlas: '.*run' is in use by process \d+ on .*; wait until it ends, .*\n", found[-1])
+
+
 def test_a_complete_run_started_again_only_prints(tiny_model_dir, atlas, tmp_path):
     model = shutil.copytree(tiny_model_dir, tmp_path / "gone")
     flags = ("run", "hierarchy", "--model", model, *SMALL, *FAST, "--out", tmp_path / "run")

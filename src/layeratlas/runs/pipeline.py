@@ -11,6 +11,7 @@ from layeratlas.core.errors import DataError, SpecError
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec, RunSpec
 from layeratlas.data.task import Material
+from layeratlas.runs.lock import locked
 from layeratlas.runs.study import Study
 from layeratlas.runs.uses import check_uses
 from layeratlas.runs.workspace import Workspace
@@ -69,20 +70,23 @@ def execute(study: Study, spec: RunSpec, out: Path | None = None, progress: Prog
     """Run a spec to its report and return the run's folder; a second call resumes it, or finds it complete.
 
     A stage that has to be done makes all that follow it run again, each from those of its own parts that are sound.
+    Raises StoreError where another process runs in the folder.
     """
     settings = study.settings(**spec.settings)
     check_uses(spec, study.uses, study.probe_spec(spec.size))
     spec = study.prepare(spec, settings)
     material = make_material(study, spec)
     study.check(spec, settings, material)
-    work = Workspace(out or default_folder(spec), spec, material, progress or Progress(), settings)
-    work.manifest["words"] = words_of(study, spec)
-    work.manifest["defaults"] = {"probe": study.probe_spec(spec.size).model_dump(mode="json")}
-    _run_stages(study, work)
-    if work.manifest["status"] != "complete":
-        work.manifest["status"] = "complete"
-        work.save()
-    return work.folder
+    folder = out or default_folder(spec)
+    with locked(folder):
+        work = Workspace(folder, spec, material, progress or Progress(), settings)
+        work.manifest["words"] = words_of(study, spec)
+        work.manifest["defaults"] = {"probe": study.probe_spec(spec.size).model_dump(mode="json")}
+        _run_stages(study, work)
+        if work.manifest["status"] != "complete":
+            work.manifest["status"] = "complete"
+            work.save()
+    return folder
 
 
 def _run_stages(study: Study, work: Workspace) -> None:

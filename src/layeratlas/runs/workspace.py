@@ -21,6 +21,7 @@ from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, sweep_parts
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec, hash_of
+from layeratlas.runs.lock import LOCK
 
 if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
@@ -82,7 +83,7 @@ class Workspace:
         path = self.folder / "run.json"
         if not path.exists():
             sweep_parts(self.folder)  # a kill during the very first write leaves nothing else
-            if self.folder.is_dir() and any(self.folder.iterdir()):
+            if self.folder.is_dir() and any(path.name != LOCK for path in self.folder.iterdir()):
                 raise StoreError(
                     f"'{self.folder}' is not empty and holds no run", "a new or empty folder", "choose another --out"
                 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import scipy
-from joblib import Parallel, delayed
 
+from layeratlas.core.processes import parallel
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import Size
 from layeratlas.runs.tables import read_table
@@ -151,9 +150,7 @@ def validate(runs: int, size: Size = "quick", progress: Progress | None = None, 
     jobs = [(case, seed + i) for case in CASES for i in range(runs)]
     by_case: dict[str, list[SimulatedRun]] = {case.name: [] for case in CASES}
     with (progress or Progress()).stage("simulate", len(jobs)) as step:
-        results = Parallel(n_jobs=os.cpu_count() or 1, return_as="generator")(
-            delayed(simulate_case)(case, size, run_seed) for case, run_seed in jobs
-        )
+        results = parallel(simulate_case, ((case, size, run_seed) for case, run_seed in jobs), processes=True)
         for (case, _), run in zip(jobs, results, strict=True):
             by_case[case.name].append(run)
             step.advance()

@@ -6,18 +6,17 @@ What needs torch is imported where it is used: a run that is already complete do
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from layeratlas.core import registry
 from layeratlas.core.arrays import FloatArray
 from layeratlas.core.errors import StoreError
+from layeratlas.core.processes import parallel
 from layeratlas.data.items import Dataset
 from layeratlas.probes import (
     CodeLengths,
@@ -114,9 +113,8 @@ def _layer_results(work: Workspace, store: Store, design: Design, component: str
     methods = methods_for(work, design.data)
     seed = work.spec.seed if _codes_wanted(work, design) else None
     layers = range(store.shape.points[component])
-    jobs = (delayed(_probe_one)(store.read(component, layer)[rows], design, methods, seed) for layer in layers)
-    backend = "loky" if len(rows) * len(layers) > _WORTH_PROCESSES else "threading"
-    yield from Parallel(n_jobs=os.cpu_count() or 1, backend=backend, return_as="generator")(jobs)
+    jobs = ((store.read(component, layer)[rows], design, methods, seed) for layer in layers)
+    yield from parallel(_probe_one, jobs, processes=len(rows) * len(layers) > _WORTH_PROCESSES)
 
 
 def _probe_one(x: FloatArray, design: Design, methods: list[str], seed: int | None) -> LayerResult:
