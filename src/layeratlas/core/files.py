@@ -60,7 +60,9 @@ def _write_error(path: Path, size: int, error: OSError | ValueError) -> StoreErr
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON value atomically."""
-    write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False) + "\n").encode())
+    text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
+    # A lone surrogate, of a name that is not UTF-8, is written as JSON's own escape.
+    write_atomic(path, text.encode(errors="backslashreplace"))
 
 
 def read_json(path: Path) -> Any:

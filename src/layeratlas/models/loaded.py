@@ -64,7 +64,7 @@ class LoadedModel:
 
     def encode(self, text: str) -> list[int]:
         """Return a text's token ids: exactly one BOS first where the tokenizer has one, whatever its own default."""
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return self._with_bos(ids)
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
@@ -78,7 +78,7 @@ class LoadedModel:
                 "a fast tokenizer (tokenizer.json)",
                 "use position 'last' or 'mean'",
             )
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         ids: list[int] = self._with_bos(encoded["input_ids"])
         spans = [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
         return ids, [(0, 0)] * (len(ids) - len(spans)) + spans
