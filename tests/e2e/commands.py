@@ -151,7 +151,8 @@ def the_line(done: Done, code: int = 2) -> str:
 def tables(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return a finished run's curves and findings."""
     assert manifest(folder)["status"] == "complete"
-    return pl.read_parquet(folder / "curves.parquet"), pl.read_parquet(folder / "findings.parquet")
+    curves, findings = (pl.read_parquet(folder / f"{name}.parquet", glob=False) for name in ("curves", "findings"))
+    return curves, findings
 
 
 def manifest(folder: Path) -> dict[str, Any]:

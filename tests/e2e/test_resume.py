@@ -153,6 +153,30 @@ def test_interrupted_with_ctrl_c(atlas, tiny_model_dir, tmp_path):
     assert {name: kept(tmp_path / "run")[name] for name in before} == before
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_terminated_as_with_ctrl_c(atlas, tiny_model_dir, tmp_path, number, code):
+    flags = ("run", "hierarchy", "--model", tiny_model_dir, *SMALL, *FAST, "--quiet", "--out", "run")
+    command = atlas.start(*flags, cwd=tmp_path)
+    assert stop(command, lambda: MOMENTS["after the first score file"](tmp_path / "run"), number) == code
+    line = "layeratlas: terminated; finished work is kept, run the same command again to resume\n"
+    assert command.wait().err == line
+    assert not (tmp_path / "run" / "run.lock").exists()
+
+
+def test_a_second_process_on_a_folder_is_refused(atlas, spec, tmp_path):
+    out = tmp_path / "run"
+    command = atlas.start(out, spec=spec)
+    flags = ("run", "hierarchy", "--model", spec["model"]["id"], *SMALL, *FAST, "--quiet", "--out", out)
+    found: list[str] = []
+
+    def refused() -> bool:
+        found.append(atlas(*flags).err if (out / "run.lock").exists() else "")
+        return bool(found[-1])
+
+    assert stop(command, refused) == -signal.SIGKILL
+    assert re.fullmatch(r"layeratlas: '.*run' is in use by process \d+ on .*; wait until it ends, .*\n", found[-1])
+
+
 def test_a_complete_run_started_again_only_prints(tiny_model_dir, atlas, tmp_path):
     model = shutil.copytree(tiny_model_dir, tmp_path / "gone")
     flags = ("run", "hierarchy", "--model", model, *SMALL, *FAST, "--out", tmp_path / "run")
@@ -164,7 +188,7 @@ def test_a_complete_run_started_again_only_prints(tiny_model_dir, atlas, tmp_pat
     assert (again.code, again.out) == (0, first.out)
     assert stamps(tmp_path / "run") == before
     imported = {line.rpartition("|")[2].strip() for line in again.err.splitlines() if line.startswith("import time:")}
-    assert {"layeratlas.runs.pipeline", "layeratlas.analysis.curves"} <= imported
+    assert {"layeratlas.runs.pipeline", "layeratlas.runs.workspace"} <= imported
     assert imported & {"torch", "transformers", "altair", "layeratlas.models", "layeratlas.capture"} == set()
 
 
@@ -250,9 +274,14 @@ def test_what_a_crash_left_half_written_is_swept(atlas, spec, undisturbed, copy)
     same(copy, undisturbed)
 
 
-def test_a_broken_manifest_is_named(atlas, spec, copy):
+def test_a_broken_manifest_is_made_anew_from_the_sound_parts(atlas, spec, undisturbed, copy):
+    before = kept(copy)
     cut(copy / "run.json")
-    flags = ("run", "hierarchy", "--model", spec["model"]["id"], "--task", "items", "--quiet", "--out", copy)
-    done = atlas(*flags)
-    assert done.code == 3
-    assert re.fullmatch(r"layeratlas: '.*run\.json' cannot be read \(.*\); expected JSON .*; remove it\n", done.err)
+    done = atlas("report", copy)
+    assert (done.code, done.out) == (3, "")
+    assert re.fullmatch(
+        r"layeratlas: '.*run\.json' cannot be read \(.*\); expected JSON .*; run the same .*\n", done.err
+    )
+    assert atlas(copy, spec=spec).code == 0
+    assert kept(copy) == before
+    same(copy, undisturbed)

@@ -32,10 +32,31 @@ def test_what_is_written_is_read_and_folders_are_made(tmp_path):
     write_atomic(path, b"new")
     assert path.read_bytes() == b"new"
     assert names(path.parent) == ["file.bin"]
-    assert path.stat().st_mode & 0o777 == 0o644
 
 
-@pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_the_umask_is_respected(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_atomic(tmp_path / "file.bin", b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file.bin").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_directory_in_a_files_place_goes_only_where_it_is_empty(tmp_path):
+    (tmp_path / "file.bin").mkdir()
+    write_atomic(tmp_path / "file.bin", b"x")
+    assert (tmp_path / "file.bin").read_bytes() == b"x"
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("kept")
+    with pytest.raises(StoreError, match=r"full' is a directory with files in it; .*; move the directory away"):
+        write_atomic(tmp_path / "full", b"x")
+    assert (tmp_path / "full" / "mine").read_text() == "kept"
+    assert names(tmp_path) == ["file.bin", "full"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_a_failure_at_any_step_leaves_the_old_content_and_no_part(tmp_path, monkeypatch, step):
     path = tmp_path / "file.bin"
     write_atomic(path, b"old")

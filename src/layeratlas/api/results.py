@@ -178,7 +178,11 @@ def study_of(run: FinishedRun) -> Study | None:
 
 
 def folder_path(folder: object) -> Path:
-    """Return a folder's path; raises SpecError for what is no path."""
+    """Return a folder's path; raises SpecError for what is no path or has a name that is not UTF-8."""
     if not isinstance(folder, str | Path):
         raise SpecError(f"a folder is {folder!r}", "a path")
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise SpecError(f"the folder name {str(folder)!a} is not UTF-8", "", "rename the folder") from None
     return Path(folder)

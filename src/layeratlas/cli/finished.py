@@ -55,12 +55,13 @@ def claims(
     A claim that compares models reads comparable runs only: the same texts, size, settings and versions.
     """
     with one_line():
+        from layeratlas.api.results import folder_path
         from layeratlas.runs.claim import judgement_table
         from layeratlas.runs.finished import read_run
 
         known = [registry.get("claims", name) for name in registry.names("claims")]
         named = families(family or [])
-        runs = [read_run(folder).in_family(named) for folder in folders]
+        runs = [read_run(folder_path(folder)).in_family(named) for folder in folders]
         for row in judgement_table(known, runs).iter_rows(named=True):
             print(f"{row['claim']:<5} [{row['verdict']}] {row['says']}")
             print(f"      published: {row['published']} ({row['citation']})")

@@ -90,6 +90,7 @@ def run(
     """
     with one_line():
         from layeratlas.api.options import make_atlas_specs, make_spec
+        from layeratlas.api.results import folder_path
         from layeratlas.api.running import run_atlas, run_spec
         from layeratlas.runs.pipeline import default_folder
 
@@ -119,9 +120,9 @@ def run(
         for name in model or [DEFAULT_MODEL]:
             whole = study == "atlas"
             specs = make_atlas_specs(name, size, options) if whole else [make_spec(study, name, size, options)]
-            folder = out
+            folder = folder_path(out) if out else None
             if out and len(model or ()) > 1:
-                folder = out / default_folder(specs[0].model_copy(update={"study": study})).name
+                folder = folder_path(out) / default_folder(specs[0].model_copy(update={"study": study})).name
             progress = make_progress(quiet)
             result = run_atlas(specs, folder, progress) if whole else run_spec(specs[0], folder, progress)
             if not quiet:

@@ -16,6 +16,7 @@ from layeratlas.comparison.cka import FEWEST, Grams, cka, grams
 from layeratlas.comparison.cohort import Cohort
 from layeratlas.core.arrays import Floats
 from layeratlas.core.errors import StoreError
+from layeratlas.runs.tables import read_table
 
 # At most this many texts in all and per level, at this many equal relative depths.
 TEXTS, DEPTHS = 400, 16
@@ -95,8 +96,8 @@ def _texts(folder: Path, seed: int) -> tuple[list[int], NDArray[np.int64]] | Non
     """Return rows of the store, as many of each level, with codes of their levels; None where a run has no items."""
     files = sorted((folder / "items").glob("*.parquet"))
     try:
-        parts = [pl.read_parquet(file, columns=["level", "row"]) for file in files]
-    except (OSError, pl.exceptions.PolarsError):
+        parts = [read_table(file, columns=["level", "row"]) for file in files]
+    except StoreError:
         return None
     if not parts:
         return None

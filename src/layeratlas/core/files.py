@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +17,36 @@ from layeratlas.core.errors import StoreError
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` so that, even after a crash, `path` holds all of it or its old content.
 
-    Raises StoreError where the disk is full or the folder cannot be written.
+    The file's permissions are those that the umask leaves. An empty directory in the file's place is removed. Raises
+    StoreError where the disk is full, the folder cannot be written or a directory with files is in the file's place.
     """
-    temporary: str | None = None
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
+        try:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
         raise _write_error(path, len(data), error) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
 
 
-def _write_error(path: Path, size: int, error: OSError) -> StoreError:
+def _write_error(path: Path, size: int, error: OSError | ValueError) -> StoreError:
+    if isinstance(error, ValueError):  # a NUL or a lone surrogate in the name
+        return StoreError(f"no file can be named {str(path)!r}", "a name that the system takes", "choose another")
+    if error.errno == errno.ENOTEMPTY:
+        return StoreError(
+            f"'{path}' is a directory with files in it",
+            "a file, or nothing, of that name",
+            "move the directory away, then run the same command again",
+        )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(
             f"the disk is full: {size / 1e6:,.1f} MB for '{path.name}' did not fit in '{path.parent}'",
@@ -50,7 +60,9 @@ def _write_error(path: Path, size: int, error: OSError) -> StoreError:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON value atomically."""
-    write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False) + "\n").encode())
+    text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
+    # A lone surrogate, of a name that is not UTF-8, is written as JSON's own escape.
+    write_atomic(path, text.encode(errors="backslashreplace"))
 
 
 def read_json(path: Path) -> Any:
@@ -59,8 +71,10 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StoreError(f"'{path}' does not exist", "a run folder", "check the path") from None
-    except (OSError, ValueError) as error:
-        raise StoreError(f"'{path}' cannot be read ({error})", "JSON written by layeratlas", "remove it") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(
+            f"'{path}' cannot be read ({error})", "JSON written by layeratlas", "run the same command again"
+        ) from None
 
 
 def sha256_file(path: Path) -> str:
@@ -72,4 +86,5 @@ def sha256_file(path: Path) -> str:
 def sweep_parts(folder: Path) -> None:
     """Remove files that an earlier process left half-written in a folder."""
     for part in folder.glob(".*.part"):
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

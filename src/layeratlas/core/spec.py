@@ -63,7 +63,7 @@ def check_size(name: str) -> Size:
 def hash_of(value: Any) -> str:
     """Return 16 hex digits of the SHA-256 of a JSON value."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 class ModelSpec(Spec):
@@ -151,4 +151,4 @@ class RunSpec(Spec):
     capture: CaptureSpec = CaptureSpec()
     probe: ProbeSpec = ProbeSpec()
     settings: dict[str, Any] = Field(default={}, description="the study's own settings by name")
-    seed: int = Field(default=0, description="seed of folds, shuffles and bootstrap draws")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of folds, shuffles and bootstrap draws")

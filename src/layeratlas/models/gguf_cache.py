@@ -30,9 +30,12 @@ def cache_root() -> Path:
     """Return the cache directory: `LAYERATLAS_CACHE`, else `layeratlas` in `XDG_CACHE_HOME` or `~/.cache`."""
     own = os.environ.get("LAYERATLAS_CACHE")
     if own:
-        return Path(own).expanduser()
+        return Path(os.path.expanduser(own))
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "layeratlas"
+    home = os.path.expanduser("~")
+    if not base and home == "~":  # a process without a home
+        return Path(tempfile.gettempdir()) / f"layeratlas-{os.getuid()}"
+    return (Path(base) if base else Path(home) / ".cache") / "layeratlas"
 
 
 @dataclass(frozen=True)

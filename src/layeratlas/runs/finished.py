@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import polars as pl
 
+from layeratlas.core.checksums import SEAL, digest_of, is_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json
+from layeratlas.runs.draws import FILE as DRAWS
 from layeratlas.runs.draws import Draws, draws_of
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.tables import CURVES, FINDINGS, read_table
@@ -23,8 +25,9 @@ REPORT = "report.html"
 class FinishedRun:
     """A run whose analysis is done: its folder, its manifest (`run.json`) and its tables, read when first asked for.
 
-    `manifest`, `curves` and `findings` replace those of the folder, so that a run can be made in memory. Every table
-    raises StoreError, in one line, where its file is missing or cannot be read.
+    `manifest`, `curves` and `findings` replace those of the folder, so that a run can be made in memory. Raises
+    StoreError, in one line, where the manifest is damaged; every table does where its file is missing, cannot be read
+    or is not the one that the run wrote.
     """
 
     def __init__(
@@ -36,12 +39,33 @@ class FinishedRun:
         findings: pl.DataFrame | None = None,
     ) -> None:
         self.folder = Path(folder)
-        self.manifest: dict[str, Any] = dict(read_json(self.folder / MANIFEST) if manifest is None else manifest)
+        self.manifest: dict[str, Any] = dict(_sound_manifest(self.folder) if manifest is None else manifest)
         self._given = {CURVES: curves, FINDINGS: findings}
 
     def _table(self, name: str) -> pl.DataFrame:
         given = self._given[name]
-        return read_table(self.folder / name) if given is None else given
+        if given is not None:
+            return given
+        self.verify([name])
+        return read_table(self.folder / name)
+
+    def verify(self, names: Iterable[str] | None = None) -> None:
+        """Raise StoreError where a table is not the one that the run wrote, by its checksum in `run.json`.
+
+        `names` are files of the run's folder; None stands for all those that a report or a comparison may read, which
+        are not in folders of their own. A file that is missing is left to its reader.
+        """
+        known: dict[str, str] = {}
+        for stage in self.manifest.get("stages", {}).values():
+            known |= stage.get("sha256", {})
+        for name in [name for name in known if "/" not in name] if names is None else names:
+            path = self.folder / name
+            if name in known and path.exists() and digest_of(path) != known[name]:
+                raise StoreError(
+                    f"'{path}' was changed or damaged after the run wrote it",
+                    "the file whose checksum is in run.json",
+                    "run the study again with the same --out, which computes it anew",
+                )
 
     @cached_property
     def curves(self) -> pl.DataFrame:
@@ -56,6 +80,7 @@ class FinishedRun:
     @cached_property
     def draws(self) -> Draws | None:
         """The bootstrap draws; None where the run kept none."""
+        self.verify([DRAWS])
         return draws_of(self.folder)
 
     @property
@@ -139,5 +164,18 @@ def read_run(folder: str | Path) -> FinishedRun:
     run = FinishedRun(folder)
     if not run.complete:
         raise StoreError(f"the run in '{folder}' is not finished", "a finished run", "run it again to resume")
+    run.verify()
     _ = run.curves, run.findings  # a broken table is reported before anything is computed
     return run
+
+
+def _sound_manifest(folder: Path) -> dict[str, Any]:
+    """Return a run's manifest; raises StoreError where there is none or its seal does not fit."""
+    manifest = read_json(folder / MANIFEST)
+    if not isinstance(manifest, dict) or (SEAL in manifest and not is_sealed(manifest)):
+        raise StoreError(
+            f"'{folder / MANIFEST}' was changed or damaged after the run wrote it",
+            "a manifest that its seal fits",
+            "run the study again with the same --out, which computes it anew",
+        )
+    return manifest

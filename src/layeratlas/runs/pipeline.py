@@ -9,11 +9,15 @@ from pathlib import Path
 from layeratlas.core import registry
 from layeratlas.core.errors import DataError, SpecError
 from layeratlas.core.progress import Progress
-from layeratlas.core.spec import ModelSpec, RunSpec
+from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
 from layeratlas.data.task import Material
+from layeratlas.runs.lock import locked
 from layeratlas.runs.study import Study
 from layeratlas.runs.uses import check_uses
 from layeratlas.runs.workspace import Workspace
+
+# Characters of a part of a folder's name; file systems take 255 bytes in all.
+_LONGEST = 80
 
 
 def make_material(study: Study, spec: RunSpec) -> list[Material]:
@@ -54,7 +58,8 @@ def words_of(study: Study, spec: RunSpec) -> dict[str, dict[str, str]]:
 def default_folder(spec: RunSpec) -> Path:
     """Return `runs/STUDY-MODEL-SIZE`, followed by the tasks and files that were named."""
     chosen = [*spec.tasks, *(Path(path).stem for path in spec.data)]
-    return Path("runs") / "-".join([spec.study, _slug(_model_name(spec.model)), spec.size, *map(_slug, chosen)])
+    of_texts = _slug("-".join(map(_slug, chosen))) if chosen else ""
+    return Path("runs") / "-".join(filter(None, [spec.study, _slug(_model_name(spec.model)), spec.size, of_texts]))
 
 
 def _model_name(model: ModelSpec) -> str:
@@ -62,27 +67,31 @@ def _model_name(model: ModelSpec) -> str:
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-").lower() or "own"
+    slug = re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.").lower() or "own"
+    return slug if len(slug) <= _LONGEST else f"{slug[: _LONGEST - 9]}-{hash_of(slug)[:8]}"
 
 
 def execute(study: Study, spec: RunSpec, out: Path | None = None, progress: Progress | None = None) -> Path:
     """Run a spec to its report and return the run's folder; a second call resumes it, or finds it complete.
 
     A stage that has to be done makes all that follow it run again, each from those of its own parts that are sound.
+    Raises StoreError where another process runs in the folder.
     """
     settings = study.settings(**spec.settings)
     check_uses(spec, study.uses, study.probe_spec(spec.size))
     spec = study.prepare(spec, settings)
     material = make_material(study, spec)
     study.check(spec, settings, material)
-    work = Workspace(out or default_folder(spec), spec, material, progress or Progress(), settings)
-    work.manifest["words"] = words_of(study, spec)
-    work.manifest["defaults"] = {"probe": study.probe_spec(spec.size).model_dump(mode="json")}
-    _run_stages(study, work)
-    if work.manifest["status"] != "complete":
-        work.manifest["status"] = "complete"
-        work.save()
-    return work.folder
+    folder = out or default_folder(spec)
+    with locked(folder):
+        work = Workspace(folder, spec, material, progress or Progress(), settings)
+        work.manifest["words"] = words_of(study, spec)
+        work.manifest["defaults"] = {"probe": study.probe_spec(spec.size).model_dump(mode="json")}
+        _run_stages(study, work)
+        if work.manifest["status"] != "complete":
+            work.manifest["status"] = "complete"
+            work.save()
+    return folder
 
 
 def _run_stages(study: Study, work: Workspace) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from layeratlas.core.checksums import is_whole, write_checked
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import write_atomic
 from layeratlas.runs.workspace import Workspace
@@ -49,9 +50,7 @@ CURVE_KEYS, CURVE_VALUES = tuple(_KEYS), tuple(_VALUES)
 
 def write_parquet(path: Path, table: pl.DataFrame) -> None:
     """Write a Parquet file atomically."""
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    write_atomic(path, buffer.getvalue())
+    write_atomic(path, _bytes(table))
 
 
 def write_table(work: Workspace, name: str, table: pl.DataFrame) -> None:
@@ -59,13 +58,32 @@ def write_table(work: Workspace, name: str, table: pl.DataFrame) -> None:
     write_parquet(work.folder / name, table)
 
 
-def read_table(path: Path, todo: str = "run it again") -> pl.DataFrame:
-    """Return a Parquet file's table; raises StoreError, in one line, where it is missing or cannot be read."""
+def write_part(work: Workspace, name: str, table: pl.DataFrame) -> None:
+    """Write a part of a stage, which a resumed run uses where `has_part` finds it whole."""
+    write_checked(work.folder / name, _bytes(table))
+
+
+def has_part(work: Workspace, name: str) -> bool:
+    """Return whether a part of a stage is there as it was written."""
+    return is_whole(work.folder / name)
+
+
+def _bytes(table: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def read_table(path: Path, todo: str = "run it again", columns: list[str] | None = None) -> pl.DataFrame:
+    """Return a Parquet file's table; raises StoreError, in one line, where it is missing or cannot be read.
+
+    The path is a name and never a pattern: `runs[1]` is the folder of that name.
+    """
     if not path.is_file():
         raise StoreError(f"no {path.name} in '{path.parent}'", "a run whose analysis is finished", todo)
     try:
-        return pl.read_parquet(path, hive_partitioning=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        return pl.read_parquet(path, columns=columns, glob=False, hive_partitioning=False)
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(f"{path} cannot be read ({reason})", "a whole file", todo) from error
 

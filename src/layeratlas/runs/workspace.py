@@ -16,16 +16,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from layeratlas.core.checksums import digest_of, is_sealed, write_sealed
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import read_json, sha256_file, sweep_parts, write_json
+from layeratlas.core.files import read_json, sweep_parts
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec, hash_of
+from layeratlas.runs.lock import LOCK
 
 if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
-# Outputs that later stages read: trusted with their checksum only. A page may be rebuilt at any time.
-_DATA = (".parquet", ".safetensors")
+# Outputs that are read again: trusted with their checksum only. A page may be rebuilt at any time.
+_DATA = (".parquet", ".safetensors", ".json")
 _PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "scikit-learn")
 
 
@@ -36,6 +38,14 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
     return found
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """Return a manifest as it is; empty where it cannot be read."""
+    with contextlib.suppress(StoreError):
+        known = read_json(path)
+        return known if isinstance(known, dict) else {}
+    return {}
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -63,34 +73,48 @@ class Workspace:
         identities = [m.identity() for m in self.material]
         self.key = hash_of([spec.model_dump(mode="json"), identities, versions()])
         self.texts = hash_of(identities)
-        path = folder / "run.json"
-        if path.exists():
-            self.manifest: dict[str, Any] = read_json(path)
-            if self.manifest.get("key") != self.key:
-                self._replace_or_refuse()
-            for part in (folder, folder / "scores", folder / "items"):
-                sweep_parts(part)
-        else:
-            sweep_parts(folder)  # a kill during the very first write leaves nothing else
-            if folder.is_dir() and any(folder.iterdir()):
-                raise StoreError(
-                    f"'{folder}' is not empty and holds no run", "a new or empty folder", "choose another --out"
-                )
-            self.manifest = self._new_manifest()
-            self.save()
+        self.manifest: dict[str, Any] = self._opened()
 
-    def _replace_or_refuse(self) -> None:
+    def _opened(self) -> dict[str, Any]:
+        """Return the folder's manifest, or that of a new run; raises StoreError where the folder is of something else.
+
+        A damaged manifest vouches for nothing: the stages run again, each from those of its parts that are sound.
+        """
+        path = self.folder / "run.json"
+        if not path.exists():
+            sweep_parts(self.folder)  # a kill during the very first write leaves nothing else
+            if self.folder.is_dir() and any(path.name != LOCK for path in self.folder.iterdir()):
+                raise StoreError(
+                    f"'{self.folder}' is not empty and holds no run", "a new or empty folder", "choose another --out"
+                )
+            return self._begin()
+        known = _read_manifest(path)
+        if known.get("key", self.key) != self.key:
+            return self._replace_or_refuse(known)
+        for part in (self.folder, *filter(Path.is_dir, self.folder.iterdir())):
+            sweep_parts(part)
+        if not is_sealed(known):
+            self.progress.note(f"'{path}' is damaged: the run is made anew from the parts that are sound")
+            return self._begin()
+        return known
+
+    def _begin(self) -> dict[str, Any]:
+        self.manifest = self._new_manifest()
+        self.save()
+        return self.manifest
+
+    def _replace_or_refuse(self, known: dict[str, Any]) -> dict[str, Any]:
         """Take over a folder whose run stopped before it kept anything (a misspelt model, say); refuse any other."""
-        stages = self.manifest.get("stages", {}).values()
+        stages = known.get("stages", {}).values()
         if not any(stage.get("done") for stage in stages) and not any(self.folder.rglob("*.safetensors")):
             for part in ("items", "activations"):
                 shutil.rmtree(self.folder / part, ignore_errors=True)
-            self.manifest = self._new_manifest()
-            self.save()
-            return
-        before = _flat({"versions": self.manifest.get("versions", {}), **self.manifest.get("spec", {})})
+            return self._begin()
+        before = _flat({"versions": known.get("versions", {}), **known.get("spec", {})})
         now = _flat({"versions": versions(), **self.spec.model_dump(mode="json")})
         changed = [f"{k} {before.get(k)!r} -> {v!r}" for k, v in now.items() if before.get(k) != v]
+        if not is_sealed(known):
+            changed = ["its run.json is damaged"]
         raise StoreError(
             f"'{self.folder}' holds another run ({'; '.join(changed) or 'other texts'})",
             "the same spec, texts and library versions to resume",
@@ -115,18 +139,19 @@ class Workspace:
         }
 
     def save(self) -> None:
-        """Write `run.json` atomically."""
-        write_json(self.folder / "run.json", self.manifest)
+        """Write `run.json` atomically, with the seal that vouches for it."""
+        write_sealed(self.folder / "run.json", self.manifest)
 
     def finished(self, stage: str) -> bool:
         """Return whether a stage was finished by this or an earlier process, and its outputs are as it left them."""
         record = self.manifest["stages"].get(stage, {})
         outputs = record.get("outputs", [])
-        there = bool(record.get("done")) and all((self.folder / name).exists() for name in outputs)
-        return there and self._checksums(outputs) == record.get("sha256")
+        # A name with a suffix is a file's.
+        there = all((path.is_file() if path.suffix else path.is_dir()) for path in map(self.folder.joinpath, outputs))
+        return bool(record.get("done")) and there and self._checksums(outputs) == record.get("sha256")
 
     def _checksums(self, outputs: list[str]) -> dict[str, str]:
-        return {name: sha256_file(self.folder / name) for name in outputs if name.endswith(_DATA)}
+        return {name: digest_of(self.folder / name) for name in outputs if name.endswith(_DATA)}
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,17 +14,18 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from layeratlas.core.arrays import FloatArray
+from layeratlas.core.checksums import digest_of
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import sha256_file, sweep_parts, write_atomic, write_json
+from layeratlas.core.files import sweep_parts, write_atomic
 from layeratlas.store.contract import Shape, Store, check_complete, check_request, check_shard, unseen
 from layeratlas.store.receipts import (
-    MANIFEST,
     Receipt,
     covered,
     manifest_of,
     read_manifest,
     read_receipts,
     shard_path,
+    write_manifest,
 )
 
 
@@ -35,23 +37,24 @@ class DiskStore(Store):
     """Vectors in a folder: `manifest.json`, and `<key>.safetensors` with a receipt `<key>.json` per shard.
 
     `key` names the content (model, texts, settings). A folder with another key is refused, never mixed. A shard
-    without a receipt, or whose bytes differ from it, is as good as absent and is computed again.
+    without a sound receipt of this store, or whose bytes differ from it, is as good as absent and is computed again;
+    a damaged manifest is written again.
     """
 
     def __init__(self, folder: Path, shape: Shape, key: str, dtype: str = "float32") -> None:
-        self.folder, self.shape = folder, shape
+        self.folder, self.shape, self.key = folder, shape, key
         self._dtype: torch.dtype = getattr(torch, dtype)
-        manifest = manifest_of(shape, key, dtype)
-        path = folder / MANIFEST
-        if path.exists():
-            if read_manifest(folder) != manifest:
-                raise StoreError(
-                    f"'{folder}' holds activations of another model, texts, settings or library version",
-                    "those of this run",
-                    "choose another --out or remove that folder",
-                )
-        else:
-            write_json(path, manifest)
+        manifest, known = manifest_of(shape, key, dtype), None
+        with contextlib.suppress(StoreError):
+            known = read_manifest(folder)
+        if known is None:
+            write_manifest(folder, manifest)
+        elif known != manifest:
+            raise StoreError(
+                f"'{folder}' holds activations of another model, texts, settings or library version",
+                "those of this run",
+                "choose another --out or remove that folder",
+            )
         sweep_parts(folder)
         self._receipts = self._verify()
 
@@ -65,8 +68,8 @@ class DiskStore(Store):
     def _verify(self) -> dict[str, Receipt]:
         return {
             key: receipt
-            for key, receipt in read_receipts(self.folder)
-            if sha256_file(shard_path(self.folder, key)) == receipt.sha256
+            for key, receipt in read_receipts(self.folder, self.key)
+            if digest_of(shard_path(self.folder, key)) == receipt.sha256
         }
 
     def finished(self) -> set[str]:
@@ -104,7 +107,7 @@ class DiskStore(Store):
         data = save(tensors)
         write_atomic(shard_path(self.folder, key), data)
         receipt = Receipt(rows=list(rows), layers=layers, sha256=hashlib.sha256(data).hexdigest())
-        receipt.write(self.folder, key)
+        receipt.write(self.folder, key, self.key)
         self._receipts[key] = receipt
 
     def read(self, component: str, layer: int) -> FloatArray:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from layeratlas.core.checksums import read_sealed, write_sealed
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import read_json, write_json
 from layeratlas.store.contract import Shape
 
 MANIFEST = "manifest.json"
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +26,10 @@ class Receipt:
     layers: dict[str, tuple[int, int]]
     sha256: str
 
-    def write(self, folder: Path, key: str) -> None:
-        """Write the receipt beside its shard, which it makes count."""
-        write_json(folder / f"{key}.json", {"sha256": self.sha256, "rows": self.rows, "layers": self.layers})
+    def write(self, folder: Path, key: str, store: str) -> None:
+        """Write the receipt beside its shard `key`, which it makes count in the store of that key, and seal it."""
+        record = {"store": store, "shard": key, "sha256": self.sha256, "rows": self.rows, "layers": self.layers}
+        write_sealed(folder / f"{key}.json", record)
 
 
 def shard_path(folder: Path, key: str) -> Path:
@@ -36,16 +37,19 @@ def shard_path(folder: Path, key: str) -> Path:
     return folder / f"{key}.safetensors"
 
 
-def read_receipts(folder: Path) -> Iterator[tuple[str, Receipt]]:
-    """Yield each shard's key and receipt, in the order of the keys; broken receipts and absent shards are left out.
+def read_receipts(folder: Path, store: str) -> Iterator[tuple[str, Receipt]]:
+    """Yield each shard's key and receipt, in the order of the keys.
 
-    The shard's bytes are not read: compare `sha256` where that matters.
+    Receipts that are damaged or belong to another store or shard, and those without a shard, are left out. The shard's
+    bytes are not read: compare `sha256` where that matters.
     """
     for path in sorted(folder.glob("*.json")):
-        if path.name == MANIFEST or not shard_path(folder, path.stem).exists():
+        if path.name == MANIFEST or not shard_path(folder, path.stem).is_file():
             continue
         try:
-            yield path.stem, _receipt(read_json(path))
+            record = read_sealed(path)
+            if (record["store"], record["shard"]) == (store, path.stem):
+                yield path.stem, _receipt(record)
         except (StoreError, KeyError, TypeError, ValueError):
             continue
 
@@ -67,10 +71,14 @@ def manifest_of(shape: Shape, key: str, dtype: str) -> dict[str, Any]:
     }
 
 
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write a store's manifest, sealed."""
+    write_sealed(folder / MANIFEST, manifest)
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return a store's manifest; raises StoreError where there is none."""
-    manifest: dict[str, Any] = read_json(folder / MANIFEST)
-    return manifest
+    """Return a store's manifest; raises StoreError where there is none or it is damaged."""
+    return read_sealed(folder / MANIFEST)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from layeratlas.core.arrays import FloatArray
+from layeratlas.core.checksums import digest_of
 from layeratlas.core.errors import StoreError
 from layeratlas.store.receipts import ShardPlace, covered, read_manifest, read_receipts, shard_path
 
@@ -23,22 +25,40 @@ def points_of(folder: Path, component: str) -> int:
 def read_rows(folder: Path, component: str, layers: Sequence[int], rows: Sequence[int]) -> FloatArray:
     """Return float32 of shape (len(layers), len(rows), width).
 
-    Checksums are not computed again: that would read the whole store. Raises StoreError where a text is missing or a
-    number is not finite.
+    The checksum of every shard that is read is compared, once per process. Raises StoreError where a text is missing,
+    a shard is damaged or a number is not finite.
     """
     manifest = read_manifest(folder)
     out = np.full((len(layers), len(rows), manifest["width"]), np.nan, np.float32)
     framework = "pt" if manifest["dtype"] == "bfloat16" else "np"  # what needs no torch does not import it
     place_of = {row: place for place, row in enumerate(rows)}
-    for key, receipt in read_receipts(folder):
+    for key, receipt in read_receipts(folder, manifest["key"]):
         wanted = [ShardPlace(to=place_of[row], at=at) for at, row in enumerate(receipt.rows) if row in place_of]
         shown = covered(receipt, component, layers)
         if wanted and shown:
-            with _opened(shard_path(folder, key), framework) as shard:
+            path = shard_path(folder, key)
+            _check(path, receipt.sha256)
+            with _opened(path, framework) as shard:
                 _copy(shard.get_slice(component), shown, wanted, out)
     if not np.isfinite(out).all():
         raise StoreError(f"'{folder}' lacks some of the texts", "a finished capture", "run the same command again")
     return out
+
+
+def _check(path: Path, sha256: str) -> None:
+    """Raise StoreError where a shard's bytes are not those of its receipt."""
+    stat = path.stat()
+    if _digest(path, stat.st_mtime_ns, stat.st_size, stat.st_ino) != sha256:
+        raise StoreError(
+            f"'{path}' was changed or damaged after it was written",
+            "a whole shard",
+            "run the study again in a new --out",
+        )
+
+
+@lru_cache(maxsize=4096)
+def _digest(path: Path, *stamp: int) -> str:
+    return digest_of(path)
 
 
 @contextmanager

@@ -19,9 +19,14 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def write_shard(path: Path, key: str, tensors: Tensors, notes: object = None) -> None:
-    """Write arrays atomically, with the run's key, a digest of their bytes and notes, which JSON can hold."""
+    """Write arrays atomically, with the run's key, notes that JSON can hold, and a digest of all of it.
+
+    The digest covers the file's name, the key, the notes, and each array's name, dtype, shape and bytes, so that two
+    files that changed places are noticed.
+    """
     whole = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    write_atomic(path, save(whole, metadata={"key": key, "sha256": _digest(whole), "notes": json.dumps(notes)}))
+    known = {"key": key, "notes": json.dumps(notes)}
+    write_atomic(path, save(whole, metadata=known | {"sha256": _digest(path.name, known, whole)}))
 
 
 def read_shard(path: Path, key: str) -> Tensors | None:
@@ -38,7 +43,7 @@ def load_shard(path: Path, key: str) -> tuple[Tensors, Any]:
         with safe_open(path, framework="np") as file:
             known = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
-        if (known["key"], known["sha256"]) == (key, _digest(tensors)):
+        if known["key"] == key and known.pop("sha256") == _digest(path.name, known, tensors):
             return tensors, json.loads(known["notes"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path) from error
@@ -49,12 +54,13 @@ def _damaged(path: Path) -> StoreError:
     return StoreError(
         f"'{path}' is missing, damaged or of another run",
         "a whole file of this run",
-        "remove it and run the same command again",
+        "run the same command again, which computes it anew",
     )
 
 
-def _digest(tensors: Tensors) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode() + tensors[name].tobytes())
+def _digest(name: str, known: dict[str, str], tensors: Tensors) -> str:
+    header = [[key, array.dtype.str, array.shape] for key, array in sorted(tensors.items())]
+    digest = hashlib.sha256(json.dumps([name, sorted(known.items()), header]).encode())
+    for _, array in sorted(tensors.items()):
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -14,6 +14,7 @@ from layeratlas.core.arrays import Floats
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import CaptureSpec, ProbeSpec, RunSpec, Size
 from layeratlas.data.items import Dataset
+from layeratlas.runs.tables import read_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.hierarchy.capturing import write_items
 from layeratlas.studies.hierarchy.names import ACTIVATIONS, FINDINGS
@@ -76,7 +77,7 @@ def simulate_run(folder: Path, material: Sequence[Dataset], strength: Mapping[st
     stages = registry.get("studies", STUDY).stages()
     stages["probe"](work)
     stages["analyse"](work)
-    return pl.read_parquet(folder / FINDINGS)
+    return read_table(folder / FINDINGS)
 
 
 def _workspace(folder: Path, material: Sequence[Dataset], points: int, seed: int) -> Workspace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import scipy
-from joblib import Parallel, delayed
 
+from layeratlas.core.processes import parallel
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import Size
+from layeratlas.runs.tables import read_table
 from layeratlas.studies.hierarchy.names import CURVES, WHOLE, Kind
 from layeratlas.validation.cases import CASES, DOUBLE, LAYERS, NOTHING, ORDERED, PLATEAU, TURNS, Case
 from layeratlas.validation.planted import placeholder_data, simulate_run
@@ -78,7 +78,7 @@ def simulate_case(case: Case, size: Size, seed: int) -> SimulatedRun:
     with tempfile.TemporaryDirectory() as parent, threadpool_limits(1):
         folder = Path(parent) / "run"
         findings = simulate_run(folder, material, signal.strength, seed)
-        curves = pl.read_parquet(folder / CURVES)
+        curves = read_table(folder / CURVES)
     levels = curves.filter(pl.col("metric") == "accuracy", pl.col("stratum") == WHOLE, pl.col("task") == WHOLE)
     return SimulatedRun(findings=findings, curves=levels.sort("level", "layer"), peaks=signal.peaks)
 
@@ -154,9 +154,7 @@ def validate(runs: int, size: Size = "quick", progress: Progress | None = None, 
     jobs = [(case, seed + i) for case in CASES for i in range(runs)]
     by_case: dict[str, list[SimulatedRun]] = {case.name: [] for case in CASES}
     with (progress or Progress()).stage("simulate", len(jobs)) as step:
-        results = Parallel(n_jobs=os.cpu_count() or 1, return_as="generator")(
-            delayed(simulate_case)(case, size, run_seed) for case, run_seed in jobs
-        )
+        results = parallel(simulate_case, ((case, size, run_seed) for case, run_seed in jobs), processes=True)
         for (case, _), run in zip(jobs, results, strict=True):
             by_case[case.name].append(run)
             step.advance()

@@ -10,7 +10,7 @@ import polars as pl
 
 from layeratlas.core.arrays import Floats
 from layeratlas.data.questions import Question
-from layeratlas.runs.tables import write_table
+from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.studies.exits.curves import ExitCurve
@@ -66,7 +66,7 @@ def free_curve(work: Workspace, scored: ScoredSet, resampler: Resampler) -> Exit
 
     The control is the answer that is decoded without a question.
     """
-    table = pl.read_parquet(work.folder / free_file(scored.data.name)).sort("layer", "question")
+    table = read_table(work.folder / free_file(scored.data.name)).sort("layer", "question")
     exits, points = table["layer"].unique().sort().to_list(), scored.after.shape[1]
     weights = resampler.weights(scored.groups)
 

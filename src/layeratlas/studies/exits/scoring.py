@@ -12,7 +12,7 @@ import polars as pl
 from layeratlas.core.arrays import Floats
 from layeratlas.core.spec import CaptureSpec, hash_of
 from layeratlas.data.questions import QuestionSet
-from layeratlas.runs.tables import write_table
+from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import load_shard, write_shard
 from layeratlas.studies.exits.free_answers import write_free_answers
@@ -130,7 +130,7 @@ def load_scores(work: Workspace) -> Iterator[ScoredSet]:
 
 def scored_set(work: Workspace, data: QuestionSet, after: Floats, bare: Floats) -> ScoredSet:
     """Return the questions of a set, or of some of its groups, with these log-likelihoods and the choices' sizes."""
-    items = pl.read_parquet(work.folder / items_file(data.name), columns=["group", "tokens", "characters", "bytes"])
+    items = read_table(work.folder / items_file(data.name), columns=["group", "tokens", "characters", "bytes"])
     kept = items.filter(pl.col("group").is_in({question.group for question in data.items}))
 
     def sizes(column: str) -> Floats:

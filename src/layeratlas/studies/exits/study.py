@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError
 from layeratlas.core.files import read_json
@@ -20,6 +18,7 @@ from layeratlas.data.readers.questions import read_questions
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
 from layeratlas.runs.study import Exhibit, Study, Words
+from layeratlas.runs.tables import read_table
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.exits.ablation.methods import methods as ablation_methods
 from layeratlas.studies.exits.ablation.stage import ablate_stage
@@ -84,8 +83,8 @@ class Exits(Study):
 
         if not (folder / BASELINES_FILE).exists():
             return ablation_charts.exhibits(folder)
-        run, curves = read_json(folder / "run.json"), pl.read_parquet(folder / "curves.parquet")
-        settings, table = settings_of(run), pl.read_parquet(folder / BASELINES_FILE)
+        run, curves = read_json(folder / "run.json"), read_table(folder / "curves.parquet")
+        settings, table = settings_of(run), read_table(folder / BASELINES_FILE)
         return [
             *charts.exhibits(table, curves, settings),
             *baselines.exhibits(table),

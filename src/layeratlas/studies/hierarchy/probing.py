@@ -6,19 +6,17 @@ What needs torch is imported where it is used: a run that is already complete do
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
-from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from layeratlas.core import registry
 from layeratlas.core.arrays import FloatArray
 from layeratlas.core.errors import StoreError
+from layeratlas.core.processes import parallel
 from layeratlas.data.items import Dataset
 from layeratlas.probes import (
     CodeLengths,
@@ -30,6 +28,7 @@ from layeratlas.probes import (
     probe_layer,
     surface_baseline,
 )
+from layeratlas.runs.tables import read_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store import Store
 from layeratlas.store.shards import load_shard, read_shard, write_shard
@@ -112,13 +111,12 @@ def _codes_wanted(work: Workspace, design: Design) -> bool:
 
 def _layer_results(work: Workspace, store: Store, design: Design, component: str) -> Iterator[LayerResult]:
     """Yield the results of every layer in order; layers are probed in parallel."""
-    rows = pl.read_parquet(work.folder / items_file(design.data), columns=["row"])["row"].to_numpy()
+    rows = read_table(work.folder / items_file(design.data), columns=["row"])["row"].to_numpy()
     methods = methods_for(work, design.data)
     seed = work.spec.seed if _codes_wanted(work, design) else None
     layers = range(store.shape.points[component])
-    jobs = (delayed(_probe_one)(store.read(component, layer)[rows], design, methods, seed) for layer in layers)
-    backend = "loky" if len(rows) * len(layers) > _WORTH_PROCESSES else "threading"
-    yield from Parallel(n_jobs=os.cpu_count() or 1, backend=backend, return_as="generator")(jobs)
+    jobs = ((store.read(component, layer)[rows], design, methods, seed) for layer in layers)
+    yield from parallel(_probe_one, jobs, processes=len(rows) * len(layers) > _WORTH_PROCESSES)
 
 
 def _probe_one(x: FloatArray, design: Design, methods: list[str], seed: int | None) -> LayerResult:
@@ -138,7 +136,7 @@ def _write_scores(work: Workspace, design: Design, component: str, results: Sequ
     if codes:
         tensors[_BITS] = np.stack([code.bits for code in codes])
         tensors[_SHUFFLED_BITS] = np.stack([code.shuffled for code in codes])
-    tokens = pl.read_parquet(work.folder / items_file(design.data), columns=["tokens"])["tokens"].to_list()
+    tokens = read_table(work.folder / items_file(design.data), columns=["tokens"])["tokens"].to_list()
     name = scores_file(design.data, component)
     baseline = surface_baseline(design, tokens)
     write_shard(work.folder / name, work.key, tensors | {_SURFACE: baseline.scores}, baseline.values)

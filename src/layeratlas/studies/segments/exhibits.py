@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import polars as pl
-
 from layeratlas.runs.study import Exhibit
+from layeratlas.runs.tables import read_table
 from layeratlas.studies.segments.charts.boundaries import boundary_chart, boundary_table, cost_chart
 from layeratlas.studies.segments.charts.signals import signal_charts, signal_text
 from layeratlas.studies.segments.charts.similarity import similarity_chart
@@ -20,8 +19,8 @@ from layeratlas.studies.segments.record import read_segments
 def exhibits(folder: Path) -> list[Exhibit]:
     """Return the exhibits of a run, in reading order."""
     record = read_segments(folder)
-    curves = pl.read_parquet(folder / CURVES_FILE)
-    cka = pl.read_parquet(folder / SIMILARITY_FILE)
+    curves = read_table(folder / CURVES_FILE)
+    cka = read_table(folder / SIMILARITY_FILE)
     return [
         Exhibit(
             name="segments",

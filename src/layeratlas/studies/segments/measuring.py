@@ -56,7 +56,7 @@ def measure_stage(work: Workspace) -> list[str]:
         "tokens": length,
         "copied": copied,
         "untrained": control,
-        "missing": _missing(work),
+        "missing": _missing(work, outputs),
     }
     return outputs
 
@@ -128,15 +128,19 @@ def _write_untrained(work: Workspace, model: LoadedModel, ids: list[list[int]], 
     return _write_batches(work, UNTRAINED, ids, reader, advance)
 
 
-def read_values(work: Workspace, name: str) -> Tensors:
-    """Return what was measured under a name (TRAINED, UNTRAINED, VIEWS), all batches together; may be empty."""
-    paths = sorted((work.folder / FOLDER).glob(f"{name}-*.safetensors"))
-    parts = [load_shard(path, work.key)[0] for path in paths]
+def read_values(work: Workspace, name: str, outputs: Sequence[str] | None = None) -> Tensors:
+    """Return what was measured under a name (TRAINED, UNTRAINED, VIEWS), all batches together; may be empty.
+
+    `outputs` are the shards of the stage, by default those that the finished stage recorded.
+    """
+    files = work.manifest["stages"]["measure"]["outputs"] if outputs is None else outputs
+    own = [file for file in files if file.startswith(f"{FOLDER}/{name}-")]
+    parts = [load_shard(work.folder / file, work.key)[0] for file in own]
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} if parts else {}
 
 
-def _missing(work: Workspace) -> list[str]:
+def _missing(work: Workspace, outputs: Sequence[str]) -> list[str]:
     """Return the signals that could not be measured in every passage, by name."""
-    measured = read_values(work, TRAINED)
+    measured = read_values(work, TRAINED, outputs)
     names = passage_signals()
     return [name for name in names if name not in measured or not np.isfinite(measured[name].mean(0)).all()]

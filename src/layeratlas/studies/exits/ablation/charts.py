@@ -13,6 +13,7 @@ import polars as pl
 from layeratlas.core.edits import blocks_named
 from layeratlas.core.formatting import interval, num
 from layeratlas.runs.study import Exhibit
+from layeratlas.runs.tables import read_table
 from layeratlas.studies.exits.ablation.findings import groups_needed
 from layeratlas.studies.exits.ablation.plan import WIDE, Role
 from layeratlas.studies.exits.names import ABLATION_FILE
@@ -34,7 +35,7 @@ def exhibits(folder: Path) -> list[Exhibit]:
     """Return the map and the table of halves and spans, where the run made ablations."""
     if not (folder / ABLATION_FILE).exists():
         return []
-    table = pl.read_parquet(folder / ABLATION_FILE)
+    table = read_table(folder / ABLATION_FILE)
     single = table.filter(role=Role.LAYER.value)
     wide = table.filter(pl.col("role").is_in([role.value for role in WIDE]))
     return [

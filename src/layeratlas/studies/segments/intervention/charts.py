@@ -12,6 +12,7 @@ import polars as pl
 
 from layeratlas.core.formatting import NONE
 from layeratlas.runs.study import Exhibit
+from layeratlas.runs.tables import read_table
 from layeratlas.studies.segments.charts.elements import Colour, data
 from layeratlas.studies.segments.names import GENERATED_FILE, INTERVENTIONS_FILE
 
@@ -42,7 +43,7 @@ def intervention_exhibits(folder: Path) -> list[Exhibit]:
     """Return the exhibits of the interventions that a run made."""
     exhibits = []
     if (folder / INTERVENTIONS_FILE).exists():
-        table = pl.read_parquet(folder / INTERVENTIONS_FILE)
+        table = read_table(folder / INTERVENTIONS_FILE)
         exhibits.append(
             Exhibit(
                 name="interventions",
@@ -53,7 +54,7 @@ def intervention_exhibits(folder: Path) -> list[Exhibit]:
             )
         )
     if (folder / GENERATED_FILE).exists():
-        table = _text_table(pl.read_parquet(folder / GENERATED_FILE))
+        table = _text_table(read_table(folder / GENERATED_FILE))
         exhibits.append(Exhibit(name="generated", title="Generated text under intervention", text=_TEXTS, table=table))
     return exhibits
 

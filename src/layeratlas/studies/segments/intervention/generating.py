@@ -9,7 +9,7 @@ import polars as pl
 from layeratlas.core.edits import Edit
 from layeratlas.core.errors import AtlasError, DataError
 from layeratlas.core.spec import hash_of
-from layeratlas.runs.tables import write_table
+from layeratlas.runs.tables import has_part, write_part
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.segments.intervention.plan import Intervention, Site
 from layeratlas.studies.segments.intervention.stage import Bench, bench_of, run_sites, site_columns
@@ -81,10 +81,10 @@ def _write_texts(work: Workspace, bench: Bench, prompts: list[list[int]], job: t
     columns: dict[str, Any] = _UNPERTURBED_COLUMNS if job is None else site_columns(*job)
     key = [work.key, prompts, new_tokens, {**columns, "strength": str(columns["strength"])}]
     name = f"{FOLDER}/{hash_of(key)}.parquet"
-    if not (work.folder / name).exists():
+    if not has_part(work, name):
         texts = continue_prompts(work, prompts, [] if job is None else [bench.edit(*job)], new_tokens)
         rows = [{**columns, "prompt": i, "text": text} for i, text in enumerate(texts)]
-        write_table(work, name, pl.DataFrame(rows))
+        write_part(work, name, pl.DataFrame(rows))
     return name
 
 

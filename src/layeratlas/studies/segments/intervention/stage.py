@@ -15,7 +15,7 @@ import polars as pl
 from layeratlas.core.edits import Edit, blocks_named
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.spec import Component, Size, hash_of
-from layeratlas.runs.tables import write_table
+from layeratlas.runs.tables import has_part, read_table, write_part
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.segments.intervention.plan import (
     NEED_VECTORS,
@@ -121,7 +121,7 @@ def _write_effects(work: Workspace, bench: Bench, intervention: Intervention) ->
     edits = [[bench.edit(intervention, site)] for site in sites]
     key = [work.key, intervention.name, [site.blocks for site in sites], passages.ids.tolist(), passages.read]
     name = f"{FOLDER}/{hash_of(key)}.parquet"
-    if (work.folder / name).exists():
+    if has_part(work, name):
         return name
     values = np.empty((len(sites), len(bench.ids), len(OUTCOMES)))
     for trial, text, outcome in judge_edits(bench.model, passages, edits, judge_of([True] * len(sites))):
@@ -131,7 +131,7 @@ def _write_effects(work: Workspace, bench: Bench, intervention: Intervention) ->
         for site, by_passage in zip(sites, values, strict=True)
         for text, outcome in enumerate(by_passage)
     ]
-    write_table(work, name, pl.DataFrame(rows))
+    write_part(work, name, pl.DataFrame(rows))
     return name
 
 
@@ -151,4 +151,4 @@ def site_columns(intervention: Intervention, site: Site) -> dict[str, Any]:
 def read_stage(work: Workspace, stage: str) -> pl.DataFrame | None:
     """Return all that a stage of interventions wrote, or None if it wrote nothing."""
     names: Sequence[str] = work.manifest["stages"].get(stage, {}).get("outputs", [])
-    return pl.concat([pl.read_parquet(work.folder / name) for name in names]) if names else None
+    return pl.concat([read_table(work.folder / name) for name in names]) if names else None

@@ -10,6 +10,7 @@ import altair as alt
 import polars as pl
 
 from layeratlas.runs.study import Exhibit
+from layeratlas.runs.tables import read_table
 from layeratlas.studies.segments.charts.elements import DEPTH, Colour, data
 from layeratlas.studies.segments.names import BRITTLENESS, BRITTLENESS_FILE, SKIP
 from layeratlas.studies.segments.perturbation.tables import KL, STREAM_RMS
@@ -43,7 +44,7 @@ def brittleness_exhibits(folder: Path, record: SegmentsRecord, curves: pl.DataFr
     """Return how brittle each layer and segment is, if that was measured."""
     if not (folder / BRITTLENESS_FILE).exists():
         return []
-    segments = pl.read_parquet(folder / BRITTLENESS_FILE)
+    segments = read_table(folder / BRITTLENESS_FILE)
     rows = curves.filter(level=BRITTLENESS)
     absolute = "absolute noise" in rows["method"].to_list()
     scale = "on which the divergence above depends" if absolute else "which does not change the divergence above"

@@ -18,7 +18,7 @@ from layeratlas.core.arrays import Floats
 from layeratlas.core.edits import thirds
 from layeratlas.core.errors import AtlasError, ModelError
 from layeratlas.core.spec import hash_of
-from layeratlas.runs.tables import write_table
+from layeratlas.runs.tables import has_part, read_table, write_part
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.segments.outcomes import OUTCOMES, judge_of
 from layeratlas.studies.segments.perturbation.trials import (
@@ -101,10 +101,10 @@ def measure(work: Workspace, ids: Sequence[NDArray[np.int64]], trials: Sequence[
     parts = [list(part) for _, part in groupby(sorted(trials, key=lambda t: t.start), key=lambda t: t.start)]
     names = [f"{FOLDER}/{hash_of([key, [asdict(trial) for trial in part]])}.parquet" for part in parts]
     sizes = f"{FOLDER}/{key}-sizes.parquet"
-    if not (work.folder / sizes).exists():
+    if not has_part(work, sizes):
         rms = stream_sizes(work.model, passages)
-        write_table(work, sizes, pl.DataFrame({str(i): rms[:, i] for i in range(rms.shape[1])}))
-    remaining = {i: len(part) * len(ids) for i, part in enumerate(parts) if not (work.folder / names[i]).exists()}
+        write_part(work, sizes, pl.DataFrame({str(i): rms[:, i] for i in range(rms.shape[1])}))
+    remaining = {i: len(part) * len(ids) for i, part in enumerate(parts) if not has_part(work, names[i])}
     todo = [(i, j) for i in remaining for j in range(len(parts[i]))]
     values = {i: np.empty((len(parts[i]), len(ids), len(OUTCOMES))) for i in remaining}
     edits = [[parts[i][j].edit(spec.noise)] for i, j in todo]
@@ -117,7 +117,7 @@ def measure(work: Workspace, ids: Sequence[NDArray[np.int64]], trials: Sequence[
             remaining[i] -= 1
             step.advance()
             if not remaining[i]:
-                write_table(work, names[i], _table(parts[i], values.pop(i)))
+                write_part(work, names[i], _table(parts[i], values.pop(i)))
     return [sizes, *names]
 
 
@@ -134,12 +134,12 @@ def read_effects(work: Workspace) -> TrialEffects | None:
     if "spec" not in manifest:
         return None
     sizes, *names = work.manifest["stages"]["perturb"]["outputs"]
-    frame = pl.concat([pl.read_parquet(work.folder / name) for name in names])
+    frame = pl.concat([read_table(work.folder / name) for name in names])
     count = int(manifest["passages"])
     trials = [Trial(**row) for row in frame.gather_every(count).select(_KEYS).iter_rows(named=True)]
     return TrialEffects(
         trials=trials,
         values=frame.select(OUTCOMES).to_numpy().reshape(len(trials), count, len(OUTCOMES)),
-        sizes=pl.read_parquet(work.folder / sizes).to_numpy(),
+        sizes=read_table(work.folder / sizes).to_numpy(),
         spec=NoiseSpec(**manifest["spec"]),
     )

@@ -1,0 +1,81 @@
+"""Every byte that is believed is under a checksum.
+
+Three forms, by who vouches for a file:
+
+- a JSON file that is read on its own carries a `seal`, the digest of all else in it (`write_sealed`, `read_sealed`);
+- a part of an unfinished stage has its digest and its name in `NAME.sha256` beside it, in the form that
+  `sha256sum --check` reads (`write_checked`, `is_whole`);
+- an output of a finished stage has its digest in the sealed `run.json` (`digest_of`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from layeratlas.core.errors import StoreError
+from layeratlas.core.files import read_json, sha256_file, write_atomic, write_json
+
+SEAL = "seal"
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes; empty where there is no file that can be read."""
+    try:
+        return sha256_file(path)
+    except OSError:
+        return ""
+
+
+def seal_of(value: Mapping[str, Any]) -> str:
+    """Return the digest of a JSON object without its seal, independent of layout and of the order of its keys."""
+    as_read = json.loads(json.dumps({key: inner for key, inner in value.items() if key != SEAL}))
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
+
+
+def is_sealed(value: Any) -> bool:
+    """Return whether a JSON value is an object that its seal fits."""
+    return isinstance(value, dict) and SEAL in value and value[SEAL] == seal_of(value)
+
+
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object with its seal, atomically."""
+    write_json(path, {**value, SEAL: seal_of(value)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Return a sealed JSON object without its seal; raises StoreError where it is missing, unreadable or changed."""
+    value = read_json(path)
+    if not is_sealed(value):
+        raise StoreError(
+            f"'{path}' was changed or damaged after it was written",
+            "a file that its seal fits",
+            "run the same command again to compute anew what it vouched for",
+        )
+    return {key: inner for key, inner in value.items() if key != SEAL}
+
+
+def write_checked(path: Path, data: bytes) -> None:
+    """Write a file and, after it, the checksum that makes it count."""
+    write_atomic(path, data)
+    write_atomic(_sidecar(path), _line(path, hashlib.sha256(data).hexdigest()).encode())
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a file is the one that was written under this name; a directory or a missing file is not."""
+    digest = digest_of(path)
+    try:
+        return digest != "" and _sidecar(path).read_bytes() == _line(path, digest).encode()
+    except OSError:
+        return False
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _line(path: Path, digest: str) -> str:
+    return f"{digest}  {path.name}\n"

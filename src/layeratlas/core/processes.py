@@ -1,0 +1,86 @@
+"""Processes that end together: signals that stop a run as Ctrl-C does, and workers that do not outlive their parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+Value = TypeVar("Value")
+# Seconds between two looks of a worker at its parent.
+_LOOK = 0.5
+_watching = threading.Event()
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was told to end by the signal `number`; cleaned up after as an interrupt from the keyboard is."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Raise Terminated at SIGTERM and SIGHUP, unless they are ignored (as under nohup) or handled already."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    mine = threading.current_thread() is threading.main_thread()
+    numbers = [number for number in numbers if mine and signal.getsignal(number) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, _terminate)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated(number)
+
+
+def parallel(
+    function: Callable[..., Value], arguments: Iterable[tuple[Any, ...]], *, processes: bool
+) -> Iterator[Value]:
+    """Yield `function(*arguments)` in order, computed on all cores by processes or, for short steps, threads.
+
+    Worker processes end when this one does, whatever ends it.
+    """
+    from joblib import Parallel, delayed
+
+    jobs = (delayed(_job)(os.getpid(), function, values) for values in arguments)
+    backend = "loky" if processes else "threading"
+    results = Parallel(n_jobs=os.cpu_count() or 1, backend=backend, return_as="generator")(jobs)
+    try:
+        yield from results
+    except BaseException:
+        stop_workers()
+        raise
+
+
+def _job(parent: int, function: Callable[..., Value], values: tuple[Any, ...]) -> Value:
+    if os.getpid() != parent and not _watching.is_set():
+        _watching.set()
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    return function(*values)
+
+
+def _end_with(parent: int) -> None:
+    """End this process, without ceremony, soon after its parent is gone."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK)
+    os._exit(1)
+
+
+def stop_workers() -> None:
+    """Kill the worker processes that are still at work or wait for more."""
+    reusable = sys.modules.get("joblib.externals.loky.reusable_executor")
+    executor = getattr(reusable, "_executor", None)
+    if executor is not None:
+        executor.shutdown(wait=False, kill_workers=True)

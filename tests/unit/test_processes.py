@@ -1,0 +1,185 @@
+"""Processes end together, and one at a time works in a run's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from layeratlas.core.errors import StoreError
+from layeratlas.core.processes import Terminated, parallel, stoppable
+from layeratlas.runs.lock import LOCK, locked
+
+WORK = """
+import os, sys, time, typer
+from pathlib import Path
+from layeratlas.cli.flags import one_line
+from layeratlas.core.processes import parallel
+
+def work(folder):
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(60)
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+@app.command()
+def main(folder: str):
+    with one_line():
+        list(parallel(work, [(folder,)] * 4, processes=True))
+
+app()
+"""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(true, seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(true())
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [
+        (signal.SIGTERM, 143, "layeratlas: terminated; finished work is kept, run the same command again to resume\n"),
+        (signal.SIGHUP, 129, "layeratlas: terminated; finished work is kept, run the same command again to resume\n"),
+        (signal.SIGINT, 130, "layeratlas: interrupted; finished work is kept, run the same command again to resume\n"),
+        (signal.SIGKILL, -signal.SIGKILL, ""),
+    ],
+)
+def test_workers_end_with_their_parent(tmp_path, number, code, line):
+    script, workers = tmp_path / "work.py", tmp_path / "workers"
+    script.write_text(WORK)
+    workers.mkdir()
+    process = subprocess.Popen([sys.executable, script, workers], stderr=subprocess.PIPE, text=True)
+    assert wait_until(lambda: any(workers.iterdir()))
+    pids = [int(path.name) for path in workers.iterdir()]
+    process.send_signal(number)
+    assert process.wait(30) == code
+    assert wait_until(lambda: not any(map(alive, pids)), 10)
+    with process.stderr as stderr:
+        printed = stderr.read()
+    # What is killed cleans nothing up, and the libraries underneath say so.
+    assert number == signal.SIGKILL or printed == line
+
+
+def test_values_come_in_order_from_threads():
+    assert list(parallel(pow, [(2, n) for n in range(20)], processes=False)) == [2**n for n in range(20)]
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stoppable():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_sigterm_is_an_interrupt_only_while_it_is_asked_for():
+    def stop_here() -> None:
+        with stoppable():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+
+    with pytest.raises(Terminated) as caught:
+        stop_here()
+    assert isinstance(caught.value, KeyboardInterrupt)
+    assert caught.value.number == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def write_lock(folder: Path, **holder: object) -> Path:
+    (folder / LOCK).write_text(json.dumps({"host": platform.node(), "pid": os.getppid(), "started": "then"} | holder))
+    return folder / LOCK
+
+
+def test_a_second_process_is_refused_and_leaves_the_lock(tmp_path):
+    lock = write_lock(tmp_path)
+    with pytest.raises(StoreError, match=rf"is in use by process {os.getppid()} on .*, since then; .*; wait until"):
+        locked(tmp_path).__enter__()
+    assert lock.exists()
+
+
+def test_one_process_holds_a_folder_once(tmp_path):
+    with locked(tmp_path / "run"):
+        assert json.loads((tmp_path / "run" / LOCK).read_text())["pid"] == os.getpid()
+        with pytest.raises(StoreError, match="is in use by process"):
+            locked(tmp_path / "run").__enter__()
+    with locked(tmp_path / "run"):
+        pass
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("holder", "age"),
+    [
+        ({"pid": dead_pid()}, 0),  # killed on this host
+        ({"pid": os.getpid()}, 0),  # the same id in a container that is no more
+        ({"host": "elsewhere"}, 1000),  # silent for minutes
+    ],
+)
+def test_a_stale_lock_is_taken_over(tmp_path, holder, age):
+    lock = write_lock(tmp_path, **holder)
+    os.utime(lock, (time.time() - age,) * 2)
+    with locked(tmp_path):
+        assert json.loads(lock.read_text())["pid"] == os.getpid()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]"])
+def test_a_lock_that_is_just_being_written_is_held(tmp_path, text):
+    (tmp_path / LOCK).write_text(text)
+    with pytest.raises(StoreError, match="is in use by process"):
+        locked(tmp_path).__enter__()
+
+
+def test_a_lock_on_another_host_is_held_while_its_heart_beats(tmp_path):
+    write_lock(tmp_path, host="elsewhere", pid=1)
+    with pytest.raises(StoreError, match="is in use by process 1 on elsewhere"):
+        locked(tmp_path).__enter__()
+
+
+def test_of_many_that_find_a_stale_lock_one_takes_it(tmp_path):
+    write_lock(tmp_path, pid=dead_pid())
+    ready, got = threading.Barrier(8), []
+
+    def take() -> None:
+        ready.wait()
+        try:
+            with locked(tmp_path):
+                got.append(1)
+                time.sleep(0.5)
+        except StoreError:
+            got.append(0)
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(got) == 1
+    assert len(got) == 8
