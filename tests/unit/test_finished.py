@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 import pytest
+import scipy
 
 import fake_models as fake
 from fake_models import FakeModel
@@ -39,13 +42,44 @@ def in_memory(*findings: Finding) -> FinishedRun:
 def test_findings_come_back_as_they_were_written():
     run = in_memory(FINDING, replace(FINDING, level="relation"))
     assert run.of_kind("peak") == [FINDING, replace(FINDING, level="relation")]
-    assert run.findings.columns == list(FINDING_COLUMNS)
+    assert run.findings.columns == [*FINDING_COLUMNS, "q"]
 
 
 def test_an_empty_table_has_the_columns_and_types_of_a_full_one():
     assert in_memory().findings.schema == in_memory(FINDING).findings.schema
     assert in_memory().of_kind("peak") == []
     assert in_memory().method == ""
+
+
+def test_support_needs_the_correction_over_the_report():
+    weak = replace(FINDING, p=0.04)
+    nulls = [replace(FINDING, level=f"l{i}", p=0.5 + i / 100, verdict="inconclusive") for i in range(9)]
+    table = finding_table([weak, *nulls], "m", "s")
+    assert table["q"][0] == pytest.approx(0.4)
+    assert table["verdict"][0] == "inconclusive"
+    assert "q = 0.400" in table["statement"][0]
+    assert finding_table([weak], "m", "s")["verdict"].to_list() == ["supported"]
+    strong = finding_table([replace(weak, p=0.004), *nulls], "m", "s")
+    assert strong["verdict"][0] == "supported"
+
+
+def test_a_finding_without_a_p_value_neither_counts_nor_changes():
+    table = finding_table([FINDING, replace(FINDING, p=math.nan)], "m", "s")
+    assert table["q"][0] == FINDING.p
+    assert math.isnan(table["q"][1])
+    assert table["verdict"].to_list() == ["supported", "supported"]
+
+
+def test_a_report_of_null_findings_rarely_supports_any():
+    rng = np.random.default_rng(0)
+    trials, hits, uncorrected = 200, 0, 0
+    for _ in range(trials):
+        ps = rng.uniform(size=140)
+        reports = [replace(FINDING, p=p, verdict="supported" if p <= 0.05 else "inconclusive") for p in ps]
+        uncorrected += any(finding.verdict == "supported" for finding in reports)
+        hits += "supported" in set(finding_table(reports, "m", "s")["verdict"])
+    assert uncorrected > 0.95 * trials
+    assert hits <= scipy.stats.binom.ppf(0.99, trials, 0.05)
 
 
 def test_a_kind_is_read_from_its_first_method_unless_another_is_named():

@@ -28,7 +28,7 @@ from layeratlas.core.files import write_json
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
 from layeratlas.runs.claim import judgement_table
-from layeratlas.runs.finding import FINDING_SCHEMA, finding_table
+from layeratlas.runs.finding import REPORT_SCHEMA, finding_table, with_q
 from layeratlas.runs.tables import write_parquet
 
 _SEGMENTS: dict[str, Any] = {
@@ -98,7 +98,7 @@ def _compared(cohort: Cohort) -> _Compared:
         told = finding_table(findings, "all", cohort.study)
     else:  # nothing to compare: the page shows what the run itself found
         told = cohort.runs[0].main_findings.with_columns(model=pl.lit(cohort.names[0]))
-        told = told.select(pl.col(name).cast(kind) for name, kind in FINDING_SCHEMA.items())
+        told = with_q(told).select(pl.col(name).cast(kind) for name, kind in REPORT_SCHEMA.items())
     return _Compared(
         tables={
             "curves": stacked(cohort),

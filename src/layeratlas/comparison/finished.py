@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from layeratlas.core.files import read_json
+from layeratlas.runs.finding import with_q
 from layeratlas.runs.tables import read_table
 
 MANIFEST = "comparison.json"
@@ -71,7 +72,7 @@ class FinishedComparison:
     @cached_property
     def findings(self) -> pl.DataFrame:
         """One row per finding, with the columns of a run's."""
-        return self._table("findings")
+        return with_q(self._table("findings"))
 
     @cached_property
     def claims(self) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from layeratlas.core.errors import StoreError
-from layeratlas.runs.finding import FINDING_SCHEMA
+from layeratlas.runs.finding import REPORT_SCHEMA, with_q
 from layeratlas.runs.finished import MANIFEST, FinishedRun
 from layeratlas.runs.tables import CURVE_SCHEMA, CURVES, FINDINGS, read_table
 
@@ -29,7 +29,7 @@ def checked_run(folder: Path) -> FinishedRun:
         folder,
         manifest=manifest,
         curves=checked_curves(curves, str(folder / CURVES)),
-        findings=_typed(findings, FINDING_SCHEMA, str(folder / FINDINGS)),
+        findings=_typed(with_q(findings), REPORT_SCHEMA, str(folder / FINDINGS)),
     )
 
 

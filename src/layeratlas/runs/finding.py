@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
+from math import isnan
 from typing import Any
 
 import polars as pl
 
+from layeratlas.stats.intervals import ALPHA
+from layeratlas.stats.tests import false_discovery
 from layeratlas.stats.verdicts import Verdict
 
 # The columns of `findings.parquet`, in order, with their types.
@@ -28,6 +31,9 @@ FINDING_SCHEMA: dict[str, Any] = {
     "n": pl.Int64,
 }
 FINDING_COLUMNS = tuple(FINDING_SCHEMA)
+# The p-value corrected over all findings of a run; NaN where a finding has none, or in runs written without it.
+Q = "q"
+REPORT_SCHEMA: dict[str, Any] = FINDING_SCHEMA | {Q: pl.Float64}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +64,31 @@ class Finding:
     n: int
 
 
+FINDING_FIELDS = tuple(field.name for field in fields(Finding))
+
+
 def finding_table(findings: Iterable[Finding], model: str, study: str) -> pl.DataFrame:
-    """Return one row per finding, in order, with the columns of FINDING_SCHEMA."""
-    rows = [{"model": model, "study": study, **asdict(finding)} for finding in findings]
-    return pl.DataFrame(rows, schema=FINDING_SCHEMA)
+    """Return one row per finding of a run, in order, with the columns of REPORT_SCHEMA.
+
+    `q` corrects over all findings together. A finding is supported only where its `q`, if any, is at most 0.05.
+    """
+    originals = list(findings)
+    qs = false_discovery([finding.p for finding in originals])
+    rows = [
+        {"model": model, "study": study, **asdict(_after_correction(finding, q)), Q: q}
+        for finding, q in zip(originals, qs, strict=True)
+    ]
+    return pl.DataFrame(rows, schema=REPORT_SCHEMA)
+
+
+def _after_correction(finding: Finding, q: float) -> Finding:
+    """Return a finding whose support the correction over the report takes away as inconclusive, and says so."""
+    if finding.verdict != "supported" or isnan(q) or q <= ALPHA:
+        return finding
+    reason = f"Inconclusive after the correction over all findings of the report: q = {q:.3f}, above {ALPHA:g}."
+    return replace(finding, verdict="inconclusive", statement=f"{finding.statement} {reason}")
+
+
+def with_q(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of findings that has a column `q`: NaN where it was written without one."""
+    return table if Q in table.columns else table.with_columns(pl.lit(float("nan")).alias(Q))

@@ -15,7 +15,7 @@ from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json
 from layeratlas.runs.draws import FILE as DRAWS
 from layeratlas.runs.draws import Draws, draws_of
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import FINDING_FIELDS, Finding
 from layeratlas.runs.tables import CURVES, FINDINGS, read_table
 
 MANIFEST = "run.json"
@@ -156,7 +156,7 @@ class FinishedRun:
         """Return the findings of a kind in a component, of one method (by default the first that has any)."""
         same = self.findings.filter(pl.col("finding") == kind, pl.col("component") == component)
         rows = same.filter(pl.col("method") == (method or pl.col("method").first()))
-        return [Finding(**row) for row in rows.drop("model", "study").iter_rows(named=True)]
+        return [Finding(**row) for row in rows.select(FINDING_FIELDS).iter_rows(named=True)]
 
 
 def read_run(folder: str | Path) -> FinishedRun:

@@ -23,6 +23,20 @@ def holm(ps: Sequence[float]) -> list[float]:
     return out
 
 
+def false_discovery(ps: Sequence[float]) -> list[float]:
+    """Return Benjamini and Hochberg's (1995) adjusted p-values, in the given order; NaN where there is no p-value.
+
+    Of the findings with a value at or below 0.05, at most 5 % are expected to be false, where tests are independent or
+    positively dependent (Benjamini and Yekutieli 2001).
+    """
+    values = np.asarray(ps, np.float64)
+    adjusted = np.full(len(values), np.nan)
+    tested = np.isfinite(values)
+    if tested.any():
+        adjusted[tested] = scipy.stats.false_discovery_control(values[tested])
+    return [float(q) for q in adjusted]
+
+
 def two_sided(draws: Floats) -> float:
     """Return the bootstrap p-value of `zero`, never below what the number of draws allows."""
     return min(1.0, 2 * (1 + min(int((draws <= 0).sum()), int((draws >= 0).sum()))) / (1 + len(draws)))

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-
-import polars as pl
 
 from layeratlas.runs.draws import write_draws
-from layeratlas.runs.finding import FINDING_COLUMNS, Finding
+from layeratlas.runs.finding import Finding, finding_table
 from layeratlas.runs.tables import curve_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.resampling import Resampler
@@ -43,17 +40,10 @@ def analyse_stage(work: Workspace) -> list[str]:
     if ablated:
         findings += ablated.findings
         write_table(work, ABLATION_FILE, ablated.table)
-    write_table(work, "findings.parquet", _finding_table(work, findings))
+    write_table(work, "findings.parquet", finding_table(findings, work.manifest["model"]["name"], work.spec.study))
     write_table(work, BASELINES_FILE, baseline_table(sets, curves, settings))
     kept = write_draws(work.folder, deciding_first(curves, settings.score))
     return ["curves.parquet", "findings.parquet", BASELINES_FILE, kept, *([ABLATION_FILE] if ablated else [])]
-
-
-def _finding_table(work: Workspace, findings: Sequence[Finding]) -> pl.DataFrame:
-    empty = None if findings else dict.fromkeys(FINDING_COLUMNS, pl.String)
-    table = pl.DataFrame([asdict(finding) for finding in findings], schema=empty, infer_schema_length=None)
-    named = table.with_columns(model=pl.lit(work.manifest["model"]["name"]), study=pl.lit(work.spec.study))
-    return named.select(FINDING_COLUMNS)
 
 
 def analyse(
