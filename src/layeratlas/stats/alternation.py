@@ -33,12 +33,13 @@ def specialisation(curves: Floats) -> Floats:
 
 
 def alternation(half_a: Floats, half_b: Floats, seed: int = 0) -> Effect:
-    """Return how far neighbouring layers take turns: 1 where they are opposite, 0 for no relation, -1 where alike.
+    """Return how far neighbouring layers take turns: positive where opposite, negative where alike, 0 for no relation.
 
     `half_a`, `half_b` (H, T, P) are curves of T tasks on disjoint halves of the texts. The null rotates the
     specialisations at random in the space that the polynomial leaves (Langsrud 2005), which is exact where layers
-    without a relation are exchangeable, as those of one random order for all tasks are. The interval is the estimate
-    less the central 95 % of the rotations; p is two-sided.
+    without a relation are exchangeable, as those of one random order for all tasks are. The estimate
+    is the excess over the mean of the rotations, at most about 1; the interval is the estimate less their central 95 %;
+    p is two-sided.
     """
     points = half_a.shape[-1]
     basis = _beyond_polynomials(points)
@@ -50,6 +51,8 @@ def alternation(half_a: Floats, half_b: Floats, seed: int = 0) -> Effect:
     size = float(np.abs(np.linalg.eigvalsh(shared)).sum()) or 1.0
     estimate = -float((neighbours * shared).sum()) / size
     null = -_rotated(neighbours, shared, np.random.default_rng([seed, 53])) / size
+    # What the polynomial leaves alternates by itself.
+    estimate, null = estimate - float(null.mean()), null - null.mean()
     lo, hi = percentile_interval(null)
     p = two_sided(null - estimate)
     return Effect(estimate=estimate, lo=estimate - float(hi), hi=estimate - float(lo), p=p)

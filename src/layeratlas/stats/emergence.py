@@ -101,9 +101,9 @@ class Emergence:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval."""
+        """The 95 % interval, within the depths of a model."""
         reach = Z95 * self.error
-        return self.estimate - reach, self.estimate + reach
+        return max(self.estimate - reach, 0.0), min(self.estimate + reach, 1.0)
 
 
 def gains_of(curve: Curve) -> tuple[Floats, Floats]:

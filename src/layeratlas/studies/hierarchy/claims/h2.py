@@ -13,7 +13,7 @@ _KINDS = (Kind.DEEP_CONTENT, Kind.DEEP_COMPRESSION)
 
 
 class CompressionClaim(RunClaim):
-    """Deep layers must encode buried items, and buried relations, and keep more of each than of the same not buried."""
+    """Deep layers must encode buried items, and buried relations, each more than the same not buried."""
 
     name = "H2"
     summary = "deep layers keep narrow content of early text, compressed rather than abstracted"

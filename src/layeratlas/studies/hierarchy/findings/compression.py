@@ -1,4 +1,4 @@
-"""Do deep layers hold early content, and keep more of it than of the same content not buried? (H2)
+"""Do deep layers hold early content, and is more of it in deep layers than of the same content not buried? (H2)
 
 Each level is judged by itself; the claim joins them. Levels are never compared with each other, since some are easier
 to decode than others: buried content is compared with the same labels and kinds of targets not buried, at the same
@@ -64,15 +64,15 @@ def _content_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) 
     lo, hi = percentile_interval(deep_gain(curve.draws, curve))
     effect = Effect(estimate=float(deep_gain(curve.estimate, curve)), lo=float(lo), hi=float(hi), p=p)
     verdict = effect.verdict(margin=_SMALLEST_GAIN)
-    verbs = {
-        "supported": "decode",
-        "not supported": f"decode by less than {_SMALLEST_GAIN:.2f}",
-        "inconclusive": f"are undecided (could have missed {effect.hi:.2f})",
+    level = phrasing.level(curve.level)
+    where = f"in the last quarter of {COMPONENT_NAMES[curve.component]}"
+    beginnings = {
+        "supported": f"{capitalised(level)} decode {where}",
+        "not supported": f"{capitalised(level)} gain less than {_SMALLEST_GAIN:.2f} {where}",
+        "inconclusive": f"Whether {level} decode {where} is open (could have missed {effect.hi:.2f})",
     }
     statement = (
-        f"{capitalised(phrasing.level(curve.level))} {verbs[verdict]} in the last quarter of "
-        f"{COMPONENT_NAMES[curve.component]}: gain over chance {effect.estimate:.2f} [{lo:.2f}, {hi:.2f}] of what is "
-        f"possible."
+        f"{beginnings[verdict]}: gain over chance {effect.estimate:.2f} [{lo:.2f}, {hi:.2f}] of what is possible."
     )
     return Finding(
         finding=Kind.DEEP_CONTENT,
@@ -91,13 +91,13 @@ def _content_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) 
 
 
 def compression_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding], phrasing: Phrasing) -> list[Finding]:
-    """Return for each buried level whether deep layers keep more of it than of the same content not buried.
+    """Return for each buried level whether it is deeper in the model than the same content not buried.
 
     `curves` are one component's curves, of levels and of tasks. Tasks are matched by name (`buried_animal`, `animal`),
     and both levels must decode. p is two-sided, Holm-corrected over the levels.
     """
     pairs = [pair for level in BURIED_LEVELS if (pair := _matched(curves, level, decoded)) is not None]
-    effects = holm_corrected([_kept_difference(pair) for pair in pairs])
+    effects = holm_corrected([_shift_difference(pair) for pair in pairs])
     return [_compression_finding(pair, effect, phrasing) for pair, effect in zip(pairs, effects, strict=True)]
 
 
@@ -126,21 +126,22 @@ def _matched(curves: Sequence[Curve], level: str, decoded: Mapping[str, Finding]
     )
 
 
-def _kept(curve: Curve) -> tuple[float, Floats]:
-    """Return the share of its best gain that a curve keeps in the last quarter, and its draws (B,).
+def _shift(curve: Curve) -> tuple[float, Floats]:
+    """Return how much more of its best gain a curve has in the last quarter than before it, and its draws (B,).
 
-    The best layer is chosen on one half of the groups and evaluated on the other.
+    1 where all is in the last quarter, 0 on a plateau, negative where the curve falls. The best layer is chosen on one
+    half of the groups and evaluated on the other.
     """
     best = max(cross_chosen(curve, np.zeros(len(curve.estimate))) - curve.chance, ROUNDING)
     top = np.maximum(curve.draws[:, curve.estimate.argmax()] - curve.estimate.max() + best, ROUNDING)
     deep = curve.depth >= _DEEP
-    share = (curve.estimate[deep].mean() - curve.chance) / best
-    draws = (curve.draws[:, deep].mean(1) - curve.chance) / top
-    return float(share), draws
+    shift = (curve.estimate[deep].mean() - curve.estimate[~deep].mean()) / best
+    draws = (curve.draws[:, deep].mean(1) - curve.draws[:, ~deep].mean(1)) / top
+    return float(shift), draws
 
 
-def _kept_difference(pair: _Matched) -> Effect:
-    (buried, buried_draws), (plain, plain_draws) = _kept(pair.buried), _kept(pair.plain)
+def _shift_difference(pair: _Matched) -> Effect:
+    (buried, buried_draws), (plain, plain_draws) = _shift(pair.buried), _shift(pair.plain)
     return bootstrapped(buried - plain, buried_draws - plain_draws)
 
 
@@ -148,16 +149,15 @@ def _compression_finding(pair: _Matched, effect: Effect, phrasing: Phrasing) -> 
     level, component = pair.buried.level, COMPONENT_NAMES[pair.buried.component]
     verdict = effect.verdict()
     buried, plain = phrasing.level(level), phrasing.level(_plain(level))
-    where = f"the last quarter of {component}"
+    compared = f"deeper in {component} than the same {plain} not buried"
     beginnings = {
-        "supported": f"Layers in {where} keep more of {buried} than of the same {plain} not buried",
-        "not supported": f"Layers in {where} keep less of {buried} than of the same {plain} not buried",
-        "inconclusive": f"Whether layers in {where} keep more of {buried} than of the same {plain} not buried is open "
-        f"(could have seen {(effect.hi - effect.lo) / 2:.2f})",
+        "supported": f"{capitalised(buried)} lie {compared}",
+        "not supported": f"{capitalised(buried)} lie less deep in {component} than the same {plain} not buried",
+        "inconclusive": f"Whether {buried} lie {compared} is open (could have seen {(effect.hi - effect.lo) / 2:.2f})",
     }
     statement = (
-        f"{beginnings[verdict]}: difference in the share of the best gain {effect.estimate:+.2f} "
-        f"[{effect.lo:+.2f}, {effect.hi:+.2f}]."
+        f"{beginnings[verdict]}: gain in the last quarter over the layers before, as a share of the best gain, larger by "
+        f"{effect.estimate:+.2f} [{effect.lo:+.2f}, {effect.hi:+.2f}]."
     )
     return Finding(
         finding=Kind.DEEP_COMPRESSION,
@@ -169,7 +169,7 @@ def _compression_finding(pair: _Matched, effect: Effect, phrasing: Phrasing) -> 
         lo=effect.lo,
         hi=effect.hi,
         p=effect.p,
-        null="deep layers keep the same share of the best gain, buried and not buried",
+        null="the same shift from the layers before to the last quarter, buried and not buried",
         verdict=verdict,
         n=pair.buried.n + pair.plain.n,
     )
