@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import polars as pl
@@ -10,6 +9,7 @@ import pytest
 
 import families
 from commands import FAST, SMALL, manifest, the_line
+from layeratlas.core.checksums import write_sealed
 
 RUN = ("run", "hierarchy", *SMALL, *FAST)
 
@@ -42,7 +42,7 @@ def test_two_runs_become_one_page(atlas, runs, tmp_path):
 
 def test_refusals_are_one_line_with_what_to_run(atlas, runs, tmp_path):
     texts = shutil.copytree(runs / "a", tmp_path / "texts", ignore=shutil.ignore_patterns("activations"))
-    (texts / "run.json").write_text(json.dumps(manifest(runs / "a") | {"texts": "of another kind"}), encoding="utf-8")
+    write_sealed(texts / "run.json", manifest(runs / "a") | {"texts": "of another kind"})
     for args, code, words in (
         (("a",), 2, ("1 run to compare", "layeratlas run hierarchy --model OTHER")),
         (("a", "a"), 2, ("named twice",)),

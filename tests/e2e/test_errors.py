@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from commands import FAST, SMALL, fresh, manifest, stamps, tables, the_line, write_csv
+from layeratlas.core.checksums import write_sealed
 
 RUN = ("run", "hierarchy", "--quiet")
 ROWS = [(f"text number {i}", "yes" if i % 2 else "no", f"g{i // 4}") for i in range(24)]
@@ -238,7 +239,7 @@ def test_a_folder_made_by_another_version(atlas, model, data, tmp_path):
     record = manifest(tmp_path / "out")
     record["versions"]["transformers"] = "4.0.0"
     record["key"] = "0" * 16
-    (tmp_path / "out" / "run.json").write_text(json.dumps(record))
+    write_sealed(tmp_path / "out" / "run.json", record)
     line = the_line(atlas(*flags, cwd=tmp_path), code=3)
     assert re.search(r"holds another run \(versions\.transformers '4\.0\.0' -> '.*'\)", line)
 

@@ -36,7 +36,7 @@ def run(
 
     `model` is a hub id, a directory, a `.gguf` file, a built-in alias or a ModelSpec; `size` is quick, standard or
     full; `out` the run's folder, by default `runs/STUDY-MODEL-SIZE`. The options have the same names and meaning as on
-    the command line: `tasks`, `data`, `position`, `components`, `probe` (a name, names, or fields such as
+    the command line: `tasks`, `data`, `bad_rows`, `position`, `components`, `probe` (a name, names, or fields such as
     `{"repeats": 3}`), `folds`, `repeats`, `shuffles`, `svm_c`, `pca`, `capture`, `settings`, `seed`; and of the model
     `revision`, `dtype`, `attention`, `device`, `bos`, `weights`, `memory`, `adapter`, `trust_remote_code`. What is not
     given keeps the study's default at that size.

@@ -65,6 +65,10 @@ def run(
         typer.Option("--set", help="NAME=VALUE, a setting of the study ('layeratlas list settings'); repeatable."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of folds, shuffles and bootstrap. Default: 0.")] = None,
+    bad_rows: Annotated[
+        str | None,
+        typer.Option(help="refuse (default) or drop: what happens to malformed rows of your own texts."),
+    ] = None,
     bos: BosOption = None,
     revision: RevisionOption = None,
     dtype: DtypeOption = None,
@@ -107,6 +111,7 @@ def run(
             "pca": pca,
             "settings": settings(set_ or []),
             "seed": seed,
+            "bad_rows": bad_rows,
             "bos": bos,
             "revision": revision,
             "dtype": dtype,

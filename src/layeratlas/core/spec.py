@@ -147,6 +147,9 @@ class RunSpec(Spec):
     size: Size = Field(default="standard", description="how many texts")
     tasks: tuple[str, ...] = Field(default=(), description="names of tasks, by default the study's own")
     data: tuple[str, ...] = Field(default=(), description="paths of your own texts")
+    bad_rows: Literal["refuse", "drop"] = Field(
+        default="refuse", description="what happens to malformed rows of your own texts"
+    )
     model: ModelSpec = ModelSpec()
     capture: CaptureSpec = CaptureSpec()
     probe: ProbeSpec = ProbeSpec()

@@ -38,11 +38,12 @@ def pose(model: LoadedModel, data: QuestionSet, settings: ExitSettings) -> Posed
         encoded = encode_choices(model, prompt.text, prompt.choices)
         longest = max(len(continuation.ids) for continuation in encoded)
         if model.context and longest > model.context:
+            shots = min(settings.shots, len(data.shots))
             raise CaptureError(
-                f"{_place(data, question, number)} has {longest} tokens with its "
-                f"{min(settings.shots, len(data.shots))} worked examples",
+                f"{_place(data, question, number)} has {longest} tokens"
+                + (f" with its {shots} worked examples" if shots else ""),
                 f"at most {model.context}, the context of {model.info['name']}",
-                "use fewer with --set shots=1, or drop it",
+                f"use fewer with --set shots={shots // 2}, or drop it" if shots else "shorten or drop it",
             )
         after += encoded
         bare += encode_choices(model, BARE, prompt.choices)

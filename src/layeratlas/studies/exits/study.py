@@ -13,6 +13,7 @@ from layeratlas.core import registry
 from layeratlas.core.errors import SpecError
 from layeratlas.core.files import read_json
 from layeratlas.core.spec import ProbeSpec, RunSpec, Size
+from layeratlas.data.bad_rows import BadRows
 from layeratlas.data.questions import QuestionSet
 from layeratlas.data.readers.questions import read_questions
 from layeratlas.report.stage import report_stage
@@ -56,9 +57,9 @@ class Exits(Study):
         """Return the settings of the bootstrap; nothing is probed."""
         return ProbeSpec(bootstrap=1000)
 
-    def read(self, path: str) -> QuestionSet:
+    def read(self, path: str, bad_rows: BadRows = "refuse") -> QuestionSet:
         """Return a file of questions."""
-        return read_questions(path)
+        return read_questions(path, bad_rows=bad_rows)
 
     def check(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> None:
         """Refuse what could not be asked: too few worked examples, more choices than letters."""

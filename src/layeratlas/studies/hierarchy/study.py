@@ -12,6 +12,7 @@ from typing import Any
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError
 from layeratlas.core.spec import ProbeSpec, RunSpec, Size
+from layeratlas.data.bad_rows import BadRows
 from layeratlas.data.items import Dataset
 from layeratlas.data.readers.texts import read_table
 from layeratlas.report.stage import report_stage
@@ -57,9 +58,9 @@ class Hierarchy(Study):
             "full": ProbeSpec(repeats=5, shuffles=200),
         }[size]
 
-    def read(self, path: str) -> Dataset:
+    def read(self, path: str, bad_rows: BadRows = "refuse") -> Dataset:
         """Return a file of labelled texts."""
-        return read_table(path)
+        return read_table(path, bad_rows=bad_rows)
 
     def check(self, spec: RunSpec, settings: ProbingSettings, material: Sequence[Dataset]) -> None:
         """Raise SpecError where a data set has numbers to predict and no probe of the run predicts numbers."""
