@@ -156,8 +156,8 @@ def _compression_finding(pair: _Matched, effect: Effect, phrasing: Phrasing) -> 
         "inconclusive": f"Whether {buried} lie {compared} is open (could have seen {(effect.hi - effect.lo) / 2:.2f})",
     }
     statement = (
-        f"{beginnings[verdict]}: gain in the last quarter over the layers before, as a share of the best gain, larger by "
-        f"{effect.estimate:+.2f} [{effect.lo:+.2f}, {effect.hi:+.2f}]."
+        f"{beginnings[verdict]}: gain in the last quarter over the layers before, as a share of the best gain, larger "
+        f"by {effect.estimate:+.2f} [{effect.lo:+.2f}, {effect.hi:+.2f}]."
     )
     return Finding(
         finding=Kind.DEEP_COMPRESSION,
