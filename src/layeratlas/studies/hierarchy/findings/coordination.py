@@ -90,8 +90,8 @@ def _coordination_finding(curves: Sequence[Curve], z: Floats) -> Finding:
     statement = (
         f"{beginnings[verdict]} in {COMPONENT_NAMES[component]}, {len(curves)} tasks: {effect.estimate:+.2f} "
         f"[{effect.lo:+.2f}, {effect.hi:+.2f}], positive where opposite, negative where alike. Mean correlation of "
-        f"first differences {published_correlation(z):.2f} (the paper: 0.31 at 70B, 0.06 at 3B), which anything that tasks "
-        f"share gives."
+        f"first differences {published_correlation(z):.2f} (the paper: 0.31 at 70B, 0.06 at 3B), which anything that "
+        f"tasks share gives."
     )
     return Finding(
         finding=Kind.COORDINATION,
