@@ -54,7 +54,7 @@ def check(
 
 
 def validate(
-    runs: Annotated[int, typer.Option(min=1, help="Simulated runs of each of four kinds.")] = 100,
+    runs: Annotated[int, typer.Option(min=1, help="Simulated runs of each of five kinds.")] = 100,
     size: Annotated[str, typer.Option(help="How many texts a run has: quick, standard or full.")] = "quick",
     seed: Annotated[int, typer.Option(help="Seed of the first run.")] = 0,
     quiet: QuietOption = False,
