@@ -17,7 +17,7 @@ SOME = [
 ]  # fmt: skip
 PROMPTS = [[7, 30, 90, 41, 8], [9, 100, 11, 12, 200], [70, 71, 72]]
 NEW = 8
-EDITS = [Edit("noise", (0, 1), strength=0.5), Edit("skip", (2,)), Edit("scale", (1,), "mlp", 1.5)]
+EDITS = [Edit("noise", (0, 1), strength=0.5), Edit("skip", (2,)), Edit("scale", (1,), "mlp", strength=1.5)]
 
 
 def step_by_step(loaded, prompt, number, edits):

@@ -189,7 +189,7 @@ def test_an_ablation_of_nothing_changes_nothing_and_the_whole_model_is_scored_as
     clean = again([])
     layers = tuple(range(families.LAYERS))
     for component in ("resid", "attn", "mlp"):
-        np.testing.assert_allclose(again([Edit("scale", layers, component, 1.0)]), clean, atol=2e-5)
+        np.testing.assert_allclose(again([Edit("scale", layers, component, strength=1.0)]), clean, atol=2e-5)
     assert np.abs(again([Edit("skip", (0,))]) - clean).max() > 1e-3
     # As the study scores them: the last exit of the whole model, every choice alone.
     import torch

@@ -153,7 +153,7 @@ def test_a_long_overview_leaves_details_out_but_for_supported_headlines() -> Non
     short = fake_run.findings_of(Fake(components=("resid",), methods=("ridge",)))
     findings = short * 3
     peak = next(finding for finding in short if finding.finding == "second peak")
-    findings += [replace(peak, verdict="supported")]
+    findings += [replace(peak, verdict="supported", p=1e-6)]
     assert len(findings) > 20
     shown = overview(finding_table(findings, "model", "invented"), Invented())
     assert [row["verdict"] for row in shown if row["finding"] == "second peak"] == ["supported"]
