@@ -21,7 +21,7 @@ from layeratlas.studies.exits.baselines import BARE_LAST, CHANCE, rule_column
 from layeratlas.studies.exits.charts import exhibits as first_exit
 from layeratlas.studies.exits.decoding import first_line
 from layeratlas.studies.exits.free_answers import matches
-from layeratlas.studies.exits.names import Kind
+from layeratlas.studies.exits.names import ExitFinding
 from layeratlas.studies.exits.prompts import make_prompt
 from layeratlas.studies.exits.scores import BASELINE_RULES
 from layeratlas.studies.exits.settings import ExitSettings
@@ -99,7 +99,7 @@ def test_a_run_has_every_curve_over_its_baselines_and_a_report(monkeypatch, mode
     assert record["words"]["methods"] == PLUGIN.method_names
     assert set(curves["method"]) < set(PLUGIN.method_names)
     assert set(curves["metric"]) < set(PLUGIN.metric_names)
-    assert set(done.findings["finding"]) <= set(Kind)
+    assert set(done.findings["finding"]) <= set(ExitFinding)
     assert (done.folder / "figures/curves.svg").exists()
 
 

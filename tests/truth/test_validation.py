@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import layeratlas.validation
 from layeratlas.cli.app import app
 from layeratlas.stats.verdicts import Effect
-from layeratlas.studies.hierarchy.names import Kind
+from layeratlas.studies.hierarchy.names import HierarchyFinding
 from layeratlas.validation import Rate, simulate_case, validate
 from layeratlas.validation.cases import NOTHING, ORDERED, PLATEAU
 from layeratlas.validation.table import coverage_rate, nothing_rates, peak_rate, supported_rate
@@ -30,9 +30,9 @@ def simulated(case, runs=RUNS):
 def test_a_planted_hierarchy_is_found():
     runs = simulated(ORDERED)
     assert peak_rate(ORDERED, runs, at_least=0.95).passed
-    assert supported_rate(ORDERED, runs, Kind.ORDER, at_least=0.9).passed
-    assert supported_rate(ORDERED, runs, Kind.DECLINE, at_least=0.9).passed
-    assert supported_rate(ORDERED, runs, Kind.SECOND_PEAK, at_most=0.05).passed
+    assert supported_rate(ORDERED, runs, HierarchyFinding.ORDER, at_least=0.9).passed
+    assert supported_rate(ORDERED, runs, HierarchyFinding.DECLINE, at_least=0.9).passed
+    assert supported_rate(ORDERED, runs, HierarchyFinding.SECOND_PEAK, at_most=0.05).passed
 
 
 def test_without_a_signal_nothing_is_found():
@@ -42,7 +42,9 @@ def test_without_a_signal_nothing_is_found():
 
 def test_a_plateau_has_neither_order_nor_decline():
     runs = simulated(PLATEAU)
-    rates = [supported_rate(PLATEAU, runs, kind, at_most=0.05) for kind in (Kind.ORDER, Kind.DECLINE)]
+    rates = [
+        supported_rate(PLATEAU, runs, kind, at_most=0.05) for kind in (HierarchyFinding.ORDER, HierarchyFinding.DECLINE)
+    ]
     assert [rate for rate in rates if not rate.passed] == []
     # Intervals are correlated over layers, so that two runs show only that they are of the right size.
     assert coverage_rate(PLATEAU, runs).rate > 0.8
@@ -52,7 +54,7 @@ def test_a_verdict_that_ignores_its_interval_fails_the_table(monkeypatch):
     """Negative control of the tests above: on a plateau, every positive estimate would be a finding."""
     monkeypatch.setattr(Effect, "verdict", lambda self, **_: "supported")
     runs = [simulate_case(dataclasses.replace(PLATEAU, tasks=TWO_TASKS), "quick", 0)]
-    decline = supported_rate(PLATEAU, runs, Kind.DECLINE, at_most=0.05)
+    decline = supported_rate(PLATEAU, runs, HierarchyFinding.DECLINE, at_most=0.05)
     assert (decline.hits, decline.trials, decline.passed) == (2, 2, False)
 
 

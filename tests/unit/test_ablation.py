@@ -16,7 +16,7 @@ from layeratlas.stats.tests import sign_flip
 from layeratlas.studies.exits.ablation.effects import ablation_effects
 from layeratlas.studies.exits.ablation.findings import ablation_findings
 from layeratlas.studies.exits.ablation.plan import WIDE, Ablation, Role, plan_ablations
-from layeratlas.studies.exits.names import Kind
+from layeratlas.studies.exits.names import ExitFinding
 
 
 def test_the_plan_has_every_block_and_sublayer_both_halves_and_controls_of_their_width():
@@ -75,8 +75,8 @@ def test_a_planted_span_and_half_are_found():
     verdicts = {effect.ablation.name: effect.verdict for effect in found if effect.ablation.role in WIDE}
     assert verdicts == {"lower half": "supported", "upper half": "inconclusive", "span": "supported"}
     listed = [(finding.finding, finding.verdict) for finding in ablation_findings(found, "sum")]
-    assert listed == [(Kind.ABLATION, verdict) for verdict in verdicts.values()] + [
-        (Kind.ABLATION_OF_HALVES, "supported")
+    assert listed == [(ExitFinding.ABLATION, verdict) for verdict in verdicts.values()] + [
+        (ExitFinding.ABLATION_OF_HALVES, "supported")
     ]
 
 
@@ -120,7 +120,7 @@ def test_few_groups_support_no_single_block_whatever_it_costs():
     groups = [f"g{i // 4}" for i in range(24)]
     found = effects_of(clean, lost, groups)
     assert all(e.change.p > 0.05 for e in found)
-    statements = [f.statement for f in ablation_findings(found, "sum") if f.finding == Kind.ABLATION]
+    statements = [f.statement for f in ablation_findings(found, "sum") if f.finding == ExitFinding.ABLATION]
     assert len(statements) == 2
     assert all(s.endswith(" 6 groups are too few to support a change; 7 are needed.") for s in statements)
     more = {a: np.tile(credit, 3) for a, credit in lost.items()}

@@ -7,9 +7,9 @@ import pytest
 
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.stats.resampling import Resampler
-from layeratlas.studies.exits.findings.last_exit import Place, compare_last, last_claims, last_findings
+from layeratlas.studies.exits.findings.last_exit import ComparedExit, compare_last, last_claims, last_findings
 from layeratlas.studies.exits.findings.token_count import token_choices, token_count_finding
-from layeratlas.studies.exits.names import Kind
+from layeratlas.studies.exits.names import ExitFinding
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.set_curves import set_curves
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
@@ -62,12 +62,12 @@ def test_a_comparison_names_its_places_and_x3_is_turned():
     sampler = Resampler(questions.groups, 200, 0)
     curve = next(c for c in set_curves(questions, sampler, strict=False, score="sum") if c.is_main("sum"))
     comparisons = compare_last([curve])
-    assert [comparison.second for comparison in comparisons] == [Place.LAST_BUT_ONE, Place.BEST_OTHER]
+    assert [comparison.second for comparison in comparisons] == [ComparedExit.LAST_BUT_ONE, ComparedExit.BEST_OTHER]
     assert {comparison.verdict for comparison in comparisons} == {"not supported"}
     kinds = [(finding.finding, finding.estimate) for finding in last_findings(comparisons, "")]
-    assert kinds == [(Kind.LAST_EXIT, -0.5), (Kind.LAST_AGAINST_BEST, pytest.approx(-0.5))]
+    assert kinds == [(ExitFinding.LAST_EXIT, -0.5), (ExitFinding.LAST_AGAINST_BEST, pytest.approx(-0.5))]
     (x3,) = last_claims(comparisons, "")
-    assert (x3.finding, x3.estimate, x3.verdict) == (Kind.X3, 0.5, "supported")
+    assert (x3.finding, x3.estimate, x3.verdict) == (ExitFinding.X3, 0.5, "supported")
     assert "the last but one answers better than the last exit: +0.50" in x3.statement
     assert (x3.lo, x3.hi) == (-comparisons[0].effect.hi, -comparisons[0].effect.lo)
 

@@ -15,7 +15,7 @@ from layeratlas.core.spec import ProbeSpec, RunSpec
 from layeratlas.data.items import Dataset, Item
 from layeratlas.probes import Probe
 from layeratlas.studies.hierarchy.analysing import find
-from layeratlas.studies.hierarchy.names import Kind
+from layeratlas.studies.hierarchy.names import HierarchyFinding
 
 STUDY = registry.get("studies", "hierarchy")
 
@@ -41,7 +41,7 @@ def test_a_probe_without_a_label_goes_by_its_name(monkeypatch):
 def test_headlines_and_details_are_kinds_of_findings_once_each():
     for kinds in (STUDY.headlines, STUDY.details):
         assert len(set(kinds)) == len(kinds)
-        assert set(kinds) <= set(Kind)
+        assert set(kinds) <= set(HierarchyFinding)
 
 
 def test_a_setting_that_does_not_fit_is_refused_with_its_description():
@@ -76,34 +76,34 @@ def kinds_of(curves) -> Counter:
 
 def test_peaks_are_those_of_every_probe_and_claims_those_of_the_first():
     findings = find(curves_of("item", "relation", "analogy"), planting.PHRASING)
-    assert {f.method for f in findings if f.finding == Kind.PEAK} == {"ridge", "svm"}
-    assert {f.method for f in findings if f.finding != Kind.PEAK} == {"ridge"}
+    assert {f.method for f in findings if f.finding == HierarchyFinding.PEAK} == {"ridge", "svm"}
+    assert {f.method for f in findings if f.finding != HierarchyFinding.PEAK} == {"ridge"}
     assert Counter(f.finding for f in findings) == {
-        Kind.PEAK: 6,
-        Kind.EMERGENCE: 3,
-        Kind.EMERGENCE_ORDER: 2,
-        Kind.ORDER: 2,
-        Kind.DECLINE: 3,
-        Kind.SURFACE: 3,
-        Kind.SECOND_PEAK: 3,
-        Kind.COORDINATION: 1,
-        Kind.ANTI_PERSISTENCE: 1,
+        HierarchyFinding.PEAK: 6,
+        HierarchyFinding.EMERGENCE: 3,
+        HierarchyFinding.EMERGENCE_ORDER: 2,
+        HierarchyFinding.ORDER: 2,
+        HierarchyFinding.DECLINE: 3,
+        HierarchyFinding.SURFACE: 3,
+        HierarchyFinding.SECOND_PEAK: 3,
+        HierarchyFinding.COORDINATION: 1,
+        HierarchyFinding.ANTI_PERSISTENCE: 1,
     }
 
 
 def test_levels_that_do_not_decode_have_no_claims():
-    assert kinds_of(curves_of("item", "relation", "analogy", decoded=False)) == {Kind.PEAK: 6}
+    assert kinds_of(curves_of("item", "relation", "analogy", decoded=False)) == {HierarchyFinding.PEAK: 6}
 
 
 def test_every_component_has_claims_of_its_own():
     curves = [*curves_of("item", "relation"), *curves_of("item", "relation", component="attn")]
-    orders = [f.component for f in find(curves, planting.PHRASING) if f.finding == Kind.ORDER]
+    orders = [f.component for f in find(curves, planting.PHRASING) if f.finding == HierarchyFinding.ORDER]
     assert orders == ["resid", "attn"]
 
 
 def test_levels_outside_the_hierarchy_are_ordered_only_where_none_is_inside():
     def orders(*levels):
-        return [f.level for f in find(curves_of(*levels), planting.PHRASING) if f.finding == Kind.ORDER]
+        return [f.level for f in find(curves_of(*levels), planting.PHRASING) if f.finding == HierarchyFinding.ORDER]
 
     assert orders("item", "grammar", "relation") == ["item < relation"]
     assert orders("tone", "mood") == ["tone < mood"]
@@ -111,8 +111,8 @@ def test_levels_outside_the_hierarchy_are_ordered_only_where_none_is_inside():
 
 def test_levels_that_reuse_targets_are_left_out_of_coordination():
     """They share sampling noise with the levels whose targets they reuse: two independent tasks are too few."""
-    assert kinds_of(curves_of("item", "relation", "grammar"))[Kind.COORDINATION] == 1
-    assert kinds_of(curves_of("item", "relation", "buried item"))[Kind.COORDINATION] == 0
+    assert kinds_of(curves_of("item", "relation", "grammar"))[HierarchyFinding.COORDINATION] == 1
+    assert kinds_of(curves_of("item", "relation", "buried item"))[HierarchyFinding.COORDINATION] == 0
 
 
 @pytest.mark.parametrize("spread", [0.01, 0.05, 0.2])

@@ -15,7 +15,7 @@ from layeratlas.core.processes import parallel
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import Size
 from layeratlas.runs.tables import read_table
-from layeratlas.studies.hierarchy.names import CURVES, WHOLE, Kind
+from layeratlas.studies.hierarchy.names import CURVES, WHOLE, HierarchyFinding
 from layeratlas.validation.cases import CASES, DOUBLE, LAYERS, NOTHING, ORDERED, PLATEAU, TURNS, Case
 from layeratlas.validation.planted import placeholder_data, simulate_run
 
@@ -83,7 +83,7 @@ def simulate_case(case: Case, size: Size, seed: int) -> SimulatedRun:
     return SimulatedRun(findings=findings, curves=levels.sort("level", "layer"), peaks=signal.peaks)
 
 
-def supported_rate(case: Case, runs: Sequence[SimulatedRun], kind: Kind, **bounds: float) -> Rate:
+def supported_rate(case: Case, runs: Sequence[SimulatedRun], kind: HierarchyFinding, **bounds: float) -> Rate:
     """Return how often findings of a kind are supported, among all of that kind."""
     tables = [run.findings.filter(pl.col("finding") == kind) for run in runs]
     hits = sum(int((table["verdict"] == "supported").sum()) for table in tables)
@@ -95,7 +95,7 @@ def peak_rate(case: Case, runs: Sequence[SimulatedRun], **bounds: float) -> Rate
     hits = []
     for run in runs:
         for level, layer in run.peaks.items():
-            peak = run.findings.filter(pl.col("finding") == Kind.PEAK, pl.col("level") == level)
+            peak = run.findings.filter(pl.col("finding") == HierarchyFinding.PEAK, pl.col("level") == level)
             hits.append(abs(peak["estimate"].item() * LAYERS - layer) <= _ONE_LAYER)
     return Rate(planted=case.name, finding="peak within one layer", hits=sum(hits), trials=len(hits), **bounds)
 
@@ -123,21 +123,21 @@ def table(runs: Mapping[str, Sequence[SimulatedRun]]) -> list[Rate]:
     ordered, double, turns, plateau, nothing = (runs[case.name] for case in CASES)
     return [
         peak_rate(ORDERED, ordered, at_least=0.95),
-        supported_rate(ORDERED, ordered, Kind.EMERGENCE_ORDER, at_least=0.9),
-        supported_rate(ORDERED, ordered, Kind.ORDER, at_least=0.9),
-        supported_rate(ORDERED, ordered, Kind.DECLINE, at_least=0.9),
-        supported_rate(ORDERED, ordered, Kind.SECOND_PEAK, at_most=0.05),
-        supported_rate(ORDERED, ordered, Kind.COORDINATION, at_most=0.05),
-        supported_rate(DOUBLE, double, Kind.SECOND_PEAK, at_least=0.9),
-        supported_rate(DOUBLE, double, Kind.COORDINATION, at_most=0.05),
-        supported_rate(TURNS, turns, Kind.COORDINATION, at_least=0.9),
-        supported_rate(DOUBLE, double, Kind.EMERGENCE_ORDER, at_most=0.05),
-        supported_rate(DOUBLE, double, Kind.ORDER, at_most=0.05),
-        supported_rate(PLATEAU, plateau, Kind.EMERGENCE_ORDER, at_most=0.05),
-        supported_rate(PLATEAU, plateau, Kind.ORDER, at_most=0.05),
-        supported_rate(PLATEAU, plateau, Kind.DECLINE, at_most=0.05),
-        supported_rate(PLATEAU, plateau, Kind.SECOND_PEAK, at_most=0.05),
-        supported_rate(PLATEAU, plateau, Kind.COORDINATION, at_most=0.05),
+        supported_rate(ORDERED, ordered, HierarchyFinding.EMERGENCE_ORDER, at_least=0.9),
+        supported_rate(ORDERED, ordered, HierarchyFinding.ORDER, at_least=0.9),
+        supported_rate(ORDERED, ordered, HierarchyFinding.DECLINE, at_least=0.9),
+        supported_rate(ORDERED, ordered, HierarchyFinding.SECOND_PEAK, at_most=0.05),
+        supported_rate(ORDERED, ordered, HierarchyFinding.COORDINATION, at_most=0.05),
+        supported_rate(DOUBLE, double, HierarchyFinding.SECOND_PEAK, at_least=0.9),
+        supported_rate(DOUBLE, double, HierarchyFinding.COORDINATION, at_most=0.05),
+        supported_rate(TURNS, turns, HierarchyFinding.COORDINATION, at_least=0.9),
+        supported_rate(DOUBLE, double, HierarchyFinding.EMERGENCE_ORDER, at_most=0.05),
+        supported_rate(DOUBLE, double, HierarchyFinding.ORDER, at_most=0.05),
+        supported_rate(PLATEAU, plateau, HierarchyFinding.EMERGENCE_ORDER, at_most=0.05),
+        supported_rate(PLATEAU, plateau, HierarchyFinding.ORDER, at_most=0.05),
+        supported_rate(PLATEAU, plateau, HierarchyFinding.DECLINE, at_most=0.05),
+        supported_rate(PLATEAU, plateau, HierarchyFinding.SECOND_PEAK, at_most=0.05),
+        supported_rate(PLATEAU, plateau, HierarchyFinding.COORDINATION, at_most=0.05),
         coverage_rate(PLATEAU, plateau, at_least=0.93, at_most=0.97),
         *nothing_rates(nothing),
     ]
@@ -145,8 +145,8 @@ def table(runs: Mapping[str, Sequence[SimulatedRun]]) -> list[Rate]:
 
 def nothing_rates(runs: Sequence[SimulatedRun]) -> list[Rate]:
     """Return how many runs without any signal have a supported finding, for each kind that they report."""
-    others = sorted({kind for run in runs for kind in run.findings["finding"]} - {Kind.PEAK})
-    return [per_run_rate(NOTHING, runs, kind, at_most=0.05) for kind in (Kind.PEAK, *others)]
+    others = sorted({kind for run in runs for kind in run.findings["finding"]} - {HierarchyFinding.PEAK})
+    return [per_run_rate(NOTHING, runs, kind, at_most=0.05) for kind in (HierarchyFinding.PEAK, *others)]
 
 
 def validate(runs: int, size: Size = "quick", progress: Progress | None = None, seed: int = 0) -> list[Rate]:

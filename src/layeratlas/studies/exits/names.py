@@ -31,7 +31,7 @@ METRIC_NAMES = {
 }
 
 
-class Kind(StrEnum):
+class ExitFinding(StrEnum):
     """The kinds of findings of the study; X1 to X8 are named after the published claims."""
 
     TOKEN_COUNT = "token count"

@@ -25,7 +25,7 @@ from layeratlas.studies.exits.ablation.methods import methods as ablation_method
 from layeratlas.studies.exits.ablation.stage import ablate_stage
 from layeratlas.studies.exits.analysis import analyse_stage
 from layeratlas.studies.exits.methods import methods
-from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, Kind
+from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, ExitFinding
 from layeratlas.studies.exits.prompts import LETTERS
 from layeratlas.studies.exits.scoring import score_stage
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
@@ -48,8 +48,8 @@ class Exits(Study):
     )
     method_names = METHOD_NAMES
     metric_names = METRIC_NAMES
-    headlines = (Kind.TOKEN_COUNT, Kind.EXIT)
-    details = (Kind.LAST_EXIT, Kind.LAST_AGAINST_BEST, Kind.ABLATION)
+    headlines = (ExitFinding.TOKEN_COUNT, ExitFinding.EXIT)
+    details = (ExitFinding.LAST_EXIT, ExitFinding.LAST_AGAINST_BEST, ExitFinding.ABLATION)
 
     presence = "exit"
 

@@ -33,7 +33,7 @@ from layeratlas.studies.hierarchy.names import (
     PROFILES,
     REUSED_TARGETS,
     WHOLE,
-    Kind,
+    HierarchyFinding,
 )
 from layeratlas.studies.hierarchy.phrasing import Phrasing
 from layeratlas.studies.hierarchy.profiles import profile_table
@@ -89,7 +89,7 @@ def _decoded(findings: Iterable[Finding], component: str, method: str) -> dict[s
     return {
         finding.level: finding
         for finding in findings
-        if (finding.finding, finding.component, finding.method) == (Kind.PEAK, component, method)
+        if (finding.finding, finding.component, finding.method) == (HierarchyFinding.PEAK, component, method)
         and finding.verdict == "supported"
     }
 

@@ -16,7 +16,7 @@ EMERGENCE = "emergence.parquet"
 WHOLE = "all"
 
 
-class Kind(StrEnum):
+class HierarchyFinding(StrEnum):
     """The kinds of findings of the hierarchy study, as the column `finding` has them."""
 
     PEAK = "peak"
@@ -33,16 +33,21 @@ class Kind(StrEnum):
 
 
 HEADLINES = (
-    Kind.EMERGENCE_ORDER,
-    Kind.EMERGENCE,
-    Kind.PEAK,
-    Kind.ORDER,
-    Kind.DEEP_CONTENT,
-    Kind.DEEP_COMPRESSION,
-    Kind.COORDINATION,
-    Kind.SECOND_PEAK,
+    HierarchyFinding.EMERGENCE_ORDER,
+    HierarchyFinding.EMERGENCE,
+    HierarchyFinding.PEAK,
+    HierarchyFinding.ORDER,
+    HierarchyFinding.DEEP_CONTENT,
+    HierarchyFinding.DEEP_COMPRESSION,
+    HierarchyFinding.COORDINATION,
+    HierarchyFinding.SECOND_PEAK,
 )
-DETAILS = (Kind.DECLINE, Kind.SURFACE, Kind.SECOND_PEAK, Kind.ANTI_PERSISTENCE)
+DETAILS = (
+    HierarchyFinding.DECLINE,
+    HierarchyFinding.SURFACE,
+    HierarchyFinding.SECOND_PEAK,
+    HierarchyFinding.ANTI_PERSISTENCE,
+)
 
 # The hierarchy that H1 claims, from shallow to deep. A run without these levels compares its own levels in the order
 # in which they are given.

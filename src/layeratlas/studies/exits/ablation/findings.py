@@ -12,7 +12,7 @@ from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.exits.ablation.effects import AblationEffect, loss_verdict
 from layeratlas.studies.exits.ablation.plan import WIDE, Role
 from layeratlas.studies.exits.findings.statements import with_span
-from layeratlas.studies.exits.names import Kind
+from layeratlas.studies.exits.names import ExitFinding
 
 
 def ablation_findings(effects: Sequence[AblationEffect], method: str) -> list[Finding]:
@@ -56,7 +56,7 @@ def _range_finding(effect: AblationEffect, tests: int, method: str) -> Finding:
         "inconclusive": "no change of accuracy detected",
     }[effect.verdict]
     return Finding(
-        finding=Kind.ABLATION,
+        finding=ExitFinding.ABLATION,
         level=effect.level,
         component=ablation.component,
         method=method,
@@ -90,7 +90,7 @@ def _halves_finding(lower: AblationEffect, upper: AblationEffect, method: str) -
         "inconclusive": "no difference detected between losing the lower and losing the upper half",
     }[verdict]
     return Finding(
-        finding=Kind.ABLATION_OF_HALVES,
+        finding=ExitFinding.ABLATION_OF_HALVES,
         level=lower.level,
         component="resid",
         method=method,

@@ -15,7 +15,7 @@ from layeratlas.stats.tests import two_sided_z
 from layeratlas.stats.verdicts import Effect, Verdict, holm_corrected
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.findings.statements import at_depth, curve_finding, title, with_span
-from layeratlas.studies.exits.names import Kind
+from layeratlas.studies.exits.names import ExitFinding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ def _exit_finding(gain: LevelGain, readout_note: str) -> Finding:
     }[gain.verdict]
     rest = " and the surface rules" if curve.evident else ", the surface rules and the choice without the question"
     return curve_finding(
-        Kind.EXIT,
+        ExitFinding.EXIT,
         curve,
         statement=f"{title(curve)}: {head}: {levels}. {effect}{readout_note}.",
         effect=gain.effect,
@@ -125,7 +125,7 @@ def _exit_finding(gain: LevelGain, readout_note: str) -> Finding:
 def _onset_finding(gain: LevelGain) -> Finding:
     floor = "chance and the surface rules" if gain.curve.evident else "the best baseline"
     return curve_finding(
-        Kind.ONSET,
+        ExitFinding.ONSET,
         gain.curve,
         statement=f"{title(gain.curve)}: half of the rise above {floor} is reached at depth {at_depth(gain.onset)}.",
         effect=replace(gain.onset, p=gain.effect.p),

@@ -16,7 +16,7 @@ from layeratlas.stats.verdicts import Effect, bootstrapped, holm_corrected
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.findings.statements import curve_finding, with_span
 from layeratlas.studies.exits.measures import accuracy
-from layeratlas.studies.exits.names import AGREEMENT, ALL, Kind
+from layeratlas.studies.exits.names import AGREEMENT, ALL, ExitFinding
 from layeratlas.studies.exits.scores import ScoredSet
 
 # Two languages are compared where they share ten groups or more.
@@ -131,7 +131,7 @@ def language_finding(main: ExitCurve, agreement: ExitCurve) -> Finding | None:
         "inconclusive": f"{low}: no cross-lingual ability detected",
     }[verdict]
     return curve_finding(
-        Kind.X8,
+        ExitFinding.X8,
         curve,
         statement=(
             f"{summary}: {with_span(gain)} in accuracy over the best baseline; agreement between languages (kappa) "

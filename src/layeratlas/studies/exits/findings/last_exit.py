@@ -15,14 +15,14 @@ from layeratlas.stats.tests import two_sided, two_sided_z
 from layeratlas.stats.verdicts import Effect, Verdict, holm_corrected
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.findings.statements import curve_finding, title, with_span
-from layeratlas.studies.exits.names import Kind
+from layeratlas.studies.exits.names import ExitFinding
 
 # The levels that X2 and X3 are about.
 FACTS = ("facts",)
 CALCULATION_AND_REASONING = ("arithmetic", "calculation", "reasoning")
 
 
-class Place(StrEnum):
+class ComparedExit(StrEnum):
     """The exits that are compared, as statements call them."""
 
     LAST = "the last exit"
@@ -35,8 +35,8 @@ class ExitComparison:
     """The accuracy of a level's `first` exit less that of the `second`, p corrected over the levels (Holm)."""
 
     curve: ExitCurve
-    first: Place
-    second: Place
+    first: ComparedExit
+    second: ComparedExit
     effect: Effect
 
     @property
@@ -53,11 +53,11 @@ class ExitComparison:
 def compare_last(curves: Sequence[ExitCurve]) -> list[ExitComparison]:
     """Return, for each level curve, the last exit against the last but one, and then against the best other one."""
     effects = {
-        Place.LAST_BUT_ONE: holm_corrected([_against_previous(curve) for curve in curves]),
-        Place.BEST_OTHER: holm_corrected([_against_best(curve) for curve in curves]),
+        ComparedExit.LAST_BUT_ONE: holm_corrected([_against_previous(curve) for curve in curves]),
+        ComparedExit.BEST_OTHER: holm_corrected([_against_best(curve) for curve in curves]),
     }
     return [
-        ExitComparison(curve=curve, first=Place.LAST, second=place, effect=effect)
+        ExitComparison(curve=curve, first=ComparedExit.LAST, second=place, effect=effect)
         for place, corrected in effects.items()
         for curve, effect in zip(curves, corrected, strict=True)
     ]
@@ -88,26 +88,26 @@ def _gap(*, chosen_on: Floats, read_on: Floats) -> float:
 
 def last_findings(comparisons: Sequence[ExitComparison], readout_note: str) -> list[Finding]:
     """Return each comparison as a finding."""
-    kinds = {Place.LAST_BUT_ONE: Kind.LAST_EXIT, Place.BEST_OTHER: Kind.LAST_AGAINST_BEST}
+    kinds = {ComparedExit.LAST_BUT_ONE: ExitFinding.LAST_EXIT, ComparedExit.BEST_OTHER: ExitFinding.LAST_AGAINST_BEST}
     return [_finding(kinds[comparison.second], comparison, readout_note) for comparison in comparisons]
 
 
 def last_claims(comparisons: Sequence[ExitComparison], readout_note: str) -> list[Finding]:
     """Return X2 (facts peak at the last exit) and X3 (for calculation and reasoning the exit before it is better)."""
     x2 = [
-        _finding(Kind.X2, comparison, f"{readout_note} (X2)")
+        _finding(ExitFinding.X2, comparison, f"{readout_note} (X2)")
         for comparison in comparisons
-        if comparison.second is Place.BEST_OTHER and comparison.curve.level in FACTS
+        if comparison.second is ComparedExit.BEST_OTHER and comparison.curve.level in FACTS
     ]
     x3 = [
-        _finding(Kind.X3, comparison.turned(), f"{readout_note} (X3)")
+        _finding(ExitFinding.X3, comparison.turned(), f"{readout_note} (X3)")
         for comparison in comparisons
-        if comparison.second is Place.LAST_BUT_ONE and comparison.curve.level in CALCULATION_AND_REASONING
+        if comparison.second is ComparedExit.LAST_BUT_ONE and comparison.curve.level in CALCULATION_AND_REASONING
     ]
     return x2 + x3
 
 
-def _finding(kind: Kind, comparison: ExitComparison, note: str) -> Finding:
+def _finding(kind: ExitFinding, comparison: ExitComparison, note: str) -> Finding:
     first, second = comparison.first, comparison.second
     summary = {
         "supported": f"{first} answers better than {second}",

@@ -11,7 +11,7 @@ from layeratlas.stats.intervals import percentile_interval
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.findings.statements import levels_finding, with_span
-from layeratlas.studies.exits.names import Kind
+from layeratlas.studies.exits.names import ExitFinding
 
 # Exits below this fraction of depth are the low ones.
 LOW = 0.25
@@ -25,7 +25,7 @@ def low_exits_finding(curves: Sequence[ExitCurve], readout_note: str) -> Finding
     estimate = float(np.mean([curve.excess[inside].mean() for curve in curves]))
     effect = Effect(estimate=estimate, lo=float(lo), hi=float(hi))
     return levels_finding(
-        Kind.X5,
+        ExitFinding.X5,
         curves,
         statement=(
             f"Exits below depth {LOW} gain {with_span(effect)} over the best baseline{readout_note}; whether low "

@@ -15,7 +15,7 @@ from layeratlas.stats.verdicts import bootstrapped
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.findings.statements import curve_finding, with_span
 from layeratlas.studies.exits.measures import accuracy
-from layeratlas.studies.exits.names import Kind
+from layeratlas.studies.exits.names import ExitFinding
 from layeratlas.studies.exits.scores import ScoredSet
 
 INTEGER, FLOAT = "integer", "float"
@@ -44,7 +44,7 @@ def float_finding(scored: ScoredSet, curve: ExitCurve, resampler: Resampler, *, 
         "inconclusive": "No difference detected between floats and integers of the same digits",
     }[verdict]
     return curve_finding(
-        Kind.X6,
+        ExitFinding.X6,
         curve,
         statement=(
             f"{summary} in {curve.task} at the last exit: integers less floats {with_span(effect)} in accuracy, "

@@ -12,7 +12,7 @@ from layeratlas.stats.tests import two_sided
 from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.exits.findings.gains import LevelGain
 from layeratlas.studies.exits.findings.statements import at_depth, curve_finding, levels_finding, title
-from layeratlas.studies.exits.names import Kind
+from layeratlas.studies.exits.names import ExitFinding
 
 CALCULATION = ("arithmetic", "calculation")
 MIDDLE = 0.5
@@ -37,7 +37,7 @@ def _upper_half(gain: LevelGain) -> Finding:
     link = ": " if verdict == "inconclusive" else " "
     statement = f"{title(gain.curve)}{link}{summary}; half of its rise is reached at depth {at_depth(effect)} (X1)."
     return curve_finding(
-        Kind.X1,
+        ExitFinding.X1,
         gain.curve,
         statement=statement,
         effect=effect,
@@ -51,7 +51,7 @@ def mid_network_finding(gains: Sequence[LevelGain]) -> Finding:
     answered = [gain for gain in gains if gain.is_answered]
     if not answered:
         return levels_finding(
-            Kind.X4,
+            ExitFinding.X4,
             [gain.curve for gain in gains],
             statement="No onset to judge: no level is shown to be answered above its baselines (X4).",
             effect=Effect(estimate=float("nan")),
@@ -67,7 +67,7 @@ def mid_network_finding(gains: Sequence[LevelGain]) -> Finding:
     }[verdict]
     each = ", ".join(f"{gain.curve.level} {at_depth(gain.onset)}" for gain in answered)
     return levels_finding(
-        Kind.X4,
+        ExitFinding.X4,
         [gain.curve for gain in answered],
         statement=f"{summary}; half of the rise is reached at depth: {each} (X4).",
         effect=_mid_network_effect(answered),

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.exits.curves import ExitCurve
-from layeratlas.studies.exits.names import ALL, Kind
+from layeratlas.studies.exits.names import ALL, ExitFinding
 
 
 def curve_finding(
-    kind: Kind, curve: ExitCurve, *, statement: str, effect: Effect, null: str, verdict: Verdict
+    kind: ExitFinding, curve: ExitCurve, *, statement: str, effect: Effect, null: str, verdict: Verdict
 ) -> Finding:
     """Return a finding about one curve."""
     return Finding(
@@ -31,7 +31,7 @@ def curve_finding(
 
 
 def levels_finding(
-    kind: Kind, curves: Sequence[ExitCurve], *, statement: str, effect: Effect, null: str, verdict: Verdict
+    kind: ExitFinding, curves: Sequence[ExitCurve], *, statement: str, effect: Effect, null: str, verdict: Verdict
 ) -> Finding:
     """Return a finding about several levels together."""
     return Finding(

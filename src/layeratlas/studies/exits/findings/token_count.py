@@ -15,7 +15,7 @@ from layeratlas.stats.tests import two_sided
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.exits.findings.statements import share_with_span, with_span
 from layeratlas.studies.exits.measures import accuracy
-from layeratlas.studies.exits.names import ALL, Kind
+from layeratlas.studies.exits.names import ALL, ExitFinding
 from layeratlas.studies.exits.scores import Rule, ScoredSet
 
 # With fewer questions whose choices differ in tokens nothing is reported.
@@ -71,7 +71,7 @@ def token_count_finding(
         "inconclusive": "No counting of tokens detected at exit 1",
     }[verdict]
     return Finding(
-        finding=Kind.TOKEN_COUNT,
+        finding=ExitFinding.TOKEN_COUNT,
         level=ALL,
         component="resid",
         method=method,

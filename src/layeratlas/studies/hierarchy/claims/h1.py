@@ -10,7 +10,7 @@ from layeratlas.runs.finding import Finding
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import RunClaim, all_of
 from layeratlas.studies.hierarchy.citation import CITATION, SMALL
-from layeratlas.studies.hierarchy.names import Kind
+from layeratlas.studies.hierarchy.names import HierarchyFinding
 
 _PAIRS = ("item < relation", "relation < analogy")
 _NEEDS = "layeratlas run hierarchy with the tasks items, relations and analogies, at standard size or full"
@@ -32,8 +32,8 @@ class OrderClaim(RunClaim):
 
     def judge_run(self, run: FinishedRun) -> Judgement:
         """Return the verdict on the order of emergence, with that on the order of peaks in its statement."""
-        emergence = all_of(_steps(run, Kind.EMERGENCE_ORDER), len(_PAIRS), _NEEDS)
-        peaks = all_of(_steps(run, Kind.ORDER), len(_PAIRS), _NEEDS)
+        emergence = all_of(_steps(run, HierarchyFinding.EMERGENCE_ORDER), len(_PAIRS), _NEEDS)
+        peaks = all_of(_steps(run, HierarchyFinding.ORDER), len(_PAIRS), _NEEDS)
         statement = (
             f"By emergence, which decides ({emergence.verdict}): {emergence.statement} By peak ({peaks.verdict}): "
             f"{peaks.statement}"
@@ -41,7 +41,7 @@ class OrderClaim(RunClaim):
         return replace(emergence, statement=statement)
 
 
-def _steps(run: FinishedRun, kind: Kind) -> Sequence[Finding]:
+def _steps(run: FinishedRun, kind: HierarchyFinding) -> Sequence[Finding]:
     return [finding for finding in run.of_kind(kind) if finding.level in _PAIRS]
 
 

@@ -6,10 +6,10 @@ from layeratlas.runs.claim import Judgement
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import RunClaim, all_of
 from layeratlas.studies.hierarchy.citation import CITATION
-from layeratlas.studies.hierarchy.names import Kind
+from layeratlas.studies.hierarchy.names import HierarchyFinding
 
 _LEVELS = ("buried item", "buried relation")
-_KINDS = (Kind.DEEP_CONTENT, Kind.DEEP_COMPRESSION)
+_KINDS = (HierarchyFinding.DEEP_CONTENT, HierarchyFinding.DEEP_COMPRESSION)
 
 
 class CompressionClaim(RunClaim):

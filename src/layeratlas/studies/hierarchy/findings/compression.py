@@ -18,7 +18,7 @@ from layeratlas.stats.curves import Curve, level_curve
 from layeratlas.stats.intervals import ROUNDING, percentile_interval
 from layeratlas.stats.peaks import cross_chosen
 from layeratlas.stats.verdicts import Effect, bootstrapped, holm_corrected
-from layeratlas.studies.hierarchy.names import BURIED, BURIED_LEVELS, COMPONENT_NAMES, WHOLE, Kind
+from layeratlas.studies.hierarchy.names import BURIED, BURIED_LEVELS, COMPONENT_NAMES, WHOLE, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
 # The deep layers: the last quarter of depth.
@@ -75,7 +75,7 @@ def _content_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) 
         f"{beginnings[verdict]}: gain over chance {effect.estimate:.2f} [{lo:.2f}, {hi:.2f}] of what is possible."
     )
     return Finding(
-        finding=Kind.DEEP_CONTENT,
+        finding=HierarchyFinding.DEEP_CONTENT,
         level=curve.level,
         component=curve.component,
         method=curve.method,
@@ -160,7 +160,7 @@ def _compression_finding(pair: _Matched, effect: Effect, phrasing: Phrasing) -> 
         f"by {effect.estimate:+.2f} [{effect.lo:+.2f}, {effect.hi:+.2f}]."
     )
     return Finding(
-        finding=Kind.DEEP_COMPRESSION,
+        finding=HierarchyFinding.DEEP_COMPRESSION,
         level=level,
         component=pair.buried.component,
         method=pair.buried.method,

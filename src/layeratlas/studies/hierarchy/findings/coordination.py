@@ -19,7 +19,7 @@ from layeratlas.stats.alternation import FEWEST_POINTS, alternation
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import ROUNDING, percentile_interval
 from layeratlas.stats.verdicts import Verdict
-from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.profiles import z_scores
 
 # Draws of independent noise.
@@ -94,7 +94,7 @@ def _coordination_finding(curves: Sequence[Curve], z: Floats) -> Finding:
         f"tasks share gives."
     )
     return Finding(
-        finding=Kind.COORDINATION,
+        finding=HierarchyFinding.COORDINATION,
         level=_LEVEL,
         component=component,
         method=curves[0].method,
@@ -125,7 +125,7 @@ def _persistence_finding(curves: Sequence[Curve], lag: float, points: int) -> Fi
         f"autocorrelation {lag:.2f} (the paper: -0.41 at 3B), independent noise {lo:.2f} to {hi:.2f}."
     )
     return Finding(
-        finding=Kind.ANTI_PERSISTENCE,
+        finding=HierarchyFinding.ANTI_PERSISTENCE,
         level=_LEVEL,
         component=curves[0].component,
         method=curves[0].method,

@@ -8,7 +8,7 @@ from layeratlas.runs.finding import Finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import MARGIN
 from layeratlas.studies.hierarchy.findings.gain import peak_gain
-from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure
 
 
@@ -27,7 +27,7 @@ def decline_finding(curve: Curve, phrasing: Phrasing) -> Finding:
     }
     statement = f"{beginnings[verdict]}: drop {drop.estimate:.2f} [{drop.lo:.2f}, {drop.hi:.2f}]."
     return Finding(
-        finding=Kind.DECLINE,
+        finding=HierarchyFinding.DECLINE,
         level=curve.level,
         component=curve.component,
         method=curve.method,

@@ -21,7 +21,7 @@ from layeratlas.stats.emergence import (
     settled,
 )
 from layeratlas.stats.verdicts import Effect, Verdict, holm_corrected
-from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
 # Definitions of the depth of emergence, by name; the first decides, the others show how far the order depends on it.
@@ -55,7 +55,7 @@ def _emergence_finding(curve: Curve, peak: Finding, phrasing: Phrasing) -> Findi
         f"{half.estimate:.2f}; the curve {holds}."
     )
     return Finding(
-        finding=Kind.EMERGENCE,
+        finding=HierarchyFinding.EMERGENCE,
         level=curve.level,
         component=curve.component,
         method=curve.method,
@@ -88,7 +88,7 @@ def _order_finding(pair: Pair, effect: Effect, phrasing: Phrasing) -> Finding:
     earlier, later = pair
     verdict = effect.verdict()
     return Finding(
-        finding=Kind.EMERGENCE_ORDER,
+        finding=HierarchyFinding.EMERGENCE_ORDER,
         level=pair_name(pair),
         component=earlier.component,
         method=earlier.method,

@@ -12,7 +12,7 @@ from layeratlas.stats.intervals import percentile_interval
 from layeratlas.stats.peaks import find_peak, top_depth
 from layeratlas.stats.tests import holm, two_sided
 from layeratlas.stats.verdicts import Effect, Verdict
-from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
 
@@ -48,7 +48,7 @@ def _effect(earlier: Curve, later: Curve, gap: Floats, p: float) -> Effect:
 def _order_finding(earlier: Curve, later: Curve, effect: Effect, phrasing: Phrasing) -> Finding:
     verdict = effect.verdict()
     return Finding(
-        finding=Kind.ORDER,
+        finding=HierarchyFinding.ORDER,
         level=f"{earlier.level} < {later.level}",
         component=earlier.component,
         method=earlier.method,

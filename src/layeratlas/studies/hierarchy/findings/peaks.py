@@ -13,7 +13,7 @@ from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import ROUNDING, percentile_interval
 from layeratlas.stats.peaks import Peak, find_peak
 from layeratlas.stats.verdicts import Effect, Verdict
-from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure, place
 
 
@@ -73,7 +73,7 @@ def _peak_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) -> 
     verdict = Effect(estimate=peak.value, lo=peak.lo, p=p).verdict(null=curve.chance)
     lo, hi = percentile_interval(peak.depths)
     return Finding(
-        finding=Kind.PEAK,
+        finding=HierarchyFinding.PEAK,
         level=curve.level,
         component=curve.component,
         method=curve.method,

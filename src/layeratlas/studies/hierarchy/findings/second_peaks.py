@@ -15,7 +15,7 @@ from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import MARGIN, ROUNDING, Z95, percentile_interval
 from layeratlas.stats.tests import holm, normal_tail
 from layeratlas.stats.verdicts import Effect
-from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure
 from layeratlas.studies.hierarchy.profiles import smooth, z_scores
 
@@ -113,7 +113,7 @@ def _second_peak_finding(curve: Curve, dip: Dip | None, p: float, phrasing: Phra
     effect = Effect(estimate=0.0, lo=0.0, hi=largest_dip(curve), p=p) if dip is None else dip.effect(p)
     verdict = effect.verdict(margin=MARGIN)
     return Finding(
-        finding=Kind.SECOND_PEAK,
+        finding=HierarchyFinding.SECOND_PEAK,
         level=curve.level,
         component=curve.component,
         method=curve.method,

@@ -12,7 +12,7 @@ from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import MARGIN
 from layeratlas.stats.verdicts import Effect, holm_corrected
 from layeratlas.studies.hierarchy.findings.gain import NO_FLOOR, Floor, peak_gain
-from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, Kind
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
 
@@ -63,7 +63,7 @@ def _surface_finding(curve: Curve, comparison: _Comparison, effect: Effect, phra
     }
     statement = f"{beginnings[verdict]} {effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}]."
     return Finding(
-        finding=Kind.SURFACE,
+        finding=HierarchyFinding.SURFACE,
         level=curve.level,
         component=curve.component,
         method=curve.method,
