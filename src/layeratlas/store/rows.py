@@ -30,7 +30,7 @@ def read_rows(folder: Path, component: str, layers: Sequence[int], rows: Sequenc
     """
     manifest = read_manifest(folder)
     out = np.full((len(layers), len(rows), manifest["width"]), np.nan, np.float32)
-    framework = "pt" if manifest["dtype"] == "bfloat16" else "np"  # what needs no torch does not import it
+    framework = "pt" if manifest["dtype"] == "bfloat16" else "np"  # only bfloat16 needs torch
     place_of = {row: place for place, row in enumerate(rows)}
     for key, receipt in read_receipts(folder, manifest["key"]):
         wanted = [ShardPlace(to=place_of[row], at=at) for at, row in enumerate(receipt.rows) if row in place_of]

@@ -25,8 +25,11 @@ _PAIR = re.compile(r"\s*([\d.]+)\s*([-+*/])\s*([\d.]+)\s*")
 # How solutions write an operation.
 _SIGNS = {"+": r"\+", "-": "[-–−]", "*": "[*xX×]", "/": "[/÷]"}
 _DOES: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-}  # fmt: skip
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
 _DECIMALS = 2
 
 
