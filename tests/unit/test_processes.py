@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import platform
 import signal
@@ -185,3 +186,29 @@ def test_of_many_that_find_a_stale_lock_one_takes_it(tmp_path):
         thread.join()
     assert sum(got) == 1
     assert len(got) == 8
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("trial", range(10))
+def test_of_many_processes_that_find_a_stale_lock_one_takes_it(tmp_path, trial):
+    lock = write_lock(tmp_path, pid=dead_pid())
+    context = multiprocessing.get_context("fork")
+    ready, results = context.Barrier(6), context.SimpleQueue()
+
+    def take() -> None:
+        ready.wait()
+        try:
+            with locked(tmp_path):
+                results.put(json.loads(lock.read_text())["pid"] == os.getpid())
+                time.sleep(0.2)
+        except StoreError:
+            results.put(None)
+
+    workers = [context.Process(target=take) for _ in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    outcomes = [results.get() for _ in workers]
+    assert sorted(outcomes, key=str) == [None] * 5 + [True]
+    assert not lock.exists()

@@ -433,7 +433,8 @@ def test_real_copies_are_read_whole(path, count, chance):
 @pytest.mark.parametrize(
     ("path", "found"),
     [
-        ("bbh/bbh.jsonl.gz", r"line 938 \(dyck_languages\) has no options"),
+        ("bbh/bbh.jsonl.gz", r"line 283 has the false choice 'Yes', which is true of .* line 370 .*, 938, "),
+        ("bbh/bbh.jsonl.gz#dyck_languages", r"line 938 \(dyck_languages\) has no options"),
         ("bbh/bbh.jsonl.gz#ruin_names", r"line 4183 has the answer 'dearth.*other malformed rows: 1, at 4228"),
         ("pararel_trex/facts.tsv.gz", r"has no pattern \(relation P31\)"),
         ("mgsm/mgsm.tsv", "has the languages bn, de, en"),

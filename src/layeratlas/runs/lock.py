@@ -1,8 +1,9 @@
 """One process at a time in a run's folder: a lock file with a heartbeat.
 
 The file is created exclusively and holds the host, the process id and the time; its modification time is the heartbeat.
-It is stale where its process is gone on this host or its heart has not beaten for some minutes, and is then taken over
-by a rename, which only one of several processes succeeds in.
+It is stale where its process is gone on this host or its heart has not beaten for some minutes. Whoever removes a lock,
+its holder or who finds it stale, holds the system's own lock of that very file meanwhile (flock), so that of several
+processes that find it stale none removes the lock of the one that was faster.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import errno
 import json
 import os
 import platform
-import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -22,12 +22,18 @@ from typing import Any
 
 from layeratlas.core.errors import StoreError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 LOCK = "run.lock"
 # Seconds between two heartbeats, and after which a silent heart has stopped.
 _BEAT, _STALE = 20.0, 300.0
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 # The locks of this process: another one with its id, left by a container that is no more, is stale.
 _held: set[Path] = set()
+_guard = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -39,7 +45,9 @@ def locked(folder: Path) -> Iterator[None]:
     path = folder.absolute() / LOCK
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        inode = _take(path)
+        with _guard:  # of two threads, the second sees that this process holds the lock
+            inode = _take(path)
+            _held.add(path)
     except OSError as error:
         if error.errno in _UNWRITABLE:
             yield
@@ -47,7 +55,6 @@ def locked(folder: Path) -> Iterator[None]:
         raise StoreError(
             f"cannot write '{folder}': {error.strerror}", "a folder that can be written", "choose another --out"
         ) from error
-    _held.add(path)
     done = threading.Event()
     heart = threading.Thread(target=_beat, args=(path, done), daemon=True)
     heart.start()
@@ -55,10 +62,11 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         done.set()
-        _held.discard(path)
-        with contextlib.suppress(OSError):
-            if path.stat().st_ino == inode:  # else it was taken over from a process that slept for minutes
-                path.unlink()
+        with _guard:
+            _held.discard(path)
+            with contextlib.suppress(OSError), _sole(path) as seen:
+                if seen.st_ino == inode:  # else it was taken over from a process that slept for minutes
+                    path.unlink()
 
 
 def _take(path: Path) -> int:
@@ -76,31 +84,32 @@ def _take(path: Path) -> int:
 
 
 def _remove_stale(path: Path) -> None:
-    """Move a stale lock away; raises StoreError where the lock is held."""
-    try:
-        seen = path.stat()
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return  # it was given back in the meantime
-    holder = _holder(text)
-    if time.time() - seen.st_mtime < _STALE and not _gone(holder, path):
-        raise StoreError(
-            f"'{path.parent}' is in use by process {holder.get('pid', '?')} on {holder.get('host', 'some host')}, "
-            f"since {holder.get('started', 'just now')}",
-            "one process per run",
-            "wait until it ends, or choose another --out",
-        )
-    aside = path.with_name(f".{secrets.token_hex(8)}.part")
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(path, aside)
-        moved = aside.stat()
-        if (moved.st_ino, moved.st_mtime_ns) != (
-            seen.st_ino,
-            seen.st_mtime_ns,
-        ):  # another process was faster, and this is its lock: give it back
-            with contextlib.suppress(FileExistsError):
-                os.link(aside, path)
-        aside.unlink(missing_ok=True)
+    """Remove a stale lock; raises StoreError where the lock is held."""
+    with contextlib.suppress(FileNotFoundError), _sole(path) as seen:  # not found: it was given back in the meantime
+        holder = _holder(path.read_text(encoding="utf-8"))
+        if time.time() - seen.st_mtime < _STALE and not _gone(holder, path):
+            raise StoreError(
+                f"'{path.parent}' is in use by process {holder.get('pid', '?')} on {holder.get('host', 'some host')}, "
+                f"since {holder.get('started', 'just now')}",
+                "one process per run",
+                "wait until it ends, or choose another --out",
+            )
+        path.unlink()
+
+
+@contextlib.contextmanager
+def _sole(path: Path) -> Iterator[os.stat_result]:
+    """Hold the system's lock of the file that stands at the path, and yield its state."""
+    if fcntl is None:  # nor can an open file be removed on such a system
+        yield path.stat()
+        return
+    with path.open("r+b" if os.access(path, os.W_OK) else "rb") as file:
+        # A file system without flock leaves a gap of microseconds, between the look and the removal.
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_ino != path.stat().st_ino:  # another process was faster
+            raise FileNotFoundError(errno.ENOENT, "replaced in the meantime", str(path))
+        yield path.stat()
 
 
 def _holder(text: str) -> dict[str, Any]:
