@@ -99,8 +99,8 @@ def settings(pairs: list[str]) -> dict[str, Any]:
 def families(pairs: list[str]) -> dict[str, str]:
     """Return `NAME=PART` flags as a dict; raises SpecError for an empty part."""
     named = _pairs(pairs, "--family", "NAME=PART", "see --help")
-    for name, part in named:
-        if not part:
+    for name, fragment in named:
+        if not fragment:
             raise SpecError(f"--family '{name}=' does not fit", "NAME=PART", "see --help")
     return dict(named)
 

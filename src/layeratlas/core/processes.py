@@ -30,8 +30,8 @@ class Terminated(KeyboardInterrupt):
 def stoppable() -> Iterator[None]:
     """Raise Terminated at SIGTERM and SIGHUP, unless they are ignored (as under nohup) or handled already."""
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    mine = threading.current_thread() is threading.main_thread()
-    numbers = [number for number in numbers if mine and signal.getsignal(number) is signal.SIG_DFL]
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    numbers = [number for number in numbers if in_main_thread and signal.getsignal(number) is signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, _terminate)
     try:

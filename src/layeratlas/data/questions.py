@@ -73,7 +73,7 @@ class QuestionSet:
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""
         questions = [
-            [[q.text, q.choices, q.answers, q.group, q.stratum] for q in part] for part in (self.items, self.shots)
+            [[q.text, q.choices, q.answers, q.group, q.stratum] for q in group] for group in (self.items, self.shots)
         ]
         return [self.name, self.instruction, self.language, self.evident, questions]
 

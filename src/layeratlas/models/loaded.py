@@ -22,7 +22,8 @@ class LoadedModel:
     """A causal language model in evaluation mode, with the anatomy that its self-tests proved.
 
     `context` is the largest number of positions, None where the model sets no bound. `info` is a JSON-able record of
-    what was loaded, for `run.json`. With a `streamer` the blocks' weights are not in memory: use `part` or `sample`.
+    what was loaded, for `run.json`. With a `streamer` the blocks' weights are not in memory: use `with_blocks`
+    or `sample`.
     """
 
     model: Any
@@ -35,7 +36,7 @@ class LoadedModel:
     streamer: Streamer | None = None
 
     @contextmanager
-    def part(self, layers: Sequence[int]) -> Iterator[LoadedModel]:
+    def with_blocks(self, layers: Sequence[int]) -> Iterator[LoadedModel]:
         """Make a streamed model consist of some blocks, whose weights are in memory; their numbers then start at 0."""
         if self.streamer is None:
             raise ModelError("a resident model was asked for a part of its blocks", "a streamed model")
@@ -51,8 +52,8 @@ class LoadedModel:
             return
         kinds = self.streamer.sample
         self.streamer.load(kinds)
-        with self.part(kinds) as part:
-            yield part
+        with self.with_blocks(kinds) as loaded:
+            yield loaded
 
     @property
     def bos_id(self) -> int | None:

@@ -206,7 +206,7 @@ def _proved(bare: LoadedModel, skeleton: Skeleton | None) -> tuple[Anatomy, dict
         with few_threads(bare.model):
             anatomy, words = find_anatomy(bare.model, torch.tensor([ids], device=bare.device), skeleton)
     except ModelError as error:
-        raise type(error)(f"'{bare.spec.id}': {error.found}", error.expected, error.todo) from None
+        raise type(error)(f"'{bare.spec.id}': {error.problem}", error.expected, error.todo) from None
     loaded = dataclasses.replace(bare, anatomy=anatomy)
     identities = self_test(loaded)
     demand(loaded, identities)

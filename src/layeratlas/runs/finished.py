@@ -135,8 +135,8 @@ class FinishedRun:
     def in_family(self, families: Mapping[str, str]) -> Self:
         """Return the run in the first family (`{family: part}`) whose part is in the name of its model or folder."""
         name = f"{self.model} {self.folder}".lower()
-        for family, part in families.items():
-            if part.lower() in name:
+        for family, fragment in families.items():
+            if fragment.lower() in name:
                 renamed = copy.copy(self)
                 renamed.manifest = self.manifest | {"model": self.manifest["model"] | {"family": family}}
                 return renamed

@@ -33,11 +33,11 @@ _PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors",
 
 def versions() -> dict[str, str]:
     """Return the versions that a run's numbers depend on."""
-    found = {"python": platform.python_version()}
+    by_package = {"python": platform.python_version()}
     for name in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            by_package[name] = version(name)
+    return by_package
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -91,8 +91,8 @@ class Workspace:
         known = _read_manifest(path)
         if known.get("key", self.key) != self.key:
             return self._replace_or_refuse(known)
-        for part in (self.folder, *filter(Path.is_dir, self.folder.iterdir())):
-            sweep_parts(part)
+        for folder in (self.folder, *filter(Path.is_dir, self.folder.iterdir())):
+            sweep_parts(folder)
         if not is_sealed(known):
             self.progress.note(f"'{path}' is damaged: the run is made anew from the parts that are sound")
             return self._begin()
@@ -107,8 +107,8 @@ class Workspace:
         """Take over a folder whose run stopped before it kept anything (a misspelt model, say); refuse any other."""
         stages = known.get("stages", {}).values()
         if not any(stage.get("done") for stage in stages) and not any(self.folder.rglob("*.safetensors")):
-            for part in ("items", "activations"):
-                shutil.rmtree(self.folder / part, ignore_errors=True)
+            for name in ("items", "activations"):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
             return self._begin()
         before = _flat({"versions": known.get("versions", {}), **known.get("spec", {})})
         now = _flat({"versions": versions(), **self.spec.model_dump(mode="json")})
@@ -147,8 +147,9 @@ class Workspace:
         record = self.manifest["stages"].get(stage, {})
         outputs = record.get("outputs", [])
         # A name with a suffix is a file's.
-        there = all((path.is_file() if path.suffix else path.is_dir()) for path in map(self.folder.joinpath, outputs))
-        return bool(record.get("done")) and there and self._checksums(outputs) == record.get("sha256")
+        paths = [self.folder / name for name in outputs]
+        complete = all(path.is_file() if path.suffix else path.is_dir() for path in paths)
+        return bool(record.get("done")) and complete and self._checksums(outputs) == record.get("sha256")
 
     def _checksums(self, outputs: list[str]) -> dict[str, str]:
         return {name: digest_of(self.folder / name) for name in outputs if name.endswith(_DATA)}

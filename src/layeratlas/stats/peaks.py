@@ -60,8 +60,8 @@ def top_depth(values: Floats, depth: Floats) -> Floats:
     Layers that tie (at the ceiling, say) share it: the first of them alone would make a false order look sure.
     """
     top = values == values.max(-1, keepdims=True)
-    found: Floats = (top * depth).sum(-1) / top.sum(-1)
-    return found
+    depths: Floats = (top * depth).sum(-1) / top.sum(-1)
+    return depths
 
 
 def onset(gains: Floats, depth: Floats) -> Floats:
@@ -75,8 +75,8 @@ def onset(gains: Floats, depth: Floats) -> Floats:
     low, high = gains[rows, before], gains[rows, at]
     step = np.where(high > low, (half - low) / np.where(high > low, high - low, 1), 1.0)
     place = depth[before] + np.clip(step, 0, 1) * (depth[at] - depth[before])
-    found: Floats = np.where(half > 0, place, depth[-1])
-    return found
+    depths: Floats = np.where(half > 0, place, depth[-1])
+    return depths
 
 
 def cross_chosen(curve: Curve, reference: Floats) -> float:

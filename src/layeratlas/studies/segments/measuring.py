@@ -135,8 +135,8 @@ def read_values(work: Workspace, name: str, outputs: Sequence[str] | None = None
     """
     files = work.manifest["stages"]["measure"]["outputs"] if outputs is None else outputs
     own = [file for file in files if file.startswith(f"{FOLDER}/{name}-")]
-    parts = [load_shard(work.folder / file, work.key)[0] for file in own]
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} if parts else {}
+    shards = [load_shard(work.folder / file, work.key)[0] for file in own]
+    return {key: np.concatenate([shard[key] for shard in shards]) for key in shards[0]} if shards else {}
 
 
 def _missing(work: Workspace, outputs: Sequence[str]) -> list[str]:

@@ -72,7 +72,7 @@ def _ablate(work: Workspace, settings: ExitSettings) -> list[str]:
         for data in work.material
     ]
     continuations = continuations_of(posed_sets, settings)
-    key = hash_of([work.key, [[one.ids, one.start] for one in continuations]])
+    key = hash_of([work.key, [[row.ids, row.start] for row in continuations]])
     forward = make_pass(work.model, continuations, work.spec.capture.batch_tokens)
     files = {_file(key, ablation): ablation for ablation in (None, *plan)}
     _run_missing(work, forward, posed_sets, files, key)
