@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from typer.testing import CliRunner
 
 import layeratlas as la
 from layeratlas.api import running
-from layeratlas.api.options import ATLAS, Options, make_atlas_specs, make_spec
+from layeratlas.api.options import ATLAS, ModelOptions, Options, make_atlas_specs, make_spec
 from layeratlas.cli.app import app
+from layeratlas.cli.flags import ModelFlags, RunFlags
 from layeratlas.core import registry
 from layeratlas.core.fields import accepted
 from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec
@@ -165,3 +167,9 @@ def test_every_option_is_in_the_documentation_of_run():
 )
 def test_the_values_of_a_field_in_words(field, words):
     assert accepted(field) == words
+
+
+def test_the_flags_of_a_command_are_options_of_the_same_name():
+    # Only `capture`, whose fields have flags of their own, has none.
+    assert get_type_hints(RunFlags).keys() == get_type_hints(Options).keys() - {"capture"}
+    assert get_type_hints(ModelFlags).keys() == get_type_hints(ModelOptions).keys() - {"bos"}
