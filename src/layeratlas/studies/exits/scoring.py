@@ -24,6 +24,7 @@ from layeratlas.studies.exits.settings import ExitSettings
 if TYPE_CHECKING:
     from layeratlas.capture import Readout, Slots
     from layeratlas.capture.exit_store import ExitStore
+    from layeratlas.capture.recomputing import Recomputed
 
 EXITS = "exits"
 _AFTER, _BARE = "after", "bare"
@@ -52,6 +53,22 @@ def score_stage(work: Workspace) -> list[str]:
     if settings.format == "free":
         outputs += write_free_answers(work, posed_sets, settings, readout)
     return outputs
+
+
+def recompute(work: Workspace) -> Recomputed:
+    """Return how far a sample of the run's choices, each run alone after its question, is from their kept scores."""
+    from layeratlas.capture import Readout
+    from layeratlas.capture.recomputing import Recomputed, compare_likelihoods, likelihoods_alone, sample_texts
+
+    posed_sets = [pose(work.model, data, work.settings) for data in work.material]
+    continuations = [continuation for posed in posed_sets for continuation in (*posed.after, *posed.bare)]
+    lengths = [len(continuation.ids) for continuation in continuations]
+    sample = sample_texts(lengths, work.spec.seed)
+    chosen = [continuations[i] for i in sample]
+    shards = [load_shard(work.folder / scores_file(posed.data.name), work.key)[0] for posed in posed_sets]
+    kept = np.concatenate([shard[name] for shard in shards for name in (_AFTER, _BARE)])
+    alone = likelihoods_alone(work.model, Readout(work.model, work.settings.normed), chosen)
+    return Recomputed.of(compare_likelihoods(work.model, kept[sample], alone, chosen, sample), lengths, sample)
 
 
 def _run(work: Workspace, slots: Slots, readout: Readout, settings: ExitSettings) -> Floats:

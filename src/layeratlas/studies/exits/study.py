@@ -18,6 +18,8 @@ from layeratlas.data.questions import QuestionSet
 from layeratlas.data.readers.questions import read_questions
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
+from layeratlas.runs.recompute import STAGE as RECOMPUTE
+from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.tables import read_table
 from layeratlas.runs.workspace import StageFunction
@@ -27,7 +29,7 @@ from layeratlas.studies.exits.analysis import analyse_stage
 from layeratlas.studies.exits.methods import methods
 from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, ExitFinding
 from layeratlas.studies.exits.prompts import LETTERS
-from layeratlas.studies.exits.scoring import score_stage
+from layeratlas.studies.exits.scoring import recompute, score_stage
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
 
 
@@ -73,6 +75,7 @@ class Exits(Study):
         return {
             "score": score_stage,
             "ablate": ablate_stage,
+            RECOMPUTE: recompute_stage(recompute),
             "analyse": analyse_stage,
             "report": report_stage(self),
         }

@@ -19,6 +19,7 @@ from layeratlas.studies.hierarchy.plan import describe
 
 if TYPE_CHECKING:
     from layeratlas.capture import Reading
+    from layeratlas.capture.recomputing import Recomputed
 
 
 @dataclass(kw_only=True)
@@ -65,6 +66,22 @@ def capture_stage(work: Workspace) -> list[str]:
         work.progress.note(describe(work, packing, shape))
     capture(model, packing.batches, store, work.progress, packing.form, texts.names)
     return outputs
+
+
+def recompute(work: Workspace) -> Recomputed:
+    """Return how far a sample of the run's texts, each run alone, is from its stored vectors."""
+    from layeratlas.capture.recomputing import Recomputed, compare_vectors, sample_texts, vectors_alone
+    from layeratlas.store.rows import read_rows
+
+    model, spec, readings = work.model, work.spec.capture, _distinct_texts(work).readings
+    lengths = [len(reading.ids) for reading in readings]
+    sample = sample_texts(lengths, work.spec.seed)
+    alone = vectors_alone(model, [readings[row] for row in sample], spec)
+    kept = {
+        component: read_rows(work.folder / ACTIVATIONS, component, range(values.shape[1]), sample).swapaxes(0, 1)
+        for component, values in alone.items()
+    }
+    return Recomputed.of(compare_vectors(model, kept, alone, sample, spec.dtype), lengths, sample)
 
 
 def _distinct_texts(work: Workspace) -> DistinctTexts:

@@ -17,10 +17,12 @@ from layeratlas.data.items import Dataset
 from layeratlas.data.readers.texts import read_table
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
+from layeratlas.runs.recompute import STAGE as RECOMPUTE
+from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.hierarchy.analysing import analyse_stage
-from layeratlas.studies.hierarchy.capturing import capture_stage
+from layeratlas.studies.hierarchy.capturing import capture_stage, recompute
 from layeratlas.studies.hierarchy.emergence_exhibit import emergence_exhibits
 from layeratlas.studies.hierarchy.methods import methods_text
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, method_names
@@ -79,6 +81,7 @@ class Hierarchy(Study):
         """Return the stages in order."""
         return {
             "capture": capture_stage,
+            RECOMPUTE: recompute_stage(recompute),
             "probe": probe_stage,
             "analyse": analyse_stage,
             "report": report_stage(self),

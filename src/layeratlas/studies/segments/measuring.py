@@ -17,11 +17,19 @@ from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.segmentation import shortest_segment
 from layeratlas.store.shards import Tensors, load_shard, read_shard, write_shard
 from layeratlas.studies.segments.intervention.plan import sites_of
-from layeratlas.studies.segments.passages import dataset_record, encode_copies, encode_passages, in_turn, kinds_of
-from layeratlas.studies.segments.reading import CopyReader, PassageReader
+from layeratlas.studies.segments.passages import (
+    dataset_record,
+    encode_copies,
+    encode_passages,
+    in_turn,
+    kinds_of,
+    texts_of,
+)
+from layeratlas.studies.segments.reading import CopyReader, PassageReader, kept_states
 from layeratlas.studies.segments.signals import passage_signals
 
 if TYPE_CHECKING:
+    from layeratlas.capture.recomputing import Recomputed
     from layeratlas.models import LoadedModel
 
 FOLDER = "signals"
@@ -59,6 +67,29 @@ def measure_stage(work: Workspace) -> list[str]:
         "missing": _missing(work, outputs),
     }
     return outputs
+
+
+def recompute(work: Workspace) -> Recomputed:
+    """Return how far the states of a sample of passages, each run alone, are from those that the metrics were given."""
+    from layeratlas.capture.passages import read_passages
+    from layeratlas.capture.recomputing import Recomputed, compare_vectors, sample_texts
+
+    model, texts = work.model, texts_of(work)
+    length = work.manifest["segments"]["tokens"] + int(model.bos_id is not None)
+    lengths = [length] * len(texts)
+    sample = sample_texts(lengths, work.spec.seed)
+    passages = [read_passages(model, [model.encode(texts[i])[:length]])[0] for i in sample]
+    alone = [kept_states(passage.states) for passage in passages]
+    values = read_values(work, TRAINED)
+    kept = _by_place({name: values[name][sample] for name in alone[0]})
+    stacked = _by_place({name: np.stack([states[name] for states in alone]) for name in alone[0]})
+    found = compare_vectors(model, kept, stacked, sample)
+    return Recomputed.of(found, lengths, sample)
+
+
+def _by_place(states: Tensors) -> Tensors:
+    """Return kept states, (passages, places, L+1, d) by name, as (passages, L+1, d) by name and place."""
+    return {f"{name} {place}": values[:, place] for name, values in states.items() for place in range(values.shape[1])}
 
 
 def _check_model(work: Workspace, model: LoadedModel) -> None:
