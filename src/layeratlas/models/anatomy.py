@@ -42,7 +42,7 @@ class Skeleton:
     """What the module tree alone tells; it needs no forward pass and works on the meta device.
 
     `decoder` is the module that owns the list of blocks. `heads` are modules of the model that hold no block and may
-    run between the decoder and the unembedding (ModernBERT's prediction head).
+    run between the decoder and the unembedding (ModernBERT's prediction head); none in a multimodal model.
     """
 
     decoder: nn.Module
@@ -138,7 +138,10 @@ def find_skeleton(model: Any) -> Skeleton:
         unembedding=unembedding,
         config=config,
         width=int(config.hidden_size),
-        heads=tuple(child for child in model.children() if _is_head(child, blocks, unembedding)),
+        # Around a language model that is a part of a larger one there are the encoders of images and sound.
+        heads=()
+        if config is not model.config
+        else tuple(child for child in model.children() if _is_head(child, blocks, unembedding)),
     )
 
 

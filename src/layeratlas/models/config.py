@@ -6,6 +6,7 @@ from typing import Any
 
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
+from layeratlas.models.wrappers import is_wrapped, wrapper_names
 
 _CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
@@ -45,12 +46,13 @@ def _known(kind: str) -> bool:
 def _check_causal(raw: dict[str, Any], kind: str, spec: ModelSpec, sequence_to_sequence: bool) -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    built = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind)
     named = raw.get("architectures") or []
+    wrapped = is_wrapped(kind, named)
+    built = wrapper_names(kind)[0] if wrapped else MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind)
     declared = ", ".join(named) or f"model type '{kind}'"
     expected = f"a causal language model{f' ({built})' if isinstance(built, str) else ''}"
     if raw.get("is_encoder_decoder", sequence_to_sequence):
         raise ModelError(f"'{spec.id}' is an encoder-decoder model ({declared})", expected, "name a decoder-only model")
-    causal = not named or any(name == built or name.endswith(_CAUSAL_ENDINGS) for name in named)
+    causal = wrapped or not named or any(name == built or name.endswith(_CAUSAL_ENDINGS) for name in named)
     if built is None or not causal:
         raise ModelError(f"'{spec.id}' is no causal language model ({declared})", expected, "name a decoder-only model")

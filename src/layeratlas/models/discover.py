@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layeratlas.core.errors import IdentityError
+from layeratlas.core.errors import IdentityError, ModelError
 from layeratlas.models.anatomy import Anatomy, Skeleton, find_skeleton
 from layeratlas.models.precision import Precision, precision_of
 from layeratlas.models.sublayers import find_sublayers
@@ -27,6 +27,7 @@ def find_anatomy(model: Any, input_ids: Tensor, skeleton: Skeleton | None = None
     precision = precision_of(next(model.parameters()).dtype)
     with torch.no_grad(), Tracer(skeleton) as tracer:
         logits = model(input_ids=input_ids, use_cache=False).logits
+    _check_all_ran(skeleton, tracer.trace)
     _check_finite(tracer.trace, next(model.parameters()).dtype)
     sublayers, words = find_sublayers(skeleton, tracer.trace, precision)
     plain = Anatomy(skeleton=skeleton, final_norm=_chain(tracer.trace.tail), sublayers=sublayers)
@@ -36,6 +37,15 @@ def find_anatomy(model: Any, input_ids: Tensor, skeleton: Skeleton | None = None
     if softcap is not None:
         words["logits"] = ", ".join([*filter(None, [words.get("logits")]), f"softcap {softcap:g}"])
     return replace(plain, scale=scale, softcap=softcap), words
+
+
+def _check_all_ran(skeleton: Skeleton, trace: Trace) -> None:
+    if len(trace.blocks) != skeleton.n_layers:
+        raise ModelError(
+            f"{len(trace.blocks)} of {skeleton.n_layers} blocks run on text alone (cross-attention to images, say)",
+            "every block in a pass over text",
+            "this architecture is not supported",
+        )
 
 
 def _check_finite(trace: Trace, dtype: torch.dtype) -> None:

@@ -15,6 +15,7 @@ from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.anatomy import Anatomy
 from layeratlas.models.streamed import Streamer
+from layeratlas.models.wrappers import wraps_text
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,10 @@ class LoadedModel:
         return ids
 
     def _decoder(self) -> Any:
-        # Where the base model's name is not the one that the class announces, `base_model` is the whole model.
+        # Where the base model's name is not the one that the class announces, `base_model` is the whole model; that of
+        # a multimodal model takes images and other masks.
         base = self.model.base_model
-        return self.anatomy.skeleton.decoder if base is self.model else base
+        return self.anatomy.skeleton.decoder if base is self.model or wraps_text(self.model) else base
 
     @torch.no_grad()
     def run(

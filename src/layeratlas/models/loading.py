@@ -15,7 +15,7 @@ from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.accounting import account_of, demand_account, demand_complete, demand_used
 from layeratlas.models.adapters import check_adapter, merged
-from layeratlas.models.anatomy import Anatomy, Skeleton
+from layeratlas.models.anatomy import Anatomy, Skeleton, find_skeleton
 from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.config import check_config
 from layeratlas.models.discover import find_anatomy
@@ -34,6 +34,7 @@ from layeratlas.models.refusals import explained
 from layeratlas.models.selftest import demand, few_threads, sample_ids, self_test
 from layeratlas.models.sources import Source, find_source
 from layeratlas.models.streamed import Streamer, build_empty
+from layeratlas.models.wrappers import LeftOut, auto_class, leave_out
 
 
 def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
@@ -163,12 +164,14 @@ def _check_vocabulary(spec: ModelSpec, model: Any, tokenizer: Any) -> None:
 
 
 def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[Any, dict[str, Any]]:
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig
 
-    safe: dict[str, Any] = {"use_safetensors": True}
     if "gguf_file" in common:
-        safe = {"config": read_gguf_config(Path(common[_PLACE]) / common["gguf_file"]), **dense()}
-    loaded: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
+        config = read_gguf_config(Path(common[_PLACE]) / common["gguf_file"])
+        safe: dict[str, Any] = {"config": config, **dense()}
+    else:
+        config, safe = AutoConfig.from_pretrained(**common), {"use_safetensors": True}
+    loaded: tuple[Any, dict[str, Any]] = auto_class(config).from_pretrained(
         **common, **safe, dtype=dtype_of(spec.dtype), attn_implementation=attention, output_loading_info=True
     )
     return loaded
@@ -180,12 +183,13 @@ def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts:
     context = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
     bare = LoadedModel(model, parts.tokenizer, None, spec, device, context)  # type: ignore[arg-type]
     if streamer is None:
-        anatomy, words, identities = _proved(bare, None)
+        proved = _proved(bare, None)
+        anatomy = proved.anatomy
     else:
         streamer.load(streamer.sample)
         with streamer.only(streamer.sample) as skeleton:
-            anatomy, words, identities = _proved(bare, skeleton)
-        anatomy = streamer.extend(anatomy)
+            proved = _proved(bare, skeleton, streamer.load_part)
+        anatomy = streamer.extend(proved.anatomy)
     loaded = dataclasses.replace(bare, anatomy=anatomy, streamer=streamer)
     info = describe(loaded, source, unpacked)
     return dataclasses.replace(
@@ -193,24 +197,35 @@ def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts:
         info={
             **info,
             "tensors_not_used": list(parts.harmless),
-            "anatomy": words,
-            "identities": [identity.record() for identity in identities],
+            "left_out": [dataclasses.asdict(part) for part in proved.left_out],
+            "anatomy": proved.words,
+            "identities": [identity.record() for identity in proved.identities],
         },
     )
 
 
-def _proved(bare: LoadedModel, skeleton: Skeleton | None) -> tuple[Anatomy, dict[str, str], list[Identity]]:
-    """Find the anatomy of the blocks that are in memory and prove it."""
-    ids = sample_ids(bare)[1]
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Proved:
+    anatomy: Anatomy
+    words: dict[str, str]
+    identities: list[Identity]
+    left_out: list[LeftOut]
+
+
+def _proved(bare: LoadedModel, skeleton: Skeleton | None, fill: Callable[[str], None] = lambda part: None) -> _Proved:
+    """Find the anatomy of the blocks that are in memory, without what text does not need, and prove it."""
+    ids = torch.tensor([sample_ids(bare)[1]], device=bare.device)
     try:
         with few_threads(bare.model):
-            anatomy, words = find_anatomy(bare.model, torch.tensor([ids], device=bare.device), skeleton)
+            skeleton = skeleton or find_skeleton(bare.model)
+            left_out = leave_out(bare.model, skeleton, ids, fill)
+            anatomy, words = find_anatomy(bare.model, ids, skeleton)
     except ModelError as error:
         raise type(error)(f"'{bare.spec.id}': {error.problem}", error.expected, error.todo) from None
     loaded = dataclasses.replace(bare, anatomy=anatomy)
     identities = self_test(loaded)
     demand(loaded, identities)
-    return anatomy, words, identities
+    return _Proved(anatomy=anatomy, words=words, identities=identities, left_out=left_out)
 
 
 def find_device(name: str) -> torch.device:

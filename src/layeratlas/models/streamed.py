@@ -21,6 +21,7 @@ from layeratlas.models.accounting import account, demand_account
 from layeratlas.models.anatomy import Anatomy, Contribution, Skeleton, find_skeleton, hidden_of
 from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.quiet import quiet
+from layeratlas.models.wrappers import auto_class, parts_beside
 
 _MOST_KINDS = 4
 
@@ -28,11 +29,10 @@ _MOST_KINDS = 4
 def build_empty(config: Any, dtype: torch.dtype, attention: str, trust_remote_code: bool = False) -> Any:
     """Return the model of a config without weights: parameters on the meta device, buffers real."""
     from accelerate import init_empty_weights
-    from transformers import AutoModelForCausalLM
     from transformers.initialization import no_init_weights
 
     with no_init_weights(), init_empty_weights(include_buffers=False):
-        model = AutoModelForCausalLM.from_config(
+        model = auto_class(config).from_config(
             config, dtype=dtype, attn_implementation=attention, trust_remote_code=trust_remote_code
         )
     model.tie_weights()  # the meta device takes them apart
@@ -62,6 +62,10 @@ class Streamer:
     def harmless(self) -> tuple[str, ...]:
         """Tensors of the files that are known to carry no weight."""
         return self._plan.harmless
+
+    def load_part(self, name: str) -> None:
+        """Read the weights of a part of a multimodal model that is neither decoder nor unembedding."""
+        self._plan.load(self._plan.beside[name])
 
     @property
     def block_bytes(self) -> list[int]:
@@ -178,7 +182,7 @@ class _LoadPlan:
     """Which of a checkpoint's tensors make up which block, and transformers' loader for them.
 
     `missing` are the names outside the checkpoint, which tying may fill. Raises ModelError where a tensor is missing,
-    left over or misshapen.
+    left over or misshapen. `beside` are the tensors of each part of a multimodal model that text may not need.
     """
 
     def __init__(
@@ -199,6 +203,7 @@ class _LoadPlan:
         prefix = next(name for name, module in model.named_modules() if module is skeleton.blocks) + "."
         self.of_block: list[list[str]] = [[] for _ in skeleton.blocks]
         self.outside: list[str] = []
+        self.beside: dict[str, list[str]] = {part: [] for part in parts_beside(model, skeleton)}
         kept = {id(module) for module in (skeleton.decoder, skeleton.unembedding, *skeleton.heads)}
         wanted = {name for name, module in model.named_modules() if id(module) in kept}
         for name, target in ledger.target_of.items():
@@ -206,6 +211,8 @@ class _LoadPlan:
                 self.of_block[int(target[len(prefix) :].split(".")[0])].append(name)
             elif any(target.startswith(f"{module}.") for module in wanted):
                 self.outside.append(name)
+            elif (part := next((part for part in self.beside if target.startswith(f"{part}.")), None)) is not None:
+                self.beside[part].append(name)
 
     def load(self, names: Sequence[str]) -> None:
         """Read tensors into the model."""

@@ -8,12 +8,14 @@ from copy import deepcopy
 import torch
 
 from layeratlas.core.progress import Progress
+from layeratlas.models.anatomy import find_skeleton
 from layeratlas.models.discover import find_anatomy
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.loading import with_kernel
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.quiet import quiet
 from layeratlas.models.selftest import demand, sample_ids, self_test
+from layeratlas.models.wrappers import auto_class, leave_out
 
 
 def untrained(like: LoadedModel, seed: int) -> LoadedModel:
@@ -22,8 +24,6 @@ def untrained(like: LoadedModel, seed: int) -> LoadedModel:
     The same seed gives the same weights; the state of torch's generators is left as it was. Raises what `load` raises
     where the random model fails a self-test.
     """
-    from transformers import AutoModelForCausalLM
-
     config = deepcopy(like.model.config)
     for name in ("quantization_config", "_pre_quantization_dtype"):
         if hasattr(config, name):
@@ -34,7 +34,7 @@ def untrained(like: LoadedModel, seed: int) -> LoadedModel:
         model = with_kernel(
             spec,
             Progress(),
-            lambda attention: AutoModelForCausalLM.from_config(
+            lambda attention: auto_class(config).from_config(
                 config,
                 dtype=dtype_of(like.spec.dtype),
                 attn_implementation=attention,
@@ -43,7 +43,9 @@ def untrained(like: LoadedModel, seed: int) -> LoadedModel:
         )
     model = model.to(like.device).eval().requires_grad_(False)
     bare = dataclasses.replace(like, model=model, streamer=None)
-    anatomy, _ = find_anatomy(model, torch.tensor([sample_ids(bare)[1]], device=like.device))
+    ids = torch.tensor([sample_ids(bare)[1]], device=like.device)
+    leave_out(model, find_skeleton(model), ids)
+    anatomy, _ = find_anatomy(model, ids)
     loaded = dataclasses.replace(bare, anatomy=anatomy)
     demand(loaded, self_test(loaded))
     return loaded
