@@ -23,6 +23,7 @@ from layeratlas.studies.hierarchy.findings.emergence import (
 )
 from layeratlas.studies.hierarchy.findings.order import decoded_pairs, order_findings
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
+from layeratlas.studies.hierarchy.findings.random_weights import random_weights_findings
 from layeratlas.studies.hierarchy.findings.second_peaks import second_peak_findings
 from layeratlas.studies.hierarchy.findings.surface import surface_findings
 from layeratlas.studies.hierarchy.names import (
@@ -122,6 +123,7 @@ def _component_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding],
     inside = [curve for curve in levels if curve.level in decoded]
     findings += [decline_finding(curve, phrasing) for curve in inside]
     findings += surface_findings(inside, phrasing)
+    findings += random_weights_findings(inside, phrasing)
     findings += second_peak_findings(inside, phrasing)
     findings += content_findings(levels, decoded, phrasing)
     findings += compression_findings(curves, decoded, phrasing)

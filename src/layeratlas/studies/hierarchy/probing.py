@@ -32,7 +32,7 @@ from layeratlas.runs.tables import read_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store import Store
 from layeratlas.store.shards import load_shard, read_shard, write_shard
-from layeratlas.studies.hierarchy.capturing import capture_stage, items_file
+from layeratlas.studies.hierarchy.capturing import capture_stage, items_file, tokens_of
 from layeratlas.studies.hierarchy.description_length import Coded
 from layeratlas.studies.hierarchy.names import ACTIVATIONS
 
@@ -41,11 +41,14 @@ if TYPE_CHECKING:
 
 # Texts times layers above which processes pay off: starting them costs seconds, but a probe of a few hundred texts is
 # many short steps of Python, which threads run one after the other.
-_WORTH_PROCESSES = 1500
+WORTH_PROCESSES = 1500
 # The tensors of code lengths in a file of scores.
 _BITS, _SHUFFLED_BITS = "bits", "bits.shuffled"
 # The tensor of the surface baseline's scores.
 _SURFACE = "surface.scores"
+# The tensor of a probe's scores on control tasks.
+_CONTROL_TASKS = "control_tasks"
+_NONE = np.zeros((0, 0, 0, 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +119,7 @@ def _layer_results(work: Workspace, store: Store, design: Design, component: str
     seed = work.spec.seed if _codes_wanted(work, design) else None
     layers = range(store.shape.points[component])
     jobs = ((store.read(component, layer)[rows], design, methods, seed) for layer in layers)
-    yield from parallel(_probe_one, jobs, processes=len(rows) * len(layers) > _WORTH_PROCESSES)
+    yield from parallel(_probe_one, jobs, processes=len(rows) * len(layers) > WORTH_PROCESSES)
 
 
 def _probe_one(x: FloatArray, design: Design, methods: list[str], seed: int | None) -> LayerResult:
@@ -132,13 +135,14 @@ def _write_scores(work: Workspace, design: Design, component: str, results: Sequ
     for i, method in enumerate(methods_for(work, design.data)):
         tensors[f"{method}.scores"] = np.stack([result.scores[i].scores for result in results])
         tensors[f"{method}.shuffled"] = np.stack([result.scores[i].shuffled for result in results])
+        control_tasks = np.stack([result.scores[i].control_tasks for result in results])
+        tensors[f"{method}.{_CONTROL_TASKS}"] = control_tasks.astype(np.float32)
     codes = [result.codes for result in results if result.codes is not None]
     if codes:
         tensors[_BITS] = np.stack([code.bits for code in codes])
         tensors[_SHUFFLED_BITS] = np.stack([code.shuffled for code in codes])
-    tokens = read_table(work.folder / items_file(design.data), columns=["tokens"])["tokens"].to_list()
     name = scores_file(design.data, component)
-    baseline = surface_baseline(design, tokens)
+    baseline = surface_baseline(design, tokens_of(work, design.data))
     write_shard(work.folder / name, work.key, tensors | {_SURFACE: baseline.scores}, baseline.values)
 
 
@@ -157,6 +161,7 @@ def load_probed(work: Workspace) -> Iterator[Probed]:
                     shuffled=tensors[f"{method}.shuffled"],
                     baseline=baseline,
                     baseline_scores=tensors.get(_SURFACE),
+                    control_tasks=tensors.get(f"{method}.{_CONTROL_TASKS}", _NONE).astype(np.float64),
                 )
 
 
