@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from string import punctuation
 from typing import Any, Literal
 
 import numpy as np
@@ -110,6 +111,16 @@ class Dataset:
     def units(self) -> NDArray[np.int64]:
         """Unit codes, shape (n,): items of one group and unit share one; an item without a unit has its own."""
         return _codes([f"{item.group}\n{item.unit or i}" for i, item in enumerate(self.items)])
+
+    @property
+    def words(self) -> NDArray[np.int64]:
+        """Word codes, shape (n,): what a control task labels at random.
+
+        The word is the last one of the text, where `position="last"` reads; where all texts end in the same word, the
+        unit.
+        """
+        last = [item.text.casefold().split()[-1].strip(punctuation) for item in self.items]
+        return _codes(last) if len(set(last)) > 1 else self.units
 
     @property
     def strata(self) -> list[str]:

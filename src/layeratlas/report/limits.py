@@ -13,7 +13,7 @@ from layeratlas.report.parts import PartKind
 LEVELS = "levels"
 Limits = dict[str, list[float]]
 
-_REACHED = ("estimate", "chance", "control", "baseline")
+_REACHED = ("estimate", "chance", "control", "baseline", "random_weights")
 _BANDS = ("lo", "hi", "control_lo", "control_hi")
 
 

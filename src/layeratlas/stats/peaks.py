@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.curves import Curve
+from layeratlas.stats.curves import Curve, Reference
 from layeratlas.stats.intervals import Z95
 
 
@@ -79,7 +79,7 @@ def onset(gains: Floats, depth: Floats) -> Floats:
     return depths
 
 
-def cross_chosen(curve: Curve, reference: Floats) -> float:
+def cross_chosen(curve: Curve | Reference, reference: Floats) -> float:
     """Return the mean of (estimate - reference estimate) with the layer chosen on the other half of the groups.
 
     `reference` (P,) are weights of the layers to subtract; zeros for none.

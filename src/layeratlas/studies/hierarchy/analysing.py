@@ -22,6 +22,7 @@ from layeratlas.studies.hierarchy.findings.emergence import (
 )
 from layeratlas.studies.hierarchy.findings.order import decoded_pairs, order_findings
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
+from layeratlas.studies.hierarchy.findings.random_weights import random_weights_findings
 from layeratlas.studies.hierarchy.findings.second_peaks import second_peak_findings
 from layeratlas.studies.hierarchy.findings.surface import surface_findings
 from layeratlas.studies.hierarchy.names import (
@@ -116,6 +117,7 @@ def _component_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding],
     inside = [curve for curve in levels if curve.level in decoded]
     of_levels = [decline_finding(curve, phrasing) for curve in inside]
     of_levels += surface_findings(inside, phrasing)
+    of_levels += random_weights_findings(inside, phrasing)
     of_levels += second_peak_findings(inside, phrasing)
     findings += [presupposing(finding, decoded[finding.level]) for finding in of_levels]
     findings += content_findings(levels, decoded, phrasing)

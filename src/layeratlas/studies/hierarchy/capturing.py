@@ -12,7 +12,7 @@ import polars as pl
 
 from layeratlas.core.errors import CaptureError
 from layeratlas.data.items import Dataset, Item
-from layeratlas.runs.tables import write_table
+from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.hierarchy.names import ACTIVATIONS
 from layeratlas.studies.hierarchy.plan import describe
@@ -52,7 +52,7 @@ def capture_stage(work: Workspace) -> list[str]:
     from layeratlas.store import DiskStore
 
     model, spec = work.model, work.spec.capture
-    texts = _distinct_texts(work)
+    texts = distinct_texts(work, work.material)
     outputs = []
     for data in work.material:
         rows = texts.rows_of(data)
@@ -73,7 +73,7 @@ def recompute(work: Workspace) -> Recomputed:
     from layeratlas.capture.recomputing import Recomputed, compare_vectors, sample_texts, vectors_alone
     from layeratlas.store.rows import read_rows
 
-    model, spec, readings = work.model, work.spec.capture, _distinct_texts(work).readings
+    model, spec, readings = work.model, work.spec.capture, distinct_texts(work, work.material).readings
     lengths = [len(reading.ids) for reading in readings]
     sample = sample_texts(lengths, work.spec.seed)
     alone = vectors_alone(model, [readings[row] for row in sample], spec)
@@ -84,13 +84,13 @@ def recompute(work: Workspace) -> Recomputed:
     return Recomputed.of(compare_vectors(model, kept, alone, sample, spec.dtype), lengths, sample)
 
 
-def _distinct_texts(work: Workspace) -> DistinctTexts:
-    """Return the run's texts as tokens; raises CaptureError where one does not fit the model's context."""
+def distinct_texts(work: Workspace, material: Sequence[Dataset]) -> DistinctTexts:
+    """Return the texts of data sets as tokens; raises CaptureError where one does not fit the model's context."""
     from layeratlas.capture import Reading
     from layeratlas.capture.plan import positions_of
 
     model, texts = work.model, DistinctTexts()
-    for data in work.material:
+    for data in material:
         for number, item in enumerate(data.items, 1):
             if _text_key(item) in texts.rows:
                 continue
@@ -143,6 +143,12 @@ def write_items(work: Workspace, data: Dataset, rows: Sequence[int], tokens: Seq
     others = [other for other in work.manifest["datasets"] if other["name"] != data.name]
     work.manifest["datasets"] = [*others, record]
     return items_file(data)
+
+
+def tokens_of(work: Workspace, data: Dataset) -> list[int]:
+    """Return the number of tokens of each of a data set's texts, from the run's folder."""
+    tokens: list[int] = read_table(work.folder / items_file(data), columns=["tokens"])["tokens"].to_list()
+    return tokens
 
 
 def items_file(data: Dataset) -> str:

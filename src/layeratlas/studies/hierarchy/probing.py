@@ -43,11 +43,14 @@ if TYPE_CHECKING:
 
 # Texts times layers above which processes pay off: starting them costs seconds, but a probe of a few hundred texts is
 # many short steps of Python, which threads run one after the other.
-_WORTH_PROCESSES = 1500
+WORTH_PROCESSES = 1500
 # The tensors of code lengths in a file of scores.
 _BITS, _SHUFFLED_BITS = "bits", "bits.shuffled"
 # The tensor of the surface baseline's scores.
 _SURFACE = "surface.scores"
+# The tensor of a probe's scores on control tasks.
+_CONTROL_TASKS = "control_tasks"
+_NONE = np.zeros((0, 0, 0, 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +128,7 @@ def _layer_results(work: Workspace, store: Store, design: Design, component: str
     seed = work.spec.seed if _codes_wanted(work, design) else None
     layers = range(store.shape.points[component])
     jobs = ((store.read(component, layer)[rows], design, methods, seed) for layer in layers)
-    yield from parallel(_probe_one, jobs, processes=len(rows) * len(layers) > _WORTH_PROCESSES)
+    yield from parallel(_probe_one, jobs, processes=len(rows) * len(layers) > WORTH_PROCESSES)
 
 
 def _probe_one(x: FloatArray, design: Design, methods: list[str], seed: int | None) -> LayerResult:
@@ -143,6 +146,8 @@ def _write_scores(
     for i, method in enumerate(methods_for(work, design.data)):
         tensors[f"{method}.scores"] = np.stack([result.scores[i].scores for result in results])
         tensors[f"{method}.shuffled"] = np.stack([result.scores[i].shuffled for result in results])
+        control_tasks = np.stack([result.scores[i].control_tasks for result in results])
+        tensors[f"{method}.{_CONTROL_TASKS}"] = control_tasks.astype(np.float32)
     codes = [result.codes for result in results if result.codes is not None]
     if codes:
         tensors[_BITS] = np.stack([code.bits for code in codes])
@@ -165,6 +170,7 @@ def load_probed(work: Workspace) -> Iterator[Probed]:
                     shuffled=tensors[f"{method}.shuffled"],
                     baseline=baseline,
                     baseline_scores=tensors.get(_SURFACE),
+                    control_tasks=tensors.get(f"{method}.{_CONTROL_TASKS}", _NONE).astype(np.float64),
                 )
 
 

@@ -23,6 +23,7 @@ from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.hierarchy.analysing import analyse_stage
 from layeratlas.studies.hierarchy.capturing import capture_stage, recompute
+from layeratlas.studies.hierarchy.controls.random_weights import random_weights_stage
 from layeratlas.studies.hierarchy.emergence_exhibit import emergence_exhibits
 from layeratlas.studies.hierarchy.methods import methods_text
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, method_names
@@ -83,6 +84,7 @@ class Hierarchy(Study):
             "capture": capture_stage,
             RECOMPUTE: recompute_stage(recompute),
             "probe": probe_stage,
+            "random weights": random_weights_stage,
             "analyse": analyse_stage,
             "report": report_stage(self),
         }

@@ -13,6 +13,7 @@ import numpy as np
 
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import Size
+from layeratlas.runs.random_weights import random_weight_model
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.segmentation import shortest_segment
 from layeratlas.store.shards import Tensors, load_shard, read_shard, write_shard
@@ -51,22 +52,21 @@ def measure_stage(work: Workspace) -> list[str]:
     ids = encode_passages(work, model)
     copied = min(settings.view_passages, len(ids)) if settings.view_passages >= 2 else 0
     copies = encode_copies(work, model, copied)
-    control = _untrained_passages(work, model, len(ids))
+    control = _untrained_passages(work, len(ids))
     length = len(ids[0]) - int(model.bos_id is not None)
     work.manifest["datasets"] = [dataset_record(passages, len(ids[0])) for passages in work.material]
     with work.progress.stage("measure", len(ids) + len(copies) * _COPY_SHARE + control) as step:
         outputs = _write_batches(work, TRAINED, ids, PassageReader(model, settings), step.advance)
         outputs += _write_copies(work, copies, CopyReader(model, settings.views), step.advance)
-        if control:
-            outputs += _write_untrained(work, model, in_turn(ids, kinds_of(work), control), step.advance)
+        random = _write_untrained(work, in_turn(ids, kinds_of(work), control), step.advance) if control else []
     work.manifest["segments"] = {
         "passages": len(ids),
         "tokens": length,
         "copied": copied,
-        "untrained": control,
+        "untrained": control if random else 0,
         "missing": _missing(work, outputs),
     }
-    return outputs
+    return outputs + random
 
 
 def recompute(work: Workspace) -> Recomputed:
@@ -135,28 +135,23 @@ def _shard_name(name: str, first: int) -> str:
     return f"{FOLDER}/{name}-{first:05d}.safetensors"
 
 
-def _untrained_passages(work: Workspace, model: LoadedModel, passages: int) -> int:
-    """Return how many passages go through a random-weight model: none if there is no memory for a second model."""
-    from layeratlas.models.memory import budget
-
+def _untrained_passages(work: Workspace, passages: int) -> int:
+    """Return how many passages are to go through a random-weight model."""
     setting = work.settings.untrained
-    asked = min(_UNTRAINED_PASSAGES[work.spec.size] if setting is None else setting, passages)
-    size = sum(p.numel() * p.element_size() for p in model.model.parameters())
-    if asked and size > budget(None, model.device):
-        work.progress.note("no memory for a random-weight model beside this one; this control is left out")
-        return 0
-    return asked
+    return min(_UNTRAINED_PASSAGES[work.spec.size] if setting is None else setting, passages)
 
 
-def _write_untrained(work: Workspace, model: LoadedModel, ids: list[list[int]], advance: Advance) -> list[str]:
+def _write_untrained(work: Workspace, ids: list[list[int]], advance: Advance) -> list[str]:
+    """Return the shards of a random-weight model; none where there is no memory for a second model."""
     files = [_shard_name(UNTRAINED, first) for first in range(0, len(ids), _BATCH)]
     if all(read_shard(work.folder / file, work.key) is not None for file in files):
         advance(len(ids))
         return files
-    from layeratlas.models.untrained import untrained
-
-    reader = PassageReader(untrained(model, work.spec.seed), work.settings)
-    return _write_batches(work, UNTRAINED, ids, reader, advance)
+    random = random_weight_model(work)
+    if random is None:
+        advance(len(ids))
+        return []
+    return _write_batches(work, UNTRAINED, ids, PassageReader(random, work.settings), advance)
 
 
 def read_values(work: Workspace, name: str, outputs: Sequence[str] | None = None) -> Tensors:
