@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from layeratlas.core.errors import CaptureError
+from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.items import Dataset, Item
+from layeratlas.runs.fitting import begin_fitting, leave_out_unfit
 from layeratlas.runs.tables import write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.hierarchy.names import ACTIVATIONS
@@ -67,30 +68,50 @@ def capture_stage(work: Workspace) -> list[str]:
     return outputs
 
 
+Encoded = tuple[list[int], list[tuple[int, int]]]
+
+
 def _distinct_texts(work: Workspace) -> DistinctTexts:
-    """Return the run's texts as tokens; raises CaptureError where one does not fit the model's context."""
+    """Return the texts that fit the model's context, as tokens."""
     from layeratlas.capture import Reading
     from layeratlas.capture.plan import positions_of
 
-    model, texts = work.model, DistinctTexts()
+    begin_fitting(work)
+    encoded = {text: _encode(work, text) for data in work.material for text in data.texts}
+    _leave_out_long(work, encoded)
+    texts = DistinctTexts()
     for data in work.material:
         for number, item in enumerate(data.items, 1):
             if _text_key(item) in texts.rows:
                 continue
-            name = f"{data.source or data.name}, text {number}"
-            ids, offsets = _encode(work, item.text)
-            if model.context and len(ids) > model.context:
-                raise CaptureError(
-                    f"{name} has {len(ids)} tokens",
-                    f"at most {model.context}, the context of {model.info['name']}",
-                    "shorten or drop it",
-                )
+            ids, offsets = encoded[item.text]
             positions = positions_of(work.spec.capture.position, offsets, item.spans)
-            texts.add(item, Reading(ids=tuple(ids), positions=positions), name)
+            texts.add(item, Reading(ids=tuple(ids), positions=positions), _name(data, number))
     return texts
 
 
-def _encode(work: Workspace, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+def _leave_out_long(work: Workspace, encoded: Mapping[str, Encoded]) -> None:
+    """Leave out, or refuse, what is longer than the model's context."""
+    context = work.model.context
+    if not context:
+        return
+    unfit = {
+        data.name: {
+            number: Dropped(where=_name(data, number + 1), why=f"has {len(encoded[text][0])} tokens")
+            for number, text in enumerate(data.texts)
+            if len(encoded[text][0]) > context
+        }
+        for data in work.material
+    }
+    leave_out_unfit(work, unfit, f"at most {context}, the context of {work.model.info['name']}")
+
+
+def _name(data: Dataset, number: int) -> str:
+    """Return what messages call a text, counted from 1."""
+    return f"{data.source or data.name}, text {number}"
+
+
+def _encode(work: Workspace, text: str) -> Encoded:
     # Only a named span needs the characters of each token, which not every tokenizer gives.
     if work.spec.capture.position.startswith("span:"):
         return work.model.encode_with_offsets(text)
