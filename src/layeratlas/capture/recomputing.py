@@ -161,7 +161,7 @@ def _largest(apart: Mapping[str, Floats], texts: Sequence[int], limit: float, un
     worst = Difference(size=0.0, limit=limit, unit=unit, where="no difference")
     for name, sizes in apart.items():
         values = np.where(np.isfinite(sizes), sizes, np.inf)
-        text, layer = np.unravel_index(int(values.argmax()), values.shape)
+        text, layer = map(int, np.unravel_index(int(values.argmax()), values.shape))
         if values[text, layer] > worst.size:
             where = f"text {texts[text] + 1}, {name} at layer {layer}"
             worst = replace(worst, size=float(values[text, layer]), where=where)

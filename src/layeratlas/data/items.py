@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from string import punctuation
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +97,11 @@ class Dataset:
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""
         return [self.name, self.kind, [[i.text, i.label, i.group, i.stratum, i.unit] for i in self.items]]
+
+    def without(self, rows: Collection[int], dropped: Sequence[Dropped]) -> Self:
+        """Return the data set without the items of these 0-based numbers, which are listed in `dropped`."""
+        kept = tuple(item for number, item in enumerate(self.items) if number not in rows)
+        return replace(self, items=kept, dropped=(*self.dropped, *dropped))
 
     @property
     def texts(self) -> list[str]:

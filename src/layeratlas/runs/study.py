@@ -92,6 +92,10 @@ class Study(ABC):
         """Return the spec as the study runs it: what it cannot do without (an attention kernel, say) is set here."""
         return spec
 
+    def select(self, spec: RunSpec, settings: Any, material: Sequence[Any]) -> list[Any]:
+        """Return what is read of the material: all of it, or a sample where the settings ask for one."""
+        return list(material)
+
     def check(self, spec: RunSpec, settings: Any, material: Sequence[Any]) -> None:
         """Raise SpecError where the settings do not fit the material."""
         return None

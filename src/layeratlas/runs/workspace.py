@@ -21,6 +21,7 @@ from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, sweep_parts
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec, hash_of
+from layeratlas.data.fitting import LeftOut
 from layeratlas.runs.lock import LOCK
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             by_package[name] = version(name)
     return by_package
+
+
+def _identities(material: Sequence[Any]) -> list[Any]:
+    return [data.identity() for data in material]
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -59,8 +64,9 @@ def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 class Workspace:
     """A run folder that belongs to one spec and one set of texts (`material`, of the kind that the study reads).
 
-    `settings` are the study's own, typed (`Study.settings`). `key` is a hash of spec, texts and versions; `texts` one
-    of what is read, the same for every model that reads it.
+    `settings` are the study's own, typed (`Study.settings`). `key` is a hash of spec, texts and versions. `material` is
+    what is read, without the rows and sets that do not fit the model (`leave_out`); a hash of it, the same for every
+    model that reads it, is `texts` in the manifest.
     Raises StoreError where the folder holds another run, or one made by other library versions: activations and
     tables of different origin are never mixed.
     """
@@ -68,12 +74,12 @@ class Workspace:
     def __init__(
         self, folder: Path, spec: RunSpec, material: Sequence[Any], progress: Progress, settings: Any = None
     ) -> None:
-        self.folder, self.spec, self.material, self.progress = folder, spec, list(material), progress
-        self.settings = settings
-        identities = [m.identity() for m in self.material]
-        self.key = hash_of([spec.model_dump(mode="json"), identities, versions()])
-        self.texts = hash_of(identities)
+        self.folder, self.spec, self.progress, self.settings = folder, spec, progress, settings
+        self._given = list(material)
+        self.key = hash_of([spec.model_dump(mode="json"), _identities(self._given), versions()])
+        self.material: list[Any] = self._given
         self.manifest: dict[str, Any] = self._opened()
+        self.material = self.left_out.of(self._given)
 
     def _opened(self) -> dict[str, Any]:
         """Return the folder's manifest, or that of a new run; raises StoreError where the folder is of something else.
@@ -133,10 +139,21 @@ class Workspace:
             "versions": versions(),
             "machine": {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()},
             "seeds": {"run": self.spec.seed},
-            "texts": self.texts,
+            "texts": hash_of(_identities(self.material)),
             "datasets": [],
             "stages": {},
         }
+
+    @property
+    def left_out(self) -> LeftOut:
+        """What the run goes on without, since it does not fit the model."""
+        return LeftOut.from_record(self.manifest.get("unfit", {}))
+
+    def leave_out(self, unfit: LeftOut) -> None:
+        """Go on without some rows or sets, and record it; raises DataError where the rest cannot be measured."""
+        self.material = unfit.of(self._given)
+        self.manifest["unfit"] = unfit.record()
+        self.manifest["texts"] = hash_of(_identities(self.material))
 
     def save(self) -> None:
         """Write `run.json` atomically, with the seal that vouches for it."""

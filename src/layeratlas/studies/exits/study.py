@@ -14,7 +14,7 @@ from layeratlas.core.errors import SpecError
 from layeratlas.core.files import read_json
 from layeratlas.core.spec import ProbeSpec, RunSpec, Size
 from layeratlas.data.bad_rows import BadRows
-from layeratlas.data.questions import QuestionSet
+from layeratlas.data.questions import QuestionSet, sample_groups
 from layeratlas.data.readers.questions import read_questions
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
@@ -62,6 +62,12 @@ class Exits(Study):
     def read(self, path: str, bad_rows: BadRows = "refuse") -> QuestionSet:
         """Return a file of questions."""
         return read_questions(path, bad_rows=bad_rows)
+
+    def select(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> list[QuestionSet]:
+        """Return the sets, or with the setting `questions` whole groups of each."""
+        if settings.questions is None:
+            return list(material)
+        return [sample_groups(data, settings.questions, spec.seed) for data in material]
 
     def check(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> None:
         """Refuse what could not be asked: too few worked examples, more choices than letters."""

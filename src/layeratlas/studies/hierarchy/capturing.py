@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from layeratlas.core.errors import CaptureError
+from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.items import Dataset, Item
+from layeratlas.runs.fitting import begin_fitting, leave_out_unfit
 from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.hierarchy.names import ACTIVATIONS
@@ -52,6 +53,7 @@ def capture_stage(work: Workspace) -> list[str]:
     from layeratlas.store import DiskStore
 
     model, spec = work.model, work.spec.capture
+    _leave_out_long(work)
     texts = distinct_texts(work, work.material)
     outputs = []
     for data in work.material:
@@ -84,30 +86,49 @@ def recompute(work: Workspace) -> Recomputed:
     return Recomputed.of(compare_vectors(model, kept, alone, sample, spec.dtype), lengths, sample)
 
 
+Encoded = tuple[list[int], list[tuple[int, int]]]
+
+
 def distinct_texts(work: Workspace, material: Sequence[Dataset]) -> DistinctTexts:
-    """Return the texts of data sets as tokens; raises CaptureError where one does not fit the model's context."""
+    """Return the texts of data sets, which fit the model's context, as tokens."""
     from layeratlas.capture import Reading
     from layeratlas.capture.plan import positions_of
 
-    model, texts = work.model, DistinctTexts()
+    texts = DistinctTexts()
     for data in material:
         for number, item in enumerate(data.items, 1):
             if _text_key(item) in texts.rows:
                 continue
-            name = f"{data.source or data.name}, text {number}"
             ids, offsets = _encode(work, item.text)
-            if model.context and len(ids) > model.context:
-                raise CaptureError(
-                    f"{name} has {len(ids)} tokens",
-                    f"at most {model.context}, the context of {model.info['name']}",
-                    "shorten or drop it",
-                )
             positions = positions_of(work.spec.capture.position, offsets, item.spans)
-            texts.add(item, Reading(ids=tuple(ids), positions=positions), name)
+            texts.add(item, Reading(ids=tuple(ids), positions=positions), _name(data, number))
     return texts
 
 
-def _encode(work: Workspace, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+def _leave_out_long(work: Workspace) -> None:
+    """Leave out, or refuse, what is longer than the model's context."""
+    begin_fitting(work)
+    context = work.model.context
+    if not context:
+        return
+    lengths = {text: len(_encode(work, text)[0]) for data in work.material for text in data.texts}
+    unfit = {
+        data.name: {
+            number: Dropped(where=_name(data, number + 1), why=f"has {lengths[text]} tokens")
+            for number, text in enumerate(data.texts)
+            if lengths[text] > context
+        }
+        for data in work.material
+    }
+    leave_out_unfit(work, unfit, f"at most {context}, the context of {work.model.info['name']}")
+
+
+def _name(data: Dataset, number: int) -> str:
+    """Return what messages call a text, counted from 1."""
+    return f"{data.source or data.name}, text {number}"
+
+
+def _encode(work: Workspace, text: str) -> Encoded:
     # Only a named span needs the characters of each token, which not every tokenizer gives.
     if work.spec.capture.position.startswith("span:"):
         return work.model.encode_with_offsets(text)
