@@ -23,6 +23,9 @@ from layeratlas.runs.tables import read_table
 if TYPE_CHECKING:
     from altair import VConcatChart
 
+    from layeratlas.core.spec import Component
+    from layeratlas.directions import Direction
+
 _COMPARISON = "comparison.json"
 
 
@@ -73,6 +76,30 @@ class Run(FinishedRun):
         if not named:
             raise unknown_name("level or task", name, dict.fromkeys(row.subject for row in inside))
         return named[0]
+
+    def direction(
+        self, task: str, layer: int | None = None, component: Component = "resid", *, method: str = ""
+    ) -> Direction:
+        """Return the fitted direction of a task at a layer, in the model's own coordinates.
+
+        `task` is a task, or a level that has one task; `layer` a point of `resid` or a block of `attn` and `mlp`, by
+        default the one to steer (of `attn` and `mlp`, to probe); `method` a probe of the run, by default its first.
+        The run's cross-validation is repeated at the layer and its score compared with the run's curve. Raises
+        SpecError where the run has no such direction or, without `layer`, recommends none.
+        """
+        from layeratlas.studies.hierarchy.directing import fit_direction
+
+        if self.study != "hierarchy":
+            raise SpecError(
+                f"a run of {self.study} fits no directions", "a run of hierarchy", "layeratlas run hierarchy"
+            )
+        if layer is None:
+            purpose = Purpose.STEER if component == "resid" else Purpose.PROBE
+            advised = self.best_layer(task, purpose=purpose, component=component)
+            if advised.layer is None:
+                raise SpecError(f"no layer is recommended for '{task}': {advised.reason}", "", "name a layer to insist")
+            layer = advised.layer
+        return fit_direction(self, task, layer, component, method)
 
     @property
     def _alone(self) -> dict[str, str]:

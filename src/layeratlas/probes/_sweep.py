@@ -12,7 +12,7 @@ from layeratlas.core.arrays import Bools, Floats
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset
 from layeratlas.probes._contract import Fold, Probe
-from layeratlas.probes._dual import SplitGram, held_out_scores, label_columns, split_gram
+from layeratlas.probes._dual import SplitGram, Weights, fitted_weights, held_out_scores, label_columns, split_gram
 from layeratlas.probes._folds import label_shuffles, make_folds
 from layeratlas.probes._surface import surface_features
 from layeratlas.stats.measures import measures_for
@@ -130,6 +130,12 @@ def probe_layer(x: Floats, design: Design, methods: Sequence[str]) -> list[Layer
         for result in results:
             result.add(fold, gram)
     return [LayerScores(scores=r.scores, shuffled=_measure_shuffles(r.control, design)) for r in results]
+
+
+def probe_weights(x: Floats, design: Design, method: str) -> Weights:
+    """Return the probe of a data set fitted on all of one layer's vectors x (n, d), with the settings of the folds."""
+    probe: Probe = registry.get("probes", method).configured(design.spec)
+    return fitted_weights(probe, x, label_columns(design.y, design.classes), design.spec.pca)
 
 
 def _measure_shuffles(control: Floats, design: Design) -> Floats:

@@ -19,6 +19,7 @@ from layeratlas.studies.hierarchy.plan import describe
 
 if TYPE_CHECKING:
     from layeratlas.capture import Reading
+    from layeratlas.models import LoadedModel
 
 
 @dataclass(kw_only=True)
@@ -51,7 +52,7 @@ def capture_stage(work: Workspace) -> list[str]:
     from layeratlas.store import DiskStore
 
     model, spec = work.model, work.spec.capture
-    texts = _distinct_texts(work)
+    texts = distinct_texts(model, work.material, spec.position)
     outputs = []
     for data in work.material:
         rows = texts.rows_of(data)
@@ -67,34 +68,34 @@ def capture_stage(work: Workspace) -> list[str]:
     return outputs
 
 
-def _distinct_texts(work: Workspace) -> DistinctTexts:
-    """Return the run's texts as tokens; raises CaptureError where one does not fit the model's context."""
+def distinct_texts(model: LoadedModel, material: Sequence[Dataset], position: str) -> DistinctTexts:
+    """Return texts as tokens, read at a position; raises CaptureError where one does not fit the model's context."""
     from layeratlas.capture import Reading
     from layeratlas.capture.plan import positions_of
 
-    model, texts = work.model, DistinctTexts()
-    for data in work.material:
+    texts = DistinctTexts()
+    for data in material:
         for number, item in enumerate(data.items, 1):
             if _text_key(item) in texts.rows:
                 continue
             name = f"{data.source or data.name}, text {number}"
-            ids, offsets = _encode(work, item.text)
+            ids, offsets = _encode(model, item.text, position)
             if model.context and len(ids) > model.context:
                 raise CaptureError(
                     f"{name} has {len(ids)} tokens",
                     f"at most {model.context}, the context of {model.info['name']}",
                     "shorten or drop it",
                 )
-            positions = positions_of(work.spec.capture.position, offsets, item.spans)
+            positions = positions_of(position, offsets, item.spans)
             texts.add(item, Reading(ids=tuple(ids), positions=positions), name)
     return texts
 
 
-def _encode(work: Workspace, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+def _encode(model: LoadedModel, text: str, position: str) -> tuple[list[int], list[tuple[int, int]]]:
     # Only a named span needs the characters of each token, which not every tokenizer gives.
-    if work.spec.capture.position.startswith("span:"):
-        return work.model.encode_with_offsets(text)
-    ids = work.model.encode(text)
+    if position.startswith("span:"):
+        return model.encode_with_offsets(text)
+    ids = model.encode(text)
     return ids, [(0, 0)] * len(ids)
 
 
