@@ -7,6 +7,7 @@ la.probe(texts, labels, model="...", groups=...)  # labelled texts of your own
 la.atlas(model="...")  # the three studies of a model, one page
 la.compare([run, other_run])  # runs of several models on the same texts
 la.load("runs/...")  # a finished run or comparison
+run.best_layer("relation"), run.direction("relation")  # which layer to use, and the vector to take away
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from layeratlas.core.edits import Edit
     from layeratlas.core.errors import AtlasError
     from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec
+    from layeratlas.directions import Direction, load_direction
     from layeratlas.models import intervene
     from layeratlas.probes import LinearProbeClassifier, LinearProbeRegressor
 
@@ -28,6 +30,7 @@ __all__ = [
     "AtlasError",
     "CaptureSpec",
     "Comparison",
+    "Direction",
     "Edit",
     "LinearProbeClassifier",
     "LinearProbeRegressor",
@@ -41,6 +44,7 @@ __all__ = [
     "compare",
     "intervene",
     "load",
+    "load_direction",
     "probe",
     "run",
 ]
@@ -49,6 +53,7 @@ _HOME = {
     "core.edits": ("Edit",),
     "core.errors": ("AtlasError",),
     "core.spec": ("CaptureSpec", "ModelSpec", "ProbeSpec", "RunSpec"),
+    "directions": ("Direction", "load_direction"),
     "models": ("intervene",),
     "probes": ("LinearProbeClassifier", "LinearProbeRegressor"),
 }

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from layeratlas.cli.check import check, validate
+from layeratlas.cli.directing import direction, steer
 from layeratlas.cli.finished import claims, compare, report
 from layeratlas.cli.lists import list_names
 from layeratlas.cli.run import run
@@ -25,6 +26,8 @@ app.command()(run)
 app.command()(report)
 app.command()(compare)
 app.command()(claims)
+app.command()(direction)
+app.command()(steer)
 app.command("list")(list_names)
 app.command()(check)
 app.command()(validate)

@@ -13,7 +13,7 @@ from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset
 from layeratlas.probes._contract import Fold, Probe
 from layeratlas.probes._control_tasks import control_labels
-from layeratlas.probes._dual import SplitGram, held_out_scores, label_columns, split_gram
+from layeratlas.probes._dual import SplitGram, Weights, fitted_weights, held_out_scores, label_columns, split_gram
 from layeratlas.probes._folds import label_shuffles, make_folds
 from layeratlas.probes._surface import surface_features
 from layeratlas.stats.measures import measures_for
@@ -169,6 +169,12 @@ def probe_layer(x: Floats, design: Design, methods: Sequence[str]) -> list[Layer
         LayerScores(scores=r.scores, shuffled=_measure_shuffles(r.shuffled, design), control_tasks=r.control_tasks)
         for r in results
     ]
+
+
+def probe_weights(x: Floats, design: Design, method: str) -> Weights:
+    """Return the probe of a data set fitted on all of one layer's vectors x (n, d), with the settings of the folds."""
+    probe: Probe = registry.get("probes", method).configured(design.spec)
+    return fitted_weights(probe, x, label_columns(design.y, design.classes), design.spec.pca)
 
 
 def _measure_shuffles(control: Floats, design: Design) -> Floats:

@@ -23,6 +23,7 @@ _FILTERS = {
     "size": formatting.size,
     "seconds": formatting.seconds,
     "cell": formatting.cell,
+    "ranges": formatting.ranges,
 }
 
 

@@ -16,6 +16,8 @@ from layeratlas.core.files import read_json
 from layeratlas.runs.draws import FILE as DRAWS
 from layeratlas.runs.draws import Draws, draws_of
 from layeratlas.runs.finding import FINDING_FIELDS, Finding
+from layeratlas.runs.recommendation import FILE as RECOMMENDATIONS
+from layeratlas.runs.recommendation import Recommendation, read_recommendations
 from layeratlas.runs.tables import CURVES, FINDINGS, read_table
 
 MANIFEST = "run.json"
@@ -82,6 +84,12 @@ class FinishedRun:
         """The bootstrap draws; None where the run kept none."""
         self.verify([DRAWS])
         return draws_of(self.folder)
+
+    @cached_property
+    def recommendations(self) -> list[Recommendation]:
+        """Which layer to use for what; raises StoreError where the run kept none."""
+        self.verify([RECOMMENDATIONS])
+        return read_recommendations(self.folder)
 
     @property
     def complete(self) -> bool:

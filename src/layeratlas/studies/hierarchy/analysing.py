@@ -8,6 +8,7 @@ import polars as pl
 
 from layeratlas.runs.draws import write_draws
 from layeratlas.runs.finding import Finding, finding_table, presupposing
+from layeratlas.runs.recommendation import Recommendation, write_recommendations
 from layeratlas.runs.tables import curve_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve
@@ -37,17 +38,20 @@ from layeratlas.studies.hierarchy.names import (
 )
 from layeratlas.studies.hierarchy.phrasing import Phrasing
 from layeratlas.studies.hierarchy.profiles import profile_table
+from layeratlas.studies.hierarchy.recommending import RULES, recommendations
 
 
 def analyse_stage(work: Workspace) -> list[str]:
     """Write curves, findings, profiles and bootstrap draws."""
     curves = all_curves(work)
-    findings = find(curves, Phrasing(levels=work.manifest["words"]["levels"]))
+    phrasing = Phrasing(levels=work.manifest["words"]["levels"])
+    findings = find(curves, phrasing)
+    kept = write_recommendations(work.folder, advise(curves, findings, phrasing), RULES)
     write_table(work, EMERGENCE, _emergence_table(curves, findings))
     write_table(work, CURVES, curve_table(work, curves))
     write_table(work, FINDINGS, finding_table(findings, work.manifest["model"]["name"], work.spec.study))
     write_table(work, PROFILES, profile_table(curves))
-    return [CURVES, FINDINGS, PROFILES, EMERGENCE, write_draws(work.folder, curves)]
+    return [CURVES, FINDINGS, PROFILES, EMERGENCE, kept, write_draws(work.folder, curves)]
 
 
 def find(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
@@ -68,6 +72,13 @@ def find(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
         of_component = [curve for curve in main if (curve.component, curve.method) == (component, first)]
         findings += _component_findings(of_component, decoded, phrasing)
     return findings
+
+
+def advise(curves: Sequence[Curve], findings: Sequence[Finding], phrasing: Phrasing) -> list[Recommendation]:
+    """Return which layer to use for what, from the main measure of the first probe."""
+    main = [curve for curve in _main_curves(curves) if curve.stratum == WHOLE]
+    first = [curve for curve in main if curve.method == main[0].method]
+    return recommendations(first, [f for f in findings if f.finding == HierarchyFinding.PEAK], phrasing)
 
 
 def _main_curves(curves: Sequence[Curve]) -> list[Curve]:

@@ -21,6 +21,7 @@ from layeratlas.studies.hierarchy.plan import describe
 if TYPE_CHECKING:
     from layeratlas.capture import Reading
     from layeratlas.capture.recomputing import Recomputed
+    from layeratlas.models import LoadedModel
 
 
 @dataclass(kw_only=True)
@@ -54,7 +55,7 @@ def capture_stage(work: Workspace) -> list[str]:
 
     model, spec = work.model, work.spec.capture
     _leave_out_long(work)
-    texts = distinct_texts(work, work.material)
+    texts = distinct_texts(model, work.material, spec.position)
     outputs = []
     for data in work.material:
         rows = texts.rows_of(data)
@@ -75,7 +76,11 @@ def recompute(work: Workspace) -> Recomputed:
     from layeratlas.capture.recomputing import Recomputed, compare_vectors, sample_texts, vectors_alone
     from layeratlas.store.rows import read_rows
 
-    model, spec, readings = work.model, work.spec.capture, distinct_texts(work, work.material).readings
+    model, spec, readings = (
+        work.model,
+        work.spec.capture,
+        distinct_texts(work.model, work.material, work.spec.capture.position).readings,
+    )
     lengths = [len(reading.ids) for reading in readings]
     sample = sample_texts(lengths, work.spec.seed)
     alone = vectors_alone(model, [readings[row] for row in sample], spec)
@@ -89,8 +94,8 @@ def recompute(work: Workspace) -> Recomputed:
 Encoded = tuple[list[int], list[tuple[int, int]]]
 
 
-def distinct_texts(work: Workspace, material: Sequence[Dataset]) -> DistinctTexts:
-    """Return the texts of data sets, which fit the model's context, as tokens."""
+def distinct_texts(model: LoadedModel, material: Sequence[Dataset], position: str) -> DistinctTexts:
+    """Return the texts of data sets, which fit the model's context, as tokens, each read at a position."""
     from layeratlas.capture import Reading
     from layeratlas.capture.plan import positions_of
 
@@ -99,8 +104,8 @@ def distinct_texts(work: Workspace, material: Sequence[Dataset]) -> DistinctText
         for number, item in enumerate(data.items, 1):
             if _text_key(item) in texts.rows:
                 continue
-            ids, offsets = _encode(work, item.text)
-            positions = positions_of(work.spec.capture.position, offsets, item.spans)
+            ids, offsets = _encode(model, item.text, position)
+            positions = positions_of(position, offsets, item.spans)
             texts.add(item, Reading(ids=tuple(ids), positions=positions), _name(data, number))
     return texts
 
@@ -111,7 +116,11 @@ def _leave_out_long(work: Workspace) -> None:
     context = work.model.context
     if not context:
         return
-    lengths = {text: len(_encode(work, text)[0]) for data in work.material for text in data.texts}
+    lengths = {
+        text: len(_encode(work.model, text, work.spec.capture.position)[0])
+        for data in work.material
+        for text in data.texts
+    }
     unfit = {
         data.name: {
             number: Dropped(where=_name(data, number + 1), why=f"has {lengths[text]} tokens")
@@ -128,11 +137,11 @@ def _name(data: Dataset, number: int) -> str:
     return f"{data.source or data.name}, text {number}"
 
 
-def _encode(work: Workspace, text: str) -> Encoded:
+def _encode(model: LoadedModel, text: str, position: str) -> Encoded:
     # Only a named span needs the characters of each token, which not every tokenizer gives.
-    if work.spec.capture.position.startswith("span:"):
-        return work.model.encode_with_offsets(text)
-    ids = work.model.encode(text)
+    if position.startswith("span:"):
+        return model.encode_with_offsets(text)
+    ids = model.encode(text)
     return ids, [(0, 0)] * len(ids)
 
 

@@ -28,6 +28,7 @@ from layeratlas.studies.hierarchy.emergence_exhibit import emergence_exhibits
 from layeratlas.studies.hierarchy.methods import methods_text
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, method_names
 from layeratlas.studies.hierarchy.probing import probe_stage
+from layeratlas.studies.hierarchy.recommending import RULES
 from layeratlas.studies.hierarchy.settings import ProbingSettings
 
 
@@ -44,6 +45,7 @@ class Hierarchy(Study):
     metric_names = METRIC_NAMES
     headlines = HEADLINES
     details = DETAILS
+    purposes = RULES
 
     @property
     def method_names(self) -> Mapping[str, str]:  # type: ignore[override]

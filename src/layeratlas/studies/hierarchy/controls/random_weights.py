@@ -68,7 +68,7 @@ def _captured(work: Workspace, measured: Sequence[Dataset]) -> tuple[Store, Dist
     model = random_weight_model(work)
     if model is None:
         return None
-    texts = distinct_texts(work, measured)
+    texts = distinct_texts(model, measured, work.spec.capture.position)
     spec = work.spec.capture.model_copy(update={"components": (COMPONENT,)})
     store = MemoryStore(store_shape(model, len(texts.readings), spec))
     packing = choose_plan(model, texts.readings, spec)
