@@ -37,7 +37,8 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "planning": frozenset({"core", "data", "models", "store", "capture", "studies"}),
     "validation": frozenset({"core", "data", "store", "runs", "studies"}),
     "api": frozenset({"core", "runs", "report", "comparison", "planning", "studies"}),
-    "cli": frozenset({"core", "runs", "api", "planning", "comparison", "validation", "studies"}),
+    "sweeps": frozenset({"core", "models", "runs", "report", "comparison", "planning", "api", "studies", "data"}),
+    "cli": frozenset({"core", "runs", "api", "planning", "comparison", "validation", "studies", "sweeps"}),
     "__main__": frozenset({"cli"}),
 }
 # `registry.get("studies", ...)` is an import of the studies; of claims too, which lie in their folders.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec
     from layeratlas.models import intervene
     from layeratlas.probes import LinearProbeClassifier, LinearProbeRegressor
+    from layeratlas.sweeps import Sweep, SweepSpec, sweep
 
     __version__: str
 
@@ -35,6 +36,8 @@ __all__ = [
     "ProbeSpec",
     "Run",
     "RunSpec",
+    "Sweep",
+    "SweepSpec",
     "__version__",
     "atlas",
     "check",
@@ -43,6 +46,7 @@ __all__ = [
     "load",
     "probe",
     "run",
+    "sweep",
 ]
 _HOME = {
     "api": ("Comparison", "Run", "atlas", "check", "compare", "load", "probe", "run"),
@@ -51,6 +55,7 @@ _HOME = {
     "core.spec": ("CaptureSpec", "ModelSpec", "ProbeSpec", "RunSpec"),
     "models": ("intervene",),
     "probes": ("LinearProbeClassifier", "LinearProbeRegressor"),
+    "sweeps": ("Sweep", "SweepSpec", "sweep"),
 }
 
 

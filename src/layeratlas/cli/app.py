@@ -10,6 +10,7 @@ from layeratlas.cli.check import check, validate
 from layeratlas.cli.finished import claims, compare, report
 from layeratlas.cli.lists import list_names
 from layeratlas.cli.run import run
+from layeratlas.cli.sweep import sweep
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +23,7 @@ app = typer.Typer(
     ),
 )
 app.command()(run)
+app.command()(sweep)
 app.command()(report)
 app.command()(compare)
 app.command()(claims)

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,24 +20,30 @@ from layeratlas.core.checksums import digest_of, is_sealed, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, sweep_parts
 from layeratlas.core.progress import Progress
-from layeratlas.core.spec import RunSpec, hash_of
+from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
 from layeratlas.runs.lock import LOCK
 
 if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
+LoadModel = Callable[[ModelSpec, Progress], "LoadedModel"]
 # Outputs that are read again: trusted with their checksum only. A page may be rebuilt at any time.
 _DATA = (".parquet", ".safetensors", ".json")
 _PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "scikit-learn")
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a run's numbers depend on."""
-    found = {"python": platform.python_version()}
+@cache
+def _versions() -> dict[str, str]:
+    known = {"python": platform.python_version()}
     for name in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            known[name] = version(name)
+    return known
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run's numbers depend on."""
+    return dict(_versions())
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -70,6 +76,7 @@ class Workspace:
     ) -> None:
         self.folder, self.spec, self.material, self.progress = folder, spec, list(material), progress
         self.settings = settings
+        self.load: LoadModel | None = None
         identities = [m.identity() for m in self.material]
         self.key = hash_of([spec.model_dump(mode="json"), identities, versions()])
         self.texts = hash_of(identities)
@@ -184,7 +191,7 @@ class Workspace:
         with self.progress.stage("import torch", 1):
             from layeratlas.models import load
 
-        loaded = load(self.spec.model, self.progress)
+        loaded = (self.load or load)(self.spec.model, self.progress)
         known = self.manifest["model"]
         if known and any(known[k] != loaded.info[k] for k in ("files", "tokenizer_hash")):
             raise StoreError(
