@@ -12,13 +12,13 @@ from pydantic import Field
 from layeratlas.core.errors import AtlasError, SpecError
 from layeratlas.core.spec import DEFAULT_MODEL, Size, Spec
 
-_TABLE = re.compile(r"\s*\[+\s*([A-Za-z0-9_.\"-]+?)\s*\]+")
+_TABLE = re.compile(r"\s*\[{1,2}\s*([A-Za-z0-9_.\"-]+?)\s*\]{1,2}\s*(#.*)?$")
 
 
 class Variant(Spec):
     """One way to run the studies: settings and options over those of the whole sweep."""
 
-    noun: ClassVar[str] = "variant's"
+    noun: ClassVar[str] = "variant field"
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$", description="a short name, part of folder names")
     studies: tuple[str, ...] = Field(default=(), description="the studies it is for, by default all")
@@ -34,7 +34,7 @@ class SweepSpec(Spec):
     run the same; without any there is one.
     """
 
-    noun: ClassVar[str] = "sweep's"
+    noun: ClassVar[str] = "sweep field"
 
     models: tuple[str, ...] = Field(
         default=(DEFAULT_MODEL,), min_length=1, description="hub ids, directories, .gguf files or aliases"
