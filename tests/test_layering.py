@@ -38,7 +38,10 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "planning": frozenset({"core", "data", "models", "store", "capture", "studies"}),
     "validation": frozenset({"core", "data", "store", "runs", "studies"}),
     "api": frozenset({"core", "directions", "runs", "report", "comparison", "planning", "studies"}),
-    "cli": frozenset({"core", "directions", "runs", "api", "planning", "comparison", "validation", "studies"}),
+    "sweeps": frozenset({"core", "models", "runs", "report", "comparison", "planning", "api", "studies", "data"}),
+    "cli": frozenset(
+        {"core", "directions", "runs", "api", "planning", "comparison", "validation", "studies", "sweeps"}
+    ),
     "__main__": frozenset({"cli"}),
 }
 # `registry.get("studies", ...)` is an import of the studies; of claims too, which lie in their folders.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from layeratlas.directions import Direction, load_direction
     from layeratlas.models import intervene
     from layeratlas.probes import LinearProbeClassifier, LinearProbeRegressor
+    from layeratlas.sweeps import Sweep, SweepSpec, sweep
 
     __version__: str
 
@@ -38,6 +39,8 @@ __all__ = [
     "ProbeSpec",
     "Run",
     "RunSpec",
+    "Sweep",
+    "SweepSpec",
     "__version__",
     "atlas",
     "check",
@@ -47,6 +50,7 @@ __all__ = [
     "load_direction",
     "probe",
     "run",
+    "sweep",
 ]
 _HOME = {
     "api": ("Comparison", "Run", "atlas", "check", "compare", "load", "probe", "run"),
@@ -56,6 +60,7 @@ _HOME = {
     "directions": ("Direction", "load_direction"),
     "models": ("intervene",),
     "probes": ("LinearProbeClassifier", "LinearProbeRegressor"),
+    "sweeps": ("Sweep", "SweepSpec", "sweep"),
 }
 
 

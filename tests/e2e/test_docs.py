@@ -19,6 +19,9 @@ from layeratlas.report import figures
 from layeratlas.studies.exits.study import Exits
 from layeratlas.studies.hierarchy.study import Hierarchy
 from layeratlas.studies.segments.study import Segments
+from layeratlas.sweeps import running
+from layeratlas.sweeps.engines import Launch
+from layeratlas.sweeps.worker import work
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -44,7 +47,22 @@ def desk(tmp_path: Path) -> Path:
     (desk / "my_passages.txt").write_text("\n\n".join(passages), encoding="utf-8")
     facts = [{"question": f"The number {i} is", "choices": ["even", "odd"], "answer": i % 2} for i in range(12)]
     (desk / "my_questions.jsonl").write_text("\n".join(json.dumps(fact) for fact in facts), encoding="utf-8")
+    (desk / "sweep.toml").write_text(blocks(ROOT / "docs/scale.md", "toml")[0], encoding="utf-8")
     return desk
+
+
+class Here:
+    """An engine whose worker has done its work when it is started, in this process."""
+
+    def start(self, launch: Launch, number: int) -> Here:
+        work(str(launch.out), launch.plan)
+        return self
+
+    def is_running(self) -> bool:
+        return False
+
+    def stop(self) -> None:
+        pass
 
 
 def drawn_once(write: Callable[..., None]) -> Callable[..., None]:
@@ -68,6 +86,7 @@ def test_every_command_and_snippet_runs(desk: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Hierarchy, "probe_spec", lambda self, size: light)
     monkeypatch.setattr(Exits, "tasks", ("facts",))
     monkeypatch.setattr(figures, "write", drawn_once(figures.write))
+    monkeypatch.setattr(running, "find_engine", lambda name: Here())
     # How a segments run is drawn is tested beside it.
     stages = Segments().stages()
     monkeypatch.setattr(Segments, "stages", lambda self: {n: stage for n, stage in stages.items() if n != "report"})

@@ -11,6 +11,7 @@ from layeratlas.cli.directing import direction, steer
 from layeratlas.cli.finished import claims, compare, report
 from layeratlas.cli.lists import list_names
 from layeratlas.cli.run import run
+from layeratlas.cli.sweep import sweep
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +24,7 @@ app = typer.Typer(
     ),
 )
 app.command()(run)
+app.command()(sweep)
 app.command()(report)
 app.command()(compare)
 app.command()(claims)

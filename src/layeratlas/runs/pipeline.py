@@ -15,7 +15,7 @@ from layeratlas.runs.fitting import data_size, record_dropped
 from layeratlas.runs.lock import locked
 from layeratlas.runs.study import Study
 from layeratlas.runs.uses import check_uses
-from layeratlas.runs.workspace import Workspace
+from layeratlas.runs.workspace import LoadModel, Workspace
 
 # Characters of a part of a folder's name; file systems take 255 bytes in all.
 _LONGEST = 80
@@ -72,8 +72,16 @@ def _slug(name: str) -> str:
     return slug if len(slug) <= _LONGEST else f"{slug[: _LONGEST - 9]}-{hash_of(slug)[:8]}"
 
 
-def execute(study: Study, spec: RunSpec, out: Path | None = None, progress: Progress | None = None) -> Path:
+def execute(
+    study: Study,
+    spec: RunSpec,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    load: LoadModel | None = None,
+) -> Path:
     """Run a spec to its report and return the run's folder; a second call resumes it, or finds it complete.
+
+    `load` takes the place of loading the model, for who runs many specs of one.
 
     A stage that has to be done makes all that follow it run again, each from those of its own parts that are sound.
     Raises StoreError where another process runs in the folder.
@@ -87,6 +95,7 @@ def execute(study: Study, spec: RunSpec, out: Path | None = None, progress: Prog
     folder = out or default_folder(spec)
     with locked(folder):
         work = Workspace(folder, spec, material, progress or Progress(), settings)
+        work.load = load
         work.manifest["words"] = words_of(study, spec)
         work.manifest["sampled"] = {
             data.name: {"n": data_size(data), "of": data_size(whole)}

@@ -79,6 +79,7 @@ class Study(ABC):
     details: tuple[str, ...] = ()
     presence: str = ""
     scaled: Mapping[str, str] = {}
+    keeps_vectors: bool = False
 
     def probe_spec(self, size: Size) -> ProbeSpec:
         """Return the default probe settings at a size."""
@@ -102,6 +103,10 @@ class Study(ABC):
     def check(self, spec: RunSpec, settings: Any, material: Sequence[Any]) -> None:
         """Raise SpecError where the settings do not fit the material."""
         return None
+
+    def texts_of(self, material: Sequence[Any], settings: Any) -> list[str]:
+        """Return the distinct texts that a model reads at least once, to estimate what a run takes."""
+        return list(dict.fromkeys(text for data in material for text in data.texts))
 
     @abstractmethod
     def stages(self) -> Mapping[str, Callable[[Any], list[str]]]:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,25 +20,31 @@ from layeratlas.core.checksums import digest_of, is_sealed, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, sweep_parts
 from layeratlas.core.progress import Progress
-from layeratlas.core.spec import RunSpec, hash_of
+from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
 from layeratlas.data.fitting import LeftOut
 from layeratlas.runs.lock import LOCK
 
 if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
+LoadModel = Callable[[ModelSpec, Progress], "LoadedModel"]
 # Outputs that are read again: trusted with their checksum only. A page may be rebuilt at any time.
 _DATA = (".parquet", ".safetensors", ".json")
 _PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "scikit-learn")
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a run's numbers depend on."""
-    by_package = {"python": platform.python_version()}
+@cache
+def _versions() -> dict[str, str]:
+    known = {"python": platform.python_version()}
     for name in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            by_package[name] = version(name)
-    return by_package
+            known[name] = version(name)
+    return known
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run's numbers depend on."""
+    return dict(_versions())
 
 
 def _identities(material: Sequence[Any]) -> list[Any]:
@@ -78,6 +84,7 @@ class Workspace:
         self._given = list(material)
         self.key = hash_of([spec.model_dump(mode="json"), _identities(self._given), versions()])
         self.material: list[Any] = self._given
+        self.load: LoadModel | None = None
         self.manifest: dict[str, Any] = self._opened()
         self.material = self.left_out.of(self._given)
 
@@ -202,7 +209,7 @@ class Workspace:
         with self.progress.stage("import torch", 1):
             from layeratlas.models import load
 
-        loaded = load(self.spec.model, self.progress)
+        loaded = (self.load or load)(self.spec.model, self.progress)
         known = self.manifest["model"]
         if known and any(known[k] != loaded.info[k] for k in ("files", "tokenizer_hash")):
             raise StoreError(

@@ -28,7 +28,7 @@ from layeratlas.studies.exits.ablation.stage import ablate_stage
 from layeratlas.studies.exits.analysis import analyse_stage
 from layeratlas.studies.exits.methods import methods
 from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, ExitFinding
-from layeratlas.studies.exits.prompts import LETTERS
+from layeratlas.studies.exits.prompts import LETTERS, make_prompt
 from layeratlas.studies.exits.scoring import recompute, score_stage
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
 
@@ -68,6 +68,11 @@ class Exits(Study):
         if settings.questions is None:
             return list(material)
         return [sample_groups(data, settings.questions, spec.seed) for data in material]
+
+    def texts_of(self, material: Sequence[QuestionSet], settings: ExitSettings) -> list[str]:
+        """Return every prompt with each of its choices; of prompts that share a beginning, a run computes it once."""
+        prompts = [make_prompt(data, question, settings) for data in material for question in data.items]
+        return list(dict.fromkeys(prompt.text + choice for prompt in prompts for choice in prompt.choices))
 
     def check(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> None:
         """Refuse what could not be asked: too few worked examples, more choices than letters."""

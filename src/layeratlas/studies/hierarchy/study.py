@@ -53,6 +53,7 @@ class Hierarchy(Study):
         return method_names()
 
     presence = "peak"
+    keeps_vectors = True
     scaled = {"second peak": "resid", "coordination": "attn"}
 
     def probe_spec(self, size: Size) -> ProbeSpec:
