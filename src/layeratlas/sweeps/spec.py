@@ -83,9 +83,9 @@ class _At:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, AtlasError):
-            name = next((name for name in self._fields if re.search(rf"\b{re.escape(name)}\b", error.found)), None)
+            name = next((name for name in self._fields if re.search(rf"\b{re.escape(name)}\b", error.problem)), None)
             line = line_of(self._text, name, self._variant)
-            raise SpecError(f"'{self._path}', line {line}: {error.found}", error.expected, error.todo) from None
+            raise SpecError(f"'{self._path}', line {line}: {error.problem}", error.expected, error.todo) from None
 
 
 def line_of(text: str, name: str | None, variant: int | None = None) -> int:
