@@ -34,11 +34,21 @@ la.atlas(model=3)
 """
 
 
+# No public type is one of these packages'; reading theirs takes longer than all else.
+CONFIG = """
+[mypy]
+strict = true
+[mypy-torch.*,transformers.*,numpy.*,pyarrow.*,rich.*,typer.*,jinja2.*,sklearn.*,scipy.*,altair.*,safetensors.*]
+follow_imports = skip
+"""
+
+
 def test_a_strict_type_checker_sees_every_type_and_every_mistake(tmp_path):
-    script = tmp_path / "script.py"
+    script, config = tmp_path / "script.py", tmp_path / "mypy.ini"
     script.write_text(SCRIPT)
-    config = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]
-    out, err, _ = mypy.run([*config, "--no-error-summary", str(script)])
+    config.write_text(CONFIG)
+    cache = str(ROOT / ".mypy_cache" / "script")
+    out, err, _ = mypy.run(["--config-file", str(config), "--cache-dir", cache, "--no-error-summary", str(script)])
     assert err == ""
     assert [re.sub(r"polars\.[\w.]+\.", "", kind) for kind in re.findall(r'Revealed type is "(.*)"', out)] == [
         "layeratlas.api.results.Run",
