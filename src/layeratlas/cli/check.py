@@ -10,13 +10,17 @@ from layeratlas.cli.flags import (
     MODEL,
     AdapterOption,
     AttentionOption,
+    ChatOption,
+    ChatOptionsOption,
     DeviceOption,
     DtypeOption,
     MemoryOption,
     QuietOption,
     RemoteOption,
     RevisionOption,
+    SystemOption,
     WeightsOption,
+    chat_options,
     one_line,
 )
 from layeratlas.cli.terminal import make_progress
@@ -32,6 +36,9 @@ def check(
     weights: WeightsOption = None,
     memory: MemoryOption = None,
     adapter: AdapterOption = None,
+    chat: ChatOption = False,
+    system: SystemOption = None,
+    chat_option: ChatOptionsOption = None,
     plan: Annotated[bool, typer.Option("--plan", help="From the config alone: read no weights.")] = False,
     trust_remote_code: RemoteOption = False,
 ) -> None:
@@ -48,6 +55,9 @@ def check(
             "weights": weights,
             "memory": memory,
             "adapter": adapter,
+            "chat": chat,
+            "system": system,
+            "chat_options": chat_options(chat_option or []),
             "trust_remote_code": trust_remote_code,
         }
         print(describe(make_model_spec(model, options), plan_only=plan))

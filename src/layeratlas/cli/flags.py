@@ -29,6 +29,15 @@ WeightsOption = Annotated[
 ]
 MemoryOption = Annotated[float | None, typer.Option(help="GB that the model may take. Default: what is free.")]
 AdapterOption = Annotated[str | None, typer.Option(help="Directory of a PEFT adapter to merge into the weights.")]
+ChatOption = Annotated[
+    bool,
+    typer.Option("--chat", help="Put texts and questions as the user's turn of a chat, in the model's own template."),
+]
+SystemOption = Annotated[str | None, typer.Option(help="System prompt of the chat. Default: the template's own.")]
+ChatOptionsOption = Annotated[
+    list[str] | None,
+    typer.Option("--chat-option", help="NAME=VALUE, a variable of the chat template; repeatable."),
+]
 RemoteOption = Annotated[bool, typer.Option("--trust-remote-code", help="Run Python code from the model's repository.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, only where the report is.")]
 FamilyOption = Annotated[
@@ -94,6 +103,12 @@ def _say(text: str) -> None:
 def settings(pairs: list[str]) -> dict[str, Any]:
     """Return `NAME=VALUE` flags as a dict; a value that is JSON (4, true, null) is read as such, any other as text."""
     return {name: _value(text) for name, text in _pairs(pairs, "--set", "NAME=VALUE", "layeratlas list settings")}
+
+
+def chat_options(pairs: list[str]) -> dict[str, Any] | None:
+    """Return `NAME=VALUE` variables of a chat template as a dict, values read as in `settings`; None for no flag."""
+    form = "NAME=VALUE, such as enable_thinking=false"
+    return {name: _value(text) for name, text in _pairs(pairs, "--chat-option", form, "see --help")} or None
 
 
 def families(pairs: list[str]) -> dict[str, str]:

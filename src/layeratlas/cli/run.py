@@ -12,13 +12,17 @@ from layeratlas.cli.flags import (
     AdapterOption,
     AttentionOption,
     BosOption,
+    ChatOption,
+    ChatOptionsOption,
     DeviceOption,
     DtypeOption,
     MemoryOption,
     QuietOption,
     RemoteOption,
     RevisionOption,
+    SystemOption,
     WeightsOption,
+    chat_options,
     one_line,
     settings,
 )
@@ -50,7 +54,10 @@ def run(
         list[str] | None, typer.Option(help="Only this probe; repeatable. Default: ridge and svm.")
     ] = None,
     position: Annotated[
-        str | None, typer.Option(help="last (default: the last token), mean (without position 0) or span:NAME.")
+        str | None,
+        typer.Option(
+            help="last (default: the last token), mean (without position 0), span:NAME; in a chat also turn or answer."
+        ),
     ] = None,
     component: Annotated[
         list[str] | None, typer.Option(help="Only resid, attn or mlp; repeatable. Default: all three.")
@@ -77,6 +84,9 @@ def run(
     weights: WeightsOption = None,
     memory: MemoryOption = None,
     adapter: AdapterOption = None,
+    chat: ChatOption = False,
+    system: SystemOption = None,
+    chat_option: ChatOptionsOption = None,
     trust_remote_code: RemoteOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -120,6 +130,9 @@ def run(
             "weights": weights,
             "memory": memory,
             "adapter": adapter,
+            "chat": chat,
+            "system": system,
+            "chat_options": chat_options(chat_option or []),
             "trust_remote_code": trust_remote_code,
         }
         for name in model or [DEFAULT_MODEL]:

@@ -16,6 +16,7 @@ from layeratlas.core.spec import ModelSpec
 from layeratlas.models.accounting import account_of, demand_account, demand_complete, demand_used
 from layeratlas.models.adapters import check_adapter, merged
 from layeratlas.models.anatomy import Anatomy, Skeleton, find_skeleton
+from layeratlas.models.chat import Chat
 from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.config import check_config
 from layeratlas.models.discover import find_anatomy
@@ -131,6 +132,16 @@ def read_config(spec: ModelSpec) -> tuple[Any, Any]:
         return AutoConfig.from_pretrained(**common), tokenizer
 
 
+def read_tokenizer(spec: ModelSpec) -> Any:
+    """Return a model's tokenizer; no weight is read. Raises what `load` raises for it."""
+    from transformers import AutoTokenizer
+
+    source = find_source(spec.id)
+    with quiet(), explained(spec):
+        where = gguf_where(Path(source.place)) if source.kind == "gguf" else {_PLACE: source.place}
+        return AutoTokenizer.from_pretrained(**_common(spec, where))
+
+
 def empty_model(spec: ModelSpec, config: Any, progress: Progress) -> Any:
     """Return the model of a config in the spec's dtype and attention kernel, without weights."""
 
@@ -181,7 +192,8 @@ def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts:
     model, device, streamer = parts.model, parts.device, parts.streamer
     config = model.config.get_text_config()
     context = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
-    bare = LoadedModel(model, parts.tokenizer, None, spec, device, context)  # type: ignore[arg-type]
+    chat = Chat(parts.tokenizer, spec) if spec.chat else None
+    bare = LoadedModel(model, parts.tokenizer, None, spec, device, context, chat=chat)  # type: ignore[arg-type]
     if streamer is None:
         proved = _proved(bare, None)
         anatomy = proved.anatomy

@@ -12,6 +12,7 @@ import polars as pl
 
 from layeratlas.core.errors import CaptureError
 from layeratlas.data.items import Dataset, Item
+from layeratlas.runs.chat import note_example
 from layeratlas.runs.tables import write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.hierarchy.names import ACTIVATIONS
@@ -52,6 +53,8 @@ def capture_stage(work: Workspace) -> list[str]:
 
     model, spec = work.model, work.spec.capture
     texts = _distinct_texts(work)
+    if model.chat is not None:
+        _note_example(work, texts.readings[0])
     outputs = []
     for data in work.material:
         rows = texts.rows_of(data)
@@ -69,33 +72,47 @@ def capture_stage(work: Workspace) -> list[str]:
 
 def _distinct_texts(work: Workspace) -> DistinctTexts:
     """Return the run's texts as tokens; raises CaptureError where one does not fit the model's context."""
-    from layeratlas.capture import Reading
-    from layeratlas.capture.plan import positions_of
-
     model, texts = work.model, DistinctTexts()
     for data in work.material:
         for number, item in enumerate(data.items, 1):
             if _text_key(item) in texts.rows:
                 continue
             name = f"{data.source or data.name}, text {number}"
-            ids, offsets = _encode(work, item.text)
+            reading = _reading(work, item)
+            ids = reading.ids
             if model.context and len(ids) > model.context:
                 raise CaptureError(
                     f"{name} has {len(ids)} tokens",
                     f"at most {model.context}, the context of {model.info['name']}",
                     "shorten or drop it",
                 )
-            positions = positions_of(work.spec.capture.position, offsets, item.spans)
-            texts.add(item, Reading(ids=tuple(ids), positions=positions), name)
+            texts.add(item, reading, name)
     return texts
 
 
-def _encode(work: Workspace, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+def _reading(work: Workspace, item: Item) -> Reading:
+    """Return a text's tokens and the positions that are read."""
+    from layeratlas.capture import Reading
+    from layeratlas.capture.plan import chat_positions_of, positions_of
+
+    model, position = work.model, work.spec.capture.position
+    if model.chat is not None:
+        framed = model.frame(item.text, answer=position == "answer")
+        return Reading(ids=framed.ids, positions=chat_positions_of(position, framed.offsets, item.spans))
     # Only a named span needs the characters of each token, which not every tokenizer gives.
-    if work.spec.capture.position.startswith("span:"):
-        return work.model.encode_with_offsets(text)
-    ids = work.model.encode(text)
-    return ids, [(0, 0)] * len(ids)
+    if position.startswith("span:"):
+        ids, offsets = model.encode_with_offsets(item.text)
+    else:
+        ids = model.encode(item.text)
+        offsets = [(0, 0)] * len(ids)
+    return Reading(ids=tuple(ids), positions=positions_of(position, offsets, item.spans))
+
+
+def _note_example(work: Workspace, reading: Reading) -> None:
+    tokenizer, read = work.model.tokenizer, [reading.ids[place] for place in reading.positions]
+    shown = tokenizer.convert_ids_to_tokens(read[-1])
+    where = f"read at its token '{shown}'" if len(read) == 1 else f"the mean of {len(read)} tokens, to '{shown}'"
+    note_example(work.manifest, tokenizer.decode(reading.ids), f"Position “{work.spec.capture.position}”: {where}.")
 
 
 def write_items(work: Workspace, data: Dataset, rows: Sequence[int], tokens: Sequence[int]) -> str:
