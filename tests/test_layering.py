@@ -17,7 +17,7 @@ import layeratlas
 ROOT = Path(layeratlas.__file__).parent
 # What a folder may import, at run time through the registry too. A study is a folder of its own, and imports no other.
 BELOW_STUDIES = frozenset(
-    {"core", "data", "stats", "models", "store", "capture", "probes", "metrics", "runs", "report"}
+    {"core", "data", "stats", "models", "store", "capture", "probes", "metrics", "directions", "runs", "report"}
 )
 MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "core": frozenset(),
@@ -28,6 +28,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "metrics": frozenset({"core"}),
     "probes": frozenset({"core", "data", "stats"}),
     "capture": frozenset({"core", "models", "store"}),
+    "directions": frozenset({"core", "models", "probes"}),
     "runs": frozenset({"core", "data", "stats", "models", "store"}),
     "report": frozenset({"core", "data", "stats", "runs"}),
     "studies.hierarchy": BELOW_STUDIES,
@@ -36,8 +37,11 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "comparison": frozenset({"core", "data", "stats", "store", "runs", "report", "studies"}),
     "planning": frozenset({"core", "data", "models", "store", "capture", "studies"}),
     "validation": frozenset({"core", "data", "store", "runs", "studies"}),
-    "api": frozenset({"core", "runs", "report", "comparison", "planning", "studies"}),
-    "cli": frozenset({"core", "runs", "api", "planning", "comparison", "validation", "studies"}),
+    "api": frozenset({"core", "directions", "runs", "report", "comparison", "planning", "studies"}),
+    "sweeps": frozenset({"core", "models", "runs", "report", "comparison", "planning", "api", "studies", "data"}),
+    "cli": frozenset(
+        {"core", "directions", "runs", "api", "planning", "comparison", "validation", "studies", "sweeps"}
+    ),
     "__main__": frozenset({"cli"}),
 }
 # `registry.get("studies", ...)` is an import of the studies; of claims too, which lie in their folders.

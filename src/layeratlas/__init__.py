@@ -7,6 +7,7 @@ la.probe(texts, labels, model="...", groups=...)  # labelled texts of your own
 la.atlas(model="...")  # the three studies of a model, one page
 la.compare([run, other_run])  # runs of several models on the same texts
 la.load("runs/...")  # a finished run or comparison
+run.best_layer("relation"), run.direction("relation")  # which layer to use, and the vector to take away
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from layeratlas.core.edits import Edit
     from layeratlas.core.errors import AtlasError
     from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec
+    from layeratlas.directions import Direction, load_direction
     from layeratlas.models import intervene
     from layeratlas.probes import LinearProbeClassifier, LinearProbeRegressor
+    from layeratlas.sweeps import Sweep, SweepSpec, sweep
 
     __version__: str
 
@@ -28,6 +31,7 @@ __all__ = [
     "AtlasError",
     "CaptureSpec",
     "Comparison",
+    "Direction",
     "Edit",
     "LinearProbeClassifier",
     "LinearProbeRegressor",
@@ -35,22 +39,28 @@ __all__ = [
     "ProbeSpec",
     "Run",
     "RunSpec",
+    "Sweep",
+    "SweepSpec",
     "__version__",
     "atlas",
     "check",
     "compare",
     "intervene",
     "load",
+    "load_direction",
     "probe",
     "run",
+    "sweep",
 ]
 _HOME = {
     "api": ("Comparison", "Run", "atlas", "check", "compare", "load", "probe", "run"),
     "core.edits": ("Edit",),
     "core.errors": ("AtlasError",),
     "core.spec": ("CaptureSpec", "ModelSpec", "ProbeSpec", "RunSpec"),
+    "directions": ("Direction", "load_direction"),
     "models": ("intervene",),
     "probes": ("LinearProbeClassifier", "LinearProbeRegressor"),
+    "sweeps": ("Sweep", "SweepSpec", "sweep"),
 }
 
 

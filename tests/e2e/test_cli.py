@@ -127,7 +127,7 @@ def test_a_run_ends_in_its_findings_and_the_way_to_the_report(atlas, flags, tmp_
     page = tmp_path / lines[-1]
     assert page.stat().st_size > 10_000
     assert {path.suffix for path in (page.parent / "figures").iterdir()} >= {".svg", ".png"}
-    expected = ["load tiny-llama", "capture", "probe", "analyse", "report"]
+    expected = ["load tiny-llama", "capture", "recompute", "probe", "analyse", "report"]
     for words in (r" \.\.\.", r": done in \d+ s"):
         assert re.findall(rf"^({'|'.join(expected)}){words}$", done.err, re.M) == expected
 
@@ -165,7 +165,7 @@ def test_progress_at_a_terminal_shows_bars_and_the_time_left(atlas, flags, tmp_p
     assert done.code == 0
     assert "\x1b[" in text
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-    for stage in ("load tiny-llama", "capture", "probe", "analyse"):
+    for stage in ("load tiny-llama", "capture", "recompute", "probe", "analyse"):
         assert re.search(rf"{stage} +[━╸╺ ]+ +100% 0:00:\d\d left 0:00:00", plain), plain
     # Before the end, too: the time left is not only shown when there is none.
     assert re.search(r"probe +[━╸╺ ]+ +\d?\d% 0:00:\d\d left (-:--:--|0:00:\d\d)", plain), plain

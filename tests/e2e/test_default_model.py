@@ -100,9 +100,13 @@ def test_the_manifest_says_what_was_run(run):
     assert re.fullmatch(r"[0-9a-f]{64}", model["tokenizer_hash"])
     assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in model["files"].values())
     assert model["files"] or model["revision"]
+    again = record["recomputed"]
+    assert again["passed"]
+    assert again["texts"] == 8
+    assert 0 < again["difference"] < 1e-4 == again["limit"]
     for name in ("layeratlas", "torch", "transformers"):
         assert record["versions"][name] == version(name)
-    assert list(record["stages"]) == ["capture", "probe", "analyse", "report"]
+    assert list(record["stages"]) == ["capture", "recompute", "probe", "analyse", "report"]
     for stage in record["stages"].values():
         assert stage["done"]
         assert stage["seconds"] > 0

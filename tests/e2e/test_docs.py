@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import chats
 import families
 from layeratlas.cli.app import app
 from layeratlas.core.spec import ProbeSpec
@@ -19,6 +20,9 @@ from layeratlas.report import figures
 from layeratlas.studies.exits.study import Exits
 from layeratlas.studies.hierarchy.study import Hierarchy
 from layeratlas.studies.segments.study import Segments
+from layeratlas.sweeps import running
+from layeratlas.sweeps.engines import Launch
+from layeratlas.sweeps.worker import work
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -37,6 +41,7 @@ def desk(tmp_path: Path) -> Path:
     config.num_hidden_layers = 6  # the fewest that can be cut in three
     config.max_position_embeddings = 1024  # bytes for tokens: a document of 100 words has 600
     families.save(desk / "path/to/model", config)
+    chats.set_template(desk / "path/to/model", chats.PLAIN)
     families.save(desk / "path/to/other", config, seed=1)
     rows = [f"{word} number {i},{word},group {i}" for i in range(12) for word in ("warm", "cold")]
     (desk / "my_texts.csv").write_text("\n".join(["text,label,group", *rows]), encoding="utf-8")
@@ -44,7 +49,22 @@ def desk(tmp_path: Path) -> Path:
     (desk / "my_passages.txt").write_text("\n\n".join(passages), encoding="utf-8")
     facts = [{"question": f"The number {i} is", "choices": ["even", "odd"], "answer": i % 2} for i in range(12)]
     (desk / "my_questions.jsonl").write_text("\n".join(json.dumps(fact) for fact in facts), encoding="utf-8")
+    (desk / "sweep.toml").write_text(blocks(ROOT / "docs/scale.md", "toml")[0], encoding="utf-8")
     return desk
+
+
+class Here:
+    """An engine whose worker has done its work when it is started, in this process."""
+
+    def start(self, launch: Launch, number: int) -> Here:
+        work(str(launch.out), launch.plan)
+        return self
+
+    def is_running(self) -> bool:
+        return False
+
+    def stop(self) -> None:
+        pass
 
 
 def drawn_once(write: Callable[..., None]) -> Callable[..., None]:
@@ -68,6 +88,7 @@ def test_every_command_and_snippet_runs(desk: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Hierarchy, "probe_spec", lambda self, size: light)
     monkeypatch.setattr(Exits, "tasks", ("facts",))
     monkeypatch.setattr(figures, "write", drawn_once(figures.write))
+    monkeypatch.setattr(running, "find_engine", lambda name: Here())
     # How a segments run is drawn is tested beside it.
     stages = Segments().stages()
     monkeypatch.setattr(Segments, "stages", lambda self: {n: stage for n, stage in stages.items() if n != "report"})

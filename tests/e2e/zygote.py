@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import pkgutil
 import resource
 import sys
 import traceback
@@ -23,17 +24,20 @@ from layeratlas.cli.app import main
 from layeratlas.core.files import write_atomic
 from layeratlas.core.spec import RunSpec
 
-WARM = (
-    "layeratlas.runs.pipeline", "layeratlas.planning.check", "layeratlas.studies.hierarchy.study",
-    "layeratlas.report", "layeratlas.models.loading", "rich.progress", "transformers.models.auto.modeling_auto",
-    "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama",
+# What a run imports where it first needs it; every module of the package comes with it.
+LAZY = (
+    "rich.progress", "scipy.stats", "sklearn.model_selection", "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama", "vl_convert",
 )  # fmt: skip
 
 
 def serve(replies: int) -> None:
     """Answer `{"args": [...], ...}` with a process id and `{"wait": pid}` with its exit status, or null."""
-    for name in WARM:
-        importlib.import_module(name)
+    package = importlib.import_module("layeratlas")
+    modules = [module.name for module in pkgutil.walk_packages(package.__path__, "layeratlas.")]
+    for name in (*LAZY, *modules):
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
     for line in sys.stdin:
         asked = json.loads(line)
         if "wait" in asked:

@@ -22,7 +22,7 @@ from layeratlas.runs.lock import LOCK, locked
 WORK = """
 import os, sys, time, typer
 from pathlib import Path
-from layeratlas.cli.flags import one_line
+from layeratlas.cli.errors import one_line
 from layeratlas.core.processes import parallel
 
 def work(folder):

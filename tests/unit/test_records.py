@@ -84,5 +84,5 @@ def test_numbers_keep_their_values_and_have_no_classes():
 def test_an_error_is_found_expected_todo_on_one_line():
     error = AtlasError("found\nthis ", "that", "do  it")
     assert str(error) == "found this ; expected that; do it"
-    assert (error.found, error.expected, error.todo) == ("found\nthis ", "that", "do  it")
+    assert (error.problem, error.expected, error.todo) == ("found\nthis ", "that", "do  it")
     assert str(AtlasError("only this")) == "only this"

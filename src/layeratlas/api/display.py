@@ -28,8 +28,8 @@ def text_of(heading: str, findings: pl.DataFrame, most: int | None = MOST) -> st
 def html_of(heading: str, findings: pl.DataFrame, figure: str, report: Path) -> str:
     """Return a heading, findings, a figure (SVG, empty where there is none) and the report's path as HTML."""
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines_of(findings, MOST))
-    parts = [f"<p><b>{html.escape(heading)}</b></p>", f"<ul>{items}</ul>" if items else "", figure]
-    return "\n".join(part for part in [*parts, f"<p><code>{html.escape(str(report))}</code></p>"] if part)
+    blocks = [f"<p><b>{html.escape(heading)}</b></p>", f"<ul>{items}</ul>" if items else "", figure]
+    return "\n".join(block for block in [*blocks, f"<p><code>{html.escape(str(report))}</code></p>"] if block)
 
 
 def figure_of(folder: Path, names: Sequence[str]) -> str:

@@ -11,15 +11,20 @@ import polars as pl
 
 from layeratlas.api.display import figure_of, html_of, svg_of, text_of
 from layeratlas.core import registry
-from layeratlas.core.errors import SpecError, StoreError
+from layeratlas.core.errors import SpecError, StoreError, unknown_name
 from layeratlas.core.files import read_json
 from layeratlas.core.formatting import size as parameters_in_words
 from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.recommendation import ALL, Purpose, Recommendation, summary_lines
+from layeratlas.runs.recommendation import FILE as RECOMMENDATIONS
 from layeratlas.runs.study import Study
 from layeratlas.runs.tables import read_table
 
 if TYPE_CHECKING:
     from altair import VConcatChart
+
+    from layeratlas.core.spec import Component
+    from layeratlas.directions import Direction
 
 _COMPARISON = "comparison.json"
 
@@ -50,7 +55,62 @@ class Run(FinishedRun):
         """Return the model, the time and the main findings, one per line."""
         model = self.manifest["model"]
         head = f"{self.model}: {self.blocks} blocks, width {model['width']}; computed in {self.seconds:.0f} s"
-        return text_of(head, self.main_findings, None)
+        return "\n".join([text_of(head, self.main_findings, None), *(f"  {line}" for line in self._advice())])
+
+    def best_layer(self, name: str = ALL, *, purpose: str = Purpose.PROBE, component: str = "resid") -> Recommendation:
+        """Return the layer to use for a level or task, with those that are as good.
+
+        `purpose` is probe, steer, embed, exit or prune; `name` is a level or a task, and `all` for purposes that cover
+        all levels (embed, prune). The record's `layer` is None where no layer can be recommended, and its `reason` says
+        why. Raises SpecError for an unknown name, and for a purpose that runs of another study answer, which it names.
+        """
+        if purpose not in set(Purpose):
+            raise unknown_name("purpose", purpose, Purpose)
+        of_purpose = [row for row in self.recommendations if row.purpose == purpose]
+        if not of_purpose:
+            raise SpecError(f"a run of {self.study} does not say which layer to {purpose}", "", _asks_for(purpose))
+        inside = [row for row in of_purpose if row.component == component]
+        if not inside:
+            raise unknown_name("component", component, dict.fromkeys(row.component for row in of_purpose))
+        named = [row for row in inside if name in (row.subject, self._alone.get(row.subject))]
+        if not named:
+            raise unknown_name("level or task", name, dict.fromkeys(row.subject for row in inside))
+        return named[0]
+
+    def direction(
+        self, task: str, layer: int | None = None, component: Component = "resid", *, method: str = ""
+    ) -> Direction:
+        """Return the fitted direction of a task at a layer, in the model's own coordinates.
+
+        `task` is a task, or a level that has one task; `layer` a point of `resid` or a block of `attn` and `mlp`, by
+        default the one to steer (of `attn` and `mlp`, to probe); `method` a probe of the run, by default its first.
+        The run's cross-validation is repeated at the layer and its score compared with the run's curve. Raises
+        SpecError where the run has no such direction or, without `layer`, recommends none.
+        """
+        from layeratlas.studies.hierarchy.directing import fit_direction
+
+        if self.study != "hierarchy":
+            raise SpecError(
+                f"a run of {self.study} fits no directions", "a run of hierarchy", "layeratlas run hierarchy"
+            )
+        if layer is None:
+            purpose = Purpose.STEER if component == "resid" else Purpose.PROBE
+            advised = self.best_layer(task, purpose=purpose, component=component)
+            if advised.layer is None:
+                raise SpecError(f"no layer is recommended for '{task}': {advised.reason}", "", "name a layer to insist")
+            layer = advised.layer
+        return fit_direction(self, task, layer, component, method)
+
+    @property
+    def _alone(self) -> dict[str, str]:
+        """The task of each level that has one task only, whose curve is the level's."""
+        tasks: dict[str, list[str]] = {}
+        for data in self.manifest["datasets"]:
+            tasks.setdefault(data["level"], []).append(data["name"])
+        return {level: names[0] for level, names in tasks.items() if len(names) == 1}
+
+    def _advice(self) -> list[str]:
+        return summary_lines(self.recommendations) if (self.folder / RECOMMENDATIONS).exists() else []
 
     def _heading(self) -> str:
         model = f"{self.model} ({self.blocks} blocks, {parameters_in_words(self.parameters)} parameters)"
@@ -175,6 +235,12 @@ def study_of(run: FinishedRun) -> Study | None:
         study: Study = registry.get("studies", run.study)
         return study
     return None
+
+
+def _asks_for(purpose: str) -> str:
+    """Return which study to run for a purpose."""
+    names = [name for name in registry.names("studies") if purpose in registry.get("studies", name).purposes]
+    return f"run one of {', '.join(names)}" if names else "no study here recommends one"
 
 
 def folder_path(folder: object) -> Path:

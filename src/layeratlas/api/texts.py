@@ -63,10 +63,10 @@ def _table(name: object, texts: object, labels: object, groups: object) -> pl.Da
     if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
         raise SpecError(f"a label column is named '{name}'", "letters, digits, '.', '_' and '-'", "rename it")
     given = {"text": texts, "label": labels} | ({"group": groups} if groups is not None else {})
-    table = {part: _column(f"'{name}': {part}s", values) for part, values in given.items()}
-    lengths = {part: len(column) for part, column in table.items()}
+    table = {column: _column(f"'{name}': {column}s", values) for column, values in given.items()}
+    lengths = {column: len(values) for column, values in table.items()}
     if len(set(lengths.values())) > 1:
-        counts = ", ".join(f"{count} {part}s" for part, count in lengths.items())
+        counts = ", ".join(f"{count} {column}s" for column, count in lengths.items())
         raise SpecError(f"'{name}' has {counts}", "one label (and group) per text", "check the lengths")
     return pl.DataFrame(table)
 

@@ -61,13 +61,13 @@ def cut_passages(ids: Sequence[NDArray[np.int64]], tokens: int, read: int, first
 def stream_sizes(model: LoadedModel, passages: PassageTokens, first: int = 1, batch_tokens: int = 2048) -> Floats:
     """Return the root mean square of the stream at every point, over positions from `first` on, (texts, L+1)."""
     rows = []
-    for part in _lines(model, passages, batch_tokens):
+    for batch in _lines(model, passages, batch_tokens):
         # What is selected need not be linear here, since nothing is subtracted from the stream.
         with (
             torch.inference_mode(),
             observe(model.anatomy, ["resid"], lambda h: h[:, first:].double().square().mean((1, 2))) as seen,
         ):
-            model.run(torch.from_numpy(passages.ids[part]))
+            model.run(torch.from_numpy(passages.ids[batch]))
             rows.append(torch.stack([point.sqrt() for point in seen["resid"]], 1).cpu().numpy())
     return np.concatenate(rows)
 
@@ -89,22 +89,22 @@ def judge_edits(
     starts = [max(0, min(min(edit.layers) for edit in edits)) if edits else model.anatomy.n_layers for edits in trials]
     order = sorted(range(len(trials)), key=lambda i: starts[i])
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for part in _lines(model, passages, batch_tokens):
-            ids = torch.from_numpy(passages.ids[part])
+        for batch in _lines(model, passages, batch_tokens):
+            ids = torch.from_numpy(passages.ids[batch])
             clean = _read(model, passages, resumable.stream(ids))
-            judges = list(pool.map(judge, clean, passages.targets[part]))
+            judges = list(pool.map(judge, clean, passages.targets[batch]))
             at, stream = 0, resumable.stream(ids, stop=0)
             for i in order:
                 stream, at = resumable.stream(ids, at, stream, stop=starts[i]), starts[i]
                 with intervene(model, trials[i]) as lines:
-                    lines.samples = part
+                    lines.samples = batch
                     last = resumable.stream(ids, at, stream)
                 edited = _read(model, passages, last)
                 if not all(np.isfinite(logits).all() for logits in edited):
                     names = ", ".join(edit.name for edit in trials[i])
                     raise CaptureError(f"logits are not finite under {names}", "finite numbers", "use --dtype float32")
                 judged = pool.map(_apply, judges, repeat(i), edited)
-                yield from ((i, text, numbers) for text, numbers in zip(part, judged, strict=True))
+                yield from ((i, text, numbers) for text, numbers in zip(batch, judged, strict=True))
 
 
 def _apply(judge: Callable[[int, FloatArray], Floats], trial: int, edited: FloatArray) -> Floats:

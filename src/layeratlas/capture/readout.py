@@ -55,7 +55,7 @@ class Readout:
         out = np.empty((len(place), hidden.shape[1]), np.float32)
 
         @torch.inference_mode()
-        def part(texts: slice) -> None:
+        def fill(texts: slice) -> None:
             lo, hi = np.searchsorted(place, [texts.start, texts.stop])
             if lo == hi:
                 return
@@ -68,7 +68,7 @@ class Readout:
                 logits = logits + self.bias[wanted][:, None]
             out[lo:hi] = (self._finish(logits) - normaliser[at]).cpu().numpy()
 
-        each(part, self._parts(hidden), self.weight.device)
+        each(fill, self._slices(hidden), self.weight.device)
         if not np.isfinite(out).all():
             layer = start + int(np.argwhere(~np.isfinite(out))[0][1])
             raise CaptureError(
@@ -82,7 +82,7 @@ class Readout:
         """Return the likeliest next token at every text and point, int64 (texts, points)."""
 
         @torch.inference_mode()
-        def part(texts: slice) -> np.ndarray:
+        def likeliest(texts: slice) -> np.ndarray:
             ready = self._ready(hidden[texts], start)
             tiles = [self._logits(ready, at).max(-1) for at in range(0, self.vocabulary, self._tile)]
             tile = torch.stack([t.values for t in tiles]).argmax(0)
@@ -90,21 +90,21 @@ class Readout:
             tokens: np.ndarray = (tile * self._tile + inside).cpu().numpy()
             return tokens
 
-        parts = each(part, self._parts(hidden), self.weight.device)
-        return np.concatenate(parts) if parts else np.zeros(hidden.shape[:2], np.int64)
+        best = each(likeliest, self._slices(hidden), self.weight.device)
+        return np.concatenate(best) if best else np.zeros(hidden.shape[:2], np.int64)
 
-    def _parts(self, hidden: FloatArray) -> list[slice]:
+    def _slices(self, hidden: FloatArray) -> list[slice]:
         step = max(1, self._rows // hidden.shape[1])
         return [slice(first, first + step) for first in range(0, len(hidden), step)]
 
     def _ready(self, hidden: FloatArray, start: int) -> Tensor:
         """Return the stream as the unembedding takes it."""
-        part = torch.from_numpy(hidden).to(self.weight.device, self.weight.dtype)
-        normed: Tensor = self.anatomy.final_norm(part)
+        stream = torch.from_numpy(hidden).to(self.weight.device, self.weight.dtype)
+        normed: Tensor = self.anatomy.final_norm(stream)
         if self.norm:
             return normed
         ends = start + hidden.shape[1] == self.points
-        return torch.cat([part[:, :-1], normed[:, -1:]], 1) if ends else part
+        return torch.cat([stream[:, :-1], normed[:, -1:]], 1) if ends else stream
 
     def _normaliser(self, ready: Tensor) -> Tensor:
         """Return the log of the sum of exponentials over the vocabulary, float32 (n,).

@@ -69,16 +69,16 @@ def stream(
             coming.result()
             if number + 1 < len(groups):
                 coming = reader.submit(streamer.load, groups[number + 1])
-            with model.part(group) as part:
+            with model.with_blocks(group) as loaded:
                 slab = _Slab(store, group[0], last=number + 1 == len(groups))
                 for i, batch in enumerate(plan):
                     before = hidden.get(i, model.device) if number else None
                     wanted = COMPONENTS if i == 0 else tuple(store.shape.points)
-                    with _between(part, before) as after:
-                        values = read_batch(part, batch, wanted, mask(batch))
+                    with _between(loaded, before) as after:
+                        values = read_batch(loaded, batch, wanted, mask(batch))
                     check_finite(batch, values, names, group[0])
                     if i == 0:
-                        _demand_sum(part, batch, values)
+                        _demand_sum(loaded, batch, values)
                     slab.add(batch, {c: values[c] for c in store.shape.points})
                     if number + 1 < len(groups):
                         hidden.put(i, after[0])
@@ -88,7 +88,7 @@ def stream(
 
 
 @contextmanager
-def _between(part: LoadedModel, before: Tensor | None) -> Iterator[list[Tensor]]:
+def _between(loaded: LoadedModel, before: Tensor | None) -> Iterator[list[Tensor]]:
     """Feed the first block with `before` and keep what the last one returns."""
     after: list[Tensor] = []
 
@@ -103,9 +103,9 @@ def _between(part: LoadedModel, before: Tensor | None) -> Iterator[list[Tensor]]
         assert tensor is not None
         after[:] = [tensor]
 
-    handles = [part.anatomy.blocks[-1].register_forward_hook(leave)]
+    handles = [loaded.anatomy.blocks[-1].register_forward_hook(leave)]
     if before is not None:
-        handles.append(part.anatomy.blocks[0].register_forward_pre_hook(enter, with_kwargs=True, prepend=True))
+        handles.append(loaded.anatomy.blocks[0].register_forward_pre_hook(enter, with_kwargs=True, prepend=True))
     try:
         yield after
     finally:
@@ -113,9 +113,9 @@ def _between(part: LoadedModel, before: Tensor | None) -> Iterator[list[Tensor]]
             handle.remove()
 
 
-def _demand_sum(part: LoadedModel, batch: Batch, values: dict[str, FloatArray]) -> None:
+def _demand_sum(loaded: LoadedModel, batch: Batch, values: dict[str, FloatArray]) -> None:
     """Every block is proved on the first batch, since only one of each kind was in memory at load."""
-    precision = precision_of(next(part.model.parameters()).dtype)
+    precision = precision_of(next(loaded.model.parameters()).dtype)
     # Position 0 is an attention sink, hundreds of times larger than the rest.
     rows = [i for i, where in enumerate(batch.positions) if where != (0,)] or list(range(len(batch.rows)))
     resid, attn, mlp = (torch.from_numpy(values[c][rows]).double() for c in COMPONENTS)
@@ -123,7 +123,7 @@ def _demand_sum(part: LoadedModel, batch: Batch, values: dict[str, FloatArray]) 
         error = sum_error(attn[:, layer], mlp[:, layer], resid[:, layer], resid[:, layer + 1], precision)
         if not error <= precision.sum_limit:
             raise IdentityError(
-                f"'{part.spec.id}': a streamed block's contributions are off the residual sum by {error:.1e}, "
+                f"'{loaded.spec.id}': a streamed block's contributions are off the residual sum by {error:.1e}, "
                 f"limit {precision.sum_limit:.0e}",
                 "resid[l] + attn[l] + mlp[l] = resid[l+1] at every block",
                 "use --weights resident",
@@ -135,22 +135,22 @@ class _Slab:
 
     def __init__(self, store: Store, start: int, last: bool) -> None:
         self._store, self._start, self._last = store, start, last
-        self._parts: list[tuple[Batch, dict[str, FloatArray]]] = []
+        self._batches: list[tuple[Batch, dict[str, FloatArray]]] = []
         self._size = 0
 
     def add(self, batch: Batch, values: dict[str, FloatArray]) -> None:
         # The stream after the group's last block is the next group's first point, but for the last group.
         kept = {c: array if c != "resid" or self._last else array[:, :-1] for c, array in values.items()}
-        self._parts.append((batch, kept))
+        self._batches.append((batch, kept))
         self._size += sum(array.nbytes for array in kept.values())
         if self._size > _SHARD:
             self.flush()
 
     def flush(self) -> None:
-        if not self._parts:
+        if not self._batches:
             return
-        key = hash_of([self._start, [batch.key for batch, _ in self._parts]])
-        rows = [row for batch, _ in self._parts for row in batch.rows]
-        values = {c: np.concatenate([part[c] for _, part in self._parts]) for c in self._parts[0][1]}
+        key = hash_of([self._start, [batch.key for batch, _ in self._batches]])
+        rows = [row for batch, _ in self._batches for row in batch.rows]
+        values = {c: np.concatenate([vectors[c] for _, vectors in self._batches]) for c in self._batches[0][1]}
         self._store.write(key, rows, values, dict.fromkeys(values, self._start))
-        self._parts, self._size = [], 0
+        self._batches, self._size = [], 0

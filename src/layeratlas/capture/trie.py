@@ -48,7 +48,7 @@ def make_trie_plan(readings: Sequence[Reading], batch_tokens: int, line: int = L
         if not batches or len(batches[-1][0]) * (len(batches[-1]) + 1) > batch_tokens:
             batches.append([])
         batches[-1].append(filled)
-    return [_batch(part) for part in batches] + sorted_plan(alone, readings, batch_tokens)
+    return [_batch(lines_of_batch) for lines_of_batch in batches] + sorted_plan(alone, readings, batch_tokens)
 
 
 def count_prefixes(texts: Sequence[tuple[int, ...]]) -> int:

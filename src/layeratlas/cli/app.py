@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from layeratlas.cli.check import check, validate
+from layeratlas.cli.directing import direction, steer
 from layeratlas.cli.finished import claims, compare, report
 from layeratlas.cli.lists import list_names
 from layeratlas.cli.run import run
+from layeratlas.cli.sweep import sweep
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,9 +24,12 @@ app = typer.Typer(
     ),
 )
 app.command()(run)
+app.command()(sweep)
 app.command()(report)
 app.command()(compare)
 app.command()(claims)
+app.command()(direction)
+app.command()(steer)
 app.command("list")(list_names)
 app.command()(check)
 app.command()(validate)

@@ -2,64 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import typer
 
-from layeratlas.cli.flags import (
-    MODEL,
-    AdapterOption,
-    AttentionOption,
-    ChatOption,
-    ChatOptionsOption,
-    DeviceOption,
-    DtypeOption,
-    MemoryOption,
-    QuietOption,
-    RemoteOption,
-    RevisionOption,
-    SystemOption,
-    WeightsOption,
-    chat_options,
-    one_line,
-)
+from layeratlas.cli.errors import one_line
+from layeratlas.cli.flags import MODEL, ModelFlags, QuietOption, chat_options, with_flags
 from layeratlas.cli.terminal import make_progress
 from layeratlas.core.spec import DEFAULT_MODEL, check_size
 
 
+@with_flags(ModelFlags)
 def check(
     model: Annotated[str, typer.Option("--model", "-m", help=MODEL)] = DEFAULT_MODEL,
-    revision: RevisionOption = None,
-    dtype: DtypeOption = None,
-    attention: AttentionOption = None,
-    device: DeviceOption = None,
-    weights: WeightsOption = None,
-    memory: MemoryOption = None,
-    adapter: AdapterOption = None,
-    chat: ChatOption = False,
-    system: SystemOption = None,
-    chat_option: ChatOptionsOption = None,
     plan: Annotated[bool, typer.Option("--plan", help="From the config alone: read no weights.")] = False,
-    trust_remote_code: RemoteOption = False,
+    **flags: Unpack[ModelFlags],
 ) -> None:
     """Load a model, show its anatomy, the identity self-tests with their errors, and what a run would take."""
     with one_line():
         from layeratlas.api.options import make_model_spec
         from layeratlas.planning.check import describe
 
-        options = {
-            "revision": revision,
-            "dtype": dtype,
-            "attention": attention,
-            "device": device,
-            "weights": weights,
-            "memory": memory,
-            "adapter": adapter,
-            "chat": chat,
-            "system": system,
-            "chat_options": chat_options(chat_option or []),
-            "trust_remote_code": trust_remote_code,
-        }
+        options = {**flags, "chat_options": chat_options(flags["chat_options"] or [])}
         print(describe(make_model_spec(model, options), plan_only=plan))
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from layeratlas.cli.flags import FamilyOption, QuietOption, families, one_line
+from layeratlas.cli.errors import one_line
+from layeratlas.cli.flags import FamilyOption, QuietOption, families
 from layeratlas.cli.terminal import make_progress
 from layeratlas.core import registry
 

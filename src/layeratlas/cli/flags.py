@@ -1,103 +1,111 @@
-"""What the commands share: flags of the model, pairs such as NAME=VALUE, and errors in one line."""
+"""The flags of the commands, each declared once, and pairs such as NAME=VALUE.
+
+The flags of models and runs have the names of the options in `api/options.py`, so that a command passes them on as
+they come.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import inspect
 import json
-import os
-import signal
-import sys
-from collections.abc import Iterator
-from typing import Annotated, Any, NoReturn
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypedDict, TypeVar, get_type_hints
 
 import typer
 
-from layeratlas.core.errors import AtlasError, SpecError
-from layeratlas.core.processes import Terminated, stop_workers, stoppable
+from layeratlas.core.errors import SpecError
 
 MODEL = "Hub id, local directory, .gguf file or built-in alias."
-RevisionOption = Annotated[str | None, typer.Option(help="Hub revision of the model.")]
-DtypeOption = Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")]
-AttentionOption = Annotated[str | None, typer.Option(help="Attention kernel: sdpa (default) or eager.")]
-DeviceOption = Annotated[str | None, typer.Option(help="auto (default), cpu, cuda, cuda:1 ...")]
-BosOption = Annotated[
-    str | None, typer.Option(help="auto (default: one BOS token where the tokenizer has one) or never.")
-]
-WeightsOption = Annotated[
-    str | None,
-    typer.Option(help="resident, streamed (a few blocks in memory at a time) or auto (default)."),
-]
-MemoryOption = Annotated[float | None, typer.Option(help="GB that the model may take. Default: what is free.")]
-AdapterOption = Annotated[str | None, typer.Option(help="Directory of a PEFT adapter to merge into the weights.")]
-ChatOption = Annotated[
-    bool,
-    typer.Option("--chat", help="Put texts and questions as the user's turn of a chat, in the model's own template."),
-]
-SystemOption = Annotated[str | None, typer.Option(help="System prompt of the chat. Default: the template's own.")]
-ChatOptionsOption = Annotated[
-    list[str] | None,
-    typer.Option("--chat-option", help="NAME=VALUE, a variable of the chat template; repeatable."),
-]
-RemoteOption = Annotated[bool, typer.Option("--trust-remote-code", help="Run Python code from the model's repository.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, only where the report is.")]
 FamilyOption = Annotated[
     list[str] | None,
     typer.Option(help="NAME=PART: models with PART in their name or folder belong to the family NAME; repeatable."),
 ]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-# Set to see the traceback of a fault of this package.
-_TRACEBACK = "LAYERATLAS_TRACEBACK"
+class ModelFlags(TypedDict):
+    """How a model is loaded."""
+
+    revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")]
+    dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")]
+    attention: Annotated[str | None, typer.Option(help="Attention kernel: sdpa (default) or eager.")]
+    device: Annotated[str | None, typer.Option(help="auto (default), cpu, cuda, cuda:1 ...")]
+    weights: Annotated[
+        str | None, typer.Option(help="resident, streamed (a few blocks in memory at a time) or auto (default).")
+    ]
+    memory: Annotated[float | None, typer.Option(help="GB that the model may take. Default: what is free.")]
+    adapter: Annotated[str | None, typer.Option(help="Directory of a PEFT adapter to merge into the weights.")]
+    chat: Annotated[
+        bool | None,
+        typer.Option("--chat", help="Put texts and questions as the user's turn of the model's own chat template."),
+    ]
+    system: Annotated[str | None, typer.Option(help="System prompt of the chat. Default: the template's own.")]
+    chat_options: Annotated[
+        list[str] | None,
+        typer.Option("--chat-option", help="NAME=VALUE, a variable of the chat template; repeatable."),
+    ]
+    trust_remote_code: Annotated[
+        bool | None, typer.Option("--trust-remote-code", help="Run Python code from the model's repository.")
+    ]
 
 
-@contextlib.contextmanager
-def one_line() -> Iterator[None]:
-    """Turn every error into one line on stderr and an exit code; SIGTERM and SIGHUP act as Ctrl-C does."""
-    try:
-        with stoppable():
-            yield
-    except typer.Exit:
-        raise
-    except KeyboardInterrupt as error:
-        _stop(error)
-    except Exception as error:
-        interrupt = _interrupt_behind(error)
-        if interrupt is not None:
-            _stop(interrupt)
-        if os.environ.get(_TRACEBACK):
-            raise
-        _say(_in_words(error))
-        raise typer.Exit(error.exit_code if isinstance(error, AtlasError) else 1) from None
+class StudyFlags(TypedDict):
+    """What a study reads, and how."""
+
+    tasks: Annotated[
+        list[str] | None, typer.Option("--task", help="Only this task; repeatable ('layeratlas list tasks').")
+    ]
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Your own texts: CSV, JSONL or Parquet with columns text, label and (optional) group."),
+    ]
+    probe: Annotated[list[str] | None, typer.Option(help="Only this probe; repeatable. Default: ridge and svm.")]
+    position: Annotated[
+        str | None,
+        typer.Option(
+            help="last (default: the last token), mean (without position 0) or span:NAME; in a chat also turn (the "
+            "last token of the user's turn) or answer (the last token before the answer)."
+        ),
+    ]
+    components: Annotated[
+        list[str] | None,
+        typer.Option("--component", help="Only resid, attn or mlp; repeatable. Default: all three."),
+    ]
+    folds: Annotated[int | None, typer.Option(help="Folds of the grouped cross-validation.")]
+    repeats: Annotated[int | None, typer.Option(help="Repeats of the cross-validation.")]
+    shuffles: Annotated[int | None, typer.Option(help="Label shuffles for the control.")]
+    svm_c: Annotated[float | None, typer.Option(help="The SVM's C, the same at every layer. Default: 1.")]
+    pca: Annotated[int | None, typer.Option(help="Principal components to probe. Default: all features.")]
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE, a setting of the study ('layeratlas list settings'); repeatable."),
+    ]
+    seed: Annotated[int | None, typer.Option(help="Seed of folds, shuffles and bootstrap. Default: 0.")]
+    bad_rows: Annotated[
+        str | None, typer.Option(help="refuse (default) or drop: what happens to malformed rows of your own texts.")
+    ]
+    bos: Annotated[str | None, typer.Option(help="auto (default: one BOS token where the tokenizer has one) or never.")]
 
 
-def _stop(error: KeyboardInterrupt) -> NoReturn:
-    stop_workers()
-    number = error.number if isinstance(error, Terminated) else signal.SIGINT
-    word = "interrupted" if number == signal.SIGINT else "terminated"
-    _say(f"{word}; finished work is kept, run the same command again to resume")
-    raise typer.Exit(128 + number) from None
+class RunFlags(StudyFlags, ModelFlags):
+    """The flags of a run."""
 
 
-def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
-    """Return the interrupt that an import turned into an error of its own, if any."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error
+def with_flags(flags: type[ModelFlags] | type[RunFlags]) -> Callable[[Function], Function]:
+    """Give a command that takes `**flags` each of them as a parameter, None where the user does not set it."""
+    kind = inspect.Parameter.KEYWORD_ONLY
+    hints = get_type_hints(flags, include_extras=True)
+    added = [inspect.Parameter(name, kind, default=None, annotation=hint) for name, hint in hints.items()]
 
+    def decorate(command: Function) -> Function:
+        signature = inspect.signature(command, eval_str=True)
+        named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        command.__signature__ = signature.replace(parameters=[*named, *added])  # type: ignore[attr-defined]
+        return command
 
-def _in_words(error: Exception) -> str:
-    if isinstance(error, AtlasError):
-        return str(error)
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
-    if isinstance(error, MemoryError) or "memory" in type(error).__name__.lower() or "can't allocate memory" in reason:
-        return f"out of memory ({reason}); expected more free memory; use a smaller --size or --dtype bfloat16"
-    if isinstance(error, OSError):
-        return f"the system refused ({reason[:200]}); expected files that can be read and written; check the path"
-    return f"internal error, {type(error).__name__}: {reason}; please report it with {_TRACEBACK}=1, which shows where"
-
-
-def _say(text: str) -> None:
-    print(f"layeratlas: {text}".encode(errors="backslashreplace").decode(), file=sys.stderr)
+    return decorate
 
 
 def settings(pairs: list[str]) -> dict[str, Any]:
@@ -114,8 +122,8 @@ def chat_options(pairs: list[str]) -> dict[str, Any] | None:
 def families(pairs: list[str]) -> dict[str, str]:
     """Return `NAME=PART` flags as a dict; raises SpecError for an empty part."""
     named = _pairs(pairs, "--family", "NAME=PART", "see --help")
-    for name, part in named:
-        if not part:
+    for name, fragment in named:
+        if not fragment:
             raise SpecError(f"--family '{name}=' does not fit", "NAME=PART", "see --help")
     return dict(named)
 

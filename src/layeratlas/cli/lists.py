@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from layeratlas.cli.flags import one_line
+from layeratlas.cli.errors import one_line
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError
 from layeratlas.core.fields import accepted

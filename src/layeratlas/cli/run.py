@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import typer
 
-from layeratlas.cli.flags import (
-    MODEL,
-    AdapterOption,
-    AttentionOption,
-    BosOption,
-    ChatOption,
-    ChatOptionsOption,
-    DeviceOption,
-    DtypeOption,
-    MemoryOption,
-    QuietOption,
-    RemoteOption,
-    RevisionOption,
-    SystemOption,
-    WeightsOption,
-    chat_options,
-    one_line,
-    settings,
-)
+from layeratlas.cli.errors import one_line
+from layeratlas.cli.flags import MODEL, QuietOption, RunFlags, chat_options, settings, with_flags
 from layeratlas.cli.terminal import make_progress
 from layeratlas.core.spec import DEFAULT_MODEL
 
 
+@with_flags(RunFlags)
 def run(
     study: Annotated[
         str,
@@ -43,52 +27,8 @@ def run(
         typer.Option(help="The run's folder. Default: runs/STUDY-MODEL-SIZE, with tasks or files named."),
     ] = None,
     size: Annotated[str, typer.Option(help="How many texts: quick (minutes), standard or full.")] = "standard",
-    task: Annotated[
-        list[str] | None, typer.Option(help="Only this task; repeatable ('layeratlas list tasks').")
-    ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(help="Your own texts: CSV, JSONL or Parquet with columns text, label and (optional) group."),
-    ] = None,
-    probe: Annotated[
-        list[str] | None, typer.Option(help="Only this probe; repeatable. Default: ridge and svm.")
-    ] = None,
-    position: Annotated[
-        str | None,
-        typer.Option(
-            help="last (default: the last token), mean (without position 0), span:NAME; in a chat also turn or answer."
-        ),
-    ] = None,
-    component: Annotated[
-        list[str] | None, typer.Option(help="Only resid, attn or mlp; repeatable. Default: all three.")
-    ] = None,
-    folds: Annotated[int | None, typer.Option(help="Folds of the grouped cross-validation.")] = None,
-    repeats: Annotated[int | None, typer.Option(help="Repeats of the cross-validation.")] = None,
-    shuffles: Annotated[int | None, typer.Option(help="Label shuffles for the control.")] = None,
-    svm_c: Annotated[float | None, typer.Option(help="The SVM's C, the same at every layer. Default: 1.")] = None,
-    pca: Annotated[int | None, typer.Option(help="Principal components to probe. Default: all features.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="NAME=VALUE, a setting of the study ('layeratlas list settings'); repeatable."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of folds, shuffles and bootstrap. Default: 0.")] = None,
-    bad_rows: Annotated[
-        str | None,
-        typer.Option(help="refuse (default) or drop: what happens to malformed rows of your own texts."),
-    ] = None,
-    bos: BosOption = None,
-    revision: RevisionOption = None,
-    dtype: DtypeOption = None,
-    attention: AttentionOption = None,
-    device: DeviceOption = None,
-    weights: WeightsOption = None,
-    memory: MemoryOption = None,
-    adapter: AdapterOption = None,
-    chat: ChatOption = False,
-    system: SystemOption = None,
-    chat_option: ChatOptionsOption = None,
-    trust_remote_code: RemoteOption = False,
     quiet: QuietOption = False,
+    **flags: Unpack[RunFlags],
 ) -> None:
     """Run a study on a model and write its report.
 
@@ -109,31 +49,9 @@ def run(
         from layeratlas.runs.pipeline import default_folder
 
         options = {
-            "tasks": task,
-            "data": data,
-            "probe": probe,
-            "position": position,
-            "components": component,
-            "folds": folds,
-            "repeats": repeats,
-            "shuffles": shuffles,
-            "svm_c": svm_c,
-            "pca": pca,
-            "settings": settings(set_ or []),
-            "seed": seed,
-            "bad_rows": bad_rows,
-            "bos": bos,
-            "revision": revision,
-            "dtype": dtype,
-            "attention": attention,
-            "device": device,
-            "weights": weights,
-            "memory": memory,
-            "adapter": adapter,
-            "chat": chat,
-            "system": system,
-            "chat_options": chat_options(chat_option or []),
-            "trust_remote_code": trust_remote_code,
+            **flags,
+            "settings": settings(flags["settings"] or []),
+            "chat_options": chat_options(flags["chat_options"] or []),
         }
         for name in model or [DEFAULT_MODEL]:
             whole = study == "atlas"

@@ -58,17 +58,17 @@ def compare(
     cohorts = read_cohorts(folders, families)
     folder = out or default_folder(cohorts)
     _check_folder(folder)
-    parts = []
+    results = []
     with progress.stage("compare", len(cohorts)) as step:
         for cohort in cohorts:
-            parts.append(_compared(cohort))
+            results.append(_compared(cohort))
             step.advance()
-    tables = {name: pl.concat([part.tables[name] for part in parts]) for name in parts[0].tables}
+    tables = {name: pl.concat([result.tables[name] for result in results]) for name in results[0].tables}
     claims = [registry.get("claims", name) for name in registry.names("claims")]
     tables["claims"] = judgement_table(claims, [run for cohort in cohorts for run in cohort.runs])
     for name, table in tables.items():
         write_parquet(folder / f"{name}.parquet", table)
-    manifest = _manifest(cohorts, [*notes, *(note for part in parts for note in part.notes)])
+    manifest = _manifest(cohorts, [*notes, *(note for result in results for note in result.notes)])
     write_json(folder / MANIFEST, manifest)
     with progress.stage("report", 1) as step:
         from layeratlas.comparison.page import build_comparison
@@ -95,10 +95,10 @@ def _compared(cohort: Cohort) -> _Compared:
     grown, sizes = size_findings(cohort, models)
     findings = [*difference_findings(table, models), *grown, *family_findings(cohort, models)]
     if len(models) > 1:
-        told = finding_table(findings, "all", cohort.study)
+        shown = finding_table(findings, "all", cohort.study)
     else:  # nothing to compare: the page shows what the run itself found
-        told = cohort.runs[0].main_findings.with_columns(model=pl.lit(cohort.names[0]))
-        told = with_q(told).select(pl.col(name).cast(kind) for name, kind in REPORT_SCHEMA.items())
+        shown = cohort.runs[0].main_findings.with_columns(model=pl.lit(cohort.names[0]))
+        shown = with_q(shown).select(pl.col(name).cast(kind) for name, kind in REPORT_SCHEMA.items())
     return _Compared(
         tables={
             "curves": stacked(cohort),
@@ -107,7 +107,7 @@ def _compared(cohort: Cohort) -> _Compared:
             "similarity": maps,
             "sizes": sizes,
             "segments": _segment_table(cohort),
-            "findings": told,
+            "findings": shown,
         },
         notes=[f"{cohort.study}: {note}" for note in (*cohort.notes, *notes)],
     )

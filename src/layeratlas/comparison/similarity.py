@@ -64,7 +64,7 @@ def similarity(cohort: Cohort, seed: int = 0) -> tuple[pl.DataFrame, list[str]]:
         try:
             vectors = _vectors(run.folder, layers if count else [], rows)
         except StoreError as error:
-            notes.append(f"{name} is left out of the maps of similarity: {error.found}.")
+            notes.append(f"{name} is left out of the maps of similarity: {error.problem}.")
             continue
         models.append(_Read(name=name, layers=layers, last=count - 1, grams=grams(vectors, levels)))
     if len(models) < 2 or len(depths) < 2:

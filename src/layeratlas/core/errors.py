@@ -15,9 +15,9 @@ class AtlasError(Exception):
 
     exit_code = 2
 
-    def __init__(self, found: str, expected: str = "", todo: str = "") -> None:
-        self.found, self.expected, self.todo = found, expected, todo
-        parts = [found]
+    def __init__(self, problem: str, expected: str = "", todo: str = "") -> None:
+        self.problem, self.expected, self.todo = problem, expected, todo
+        parts = [problem]
         if expected:
             parts.append(f"expected {expected}")
         if todo:

@@ -85,6 +85,6 @@ def sha256_file(path: Path) -> str:
 
 def sweep_parts(folder: Path) -> None:
     """Remove files that an earlier process left half-written in a folder."""
-    for part in folder.glob(".*.part"):
+    for leftover in folder.glob(".*.part"):
         with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+            leftover.unlink(missing_ok=True)

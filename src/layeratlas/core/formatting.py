@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 NONE = "–"
@@ -106,6 +106,17 @@ def cell(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return count(value)
     return num(value) if isinstance(value, float) else str(value)
+
+
+def ranges(layers: Sequence[int]) -> str:
+    """Return ascending numbers as ranges: `3-5, 8`."""
+    runs: list[list[int]] = []
+    for layer in layers:
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
 def word(names: Mapping[str, str], code: str) -> str:

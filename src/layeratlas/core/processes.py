@@ -30,8 +30,8 @@ class Terminated(KeyboardInterrupt):
 def stoppable() -> Iterator[None]:
     """Raise Terminated at SIGTERM and SIGHUP, unless they are ignored (as under nohup) or handled already."""
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    mine = threading.current_thread() is threading.main_thread()
-    numbers = [number for number in numbers if mine and signal.getsignal(number) is signal.SIG_DFL]
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    numbers = [number for number in numbers if in_main_thread and signal.getsignal(number) is signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, _terminate)
     try:
@@ -50,13 +50,14 @@ def parallel(
 ) -> Iterator[Value]:
     """Yield `function(*arguments)` in order, computed on all cores by processes or, for short steps, threads.
 
+    The cores are those that this process may use; `LOKY_MAX_CPU_COUNT` limits them further.
     Worker processes end when this one does, whatever ends it.
     """
-    from joblib import Parallel, delayed
+    from joblib import Parallel, cpu_count, delayed
 
     jobs = (delayed(_job)(os.getpid(), function, values) for values in arguments)
     backend = "loky" if processes else "threading"
-    results = Parallel(n_jobs=os.cpu_count() or 1, backend=backend, return_as="generator")(jobs)
+    results = Parallel(n_jobs=cpu_count(), backend=backend, return_as="generator")(jobs)
     try:
         yield from results
     except BaseException:
@@ -65,14 +66,19 @@ def parallel(
 
 
 def _job(parent: int, function: Callable[..., Value], values: tuple[Any, ...]) -> Value:
-    if os.getpid() != parent and not _watching.is_set():
-        _watching.set()
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    if os.getpid() != parent:
+        end_with(parent)
     return function(*values)
 
 
-def _end_with(parent: int) -> None:
-    """End this process, without ceremony, soon after its parent is gone."""
+def end_with(parent: int) -> None:
+    """Let this process end, without ceremony, soon after its parent is gone."""
+    if not _watching.is_set():
+        _watching.set()
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK)
     os._exit(1)

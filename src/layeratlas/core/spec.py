@@ -60,6 +60,14 @@ def check_size(name: str) -> Size:
     raise unknown_name("size", name, get_args(Size))
 
 
+def check_component(name: str) -> Component:
+    """Return the component of that name; a misspelt one raises SpecError."""
+    for component in COMPONENTS:
+        if name == component:
+            return component
+    raise unknown_name("component", name, COMPONENTS)
+
+
 def hash_of(value: Any) -> str:
     """Return 16 hex digits of the SHA-256 of a JSON value."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -36,7 +36,7 @@ class BadRowLog:
         self._errors.sort(key=_line)
         if self._errors and self._bad_rows == "refuse":
             error = self._errors[0][1]
-            raise DataError(error.found + self._others(), error.expected, error.todo)
+            raise DataError(error.problem + self._others(), error.expected, error.todo)
         entries = sorted([*self._expected, *self._errors], key=_line)
         return tuple(Dropped(where=where, why=_reason(where, error)) for where, error in entries)
 
@@ -53,4 +53,4 @@ def _line(entry: tuple[str, DataError]) -> int:
 
 
 def _reason(where: str, error: DataError) -> str:
-    return error.found.removeprefix(where).lstrip(" :,")
+    return error.problem.removeprefix(where).lstrip(" :,")

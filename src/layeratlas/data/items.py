@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from string import punctuation
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +98,11 @@ class Dataset:
         """Return everything that decides a run's numbers, as JSON."""
         return [self.name, self.kind, [[i.text, i.label, i.group, i.stratum, i.unit] for i in self.items]]
 
+    def without(self, rows: Collection[int], dropped: Sequence[Dropped]) -> Self:
+        """Return the data set without the items of these 0-based numbers, which are listed in `dropped`."""
+        kept = tuple(item for number, item in enumerate(self.items) if number not in rows)
+        return replace(self, items=kept, dropped=(*self.dropped, *dropped))
+
     @property
     def texts(self) -> list[str]:
         """The texts, in item order."""
@@ -110,6 +117,16 @@ class Dataset:
     def units(self) -> NDArray[np.int64]:
         """Unit codes, shape (n,): items of one group and unit share one; an item without a unit has its own."""
         return _codes([f"{item.group}\n{item.unit or i}" for i, item in enumerate(self.items)])
+
+    @property
+    def words(self) -> NDArray[np.int64]:
+        """Word codes, shape (n,): what a control task labels at random.
+
+        The word is the last one of the text, where `position="last"` reads; where all texts end in the same word, the
+        unit.
+        """
+        last = [item.text.casefold().split()[-1].strip(punctuation) for item in self.items]
+        return _codes(last) if len(set(last)) > 1 else self.units
 
     @property
     def strata(self) -> list[str]:

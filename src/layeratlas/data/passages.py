@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from layeratlas.core.errors import DataError
 from layeratlas.data.bad_rows import Dropped
@@ -53,6 +54,16 @@ class Passages:
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""
         return [self.name, list(self.texts), list(self.kinds)]
+
+    def without(self, rows: Collection[int], dropped: Sequence[Dropped]) -> Self:
+        """Return the passages without those of these 0-based numbers, which are listed in `dropped`."""
+        kept = [number for number in range(len(self.texts)) if number not in rows]
+        return replace(
+            self,
+            texts=tuple(self.texts[number] for number in kept),
+            kinds=tuple(self.kinds[number] for number in kept),
+            dropped=(*self.dropped, *dropped),
+        )
 
 
 def noisy_copy(text: str, number: int) -> str:

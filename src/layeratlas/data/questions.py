@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from layeratlas.core.errors import DataError
 from layeratlas.data.bad_rows import Dropped
@@ -73,9 +75,14 @@ class QuestionSet:
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""
         questions = [
-            [[q.text, q.choices, q.answers, q.group, q.stratum] for q in part] for part in (self.items, self.shots)
+            [[q.text, q.choices, q.answers, q.group, q.stratum] for q in group] for group in (self.items, self.shots)
         ]
         return [self.name, self.instruction, self.language, self.evident, questions]
+
+    def without(self, rows: Collection[int], dropped: Sequence[Dropped]) -> Self:
+        """Return the set without the items of these 0-based numbers, which are listed in `dropped`."""
+        kept = tuple(question for number, question in enumerate(self.items) if number not in rows)
+        return replace(self, items=kept, dropped=(*self.dropped, *dropped))
 
     @property
     def chance(self) -> float:
@@ -153,3 +160,21 @@ def _check_answers(answers: Sequence[int], choices: int, where: str) -> None:
 
 def _words(question: Question) -> tuple[str, tuple[str, ...]]:
     return question.text, tuple(sorted(question.choices))
+
+
+def sample_groups(data: QuestionSet, count: int, seed: int) -> QuestionSet:
+    """Return at most `count` questions of a set: whole groups, but at least two, in the order of the set.
+
+    Which groups come first depends on their names and the seed alone: a smaller sample is part of a larger one, and
+    sets that share groups, such as one in several languages, keep the same ones.
+    """
+    sizes = Counter(question.group for question in data.items)
+    order = sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}\n{group}".encode(errors="surrogatepass")).digest())
+    kept: set[str] = set()
+    taken = 0
+    for group in order:
+        if len(kept) > 1 and taken + sizes[group] > count:
+            break
+        kept.add(group)
+        taken += sizes[group]
+    return replace(data, items=tuple(question for question in data.items if question.group in kept))

@@ -123,7 +123,7 @@ def find_skeleton(model: Any) -> Skeleton:
     unembedding = model.get_output_embeddings()
     if unembedding is None:
         raise ModelError(f"{kind} has no output embeddings", "a causal language model with an unembedding")
-    lists = next((found for root in _roots(model) if (found := _outermost_lists(root, depth))), [])
+    lists = next((candidates for root in _roots(model) if (candidates := _outermost_lists(root, depth))), [])
     if len(lists) != 1:
         names = ", ".join(name for name, _, _ in lists) or "none"
         raise ModelError(

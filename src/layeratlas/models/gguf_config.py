@@ -46,23 +46,23 @@ def read_gguf_config(path: Path) -> Any:
     demand_whole(path)
     reader = GGUFReader(path)
     architecture = str(reader.fields["general.architecture"].contents())
-    said = {
+    metadata = {
         key.removeprefix(f"{architecture}."): field.contents()
         for key, field in reader.fields.items()
         if key.startswith(f"{architecture}.")
     }
     config = AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name)
     mapped = _mapped(architecture)
-    for key, value in said.items():
+    for key, value in metadata.items():
         if key in mapped or key.startswith(_ROPE) or (key in _NEUTRAL and _NEUTRAL[key] in (None, value)):
             continue
         _apply(path, config, key, value)
-    if config.model_type == "mistral" and "attention.sliding_window" not in said:
+    if config.model_type == "mistral" and "attention.sliding_window" not in metadata:
         config.sliding_window = None  # the class's default is one checkpoint's
     factors = {
         t.name: np.array(t.data, np.float64).ravel().tolist() for t in reader.tensors if t.name.startswith("rope_f")
     }
-    _apply_rope(path, config, said, factors)
+    _apply_rope(path, config, metadata, factors)
     return config
 
 
@@ -94,8 +94,8 @@ def _dropped(path: Path, key: str, value: Any) -> ModelError:
     )
 
 
-def _apply_rope(path: Path, config: Any, said: Mapping[str, Any], factors: Mapping[str, list[float]]) -> None:
-    scaling = {key.removeprefix(_ROPE): value for key, value in said.items() if key.startswith(_ROPE)}
+def _apply_rope(path: Path, config: Any, metadata: Mapping[str, Any], factors: Mapping[str, list[float]]) -> None:
+    scaling = {key.removeprefix(_ROPE): value for key, value in metadata.items() if key.startswith(_ROPE)}
     kind = str(scaling.get("type", "none"))
     original = scaling.get("original_context_length")
     rope = dict(getattr(config, "rope_parameters", None) or {})

@@ -102,9 +102,9 @@ class MiddleText:
                 # A module that cannot take one position alone is no MLP.
                 self.errors[where] = float("inf")
                 return
-            whole, part = first_tensor(output), first_tensor(again)
-            if whole is not None and part is not None:
-                self.errors[where] = _distance(unflatten(part, 1), unflatten(whole, 1)[:, -1:])
+            whole, alone = first_tensor(output), first_tensor(again)
+            if whole is not None and alone is not None:
+                self.errors[where] = _distance(unflatten(alone, 1), unflatten(whole, 1)[:, -1:])
 
         return hook
 
@@ -148,16 +148,16 @@ def padding(loaded: LoadedModel, texts: list[list[int]], alone: list[Seen], prec
         for row, (text, start) in enumerate(zip(texts, starts, strict=True)):
             for name in COMPONENTS:
                 for layer, whole in enumerate(alone[row][name]):
-                    part = seen[name][layer][row : row + 1, start : start + len(text)]
+                    padded = seen[name][layer][row : row + 1, start : start + len(text)]
                     # Without position 0, whose size would hide the rest.
-                    worst.add(_distance(part[:, 1:], whole[:, 1:]), f"text {row}, {name} {layer}")
+                    worst.add(_distance(padded[:, 1:], whole[:, 1:]), f"text {row}, {name} {layer}")
         title = f"alone equals {side}-padded"
         identities.append(_judge(title, worst.error, precision.batch_limit, worst.where, required=side == "right"))
     return identities
 
 
-def _distance(part: Tensor, whole: Tensor) -> float:
-    return float((part.double() - whole.double()).norm() / whole.double().norm().clamp_min(1e-30))
+def _distance(value: Tensor, expected: Tensor) -> float:
+    return float((value.double() - expected.double()).norm() / expected.double().norm().clamp_min(1e-30))
 
 
 def one_bos(loaded: LoadedModel) -> Identity:

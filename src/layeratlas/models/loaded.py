@@ -24,7 +24,8 @@ class LoadedModel:
     """A causal language model in evaluation mode, with the anatomy that its self-tests proved.
 
     `context` is the largest number of positions, None where the model sets no bound. `info` is a JSON-able record of
-    what was loaded, for `run.json`. With a `streamer` the blocks' weights are not in memory: use `part` or `sample`.
+    what was loaded, for `run.json`. With a `streamer` the blocks' weights are not in memory: use `with_blocks`
+    or `sample`.
     With a `chat` texts and questions are put to the model by `frame` and `encode_prompt`.
     """
 
@@ -39,7 +40,7 @@ class LoadedModel:
     chat: Chat | None = None
 
     @contextmanager
-    def part(self, layers: Sequence[int]) -> Iterator[LoadedModel]:
+    def with_blocks(self, layers: Sequence[int]) -> Iterator[LoadedModel]:
         """Make a streamed model consist of some blocks, whose weights are in memory; their numbers then start at 0."""
         if self.streamer is None:
             raise ModelError("a resident model was asked for a part of its blocks", "a streamed model")
@@ -55,8 +56,8 @@ class LoadedModel:
             return
         kinds = self.streamer.sample
         self.streamer.load(kinds)
-        with self.part(kinds) as part:
-            yield part
+        with self.with_blocks(kinds) as loaded:
+            yield loaded
 
     @property
     def bos_id(self) -> int | None:

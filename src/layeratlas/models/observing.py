@@ -84,11 +84,11 @@ def hook_taps(
     added itself. After each tap `heard` is called with what this pass has given so far and with the module's output;
     what it returns takes the output's place, unless it is None.
     """
-    parts: list[Tensor] = []
+    contributions: list[Tensor] = []
     batch = [1]
 
     def start(module: nn.Module, args: Any, kwargs: Any) -> None:
-        parts.clear()
+        contributions.clear()
         batch[0] = hidden_of(args, kwargs).shape[0]
 
     def reader(tap: Tap) -> Any:
@@ -96,12 +96,12 @@ def hook_taps(
             tensor = first_tensor(output)
             if tensor is None:
                 return None
-            part = take(unflatten(tensor, batch[0]))
+            contribution = take(unflatten(tensor, batch[0]))
             if tap.minus is not None:
                 handed = args[tap.minus] if isinstance(tap.minus, int) else kwargs[tap.minus]
-                part = part - take(unflatten(handed, batch[0]))
-            parts.append(part)
-            return heard(parts, output)
+                contribution = contribution - take(unflatten(handed, batch[0]))
+            contributions.append(contribution)
+            return heard(contributions, output)
 
         return hook
 
@@ -111,9 +111,9 @@ def hook_taps(
     return handles
 
 
-def added(parts: list[Tensor], contribution: Contribution) -> Tensor:
+def added(contributions: list[Tensor], contribution: Contribution) -> Tensor:
     """Return what a sublayer adds to the stream, given what its taps gave."""
-    total = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+    total = contributions[0] if len(contributions) == 1 else torch.stack(contributions).sum(0)
     return total if contribution.scale == 1.0 else total * contribution.scale
 
 

@@ -17,7 +17,7 @@ class Precision:
 
     `visible` is the size of a contribution, relative to the stream, below which rounding hides its error; `mixing`
     is how much attention must change with the tokens before it; `snap` is how near a fitted multiplier must be to
-    a number in the config to be taken for it.
+    a number in the config to be taken for it. `nats_limit` is how far a log-probability may be off, in nats.
     """
 
     sum_limit: float
@@ -26,12 +26,13 @@ class Precision:
     visible: float
     mixing: float
     snap: float
+    nats_limit: float
 
 
-_FULL = Precision(1e-4, 1e-4, 1e-4, visible=2e-3, mixing=1e-3, snap=1e-3)
+_FULL = Precision(1e-4, 1e-4, 1e-4, visible=2e-3, mixing=1e-3, snap=1e-3, nats_limit=1e-3)
 _HALF = {
-    torch.float16: Precision(1e-2, 1e-2, 5e-2, visible=0.2, mixing=1e-2, snap=1e-2),
-    torch.bfloat16: Precision(5e-2, 5e-2, 2e-1, visible=0.2, mixing=2e-2, snap=2e-2),
+    torch.float16: Precision(1e-2, 1e-2, 5e-2, visible=0.2, mixing=1e-2, snap=1e-2, nats_limit=0.1),
+    torch.bfloat16: Precision(5e-2, 5e-2, 2e-1, visible=0.2, mixing=2e-2, snap=2e-2, nats_limit=0.5),
 }
 
 

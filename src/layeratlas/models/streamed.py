@@ -146,8 +146,8 @@ class Streamer:
     def _alike(self, contribution: Contribution, layer: int) -> Contribution:
         block = self.blocks[layer]
         taps, sources = (
-            tuple(replace(tap, module=block.get_submodule(tap.name)) for tap in part)
-            for part in (contribution.taps, contribution.sources)
+            tuple(replace(tap, module=block.get_submodule(tap.name)) for tap in group)
+            for group in (contribution.taps, contribution.sources)
         )
         return replace(contribution, taps=taps, sources=sources)
 
@@ -209,7 +209,7 @@ class _LoadPlan:
         for name, target in ledger.target_of.items():
             if target.startswith(prefix):
                 self.of_block[int(target[len(prefix) :].split(".")[0])].append(name)
-            elif any(target.startswith(f"{part}.") for part in wanted):
+            elif any(target.startswith(f"{module}.") for module in wanted):
                 self.outside.append(name)
             elif (part := next((part for part in self.beside if target.startswith(f"{part}.")), None)) is not None:
                 self.beside[part].append(name)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from layeratlas.probes._contract import Fold, Gram, Probe
 from layeratlas.probes._description import CodeLengths, layer_bits
+from layeratlas.probes._dual import Weights
 from layeratlas.probes._folds import label_shuffles, make_folds
 from layeratlas.probes._sweep import (
     Design,
@@ -14,6 +15,7 @@ from layeratlas.probes._sweep import (
     SurfaceBaseline,
     make_design,
     probe_layer,
+    probe_weights,
     surface_baseline,
 )
 
@@ -31,11 +33,13 @@ __all__ = [
     "Probe",
     "Probed",
     "SurfaceBaseline",
+    "Weights",
     "label_shuffles",
     "layer_bits",
     "make_design",
     "make_folds",
     "probe_layer",
+    "probe_weights",
     "surface_baseline",
 ]
 

@@ -51,6 +51,27 @@ def held_out_scores(probe: Probe, gram: SplitGram, y: Floats) -> Floats:
     return gram.test @ dual + intercept
 
 
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A linear read-out in the units of its input: scores are `x @ coef.T + intercept`, coef (k, d), intercept (k,)."""
+
+    coef: Floats
+    intercept: Floats
+
+
+def fitted_weights(probe: Probe, x: Floats, y: Floats, pca: int | None = None) -> Weights:
+    """Fit every column of `y` (n, k) on all rows of x (n, d), as `split_gram` and `held_out_scores` do on a fold."""
+    z, mean, scale = standardise(x)
+    gram, vectors = Gram(z), None
+    if pca is not None:
+        vectors = gram.vectors[:, -pca:]
+        gram = Gram(vectors * np.sqrt(np.maximum(gram.values[-pca:], 1e-300)))
+    dual, intercept = probe.solve(gram, y)
+    inside = dual if vectors is None else vectors @ (vectors.T @ dual)
+    coef = (z.T @ inside).T / scale
+    return Weights(coef=coef, intercept=intercept - coef @ mean)
+
+
 def label_columns(y: Floats, classes: int) -> Floats:
     """Return the columns that a probe fits (..., n, k), from class codes or numbers (..., n).
 

@@ -12,8 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from layeratlas.core import registry
 from layeratlas.core.arrays import Floats
-from layeratlas.probes._contract import Gram, Probe
-from layeratlas.probes._dual import label_columns, standardise
+from layeratlas.probes._dual import fitted_weights, label_columns
 
 
 class _LinearProbe(BaseEstimator):  # type: ignore[misc]
@@ -23,11 +22,8 @@ class _LinearProbe(BaseEstimator):  # type: ignore[misc]
         self.method = method
 
     def _fit(self, x: Floats, y: Floats) -> None:
-        probe: Probe = registry.get("probes", self.method)
-        z, mean, scale = standardise(x)
-        dual, intercept = probe.solve(Gram(z), y)
-        self.coef_ = (z.T @ dual).T / scale
-        self.intercept_ = intercept - self.coef_ @ mean
+        weights = fitted_weights(registry.get("probes", self.method), x, y)
+        self.coef_, self.intercept_ = weights.coef, weights.intercept
 
     def _scores(self, X: ArrayLike) -> Floats:
         check_is_fitted(self)

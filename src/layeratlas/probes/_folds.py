@@ -95,10 +95,10 @@ def _within_groups(units: list[list[Ints]], n: int, rng: np.random.Generator) ->
     return order
 
 
-def _between_groups(members: list[Ints], parts: list[Ints], n: int, rng: np.random.Generator) -> Ints:
+def _between_groups(members: list[Ints], folds: list[Ints], n: int, rng: np.random.Generator) -> Ints:
     order = np.empty(n, dtype=np.int64)
-    for part in parts:
-        for taker, donor in zip(part, rng.permutation(part), strict=True):
+    for fold in folds:
+        for taker, donor in zip(fold, rng.permutation(fold), strict=True):
             order[members[taker]] = _resized(rng.permutation(members[donor]), len(members[taker]))
     return order
 

@@ -12,7 +12,8 @@ from layeratlas.core.arrays import Bools, Floats
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset
 from layeratlas.probes._contract import Fold, Probe
-from layeratlas.probes._dual import SplitGram, held_out_scores, label_columns, split_gram
+from layeratlas.probes._control_tasks import control_labels
+from layeratlas.probes._dual import SplitGram, Weights, fitted_weights, held_out_scores, label_columns, split_gram
 from layeratlas.probes._folds import label_shuffles, make_folds
 from layeratlas.probes._surface import surface_features
 from layeratlas.stats.measures import measures_for
@@ -29,7 +30,8 @@ _BASELINE_PROBE = "ridge"
 class Design:
     """What all layers of a data set share.
 
-    y: labels (n,); shuffled: labels under each shuffle (shuffles, n); strata: names of parts of the items, "all" first.
+    y: labels (n,); shuffled: labels under each shuffle (shuffles, n); control_tasks: labels of each control task
+    (tasks, n), random per word; strata: names of parts of the items, "all" first.
     """
 
     data: Dataset
@@ -39,6 +41,7 @@ class Design:
     shuffled: Floats
     strata: tuple[str, ...]
     spec: ProbeSpec = field(default_factory=ProbeSpec)
+    control_tasks: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
     @property
     def classes(self) -> int:
@@ -62,6 +65,7 @@ def make_design(data: Dataset, spec: ProbeSpec, seed: int) -> Design:
         shuffled=data.y[label_shuffles(data, folds, spec.shuffles, seed)],
         strata=(_WHOLE, *(name for name in names if name != _WHOLE)) if len(names) > 1 else (_WHOLE,),
         spec=spec,
+        control_tasks=control_labels(data, folds, seed),
     )
 
 
@@ -70,19 +74,21 @@ class LayerScores:
     """One probe at one layer.
 
     scores: (repeats, n, k) out of fold; shuffled: (strata, measures, shuffles), the out-of-fold measure of each shuffle
-    on its own labels.
+    on its own labels; control_tasks: (tasks, n, k), the out-of-fold scores of each control task.
     """
 
     scores: Floats
     shuffled: Floats
+    control_tasks: Floats = field(default_factory=lambda: np.zeros((0, 0, 0)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probed:
     """One probe at every layer of one component (P layers).
 
-    scores: (P, repeats, n, k) out of fold; shuffled: (P, strata, measures, shuffles); `baseline` by measure, and
-    `baseline_scores` (repeats, n, k) of the best surface features, None where they are not kept.
+    scores: (P, repeats, n, k) out of fold; shuffled: (P, strata, measures, shuffles); control_tasks: (P, tasks, n, k),
+    no tasks for probes whose shuffles are costly; `baseline` by measure, and `baseline_scores` (repeats, n, k) of the
+    best surface features, None where they are not kept.
     """
 
     design: Design
@@ -92,44 +98,83 @@ class Probed:
     shuffled: Floats
     baseline: dict[str, float]
     baseline_scores: Floats | None = None
+    control_tasks: Floats = field(default_factory=lambda: np.zeros((0, 0, 0, 0)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Labels:
+    """The label columns of a design: the labels (n, k), their shuffles (s, n, k) and the control tasks (t, n, k)."""
+
+    real: Floats
+    shuffled: Floats
+    control_tasks: Floats
+
+    @classmethod
+    def of(cls, design: Design) -> _Labels:
+        tasks = design.control_tasks if design.control_tasks.size else design.shuffled[:0]
+        rows = (design.y, design.shuffled, tasks)
+        real, shuffled, control_tasks = (label_columns(y, design.classes) for y in rows)
+        return cls(real=real, shuffled=shuffled, control_tasks=control_tasks)
 
 
 class _OutOfFold:
     """The out-of-fold scores of one probe at one layer, filled fold by fold.
 
-    scores: (repeats, n, k); control: (shuffles, n, k), on the folds of the first repeat.
+    scores: (repeats, n, k); on the folds of the first repeat, those of the shuffles and of the control tasks, each
+    (columns, n, k).
     """
 
-    def __init__(self, probe: Probe, design: Design, real: Floats, shuffled: Floats) -> None:
-        self._probe, self._real = probe, real
-        self._shuffled = shuffled[: probe.shuffles(len(shuffled))]
+    def __init__(self, probe: Probe, design: Design, labels: _Labels) -> None:
+        self._probe, self._real = probe, labels.real
+        self._shuffles = probe.shuffles(len(labels.shuffled))
+        tasks = labels.control_tasks[:0] if probe.costly_shuffles else labels.control_tasks
+        self._random = np.concatenate([labels.shuffled[: self._shuffles], tasks])
         self._discrete = design.classes > 0
-        self.scores = np.zeros((design.repeats, *real.shape))
-        self.control = np.zeros(self._shuffled.shape)
+        self.scores = np.zeros((design.repeats, *labels.real.shape))
+        self._random_scores = np.zeros(self._random.shape)
+
+    @property
+    def shuffled(self) -> Floats:
+        """The scores of the shuffled labels."""
+        return self._random_scores[: self._shuffles]
+
+    @property
+    def control_tasks(self) -> Floats:
+        """The scores of the control tasks."""
+        return self._random_scores[self._shuffles :]
 
     def add(self, fold: Fold, gram: SplitGram) -> None:
-        """Score the fold's test rows; shuffles are further label columns of the same fit."""
-        shuffled = self._shuffled if fold.repeat == 0 else self._shuffled[:0]
-        y = np.concatenate([self._real[None, fold.train], shuffled[:, fold.train]]).transpose(1, 0, 2)
+        """Score the fold's test rows; shuffles and control tasks are further label columns of the same fit."""
+        random = self._random if fold.repeat == 0 else self._random[:0]
+        y = np.concatenate([self._real[None, fold.train], random[:, fold.train]]).transpose(1, 0, 2)
         flat = held_out_scores(self._probe, gram, y.reshape(len(fold.train), -1))
         scores = flat.reshape(len(fold.test), -1, self._real.shape[-1])
         if self._discrete:
             scores[np.abs(scores) < _TIE] = 0.0
         self.scores[fold.repeat, fold.test] = scores[:, 0]
         if fold.repeat == 0:
-            self.control[:, fold.test] = scores[:, 1:].transpose(1, 0, 2)
+            self._random_scores[:, fold.test] = scores[:, 1:].transpose(1, 0, 2)
 
 
 def probe_layer(x: Floats, design: Design, methods: Sequence[str]) -> list[LayerScores]:
     """Probe one layer's vectors x (n, d) with every method; they share folds and Gram matrices."""
     probes: list[Probe] = [registry.get("probes", name).configured(design.spec) for name in methods]
-    real, shuffled = label_columns(design.y, design.classes), label_columns(design.shuffled, design.classes)
-    results = [_OutOfFold(probe, design, real, shuffled) for probe in probes]
+    labels = _Labels.of(design)
+    results = [_OutOfFold(probe, design, labels) for probe in probes]
     for fold in design.folds:
         gram = split_gram(x, fold.train, fold.test, design.spec.pca)
         for result in results:
             result.add(fold, gram)
-    return [LayerScores(scores=r.scores, shuffled=_measure_shuffles(r.control, design)) for r in results]
+    return [
+        LayerScores(scores=r.scores, shuffled=_measure_shuffles(r.shuffled, design), control_tasks=r.control_tasks)
+        for r in results
+    ]
+
+
+def probe_weights(x: Floats, design: Design, method: str) -> Weights:
+    """Return the probe of a data set fitted on all of one layer's vectors x (n, d), with the settings of the folds."""
+    probe: Probe = registry.get("probes", method).configured(design.spec)
+    return fitted_weights(probe, x, label_columns(design.y, design.classes), design.spec.pca)
 
 
 def _measure_shuffles(control: Floats, design: Design) -> Floats:
@@ -163,7 +208,7 @@ def surface_baseline(design: Design, tokens: Sequence[int]) -> SurfaceBaseline:
     """
     texts = design.data.texts
     everyone = np.ones((1, len(texts)))
-    design = replace(design, shuffled=design.shuffled[:1])  # a baseline needs no control
+    design = replace(design, shuffled=design.shuffled[:1], control_tasks=design.control_tasks[:0])  # no control needed
     best: dict[str, float] = {}
     kept = np.zeros((design.repeats, len(texts), 1))
     measures = measures_for(design.data.kind, design.classes)

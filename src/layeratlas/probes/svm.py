@@ -109,7 +109,7 @@ def _balance(primal: FloatArray, dual: FloatArray, margin: FloatArray, price: Fl
 
     Residual balancing (He, Yang and Wang 2000), on the median column.
     """
-    sizes = [np.maximum(np.linalg.norm(part, axis=0), 1e-12) for part in (primal, margin, dual, price)]
+    sizes = [np.maximum(np.linalg.norm(term, axis=0), 1e-12) for term in (primal, margin, dual, price)]
     return float(np.clip(np.sqrt(np.median(sizes[0] / sizes[1] / (sizes[2] / sizes[3]))), 0.1, 10))
 
 

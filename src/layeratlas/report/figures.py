@@ -16,7 +16,7 @@ import vl_convert
 from layeratlas.core.files import write_atomic
 from layeratlas.report import theme
 from layeratlas.report.heat import heat
-from layeratlas.report.hero import hero
+from layeratlas.report.hero import controls_key, hero
 from layeratlas.report.lens import Lens, lens
 from layeratlas.report.panels import components, panel
 from layeratlas.report.parts import Part, PartKind
@@ -50,7 +50,7 @@ def figures_of(view: View) -> list[Figure]:
     """Return the figures of a run's curves, for the report's default choices."""
     look = lens(view)
     chosen, names = look.chosen, view.names
-    curves = titled(hero(look), title(chosen, "Levels by depth", names), key(names.study))
+    curves = titled(hero(look), title(chosen, "Levels by depth", names), [*key(names.study), *controls_key(view)])
     levels_map = titled(heat(look), title(chosen, "Map of levels and tasks", names), "Dot: the peak of the row")
     figures = [
         Figure(name="curves", chart=curves, chosen=chosen),

@@ -6,9 +6,9 @@ import altair as alt
 
 from layeratlas.report import theme
 from layeratlas.report.lens import Lens, depth, layer_axis, source
-from layeratlas.report.marks import curves, readout, references
+from layeratlas.report.marks import RANDOM_WEIGHTS, SELECTIVITY, curves, readout, references
 from layeratlas.report.parts import PartKind
-from layeratlas.report.view import CHOICES
+from layeratlas.report.view import CHOICES, View
 
 # Where the label of a peak's range is: on the range if this is wide, else beside it, towards the middle.
 _WIDE = "datum.first_depth < 0.3 && datum.last_depth > 0.7"
@@ -18,6 +18,7 @@ _LABELS = (
     (f"!({_WIDE}) && {_LEFT}", "last_depth", "left", 13),
     (f"!({_WIDE}) && !({_LEFT})", "first_depth", "right", -13),
 )
+_SELECTIVITY_HEIGHT = 72
 _DOT = {"size": 90, "filled": True, "opacity": 1, "strokeWidth": 1.4}
 
 
@@ -31,12 +32,43 @@ def hero(look: Lens, width: int = 640, height: int = 300) -> alt.VConcatChart:
     layers = [*references(look, scope), *curves(look, scope), _baselines(look, peaks), *readout(look, scope), marks]
     main = alt.layer(*layers).properties(width=width, height=height)
     return (
-        alt.vconcat(main, _strip(look, peaks).properties(width=width), spacing=14)
+        alt.vconcat(main, *_selectivity(look, scope, width), _strip(look, peaks).properties(width=width), spacing=14)
         .resolve_scale(color="shared", shape="shared")
         .add_params(*look.params(shown=look.view.shown, reached=None))
         .properties(padding={"left": 2, "right": 14, "top": 6, "bottom": 4})
         .configure(**theme.config(look.live))
     )
+
+
+def controls_key(view: View) -> list[str]:
+    """Return how the controls of the main chart are read, those that the run has."""
+    texts = {
+        RANDOM_WEIGHTS: "Solid grey: the same architecture with random weights.",
+        SELECTIVITY: "Lower chart: selectivity, the estimate minus the accuracy on random labels that are the same "
+        "wherever a word recurs.",
+    }
+    return [text for column, text in texts.items() if view.measured(column)]
+
+
+def _selectivity(look: Lens, scope: str, width: int) -> list[alt.LayerChart]:
+    """Return the chart of selectivity with its interval, for the main chart to stand on; none where no run has it."""
+    if not look.view.measured(SELECTIVITY):
+        return []
+    rows = source("curves", scope).transform_filter(f"isValid(datum.{SELECTIVITY})")
+    axis = alt.Axis(title=None, tickCount=3, minExtent=34, format="~g")
+
+    def y(field: str) -> alt.Y:
+        return alt.Y(f"{field}:Q", axis=axis, scale=alt.Scale(zero=True))
+
+    zero = rows.transform_aggregate(groupby=["kind"]).transform_calculate(zero="0")
+    rule = zero.mark_rule(color=look.colour("control"), strokeWidth=0.9).encode(y=y("zero"))
+    band = rows.mark_area(opacity=0.16).encode(
+        x=depth(title=None), y=y(f"{SELECTIVITY}_lo"), y2=f"{SELECTIVITY}_hi:Q", color=look.level(), detail="part:N"
+    )
+    line = rows.mark_line(strokeWidth=1.5).encode(
+        x=depth(title=None), y=y(SELECTIVITY), color=look.level(), detail="part:N"
+    )
+    return [alt.layer(rule, band, line).properties(width=width, height=_SELECTIVITY_HEIGHT)]
 
 
 def _baselines(look: Lens, peaks: alt.Chart) -> alt.Chart:

@@ -12,7 +12,7 @@ import polars as pl
 from layeratlas.core.errors import StoreError
 from layeratlas.runs.finding import REPORT_SCHEMA, with_q
 from layeratlas.runs.finished import MANIFEST, FinishedRun
-from layeratlas.runs.tables import CURVE_SCHEMA, CURVES, FINDINGS, read_table
+from layeratlas.runs.tables import CONTROL_SCHEMA, CURVE_SCHEMA, CURVES, FINDINGS, read_table, with_controls
 
 _FORMAT = 1
 _RESTORE = "run the study again, or restore the file"
@@ -34,8 +34,8 @@ def checked_run(folder: Path) -> FinishedRun:
 
 
 def checked_curves(table: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Return one model's curves with the columns of CURVE_SCHEMA; raises StoreError, which names `source`."""
-    table = _typed(table, CURVE_SCHEMA, source)
+    """Return one model's curves with all columns of a curve table; raises StoreError, which names `source`."""
+    table = _typed(with_controls(table), CURVE_SCHEMA | CONTROL_SCHEMA, source)
     if table.is_empty():
         raise StoreError(f"{source} holds no rows", "at least one curve", _RESTORE)
     models = table["model"].unique(maintain_order=True).to_list()

@@ -13,7 +13,7 @@ from layeratlas.report.parts import PartKind
 LEVELS = "levels"
 Limits = dict[str, list[float]]
 
-_REACHED = ("estimate", "chance", "control", "baseline")
+_REACHED = ("estimate", "chance", "control", "baseline", "random_weights")
 _BANDS = ("lo", "hi", "control_lo", "control_hi")
 
 
@@ -24,7 +24,7 @@ def axis_limits(rows: pl.DataFrame) -> Limits:
     """
     levels = rows.filter(pl.col("kind") == PartKind.LEVEL)
     limits = {LEVELS: _limits(rows if levels.is_empty() else levels)}
-    return limits | {str(part): _limits(mine) for (part,), mine in rows.group_by("part", maintain_order=True)}
+    return limits | {str(part): _limits(of_part) for (part,), of_part in rows.group_by("part", maintain_order=True)}
 
 
 def _limits(rows: pl.DataFrame) -> list[float]:

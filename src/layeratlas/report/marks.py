@@ -9,9 +9,12 @@ import altair as alt
 from layeratlas.report import theme
 from layeratlas.report.lens import Lens, depth, source, tips
 
+# Columns of the controls that are drawn beside shuffled labels.
+RANDOM_WEIGHTS, SELECTIVITY = "random_weights", "selectivity"
+
 
 def references(look: Lens, scope: str, ticks: int = 6) -> list[alt.Chart]:
-    """Return what an estimate is compared with: the control with its 95 % range, and chance."""
+    """Return what an estimate is compared with: the control with its 95 % range, chance, random weights."""
     base, grey = source("curves", scope), look.colour("control")
     band = base.mark_area(color=grey, opacity=0.13).encode(
         x=depth(), y=look.y("control_lo", ticks), y2="control_hi:Q", detail="part:N"
@@ -19,7 +22,16 @@ def references(look: Lens, scope: str, ticks: int = 6) -> list[alt.Chart]:
     line = base.mark_line(color=grey, strokeDash=[4, 3], strokeWidth=1.2).encode(
         x=depth(), y=look.y("control", ticks), detail="part:N"
     )
-    return [band, chance(look, base, ticks), line]
+    return [band, chance(look, base, ticks), line, *_random_weights(look, base, ticks)]
+
+
+def _random_weights(look: Lens, base: alt.Chart, ticks: int) -> list[alt.Chart]:
+    """Return the grey curves of the same architecture with random weights; none where no run has them."""
+    if not look.view.measured(RANDOM_WEIGHTS):
+        return []
+    rows = base.transform_filter(f"isValid(datum.{RANDOM_WEIGHTS})")
+    line = rows.mark_line(color=look.colour("control"), strokeWidth=1.4)
+    return [line.encode(x=depth(), y=look.y(RANDOM_WEIGHTS, ticks), detail="part:N")]
 
 
 def chance(look: Lens, base: alt.Chart, ticks: int) -> alt.Chart:

@@ -12,8 +12,9 @@ from altair.utils.schemapi import debug_mode
 
 from layeratlas.core.files import write_atomic
 from layeratlas.report import figures, theme
+from layeratlas.report.advice import advice
 from layeratlas.report.heat import heat
-from layeratlas.report.hero import hero
+from layeratlas.report.hero import controls_key, hero
 from layeratlas.report.inputs import checked_run
 from layeratlas.report.lens import lens
 from layeratlas.report.names import names_of
@@ -63,12 +64,14 @@ def _page(run: FinishedRun, view: View, study: Study | None, exhibits: Sequence[
         has_curves=study is None or study.curves,
         exhibits=exhibits,
         first=overview(run.findings, study),
+        advice=advice(run),
+        rules=study.purposes if study else {},
         findings=run.findings.to_dicts(),
         peaks=_peak_rows(view),
         view=view,
         levels=view.of(PartKind.LEVEL),
         panels={kind.value: _panels(view, kind) for kind in (PartKind.TASK, PartKind.STRATUM)},
-        key=" ".join(key(words)),
+        key=" ".join([*key(words), *controls_key(view)]),
         components_key=figures.COMPONENTS_KEY,
     )
 

@@ -26,6 +26,10 @@ _COLUMNS = (
     "control_lo",
     "control_hi",
     "baseline",
+    "selectivity",
+    "selectivity_lo",
+    "selectivity_hi",
+    "random_weights",
     "n",
     "n_groups",
 )

@@ -23,6 +23,7 @@ _FILTERS = {
     "size": formatting.size,
     "seconds": formatting.seconds,
     "cell": formatting.cell,
+    "ranges": formatting.ranges,
 }
 
 
@@ -34,10 +35,8 @@ def rendered(
     `data` is what the script reads. The template knows `values`, the verdicts, and by kind (component, method, metric)
     the words for codes: `names`, or those of components alone.
     """
-    loader = PackageLoader("layeratlas", "report")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters |= _FILTERS
-    css, *scripts = (loader.get_source(environment, file)[0] for file in ("page.css", "shared.js", f"{page}.js"))
+    environment = _environment()
+    css, *scripts = (_source(environment, file) for file in ("page.css", "shared.js", f"{page}.js"))
     return environment.get_template(f"{page}.html").render(
         **values,
         names=names or {"component": formatting.COMPONENTS, "method": {}, "metric": {}},
@@ -48,6 +47,25 @@ def rendered(
         data=data,  # tojson escapes `<`, so that no name can end the script element
         scripts=scripts,
     )
+
+
+def page_alone(page: str, **values: Any) -> str:
+    """Return the page of template `PAGE.html` without charts: only the style is added."""
+    environment = _environment()
+    template = environment.get_template(f"{page}.html")
+    return template.render(**values, colours=_colours(), css=_source(environment, "page.css"))
+
+
+def _environment() -> Environment:
+    loader = PackageLoader("layeratlas", "report")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters |= _FILTERS
+    return environment
+
+
+def _source(environment: Environment, file: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, file)[0]
 
 
 @cache

@@ -11,6 +11,7 @@ from layeratlas.report.limits import Limits, axis_limits
 from layeratlas.report.names import Names, reading_order
 from layeratlas.report.parts import Part, PartKind, parts_of, with_parts
 from layeratlas.report.peaks import CURVE_KEY, peaks_of
+from layeratlas.runs.tables import with_controls
 
 CHOICES = ("component", "method", "metric")
 _COLOURS = 8
@@ -46,6 +47,11 @@ class View:
         """The levels that are shown at first: as many as there are colours, in reading order."""
         return self.levels[:_COLOURS]
 
+    def measured(self, control: str) -> bool:
+        """Tell whether any curve of a whole level has a control, by its column."""
+        levels = self.rows.filter(pl.col("kind") == PartKind.LEVEL)
+        return not levels[control].is_null().all()
+
     def of(self, kind: PartKind) -> list[Part]:
         """Return the parts of a kind, in reading order."""
         return [part for part in self.parts if part.kind is kind]
@@ -67,7 +73,7 @@ class View:
 def prepare(curves: pl.DataFrame, layers: int | None = None, names: Names | None = None) -> View:
     """Return the view of one run's curves; `layers` is the number of blocks, read from the curves if not given."""
     names = names or Names()
-    curves = curves.filter(pl.col("estimate").is_finite())
+    curves = with_controls(curves).filter(pl.col("estimate").is_finite())
     levels = _codes(curves, "level", names)
     parts = parts_of(curves, levels)
     rows = with_parts(curves, parts).sort(*CURVE_KEY, "layer", maintain_order=True)

@@ -83,7 +83,7 @@ class Claim(ABC):
             try:
                 check_alike(chosen)
             except AtlasError as error:
-                return undecided(error.todo, error.found)
+                return undecided(error.todo, error.problem)
         return self.decide(chosen)
 
     def _command(self, models: int, families: int) -> str:

@@ -11,11 +11,15 @@ from typing import Any
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.spec import hash_of
 from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.fitting import left_out_sets
 
+# In `run.json`, by data set: the worked examples of sets asked with fewer than the spec says.
+FEWER_SHOTS = "fewer_shots"
 # What must agree, in the order in which it is reported, with its path in `run.json`.
 _ALIKE = {
     "size": "spec.size",
     "texts": "texts",
+    "worked examples": FEWER_SHOTS,
     "position": "spec.capture.position",
     "components": "spec.capture.components",
     "stored dtype": "spec.capture.dtype",
@@ -50,7 +54,7 @@ def _check_settings(runs: Sequence[FinishedRun]) -> None:
                 f"run again: {command_of(run, _model_id(run))} --out NEW",
             )
     for word, path in _ALIKE.items():
-        values = [hash_of(value_at(run, path)) for run in runs]
+        values = [hash_of(value_at(run, path) or None) for run in runs]
         usual = Counter(values).most_common(1)[0][0]
         if all(value == usual for value in values):
             continue
@@ -60,8 +64,20 @@ def _check_settings(runs: Sequence[FinishedRun]) -> None:
             f"'{differing.folder}' and '{reference.folder}' cannot be compared: "
             f"{_difference(word, path, differing, reference)}",
             f"the same {word}",
-            f"run again: {command_of(reference, _model_id(differing))} --out NEW",
+            _remedy(word, differing, reference),
         )
+
+
+def _remedy(word: str, differing: FinishedRun, reference: FinishedRun) -> str:
+    """Return what makes two runs comparable: other options, where a model has no room for what was asked."""
+    runs = (differing, reference)
+    if word == "worked examples":
+        fewest = min(shots for run in runs for shots in (run.manifest.get(FEWER_SHOTS) or {}).values())
+        return f"run both with --set shots={fewest}"
+    unfit = [name for run in runs for name in left_out_sets(run.manifest)]
+    if word == "texts" and unfit:
+        return f"choose with --task and --data what fits both models ({', '.join(unfit)} does not)"
+    return f"run again: {command_of(reference, _model_id(differing))} --out NEW"
 
 
 def _model_id(run: FinishedRun) -> str:

@@ -26,7 +26,7 @@ FILE = "draws.safetensors"
 # How many of a curve's pairs of halves are kept.
 _HALVES = 20
 # The tensors of a curve, in the order of the fields of LevelDraws.
-_PARTS = ("estimate", "draws", "half_a", "half_b", "floor")
+_ARRAYS = ("estimate", "draws", "half_a", "half_b", "floor")
 
 
 def write_draws(folder: Path, curves: Iterable[Curve], values: Mapping[str, Floats] | None = None) -> str:
@@ -38,8 +38,8 @@ def write_draws(folder: Path, curves: Iterable[Curve], values: Mapping[str, Floa
     kept = _main_curves(curves)
     tensors: dict[str, NDArray[np.float32]] = {}
     for i, curve in enumerate(kept):
-        parts = (curve.estimate, curve.draws, curve.half_a[:_HALVES], curve.half_b[:_HALVES], curve.floor)
-        tensors |= {f"{i}.{name}": _narrow(part) for name, part in zip(_PARTS, parts, strict=True)}
+        arrays = (curve.estimate, curve.draws, curve.half_a[:_HALVES], curve.half_b[:_HALVES], curve.floor)
+        tensors |= {f"{i}.{name}": _narrow(array) for name, array in zip(_ARRAYS, arrays, strict=True)}
     named = dict(values or {})
     tensors |= {f"value.{i}": _narrow(draws) for i, draws in enumerate(named.values())}
     keys = [[curve.level, curve.component, curve.method, curve.metric] for curve in kept]
@@ -86,8 +86,8 @@ class Draws:
         if key not in self.keys:
             return None
         at = self.keys.index(key)
-        arrays = self._read(*(f"{at}.{part}" for part in _PARTS))
-        return LevelDraws(**dict(zip(_PARTS, arrays, strict=True)))
+        arrays = self._read(*(f"{at}.{name}" for name in _ARRAYS))
+        return LevelDraws(**dict(zip(_ARRAYS, arrays, strict=True)))
 
     def value(self, name: str) -> Floats | None:
         """Return the draws (B,) of a single number, or None where the run kept none of that name."""

@@ -70,7 +70,7 @@ FINDING_FIELDS = tuple(field.name for field in fields(Finding))
 def finding_table(findings: Iterable[Finding], model: str, study: str) -> pl.DataFrame:
     """Return one row per finding of a run, in order, with the columns of REPORT_SCHEMA.
 
-    `q` corrects over all findings together. A finding is supported only where its `q`, if any, is at most 0.05.
+    `q` corrects over all findings together. A verdict that rests on p stands only where `q` is at most 0.05 too.
     """
     originals = list(findings)
     qs = false_discovery([finding.p for finding in originals])
@@ -82,11 +82,27 @@ def finding_table(findings: Iterable[Finding], model: str, study: str) -> pl.Dat
 
 
 def _after_correction(finding: Finding, q: float) -> Finding:
-    """Return a finding whose support the correction over the report takes away as inconclusive, and says so."""
-    if finding.verdict != "supported" or isnan(q) or q <= ALPHA:
+    """Return a finding whose verdict the correction over the report takes away as inconclusive, and says so.
+
+    An opposite effect is a discovery too: it loses its verdict like support. An equivalence, whose p is large, does
+    not rest on p.
+    """
+    discovered = finding.verdict == "supported" or (finding.verdict == "not supported" and finding.p <= ALPHA)
+    if not discovered or isnan(q) or q <= ALPHA:
         return finding
     reason = f"Inconclusive after the correction over all findings of the report: q = {q:.3f}, above {ALPHA:g}."
     return replace(finding, verdict="inconclusive", statement=f"{finding.statement} {reason}")
+
+
+def presupposing(finding: Finding, *others: Finding) -> Finding:
+    """Return a finding that means something only where `others` hold, with a p at least theirs.
+
+    Its `q` is then at least theirs (the adjusted values rise with p), so that it never keeps a support that one of them
+    loses.
+    """
+    if isnan(finding.p):
+        return finding
+    return replace(finding, p=max([finding.p, *(other.p for other in others if not isnan(other.p))]))
 
 
 def with_q(table: pl.DataFrame) -> pl.DataFrame:

@@ -16,6 +16,8 @@ from layeratlas.core.files import read_json
 from layeratlas.runs.draws import FILE as DRAWS
 from layeratlas.runs.draws import Draws, draws_of
 from layeratlas.runs.finding import FINDING_FIELDS, Finding
+from layeratlas.runs.recommendation import FILE as RECOMMENDATIONS
+from layeratlas.runs.recommendation import Recommendation, read_recommendations
 from layeratlas.runs.tables import CURVES, FINDINGS, read_table
 
 MANIFEST = "run.json"
@@ -83,6 +85,12 @@ class FinishedRun:
         self.verify([DRAWS])
         return draws_of(self.folder)
 
+    @cached_property
+    def recommendations(self) -> list[Recommendation]:
+        """Which layer to use for what; raises StoreError where the run kept none."""
+        self.verify([RECOMMENDATIONS])
+        return read_recommendations(self.folder)
+
     @property
     def complete(self) -> bool:
         """Whether every stage of the run is done, its report included."""
@@ -135,8 +143,8 @@ class FinishedRun:
     def in_family(self, families: Mapping[str, str]) -> Self:
         """Return the run in the first family (`{family: part}`) whose part is in the name of its model or folder."""
         name = f"{self.model} {self.folder}".lower()
-        for family, part in families.items():
-            if part.lower() in name:
+        for family, fragment in families.items():
+            if fragment.lower() in name:
                 renamed = copy.copy(self)
                 renamed.manifest = self.manifest | {"model": self.manifest["model"] | {"family": family}}
                 return renamed

@@ -36,9 +36,13 @@ _held: set[Path] = set()
 _guard = threading.Lock()
 
 
+class InUseError(StoreError):
+    """A folder that another process works in."""
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock; raises StoreError where another process does.
+    """Hold a folder's lock; raises InUseError where another process does.
 
     A folder that cannot be written needs no lock, since nobody changes it.
     """
@@ -83,14 +87,28 @@ def _take(path: Path) -> int:
             return os.fstat(file.fileno()).st_ino
 
 
+def holder(folder: Path) -> dict[str, Any] | None:
+    """Return who holds a folder's lock: host, pid and time of start; None where nobody does, or nobody any more."""
+    path = folder.absolute() / LOCK
+    with contextlib.suppress(OSError):
+        seen = path.stat()
+        known = _holder(path.read_text(encoding="utf-8"))
+        return None if _is_stale(seen, known, path) else known
+    return None
+
+
+def _is_stale(seen: os.stat_result, known: dict[str, Any], path: Path) -> bool:
+    return time.time() - seen.st_mtime >= _STALE or _gone(known, path)
+
+
 def _remove_stale(path: Path) -> None:
-    """Remove a stale lock; raises StoreError where the lock is held."""
+    """Remove a stale lock; raises InUseError where the lock is held."""
     with contextlib.suppress(FileNotFoundError), _sole(path) as seen:  # not found: it was given back in the meantime
-        holder = _holder(path.read_text(encoding="utf-8"))
-        if time.time() - seen.st_mtime < _STALE and not _gone(holder, path):
-            raise StoreError(
-                f"'{path.parent}' is in use by process {holder.get('pid', '?')} on {holder.get('host', 'some host')}, "
-                f"since {holder.get('started', 'just now')}",
+        known = _holder(path.read_text(encoding="utf-8"))
+        if not _is_stale(seen, known, path):
+            raise InUseError(
+                f"'{path.parent}' is in use by process {known.get('pid', '?')} on {known.get('host', 'some host')}, "
+                f"since {known.get('started', 'just now')}",
                 "one process per run",
                 "wait until it ends, or choose another --out",
             )
@@ -114,15 +132,15 @@ def _sole(path: Path) -> Iterator[os.stat_result]:
 
 def _holder(text: str) -> dict[str, Any]:
     with contextlib.suppress(ValueError):
-        holder = json.loads(text)
-        return holder if isinstance(holder, dict) else {}
+        known = json.loads(text)
+        return known if isinstance(known, dict) else {}
     return {}
 
 
-def _gone(holder: dict[str, Any], path: Path) -> bool:
+def _gone(known: dict[str, Any], path: Path) -> bool:
     """Return whether the holder was a process of this host that is no more."""
-    pid = holder.get("pid")
-    if holder.get("host") != platform.node() or not isinstance(pid, int):
+    pid = known.get("pid")
+    if known.get("host") != platform.node() or not isinstance(pid, int):
         return False
     if pid == os.getpid():
         return path not in _held

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence, Sized
 from pathlib import Path
 
 from layeratlas.core import registry
 from layeratlas.core.errors import DataError, SpecError
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
-from layeratlas.data.bad_rows import Dropped
-from layeratlas.data.passages import Passages
 from layeratlas.data.task import Material
+from layeratlas.runs.fitting import data_size, record_dropped
 from layeratlas.runs.lock import locked
 from layeratlas.runs.study import Study
 from layeratlas.runs.uses import check_uses
-from layeratlas.runs.workspace import Workspace
+from layeratlas.runs.workspace import LoadModel, Workspace
 
 # Characters of a part of a folder's name; file systems take 255 bytes in all.
 _LONGEST = 80
-
-# Rows left out that `run.json` names, per file.
-_LISTED = 100
 
 
 def make_material(study: Study, spec: RunSpec) -> list[Material]:
@@ -77,8 +72,16 @@ def _slug(name: str) -> str:
     return slug if len(slug) <= _LONGEST else f"{slug[: _LONGEST - 9]}-{hash_of(slug)[:8]}"
 
 
-def execute(study: Study, spec: RunSpec, out: Path | None = None, progress: Progress | None = None) -> Path:
+def execute(
+    study: Study,
+    spec: RunSpec,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    load: LoadModel | None = None,
+) -> Path:
     """Run a spec to its report and return the run's folder; a second call resumes it, or finds it complete.
+
+    `load` takes the place of loading the model, for who runs many specs of one.
 
     A stage that has to be done makes all that follow it run again, each from those of its own parts that are sound.
     Raises StoreError where another process runs in the folder.
@@ -86,13 +89,21 @@ def execute(study: Study, spec: RunSpec, out: Path | None = None, progress: Prog
     settings = study.settings(**spec.settings)
     check_uses(spec, study.uses, study.probe_spec(spec.size))
     spec = _with_template(study.prepare(spec, settings))
-    material = make_material(study, spec)
+    read = make_material(study, spec)
+    material = study.select(spec, settings, read)
     study.check(spec, settings, material)
     folder = out or default_folder(spec)
     with locked(folder):
         work = Workspace(folder, spec, material, progress or Progress(), settings)
+        work.load = load
         work.manifest["words"] = words_of(study, spec)
-        _record_dropped(work)
+        work.manifest["sampled"] = {
+            data.name: {"n": data_size(data), "of": data_size(whole)}
+            for data, whole in zip(material, read, strict=True)
+            if data_size(data) < data_size(whole)
+        }
+        begins = "dropped" not in work.manifest
+        record_dropped(work, [data.name for data in work.material] if begins else [])
         work.manifest["defaults"] = {"probe": study.probe_spec(spec.size).model_dump(mode="json")}
         _run_stages(study, work)
         if work.manifest["status"] != "complete":
@@ -109,28 +120,6 @@ def _with_template(spec: RunSpec) -> RunSpec:
 
     model = spec.model.model_copy(update={"chat_template": template_hash(spec.model)})
     return spec.model_copy(update={"model": model})
-
-
-def _record_dropped(work: Workspace) -> None:
-    """Note in `run.json` which rows of the user's files are left out, and say so when a run begins."""
-    begins = "dropped" not in work.manifest
-    work.manifest["dropped"] = {}
-    for data in work.material:
-        rows: Sequence[Dropped] = getattr(data, "dropped", ())
-        if not rows:
-            continue
-        share = len(rows) / (len(rows) + data_size(data))
-        listed = [{"where": row.where, "why": row.why} for row in rows[:_LISTED]]
-        work.manifest["dropped"][data.name] = {"n": len(rows), "share": share, "rows": listed}
-        if begins:
-            first = f"{rows[0].where}: {rows[0].why}"
-            work.progress.note(f"{data.name}: {len(rows)} rows ({share:.1%}) are left out, the first is {first}")
-
-
-def data_size(data: Material) -> int:
-    """Return how many texts, questions or passages a data set has."""
-    items: Sized = data.texts if isinstance(data, Passages) else getattr(data, "items", ())
-    return len(items)
 
 
 def _run_stages(study: Study, work: Workspace) -> None:

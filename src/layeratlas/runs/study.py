@@ -12,6 +12,7 @@ from layeratlas.core.spec import ProbeSpec, RunSpec, Size, Spec
 from layeratlas.data.bad_rows import BadRows
 from layeratlas.data.items import Dataset
 from layeratlas.data.task import Material
+from layeratlas.runs.recommendation import Purpose
 from layeratlas.runs.uses import OPTIONS
 
 if TYPE_CHECKING:  # a study is listed without loading polars
@@ -56,7 +57,8 @@ class Study(ABC):
     say; `curves` tells whether the report draws the run's curves level by level. `method_names` and `metric_names` are
     words for the codes of the study's tables, in reading order. `headlines` are the kinds of findings that the report
     tells first, in that order; `details` those that it leaves out of an overview that would be too long. `uses` are the
-    options of probes and capture that change the study's numbers; others are refused.
+    options of probes and capture that change the study's numbers; others are refused. `purposes` are those for which
+    its runs recommend a layer, each with its rule in words.
 
     A comparison of models reads `presence`, the kind of finding that says whether a level is encoded (or answered) at
     all, and `scaled`, the kinds whose estimates are set against model size, each with its component; and it calls
@@ -67,6 +69,7 @@ class Study(ABC):
     tasks: tuple[str, ...] = ()
     reads: type = Dataset
     uses: frozenset[str] = OPTIONS
+    purposes: Mapping[Purpose, str] = {}
     settings: type[Spec] = Spec
     words: Words = PROBED
     curves: bool = True
@@ -76,6 +79,7 @@ class Study(ABC):
     details: tuple[str, ...] = ()
     presence: str = ""
     scaled: Mapping[str, str] = {}
+    keeps_vectors: bool = False
 
     def probe_spec(self, size: Size) -> ProbeSpec:
         """Return the default probe settings at a size."""
@@ -92,9 +96,17 @@ class Study(ABC):
         """Return the spec as the study runs it: what it cannot do without (an attention kernel, say) is set here."""
         return spec
 
+    def select(self, spec: RunSpec, settings: Any, material: Sequence[Any]) -> list[Any]:
+        """Return what is read of the material: all of it, or a sample where the settings ask for one."""
+        return list(material)
+
     def check(self, spec: RunSpec, settings: Any, material: Sequence[Any]) -> None:
         """Raise SpecError where the settings do not fit the material."""
         return None
+
+    def texts_of(self, material: Sequence[Any], settings: Any) -> list[str]:
+        """Return the distinct texts that a model reads at least once, to estimate what a run takes."""
+        return list(dict.fromkeys(text for data in material for text in data.texts))
 
     @abstractmethod
     def stages(self) -> Mapping[str, Callable[[Any], list[str]]]:

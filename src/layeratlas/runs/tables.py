@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from layeratlas.core.checksums import is_whole, write_checked
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import write_atomic
 from layeratlas.runs.workspace import Workspace
-from layeratlas.stats.curves import Curve
+from layeratlas.stats.curves import Curve, Reference, ReferenceKind
 
 CURVES = "curves.parquet"
 FINDINGS = "findings.parquet"
@@ -46,6 +46,19 @@ _VALUES: dict[str, Any] = {
 # The columns of `curves.parquet`, in order, with their types.
 CURVE_SCHEMA = _KEYS | _VALUES
 CURVE_KEYS, CURVE_VALUES = tuple(_KEYS), tuple(_VALUES)
+# Further columns, null where a curve has no such control and absent from tables of runs that had none.
+CONTROL_SCHEMA: dict[str, Any] = dict.fromkeys(
+    (
+        "control_task",
+        "selectivity",
+        "selectivity_lo",
+        "selectivity_hi",
+        "random_weights",
+        "random_weights_lo",
+        "random_weights_hi",
+    ),
+    pl.Float64,
+)
 
 
 def write_parquet(path: Path, table: pl.DataFrame) -> None:
@@ -88,10 +101,17 @@ def read_table(path: Path, todo: str = "run it again", columns: list[str] | None
         raise StoreError(f"{path} cannot be read ({reason})", "a whole file", todo) from error
 
 
+def with_controls(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of curves that has the columns of CONTROL_SCHEMA, null where it was written without them."""
+    missing = [name for name in CONTROL_SCHEMA if name not in table.columns]
+    return table.with_columns([pl.lit(None, dtype=CONTROL_SCHEMA[name]).alias(name) for name in missing])
+
+
 def curve_table(work: Workspace, curves: Iterable[Curve]) -> pl.DataFrame:
-    """Return one row per curve and layer, with the columns of CURVE_SCHEMA."""
+    """Return one row per curve and layer, with the columns of CURVE_SCHEMA and of CONTROL_SCHEMA."""
     model = work.manifest["model"]["name"]
-    return pl.concat([_rows(curve, model, work.spec.study) for curve in curves]).select(*CURVE_SCHEMA)
+    rows = pl.concat([_rows(curve, model, work.spec.study) for curve in curves])
+    return rows.select(*CURVE_SCHEMA, *CONTROL_SCHEMA)
 
 
 def _rows(curve: Curve, model: str, study: str) -> pl.DataFrame:
@@ -119,4 +139,17 @@ def _rows(curve: Curve, model: str, study: str) -> pl.DataFrame:
         "n": curve.n,
         "n_groups": curve.n_groups,
     }
-    return pl.DataFrame(columns, schema_overrides={"baseline": pl.Float64})
+    columns |= _control_columns(curve.references)
+    return pl.DataFrame(columns, schema_overrides={"baseline": pl.Float64, **CONTROL_SCHEMA})
+
+
+def _control_columns(references: Mapping[ReferenceKind, Reference]) -> dict[str, Any]:
+    columns: dict[str, Any] = dict.fromkeys(CONTROL_SCHEMA)
+    if task := references.get(ReferenceKind.CONTROL_TASK):
+        lo, hi = task.gain_interval
+        columns |= {"control_task": task.estimate, "selectivity": task.gain}
+        columns |= {"selectivity_lo": lo, "selectivity_hi": hi}
+    if random := references.get(ReferenceKind.RANDOM_WEIGHTS):
+        lo, hi = random.interval
+        columns |= {"random_weights": random.estimate, "random_weights_lo": lo, "random_weights_hi": hi}
+    return columns

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,24 +20,35 @@ from layeratlas.core.checksums import digest_of, is_sealed, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, sweep_parts
 from layeratlas.core.progress import Progress
-from layeratlas.core.spec import RunSpec, hash_of
+from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
+from layeratlas.data.fitting import LeftOut
 from layeratlas.runs.lock import LOCK
 
 if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
+LoadModel = Callable[[ModelSpec, Progress], "LoadedModel"]
 # Outputs that are read again: trusted with their checksum only. A page may be rebuilt at any time.
 _DATA = (".parquet", ".safetensors", ".json")
 _PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "scikit-learn")
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a run's numbers depend on."""
-    found = {"python": platform.python_version()}
+@cache
+def _versions() -> dict[str, str]:
+    known = {"python": platform.python_version()}
     for name in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            known[name] = version(name)
+    return known
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run's numbers depend on."""
+    return dict(_versions())
+
+
+def _identities(material: Sequence[Any]) -> list[Any]:
+    return [data.identity() for data in material]
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
@@ -59,8 +70,9 @@ def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 class Workspace:
     """A run folder that belongs to one spec and one set of texts (`material`, of the kind that the study reads).
 
-    `settings` are the study's own, typed (`Study.settings`). `key` is a hash of spec, texts and versions; `texts` one
-    of what is read, the same for every model that reads it.
+    `settings` are the study's own, typed (`Study.settings`). `key` is a hash of spec, texts and versions. `material` is
+    what is read, without the rows and sets that do not fit the model (`leave_out`); a hash of it, the same for every
+    model that reads it, is `texts` in the manifest.
     Raises StoreError where the folder holds another run, or one made by other library versions: activations and
     tables of different origin are never mixed.
     """
@@ -68,12 +80,13 @@ class Workspace:
     def __init__(
         self, folder: Path, spec: RunSpec, material: Sequence[Any], progress: Progress, settings: Any = None
     ) -> None:
-        self.folder, self.spec, self.material, self.progress = folder, spec, list(material), progress
-        self.settings = settings
-        identities = [m.identity() for m in self.material]
-        self.key = hash_of([spec.model_dump(mode="json"), identities, versions()])
-        self.texts = hash_of(identities)
+        self.folder, self.spec, self.progress, self.settings = folder, spec, progress, settings
+        self._given = list(material)
+        self.key = hash_of([spec.model_dump(mode="json"), _identities(self._given), versions()])
+        self.material: list[Any] = self._given
+        self.load: LoadModel | None = None
         self.manifest: dict[str, Any] = self._opened()
+        self.material = self.left_out.of(self._given)
 
     def _opened(self) -> dict[str, Any]:
         """Return the folder's manifest, or that of a new run; raises StoreError where the folder is of something else.
@@ -91,8 +104,8 @@ class Workspace:
         known = _read_manifest(path)
         if known.get("key", self.key) != self.key:
             return self._replace_or_refuse(known)
-        for part in (self.folder, *filter(Path.is_dir, self.folder.iterdir())):
-            sweep_parts(part)
+        for folder in (self.folder, *filter(Path.is_dir, self.folder.iterdir())):
+            sweep_parts(folder)
         if not is_sealed(known):
             self.progress.note(f"'{path}' is damaged: the run is made anew from the parts that are sound")
             return self._begin()
@@ -107,8 +120,8 @@ class Workspace:
         """Take over a folder whose run stopped before it kept anything (a misspelt model, say); refuse any other."""
         stages = known.get("stages", {}).values()
         if not any(stage.get("done") for stage in stages) and not any(self.folder.rglob("*.safetensors")):
-            for part in ("items", "activations"):
-                shutil.rmtree(self.folder / part, ignore_errors=True)
+            for name in ("items", "activations"):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
             return self._begin()
         before = _flat({"versions": known.get("versions", {}), **known.get("spec", {})})
         now = _flat({"versions": versions(), **self.spec.model_dump(mode="json")})
@@ -133,10 +146,21 @@ class Workspace:
             "versions": versions(),
             "machine": {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()},
             "seeds": {"run": self.spec.seed},
-            "texts": self.texts,
+            "texts": hash_of(_identities(self.material)),
             "datasets": [],
             "stages": {},
         }
+
+    @property
+    def left_out(self) -> LeftOut:
+        """What the run goes on without, since it does not fit the model."""
+        return LeftOut.from_record(self.manifest.get("unfit", {}))
+
+    def leave_out(self, unfit: LeftOut) -> None:
+        """Go on without some rows or sets, and record it; raises DataError where the rest cannot be measured."""
+        self.material = unfit.of(self._given)
+        self.manifest["unfit"] = unfit.record()
+        self.manifest["texts"] = hash_of(_identities(self.material))
 
     def save(self) -> None:
         """Write `run.json` atomically, with the seal that vouches for it."""
@@ -147,8 +171,9 @@ class Workspace:
         record = self.manifest["stages"].get(stage, {})
         outputs = record.get("outputs", [])
         # A name with a suffix is a file's.
-        there = all((path.is_file() if path.suffix else path.is_dir()) for path in map(self.folder.joinpath, outputs))
-        return bool(record.get("done")) and there and self._checksums(outputs) == record.get("sha256")
+        paths = [self.folder / name for name in outputs]
+        complete = all(path.is_file() if path.suffix else path.is_dir() for path in paths)
+        return bool(record.get("done")) and complete and self._checksums(outputs) == record.get("sha256")
 
     def _checksums(self, outputs: list[str]) -> dict[str, str]:
         return {name: digest_of(self.folder / name) for name in outputs if name.endswith(_DATA)}
@@ -184,7 +209,7 @@ class Workspace:
         with self.progress.stage("import torch", 1):
             from layeratlas.models import load
 
-        loaded = load(self.spec.model, self.progress)
+        loaded = (self.load or load)(self.spec.model, self.progress)
         known = self.manifest["model"]
         if known and any(known[k] != loaded.info[k] for k in ("files", "tokenizer_hash")):
             raise StoreError(

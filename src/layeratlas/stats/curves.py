@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import TypeVar
 
 import numpy as np
@@ -15,6 +16,41 @@ from layeratlas.stats.intervals import ROUNDING, percentile_interval, rule_of_th
 _SHARES = ("accuracy", "balanced_accuracy", "auroc")
 
 
+class ReferenceKind(StrEnum):
+    """What the same probe reaches where there is less to read."""
+
+    CONTROL_TASK = "control_task"
+    RANDOM_WEIGHTS = "random_weights"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A curve (P,) that another one is compared with, and how far that one is above it, on the same texts.
+
+    `draws` (B, P) are the bootstrap of `estimate`; `gain` (P,) and `gain_draws` (B, P) are the differences, paired by
+    draw; `half_a`, `half_b` (H, P) are those of a Curve, empty where they are not kept; `n` texts in `n_groups` groups.
+    """
+
+    estimate: Floats
+    draws: Floats
+    gain: Floats
+    gain_draws: Floats
+    n: int
+    n_groups: int
+    half_a: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    half_b: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+
+    @property
+    def interval(self) -> tuple[Floats, Floats]:
+        """The 95 % interval of the estimate, lo and hi each (P,)."""
+        return percentile_interval(self.draws)
+
+    @property
+    def gain_interval(self) -> tuple[Floats, Floats]:
+        """The 95 % interval of the gain, lo and hi each (P,)."""
+        return percentile_interval(self.gain_draws)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Curve:
     """One measure at P layers (of `resid`, the L+1 points) with its bootstrap.
@@ -22,7 +58,8 @@ class Curve:
     `estimate` (P,); `draws` (B, P) over resampled groups; `half_a`, `half_b` (H, P) on random halves of the groups and
     on their complements; `shuffles` (S, P), the control; `chance`, the score of guessing; `baseline`, that of surface
     features (NaN for none), and `baseline_draws` (B,) its bootstrap over the same groups as `draws` (empty where it is
-    not kept); `n` items in `n_groups` groups.
+    not kept); `references`, other curves that it is compared with, as far as they were measured; `n` items in
+    `n_groups` groups.
     """
 
     level: str
@@ -41,6 +78,7 @@ class Curve:
     n: int
     n_groups: int
     baseline_draws: Floats = field(default_factory=lambda: np.zeros(0))
+    references: Mapping[ReferenceKind, Reference] = field(default_factory=dict)
 
     @property
     def depth(self) -> Floats:
@@ -95,6 +133,7 @@ def level_curve(curves: Sequence[AnyCurve], n_groups: int) -> AnyCurve:
         chance=float(mean_of(curves, "chance")),
         baseline=float(mean_of(curves, "baseline")),
         baseline_draws=_mean_baseline(curves),
+        references=_mean_references(curves, n_groups),
         n=sum(c.n for c in curves),
         n_groups=n_groups,
     )
@@ -107,7 +146,26 @@ def _mean_baseline(curves: Sequence[Curve]) -> Floats:
     return mean_of(curves, "baseline_draws")
 
 
+_AVERAGED = ("estimate", "draws", "gain", "gain_draws", "half_a", "half_b")
+
+
+def _mean_references(curves: Sequence[Curve], n_groups: int) -> dict[ReferenceKind, Reference]:
+    """Return the mean of each reference that all the curves have."""
+    means = {}
+    for kind in curves[0].references:
+        if all(kind in curve.references for curve in curves):
+            same = [curve.references[kind] for curve in curves]
+            arrays = {name: _mean(same, name) for name in _AVERAGED}
+            n = sum(reference.n for reference in same)
+            means[kind] = Reference(**arrays, n=n, n_groups=min(n_groups, sum(r.n_groups for r in same)))
+    return means
+
+
 def mean_of(curves: Sequence[Curve], field: str) -> Floats:
     """Return the mean of a field of several curves."""
-    value: Floats = np.mean([getattr(c, field) for c in curves], axis=0)
+    return _mean(curves, field)
+
+
+def _mean(records: Sequence[object], field: str) -> Floats:
+    value: Floats = np.mean([getattr(record, field) for record in records], axis=0)
     return value

@@ -44,12 +44,12 @@ def emergence_depth(gains: Floats, depth: Floats) -> Floats:
     previous = np.concatenate([np.zeros_like(reached[..., :1]), reached[..., :-1]], -1)
     start, end = (np.clip(share, LOWEST, HIGHEST) for share in (previous, reached))
     step = reached - previous
-    # The middle of the shares that lie between two points, as a part of the way from one point to the next.
-    part = np.divide((start + end) / 2 - previous, step, out=np.zeros_like(step), where=step > 0)
+    # The middle of the shares that lie between two points, as a share of the way from one point to the next.
+    way = np.divide((start + end) / 2 - previous, step, out=np.zeros_like(step), where=step > 0)
     before = np.concatenate([depth[:1], depth[:-1]])
-    mean = ((end - start) * (before + part * (depth - before))).sum(-1) / (HIGHEST - LOWEST)
-    found: Floats = np.where(reached[..., -1] > 0, mean, depth[-1])
-    return found
+    mean = ((end - start) * (before + way * (depth - before))).sum(-1) / (HIGHEST - LOWEST)
+    depths: Floats = np.where(reached[..., -1] > 0, mean, depth[-1])
+    return depths
 
 
 def passage_depth(gains: Floats, depth: Floats, share: float) -> Floats:
@@ -58,10 +58,10 @@ def passage_depth(gains: Floats, depth: Floats, share: float) -> Floats:
     at = (reached >= share).argmax(-1)
     before = np.maximum(at - 1, 0)
     low, high = (np.take_along_axis(reached, place[..., None], -1)[..., 0] for place in (before, at))
-    part = np.divide(share - low, high - low, out=np.ones_like(low), where=high > low)
-    passed = depth[before] + np.clip(part, 0, 1) * (depth[at] - depth[before])
-    found: Floats = np.where(reached[..., -1] > 0, passed, depth[-1])
-    return found
+    way = np.divide(share - low, high - low, out=np.ones_like(low), where=high > low)
+    passed = depth[before] + np.clip(way, 0, 1) * (depth[at] - depth[before])
+    depths: Floats = np.where(reached[..., -1] > 0, passed, depth[-1])
+    return depths
 
 
 def settled_depth(gains: Floats, depth: Floats, share: float = 0.5) -> Floats:
@@ -73,8 +73,8 @@ def settled_depth(gains: Floats, depth: Floats, share: float = 0.5) -> Floats:
     below = (gains < share * top) | (top <= 0)
     last = below.shape[-1] - 1 - below[..., ::-1].argmax(-1)
     first = np.where(below.any(-1), last + 1, 0)
-    found: Floats = np.append(depth, np.inf)[first]
-    return found
+    depths: Floats = np.append(depth, np.inf)[first]
+    return depths
 
 
 # A depth (...) of gains (..., P) at depths (P,).

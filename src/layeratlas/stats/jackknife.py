@@ -22,7 +22,7 @@ def jackknife(measure: Callable[[NDArray[np.int64]], Floats], n: int, parts: int
     if n < 4:
         return value, np.full_like(value, np.nan), np.full_like(value, np.nan)
     k = min(parts, n)
-    left = np.array([measure(rows[rows % k != part]) for part in range(k)])
+    left = np.array([measure(rows[rows % k != left_out]) for left_out in range(k)])
     reach = scipy.stats.t.ppf(0.975, k - 1) * jackknife_error(left)
     return value, value - reach, value + reach
 

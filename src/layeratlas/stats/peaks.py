@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.curves import Curve
+from layeratlas.stats.curves import Curve, Reference
 from layeratlas.stats.intervals import Z95
 
 
@@ -60,8 +60,8 @@ def top_depth(values: Floats, depth: Floats) -> Floats:
     Layers that tie (at the ceiling, say) share it: the first of them alone would make a false order look sure.
     """
     top = values == values.max(-1, keepdims=True)
-    found: Floats = (top * depth).sum(-1) / top.sum(-1)
-    return found
+    depths: Floats = (top * depth).sum(-1) / top.sum(-1)
+    return depths
 
 
 def onset(gains: Floats, depth: Floats) -> Floats:
@@ -75,11 +75,11 @@ def onset(gains: Floats, depth: Floats) -> Floats:
     low, high = gains[rows, before], gains[rows, at]
     step = np.where(high > low, (half - low) / np.where(high > low, high - low, 1), 1.0)
     place = depth[before] + np.clip(step, 0, 1) * (depth[at] - depth[before])
-    found: Floats = np.where(half > 0, place, depth[-1])
-    return found
+    depths: Floats = np.where(half > 0, place, depth[-1])
+    return depths
 
 
-def cross_chosen(curve: Curve, reference: Floats) -> float:
+def cross_chosen(curve: Curve | Reference, reference: Floats) -> float:
     """Return the mean of (estimate - reference estimate) with the layer chosen on the other half of the groups.
 
     `reference` (P,) are weights of the layers to subtract; zeros for none.

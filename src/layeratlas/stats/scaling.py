@@ -64,13 +64,13 @@ def by_size(curves: Sequence[LevelDraws], parameters: Sequence[float], component
     """Return the values of one level's curves, smallest model first; None where their draws do not match."""
     if len({curve.draws.shape[0] for curve in curves}) > 1 or len({len(curve.half_a) for curve in curves}) > 1:
         return None
-    read = [read_at(curve, component, where) for curve in curves]
+    points = [read_at(curve, component, where) for curve in curves]
     return BySize(
         log_size=np.log10(parameters),
-        values=np.array([one.value.estimate for one in read]),
-        noise=np.stack([one.value.noise for one in read], 1),
-        half_a=np.stack([one.half_a for one in read], 1),
-        half_b=np.stack([one.half_b for one in read], 1),
+        values=np.array([point.value.estimate for point in points]),
+        noise=np.stack([point.value.noise for point in points], 1),
+        half_a=np.stack([point.half_a for point in points], 1),
+        half_b=np.stack([point.half_b for point in points], 1),
     )
 
 

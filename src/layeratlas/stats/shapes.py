@@ -52,9 +52,9 @@ def best_shape(
     other = _line(log_size) if threshold else _step(len(values), step_place(values))
     rng = np.random.default_rng([seed, 41])
     zero = np.zeros(len(values))
-    made = rng.multivariate_normal(other @ values, covariance, _SIMULATED, method="svd")[:, None]
+    simulated = rng.multivariate_normal(other @ values, covariance, _SIMULATED, method="svd")[:, None]
     error = rng.multivariate_normal(zero, covariance, (_SIMULATED, halves), method="svd")
-    leads = _lead(held_out_errors(log_size, made + error, made - error))
+    leads = _lead(held_out_errors(log_size, simulated + error, simulated - error))
     as_strong = leads >= lead if threshold else leads <= lead
     p = (1 + float(as_strong.sum())) / (1 + _SIMULATED)
     shape: Shape = "threshold" if threshold else "linear"

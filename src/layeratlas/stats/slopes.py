@@ -32,8 +32,8 @@ def slope_test(values: Floats, log_size: Floats) -> Slope:
     slope = product / float(centred @ centred)
     if len(values) <= _EXACT:
         orders = np.array(list(permutations(range(len(values)))))
-        made = np.abs(values[orders] @ centred)
-        return Slope(slope, float((made >= abs(product) - ROUNDING).mean()), 2 / len(orders))
+        permuted = np.abs(values[orders] @ centred)
+        return Slope(slope, float((permuted >= abs(product) - ROUNDING).mean()), 2 / len(orders))
     rng = np.random.default_rng(59)
-    made = np.abs(np.stack([rng.permutation(values) for _ in range(_SAMPLED)]) @ centred)
-    return Slope(slope, (1 + float((made >= abs(product)).sum())) / (1 + _SAMPLED), 1 / (1 + _SAMPLED))
+    permuted = np.abs(np.stack([rng.permutation(values) for _ in range(_SAMPLED)]) @ centred)
+    return Slope(slope, (1 + float((permuted >= abs(product)).sum())) / (1 + _SAMPLED), 1 / (1 + _SAMPLED))

@@ -86,6 +86,6 @@ def _null(name: str, blocks: Sequence[int], signals: int, rng: np.random.Generat
 def _boundaries_of(signals: Floats) -> Floats:
     """Return the two boundaries (N, 2), in blocks, of sets of signals (N, S, L)."""
     # A few sets at a time, so that their cost matrices stay in the processor's cache.
-    parts = np.array_split(signals, max(1, len(signals) // _AT_ONCE))
-    found = np.concatenate([two_boundaries(without_ends(part))[0] for part in parts])
-    return found.astype(float) + left_out(signals.shape[-1])
+    pieces = np.array_split(signals, max(1, len(signals) // _AT_ONCE))
+    boundaries = np.concatenate([two_boundaries(without_ends(piece))[0] for piece in pieces])
+    return boundaries.astype(float) + left_out(signals.shape[-1])

@@ -80,8 +80,8 @@ def read_bytes(path: Path, expected: str) -> bytes:
     return _decompressed(raw, path) if raw[:2] == _GZIP else raw
 
 
-def _too_large(path: Path, found: str) -> DataError:
-    return DataError(f"{shown(path)} {found}", f"at most {MOST_BYTES / 1e9:.1f} GB of text", "split the file")
+def _too_large(path: Path, problem: str) -> DataError:
+    return DataError(f"{shown(path)} {problem}", f"at most {MOST_BYTES / 1e9:.1f} GB of text", "split the file")
 
 
 def _decompressed(raw: bytes, path: Path) -> bytes:

@@ -31,5 +31,5 @@ def parquet_rows(raw: bytes, path: Path) -> RowFile:
 def _check_size(metadata: Any, path: Path) -> None:
     size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
     if size > MOST_BYTES or metadata.num_rows > _MOST_ROWS:
-        found = f"{shown(path)} has {metadata.num_rows:,} rows and {size / 1e9:.1f} GB"
-        raise DataError(found, f"at most {_MOST_ROWS:,} rows and {MOST_BYTES / 1e9:.1f} GB", "split the file")
+        problem = f"{shown(path)} has {metadata.num_rows:,} rows and {size / 1e9:.1f} GB"
+        raise DataError(problem, f"at most {_MOST_ROWS:,} rows and {MOST_BYTES / 1e9:.1f} GB", "split the file")

@@ -52,8 +52,8 @@ def _paragraphs(file: Path) -> list[Row]:
     lines = lines_of(read_text(file, _EXPECTED).strip())
     content = "\n".join(lines)
     separator = r"\n(?:[ \t]*\n)+" if any(not line.strip() for line in lines) else r"\n"
-    parts = [part.strip() for part in re.split(separator, content)]
-    return [Row({"text": part}, f"{shown(file)}: passage {n}") for n, part in enumerate(filter(None, parts), 1)]
+    texts = filter(None, (text.strip() for text in re.split(separator, content)))
+    return [Row({"text": text}, f"{shown(file)}: passage {n}") for n, text in enumerate(texts, 1)]
 
 
 def _rows(file: Path, log: BadRowLog) -> list[Row]:

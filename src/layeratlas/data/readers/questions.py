@@ -90,7 +90,7 @@ def _open(path: str) -> tuple[_Source, RowFile]:
     asked: tuple[str, ...] = ()
     if mark and not is_file(file):
         file = resolved(name)
-        asked = tuple(part.strip() for part in parts.split(",") if part.strip())
+        asked = tuple(name.strip() for name in parts.split(",") if name.strip())
     rows = read_rows(file, "a file of questions", headings)
     return _Source(path=path, file=file, stem=stem_of(file).split(".")[0], parts=asked), rows
 
@@ -99,14 +99,14 @@ def _select(rows: list[Row], kind: Format, source: _Source) -> list[Row]:
     """Return the rows of the parts asked for."""
     if not source.parts:
         return rows
-    known = sorted({named(row, kind.part) for row in rows if kind.part in row.fields})
-    for part in source.parts:
-        if part not in known:
-            found = f"the parts {', '.join(known[:_MOST_LISTED])}" if known else "no parts"
+    known = sorted({named(row, kind.part_column) for row in rows if kind.part_column in row.fields})
+    for name in source.parts:
+        if name not in known:
+            parts = f"the parts {', '.join(known[:_MOST_LISTED])}" if known else "no parts"
             raise DataError(
-                f"{source.where} asks for '{part}' of a file with {found}", "one of its parts", "fix the name"
+                f"{source.where} asks for '{name}' of a file with {parts}", "one of its parts", "fix the name"
             )
-    return [row for row in rows if named(row, kind.part) in source.parts]
+    return [row for row in rows if named(row, kind.part_column) in source.parts]
 
 
 def _language(rows: list[Row], kind: Format, source: _Source) -> str:
@@ -155,15 +155,15 @@ def _uniform(rows: Sequence[Row], kind: Format, log: BadRowLog) -> list[Row]:
             error = DataError(f"{row.where} has another form than the first row", "one form per file", "fix it")
             log.add(row.where, error)
         else:
-            found = f"{row.where} has the columns {' '.join(sorted(map(str, row.fields.keys() - {'shot'})))}"[:500]
+            problem = f"{row.where} has the columns {' '.join(sorted(map(str, row.fields.keys() - {'shot'})))}"[:500]
             expected = f"{' '.join(sorted(columns))} as in the first row"
-            log.add(row.where, DataError(found, expected, "use the same columns in every row"))
+            log.add(row.where, DataError(problem, expected, "use the same columns in every row"))
     return uniform
 
 
 def _columns(row: Row, kind: Format) -> set[str]:
     """Return the columns of a row that every row must have."""
-    return row.fields.keys() & (kind.columns | {"group", "stratum", kind.part, kind.language})
+    return row.fields.keys() & (kind.columns | {"group", "stratum", kind.part_column, kind.language})
 
 
 def _consistent(

@@ -58,8 +58,8 @@ def checked(text: str, where: str, name: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        found = f"half of a surrogate pair (character {error.start + 1})"
-        raise DataError(f"{where}: '{name}' has {found}", "whole characters", "fix it") from None
+        problem = f"half of a surrogate pair (character {error.start + 1})"
+        raise DataError(f"{where}: '{name}' has {problem}", "whole characters", "fix it") from None
     return text
 
 

@@ -75,8 +75,8 @@ def _quoted_lines(text: str, path: Path, delimiter: str) -> Iterator[Cells]:
             if any(cell.strip() for cell in cells) or len(cells) > 1:
                 yield cells, reader.line_num
     except csv.Error as error:
-        found = f"{shown(path)}, line {reader.line_num} cannot be read ({error})"
-        raise DataError(found, "well-formed rows", "fix the quotes") from error
+        problem = f"{shown(path)}, line {reader.line_num} cannot be read ({error})"
+        raise DataError(problem, "well-formed rows", "fix the quotes") from error
     finally:
         csv.field_size_limit(limit)
 

@@ -102,9 +102,9 @@ def _columns(rows: Sequence[Row], column: str, where: str) -> _Columns:
     if column:
         columns = _Columns(text=columns.text, label=column, group=columns.group)
     if not {columns.text, columns.label} <= names:
-        found = f"{where} has the columns {', '.join(str(name) for name in rows[0].fields)[:500]}"
+        problem = f"{where} has the columns {', '.join(str(name) for name in rows[0].fields)[:500]}"
         expected = f"'{columns.text}' and '{columns.label}'" + ("" if column else " (and perhaps 'group')")
-        raise DataError(found, expected, "rename the columns")
+        raise DataError(problem, expected, "rename the columns")
     return columns
 
 
@@ -126,13 +126,13 @@ def _check(row: Row, name: str, missing: frozenset[str]) -> None:
     value = row.fields.get(name)
     if value is None or (isinstance(value, str) and value.strip().lower() in missing):
         written = (value or "").strip()
-        found = f"{row.where}: '{name}' is " + (f"'{written}'" if written else "empty")
-        raise DataError(found, "a value in every row", "fill or drop it")
+        problem = f"{row.where}: '{name}' is " + (f"'{written}'" if written else "empty")
+        raise DataError(problem, "a value in every row", "fill or drop it")
     if isinstance(value, float) and math.isnan(value):
         raise DataError(f"{row.where}: '{name}' is NaN", "a value in every row", "fill or drop it")
     if not isinstance(value, str | int | float) and not _is_scalar(value):
-        found = f"{row.where}: '{name}' is {brief(value)}"
-        raise DataError(found, "one text, name or number per row", "flatten or convert it")
+        problem = f"{row.where}: '{name}' is {brief(value)}"
+        raise DataError(problem, "one text, name or number per row", "flatten or convert it")
     checked(_written(value), row.where, name)
 
 
@@ -152,9 +152,9 @@ def _check_one_group(rows: Sequence[Row], columns: _Columns, log: BadRowLog) -> 
         group = _written(row.fields[columns.group])
         home = homes.setdefault(_written(row.fields[columns.text]), group)
         if home != group:
-            found = f"{row.where}: the text is in the groups '{home}' and '{group}'"
+            problem = f"{row.where}: the text is in the groups '{home}' and '{group}'"
             expected = "each text in one group, or a probe would be trained and tested on it"
-            log.add(row.where, DataError(found, expected, "merge the groups or drop a copy"))
+            log.add(row.where, DataError(problem, expected, "merge the groups or drop a copy"))
 
 
 def _kind(values: Sequence[Any], labels: Labels, where: str) -> Literal["classes", "number"]:

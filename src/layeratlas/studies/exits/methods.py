@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from layeratlas.runs.comparable import FEWER_SHOTS
 from layeratlas.studies.exits.names import METHOD_NAMES
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
 
@@ -62,10 +63,11 @@ def _questions(run: Mapping[str, Any], settings: ExitSettings) -> str:
 def _examples(run: Mapping[str, Any], settings: ExitSettings) -> str:
     """Return how many worked examples each set had: one number where they had the same."""
     shots = {data["name"]: data["shots"] for data in run.get("datasets", []) if "shots" in data}
-    if len(set(shots.values())) < 2:
+    if len(set(shots.values())) < 2 and not run.get(FEWER_SHOTS):
         return str(next(iter(shots.values()), f"at most {settings.shots}"))
     each = ", ".join(f"{name} {number}" for name, number in shots.items())
-    return f"{each}; {settings.shots} where a set has them"
+    room = ", and the model's context has room for them" if run.get(FEWER_SHOTS) else ""
+    return f"{each}; {settings.shots} where a set has them{room}"
 
 
 def _exits(run: Mapping[str, Any], settings: ExitSettings) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from layeratlas.core.errors import CaptureError
+from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.models.chat import Turn
+from layeratlas.runs.fitting import begin_fitting, leave_out_unfit
+from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.exits.prompts import BARE, Prompt, choice_texts, make_prompt, make_turns
 from layeratlas.studies.exits.settings import ExitSettings
 
@@ -21,34 +23,34 @@ if TYPE_CHECKING:
 class PosedSet:
     """A question set as tokens: its prompts, and the choices of all questions after them (`after`) and after a prompt
     without a question (`bare`), one question after another.
+
+    `shots` worked examples are in every prompt; `lengths` are the tokens that each question takes, the longest choice
+    or free answer included.
     """
 
     data: QuestionSet
     prompts: list[Prompt]
     after: list[Continuation]
     bare: list[Continuation]
+    shots: int
+    lengths: list[int]
 
 
 def pose(model: LoadedModel, data: QuestionSet, settings: ExitSettings) -> PosedSet:
-    """Return a set's prompts and choices as tokens; raises CaptureError where one is longer than the context."""
+    """Return a set's prompts and choices as tokens, whatever their length."""
     prompts = [_prompt(model, data, question, settings) for question in data.items]
     blind = blind_prompt(model)
     after: list[Continuation] = []
     bare: list[Continuation] = []
-    for number, (question, prompt) in enumerate(zip(data.items, prompts, strict=True), 1):
+    lengths: list[int] = []
+    for prompt in prompts:
         encoded = _encoded(model, prompt.text, prompt.choices)
-        longest = max(len(continuation.ids) for continuation in encoded)
-        if model.context and longest > model.context:
-            shots = min(settings.shots, len(data.shots))
-            raise CaptureError(
-                f"{_place(data, question, number)} has {longest} tokens"
-                + (f" with its {shots} worked examples" if shots else ""),
-                f"at most {model.context}, the context of {model.info['name']}",
-                f"use fewer with --set shots={shots // 2}, or drop it" if shots else "shorten or drop it",
-            )
+        answer = encoded[0].start + settings.free_tokens if settings.format == "free" else 0
+        lengths.append(max(answer, *(len(continuation.ids) for continuation in encoded)))
         after += encoded
         bare += _encoded(model, blind, prompt.choices)
-    return PosedSet(data=data, prompts=prompts, after=after, bare=bare)
+    shots = min(settings.shots, len(data.shots))
+    return PosedSet(data=data, prompts=prompts, after=after, bare=bare, shots=shots, lengths=lengths)
 
 
 def blind_prompt(model: LoadedModel) -> str:
@@ -69,5 +71,58 @@ def _encoded(model: LoadedModel, prompt: str, choices: Sequence[str]) -> list[Co
     return (encode_choices if model.chat is None else encode_answers)(model, prompt, choices)
 
 
-def _place(data: QuestionSet, question: Question, number: int) -> str:
-    return question.where or f"{data.source or data.name}, question {number}"
+def pose_fitting(work: Workspace) -> list[PosedSet]:
+    """Return the run's question sets as tokens, each with as many of its worked examples as the context has room for.
+
+    Sets of one level have the same number of them, since languages are compared within a level; a note names those
+    with fewer than asked for. Questions that do not fit without any are left out or refused: see `leave_out_unfit`.
+    """
+    settings: ExitSettings = work.settings
+    model = work.model
+    begin_fitting(work)
+    posed = [pose(model, data, settings) for data in work.material]
+    context = model.context
+    if not context or all(max(each.lengths) <= context for each in posed):
+        return posed
+    _leave_out_long(work, context)
+    levels: dict[str, list[QuestionSet]] = {}
+    for data in work.material:
+        levels.setdefault(data.level, []).append(data)
+    fitting = {each.data.name: each for sets in levels.values() for each in _pose_level(work, sets, context)}
+    return [fitting[data.name] for data in work.material]
+
+
+def _leave_out_long(work: Workspace, context: int) -> None:
+    """Leave out, or refuse, the questions that are longer than the context without any worked example."""
+    settings = work.settings.with_shots(0)
+    unfit: dict[str, dict[int, Dropped]] = {}
+    for data in work.material:
+        lengths = pose(work.model, data, settings).lengths
+        unfit[data.name] = {
+            number: Dropped(where=_place(data, number), why=f"has {length} tokens")
+            for number, length in enumerate(lengths)
+            if length > context
+        }
+    leave_out_unfit(work, unfit, f"at most {context}, the context of {work.model.info['name']}")
+
+
+def _pose_level(work: Workspace, sets: Sequence[QuestionSet], context: int) -> list[PosedSet]:
+    """Return the sets of one level with the most worked examples, the same number of each, that all have room for."""
+    settings: ExitSettings = work.settings
+    for shots in range(settings.shots, -1, -1):
+        posed = [pose(work.model, data, settings.with_shots(shots)) for data in sets]
+        if all(max(each.lengths) <= context for each in posed):
+            break
+    for each in posed:
+        wanted = min(settings.shots, len(each.data.shots))
+        if each.shots < wanted:
+            work.progress.note(
+                f"{each.data.name} is asked with {each.shots} of {wanted} worked examples: the context of "
+                f"{work.model.info['name']} is {context} tokens"
+            )
+    return posed
+
+
+def _place(data: QuestionSet, number: int) -> str:
+    """Return what messages call a question, by its 0-based number."""
+    return data.items[number].where or f"{data.source or data.name}, question {number + 1}"

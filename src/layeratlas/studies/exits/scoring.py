@@ -13,18 +13,20 @@ from layeratlas.core.arrays import Floats
 from layeratlas.core.spec import CaptureSpec, hash_of
 from layeratlas.data.questions import QuestionSet
 from layeratlas.runs.chat import note_example
+from layeratlas.runs.comparable import FEWER_SHOTS
 from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import load_shard, write_shard
 from layeratlas.studies.exits.free_answers import write_free_answers
 from layeratlas.studies.exits.names import items_file, scores_file
-from layeratlas.studies.exits.posing import PosedSet, pose
+from layeratlas.studies.exits.posing import PosedSet, pose_fitting
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.settings import ExitSettings
 
 if TYPE_CHECKING:
     from layeratlas.capture import Readout, Slots
     from layeratlas.capture.exit_store import ExitStore
+    from layeratlas.capture.recomputing import Recomputed
 
 EXITS = "exits"
 _AFTER, _BARE = "after", "bare"
@@ -35,7 +37,10 @@ def score_stage(work: Workspace) -> list[str]:
     from layeratlas.capture import Readout, make_slots
 
     settings: ExitSettings = work.settings
-    posed_sets = [pose(work.model, data, settings) for data in work.material]
+    posed_sets = pose_fitting(work)
+    wanted = {posed.data.name: min(settings.shots, len(posed.data.shots)) for posed in posed_sets}
+    fewer = {posed.data.name: posed.shots for posed in posed_sets if posed.shots < wanted[posed.data.name]}
+    work.manifest |= {"datasets": [], FEWER_SHOTS: fewer}
     for data in work.material:
         if data.confounded:
             work.progress.note(f"{data.name} is plotted, excluded from the tests: {data.confounded}")
@@ -57,6 +62,22 @@ def score_stage(work: Workspace) -> list[str]:
     if settings.format == "free":
         outputs += write_free_answers(work, posed_sets, settings, readout)
     return outputs
+
+
+def recompute(work: Workspace) -> Recomputed:
+    """Return how far a sample of the run's choices, each run alone after its question, is from their kept scores."""
+    from layeratlas.capture import Readout
+    from layeratlas.capture.recomputing import Recomputed, compare_likelihoods, likelihoods_alone, sample_texts
+
+    posed_sets = pose_fitting(work)
+    continuations = [continuation for posed in posed_sets for continuation in (*posed.after, *posed.bare)]
+    lengths = [len(continuation.ids) for continuation in continuations]
+    sample = sample_texts(lengths, work.spec.seed)
+    chosen = [continuations[i] for i in sample]
+    shards = [load_shard(work.folder / scores_file(posed.data.name), work.key)[0] for posed in posed_sets]
+    kept = np.concatenate([shard[name] for shard in shards for name in (_AFTER, _BARE)])
+    alone = likelihoods_alone(work.model, Readout(work.model, work.settings.normed), chosen)
+    return Recomputed.of(compare_likelihoods(work.model, kept[sample], alone, chosen, sample), lengths, sample)
 
 
 def _run(work: Workspace, slots: Slots, readout: Readout, settings: ExitSettings) -> Floats:
@@ -99,11 +120,11 @@ def _write_items(work: Workspace, posed: PosedSet) -> str:
     name = items_file(data.name)
     write_table(work, name, pl.DataFrame(rows, infer_schema_length=None))
     others = [known for known in work.manifest["datasets"] if known["name"] != data.name]
-    work.manifest["datasets"] = [*others, _record(posed, work.settings)]
+    work.manifest["datasets"] = [*others, _record(posed)]
     return name
 
 
-def _record(posed: PosedSet, settings: ExitSettings) -> dict[str, Any]:
+def _record(posed: PosedSet) -> dict[str, Any]:
     """Return what `run.json` says of a set."""
     data, lengths = posed.data, [len(continuation.ids) for continuation in posed.after]
     places = [question.answers[0] + 1 for question in data.items]
@@ -115,7 +136,7 @@ def _record(posed: PosedSet, settings: ExitSettings) -> dict[str, Any]:
         "classes": {f"choice {place}": places.count(place) for place in sorted(set(places))},
         "tokens": {"mean": float(np.mean(lengths)), "max": max(lengths)},
         "language": data.language,
-        "shots": min(settings.shots, len(data.shots)),
+        "shots": posed.shots,
     }
     return record | ({"confounded": data.confounded} if data.confounded else {})
 

@@ -19,6 +19,9 @@ class ExitSettings(Spec):
     """What `--set` accepts for the study with what it means."""
 
     shots: int = Field(default=4, ge=0, le=6, description="worked examples before each question, never scored")
+    questions: int | None = Field(
+        default=None, ge=2, description="most questions of each set: whole groups, drawn with the seed, by default all"
+    )
     format: Format = Field(default="text", description="how questions and choices are written")
     exit_norm: Literal["final", "none"] = Field(
         default="final",
@@ -57,7 +60,11 @@ class ExitSettings(Spec):
     @property
     def while_ablating(self) -> ExitSettings:
         """The same settings with the worked examples of the ablations."""
-        return self.model_copy(update={"shots": min(self.ablate_shots, self.shots)})
+        return self.with_shots(min(self.ablate_shots, self.shots))
+
+    def with_shots(self, shots: int) -> ExitSettings:
+        """Return the same settings with another number of worked examples."""
+        return self.model_copy(update={"shots": shots})
 
 
 def settings_of(run: Mapping[str, Any]) -> ExitSettings:

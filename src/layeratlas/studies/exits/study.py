@@ -14,10 +14,12 @@ from layeratlas.core.errors import SpecError
 from layeratlas.core.files import read_json
 from layeratlas.core.spec import ProbeSpec, RunSpec, Size
 from layeratlas.data.bad_rows import BadRows
-from layeratlas.data.questions import QuestionSet
+from layeratlas.data.questions import QuestionSet, sample_groups
 from layeratlas.data.readers.questions import read_questions
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
+from layeratlas.runs.recompute import STAGE as RECOMPUTE
+from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.tables import read_table
 from layeratlas.runs.uses import CHAT
@@ -27,8 +29,8 @@ from layeratlas.studies.exits.ablation.stage import ablate_stage
 from layeratlas.studies.exits.analysis import analyse_stage
 from layeratlas.studies.exits.methods import methods
 from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, ExitFinding
-from layeratlas.studies.exits.prompts import LETTERS
-from layeratlas.studies.exits.scoring import score_stage
+from layeratlas.studies.exits.prompts import LETTERS, make_prompt
+from layeratlas.studies.exits.scoring import recompute, score_stage
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
 
 
@@ -62,6 +64,17 @@ class Exits(Study):
         """Return a file of questions."""
         return read_questions(path, bad_rows=bad_rows)
 
+    def select(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> list[QuestionSet]:
+        """Return the sets, or with the setting `questions` whole groups of each."""
+        if settings.questions is None:
+            return list(material)
+        return [sample_groups(data, settings.questions, spec.seed) for data in material]
+
+    def texts_of(self, material: Sequence[QuestionSet], settings: ExitSettings) -> list[str]:
+        """Return every prompt with each of its choices; of prompts that share a beginning, a run computes it once."""
+        prompts = [make_prompt(data, question, settings) for data in material for question in data.items]
+        return list(dict.fromkeys(prompt.text + choice for prompt in prompts for choice in prompt.choices))
+
     def check(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> None:
         """Refuse what could not be asked: too few worked examples, more choices than letters."""
         for data in material if settings.format == "letter" else ():
@@ -74,6 +87,7 @@ class Exits(Study):
         return {
             "score": score_stage,
             "ablate": ablate_stage,
+            RECOMPUTE: recompute_stage(recompute),
             "analyse": analyse_stage,
             "report": report_stage(self),
         }

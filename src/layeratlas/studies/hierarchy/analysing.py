@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 
 import polars as pl
 
 from layeratlas.runs.draws import write_draws
-from layeratlas.runs.finding import FINDING_COLUMNS, Finding
+from layeratlas.runs.finding import Finding, finding_table, presupposing
+from layeratlas.runs.recommendation import Recommendation, write_recommendations
 from layeratlas.runs.tables import curve_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve
@@ -23,6 +23,7 @@ from layeratlas.studies.hierarchy.findings.emergence import (
 )
 from layeratlas.studies.hierarchy.findings.order import decoded_pairs, order_findings
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
+from layeratlas.studies.hierarchy.findings.random_weights import random_weights_findings
 from layeratlas.studies.hierarchy.findings.second_peaks import second_peak_findings
 from layeratlas.studies.hierarchy.findings.surface import surface_findings
 from layeratlas.studies.hierarchy.names import (
@@ -37,23 +38,20 @@ from layeratlas.studies.hierarchy.names import (
 )
 from layeratlas.studies.hierarchy.phrasing import Phrasing
 from layeratlas.studies.hierarchy.profiles import profile_table
+from layeratlas.studies.hierarchy.recommending import RULES, recommendations
 
 
 def analyse_stage(work: Workspace) -> list[str]:
     """Write curves, findings, profiles and bootstrap draws."""
     curves = all_curves(work)
-    findings = find(curves, Phrasing(levels=work.manifest["words"]["levels"]))
+    phrasing = Phrasing(levels=work.manifest["words"]["levels"])
+    findings = find(curves, phrasing)
+    kept = write_recommendations(work.folder, advise(curves, findings, phrasing), RULES)
     write_table(work, EMERGENCE, _emergence_table(curves, findings))
     write_table(work, CURVES, curve_table(work, curves))
-    write_table(work, FINDINGS, _finding_table(work, findings))
+    write_table(work, FINDINGS, finding_table(findings, work.manifest["model"]["name"], work.spec.study))
     write_table(work, PROFILES, profile_table(curves))
-    return [CURVES, FINDINGS, PROFILES, EMERGENCE, write_draws(work.folder, curves)]
-
-
-def _finding_table(work: Workspace, findings: Sequence[Finding]) -> pl.DataFrame:
-    table = pl.DataFrame([asdict(finding) for finding in findings])
-    table = table.with_columns(model=pl.lit(work.manifest["model"]["name"]), study=pl.lit(work.spec.study))
-    return table.select(FINDING_COLUMNS)
+    return [CURVES, FINDINGS, PROFILES, EMERGENCE, kept, write_draws(work.folder, curves)]
 
 
 def find(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
@@ -74,6 +72,13 @@ def find(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
         of_component = [curve for curve in main if (curve.component, curve.method) == (component, first)]
         findings += _component_findings(of_component, decoded, phrasing)
     return findings
+
+
+def advise(curves: Sequence[Curve], findings: Sequence[Finding], phrasing: Phrasing) -> list[Recommendation]:
+    """Return which layer to use for what, from the main measure of the first probe."""
+    main = [curve for curve in _main_curves(curves) if curve.stratum == WHOLE]
+    first = [curve for curve in main if curve.method == main[0].method]
+    return recommendations(first, [f for f in findings if f.finding == HierarchyFinding.PEAK], phrasing)
 
 
 def _main_curves(curves: Sequence[Curve]) -> list[Curve]:
@@ -116,17 +121,30 @@ def _component_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding],
     levels = [curve for curve in curves if curve.task == WHOLE]
     tasks = [curve for curve in curves if curve.task != WHOLE and curve.level in decoded]
     ordered = _ordered(levels)
-    findings = emergence_order_findings(decoded_pairs(ordered, decoded), phrasing)
+    pairs = decoded_pairs(ordered, decoded)
+    findings = _of_pairs(emergence_order_findings(pairs, phrasing), pairs, decoded)
     findings += emergence_findings(levels, decoded, phrasing)
-    findings += order_findings(ordered, decoded, phrasing)
+    findings += _of_pairs(order_findings(ordered, decoded, phrasing), pairs, decoded)
     inside = [curve for curve in levels if curve.level in decoded]
-    findings += [decline_finding(curve, phrasing) for curve in inside]
-    findings += surface_findings(inside, phrasing)
-    findings += second_peak_findings(inside, phrasing)
+    of_levels = [decline_finding(curve, phrasing) for curve in inside]
+    of_levels += surface_findings(inside, phrasing)
+    of_levels += random_weights_findings(inside, phrasing)
+    of_levels += second_peak_findings(inside, phrasing)
+    findings += [presupposing(finding, decoded[finding.level]) for finding in of_levels]
     findings += content_findings(levels, decoded, phrasing)
     findings += compression_findings(curves, decoded, phrasing)
     findings += coordination_findings([curve for curve in tasks if not curve.level.startswith(REUSED_TARGETS)])
     return findings
+
+
+def _of_pairs(
+    findings: Sequence[Finding], pairs: Sequence[tuple[Curve, Curve]], decoded: Mapping[str, Finding]
+) -> list[Finding]:
+    """Return findings on pairs of levels, which presuppose that both decode."""
+    return [
+        presupposing(finding, *(decoded[curve.level] for curve in pair))
+        for finding, pair in zip(findings, pairs, strict=True)
+    ]
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

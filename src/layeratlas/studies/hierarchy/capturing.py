@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from layeratlas.core.errors import CaptureError
+from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.items import Dataset, Item
 from layeratlas.runs.chat import note_example
-from layeratlas.runs.tables import write_table
+from layeratlas.runs.fitting import begin_fitting, leave_out_unfit
+from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.hierarchy.names import ACTIVATIONS
 from layeratlas.studies.hierarchy.plan import describe
 
 if TYPE_CHECKING:
     from layeratlas.capture import Reading
+    from layeratlas.capture.recomputing import Recomputed
+    from layeratlas.models import LoadedModel
 
 
 @dataclass(kw_only=True)
@@ -52,7 +55,8 @@ def capture_stage(work: Workspace) -> list[str]:
     from layeratlas.store import DiskStore
 
     model, spec = work.model, work.spec.capture
-    texts = _distinct_texts(work)
+    _leave_out_long(work)
+    texts = distinct_texts(model, work.material, spec.position)
     if model.chat is not None:
         _note_example(work, texts.readings[0])
     outputs = []
@@ -70,42 +74,81 @@ def capture_stage(work: Workspace) -> list[str]:
     return outputs
 
 
-def _distinct_texts(work: Workspace) -> DistinctTexts:
-    """Return the run's texts as tokens; raises CaptureError where one does not fit the model's context."""
-    model, texts = work.model, DistinctTexts()
-    for data in work.material:
-        for number, item in enumerate(data.items, 1):
-            if _text_key(item) in texts.rows:
-                continue
-            name = f"{data.source or data.name}, text {number}"
-            reading = _reading(work, item)
-            ids = reading.ids
-            if model.context and len(ids) > model.context:
-                raise CaptureError(
-                    f"{name} has {len(ids)} tokens",
-                    f"at most {model.context}, the context of {model.info['name']}",
-                    "shorten or drop it",
-                )
-            texts.add(item, reading, name)
-    return texts
+def recompute(work: Workspace) -> Recomputed:
+    """Return how far a sample of the run's texts, each run alone, is from its stored vectors."""
+    from layeratlas.capture.recomputing import Recomputed, compare_vectors, sample_texts, vectors_alone
+    from layeratlas.store.rows import read_rows
+
+    model, spec, readings = (
+        work.model,
+        work.spec.capture,
+        distinct_texts(work.model, work.material, work.spec.capture.position).readings,
+    )
+    lengths = [len(reading.ids) for reading in readings]
+    sample = sample_texts(lengths, work.spec.seed)
+    alone = vectors_alone(model, [readings[row] for row in sample], spec)
+    kept = {
+        component: read_rows(work.folder / ACTIVATIONS, component, range(values.shape[1]), sample).swapaxes(0, 1)
+        for component, values in alone.items()
+    }
+    return Recomputed.of(compare_vectors(model, kept, alone, sample, spec.dtype), lengths, sample)
 
 
-def _reading(work: Workspace, item: Item) -> Reading:
-    """Return a text's tokens and the positions that are read."""
+Encoded = tuple[list[int], list[tuple[int, int]]]
+
+
+def distinct_texts(model: LoadedModel, material: Sequence[Dataset], position: str) -> DistinctTexts:
+    """Return the texts of data sets, which fit the model's context, as tokens, each read at a position."""
     from layeratlas.capture import Reading
     from layeratlas.capture.plan import chat_positions_of, positions_of
 
-    model, position = work.model, work.spec.capture.position
+    texts = DistinctTexts()
+    for data in material:
+        for number, item in enumerate(data.items, 1):
+            if _text_key(item) in texts.rows:
+                continue
+            ids, offsets = _encode(model, item.text, position)
+            find = positions_of if model.chat is None else chat_positions_of
+            texts.add(item, Reading(ids=tuple(ids), positions=find(position, offsets, item.spans)), _name(data, number))
+    return texts
+
+
+def _leave_out_long(work: Workspace) -> None:
+    """Leave out, or refuse, what is longer than the model's context."""
+    begin_fitting(work)
+    context = work.model.context
+    if not context:
+        return
+    lengths = {
+        text: len(_encode(work.model, text, work.spec.capture.position)[0])
+        for data in work.material
+        for text in data.texts
+    }
+    unfit = {
+        data.name: {
+            number: Dropped(where=_name(data, number + 1), why=f"has {lengths[text]} tokens")
+            for number, text in enumerate(data.texts)
+            if lengths[text] > context
+        }
+        for data in work.material
+    }
+    leave_out_unfit(work, unfit, f"at most {context}, the context of {work.model.info['name']}")
+
+
+def _name(data: Dataset, number: int) -> str:
+    """Return what messages call a text, counted from 1."""
+    return f"{data.source or data.name}, text {number}"
+
+
+def _encode(model: LoadedModel, text: str, position: str) -> Encoded:
     if model.chat is not None:
-        framed = model.frame(item.text, answer=position == "answer")
-        return Reading(ids=framed.ids, positions=chat_positions_of(position, framed.offsets, item.spans))
+        framed = model.frame(text, answer=position == "answer")
+        return list(framed.ids), list(framed.offsets)
     # Only a named span needs the characters of each token, which not every tokenizer gives.
     if position.startswith("span:"):
-        ids, offsets = model.encode_with_offsets(item.text)
-    else:
-        ids = model.encode(item.text)
-        offsets = [(0, 0)] * len(ids)
-    return Reading(ids=tuple(ids), positions=positions_of(position, offsets, item.spans))
+        return model.encode_with_offsets(text)
+    ids = model.encode(text)
+    return ids, [(0, 0)] * len(ids)
 
 
 def _note_example(work: Workspace, reading: Reading) -> None:
@@ -143,6 +186,12 @@ def write_items(work: Workspace, data: Dataset, rows: Sequence[int], tokens: Seq
     others = [other for other in work.manifest["datasets"] if other["name"] != data.name]
     work.manifest["datasets"] = [*others, record]
     return items_file(data)
+
+
+def tokens_of(work: Workspace, data: Dataset) -> list[int]:
+    """Return the number of tokens of each of a data set's texts, from the run's folder."""
+    tokens: list[int] = read_table(work.folder / items_file(data), columns=["tokens"])["tokens"].to_list()
+    return tokens
 
 
 def items_file(data: Dataset) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.probes import Probed
 from layeratlas.runs.workspace import Workspace
-from layeratlas.stats.curves import Curve, level_curve
+from layeratlas.stats.curves import Curve, ReferenceKind, level_curve
 from layeratlas.stats.intervals import widened
 from layeratlas.stats.measures import Measure, chance, measures_for
 from layeratlas.stats.resampling import Resampler, split_draws
+from layeratlas.studies.hierarchy.controls.random_weights import with_random_weights
+from layeratlas.studies.hierarchy.controls.tasks import control_task_reference
 from layeratlas.studies.hierarchy.description_length import compression_curve
 from layeratlas.studies.hierarchy.names import WHOLE
 from layeratlas.studies.hierarchy.probing import load_codes, load_probed
@@ -41,7 +44,8 @@ def _probe_curves(work: Workspace, samplers: Mapping[str, Resampler]) -> Iterato
     probed = list(load_probed(work))
     with work.progress.stage("analyse", len(probed)) as step:
         for sweep in probed:
-            yield from task_curves(sweep, samplers[sweep.design.data.level])
+            sampler = samplers[sweep.design.data.level]
+            yield from with_random_weights(work, sweep, task_curves(sweep, sampler), sampler)
             step.advance()
 
 
@@ -76,6 +80,9 @@ def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
                 n=int(inside.sum()),
                 n_groups=n_groups,
             )
+            if stratum == WHOLE and probed.control_tasks.size:
+                task = control_task_reference(probed, name, curve, weights[: 1 + resampler.bootstrap])
+                curve = replace(curve, references={ReferenceKind.CONTROL_TASK: task})
             curves.append(curve)
     return curves
 

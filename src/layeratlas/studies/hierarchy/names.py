@@ -25,6 +25,7 @@ class HierarchyFinding(StrEnum):
     ORDER = "order"
     DECLINE = "decline"
     SURFACE = "surface"
+    RANDOM_WEIGHTS = "random weights"
     SECOND_PEAK = "second peak"
     DEEP_CONTENT = "deep content"
     DEEP_COMPRESSION = "deep compression"
@@ -45,6 +46,7 @@ HEADLINES = (
 DETAILS = (
     HierarchyFinding.DECLINE,
     HierarchyFinding.SURFACE,
+    HierarchyFinding.RANDOM_WEIGHTS,
     HierarchyFinding.SECOND_PEAK,
     HierarchyFinding.ANTI_PERSISTENCE,
 )

@@ -12,6 +12,7 @@ from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset, Item
 from layeratlas.probes import Design, make_design, probe_layer
 from layeratlas.runs.workspace import Workspace
+from layeratlas.studies.hierarchy.designs import designs_of
 
 if TYPE_CHECKING:
     from layeratlas.capture.packing import Packing
@@ -55,8 +56,7 @@ def _probe_seconds(work: Workspace, shape: Shape) -> float:
     start = time.perf_counter()
     probe_layer(x, sample, spec.methods)
     seconds_per_operation = (time.perf_counter() - start) / _operations(sample, shape.width, spec)
-    designs = (make_design(data, spec, work.spec.seed) for data in work.material)
-    operations = sum(_operations(design, shape.width, spec) for design in designs) * sum(shape.points.values())
+    operations = sum(_operations(design, shape.width, spec) for design in designs_of(work)) * sum(shape.points.values())
     return seconds_per_operation * operations / (os.cpu_count() or 1)
 
 

@@ -17,14 +17,15 @@ from layeratlas.core import registry
 from layeratlas.core.arrays import FloatArray
 from layeratlas.core.errors import StoreError
 from layeratlas.core.processes import parallel
+from layeratlas.core.progress import Step
 from layeratlas.data.items import Dataset
 from layeratlas.probes import (
     CodeLengths,
     Design,
     LayerScores,
     Probed,
+    SurfaceBaseline,
     layer_bits,
-    make_design,
     probe_layer,
     surface_baseline,
 )
@@ -34,6 +35,7 @@ from layeratlas.store import Store
 from layeratlas.store.shards import load_shard, read_shard, write_shard
 from layeratlas.studies.hierarchy.capturing import capture_stage, items_file
 from layeratlas.studies.hierarchy.description_length import Coded
+from layeratlas.studies.hierarchy.designs import designs_of
 from layeratlas.studies.hierarchy.names import ACTIVATIONS
 
 if TYPE_CHECKING:
@@ -41,11 +43,14 @@ if TYPE_CHECKING:
 
 # Texts times layers above which processes pay off: starting them costs seconds, but a probe of a few hundred texts is
 # many short steps of Python, which threads run one after the other.
-_WORTH_PROCESSES = 1500
+WORTH_PROCESSES = 1500
 # The tensors of code lengths in a file of scores.
 _BITS, _SHUFFLED_BITS = "bits", "bits.shuffled"
 # The tensor of the surface baseline's scores.
 _SURFACE = "surface.scores"
+# The tensor of a probe's scores on control tasks.
+_CONTROL_TASKS = "control_tasks"
+_NONE = np.zeros((0, 0, 0, 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,22 +68,29 @@ def probe_stage(work: Workspace) -> list[str]:
     work.manifest["shuffles"] = {m: registry.get("probes", m).shuffles(requested) for m in work.spec.probe.methods}
     components = work.spec.capture.components
     total = sum(len(data.items) * store.shape.points[c] for data in work.material for c in components)
-    outputs = []
+    outputs: list[str] = []
     with work.progress.stage("probe", total) as step, threadpool_limits(1):
-        for data in work.material:
-            design = make_design(data, work.spec.probe, work.spec.seed)
-            for component in components:
-                name = scores_file(data, component)
-                if read_shard(work.folder / name, work.key) is None:
-                    results = []
-                    for result in _layer_results(work, store, design, component):
-                        results.append(result)
-                        step.advance(len(data.items))
-                    _write_scores(work, design, component, results)
-                else:
-                    step.advance(len(data.items) * store.shape.points[component])
-                outputs.append(name)
+        for design in designs_of(work):
+            files = {component: scores_file(design.data, component) for component in components}
+            missing = [c for c, name in files.items() if read_shard(work.folder / name, work.key) is None]
+            done = set(components) - set(missing)
+            step.advance(len(design.data.items) * sum(store.shape.points[component] for component in done))
+            if missing:
+                _probe_components(work, store, design, missing, step)
+            outputs += files.values()
     return outputs
+
+
+def _probe_components(work: Workspace, store: Store, design: Design, components: Sequence[str], step: Step) -> None:
+    """Write the scores of one data set, file by file; its surface baseline is that of every component."""
+    tokens = read_table(work.folder / items_file(design.data), columns=["tokens"])["tokens"].to_list()
+    baseline = surface_baseline(design, tokens)
+    for component in components:
+        results = []
+        for result in _layer_results(work, store, design, component):
+            results.append(result)
+            step.advance(len(design.data.items))
+        _write_scores(work, design, component, results, baseline)
 
 
 def scores_file(data: Dataset, component: str) -> str:
@@ -116,7 +128,7 @@ def _layer_results(work: Workspace, store: Store, design: Design, component: str
     seed = work.spec.seed if _codes_wanted(work, design) else None
     layers = range(store.shape.points[component])
     jobs = ((store.read(component, layer)[rows], design, methods, seed) for layer in layers)
-    yield from parallel(_probe_one, jobs, processes=len(rows) * len(layers) > _WORTH_PROCESSES)
+    yield from parallel(_probe_one, jobs, processes=len(rows) * len(layers) > WORTH_PROCESSES)
 
 
 def _probe_one(x: FloatArray, design: Design, methods: list[str], seed: int | None) -> LayerResult:
@@ -126,29 +138,30 @@ def _probe_one(x: FloatArray, design: Design, methods: list[str], seed: int | No
     return LayerResult(scores=scores, codes=None if seed is None else layer_bits(wide, design, seed))
 
 
-def _write_scores(work: Workspace, design: Design, component: str, results: Sequence[LayerResult]) -> None:
+def _write_scores(
+    work: Workspace, design: Design, component: str, results: Sequence[LayerResult], baseline: SurfaceBaseline
+) -> None:
     """Write the scores and code lengths of every layer, with the surface baseline as notes."""
     tensors = {}
     for i, method in enumerate(methods_for(work, design.data)):
         tensors[f"{method}.scores"] = np.stack([result.scores[i].scores for result in results])
         tensors[f"{method}.shuffled"] = np.stack([result.scores[i].shuffled for result in results])
+        control_tasks = np.stack([result.scores[i].control_tasks for result in results])
+        tensors[f"{method}.{_CONTROL_TASKS}"] = control_tasks.astype(np.float32)
     codes = [result.codes for result in results if result.codes is not None]
     if codes:
         tensors[_BITS] = np.stack([code.bits for code in codes])
         tensors[_SHUFFLED_BITS] = np.stack([code.shuffled for code in codes])
-    tokens = read_table(work.folder / items_file(design.data), columns=["tokens"])["tokens"].to_list()
     name = scores_file(design.data, component)
-    baseline = surface_baseline(design, tokens)
     write_shard(work.folder / name, work.key, tensors | {_SURFACE: baseline.scores}, baseline.values)
 
 
 def load_probed(work: Workspace) -> Iterator[Probed]:
     """Yield the scores of every probe, component and data set."""
-    for data in work.material:
-        design = make_design(data, work.spec.probe, work.spec.seed)
+    for design in designs_of(work):
         for component in work.spec.capture.components:
-            tensors, baseline = load_shard(work.folder / scores_file(data, component), work.key)
-            for method in methods_for(work, data):
+            tensors, baseline = load_shard(work.folder / scores_file(design.data, component), work.key)
+            for method in methods_for(work, design.data):
                 yield Probed(
                     design=design,
                     component=component,
@@ -157,14 +170,14 @@ def load_probed(work: Workspace) -> Iterator[Probed]:
                     shuffled=tensors[f"{method}.shuffled"],
                     baseline=baseline,
                     baseline_scores=tensors.get(_SURFACE),
+                    control_tasks=tensors.get(f"{method}.{_CONTROL_TASKS}", _NONE).astype(np.float64),
                 )
 
 
 def load_codes(work: Workspace) -> Iterator[Coded]:
     """Yield the code lengths of every component and data set for which they were measured."""
-    for data in work.material if work.settings.mdl else ():
-        design = make_design(data, work.spec.probe, work.spec.seed)
+    for design in designs_of(work) if work.settings.mdl else ():
         for component in work.spec.capture.components if _codes_wanted(work, design) else ():
-            tensors, _ = load_shard(work.folder / scores_file(data, component), work.key)
+            tensors, _ = load_shard(work.folder / scores_file(design.data, component), work.key)
             codes = CodeLengths(bits=tensors[_BITS], shuffled=tensors[_SHUFFLED_BITS])
             yield Coded(design=design, component=component, codes=codes)

@@ -14,3 +14,7 @@ class ProbingSettings(Spec):
         default=False,
         description="measure description lengths too, at several times the cost of the probes",
     )
+    random_weights: bool | None = Field(
+        default=None,
+        description="probe the same architecture with random weights too, by default at every size but quick",
+    )

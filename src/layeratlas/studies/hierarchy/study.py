@@ -17,14 +17,18 @@ from layeratlas.data.items import Dataset
 from layeratlas.data.readers.texts import read_table
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
+from layeratlas.runs.recompute import STAGE as RECOMPUTE
+from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.hierarchy.analysing import analyse_stage
-from layeratlas.studies.hierarchy.capturing import capture_stage
+from layeratlas.studies.hierarchy.capturing import capture_stage, recompute
+from layeratlas.studies.hierarchy.controls.random_weights import random_weights_stage
 from layeratlas.studies.hierarchy.emergence_exhibit import emergence_exhibits
 from layeratlas.studies.hierarchy.methods import methods_text
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, method_names
 from layeratlas.studies.hierarchy.probing import probe_stage
+from layeratlas.studies.hierarchy.recommending import RULES
 from layeratlas.studies.hierarchy.settings import ProbingSettings
 
 
@@ -41,6 +45,7 @@ class Hierarchy(Study):
     metric_names = METRIC_NAMES
     headlines = HEADLINES
     details = DETAILS
+    purposes = RULES
 
     @property
     def method_names(self) -> Mapping[str, str]:  # type: ignore[override]
@@ -48,6 +53,7 @@ class Hierarchy(Study):
         return method_names()
 
     presence = "peak"
+    keeps_vectors = True
     scaled = {"second peak": "resid", "coordination": "attn"}
 
     def probe_spec(self, size: Size) -> ProbeSpec:
@@ -79,7 +85,9 @@ class Hierarchy(Study):
         """Return the stages in order."""
         return {
             "capture": capture_stage,
+            RECOMPUTE: recompute_stage(recompute),
             "probe": probe_stage,
+            "random weights": random_weights_stage,
             "analyse": analyse_stage,
             "report": report_stage(self),
         }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import polars as pl
 
 from layeratlas.runs.draws import write_draws
-from layeratlas.runs.finding import FINDING_COLUMNS, Finding
+from layeratlas.runs.finding import Finding, finding_table
 from layeratlas.runs.tables import CURVE_KEYS, CURVE_VALUES, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import Tensors
@@ -83,8 +82,7 @@ def _write_curves(work: Workspace, rows: Sequence[pl.DataFrame]) -> None:
 
 
 def _write_findings(work: Workspace, findings: Sequence[Finding]) -> None:
-    table = _of_run(work, pl.DataFrame([asdict(finding) for finding in findings]))
-    write_table(work, FINDINGS_FILE, table.select(FINDING_COLUMNS))
+    write_table(work, FINDINGS_FILE, finding_table(findings, work.manifest["model"]["name"], work.spec.study))
 
 
 def _of_run(work: Workspace, table: pl.DataFrame) -> pl.DataFrame:

@@ -104,9 +104,9 @@ def _shuffled(inner: Floats, groups: Sequence[str], count: int, seed: int) -> Fl
 def _second_boundary(inner: Floats, groups: Sequence[str]) -> tuple[Any, Any]:
     """Return the best single boundary (...) of signals (..., S, L), and C2 / C1, the share that a second one leaves."""
     costs, shortest = segment_costs(fuse(inner, groups)), shortest_segment(inner.shape[-1])
-    first, one = best_boundaries(costs, 1, shortest)
-    _, two = best_boundaries(costs, 2, shortest)
-    return first[..., 0], np.divide(two, one, out=np.ones_like(two), where=one > 0)
+    single, cost_of_one = best_boundaries(costs, 1, shortest)
+    _, cost_of_two = best_boundaries(costs, 2, shortest)
+    return single[..., 0], np.divide(cost_of_two, cost_of_one, out=np.ones_like(cost_of_two), where=cost_of_one > 0)
 
 
 def _p_value(null: Floats, left: float) -> float:

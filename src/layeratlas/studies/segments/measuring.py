@@ -13,15 +13,24 @@ import numpy as np
 
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import Size
+from layeratlas.runs.random_weights import random_weight_model
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.segmentation import shortest_segment
 from layeratlas.store.shards import Tensors, load_shard, read_shard, write_shard
 from layeratlas.studies.segments.intervention.plan import sites_of
-from layeratlas.studies.segments.passages import dataset_record, encode_copies, encode_passages, in_turn, kinds_of
-from layeratlas.studies.segments.reading import CopyReader, PassageReader
+from layeratlas.studies.segments.passages import (
+    dataset_record,
+    encode_copies,
+    encode_passages,
+    in_turn,
+    kinds_of,
+    texts_of,
+)
+from layeratlas.studies.segments.reading import CopyReader, PassageReader, kept_states
 from layeratlas.studies.segments.signals import passage_signals
 
 if TYPE_CHECKING:
+    from layeratlas.capture.recomputing import Recomputed
     from layeratlas.models import LoadedModel
 
 FOLDER = "signals"
@@ -43,22 +52,44 @@ def measure_stage(work: Workspace) -> list[str]:
     ids = encode_passages(work, model)
     copied = min(settings.view_passages, len(ids)) if settings.view_passages >= 2 else 0
     copies = encode_copies(work, model, copied)
-    control = _untrained_passages(work, model, len(ids))
+    control = _untrained_passages(work, len(ids))
     length = len(ids[0]) - int(model.bos_id is not None)
     work.manifest["datasets"] = [dataset_record(passages, len(ids[0])) for passages in work.material]
     with work.progress.stage("measure", len(ids) + len(copies) * _COPY_SHARE + control) as step:
         outputs = _write_batches(work, TRAINED, ids, PassageReader(model, settings), step.advance)
         outputs += _write_copies(work, copies, CopyReader(model, settings.views), step.advance)
-        if control:
-            outputs += _write_untrained(work, model, in_turn(ids, kinds_of(work), control), step.advance)
+        random = _write_untrained(work, in_turn(ids, kinds_of(work), control), step.advance) if control else []
     work.manifest["segments"] = {
         "passages": len(ids),
         "tokens": length,
         "copied": copied,
-        "untrained": control,
+        "untrained": control if random else 0,
         "missing": _missing(work, outputs),
     }
-    return outputs
+    return outputs + random
+
+
+def recompute(work: Workspace) -> Recomputed:
+    """Return how far the states of a sample of passages, each run alone, are from those that the metrics were given."""
+    from layeratlas.capture.passages import read_passages
+    from layeratlas.capture.recomputing import Recomputed, compare_vectors, sample_texts
+
+    model, texts = work.model, texts_of(work)
+    length = work.manifest["segments"]["tokens"] + int(model.bos_id is not None)
+    lengths = [length] * len(texts)
+    sample = sample_texts(lengths, work.spec.seed)
+    passages = [read_passages(model, [model.encode(texts[i])[:length]])[0] for i in sample]
+    alone = [kept_states(passage.states) for passage in passages]
+    values = read_values(work, TRAINED)
+    kept = _by_place({name: values[name][sample] for name in alone[0]})
+    stacked = _by_place({name: np.stack([states[name] for states in alone]) for name in alone[0]})
+    found = compare_vectors(model, kept, stacked, sample)
+    return Recomputed.of(found, lengths, sample)
+
+
+def _by_place(states: Tensors) -> Tensors:
+    """Return kept states, (passages, places, L+1, d) by name, as (passages, L+1, d) by name and place."""
+    return {f"{name} {place}": values[:, place] for name, values in states.items() for place in range(values.shape[1])}
 
 
 def _check_model(work: Workspace, model: LoadedModel) -> None:
@@ -104,28 +135,23 @@ def _shard_name(name: str, first: int) -> str:
     return f"{FOLDER}/{name}-{first:05d}.safetensors"
 
 
-def _untrained_passages(work: Workspace, model: LoadedModel, passages: int) -> int:
-    """Return how many passages go through a random-weight model: none if there is no memory for a second model."""
-    from layeratlas.models.memory import budget
-
+def _untrained_passages(work: Workspace, passages: int) -> int:
+    """Return how many passages are to go through a random-weight model."""
     setting = work.settings.untrained
-    asked = min(_UNTRAINED_PASSAGES[work.spec.size] if setting is None else setting, passages)
-    size = sum(p.numel() * p.element_size() for p in model.model.parameters())
-    if asked and size > budget(None, model.device):
-        work.progress.note("no memory for a random-weight model beside this one; this control is left out")
-        return 0
-    return asked
+    return min(_UNTRAINED_PASSAGES[work.spec.size] if setting is None else setting, passages)
 
 
-def _write_untrained(work: Workspace, model: LoadedModel, ids: list[list[int]], advance: Advance) -> list[str]:
+def _write_untrained(work: Workspace, ids: list[list[int]], advance: Advance) -> list[str]:
+    """Return the shards of a random-weight model; none where there is no memory for a second model."""
     files = [_shard_name(UNTRAINED, first) for first in range(0, len(ids), _BATCH)]
     if all(read_shard(work.folder / file, work.key) is not None for file in files):
         advance(len(ids))
         return files
-    from layeratlas.models.untrained import untrained
-
-    reader = PassageReader(untrained(model, work.spec.seed), work.settings)
-    return _write_batches(work, UNTRAINED, ids, reader, advance)
+    random = random_weight_model(work)
+    if random is None:
+        advance(len(ids))
+        return []
+    return _write_batches(work, UNTRAINED, ids, PassageReader(random, work.settings), advance)
 
 
 def read_values(work: Workspace, name: str, outputs: Sequence[str] | None = None) -> Tensors:
@@ -135,8 +161,8 @@ def read_values(work: Workspace, name: str, outputs: Sequence[str] | None = None
     """
     files = work.manifest["stages"]["measure"]["outputs"] if outputs is None else outputs
     own = [file for file in files if file.startswith(f"{FOLDER}/{name}-")]
-    parts = [load_shard(work.folder / file, work.key)[0] for file in own]
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} if parts else {}
+    shards = [load_shard(work.folder / file, work.key)[0] for file in own]
+    return {key: np.concatenate([shard[key] for shard in shards]) for key in shards[0]} if shards else {}
 
 
 def _missing(work: Workspace, outputs: Sequence[str]) -> list[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from layeratlas.core.errors import DataError
+from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.passages import Passages, noisy_copy
+from layeratlas.runs.fitting import begin_fitting, leave_out_unfit
 from layeratlas.runs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -32,29 +34,43 @@ def kinds_of(work: Workspace) -> list[str]:
 def encode_passages(work: Workspace, model: LoadedModel) -> list[list[int]]:
     """Return the token ids of all passages, truncated to one length: BOS, if the model has one, and the run's `tokens`.
 
-    If the shortest passage is shorter, all are truncated to its length and a note says so. Raises DataError below 64
-    tokens (or the number asked for), and if the passages do not fit into the model's context.
+    The length is at most the model's context and that of the shortest passage; a note says so where it is less than
+    was asked for. Passages below 64 tokens (or the number asked for) do not fit: see `leave_out_unfit`. Raises
+    DataError where the context itself is shorter.
     """
     asked, bos = work.settings.tokens, int(model.bos_id is not None)
-    ids = [model.encode(text) for text in texts_of(work)]
+    room = min(asked, model.context - bos) if model.context else asked
+    fewest = min(asked, _FEWEST_TOKENS)
+    if room < fewest:
+        raise DataError(
+            f"the context of {model.info['name']} has room for {room} tokens of a passage",
+            f"at least {fewest}",
+            "use a model with a longer context",
+        )
+    begin_fitting(work)
+    encoded = {text: model.encode(text) for text in texts_of(work)}
+    _leave_out_short(work, {text: len(ids) - bos for text, ids in encoded.items()}, fewest)
+    ids = [encoded[text] for text in texts_of(work)]
     counts = [len(passage) - bos for passage in ids]
     shortest = int(np.argmin(counts))
-    length = min(asked, counts[shortest])
-    if length < min(asked, _FEWEST_TOKENS):
-        raise DataError(
-            f"passage {shortest + 1} has {counts[shortest]} tokens",
-            f"at least {min(asked, _FEWEST_TOKENS)} in every passage",
-            "join short passages or drop it",
-        )
-    if model.context and length + bos > model.context:
-        raise DataError(
-            f"the passages have {length + bos} tokens and the context of {model.info['name']} is {model.context}",
-            "passages that fit into it",
-            f"use --set tokens={model.context - bos} or fewer",
-        )
+    length = min(room, counts[shortest])
     if length < asked:
-        work.progress.note(f"passages are truncated to {length} tokens, the length of passage {shortest + 1}")
+        why = f"the length of passage {shortest + 1}" if length < room else f"the context of {model.info['name']}"
+        work.progress.note(f"passages are truncated to {length} tokens, {why}")
     return [passage[: length + bos] for passage in ids]
+
+
+def _leave_out_short(work: Workspace, counts: Mapping[str, int], fewest: int) -> None:
+    """Leave out, or refuse, the passages that have too few tokens."""
+    unfit: dict[str, dict[int, Dropped]] = {}
+    for passages in work.material:
+        where = passages.source or passages.name
+        unfit[passages.name] = {
+            number: Dropped(where=f"{where}, passage {number + 1}", why=f"has {counts[text]} tokens")
+            for number, text in enumerate(passages.texts)
+            if counts[text] < fewest
+        }
+    leave_out_unfit(work, unfit, f"at least {fewest} in every passage", "join short passages or drop it")
 
 
 def encode_copies(work: Workspace, model: LoadedModel, passages: int) -> list[list[int]]:

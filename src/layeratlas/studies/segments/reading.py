@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from layeratlas.core.arrays import FloatArray
 from layeratlas.metrics import LensReadout, Passage
 from layeratlas.store.shards import Tensors
 from layeratlas.studies.segments.settings import SegmentSettings
@@ -47,12 +48,14 @@ class PassageReader:
         for metric in self.metrics:
             if metric.needs == "states" or getattr(passage, metric.needs) is not None:
                 values |= metric.measure(passage)
-        states = captured.states
-        kept = np.linspace(0, states.shape[1] - 1, _TOKENS_KEPT).astype(int)
         values["cka"] = passage.similarity.astype(np.float32)
-        values["means"] = states.mean(1)[None]
-        values["tokens"] = states[:, kept].transpose(1, 0, 2)
-        return values
+        return values | kept_states(captured.states)
+
+
+def kept_states(states: FloatArray) -> Tensors:
+    """Return what is kept of a passage's states, (L+1, T, d): the mean, (1, L+1, d), and a few tokens, (n, L+1, d)."""
+    kept = np.linspace(0, states.shape[1] - 1, _TOKENS_KEPT).astype(int)
+    return {"means": states.mean(1)[None], "tokens": states[:, kept].transpose(1, 0, 2)}
 
 
 def _lens(captured: Captured) -> LensReadout | None:

@@ -70,7 +70,7 @@ def segment_stage(work: Workspace) -> list[str]:
             existence=existence,
             v1=_first_version_record(signals, estimates),
             exact=boundary_record(estimates[EXACT]),
-            leave_one_out={name: found.tolist() for name, found in leave_one_out(signals).items()},
+            leave_one_out={name: boundaries.tolist() for name, boundaries in leave_one_out(signals).items()},
             kinds=compare_kinds(signals, kinds_of(work), settings, seed),
             untrained=_untrained_record(work),
         )

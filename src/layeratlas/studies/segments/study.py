@@ -21,13 +21,15 @@ from layeratlas.runs.claims_exhibit import claims_exhibit
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.quantity import ModelSegment, RunQuantity
+from layeratlas.runs.recompute import STAGE as RECOMPUTE
+from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.segments import names
 from layeratlas.studies.segments.analysing import analyse_stage
 from layeratlas.studies.segments.intervention.generating import generate_stage
 from layeratlas.studies.segments.intervention.stage import intervene_stage
-from layeratlas.studies.segments.measuring import measure_stage
+from layeratlas.studies.segments.measuring import measure_stage, recompute
 from layeratlas.studies.segments.methods import methods
 from layeratlas.studies.segments.names import SegmentFinding
 from layeratlas.studies.segments.perturbation import tables as brittleness
@@ -112,6 +114,7 @@ class Segments(Study):
             "perturb": perturb_stage,
             "intervene": intervene_stage,
             "generate": generate_stage,
+            RECOMPUTE: recompute_stage(recompute),
             "analyse": analyse_stage,
             "report": report_stage(self),
         }

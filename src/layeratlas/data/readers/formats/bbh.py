@@ -31,4 +31,4 @@ def bbh(row: Row) -> Question:
     return make(row, text.strip(), choices, [position(target, names, row)], task)
 
 
-FORMATS = (Format(name="bbh", level="logic", columns=columns("input target"), parser=by_row(bbh), part="task"),)
+FORMATS = (Format(name="bbh", level="logic", columns=columns("input target"), parser=by_row(bbh), part_column="task"),)

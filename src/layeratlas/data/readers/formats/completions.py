@@ -83,8 +83,8 @@ def _in_language(rows: list[Row], file: Path | None) -> list[Row]:
     """Give rows the language that their file's name ends in, as in `test.th.jsonl`."""
     if "lang" in rows[0].fields or file is None:
         return rows
-    parts = [part for piece in file.name.split(".") for part in piece.replace("_", "-").split("-")]
-    language = next((part for part in reversed(parts) if part in _CAUSE_EFFECT), "en")
+    words = [word for piece in file.name.split(".") for word in piece.replace("_", "-").split("-")]
+    language = next((word for word in reversed(words) if word in _CAUSE_EFFECT), "en")
     return [Row({**row.fields, "lang": language}, row.where) for row in rows]
 
 

@@ -37,8 +37,8 @@ def facts(rows: Sequence[Row]) -> Parse:
         pattern, relation = named(row, "pattern"), _relation(row)
         subject, truth = row.text("subject"), row.text("object")
         if not -1 < pattern.find("[X]") < pattern.find("[Y]"):
-            found = f"the pattern '{pattern}'" if pattern else f"no pattern (relation {relation})"
-            raise DataError(f"{row.where} has {found}", "[X] and then [Y] in a sentence", "add one or drop it")
+            pattern_named = f"the pattern '{pattern}'" if pattern else f"no pattern (relation {relation})"
+            raise DataError(f"{row.where} has {pattern_named}", "[X] and then [Y] in a sentence", "add one or drop it")
         wrong = _candidates(objects[relation], true[relation, row.fields["subject"]], f"{relation}-{subject}-{truth}")
         text, _, rest = pattern.replace("[X]", subject).partition("[Y]")
         rest = rest.rstrip(" .")
@@ -113,8 +113,9 @@ def prompts(rows: Sequence[Row]) -> Parse:
         truth, after = row.text("Ans"), after.rstrip(" .")
         if not mask:
             raise DataError(f"{row.where}: 'Prompt' has no {_MASK}", "one", "fix it")
-        candidates = dict.fromkeys(part.strip() for part in row.text("Candidate Ans").split(","))
-        wrong = [part + after for part in candidates if part and part not in true[str(row.fields["Prompt"])]]
+        candidates = dict.fromkeys(name.strip() for name in row.text("Candidate Ans").split(","))
+        known = {"", *true[str(row.fields["Prompt"])]}
+        wrong = [name + after for name in candidates if name not in known]
         text, seed = before.strip(), f"facts-{row.text('Prompt')}-{truth}"
         return shuffled(row, text or row.text("Prompt"), [truth + after], wrong, seed, row.text("Subject"))
 
@@ -129,7 +130,7 @@ FORMATS = (
         fits=_in_relation_file,
         prepare=_of_relation_file,
     ),
-    _facts(columns=columns("subject object"), parser=facts, prepare=_with_patterns, part="relation"),
-    _facts(columns=columns("sub_label obj_label"), parser=facts, prepare=_with_patterns, part="relation"),
+    _facts(columns=columns("subject object"), parser=facts, prepare=_with_patterns, part_column="relation"),
+    _facts(columns=columns("sub_label obj_label"), parser=facts, prepare=_with_patterns, part_column="relation"),
     _facts(columns=frozenset(("Prompt", "Ans", "Candidate Ans", "Subject")), parser=prompts, lenient=True),
 )

@@ -25,14 +25,14 @@ _NUMBER = re.compile(r"-?\d+(?:,\d+)*(?:\.\d+)?|-?\.\d+")
 class Format:
     """A file format of questions.
 
-    `columns` identify it, `fits` tells it from others with the same columns, and `in_name` is a part of the file's
-    name that it requires. `parser` takes all rows and returns the parser of one, which raises DataError, naming the
-    row, for what it cannot use. Without a `name` or `level`, sets are named after their file. `prepare` renames or
-    joins columns, given the file. `part` is the column that `FILE#PART` selects by, and `part_name` the one `#PART`
-    that asks for this reading of the columns. `language` is the column that names the language, of which a set has
-    one; `language_in_name` is for formats whose language is at the end of the file's name. `evident` and `confounded`
-    are those of the question set. `lenient` formats have rows without a false choice, as published; these are left out
-    and recorded.
+    `columns` identify it, `fits` tells it from others with the same columns, and `in_name` is a part of the file's name
+    that it requires. `parser` takes all rows and returns the parser of one, which raises DataError, naming the row, for
+    what it cannot use. Without a `name` or `level`, sets are named after their file. `prepare` renames or joins
+    columns, given the file. `part_column` is the column that `FILE#PART` selects by, and `part_name` the one `#PART`
+    that asks for this reading of the columns. `language` is the column that names the language, of which a set has one;
+    `language_in_name` is for formats whose language is at the end of the file's name. `evident` and `confounded` are
+    those of the question set. `lenient` formats have rows without a false choice, as published; these are left out and
+    recorded.
     """
 
     columns: frozenset[str]
@@ -41,7 +41,7 @@ class Format:
     level: str = ""
     fits: Callable[[Row], bool] = lambda row: True
     prepare: Callable[[list[Row], Path | None], list[Row]] = lambda rows, file: rows
-    part: str = ""
+    part_column: str = ""
     part_name: str = ""
     language: str = ""
     language_in_name: bool = False

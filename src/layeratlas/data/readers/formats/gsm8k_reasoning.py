@@ -38,12 +38,12 @@ def gsm8k(rows: Sequence[Row]) -> Parse:
     standing = positions(WRONG + 1, "gsm8k-reasoning")
 
     def parse(row: Row) -> Question:
-        found = wrong_paths(row.text("question"), row.text("answer"))
-        if len(found) < WRONG:
+        wrong = wrong_paths(row.text("question"), row.text("answer"))
+        if len(wrong) < WRONG:
             raise DataError(
-                f"{row.where} has {len(found)} steps or operations to change", f"{WRONG} wrong solutions", "drop it"
+                f"{row.where} has {len(wrong)} steps or operations to change", f"{WRONG} wrong solutions", "drop it"
             )
-        choices, answers = arrange(_said(row.text("answer").rpartition("####")[0]), found, next(standing))
+        choices, answers = arrange(_said(row.text("answer").rpartition("####")[0]), wrong, next(standing))
         return make(row, row.text("question"), choices, answers)
 
     return parse
@@ -52,16 +52,16 @@ def gsm8k(rows: Sequence[Row]) -> Parse:
 @cache
 def wrong_paths(question: str, answer: str) -> list[str]:
     """Return at most WRONG wrong solutions with different answers; fewer where the steps allow no more."""
-    solution, _, final = (part.strip() for part in answer.rpartition("####"))
+    solution, _, final = (text.strip() for text in answer.rpartition("####"))
     steps = list(_STEP.finditer(solution))
     turns = [(i, sign) for i, step in enumerate(steps) if _PAIR.fullmatch(step[1]) for sign in _SIGNS]
     random.Random(f"gsm8k-reasoning-{question}").shuffle(turns)
-    found: dict[str, str] = {_plain(final): ""}
+    solutions: dict[str, str] = {_plain(final): ""}
     for i, sign in turns:
-        made = _turned(solution, steps, i, sign, _plain(final))
-        if made and made[0] not in found:
-            found[made[0]] = made[1]
-    return list(found.values())[1 : 1 + WRONG]
+        turned = _turned(solution, steps, i, sign, _plain(final))
+        if turned and turned[0] not in solutions:
+            solutions[turned[0]] = turned[1]
+    return list(solutions.values())[1 : 1 + WRONG]
 
 
 def _turned(solution: str, steps: Sequence[re.Match[str]], turn: int, sign: str, final: str) -> tuple[str, str] | None:
@@ -71,7 +71,7 @@ def _turned(solution: str, steps: Sequence[re.Match[str]], turn: int, sign: str,
     for i, step in enumerate(steps):
         before, term, result = _renamed(solution[at : step.start()], changed), _renamed(step[1], changed), step[2]
         if i == turn:
-            a, old, b = (part or "" for part in _PAIR.fullmatch(term).groups())  # type: ignore[union-attr]
+            a, old, b = (group or "" for group in _PAIR.fullmatch(term).groups())  # type: ignore[union-attr]
             shown = list(re.finditer(rf"{re.escape(a)}(\s*\$?\s*){_SIGNS[old]}(\s*\$?\s*){re.escape(b)}", before))
             if old == sign or not shown:
                 return None
@@ -79,20 +79,20 @@ def _turned(solution: str, steps: Sequence[re.Match[str]], turn: int, sign: str,
             new = f"{a}{last[1]}{_style(solution, sign)}{last[2]}{b}"
             before, term = before[: last.start()] + new + before[last.end() :], f"{a}{sign}{b}"
         value = _value(term)
-        told = _NUMBER.match(solution, step.end())
-        if value is None or told is None or _value(step[1]) is None or _plain(told[0]) != _plain(result):
+        stated = _NUMBER.match(solution, step.end())
+        if value is None or stated is None or _value(step[1]) is None or _plain(stated[0]) != _plain(result):
             return None
         if value != _plain(result):
             changed[_plain(result)] = value
-        out, at = out + before + (value if value != _plain(result) else told[0]), told.end()
+        out, at = out + before + (value if value != _plain(result) else stated[0]), stated.end()
     answer = changed.get(final, final)
     return (answer, _said(out + _renamed(solution[at:], changed))) if answer != final else None
 
 
 def _style(solution: str, sign: str) -> str:
     """Return how a solution writes an operation: a sign that only wrong ones have would tell them."""
-    found = re.search(rf"[\d.]\s*\$?({_SIGNS[sign]})\s*\$?[\d.]", _STEP.sub("", solution))
-    return found[1] if found else sign
+    match = re.search(rf"[\d.]\s*\$?({_SIGNS[sign]})\s*\$?[\d.]", _STEP.sub("", solution))
+    return match[1] if match else sign
 
 
 def _renamed(text: str, changed: dict[str, str]) -> str:

@@ -35,12 +35,15 @@ def _requests(row: Row) -> list[tuple[str, str]]:
     """Return contexts and continuations, from lists of two or from `gen_args_0: {arg_0, arg_1}`."""
     value: Any = row.fields["arguments"]
     if isinstance(value, dict):
-        value = [[one.get("arg_0"), one.get("arg_1")] if isinstance(one, dict) else one for one in value.values()]
+        value = [
+            [request.get("arg_0"), request.get("arg_1")] if isinstance(request, dict) else request
+            for request in value.values()
+        ]
     if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) >= 2 for pair in value):
         raise DataError(f"{row.where}: 'arguments' is {brief(value)}", "pairs of context and continuation", "fix it")
     if len(value) < 2:
-        found = f"{row.where} has {len(value)} scored continuation"
-        raise DataError(found, "two or more, as multiple-choice tasks log them", "log a multiple-choice task")
+        problem = f"{row.where} has {len(value)} scored continuation"
+        raise DataError(problem, "two or more, as multiple-choice tasks log them", "log a multiple-choice task")
     pairs = [Row({"context": pair[0], "continuation": pair[1]}, row.where) for pair in value]
     for pair in pairs:
         pair.text("context"), pair.text("continuation")

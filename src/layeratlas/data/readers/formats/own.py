@@ -35,8 +35,8 @@ def listed(rows: Sequence[Row]) -> Parse:
     def parse(row: Row) -> Question:
         answer, choices = row.fields["answer"], row.texts("choices")
         if _kind(row) != kind and not (kind == _LETTER and _kind(row) == _TEXT):
-            found = f"{row.where} has the answer {brief(answer)}, {_kind(row)}"
-            raise DataError(found, f"{kind} as in the first row", "fix it")
+            problem = f"{row.where} has the answer {brief(answer)}, {_kind(row)}"
+            raise DataError(problem, f"{kind} as in the first row", "fix it")
         if kind == _TEXT:
             answers = [position(str(answer).strip(), choices, row)]
         elif kind == _LETTER:

@@ -75,7 +75,7 @@ FORMATS = (
         columns=columns("flores_passage question mc_answer1 mc_answer4 correct_answer_num"),
         parser=by_row(belebele),
         prepare=_in_language,
-        part="lang",
+        part_column="lang",
         language="lang",
     ),
 )

@@ -27,7 +27,7 @@ def _renamed(rows: list[Row], file: Path | None) -> list[Row]:
         fields = {_NAMES.get(name, name): value for name, value in row.fields.items()}
         for name in ("correct", "incorrect"):
             if isinstance(fields.get(name), str):
-                fields[name] = [part.strip() for part in fields[name].split(";") if part.strip()]
+                fields[name] = [answer.strip() for answer in fields[name].split(";") if answer.strip()]
         renamed.append(Row(fields, row.where))
     return renamed
 

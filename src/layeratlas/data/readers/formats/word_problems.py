@@ -136,7 +136,7 @@ _mgsm = partial(Format, name="mgsm", level="cross-lingual", parser=mgsm)
 FORMATS = (
     Format(name="svamp", level="calculation", columns=columns("Body Question Answer"), parser=svamp),
     _mgsm(columns=columns("question answer_number"), language="lang"),
-    _mgsm(columns=columns("lang question answer"), part="lang", language="lang"),
+    _mgsm(columns=columns("lang question answer"), part_column="lang", language="lang"),
     _mgsm(columns=columns("question answer"), fits=_bare_number, language_in_name=True),
     Format(
         name="gsm8k",

@@ -67,12 +67,15 @@ def first_groups(data: QuestionSet, count: int) -> QuestionSet:
 
 def _ablate(work: Workspace, settings: ExitSettings) -> list[str]:
     plan = _plan(work, settings)
+    # No more worked examples than the whole set had room for.
+    room = {data["name"]: data["shots"] for data in work.manifest["datasets"]}
+    shots = {name: min(settings.while_ablating.shots, had) for name, had in room.items()}
     posed_sets = [
-        pose(work.model, first_groups(data, settings.ablate_questions), settings.while_ablating)
+        pose(work.model, first_groups(data, settings.ablate_questions), settings.with_shots(shots[data.name]))
         for data in work.material
     ]
     continuations = continuations_of(posed_sets, settings)
-    key = hash_of([work.key, [[one.ids, one.start] for one in continuations]])
+    key = hash_of([work.key, [[row.ids, row.start] for row in continuations]])
     forward = make_pass(work.model, continuations, work.spec.capture.batch_tokens)
     files = {_file(key, ablation): ablation for ablation in (None, *plan)}
     _run_missing(work, forward, posed_sets, files, key)

@@ -91,13 +91,13 @@ def _credits(work: Workspace, data: QuestionSet, after: Floats, bare: Floats) ->
     )
 
 
-def _joined(parts: Sequence[Credits]) -> Credits:
+def _joined(credits_of_sets: Sequence[Credits]) -> Credits:
     return Credits(
-        level=parts[0].level,
-        groups=[group for part in parts for group in part.groups],
-        clean=np.concatenate([part.clean for part in parts]),
-        ablated=np.concatenate([part.ablated for part in parts], 1),
-        chance=np.concatenate([part.chance for part in parts]),
+        level=credits_of_sets[0].level,
+        groups=[group for credits in credits_of_sets for group in credits.groups],
+        clean=np.concatenate([credits.clean for credits in credits_of_sets]),
+        ablated=np.concatenate([credits.ablated for credits in credits_of_sets], 1),
+        chance=np.concatenate([credits.chance for credits in credits_of_sets]),
     )
 
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, presupposing
 from layeratlas.stats.curves import Curve, level_curve
 from layeratlas.stats.intervals import ROUNDING, percentile_interval
 from layeratlas.stats.peaks import cross_chosen
+from layeratlas.stats.shuffling import shuffle_maxima, shuffle_p
 from layeratlas.stats.verdicts import Effect, bootstrapped, holm_corrected
 from layeratlas.studies.hierarchy.names import BURIED, BURIED_LEVELS, COMPONENT_NAMES, WHOLE, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
@@ -43,21 +44,18 @@ def content_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding], ph
     if not buried:
         return []
     shuffles = min(len(curve.shuffles) for curve in buried)
-    scores = np.stack([_z_scores(curve, shuffles) for curve in buried])
+    scores = np.stack([_deep_scores(curve, shuffles) for curve in buried])
     null = scores[:, 1:].max(0)
     findings = []
     for curve, observed in zip(buried, scores[:, 0], strict=True):
-        p = (1 + int((null >= observed - ROUNDING).sum())) / (1 + shuffles)
         gate = decoded[curve.level].p if curve.level in decoded else 1.0
-        findings.append(_content_finding(curve, max(p, gate), shuffles, phrasing))
+        findings.append(_content_finding(curve, max(shuffle_p(float(observed), null), gate), shuffles, phrasing))
     return findings
 
 
-def _z_scores(curve: Curve, shuffles: int) -> Floats:
-    """Return the deep gain of a curve and of its shuffles, (1 + shuffles,), centred and scaled together."""
-    gains = deep_gain(np.concatenate([curve.estimate[None], curve.shuffles[:shuffles]]), curve)
-    scores: Floats = (gains - gains.mean()) / (gains.std() + ROUNDING)
-    return scores
+def _deep_scores(curve: Curve, shuffles: int) -> Floats:
+    """Return the z-score of the deep gain of a curve and of its shuffles, (1 + shuffles,)."""
+    return shuffle_maxima(deep_gain(curve.estimate[None], curve), deep_gain(curve.shuffles[:shuffles], curve)[:, None])
 
 
 def _content_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) -> Finding:
@@ -98,7 +96,12 @@ def compression_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding]
     """
     pairs = [pair for level in BURIED_LEVELS if (pair := _matched(curves, level, decoded)) is not None]
     effects = holm_corrected([_shift_difference(pair) for pair in pairs])
-    return [_compression_finding(pair, effect, phrasing) for pair, effect in zip(pairs, effects, strict=True)]
+    return [
+        presupposing(
+            _compression_finding(pair, effect, phrasing), decoded[pair.buried.level], decoded[pair.plain.level]
+        )
+        for pair, effect in zip(pairs, effects, strict=True)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from layeratlas.core.arrays import Floats
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.curves import Curve
-from layeratlas.stats.intervals import ROUNDING, percentile_interval
+from layeratlas.stats.intervals import percentile_interval
 from layeratlas.stats.peaks import Peak, find_peak
+from layeratlas.stats.shuffling import shuffle_maxima, shuffle_p
 from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure, place
@@ -21,9 +21,10 @@ def peak_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
     """Return one finding per curve, of all probes, levels and components of a run.
 
     The null is the maximum over all layers and curves of the z-scored shuffled curves (Westfall and Young 1993), of the
-    first probe of each level and component; p is corrected for every layer and curve searched. A further probe asks the
-    same question of the same labels: its p is at least the first one's (gatekeeping), so that together they are wrong
-    as rarely as the first alone.
+    first probe of each level and component; p is corrected for every layer and curve searched, and continued beyond one
+    shuffle in S by the shuffles' own distribution (`stats.shuffling`). A further probe asks the same question of the
+    same labels: its p is at least the first one's (gatekeeping), so that together they are wrong as rarely as the first
+    alone.
     """
     first: dict[tuple[str, str], Curve] = {}
     for curve in curves:
@@ -48,23 +49,10 @@ class _Test(NamedTuple):
 def _tests(curves: Sequence[Curve]) -> Iterator[tuple[Curve, _Test]]:
     """Yield each curve with its p-value among these curves."""
     shuffles = min(len(curve.shuffles) for curve in curves)
-    maxima = np.stack([_z_maxima(curve, shuffles) for curve in curves])
+    maxima = np.stack([shuffle_maxima(curve.estimate, curve.shuffles[:shuffles]) for curve in curves])
     null = maxima[:, 1:].max(0)
     for curve, observed in zip(curves, maxima[:, 0], strict=True):
-        exceed = int((null >= observed - ROUNDING).sum())
-        yield curve, _Test(p=(1 + exceed) / (1 + shuffles), shuffles=shuffles)
-
-
-def _z_maxima(curve: Curve, shuffles: int) -> Floats:
-    """Return the maximum z-score over layers of a curve and of its shuffles, (1 + shuffles,).
-
-    The centre of each layer and the spread, pooled over layers, are those of the curve and its shuffles together: under
-    the null they are exchangeable, which a centre and a spread of the shuffles alone would undo where there are few.
-    """
-    rows = np.concatenate([curve.estimate[None], curve.shuffles[:shuffles]])
-    spread = np.sqrt(rows.var(0).mean()) + ROUNDING
-    maxima: Floats = ((rows - rows.mean(0)) / spread).max(1)
-    return maxima
+        yield curve, _Test(p=shuffle_p(float(observed), null), shuffles=shuffles)
 
 
 def _peak_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) -> Finding:

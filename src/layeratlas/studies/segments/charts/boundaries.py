@@ -36,8 +36,8 @@ def _rows(record: SegmentsRecord) -> list[_Row]:
     rows = [_Row(name="all passages", boundaries=record.boundaries, intervals=record.intervals)]
     if record.kinds:
         rows += [
-            _Row(name=kind, boundaries=found.boundaries, intervals=found.intervals)
-            for kind, found in record.kinds.by_kind.items()
+            _Row(name=kind, boundaries=of_kind.boundaries, intervals=of_kind.intervals)
+            for kind, of_kind in record.kinds.by_kind.items()
         ]
     rows += [_Row(name=f"without {readable(name)}", boundaries=moved) for name, moved in record.leave_one_out.items()]
     if record.method != EXACT:

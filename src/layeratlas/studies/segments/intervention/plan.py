@@ -51,15 +51,15 @@ class Intervention:
 def read_interventions(text: str) -> list[Intervention]:
     """Return the interventions named in a text, separated by semicolons; raises SpecError for any other text."""
     interventions = []
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        match = _FORM.fullmatch(" ".join(part.split()))
+    for form in filter(None, (form.strip() for form in text.split(";"))):
+        match = _FORM.fullmatch(" ".join(form.split()))
         if match is None:
-            raise SpecError(f"the edit '{part}' is not understood", _HELP)
+            raise SpecError(f"the edit '{form}' is not understood", _HELP)
         intervention = Intervention(
             kind=cast("Kind", match[1]),
             strength=float(match[2]) if match[2] else None,
             component=cast("Component", match[3] or "resid"),
-            blocks=_read_blocks(part, match[4] or ""),
+            blocks=_read_blocks(form, match[4] or ""),
         )
         # An edit checks what does not fit together, such as a strength for `zero`.
         intervention.edit(intervention.blocks or (0,), np.zeros((1 + max(intervention.blocks, default=0), 1)))
@@ -67,12 +67,12 @@ def read_interventions(text: str) -> list[Intervention]:
     return interventions
 
 
-def _read_blocks(part: str, text: str) -> tuple[int, ...]:
+def _read_blocks(form: str, text: str) -> tuple[int, ...]:
     numbers: list[int] = []
     for piece in filter(None, (piece.strip() for piece in text.split(","))):
         first, dash, last = piece.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()) or int(last or first) < int(first):
-            raise SpecError(f"'{piece}' in the edit '{part}' names no blocks", _HELP)
+            raise SpecError(f"'{piece}' in the edit '{form}' names no blocks", _HELP)
         numbers += range(int(first), int(last or first) + 1)
     return tuple(numbers)
 

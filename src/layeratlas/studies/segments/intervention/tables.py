@@ -46,8 +46,8 @@ def effect_table(effects: pl.DataFrame, seed: int) -> pl.DataFrame:
     `random_spans` is their number.
     """
     rows: list[dict[str, Any]] = []
-    for key, part in effects.group_by(*_KEYS, maintain_order=True):
-        segment, control = part.filter(~pl.col("control")), part.filter("control")
+    for key, rows_of_span in effects.group_by(*_KEYS, maintain_order=True):
+        segment, control = rows_of_span.filter(~pl.col("control")), rows_of_span.filter("control")
         control_blocks = control["blocks"].unique(maintain_order=True).to_list()
         for outcome in OUTCOMES:
             controls = control[outcome].to_numpy().reshape(len(control_blocks), len(segment))
@@ -76,7 +76,7 @@ def _texts_of(table: pl.DataFrame) -> _GeneratedTexts:
     unperturbed = table.filter(edit=UNPERTURBED, span=UNPERTURBED).sort("prompt")
     texts = _GeneratedTexts(clean=unperturbed["text"].to_list())
     others = table.filter(pl.col("edit") != UNPERTURBED)
-    for (edit, span, control), part in others.group_by("edit", "span", "control", maintain_order=True):
+    for (edit, span, control), rows in others.group_by("edit", "span", "control", maintain_order=True):
         group = texts.controls if control else texts.edited
-        group[EditedSpan(str(edit), str(span))] = part.sort("prompt")["text"].to_list()
+        group[EditedSpan(str(edit), str(span))] = rows.sort("prompt")["text"].to_list()
     return texts

@@ -21,8 +21,8 @@ def words(text: str) -> list[str]:
 
 def sentences(text: str) -> list[str]:
     """Return a text's sentences that hold a word: split after `.`, `!`, `?` and at blank lines."""
-    parts = re.split(r"(?<=[.!?])[\"'”’)]*\s+|(?<=[。！？])|\n\s*\n", text)
-    return [part for part in parts if words(part)]
+    pieces = re.split(r"(?<=[.!?])[\"'”’)]*\s+|(?<=[。！？])|\n\s*\n", text)
+    return [piece for piece in pieces if words(piece)]
 
 
 def distinct(text: str, n: int) -> float:

@@ -45,7 +45,7 @@ def _constancy(brittleness: Brittleness) -> Finding:
     small, large = brittleness.spec.small
     points, segments = brittleness.ratios()
     mean = brittleness.constancy()
-    verdict, each = _near_one(mean), [_near_one(one) for estimate in (points, segments) for one in _each(estimate)]
+    verdict, each = _near_one(mean), [_near_one(ratio) for estimate in (points, segments) for ratio in _each(estimate)]
     if "not supported" in each:
         verdict = "not supported"
     elif verdict == "supported" and not _within(points.value) & _within(segments.value):

@@ -98,18 +98,18 @@ def measure(work: Workspace, ids: Sequence[NDArray[np.int64]], trials: Sequence[
 
     passages = cut_passages(ids, spec.tokens, spec.read)
     key = hash_of([work.key, spec.model_dump(mode="json"), passages.ids.tolist(), passages.read])
-    parts = [list(part) for _, part in groupby(sorted(trials, key=lambda t: t.start), key=lambda t: t.start)]
-    names = [f"{FOLDER}/{hash_of([key, [asdict(trial) for trial in part]])}.parquet" for part in parts]
+    groups = [list(group) for _, group in groupby(sorted(trials, key=lambda t: t.start), key=lambda t: t.start)]
+    names = [f"{FOLDER}/{hash_of([key, [asdict(trial) for trial in group]])}.parquet" for group in groups]
     sizes = f"{FOLDER}/{key}-sizes.parquet"
     if not has_part(work, sizes):
         rms = stream_sizes(work.model, passages)
         write_part(work, sizes, pl.DataFrame({str(i): rms[:, i] for i in range(rms.shape[1])}))
-    remaining = {i: len(part) * len(ids) for i, part in enumerate(parts) if not has_part(work, names[i])}
-    todo = [(i, j) for i in remaining for j in range(len(parts[i]))]
-    values = {i: np.empty((len(parts[i]), len(ids), len(OUTCOMES))) for i in remaining}
-    edits = [[parts[i][j].edit(spec.noise)] for i, j in todo]
+    remaining = {i: len(group) * len(ids) for i, group in enumerate(groups) if not has_part(work, names[i])}
+    todo = [(i, j) for i in remaining for j in range(len(groups[i]))]
+    values = {i: np.empty((len(groups[i]), len(ids), len(OUTCOMES))) for i in remaining}
+    edits = [[groups[i][j].edit(spec.noise)] for i, j in todo]
     # The Jensen-Shannon divergence is costly, and is measured only for large perturbations.
-    large = [parts[i][j].role in ("skip", "segment") for i, j in todo]
+    large = [groups[i][j].role in ("skip", "segment") for i, j in todo]
     with work.progress.stage("perturb", len(todo) * len(ids)) as step:
         for trial, text, outcome in judge_edits(work.model, passages, edits, judge_of(large)):
             i, j = todo[trial]
@@ -117,7 +117,7 @@ def measure(work: Workspace, ids: Sequence[NDArray[np.int64]], trials: Sequence[
             remaining[i] -= 1
             step.advance()
             if not remaining[i]:
-                write_part(work, names[i], _table(parts[i], values.pop(i)))
+                write_part(work, names[i], _table(groups[i], values.pop(i)))
     return [sizes, *names]
 
 

@@ -1,0 +1,85 @@
+"""`layeratlas direction` takes a direction from a run, `layeratlas steer` shows what it does to a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from layeratlas.cli.errors import one_line
+
+ClassOption = Annotated[
+    str | None, typer.Option("--class", help="The class to steer to. Default: the second of two classes.")
+]
+VersusOption = Annotated[str | None, typer.Option(help="The class to steer from. Default: all others.")]
+
+
+def direction(
+    folder: Annotated[Path, typer.Argument(help="The folder of a finished hierarchy run.")],
+    task: Annotated[str, typer.Option(help="The task (or the name of your file of texts) whose direction to take.")],
+    to: Annotated[
+        Path, typer.Option(help="The file to write: NAME.safetensors, or NAME.gguf, a control vector of llama.cpp.")
+    ],
+    layer: Annotated[
+        int | None, typer.Option(help="Point of resid, block of attn or mlp. Default: the one recommended to steer.")
+    ] = None,
+    component: Annotated[str, typer.Option(help="resid, attn or mlp.")] = "resid",
+    probe: Annotated[str, typer.Option(help="A probe of the run. Default: its first one.")] = "",
+    class_: ClassOption = None,
+    versus: VersusOption = None,
+) -> None:
+    """Write the direction that a run's probe fitted at a layer, in the model's own coordinates.
+
+    \b
+    layeratlas direction runs/mine --task my_texts --to mine.safetensors
+    layeratlas direction runs/mine --task my_texts --layer 12 --to mine.gguf
+    """
+    with one_line():
+        from layeratlas.api.results import Run
+        from layeratlas.core.spec import check_component
+
+        found = Run(folder).direction(task, layer, check_component(component), method=probe)
+        print(found)
+        print(found.save(to, class_, versus))
+
+
+def steer(
+    file: Annotated[Path, typer.Argument(help="A .safetensors file of 'layeratlas direction'.")],
+    prompt: Annotated[str, typer.Option(help="What the model continues.")],
+    strength: Annotated[
+        list[float] | None,
+        typer.Option(help="How far to go, 1 from the mean of one class to the other's; repeatable. Default: 1, 2, 4."),
+    ] = None,
+    class_: ClassOption = None,
+    versus: VersusOption = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Default: the direction's own model.")] = None,
+    tokens: Annotated[int, typer.Option(min=1, help="Tokens to write.")] = 24,
+) -> None:
+    """Continue a prompt without steering, with the direction, and with a random direction of equal norm.
+
+    `shift` is how far the next-token prediction moves, KL in nats. A direction that does no more than the random one is
+    not used by the model there.
+
+    \b
+    layeratlas steer mine.safetensors --prompt "The weather today is"
+    """
+    with one_line():
+        from layeratlas.core.spec import ModelSpec
+        from layeratlas.directions import load_direction
+        from layeratlas.directions.steering import DEFAULT_STRENGTHS
+        from layeratlas.directions.steering import steer as steered
+
+        found = load_direction(file)
+        print(found)
+        rows = steered(
+            found,
+            prompt,
+            spec=ModelSpec(id=model) if model else None,
+            edit=found.edit(to=class_, versus=versus),
+            strengths=strength or DEFAULT_STRENGTHS,
+            new_tokens=tokens,
+        )
+        print(f"{'added':<10}{'strength':>9}{'shift':>8}  text")
+        for row in rows:
+            print(f"{row.kind:<10}{row.strength:>9.2f}{row.shift:>8.2f}  {row.text!r}")

@@ -1,0 +1,62 @@
+"""`layeratlas sweep`: many runs from one file, spread over workers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from layeratlas.cli.errors import one_line
+from layeratlas.cli.flags import QuietOption
+from layeratlas.cli.terminal import make_progress
+
+# The exit code of a sweep of which some runs failed.
+_SOME_FAILED = 4
+
+
+def sweep(
+    plan: Annotated[Path, typer.Argument(help="A TOML file: models, studies, tasks, seeds, settings.")],
+    out: Annotated[Path, typer.Option(help="The sweep's folder.")],
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Workers at a time.")] = 1,
+    on: Annotated[str, typer.Option(help="Where workers run: processes (default), ray or slurm.")] = "processes",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Cores per worker. Default: this machine's, shared out.")
+    ] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs per worker.")] = 0,
+    memory: Annotated[float | None, typer.Option(help="GB of memory per worker, asked for on Ray and Slurm.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try failed runs again.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Show how every run stands, and start nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show every run with tokens, time, memory and disk; start nothing.")
+    ] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Run every combination of models, studies, tasks, variants and seeds of a TOML file, and compare what is finished.
+
+    Every run is an ordinary one in OUT/runs; the same command resumes, and does nothing where all is done. Exit code
+    4: some runs failed, OUT/index.html says why.
+
+    \b
+    layeratlas sweep sweep.toml --out sweeps/first --dry-run
+    layeratlas sweep sweep.toml --out sweeps/first --workers 2
+    layeratlas sweep sweep.toml --out sweeps/first --status
+    """
+    with one_line():
+        from layeratlas.sweeps.running import Resources, Sweep, spec_of
+        from layeratlas.sweeps.running import sweep as run_sweep
+        from layeratlas.sweeps.status import costs_table, status_table
+        from layeratlas.sweeps.units import units_of
+
+        if status or dry_run:
+            spec = spec_of(plan)
+            table = costs_table if dry_run else status_table
+            print(table(Sweep(out, units_of(spec))))
+            return
+        resources = Resources(workers=workers, on=on, threads=threads, gpus=gpus, memory=memory)
+        result = run_sweep(plan, out=out, resources=resources, retry=retry, progress=make_progress(quiet))
+        if not quiet:
+            print(result.summary())
+        print(result.index_path)
+        if result.failed:
+            raise typer.Exit(_SOME_FAILED)

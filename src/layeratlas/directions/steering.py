@@ -1,0 +1,101 @@
+"""Steer a model with a direction and see what it writes, beside a random direction of equal norm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import kl_div
+
+from layeratlas.core.edits import Edit
+from layeratlas.core.errors import SpecError
+from layeratlas.core.spec import ModelSpec
+from layeratlas.directions.direction import Direction
+from layeratlas.models import LoadedModel, intervene, load
+from layeratlas.models.decoding import greedy
+
+DEFAULT_STRENGTHS = (1.0, 2.0, 4.0)
+
+
+class SteerKind(StrEnum):
+    """What was added to the stream."""
+
+    NONE = "none"
+    DIRECTION = "direction"
+    RANDOM = "random"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steered:
+    """What a model writes under an edit.
+
+    `strength` counts distances between the means of two classes; `shift` is
+    the divergence of the next-token prediction from that of the unsteered model, KL(unsteered | steered) in nats.
+    """
+
+    kind: SteerKind
+    strength: float
+    shift: float
+    text: str
+
+
+def steer(
+    direction: Direction,
+    prompt: str,
+    *,
+    spec: ModelSpec | None = None,
+    edit: Edit | None = None,
+    strengths: Sequence[float] = DEFAULT_STRENGTHS,
+    new_tokens: int = 24,
+) -> list[Steered]:
+    """Return the continuation of a prompt without steering, and at each strength with the direction and a random one.
+
+    The model is that of the direction unless `spec` names another; `edit` is by default `direction.edit()`. The random
+    direction has the same norm and a fixed seed. Position 0 is not edited. Raises SpecError for a model of another
+    width.
+    """
+    model = load(spec or ModelSpec(id=direction.source.model_id, revision=direction.source.revision))
+    edit = edit or direction.edit()
+    if model.anatomy.width != direction.weight.shape[1]:
+        raise SpecError(
+            f"a direction of width {direction.weight.shape[1]} in a model of width {model.anatomy.width}",
+            f"the model it was fitted on, '{direction.source.model_id}'",
+        )
+    prompted = _Prompt(model, prompt, new_tokens)
+    rows = [prompted.continued(SteerKind.NONE, 0.0, None)]
+    for strength in strengths:
+        rows.append(prompted.continued(SteerKind.DIRECTION, strength, edit))
+        rows.append(prompted.continued(SteerKind.RANDOM, strength, random_like(edit)))
+    return rows
+
+
+class _Prompt:
+    """A prompt and the model's next-token prediction after it, without any edit."""
+
+    def __init__(self, model: LoadedModel, prompt: str, new_tokens: int) -> None:
+        self._model, self._ids, self._new_tokens = model, model.encode(prompt), new_tokens
+        self._clean = self._log_probabilities()
+
+    def _log_probabilities(self) -> Tensor:
+        return self._model.run(torch.tensor([self._ids]), logits=True)[0, -1].float().log_softmax(-1)
+
+    def continued(self, kind: SteerKind, strength: float, edit: Edit | None) -> Steered:
+        """Return what follows the prompt under an edit at a strength."""
+        with intervene(self._model, [replace(edit, strength=strength)] if edit else []):
+            steered = self._log_probabilities()
+            ids = greedy(self._model, [self._ids], self._new_tokens)[0]
+        shift = float(kl_div(steered, self._clean, log_target=True, reduction="sum"))
+        text: str = self._model.tokenizer.decode(ids)
+        return Steered(kind=kind, strength=strength, shift=max(shift, 0.0), text=text)
+
+
+def random_like(edit: Edit, seed: int = 0) -> Edit:
+    """Return an edit with random vectors whose norms are those of a translation's vectors."""
+    vectors = np.asarray(edit.vectors, np.float64)
+    noise = np.random.default_rng([seed, 71]).standard_normal(vectors.shape)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True) / np.linalg.norm(noise, axis=1, keepdims=True)
+    return replace(edit, vectors=noise * norms)

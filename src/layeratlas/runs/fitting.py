@@ -1,0 +1,102 @@
+"""What does not fit the model: the user's rows are refused or dropped, built-in sets left out by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Sized
+from contextlib import suppress
+from typing import Any
+
+from layeratlas.core.errors import CaptureError, DataError
+from layeratlas.data.bad_rows import Dropped
+from layeratlas.data.fitting import LeftOut
+from layeratlas.data.passages import Passages
+from layeratlas.data.task import Material
+from layeratlas.runs.workspace import Workspace
+
+NOTHING_LEFT_OUT = LeftOut(sets={}, rows={})
+# Dropped rows that `run.json` names, per file.
+_LISTED = 100
+
+Unfit = Mapping[str, Mapping[int, Dropped]]
+
+
+def leave_out_unfit(work: Workspace, unfit: Unfit, expected: str, todo: str = "shorten or drop it") -> None:
+    """Go on without the texts that do not fit the model: `unfit` rows by data set and 0-based number.
+
+    Rows of a file of the user's are dropped with `bad_rows="drop"`, else refused with CaptureError, which says what
+    was `expected` and what `todo`. A built-in set is left out as a whole, so that its name stands for the same texts in
+    every run; so is a file of which too little is left. Each is noted. Raises CaptureError where nothing is left.
+    """
+    left_out = work.left_out
+    for data in [data for data in work.material if unfit.get(data.name)]:
+        rows = unfit[data.name]
+        if data.source and work.spec.bad_rows == "refuse":
+            raise _refusal(list(rows.values()), expected, todo)
+        reason = "" if data.source else _reason(list(rows.values()), expected)
+        if not reason:
+            try:
+                left_out.with_rows(data.name, rows).of([data])
+            except DataError as error:
+                reason = f"without {len(rows)} rows that do not fit: {error}"
+        left_out = left_out.with_set(data.name, reason) if reason else left_out.with_rows(data.name, rows)
+    _check_any_left(work, left_out, unfit, expected)
+    work.leave_out(left_out)
+    for name, reason in left_out.sets.items():
+        work.progress.note(f"{name} is left out: {reason}")
+    record_dropped(work, [name for name in left_out.rows if unfit.get(name)])
+
+
+def _refusal(rows: Sequence[Dropped], expected: str, todo: str) -> CaptureError:
+    more = f" (and {len(rows) - 1} more do not fit)" if len(rows) > 1 else ""
+    return CaptureError(
+        f"{rows[0].where} {rows[0].why}{more}", expected, f"{todo}, or leave out such rows with --bad-rows drop"
+    )
+
+
+def _reason(rows: Sequence[Dropped], expected: str) -> str:
+    more = f", and {len(rows) - 1} more do not fit" if len(rows) > 1 else ""
+    return f"{rows[0].where} {rows[0].why}{more}; expected {expected}"
+
+
+def _check_any_left(work: Workspace, left_out: LeftOut, unfit: Unfit, expected: str) -> None:
+    if work.material and not [data for data in work.material if data.name not in left_out.sets]:
+        name = work.material[0].name
+        row = next(iter(unfit[name].values()))
+        found = f"nothing that the run reads fits the model: {row.where} {row.why}"
+        others = len(work.material) - 1
+        if others:
+            found += f", and {others} more set{'s do' if others > 1 else ' does'} not fit either"
+        raise CaptureError(found, expected, "use other texts or another model")
+
+
+def record_dropped(work: Workspace, noted: Sequence[str]) -> None:
+    """Note in `run.json` which rows of the user's files are left out, and say so of the sets named in `noted`."""
+    work.manifest["dropped"] = {}
+    for data in work.material:
+        rows: Sequence[Dropped] = getattr(data, "dropped", ())
+        if not rows:
+            continue
+        share = len(rows) / (len(rows) + data_size(data))
+        listed = [{"where": row.where, "why": row.why} for row in rows[:_LISTED]]
+        work.manifest["dropped"][data.name] = {"n": len(rows), "share": share, "rows": listed}
+        if data.name in noted:
+            first = f"{rows[0].where}: {rows[0].why}"
+            work.progress.note(f"{data.name}: {len(rows)} rows ({share:.1%}) are left out, the first is {first}")
+
+
+def data_size(data: Material) -> int:
+    """Return how many texts, questions or passages a data set has."""
+    items: Sized = data.texts if isinstance(data, Passages) else getattr(data, "items", ())
+    return len(items)
+
+
+def begin_fitting(work: Workspace) -> None:
+    """Forget what an earlier attempt left out, so that numbers of rows are those of the material as it was given."""
+    with suppress(KeyError):
+        del work.manifest["unfit"]
+    work.leave_out(NOTHING_LEFT_OUT)
+
+
+def left_out_sets(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the sets that a run went on without, by name with the reason."""
+    return dict(manifest.get("unfit", {}).get("sets", {}))

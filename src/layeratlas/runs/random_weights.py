@@ -1,0 +1,32 @@
+"""The random-weight control, one mechanism for every study: the run's architecture with its initial weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layeratlas.runs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from layeratlas.models import LoadedModel
+
+
+def random_weights_wanted(work: Workspace) -> bool:
+    """Return whether the run has this control: as its setting `random_weights` says, else at every size but quick."""
+    setting: bool | None = work.settings.random_weights
+    return work.spec.size != "quick" if setting is None else setting
+
+
+def random_weight_model(work: Workspace) -> LoadedModel | None:
+    """Return a model of the run's architecture with random weights, drawn with the run's seed.
+
+    None, with a note to the user, where a second model does not fit into memory beside the first.
+    """
+    from layeratlas.models.memory import budget
+    from layeratlas.models.untrained import untrained
+
+    model = work.model
+    size = sum(p.numel() * p.element_size() for p in model.model.parameters())
+    if model.streamer is not None or size > budget(None, model.device):
+        work.progress.note("no memory for a random-weight model beside this one; this control is left out")
+        return None
+    return untrained(model, work.spec.seed)

@@ -1,0 +1,162 @@
+"""Which layer to use for what: the recommendations of a run, and the file that keeps them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from layeratlas.core.checksums import read_sealed, write_sealed
+from layeratlas.core.errors import StoreError
+from layeratlas.core.formatting import ranges
+from layeratlas.stats.best_layers import CONFIDENCE
+from layeratlas.stats.curves import Curve
+
+FILE = "recommendations.json"
+# The level of a recommendation that covers all levels of a run, and the task of one that covers a whole level.
+ALL = "all"
+_FORMAT = 1
+_MAIN_COMPONENT = "resid"
+
+
+class Purpose(StrEnum):
+    """What a layer is wanted for."""
+
+    PROBE = "probe"
+    STEER = "steer"
+    EMBED = "embed"
+    EXIT = "exit"
+    PRUNE = "prune"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """The layer to use for a purpose, and the layers that are as good.
+
+    - `purpose`, `level`, `task`, `component`, `method`, `metric`: what for, and from which curve; the level is `all`
+      where the layer serves all levels together, the task is `all` where it serves a whole level;
+    - `layer`: the layer to use, None where no layer can be recommended; `unit` says what is counted (`point`, `block`
+      or `exit`) and `last` is the number of the last one;
+    - `as_good`: the layers that are as good with probability `confidence`, in order;
+    - `value`, `lo`, `hi`: the metric at the layer with its 95 % interval; `chance`: what guessing reaches;
+    - `reason`: one sentence, why this layer or why none.
+    """
+
+    purpose: str
+    level: str
+    task: str
+    component: str
+    method: str
+    metric: str
+    unit: str
+    last: int
+    layer: int | None
+    as_good: tuple[int, ...]
+    confidence: float
+    value: float
+    lo: float
+    hi: float
+    chance: float
+    reason: str
+
+    @property
+    def subject(self) -> str:
+        """What is decoded or answered: the task, or the level of all its tasks."""
+        return self.level if self.task == ALL else self.task
+
+    @property
+    def short(self) -> str:
+        """The layer and those that are as good, such as `12 (10-14)`; `none` where there is no layer."""
+        if self.layer is None:
+            return "none"
+        return f"{self.layer} ({ranges(self.as_good)})" if len(self.as_good) > 1 else f"{self.layer}"
+
+    def __str__(self) -> str:
+        head = f"{self.subject}, {self.purpose}: "
+        if self.layer is None:
+            return f"{head}no {self.unit}. {self.reason}"
+        place = f"{self.unit} {self.layer} of 0-{self.last}"
+        sure = f"as good with {self.confidence:.0%} confidence: {ranges(self.as_good)}"
+        score = f"{self.metric.replace('_', ' ')} {self.value:.2f} [{self.lo:.2f}, {self.hi:.2f}]"
+        known = "" if math.isnan(self.chance) else f", chance {self.chance:.2f}"
+        return f"{head}{place} ({sure}); {score}{known}. {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A layer chosen on a curve: the fields of a Recommendation that the rule decides; the defaults choose none."""
+
+    reason: str
+    layer: int | None = None
+    as_good: tuple[int, ...] = ()
+    value: float = math.nan
+    lo: float = math.nan
+    hi: float = math.nan
+
+
+def recommend(curve: Curve, purpose: Purpose, choice: Choice, *, unit: str = "") -> Recommendation:
+    """Return a choice on a curve as a recommendation; the unit is by default a point of `resid`, else a block."""
+    return Recommendation(
+        purpose=purpose,
+        level=curve.level,
+        task=curve.task,
+        component=curve.component,
+        method=curve.method,
+        metric=curve.metric,
+        unit=unit or ("point" if curve.component == "resid" else "block"),
+        last=len(curve.estimate) - 1,
+        confidence=CONFIDENCE,
+        chance=curve.chance,
+        **{field.name: getattr(choice, field.name) for field in fields(choice)},
+    )
+
+
+def write_recommendations(folder: Path, recommendations: Sequence[Recommendation], rules: Mapping[Purpose, str]) -> str:
+    """Write the recommendations of a run with the rule of each purpose, and return the file's name."""
+    rows = [{key: _finite(value) for key, value in asdict(row).items()} for row in recommendations]
+    write_sealed(folder / FILE, {"format": _FORMAT, "rules": dict(rules), "recommendations": rows})
+    return FILE
+
+
+def read_recommendations(folder: Path) -> list[Recommendation]:
+    """Return the recommendations of a run; raises StoreError where it kept none, or the file was changed."""
+    if not (folder / FILE).is_file():
+        raise StoreError(
+            f"no {FILE} in '{folder}'",
+            "a run of a study that recommends layers, made by this version",
+            "run the study again in a new --out",
+        )
+    rows: list[dict[str, Any]] = read_sealed(folder / FILE)["recommendations"]
+    return [Recommendation(**{**row, **_read(row)}) for row in rows]
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read(row: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = {name: math.nan if row[name] is None else row[name] for name in ("value", "lo", "hi", "chance")}
+    return {**numbers, "as_good": tuple(row["as_good"])}
+
+
+def main_recommendations(recommendations: Sequence[Recommendation]) -> list[Recommendation]:
+    """Return those that a report starts with: of whole levels, in the residual stream or else the first component."""
+    levels = [row for row in recommendations if row.task == ALL]
+    components = [row.component for row in levels]
+    main = _MAIN_COMPONENT if _MAIN_COMPONENT in components else next(iter(components), "")
+    return [row for row in levels if row.component == main]
+
+
+def summary_lines(recommendations: Sequence[Recommendation], most: int = 2) -> list[str]:
+    """Return the recommendations of whole levels, one line per purpose, at most so many lines."""
+    by_purpose: dict[str, list[Recommendation]] = {}
+    for row in main_recommendations(recommendations):
+        by_purpose.setdefault(row.purpose, []).append(row)
+    lines = []
+    for purpose, rows in list(by_purpose.items())[:most]:
+        layers = ", ".join(f"{row.subject} {row.short}" for row in rows)
+        lines.append(f"{rows[0].unit} to {purpose} (as good, {rows[0].confidence:.0%} confidence): {layers}")
+    return lines

@@ -1,0 +1,86 @@
+"""Which layers are as good as the best: the model confidence set of Hansen, Lunde and Nason (2011)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from layeratlas.core.arrays import Bools, Floats
+from layeratlas.stats.intervals import ROUNDING
+
+# The probability with which a set holds all the layers that are equally the best.
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestLayers:
+    """The layers that no other one is shown to beat.
+
+    `p` (P,): the smallest level of the test at which a layer stays in the set; `behind` and `behind_se` (P,): how far
+    its estimate is behind the highest one, and the standard error of that difference.
+    """
+
+    p: Floats
+    behind: Floats
+    behind_se: Floats
+    confidence: float
+
+    @property
+    def inside(self) -> Bools:
+        """Whether each layer is in the set, (P,)."""
+        inside: Bools = self.p > 1 - self.confidence
+        return inside
+
+    @property
+    def near(self) -> Bools:
+        """The layers of the set within one standard error of the highest estimate, (P,) (Breiman et al. 1984)."""
+        near: Bools = self.inside & (self.behind <= self.behind_se)
+        return near
+
+
+def best_layers(estimate: Floats, draws: Floats, confidence: float = CONFIDENCE) -> BestLayers:
+    """Return the layers that are as good as the best, from a curve (P,), higher is better, and its bootstrap (B, P).
+
+    The set holds all layers that are equally the best with probability `confidence`; that the highest of P estimates is
+    partly luck is accounted for. Layers leave one by one, the one first that is furthest behind another in standard
+    errors of their difference, until the largest difference among the layers left is one that equal layers would reach
+    in more than 1 - `confidence` of the draws (the range statistic of Hansen, Lunde and Nason 2011). A curve without
+    differences keeps all its layers.
+    """
+    gaps = estimate[None, :] - estimate[:, None]  # how far the row's layer is behind the column's
+    noise = draws - estimate
+    errors = _errors(noise)
+    p = _p_values(gaps / errors, noise, errors)
+    top = int(estimate.argmax())
+    return BestLayers(p=p, behind=gaps[:, top], behind_se=errors[:, top], confidence=confidence)
+
+
+def _errors(noise: Floats) -> Floats:
+    """Return the standard error of every difference of two layers, (P, P), above 0."""
+    covariance = np.atleast_2d(np.cov(noise, rowvar=False))
+    variances = np.diag(covariance)
+    errors: Floats = np.sqrt(np.maximum(variances[:, None] + variances[None, :] - 2 * covariance, ROUNDING))
+    return errors
+
+
+def _elimination(ratios: Floats) -> list[int]:
+    """Return the layers in the order in which they leave, the last one included."""
+    left, order = list(range(len(ratios))), []
+    while len(left) > 1:
+        order.append(left.pop(int(ratios[np.ix_(left, left)].max(1).argmax())))
+    return [*order, *left]
+
+
+def _p_values(ratios: Floats, noise: Floats, errors: Floats) -> Floats:
+    """Return each layer's p-value, (P,): that of its own step, or of an earlier one where that is larger."""
+    order = _elimination(ratios)
+    steps, observed, null = np.ones(len(order)), 0.0, np.zeros(len(noise))
+    for place in range(len(order) - 2, -1, -1):  # from the last two layers to all of them
+        layer, rest = order[place], order[place + 1 :]
+        observed = max(observed, float(np.abs(ratios[layer, rest]).max()))
+        null = np.maximum(null, (np.abs(noise[:, rest] - noise[:, [layer]]) / errors[layer, rest]).max(1))
+        steps[place] = (1 + (null >= observed - ROUNDING).sum()) / (1 + len(noise))
+    p = np.empty(len(order))
+    p[order] = np.maximum.accumulate(steps)
+    return p

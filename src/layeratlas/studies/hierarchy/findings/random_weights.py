@@ -1,0 +1,62 @@
+"""Does the peak beat a model of the same architecture with random weights?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.curves import Curve, ReferenceKind
+from layeratlas.stats.intervals import MARGIN, ROUNDING, Z95
+from layeratlas.stats.peaks import cross_chosen
+from layeratlas.stats.tests import two_sided_z
+from layeratlas.stats.verdicts import Effect, holm_corrected
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
+from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
+
+
+def random_weights_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
+    """Return whether each peak is above the best layer of the random-weight model, where the run has measured that.
+
+    Both layers are chosen on one half of the groups and read on the other; p is two-sided, Holm-corrected.
+    """
+    measured = [curve for curve in curves if ReferenceKind.RANDOM_WEIGHTS in curve.references]
+    effects = holm_corrected([gain_over_random_weights(curve) for curve in measured])
+    return [_finding(curve, effect, phrasing) for curve, effect in zip(measured, effects, strict=True)]
+
+
+def gain_over_random_weights(curve: Curve) -> Effect:
+    """Return how far the peak of a curve is above the peak of its random-weight reference, paired by draw."""
+    random = curve.references[ReferenceKind.RANDOM_WEIGHTS]
+    nothing = np.zeros(len(curve.estimate))
+    gain = cross_chosen(curve, nothing) - cross_chosen(random, nothing)
+    draws = curve.draws[:, curve.estimate.argmax()] - random.draws[:, random.estimate.argmax()]
+    error = max(float(draws.std()), ROUNDING)
+    p = two_sided_z(gain, error, len(draws))
+    return Effect(estimate=gain, lo=gain - Z95 * error, hi=gain + Z95 * error, p=p)
+
+
+def _finding(curve: Curve, effect: Effect, phrasing: Phrasing) -> Finding:
+    verdict = effect.verdict(margin=MARGIN)
+    level, where = phrasing.level(curve.level), COMPONENT_NAMES[curve.component]
+    best = f"random weights ({curve.references[ReferenceKind.RANDOM_WEIGHTS].estimate.max():.2f} at best)"
+    beginning = {
+        "supported": f"{capitalised(level)} decode better from {where} than from {best}: gain",
+        "not supported": f"{capitalised(level)} in {where} gain less than {MARGIN} on {best}:",
+        "inconclusive": f"Gain of {level} in {where} over {best}, undecided:",
+    }[verdict]
+    return Finding(
+        finding=HierarchyFinding.RANDOM_WEIGHTS,
+        level=curve.level,
+        component=curve.component,
+        method=curve.method,
+        statement=f"{beginning} {effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}].",
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=effect.p,
+        null="the peak of the same architecture with random weights",
+        verdict=verdict,
+        n=curve.n,
+    )

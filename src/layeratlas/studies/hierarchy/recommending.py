@@ -1,0 +1,128 @@
+"""Which layer to probe, to steer and to take embeddings from: the recommendations of a hierarchy run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from layeratlas.core.arrays import Bools, Floats
+from layeratlas.runs.finding import Finding
+from layeratlas.runs.recommendation import ALL, Choice, Purpose, Recommendation, recommend
+from layeratlas.stats.best_layers import CONFIDENCE, BestLayers, best_layers
+from layeratlas.stats.curves import Curve
+from layeratlas.stats.intervals import percentile_interval
+from layeratlas.stats.peaks import find_peak
+from layeratlas.studies.hierarchy.findings.peaks import peak_findings
+from layeratlas.studies.hierarchy.names import WHOLE
+from layeratlas.studies.hierarchy.phrasing import Phrasing
+
+_RULE_OF_SET = (
+    f"The layers that are as good hold all that are equally the best with {CONFIDENCE:.0%} probability (model "
+    "confidence set, Hansen, Lunde and Nason 2011, from the bootstrap over groups)."
+)
+RULES: Mapping[Purpose, str] = {
+    Purpose.PROBE: f"The layer with the highest out-of-fold score. {_RULE_OF_SET}",
+    Purpose.STEER: "The earliest point of the residual stream, without the embeddings and the last point, that decodes "
+    "as well as the best and within one standard error of it: a direction can be taken where it decodes, and the "
+    "more blocks follow, the more can use it. That the model uses it is not measured by this run.",
+    Purpose.EMBED: "The layer whose mean over all levels that decode is the highest, each level on a scale from "
+    f"chance (0) to certainty (1): one vector for all the run's labels. {_RULE_OF_SET}",
+}
+# The measure of embeddings: the share of the way from chance to certainty.
+SHARE = "share of the way to certainty"
+
+
+def recommendations(curves: Sequence[Curve], findings: Sequence[Finding], phrasing: Phrasing) -> list[Recommendation]:
+    """Return the layers to use for each level and, where a level has several, each task, in every component.
+
+    `curves` are those of the main measure of one probe over all texts. A level without a supported peak has none.
+    """
+    levels = [curve for curve in curves if curve.task == WHOLE]
+    tasks = [curve for curve in curves if curve.task != WHOLE and _siblings(curve, curves) > 1]
+    peaks = {(peak.level, peak.component, peak.method): peak for peak in findings}
+    rows: list[Recommendation] = []
+    for curve in levels:
+        rows += _of_curve(curve, peaks[curve.level, curve.component, curve.method])
+    for curve, peak in zip(tasks, peak_findings(tasks, phrasing) if tasks else [], strict=True):
+        rows += _of_curve(curve, peak)
+    for component in dict.fromkeys(curve.component for curve in levels):
+        inside = [curve for curve in levels if curve.component == component]
+        decoded = [c for c in inside if peaks[c.level, c.component, c.method].verdict == "supported"]
+        rows += [_embedding(decoded)] if decoded else []
+    return rows
+
+
+def _siblings(curve: Curve, curves: Sequence[Curve]) -> int:
+    """Return how many tasks a curve's level has."""
+    return len({other.task for other in curves if other.level == curve.level and other.task != WHOLE})
+
+
+def _of_curve(curve: Curve, peak: Finding) -> list[Recommendation]:
+    """Return what to probe and, in the residual stream, where to steer."""
+    steers = curve.component == "resid"
+    if peak.verdict != "supported":
+        none = Choice(reason=f"No layer is shown to decode it. {peak.statement}")
+        return [recommend(curve, purpose, none) for purpose in (Purpose.PROBE, Purpose.STEER)[: 1 + steers]]
+    best = best_layers(curve.estimate, curve.draws)
+    probing = recommend(curve, Purpose.PROBE, _probing(curve, best))
+    return [probing, *([recommend(curve, Purpose.STEER, _steering(curve, best))] if steers else [])]
+
+
+def _probing(curve: Curve, best: BestLayers) -> Choice:
+    """Return the highest layer; its value is read on groups that did not choose it."""
+    peak = find_peak(curve)
+    reason = "No layer is shown to be better than another." if best.inside.all() else "It decodes best."
+    return Choice(
+        layer=peak.layer, as_good=_numbers(best.inside), value=peak.value, lo=peak.lo, hi=peak.hi, reason=reason
+    )
+
+
+def _steering(curve: Curve, best: BestLayers) -> Choice:
+    """Return the earliest point that decodes as well as the best and has a block after it."""
+    inner = np.ones(len(curve.estimate), dtype=bool)
+    inner[[0, -1]] = False
+    near = np.flatnonzero(best.near & inner)
+    if not len(near):
+        return Choice(
+            reason="Only the embeddings or the last point decode it as well as the best, and no block follows the last."
+        )
+    layer = int(near[0])
+    lo, hi = curve.interval
+    return Choice(
+        layer=layer,
+        as_good=_numbers(best.inside & inner),
+        value=float(curve.estimate[layer]),
+        lo=float(lo[layer]),
+        hi=float(hi[layer]),
+        reason=f"The earliest point within one standard error of the best; {len(inner) - 1 - layer} blocks follow it.",
+    )
+
+
+def _embedding(curves: Sequence[Curve]) -> Recommendation:
+    """Return the layer of one component that serves all of these levels best."""
+    estimate = np.mean([_share(curve, curve.estimate) for curve in curves], axis=0)
+    draws = np.mean([_share(curve, curve.draws) for curve in curves], axis=0)
+    best = best_layers(estimate, draws)
+    layer = int(estimate.argmax())
+    lo, hi = percentile_interval(draws[:, layer])
+    choice = Choice(
+        layer=layer,
+        as_good=_numbers(best.inside),
+        value=float(estimate[layer]),
+        lo=float(lo),
+        hi=float(hi),
+        reason=f"It serves {', '.join(curve.level for curve in curves)} best together.",
+    )
+    together = replace(curves[0], level=ALL, task=ALL, metric=SHARE, chance=0.0)
+    return recommend(together, Purpose.EMBED, choice)
+
+
+def _share(curve: Curve, values: Floats) -> Floats:
+    """Return values as shares of the way from chance to certainty; every main measure ends at 1."""
+    return (values - curve.chance) / (1 - curve.chance)
+
+
+def _numbers(inside: Bools) -> tuple[int, ...]:
+    return tuple(int(layer) for layer in np.flatnonzero(inside))

@@ -1,0 +1,6 @@
+"""Sweeps: many runs, spread over workers on engines that only launch them."""
+
+from layeratlas.sweeps.running import Sweep, sweep
+from layeratlas.sweeps.spec import SweepSpec, read_sweep
+
+__all__ = ["Sweep", "SweepSpec", "read_sweep", "sweep"]

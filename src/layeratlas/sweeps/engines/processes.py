@@ -1,0 +1,85 @@
+"""Workers as processes on this machine, each with its share of the cores and, where there are any, a GPU of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+from layeratlas.sweeps.engines.contract import Engine, Launch, Worker
+
+# Seconds that a worker has to leave its folders in order.
+_GRACE = 20.0
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """Return the variables that keep a worker to its share of the cores."""
+    return dict.fromkeys(_THREADS, str(threads))
+
+
+class ProcessWorker(Worker):
+    """A child process; what it prints goes to `workers/NUMBER.log`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+        self._process, self._log = process, log
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def is_running(self) -> bool:
+        """Return whether it has not ended yet."""
+        running = self._process.poll() is None
+        if not running:
+            self._log.close()
+        return running
+
+    def stop(self) -> None:
+        """Terminate it, as Ctrl-C would, and kill it where that takes too long."""
+        self._process.terminate()
+        try:
+            self._process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+
+class Processes(Engine):
+    """The default engine."""
+
+    def start(self, launch: Launch, number: int) -> Worker:
+        """Start the worker of that number."""
+        logs = launch.out / "workers"
+        logs.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, **worker_environment(launch.threads)}
+        if launch.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = _devices(number, launch.gpus)
+        log = (logs / f"{os.getpid()}-{number}.log").open("ab")
+        command = [sys.executable, "-m", "layeratlas.sweeps.worker", str(_absolute(launch.out)), launch.plan]
+        process = subprocess.Popen(
+            [*command, str(os.getpid())], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+        return ProcessWorker(process, log)
+
+
+def _devices(number: int, gpus: int) -> str:
+    """Return the GPUs of a worker: they are dealt out in turn, among those that this process may use."""
+    import torch
+
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = given.split(",") if given else [str(index) for index in range(max(1, torch.cuda.device_count()))]
+    return ",".join(names[(number * gpus + index) % len(names)] for index in range(gpus))
+
+
+def _absolute(path: Path) -> Path:
+    return path.absolute()
+
+
+def make_engine() -> Engine:
+    """Return the engine."""
+    return Processes()

@@ -1,0 +1,86 @@
+"""Workers as Slurm jobs through submitit; `LAYERATLAS_SLURM=local` runs them on this machine, to try a sweep out.
+
+Further options of `sbatch` are taken from `LAYERATLAS_SLURM_OPTIONS`, such as `partition=gpu,time=12:00:00`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from layeratlas.core.errors import SpecError
+from layeratlas.sweeps.engines.contract import Engine, Launch, Worker
+from layeratlas.sweeps.engines.processes import worker_environment
+
+CLUSTER, OPTIONS = "LAYERATLAS_SLURM", "LAYERATLAS_SLURM_OPTIONS"
+
+
+class SlurmWorker(Worker):
+    """A job that is queued or runs."""
+
+    def __init__(self, job: Any) -> None:
+        self._job = job
+
+    def is_running(self) -> bool:
+        """Return whether it has not ended yet, in whatever way."""
+        return not self._job.done(force_check=True)
+
+    def stop(self) -> None:
+        """Cancel it."""
+        self._job.cancel()
+
+
+class Slurm(Engine):
+    """Submits one job per worker."""
+
+    def __init__(self, submitit: Any) -> None:
+        self._submitit = submitit
+
+    def start(self, launch: Launch, number: int) -> Worker:
+        """Submit the worker of that number; raises SpecError where Slurm does not take it."""
+        cluster = os.environ.get(CLUSTER, "slurm")
+        try:
+            executor = self._submitit.AutoExecutor(folder=launch.out / "workers" / "%j", cluster=cluster)
+            executor.update_parameters(name=f"layeratlas-{number}", **_needs(launch, cluster))
+            return SlurmWorker(executor.submit(_work, str(launch.out.absolute()), launch.plan, launch.threads))
+        except (RuntimeError, OSError, self._submitit.core.utils.FailedJobError) as error:
+            raise SpecError(
+                f"Slurm did not take the job ({' '.join(str(error).split())[:200]})",
+                "a machine on which sbatch works",
+                f"check {OPTIONS}, or set {CLUSTER}=local to try it here",
+            ) from None
+
+
+def _needs(launch: Launch, cluster: str) -> dict[str, Any]:
+    needs: dict[str, Any] = {"timeout_min": 24 * 60}
+    if cluster == "slurm":
+        needs |= {"cpus_per_task": launch.threads, "nodes": 1, "tasks_per_node": 1}
+        needs |= {"gpus_per_node": launch.gpus} if launch.gpus else {}
+        needs |= {"mem_gb": launch.memory} if launch.memory is not None else {}
+        needs["slurm_additional_parameters"] = _further()
+    return needs
+
+
+def _further() -> dict[str, str]:
+    """Return the user's options of `sbatch`; raises SpecError for one without a value."""
+    given = os.environ.get(OPTIONS, "")
+    pairs = [pair.partition("=") for pair in given.split(",") if pair]
+    for name, _, value in pairs:
+        if not value:
+            raise SpecError(f"{OPTIONS} has '{name}'", "NAME=VALUE, separated by commas", "see 'man sbatch'")
+    return {name: value for name, _, value in pairs}
+
+
+def _work(out: str, plan: str, threads: int) -> None:
+    # Libraries read these when they are first imported, which the worker does below.
+    os.environ.update(worker_environment(threads))
+    from layeratlas.sweeps.worker import work
+
+    work(out, plan)
+
+
+def make_engine() -> Engine:
+    """Return the engine; raises ImportError without submitit."""
+    import submitit
+
+    return Slurm(submitit)

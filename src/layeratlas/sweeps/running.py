@@ -1,0 +1,183 @@
+"""Run a sweep: start workers, replace those that die, and put what is finished together."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layeratlas.api.results import Run, folder_path
+from layeratlas.core.errors import SpecError, StoreError
+from layeratlas.core.progress import Progress
+from layeratlas.sweeps.engines import Engine, Launch, Worker, find_engine
+from layeratlas.sweeps.finishing import INDEX, Finish, finish
+from layeratlas.sweeps.plan import write_plan
+from layeratlas.sweeps.spec import SweepSpec, read_sweep
+from layeratlas.sweeps.state import ATTEMPTS, Standing, UnitState, reopen, run_folder, state_of
+from layeratlas.sweeps.units import Unit, units_of
+
+# Seconds between two looks at the units.
+_LOOK = 0.5
+_SETTLED = (Standing.DONE, Standing.FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a sweep may use: workers on an engine, and per worker threads, GPUs and GB of memory.
+
+    `threads` are by default the cores of this machine, shared out among the workers.
+    """
+
+    workers: int = 1
+    on: str = "processes"
+    threads: int | None = None
+    gpus: int = 0
+    memory: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("workers", 1), ("threads", 1), ("gpus", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise SpecError(f"the option {name}={value} does not fit", f"a whole number, at least {least}")
+
+    def launch(self, out: Path, plan: str) -> Launch:
+        """Return what each worker is told."""
+        from joblib import cpu_count
+
+        threads = self.threads or max(1, cpu_count() // self.workers)
+        return Launch(out=out, plan=plan, threads=threads, gpus=self.gpus, memory=self.memory)
+
+
+class Sweep:
+    """A sweep's folder: its units, how each stands, the finished runs and what they say together."""
+
+    def __init__(self, folder: Path, units: Sequence[Unit]) -> None:
+        self.folder, self.units = folder, tuple(units)
+
+    @property
+    def states(self) -> dict[str, UnitState]:
+        """How each unit stands now, by name."""
+        return {unit.name: state_of(self.folder, unit) for unit in self.units}
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The reasons of the units that failed, by name."""
+        return {name: state.reason for name, state in self.states.items() if state.standing is Standing.FAILED}
+
+    @property
+    def runs(self) -> dict[str, Run]:
+        """The finished runs, by the unit's name."""
+        done = [unit for unit in self.units if state_of(self.folder, unit).standing is Standing.DONE]
+        return {unit.name: Run(run_folder(self.folder, unit)) for unit in done}
+
+    @property
+    def index_path(self) -> Path:
+        """The page that links to every run and comparison."""
+        return self.folder / INDEX
+
+    def summary(self) -> str:
+        """Return how many units stand how, and why some failed, one per line."""
+        states = self.states
+        counts = Counter(state.standing for state in states.values())
+        head = ", ".join(f"{counts[standing]} {standing}" for standing in Standing if counts[standing])
+        return "\n".join([f"{len(states)} runs: {head}", *(f"{name}: {why}" for name, why in self.failed.items())])
+
+    def __repr__(self) -> str:
+        return f"Sweep in '{self.folder}', {self.summary()}"
+
+
+def sweep(
+    plan: SweepSpec | Mapping[str, Any] | str | Path,
+    *,
+    out: str | Path,
+    resources: Resources | None = None,
+    retry: bool = False,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+) -> Sweep:
+    """Run every unit of a sweep that is not done yet, compare what can be compared, and return the sweep.
+
+    `plan` is a TOML file, its fields, or a SweepSpec. Every unit is one ordinary run, in `OUT/runs/NAME`; the same
+    call resumes a sweep that was stopped, and does nothing where all is done. Several calls, on one machine or many,
+    may share a folder: each unit is computed once. A unit whose worker is killed is begun again, twice at most; an
+    error of a unit is final, until `retry` is asked for, and the rest goes on. `engine` takes the place of the one
+    that `resources` names.
+
+    Raises SpecError, before anything starts, where a unit could not be run.
+    """
+    sweep_spec, progress = spec_of(plan), progress or Progress()
+    units, resources = units_of(sweep_spec), resources or Resources()
+    folder = folder_path(out)
+    launch = resources.launch(folder, write_plan(folder, sweep_spec))
+    for unit in units:
+        if retry:
+            reopen(folder, unit, Standing.FAILED)
+        if unit.spec.data:  # whether the files are still the same is seen by the run
+            reopen(folder, unit, Standing.DONE)
+    _Supervisor(engine or find_engine(resources.on), launch, units, progress).run(resources.workers)
+    for note in finish(folder, units, Finish(families=sweep_spec.families, progress=progress)):
+        progress.note(note)
+    return Sweep(folder, units)
+
+
+def spec_of(plan: SweepSpec | Mapping[str, Any] | str | Path) -> SweepSpec:
+    """Return the sweep of a file, of fields or as it is."""
+    if isinstance(plan, SweepSpec):
+        return plan
+    if isinstance(plan, str | Path):
+        return read_sweep(folder_path(plan))
+    return SweepSpec(**plan)
+
+
+class _Supervisor:
+    """Keeps workers at work while units are open."""
+
+    def __init__(self, engine: Engine, launch: Launch, units: Sequence[Unit], progress: Progress) -> None:
+        self._engine, self._launch, self._units, self._progress = engine, launch, units, progress
+        self._states: dict[str, UnitState] = {}
+
+    def run(self, workers: int) -> None:
+        """Return when every unit is done or failed; raises StoreError where workers end and leave units open."""
+        running: list[Worker] = []
+        started = 0
+        # A unit may cost a worker as often as it may be begun.
+        limit = workers + ATTEMPTS * len(self._units)
+        try:
+            while open_units := self._open():
+                running = [worker for worker in running if worker.is_running()]
+                while len(running) < min(workers, open_units) and started < limit:
+                    running.append(self._engine.start(self._launch, started))
+                    started += 1
+                if not running:
+                    raise StoreError(
+                        f"{started} workers ended and left {open_units} runs open",
+                        "workers that end when all is done",
+                        f"see '{self._launch.out / 'workers'}'",
+                    )
+                time.sleep(_LOOK)
+            self._wait(running)
+        finally:
+            for worker in running:
+                if worker.is_running():
+                    worker.stop()
+
+    def _wait(self, running: Sequence[Worker]) -> None:
+        """Let workers see for themselves that nothing is left."""
+        deadline = time.monotonic() + 20
+        while any(worker.is_running() for worker in running) and time.monotonic() < deadline:
+            time.sleep(_LOOK / 5)
+
+    def _open(self) -> int:
+        """Return how many units are neither done nor failed; changes are shown."""
+        for unit in self._units:
+            before = self._states.get(unit.name)
+            if before is not None and before.standing in _SETTLED:
+                continue
+            self._states[unit.name] = now = state_of(self._launch.out, unit)
+            if before is not None and now.standing is not before.standing:
+                why = f": {now.reason}" if now.reason else ""
+                self._progress.note(f"{unit.name}: {now.standing}{why}")
+        return sum(state.standing not in _SETTLED for state in self._states.values())

@@ -1,0 +1,99 @@
+"""The units of a sweep: one ordinary run each, in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from layeratlas.api.options import make_spec
+from layeratlas.core import registry
+from layeratlas.core.errors import SpecError
+from layeratlas.core.spec import RunSpec
+from layeratlas.runs.pipeline import default_folder
+from layeratlas.sweeps.spec import SweepSpec, Variant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """One run of a sweep: its spec, its name, which is its folder's, and its group.
+
+    Runs of one group differ by model or revision only, so that they can be compared.
+    """
+
+    name: str
+    group: str
+    spec: RunSpec
+
+
+def units_of(sweep: SweepSpec) -> list[Unit]:
+    """Return every run of a sweep, those of one model together.
+
+    Raises SpecError for what no run could be made of: a study, task, option or setting that does not exist, a task of
+    no named study, a study without a task of its own, settings of a study that the sweep does not run, and variants of
+    one name.
+    """
+    _check(sweep)
+    units = [
+        unit
+        for model, revision in product(sweep.models, sweep.revisions or (None,))
+        for study in sweep.studies
+        for tasks in _tasks_of(study, sweep)
+        for variant in sweep.variants or (None,)
+        if variant is None or study in (variant.studies or sweep.studies)
+        for unit in _seeded(sweep, study, model, revision, tasks, variant)
+    ]
+    names = [unit.name for unit in units]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SpecError(f"the sweep has the run '{twice}' twice", "every run once", "remove a repeated list element")
+    return units
+
+
+def _seeded(
+    sweep: SweepSpec, study: str, model: str, revision: str | None, tasks: tuple[str, ...], variant: Variant | None
+) -> Iterator[Unit]:
+    own = set(registry.get("studies", study).settings.model_fields)
+    varied = {name: value for name, value in (variant.settings if variant else {}).items() if name in own}
+    settings = {**sweep.settings.get(study, {}), **varied}
+    for seed in sweep.seeds:
+        options = {**sweep.options, **(variant.options if variant else {}), "settings": settings, "seed": seed}
+        spec = make_spec(study, model, sweep.size, {**options, "revision": revision, "tasks": tasks or None})
+        parts = [variant.name if variant else "", f"seed{seed}" if len(sweep.seeds) > 1 else ""]
+        ends = "".join(f"-{part}" for part in parts if part)
+        group = f"{study}-{sweep.size}{''.join(f'-{task}' for task in tasks)}{ends}"
+        yield Unit(name=f"{default_folder(spec).name}{ends}-{spec.content_hash()[:8]}", group=group, spec=spec)
+
+
+def _tasks_of(study: str, sweep: SweepSpec) -> list[tuple[str, ...]]:
+    """Return the sets of tasks that a study runs: those of the sweep that are its own (empty: its defaults)."""
+    if not sweep.tasks:
+        return [()]
+    reads = registry.get("studies", study).reads
+    wanted = [(tasks,) if isinstance(tasks, str) else tasks for tasks in sweep.tasks]
+    own = [tuple(task for task in tasks if _reads(task, reads, sweep)) for tasks in wanted]
+    if not any(own):
+        raise SpecError(f"no task of the sweep is for the study '{study}'", "a task of each study, or no tasks at all")
+    return [tasks for tasks in own if tasks]
+
+
+def _reads(task: str, kind: type, sweep: SweepSpec) -> bool:
+    return all(isinstance(data, kind) for data in registry.get("tasks", task).build(sweep.size))
+
+
+def _check(sweep: SweepSpec) -> None:
+    for name in ("settings", "seed", "tasks", "revision", "model", "size", "out"):
+        if name in sweep.options or any(name in variant.options for variant in sweep.variants):
+            raise SpecError(f"the sweep's options hold '{name}'", "options that no list or table of the sweep sets")
+    for study in {*sweep.settings, *(study for variant in sweep.variants for study in variant.studies)}:
+        if study not in sweep.studies:
+            raise SpecError(f"the sweep sets something for '{study}'", f"one of {', '.join(sweep.studies)}")
+    kinds = [registry.get("studies", study).reads for study in sweep.studies]
+    for task in {name for names in sweep.tasks for name in ((names,) if isinstance(names, str) else names)}:
+        if not any(_reads(task, kind, sweep) for kind in kinds):
+            raise SpecError(f"the task '{task}' is of no study of the sweep", "tasks of its studies")
+    known = {name for study in sweep.studies for name in registry.get("studies", study).settings.model_fields}
+    for variant in sweep.variants:
+        unknown = sorted(variant.settings.keys() - known)
+        if unknown:
+            raise SpecError(f"the variant '{variant.name}' sets '{unknown[0]}'", f"one of {', '.join(sorted(known))}")

@@ -1,0 +1,222 @@
+"""A sweep on real runs: workers that are killed change no number, and a second call does nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import polars as pl
+import psutil
+import pytest
+from polars.testing import assert_frame_equal
+
+import layeratlas as la
+from commands import stamps
+from layeratlas.core.errors import SpecError
+from layeratlas.sweeps.engines.contract import find_engine
+from layeratlas.sweeps.running import Resources
+from layeratlas.sweeps.state import run_folder, state_of
+
+WORDS = ("river", "stone", "cloud", "field", "glass", "paper", "apple", "horse", "music", "table")
+
+
+@pytest.fixture(scope="session")
+def plan(folder_of, tmp_path_factory):
+    """Two models x (labelled texts, questions): four runs of seconds."""
+    folder = tmp_path_factory.mktemp("sweep")
+    texts = [f"the {a} and the {b}" for a in WORDS for b in WORDS if a != b][:60]
+    rows = [f'{{"text": "{text}", "label": "{text < "the m"}", "group": "{i % 12}"}}' for i, text in enumerate(texts)]
+    (folder / "words.jsonl").write_text("\n".join(rows))
+    pairs = list(pairwise(WORDS))
+    asked = [f'{{"question": "{a} or {b}?", "choices": ["{a}", "{b}"], "answer": 0}}' for a, b in pairs]
+    (folder / "asked.jsonl").write_text("\n".join(asked))
+    path = folder / "sweep.toml"
+    path.write_text(
+        f"""
+models = ["{folder_of("llama")}", "{folder_of("gpt2")}"]
+studies = ["hierarchy", "exits"]
+size = "quick"
+
+[[variants]]
+name = "words"
+studies = ["hierarchy"]
+[variants.options]
+data = "{folder / "words.jsonl"}"
+probe = "ridge"
+repeats = 1
+shuffles = 20
+capture = {{ batch_tokens = 32 }}
+
+[[variants]]
+name = "asked"
+studies = ["exits"]
+options = {{ data = "{folder / "asked.jsonl"}" }}
+settings = {{ shots = 0 }}
+"""
+    )
+    return path
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+ONE_THREAD = Resources(workers=1, threads=1)
+
+
+@pytest.fixture(scope="session")
+def serial(plan, tmp_path_factory):
+    """The sweep as one worker runs it."""
+    sweep = la.sweep(plan, out=tmp_path_factory.mktemp("serial"), resources=ONE_THREAD)
+    assert sweep.failed == {}
+    assert len(sweep.runs) == 4
+    return sweep
+
+
+def same_tables(sweep: la.Sweep, expected: la.Sweep) -> None:
+    names = [unit.name for unit in expected.units]
+    assert [unit.name for unit in sweep.units] == names
+    for name in names:
+        folders = sweep.folder / "runs" / name, expected.folder / "runs" / name
+        tables = [sorted(path.relative_to(folder) for path in folder.glob("*.parquet")) for folder in folders]
+        assert tables[0] == tables[1] != []
+        for table in tables[0]:
+            assert_frame_equal(*(pl.read_parquet(folder / table) for folder in folders), check_exact=True)
+
+
+def workers_of(out: Path) -> list[psutil.Process]:
+    children = psutil.Process().children(recursive=True)
+    found = []
+    for child in children:
+        try:
+            line = child.cmdline()
+        except psutil.Error:
+            continue
+        if "layeratlas.sweeps.worker" in line and str(out) in line:
+            found.append(child)
+    return found
+
+
+def kill_one(out: Path, sign: str, killed: list[str]) -> None:
+    """Kill the worker of the first unit whose run folder holds a file like `sign`."""
+    end = time.monotonic() + 100
+    while time.monotonic() < end and not killed:
+        for path in (out / "runs").glob(f"*/{sign}"):
+            lock = path.relative_to(out / "runs").parts[0]
+            holder = [p for p in workers_of(out) if str(p.pid) in _text(out / "units" / lock / "run.lock")]
+            if holder:
+                os.kill(holder[0].pid, signal.SIGKILL)
+                killed.append(lock)
+                return
+        time.sleep(0.002)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize(
+    "sign", ["activations/*.safetensors", pytest.param("scores", marks=pytest.mark.truth)], ids=["capture", "probe"]
+)
+def test_a_killed_worker_changes_no_number(plan, serial, tmp_path, sign):
+    killed: list[str] = []
+    watch = threading.Thread(target=kill_one, args=(tmp_path, sign, killed))
+    watch.start()
+    sweep = la.sweep(plan, out=tmp_path, resources=Resources(workers=2, threads=1))
+    watch.join()
+    assert killed, "no worker was killed"
+    assert sweep.states[killed[0]].attempts == 2
+    same_tables(sweep, serial)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_second_call_changes_no_run_and_the_pages_link_to_all(plan, serial):
+    before = stamps(serial.folder / "runs")
+    sweep = la.sweep(plan, out=serial.folder, resources=ONE_THREAD)
+    assert stamps(serial.folder / "runs") == before
+    page = sweep.index_path.read_text()
+    for unit in sweep.units:
+        assert f'href="runs/{unit.name}/report.html"' in page
+    pages = list((sweep.folder / "comparisons").glob("*/report.html"))
+    assert len(pages) == 2
+    assert all(f'href="{path.relative_to(sweep.folder)}"' in page for path in pages)
+    claims = pl.read_parquet(sweep.folder / "claims.parquet")
+    assert claims.height == claims["claim"].n_unique() > 5
+
+
+@pytest.mark.truth
+def test_two_sweeps_at_once_compute_each_unit_once(plan, serial, tmp_path):
+    threads = [
+        threading.Thread(target=la.sweep, args=(plan,), kwargs={"out": tmp_path, "resources": ONE_THREAD})
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sweep = la.Sweep(tmp_path, serial.units)
+    # A unit of the user's own files is looked at once more by a second sweep, which finds it complete.
+    for unit in sweep.units:
+        stages = sweep.runs[unit.name].manifest["stages"]
+        assert all(stage["done"] for stage in stages.values())
+    same_tables(sweep, serial)
+
+
+def test_a_unit_that_fails_leaves_the_rest_and_the_exit_code_tells(atlas, plan, serial, tmp_path):
+    text = plan.read_text().replace("models = [", f'models = ["{tmp_path / "none"}", ')
+    (tmp_path / "sweep.toml").write_text(text)
+    out = tmp_path / "out"
+    for unit in serial.units:  # what is done already is not run again
+        (out / "runs").mkdir(parents=True, exist_ok=True)
+        (out / "runs" / unit.name).symlink_to(run_folder(serial.folder, unit))
+    done = atlas("sweep", str(tmp_path / "sweep.toml"), "--out", str(out), "--threads", "1")
+    assert done.code == 4
+    assert "4 done, 2 failed" in done.out
+    status = atlas("sweep", str(tmp_path / "sweep.toml"), "--out", str(out), "--status").out
+    assert [line.split()[0] for line in status.splitlines()] == ["state", "failed", "failed", *["done"] * 4]
+    assert "none" in status
+
+
+def test_a_dry_run_starts_nothing(atlas, plan, tmp_path):
+    done = atlas("sweep", str(plan), "--out", str(tmp_path / "out"), "--dry-run")
+    assert done.code == 0
+    assert done.out.count("waiting") == 4
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="submitit is not installed")
+def test_slurm_jobs_of_the_local_executor_give_equal_tables(plan, serial, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAYERATLAS_SLURM", "local")
+    sweep = la.sweep(plan, out=tmp_path, resources=Resources(workers=2, threads=1, on="slurm"))
+    same_tables(sweep, serial)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+def test_ray_tasks_give_equal_tables(plan, serial, tmp_path):
+    sweep = la.sweep(plan, out=tmp_path, resources=Resources(workers=2, threads=1, on="ray"))
+    same_tables(sweep, serial)
+
+
+def test_an_engine_whose_package_is_missing_is_refused_with_the_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(SpecError, match=r"pip install 'layeratlas\[ray\]'"):
+        find_engine("ray")
+    with pytest.raises(SpecError, match="one of processes, ray, slurm"):
+        find_engine("kubernetes")
+
+
+def test_slurm_that_is_not_there_is_refused_in_one_line(plan, tmp_path):
+    if importlib.util.find_spec("submitit") is None:
+        pytest.skip("submitit is not installed")
+    with pytest.raises(SpecError, match="Slurm did not take the job"):
+        la.sweep(plan, out=tmp_path, resources=Resources(on="slurm", threads=1))
+    assert all(state_of(tmp_path, unit).attempts == 0 for unit in la.Sweep(tmp_path, []).units)

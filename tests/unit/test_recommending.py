@@ -1,0 +1,183 @@
+"""Which layer? The set of equally good layers, the rules by purpose, and the records that a run keeps."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+import planting
+from layeratlas.core.errors import StoreError
+from layeratlas.core.formatting import ranges
+from layeratlas.runs.recommendation import (
+    FILE,
+    Choice,
+    Purpose,
+    main_recommendations,
+    read_recommendations,
+    recommend,
+    summary_lines,
+    write_recommendations,
+)
+from layeratlas.stats.best_layers import best_layers
+from layeratlas.studies.hierarchy.findings.peaks import peak_findings
+from layeratlas.studies.hierarchy.recommending import RULES, SHARE, recommendations
+
+# Layers 5 to 8 are equally the best.
+PLATEAU = np.array([0.5, 0.55, 0.6, 0.7, 0.75, 0.8, 0.8, 0.8, 0.8, 0.75, 0.7, 0.6])
+BEST = [5, 6, 7, 8]
+
+
+def drawn_around(truth: np.ndarray, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """An estimate and its bootstrap, whose noise at neighbouring layers is correlated as in a residual stream."""
+    rng = np.random.default_rng([seed, 5])
+    lags = np.abs(np.subtract.outer(range(len(truth)), range(len(truth))))
+    noise = spread * rng.standard_normal((401, len(truth))) @ np.linalg.cholesky(0.7**lags).T
+    return truth + noise[0], truth + noise[0] + noise[1:]
+
+
+def sets_of(truth: np.ndarray, spread: float, trials: int = 200) -> list[set[int]]:
+    results = [best_layers(*drawn_around(truth, spread, seed)) for seed in range(trials)]
+    return [set(np.flatnonzero(best.inside).tolist()) for best in results]
+
+
+def test_the_set_covers_layers_that_are_equally_best_as_often_as_it_says():
+    covered = np.mean([set(BEST) <= layers for layers in sets_of(PLATEAU, 0.02)])
+    # 200 trials at 0.95: a standard error of 0.015.
+    assert 0.91 <= covered < 1.0
+
+
+def test_worse_layers_leave_the_set_as_texts_are_added():
+    sizes = [np.mean([len(layers) for layers in sets_of(PLATEAU, spread, 40)]) for spread in (0.08, 0.02, 0.005)]
+    assert sizes[0] > 8
+    assert sizes[0] > sizes[1] > sizes[2]
+    assert sizes[2] == pytest.approx(len(BEST), abs=0.3)
+
+
+def test_a_flat_curve_keeps_all_its_layers():
+    flat = np.full(12, 0.8)
+    assert np.mean([len(layers) == 12 for layers in sets_of(flat, 0.02)]) == pytest.approx(0.95, abs=0.05)
+    same = np.full((300, 4), 0.9)
+    assert best_layers(same[0], same).inside.all()
+
+
+def test_the_set_of_one_layer_is_that_layer():
+    assert best_layers(np.array([0.7]), np.full((50, 1), 0.7)).inside.tolist() == [True]
+
+
+def advice_on(*curves, component: str = "resid"):
+    levels = [dataclasses.replace(curve, component=component) for curve in curves]
+    peaks = peak_findings([curve for curve in levels if curve.task == "all"], planting.PHRASING)
+    return recommendations(levels, peaks, planting.PHRASING)
+
+
+def chosen(rows, purpose: Purpose, subject: str = "item"):
+    return next(row for row in rows if row.purpose == purpose and row.subject == subject)
+
+
+def test_probe_takes_the_highest_layer_and_steer_the_earliest_as_good():
+    rows = advice_on(planting.drawn_curve(PLATEAU + 0.002 * (np.arange(12) == 6)))
+    probe, steer = chosen(rows, Purpose.PROBE), chosen(rows, Purpose.STEER)
+    assert probe.layer == 6
+    assert set(BEST) <= set(probe.as_good)
+    assert steer.layer == 5
+    assert (probe.unit, probe.last) == ("point", 11)
+    # The value is read on other groups than those that chose the layer: no higher than the estimate there.
+    assert probe.value <= 0.803
+    assert probe.lo < probe.value < probe.hi
+
+
+def test_steering_needs_a_block_after_the_point():
+    rising = np.linspace(0.5, 0.9, 12)
+    steer = chosen(advice_on(planting.drawn_curve(rising, spread=0.002)), Purpose.STEER)
+    assert steer.layer is None
+    assert "no block follows" in steer.reason
+    wide = chosen(advice_on(planting.drawn_curve(rising, spread=0.05)), Purpose.STEER)
+    assert 0 < wide.layer < 11
+    assert not {0, 11} & set(wide.as_good)
+
+
+@pytest.mark.parametrize("component", ["attn", "mlp"])
+def test_only_the_residual_stream_is_steered(component):
+    rows = advice_on(planting.drawn_curve(PLATEAU), component=component)
+    assert {row.purpose for row in rows} == {Purpose.PROBE, Purpose.EMBED}
+    assert rows[0].unit == "block"
+
+
+def test_no_signal_gives_no_layer():
+    rows = advice_on(planting.drawn_curve(np.full(12, 0.5)))
+    assert [row.layer for row in rows] == [None, None]
+    assert all(row.as_good == () and math.isnan(row.value) for row in rows)
+    # The reason says what could have been missed.
+    assert "could have missed" in rows[0].reason
+    assert str(rows[0]).startswith("item, probe: no point. No layer is shown to decode it.")
+
+
+def test_embeddings_come_from_the_layer_that_serves_all_levels_that_decode():
+    early = planting.drawn_curve(0.5 + 0.4 * np.exp(-(((np.arange(12) - 3) / 3) ** 2)), level="item")
+    late = planting.drawn_curve(0.5 + 0.4 * np.exp(-(((np.arange(12) - 7) / 3) ** 2)), level="relation")
+    noise = planting.drawn_curve(np.full(12, 0.5), level="analogy")
+    row = chosen(advice_on(early, late, noise), Purpose.EMBED, "all")
+    assert row.layer == 5
+    assert "item, relation" in row.reason
+    assert "analogy" not in row.reason
+    assert (row.metric, row.chance) == (SHARE, 0.0)
+    assert row.value == pytest.approx(0.8 * math.exp(-4 / 9), abs=0.02)
+
+
+def test_tasks_have_their_own_layers_where_a_level_has_several():
+    level = planting.drawn_curve(PLATEAU)
+    tasks = [dataclasses.replace(level, task=name) for name in ("edible", "animal")]
+    rows = advice_on(level, *tasks)
+    assert {row.subject for row in rows} == {"item", "edible", "animal", "all"}
+    assert {row.subject for row in advice_on(level, tasks[0])} == {"item", "all"}
+
+
+def test_recommendations_come_back_as_they_were_written(tmp_path):
+    rows = advice_on(planting.drawn_curve(PLATEAU), planting.drawn_curve(np.full(12, 0.5), level="analogy"))
+    assert write_recommendations(tmp_path, rows, RULES) == FILE
+    again = read_recommendations(tmp_path)
+    assert [str(row) for row in again] == [str(row) for row in rows]
+    assert again[0] == rows[0]
+    kept = json.loads((tmp_path / FILE).read_text())
+    assert kept["rules"] == RULES
+    kept["recommendations"][0]["layer"] = 3
+    (tmp_path / FILE).write_text(json.dumps(kept))
+    with pytest.raises(StoreError, match="was changed or damaged"):
+        read_recommendations(tmp_path)
+
+
+def test_a_run_of_an_older_version_is_told_what_to_do(tmp_path):
+    with pytest.raises(StoreError, match=r"no recommendations.json .* run the study again"):
+        read_recommendations(tmp_path)
+
+
+def test_the_terminal_gets_two_lines_at_most():
+    rows = advice_on(planting.drawn_curve(PLATEAU), planting.drawn_curve(np.full(12, 0.5), level="analogy"))
+    lines = summary_lines(rows)
+    assert len(lines) == 2
+    assert lines[0].startswith("point to probe (as good, 95% confidence): item ")
+    assert lines[0].endswith(", analogy none")
+    assert lines[1].startswith("point to steer")
+
+
+def test_a_report_starts_with_whole_levels_of_the_residual_stream():
+    curve = planting.drawn_curve(PLATEAU)
+    rows = [
+        recommend(dataclasses.replace(curve, component=component, task=task), Purpose.PROBE, Choice(reason="", layer=1))
+        for component in ("mlp", "resid")
+        for task in ("all", "edible")
+    ]
+    assert main_recommendations(rows) == [rows[2]]
+    assert main_recommendations(rows[:2]) == [rows[0]]
+    assert main_recommendations([]) == []
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"), [((3, 4, 5, 8), "3-5, 8"), ((2,), "2"), ((), ""), ((0, 2, 4), "0, 2, 4")]
+)
+def test_numbers_are_shown_as_ranges(numbers, words):
+    assert ranges(numbers) == words

@@ -1,0 +1,124 @@
+"""A sweep's file becomes its runs; what no run could be made of is refused with its line."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from layeratlas.core.errors import SpecError
+from layeratlas.sweeps.plan import read_plan, write_plan
+from layeratlas.sweeps.spec import SweepSpec, read_sweep
+from layeratlas.sweeps.units import units_of
+
+WHOLE = """\
+models = ["one", "other"]
+revisions = ["a", "b"]
+studies = ["hierarchy", "exits"]
+tasks = ["items", ["relations", "facts"]]
+seeds = [0, 1]
+size = "quick"
+
+[options]
+bos = "never"
+
+[settings.exits]
+shots = 0
+
+[[variants]]
+name = "plain"
+
+[[variants]]
+name = "letters"
+studies = ["exits"]
+settings = { format = "letter" }
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "sweep.toml"
+    path.write_text(text)
+    return path
+
+
+def test_every_combination_is_one_run_and_a_study_reads_its_own_tasks(tmp_path):
+    units = units_of(read_sweep(written(tmp_path, WHOLE)))
+    # Four models and revisions, two seeds: hierarchy with items and with relations; exits with facts, in two variants.
+    assert len(units) == 4 * 2 * (2 + 2)
+    assert len({unit.name for unit in units}) == len(units)
+    assert {(unit.spec.study, unit.spec.tasks) for unit in units} == {
+        ("hierarchy", ("items",)),
+        ("hierarchy", ("relations",)),
+        ("exits", ("facts",)),
+    }
+    formats = [unit.spec.settings for unit in units if unit.spec.study == "exits"]
+    assert formats.count({"shots": 0}) == formats.count({"shots": 0, "format": "letter"}) == 8
+    assert all(unit.spec.model.bos == "never" for unit in units)
+    assert {(unit.spec.model.id, unit.spec.model.revision) for unit in units} == {
+        (model, revision) for model in ("one", "other") for revision in ("a", "b")
+    }
+
+
+def test_runs_of_one_group_differ_by_model_and_revision_only(tmp_path):
+    units = units_of(read_sweep(written(tmp_path, WHOLE)))
+    for group in {unit.group for unit in units}:
+        specs = [unit.spec.model_dump(exclude={"model"}) for unit in units if unit.group == group]
+        assert len(specs) == 4
+        assert all(spec == specs[0] for spec in specs)
+
+
+def test_runs_of_one_model_stand_together(tmp_path):
+    models = [unit.spec.model for unit in units_of(read_sweep(written(tmp_path, WHOLE)))]
+    changes = sum(before != after for before, after in pairwise(models))
+    assert changes == len(set(models)) - 1
+
+
+def test_a_plan_is_read_as_it_was_written_and_a_changed_one_is_refused(tmp_path):
+    sweep = read_sweep(written(tmp_path, WHOLE))
+    name = write_plan(tmp_path, sweep)
+    assert read_plan(tmp_path, name) == units_of(sweep)
+    path = tmp_path / "plans" / f"{name}.json"
+    path.write_text(path.read_text().replace("letter", "cloze"))
+    with pytest.raises(Exception, match="changed or damaged"):
+        read_plan(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "found"),
+    [
+        (("seeds = [0, 1]", "seeds = [0, -1]"), None, "seed"),
+        (("seeds = [0, 1]", "seed = [0, 1]"), 5, "no sweep field named 'seed'"),
+        (('size = "quick"', 'size = "quik"'), 6, "size"),
+        (('size = "quick"', "size = quick"), 6, "not TOML"),
+        (('name = "letters"', 'name = "a/b"'), 18, "name"),
+        (('studies = ["exits"]\nsettings', 'studys = ["exits"]\nsettings'), 19, "studys"),
+        (('format = "letter"', "formt = 1"), None, "formt"),
+        (("shots = 0", "shot = 0"), None, "shot"),
+        (('bos = "never"', 'boss = "never"'), None, "boss"),
+        (('bos = "never"', "seed = 3"), None, "seed"),
+        (('tasks = ["items", ["relations", "facts"]]', 'tasks = ["items"]'), None, "no task of the sweep is for"),
+        (('tasks = ["items"', 'tasks = ["itms"'), None, "itms"),
+        (('studies = ["hierarchy", "exits"]', 'studies = ["hierarchy"]'), None, "exits"),
+        (('models = ["one", "other"]', 'models = ["one", "one"]'), None, "twice"),
+        (('models = ["one", "other"]', "models = []"), 1, "models"),
+    ],
+)
+def test_what_no_run_could_be_made_of_is_refused_in_one_line(tmp_path, change, line, found):
+    assert change[0] in WHOLE
+    path = written(tmp_path, WHOLE.replace(*change, 1))
+    with pytest.raises(SpecError, match=found) as error:
+        units_of(read_sweep(path))
+    assert "\n" not in str(error.value)
+    if line is not None:
+        assert f"line {line}" in str(error.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SpecError, match=r"none\.toml"):
+        read_sweep(tmp_path / "none.toml")
+
+
+def test_fields_from_python_mean_what_a_file_means(tmp_path):
+    path = written(tmp_path, 'models = ["one"]\nstudies = ["hierarchy"]\nseeds = [3]\nsize = "quick"\n')
+    assert units_of(SweepSpec(models=("one",), seeds=(3,), size="quick")) == units_of(read_sweep(path))
