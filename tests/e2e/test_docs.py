@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import chats
 import families
 from layeratlas.cli.app import app
 from layeratlas.core.spec import ProbeSpec
@@ -40,6 +41,7 @@ def desk(tmp_path: Path) -> Path:
     config.num_hidden_layers = 6  # the fewest that can be cut in three
     config.max_position_embeddings = 1024  # bytes for tokens: a document of 100 words has 600
     families.save(desk / "path/to/model", config)
+    chats.set_template(desk / "path/to/model", chats.PLAIN)
     families.save(desk / "path/to/other", config, seed=1)
     rows = [f"{word} number {i},{word},group {i}" for i in range(12) for word in ("warm", "cold")]
     (desk / "my_texts.csv").write_text("\n".join(["text,label,group", *rows]), encoding="utf-8")

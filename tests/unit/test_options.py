@@ -50,6 +50,12 @@ def asked(monkeypatch):
         ("hierarchy", {"tasks": "items", "seed": 4}, ("--task", "items", "--seed", "4")),
         ("hierarchy", {"data": [Path("a.csv"), "b.csv"]}, ("--data", "a.csv", "--data", "b.csv")),
         ("exits", {"settings": {"shots": 0, "strict": True}}, ("--set", "shots=0", "--set", "strict=true")),
+        ("exits", {"chat": True, "system": "Be brief."}, ("--chat", "--system", "Be brief.")),
+        (
+            "hierarchy",
+            {"chat": True, "chat_options": {"think": False, "tone": "dry"}, "position": "answer"},
+            ("--chat", "--chat-option", "think=false", "--chat-option", "tone=dry", "--position", "answer"),
+        ),
         (
             "segments",
             {"dtype": "bfloat16", "device": "cpu", "weights": "streamed", "memory": 2.5, "bos": "never"},
@@ -79,6 +85,17 @@ def test_what_is_not_given_keeps_the_default_of_the_study_at_that_size(size):
 def test_a_model_spec_is_kept_and_options_go_over_it():
     spec = make_spec("exits", ModelSpec(id="m", dtype="bfloat16", memory=3), "quick", {"device": "cpu"}).model
     assert dict(spec) == dict(ModelSpec(id="m", dtype="bfloat16", memory=3, device="cpu"))
+
+
+def test_a_chat_goes_to_the_studies_of_an_atlas_that_put_texts_to_the_model():
+    specs = {spec.study: spec for spec in make_atlas_specs("m", "quick", {"chat": True, "system": "Be brief."})}
+    assert {study: spec.model.chat for study, spec in specs.items()} == {
+        "hierarchy": True,
+        "exits": True,
+        "segments": False,
+    }
+    assert specs["segments"].model.system is None
+    assert specs["exits"].model.system == "Be brief."
 
 
 def test_the_options_of_an_atlas_go_to_the_studies_that_use_them():
@@ -159,7 +176,7 @@ def test_every_option_is_in_the_documentation_of_run():
         (ExitSettings.model_fields["shots"], "a whole number, at least 0, at most 6"),
         (ExitSettings.model_fields["strict"], "true or false"),
         (ExitSettings.model_fields["format"], "text, letter, cloze or free"),
-        (CaptureSpec.model_fields["position"], "last, mean or span:NAME"),
+        (CaptureSpec.model_fields["position"], "last, mean, turn, answer or span:NAME"),
         (CaptureSpec.model_fields["components"], "a list, each resid, attn or mlp"),
         (ProbeSpec.model_fields["pca"], "a whole number, at least 1, or null"),
         (ModelSpec.model_fields["memory"], "a number, greater than 0, or null"),

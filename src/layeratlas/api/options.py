@@ -11,7 +11,7 @@ from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError, unknown_name
 from layeratlas.core.spec import CaptureSpec, Component, ModelSpec, ProbeSpec, RunSpec, Spec, check_size
-from layeratlas.runs.uses import check_uses
+from layeratlas.runs.uses import CHAT, check_uses
 
 # The studies of an atlas, in the order of its page.
 ATLAS = ("hierarchy", "exits", "segments")
@@ -29,6 +29,9 @@ class ModelOptions(TypedDict, total=False):
     weights: Literal["resident", "streamed", "auto"] | None
     memory: float | None
     adapter: str | None
+    chat: bool | None
+    system: str | None
+    chat_options: Mapping[str, Any] | None
     trust_remote_code: bool | None
 
 
@@ -124,6 +127,7 @@ def make_atlas_specs(model: Model, size: str, options: Mapping[str, Any]) -> lis
                 k: v for k, v in given.capture.items() if f"capture.{k}" in plugin.uses or f"capture.{k}" not in used
             },
             settings={k: v for k, v in given.settings.items() if k in settings[study]},
+            model={k: v for k, v in given.model.items() if f"model.{k}" not in CHAT - plugin.uses},
         )
         specs.append(_spec(study, model, size, kept))
     return specs

@@ -1,6 +1,6 @@
 """Texts to vectors: what is read, in which batches, and the forward passes that read it."""
 
-from layeratlas.capture.choices import Continuation, Slots, encode_choices, make_slots
+from layeratlas.capture.choices import Continuation, Slots, encode_answers, encode_choices, make_slots
 from layeratlas.capture.packing import Packing, choose_plan
 from layeratlas.capture.plan import Batch, Reading, make_plan
 from layeratlas.capture.readout import Readout
@@ -16,6 +16,7 @@ __all__ = [
     "Slots",
     "capture",
     "choose_plan",
+    "encode_answers",
     "encode_choices",
     "make_plan",
     "make_slots",

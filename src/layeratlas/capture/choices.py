@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from layeratlas.capture.plan import Reading
 from layeratlas.core.arrays import Ints
-from layeratlas.core.errors import CaptureError
+from layeratlas.core.errors import CaptureError, ModelError
 from layeratlas.models import LoadedModel
 
 
@@ -47,6 +47,27 @@ def encode_choices(model: LoadedModel, prompt: str, choices: Sequence[str]) -> l
                 "use another format or --bos auto",
             )
         out.append(Continuation(ids=tuple(whole), start=shared, clean=shared == len(alone)))
+    return out
+
+
+def encode_answers(model: LoadedModel, rendered: str, choices: Sequence[str]) -> list[Continuation]:
+    """Encode each choice as the beginning of the model's answer to a rendered chat, whose tokens stay as they are.
+
+    Raises CaptureError where nothing is left of a choice, ModelError where the model has no chat.
+    """
+    if model.chat is None:
+        raise ModelError(f"'{model.spec.id}' was loaded without a chat", "chat=True (--chat)")
+    start = model.encode_prompt(rendered)
+    out = []
+    for choice in choices:
+        answer = model.chat.before_answer + choice.strip()
+        whole = model.encode_prompt(rendered + answer)
+        if whole[: len(start)] != start:
+            # A token would span the boundary: what the model has read is fixed before it answers.
+            whole = [*start, *model.encode_prompt(answer)]
+        if len(whole) == len(start):
+            raise CaptureError(f"no token to score '{answer[:40]}'", "a choice with a token of its own", "drop it")
+        out.append(Continuation(ids=tuple(whole), start=len(start), clean=True))
     return out
 
 

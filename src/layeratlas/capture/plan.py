@@ -131,7 +131,31 @@ def positions_of(where: str, offsets: Sequence[tuple[int, int]], spans: dict[str
         return (len(offsets) - 1,)
     if where == "mean":
         return tuple(range(1, len(offsets))) or (0,)
-    name = where.removeprefix("span:")
+    return _span_tokens(where.removeprefix("span:"), offsets, spans)
+
+
+def chat_positions_of(
+    where: str, offsets: Sequence[tuple[int, int]], spans: dict[str, tuple[int, int]]
+) -> tuple[int, ...]:
+    """Return the token positions read under `position=where` of a text that is the user's turn of a chat.
+
+    `offsets` are the text's own characters of each token, the template's as (0, 0). `last` is the last token of the
+    text, `mean` all of its tokens (without position 0), `span:NAME` those that overlap the named characters; `turn`
+    and `answer` are the last token of all, the chat being rendered so far.
+    """
+    if where in ("turn", "answer"):
+        return (len(offsets) - 1,)
+    inside = tuple(i for i, (start, end) in enumerate(offsets) if end > start)
+    if not inside:
+        raise CaptureError("a text without tokens in its chat", "a text with a token", "drop it")
+    if where == "last":
+        return inside[-1:]
+    if where == "mean":
+        return tuple(i for i in inside if i) or inside
+    return _span_tokens(where.removeprefix("span:"), offsets, spans)
+
+
+def _span_tokens(name: str, offsets: Sequence[tuple[int, int]], spans: dict[str, tuple[int, int]]) -> tuple[int, ...]:
     if name not in spans:
         raise CaptureError(
             f"no span named '{name}' in a text that has {sorted(spans) or 'none'}",

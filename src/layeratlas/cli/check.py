@@ -7,7 +7,7 @@ from typing import Annotated, Unpack
 import typer
 
 from layeratlas.cli.errors import one_line
-from layeratlas.cli.flags import MODEL, ModelFlags, QuietOption, with_flags
+from layeratlas.cli.flags import MODEL, ModelFlags, QuietOption, chat_options, with_flags
 from layeratlas.cli.terminal import make_progress
 from layeratlas.core.spec import DEFAULT_MODEL, check_size
 
@@ -23,7 +23,8 @@ def check(
         from layeratlas.api.options import make_model_spec
         from layeratlas.planning.check import describe
 
-        print(describe(make_model_spec(model, flags), plan_only=plan))
+        options = {**flags, "chat_options": chat_options(flags["chat_options"] or [])}
+        print(describe(make_model_spec(model, options), plan_only=plan))
 
 
 def validate(

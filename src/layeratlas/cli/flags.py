@@ -37,6 +37,15 @@ class ModelFlags(TypedDict):
     ]
     memory: Annotated[float | None, typer.Option(help="GB that the model may take. Default: what is free.")]
     adapter: Annotated[str | None, typer.Option(help="Directory of a PEFT adapter to merge into the weights.")]
+    chat: Annotated[
+        bool | None,
+        typer.Option("--chat", help="Put texts and questions as the user's turn of the model's own chat template."),
+    ]
+    system: Annotated[str | None, typer.Option(help="System prompt of the chat. Default: the template's own.")]
+    chat_options: Annotated[
+        list[str] | None,
+        typer.Option("--chat-option", help="NAME=VALUE, a variable of the chat template; repeatable."),
+    ]
     trust_remote_code: Annotated[
         bool | None, typer.Option("--trust-remote-code", help="Run Python code from the model's repository.")
     ]
@@ -54,7 +63,11 @@ class StudyFlags(TypedDict):
     ]
     probe: Annotated[list[str] | None, typer.Option(help="Only this probe; repeatable. Default: ridge and svm.")]
     position: Annotated[
-        str | None, typer.Option(help="last (default: the last token), mean (without position 0) or span:NAME.")
+        str | None,
+        typer.Option(
+            help="last (default: the last token), mean (without position 0) or span:NAME; in a chat also turn (the "
+            "last token of the user's turn) or answer (the last token before the answer)."
+        ),
     ]
     components: Annotated[
         list[str] | None,
@@ -98,6 +111,12 @@ def with_flags(flags: type[ModelFlags] | type[RunFlags]) -> Callable[[Function],
 def settings(pairs: list[str]) -> dict[str, Any]:
     """Return `NAME=VALUE` flags as a dict; a value that is JSON (4, true, null) is read as such, any other as text."""
     return {name: _value(text) for name, text in _pairs(pairs, "--set", "NAME=VALUE", "layeratlas list settings")}
+
+
+def chat_options(pairs: list[str]) -> dict[str, Any] | None:
+    """Return `NAME=VALUE` variables of a chat template as a dict, values read as in `settings`; None for no flag."""
+    form = "NAME=VALUE, such as enable_thinking=false"
+    return {name: _value(text) for name, text in _pairs(pairs, "--chat-option", form, "see --help")} or None
 
 
 def families(pairs: list[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Unpack
 import typer
 
 from layeratlas.cli.errors import one_line
-from layeratlas.cli.flags import MODEL, QuietOption, RunFlags, settings, with_flags
+from layeratlas.cli.flags import MODEL, QuietOption, RunFlags, chat_options, settings, with_flags
 from layeratlas.cli.terminal import make_progress
 from layeratlas.core.spec import DEFAULT_MODEL
 
@@ -48,7 +48,11 @@ def run(
         from layeratlas.api.running import run_atlas, run_spec
         from layeratlas.runs.pipeline import default_folder
 
-        options = {**flags, "settings": settings(flags["settings"] or [])}
+        options = {
+            **flags,
+            "settings": settings(flags["settings"] or []),
+            "chat_options": chat_options(flags["chat_options"] or []),
+        }
         for name in model or [DEFAULT_MODEL]:
             whole = study == "atlas"
             specs = make_atlas_specs(name, size, options) if whole else [make_spec(study, name, size, options)]

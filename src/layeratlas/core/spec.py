@@ -97,6 +97,14 @@ class ModelSpec(Spec):
     adapter: str | None = Field(
         default=None, description="directory of a PEFT adapter that is merged into the weights (needs the package peft)"
     )
+    chat: bool = Field(
+        default=False, description="texts and questions are the user's turn of a chat in the model's own template"
+    )
+    system: str | None = Field(default=None, description="system prompt of the chat")
+    chat_options: dict[str, Any] = Field(default={}, description="variables of the chat template by name")
+    chat_template: str | None = Field(
+        default=None, description="SHA-256 that the chat template must have; a run fills it in when it begins"
+    )
     weights: Literal["resident", "streamed", "auto"] = Field(
         default="auto",
         exclude=True,
@@ -105,6 +113,14 @@ class ModelSpec(Spec):
     memory: float | None = Field(
         default=None, gt=0, exclude=True, description="GB of memory that the model may take, by default what is free"
     )
+
+    def model_post_init(self, context: Any) -> None:
+        """Raise SpecError where options of a chat are given without one, or the BOS policy is not the template's."""
+        given = [name for name in ("system", "chat_options", "chat_template") if getattr(self, name) not in (None, {})]
+        if given and not self.chat:
+            raise SpecError(f"the option {given[0]} is given without a chat", "chat=True (--chat)", "leave it out")
+        if self.chat and self.bos != "auto":
+            raise SpecError(f"bos={self.bos} with a chat", "bos=auto: the template writes BOS itself", "leave it out")
 
 
 class CaptureSpec(Spec):
@@ -115,9 +131,10 @@ class CaptureSpec(Spec):
     components: tuple[Component, ...] = Field(default=COMPONENTS, min_length=1, description="which activations")
     position: str = Field(
         default="last",
-        pattern=r"^(last|mean|span:[A-Za-z0-9_]+)$",
+        pattern=r"^(last|mean|turn|answer|span:[A-Za-z0-9_]+)$",
         description="where each text is read: its last token, the mean of its tokens without position 0, or the mean "
-        "of a span that the data set names",
+        "of a span that the data set names; in a chat also turn, the last token of the user's turn, or answer, the "
+        "last token before the model's answer",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="dtype on disk")
     batch_tokens: int = Field(default=2048, ge=1, description="tokens of one forward pass")

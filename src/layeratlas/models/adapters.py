@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
 
-_CONFIG = "adapter_config.json"
+_CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def check_adapter(folder: Path | None, spec: ModelSpec) -> None:
@@ -35,9 +38,43 @@ def check_adapter(folder: Path | None, spec: ModelSpec) -> None:
 
 
 def merged(model: Any, spec: ModelSpec) -> Any:
-    """Return a model with the adapter that its spec names merged into its weights; the same model where none is."""
+    """Return a model with the adapter that its spec names merged into its weights; the same model where none is.
+
+    Raises ModelError where the adapter changes no weights (prompt tuning), or where its file holds other tensors than
+    the adapter that its config describes for this model.
+    """
     if spec.adapter is None:
         return model
-    from peft import PeftModel
+    from peft import PeftConfig, PeftModel
 
-    return PeftModel.from_pretrained(model, spec.adapter, use_safetensors=True).merge_and_unload()
+    config = PeftConfig.from_pretrained(spec.adapter)
+    if config.is_prompt_learning:
+        raise ModelError(
+            f"'{spec.adapter}' is an adapter of the kind {config.peft_type.value}, which changes no weights",
+            "one that can be merged, such as LoRA",
+            "merge an adapter of another kind",
+        )
+    if not (Path(spec.adapter) / _WEIGHTS).is_file():
+        raise ModelError(f"'{spec.adapter}' holds no {_WEIGHTS}", "safetensors; pickles are refused", "save it anew")
+    with warnings.catch_warnings():
+        # What it warns of (missing tensors, the base model's name, tied weights) is checked here or recorded.
+        warnings.simplefilter("ignore")
+        adapted = PeftModel.from_pretrained(model, spec.adapter, config=config, use_safetensors=True)
+        _check_tensors(adapted, spec)
+        return adapted.merge_and_unload()
+
+
+def _check_tensors(adapted: Any, spec: ModelSpec) -> None:
+    """Raise ModelError where the adapter's file and the adapter that was built name other tensors."""
+    from peft.utils import get_peft_model_state_dict
+
+    built = set(get_peft_model_state_dict(adapted))
+    with safe_open(Path(str(spec.adapter)) / _WEIGHTS, framework="pt") as file:
+        saved = set(file.keys())
+    for words, names in (("lacks", built - saved), ("holds, beside what is merged,", saved - built)):
+        if names:
+            raise ModelError(
+                f"the adapter '{spec.adapter}' {words} {len(names)} tensors ({min(names)})",
+                f"an adapter of '{spec.id}'",
+                "check that it was trained on this model",
+            )

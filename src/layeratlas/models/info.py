@@ -17,11 +17,6 @@ from layeratlas.models.sources import Source
 def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None) -> dict[str, Any]:
     """Return identity, size, tokenizer, numeric settings and file hashes of a loaded model."""
     model, config, bos = loaded.model, loaded.model.config, loaded.bos_id
-    token = loaded.tokenizer.convert_ids_to_tokens(bos) if bos is not None else None
-    if bos is not None:
-        policy = f"one {token} prepended to every text"
-    else:
-        policy = "none prepended" + (" (bos='never')" if loaded.spec.bos == "never" else ": the tokenizer has none")
     return {
         "id": loaded.spec.id,
         "name": source.name,
@@ -38,12 +33,22 @@ def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None) -> 
         "attention": config._attn_implementation,
         "device": str(loaded.device),
         "weights": "streamed" if loaded.streamer else "resident",
-        "bos": policy,
+        "bos": _bos_policy(loaded),
         "bos_id": bos,
         "tokenizer_hash": tokenizer_hash(loaded.tokenizer),
+        "chat": None if loaded.chat is None else loaded.chat.record(),
         "quantisation": _quantisation(config, loaded.spec.dtype, unpacked),
         "files": _files(source, unpacked) | _adapter_files(loaded.spec),
     }
+
+
+def _bos_policy(loaded: LoadedModel) -> str:
+    bos = loaded.bos_id
+    if loaded.chat is not None:
+        return "as the chat template writes it, none prepended"
+    if bos is not None:
+        return f"one {loaded.tokenizer.convert_ids_to_tokens(bos)} prepended to every text"
+    return "none prepended" + (" (bos='never')" if loaded.spec.bos == "never" else ": the tokenizer has none")
 
 
 def tokenizer_hash(tokenizer: Any) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.anatomy import Anatomy
+from layeratlas.models.chat import Chat, Framed
 from layeratlas.models.streamed import Streamer
 from layeratlas.models.wrappers import wraps_text
 
@@ -25,6 +26,7 @@ class LoadedModel:
     `context` is the largest number of positions, None where the model sets no bound. `info` is a JSON-able record of
     what was loaded, for `run.json`. With a `streamer` the blocks' weights are not in memory: use `with_blocks`
     or `sample`.
+    With a `chat` texts and questions are put to the model by `frame` and `encode_prompt`.
     """
 
     model: Any
@@ -35,6 +37,7 @@ class LoadedModel:
     context: int | None
     info: dict[str, Any] = field(default_factory=dict)
     streamer: Streamer | None = None
+    chat: Chat | None = None
 
     @contextmanager
     def with_blocks(self, layers: Sequence[int]) -> Iterator[LoadedModel]:
@@ -88,8 +91,26 @@ class LoadedModel:
         spans = [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
         return ids, [(0, 0)] * (len(ids) - len(spans)) + spans
 
+    def frame(self, text: str, answer: bool = False) -> Framed:
+        """Return a text as the user's turn of the model's chat; with `answer`, up to where an answer begins.
+
+        Raises ModelError where the spec asks for no chat, the template changes the text, or a token lies beyond the
+        model's embedding.
+        """
+        if self.chat is None:
+            raise ModelError(f"'{self.spec.id}' was loaded without a chat", "chat=True (--chat)")
+        framed = self.chat.frame(text, answer)
+        self._checked(text, list(framed.ids))
+        return framed
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """Return the token ids of a prompt without white space at its end; of a rendered chat just as it is."""
+        if self.chat is None:
+            return self.encode(text.rstrip())
+        return self._checked(text, self.chat.tokens(text))
+
     def _with_bos(self, ids: list[int]) -> list[int]:
-        # A text that spells BOS out itself (a rendered chat) already has its one.
+        # A text that spells BOS out itself already has its one.
         bos = self.bos_id
         return list(ids) if bos is None or ids[:1] == [bos] else [bos, *ids]
 

@@ -15,26 +15,24 @@ from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.accounting import account_of, demand_account, demand_complete, demand_used
 from layeratlas.models.adapters import check_adapter, merged
-from layeratlas.models.anatomy import Anatomy, Skeleton, find_skeleton
+from layeratlas.models.chat import Chat
 from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.config import check_config
-from layeratlas.models.discover import find_anatomy
 from layeratlas.models.gguf_cache import Unpacked, dense, gguf_where, unpack
 from layeratlas.models.gguf_config import read_gguf_config
 from layeratlas.models.gguf_tensors import demand_gguf
 from layeratlas.models.hub import check_hub
-from layeratlas.models.identities import Identity
 from layeratlas.models.info import describe
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.memory import budget
 from layeratlas.models.placing import find_weights, is_quantised, is_streamed
 from layeratlas.models.precision import dtype_of
+from layeratlas.models.proving import prove
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
-from layeratlas.models.selftest import demand, few_threads, sample_ids, self_test
 from layeratlas.models.sources import Source, find_source
 from layeratlas.models.streamed import Streamer, build_empty
-from layeratlas.models.wrappers import LeftOut, auto_class, leave_out
+from layeratlas.models.wrappers import auto_class
 
 
 def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
@@ -131,6 +129,16 @@ def read_config(spec: ModelSpec) -> tuple[Any, Any]:
         return AutoConfig.from_pretrained(**common), tokenizer
 
 
+def read_tokenizer(spec: ModelSpec) -> Any:
+    """Return a model's tokenizer; no weight is read. Raises what `load` raises for it."""
+    from transformers import AutoTokenizer
+
+    source = find_source(spec.id)
+    with quiet(), explained(spec):
+        where = gguf_where(Path(source.place)) if source.kind == "gguf" else {_PLACE: source.place}
+        return AutoTokenizer.from_pretrained(**_common(spec, where))
+
+
 def empty_model(spec: ModelSpec, config: Any, progress: Progress) -> Any:
     """Return the model of a config in the spec's dtype and attention kernel, without weights."""
 
@@ -181,14 +189,15 @@ def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts:
     model, device, streamer = parts.model, parts.device, parts.streamer
     config = model.config.get_text_config()
     context = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
-    bare = LoadedModel(model, parts.tokenizer, None, spec, device, context)  # type: ignore[arg-type]
+    chat = Chat(parts.tokenizer, spec) if spec.chat else None
+    bare = LoadedModel(model, parts.tokenizer, None, spec, device, context, chat=chat)  # type: ignore[arg-type]
     if streamer is None:
-        proved = _proved(bare, None)
+        proved = prove(bare, None)
         anatomy = proved.anatomy
     else:
         streamer.load(streamer.sample)
         with streamer.only(streamer.sample) as skeleton:
-            proved = _proved(bare, skeleton, streamer.load_part)
+            proved = prove(bare, skeleton, streamer.load_part)
         anatomy = streamer.extend(proved.anatomy)
     loaded = dataclasses.replace(bare, anatomy=anatomy, streamer=streamer)
     info = describe(loaded, source, unpacked)
@@ -202,30 +211,6 @@ def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts:
             "identities": [identity.record() for identity in proved.identities],
         },
     )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Proved:
-    anatomy: Anatomy
-    words: dict[str, str]
-    identities: list[Identity]
-    left_out: list[LeftOut]
-
-
-def _proved(bare: LoadedModel, skeleton: Skeleton | None, fill: Callable[[str], None] = lambda part: None) -> _Proved:
-    """Find the anatomy of the blocks that are in memory, without what text does not need, and prove it."""
-    ids = torch.tensor([sample_ids(bare)[1]], device=bare.device)
-    try:
-        with few_threads(bare.model):
-            skeleton = skeleton or find_skeleton(bare.model)
-            left_out = leave_out(bare.model, skeleton, ids, fill)
-            anatomy, words = find_anatomy(bare.model, ids, skeleton)
-    except ModelError as error:
-        raise type(error)(f"'{bare.spec.id}': {error.problem}", error.expected, error.todo) from None
-    loaded = dataclasses.replace(bare, anatomy=anatomy)
-    identities = self_test(loaded)
-    demand(loaded, identities)
-    return _Proved(anatomy=anatomy, words=words, identities=identities, left_out=left_out)
 
 
 def find_device(name: str) -> torch.device:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 
 from layeratlas.capture import Reading, capture, make_plan, store_shape
 from layeratlas.core.spec import CaptureSpec, ModelSpec
 from layeratlas.models import LoadedModel, load
+from layeratlas.models.chat import Chat, Turn
 from layeratlas.models.loading import find_device, read_config
 from layeratlas.models.memory import budget
 from layeratlas.models.placing import is_downloaded
 from layeratlas.models.sources import find_source
+from layeratlas.models.wrappers import LeftOut
 from layeratlas.planning.needs import encoded, needs_of, plan_lines
 from layeratlas.store import MemoryStore
 
@@ -31,7 +34,11 @@ def describe(spec: ModelSpec, plan_only: bool = False) -> str:
     if model.streamer is None:
         return "\n".join([*lines, *_plan(model)])
     needs = needs_of(model.model.config, spec)
-    return "\n".join([*lines, *plan_lines(spec, needs, model.device, model.encode)])
+    return "\n".join([*lines, *plan_lines(spec, needs, model.device, _encoder(model))])
+
+
+def _encoder(model: LoadedModel) -> Callable[[str], list[int]]:
+    return model.encode if model.chat is None else lambda text: list(model.frame(text).ids)
 
 
 def _is_remote_and_too_large(spec: ModelSpec) -> bool:
@@ -48,7 +55,11 @@ def _planned(spec: ModelSpec) -> list[str]:
     kind = type(config).__name__.removesuffix("Config")
     head = f"{spec.id} ({kind}): a plan from its config alone; no weight was read and no self-test was run"
 
+    chat = Chat(tokenizer, spec) if spec.chat else None
+
     def encode(text: str) -> list[int]:
+        if chat is not None:
+            return list(chat.frame(text).ids)
         bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
         return [*bos, *tokenizer(text, add_special_tokens=False)["input_ids"]]
 
@@ -66,7 +77,16 @@ def _anatomy(model: LoadedModel, seconds: float) -> list[str]:
         f"  attention      {info['attention']} kernel; {info['anatomy']['attn']}",
         f"  MLP            {info['anatomy']['mlp']}",
         f"  BOS            {info['bos']}",
+        *(f"  left out       {LeftOut(**part).words}: text does not need it" for part in info["left_out"]),
+        *_chat(model),
     ]
+
+
+def _chat(model: LoadedModel) -> list[str]:
+    if model.chat is None:
+        return []
+    example = model.chat.render([Turn(role="user", text="TEXT")], answer=True)
+    return [f"  chat           template {model.chat.sha256[:16]}, up to an answer: {example!r}"]
 
 
 def _identities(model: LoadedModel) -> list[str]:
@@ -81,7 +101,7 @@ def _plan(model: LoadedModel) -> list[str]:
     """Time a few texts and extrapolate: texts, tokens, seconds of capture and bytes of activations at each size."""
     rate = None
     lines = ["a run of 'hierarchy' here:  texts   tokens   capture   activations"]
-    for size, ids in encoded(model.encode):
+    for size, ids in encoded(_encoder(model)):
         # A run refuses a longer text; here it is left out of the count.
         readings = [Reading(i, (len(i) - 1,)) for i in ids if not model.context or len(i) <= model.context]
         if not readings:

@@ -25,6 +25,7 @@ from layeratlas.report.rows import chart_rows
 from layeratlas.report.shell import packed, rendered
 from layeratlas.report.titles import key
 from layeratlas.report.view import View, prepare
+from layeratlas.runs.chat import chat_methods
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.study import Exhibit, Study
 
@@ -59,7 +60,7 @@ def _page(run: FinishedRun, view: View, study: Study | None, exhibits: Sequence[
         model=run.manifest.get("model", {}),
         spec=run.manifest.get("spec", {}),
         words=words,
-        methods=study.methods(run.manifest) if study else [],
+        methods=[*(study.methods(run.manifest) if study else []), *chat_methods(run.manifest)],
         has_curves=study is None or study.curves,
         exhibits=exhibits,
         first=overview(run.findings, study),

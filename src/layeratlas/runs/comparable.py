@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,9 @@ _ALIKE = {
     "components": "spec.capture.components",
     "stored dtype": "spec.capture.dtype",
     "BOS policy": "spec.model.bos",
+    "chat": "spec.model.chat",
+    "system prompt": "spec.model.system",
+    "chat options": "spec.model.chat_options",
     "probe settings": "spec.probe",
     "study settings": "spec.settings",
     "seed": "spec.seed",
@@ -145,10 +149,19 @@ def command_of(run: FinishedRun, model: str) -> str:
         words += ["--position", spec["capture"]["position"]]
     if spec["model"].get("bos", "auto") != "auto":
         words += ["--bos", spec["model"]["bos"]]
+    words += _chat_options(spec["model"])
     for name, value in spec.get("settings", {}).items():
         words += ["--set", f"{name}={value}"]
     words += ["--seed", str(spec["seed"])] if spec["seed"] else []
     return shlex.join(words)
+
+
+def _chat_options(model: Mapping[str, Any]) -> list[str]:
+    words = ["--chat"] if model.get("chat") else []
+    words += ["--system", model["system"]] if model.get("system") is not None else []
+    for name, value in (model.get("chat_options") or {}).items():
+        words += ["--chat-option", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    return words
 
 
 def _probe_options(probe: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:

@@ -88,7 +88,7 @@ def execute(
     """
     settings = study.settings(**spec.settings)
     check_uses(spec, study.uses, study.probe_spec(spec.size))
-    spec = study.prepare(spec, settings)
+    spec = _with_template(study.prepare(spec, settings))
     read = make_material(study, spec)
     material = study.select(spec, settings, read)
     study.check(spec, settings, material)
@@ -110,6 +110,16 @@ def execute(
             work.manifest["status"] = "complete"
             work.save()
     return folder
+
+
+def _with_template(spec: RunSpec) -> RunSpec:
+    """Return the spec of a chat with the hash of the model's template, which decides the run's numbers."""
+    if not spec.model.chat:
+        return spec
+    from layeratlas.models.chat import template_hash
+
+    model = spec.model.model_copy(update={"chat_template": template_hash(spec.model)})
+    return spec.model_copy(update={"model": model})
 
 
 def _run_stages(study: Study, work: Workspace) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from layeratlas.core.errors import SpecError
-from layeratlas.core.spec import CaptureSpec, ProbeSpec, RunSpec, Spec
+from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec, Spec
 
-# `probe.folds`, `capture.position` ...; every study uses the fields of RunSpec and ModelSpec.
-OPTIONS = frozenset(f"probe.{name}" for name in ProbeSpec.model_fields) | frozenset(
-    f"capture.{name}" for name in CaptureSpec.model_fields
+# `probe.folds`, `capture.position` ...; every study uses the fields of RunSpec and, but for the chat, of ModelSpec.
+CHAT = frozenset({"model.chat", "model.system", "model.chat_options"})
+OPTIONS = (
+    frozenset(f"probe.{name}" for name in ProbeSpec.model_fields)
+    | frozenset(f"capture.{name}" for name in CaptureSpec.model_fields)
+    | CHAT
 )
 
 
@@ -20,11 +23,16 @@ def check_uses(spec: RunSpec, uses: frozenset[str], default: ProbeSpec, given: I
     """
     changed = {f"probe.{name}" for name in _changed(spec.probe, default)}
     changed |= {f"capture.{name}" for name in _changed(spec.capture, CaptureSpec())}
+    changed |= {f"model.{name}" for name in _changed(spec.model, ModelSpec())} & CHAT
+    if spec.capture.position in ("turn", "answer") and not spec.model.chat:
+        raise SpecError(
+            f"the position '{spec.capture.position}' is one of a chat", "last, mean or span:NAME", "add --chat"
+        )
     for option in sorted((changed | set(given)) - uses):
         used = ", ".join(map(name_of, sorted(uses))) or "none"
         raise SpecError(
             f"the study '{spec.study}' does not use the option '{name_of(option)}'",
-            f"of the options of probes and capture: {used}",
+            f"of the options of probes, capture and chat: {used}",
             "leave it out",
         )
 

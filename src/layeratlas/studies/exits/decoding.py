@@ -71,7 +71,7 @@ def decode(
     The model runs once per token over all prompts and answers so far, whose shared prefixes are computed once.
     """
     model = work.model
-    starts = [tuple(model.encode(prompt.rstrip())) for prompt in prompts]
+    starts = [tuple(model.encode_prompt(prompt)) for prompt in prompts]
     answers: dict[tuple[int, int], TokenIds] = {(i, e): () for i in range(len(starts)) for e in range(len(exits))}
     unfinished = set(answers)
     for _ in range(most):

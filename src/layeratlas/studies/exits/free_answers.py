@@ -16,7 +16,7 @@ from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.decoding import chosen_exits, decode
 from layeratlas.studies.exits.names import ALL, EXACT_MATCH, GREEDY, free_file
-from layeratlas.studies.exits.prompts import BARE
+from layeratlas.studies.exits.posing import blind_prompt
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.set_curves import weighted_means
 
@@ -32,7 +32,7 @@ def write_free_answers(
     """Decode every question at some exits, and once without a question; return the tables written, one per set."""
     exits = chosen_exits(readout.points, settings.free_exits)
     prompts = [prompt.text for posed in posed_sets for prompt in posed.prompts]
-    *answers, blind = decode(work, [*prompts, BARE], exits, readout, settings.free_tokens)
+    *answers, blind = decode(work, [*prompts, blind_prompt(work.model)], exits, readout, settings.free_tokens)
     outputs, start = [], 0
     for posed in posed_sets:
         rows = [

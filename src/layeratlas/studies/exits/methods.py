@@ -47,6 +47,13 @@ def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _questions(run: Mapping[str, Any], settings: ExitSettings) -> str:
+    if run.get("spec", {}).get("model", {}).get("chat"):
+        listed = ", with the choices by letter" if settings.format == "letter" else ""
+        return (
+            f"A chat: worked examples ({_examples(run, settings)}; never scored) as turns of user and assistant, the "
+            f"instruction before the first, then the question{listed}. A choice begins the assistant's next turn; “A:” "
+            "alone, below, is then the user's turn."
+        )
     return (
         f"One instruction line, worked examples ({_examples(run, settings)}; never scored), the question. "
         f"Format: {_FORMATS[settings.format]}."
@@ -78,6 +85,8 @@ def _exits(run: Mapping[str, Any], settings: ExitSettings) -> str:
 
 
 def _boundary(run: Mapping[str, Any]) -> str:
+    if run.get("spec", {}).get("model", {}).get("chat"):
+        return "The tokens of the chat stay as the template's own encoding has them; those of the choice follow."
     crossing = {name: count for name, count in run.get("boundaries", {}).items() if count}
     listed = ", ".join(f"{name} {count}" for name, count in crossing.items()) or "none"
     return (

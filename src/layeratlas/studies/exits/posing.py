@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layeratlas.data.bad_rows import Dropped
-from layeratlas.data.questions import QuestionSet
+from layeratlas.data.questions import Question, QuestionSet
+from layeratlas.models.chat import Turn
 from layeratlas.runs.fitting import begin_fitting, leave_out_unfit
 from layeratlas.runs.workspace import Workspace
-from layeratlas.studies.exits.prompts import BARE, Prompt, make_prompt
+from layeratlas.studies.exits.prompts import BARE, Prompt, choice_texts, make_prompt, make_turns
 from layeratlas.studies.exits.settings import ExitSettings
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PosedSet:
-    """A question set as tokens: its prompts, and the choices of all questions after them (`after`) and after `A:`
-    alone (`bare`), one question after another.
+    """A question set as tokens: its prompts, and the choices of all questions after them (`after`) and after a prompt
+    without a question (`bare`), one question after another.
 
     `shots` worked examples are in every prompt; `lengths` are the tokens that each question takes, the longest choice
     or free answer included.
@@ -37,20 +38,37 @@ class PosedSet:
 
 def pose(model: LoadedModel, data: QuestionSet, settings: ExitSettings) -> PosedSet:
     """Return a set's prompts and choices as tokens, whatever their length."""
-    from layeratlas.capture import encode_choices
-
-    prompts = [make_prompt(data, question, settings) for question in data.items]
+    prompts = [_prompt(model, data, question, settings) for question in data.items]
+    blind = blind_prompt(model)
     after: list[Continuation] = []
     bare: list[Continuation] = []
     lengths: list[int] = []
     for prompt in prompts:
-        encoded = encode_choices(model, prompt.text, prompt.choices)
+        encoded = _encoded(model, prompt.text, prompt.choices)
         answer = encoded[0].start + settings.free_tokens if settings.format == "free" else 0
         lengths.append(max(answer, *(len(continuation.ids) for continuation in encoded)))
         after += encoded
-        bare += encode_choices(model, BARE, prompt.choices)
+        bare += _encoded(model, blind, prompt.choices)
     shots = min(settings.shots, len(data.shots))
     return PosedSet(data=data, prompts=prompts, after=after, bare=bare, shots=shots, lengths=lengths)
+
+
+def blind_prompt(model: LoadedModel) -> str:
+    """Return the prompt without a question: `A:` alone, in a chat as the user's turn."""
+    return BARE if model.chat is None else model.chat.render([Turn(role="user", text=BARE)], answer=True)
+
+
+def _prompt(model: LoadedModel, data: QuestionSet, question: Question, settings: ExitSettings) -> Prompt:
+    if model.chat is None:
+        return make_prompt(data, question, settings)
+    rendered = model.chat.render(make_turns(data, question, settings), answer=True)
+    return Prompt(text=rendered, choices=choice_texts(question, settings.format))
+
+
+def _encoded(model: LoadedModel, prompt: str, choices: Sequence[str]) -> list[Continuation]:
+    from layeratlas.capture import encode_answers, encode_choices
+
+    return (encode_choices if model.chat is None else encode_answers)(model, prompt, choices)
 
 
 def pose_fitting(work: Workspace) -> list[PosedSet]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from layeratlas.core.errors import SpecError
 from layeratlas.data.questions import Question, QuestionSet
+from layeratlas.models.chat import Turn
 from layeratlas.studies.exits.settings import ExitSettings, Format
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -34,6 +36,29 @@ def make_prompt(data: QuestionSet, question: Question, settings: ExitSettings) -
     sections = [data.instruction, *examples, question_text(question, settings.format)]
     text = "\n\n".join(section for section in sections if section)
     return Prompt(text=text, choices=choice_texts(question, settings.format))
+
+
+def make_turns(data: QuestionSet, question: Question, settings: ExitSettings) -> list[Turn]:
+    """Return a question as the turns of a chat: each worked example a question and its answer, then the question.
+
+    The set's instruction begins the first turn. Raises SpecError for the format `cloze`, whose questions are
+    statements to complete.
+    """
+    if settings.format == "cloze":
+        raise SpecError("the format cloze in a chat", "text, letter or free", "use --set format=text")
+    turns: list[Turn] = []
+    for shot in data.shots[: settings.shots]:
+        reply = choice_texts(shot, settings.format)[shot.answers[0]].strip()
+        turns += [Turn(role="user", text=_asked(shot, settings.format)), Turn(role="assistant", text=reply)]
+    turns.append(Turn(role="user", text=_asked(question, settings.format)))
+    if data.instruction:
+        turns[0] = Turn(role="user", text=f"{data.instruction}\n\n{turns[0].text}")
+    return turns
+
+
+def _asked(question: Question, form: Format) -> str:
+    """Return a question as a user's turn: without the `Q:` and `A:` that mark the turns of a plain prompt."""
+    return question_text(question, form).removeprefix("Q: ").removesuffix(f"\n{BARE}")
 
 
 def question_text(question: Question, form: Format) -> str:

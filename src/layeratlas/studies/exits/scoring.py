@@ -12,6 +12,7 @@ import polars as pl
 from layeratlas.core.arrays import Floats
 from layeratlas.core.spec import CaptureSpec, hash_of
 from layeratlas.data.questions import QuestionSet
+from layeratlas.runs.chat import note_example
 from layeratlas.runs.comparable import FEWER_SHOTS
 from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
@@ -43,6 +44,10 @@ def score_stage(work: Workspace) -> list[str]:
     for data in work.material:
         if data.confounded:
             work.progress.note(f"{data.name} is plotted, excluded from the tests: {data.confounded}")
+    if work.model.chat is not None:
+        prompt = posed_sets[0].prompts[0]
+        read = f"The choices are scored as the answer; the first is “{prompt.choices[0].strip()}”."
+        note_example(work.manifest, prompt.text, read)
     slots = make_slots([continuation for posed in posed_sets for continuation in (*posed.after, *posed.bare)])
     readout = Readout(work.model, settings.normed)
     log_likelihoods = _run(work, slots, readout, settings)

@@ -22,6 +22,7 @@ from layeratlas.runs.recompute import STAGE as RECOMPUTE
 from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.tables import read_table
+from layeratlas.runs.uses import CHAT
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.exits.ablation.methods import methods as ablation_methods
 from layeratlas.studies.exits.ablation.stage import ablate_stage
@@ -39,7 +40,7 @@ class Exits(Study):
     summary = "which layer can already answer? choices scored by early exit at every layer, over surface baselines"
     tasks = ("arithmetic", "word_problems", "xmps", "facts", "truth", "logic")
     reads = QuestionSet
-    uses = frozenset({"probe.bootstrap", "capture.batch_tokens"})
+    uses = frozenset({"probe.bootstrap", "capture.batch_tokens"}) | CHAT
     settings = ExitSettings
     words = Words(
         method="Score",

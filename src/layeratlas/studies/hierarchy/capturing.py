@@ -12,6 +12,7 @@ import polars as pl
 
 from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.items import Dataset, Item
+from layeratlas.runs.chat import note_example
 from layeratlas.runs.fitting import begin_fitting, leave_out_unfit
 from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
@@ -56,6 +57,8 @@ def capture_stage(work: Workspace) -> list[str]:
     model, spec = work.model, work.spec.capture
     _leave_out_long(work)
     texts = distinct_texts(model, work.material, spec.position)
+    if model.chat is not None:
+        _note_example(work, texts.readings[0])
     outputs = []
     for data in work.material:
         rows = texts.rows_of(data)
@@ -97,7 +100,7 @@ Encoded = tuple[list[int], list[tuple[int, int]]]
 def distinct_texts(model: LoadedModel, material: Sequence[Dataset], position: str) -> DistinctTexts:
     """Return the texts of data sets, which fit the model's context, as tokens, each read at a position."""
     from layeratlas.capture import Reading
-    from layeratlas.capture.plan import positions_of
+    from layeratlas.capture.plan import chat_positions_of, positions_of
 
     texts = DistinctTexts()
     for data in material:
@@ -105,8 +108,8 @@ def distinct_texts(model: LoadedModel, material: Sequence[Dataset], position: st
             if _text_key(item) in texts.rows:
                 continue
             ids, offsets = _encode(model, item.text, position)
-            positions = positions_of(position, offsets, item.spans)
-            texts.add(item, Reading(ids=tuple(ids), positions=positions), _name(data, number))
+            find = positions_of if model.chat is None else chat_positions_of
+            texts.add(item, Reading(ids=tuple(ids), positions=find(position, offsets, item.spans)), _name(data, number))
     return texts
 
 
@@ -138,11 +141,21 @@ def _name(data: Dataset, number: int) -> str:
 
 
 def _encode(model: LoadedModel, text: str, position: str) -> Encoded:
+    if model.chat is not None:
+        framed = model.frame(text, answer=position == "answer")
+        return list(framed.ids), list(framed.offsets)
     # Only a named span needs the characters of each token, which not every tokenizer gives.
     if position.startswith("span:"):
         return model.encode_with_offsets(text)
     ids = model.encode(text)
     return ids, [(0, 0)] * len(ids)
+
+
+def _note_example(work: Workspace, reading: Reading) -> None:
+    tokenizer, read = work.model.tokenizer, [reading.ids[place] for place in reading.positions]
+    shown = tokenizer.convert_ids_to_tokens(read[-1])
+    where = f"read at its token '{shown}'" if len(read) == 1 else f"the mean of {len(read)} tokens, to '{shown}'"
+    note_example(work.manifest, tokenizer.decode(reading.ids), f"Position “{work.spec.capture.position}”: {where}.")
 
 
 def write_items(work: Workspace, data: Dataset, rows: Sequence[int], tokens: Sequence[int]) -> str:

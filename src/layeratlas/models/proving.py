@@ -1,0 +1,47 @@
+"""What is proved of a model before anything is measured: its anatomy, on the blocks that are in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import torch
+
+from layeratlas.core.errors import ModelError
+from layeratlas.models.anatomy import Anatomy, Skeleton, find_skeleton
+from layeratlas.models.discover import find_anatomy
+from layeratlas.models.identities import Identity
+from layeratlas.models.loaded import LoadedModel
+from layeratlas.models.selftest import demand, few_threads, sample_ids, self_test
+from layeratlas.models.wrappers import LeftOut, leave_out
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Proved:
+    """A model's anatomy, how it is read in words, the self-tests it passed, and the parts that text does not need."""
+
+    anatomy: Anatomy
+    words: dict[str, str]
+    identities: list[Identity]
+    left_out: list[LeftOut]
+
+
+def prove(bare: LoadedModel, skeleton: Skeleton | None, fill: Callable[[str], None] = lambda part: None) -> Proved:
+    """Take out of a model what text does not need, find its anatomy and run the self-tests.
+
+    `skeleton` is given where some blocks are not in memory, and `fill` then reads the weights of another part of a
+    multimodal model. Raises ModelError, naming the model, where no anatomy is found, IdentityError where a self-test
+    breaks.
+    """
+    ids = torch.tensor([sample_ids(bare)[1]], device=bare.device)
+    try:
+        with few_threads(bare.model):
+            skeleton = skeleton or find_skeleton(bare.model)
+            left_out = leave_out(bare.model, skeleton, ids, fill)
+            anatomy, words = find_anatomy(bare.model, ids, skeleton)
+    except ModelError as error:
+        raise type(error)(f"'{bare.spec.id}': {error.problem}", error.expected, error.todo) from None
+    loaded = dataclasses.replace(bare, anatomy=anatomy)
+    identities = self_test(loaded)
+    demand(loaded, identities)
+    return Proved(anatomy=anatomy, words=words, identities=identities, left_out=left_out)
