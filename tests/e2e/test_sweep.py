@@ -105,7 +105,7 @@ def workers_of(out: Path) -> list[psutil.Process]:
 
 def kill_one(out: Path, sign: str, killed: list[str]) -> None:
     """Kill the worker of the first unit whose run folder holds a file like `sign`."""
-    end = time.monotonic() + 100
+    end = time.monotonic() + 300
     while time.monotonic() < end and not killed:
         for path in (out / "runs").glob(f"*/{sign}"):
             lock = path.relative_to(out / "runs").parts[0]

@@ -1,0 +1,87 @@
+"""Sweeps of twelve runs: two workers against one, and sweeps whose workers are killed, against a serial one.
+
+    python benchmarks/sweeps.py --model DIR --model OTHER --model THIRD          # the ratio of two workers to one
+    python benchmarks/sweeps.py --model DIR ... --killed 20                      # that many sweeps with two kills each
+
+Prints its ratio, or the number of sweeps whose tables are equal to the serial one's, last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import polars as pl
+import psutil
+
+import layeratlas as la
+from layeratlas.sweeps.running import Resources
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", action="append", required=True)
+    parser.add_argument("--killed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    plan = {
+        "models": given.model,
+        "studies": ["hierarchy", "exits"],
+        "tasks": ["items", "facts"],
+        "seeds": [0, 1],
+        "size": "quick",
+        "settings": {"exits": {"shots": 0}},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        print(_killed(plan, Path(folder), given) if given.killed else _ratio(plan, Path(folder)))
+
+
+def _ratio(plan: dict[str, object], folder: Path) -> str:
+    seconds = {}
+    for workers in (1, 2, 1, 2):  # interleaved, since machines drift
+        start = time.perf_counter()
+        out = folder / f"{workers}-{len(seconds)}-{time.time_ns()}"
+        la.sweep(plan, out=out, resources=Resources(workers=workers))
+        seconds[workers] = min(seconds.get(workers, float("inf")), time.perf_counter() - start)
+        print(f"{workers} workers: {time.perf_counter() - start:.1f} s", flush=True)
+    return f"two workers take {seconds[2] / seconds[1]:.2f} of the time of one"
+
+
+def _killed(plan: dict[str, object], folder: Path, given: argparse.Namespace) -> str:
+    rng = random.Random(given.seed)
+    serial = la.sweep(plan, out=folder / "serial", resources=Resources(threads=1))
+    equal = 0
+    for number in range(given.killed):
+        out = folder / f"killed-{number}"
+        killer = threading.Thread(target=_kill_twice, args=(out, rng.uniform(5, 30), rng.uniform(5, 30)), daemon=True)
+        killer.start()
+        sweep = la.sweep(plan, out=out, resources=Resources(workers=2, threads=1))
+        attempts = sum(state.attempts for state in sweep.states.values())
+        same = not sweep.failed and all(_tables(sweep, name) == _tables(serial, name) for name in sweep.runs)
+        equal += same
+        print(f"sweep {number + 1}: {attempts} attempts at {len(sweep.units)} runs, equal: {same}", flush=True)
+    return f"{equal} of {given.killed} sweeps with killed workers have the tables of the serial one"
+
+
+def _kill_twice(out: Path, *pauses: float) -> None:
+    for pause in pauses:
+        time.sleep(pause)
+        workers = [child for child in psutil.Process().children() if str(out) in child.cmdline()]
+        if workers:
+            os.kill(random.choice(workers).pid, signal.SIGKILL)
+
+
+def _tables(sweep: la.Sweep, name: str) -> list[str]:
+    folder = sweep.folder / "runs" / name
+    return [pl.read_parquet(path).write_json() for path in sorted(folder.glob("*.parquet"))]
+
+
+if __name__ == "__main__":
+    main()
