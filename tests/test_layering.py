@@ -35,7 +35,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "studies.segments": BELOW_STUDIES,
     "comparison": frozenset({"core", "data", "stats", "store", "runs", "report", "studies"}),
     "planning": frozenset({"core", "data", "models", "store", "capture", "studies"}),
-    "validation": frozenset({"core", "data", "store", "runs", "studies"}),
+    "validation": frozenset({"core", "data", "stats", "store", "runs", "studies"}),
     "api": frozenset({"core", "runs", "report", "comparison", "planning", "studies"}),
     "cli": frozenset({"core", "runs", "api", "planning", "comparison", "validation", "studies"}),
     "__main__": frozenset({"cli"}),
