@@ -1,8 +1,10 @@
-"""One line of the table of rates: what was planted, what was counted, and the bounds that are asked for."""
+"""A line of the table of rates: what was planted, what was counted, the bounds asked for, and the check that counts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import scipy
 
@@ -42,3 +44,37 @@ class Rate:
         if self.at_least > 0:
             return bool(scipy.stats.binom.cdf(self.hits, self.trials, self.at_least) > _FALSE_ALARM)
         return bool(scipy.stats.binom.sf(self.hits - 1, self.trials, self.at_most) > _FALSE_ALARM)
+
+
+class Count(NamedTuple):
+    """Hits among trials."""
+
+    hits: int
+    trials: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """A line of the table: what is planted, what is counted in one simulation, and the bounds on its rate.
+
+    `simulate` takes a seed. `cost` divides the number of simulations that is asked for: those of a costly check.
+    """
+
+    planted: str
+    finding: str
+    simulate: Callable[[int], Count]
+    at_least: float = 0.0
+    at_most: float = 1.0
+    cost: int = 1
+
+    def rate(self, runs: int, seed: int = 0) -> Rate:
+        """Return the rate over `runs` simulations, or fewer of a costly check."""
+        counts = [self.simulate(seed + i) for i in range(max(1, runs // self.cost))]
+        return Rate(
+            planted=self.planted,
+            finding=self.finding,
+            hits=sum(count.hits for count in counts),
+            trials=sum(count.trials for count in counts),
+            at_least=self.at_least,
+            at_most=self.at_most,
+        )
