@@ -16,8 +16,9 @@ from layeratlas.core import formatting as wording
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.quantity import Place
 from layeratlas.stats.contrasts import MARGINS, adjusted, verdict_of
+from layeratlas.stats.intervals import Z95
 from layeratlas.stats.quantities import Quantity, minus
-from layeratlas.stats.verdicts import Verdict, any_holds, could_have_seen
+from layeratlas.stats.verdicts import Verdict, any_holds, could_have_seen, least_seen
 
 SCHEMA: dict[str, Any] = {
     "study": pl.String,
@@ -144,8 +145,8 @@ def _statement(
 
 
 def _least(rows: pl.DataFrame) -> float:
-    """Return the smallest difference that every pair could have shown: the widest half of an interval."""
-    return float(((rows["hi"] - rows["lo"]) / 2).max())  # type: ignore[arg-type]
+    """Return the smallest difference that every pair could have shown, by its widest interval."""
+    return least_seen(float((rows["hi"] - rows["lo"]).max()) / (2 * Z95))  # type: ignore[arg-type]
 
 
 def _doubts(place: Place, models: Sequence[Model]) -> str:

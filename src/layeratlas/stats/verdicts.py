@@ -23,7 +23,7 @@ from typing import Literal
 import scipy
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.intervals import ALPHA, percentile_interval
+from layeratlas.stats.intervals import ALPHA, Z95, percentile_interval
 from layeratlas.stats.tests import holm, two_sided
 
 Verdict = Literal["supported", "not supported", "inconclusive"]
@@ -97,6 +97,11 @@ class Effect:
         return decide(
             shown=self.lo >= least and self.hi <= most and self.significant, refuted=self.hi < least or self.lo > most
         )
+
+    @property
+    def could_have_seen(self) -> str:
+        """The smallest effect that would have been seen with a power of 0.8, judged by the interval, in words."""
+        return could_have_seen(f"{least_seen((self.hi - self.lo) / (2 * Z95)):.2f}")
 
     def short_of(self, level: float) -> Effect:
         """Return how far the effect is below a level."""

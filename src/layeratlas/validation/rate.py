@@ -57,7 +57,8 @@ class Count(NamedTuple):
 class Check:
     """A line of the table: what is planted, what is counted in one simulation, and the bounds on its rate.
 
-    `simulate` takes a seed. `cost` divides the number of simulations that is asked for: those of a costly check.
+    `simulate` takes a seed. `weight` multiplies the number of simulations that is asked for: above 1 for a
+    cheap check whose rate must be known well, below 1 for a costly one.
     """
 
     planted: str
@@ -65,11 +66,11 @@ class Check:
     simulate: Callable[[int], Count]
     at_least: float = 0.0
     at_most: float = 1.0
-    cost: int = 1
+    weight: float = 1.0
 
     def rate(self, runs: int, seed: int = 0) -> Rate:
-        """Return the rate over `runs` simulations, or fewer of a costly check."""
-        counts = [self.simulate(seed + i) for i in range(max(1, runs // self.cost))]
+        """Return the rate over `runs` simulations, times the weight."""
+        counts = [self.simulate(seed + i) for i in range(max(1, round(runs * self.weight)))]
         return Rate(
             planted=self.planted,
             finding=self.finding,

@@ -104,7 +104,7 @@ REPORT_CHECKS: Sequence[Check] = (
             finding="false among supported",
             simulate=_false_discoveries(n),
             at_most=0.05,
-            cost=2,
+            weight=0.5,
         )
         for n in (20, 40)
     ),

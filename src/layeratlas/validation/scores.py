@@ -51,6 +51,7 @@ EXIT_CHECKS: Sequence[Check] = (
             simulate=_exit_interval(groups, size),
             at_least=0.93,
             at_most=0.97,
+            weight=3,
         )
         for groups, size in ((8, 10), (13, 10), (40, 5), (200, 1))
     ),

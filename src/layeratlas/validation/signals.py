@@ -94,7 +94,7 @@ SEGMENT_CHECKS: Sequence[Check] = (
             finding="existence of boundaries",
             simulate=_two_steps(layers, noise),
             at_least=0.9,
-            cost=2,
+            weight=0.5,
         )
         for layers in (16, 30, 80)
         for noise in (0.05, 0.2)
@@ -106,6 +106,7 @@ SEGMENT_CHECKS: Sequence[Check] = (
             simulate=_brittle_interval(passages, spread),
             at_least=0.93,
             at_most=0.97,
+            weight=20,
         )
         for passages in (8, 13, 40)
         for spread in (0.2, 0.5)

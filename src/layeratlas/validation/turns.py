@@ -82,6 +82,6 @@ TURN_CHECKS: Sequence[Check] = (
         finding=f"{_TURN}: same verdict",
         simulate=_turns_agree,
         at_least=0.9,
-        cost=10,
+        weight=0.1,
     ),
 )

@@ -18,7 +18,7 @@ from layeratlas.stats.curves import Curve, level_curve
 from layeratlas.stats.intervals import ROUNDING, percentile_interval
 from layeratlas.stats.peaks import cross_chosen
 from layeratlas.stats.shuffling import shuffle_maxima, shuffle_p
-from layeratlas.stats.verdicts import Effect, bootstrapped, could_have_seen, holm_corrected
+from layeratlas.stats.verdicts import Effect, bootstrapped, holm_corrected
 from layeratlas.studies.hierarchy.names import BURIED, BURIED_LEVELS, COMPONENT_NAMES, WHOLE, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
@@ -147,12 +147,11 @@ def _compression_finding(pair: _Matched, effect: Effect, phrasing: Phrasing) -> 
     level, component = pair.buried.level, COMPONENT_NAMES[pair.buried.component]
     verdict = effect.verdict()
     buried, plain = phrasing.level(level), phrasing.level(_plain(level))
-    seen = could_have_seen(f"{(effect.hi - effect.lo) / 2:.2f}")
     compared = f"deeper in {component} than the same {plain} not buried"
     beginnings = {
         "supported": f"{capitalised(buried)} lie {compared}",
         "not supported": f"{capitalised(buried)} lie less deep in {component} than the same {plain} not buried",
-        "inconclusive": f"Whether {buried} lie {compared} is open ({seen})",
+        "inconclusive": f"Whether {buried} lie {compared} is open ({effect.could_have_seen})",
     }
     statement = (
         f"{beginnings[verdict]}: gain in the last quarter over the layers before, as a share of the best gain, larger "

@@ -18,7 +18,7 @@ from layeratlas.runs.finding import Finding
 from layeratlas.stats.alternation import FEWEST_POINTS, alternation
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import ROUNDING, percentile_interval
-from layeratlas.stats.verdicts import could_have_seen, decide
+from layeratlas.stats.verdicts import decide
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.profiles import z_scores
 
@@ -77,12 +77,11 @@ def _coordination_finding(curves: Sequence[Curve], z: Floats) -> Finding:
     )
     effect = alternation(half_a, half_b)
     verdict = effect.verdict()
-    seen = (effect.hi - effect.lo) / 2
     beginnings = {
         "supported": "Neighbouring layers take turns in what they specialise in",
         "not supported": "Neighbouring layers specialise in the same tasks (the opposite of taking turns)",
         "inconclusive": f"Whether neighbouring layers take turns in what they specialise in is open "
-        f"({could_have_seen(f'{seen:.2f}')})",
+        f"({effect.could_have_seen})",
     }
     statement = (
         f"{beginnings[verdict]} in {COMPONENT_NAMES[component]}, {len(curves)} tasks: {effect.estimate:+.2f} "
