@@ -36,7 +36,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "studies.segments": BELOW_STUDIES,
     "comparison": frozenset({"core", "data", "stats", "store", "runs", "report", "studies"}),
     "planning": frozenset({"core", "data", "models", "store", "capture", "studies"}),
-    "validation": frozenset({"core", "data", "store", "runs", "studies"}),
+    "validation": frozenset({"core", "data", "stats", "store", "runs", "studies"}),
     "api": frozenset({"core", "directions", "runs", "report", "comparison", "planning", "studies"}),
     "sweeps": frozenset({"core", "models", "runs", "report", "comparison", "planning", "api", "studies", "data"}),
     "cli": frozenset(

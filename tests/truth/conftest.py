@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+PREFIX = "test_a_few_simulations_of_each_check"
 THIN = {
     "test_clear_steps_are_found[12]",
     "test_every_layer_can_be_the_peak_at_full_size[4]",
@@ -14,5 +15,5 @@ THIN = {
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.name in THIN:
+        if item.name in THIN or item.name.startswith(PREFIX):
             item.add_marker(pytest.mark.thin)

@@ -50,9 +50,17 @@ def turns_on_own_humps(rng, layers):
     return turns(rng, layers) + own_humps(rng, layers)
 
 
-def halves(truth: np.ndarray, rng, count: int = 10, noise: float = 0.03) -> tuple[np.ndarray, np.ndarray]:
-    """Return curves on random halves of 20 groups of texts and on their complements, (count, m, T) each."""
-    texts = truth + noise * np.sqrt(GROUPS) * rng.standard_normal((GROUPS, *truth.shape))
+def halves(
+    truth: np.ndarray, rng, count: int = 100, noise: float = 0.03, shared: float = 0.7
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return curves on random halves of 20 groups of texts and on their complements, (count, m, T) each.
+
+    `shared` is the correlation of the noise of neighbouring layers: a residual stream changes little from one to next.
+    """
+    errors = rng.standard_normal((GROUPS, *truth.shape))
+    for layer in range(1, truth.shape[-1]):
+        errors[..., layer] = shared * errors[..., layer - 1] + np.sqrt(1 - shared**2) * errors[..., layer]
+    texts = truth + noise * np.sqrt(GROUPS) * errors
     orders = [rng.permutation(GROUPS) for _ in range(count)]
     first, second = (slice(GROUPS // 2), slice(GROUPS // 2, None))
     a, b = (np.stack([texts[order[part]].mean(0) for order in orders]) for part in (first, second))
@@ -100,6 +108,12 @@ def test_what_all_tasks_share_and_smooth_profiles_are_not_called_turns(shape):
     assert verdicts(shape, 28, 15).count("supported") <= 2
 
 
+def test_noise_that_neighbouring_layers_share_is_neither_turns_nor_alike():
+    """At 2.5 % each, more than 6 of 40 happen once in 100 times; a null of rotations alone gives 13."""
+    said = verdicts(nothing, 28, 40)
+    assert 40 - said.count("inconclusive") <= 6
+
+
 @pytest.mark.parametrize("shape", [turns, turns_on_own_humps])
 def test_planted_turns_are_found(shape):
     assert verdicts(shape, 28, 8).count("supported") >= 7
@@ -127,7 +141,10 @@ def test_another_choice_of_halves_gives_the_same_verdict():
 @pytest.mark.parametrize("layers", [28, 80])
 @pytest.mark.parametrize("shape", [common_hump, common_order, own_humps, nothing])
 def test_rates_of_false_turns_are_at_most_nominal(shape, layers):
-    assert verdicts(shape, layers, 100).count("supported") <= 7
+    said = verdicts(shape, layers, 200)
+    assert said.count("supported") <= 16  # at 5 %, more happen once in 40 times
+    if shape is not own_humps:  # whose neighbours are alike
+        assert said.count("not supported") <= 16
 
 
 @pytest.mark.truth

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-import steps
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.studies.segments.boundaries import two_boundaries
 from layeratlas.studies.segments.existence import existence_test
 from layeratlas.studies.segments.sharpness import sharpness
+from layeratlas.validation import shapes
 
 LAYERS = (8, 12, 16, 30, 80)
 # The most that may be rejected without two boundaries, and the least that must be found where there are two.
@@ -35,15 +35,15 @@ class Planted:
 
     def signals(self, layers, seed):
         random = np.random.default_rng([layers, seed])
-        return steps.signals(self.kind, layers, random, self.noise, CAPTURED[self.jump])
+        return shapes.signals(self.kind, layers, random, self.noise, CAPTURED[self.jump])
 
 
 def rejected(signals, seed):
     """Whether two boundaries are claimed; the surrogates are left out where the sharpness, a part of p, forbids it."""
-    boundaries, _ = two_boundaries(signals, steps.GROUPS)
+    boundaries, _ = two_boundaries(signals, shapes.GROUPS)
     if max(sharp.p for sharp in sharpness(signals, boundaries)) > ALPHA:
         return False
-    return existence_test(signals, steps.GROUPS, seed, COUNT).p <= ALPHA
+    return existence_test(signals, shapes.GROUPS, seed, COUNT).p <= ALPHA
 
 
 def rate(planted, layers, trials):
@@ -54,15 +54,15 @@ def rate(planted, layers, trials):
 
 def without_sharpness(planted, layers, trials):
     """The rate of the other parts of the test alone, which was the whole test once."""
-    tests = [existence_test(planted.signals(layers, s), steps.GROUPS, s, COUNT) for s in range(trials)]
+    tests = [existence_test(planted.signals(layers, s), shapes.GROUPS, s, COUNT) for s in range(trials)]
     return np.mean([max(test.smooth_p, test.second_p) <= ALPHA for test in tests])
 
 
 NOISES = [Planted(kind=kind, noise=1.0) for kind in ("white", "ar 0.3", "ar 0.6", "ar 0.8", "ramp + ar 0.6")]
 ONE = [Planted(kind="one", noise=noise, jump=jump) for noise in (0.05, 0.2) for jump in CAPTURED]
 SHAPES = [
-    *(Planted(kind=kind, noise=noise) for kind in steps.SMOOTH for noise in (0.01, 0.05, 0.2)),
-    *(Planted(kind=kind, noise=0.05, jump=jump) for kind in steps.SMOOTH for jump in ("first", "last")),
+    *(Planted(kind=kind, noise=noise) for kind in shapes.SMOOTH for noise in (0.01, 0.05, 0.2)),
+    *(Planted(kind=kind, noise=0.05, jump=jump) for kind in shapes.SMOOTH for jump in ("first", "last")),
 ]
 
 
@@ -86,7 +86,7 @@ def test_two_steps_are_found_with_and_without_a_jump_at_either_end(noise, jump, 
 def test_planted_boundaries_are_recovered_within_a_layer(layers):
     random = np.random.default_rng(layers)
     truth = np.array([round(0.3 * layers), np.flatnonzero(np.linspace(0, 1, layers) >= 0.7)[0]])
-    found = [two_boundaries(steps.signals("steps", layers, random, 0.2), steps.GROUPS)[0] for _ in range(TRIALS)]
+    found = [two_boundaries(shapes.signals("steps", layers, random, 0.2), shapes.GROUPS)[0] for _ in range(TRIALS)]
     assert np.mean([abs(boundaries - truth).max() <= 1 for boundaries in found]) > 0.95
 
 

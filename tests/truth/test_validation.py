@@ -8,12 +8,14 @@ import pytest
 from joblib import Parallel, delayed
 from typer.testing import CliRunner
 
+import layeratlas.runs.finding
 import layeratlas.validation
 from layeratlas.cli.app import app
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.hierarchy.names import HierarchyFinding
 from layeratlas.validation import Rate, simulate_case, validate
 from layeratlas.validation.cases import NOTHING, ORDERED, PLATEAU
+from layeratlas.validation.checks import CHECKS
 from layeratlas.validation.table import coverage_rate, nothing_rates, peak_rate, supported_rate
 
 # Two runs: of the 4 to 6 verdicts of a kind, at least half must be right where 90 % are required, and at most two wrong
@@ -21,6 +23,8 @@ from layeratlas.validation.table import coverage_rate, nothing_rates, peak_rate,
 RUNS = 2
 # The two smallest tasks, for what does not need three levels.
 TWO_TASKS = ("relations", "analogies")
+# Coverages need more simulations.
+FEW = [check for check in CHECKS if check.weight <= 1]
 
 
 def simulated(case, runs=RUNS):
@@ -53,6 +57,7 @@ def test_a_plateau_has_neither_order_nor_decline():
 def test_a_verdict_that_ignores_its_interval_fails_the_table(monkeypatch):
     """Negative control of the tests above: on a plateau, every positive estimate would be a finding."""
     monkeypatch.setattr(Effect, "verdict", lambda self, **_: "supported")
+    monkeypatch.setattr(layeratlas.runs.finding, "ALPHA", 1.0)  # nor does the correction over the report take it away
     runs = [simulate_case(dataclasses.replace(PLATEAU, tasks=TWO_TASKS), "quick", 0)]
     decline = supported_rate(PLATEAU, runs, HierarchyFinding.DECLINE, at_most=0.05)
     assert (decline.hits, decline.trials, decline.passed) == (2, 2, False)
@@ -89,6 +94,14 @@ def test_the_command_prints_a_line_per_rate_and_marks_those_that_fail(monkeypatc
     first, second = result.output.splitlines()[1:]
     assert first.split()[-5:] == ["99", "100", "0.990", ">=", "0.90"]
     assert second.split()[-6:] == ["50", "100", "0.500", "<=", "0.05", "!"]
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize(
+    "check", [check for check in CHECKS if check.weight <= 1], ids=lambda check: f"{check.finding}, {check.planted}"
+)
+def test_a_few_simulations_of_each_check_miss_its_bound_by_no_more_than_chance(check):
+    assert check.rate(6).passed
 
 
 @pytest.mark.truth

@@ -7,7 +7,6 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-import steps
 from layeratlas.core.errors import DataError
 from layeratlas.stats.jackknife import jackknife
 from layeratlas.stats.segmentation import best_boundaries, cost_at, segment_costs, shortest_segment, without_ends
@@ -18,6 +17,7 @@ from layeratlas.studies.segments.sharpness import sharpness, sharpness_intervals
 from layeratlas.studies.segments.signals import BlockSignals, fuse, robust_z
 from layeratlas.studies.segments.surrogates import autocorrelation, surrogates
 from layeratlas.studies.segments.text_kinds import kinds_test
+from layeratlas.validation import shapes
 
 
 def cost_of(z, boundaries):
@@ -25,7 +25,7 @@ def cost_of(z, boundaries):
     return sum(((z[:, a:b] - z[:, a:b].mean(1, keepdims=True)) ** 2).sum() for a, b in pairwise(ends))
 
 
-def block_signals(values, groups=steps.GROUPS):
+def block_signals(values, groups=shapes.GROUPS):
     return BlockSignals(values=values, names=[f"s{i}" for i in range(len(groups))], groups=list(groups))
 
 
@@ -85,7 +85,7 @@ def test_a_model_with_too_few_blocks_is_refused(blocks):
 
 def test_planted_boundaries_are_recovered_with_their_interval():
     truth = np.array([9, 21])
-    estimate = find_boundaries(block_signals(steps.passages(truth, 30, seed=3)), seed=1)
+    estimate = find_boundaries(block_signals(shapes.passages(truth, 30, seed=3)), seed=1)
     assert abs(estimate.boundaries - truth).max() <= 1
     assert (estimate.lo <= estimate.mode).all()
     assert (estimate.mode <= estimate.hi).all()
@@ -96,7 +96,7 @@ def test_planted_boundaries_are_recovered_with_their_interval():
 
 
 def test_boundaries_of_noise_are_uncertain():
-    values = np.random.default_rng(0).normal(size=(40, len(steps.GROUPS), 30))
+    values = np.random.default_rng(0).normal(size=(40, len(shapes.GROUPS), 30))
     estimate = find_boundaries(block_signals(values))
     assert (estimate.hi - estimate.lo).max() > 5
     assert estimate.share.max() < 0.5
@@ -124,18 +124,18 @@ def test_the_rule_of_the_first_version_takes_the_steepest_falls():
 
 def test_kinds_with_other_boundaries_differ_and_shuffled_kinds_do_not():
     first = np.arange(40) < 20
-    values = steps.passages(np.array([9, 21]), 30, count=40, seed=2, noise=0.3)
+    values = shapes.passages(np.array([9, 21]), 30, count=40, seed=2, noise=0.3)
     same = kinds_test(block_signals(values), first, 99, 0)
     assert same.p > 0.05
     assert same.loss <= same.seen
-    values[first] = steps.passages(np.array([5, 16]), 30, count=20, seed=2, noise=0.3)
+    values[first] = shapes.passages(np.array([5, 16]), 30, count=20, seed=2, noise=0.3)
     apart = kinds_test(block_signals(values), first, 99, 0)
     assert apart.p <= 0.05
     assert apart.loss > apart.seen
 
 
 def test_surrogates_keep_trend_size_and_autocorrelation_and_lose_the_steps():
-    signal = steps.signals("steps", 32, np.random.default_rng(0), noise=0.2)
+    signal = shapes.signals("steps", 32, np.random.default_rng(0), noise=0.2)
     made = surrogates(signal, 100, seed=0)
     assert made.shape == (100, *signal.shape)
     basis = np.linalg.qr(np.vander(np.linspace(-1, 1, 32), 4))[0]
@@ -163,7 +163,7 @@ def test_so_few_layers_that_all_directions_alternate_have_surrogates(layers):
     signals = np.random.default_rng(0).normal(size=(7, layers)).cumsum(1)
     made = surrogates(signals, 20, seed=0)
     assert np.isfinite(made).all()
-    assert 1 / 21 <= existence_test(signals, steps.GROUPS, count=20).p <= 1
+    assert 1 / 21 <= existence_test(signals, shapes.GROUPS, count=20).p <= 1
 
 
 def test_constant_signals_stay_constant():
@@ -188,7 +188,7 @@ def test_a_step_is_sharp_and_one_layer_wide_and_a_ramp_is_neither():
 
 
 def test_the_sharpness_of_a_boundary_has_an_interval_over_passages():
-    values = steps.passages(np.array([9, 21]), 30, seed=3)
+    values = shapes.passages(np.array([9, 21]), 30, seed=3)
     mean, draws = values.mean(0), resampled(values, 100, 0)
     for interval, sharp in zip(sharpness_intervals(mean, draws, [9, 21], 30), sharpness(mean, [9, 21]), strict=True):
         assert interval.share[0] < sharp.share < interval.share[1]
@@ -196,8 +196,8 @@ def test_the_sharpness_of_a_boundary_has_an_interval_over_passages():
 
 
 def test_a_jump_of_the_last_block_is_no_boundary_and_hides_none():
-    signals = steps.signals("steps", 16, np.random.default_rng(3), 0.1, jump=-1)
-    boundaries, _ = two_boundaries(signals, steps.GROUPS)
+    signals = shapes.signals("steps", 16, np.random.default_rng(3), 0.1, jump=-1)
+    boundaries, _ = two_boundaries(signals, shapes.GROUPS)
     assert boundaries.tolist() == [round(0.3 * 16), 11]
     # So few blocks that none can be spared.
     assert without_ends(np.zeros((2, 7))).shape == (2, 7)
@@ -207,7 +207,7 @@ def test_a_jump_of_the_last_block_is_no_boundary_and_hides_none():
 def test_steps_exist():
     random = np.random.default_rng(5)
     for seed in range(5):
-        test = existence_test(steps.signals("steps", 24, random, 0.2), steps.GROUPS, seed, count=99)
+        test = existence_test(shapes.signals("steps", 24, random, 0.2), shapes.GROUPS, seed, count=99)
         assert test.p <= 0.05
         assert test.curve[0] == 1
         assert (np.diff(test.curve) <= 1e-12).all()
@@ -215,15 +215,15 @@ def test_steps_exist():
 
 def test_one_step_is_found_as_the_first_and_its_second_is_not():
     random = np.random.default_rng(6)
-    tests = [existence_test(steps.signals("one", 30, random, 0.2), steps.GROUPS, seed, 99) for seed in range(8)]
+    tests = [existence_test(shapes.signals("one", 30, random, 0.2), shapes.GROUPS, seed, 99) for seed in range(8)]
     assert all(abs(test.first - 10) <= 1 for test in tests)
     assert np.mean([test.second_p <= 0.05 for test in tests]) <= 0.3
     assert np.mean([test.p <= 0.05 for test in tests]) <= 0.15
 
 
 def test_layers_in_random_order_are_the_second_null():
-    white = existence_test(steps.signals("white", 30, np.random.default_rng(2)), steps.GROUPS)
-    ramp = existence_test(steps.signals("ramp", 30, np.random.default_rng(2)), steps.GROUPS)
+    white = existence_test(shapes.signals("white", 30, np.random.default_rng(2)), shapes.GROUPS)
+    ramp = existence_test(shapes.signals("ramp", 30, np.random.default_rng(2)), shapes.GROUPS)
     assert white.shuffled_p > 0.05
     assert ramp.shuffled_p <= 0.01
 

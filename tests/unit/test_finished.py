@@ -63,6 +63,13 @@ def test_support_needs_the_correction_over_the_report():
     assert strong["verdict"][0] == "supported"
 
 
+def test_an_opposite_effect_needs_the_correction_too_and_an_equivalence_does_not():
+    nulls = [replace(FINDING, level=f"l{i}", p=0.5 + i / 100, verdict="inconclusive") for i in range(9)]
+    opposite, equal = (replace(FINDING, p=p, verdict="not supported") for p in (0.04, 0.6))
+    assert finding_table([opposite, *nulls], "m", "s")["verdict"][0] == "inconclusive"
+    assert finding_table([equal, *nulls], "m", "s")["verdict"][0] == "not supported"
+
+
 def test_a_finding_without_a_p_value_neither_counts_nor_changes():
     table = finding_table([FINDING, replace(FINDING, p=math.nan)], "m", "s")
     assert table["q"][0] == FINDING.p

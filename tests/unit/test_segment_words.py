@@ -132,8 +132,8 @@ UNSURE = SHARP.model_copy(update={"p": 0.4, "smooth_p": 0.6})
             {"sharpness": (SHARP, UNSURE.model_copy(update={"seen": 1.5}))},
             "with noise between blocks 2.0 times smaller",
         ),
-        ({"smooth_p": 0.4}, "could have been seen at 0.10 or less"),
-        ({"second_p": 0.4}, "could have been seen at 0.60 or less"),
+        ({"smooth_p": 0.4}, "could have seen boundaries that leave 0.10 or less"),
+        ({"second_p": 0.4}, "could have seen one that leaves 0.60 or less"),
     ],
 )
 def test_an_undecided_existence_names_the_smallest_effect_that_would_have_been_seen(

@@ -28,20 +28,25 @@ def check(
 
 
 def validate(
-    runs: Annotated[int, typer.Option(min=1, help="Simulated runs of each of five kinds.")] = 100,
+    runs: Annotated[
+        int, typer.Option(min=1, help="Simulated runs of each of six kinds, and simulations of each other rate.")
+    ] = 100,
     size: Annotated[str, typer.Option(help="How many texts a run has: quick, standard or full.")] = "quick",
     seed: Annotated[int, typer.Option(help="Seed of the first run.")] = 0,
     quiet: QuietOption = False,
 ) -> None:
-    """Simulate runs with known peaks, order, second peaks and coordination, and with none, and print what was found.
+    """Simulate what is known, and print how often each verdict is right.
+
+    Whole runs with known peaks, order, second peaks and coordination, with some of these, and with none; curves,
+    signals and scores for the verdicts of the other studies.
 
     A rate fails (!) where it misses its bound by more than chance would in 1 of 100 tables.
     """
     with one_line():
         from layeratlas.validation import validate as simulate
 
-        print(f"{'planted':<26}{'finding':<32}{'hits':>7}{'trials':>8}{'rate':>8}  bound")
+        print(f"{'planted':<36}{'finding':<34}{'hits':>7}{'trials':>8}{'rate':>8}  bound")
         for row in simulate(runs, check_size(size), make_progress(quiet), seed):
             limits = (row.at_least and f">= {row.at_least:.2f}", row.at_most < 1 and f"<= {row.at_most:.2f}")
             bound = " and ".join(limit for limit in limits if limit) + ("" if row.passed else "  !")
-            print(f"{row.planted:<26}{row.finding:<32}{row.hits:>7}{row.trials:>8}{row.rate:>8.3f}  {bound}")
+            print(f"{row.planted:<36}{row.finding:<34}{row.hits:>7}{row.trials:>8}{row.rate:>8.3f}  {bound}")

@@ -16,8 +16,9 @@ from layeratlas.core import formatting as wording
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.quantity import Place
 from layeratlas.stats.contrasts import MARGINS, adjusted, verdict_of
+from layeratlas.stats.intervals import Z95
 from layeratlas.stats.quantities import Quantity, minus
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import Verdict, any_holds, could_have_seen, least_seen
 
 SCHEMA: dict[str, Any] = {
     "study": pl.String,
@@ -105,12 +106,7 @@ def difference_findings(table: pl.DataFrame, models: Sequence[Model]) -> list[Fi
 def _finding(rows: pl.DataFrame, models: Sequence[Model]) -> Finding:
     """Return the finding of one quantity and level, from the rows of its pairs."""
     differ = rows.filter(pl.col("verdict") == "supported")
-    same = rows.filter(pl.col("verdict") == "not supported")
-    verdict: Verdict = "inconclusive"
-    if len(differ):
-        verdict = "supported"
-    elif len(same) == len(rows):
-        verdict = "not supported"
+    verdict = any_holds(rows["verdict"])
     largest = (differ if len(differ) else rows).sort(pl.col("estimate").abs(), descending=True).row(0, named=True)
     place = Place(**{name: largest[name] for name in Place.__dataclass_fields__})
     return Finding(
@@ -138,7 +134,7 @@ def _statement(
     link = {
         "supported": "differs",
         "not supported": f"is equal within {MARGINS[unit]:g}",
-        "inconclusive": "shows no clear difference",
+        "inconclusive": f"may or may not differ ({could_have_seen(wording.num(_least(rows), 2))})",
     }[verdict]
     many = len(rows) > 1
     differing = len(rows.filter(pl.col("verdict") == "supported"))
@@ -146,6 +142,11 @@ def _statement(
     ends = ", ".join(f"{wording.num(largest[x], 2)} in {largest[f'model_{x}']}" for x in ("a", "b"))
     gap = f"{_signed(largest['estimate'])} [{_signed(largest['lo'])}, {_signed(largest['hi'])}]"
     return f"{name} {link}{pairs} {ends}, {gap}.{_doubts(place, models)}"
+
+
+def _least(rows: pl.DataFrame) -> float:
+    """Return the smallest difference that every pair could have shown, by its widest interval."""
+    return least_seen(float((rows["hi"] - rows["lo"]).max()) / (2 * Z95))  # type: ignore[arg-type]
 
 
 def _doubts(place: Place, models: Sequence[Model]) -> str:

@@ -11,9 +11,9 @@ from layeratlas.comparison.kinds import ComparisonKind
 from layeratlas.comparison.models import Model, families_of
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.quantity import Place
-from layeratlas.stats.families import Parts, variance_parts
+from layeratlas.stats.families import Parts, least_partial, variance_parts
 from layeratlas.stats.intervals import ALPHA
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import could_have_seen, decide
 
 # The quantities of curves that are tested, each corrected over the levels.
 _OF_CURVES = ("peak depth", "onset depth", "peak value")
@@ -72,11 +72,13 @@ def _too_few(name: str, models: Sequence[Model]) -> Finding:
 
 
 def _finding(place: Place, part: Parts, models: Sequence[Model]) -> Finding:
-    testable = part.smallest <= ALPHA
-    verdict: Verdict = "not supported" if testable else "inconclusive"
-    link = "is not shown to go with the family" if testable else "cannot be shown to go with the family"
-    if part.p_all <= ALPHA:
-        verdict, link = "supported", "goes with the family"
+    # A permutation test shows no equivalence: that no part goes with the family is never shown.
+    verdict = decide(shown=part.p_all <= ALPHA, refuted=False)
+    families = len({model.run.family for model in models})
+    least = f"a partial R² of about {least_partial(families, len(models)):.2f}"
+    if part.smallest > ALPHA:
+        least = "nothing, with so few models"
+    link = "goes with the family" if verdict == "supported" else f"may go with the family ({could_have_seen(least)})"
     label = models[0].quantities[place].label
     return Finding(
         finding=ComparisonKind.FAMILY,

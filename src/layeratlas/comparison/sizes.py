@@ -19,7 +19,7 @@ from layeratlas.stats.draws import Key
 from layeratlas.stats.quantities import Quantity
 from layeratlas.stats.scaling import BySize, Growth, Where, equal_p, growth, read_at
 from layeratlas.stats.tests import holm
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import could_have_seen, decide
 
 SCHEMA: dict[str, Any] = {
     "study": pl.String,
@@ -131,7 +131,7 @@ def _growth_finding(series: _Series, effect: Growth) -> Finding:
     says = {
         "supported": "changes",
         "not supported": f"is equal within {scaling.HARDLY:g}",
-        "inconclusive": "shows no clear change",
+        "inconclusive": f"may or may not change ({could_have_seen(f'{effect.seen:.2f}')})",
     }[effect.verdict]
     first, last = series.models[0].name, series.models[-1].name
     return Finding(
@@ -153,12 +153,12 @@ def _growth_finding(series: _Series, effect: Growth) -> Finding:
 
 def _shape_finding(series: _Series, effect: Growth) -> Finding:
     below, above = series.models[effect.step - 1].name, series.models[effect.step].name
-    verdict: Verdict = "inconclusive"
-    says = f"may be a line or a threshold (between {below} and {above})"
-    if effect.shape == "threshold":
-        verdict, says = "supported", f"is a threshold between {below} and {above}, not a line in log parameters"
-    elif effect.shape == "linear":
-        verdict, says = "not supported", "is a line in log parameters, not a threshold"
+    verdict = decide(shown=effect.shape == "threshold", refuted=effect.shape == "linear")
+    says = {
+        "supported": f"is a threshold between {below} and {above}, not a line in log parameters",
+        "not supported": "is a line in log parameters, not a threshold",
+        "inconclusive": f"may be a line or a threshold (between {below} and {above})",
+    }[verdict]
     flat, line, step = np.sqrt(effect.errors)
     return Finding(
         finding=ComparisonKind.SIZE_THRESHOLD,

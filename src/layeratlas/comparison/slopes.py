@@ -9,12 +9,17 @@ import numpy as np
 from layeratlas.comparison.kinds import by_size
 from layeratlas.comparison.models import Model
 from layeratlas.runs.finding import Finding
-from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.slopes import slope_test
+from layeratlas.stats.verdicts import Effect, Verdict
 
 # A change with size needs this many sizes of a family.
 FEWEST = 3
 _NAN = float("nan")
+_LINKS: Mapping[Verdict, str] = {
+    "supported": "grows with size",
+    "not supported": "falls with size",
+    "inconclusive": "may or may not grow with size",
+}
 
 
 def slope_findings(
@@ -30,23 +35,22 @@ def slope_findings(
         if len(set(sizes)) < FEWEST:
             continue
         slope = slope_test(np.array([finding.estimate for _, finding in judged]), sizes)
-        grows = slope.p <= ALPHA and slope.slope > 0
+        verdict = Effect(estimate=slope.slope, p=slope.p).verdict_by_sign()
         each = ", ".join(f"{model.name} {finding.estimate:.2f} ({finding.verdict})" for model, finding in judged)
-        link = "grows with size" if grows else "shows no clear growth with size"
         findings.append(
             Finding(
                 finding=by_size(kind),
                 level=level,
                 component=component,
                 method=judged[0][1].method,
-                statement=f"The {kind} of {words.get(level, level)} {link} in {family}: {each}; the smallest "
-                f"possible p is {slope.smallest:.3f}.",
+                statement=f"The {kind} of {words.get(level, level)} {_LINKS[verdict]} in {family}: {each}; the "
+                f"smallest possible p is {slope.smallest:.3f}.",
                 estimate=slope.slope,
                 lo=_NAN,
                 hi=_NAN,
                 p=slope.p,
                 null="all orders of the models (exact permutation)",
-                verdict="supported" if grows else "inconclusive",
+                verdict=verdict,
                 n=len(judged),
             )
         )

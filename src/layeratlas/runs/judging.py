@@ -12,7 +12,7 @@ from layeratlas.runs.finding import Finding
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.tests import holm
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import Verdict, all_hold
 
 
 class RunClaim(Claim):
@@ -126,11 +126,7 @@ def all_of(findings: Sequence[Finding], asked: int, needs: str) -> Judgement:
         return Judgement(verdict="inconclusive", statement="No such finding in this run.", needs=needs)
     against = [finding for finding in findings if finding.verdict == "not supported"]
     unclear = [finding for finding in findings if finding.verdict == "inconclusive"]
-    verdict: Verdict = "supported"
-    if against:
-        verdict = "not supported"
-    elif unclear or len(findings) < asked:
-        verdict = "inconclusive"
+    verdict = all_hold([finding.verdict for finding in findings] + ["inconclusive"] * (asked - len(findings)))
     weakest = (against or unclear or sorted(findings, key=lambda finding: finding.estimate))[0]
     tested = [finding.p for finding in findings if isfinite(finding.p)]
     return Judgement(

@@ -16,6 +16,7 @@ from layeratlas.runs.recommendation import Purpose
 from layeratlas.runs.uses import OPTIONS
 
 if TYPE_CHECKING:  # a study is listed without loading polars
+    from layeratlas.runs.coherence import Presupposes
     from layeratlas.runs.finding import Finding
     from layeratlas.runs.finished import FinishedRun
     from layeratlas.runs.quantity import ModelSegment, RunQuantity
@@ -58,7 +59,8 @@ class Study(ABC):
     words for the codes of the study's tables, in reading order. `headlines` are the kinds of findings that the report
     tells first, in that order; `details` those that it leaves out of an overview that would be too long. `uses` are the
     options of probes and capture that change the study's numbers; others are refused. `purposes` are those for which
-    its runs recommend a layer, each with its rule in words.
+    its runs recommend a layer, each with its rule in words. `presupposed` says which kinds of findings hold
+    only where others do.
 
     A comparison of models reads `presence`, the kind of finding that says whether a level is encoded (or answered) at
     all, and `scaled`, the kinds whose estimates are set against model size, each with its component; and it calls
@@ -80,6 +82,7 @@ class Study(ABC):
     presence: str = ""
     scaled: Mapping[str, str] = {}
     keeps_vectors: bool = False
+    presupposed: tuple[Presupposes, ...] = ()
 
     def probe_spec(self, size: Size) -> ProbeSpec:
         """Return the default probe settings at a size."""

@@ -39,8 +39,8 @@ def alternation(half_a: Floats, half_b: Floats, seed: int = 0) -> Effect:
     the null the specialisations that both halves share are rotated at random in the space that the polynomial leaves
     (Langsrud 2005), which is exact where layers without a relation are exchangeable, as those of one random order for
     all tasks are. The noise of estimation is not rotated, since neighbouring layers share it: the difference of two
-    halves is a draw of it. The estimate is the excess over that of specialisations in random directions, at most about 1; the interval is
-    the estimate less the null's central 95 %; p is two-sided.
+    halves is a draw of it. The estimate is the excess over that of specialisations in random directions, at most about
+    1; the interval is the estimate less the null's central 95 %; p is two-sided.
     """
     points = half_a.shape[-1]
     basis = _beyond_polynomials(points)

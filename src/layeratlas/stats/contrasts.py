@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.quantities import Quantity, Unit
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import Effect, Verdict
 
 # A difference whose interval stays within this much is called none: fractions of depth, units of the measure, log10.
 MARGINS: Mapping[Unit, float] = {"depth": 0.05, "value": 0.02, "log10": 0.1}
@@ -41,7 +40,4 @@ def verdict_of(difference: Quantity, p: float) -> Verdict:
     takes them to be as large on both sides.
     """
     lo, hi = difference.interval
-    if p <= ALPHA and not lo <= 0 <= hi:
-        return "supported"
-    equivalent = max(abs(lo), abs(hi)) <= MARGINS[difference.unit]
-    return "not supported" if equivalent else "inconclusive"
+    return Effect(estimate=difference.estimate, lo=lo, hi=hi, p=p).difference(MARGINS[difference.unit])

@@ -13,9 +13,11 @@ from math import factorial, prod
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from layeratlas.core.arrays import Floats
+from layeratlas.stats.intervals import ALPHA
 
 # Up to this many assignments are all made; of more, a sample.
 _MOST = 20_000
@@ -77,6 +79,13 @@ def variance_parts(y: Floats, families: Sequence[str], log_size: Floats, seed: i
             )
         )
     return parts
+
+
+def least_partial(families: int, models: int) -> float:
+    """Return the partial R² of family, given size, at which an F test over so many models has p = 0.05."""
+    between, within = families - 1, models - families - 1
+    critical = scipy.stats.f.ppf(1 - ALPHA, between, within)
+    return float(between * critical / (between * critical + within))
 
 
 def _smallest_p(counts: Counter[str], assignments: int) -> float:

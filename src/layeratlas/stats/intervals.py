@@ -64,11 +64,19 @@ def few_groups(groups: int, times: float = 1.0) -> float:
     return float(times * np.sqrt(g / (g - 1)) * scipy.stats.t.ppf(0.975, g - 1) / scipy.stats.norm.ppf(0.975))
 
 
-def widened(estimate: Floats, draws: Floats, n_groups: int, most: float = np.inf) -> Floats:
-    """Return bootstrap draws (B, P) spread as far as few groups, and a probe trained on them, ask for.
+def widened(
+    estimate: Floats,
+    draws: Floats,
+    n_groups: int,
+    *,
+    times: float = TRAINING,
+    least: float = -np.inf,
+    most: float = np.inf,
+) -> Floats:
+    """Return bootstrap draws (B, ...) spread as far as few groups, and a probe trained on them, ask for.
 
-    The bootstrap resamples scores, not the training of the probe that gave them, hence `TRAINING`.
+    The bootstrap resamples scores, not the training of the probe that gave them, hence `times`: 1 without a probe.
     """
-    factor = few_groups(n_groups, TRAINING)
-    wide: Floats = np.minimum(estimate + (draws - estimate) * factor, most)
+    factor = few_groups(n_groups, times)
+    wide: Floats = np.clip(estimate + (draws - estimate) * factor, least, most)
     return wide

@@ -18,7 +18,7 @@ from layeratlas.stats.draws import LevelDraws
 from layeratlas.stats.intervals import ALPHA, Z95
 from layeratlas.stats.quantities import Halved, peak_value, value_at
 from layeratlas.stats.shapes import Shape, ShapeErrors, best_shape, held_out_errors, step_place
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import Verdict, decide, least_seen
 
 # A change with size within this much is called none, in units of the measure.
 HARDLY = 0.05
@@ -81,7 +81,8 @@ class Growth:
     `rise` is the largest model's value less the smallest's, with its 95 % interval; `p` that of equal values at every
     size. `verdict` tells whether the value changes; `not supported` where the interval stays within HARDLY. `errors`
     are those of each shape on held-out items; `p_shape` how often data of the other shape speak as strongly for the
-    chosen one (NaN where there is no change). `step` is the first size past the best step.
+    chosen one (NaN where there is no change). `step` is the first size past the best step, `seen` the smallest rise
+    that these data would show.
     """
 
     rise: float
@@ -93,6 +94,7 @@ class Growth:
     errors: ShapeErrors
     p_shape: float
     step: int
+    seen: float
 
 
 def growth(data: BySize, seed: int = 0, p: float | None = None) -> Growth:
@@ -101,11 +103,8 @@ def growth(data: BySize, seed: int = 0, p: float | None = None) -> Growth:
     spread = float((data.noise[:, -1] - data.noise[:, 0]).std())
     lo, hi = rise - Z95 * spread, rise + Z95 * spread
     p = equal_p(data) if p is None else p
-    verdict: Verdict = "inconclusive"
-    if p <= ALPHA:
-        verdict = "supported"
-    elif max(-lo, hi) <= HARDLY:
-        verdict = "not supported"
+    # A change may be in the middle, so that the test of all sizes decides; an equivalence is that of the ends.
+    verdict = decide(shown=p <= ALPHA, refuted=max(-lo, hi) <= HARDLY)
     errors = held_out_errors(data.log_size, data.half_a[None], data.half_b[None])[0]
     shape: Shape = "flat" if verdict == "not supported" else "unsure"
     p_shape = float("nan")
@@ -121,6 +120,7 @@ def growth(data: BySize, seed: int = 0, p: float | None = None) -> Growth:
         errors=ShapeErrors(*errors.tolist()),
         p_shape=p_shape,
         step=step_place(data.values),
+        seen=least_seen(spread),
     )
 
 

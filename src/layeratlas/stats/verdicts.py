@@ -1,18 +1,57 @@
-"""What a test can say: an effect with its interval and p-value, and the one rule that turns it into a verdict."""
+"""What a test can say: an effect with its interval and p-value, and the rules that turn it into a verdict.
+
+Every verdict of the package is given by one of these rules, and in the end by `decide`:
+
+- `Effect.verdict`: an effect above a null (superiority, with a margin for equivalence);
+- `Effect.verdict_by_sign`: the sign of an exact two-sided test;
+- `Effect.difference`: an effect other than 0, or an equivalence;
+- `Effect.within`: an equivalence;
+- `all_hold`, `any_holds`: a conjunction or a disjunction of verdicts;
+- `decide` itself, where two tests of opposite claims were made.
+
+`not supported` says that the opposite, or an equivalence, was shown. What is merely not shown is `inconclusive`, and is
+reported with the smallest effect that would have been seen (`least_seen`, `could_have_seen`).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import scipy
+
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.intervals import ALPHA, percentile_interval
+from layeratlas.stats.intervals import ALPHA, Z95, percentile_interval
 from layeratlas.stats.tests import holm, two_sided
 
 Verdict = Literal["supported", "not supported", "inconclusive"]
+# The power at which an effect counts as one that a run could have seen.
+POWER = 0.8
 _NAN = float("nan")
+
+
+def decide(*, shown: bool, refuted: bool) -> Verdict:
+    """Return the verdict of two tests of opposite claims: of the claim itself, and of its opposite."""
+    if shown:
+        return "supported"
+    return "not supported" if refuted else "inconclusive"
+
+
+def all_hold(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the verdict on a claim that holds where every part does.
+
+    Each part is tested at the full level (intersection-union test, Berger 1982); one part that is refuted refutes all.
+    """
+    parts = list(verdicts)
+    return decide(shown=all(part == "supported" for part in parts), refuted="not supported" in parts)
+
+
+def any_holds(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the verdict on a claim that holds where one part does, of parts whose p-values were corrected together."""
+    parts = list(verdicts)
+    return decide(shown="supported" in parts, refuted=all(part == "not supported" for part in parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +63,11 @@ class Effect:
     hi: float = _NAN
     p: float = _NAN
 
+    @property
+    def significant(self) -> bool:
+        """Whether the test rejects, where there is one."""
+        return math.isnan(self.p) or self.p <= ALPHA
+
     def verdict(self, *, null: float = 0.0, margin: float = 0.0) -> Verdict:
         """Return what interval and p-value say of an effect above `null`.
 
@@ -32,15 +76,36 @@ class Effect:
           to matter (equivalence);
         - `inconclusive`: anything else.
         """
-        if self.lo > null and (math.isnan(self.p) or self.p <= ALPHA):
-            return "supported"
-        return "not supported" if self.hi < null + margin else "inconclusive"
+        return decide(shown=self.lo > null and self.significant, refuted=self.hi < null + margin)
 
     def verdict_by_sign(self) -> Verdict:
         """Return what an exact two-sided test says of an effect above 0: its sign, where p is at most 0.05."""
-        if self.p <= ALPHA and self.estimate != 0:
-            return "supported" if self.estimate > 0 else "not supported"
-        return "inconclusive"
+        return decide(shown=self.p <= ALPHA and self.estimate > 0, refuted=self.p <= ALPHA and self.estimate < 0)
+
+    def difference(self, margin: float, *, null: float = 0.0) -> Verdict:
+        """Return what interval and p-value say of an effect other than `null`.
+
+        - `supported`: the interval is without `null`, and p, where there is one, is at most 0.05;
+        - `not supported`: the interval is within `margin` on both sides of `null` (equivalence by two one-sided tests,
+          Schuirmann 1987; a 95 % interval where 90 % would do is on the safe side).
+        """
+        shown = (self.lo > null or self.hi < null) and self.significant
+        return decide(shown=shown, refuted=max(null - self.lo, self.hi - null) <= margin)
+
+    def within(self, least: float, most: float) -> Verdict:
+        """Return whether an effect is between two bounds: supported inside, refuted where the interval is outside."""
+        return decide(
+            shown=self.lo >= least and self.hi <= most and self.significant, refuted=self.hi < least or self.lo > most
+        )
+
+    @property
+    def could_have_seen(self) -> str:
+        """The smallest effect that would have been seen with a power of 0.8, judged by the interval, in words."""
+        return could_have_seen(f"{least_seen((self.hi - self.lo) / (2 * Z95)):.2f}")
+
+    def short_of(self, level: float) -> Effect:
+        """Return how far the effect is below a level."""
+        return replace(self, estimate=level - self.estimate, lo=level - self.hi, hi=level - self.lo)
 
 
 def bootstrapped(estimate: float, draws: Floats) -> Effect:
@@ -52,3 +117,18 @@ def bootstrapped(estimate: float, draws: Floats) -> Effect:
 def holm_corrected(effects: Sequence[Effect]) -> list[Effect]:
     """Return effects that were tested together, in the given order, with Holm's adjusted p-values."""
     return [replace(effect, p=p) for effect, p in zip(effects, holm([e.p for e in effects]), strict=True)]
+
+
+def least_seen(error: float, *, tests: int = 1, sides: int = 2, freedom: float = math.inf) -> float:
+    """Return the smallest effect that is found with a power of 0.8, of an estimate with that standard error.
+
+    `tests` are corrected together (Bonferroni, which Holm is at its first step); `freedom` are the degrees of freedom
+    of the error. The effect exceeds the critical value with probability 0.8 (Cohen 1988).
+    """
+    t = scipy.stats.t(freedom)
+    return float((t.ppf(1 - ALPHA / (sides * tests)) + t.ppf(POWER)) * error)
+
+
+def could_have_seen(amount: str) -> str:
+    """Return how an inconclusive statement tells the smallest effect that the run could have seen."""
+    return f"could have seen {amount}"

@@ -75,6 +75,14 @@ def _plateau(rng: np.random.Generator, levels: Mapping[str, str]) -> PlantedSign
     return PlantedSignal(strength=dict.fromkeys(levels, _rise(8.0)))
 
 
+def _items_alone(rng: np.random.Generator, levels: Mapping[str, str]) -> PlantedSignal:
+    """Return a plateau for the tasks of the first level, and nothing for the others."""
+    plateau, nothing = _rise(8.0), np.zeros(LAYERS + 1)
+    return PlantedSignal(
+        strength={task: plateau if level == HIERARCHY[0] else nothing for task, level in levels.items()}
+    )
+
+
 def _no_signal(rng: np.random.Generator, levels: Mapping[str, str]) -> PlantedSignal:
     return PlantedSignal(strength=dict.fromkeys(levels, np.zeros(LAYERS + 1)))
 
@@ -82,6 +90,7 @@ def _no_signal(rng: np.random.Generator, levels: Mapping[str, str]) -> PlantedSi
 ORDERED = Case(name="three humps in order", tasks=SHORT_TASKS, plant=_ordered_humps)
 DOUBLE = Case(name="two humps, shared moves", tasks=SHORT_TASKS, plant=_double_humps)
 PLATEAU = Case(name="one plateau", tasks=SHORT_TASKS, plant=_plateau)
+MIXED = Case(name="items alone", tasks=SHORT_TASKS, plant=_items_alone)
 NOTHING = Case(name="nothing", tasks=ALL_TASKS, plant=_no_signal)
 TURNS = Case(name="layers that take turns", tasks=SHORT_TASKS, plant=_turns)
-CASES = (ORDERED, DOUBLE, TURNS, PLATEAU, NOTHING)
+CASES = (ORDERED, DOUBLE, TURNS, PLATEAU, MIXED, NOTHING)

@@ -9,54 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import scipy
 
 from layeratlas.core.processes import parallel
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import Size
+from layeratlas.runs.coherence import contradictions
+from layeratlas.runs.finding import FINDING_FIELDS, Finding
 from layeratlas.runs.tables import read_table
-from layeratlas.studies.hierarchy.names import CURVES, WHOLE, HierarchyFinding
-from layeratlas.validation.cases import CASES, DOUBLE, LAYERS, NOTHING, ORDERED, PLATEAU, TURNS, Case
+from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
+from layeratlas.studies.hierarchy.names import CURVES, HIERARCHY, WHOLE, HierarchyFinding
+from layeratlas.validation.cases import CASES, DOUBLE, LAYERS, MIXED, NOTHING, ORDERED, PLATEAU, TURNS, Case
+from layeratlas.validation.checks import CHECKS, check_rate
 from layeratlas.validation.planted import placeholder_data, simulate_run
+from layeratlas.validation.rate import Rate
 
-# A table of correct verdicts fails one of its lines by chance with this probability per line.
-_FALSE_ALARM = 0.01
 # A peak counts as found within one layer; depths are rounded.
 _ONE_LAYER = 1.01
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rate:
-    """One line of the table: hits among trials, and the bounds on the rate that are required.
-
-    `planted` names the case and `finding` what is counted.
-    """
-
-    planted: str
-    finding: str
-    hits: int
-    trials: int
-    at_least: float = 0.0
-    at_most: float = 1.0
-
-    @property
-    def rate(self) -> float:
-        """The share of hits."""
-        return self.hits / max(self.trials, 1)
-
-    @property
-    def passed(self) -> bool:
-        """Whether the rate lies between two bounds, or misses a single bound by no more than chance does 1 time in 100.
-
-        Under a single bound hits are binomial; without any trial there is nothing to pass.
-        """
-        if not self.trials:
-            return False
-        if self.at_least > 0 and self.at_most < 1:
-            return self.at_least <= self.rate <= self.at_most
-        if self.at_least > 0:
-            return bool(scipy.stats.binom.cdf(self.hits, self.trials, self.at_least) > _FALSE_ALARM)
-        return bool(scipy.stats.binom.sf(self.hits - 1, self.trials, self.at_most) > _FALSE_ALARM)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +86,26 @@ def per_run_rate(case: Case, runs: Sequence[SimulatedRun], kind: str, **bounds: 
     return Rate(planted=case.name, finding=f"any {kind} in a run", hits=sum(false), trials=len(runs), **bounds)
 
 
+def false_discovery_rate(case: Case, runs: Sequence[SimulatedRun], **bounds: float) -> Rate:
+    """Return how many of the supported findings of a report with items alone speak of another level."""
+    tables = [run.findings.filter(pl.col("verdict") == "supported") for run in runs]
+    hits = sum(table.filter(pl.col("level") != HIERARCHY[0]).height for table in tables)
+    name = "false among supported findings"
+    return Rate(planted=case.name, finding=name, hits=hits, trials=sum(map(len, tables)), **bounds)
+
+
+def at_odds_rate(runs: Sequence[SimulatedRun]) -> Rate:
+    """Return in how many reports two findings are at odds."""
+    odds = [
+        bool(contradictions([Finding(**row) for row in run.findings.select(FINDING_FIELDS).to_dicts()], PRESUPPOSED))
+        for run in runs
+    ]
+    return Rate(planted="all of these", finding="two findings at odds", hits=sum(odds), trials=len(odds), at_most=0.0)
+
+
 def table(runs: Mapping[str, Sequence[SimulatedRun]]) -> list[Rate]:
     """Return the lines of the table, from the runs of each case by name."""
-    ordered, double, turns, plateau, nothing = (runs[case.name] for case in CASES)
+    ordered, double, turns, plateau, mixed, nothing = (runs[case.name] for case in CASES)
     return [
         peak_rate(ORDERED, ordered, at_least=0.95),
         supported_rate(ORDERED, ordered, HierarchyFinding.EMERGENCE_ORDER, at_least=0.9),
@@ -139,6 +124,8 @@ def table(runs: Mapping[str, Sequence[SimulatedRun]]) -> list[Rate]:
         supported_rate(PLATEAU, plateau, HierarchyFinding.SECOND_PEAK, at_most=0.05),
         supported_rate(PLATEAU, plateau, HierarchyFinding.COORDINATION, at_most=0.05),
         coverage_rate(PLATEAU, plateau, at_least=0.93, at_most=0.97),
+        false_discovery_rate(MIXED, mixed, at_most=0.05),
+        at_odds_rate([run for case in CASES for run in runs[case.name]]),
         *nothing_rates(nothing),
     ]
 
@@ -146,7 +133,10 @@ def table(runs: Mapping[str, Sequence[SimulatedRun]]) -> list[Rate]:
 def nothing_rates(runs: Sequence[SimulatedRun]) -> list[Rate]:
     """Return how many runs without any signal have a supported finding, for each kind that they report."""
     others = sorted({kind for run in runs for kind in run.findings["finding"]} - {HierarchyFinding.PEAK})
-    return [per_run_rate(NOTHING, runs, kind, at_most=0.05) for kind in (HierarchyFinding.PEAK, *others)]
+    rates = [per_run_rate(NOTHING, runs, kind, at_most=0.05) for kind in (HierarchyFinding.PEAK, *others)]
+    supported = [run.findings.filter(pl.col("verdict") == "supported").height > 0 for run in runs]
+    whole = "any finding in a run"
+    return [Rate(planted=NOTHING.name, finding=whole, hits=sum(supported), trials=len(runs), at_most=0.05), *rates]
 
 
 def validate(runs: int, size: Size = "quick", progress: Progress | None = None, seed: int = 0) -> list[Rate]:
@@ -158,4 +148,5 @@ def validate(runs: int, size: Size = "quick", progress: Progress | None = None, 
         for (case, _), run in zip(jobs, results, strict=True):
             by_case[case.name].append(run)
             step.advance()
-    return table(by_case)
+    checks = ((number, runs, seed) for number in range(len(CHECKS)))
+    return [*table(by_case), *parallel(check_rate, checks, processes=True)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from layeratlas.runs.coherence import gated
 from layeratlas.runs.draws import write_draws
 from layeratlas.runs.finding import Finding, finding_table
 from layeratlas.runs.tables import curve_table, write_table
@@ -11,6 +12,7 @@ from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.resampling import Resampler
 from layeratlas.studies.exits.ablation.tables import ablation_results
 from layeratlas.studies.exits.baselines import baseline_table
+from layeratlas.studies.exits.coherence import PRESUPPOSED
 from layeratlas.studies.exits.curves import ExitCurve, deciding_first, level_curves
 from layeratlas.studies.exits.findings.gains import LevelGain, gain_findings, level_gains
 from layeratlas.studies.exits.findings.languages import agreement_curve, language_finding
@@ -40,7 +42,11 @@ def analyse_stage(work: Workspace) -> list[str]:
     if ablated:
         findings += ablated.findings
         write_table(work, ABLATION_FILE, ablated.table)
-    write_table(work, "findings.parquet", finding_table(findings, work.manifest["model"]["name"], work.spec.study))
+    write_table(
+        work,
+        "findings.parquet",
+        finding_table(gated(findings, PRESUPPOSED), work.manifest["model"]["name"], work.spec.study),
+    )
     write_table(work, BASELINES_FILE, baseline_table(sets, curves, settings))
     kept = write_draws(work.folder, deciding_first(curves, settings.score))
     return ["curves.parquet", "findings.parquet", BASELINES_FILE, kept, *([ABLATION_FILE] if ablated else [])]

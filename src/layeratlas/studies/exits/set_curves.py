@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from layeratlas.core.arrays import Bools, Floats
-from layeratlas.stats.resampling import Resampler, split_draws
+from layeratlas.stats.intervals import widened
+from layeratlas.stats.resampling import Resampler, Sample, split_draws
 from layeratlas.studies.exits.answer_key import AnswerKey
 from layeratlas.studies.exits.curves import ExitCurve, scores_in_order
 from layeratlas.studies.exits.measures import MEASURES, OF_SEVERAL, WITH_BASELINE, chance_levels
@@ -72,10 +73,10 @@ class _Stratum:
 
     def curve(self, values: _Values, metric: str) -> ExitCurve:
         """Return the curve of one score and measure over these questions."""
-        asked = split_draws(self._means(values.after, metric, self.strict), self.resampler)
-        control = split_draws(self._means(values.bare, metric, self.strict), self.resampler)
+        asked = self._sample(self._means(values.after, metric, self.strict), metric)
+        control = self._sample(self._means(values.bare, metric, self.strict), metric)
         rules = np.stack([self.scored.rule_scores(rule) for rule in BASELINE_RULES])
-        baselines = split_draws(self._means(rules, metric, False), self.resampler)
+        baselines = self._sample(self._means(rules, metric, False), metric)
         best = int(baselines.estimate.argmax())
         return ExitCurve(
             level=self.scored.data.level,
@@ -98,6 +99,13 @@ class _Stratum:
             control_a=control.half_a,
             control_b=control.half_b,
         )
+
+    def _sample(self, means: Floats, metric: str) -> Sample:
+        """Return means under every row of weights by what the rows are, the draws widened for few groups."""
+        sample = split_draws(means, self.resampler)
+        least, most = (0.0, 1.0) if metric in WITH_BASELINE else (-np.inf, np.inf)
+        wide = widened(sample.estimate, sample.draws, len(set(self.groups)), times=1.0, least=least, most=most)
+        return sample._replace(draws=wide)
 
     def _means(self, scores: Floats, metric: str, strict: bool) -> Floats:
         """Return the measure's mean under every row of weights, (..., n, K) to (1 + B + 2H, ...)."""

@@ -27,6 +27,7 @@ from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.exits.ablation.methods import methods as ablation_methods
 from layeratlas.studies.exits.ablation.stage import ablate_stage
 from layeratlas.studies.exits.analysis import analyse_stage
+from layeratlas.studies.exits.coherence import PRESUPPOSED
 from layeratlas.studies.exits.methods import methods
 from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, ExitFinding
 from layeratlas.studies.exits.prompts import LETTERS, make_prompt
@@ -51,6 +52,7 @@ class Exits(Study):
     )
     method_names = METHOD_NAMES
     metric_names = METRIC_NAMES
+    presupposed = PRESUPPOSED
     headlines = (ExitFinding.TOKEN_COUNT, ExitFinding.EXIT)
     details = (ExitFinding.LAST_EXIT, ExitFinding.LAST_AGAINST_BEST, ExitFinding.ABLATION)
 

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
+from layeratlas.runs.coherence import gated
 from layeratlas.runs.draws import write_draws
-from layeratlas.runs.finding import Finding, finding_table, presupposing
+from layeratlas.runs.finding import Finding, finding_table
 from layeratlas.runs.recommendation import Recommendation, write_recommendations
 from layeratlas.runs.tables import curve_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve
+from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
 from layeratlas.studies.hierarchy.curves import all_curves
 from layeratlas.studies.hierarchy.findings.compression import compression_findings, content_findings
 from layeratlas.studies.hierarchy.findings.coordination import coordination_findings
@@ -45,7 +47,7 @@ def analyse_stage(work: Workspace) -> list[str]:
     """Write curves, findings, profiles and bootstrap draws."""
     curves = all_curves(work)
     phrasing = Phrasing(levels=work.manifest["words"]["levels"])
-    findings = find(curves, phrasing)
+    findings = gated(find(curves, phrasing), PRESUPPOSED)
     kept = write_recommendations(work.folder, advise(curves, findings, phrasing), RULES)
     write_table(work, EMERGENCE, _emergence_table(curves, findings))
     write_table(work, CURVES, curve_table(work, curves))
@@ -121,30 +123,18 @@ def _component_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding],
     levels = [curve for curve in curves if curve.task == WHOLE]
     tasks = [curve for curve in curves if curve.task != WHOLE and curve.level in decoded]
     ordered = _ordered(levels)
-    pairs = decoded_pairs(ordered, decoded)
-    findings = _of_pairs(emergence_order_findings(pairs, phrasing), pairs, decoded)
+    findings = emergence_order_findings(decoded_pairs(ordered, decoded), phrasing)
     findings += emergence_findings(levels, decoded, phrasing)
-    findings += _of_pairs(order_findings(ordered, decoded, phrasing), pairs, decoded)
+    findings += order_findings(ordered, decoded, phrasing)
     inside = [curve for curve in levels if curve.level in decoded]
-    of_levels = [decline_finding(curve, phrasing) for curve in inside]
-    of_levels += surface_findings(inside, phrasing)
-    of_levels += random_weights_findings(inside, phrasing)
-    of_levels += second_peak_findings(inside, phrasing)
-    findings += [presupposing(finding, decoded[finding.level]) for finding in of_levels]
+    findings += [decline_finding(curve, phrasing) for curve in inside]
+    findings += surface_findings(inside, phrasing)
+    findings += random_weights_findings(inside, phrasing)
+    findings += second_peak_findings(inside, phrasing)
     findings += content_findings(levels, decoded, phrasing)
     findings += compression_findings(curves, decoded, phrasing)
     findings += coordination_findings([curve for curve in tasks if not curve.level.startswith(REUSED_TARGETS)])
     return findings
-
-
-def _of_pairs(
-    findings: Sequence[Finding], pairs: Sequence[tuple[Curve, Curve]], decoded: Mapping[str, Finding]
-) -> list[Finding]:
-    """Return findings on pairs of levels, which presuppose that both decode."""
-    return [
-        presupposing(finding, *(decoded[curve.level] for curve in pair))
-        for finding, pair in zip(findings, pairs, strict=True)
-    ]
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

@@ -23,6 +23,7 @@ from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.hierarchy.analysing import analyse_stage
 from layeratlas.studies.hierarchy.capturing import capture_stage, recompute
+from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
 from layeratlas.studies.hierarchy.controls.random_weights import random_weights_stage
 from layeratlas.studies.hierarchy.emergence_exhibit import emergence_exhibits
 from layeratlas.studies.hierarchy.methods import methods_text
@@ -43,6 +44,7 @@ class Hierarchy(Study):
     )
     tasks = ("items", "relations", "analogies", "grammar", "documents", "buried", "graded")
     metric_names = METRIC_NAMES
+    presupposed = PRESUPPOSED
     headlines = HEADLINES
     details = DETAILS
     purposes = RULES

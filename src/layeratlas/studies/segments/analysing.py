@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from layeratlas.runs.coherence import gated
 from layeratlas.runs.draws import write_draws
 from layeratlas.runs.finding import Finding, finding_table
 from layeratlas.runs.tables import CURVE_KEYS, CURVE_VALUES, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import Tensors
+from layeratlas.studies.segments.coherence import PRESUPPOSED
 from layeratlas.studies.segments.dependence import segment_findings
 from layeratlas.studies.segments.intervention.tables import write_intervention_tables
 from layeratlas.studies.segments.measuring import TRAINED, UNTRAINED, VIEWS, read_values
@@ -82,7 +84,11 @@ def _write_curves(work: Workspace, rows: Sequence[pl.DataFrame]) -> None:
 
 
 def _write_findings(work: Workspace, findings: Sequence[Finding]) -> None:
-    write_table(work, FINDINGS_FILE, finding_table(findings, work.manifest["model"]["name"], work.spec.study))
+    write_table(
+        work,
+        FINDINGS_FILE,
+        finding_table(gated(findings, PRESUPPOSED), work.manifest["model"]["name"], work.spec.study),
+    )
 
 
 def _of_run(work: Workspace, table: pl.DataFrame) -> pl.DataFrame:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.intervals import ALPHA
-from layeratlas.stats.verdicts import Effect, Verdict
+from layeratlas.stats.verdicts import Effect, could_have_seen, decide
 from layeratlas.studies.segments.findings import (
     FEWEST_PASSAGES,
     SURROGATE_NULL,
+    boundaries_seen,
     boundary_finding,
     boundary_findings,
-    could_have_seen,
     existence_verdict,
+    smooth_p,
     tested_verdict,
 )
 from layeratlas.studies.segments.names import SegmentFinding, readable
@@ -36,11 +39,11 @@ def segment_findings(record: SegmentsRecord) -> list[Finding]:
 def _training(record: SegmentsRecord, control: UntrainedRecord) -> Finding:
     """Do the boundaries come from training? Supported where the model has two and random weights are shown smooth."""
     trained, untrained = existence_verdict(record), tested_verdict(control.existence)
-    verdict: Verdict = "inconclusive"
-    if untrained == "supported":
-        verdict = "not supported"
-    elif trained == "supported" and untrained == "not supported":
-        verdict = "supported"
+    verdict = decide(shown=trained == "supported" and untrained == "not supported", refuted=untrained == "supported")
+    # Of the tests that the verdict rests on: boundaries of the untrained model, or of this one and none there.
+    p = control.existence.p
+    if untrained != "supported":
+        p = max(record.existence.p, smooth_p(control.existence))
     first, second = control.boundaries
     model = "random-weight model of the same architecture"
     shown = {
@@ -48,7 +51,7 @@ def _training(record: SegmentsRecord, control: UntrainedRecord) -> Finding:
         "of training",
         "not supported": f"At least one of the best two boundaries of a {model} (at blocks {first} and {second}) is "
         "smooth change",
-        "inconclusive": f"Whether a {model} has two boundaries is undecided: {could_have_seen(control.existence)}",
+        "inconclusive": f"Whether a {model} has two boundaries is undecided: {boundaries_seen(control.existence)}",
     }[untrained]
     own = {
         "supported": "this model has two",
@@ -58,7 +61,7 @@ def _training(record: SegmentsRecord, control: UntrainedRecord) -> Finding:
     return boundary_finding(
         SegmentFinding.TRAINING,
         f"{shown}; {own}." if untrained != "supported" else f"{shown}.",
-        Effect(estimate=control.existence.left, p=control.existence.p),
+        Effect(estimate=control.existence.left, p=p),
         null=f"{SURROGATE_NULL}; applied to the random-weight model",
         verdict=verdict,
         n=control.passages,
@@ -68,17 +71,28 @@ def _training(record: SegmentsRecord, control: UntrainedRecord) -> Finding:
 def _signal_left_out(record: SegmentsRecord) -> Finding:
     allowed = max(1, round(_STEADY * record.blocks))
     shifts = {name: _shift(moved, record.exact.boundaries) for name, moved in record.leave_one_out.items()}
-    worst = max(shifts, key=lambda name: shifts[name])
-    steady = shifts[worst] <= allowed
+    # A boundary that moves within its own interval may have stayed where it is.
+    outside = [
+        name
+        for name, moved in record.leave_one_out.items()
+        if shifts[name] > allowed and _leaves(moved, record.exact.intervals)
+    ]
+    worst = max(outside or shifts, key=lambda name: shifts[name])
     places = " and ".join(str(boundary) for boundary in record.leave_one_out[worst])
+    verdict = decide(shown=shifts[worst] <= allowed, refuted=bool(outside))
+    statement = {
+        "supported": f"Each boundary stays in its place without any one signal: the largest shift is "
+        f"{_blocks(shifts[worst])}.",
+        "not supported": f"The boundaries depend on {readable(worst)}: without it they are at blocks {places}.",
+        "inconclusive": f"Whether the boundaries depend on {readable(worst)} is undecided: without it they are at "
+        f"blocks {places}, within their 90 % intervals.",
+    }[verdict]
     return boundary_finding(
         SegmentFinding.SIGNAL_LEFT_OUT,
-        f"Each boundary stays in its place without any one signal: the largest shift is {_blocks(shifts[worst])}."
-        if steady
-        else f"The boundaries depend on {readable(worst)}: without it they are at blocks {places}.",
+        statement,
         Effect(estimate=shifts[worst] / record.blocks),
         null=f"a shift of more than {_blocks(allowed)}, 0.08 of the depth (no test)",
-        verdict="supported" if steady else "not supported",
+        verdict=verdict,
         n=len(shifts),
     )
 
@@ -90,9 +104,7 @@ def _text_kinds(record: SegmentsRecord, kinds: KindsRecord) -> Finding:
     allowed = max(1, round(_STEADY * record.blocks))
     farthest = max(abs(end) for shift in kinds.shifts for end in shift)
     enough = min(kinds.by_kind[name].n for name in (one, two)) >= FEWEST_PASSAGES
-    verdict: Verdict = "supported" if kinds.p <= ALPHA else "inconclusive"
-    if verdict == "inconclusive" and enough and farthest <= allowed:
-        verdict = "not supported"
+    verdict = decide(shown=kinds.p <= ALPHA, refuted=enough and farthest <= allowed)
     statement = {
         "supported": "The boundaries differ between kinds of text",
         "not supported": f"The boundaries are the same for both kinds of text within {_blocks(allowed)}",
@@ -101,8 +113,8 @@ def _text_kinds(record: SegmentsRecord, kinds: KindsRecord) -> Finding:
     return boundary_finding(
         SegmentFinding.TEXT_KINDS,
         f"{statement} ({one}: blocks {first[0]} and {first[1]}; {two}: blocks {second[0]} and {second[1]}): "
-        f"boundaries of the other kind leave {kinds.loss:.3f} more of the variation, and more than {kinds.seen:.3f} "
-        f"would have been seen; 90 % intervals of the shifts reach {_blocks(farthest)}.",
+        f"boundaries of the other kind leave {kinds.loss:.3f} more of the variation "
+        f"({could_have_seen(f'more than {kinds.seen:.3f}')}); 90 % intervals of the shifts reach {_blocks(farthest)}.",
         Effect(estimate=_shift(first, second) / record.blocks, p=kinds.p),
         null=f"kinds shuffled among passages; equivalence: shifts of at most {_blocks(allowed)}",
         verdict=verdict,
@@ -113,6 +125,11 @@ def _text_kinds(record: SegmentsRecord, kinds: KindsRecord) -> Finding:
 def _shift(one: tuple[int, int], two: tuple[int, int]) -> int:
     """Return how far the boundary that moves most is from where it was, in blocks."""
     return max(abs(a - b) for a, b in zip(one, two, strict=True))
+
+
+def _leaves(moved: tuple[int, int], intervals: Sequence[tuple[int, int]]) -> bool:
+    """Return whether a boundary moved out of its 90 % interval."""
+    return any(not lo <= boundary <= hi for boundary, (lo, hi) in zip(moved, intervals, strict=True))
 
 
 def _blocks(count: int) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.intervals import ALPHA
-from layeratlas.stats.verdicts import Effect, Verdict
+from layeratlas.stats.verdicts import Effect, Verdict, could_have_seen, decide
 from layeratlas.studies.segments.names import BOUNDARIES, EXACT, PASSAGES, SegmentFinding
 from layeratlas.studies.segments.record import ExistenceRecord, SegmentsRecord, SharpnessRecord
 from layeratlas.studies.segments.sharpness import LEAST_SHARE
@@ -58,10 +58,12 @@ def tested_verdict(test: ExistenceRecord) -> Verdict:
     Supported where every part of the test rejects; not supported where at least one of the two boundaries is shown to
     be smooth (p <= 0.05, Bonferroni over both); else inconclusive.
     """
-    if test.p <= ALPHA:
-        return "supported"
-    smooth = min(1.0, 2 * min(sharp.smooth_p for sharp in test.sharpness))
-    return "not supported" if smooth <= ALPHA else "inconclusive"
+    return decide(shown=test.p <= ALPHA, refuted=smooth_p(test) <= ALPHA)
+
+
+def smooth_p(test: ExistenceRecord) -> float:
+    """Return the p-value of two boundaries, against at least one that is smooth (Bonferroni over both)."""
+    return min(1.0, 2 * min(sharp.smooth_p for sharp in test.sharpness))
 
 
 def existence_verdict(record: SegmentsRecord) -> Verdict:
@@ -72,7 +74,7 @@ def existence_verdict(record: SegmentsRecord) -> Verdict:
     """
     verdict = tested_verdict(record.existence)
     certain = max(widths(record)) <= _WIDEST and record.passages >= FEWEST_PASSAGES
-    return "inconclusive" if verdict == "supported" and not certain else verdict
+    return decide(shown=verdict == "supported" and certain, refuted=verdict == "not supported")
 
 
 def _existence(record: SegmentsRecord) -> Finding:
@@ -96,7 +98,7 @@ def _result(record: SegmentsRecord, verdict: Verdict) -> str:
         smoothest = min(test.sharpness, key=lambda sharp: sharp.smooth_p)
         return f"Two boundaries are refuted: the change at block {smoothest.boundary} is smooth"
     if test.p > ALPHA:
-        return f"Whether two boundaries exist is undecided: {could_have_seen(test)}"
+        return f"Whether two boundaries exist is undecided: {boundaries_seen(test)}"
     if record.passages < FEWEST_PASSAGES:
         return (
             f"Two sharp changes, whose place is uncertain: {record.passages} passages were resampled; "
@@ -117,27 +119,25 @@ def sharp_words(sharp: SharpnessRecord) -> str:
     )
 
 
-def could_have_seen(test: ExistenceRecord) -> str:
+def boundaries_seen(test: ExistenceRecord) -> str:
     """Return the smallest effect that the part of the test with the largest p could have seen, in words."""
     least = max(test.sharpness, key=lambda sharp: sharp.p)
     if least.p >= max(test.smooth_p, test.second_p):
         if least.seen > 1:
-            return (
-                f"a step at block {least.boundary} could have been seen with noise between blocks "
-                f"{(least.seen - LEAST_SHARE) / (1 - LEAST_SHARE):.1f} times smaller"
+            times = (least.seen - LEAST_SHARE) / (1 - LEAST_SHARE)
+            return could_have_seen(
+                f"a step at block {least.boundary} with noise between blocks {times:.1f} times smaller"
             )
-        return (
-            f"a boundary at block {least.boundary} could have been seen with a share of at least {least.seen:.2f} of "
-            "its change in one step between blocks"
+        return could_have_seen(
+            f"a boundary at block {least.boundary} with a share of at least {least.seen:.2f} of its change in one step "
+            "between blocks"
         )
     if test.smooth_p >= test.second_p:
-        return (
-            f"two boundaries leave {test.left:.2f} of the variation, and could have been seen at "
-            f"{test.null_left[0]:.2f} or less"
-        )
+        seen = could_have_seen(f"boundaries that leave {test.null_left[0]:.2f} or less")
+        return f"two boundaries leave {test.left:.2f} of the variation, {seen}"
+    seen = could_have_seen(f"one that leaves {test.null_second_left[0]:.2f} or less")
     return (
-        f"beside one boundary, at block {test.first}, a second leaves {test.second_left:.2f} of the variation, and "
-        f"could have been seen at {test.null_second_left[0]:.2f} or less"
+        f"beside one boundary, at block {test.first}, a second leaves {test.second_left:.2f} of the variation, {seen}"
     )
 
 
@@ -179,9 +179,7 @@ def _layer_order(record: SegmentsRecord) -> Finding:
     """Do the signals depend on depth? Opposite: layers in order fit three segments worse than 95 % of random orders."""
     test = record.existence
     low, _, high = test.shuffled_left
-    verdict: Verdict = "supported" if test.shuffled_p <= ALPHA else "inconclusive"
-    if test.left > high:
-        verdict = "not supported"
+    verdict = decide(shown=test.shuffled_p <= ALPHA, refuted=test.left > high)
     statement = {
         "supported": "Neighbouring layers are more similar than layers in random order",
         "not supported": "Neighbouring layers are less similar than layers in random order",

@@ -18,7 +18,7 @@ from layeratlas.runs.tables import read_table
 from layeratlas.stats.intervals import Z90, Z95
 from layeratlas.stats.quantities import Quantity, grid_error, normal_errors
 from layeratlas.stats.spread import Spread, spread_of
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import decide
 from layeratlas.studies.segments.names import (
     BOUNDARY_DRAWS_FILE,
     BRITTLENESS,
@@ -132,7 +132,7 @@ def spread_findings(runs: Sequence[FinishedRun]) -> list[Finding]:
 
 
 def _spread_finding(family: str, boundary: int, spread: Spread, models: int) -> Finding:
-    verdict: Verdict = "supported" if spread.stable else "not supported" if spread.variable else "inconclusive"
+    verdict = decide(shown=spread.stable, refuted=spread.variable)
     says = {
         "supported": "varies less than boundary-free signals and random boundaries do",
         "not supported": "varies as random boundaries do",

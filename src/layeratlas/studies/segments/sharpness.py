@@ -17,6 +17,7 @@ import scipy
 from layeratlas.core.arrays import Floats, Ints
 from layeratlas.stats.intervals import ALPHA, few_groups, percentile_interval
 from layeratlas.stats.segmentation import left_out, without_ends
+from layeratlas.stats.verdicts import POWER
 
 # Blocks on either side of a boundary through which a line is drawn, as a share of all blocks; at least two.
 _WINDOW = 0.06
@@ -24,8 +25,6 @@ _WINDOW = 0.06
 LEAST_SHARE = 0.5
 # A segment of so few blocks is taken as level: a line would leave too little to estimate the noise from.
 _SHORT = 3
-# The power at which an effect counts as one that a run could have seen.
-_POWER = 0.8
 # The smallest noise of a contrast, as a share of the change: what is less is rounding.
 _LEAST_NOISE = 1e-9
 
@@ -104,7 +103,7 @@ def _at(signals: Floats, boundaries: Sequence[int], boundary: int) -> Sharpness:
     contrast = weights.jump - LEAST_SHARE * weights.change
     error = max(noise * float(np.linalg.norm(contrast)), _LEAST_NOISE * size)
     t = float(contrast @ combined) / error
-    reach = scipy.stats.t.ppf(1 - ALPHA, freedom) + scipy.stats.t.ppf(_POWER, freedom)
+    reach = scipy.stats.t.ppf(1 - ALPHA, freedom) + scipy.stats.t.ppf(POWER, freedom)
     return Sharpness(
         boundary=boundary,
         share=float(weights.jump @ combined) / size,

@@ -27,6 +27,7 @@ from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.segments import names
 from layeratlas.studies.segments.analysing import analyse_stage
+from layeratlas.studies.segments.coherence import PRESUPPOSED
 from layeratlas.studies.segments.intervention.generating import generate_stage
 from layeratlas.studies.segments.intervention.stage import intervene_stage
 from layeratlas.studies.segments.measuring import measure_stage, recompute
@@ -71,6 +72,7 @@ class Segments(Study):
         names.SKIP: "Block left out",
         brittleness.UNPERTURBED: "Unperturbed",
     }
+    presupposed = PRESUPPOSED
     headlines = (
         SegmentFinding.EXISTENCE,
         SegmentFinding.BOUNDARY,

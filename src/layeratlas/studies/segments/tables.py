@@ -15,7 +15,7 @@ from layeratlas.runs.finding import Finding
 from layeratlas.runs.tables import CURVE_VALUES
 from layeratlas.stats.intervals import percentile_interval
 from layeratlas.stats.jackknife import jackknife
-from layeratlas.stats.verdicts import Effect, Verdict
+from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.segments.findings import boundary_finding
 from layeratlas.studies.segments.names import PASSAGES, SegmentFinding
 
@@ -100,8 +100,8 @@ def settle_finding(settled: Floats, seed: int) -> Finding:
     depth = settle_depth(settled)
     band = _mean_band(depth[:, None], seed)
     effect = Effect(estimate=float(depth.mean()), lo=float(band.lo[0]), hi=float(band.hi[0]))
-    last = 1 - 1 / (settled.shape[1] - 1)
-    verdict: Verdict = "supported" if effect.hi < 1 else "not supported" if effect.lo > last else "inconclusive"
+    # Settled at most one layer before the last is settled at the last layer.
+    verdict = effect.short_of(1).verdict(margin=1 / (settled.shape[1] - 1))
     statement = {
         "supported": "On average the most likely next token is settled",
         "not supported": "The most likely next token is settled at the last layer alone, on average",

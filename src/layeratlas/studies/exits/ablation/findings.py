@@ -53,7 +53,7 @@ def _range_finding(effect: AblationEffect, tests: int, method: str) -> Finding:
     summary = {
         "supported": "accuracy is lower",
         "not supported": "accuracy is higher",
-        "inconclusive": "no change of accuracy detected",
+        "inconclusive": f"accuracy may or may not change ({change.could_have_seen})",
     }[effect.verdict]
     return Finding(
         finding=ExitFinding.ABLATION,
@@ -87,7 +87,7 @@ def _halves_finding(lower: AblationEffect, upper: AblationEffect, method: str) -
     summary = {
         "supported": "losing the lower half costs more than losing the upper half",
         "not supported": "losing the lower half costs less than losing the upper half",
-        "inconclusive": "no difference detected between losing the lower and losing the upper half",
+        "inconclusive": f"the halves may or may not differ in what they cost ({difference.could_have_seen})",
     }[verdict]
     return Finding(
         finding=ExitFinding.ABLATION_OF_HALVES,

@@ -14,7 +14,7 @@ from layeratlas.runs.finding import Finding
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import largest_family
 from layeratlas.stats.intervals import ALPHA
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import decide
 from layeratlas.studies.exits.citation import CHEN
 
 _MARGIN = 0.05
@@ -50,7 +50,7 @@ class LowAlikeClaim(Claim):
         wider = float(scipy.stats.norm.isf(ALPHA / 2 / len(gaps)) / scipy.stats.norm.isf(ALPHA / 2))
         alike = all(abs(gap.estimate) + gap.reach <= _MARGIN for gap in gaps)
         apart = any(abs(gap.estimate) > max(_MARGIN, wider * gap.reach) for gap in gaps)
-        verdict: Verdict = "supported" if alike else "not supported" if apart else "inconclusive"
+        verdict = decide(shown=alike, refuted=apart)
         largest = max(gaps, key=lambda gap: abs(gap.estimate))
         return Judgement(
             verdict=verdict,

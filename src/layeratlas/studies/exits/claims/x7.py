@@ -8,7 +8,7 @@ from layeratlas.runs.claim import Claim, Judgement, undecided
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import largest_family
 from layeratlas.stats.scaling import HARDLY, Growth, Where, by_size, growth
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import Verdict, decide
 from layeratlas.studies.exits.citation import CHEN
 
 _REASONING = "reasoning"
@@ -72,11 +72,12 @@ def _effect(runs: Sequence[FinishedRun], level: str) -> Growth | None:
 
 def _verdict(reasoning: Growth, others: Sequence[Growth]) -> Verdict:
     threshold = reasoning.shape == "threshold" and reasoning.rise > 0
-    if threshold and all(effect.hi < HARDLY for effect in others):
-        return "supported"
     falls = reasoning.verdict == "supported" and reasoning.rise < 0
     no_threshold = reasoning.shape in ("linear", "flat") or falls
-    return "not supported" if no_threshold or any(effect.lo > HARDLY for effect in others) else "inconclusive"
+    return decide(
+        shown=threshold and all(effect.hi < HARDLY for effect in others),
+        refuted=no_threshold or any(effect.lo > HARDLY for effect in others),
+    )
 
 
 PLUGIN = ThresholdClaim()

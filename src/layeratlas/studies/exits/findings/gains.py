@@ -109,7 +109,7 @@ def _exit_finding(gain: LevelGain, readout_note: str) -> Finding:
     head = {
         "supported": f"answered above its baselines, best at {where}",
         "not supported": f"every exit gains less than {MARGIN} over the baselines; the largest gain is at {where}",
-        "inconclusive": f"no gain over the baselines detected; the largest is at {where}",
+        "inconclusive": f"a gain over the baselines is open ({gain.effect.could_have_seen}); the largest is at {where}",
     }[gain.verdict]
     rest = " and the surface rules" if curve.evident else ", the surface rules and the choice without the question"
     return curve_finding(

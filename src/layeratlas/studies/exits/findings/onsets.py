@@ -9,7 +9,7 @@ import numpy as np
 
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.tests import two_sided
-from layeratlas.stats.verdicts import Effect, Verdict
+from layeratlas.stats.verdicts import Effect, Verdict, all_hold
 from layeratlas.studies.exits.findings.gains import LevelGain
 from layeratlas.studies.exits.findings.statements import at_depth, curve_finding, levels_finding, title
 from layeratlas.studies.exits.names import ExitFinding
@@ -77,14 +77,12 @@ def mid_network_finding(gains: Sequence[LevelGain]) -> Finding:
 
 
 def _outside(answered: Sequence[LevelGain]) -> list[LevelGain]:
-    return [gain for gain in answered if gain.onset.hi < LOWER or gain.onset.lo > UPPER]
+    return [gain for gain in answered if gain.onset.within(LOWER, UPPER) == "not supported"]
 
 
 def _mid_network_verdict(answered: Sequence[LevelGain]) -> Verdict:
     """Return the verdict of an intersection: every interval must be inside; one outside decides against."""
-    if all(gain.onset.lo > LOWER and gain.onset.hi < UPPER for gain in answered):
-        return "supported"
-    return "not supported" if _outside(answered) else "inconclusive"
+    return all_hold(gain.onset.within(LOWER, UPPER) for gain in answered)
 
 
 def _mid_network_effect(answered: Sequence[LevelGain]) -> Effect:

@@ -68,7 +68,7 @@ def token_count_finding(
     summary = {
         "supported": "Exit 1 counts tokens",
         "not supported": f"Exit 1 does not count tokens (its lead over blind choice is below {MARGIN})",
-        "inconclusive": "No counting of tokens detected at exit 1",
+        "inconclusive": f"Exit 1 may or may not count tokens ({effects.lead.could_have_seen})",
     }[verdict]
     return Finding(
         finding=ExitFinding.TOKEN_COUNT,

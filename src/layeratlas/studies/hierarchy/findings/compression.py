@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.runs.finding import Finding, presupposing
+from layeratlas.runs.finding import Finding
 from layeratlas.stats.curves import Curve, level_curve
 from layeratlas.stats.intervals import ROUNDING, percentile_interval
 from layeratlas.stats.peaks import cross_chosen
@@ -96,12 +96,7 @@ def compression_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding]
     """
     pairs = [pair for level in BURIED_LEVELS if (pair := _matched(curves, level, decoded)) is not None]
     effects = holm_corrected([_shift_difference(pair) for pair in pairs])
-    return [
-        presupposing(
-            _compression_finding(pair, effect, phrasing), decoded[pair.buried.level], decoded[pair.plain.level]
-        )
-        for pair, effect in zip(pairs, effects, strict=True)
-    ]
+    return [_compression_finding(pair, effect, phrasing) for pair, effect in zip(pairs, effects, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +151,7 @@ def _compression_finding(pair: _Matched, effect: Effect, phrasing: Phrasing) -> 
     beginnings = {
         "supported": f"{capitalised(buried)} lie {compared}",
         "not supported": f"{capitalised(buried)} lie less deep in {component} than the same {plain} not buried",
-        "inconclusive": f"Whether {buried} lie {compared} is open (could have seen {(effect.hi - effect.lo) / 2:.2f})",
+        "inconclusive": f"Whether {buried} lie {compared} is open ({effect.could_have_seen})",
     }
     statement = (
         f"{beginnings[verdict]}: gain in the last quarter over the layers before, as a share of the best gain, larger "

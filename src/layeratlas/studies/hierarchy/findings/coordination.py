@@ -18,14 +18,12 @@ from layeratlas.runs.finding import Finding
 from layeratlas.stats.alternation import FEWEST_POINTS, alternation
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import ROUNDING, percentile_interval
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import decide
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.profiles import z_scores
 
 # Draws of independent noise.
 _NOISE_DRAWS = 2000
-# Random halves of the groups over which the specialisations are compared.
-_HALVES = 50
 # With two tasks the specialisation of one is the opposite of the other's.
 _FEWEST_CURVES = 3
 # The level of these findings, which are about all tasks together.
@@ -75,17 +73,15 @@ def coordination_findings(curves: Sequence[Curve]) -> list[Finding]:
 def _coordination_finding(curves: Sequence[Curve], z: Floats) -> Finding:
     component = curves[0].component
     half_a, half_b = (
-        z_scores(np.stack([getattr(curve, half)[:_HALVES] for curve in curves], 1), component)
-        for half in ("half_a", "half_b")
+        z_scores(np.stack([getattr(curve, half) for curve in curves], 1), component) for half in ("half_a", "half_b")
     )
     effect = alternation(half_a, half_b)
     verdict = effect.verdict()
-    seen = (effect.hi - effect.lo) / 2
     beginnings = {
         "supported": "Neighbouring layers take turns in what they specialise in",
         "not supported": "Neighbouring layers specialise in the same tasks (the opposite of taking turns)",
-        "inconclusive": f"Whether neighbouring layers take turns in what they specialise in is open (could have seen "
-        f"{seen:.2f})",
+        "inconclusive": f"Whether neighbouring layers take turns in what they specialise in is open "
+        f"({effect.could_have_seen})",
     }
     statement = (
         f"{beginnings[verdict]} in {COMPONENT_NAMES[component]}, {len(curves)} tasks: {effect.estimate:+.2f} "
@@ -114,7 +110,7 @@ def _persistence_finding(curves: Sequence[Curve], lag: float, points: int) -> Fi
     null = noise_lags(len(curves), points)
     lo, hi = (float(end) for end in percentile_interval(null))
     tail = min(int((null <= lag).sum()), int((null >= lag).sum()))
-    verdict: Verdict = "supported" if lag < lo else "not supported" if lag > hi else "inconclusive"
+    verdict = decide(shown=lag < lo, refuted=lag > hi)
     verbs = {
         "supported": "alternate more than independent noise",
         "not supported": "alternate less than independent noise (smooth curves)",

@@ -11,6 +11,7 @@ from layeratlas.runs.claim import Claim, Judgement, undecided
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import by_family
 from layeratlas.stats.spread import Spread, spread_of
+from layeratlas.stats.verdicts import decide
 from layeratlas.studies.segments.citation import ZHANG
 from layeratlas.studies.segments.names import SegmentFinding
 
@@ -60,7 +61,7 @@ def _judged(spreads: Mapping[str, Mapping[str, Sequence[Spread]]], models: int) 
     worst = max(llama, key=lambda spread: spread.cv / spread.ramp.lo)
     ramp = worst.ramp
     return Judgement(
-        verdict="supported" if holds else "not supported" if fails else "inconclusive",
+        verdict=decide(shown=holds, refuted=fails),
         statement=f"Coefficients of variation: {each}; a smooth ramp without boundaries gives {ramp.lo:.2f}-"
         f"{ramp.hi:.2f}.",
         estimate=worst.cv,

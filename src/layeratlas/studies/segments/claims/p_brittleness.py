@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import scipy
 
 from layeratlas.runs.claim import Claim, Judgement, undecided
 from layeratlas.runs.finished import FinishedRun
-from layeratlas.stats.families import Parts, variance_parts
+from layeratlas.stats.families import Parts, least_partial, variance_parts
 from layeratlas.stats.intervals import ALPHA
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import could_have_seen, decide
 from layeratlas.studies.segments.citation import ZHANG
 from layeratlas.studies.segments.names import LOCAL, SegmentFinding
 
@@ -51,16 +50,14 @@ class LocalBrittlenessClaim(Claim):
 
     def _judged(self, part: Parts, values: Sequence[float], families: int) -> Judgement:
         """Return the verdict; `not supported` where size has an effect and always explains more than family."""
-        verdict: Verdict = "inconclusive"
-        within = len(values) - families - 1
-        if part.size >= _least_seen(1, within) and part.hi < part.size:
-            verdict = "not supported"
-        elif part.p <= ALPHA and part.family > part.size:
-            verdict = "supported"
+        size_explains_more = part.size >= least_partial(2, len(values) - families + 2) and part.hi < part.size
+        verdict = decide(
+            shown=part.p <= ALPHA and part.family > part.size and not size_explains_more, refuted=size_explains_more
+        )
+        seen = could_have_seen(f"a partial R² of about {least_partial(families, len(values)):.2f} with family")
         text = (
             f"Over {len(values)} models log10 B has partial R² {part.family:.2f} with family, {part.size:.2f} with "
-            f"size; p = {part.p:.3f}, the smallest possible {part.smallest:.3f}; a partial R² of about "
-            f"{_least_seen(families - 1, within):.2f} with family would have been seen; largest over smallest B "
+            f"size; p = {part.p:.3f}, the smallest possible {part.smallest:.3f} ({seen}); largest over smallest B "
             f"{max(values) / min(values):.3g} (published: 493)."
         )
         return Judgement(
@@ -74,12 +71,6 @@ class LocalBrittlenessClaim(Claim):
             n=len(values),
             needs=_ASKED if verdict == "inconclusive" else "",
         )
-
-
-def _least_seen(between: int, within: int) -> float:
-    """Return the partial R² at which an F test with these degrees of freedom has p = 0.05."""
-    critical = scipy.stats.f.ppf(1 - ALPHA, between, within)
-    return float(between * critical / (between * critical + within))
 
 
 def _local_brittleness(run: FinishedRun) -> float | None:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy
 
 from layeratlas.core.arrays import Floats
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.intervals import ALPHA, percentile_interval
 from layeratlas.stats.tests import holm
-from layeratlas.stats.verdicts import Effect
+from layeratlas.stats.verdicts import Effect, could_have_seen, least_seen
 from layeratlas.studies.segments.intervention.effects import MeanInterval
 from layeratlas.studies.segments.intervention.text_measures import (
     ADJACENT_COSINE,
@@ -48,7 +47,6 @@ class _Claimed:
     words: str
 
 
-_POWER = 0.8
 # Chosen before any result was seen.
 _CLAIMED = (
     _Claimed(span=LOCAL, measure=DISTINCT_2, words="the choice of words (distinct-2)"),
@@ -151,7 +149,7 @@ def _finding(test: _ClaimTest, p: float, tests: int, seed: int) -> Finding:
     verdict = effect.verdict_by_sign()
     other = "interventions on one other span of its width"
     undecided = (
-        f"undecidedly more or less than {other} (on average {_least_seen(test.gaps, tests):.3f} could have been seen)"
+        f"undecidedly more or less than {other} ({could_have_seen(f'{_least_seen(test.gaps, tests):.3f} on average')})"
     )
     if tests * 2.0 ** (1 - n) > ALPHA:
         undecided = f"by an amount that {n} prompts are too few to judge, whatever it is"
@@ -176,5 +174,4 @@ def _finding(test: _ClaimTest, p: float, tests: int, seed: int) -> Finding:
 
 def _least_seen(gaps: Floats, tests: int) -> float:
     """Return the smallest mean difference that so many prompts show with a power of 0.8, Holm over the tests."""
-    reach = scipy.stats.norm.ppf(1 - ALPHA / (2 * tests)) + scipy.stats.norm.ppf(_POWER)
-    return float(reach * gaps.std(ddof=1) / np.sqrt(len(gaps)))
+    return least_seen(float(gaps.std(ddof=1) / np.sqrt(len(gaps))), tests=tests)

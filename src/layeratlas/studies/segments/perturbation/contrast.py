@@ -17,11 +17,11 @@ import scipy
 
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.intervals import ALPHA
+from layeratlas.stats.verdicts import least_seen
 from layeratlas.studies.segments.perturbation.trials import Span
 
 # Values of the autocorrelation that are averaged over, all alike before the data are seen.
 _AUTOCORRELATIONS = np.linspace(0.0, 0.98, 25)
-_POWER = 0.8
 # What is added to sums of squares, so that blocks without any difference have no effect.
 _TINY = 1e-24
 
@@ -46,8 +46,7 @@ class SegmentContrast:
 
     def seen(self, tests: int) -> float:
         """Return the smallest ratio above 1 found with a power of 0.8 where this many segments are tested together."""
-        reach = scipy.stats.t.ppf(1 - ALPHA / (2 * tests), self.freedom) + scipy.stats.t.ppf(_POWER, self.freedom)
-        return float(np.exp(reach * self.error))
+        return float(np.exp(least_seen(self.error, tests=tests, freedom=self.freedom)))
 
 
 @dataclass(frozen=True, kw_only=True)

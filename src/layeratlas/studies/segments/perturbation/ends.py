@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy
 
 from layeratlas.core.formatting import num
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.tests import holm
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import could_have_seen, decide, least_seen
 from layeratlas.studies.segments.names import SKIP, SegmentFinding
 from layeratlas.studies.segments.perturbation.brittleness import Brittleness
 from layeratlas.studies.segments.perturbation.estimate import Estimate
@@ -22,7 +21,6 @@ _MOST = 1.25
 # Each end is this share of the depth; the middle is the half between the quarters.
 _END = 0.1
 _TESTS = 4
-_POWER = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +71,7 @@ def _end_tests(method: str, perturbation: str, blocks: Estimate) -> list[_EndTes
 def _end_finding(brittleness: Brittleness, test: _EndTest) -> Finding:
     """Return whether an end is more sensitive; `not supported` where it is shown to be less than 1.25 times as much."""
     value, lo, hi = test.ratio.numbers
-    verdict: Verdict = "supported" if test.p <= ALPHA else "not supported" if hi < _MOST else "inconclusive"
+    verdict = decide(shown=test.p <= ALPHA, refuted=hi < _MOST)
     end = f"The {test.end} {'are' if test.end.endswith('blocks') else 'is'}"
     ratio = f"{num(value, 2)} times [{num(lo, 2)}, {num(hi, 2)}]"
     than = f"sensitive to {test.perturbation} than the middle half"
@@ -82,7 +80,7 @@ def _end_finding(brittleness: Brittleness, test: _EndTest) -> Finding:
         "not supported": f"{end} less than {_MOST:g} times as sensitive to {test.perturbation} as the middle half: "
         f"{ratio}.",
         "inconclusive": f"Whether the {test.end} matter more is undecided: {ratio} as sensitive to {test.perturbation} "
-        f"as the middle half; {_least_seen(test.ratio):.2f} times or more could have been seen.",
+        f"as the middle half; {could_have_seen(f'{_least_seen(test.ratio):.2f} times or more')}.",
     }[verdict]
     null = f"at most {_MOST:g} times as sensitive as the middle half (bootstrap over passages, Holm over four)"
     result = Result(estimate=test.ratio, p=test.p, null=null, verdict=verdict)
@@ -91,5 +89,4 @@ def _end_finding(brittleness: Brittleness, test: _EndTest) -> Finding:
 
 def _least_seen(ratio: Estimate) -> float:
     """Return the smallest ratio that this many passages show to be above 1.25 with a power of 0.8 (Holm over four)."""
-    reach = scipy.stats.norm.ppf(1 - ALPHA / _TESTS) + scipy.stats.norm.ppf(_POWER)
-    return float(_MOST * np.exp(reach * np.log(ratio.plausible).std()))
+    return float(_MOST * np.exp(least_seen(np.log(ratio.plausible).std(), tests=_TESTS, sides=1)))

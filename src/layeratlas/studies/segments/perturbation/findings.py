@@ -10,7 +10,7 @@ from layeratlas.core.arrays import Floats
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.tests import holm
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import Effect, Verdict, could_have_seen, decide
 from layeratlas.studies.segments.names import EVERY_LAYER, SegmentFinding
 from layeratlas.studies.segments.perturbation.brittleness import Brittleness
 from layeratlas.studies.segments.perturbation.contrast import SegmentContrast
@@ -45,11 +45,11 @@ def _constancy(brittleness: Brittleness) -> Finding:
     small, large = brittleness.spec.small
     points, segments = brittleness.ratios()
     mean = brittleness.constancy()
-    verdict, each = _near_one(mean), [_near_one(ratio) for estimate in (points, segments) for ratio in _each(estimate)]
-    if "not supported" in each:
-        verdict = "not supported"
-    elif verdict == "supported" and not _within(points.value) & _within(segments.value):
-        verdict = "inconclusive"
+    each = [_near_one(ratio) for estimate in (points, segments) for ratio in _each(estimate)]
+    all_near = _within(points.value) and _within(segments.value)
+    verdict = decide(
+        shown=_near_one(mean) == "supported" and all_near, refuted="not supported" in [_near_one(mean), *each]
+    )
     statement = (
         f"{_CONSTANT[verdict]}: at strength {large:g} it is {_measured(mean)} times that at {small:g}, geometric mean "
         f"over all points of the stream; {_range(points.value)} times at single points and {_range(segments.value)} "
@@ -84,10 +84,8 @@ def _additivity(brittleness: Brittleness) -> Finding:
 
 def _near_one(ratio: Estimate) -> Verdict:
     """Return whether a ratio is about 1 (equivalence): its interval is within 0.8 to 1.25, or outside."""
-    _, lo, hi = ratio.numbers
-    if lo >= _LEAST and hi <= _MOST:
-        return "supported"
-    return "not supported" if hi < _LEAST or lo > _MOST else "inconclusive"
+    value, lo, hi = ratio.numbers
+    return Effect(estimate=value, lo=lo, hi=hi).within(_LEAST, _MOST)
 
 
 def _each(estimates: Estimate) -> list[Estimate]:
@@ -142,16 +140,14 @@ def _compared(contrast: SegmentContrast, count: int) -> tuple[Verdict, str]:
         return "inconclusive", "The model has too few other blocks for a comparison, whatever the difference."
     lo, hi = contrast.interval
     ratio = f"{contrast.ratio:.2f} [{lo:.2f}, {hi:.2f}] times"
-    if contrast.p <= ALPHA:
-        more = "more" if contrast.ratio > 1 else "less"
-        return "supported", f"Its blocks are {more} brittle than the others: {ratio}."
-    if lo >= 1 / _ALIKE and hi <= _ALIKE:
-        return "not supported", f"Its blocks are as brittle as the others within a factor of {_ALIKE:g}: {ratio}."
-    return (
-        "inconclusive",
-        f"Whether its blocks differ from the others is undecided: {ratio}; a {contrast.seen(count):.1f}-fold "
-        "difference could have been seen.",
-    )
+    verdict = decide(shown=contrast.p <= ALPHA, refuted=lo >= 1 / _ALIKE and hi <= _ALIKE)
+    more = "more" if contrast.ratio > 1 else "less"
+    seen = could_have_seen(f"a {contrast.seen(count):.1f}-fold difference")
+    return verdict, {
+        "supported": f"Its blocks are {more} brittle than the others: {ratio}.",
+        "not supported": f"Its blocks are as brittle as the others within a factor of {_ALIKE:g}: {ratio}.",
+        "inconclusive": f"Whether its blocks differ from the others is undecided: {ratio}; {seen}.",
+    }[verdict]
 
 
 def _half(brittleness: Brittleness, span: Span) -> str:

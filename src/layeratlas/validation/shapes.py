@@ -1,4 +1,4 @@
-"""Signals over depth with known boundaries, or with none."""
+"""Signals over depth with known boundaries, or with none: what the existence of boundaries is validated on."""
 
 from __future__ import annotations
 

@@ -1,0 +1,98 @@
+"""One story per report: which findings hold only where others do, and whether a report keeps to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import isnan
+
+from layeratlas.runs.finding import Finding, presupposing
+from layeratlas.stats.intervals import ALPHA
+
+# What parts the two levels of a finding about their order.
+_BEFORE = " < "
+
+
+def own_levels(finding: Finding) -> tuple[str, ...]:
+    """Return the levels that a finding is about: one, or the two of an order."""
+    return tuple(finding.level.split(_BEFORE))
+
+
+def any_level(finding: Finding) -> tuple[str, ...]:
+    """Return no level: what is presupposed may hold of any."""
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Presupposes:
+    """A finding of `kind` that is supported needs a supported finding of kind `needs`.
+
+    Of the same component and method, on each of the levels that `levels` names (on any, where it names none).
+    `both_ways`: a finding that is not supported needs it too, as the order of two levels needs that both decode.
+    """
+
+    kind: str
+    needs: str
+    levels: Callable[[Finding], Sequence[str]] = own_levels
+    both_ways: bool = False
+
+    def decides(self, finding: Finding) -> bool:
+        """Return whether the rule asks something of a finding."""
+        decided = finding.verdict == "supported" or (self.both_ways and finding.verdict == "not supported")
+        return finding.finding == self.kind and decided
+
+    def given(self, finding: Finding, report: Iterable[Finding]) -> list[Finding]:
+        """Return the supported findings of a report that a finding presupposes."""
+        levels = self.levels(finding)
+        return [
+            other
+            for other in report
+            if (other.finding, other.component, other.method) == (self.needs, finding.component, finding.method)
+            and (not levels or other.level in levels)
+            and other.verdict == "supported"
+        ]
+
+    def broken_by(self, finding: Finding, report: Iterable[Finding]) -> bool:
+        """Return whether a finding holds without what it presupposes."""
+        held = {other.level for other in self.given(finding, report)}
+        return self.decides(finding) and not (set(self.levels(finding)) <= held if self.levels(finding) else held)
+
+
+def gated(findings: Iterable[Finding], rules: Iterable[Presupposes]) -> list[Finding]:
+    """Return the findings of a report, each with a p at least that of what it presupposes.
+
+    The adjusted value of the report rises with p: no finding then keeps a verdict that its ground loses.
+    """
+    report = list(findings)
+    for rule in rules:
+        report = [
+            presupposing(finding, *rule.given(finding, report)) if rule.decides(finding) else finding
+            for finding in report
+        ]
+    return report
+
+
+def contradictions(findings: Iterable[Finding], rules: Iterable[Presupposes]) -> list[str]:
+    """Return what is at odds in a report, in words; none where it tells one story.
+
+    At odds is a finding that holds without what it presupposes, a question with two answers, and support at a p or an
+    interval that deny it.
+    """
+    report = list(findings)
+    odds = [
+        f"{_name(finding)} is {finding.verdict} without {rule.needs}"
+        for rule in rules
+        for finding in report
+        if rule.broken_by(finding, report)
+    ]
+    answers: dict[str, set[str]] = {}
+    for finding in report:
+        answers.setdefault(_name(finding), set()).add(finding.verdict)
+        if finding.verdict == "supported" and not isnan(finding.p) and finding.p > ALPHA:
+            odds.append(f"{_name(finding)} is supported at p = {finding.p:.3f}")
+    both = {"supported", "not supported"}
+    return odds + [f"{question} is supported and not supported" for question, said in answers.items() if both <= said]
+
+
+def _name(finding: Finding) -> str:
+    return f"{finding.finding} of {finding.level} ({finding.component}, {finding.method})"

@@ -1,0 +1,21 @@
+"""All checks of verdicts that need no run: the functions that give them, called on what such runs would hand them.
+
+`validation.table` simulates whole runs of the hierarchy study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layeratlas.validation.rate import Check, Rate
+from layeratlas.validation.reports import REPORT_CHECKS
+from layeratlas.validation.scores import EXIT_CHECKS
+from layeratlas.validation.signals import SEGMENT_CHECKS
+from layeratlas.validation.turns import TURN_CHECKS
+
+CHECKS: Sequence[Check] = (*REPORT_CHECKS, *TURN_CHECKS, *SEGMENT_CHECKS, *EXIT_CHECKS)
+
+
+def check_rate(number: int, runs: int, seed: int) -> Rate:
+    """Return the rate of one check."""
+    return CHECKS[number].rate(runs, seed)

@@ -1,0 +1,81 @@
+"""A line of the table of rates: what was planted, what was counted, the bounds asked for, and the check that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import scipy
+
+# A table of correct verdicts fails one of its lines by chance with this probability per line.
+_FALSE_ALARM = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """One line of the table: hits among trials, and the bounds on the rate that are required.
+
+    `planted` names the case and `finding` what is counted.
+    """
+
+    planted: str
+    finding: str
+    hits: int
+    trials: int
+    at_least: float = 0.0
+    at_most: float = 1.0
+
+    @property
+    def rate(self) -> float:
+        """The share of hits."""
+        return self.hits / max(self.trials, 1)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the rate lies between two bounds, or misses a single bound by no more than chance does 1 time in 100.
+
+        Under a single bound hits are binomial; without any trial there is nothing to pass.
+        """
+        if not self.trials:
+            return False
+        if self.at_least > 0 and self.at_most < 1:
+            return self.at_least <= self.rate <= self.at_most
+        if self.at_least > 0:
+            return bool(scipy.stats.binom.cdf(self.hits, self.trials, self.at_least) > _FALSE_ALARM)
+        return bool(scipy.stats.binom.sf(self.hits - 1, self.trials, self.at_most) > _FALSE_ALARM)
+
+
+class Count(NamedTuple):
+    """Hits among trials."""
+
+    hits: int
+    trials: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """A line of the table: what is planted, what is counted in one simulation, and the bounds on its rate.
+
+    `simulate` takes a seed. `weight` multiplies the number of simulations that is asked for: above 1 for a
+    cheap check whose rate must be known well, below 1 for a costly one.
+    """
+
+    planted: str
+    finding: str
+    simulate: Callable[[int], Count]
+    at_least: float = 0.0
+    at_most: float = 1.0
+    weight: float = 1.0
+
+    def rate(self, runs: int, seed: int = 0) -> Rate:
+        """Return the rate over `runs` simulations, times the weight."""
+        counts = [self.simulate(seed + i) for i in range(max(1, round(runs * self.weight)))]
+        return Rate(
+            planted=self.planted,
+            finding=self.finding,
+            hits=sum(count.hits for count in counts),
+            trials=sum(count.trials for count in counts),
+            at_least=self.at_least,
+            at_most=self.at_most,
+        )
