@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from layeratlas.probes._contract import Fold, Gram, Probe
 from layeratlas.probes._description import CodeLengths, layer_bits
 from layeratlas.probes._folds import label_shuffles, make_folds
+from layeratlas.probes._subsets import dimension_scores, subset_scores
 from layeratlas.probes._sweep import (
     Design,
     LayerScores,
@@ -31,11 +32,13 @@ __all__ = [
     "Probe",
     "Probed",
     "SurfaceBaseline",
+    "dimension_scores",
     "label_shuffles",
     "layer_bits",
     "make_design",
     "make_folds",
     "probe_layer",
+    "subset_scores",
     "surface_baseline",
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from layeratlas.runs.draws import write_draws
 from layeratlas.runs.finding import Finding, finding_table
@@ -18,9 +18,11 @@ from layeratlas.studies.exits.findings.last_exit import compare_last, last_claim
 from layeratlas.studies.exits.findings.low_exits import low_exits_finding
 from layeratlas.studies.exits.findings.number_types import float_findings
 from layeratlas.studies.exits.findings.onsets import mid_network_finding, upper_half_findings
+from layeratlas.studies.exits.findings.random_weights import random_weights_findings
 from layeratlas.studies.exits.findings.token_count import token_count_finding
 from layeratlas.studies.exits.free_answers import free_curve
 from layeratlas.studies.exits.names import ABLATION_FILE, BASELINES_FILE
+from layeratlas.studies.exits.random_weights import RandomSet, load_random, with_random_weights
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.scoring import load_scores
 from layeratlas.studies.exits.set_curves import set_curves
@@ -32,7 +34,7 @@ def analyse_stage(work: Workspace) -> list[str]:
     settings: ExitSettings = work.settings
     bootstrap, seed = work.spec.probe.bootstrap, work.spec.seed
     sets = list(load_scores(work))
-    curves, findings = analyse(sets, settings, bootstrap, seed)
+    curves, findings = analyse(sets, settings, bootstrap, seed, load_random(work))
     if settings.format == "free":
         curves += [free_curve(work, scored, Resampler(scored.groups, bootstrap, seed)) for scored in sets]
     write_table(work, "curves.parquet", curve_table(work, list(curves)))
@@ -47,11 +49,16 @@ def analyse_stage(work: Workspace) -> list[str]:
 
 
 def analyse(
-    sets: Sequence[ScoredSet], settings: ExitSettings, bootstrap: int, seed: int
+    sets: Sequence[ScoredSet],
+    settings: ExitSettings,
+    bootstrap: int,
+    seed: int,
+    random: Mapping[str, RandomSet] | None = None,
 ) -> tuple[list[ExitCurve], list[Finding]]:
     """Return the curves, those of whole levels first, and the findings.
 
-    `bootstrap` is the number of draws over groups. Levels with a confounded set have curves, but no finding.
+    `bootstrap` is the number of draws over groups, `random` what a random-weight model gave some questions.
+    Levels with a confounded set have curves, but no finding.
     """
     by_level: dict[str, list[ScoredSet]] = {}
     for scored in sets:
@@ -65,6 +72,8 @@ def analyse(
         for scored in sets
         for curve in set_curves(scored, samplers[scored.data.level], strict=settings.strict, score=settings.score)
     ]
+    by_name = {scored.data.name: scored for scored in sets}
+    of_sets = with_random_weights(of_sets, by_name, random or {}, samplers, strict=settings.strict)
     n_groups = {level: len({group for scored in own for group in scored.groups}) for level, own in by_level.items()}
     of_levels = level_curves(of_sets, n_groups)
     confounded = {scored.data.level for scored in sets if scored.data.confounded}
@@ -74,6 +83,7 @@ def analyse(
     counting = token_count_finding(sets, all_groups, settings.score, settings.readout_note)
     findings = [counting] if counting else []
     findings += _level_findings(gains, settings.readout_note)
+    findings += random_weights_findings(tested, settings.readout_note)
     for curve in tested:
         own, sampler = by_level[curve.level], samplers[curve.level]
         if agreement := agreement_curve(own, curve, sampler, strict=settings.strict):

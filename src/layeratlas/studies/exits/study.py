@@ -27,6 +27,7 @@ from layeratlas.studies.exits.analysis import analyse_stage
 from layeratlas.studies.exits.methods import methods
 from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, ExitFinding
 from layeratlas.studies.exits.prompts import LETTERS
+from layeratlas.studies.exits.random_weights import random_weights_stage
 from layeratlas.studies.exits.scoring import score_stage
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
 
@@ -49,7 +50,7 @@ class Exits(Study):
     method_names = METHOD_NAMES
     metric_names = METRIC_NAMES
     headlines = (ExitFinding.TOKEN_COUNT, ExitFinding.EXIT)
-    details = (ExitFinding.LAST_EXIT, ExitFinding.LAST_AGAINST_BEST, ExitFinding.ABLATION)
+    details = (ExitFinding.LAST_EXIT, ExitFinding.LAST_AGAINST_BEST, ExitFinding.RANDOM_WEIGHTS, ExitFinding.ABLATION)
 
     presence = "exit"
 
@@ -72,6 +73,7 @@ class Exits(Study):
         """Return the stages in order."""
         return {
             "score": score_stage,
+            "random weights": random_weights_stage,
             "ablate": ablate_stage,
             "analyse": analyse_stage,
             "report": report_stage(self),

@@ -11,6 +11,8 @@ CURVES = "curves.parquet"
 FINDINGS = "findings.parquet"
 PROFILES = "profiles.parquet"
 EMERGENCE = "emergence.parquet"
+LEARNING = "learning.parquet"
+FORECASTS = "forecasts.parquet"
 
 # The task of a curve that is the mean over a level's tasks, and the stratum of a curve over all texts.
 WHOLE = "all"

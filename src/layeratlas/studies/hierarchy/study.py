@@ -23,6 +23,8 @@ from layeratlas.studies.hierarchy.analysing import analyse_stage
 from layeratlas.studies.hierarchy.capturing import capture_stage
 from layeratlas.studies.hierarchy.controls.random_weights import random_weights_stage
 from layeratlas.studies.hierarchy.emergence_exhibit import emergence_exhibits
+from layeratlas.studies.hierarchy.learning.exhibit import learning_exhibits
+from layeratlas.studies.hierarchy.learning.stage import learning_stage
 from layeratlas.studies.hierarchy.methods import methods_text
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, method_names
 from layeratlas.studies.hierarchy.probing import probe_stage
@@ -82,13 +84,18 @@ class Hierarchy(Study):
             "capture": capture_stage,
             "probe": probe_stage,
             "random weights": random_weights_stage,
+            "learning curves": learning_stage,
             "analyse": analyse_stage,
             "report": report_stage(self),
         }
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
-        """Return the claims of the paper, judged on this run, and where its levels emerge."""
-        return [claims_exhibit(registry.claims_of("hierarchy"), folder), *emergence_exhibits(folder)]
+        """Return the claims of the paper, judged on this run, where its levels emerge, and its learning curves."""
+        return [
+            claims_exhibit(registry.claims_of("hierarchy"), folder),
+            *emergence_exhibits(folder),
+            *learning_exhibits(folder),
+        ]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return the methods of a run, from its manifest."""
