@@ -16,6 +16,7 @@ from layeratlas.probes._sweep import (
     make_design,
     probe_layer,
     surface_baseline,
+    without_controls,
 )
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ __all__ = [
     "probe_layer",
     "subset_scores",
     "surface_baseline",
+    "without_controls",
 ]
 
 

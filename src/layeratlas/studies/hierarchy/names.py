@@ -11,6 +11,7 @@ CURVES = "curves.parquet"
 FINDINGS = "findings.parquet"
 PROFILES = "profiles.parquet"
 EMERGENCE = "emergence.parquet"
+ROBUSTNESS = "robustness.parquet"
 LEARNING = "learning.parquet"
 FORECASTS = "forecasts.parquet"
 

@@ -18,6 +18,11 @@ class ProbingSettings(Spec):
         default=None,
         description="accuracy by number of texts and of dimensions, by default at every size but quick",
     )
+    robustness: bool | None = Field(
+        default=None,
+        description="repeat the residual stream under other wordings, words, folds and seeds, by default at every size "
+        "but quick",
+    )
     random_weights: bool | None = Field(
         default=None,
         description="probe the same architecture with random weights too, by default at every size but quick",

@@ -28,6 +28,8 @@ from layeratlas.studies.hierarchy.learning.stage import learning_stage
 from layeratlas.studies.hierarchy.methods import methods_text
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, method_names
 from layeratlas.studies.hierarchy.probing import probe_stage
+from layeratlas.studies.hierarchy.robustness.exhibit import robustness_exhibits
+from layeratlas.studies.hierarchy.robustness.stage import robustness_stage
 from layeratlas.studies.hierarchy.settings import ProbingSettings
 
 
@@ -84,6 +86,7 @@ class Hierarchy(Study):
             "capture": capture_stage,
             "probe": probe_stage,
             "random weights": random_weights_stage,
+            "robustness": robustness_stage,
             "learning curves": learning_stage,
             "analyse": analyse_stage,
             "report": report_stage(self),
@@ -94,6 +97,7 @@ class Hierarchy(Study):
         return [
             claims_exhibit(registry.claims_of("hierarchy"), folder),
             *emergence_exhibits(folder),
+            *robustness_exhibits(folder),
             *learning_exhibits(folder),
         ]
 
