@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from layeratlas.runs.draws import write_draws
 from layeratlas.runs.finding import Finding, finding_table
+from layeratlas.runs.layer_order import LAYER_ORDER, layer_order_table
 from layeratlas.runs.tables import curve_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.resampling import Resampler
@@ -21,7 +22,7 @@ from layeratlas.studies.exits.findings.onsets import mid_network_finding, upper_
 from layeratlas.studies.exits.findings.random_weights import random_weights_findings
 from layeratlas.studies.exits.findings.token_count import token_count_finding
 from layeratlas.studies.exits.free_answers import free_curve
-from layeratlas.studies.exits.names import ABLATION_FILE, BASELINES_FILE
+from layeratlas.studies.exits.names import ABLATION_FILE, ALL, BASELINES_FILE
 from layeratlas.studies.exits.random_weights import RandomSet, load_random, with_random_weights
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.scoring import load_scores
@@ -43,9 +44,22 @@ def analyse_stage(work: Workspace) -> list[str]:
         findings += ablated.findings
         write_table(work, ABLATION_FILE, ablated.table)
     write_table(work, "findings.parquet", finding_table(findings, work.manifest["model"]["name"], work.spec.study))
+    write_table(work, LAYER_ORDER, layer_order_table(answered_levels(curves, settings.score), seed))
     write_table(work, BASELINES_FILE, baseline_table(sets, curves, settings))
     kept = write_draws(work.folder, deciding_first(curves, settings.score))
-    return ["curves.parquet", "findings.parquet", BASELINES_FILE, kept, *([ABLATION_FILE] if ablated else [])]
+    return [
+        "curves.parquet",
+        "findings.parquet",
+        BASELINES_FILE,
+        LAYER_ORDER,
+        kept,
+        *([ABLATION_FILE] if ablated else []),
+    ]
+
+
+def answered_levels(curves: Sequence[ExitCurve], score: str) -> list[ExitCurve]:
+    """Return the main curves of whole levels whose exits beat their floor somewhere."""
+    return [c for c in curves if c.is_main(score) and c.task == ALL and (c.interval[0] > c.floor).any()]
 
 
 def analyse(

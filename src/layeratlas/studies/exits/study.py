@@ -18,6 +18,7 @@ from layeratlas.data.questions import QuestionSet
 from layeratlas.data.readers.questions import read_questions
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
+from layeratlas.runs.layer_order import layer_order_exhibits
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.tables import read_table
 from layeratlas.runs.workspace import StageFunction
@@ -92,6 +93,7 @@ class Exits(Study):
             *charts.exhibits(table, curves, settings),
             *baselines.exhibits(table),
             *ablation_charts.exhibits(folder),
+            *layer_order_exhibits(folder),
             *reference.exhibits(run, curves),
             claims_exhibit(registry.claims_of("exits"), folder),
         ]

@@ -64,6 +64,7 @@ REUSED_TARGETS = ("buried", "graded item")
 BURIED = "buried"
 BURIED_LEVELS = ("buried item", "buried relation", "buried analogy")
 
+RESIDUAL = "resid"
 COMPONENT_NAMES = {"resid": "the residual stream", "attn": "the attention output", "mlp": "the MLP output"}
 # The probe of description lengths, and its measure.
 CODE_PROBE, CODE_METRIC = "logistic", "compression"

@@ -17,6 +17,7 @@ from layeratlas.data.items import Dataset
 from layeratlas.data.readers.texts import read_table
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
+from layeratlas.runs.layer_order import layer_order_exhibits
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.hierarchy.analysing import analyse_stage
@@ -98,6 +99,7 @@ class Hierarchy(Study):
             claims_exhibit(registry.claims_of("hierarchy"), folder),
             *emergence_exhibits(folder),
             *robustness_exhibits(folder),
+            *layer_order_exhibits(folder),
             *learning_exhibits(folder),
         ]
 

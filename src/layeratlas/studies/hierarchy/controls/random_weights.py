@@ -22,14 +22,13 @@ from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.store import Store
 from layeratlas.store.shards import load_shard, read_shard, write_shard
 from layeratlas.studies.hierarchy.capturing import residual_vectors, tokens_of
-from layeratlas.studies.hierarchy.names import WHOLE
+from layeratlas.studies.hierarchy.names import RESIDUAL, WHOLE
 from layeratlas.studies.hierarchy.probing import WORTH_PROCESSES, methods_for
 
 # Data sets with more tokens are left out: documents and buried texts at standard size, where they would take longer
 # than all others together.
 _MOST_TOKENS: dict[Size, float] = {"quick": 12_000, "standard": 12_000, "full": float("inf")}
-# The component that is probed, and the tensor of its scores.
-COMPONENT = "resid"
+# The tensor of the scores.
 _SCORES = "scores"
 
 
@@ -63,8 +62,8 @@ def _probe(work: Workspace, data: Dataset, store: Store, rows: list[int]) -> Non
     """Write the out-of-fold scores (P, 1, n, k) of a data set, by the first probe that applies to it."""
     design = without_controls(make_design(data, work.spec.probe, work.spec.seed))
     method = methods_for(work, data)[0]
-    layers = range(store.shape.points[COMPONENT])
-    jobs = ((store.read(COMPONENT, layer)[rows].astype(np.float64), design, method) for layer in layers)
+    layers = range(store.shape.points[RESIDUAL])
+    jobs = ((store.read(RESIDUAL, layer)[rows].astype(np.float64), design, method) for layer in layers)
     with threadpool_limits(1):
         scores = list(parallel(_probe_one, jobs, processes=len(rows) * len(layers) > WORTH_PROCESSES))
     write_shard(work.folder / scores_file(data), work.key, {_SCORES: np.stack(scores)}, {"method": method})
@@ -77,7 +76,7 @@ def _probe_one(x: Floats, design: Design, method: str) -> Floats:
 def with_random_weights(work: Workspace, probed: Probed, curves: Sequence[Curve], resampler: Resampler) -> list[Curve]:
     """Return the curves of a probed component, those over all texts with their random weights where measured."""
     data = probed.design.data
-    if probed.component != COMPONENT or data.name not in work.manifest.get("random_weights", []):
+    if probed.component != RESIDUAL or data.name not in work.manifest.get("random_weights", []):
         return list(curves)
     tensors, notes = load_shard(work.folder / scores_file(data), work.key)
     if notes["method"] != probed.method:

@@ -22,10 +22,9 @@ from layeratlas.stats.measures import chance, measures_for
 from layeratlas.stats.resampling import Resampler
 from layeratlas.store import Store
 from layeratlas.store.shards import load_shard
-from layeratlas.studies.hierarchy.names import FORECASTS, LEARNING
+from layeratlas.studies.hierarchy.names import FORECASTS, LEARNING, RESIDUAL
 from layeratlas.studies.hierarchy.probing import methods_for, rows_of, scores_file, whole_store
 
-COMPONENT = "resid"
 # Shares of the training groups, how often each is drawn, and numbers of principal components.
 _SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
 _DRAWS = 3
@@ -102,7 +101,7 @@ def _curves(work: Workspace, store: Store, data: Dataset) -> Iterator[LearningCu
     method = methods_for(work, data)[0]
     rows = rows_of(work, data)
     layers = dict.fromkeys(_layers(work, design, method).values())
-    jobs = ((store.read(COMPONENT, layer)[rows], design, method, work.spec.seed) for layer in layers)
+    jobs = ((store.read(RESIDUAL, layer)[rows], design, method, work.spec.seed) for layer in layers)
     scores = dict(zip(layers, parallel(_score_layer, jobs, processes=False), strict=True))
     for role, layer in _layers(work, design, method).items():
         for axis, points in scores[layer].items():
@@ -111,7 +110,7 @@ def _curves(work: Workspace, store: Store, data: Dataset) -> Iterator[LearningCu
 
 def _layers(work: Workspace, design: Design, method: str) -> dict[Role, int]:
     """Return the layer at which a data set decodes best, and the last one."""
-    tensors, _ = load_shard(work.folder / scores_file(design.data, COMPONENT), work.key)
+    tensors, _ = load_shard(work.folder / scores_file(design.data, RESIDUAL), work.key)
     measure = next(iter(measures_for(design.data.kind, design.classes).values()))
     values = measure(tensors[f"{method}.scores"], design.y, np.ones((1, len(design.y)))).mean(-1)[0]
     return {Role.PEAK: int(values.argmax()), Role.LAST: len(values) - 1}

@@ -18,12 +18,11 @@ from layeratlas.store import Store
 from layeratlas.store.shards import load_shard, read_shard, write_shard
 from layeratlas.studies.hierarchy.capturing import residual_vectors
 from layeratlas.studies.hierarchy.controls.random_weights import short_sets
-from layeratlas.studies.hierarchy.names import ROBUSTNESS
+from layeratlas.studies.hierarchy.names import RESIDUAL, ROBUSTNESS
 from layeratlas.studies.hierarchy.probing import WORTH_PROCESSES, load_probed, methods_for, rows_of, whole_store
 from layeratlas.studies.hierarchy.robustness.tables import variant_table
 from layeratlas.studies.hierarchy.robustness.variants import Source, Variant, probed_variants, wording
 
-COMPONENT = "resid"
 _SCORES = "scores"
 
 
@@ -89,8 +88,8 @@ def _probe_wording(
 
 def _probe(work: Workspace, data: Dataset, variant: Variant, design: Design, store: Store, rows: np.ndarray) -> None:
     method = methods_for(work, data)[0]
-    layers = range(store.shape.points[COMPONENT])
-    jobs = ((store.read(COMPONENT, layer)[rows], design, method) for layer in layers)
+    layers = range(store.shape.points[RESIDUAL])
+    jobs = ((store.read(RESIDUAL, layer)[rows], design, method) for layer in layers)
     with threadpool_limits(1):
         scores = list(parallel(_probe_one, jobs, processes=len(rows) * len(layers) > WORTH_PROCESSES))
     write_shard(work.folder / scores_file(data, variant), work.key, {_SCORES: np.stack(scores)})
@@ -102,14 +101,14 @@ def _probe_one(x: FloatArray, design: Design, method: str) -> Floats:
 
 def _table(work: Workspace, sets: Sequence[Dataset], designs: Mapping[str, Mapping[Variant, Design]]) -> pl.DataFrame:
     names = {data.name for data in sets}
-    own = {p.design.data.name: p for p in reversed(list(load_probed(work))) if p.component == COMPONENT}
+    own = {p.design.data.name: p for p in reversed(list(load_probed(work))) if p.component == RESIDUAL}
     levels: dict[str, dict[Variant, list[Probed]]] = {}
     for data in sets:
         for variant, design in designs[data.name].items():
             tensors, _ = load_shard(work.folder / scores_file(data, variant), work.key)
             probed = Probed(
                 design=design,
-                component=COMPONENT,
+                component=RESIDUAL,
                 method=methods_for(work, data)[0],
                 scores=tensors[_SCORES],
                 shuffled=own[data.name].shuffled[:, :1],
