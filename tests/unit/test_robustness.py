@@ -17,6 +17,7 @@ from layeratlas.studies.hierarchy.robustness.variants import (
     AS_RUN,
     Source,
     Variant,
+    first_texts,
     half_of,
     list_of,
     probed_variants,
@@ -72,6 +73,14 @@ def test_halves_share_no_group_and_every_data_set_divides_them_alike():
     assert not {item.group for item in first.items} & {item.group for item in second.items}
     assert len(first.items) + len(second.items) == len(DATA.items)
     assert all(list_of(item.group) == 0 for item in first.items)
+
+
+def test_a_part_of_the_texts_is_whole_groups():
+    data = planting.planted_data(120, per_group=4)
+    part = first_texts(data, 50, 0)
+    assert len(part.items) == 48
+    assert all(len([i for i in part.items if i.group == g]) == 4 for g in {item.group for item in part.items})
+    assert first_texts(data, 1000, 0) == data
 
 
 def test_every_variant_has_a_design_and_small_halves_are_left_out():

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from layeratlas.core.arrays import FloatArray, Floats
 from layeratlas.core.processes import parallel
+from layeratlas.core.spec import Size
 from layeratlas.data.items import WORDINGS, Dataset
 from layeratlas.probes import Design, Probed, probe_layer
 from layeratlas.runs.tables import write_table
@@ -21,9 +22,11 @@ from layeratlas.studies.hierarchy.controls.random_weights import short_sets
 from layeratlas.studies.hierarchy.names import RESIDUAL, ROBUSTNESS
 from layeratlas.studies.hierarchy.probing import WORTH_PROCESSES, load_probed, methods_for, rows_of, whole_store
 from layeratlas.studies.hierarchy.robustness.tables import variant_table
-from layeratlas.studies.hierarchy.robustness.variants import Source, Variant, probed_variants, wording
+from layeratlas.studies.hierarchy.robustness.variants import Source, Variant, first_texts, probed_variants, wording
 
 _SCORES = "scores"
+# Texts of each data set: every variant is a run of its own over them.
+_MOST_TEXTS: dict[Size, float] = {"quick": 240, "standard": 240, "full": float("inf")}
 
 
 def robustness_stage(work: Workspace) -> list[str]:
@@ -31,7 +34,7 @@ def robustness_stage(work: Workspace) -> list[str]:
     setting: bool | None = work.settings.robustness
     if not (work.spec.size != "quick" if setting is None else setting):
         return []
-    sets = short_sets(work)
+    sets = [first_texts(data, _MOST_TEXTS[work.spec.size], work.spec.seed) for data in short_sets(work)]
     designs = {data.name: probed_variants(data, work.spec.probe, work.spec.seed) for data in sets}
     if work.spec.capture.position.startswith("span:"):  # other wordings have no spans
         designs = {name: _without_wordings(variants) for name, variants in designs.items()}
@@ -61,12 +64,13 @@ def _probe_as_captured(
 ) -> None:
     """Probe the variants that need no other vectors than the run's own."""
     store = whole_store(work)
+    groups = {data.name: [item.group for item in data.items] for data in work.material}
     with work.progress.stage("robustness", len(sets)) as step:
         for data in sets:
             rows = rows_of(work, data)
             for variant, design in designs[data.name].items():
                 if variant.source is not Source.WORDING and _missing(work, data, variant):
-                    kept = np.isin([item.group for item in data.items], [item.group for item in design.data.items])
+                    kept = np.isin(groups[data.name], [item.group for item in design.data.items])
                     _probe(work, data, variant, design, store, rows[kept])
             step.advance()
 

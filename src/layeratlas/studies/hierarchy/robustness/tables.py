@@ -111,7 +111,7 @@ def spreads(table: pl.DataFrame) -> Iterator[Spread]:
         rows = table.filter(level=level)
         own = rows.filter(source=Source.AS_RUN).row(0, named=True)
         for quantity, error in QUANTITIES.items():
-            sources = {
+            sources: dict[Source, float] = {
                 source: _deviation(own[quantity], rows.filter(source=source)[quantity].to_list(), source)
                 for source in Source
                 if source is not Source.AS_RUN and not rows.filter(source=source).is_empty()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import zlib
+from collections import Counter
 from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import numpy as np
 
 from layeratlas.core.errors import DataError
 from layeratlas.core.spec import ProbeSpec
@@ -64,6 +67,18 @@ def probed_variants(data: Dataset, spec: ProbeSpec, seed: int) -> dict[Variant, 
         other = make_design(data, spec, seed + SEED_STEP * number)
         designs[Variant(source=Source.FOLDS, name=str(number + 1))] = without_controls(other)
     return designs
+
+
+def first_texts(data: Dataset, most: float, seed: int) -> Dataset:
+    """Return random whole groups of a data set with at most that many texts together; all of them where they fit."""
+    sizes = Counter(item.group for item in data.items)
+    kept: set[str] = set()
+    taken = 0
+    for group in np.random.default_rng([seed, 59]).permutation(sorted(sizes)):
+        if taken + sizes[group] <= most:
+            kept.add(group)
+            taken += sizes[group]
+    return replace(data, items=tuple(item for item in data.items if item.group in kept))
 
 
 def half_of(data: Dataset, side: int) -> Dataset:
