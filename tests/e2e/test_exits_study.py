@@ -255,3 +255,17 @@ def test_an_exact_match_forgives_case_and_a_full_stop_alone():
     assert all(matches(text, question) for text in ("Paris", "paris.", "PARIS"))
     assert not any(matches(text, question) for text in ("Rome", "Paris, France", ""))
     assert first_line("  Paris\nQ: more") == "Paris"
+
+
+def test_random_weights_answer_the_first_questions_of_every_set_at_some_exits(monkeypatch, model, tmp_path):
+    done = run(monkeypatch, model, tmp_path / "run", page=True, random_weights=True)
+    assert done.manifest["random_weights"] == {"sums-en": 11, "sums-de": 12, "truths": 12}
+    rows = done.curves.filter(task="sums-en", stratum="all", method="sum", metric="accuracy")
+    assert rows["random_weights"].null_count() == 0  # a small model is read out at every exit
+    assert rows.filter(pl.col("random_weights").is_between("random_weights_lo", "random_weights_hi")).height == len(
+        rows
+    )
+    kinds = done.findings.filter(finding=ExitFinding.RANDOM_WEIGHTS)
+    assert set(kinds["level"]) == {"arithmetic", "truthfulness"}
+    assert "supported" not in set(kinds["verdict"])  # the model itself has random weights
+    assert "Solid grey: the same architecture with random weights." in done.report_path.read_text(encoding="utf-8")

@@ -15,6 +15,10 @@ from layeratlas.core.errors import DataError
 from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.names import check_name
 
+# Wordings of every text, the one that a run reads among them, and how texts without wordings of their own are reworded.
+_CARRIERS = ("Here is a text. {text}", "Someone wrote this: {text}")
+WORDINGS = 1 + len(_CARRIERS)
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -23,7 +27,8 @@ class Item:
     `label` is a class name, or a number where the task is a regression. `stratum` names a part of the task that
     is also reported by itself (`all`: no part). `spans` maps a name to `(start, end)` in characters, for
     `position="span:NAME"`. Items of a group with the same `unit` are repeated readings of one thing (a target
-    under several fillers): label shuffles permute units, not the items within one.
+    under several fillers): label shuffles permute units, not the items within one. `wordings` say the same in other
+    words, as many for every item of a data set; none for an item that is reworded by what is put before it.
     """
 
     text: str
@@ -32,6 +37,7 @@ class Item:
     stratum: str = "all"
     spans: dict[str, tuple[int, int]] = field(default_factory=dict)
     unit: str = ""
+    wordings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,15 @@ class Dataset:
         """Return the data set without the items of these 0-based numbers, which are listed in `dropped`."""
         kept = tuple(item for number, item in enumerate(self.items) if number not in rows)
         return replace(self, items=kept, dropped=(*self.dropped, *dropped))
+
+    def reworded(self, number: int) -> Dataset:
+        """Return the data set with every text in another wording, 1 to WORDINGS - 1; labels and groups stay."""
+        texts = [
+            item.wordings[number - 1] if item.wordings else _CARRIERS[number - 1].format(text=item.text)
+            for item in self.items
+        ]
+        items = tuple(replace(item, text=text, spans={}) for item, text in zip(self.items, texts, strict=True))
+        return replace(self, items=items)
 
     @property
     def texts(self) -> list[str]:

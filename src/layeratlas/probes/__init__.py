@@ -8,6 +8,7 @@ from layeratlas.probes._contract import Fold, Gram, Probe
 from layeratlas.probes._description import CodeLengths, layer_bits
 from layeratlas.probes._dual import Weights
 from layeratlas.probes._folds import label_shuffles, make_folds
+from layeratlas.probes._subsets import dimension_scores, subset_scores
 from layeratlas.probes._sweep import (
     Design,
     LayerScores,
@@ -17,6 +18,7 @@ from layeratlas.probes._sweep import (
     probe_layer,
     probe_weights,
     surface_baseline,
+    without_controls,
 )
 
 if TYPE_CHECKING:
@@ -34,13 +36,16 @@ __all__ = [
     "Probed",
     "SurfaceBaseline",
     "Weights",
+    "dimension_scores",
     "label_shuffles",
     "layer_bits",
     "make_design",
     "make_folds",
     "probe_layer",
     "probe_weights",
+    "subset_scores",
     "surface_baseline",
+    "without_controls",
 ]
 
 

@@ -69,6 +69,13 @@ def make_design(data: Dataset, spec: ProbeSpec, seed: int) -> Design:
     )
 
 
+def without_controls(design: Design) -> Design:
+    """Return a design with the folds of its first repeat alone, one shuffle and no control task."""
+    folds = tuple(fold for fold in design.folds if fold.repeat == 0)
+    shuffled, control_tasks = design.shuffled[:1], design.control_tasks[:0]
+    return replace(design, folds=folds, repeats=1, shuffled=shuffled, control_tasks=control_tasks)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LayerScores:
     """One probe at one layer.

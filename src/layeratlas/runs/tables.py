@@ -140,7 +140,8 @@ def _rows(curve: Curve, model: str, study: str) -> pl.DataFrame:
         "n_groups": curve.n_groups,
     }
     columns |= _control_columns(curve.references)
-    return pl.DataFrame(columns, schema_overrides={"baseline": pl.Float64, **CONTROL_SCHEMA})
+    rows = pl.DataFrame(columns, schema_overrides={"baseline": pl.Float64, **CONTROL_SCHEMA})
+    return rows.with_columns(pl.col(*CONTROL_SCHEMA).fill_nan(None))
 
 
 def _control_columns(references: Mapping[ReferenceKind, Reference]) -> dict[str, Any]:

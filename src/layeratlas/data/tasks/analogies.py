@@ -52,15 +52,16 @@ class Analogies(Task):
                 invalid = ((r1, s1), (s1, r2), (r2, s2), (s2, r1))
                 for label, quads in (("valid", valid), ("invalid", invalid)):
                     for left, right in quads:
-                        texts = [_text(left, right)]
+                        items.append(_item(left, right, label, group))
                         if both_orders:
-                            texts.append(_text(left[::-1], right[::-1]))
-                        items += [Item(text, label, group) for text in texts]
+                            items.append(_item(left[::-1], right[::-1], label, group))
         return Dataset("analogies", "analogy", tuple(items))
 
 
-def _text(left: Pair, right: Pair) -> str:
-    return f"{left[0]} is to {left[1]} as {right[0]} is to {right[1]}"
+def _item(left: Pair, right: Pair, label: str, group: str) -> Item:
+    (a, b), (c, d) = left, right
+    wordings = (f"{a} relates to {b} the way {c} relates to {d}", f"{a} and {b} are like {c} and {d}")
+    return Item(f"{a} is to {b} as {c} is to {d}", label, group, wordings=wordings)
 
 
 def _pairs() -> dict[str, list[Pair]]:

@@ -103,7 +103,8 @@ def _groups(target: Dataset) -> list[Group]:
 
 def _bury(item: Item, filler: str, group: str) -> Item:
     text, span = f"{item.text}. {filler}", (0, len(item.text))
-    return Item(text, item.label, group, item.stratum, {"target": span}, unit=item.text)
+    wordings = tuple(f"{wording}. {filler}" for wording in item.wordings)
+    return Item(text, item.label, group, item.stratum, {"target": span}, unit=item.text, wordings=wordings)
 
 
 PLUGIN = Buried()

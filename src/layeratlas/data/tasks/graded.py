@@ -9,6 +9,7 @@ from layeratlas.core.spec import Size
 from layeratlas.data.items import Dataset, Item
 from layeratlas.data.lists import read_list
 from layeratlas.data.task import Task
+from layeratlas.data.tasks.relations import pair_wordings
 
 _NOUNS_PER_DECADE = {"quick": 24, "standard": 1000, "full": 1000}
 _ANCHORS = {"quick": 30, "standard": 1000, "full": 1000}
@@ -44,7 +45,9 @@ def _sizes(size: Size) -> list[Item]:
         decade = min(math.floor(label), 3)
         count[decade] += 1
         if count[decade] <= _NOUNS_PER_DECADE[size]:
-            items.append(Item(f"{row['article']} {row['noun']}", label, row["noun"]))
+            thing = f"{row['article'].lower()} {row['noun']}"
+            wordings = (f"This is {thing}", f"I was thinking of {thing}")
+            items.append(Item(f"{row['article']} {row['noun']}", label, row["noun"], wordings=wordings))
     return items
 
 
@@ -53,7 +56,8 @@ def _relatedness(size: Size) -> list[Item]:
     anchors: dict[str, list[Item]] = defaultdict(list)
     for row in read_list("relatedness"):
         text = f"{row['article']} {row['x']} and {row['y']}"
-        anchors[row["y"]].append(Item(text, float(row["rating"]), row["y"]))
+        wordings = pair_wordings(row["x"], row["y"])
+        anchors[row["y"]].append(Item(text, float(row["rating"]), row["y"], wordings=wordings))
     return [item for name in list(anchors)[: _ANCHORS[size]] for item in anchors[name]]
 
 

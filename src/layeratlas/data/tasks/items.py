@@ -28,7 +28,9 @@ class Items(Task):
             items = by_property.setdefault(row["property"], [])
             if len(items) < 2 * _PAIRS[size]:
                 for noun, label in ((row["positive"], row["property"]), (row["negative"], f"not {row['property']}")):
-                    items.append(Item(f"{article[noun]} {noun}", label, noun))
+                    thing = f"{article[noun].lower()} {noun}"
+                    wordings = (f"This is {thing}", f"I was thinking of {thing}")
+                    items.append(Item(f"{article[noun]} {noun}", label, noun, wordings=wordings))
         return [Dataset(name, "item", tuple(items)) for name, items in by_property.items()]
 
 

@@ -45,12 +45,18 @@ class Relations(Task):
                 add_reversed = both_orders and not graded & set(reversed_texts)
                 for (first, second), backwards in zip(crossed, reversed_texts, strict=True):
                     label = "related" if first is second else "unrelated"
-                    texts = [
-                        f"{first['article']} {first['x']} and {second['y']}",
-                        *([backwards] if add_reversed else []),
-                    ]
-                    items += [Item(text, label, group, stratum=relation) for text in texts]
+                    x, y = first["x"], second["y"]
+                    items.append(
+                        Item(f"{first['article']} {x} and {y}", label, group, relation, wordings=pair_wordings(x, y))
+                    )
+                    if add_reversed:
+                        items.append(Item(backwards, label, group, relation, wordings=pair_wordings(y, x)))
         return Dataset("relations", "relation", tuple(items))
+
+
+def pair_wordings(first: str, second: str) -> tuple[str, ...]:
+    """Return a pair of nouns in the other wordings of "A church and organ"."""
+    return f"The {first} and the {second}", f"Two things: {first}, {second}"
 
 
 def _couples() -> dict[str, list[tuple[Row, Row]]]:

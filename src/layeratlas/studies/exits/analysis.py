@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from layeratlas.runs.coherence import gated
 from layeratlas.runs.draws import write_draws
 from layeratlas.runs.finding import Finding, finding_table
+from layeratlas.runs.layer_order import LAYER_ORDER, layer_order_table
 from layeratlas.runs.tables import curve_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.resampling import Resampler
@@ -20,9 +21,11 @@ from layeratlas.studies.exits.findings.last_exit import compare_last, last_claim
 from layeratlas.studies.exits.findings.low_exits import low_exits_finding
 from layeratlas.studies.exits.findings.number_types import float_findings
 from layeratlas.studies.exits.findings.onsets import mid_network_finding, upper_half_findings
+from layeratlas.studies.exits.findings.random_weights import random_weights_findings
 from layeratlas.studies.exits.findings.token_count import token_count_finding
 from layeratlas.studies.exits.free_answers import free_curve
-from layeratlas.studies.exits.names import ABLATION_FILE, BASELINES_FILE
+from layeratlas.studies.exits.names import ABLATION_FILE, ALL, BASELINES_FILE
+from layeratlas.studies.exits.random_weights import RandomSet, load_random, with_random_weights
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.scoring import load_scores
 from layeratlas.studies.exits.set_curves import set_curves
@@ -34,7 +37,7 @@ def analyse_stage(work: Workspace) -> list[str]:
     settings: ExitSettings = work.settings
     bootstrap, seed = work.spec.probe.bootstrap, work.spec.seed
     sets = list(load_scores(work))
-    curves, findings = analyse(sets, settings, bootstrap, seed)
+    curves, findings = analyse(sets, settings, bootstrap, seed, load_random(work))
     if settings.format == "free":
         curves += [free_curve(work, scored, Resampler(scored.groups, bootstrap, seed)) for scored in sets]
     write_table(work, "curves.parquet", curve_table(work, list(curves)))
@@ -47,17 +50,35 @@ def analyse_stage(work: Workspace) -> list[str]:
         "findings.parquet",
         finding_table(gated(findings, PRESUPPOSED), work.manifest["model"]["name"], work.spec.study),
     )
+    write_table(work, LAYER_ORDER, layer_order_table(answered_levels(curves, settings.score), seed))
     write_table(work, BASELINES_FILE, baseline_table(sets, curves, settings))
     kept = write_draws(work.folder, deciding_first(curves, settings.score))
-    return ["curves.parquet", "findings.parquet", BASELINES_FILE, kept, *([ABLATION_FILE] if ablated else [])]
+    return [
+        "curves.parquet",
+        "findings.parquet",
+        BASELINES_FILE,
+        LAYER_ORDER,
+        kept,
+        *([ABLATION_FILE] if ablated else []),
+    ]
+
+
+def answered_levels(curves: Sequence[ExitCurve], score: str) -> list[ExitCurve]:
+    """Return the main curves of whole levels whose exits beat their floor somewhere."""
+    return [c for c in curves if c.is_main(score) and c.task == ALL and (c.interval[0] > c.floor).any()]
 
 
 def analyse(
-    sets: Sequence[ScoredSet], settings: ExitSettings, bootstrap: int, seed: int
+    sets: Sequence[ScoredSet],
+    settings: ExitSettings,
+    bootstrap: int,
+    seed: int,
+    random: Mapping[str, RandomSet] | None = None,
 ) -> tuple[list[ExitCurve], list[Finding]]:
     """Return the curves, those of whole levels first, and the findings.
 
-    `bootstrap` is the number of draws over groups. Levels with a confounded set have curves, but no finding.
+    `bootstrap` is the number of draws over groups, `random` what a random-weight model gave some questions.
+    Levels with a confounded set have curves, but no finding.
     """
     by_level: dict[str, list[ScoredSet]] = {}
     for scored in sets:
@@ -71,6 +92,8 @@ def analyse(
         for scored in sets
         for curve in set_curves(scored, samplers[scored.data.level], strict=settings.strict, score=settings.score)
     ]
+    by_name = {scored.data.name: scored for scored in sets}
+    of_sets = with_random_weights(of_sets, by_name, random or {}, samplers, strict=settings.strict)
     n_groups = {level: len({group for scored in own for group in scored.groups}) for level, own in by_level.items()}
     of_levels = level_curves(of_sets, n_groups)
     confounded = {scored.data.level for scored in sets if scored.data.confounded}
@@ -80,6 +103,7 @@ def analyse(
     counting = token_count_finding(sets, all_groups, settings.score, settings.readout_note)
     findings = [counting] if counting else []
     findings += _level_findings(gains, settings.readout_note)
+    findings += random_weights_findings(tested, settings.readout_note)
     for curve in tested:
         own, sampler = by_level[curve.level], samplers[curve.level]
         if agreement := agreement_curve(own, curve, sampler, strict=settings.strict):

@@ -36,6 +36,7 @@ def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
             "rules, which choose the option with the fewest tokens, with the fewest bytes, or with the words that are "
             "most often the truth of other questions; ties share their credit.",
         ),
+        ("Random weights", _random_weights(run)),
         (
             "Intervals and findings",
             "95 %, percentile bootstrap over groups (a question in several languages is one group, and so are an "
@@ -108,3 +109,13 @@ def _warning(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not confounded:
         return []
     return [("Warning", f"{' '.join(confounded)} These sets are plotted, excluded from the tests.")]
+
+
+def _random_weights(run: Mapping[str, Any]) -> str:
+    asked = run.get("random_weights")
+    if not asked:
+        return "No random-weight model was asked (size quick, --set random_weights=false, or too little memory)."
+    return (
+        f"The same architecture with its initial random weights was asked {sum(asked.values())} questions, the first "
+        "of each set, and read out at eight exits."
+    )

@@ -46,6 +46,7 @@ class ExitFinding(StrEnum):
     X5 = "X5"
     X6 = "X6"
     X8 = "X8"
+    RANDOM_WEIGHTS = "random weights"
     ABLATION = "ablation"
     ABLATION_OF_HALVES = "ablation of halves"
 

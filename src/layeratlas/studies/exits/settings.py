@@ -36,6 +36,10 @@ class ExitSettings(Spec):
     free_exits: int = Field(
         default=6, ge=1, description="exits at which free answers are decoded, evenly spaced up to the last"
     )
+    random_weights: bool | None = Field(
+        default=None,
+        description="ask the same architecture with random weights too, by default at every size but quick",
+    )
     ablate: bool = Field(default=False, description="ask again without each block and sublayer")
     ablate_questions: int = Field(
         default=52, ge=1, description="questions of each set while ablating: whole groups, from its beginning"

@@ -18,6 +18,7 @@ from layeratlas.data.questions import QuestionSet, sample_groups
 from layeratlas.data.readers.questions import read_questions
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
+from layeratlas.runs.layer_order import layer_order_exhibits
 from layeratlas.runs.recompute import STAGE as RECOMPUTE
 from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
@@ -31,6 +32,7 @@ from layeratlas.studies.exits.coherence import PRESUPPOSED
 from layeratlas.studies.exits.methods import methods
 from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, ExitFinding
 from layeratlas.studies.exits.prompts import LETTERS, make_prompt
+from layeratlas.studies.exits.random_weights import random_weights_stage
 from layeratlas.studies.exits.scoring import recompute, score_stage
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
 
@@ -54,7 +56,7 @@ class Exits(Study):
     metric_names = METRIC_NAMES
     presupposed = PRESUPPOSED
     headlines = (ExitFinding.TOKEN_COUNT, ExitFinding.EXIT)
-    details = (ExitFinding.LAST_EXIT, ExitFinding.LAST_AGAINST_BEST, ExitFinding.ABLATION)
+    details = (ExitFinding.LAST_EXIT, ExitFinding.LAST_AGAINST_BEST, ExitFinding.RANDOM_WEIGHTS, ExitFinding.ABLATION)
 
     presence = "exit"
 
@@ -88,6 +90,7 @@ class Exits(Study):
         """Return the stages in order."""
         return {
             "score": score_stage,
+            "random weights": random_weights_stage,
             "ablate": ablate_stage,
             RECOMPUTE: recompute_stage(recompute),
             "analyse": analyse_stage,
@@ -107,6 +110,7 @@ class Exits(Study):
             *charts.exhibits(table, curves, settings),
             *baselines.exhibits(table),
             *ablation_charts.exhibits(folder),
+            *layer_order_exhibits(folder),
             *reference.exhibits(run, curves),
             claims_exhibit(registry.claims_of("exits"), folder),
         ]

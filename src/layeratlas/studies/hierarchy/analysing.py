@@ -9,6 +9,7 @@ import polars as pl
 from layeratlas.runs.coherence import gated
 from layeratlas.runs.draws import write_draws
 from layeratlas.runs.finding import Finding, finding_table
+from layeratlas.runs.layer_order import LAYER_ORDER, layer_order_table
 from layeratlas.runs.recommendation import Recommendation, write_recommendations
 from layeratlas.runs.tables import curve_table, write_table
 from layeratlas.runs.workspace import Workspace
@@ -34,6 +35,7 @@ from layeratlas.studies.hierarchy.names import (
     FINDINGS,
     HIERARCHY,
     PROFILES,
+    RESIDUAL,
     REUSED_TARGETS,
     WHOLE,
     HierarchyFinding,
@@ -53,7 +55,16 @@ def analyse_stage(work: Workspace) -> list[str]:
     write_table(work, CURVES, curve_table(work, curves))
     write_table(work, FINDINGS, finding_table(findings, work.manifest["model"]["name"], work.spec.study))
     write_table(work, PROFILES, profile_table(curves))
-    return [CURVES, FINDINGS, PROFILES, EMERGENCE, kept, write_draws(work.folder, curves)]
+    write_table(work, LAYER_ORDER, layer_order_table(_decoded_levels(curves, findings), work.spec.seed))
+    return [CURVES, FINDINGS, PROFILES, EMERGENCE, LAYER_ORDER, kept, write_draws(work.folder, curves)]
+
+
+def _decoded_levels(curves: Sequence[Curve], findings: Sequence[Finding]) -> list[Curve]:
+    """Return the curves of the residual stream, by the first probe, of the ordered levels that decode."""
+    levels = [curve for curve in _main_curves(curves) if curve.stratum == curve.task == WHOLE]
+    decoded = _decoded(findings, RESIDUAL, levels[0].method)
+    first = [c for c in levels if (c.component, c.method) == (RESIDUAL, levels[0].method) and c.level in decoded]
+    return _ordered(first)
 
 
 def find(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:

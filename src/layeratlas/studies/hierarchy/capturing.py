@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from layeratlas.capture import Reading
     from layeratlas.capture.recomputing import Recomputed
     from layeratlas.models import LoadedModel
+    from layeratlas.store import MemoryStore
 
 
 @dataclass(kw_only=True)
@@ -72,6 +73,21 @@ def capture_stage(work: Workspace) -> list[str]:
         work.progress.note(describe(work, packing, shape))
     capture(model, packing.batches, store, work.progress, packing.form, texts.names)
     return outputs
+
+
+def residual_vectors(
+    work: Workspace, model: LoadedModel, material: Sequence[Dataset]
+) -> tuple[MemoryStore, DistinctTexts]:
+    """Run the texts of data sets through a model with the run's tokenizer; return its residual stream, in memory."""
+    from layeratlas.capture import capture, choose_plan, store_shape
+    from layeratlas.store import MemoryStore
+
+    texts = distinct_texts(work.model, material, work.spec.capture.position)
+    spec = work.spec.capture.model_copy(update={"components": ("resid",)})
+    store = MemoryStore(store_shape(model, len(texts.readings), spec))
+    packing = choose_plan(model, texts.readings, spec)
+    capture(model, packing.batches, store, work.progress, packing.form, texts.names)
+    return store, texts
 
 
 def recompute(work: Workspace) -> Recomputed:

@@ -7,6 +7,12 @@ from typing import Any
 
 from layeratlas.core.formatting import count
 
+_CONTROL_TASKS = (
+    "20 random labellings in which all texts of one word (the last of the text) have the same label, through the same "
+    "folds (Hewitt and Liang 2019). Selectivity: the estimate minus the mean over them; its interval resamples groups "
+    "and labellings."
+)
+
 
 def methods_text(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return (heading, text) pairs."""
@@ -43,6 +49,8 @@ def methods_text(run: Mapping[str, Any]) -> list[tuple[str, str]]:
             "classes. Baseline: the best of three probes without the model, on the bag of words, on character "
             "n-grams and on numbers of characters, words and tokens.",
         ),
+        ("Control tasks", _CONTROL_TASKS),
+        ("Random weights", _random_weights(run)),
         (
             "Findings",
             "The p-value of a peak compares it with the maximum over all layers and curves under shuffled labels "
@@ -50,3 +58,15 @@ def methods_text(run: Mapping[str, Any]) -> list[tuple[str, str]]:
             "peak's value is selected on one half of the groups and evaluated on the other.",
         ),
     ]
+
+
+def _random_weights(run: Mapping[str, Any]) -> str:
+    measured = run.get("random_weights")
+    if not measured:
+        return "No random-weight model was measured (size quick, --set random_weights=false, or too little memory)."
+    left_out = [data["name"] for data in run.get("datasets", []) if data["name"] not in measured]
+    rest = f" Left out, since they have many tokens: {', '.join(left_out)}." if left_out else ""
+    return (
+        "The residual stream of the same architecture with its initial random weights, probed on the same texts and "
+        f"folds (one repeat) with the first probe.{rest}"
+    )

@@ -11,6 +11,9 @@ CURVES = "curves.parquet"
 FINDINGS = "findings.parquet"
 PROFILES = "profiles.parquet"
 EMERGENCE = "emergence.parquet"
+ROBUSTNESS = "robustness.parquet"
+LEARNING = "learning.parquet"
+FORECASTS = "forecasts.parquet"
 
 # The task of a curve that is the mean over a level's tasks, and the stratum of a curve over all texts.
 WHOLE = "all"
@@ -61,6 +64,7 @@ REUSED_TARGETS = ("buried", "graded item")
 BURIED = "buried"
 BURIED_LEVELS = ("buried item", "buried relation", "buried analogy")
 
+RESIDUAL = "resid"
 COMPONENT_NAMES = {"resid": "the residual stream", "attn": "the attention output", "mlp": "the MLP output"}
 # The probe of description lengths, and its measure.
 CODE_PROBE, CODE_METRIC = "logistic", "compression"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from layeratlas.core import registry
@@ -63,7 +64,7 @@ class LayerResult:
 
 def probe_stage(work: Workspace) -> list[str]:
     """Probe every data set and component; one file of scores each, so that a stop loses little."""
-    store = _whole_store(work)
+    store = whole_store(work)
     requested = work.spec.probe.shuffles
     work.manifest["shuffles"] = {m: registry.get("probes", m).shuffles(requested) for m in work.spec.probe.methods}
     components = work.spec.capture.components
@@ -104,7 +105,7 @@ def methods_for(work: Workspace, data: Dataset) -> list[str]:
     return [m for m in methods if data.kind == "classes" or registry.get("probes", m).predicts_numbers]
 
 
-def _whole_store(work: Workspace) -> DiskStore:
+def whole_store(work: Workspace) -> DiskStore:
     """Open the activations; if they were lost or damaged after they were captured, capture them again."""
     from layeratlas.store import DiskStore
 
@@ -117,13 +118,19 @@ def _whole_store(work: Workspace) -> DiskStore:
     return DiskStore.open(folder)
 
 
+def rows_of(work: Workspace, data: Dataset) -> NDArray[np.int64]:
+    """Return the rows of a data set's texts in the activations."""
+    rows: NDArray[np.int64] = read_table(work.folder / items_file(data), columns=["row"])["row"].to_numpy()
+    return rows
+
+
 def _codes_wanted(work: Workspace, design: Design) -> bool:
     return work.settings.mdl and design.classes > 0
 
 
 def _layer_results(work: Workspace, store: Store, design: Design, component: str) -> Iterator[LayerResult]:
     """Yield the results of every layer in order; layers are probed in parallel."""
-    rows = read_table(work.folder / items_file(design.data), columns=["row"])["row"].to_numpy()
+    rows = rows_of(work, design.data)
     methods = methods_for(work, design.data)
     seed = work.spec.seed if _codes_wanted(work, design) else None
     layers = range(store.shape.points[component])

@@ -14,6 +14,15 @@ class ProbingSettings(Spec):
         default=False,
         description="measure description lengths too, at several times the cost of the probes",
     )
+    learning_curves: bool | None = Field(
+        default=None,
+        description="accuracy by number of texts and of dimensions, by default at every size but quick",
+    )
+    robustness: bool | None = Field(
+        default=None,
+        description="repeat the residual stream under other wordings, words, folds and seeds, by default at every size "
+        "but quick",
+    )
     random_weights: bool | None = Field(
         default=None,
         description="probe the same architecture with random weights too, by default at every size but quick",

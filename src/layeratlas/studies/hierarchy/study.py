@@ -17,6 +17,7 @@ from layeratlas.data.items import Dataset
 from layeratlas.data.readers.texts import read_table
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
+from layeratlas.runs.layer_order import layer_order_exhibits
 from layeratlas.runs.recompute import STAGE as RECOMPUTE
 from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
@@ -26,10 +27,14 @@ from layeratlas.studies.hierarchy.capturing import capture_stage, recompute
 from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
 from layeratlas.studies.hierarchy.controls.random_weights import random_weights_stage
 from layeratlas.studies.hierarchy.emergence_exhibit import emergence_exhibits
+from layeratlas.studies.hierarchy.learning.exhibit import learning_exhibits
+from layeratlas.studies.hierarchy.learning.stage import learning_stage
 from layeratlas.studies.hierarchy.methods import methods_text
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, method_names
 from layeratlas.studies.hierarchy.probing import probe_stage
 from layeratlas.studies.hierarchy.recommending import RULES
+from layeratlas.studies.hierarchy.robustness.exhibit import robustness_exhibits
+from layeratlas.studies.hierarchy.robustness.stage import robustness_stage
 from layeratlas.studies.hierarchy.settings import ProbingSettings
 
 
@@ -90,13 +95,21 @@ class Hierarchy(Study):
             RECOMPUTE: recompute_stage(recompute),
             "probe": probe_stage,
             "random weights": random_weights_stage,
+            "robustness": robustness_stage,
+            "learning curves": learning_stage,
             "analyse": analyse_stage,
             "report": report_stage(self),
         }
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
-        """Return the claims of the paper, judged on this run, and where its levels emerge."""
-        return [claims_exhibit(registry.claims_of("hierarchy"), folder), *emergence_exhibits(folder)]
+        """Return the claims of the paper, judged on this run, where its levels emerge, and its learning curves."""
+        return [
+            claims_exhibit(registry.claims_of("hierarchy"), folder),
+            *emergence_exhibits(folder),
+            *robustness_exhibits(folder),
+            *layer_order_exhibits(folder),
+            *learning_exhibits(folder),
+        ]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return the methods of a run, from its manifest."""

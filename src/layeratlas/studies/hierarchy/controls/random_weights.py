@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -13,39 +12,38 @@ from layeratlas.core.arrays import Floats
 from layeratlas.core.processes import parallel
 from layeratlas.core.spec import Size
 from layeratlas.data.items import Dataset
-from layeratlas.probes import Design, Probed, make_design, probe_layer
+from layeratlas.probes import Design, Probed, make_design, probe_layer, without_controls
 from layeratlas.runs.random_weights import random_weight_model, random_weights_wanted
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve, Reference, ReferenceKind
 from layeratlas.stats.intervals import widened
 from layeratlas.stats.measures import measures_for
 from layeratlas.stats.resampling import Resampler, split_draws
+from layeratlas.store import Store
 from layeratlas.store.shards import load_shard, read_shard, write_shard
-from layeratlas.studies.hierarchy.capturing import DistinctTexts, distinct_texts, tokens_of
-from layeratlas.studies.hierarchy.names import WHOLE
+from layeratlas.studies.hierarchy.capturing import residual_vectors, tokens_of
+from layeratlas.studies.hierarchy.names import RESIDUAL, WHOLE
 from layeratlas.studies.hierarchy.probing import WORTH_PROCESSES, methods_for
-
-if TYPE_CHECKING:
-    from layeratlas.store import Store
 
 # Data sets with more tokens are left out: documents and buried texts at standard size, where they would take longer
 # than all others together.
 _MOST_TOKENS: dict[Size, float] = {"quick": 12_000, "standard": 12_000, "full": float("inf")}
-# The component that is probed, and the tensor of its scores.
-COMPONENT = "resid"
+# The tensor of the scores.
 _SCORES = "scores"
 
 
 def random_weights_stage(work: Workspace) -> list[str]:
     """Probe the residual stream of a random-weight model on all texts that are short enough; one file per data set."""
-    measured = _measured(work) if random_weights_wanted(work) else []
+    measured = short_sets(work) if random_weights_wanted(work) else []
     files = [scores_file(data) for data in measured]
     if any(read_shard(work.folder / file, work.key) is None for file in files):
-        store = _captured(work, measured)
-        if store is None:
+        model = random_weight_model(work)
+        if model is None:
             measured = []
-        for data in measured:
-            _probe(work, data, store[0], store[1].rows_of(data))  # type: ignore[index]
+        else:
+            store, texts = residual_vectors(work, model, measured)
+            for data in measured:
+                _probe(work, data, store, texts.rows_of(data))
     work.manifest["random_weights"] = [data.name for data in measured]
     return [scores_file(data) for data in measured]
 
@@ -55,42 +53,20 @@ def scores_file(data: Dataset) -> str:
     return f"scores/{data.name}.random_weights.safetensors"
 
 
-def _measured(work: Workspace) -> list[Dataset]:
-    """Return the data sets that this control covers."""
+def short_sets(work: Workspace) -> list[Dataset]:
+    """Return the data sets that this control covers: all of them at size full."""
     return [data for data in work.material if sum(tokens_of(work, data)) <= _MOST_TOKENS[work.spec.size]]
-
-
-def _captured(work: Workspace, measured: Sequence[Dataset]) -> tuple[Store, DistinctTexts] | None:
-    """Return the random-weight model's vectors and the texts that they are of; None without memory for the model."""
-    from layeratlas.capture import capture, choose_plan, store_shape
-    from layeratlas.store import MemoryStore
-
-    model = random_weight_model(work)
-    if model is None:
-        return None
-    texts = distinct_texts(model, measured, work.spec.capture.position)
-    spec = work.spec.capture.model_copy(update={"components": (COMPONENT,)})
-    store = MemoryStore(store_shape(model, len(texts.readings), spec))
-    packing = choose_plan(model, texts.readings, spec)
-    capture(model, packing.batches, store, work.progress, packing.form, texts.names)
-    return store, texts
 
 
 def _probe(work: Workspace, data: Dataset, store: Store, rows: list[int]) -> None:
     """Write the out-of-fold scores (P, 1, n, k) of a data set, by the first probe that applies to it."""
-    design = _once(make_design(data, work.spec.probe, work.spec.seed))
+    design = without_controls(make_design(data, work.spec.probe, work.spec.seed))
     method = methods_for(work, data)[0]
-    layers = range(store.shape.points[COMPONENT])
-    jobs = ((store.read(COMPONENT, layer)[rows].astype(np.float64), design, method) for layer in layers)
+    layers = range(store.shape.points[RESIDUAL])
+    jobs = ((store.read(RESIDUAL, layer)[rows].astype(np.float64), design, method) for layer in layers)
     with threadpool_limits(1):
         scores = list(parallel(_probe_one, jobs, processes=len(rows) * len(layers) > WORTH_PROCESSES))
     write_shard(work.folder / scores_file(data), work.key, {_SCORES: np.stack(scores)}, {"method": method})
-
-
-def _once(design: Design) -> Design:
-    """Return a design with its first repeat alone, and without controls of its own."""
-    folds = tuple(fold for fold in design.folds if fold.repeat == 0)
-    return replace(design, folds=folds, repeats=1, shuffled=design.shuffled[:1], control_tasks=design.control_tasks[:0])
 
 
 def _probe_one(x: Floats, design: Design, method: str) -> Floats:
@@ -100,7 +76,7 @@ def _probe_one(x: Floats, design: Design, method: str) -> Floats:
 def with_random_weights(work: Workspace, probed: Probed, curves: Sequence[Curve], resampler: Resampler) -> list[Curve]:
     """Return the curves of a probed component, those over all texts with their random weights where measured."""
     data = probed.design.data
-    if probed.component != COMPONENT or data.name not in work.manifest.get("random_weights", []):
+    if probed.component != RESIDUAL or data.name not in work.manifest.get("random_weights", []):
         return list(curves)
     tensors, notes = load_shard(work.folder / scores_file(data), work.key)
     if notes["method"] != probed.method:

@@ -1,0 +1,50 @@
+"""Does the last exit beat the same architecture with random weights, on the same questions?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.curves import ReferenceKind
+from layeratlas.stats.intervals import MARGIN
+from layeratlas.stats.verdicts import Effect, bootstrapped, holm_corrected
+from layeratlas.studies.exits.curves import ExitCurve
+from layeratlas.studies.exits.names import ExitFinding
+
+
+def random_weights_findings(curves: Sequence[ExitCurve], readout_note: str) -> list[Finding]:
+    """Return whether the last exit of each level beats random weights, for levels that were measured.
+
+    Groups are resampled together for both models; p is two-sided, Holm-corrected over the levels.
+    """
+    measured = [curve for curve in curves if ReferenceKind.RANDOM_WEIGHTS in curve.references]
+    references = [curve.references[ReferenceKind.RANDOM_WEIGHTS] for curve in measured]
+    effects = holm_corrected([bootstrapped(r.gain[-1], r.gain_draws[:, -1]) for r in references])
+    return [_finding(curve, effect, readout_note) for curve, effect in zip(measured, effects, strict=True)]
+
+
+def _finding(curve: ExitCurve, effect: Effect, readout_note: str) -> Finding:
+    reference = curve.references[ReferenceKind.RANDOM_WEIGHTS]
+    verdict = effect.verdict(margin=MARGIN)
+    level, random = f"{curve.level}{readout_note}", reference.estimate[-1]
+    interval = f"{effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}] on {reference.n} questions"
+    statement = {
+        "supported": f"The last exit answers {level} better than random weights do ({random:.2f}): gain {interval}.",
+        "not supported": f"The last exit gains less than {MARGIN} on random weights ({random:.2f}) in {level}: "
+        f"{interval}.",
+        "inconclusive": f"Gain of the last exit over random weights ({random:.2f}) in {level}, undecided: {interval}.",
+    }[verdict]
+    return Finding(
+        finding=ExitFinding.RANDOM_WEIGHTS,
+        level=curve.level,
+        component=curve.component,
+        method=curve.method,
+        statement=statement,
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=effect.p,
+        null="the same architecture with random weights",
+        verdict=verdict,
+        n=reference.n,
+    )

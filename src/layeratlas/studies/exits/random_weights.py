@@ -1,0 +1,152 @@
+"""The first questions of every set asked of the same architecture with random weights: the stage, and its curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats
+from layeratlas.core.spec import CaptureSpec, Size
+from layeratlas.data.questions import QuestionSet
+from layeratlas.runs.random_weights import random_weight_model, random_weights_wanted
+from layeratlas.runs.workspace import Workspace
+from layeratlas.stats.curves import Reference, ReferenceKind
+from layeratlas.stats.intervals import widened
+from layeratlas.stats.resampling import Resampler, Sample, split_draws
+from layeratlas.store.shards import load_shard, read_shard, write_shard
+from layeratlas.studies.exits.ablation.stage import first_groups
+from layeratlas.studies.exits.answer_key import AnswerKey
+from layeratlas.studies.exits.curves import ExitCurve
+from layeratlas.studies.exits.measures import MEASURES
+from layeratlas.studies.exits.names import ALL
+from layeratlas.studies.exits.posing import PosedSet, pose
+from layeratlas.studies.exits.scores import ScoredSet
+from layeratlas.studies.exits.scoring import scored_set
+from layeratlas.studies.exits.set_curves import weighted_means
+from layeratlas.studies.exits.settings import ExitSettings
+
+# Questions of each set, in whole groups, and exits that are read out, evenly spaced: reading an exit out is most of the
+# work, and exits of a random-weight model hardly differ.
+_QUESTIONS: dict[Size, int] = {"quick": 12, "standard": 20, "full": 60}
+_EXITS = 8
+_AFTER, _BARE, _READ = "after", "bare", "exits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSet:
+    """Questions with what a random-weight model gave their choices at the exits `exits` (E,): (C, E) in nats."""
+
+    scored: ScoredSet
+    exits: np.ndarray
+
+
+def random_weights_stage(work: Workspace) -> list[str]:
+    """Ask the first questions of every set of a random-weight model, where the run wants that; one file per set."""
+    sets = [_asked(work, data) for data in work.material] if random_weights_wanted(work) else []
+    files = [scores_file(data.name) for data in sets]
+    if any(read_shard(work.folder / file, work.key) is None for file in files) and not _ask(work, sets):
+        files = []
+    work.manifest["random_weights"] = {data.name: len(data.items) for data in sets} if files else {}
+    return files
+
+
+def scores_file(name: str) -> str:
+    """Return the path of what a random-weight model gave a set's choices."""
+    return f"scores/{name}.random_weights.safetensors"
+
+
+def _asked(work: Workspace, data: QuestionSet) -> QuestionSet:
+    return first_groups(data, _QUESTIONS[work.spec.size])
+
+
+def _ask(work: Workspace, sets: list[QuestionSet]) -> bool:
+    """Write the log-likelihoods of every set; False where there is no memory for a second model."""
+    model = random_weight_model(work)
+    if model is None:
+        return False
+    from layeratlas.capture import Readout, capture, choose_plan, make_slots
+    from layeratlas.capture.exit_store import ExitStore, exit_shape
+    from layeratlas.store import MemoryStore
+
+    settings: ExitSettings = work.settings
+    posed_sets = [pose(model, data, settings) for data in sets]
+    slots = make_slots([continuation for posed in posed_sets for continuation in (*posed.after, *posed.bare)])
+    readout = Readout(model, settings.normed)
+    exits = np.unique(np.linspace(0, readout.points - 1, _EXITS).round().astype(int))
+    read: list[int] = exits.tolist()
+    store = ExitStore(MemoryStore(exit_shape(readout, slots, read)), readout, slots, read)
+    spec = CaptureSpec(components=("resid",), batch_tokens=work.spec.capture.batch_tokens)
+    packing = choose_plan(model, slots.readings, spec)
+    capture(model, packing.batches, store, work.progress, packing.form)
+    _write(work, posed_sets, store.log_likelihoods(), exits)
+    return True
+
+
+def _write(work: Workspace, posed_sets: Iterable[PosedSet], values: Floats, exits: np.ndarray) -> None:
+    start = 0
+    for posed in posed_sets:
+        middle, end = start + len(posed.after), start + len(posed.after) + len(posed.bare)
+        tensors = {_AFTER: values[start:middle], _BARE: values[middle:end], _READ: exits}
+        write_shard(work.folder / scores_file(posed.data.name), work.key, tensors)
+        start = end
+
+
+def load_random(work: Workspace) -> dict[str, RandomSet]:
+    """Return what a random-weight model gave the questions of each set that it was asked, by name."""
+    found = {}
+    for data in work.material:
+        if data.name in work.manifest.get("random_weights", {}):
+            tensors, _ = load_shard(work.folder / scores_file(data.name), work.key)
+            scored = scored_set(work, _asked(work, data), tensors[_AFTER], tensors[_BARE])
+            found[data.name] = RandomSet(scored=scored, exits=tensors[_READ])
+    return found
+
+
+def with_random_weights(
+    curves: Iterable[ExitCurve],
+    sets: Mapping[str, ScoredSet],
+    random: Mapping[str, RandomSet],
+    samplers: Mapping[str, Resampler],
+    *,
+    strict: bool,
+) -> list[ExitCurve]:
+    """Return the curves of question sets, those over all questions with their random weights where measured."""
+
+    def measured(curve: ExitCurve) -> ExitCurve:
+        if curve.stratum != ALL or curve.task not in random or curve.metric not in MEASURES:
+            return curve
+        reference = _reference(curve, sets[curve.task], random[curve.task], samplers[curve.level], strict)
+        return replace(curve, references={ReferenceKind.RANDOM_WEIGHTS: reference})
+
+    return [measured(curve) for curve in curves]
+
+
+def _reference(curve: ExitCurve, scored: ScoredSet, random: RandomSet, resampler: Resampler, strict: bool) -> Reference:
+    """Return the curve of the random-weight model, NaN at exits that were not read out, and the gain on its texts."""
+    groups = random.scored.groups
+    inside = np.isin(scored.groups, groups)
+    weights = resampler.weights(groups)
+
+    def sample(scores: Floats, key: AnswerKey) -> Sample:
+        return split_draws(weighted_means(MEASURES[curve.metric](scores, key, strict), weights), resampler)
+
+    own = sample(scored.scores(curve.method)[random.exits][:, inside], scored.key.subset(inside))
+    other = sample(random.scored.scores(curve.method), random.scored.key)
+    n_groups, points = len(set(groups)), len(curve.estimate)
+
+    def spread(values: Floats) -> Floats:
+        full = np.full((*values.shape[:-1], points), np.nan)
+        full[..., random.exits] = values
+        return full
+
+    gain = own.estimate - other.estimate
+    return Reference(
+        estimate=spread(other.estimate),
+        draws=spread(widened(other.estimate, other.draws, n_groups)),
+        gain=spread(gain),
+        gain_draws=spread(widened(gain, own.draws - other.draws, n_groups)),
+        n=len(groups),
+        n_groups=n_groups,
+    )

@@ -1,0 +1,96 @@
+"""The exhibits of learning curves: accuracy by number of texts and of dimensions, and what more texts would do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import isinf
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from layeratlas.runs.study import Exhibit
+from layeratlas.runs.tables import read_table
+from layeratlas.studies.hierarchy.learning.stage import Axis, Role
+from layeratlas.studies.hierarchy.names import FORECASTS, LEARNING
+
+_TEXTS = (
+    "The first probe at the layer where a task decodes best and at the last layer, trained on parts of its training "
+    "texts and tested on the same texts as always. Bands: 95 % intervals. Grey: chance. The peak layer is chosen on "
+    "the same texts, so that its values are slightly biased upward by selection. Table: the asymptote of a power law "
+    "fitted to the curve, and how many training texts would put the lower end of the interval above chance; in "
+    "brackets 95 % intervals."
+)
+_DIMENSIONS = (
+    "The same probe trained on all training texts, seeing only their first principal components. A label that needs "
+    "many components is spread over directions of small variance."
+)
+_COLUMNS = 3
+
+
+def learning_exhibits(folder: Path) -> list[Exhibit]:
+    """Return the learning curves of a run; none where it measured none."""
+    if not (folder / LEARNING).is_file():
+        return []
+    points, forecasts = read_table(folder / LEARNING), read_table(folder / FORECASTS)
+    by_texts, by_dimension = (_rows(points, axis) for axis in (Axis.TEXTS, Axis.DIMENSIONS))
+    return [
+        Exhibit(
+            "learning-texts",
+            "Would more texts decode it?",
+            _TEXTS,
+            chart=partial(_chart, by_texts, "training texts"),
+            table=_forecast_rows(forecasts),
+        ),
+        Exhibit(
+            "learning-dimensions",
+            "How many dimensions does it take?",
+            _DIMENSIONS,
+            chart=partial(_chart, by_dimension, "principal components"),
+        ),
+    ]
+
+
+def _rows(points: pl.DataFrame, axis: Axis) -> list[dict[str, Any]]:
+    kept = points.filter(pl.col("axis") == axis).drop("axis", "metric", "level")
+    return kept.with_columns(pl.selectors.float().round(4)).to_dicts()
+
+
+def _chart(rows: list[dict[str, Any]], title: str, colour: Callable[[str], str]) -> Any:
+    """Return one small chart per task, its lines the two layers."""
+    base = alt.Chart()
+    x = alt.X("size:Q", title=title, scale=alt.Scale(type="log", nice=False), axis=alt.Axis(tickCount=4, format="~s"))
+    hues = alt.Scale(domain=[role.value for role in Role], range=[colour("series-1"), colour("series-2")])
+    hue = alt.Color("role:N", title=None, scale=hues, legend=alt.Legend(orient="top"))
+    rule = base.mark_rule(color=colour("control")).encode(y="chance:Q")
+    band = base.mark_area(opacity=0.16).encode(x=x, y=alt.Y("lo:Q", title=None), y2="hi:Q", color=hue)
+    y = alt.Y("estimate:Q", title=None, scale=alt.Scale(zero=False))
+    line = base.mark_line(point=True).encode(x=x, y=y, color=hue, tooltip=["task:N", "layer:Q", "size:Q", "estimate:Q"])
+    small = alt.layer(rule, band, line).properties(width=180, height=110)
+    facet = alt.Facet("task:N", title=None, sort=None, columns=_COLUMNS)
+    return small.facet(facet, data=alt.Data(values=rows)).resolve_scale(x="independent")
+
+
+def _forecast_rows(forecasts: pl.DataFrame) -> pl.DataFrame:
+    rows = [
+        {
+            "Level": row["level"],
+            "Task": row["task"],
+            "Layer": f"{row['layer']} ({row['role']})",
+            "Training texts": round(row["texts"]),
+            "Estimate": f"{row['estimate']:.2f}",
+            "Asymptote": f"{row['asymptote']:.2f} [{row['lo']:.2f}, {row['hi']:.2f}]",
+            "Texts that settle it": _needed(row),
+            "Reading": row["reading"],
+        }
+        for row in forecasts.iter_rows(named=True)
+    ]
+    return pl.DataFrame(rows)
+
+
+def _needed(row: dict[str, Any]) -> str:
+    numbers = [row[name] for name in ("needed", "needed_lo", "needed_hi")]
+    middle, lo, hi = (f"over {100 * row['texts']:,.0f}" if isinf(n) else f"{n:,.0f}" for n in numbers)
+    return f"{middle} [{lo}, {hi}]"

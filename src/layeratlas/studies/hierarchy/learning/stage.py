@@ -1,0 +1,214 @@
+"""Learning curves of the layers that matter: accuracy by number of training texts, and by number of dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+import numpy as np
+import polars as pl
+from threadpoolctl import threadpool_limits
+
+from layeratlas.core.arrays import FloatArray, Floats
+from layeratlas.core.processes import parallel
+from layeratlas.data.items import Dataset
+from layeratlas.probes import Design, dimension_scores, make_design, subset_scores
+from layeratlas.runs.tables import has_part, read_table, write_part, write_table
+from layeratlas.runs.workspace import Workspace
+from layeratlas.stats.intervals import percentile_interval, widened
+from layeratlas.stats.learning import forecast
+from layeratlas.stats.measures import chance, measures_for
+from layeratlas.stats.resampling import Resampler
+from layeratlas.store import Store
+from layeratlas.store.shards import load_shard
+from layeratlas.studies.hierarchy.names import FORECASTS, LEARNING, RESIDUAL
+from layeratlas.studies.hierarchy.probing import methods_for, rows_of, scores_file, whole_store
+
+# Shares of the training groups, how often each is drawn, and numbers of principal components.
+_SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
+_DRAWS = 3
+_DIMENSIONS = (2, 8, 32, 128)
+_BOOTSTRAP = 300
+# Below this many sizes no power law is fitted: it has three parameters.
+_FEWEST_SIZES = 4
+
+
+class Role(StrEnum):
+    """Why a layer has a learning curve."""
+
+    PEAK = "peak layer"
+    LAST = "last layer"
+
+
+class Axis(StrEnum):
+    """What a learning curve runs over."""
+
+    TEXTS = "training texts"
+    DIMENSIONS = "dimensions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningCurve:
+    """One layer's measure (S,) and its draws (B, S) over training sizes, and over numbers of dimensions."""
+
+    design: Design
+    layer: int
+    role: Role
+    axis: Axis
+    metric: str
+    sizes: Floats
+    values: Floats
+    draws: Floats
+
+
+def learning_wanted(work: Workspace) -> bool:
+    """Return whether the run has learning curves: as its setting says, else at every size but quick."""
+    setting: bool | None = work.settings.learning_curves
+    return work.spec.size != "quick" if setting is None else setting
+
+
+def learning_stage(work: Workspace) -> list[str]:
+    """Measure the learning curves of every data set at its peak layer and its last, and forecast what more would do."""
+    if not learning_wanted(work):
+        return []
+    store = whole_store(work)
+    with work.progress.stage("learning curves", len(work.material)) as step, threadpool_limits(1):
+        for data in work.material:
+            name = _part(data)
+            if not has_part(work, name):
+                curves = list(_curves(work, store, data))
+                write_part(work, name, _point_table(curves))
+                write_part(work, _forecast_part(data), _forecast_table(curves))
+            step.advance()
+    names = [_part(data) for data in work.material]
+    write_table(work, LEARNING, pl.concat([read_table(work.folder / name) for name in names]))
+    write_table(work, FORECASTS, pl.concat([read_table(work.folder / _forecast_part(data)) for data in work.material]))
+    return [LEARNING, FORECASTS]
+
+
+def _part(data: Dataset) -> str:
+    return f"learning/{data.name}.parquet"
+
+
+def _forecast_part(data: Dataset) -> str:
+    return f"learning/{data.name}.forecast.parquet"
+
+
+def _curves(work: Workspace, store: Store, data: Dataset) -> Iterator[LearningCurve]:
+    """Yield a data set's learning curves, by its first probe."""
+    design = make_design(data, work.spec.probe, work.spec.seed)
+    method = methods_for(work, data)[0]
+    rows = rows_of(work, data)
+    layers = dict.fromkeys(_layers(work, design, method).values())
+    jobs = ((store.read(RESIDUAL, layer)[rows], design, method, work.spec.seed) for layer in layers)
+    scores = dict(zip(layers, parallel(_score_layer, jobs, processes=False), strict=True))
+    for role, layer in _layers(work, design, method).items():
+        for axis, points in scores[layer].items():
+            yield _measured(work, design, layer, role, axis, points)
+
+
+def _layers(work: Workspace, design: Design, method: str) -> dict[Role, int]:
+    """Return the layer at which a data set decodes best, and the last one."""
+    tensors, _ = load_shard(work.folder / scores_file(design.data, RESIDUAL), work.key)
+    measure = next(iter(measures_for(design.data.kind, design.classes).values()))
+    values = measure(tensors[f"{method}.scores"], design.y, np.ones((1, len(design.y)))).mean(-1)[0]
+    return {Role.PEAK: int(values.argmax()), Role.LAST: len(values) - 1}
+
+
+def _score_layer(x: FloatArray, design: Design, method: str, seed: int) -> dict[Axis, dict[float, Floats]]:
+    """Return the scores (draws, n, k) of a layer by training texts and by dimensions."""
+    wide = x.astype(np.float64)
+    per_fold = np.mean([len(fold.train) for fold in design.folds if fold.repeat == 0])
+    by_texts = {
+        round(share * per_fold): subset_scores(wide, design, method, share, 1 if share == 1 else _DRAWS, seed)
+        for share in _SHARES
+    }
+    by_dimension = dimension_scores(wide, design, method, _DIMENSIONS)
+    whole = by_texts[round(per_fold)]
+    points = {float(number): scores[None] for number, scores in by_dimension.items()}
+    return {
+        Axis.TEXTS: {float(n): scores for n, scores in by_texts.items() if scores is not None},
+        Axis.DIMENSIONS: points | ({} if whole is None else {float(x.shape[1]): whole}),
+    }
+
+
+def _measured(
+    work: Workspace, design: Design, layer: int, role: Role, axis: Axis, points: dict[float, Floats]
+) -> LearningCurve:
+    """Return the measure at every point, with a bootstrap over the groups that are tested."""
+    metric, measure = next(iter(measures_for(design.data.kind, design.classes).items()))
+    names = [item.group for item in design.data.items]
+    weights = Resampler(names, _BOOTSTRAP, work.spec.seed, halves=1).weights(names, halves=False)
+    values = np.stack([measure(scores, design.y, weights).mean(-1) for scores in points.values()], -1)
+    values = np.where(np.isfinite(values), values, values[:1])
+    return LearningCurve(
+        design=design,
+        layer=layer,
+        role=role,
+        axis=axis,
+        metric=metric,
+        sizes=np.array(list(points)),
+        values=values[0],
+        draws=widened(values[0], values[1:], len(set(names)), most=1.0),
+    )
+
+
+def _point_table(curves: list[LearningCurve]) -> pl.DataFrame:
+    return pl.concat([_points(curve) for curve in curves])
+
+
+def _points(curve: LearningCurve) -> pl.DataFrame:
+    lo, hi = percentile_interval(curve.draws)
+    return pl.DataFrame(
+        {
+            **_labels(curve),
+            "axis": curve.axis.value,
+            "size": curve.sizes,
+            "estimate": curve.values,
+            "lo": lo,
+            "hi": hi,
+        }
+    )
+
+
+def _labels(curve: LearningCurve) -> dict[str, object]:
+    data, design = curve.design.data, curve.design
+    return {
+        "level": data.level,
+        "task": data.name,
+        "role": curve.role.value,
+        "layer": curve.layer,
+        "metric": curve.metric,
+        "chance": chance(curve.metric, design.y),
+    }
+
+
+_FORECAST_SCHEMA = {
+    "level": pl.String,
+    "task": pl.String,
+    "role": pl.String,
+    "layer": pl.Int64,
+    "metric": pl.String,
+    "chance": pl.Float64,
+    "texts": pl.Float64,
+    "estimate": pl.Float64,
+    "asymptote": pl.Float64,
+    "lo": pl.Float64,
+    "hi": pl.Float64,
+    "needed": pl.Float64,
+    "needed_lo": pl.Float64,
+    "needed_hi": pl.Float64,
+    "reading": pl.String,
+}
+
+
+def _forecast_table(curves: list[LearningCurve]) -> pl.DataFrame:
+    """Return one row per learning curve over texts that has enough sizes."""
+    rows = []
+    for curve in curves:
+        if curve.axis is Axis.TEXTS and len(curve.sizes) >= _FEWEST_SIZES:
+            labels = _labels(curve)
+            ahead = forecast(curve.sizes, curve.values, curve.draws, chance(curve.metric, curve.design.y))
+            rows.append(labels | {"texts": curve.sizes[-1], "estimate": curve.values[-1]} | asdict(ahead))
+    return pl.DataFrame(rows, schema=_FORECAST_SCHEMA)

@@ -1,0 +1,124 @@
+"""The stage that probes every variant: other wordings go through the model, other words and folds do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+from threadpoolctl import threadpool_limits
+
+from layeratlas.core.arrays import FloatArray, Floats
+from layeratlas.core.processes import parallel
+from layeratlas.core.spec import Size
+from layeratlas.data.items import WORDINGS, Dataset
+from layeratlas.probes import Design, Probed, probe_layer
+from layeratlas.runs.tables import write_table
+from layeratlas.runs.workspace import Workspace
+from layeratlas.store import Store
+from layeratlas.store.shards import load_shard, read_shard, write_shard
+from layeratlas.studies.hierarchy.capturing import residual_vectors
+from layeratlas.studies.hierarchy.controls.random_weights import short_sets
+from layeratlas.studies.hierarchy.names import RESIDUAL, ROBUSTNESS
+from layeratlas.studies.hierarchy.probing import WORTH_PROCESSES, load_probed, methods_for, rows_of, whole_store
+from layeratlas.studies.hierarchy.robustness.tables import variant_table
+from layeratlas.studies.hierarchy.robustness.variants import Source, Variant, first_texts, probed_variants, wording
+
+_SCORES = "scores"
+# Texts of each data set: every variant is a run of its own over them.
+_MOST_TEXTS: dict[Size, float] = {"quick": 240, "standard": 240, "full": float("inf")}
+
+
+def robustness_stage(work: Workspace) -> list[str]:
+    """Probe the residual stream under other wordings, word lists and folds, and keep where each level decodes."""
+    setting: bool | None = work.settings.robustness
+    if not (work.spec.size != "quick" if setting is None else setting):
+        return []
+    sets = [first_texts(data, _MOST_TEXTS[work.spec.size], work.spec.seed) for data in short_sets(work)]
+    designs = {data.name: probed_variants(data, work.spec.probe, work.spec.seed) for data in sets}
+    if work.spec.capture.position.startswith("span:"):  # other wordings have no spans
+        designs = {name: _without_wordings(variants) for name, variants in designs.items()}
+    _probe_as_captured(work, sets, designs)
+    for number in range(1, WORDINGS):
+        _probe_wording(work, sets, designs, number)
+    write_table(work, ROBUSTNESS, _table(work, sets, designs))
+    files = [scores_file(data, variant) for data in sets for variant in designs[data.name]]
+    return [ROBUSTNESS, *files]
+
+
+def scores_file(data: Dataset, variant: Variant) -> str:
+    """Return the file of a variant's scores, in the run's folder."""
+    return f"scores/{data.name}.{variant.file}.safetensors"
+
+
+def _without_wordings(variants: Mapping[Variant, Design]) -> dict[Variant, Design]:
+    return {variant: design for variant, design in variants.items() if variant.source is not Source.WORDING}
+
+
+def _missing(work: Workspace, data: Dataset, variant: Variant) -> bool:
+    return read_shard(work.folder / scores_file(data, variant), work.key) is None
+
+
+def _probe_as_captured(
+    work: Workspace, sets: Sequence[Dataset], designs: Mapping[str, Mapping[Variant, Design]]
+) -> None:
+    """Probe the variants that need no other vectors than the run's own."""
+    store = whole_store(work)
+    groups = {data.name: [item.group for item in data.items] for data in work.material}
+    with work.progress.stage("robustness", len(sets)) as step:
+        for data in sets:
+            rows = rows_of(work, data)
+            for variant, design in designs[data.name].items():
+                if variant.source is not Source.WORDING and _missing(work, data, variant):
+                    kept = np.isin(groups[data.name], [item.group for item in design.data.items])
+                    _probe(work, data, variant, design, store, rows[kept])
+            step.advance()
+
+
+def _probe_wording(
+    work: Workspace, sets: Sequence[Dataset], designs: Mapping[str, Mapping[Variant, Design]], number: int
+) -> None:
+    """Run every text in another wording through the model, and probe that."""
+    variant = wording(number)
+    asked = [data for data in sets if variant in designs[data.name] and _missing(work, data, variant)]
+    if not asked:
+        return
+    reworded = {data.name: data.reworded(number) for data in asked}
+    store, texts = residual_vectors(work, work.model, list(reworded.values()))
+    for data in asked:
+        rows = np.array(texts.rows_of(reworded[data.name]))
+        _probe(work, data, variant, designs[data.name][variant], store, rows)
+
+
+def _probe(work: Workspace, data: Dataset, variant: Variant, design: Design, store: Store, rows: np.ndarray) -> None:
+    method = methods_for(work, data)[0]
+    layers = range(store.shape.points[RESIDUAL])
+    jobs = ((store.read(RESIDUAL, layer)[rows], design, method) for layer in layers)
+    with threadpool_limits(1):
+        scores = list(parallel(_probe_one, jobs, processes=len(rows) * len(layers) > WORTH_PROCESSES))
+    write_shard(work.folder / scores_file(data, variant), work.key, {_SCORES: np.stack(scores)})
+
+
+def _probe_one(x: FloatArray, design: Design, method: str) -> Floats:
+    return probe_layer(x.astype(np.float64), design, [method])[0].scores
+
+
+def _table(work: Workspace, sets: Sequence[Dataset], designs: Mapping[str, Mapping[Variant, Design]]) -> pl.DataFrame:
+    names = {data.name for data in sets}
+    own = {p.design.data.name: p for p in reversed(list(load_probed(work))) if p.component == RESIDUAL}
+    levels: dict[str, dict[Variant, list[Probed]]] = {}
+    for data in sets:
+        for variant, design in designs[data.name].items():
+            tensors, _ = load_shard(work.folder / scores_file(data, variant), work.key)
+            probed = Probed(
+                design=design,
+                component=RESIDUAL,
+                method=methods_for(work, data)[0],
+                scores=tensors[_SCORES],
+                shuffled=own[data.name].shuffled[:, :1],
+                baseline=own[data.name].baseline,
+            )
+            levels.setdefault(data.level, {}).setdefault(variant, []).append(probed)
+    # A level of which some data sets are left out is not what the run's own curve is of.
+    whole = {data.level for data in work.material} - {data.level for data in work.material if data.name not in names}
+    return variant_table({level: levels[level] for level in levels if level in whole}, work.spec.seed)

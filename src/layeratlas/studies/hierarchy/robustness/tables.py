@@ -1,0 +1,129 @@
+"""Where each level decodes under every variant, and how far each source of variation moves that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from layeratlas.probes import Probed
+from layeratlas.stats.curves import Curve, level_curve
+from layeratlas.stats.emergence import measure_emergence
+from layeratlas.stats.intervals import Z95, percentile_interval
+from layeratlas.stats.peaks import find_peak
+from layeratlas.stats.resampling import Resampler
+from layeratlas.studies.hierarchy.curves import task_curves
+from layeratlas.studies.hierarchy.names import WHOLE
+from layeratlas.studies.hierarchy.robustness.variants import AS_RUN, BOOTSTRAP_SEEDS, SEED_STEP, Source, Variant
+
+_BOOTSTRAP, _HALVES = 300, 50
+SCHEMA = {
+    "level": pl.String,
+    "source": pl.String,
+    "variant": pl.String,
+    "n": pl.Int64,
+    "value": pl.Float64,
+    "peak_layer": pl.Int64,
+    "peak": pl.Float64,
+    "peak_error": pl.Float64,
+    "emergence": pl.Float64,
+    "emergence_error": pl.Float64,
+}
+# The quantities whose spread is summarised, each with the column of its standard error.
+QUANTITIES = {"peak": "peak_error", "emergence": "emergence_error"}
+
+
+def variant_table(levels: Mapping[str, Mapping[Variant, Sequence[Probed]]], seed: int) -> pl.DataFrame:
+    """Return one row per level and variant: peak and emergence as fractions of depth, with standard errors over groups.
+
+    A variant must have all data sets of its level. The run's own scores are also resampled with other seeds.
+    """
+    rows = []
+    for level, variants in levels.items():
+        tasks = len(variants[AS_RUN])
+        for variant, probed in variants.items():
+            if len(probed) == tasks:
+                rows.append(_row(level, variant, level_curve_of(probed, seed)))
+        for number in range(1, BOOTSTRAP_SEEDS + 1):
+            other = level_curve_of(variants[AS_RUN], seed + SEED_STEP * number)
+            rows.append(_row(level, Variant(source=Source.SEED, name=str(number + 1)), other))
+    return pl.DataFrame(rows, schema=SCHEMA)
+
+
+def level_curve_of(probed: Sequence[Probed], seed: int) -> Curve:
+    """Return the mean curve of a level's data sets in their first measure."""
+    names = [item.group for sweep in probed for item in sweep.design.data.items]
+    sampler = Resampler(names, _BOOTSTRAP, seed, _HALVES)
+    whole = [replace(sweep, design=replace(sweep.design, strata=(WHOLE,))) for sweep in probed]
+    return level_curve([task_curves(sweep, sampler)[0] for sweep in whole], len(set(names)))
+
+
+def _row(level: str, variant: Variant, curve: Curve) -> dict[str, object]:
+    peak, emergence = find_peak(curve), measure_emergence(curve)
+    lo, hi = percentile_interval(peak.depths)
+    return {
+        "level": level,
+        "source": variant.source.value,
+        "variant": variant.name,
+        "n": curve.n,
+        "value": peak.value,
+        "peak_layer": peak.layer,
+        "peak": float(curve.depth[peak.layer]),
+        "peak_error": float(hi - lo) / (2 * Z95),
+        "emergence": emergence.estimate,
+        "emergence_error": emergence.error,
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A quantity of a level as run, and its standard error from each source; `lo`, `hi` hold all of them.
+
+    `groups` is the bootstrap over groups. `sources` has the standard deviation over the variants of each source; that
+    of word lists counts as far as it exceeds what the bootstrap already has.
+    """
+
+    level: str
+    quantity: str
+    estimate: float
+    groups: float
+    sources: Mapping[Source, float]
+
+    @property
+    def total(self) -> float:
+        """The standard error with every source in it."""
+        parts = [value for source, value in self.sources.items() if source is not Source.WORD_LIST]
+        lists = self.sources.get(Source.WORD_LIST, 0.0)
+        excess = max(0.0, lists**2 - self.groups**2)
+        return float(np.sqrt(self.groups**2 + excess + np.sum(np.square(parts))))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval with every source in it, within the depths of a model."""
+        return max(self.estimate - Z95 * self.total, 0.0), min(self.estimate + Z95 * self.total, 1.0)
+
+
+def spreads(table: pl.DataFrame) -> Iterator[Spread]:
+    """Yield how far each source moves the peak and the emergence of each level."""
+    for level in table["level"].unique(maintain_order=True):
+        rows = table.filter(level=level)
+        own = rows.filter(source=Source.AS_RUN).row(0, named=True)
+        for quantity, error in QUANTITIES.items():
+            sources: dict[Source, float] = {
+                source: _deviation(own[quantity], rows.filter(source=source)[quantity].to_list(), source)
+                for source in Source
+                if source is not Source.AS_RUN and not rows.filter(source=source).is_empty()
+            }
+            yield Spread(level=level, quantity=quantity, estimate=own[quantity], groups=own[error], sources=sources)
+
+
+def _deviation(own: float, others: Sequence[float], source: Source) -> float:
+    """Return the standard deviation over the run and its variants.
+
+    Two halves of the words differ by sqrt(2) times as much as two full lists would, so theirs is divided by that.
+    """
+    if source is Source.WORD_LIST:
+        return float(np.std(others, ddof=1) / np.sqrt(2)) if len(others) > 1 else 0.0
+    return float(np.std([own, *others], ddof=1))
