@@ -163,6 +163,6 @@ def _largest(apart: Mapping[str, Floats], texts: Sequence[int], limit: float, un
         values = np.where(np.isfinite(sizes), sizes, np.inf)
         text, layer = np.unravel_index(int(values.argmax()), values.shape)
         if values[text, layer] > worst.size:
-            where = f"text {texts[text] + 1}, {name} at layer {layer}"
+            where = f"text {texts[int(text)] + 1}, {name} at layer {layer}"
             worst = replace(worst, size=float(values[text, layer]), where=where)
     return worst
