@@ -60,7 +60,8 @@ def test_a_component_that_every_block_lacks_is_refused_where_no_other_is_asked_f
 def test_exits_are_ablated_by_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("layeratlas.report.build", lambda folder, study: None)
     spec = small_runs.spec_of("exits", tmp_path, small_runs.model_folder(tmp_path, "zamba2"))
-    spec = spec.model_copy(update={"settings": spec.settings | {"ablate": True}, "probe": FEW})
+    spec = spec.model_copy(update={"probe": registry.get("studies", "exits").probe_spec("quick")})
+    spec = spec.model_copy(update={"settings": spec.settings | {"ablate": True}})
     out = execute(registry.get("studies", "exits"), spec, tmp_path / "out")
     ablated = pl.read_parquet(out / "ablation.parquet")
     assert set(ablated["component"]) == {"resid", "attn"}

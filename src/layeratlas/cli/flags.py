@@ -21,7 +21,10 @@ DtypeOption = Annotated[str | None, typer.Option(help="float32 (default), bfloat
 AttentionOption = Annotated[str | None, typer.Option(help="Attention kernel: sdpa (default) or eager.")]
 DeviceOption = Annotated[str | None, typer.Option(help="auto (default), cpu, cuda, cuda:1 ...")]
 BosOption = Annotated[
-    str | None, typer.Option(help="auto (default: one BOS token where the tokenizer has one) or never.")
+    str | None,
+    typer.Option(
+        help="auto (default: one BOS token where the tokenizer has one), tokenizer (as it does itself) or never."
+    ),
 ]
 WeightsOption = Annotated[
     str | None,
