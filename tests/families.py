@@ -52,6 +52,10 @@ GRANITE = {
 }
 MPT = {"n_layers": LAYERS, "d_model": WIDTH, "n_heads": HEADS, "max_seq_len": 64, "expansion_ratio": 2, **IDS}
 
+STATE_SPACE = {
+    "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 2, "mamba_d_state": 8, "mamba_chunk_size": 8,
+}  # fmt: skip
+
 FAMILIES: dict[str, Builder] = {
     "llama": lambda: hf.LlamaConfig(**LLAMA),
     "llama_tied": lambda: hf.LlamaConfig(**LLAMA, tie_word_embeddings=True),
@@ -134,7 +138,38 @@ FAMILIES: dict[str, Builder] = {
         **FULL_HEADS, cls_token_id=0, sep_token_id=1, layer_types=SLIDING[::-1], local_attention=16
     ),
     "lfm2": lambda: hf.Lfm2Config(**PLAIN, layer_types=["conv", "full_attention", "conv"]),
+    "mamba": lambda: hf.MambaConfig(num_hidden_layers=LAYERS, hidden_size=WIDTH, state_size=8, **IDS),
+    "mamba2": lambda: hf.Mamba2Config(
+        num_hidden_layers=LAYERS, hidden_size=WIDTH, state_size=8, num_heads=8, head_dim=8, n_groups=2, chunk_size=8,
+        **IDS,
+    ),
+    "falcon_h1": lambda: hf.FalconH1Config(
+        **LLAMA, **STATE_SPACE, mamba_d_ssm=64, attention_in_multiplier=0.9, attention_out_multiplier=0.7,
+        ssm_in_multiplier=0.8, ssm_out_multiplier=0.6, mlp_multipliers=[0.9, 0.5], key_multiplier=0.7,
+        lm_head_multiplier=0.3, embedding_multiplier=2.0,
+    ),
+    "bamba": lambda: hf.BambaConfig(**PLAIN, **STATE_SPACE, attn_layer_indices=[1]),
+    "zamba2": lambda: hf.Zamba2Config(
+        **FULL_HEADS, num_key_value_heads=HEADS, mamba_d_state=8, mamba_headdim=8, n_mamba_heads=8, mamba_ngroups=2,
+        chunk_size=8, layers_block_type=["mamba", "hybrid", "mamba"], adapter_rank=4, num_mem_blocks=1,
+    ),
+    "nemotron_h": lambda: hf.NemotronHConfig(
+        **PLAIN, layers_block_type=["mamba", "mlp", "attention"], mamba_num_heads=8, mamba_head_dim=8,
+        ssm_state_size=8, n_groups=2, chunk_size=8,
+    ),
+    "recurrent_gemma": lambda: hf.RecurrentGemmaConfig(
+        **{key: value for key, value in LLAMA.items() if key != "max_position_embeddings"}, lru_width=WIDTH,
+        attention_window_size=8, block_types=["recurrent", "recurrent", "attention"],
+    ),
+    "olmo_hybrid": lambda: hf.OlmoHybridConfig(
+        **PLAIN, layer_types=["linear_attention", "linear_attention", "full_attention"]
+    ),
 }  # fmt: skip
+# Blocks with a state-space or other recurrent mixer, some beside blocks with attention.
+RECURRENT = (
+    "jamba", "qwen3_next", "lfm2", "mamba", "mamba2", "falcon_h1", "bamba", "zamba2", "nemotron_h", "recurrent_gemma",
+    "olmo_hybrid",
+)  # fmt: skip
 
 # Models whose stream is no sum of two contributions, or that are not causal decoders of that kind.
 REFUSED: dict[str, Builder] = {
@@ -142,7 +177,16 @@ REFUSED: dict[str, Builder] = {
     "bloom_post_norm": lambda: hf.BloomConfig(
         n_layer=LAYERS, hidden_size=WIDTH, n_head=HEADS, apply_residual_connection_post_layernorm=True, **IDS
     ),
-    "mamba": lambda: hf.MambaConfig(num_hidden_layers=LAYERS, hidden_size=WIDTH, state_size=8, **IDS),
+    "rwkv": lambda: hf.RwkvConfig(
+        num_hidden_layers=LAYERS, hidden_size=WIDTH, attention_hidden_size=WIDTH, context_length=64, **IDS
+    ),
+    "minimax": lambda: hf.MiniMaxConfig(
+        **LLAMA,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        block_size=8,
+        layer_types=["linear_attention", "full_attention", "linear_attention"],
+    ),
     "bert": lambda: hf.BertConfig(**FULL_HEADS, is_decoder=False),
 }
 

@@ -19,10 +19,22 @@ ARCHITECTURES = {
     "qwen2": "qwen2",
     "qwen3": "qwen3",
     "starcoder2": "starcoder2",
+    "mistral": "llama",
+    "phi3": "phi3",
+    "gpt2": "gpt2",
+    "bloom": "bloom",
+    "falcon_new": "falcon",
+    "stablelm": "stablelm",
+    "nemotron": "nemotron",
     "gemma2": "gemma2",
 }
 # Gemma's tokenizer is no byte-level one, so that of its files only the config is read here.
 LOADED = tuple(name for name in ARCHITECTURES if name != "gemma2")
+LAYER_NORM = {"starcoder2", "gpt2", "bloom", "falcon_new", "stablelm", "nemotron"}
+# Sizes under other names in the config, or under none.
+INNER = {"gpt2": 4 * families.WIDTH, "bloom": 4 * families.WIDTH, "falcon_new": 64}
+KEYS = {"falcon_new": 2}
+ALL_HEADS = {"gpt2", "bloom"}
 HEAD_SIZED = {"qwen3": 8, "gemma2": 8}
 
 
@@ -34,7 +46,10 @@ def arrays_of(family: str) -> Arrays:
     arrays = {}
     for name, weight in model.named_parameters():
         stem, kind = name.rsplit(".", 1)
-        arrays[f"{names.get_name(stem)}.{kind}"] = weight.detach().numpy().copy()
+        values = weight.detach().numpy()
+        # GPT-2 stores its projections as (in, out), its file as (out, in).
+        turned = family == "gpt2" and any(part in stem for part in ("c_attn", "c_proj", "c_fc")) and values.ndim == 2
+        arrays[f"{names.get_name(stem)}.{kind}"] = (values.T if turned else values).copy()
     return arrays
 
 
@@ -47,15 +62,16 @@ def write(
     writer.add_block_count(families.LAYERS)
     writer.add_context_length(size["max_position_embeddings"])
     writer.add_embedding_length(families.WIDTH)
-    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_feed_forward_length(INNER.get(family) or config.intermediate_size)
     writer.add_head_count(families.HEADS)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    if family.startswith("llama"):
+    if family not in ALL_HEADS:
+        writer.add_head_count_kv(KEYS.get(family) or config.num_key_value_heads)
+    if family.startswith("llama") or family in {"mistral", "phi3"}:
         writer.add_rope_dimension_count(8)
     if family in HEAD_SIZED:
         writer.add_key_length(HEAD_SIZED[family])
         writer.add_value_length(HEAD_SIZED[family])
-    if family == "starcoder2":
+    if family in LAYER_NORM:
         writer.add_layer_norm_eps(1e-5)
     else:
         writer.add_layer_norm_rms_eps(1e-6)
@@ -68,6 +84,8 @@ def write(
     writer.add_token_merges(["t e"])
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(1)
+    if family == "phi3":  # its class has a padding token beyond this vocabulary
+        writer.add_pad_token_id(2)
     if extra is not None:
         extra(writer)
     for name, values in (arrays_of(family) if arrays is None else arrays).items():

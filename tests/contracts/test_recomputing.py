@@ -10,97 +10,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-import families
+import small_runs
 from layeratlas.capture import Reading, choose_plan, packing, passages
 from layeratlas.capture.proofs import Proof
 from layeratlas.capture.recomputing import NATS, RELATIVE, sample_texts
 from layeratlas.core import registry
 from layeratlas.core.errors import CaptureError, StoreError
-from layeratlas.core.progress import Progress
 from layeratlas.core.spec import CaptureSpec, ModelSpec, RunSpec
 from layeratlas.models import LoadedModel
 from layeratlas.runs.finished import read_run
-from layeratlas.runs.pipeline import execute, make_material
-from layeratlas.runs.recompute import FIELD, STAGE
-from layeratlas.runs.workspace import Workspace
-
-NOUNS = ("apple", "hammer", "cow", "church", "river", "piano", "bee", "wing", "lamp", "shoe", "tree", "ship")
-
-
-def texts_file(folder: Path) -> str:
-    rows = [f"A shop in the old town sells a {noun},{place % 2},{noun}" for place, noun in enumerate(NOUNS)]
-    path = folder / "texts.csv"
-    path.write_text("\n".join(["text,label,group", *rows, "A cow,1,short"]))
-    return str(path)
-
-
-def questions_file(folder: Path) -> str:
-    def row(place: int, noun: str) -> dict[str, Any]:
-        choices = [noun, f"{noun} and a {NOUNS[place - 1]}", NOUNS[place - 2]]
-        return {"question": "What does a shop in the old town sell?", "choices": choices, "answer": place % 3}
-
-    path = folder / "questions.jsonl"
-    path.write_text("\n".join(json.dumps(row(place, noun)) for place, noun in enumerate(NOUNS)))
-    return str(path)
-
-
-def passages_file(folder: Path) -> str:
-    path = folder / "passages.jsonl"
-    texts = [" ".join(NOUNS[(place + step) % 12] for step in range(20)) for place in range(8)]
-    path.write_text("\n".join(json.dumps({"text": text}) for text in texts))
-    return str(path)
-
-
-FILES: dict[str, Callable[[Path], str]] = {
-    "hierarchy": texts_file,
-    "exits": questions_file,
-    "segments": passages_file,
-}
-SETTINGS: dict[str, dict[str, Any]] = {
-    "segments": {"tokens": 48, "view_passages": 0, "noise": "none", "edits": "none", "draws": 100, "surrogates": 99},
-    "exits": {"shots": 0},
-}
-
-
-def model_folder(folder: Path, family: str, layers: int) -> str:
-    config = families.FAMILIES[family]()
-    config.num_hidden_layers = layers
-    return str(families.save(folder / "model", config))
-
-
-def spec_of(study: str, folder: Path, model: str, **capture: Any) -> RunSpec:
-    return RunSpec(
-        study=study,
-        size="quick",
-        data=(FILES[study](folder),),
-        model=ModelSpec(id=model),
-        capture=CaptureSpec(**capture),
-        settings=SETTINGS.get(study, {}),
-    )
-
-
-def measured(spec: RunSpec, folder: Path) -> dict[str, Any]:
-    """Run a study's stages up to the sample and return `run.json`'s record of it."""
-    study = registry.get("studies", spec.study)
-    settings = study.settings(**spec.settings)
-    spec = study.prepare(spec, settings)
-    work = Workspace(folder / "run", spec, make_material(study, spec), Progress(), settings)
-    for name, stage in study.stages().items():
-        with work.timed(name):
-            outputs = stage(work)
-        work.finish(name, outputs)
-        if name == STAGE:
-            break
-    record: dict[str, Any] = json.loads((work.folder / "run.json").read_text())[FIELD]
-    return record
+from layeratlas.runs.pipeline import execute
+from layeratlas.runs.recompute import FIELD
 
 
 @pytest.mark.parametrize(
     ("study", "family", "layers"),
-    [*((study, "llama", 6) for study in FILES), ("hierarchy", "gpt_neo", 4), ("exits", "gpt_neo", 4)],
+    [*((study, "llama", 6) for study in small_runs.FILES), ("hierarchy", "gpt_neo", 4), ("exits", "gpt_neo", 4)],
 )
 def test_what_a_run_keeps_equals_its_texts_alone(study: str, family: str, layers: int, tmp_path: Path) -> None:
-    record = measured(spec_of(study, tmp_path, model_folder(tmp_path, family, layers)), tmp_path)
+    record = small_runs.measured(
+        small_runs.spec_of(study, tmp_path, small_runs.model_folder(tmp_path, family, layers)), tmp_path
+    )
     assert record["passed"]
     assert record["texts"] == 8 <= record["total"]
     assert record["difference"] < 1e-5
@@ -112,7 +42,7 @@ def test_what_a_run_keeps_equals_its_texts_alone(study: str, family: str, layers
 def test_vectors_stored_in_half_precision_are_compared_within_its_rounding(
     tiny_model_dir: Path, tmp_path: Path, dtype: Any
 ) -> None:
-    record = measured(spec_of("hierarchy", tmp_path, str(tiny_model_dir), dtype=dtype), tmp_path)
+    record = small_runs.measured(small_runs.spec_of("hierarchy", tmp_path, str(tiny_model_dir), dtype=dtype), tmp_path)
     assert 1e-4 < record["difference"] < record["limit"] < 1e-2
 
 
@@ -120,9 +50,9 @@ def test_a_streamed_model_is_compared_too(tiny_model_dir: Path, tmp_path: Path) 
     for study in ("hierarchy", "exits"):
         folder = tmp_path / study
         folder.mkdir()
-        spec = spec_of(study, folder, str(tiny_model_dir))
+        spec = small_runs.spec_of(study, folder, str(tiny_model_dir))
         streamed = spec.model_copy(update={"model": ModelSpec(id=str(tiny_model_dir), weights="streamed")})
-        assert measured(streamed, folder)["difference"] < 1e-5
+        assert small_runs.measured(streamed, folder)["difference"] < 1e-5
 
 
 def _holds(model: LoadedModel, extent: Any) -> Proof:
@@ -135,7 +65,7 @@ def test_packing_that_is_believed_without_a_proof_fails_the_run(
 ) -> None:
     """GPT-Neo loses what lies before its window in a line of several texts."""
     monkeypatch.setattr(packing, "prove_trie", _holds)
-    spec = spec_of(study, tmp_path, model_folder(tmp_path, "gpt_neo", 4))
+    spec = small_runs.spec_of(study, tmp_path, small_runs.model_folder(tmp_path, "gpt_neo", 4))
     refused(spec, tmp_path)
 
 
@@ -149,7 +79,7 @@ def test_passages_that_leak_into_each_other_fail_the_run(tmp_path: Path, monkeyp
         return captured
 
     monkeypatch.setattr(passages, "read_passages", leaking)
-    refused(spec_of("segments", tmp_path, model_folder(tmp_path, "llama", 6)), tmp_path)
+    refused(small_runs.spec_of("segments", tmp_path, small_runs.model_folder(tmp_path, "llama", 6)), tmp_path)
 
 
 def refused(spec: RunSpec, folder: Path) -> None:
@@ -181,6 +111,6 @@ def test_the_sample_has_the_longest_and_the_shortest_text_and_follows_the_seed(s
 def test_the_control_is_packed(tmp_path: Path, loaded_of: Callable[..., LoadedModel]) -> None:
     """The texts of these tests do share a forward pass."""
     model = loaded_of("llama")
-    lines = Path(texts_file(tmp_path)).read_text().splitlines()[1:]
+    lines = Path(small_runs.texts_file(tmp_path)).read_text().splitlines()[1:]
     readings = [Reading(tuple(ids), (len(ids) - 1,)) for ids in (model.encode(line.split(",")[0]) for line in lines)]
     assert choose_plan(model, readings, CaptureSpec()).record()["packing"] == packing.TRIE

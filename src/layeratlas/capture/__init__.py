@@ -1,7 +1,7 @@
 """Texts to vectors: what is read, in which batches, and the forward passes that read it."""
 
 from layeratlas.capture.choices import Continuation, Slots, encode_answers, encode_choices, make_slots
-from layeratlas.capture.packing import Packing, choose_plan
+from layeratlas.capture.packing import Packing, choose_plan, plan_choices
 from layeratlas.capture.plan import Batch, Reading, make_plan
 from layeratlas.capture.readout import Readout
 from layeratlas.capture.run import capture, store_key, store_shape
@@ -21,6 +21,7 @@ __all__ = [
     "make_plan",
     "make_slots",
     "make_trie_plan",
+    "plan_choices",
     "store_key",
     "store_shape",
 ]

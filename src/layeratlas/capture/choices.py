@@ -101,15 +101,20 @@ class Slots:
         return total
 
 
-def make_slots(continuations: Sequence[Continuation]) -> Slots:
-    """Return what must be read: each distinct prefix of the continuations once, however many choices share it."""
-    row_of: dict[tuple[int, ...], int] = {}
+def make_slots(continuations: Sequence[Continuation], whole: bool = False) -> Slots:
+    """Return what must be read: each distinct prefix of the continuations once, however many choices share it.
+
+    With `whole`, every token is read in a pass over the continuation that it belongs to, for models in which what is
+    held at a token changes with the length of the text.
+    """
+    row_of: dict[tuple[tuple[int, ...], int], int] = {}
     wanted: dict[tuple[int, int], None] = {}
     keys: list[list[tuple[int, int]]] = []
     for continuation in continuations:
         path = []
         for end in range(continuation.start, len(continuation.ids)):
-            row = row_of.setdefault(continuation.ids[:end], len(row_of))
+            text = continuation.ids if whole else continuation.ids[:end]
+            row = row_of.setdefault((text, end), len(row_of))
             path.append((row, continuation.ids[end]))
         keys.append(path)
         wanted.update(dict.fromkeys(path))
@@ -117,5 +122,5 @@ def make_slots(continuations: Sequence[Continuation]) -> Slots:
     number = {key: slot for slot, key in enumerate(ordered)}
     pairs = np.array(ordered, dtype=np.int64).reshape(-1, 2)
     paths = [np.array([number[key] for key in path], dtype=np.int64) for path in keys]
-    readings = [Reading(ids, (len(ids) - 1,)) for ids in row_of]
+    readings = [Reading(text, (end - 1,)) for text, end in row_of]
     return Slots(readings=readings, rows=pairs[:, 0], tokens=pairs[:, 1], paths=paths)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from layeratlas.capture.choices import Continuation, Slots, make_slots
 from layeratlas.capture.masks import Form, layer_types
 from layeratlas.capture.plan import Batch, Reading, make_even_plan, make_riding_plan
 from layeratlas.capture.proofs import Extent, Proof, prove_padding, prove_trie
@@ -64,6 +65,20 @@ def choose_plan(model: LoadedModel, readings: Sequence[Reading], spec: CaptureSp
     why = f"{why}; in a batch with a longer text, {_difference(model, proof)}"
     batches = make_even_plan(readings, spec.batch_tokens)
     return Packing(batches=batches, form="padding", how=EVEN, why=why, tokens=tokens)
+
+
+def plan_choices(model: LoadedModel, continuations: Sequence[Continuation], spec: CaptureSpec) -> tuple[Slots, Packing]:
+    """Return what must be read to score continuations, and the batches.
+
+    Each equals one forward pass per continuation. Where a text's numbers change with its length, a prefix is read in a
+    pass over its whole continuation.
+    """
+    slots = make_slots(continuations)
+    packing = choose_plan(model, slots.readings, spec)
+    if packing.how != EVEN:
+        return slots, packing
+    slots = make_slots(continuations, whole=True)
+    return slots, choose_plan(model, slots.readings, spec)
 
 
 def _extent(readings: Sequence[Reading], batches: Sequence[Batch]) -> Extent:

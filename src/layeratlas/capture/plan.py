@@ -78,12 +78,18 @@ def make_riding_plan(readings: Sequence[Reading], batch_tokens: int, pad: int = 
 def make_even_plan(readings: Sequence[Reading], batch_tokens: int) -> list[Batch]:
     """Return batches of texts of exactly one length each, so that no line is padded and none is read in part.
 
-    For models in which a text's numbers change with the longest text of its batch.
+    For models in which a text's numbers change with the longest text of its batch. One text that is read at several
+    places has one line.
     """
     order = sorted(range(len(readings)), key=lambda i: (len(readings[i].ids), readings[i].ids, readings[i].positions))
+    carried: dict[int, list[int]] = {}
+    for _, alike in groupby(order, key=lambda i: readings[i].ids):
+        host, *others = alike
+        carried[host] = others
     batches: list[Batch] = []
-    for _, same in groupby(order, key=lambda i: len(readings[i].ids)):
-        batches += [_batch(chunk, readings, pad=0) for chunk in _chunks(list(same), readings, batch_tokens)]
+    for _, same in groupby(carried, key=lambda i: len(readings[i].ids)):
+        chunks = _chunks(list(same), readings, batch_tokens)
+        batches += [_batch(chunk, readings, pad=0, carried=carried) for chunk in chunks]
     return batches
 
 

@@ -15,7 +15,7 @@ import torch
 
 from layeratlas.capture.choices import Continuation, make_slots
 from layeratlas.capture.exit_store import ExitStore, exit_shape
-from layeratlas.capture.plan import Reading, make_plan, make_riding_plan
+from layeratlas.capture.plan import Reading, make_even_plan, make_plan
 from layeratlas.capture.readout import Readout
 from layeratlas.capture.run import capture, store_shape
 from layeratlas.core.arrays import FloatArray, Floats
@@ -119,10 +119,9 @@ def likelihoods_alone(model: LoadedModel, readout: Readout, continuations: Seque
 
 
 def _likelihoods(model: LoadedModel, readout: Readout, continuations: Sequence[Continuation]) -> Floats:
-    slots = make_slots(continuations)
+    slots = make_slots(continuations, whole=True)
     store = ExitStore(MemoryStore(exit_shape(readout, slots)), readout, slots)
-    # What comes before each token of a continuation is read on the continuation's own line.
-    capture(model, make_riding_plan(slots.readings, 1), store)
+    capture(model, make_even_plan(slots.readings, 1), store)
     return store.log_likelihoods()
 
 
@@ -163,6 +162,6 @@ def _largest(apart: Mapping[str, Floats], texts: Sequence[int], limit: float, un
         values = np.where(np.isfinite(sizes), sizes, np.inf)
         text, layer = map(int, np.unravel_index(int(values.argmax()), values.shape))
         if values[text, layer] > worst.size:
-            where = f"text {texts[text] + 1}, {name} at layer {layer}"
+            where = f"text {texts[int(text)] + 1}, {name} at layer {layer}"
             worst = replace(worst, size=float(values[text, layer]), where=where)
     return worst

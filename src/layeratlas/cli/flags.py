@@ -86,7 +86,12 @@ class StudyFlags(TypedDict):
     bad_rows: Annotated[
         str | None, typer.Option(help="refuse (default) or drop: what happens to malformed rows of your own texts.")
     ]
-    bos: Annotated[str | None, typer.Option(help="auto (default: one BOS token where the tokenizer has one) or never.")]
+    bos: Annotated[
+        str | None,
+        typer.Option(
+            help="auto (default: one BOS token where the tokenizer has one), tokenizer (as it does itself) or never."
+        ),
+    ]
 
 
 class RunFlags(StudyFlags, ModelFlags):

@@ -90,8 +90,9 @@ class ModelSpec(Spec):
     dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="dtype of the weights")
     attention: Literal["sdpa", "eager"] = Field(default="sdpa", description="attention kernel")
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
-    bos: Literal["auto", "never"] = Field(
-        default="auto", description="auto prepends exactly one BOS token where the tokenizer has one"
+    bos: Literal["auto", "never", "tokenizer"] = Field(
+        default="auto",
+        description="auto prepends one BOS token where the tokenizer has one, tokenizer where it does so itself",
     )
     trust_remote_code: bool = Field(default=False, description="run Python code from the model's repository")
     adapter: str | None = Field(

@@ -17,24 +17,31 @@ class Tap:
     """One tensor that a sublayer gives: what `module` returns, less the input `minus` that it has added itself.
 
     `name` is the module's name inside its block, so that the tap can be found again in a block rebuilt elsewhere.
-    `minus` is the position or the keyword of a forward argument, or None.
+    `minus` is the position or the keyword of a forward argument, or None. The whole is multiplied by `scale`.
     """
 
     name: str
     module: nn.Module
     minus: int | str | None = None
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
 class Contribution:
     """What one sublayer of one block adds to the residual stream: `scale` times the sum of its taps.
 
-    `sources` are the sublayer modules themselves; a tap may sit on the norm that follows them.
+    `sources` are the sublayer modules themselves; a tap may sit on the norm that follows them. Without taps, the block
+    has no such sublayer.
     """
 
     taps: tuple[Tap, ...]
     scale: float = 1.0
     sources: tuple[Tap, ...] = ()
+
+    @property
+    def absent(self) -> bool:
+        """Whether the block has no such sublayer."""
+        return not self.taps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +69,8 @@ class Skeleton:
 class Anatomy:
     """The parts of a loaded model, each proved by `self_test`.
 
-    `sublayers[component][layer]` says how block `layer` adds to the stream (component `attn` or `mlp`). The final
+    `sublayers[component][layer]` says how block `layer` adds to the stream (component `attn`, which may be another
+    mixer of positions such as a state-space layer, or `mlp`). The final
     norm may be a chain of modules (OPT projects after it). `scale` multiplies the logits, `softcap` bounds them.
     """
 
@@ -91,6 +99,11 @@ class Anatomy:
     def width(self) -> int:
         """The width d of the residual stream."""
         return self.skeleton.width
+
+    def without(self, component: str) -> list[int]:
+        """Return the blocks that have no such component; every block has a stream."""
+        contributions = self.sublayers.get(component, ())
+        return [layer for layer, contribution in enumerate(contributions) if contribution.absent]
 
     @torch.no_grad()
     def logits(self, hidden: Tensor) -> Tensor:

@@ -172,10 +172,10 @@ def one_bos(loaded: LoadedModel) -> Identity:
 
 
 def causal_and_mixing(loaded: LoadedModel, ids: list[int], precision: Precision) -> list[Identity]:
-    """A token must not change what comes before it; what comes before must change attention at block 0.
+    """A token must not change what comes before it; what comes before must change the first attention or mixer.
 
     There the last position has the same input in both texts, so that only a module that reads other positions can
-    tell them apart: an MLP taken for attention fails.
+    tell them apart: an MLP taken for attention fails. Blocks before it have an MLP alone.
     """
     vocabulary = int(loaded.anatomy.skeleton.config.vocab_size)
     other = [(token + 1) % vocabulary for token in ids]
@@ -183,11 +183,12 @@ def causal_and_mixing(loaded: LoadedModel, ids: list[int], precision: Precision)
     worst = _Worst()
     for layer, resid in enumerate(seen["resid"]):
         worst.add(_distance(resid[1, :-1], resid[0, :-1]), f"resid {layer}")
-    change = _distance(seen["attn"][0][2, -1], seen["attn"][0][0, -1])
+    first = next(layer for layer, attn in enumerate(loaded.anatomy.sublayers["attn"]) if not attn.absent)
+    change = _distance(seen["attn"][first][2, -1], seen["attn"][first][0, -1])
     still = float(not change > precision.mixing)
     return [
         _judge("causality", worst.error, precision.batch_limit, worst.where),
-        _judge("attention mixes positions", still, 0.0, f"at block 0 earlier tokens change it by {change:.1e}"),
+        _judge("attention mixes positions", still, 0.0, f"at block {first} earlier tokens change it by {change:.1e}"),
     ]
 
 

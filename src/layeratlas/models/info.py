@@ -12,6 +12,7 @@ from layeratlas.models.files import hashes
 from layeratlas.models.gguf_cache import Unpacked
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.sources import Source
+from layeratlas.models.tokenizing import appends_eos
 
 
 def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None) -> dict[str, Any]:
@@ -35,9 +36,10 @@ def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None) -> 
         "weights": "streamed" if loaded.streamer else "resident",
         "bos": _bos_policy(loaded),
         "bos_id": bos,
+        "eos": "none appended" + (", though the tokenizer itself does" if appends_eos(loaded.tokenizer) else ""),
         "tokenizer_hash": tokenizer_hash(loaded.tokenizer),
         "chat": None if loaded.chat is None else loaded.chat.record(),
-        "quantisation": _quantisation(config, loaded.spec.dtype, unpacked),
+        "quantisation": _quantisation(loaded, source, unpacked),
         "files": _files(source, unpacked) | _adapter_files(loaded.spec),
     }
 
@@ -48,7 +50,8 @@ def _bos_policy(loaded: LoadedModel) -> str:
         return "as the chat template writes it, none prepended"
     if bos is not None:
         return f"one {loaded.tokenizer.convert_ids_to_tokens(bos)} prepended to every text"
-    return "none prepended" + (" (bos='never')" if loaded.spec.bos == "never" else ": the tokenizer has none")
+    reasons = {"never": " (bos='never')", "tokenizer": " (bos='tokenizer': it prepends none itself)"}
+    return "none prepended" + reasons.get(loaded.spec.bos, ": the tokenizer has none")
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
@@ -60,14 +63,25 @@ def tokenizer_hash(tokenizer: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _quantisation(config: Any, dtype: str, unpacked: Unpacked | None) -> str:
+def _quantisation(loaded: LoadedModel, source: Source, unpacked: Unpacked | None) -> str:
+    """Return how the checkpoint's weights are quantised, and whether the model keeps them so."""
+    from transformers import PretrainedConfig
+
+    spec = loaded.spec
     if unpacked is not None:
-        return f"{unpacked.quantisation}, dequantised to {dtype}"
-    settings = getattr(config, "quantization_config", None)
-    if settings is None:
+        return f"{unpacked.quantisation}, dequantised to {spec.dtype}"
+    # Where transformers dequantises (block FP8 without a GPU), it takes the record off the model's own config.
+    stored = PretrainedConfig.get_config_dict(source.place, revision=spec.revision, local_files_only=True)[0]
+    record = stored.get("quantization_config")
+    if record is None:
         return "none"
-    record = settings if isinstance(settings, dict) else settings.to_dict()
-    return f"{record.get('quant_method', 'unknown method')}, kept as stored"
+    block = record.get("weight_block_size")
+    shape = f" in blocks of {' x '.join(map(str, block))}" if block else ""
+    kept = getattr(loaded.model.config, "quantization_config", None)
+    settings = kept if isinstance(kept, dict) or kept is None else kept.to_dict()
+    plain = settings is None or settings.get("dequantize")
+    how = f"dequantised to {spec.dtype}" if plain else "kept as stored"
+    return f"{record.get('quant_method', 'unknown method')}{shape}, {how}"
 
 
 def _files(source: Source, unpacked: Unpacked | None) -> dict[str, str]:

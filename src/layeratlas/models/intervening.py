@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from layeratlas.core.edits import EMBEDDINGS, Edit
 from layeratlas.core.errors import ModelError, SpecError
 from layeratlas.core.spec import Component
-from layeratlas.models.anatomy import Anatomy, Contribution, first_tensor, hidden_of
+from layeratlas.models.anatomy import Anatomy, Contribution, Tap, first_tensor, hidden_of
 from layeratlas.models.changing import Change, Lines, change_of
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.observing import added, hook_taps, observe
@@ -58,6 +58,10 @@ def _check(model: LoadedModel, edits: Sequence[Edit]) -> None:
         if max(edit.layers) >= model.anatomy.n_layers:
             raise ModelError(
                 f"an edit of block {max(edit.layers)}", f"blocks 0 to {model.anatomy.n_layers - 1} of this model"
+            )
+        if absent := sorted(set(model.anatomy.without(edit.component)) & set(edit.layers)):
+            raise ModelError(
+                f"block {absent[0]} of '{model.spec.id}' has no {edit.component}", "an edit of what is there"
             )
         if edit.vectors is not None and edit.vectors.shape[1] != model.anatomy.width:
             raise SpecError(f"vectors of width {edit.vectors.shape[1]}", f"{model.anatomy.width}, the stream's")
@@ -124,12 +128,12 @@ def _skip(block: nn.Module, lines: Lines) -> list[Any]:
 def _edit_sublayer(block: nn.Module, contribution: Contribution, change: Change) -> list[Any]:
     """Hook a sublayer's taps: the last one to be called carries the difference that the edit makes."""
 
-    def heard(parts: list[Tensor], output: Any) -> Any:
+    def heard(parts: list[Tensor], output: Any, tap: Tap) -> Any:
         tensor = first_tensor(output)
         if tensor is None or len(parts) < len(contribution.taps):
             return None
         total = added(parts, contribution)
-        delta = (change(total) - total) / contribution.scale
+        delta = (change(total) - total) / (contribution.scale * tap.scale)
         return with_first(output, tensor + delta.reshape(tensor.shape))
 
     # A part may be changed in place once it is handed on.

@@ -32,6 +32,7 @@ from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
 from layeratlas.models.sources import Source, find_source
 from layeratlas.models.streamed import Streamer, build_empty
+from layeratlas.models.tokenizing import settle_bos
 from layeratlas.models.wrappers import auto_class
 
 
@@ -88,7 +89,7 @@ def _read_empty(spec: ModelSpec, common: dict[str, Any], files: Checkpoint, prog
     from transformers import AutoConfig, AutoTokenizer
 
     device = find_device(spec.device)
-    tokenizer = AutoTokenizer.from_pretrained(**common)
+    tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
     model = empty_model(spec, AutoConfig.from_pretrained(**common), progress)
     _check_vocabulary(spec, model, tokenizer)
     streamer = Streamer(model, files, device, dtype_of(spec.dtype))
@@ -99,7 +100,7 @@ def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, pro
     from transformers import AutoTokenizer
 
     device = find_device(spec.device)
-    tokenizer = AutoTokenizer.from_pretrained(**common)
+    tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
     model, report = with_kernel(spec, progress, lambda attention: _weights(common, spec, attention))
     harmless: tuple[str, ...] = ()
     demand_complete(spec.id, model, [*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])])
@@ -123,7 +124,7 @@ def read_config(spec: ModelSpec) -> tuple[Any, Any]:
     source = find_source(spec.id, need_weights=False)
     with quiet(), explained(spec):
         common = _common(spec, gguf_where(Path(source.place)) if source.kind == "gguf" else {_PLACE: source.place})
-        tokenizer = AutoTokenizer.from_pretrained(**common)
+        tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
         if source.kind == "gguf":
             return read_gguf_config(Path(source.place)), tokenizer
         return AutoConfig.from_pretrained(**common), tokenizer

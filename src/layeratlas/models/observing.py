@@ -25,7 +25,8 @@ def observe(anatomy: Anatomy, components: Iterable[str], select: Select) -> Iter
     applied before anything is subtracted, so that only what it returns is kept. After a forward pass
     `seen[component][layer]` is the selected tensor in the model's dtype: `resid` has L+1 entries (the input of each
     block, then the output of the last one, before the final norm), `attn` and `mlp` L entries (what each sublayer
-    adds to the stream). A later forward pass replaces them. Nothing that is returned shares memory with the model.
+    adds to the stream; zeros where a block has none). A later forward pass replaces them. Nothing that is returned
+    shares memory with the model.
 
     Raises CaptureError for an unknown component.
     """
@@ -69,20 +70,25 @@ def _watch_stream(blocks: list[nn.Module], into: list[Tensor], select: Select) -
 def _watch_sublayer(
     block: nn.Module, contribution: Contribution, into: list[Tensor], layer: int, select: Select
 ) -> list[Any]:
-    def heard(parts: list[Tensor], output: Any) -> None:
+    def heard(parts: list[Tensor], output: Any, tap: Tap) -> None:
         into[layer] = added(parts, contribution)
 
+    def nothing(module: nn.Module, args: Any, kwargs: Any) -> None:
+        into[layer] = torch.zeros_like(select(hidden_of(args, kwargs)))
+
+    if contribution.absent:
+        return [block.register_forward_pre_hook(nothing, with_kwargs=True)]
     return hook_taps(block, contribution, lambda t: owned(select, t), heard)
 
 
 def hook_taps(
-    block: nn.Module, contribution: Contribution, take: Select, heard: Callable[[list[Tensor], Any], Any]
+    block: nn.Module, contribution: Contribution, take: Select, heard: Callable[[list[Tensor], Any, Tap], Any]
 ) -> list[Any]:
     """Hook a sublayer's taps and return the handles, which are the caller's to remove.
 
     A tap gives `take` of what its module returns, (batch, tokens, d), less `take` of the input that the module has
-    added itself. After each tap `heard` is called with what this pass has given so far and with the module's output;
-    what it returns takes the output's place, unless it is None.
+    added itself, times its scale. After each tap `heard` is called with what this pass has given so far, the module's
+    output and the tap; what it returns takes the output's place, unless it is None.
     """
     contributions: list[Tensor] = []
     batch = [1]
@@ -100,8 +106,8 @@ def hook_taps(
             if tap.minus is not None:
                 handed = args[tap.minus] if isinstance(tap.minus, int) else kwargs[tap.minus]
                 contribution = contribution - take(unflatten(handed, batch[0]))
-            contributions.append(contribution)
-            return heard(contributions, output)
+            contributions.append(contribution if tap.scale == 1.0 else contribution * tap.scale)
+            return heard(contributions, output, tap)
 
         return hook
 

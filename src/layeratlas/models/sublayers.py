@@ -1,64 +1,45 @@
-"""What attention and MLP add to the residual stream: a few readings, of which the residual sum picks one."""
+"""What attention (or another mixer) and MLP add to the stream: a few readings, of which the residual sum picks one."""
 
 from __future__ import annotations
 
 import itertools
-import re
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from layeratlas.core.errors import IdentityError, ModelError
-from layeratlas.models.anatomy import Contribution, Skeleton, Tap
+from layeratlas.models.anatomy import Contribution, Skeleton
 from layeratlas.models.precision import Precision
-from layeratlas.models.trace import BlockTrace, Call, Trace
-
-# Names only nominate modules; the residual sum, and the checks that attention mixes positions and the MLP does
-# not, decide. Norms and dropouts carry the sublayer's name too (`post_attention_layernorm`) and are left out.
-_FRAGMENTS = {
-    "attn": re.compile(r"attn|attention|mamba|mixer|^conv$"),
-    "mlp": re.compile(r"mlp|ffn|feed_?forward|moe|experts|^fc2$"),
-}
-_ASIDE = re.compile(r"norm|dropout|^ln_|_ln$|activation|act_fn|gate$|router", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class TapRule:
-    """One way to read a sublayer, the same in every block.
-
-    `which` numbers the nominated module (None: the sum of all), `after` reads the module that is fed with its output
-    (a post-norm), `minus` names the argument whose value the module has already added.
-    """
-
-    which: int | None
-    after: bool
-    minus: int | str | None
-
-    @property
-    def words(self) -> str:
-        """The reading in words, for errors and `info`."""
-        text = "post-norm output" if self.after else "output"
-        return text + (" less the residual it was handed" if self.minus is not None else "")
+from layeratlas.models.readings import ABSENT, Option, Options, TapRule, options_of
+from layeratlas.models.trace import BlockTrace, Trace
 
 
 @dataclass(frozen=True)
 class _Choice:
     attn: TapRule
     mlp: TapRule
-    scales: tuple[float, float]
+    scales: tuple[float, ...]
     error: float
 
 
 @dataclass(frozen=True)
-class _Option:
-    taps: tuple[Tap, ...]
-    sources: tuple[Tap, ...]
-    value: Tensor
+class _Part:
+    """One block: what the taps of its attention and of its MLP gave, and the stream before and after it."""
 
+    attn: tuple[Tensor, ...]
+    mlp: tuple[Tensor, ...]
+    before: Tensor
+    after: Tensor
 
-_Options = dict[TapRule, _Option]
+    def error(self, scales: Sequence[float], precision: Precision) -> float:
+        scaled = [value * scale for value, scale in zip((*self.attn, *self.mlp), scales, strict=True)]
+        zero = torch.zeros_like(self.before)
+        attn, mlp = sum(scaled[: len(self.attn)], zero), sum(scaled[len(self.attn) :], zero)
+        return sum_error(attn, mlp, self.before, self.after, precision)
 
 
 def find_sublayers(
@@ -66,43 +47,100 @@ def find_sublayers(
 ) -> tuple[dict[str, tuple[Contribution, ...]], dict[str, str]]:
     """Return the contributions of every block, by component, and in words how each is read.
 
-    The simplest pair of readings (attention, MLP) is taken for which the stream after each block minus the stream
-    before it is the sum of the two, at every block, on magnitude. Raises IdentityError where no pair fits.
+    For each kind of block the simplest pair of readings (attention or another mixer, MLP) is taken for which the stream
+    after each block minus the stream before it is the sum of the two, on magnitude; a block may lack one of them.
+    Raises IdentityError where no pair fits, ModelError where no block reads other positions.
     """
-    attn = [_options(block, "attn", layer) for layer, block in enumerate(trace.blocks)]
-    mlp = [_options(block, "mlp", layer) for layer, block in enumerate(trace.blocks)]
+    found: dict[int, tuple[Contribution, Contribution]] = {}
+    words: dict[str, dict[str, set[str]]] = {"attn": defaultdict(set), "mlp": defaultdict(set)}
     floats = _config_floats(skeleton.config)
+    for layers in _kinds(trace):
+        attn, mlp = ([options_of(trace.blocks[layer], role) for layer in layers] for role in ("attn", "mlp"))
+        choice = _choose(attn, mlp, [trace.blocks[layer] for layer in layers], floats, precision)
+        if choice.error > precision.sum_limit:
+            raise _no_reading(choice.error, layers[0], trace.blocks[layers[0]], floats, precision)
+        for place, layer in enumerate(layers):
+            first, second = attn[place][choice.attn], mlp[place][choice.mlp]
+            cut = len(first.taps)
+            pair = _contribution(first, choice.scales[:cut]), _contribution(second, choice.scales[cut:])
+            found[layer] = pair
+            for role, rule, contribution in zip(words, (choice.attn, choice.mlp), pair, strict=True):
+                words[role][_how(rule, contribution)].add("+".join(tap.name for tap in contribution.taps))
+    sublayers = {
+        "attn": tuple(found[layer][0] for layer in range(len(found))),
+        "mlp": tuple(found[layer][1] for layer in range(len(found))),
+    }
+    if all(contribution.absent for contribution in sublayers["attn"]):
+        raise ModelError("no block has attention or another mixer", "a model that reads its context")
+    return sublayers, {role: _described(groups) for role, groups in words.items()}
+
+
+def _kinds(trace: Trace) -> list[list[int]]:
+    """Return the blocks grouped by the modules that they call."""
+    kinds: dict[object, list[int]] = defaultdict(list)
+    for layer, block in enumerate(trace.blocks):
+        kinds[tuple((name, type(call.module)) for name, call in block.calls.items())].append(layer)
+    return list(kinds.values())
+
+
+def _choose(
+    attn: list[Options], mlp: list[Options], blocks: list[BlockTrace], floats: list[float], precision: Precision
+) -> _Choice:
+    """Return the first pair of readings that adds up in all these blocks, or the nearest."""
     best: _Choice | None = None
     for a, m in sorted(itertools.product(_common(attn), _common(mlp)), key=_effort):
         parts = [
-            (options_a[a].value, options_m[m].value, block.before, block.after)
-            for options_a, options_m, block in zip(attn, mlp, trace.blocks, strict=True)
+            _Part(options_a[a].values, options_m[m].values, block.before, block.after)
+            for options_a, options_m, block in zip(attn, mlp, blocks, strict=True)
         ]
         for scales in _scales(parts, floats, precision.snap):
-            errors = [sum_error(x * scales[0], y * scales[1], pre, post, precision) for x, y, pre, post in parts]
-            choice = _Choice(a, m, scales, max(errors))
-            if best is None or choice.error < best.error:
-                best = choice
+            error = max(part.error(scales, precision) for part in parts)
+            if best is None or error < best.error:
+                best = _Choice(a, m, scales, error)
         if best is not None and best.error <= precision.sum_limit:
-            return _contributions(attn, mlp, best)
-    raise IdentityError(
-        f"no reading of the sublayers adds up to the residual stream (best relative error "
-        f"{best.error if best else float('inf'):.1e}, limit {precision.sum_limit:.0e})",
+            return best
+    return best or _Choice(ABSENT, ABSENT, (), float("inf"))
+
+
+def _no_reading(
+    error: float, layer: int, block: BlockTrace, floats: list[float], precision: Precision
+) -> IdentityError:
+    """Return the refusal, with the reason where the block puts the output of one of its own modules on the stream."""
+    why = ""
+    attn, mlp = [options_of(block, "attn")], [options_of(block, "mlp")]
+    for name, call in block.calls.items():
+        if any(torch.equal(value, block.before) for value in call.inputs.values()):
+            moved = replace(block, before=call.output)
+            if _choose(attn, mlp, [moved], floats, precision).error <= precision.sum_limit:
+                why = f": it replaces the stream by the output of its {name}"
+    return IdentityError(
+        f"no reading of the sublayers of block {layer} adds up to the residual stream (best relative error "
+        f"{error:.1e}, limit {precision.sum_limit:.0e}){why}",
         "resid[l] + attn[l] + mlp[l] = resid[l+1] at every block",
         "this architecture is not supported",
     )
 
 
-def _contributions(
-    attn: list[_Options], mlp: list[_Options], choice: _Choice
-) -> tuple[dict[str, tuple[Contribution, ...]], dict[str, str]]:
-    sublayers, words = {}, {}
-    sides = (("attn", attn, choice.attn, choice.scales[0]), ("mlp", mlp, choice.mlp, choice.scales[1]))
-    for name, options, reading, scale in sides:
-        sublayers[name] = tuple(Contribution(block[reading].taps, scale, block[reading].sources) for block in options)
-        modules = sorted({"+".join(tap.name for tap in item.taps) for item in sublayers[name]})
-        words[name] = f"{' or '.join(modules)}: {reading.words}" + (f" times {scale:g}" if scale != 1.0 else "")
-    return sublayers, words
+def _contribution(option: Option, scales: tuple[float, ...]) -> Contribution:
+    if len(set(scales)) <= 1:
+        return Contribution(option.taps, scales[0] if scales else 1.0, option.sources)
+    taps = tuple(replace(tap, scale=scale) for tap, scale in zip(option.taps, scales, strict=True))
+    return Contribution(taps, 1.0, option.sources)
+
+
+def _how(rule: TapRule, contribution: Contribution) -> str:
+    if rule.absent:
+        return "none"
+    scales = [contribution.scale * tap.scale for tap in contribution.taps]
+    shown = ", ".join(f"{scale:g}" for scale in dict.fromkeys(scales))
+    return rule.words + (f" times {shown}" if set(scales) != {1.0} else "")
+
+
+def _described(groups: dict[str, set[str]]) -> str:
+    present = [f"{' or '.join(sorted(names))}: {how}" for how, names in groups.items() if how != "none"]
+    if "none" not in groups:
+        return "; ".join(present)
+    return "; ".join([*present, "none in other blocks"]) if present else "none"
 
 
 def sum_error(attn: Tensor, mlp: Tensor, before: Tensor, after: Tensor, precision: Precision) -> float:
@@ -112,49 +150,12 @@ def sum_error(attn: Tensor, mlp: Tensor, before: Tensor, after: Tensor, precisio
     contribution cannot hide and rounding is not taken for an error.
     """
     sizes = [float(tensor.norm()) for tensor in (attn, mlp, before, after)]
-    scale = max(min(sizes[:2]), precision.visible * max(sizes), 1e-30)
+    # A sublayer that is absent is all zeros.
+    scale = max(min(filter(None, sizes[:2]), default=0.0), precision.visible * max(sizes), 1e-30)
     return float((after - before - attn - mlp).norm()) / scale
 
 
-def _options(block: BlockTrace, role: str, layer: int) -> _Options:
-    calls = {name: call for name, call in block.calls.items() if _nominated(name, call.module, role)}
-    if not calls:
-        raise ModelError(
-            f"block {layer} has no {role} module as wide as the stream among {', '.join(block.calls) or 'nothing'}",
-            "attention and an MLP in every block",
-            "this architecture is not supported",
-        )
-    options: _Options = {}
-    for number, (name, call) in enumerate(calls.items()):
-        source = (Tap(name, call.module),)
-        options[TapRule(number, False, None)] = _Option(source, source, call.output)
-        for key, value in list(call.inputs.items())[1:]:
-            handed = (Tap(name, call.module, key),)
-            options[TapRule(number, False, key)] = _Option(handed, source, call.output - value)
-        for fed_name, fed in block.calls.items():
-            if _is_fed_by(fed, call):
-                options[TapRule(number, True, None)] = _Option((Tap(fed_name, fed.module),), source, fed.output)
-    if len(calls) > 1:
-        taps = tuple(Tap(name, call.module) for name, call in calls.items())
-        total = torch.stack([call.output for call in calls.values()]).sum(0)
-        options[TapRule(None, False, None)] = _Option(taps, taps, total)
-    return options
-
-
-def _nominated(name: str, module: nn.Module, role: str) -> bool:
-    aside = _ASIDE.search(name) or isinstance(module, nn.Dropout) or "norm" in type(module).__name__.lower()
-    return not aside and bool(_FRAGMENTS[role].search(name.lower()))
-
-
-def _is_fed_by(fed: Call, source: Call) -> bool:
-    if isinstance(fed.module, nn.Dropout) or fed.module is source.module:
-        return False
-    return any(
-        value.shape == source.output.shape and torch.equal(value, source.output) for value in fed.inputs.values()
-    )
-
-
-def _common(options: list[_Options]) -> list[TapRule]:
+def _common(options: list[Options]) -> list[TapRule]:
     return [reading for reading in options[0] if all(reading in block for block in options)]
 
 
@@ -167,19 +168,18 @@ def _config_floats(config: Any) -> list[float]:
     return [1.0, *(value for value in values if isinstance(value, float) and value not in (0.0, 1.0))]
 
 
-def _scales(
-    parts: list[tuple[Tensor, Tensor, Tensor, Tensor]], known: list[float], snap: float
-) -> list[tuple[float, float]]:
+def _scales(parts: list[_Part], known: list[float], snap: float) -> list[tuple[float, ...]]:
     """Return the multipliers worth trying: those of the config nearest to the least-squares fit, or the fit."""
-    left, right = torch.zeros(2, 2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
-    for attn, mlp, before, after in parts:
-        change = (after - before).flatten().cpu()
+    taps = len(parts[0].attn) + len(parts[0].mlp)
+    left, right = torch.zeros(taps, taps, dtype=torch.float64), torch.zeros(taps, dtype=torch.float64)
+    for part in parts:
+        change = (part.after - part.before).flatten().cpu()
         size = max(float(change.norm()), 1e-30)
-        basis = torch.stack([attn.flatten(), mlp.flatten()]).cpu() / size
+        basis = torch.stack([value.flatten() for value in (*part.attn, *part.mlp)]).cpu() / size
         left += basis @ basis.T
         right += basis @ (change / size)
     fit = (torch.linalg.pinv(left) @ right).tolist()
     near = [min(known, key=lambda v: abs(v - x)) for x in fit]
     if all(abs(v - x) <= snap * abs(v) for v, x in zip(near, fit, strict=True)):
-        return [(near[0], near[1])]
-    return [(1.0, 1.0), (fit[0], fit[1])]
+        return [tuple(near)]
+    return [(1.0,) * taps, tuple(fit)]

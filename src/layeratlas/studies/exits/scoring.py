@@ -24,7 +24,7 @@ from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.settings import ExitSettings
 
 if TYPE_CHECKING:
-    from layeratlas.capture import Readout, Slots
+    from layeratlas.capture import Continuation, Readout
     from layeratlas.capture.exit_store import ExitStore
     from layeratlas.capture.recomputing import Recomputed
 
@@ -34,7 +34,7 @@ _AFTER, _BARE = "after", "bare"
 
 def score_stage(work: Workspace) -> list[str]:
     """Run every distinct prefix of every question and choice through the model once and keep log-likelihoods."""
-    from layeratlas.capture import Readout, make_slots
+    from layeratlas.capture import Readout
 
     settings: ExitSettings = work.settings
     posed_sets = pose_fitting(work)
@@ -48,9 +48,9 @@ def score_stage(work: Workspace) -> list[str]:
         prompt = posed_sets[0].prompts[0]
         read = f"The choices are scored as the answer; the first is “{prompt.choices[0].strip()}”."
         note_example(work.manifest, prompt.text, read)
-    slots = make_slots([continuation for posed in posed_sets for continuation in (*posed.after, *posed.bare)])
+    continuations = [continuation for posed in posed_sets for continuation in (*posed.after, *posed.bare)]
     readout = Readout(work.model, settings.normed)
-    log_likelihoods = _run(work, slots, readout, settings)
+    log_likelihoods = _run(work, continuations, readout, settings)
     # How many choices have a token that spans the end of the prompt.
     work.manifest["boundaries"] = {posed.data.name: sum(not c.clean for c in posed.after) for posed in posed_sets}
     outputs, start = [], 0
@@ -80,18 +80,18 @@ def recompute(work: Workspace) -> Recomputed:
     return Recomputed.of(compare_likelihoods(work.model, kept[sample], alone, chosen, sample), lengths, sample)
 
 
-def _run(work: Workspace, slots: Slots, readout: Readout, settings: ExitSettings) -> Floats:
+def _run(work: Workspace, continuations: list[Continuation], readout: Readout, settings: ExitSettings) -> Floats:
     """Return the log-likelihood of every continuation at every exit; the shards of a stopped run are used."""
-    from layeratlas.capture import capture, choose_plan, store_key
+    from layeratlas.capture import capture, plan_choices, store_key
     from layeratlas.capture.exit_store import ExitStore, exit_shape
     from layeratlas.store import DiskStore
 
     model, spec = work.model, CaptureSpec(components=("resid",), batch_tokens=work.spec.capture.batch_tokens)
+    slots, packing = plan_choices(model, continuations, spec)
     key = hash_of([store_key(model, slots.readings, spec), slots.tokens.tolist(), settings.exit_norm])
     inner = DiskStore(work.folder / EXITS, exit_shape(readout, slots), key)
     inner.check_space()
     store: ExitStore = ExitStore(inner, readout, slots)
-    packing = choose_plan(model, slots.readings, spec)
     work.manifest["capture"] = packing.record() | {"rows": len(slots.readings), "wanted": len(slots.tokens)}
     capture(model, packing.batches, store, work.progress, packing.form)
     return store.log_likelihoods()

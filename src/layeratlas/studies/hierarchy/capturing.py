@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from layeratlas.core.errors import SpecError
+from layeratlas.core.spec import CaptureSpec, Component
 from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.items import Dataset, Item
 from layeratlas.runs.chat import note_example
@@ -55,7 +57,7 @@ def capture_stage(work: Workspace) -> list[str]:
     from layeratlas.capture import capture, choose_plan, store_key, store_shape
     from layeratlas.store import DiskStore
 
-    model, spec = work.model, work.spec.capture
+    model, spec = work.model, _measurable(work)
     _leave_out_long(work)
     texts = distinct_texts(model, work.material, spec.position)
     if model.chat is not None:
@@ -68,11 +70,40 @@ def capture_stage(work: Workspace) -> list[str]:
     store = DiskStore(work.folder / ACTIVATIONS, shape, store_key(model, texts.readings, spec), spec.dtype)
     store.check_space()
     packing = choose_plan(model, texts.readings, spec)
-    work.manifest["capture"] = packing.record()
+    work.manifest["capture"] = packing.record() | {"components": list(spec.components)}
     if not store.finished():
         work.progress.note(describe(work, packing, shape))
     capture(model, packing.batches, store, work.progress, packing.form, texts.names)
     return outputs
+
+
+def _measurable(work: Workspace) -> CaptureSpec:
+    """Return the capture settings without the components that some block of the model lacks, and note these.
+
+    Zeros in the place of an MLP that is not there would be probed as if they were activations. Raises SpecError where
+    nothing is left.
+    """
+    spec, anatomy = work.spec.capture, work.model.anatomy
+    absent = {component: blocks for component in spec.components if (blocks := anatomy.without(component))}
+    kept = tuple(component for component in spec.components if component not in absent)
+    work.manifest["left_out"] = {
+        component: f"{len(blocks)} of {anatomy.n_layers} blocks have none" for component, blocks in absent.items()
+    }
+    for component, why in work.manifest["left_out"].items():
+        work.progress.note(f"{component} is not measured: {why}")
+    if not kept:
+        raise SpecError(
+            f"blocks of {work.model.info['name']} have no {' and no '.join(absent)}",
+            "components that every block has",
+            "use --component resid",
+        )
+    return spec.model_copy(update={"components": kept})
+
+
+def components_of(work: Workspace) -> tuple[Component, ...]:
+    """Return the components that were captured: those of the spec that every block of the model has."""
+    captured = work.manifest.get("capture", {}).get("components", work.spec.capture.components)
+    return tuple(captured)
 
 
 def residual_vectors(
@@ -95,11 +126,8 @@ def recompute(work: Workspace) -> Recomputed:
     from layeratlas.capture.recomputing import Recomputed, compare_vectors, sample_texts, vectors_alone
     from layeratlas.store.rows import read_rows
 
-    model, spec, readings = (
-        work.model,
-        work.spec.capture,
-        distinct_texts(work.model, work.material, work.spec.capture.position).readings,
-    )
+    model, readings = work.model, distinct_texts(work.model, work.material, work.spec.capture.position).readings
+    spec = work.spec.capture.model_copy(update={"components": components_of(work)})
     lengths = [len(reading.ids) for reading in readings]
     sample = sample_texts(lengths, work.spec.seed)
     alone = vectors_alone(model, [readings[row] for row in sample], spec)

@@ -20,13 +20,15 @@ def methods_text(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     probe = spec["probe"]
     probes = ", ".join(names.get(method, method) for method in probe["methods"])
     shuffles = ", ".join(f"{names.get(method, method)}: {n}" for method, n in run.get("shuffles", {}).items())
+    left_out = "".join(f" {component} is not measured: {why}." for component, why in run.get("left_out", {}).items())
     pca = f", reduced to {probe['pca']} principal components," if probe.get("pca") else ""
     return [
         (
             "Vectors",
             f"Each text is run through the model once. Its vector is read at position “{spec['capture']['position']}” "
             "from the residual stream before each block and after the last one (before the final norm), and from what "
-            f"attention and MLP add to it. {run.get('model', {}).get('bos', '')}.",
+            f"attention (or another mixer, such as a state-space layer) and MLP add to it.{left_out} "
+            f"{run.get('model', {}).get('bos', '')}.",
         ),
         (
             "Probes",

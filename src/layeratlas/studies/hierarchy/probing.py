@@ -34,7 +34,7 @@ from layeratlas.runs.tables import read_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store import Store
 from layeratlas.store.shards import load_shard, read_shard, write_shard
-from layeratlas.studies.hierarchy.capturing import capture_stage, items_file
+from layeratlas.studies.hierarchy.capturing import capture_stage, components_of, items_file
 from layeratlas.studies.hierarchy.description_length import Coded
 from layeratlas.studies.hierarchy.designs import designs_of
 from layeratlas.studies.hierarchy.names import ACTIVATIONS
@@ -67,7 +67,7 @@ def probe_stage(work: Workspace) -> list[str]:
     store = whole_store(work)
     requested = work.spec.probe.shuffles
     work.manifest["shuffles"] = {m: registry.get("probes", m).shuffles(requested) for m in work.spec.probe.methods}
-    components = work.spec.capture.components
+    components = components_of(work)
     total = sum(len(data.items) * store.shape.points[c] for data in work.material for c in components)
     outputs: list[str] = []
     with work.progress.stage("probe", total) as step, threadpool_limits(1):
@@ -166,7 +166,7 @@ def _write_scores(
 def load_probed(work: Workspace) -> Iterator[Probed]:
     """Yield the scores of every probe, component and data set."""
     for design in designs_of(work):
-        for component in work.spec.capture.components:
+        for component in components_of(work):
             tensors, baseline = load_shard(work.folder / scores_file(design.data, component), work.key)
             for method in methods_for(work, design.data):
                 yield Probed(
@@ -184,7 +184,7 @@ def load_probed(work: Workspace) -> Iterator[Probed]:
 def load_codes(work: Workspace) -> Iterator[Coded]:
     """Yield the code lengths of every component and data set for which they were measured."""
     for design in designs_of(work) if work.settings.mdl else ():
-        for component in work.spec.capture.components if _codes_wanted(work, design) else ():
+        for component in components_of(work) if _codes_wanted(work, design) else ():
             tensors, _ = load_shard(work.folder / scores_file(design.data, component), work.key)
             codes = CodeLengths(bits=tensors[_BITS], shuffled=tensors[_SHUFFLED_BITS])
             yield Coded(design=design, component=component, codes=codes)

@@ -52,11 +52,10 @@ class Pass:
 
 def make_pass(model: LoadedModel, continuations: Sequence[Continuation], batch_tokens: int) -> Pass:
     """Return the pass of some continuations, each distinct prefix computed once."""
-    from layeratlas.capture import Readout, choose_plan, make_slots
+    from layeratlas.capture import Readout, plan_choices
 
-    slots = make_slots(continuations)
     spec = CaptureSpec(components=("resid",), batch_tokens=batch_tokens)
-    packing = choose_plan(model, slots.readings, spec)
+    slots, packing = plan_choices(model, continuations, spec)
     return Pass(model=model, readout=Readout(model), slots=slots, packing=packing)
 
 

@@ -20,7 +20,7 @@ from layeratlas.data.questions import QuestionSet
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import load_shard, read_shard, write_shard
 from layeratlas.studies.exits.ablation.passes import Pass, continuations_of, make_pass, mean_outputs
-from layeratlas.studies.exits.ablation.plan import Ablation, SublayerKind, plan_ablations
+from layeratlas.studies.exits.ablation.plan import SUBLAYERS, Ablation, SublayerKind, plan_ablations
 from layeratlas.studies.exits.posing import PosedSet, pose
 from layeratlas.studies.exits.settings import ExitSettings, Replacement
 
@@ -93,9 +93,11 @@ def _plan(work: Workspace, settings: ExitSettings) -> list[Ablation]:
     """Return the run's ablations; raises ModelError, before anything is asked, for a model that cannot be edited."""
     from layeratlas.models import intervene
 
-    layers = work.model.anatomy.n_layers
+    anatomy, layers = work.model.anatomy, work.model.anatomy.n_layers
     spans = {name: span for name, span in thirds(layers).items() if span[0] < span[1]}
-    plan = plan_ablations(layers, spans, seed=work.spec.seed, kinds=_KINDS[settings.ablate_to])
+    planned = plan_ablations(layers, spans, seed=work.spec.seed, kinds=_KINDS[settings.ablate_to])
+    absent = {(component, layer) for component in SUBLAYERS for layer in anatomy.without(component)}
+    plan = [ablation for ablation in planned if (ablation.component, ablation.start) not in absent]
     with intervene(work.model, [ablation.edit() for ablation in plan if ablation.kind != "mean"]):
         return plan
 
