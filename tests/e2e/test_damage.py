@@ -228,14 +228,20 @@ def test_a_damaged_manifest_is_made_anew(atlas, specs, whole, copy, study, damag
 
 
 @pytest.fixture(scope="module")
-def pair(atlas, specs, whole, tmp_path_factory) -> tuple[Path, Path]:
-    """Runs of two models on the same texts."""
+def shallow(specs, tmp_path_factory) -> dict[str, Any]:
+    """The spec of a run of a smaller model, which a comparison reads first."""
     config = families.FAMILIES["llama"]()
     config.num_hidden_layers, config.max_position_embeddings = 4, 256
     model = families.save(tmp_path_factory.mktemp("other") / "shallow", config, seed=1)
-    other = tmp_path_factory.mktemp("other-run") / "hierarchy"
-    assert atlas(other, spec=specs["hierarchy"] | {"model": {"id": str(model)}}).code == 0
-    return whole("hierarchy"), other
+    return specs["hierarchy"] | {"model": {"id": str(model)}}
+
+
+@pytest.fixture(scope="module")
+def pair(atlas, shallow, whole, tmp_path_factory) -> tuple[Path, Path]:
+    """Runs of two models on the same texts, the smaller model's first."""
+    folder = tmp_path_factory.mktemp("shallow") / "hierarchy"
+    assert atlas(folder, spec=shallow).code == 0
+    return folder, whole("hierarchy")
 
 
 @pytest.fixture(scope="module")
@@ -262,11 +268,11 @@ def test_a_damaged_comparison_is_refused_and_made_again(atlas, pair, comparison,
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_comparison_reads_no_damaged_items(atlas, specs, pair, tmp_path, damage):
+def test_a_comparison_reads_no_damaged_items(atlas, shallow, pair, tmp_path, damage):
     first, second = (Path(shutil.copytree(folder, tmp_path / folder.parent.name)) for folder in pair)
     damage(first / "items" / "own.parquet", first / "curves.parquet")
     line = the_line(atlas("compare", first, second, "--out", tmp_path / "out"), 3)
     assert "was changed or damaged after it was written" in line
-    assert atlas(first, spec=specs["hierarchy"]).code == 0
+    assert atlas(first, spec=shallow).code == 0
     same_tables(first, pair[0])
     assert atlas("compare", first, second, "--out", tmp_path / "out", "--quiet").code == 0

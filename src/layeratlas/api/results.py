@@ -46,8 +46,8 @@ class Run(FinishedRun):
 
     def summary(self) -> str:
         """Return the model, the time and the main findings, one per line."""
-        model = self.manifest["model"]
-        head = f"{self.model}: {self.blocks} blocks, width {model['width']}; computed in {self.seconds:.0f} s"
+        width = self.manifest["model"].get("width") or "unknown"
+        head = f"{self.model}: {self.blocks} blocks, width {width}; computed in {self.seconds:.0f} s"
         return text_of(head, self.main_findings, None)
 
     def _heading(self) -> str:

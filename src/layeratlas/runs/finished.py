@@ -10,16 +10,15 @@ from typing import Any, Self
 
 import polars as pl
 
-from layeratlas.core.checksums import check_digest, read_vouched
+from layeratlas.core.checksums import check_digest
 from layeratlas.core.errors import StoreError
 from layeratlas.runs.draws import FILE as DRAWS
 from layeratlas.runs.draws import Draws, draws_of
 from layeratlas.runs.finding import FINDING_FIELDS, Finding
+from layeratlas.runs.manifest import RERUN, read_manifest
 from layeratlas.runs.tables import CURVES, FINDINGS, read_table
 
-MANIFEST = "run.json"
 REPORT = "report.html"
-_RERUN = "run the study again with the same --out, which computes it anew"
 
 
 class FinishedRun:
@@ -39,9 +38,7 @@ class FinishedRun:
         findings: pl.DataFrame | None = None,
     ) -> None:
         self.folder = Path(folder)
-        self.manifest: dict[str, Any] = dict(
-            read_vouched(self.folder / MANIFEST, _RERUN) if manifest is None else manifest
-        )
+        self.manifest: dict[str, Any] = dict(read_manifest(self.folder) if manifest is None else manifest)
         self._given = {CURVES: curves, FINDINGS: findings}
 
     def _table(self, name: str) -> pl.DataFrame:
@@ -60,7 +57,7 @@ class FinishedRun:
         known = self._checksums
         for name in [name for name in known if "/" not in name] if names is None else names:
             if name in known and (self.folder / name).exists():
-                check_digest(self.folder / name, known[name], _RERUN)
+                check_digest(self.folder / name, known[name], RERUN)
 
     @property
     def _checksums(self) -> dict[str, str]:
@@ -138,7 +135,7 @@ class FinishedRun:
     @property
     def seconds(self) -> float:
         """The seconds that all stages took together."""
-        return float(sum(stage["seconds"] for stage in self.manifest.get("stages", {}).values()))
+        return float(sum(stage.get("seconds", 0.0) for stage in self.manifest.get("stages", {}).values()))
 
     def words(self, kind: str) -> dict[str, str]:
         """Return the words for the codes of the tables, in reading order; `kind` is levels, methods or metrics."""
