@@ -19,6 +19,7 @@ from commands import Done, the_line
 KINDS = {
     "hierarchy": ["items", "activations", "scores", "tables"],
     "segments": ["segments.json", "signals", "perturbed", "intervened", "tables"],
+    "exits": ["items", "exits", "scores", "ablated", "tables"],
 }
 SETTINGS = {
     "hierarchy": {},
@@ -31,6 +32,7 @@ SETTINGS = {
         "untrained": 2,
         "edits": "zero of mlp; scale 1.5",
     },
+    "exits": {"format": "free", "free_tokens": 2, "ablate": True, "ablate_questions": 6, "shots": 0},
 }
 Damage = Callable[[Path, Path], None]
 
@@ -71,7 +73,13 @@ def specs(tmp_path_factory) -> dict[str, dict[str, Any]]:
     rows = [f"text {i} {'yes' if i % 3 else 'no'},{i % 2},g{i // 4}" for i in range(48)]
     texts.write_text("\n".join(["text,label,group", *rows]))
     hierarchy = {"data": [str(texts)], "capture": {"batch_tokens": 64, "packing": "sorted"}, "probe": probe}
+    questions = [tmp_path_factory.mktemp("questions") / name for name in ("first.jsonl", "second.jsonl")]
+    for path in questions:
+        rows = [{"question": f"{path.stem} {i}?", "choices": [f"a{i}", f"b {i}"], "answer": i % 2} for i in range(12)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    exits = {"data": [str(path) for path in questions], "probe": {"bootstrap": 100}, "settings": SETTINGS["exits"]}
     return {
+        "exits": {"study": "exits", **shared, **exits, "capture": {"batch_tokens": 64}},
         "hierarchy": {"study": "hierarchy", **shared, **hierarchy},
         "segments": {"study": "segments", **shared, "settings": SETTINGS["segments"]},
     }
@@ -145,7 +153,7 @@ def test_a_damaged_finished_run_is_repaired(atlas, specs, whole, copy, study, da
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize(("study", "stage"), [("hierarchy", "probe"), ("segments", "segment")])
+@pytest.mark.parametrize(("study", "stage"), [("hierarchy", "probe"), ("segments", "segment"), ("exits", "analyse")])
 def test_a_damaged_half_finished_run_is_repaired(atlas, specs, whole, copy, study, stage, damage):
     folder = copy(study)
     stop_before(folder, stage)
@@ -185,7 +193,7 @@ def test_a_table_that_the_run_did_not_write_is_refused_and_the_advice_works(
     table.with_columns(estimate=pl.lit(0.99)).write_parquet(folder / "curves.parquet")
     flags = (folder, whole("hierarchy"), "--out", tmp_path / "page") if command == "compare" else (folder,)
     line = the_line(atlas(command, *flags, page=True), 3)
-    assert "curves.parquet' was changed or damaged after the run wrote it" in line
+    assert "curves.parquet' was changed or damaged after it was written" in line
     assert line.endswith("run the study again with the same --out, which computes it anew")
     assert atlas(folder, spec=specs["hierarchy"]).code == 0
     done: Done = atlas("claims", folder)
@@ -204,3 +212,67 @@ def test_a_directory_with_files_in_a_tables_place_is_named_until_it_is_moved(atl
     shutil.move(folder / "findings.parquet", folder.with_name("mine"))
     assert atlas(folder, spec=specs["hierarchy"]).code == 0
     same_tables(folder, whole("hierarchy"))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("study", ["hierarchy", "exits"])
+def test_a_damaged_manifest_is_made_anew(atlas, specs, whole, copy, study, damage):
+    folder = copy(study)
+    damage(folder / "run.json", folder / "findings.parquet")
+    if damage is swap:
+        shutil.copy(whole(study) / "findings.parquet", folder / "findings.parquet")
+    done = atlas("claims", folder)
+    assert (done.code, len(done.err.splitlines())) == (3, 1)
+    assert atlas(folder, spec=specs[study]).code == 0
+    same_tables(folder, whole(study))
+
+
+@pytest.fixture(scope="module")
+def shallow(specs, tmp_path_factory) -> dict[str, Any]:
+    """The spec of a run of a smaller model, which a comparison reads first."""
+    config = families.FAMILIES["llama"]()
+    config.num_hidden_layers, config.max_position_embeddings = 4, 256
+    model = families.save(tmp_path_factory.mktemp("other") / "shallow", config, seed=1)
+    return specs["hierarchy"] | {"model": {"id": str(model)}}
+
+
+@pytest.fixture(scope="module")
+def pair(atlas, shallow, whole, tmp_path_factory) -> tuple[Path, Path]:
+    """Runs of two models on the same texts, the smaller model's first."""
+    folder = tmp_path_factory.mktemp("shallow") / "hierarchy"
+    assert atlas(folder, spec=shallow).code == 0
+    return folder, whole("hierarchy")
+
+
+@pytest.fixture(scope="module")
+def comparison(atlas, pair, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("comparison") / "out"
+    assert atlas("compare", *pair, "--out", out, "--quiet").code == 0
+    return out
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_comparison_is_refused_and_made_again(atlas, pair, comparison, tmp_path, damage):
+    names = ["comparison.json", *sorted(path.name for path in comparison.glob("*.parquet"))]
+    assert len(names) == 9
+    for name, other in zip(names, names[1:] + names[:1], strict=True):
+        folder = Path(shutil.copytree(comparison, tmp_path / name))
+        damage(folder / name, folder / other)
+        line = the_line(atlas("report", folder, page=True), 3)
+        assert f"{tmp_path / name}" in line
+        assert line.endswith("compare the runs again with the same --out") or "run the same command again" in line
+    folder = tmp_path / names[1]
+    assert atlas("compare", *pair, "--out", folder, "--quiet").code == 0
+    for name in names[1:]:
+        assert_frame_equal(pl.read_parquet(folder / name), pl.read_parquet(comparison / name))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_comparison_reads_no_damaged_items(atlas, shallow, pair, tmp_path, damage):
+    first, second = (Path(shutil.copytree(folder, tmp_path / folder.parent.name)) for folder in pair)
+    damage(first / "items" / "own.parquet", first / "curves.parquet")
+    line = the_line(atlas("compare", first, second, "--out", tmp_path / "out"), 3)
+    assert "was changed or damaged after it was written" in line
+    assert atlas(first, spec=shallow).code == 0
+    same_tables(first, pair[0])
+    assert atlas("compare", first, second, "--out", tmp_path / "out", "--quiet").code == 0

@@ -54,8 +54,8 @@ def test_effects_that_are_tested_together_are_corrected_together():
 def test_an_interval_and_a_p_value_must_agree_before_anything_is_supported():
     """Two of 100 draws below 0 leave 0 outside the interval, and a p-value of 6/101."""
     draws = np.r_[np.full(2, -0.1), np.linspace(0.1, 0.2, 98)]
-    effect = bootstrapped(0.15, draws)
+    effect = bootstrapped(0.15, draws, 20)
     assert effect.lo > 0
     assert effect.p == pytest.approx(6 / 101)
     assert effect.verdict() == "inconclusive"
-    assert bootstrapped(0.15, np.abs(draws)).verdict() == "supported"
+    assert bootstrapped(0.15, np.abs(draws), 20).verdict() == "supported"

@@ -393,6 +393,20 @@ def test_a_hub_data_set_is_read_by_the_same_parsers(monkeypatch):
     assert asked[1] == ("openai/gsm8k", None, "test")
 
 
+@pytest.mark.parametrize(
+    ("path", "row", "language"),
+    [
+        ("hub:xcopa#it", {"premise": "P.", "choice1": "a", "choice2": "b", "question": "cause", "label": 0}, "it"),
+        ("hub:mgsm#th", {"question": "Q", "answer": None, "answer_number": 12}, "th"),
+        ("hub:MMMLU#DE_DE", {"Question": "Q", "A": "a", "B": "b", "C": "c", "D": "d", "Answer": "A"}, "de"),
+        ("hub:winogrande#xs", {"sentence": "a _ b", "option1": "x", "option2": "y", "answer": "1"}, "en"),
+    ],
+)
+def test_a_configuration_of_the_hub_names_the_language(monkeypatch, path, row, language):
+    fake_hub(monkeypatch, lambda name, config, split: [row])
+    assert read_questions(path).language == language
+
+
 def test_a_hub_that_fails_says_what_to_do(monkeypatch):
     def load(name, config, split):
         raise ConnectionError("no route")

@@ -33,8 +33,8 @@ KNOWN = {
     "mmlu, multilingual": (
         "mmlu_DE-DE.csv",
         ",Question,A,B,C,D,Answer,Subject\n0,Was fliegt?,Stein,Vogel,Lied,Haus,B,birds\n",
-        ("mmmlu-mmlu_DE-DE", "knowledge", "en", "Was fliegt?", ["Stein", "Vogel", "Lied", "Haus"], "Vogel",
-         "Was fliegt?", "birds"),
+        ("mmmlu-mmlu_DE-DE", "knowledge", "de", "Was fliegt?", ["Stein", "Vogel", "Lied", "Haus"], "Vogel",
+         "mmmlu 0", "birds"),
     ),
     "arc of the hub": (
         "arc.jsonl",
@@ -251,6 +251,21 @@ def test_minimal_pairs_are_judged_by_themselves_and_each_is_a_group(tmp_path):
     assert len({q.group for q in made.items}) == 8
     assert sorted(q.answers[0] for q in made.items) == [0] * 4 + [1] * 4
     assert [entry.why for entry in made.dropped] == ["has 1 choices"]  # both sentences are the same, as in BLiMP
+
+
+def test_the_folder_of_clams_names_its_language(tmp_path):
+    (tmp_path / "de_evalset").mkdir()
+    path = written(tmp_path / "de_evalset", "simple_agrmt.txt", "True\tder Autor lacht\nFalse\tder Autor lachen\n")
+    assert read_questions(str(path)).language == "de"
+
+
+def test_a_question_of_mmlu_is_one_group_in_every_language(tmp_path):
+    header = ",Question,A,B,C,D,Answer,Subject\n"
+    german = written(tmp_path, "mmlu_DE-DE.csv", f"{header}0,Was fliegt?,Stein,Vogel,Lied,Haus,B,birds\n")
+    french = written(tmp_path, "mmlu_FR-FR.csv", f"{header}0,Qui vole?,pierre,oiseau,chant,maison,B,birds\n")
+    first, second = read_questions(str(german)), read_questions(str(french))
+    assert (first.language, second.language) == ("de", "fr")
+    assert first.items[0].group == second.items[0].group
 
 
 def test_clams_lines_that_are_no_pairs_are_refused(tmp_path):

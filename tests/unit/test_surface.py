@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,16 @@ def test_the_most_frequent_features_are_kept_where_there_are_too_many(monkeypatc
     words, grams, _ = surface.surface_features(["x y y", "y z z z"], [3, 4])
     assert words.tolist() == [[2, 0], [1, 3]]
     assert grams.shape == (2, 2)
+
+
+def test_the_baseline_of_many_texts_takes_memory_in_proportion_to_their_number(monkeypatch):
+    monkeypatch.setattr(surface, "_MOST_NUMBERS", 2**18)
+    data = sentences(" ", "abcdefghijklmnopqrstuvwxyz", 3000)
+    design = make_design(data, SPEC, 0)
+    tracemalloc.start()
+    baseline = surface_baseline(design, [9] * 3000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert baseline.values["balanced_accuracy"] > 0.9
+    # The products of the test with the training rows alone would take 600 x 2400 x 8 bytes = 11.5 MB.
+    assert peak < 6 * 8 * 2**18

@@ -12,13 +12,11 @@ import polars as pl
 from layeratlas.api.display import figure_of, html_of, svg_of, text_of
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError, StoreError, unknown_name
-from layeratlas.core.files import read_json
 from layeratlas.core.formatting import size as parameters_in_words
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.recommendation import ALL, Purpose, Recommendation, summary_lines
 from layeratlas.runs.recommendation import FILE as RECOMMENDATIONS
 from layeratlas.runs.study import Study
-from layeratlas.runs.tables import read_table
 
 if TYPE_CHECKING:
     from altair import VConcatChart
@@ -53,8 +51,8 @@ class Run(FinishedRun):
 
     def summary(self) -> str:
         """Return the model, the time and the main findings, one per line."""
-        model = self.manifest["model"]
-        head = f"{self.model}: {self.blocks} blocks, width {model['width']}; computed in {self.seconds:.0f} s"
+        width = self.manifest["model"].get("width") or "unknown"
+        head = f"{self.model}: {self.blocks} blocks, width {width}; computed in {self.seconds:.0f} s"
         return "\n".join([text_of(head, self.main_findings, None), *(f"  {line}" for line in self._advice())])
 
     def best_layer(self, name: str = ALL, *, purpose: str = Purpose.PROBE, component: str = "resid") -> Recommendation:
@@ -133,50 +131,50 @@ class Comparison:
     """A comparison of finished runs, or the atlas of one model, read from its folder.
 
     Its tables are polars data frames, `manifest` is `comparison.json`, `report_path` the page. Raises StoreError where
-    the folder holds no comparison.
+    the folder holds no comparison; every table does where it is not the one that the comparison wrote.
     """
 
     def __init__(self, folder: str | Path) -> None:
+        from layeratlas.comparison.finished import FinishedComparison
+
         self.folder = folder_path(folder)
-        self.manifest: dict[str, Any] = read_json(self.folder / _COMPARISON)
+        self._finished = FinishedComparison(self.folder)
+        self.manifest: dict[str, Any] = self._finished.manifest
 
     @cached_property
     def curves(self) -> pl.DataFrame:
         """The curves of all runs."""
-        return self._table("curves")
+        return self._finished.curves
 
     @cached_property
     def findings(self) -> pl.DataFrame:
         """One row per finding, with estimate, interval, p-value, null and verdict."""
-        return self._table("findings")
+        return self._finished.findings
 
     @cached_property
     def differences(self) -> pl.DataFrame:
         """One row per pair of models and quantity."""
-        return self._table("differences")
+        return self._finished.differences
 
     @cached_property
     def quantities(self) -> pl.DataFrame:
         """One row per model and quantity."""
-        return self._table("quantities")
+        return self._finished.quantities
 
     @cached_property
     def similarity(self) -> pl.DataFrame:
         """CKA of every pair of layers of two models."""
-        return self._table("similarity")
+        return self._finished.similarity
 
     @cached_property
     def sizes(self) -> pl.DataFrame:
         """How each quantity changes with the number of parameters."""
-        return self._table("sizes")
+        return self._finished.sizes
 
     @cached_property
     def claims(self) -> pl.DataFrame:
         """Every published claim, judged on all the runs."""
-        return self._table("claims")
-
-    def _table(self, name: str) -> pl.DataFrame:
-        return read_table(self.folder / f"{name}.parquet")
+        return self._finished.claims
 
     @property
     def models(self) -> list[str]:

@@ -23,8 +23,8 @@ from layeratlas.comparison.models import quantity_table, read_models
 from layeratlas.comparison.similarity import similarity
 from layeratlas.comparison.sizes import size_findings
 from layeratlas.core import registry
+from layeratlas.core.checksums import digest_of, write_sealed
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import write_json
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
 from layeratlas.runs.claim import judgement_table
@@ -69,14 +69,15 @@ def compare(
     for name, table in tables.items():
         write_parquet(folder / f"{name}.parquet", table)
     manifest = _manifest(cohorts, [*notes, *(note for result in results for note in result.notes)])
-    write_json(folder / MANIFEST, manifest)
+    manifest["sha256"] = {f"{name}.parquet": digest_of(folder / f"{name}.parquet") for name in tables}
+    write_sealed(folder / MANIFEST, manifest)
     with progress.stage("report", 1) as step:
         from layeratlas.comparison.page import build_comparison
 
         build_comparison(folder)
         step.advance()
     spent = {"seconds": round(time.perf_counter() - start, 2), "peak_memory_mb": _peak_memory()}
-    write_json(folder / MANIFEST, manifest | spent | {"status": "complete"})
+    write_sealed(folder / MANIFEST, manifest | spent | {"status": "complete"})
     return folder
 
 

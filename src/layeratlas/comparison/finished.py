@@ -8,12 +8,13 @@ from typing import Any
 
 import polars as pl
 
-from layeratlas.core.files import read_json
+from layeratlas.core.checksums import check_digest, read_vouched
 from layeratlas.runs.finding import with_q
 from layeratlas.runs.tables import read_table
 
 MANIFEST = "comparison.json"
 PAGE = "comparison.html"
+_AGAIN = "compare the runs again with the same --out"
 TABLES = (
     "curves",
     "quantities",
@@ -29,15 +30,25 @@ TABLES = (
 class FinishedComparison:
     """A comparison of finished runs: its folder, its manifest and its tables, read when first asked for.
 
-    Every table raises StoreError, in one line, where its file is missing or cannot be read.
+    Raises StoreError, in one line, where the manifest is damaged; every table does where its file is missing, cannot be
+    read or is not the one that the comparison wrote.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.manifest: dict[str, Any] = read_json(self.folder / MANIFEST)
+        self.manifest: dict[str, Any] = read_vouched(self.folder / MANIFEST, _AGAIN)
+
+    def verify(self) -> None:
+        """Raise StoreError where a table is missing or is not the one that the comparison wrote."""
+        for name in TABLES:
+            self._table(name)
 
     def _table(self, name: str) -> pl.DataFrame:
-        return read_table(self.folder / f"{name}.parquet", "compare the runs again")
+        path = self.folder / f"{name}.parquet"
+        digest = self.manifest.get("sha256", {}).get(path.name)
+        if digest is not None and path.exists():
+            check_digest(path, digest, _AGAIN)
+        return read_table(path, _AGAIN)
 
     @cached_property
     def curves(self) -> pl.DataFrame:

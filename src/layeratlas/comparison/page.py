@@ -41,9 +41,10 @@ _CLAIM_COLUMNS = ("claim", "says", "published", "here", "estimate", "lo", "hi", 
 def build_comparison(folder: Path) -> Path:
     """Write `comparison.html` and `figures/` from a comparison's tables, and return the page's path.
 
-    Raises StoreError where a table is missing or cannot be read.
+    Raises StoreError, before anything is drawn, where a table is missing, damaged or cannot be read.
     """
     comparison = FinishedComparison(folder)
+    comparison.verify()
     rows = chart_rows(comparison)
     with debug_mode(False):
         _write_figures(comparison, rows)

@@ -16,6 +16,7 @@ from layeratlas.comparison.cka import FEWEST, Grams, cka, grams
 from layeratlas.comparison.cohort import Cohort
 from layeratlas.core.arrays import Floats
 from layeratlas.core.errors import StoreError
+from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.tables import read_table
 
 # At most this many texts in all and per level, at this many equal relative depths.
@@ -51,7 +52,7 @@ def similarity(cohort: Cohort, seed: int = 0) -> tuple[pl.DataFrame, list[str]]:
     """
     notes: list[str] = []
     nothing = pl.DataFrame(schema=SCHEMA)
-    chosen = _texts(cohort.runs[0].folder, seed)
+    chosen = _texts(cohort.runs[0], seed)
     if chosen is None:
         return nothing, notes
     rows, levels = chosen
@@ -92,9 +93,9 @@ def _vectors(folder: Path, layers: Sequence[int], rows: Sequence[int]) -> NDArra
     return read_rows(folder / _ACTIVATIONS, "resid", layers, rows)
 
 
-def _texts(folder: Path, seed: int) -> tuple[list[int], NDArray[np.int64]] | None:
+def _texts(run: FinishedRun, seed: int) -> tuple[list[int], NDArray[np.int64]] | None:
     """Return rows of the store, as many of each level, with codes of their levels; None where a run has no items."""
-    files = sorted((folder / "items").glob("*.parquet"))
+    files = [file for file in run.outputs("items") if file.exists()]
     try:
         parts = [read_table(file, columns=["level", "row"]) for file in files]
     except StoreError:

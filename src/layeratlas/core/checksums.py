@@ -58,6 +58,22 @@ def read_sealed(path: Path) -> dict[str, Any]:
     return {key: inner for key, inner in value.items() if key != SEAL}
 
 
+def read_vouched(path: Path, todo: str) -> dict[str, Any]:
+    """Return a JSON object, with its seal where it has one; raises StoreError where it is damaged, with what `todo`."""
+    value = read_json(path)
+    if not isinstance(value, dict) or (SEAL in value and not is_sealed(value)):
+        raise StoreError(f"'{path}' was changed or damaged after it was written", "a file that its seal fits", todo)
+    return value
+
+
+def check_digest(path: Path, digest: str, todo: str) -> None:
+    """Raise StoreError, with what `todo`, where a file is not the one of that digest."""
+    if digest_of(path) != digest:
+        raise StoreError(
+            f"'{path}' was changed or damaged after it was written", "the file whose checksum was kept", todo
+        )
+
+
 def write_checked(path: Path, data: bytes) -> None:
     """Write a file and, after it, the checksum that makes it count."""
     write_atomic(path, data)

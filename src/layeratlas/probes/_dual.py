@@ -12,10 +12,20 @@ from layeratlas.probes._contract import Gram, Probe
 
 @dataclass(frozen=True, kw_only=True)
 class SplitGram:
-    """Inner products of one split: of the training rows, and of test with training rows (n_test, n_train)."""
+    """Inner products of one split: of the training rows, and of test with training rows.
+
+    The latter, (n_test, n_train), are `test` itself, or `test @ basis.T` with `test` (n_test, m), `basis` (n_train, m)
+    where there are more rows than features: then their product would be far larger than the features.
+    """
 
     train: Gram
     test: Floats
+    basis: Floats | None = None
+
+    def scores(self, dual: Floats) -> Floats:
+        """Return the inner products of the test rows with the training rows, times dual coefficients (n_train, k)."""
+        scores: Floats = self.test @ (dual if self.basis is None else self.basis.T @ dual)
+        return scores
 
 
 def standardise(rows: Floats) -> tuple[Floats, Floats, Floats]:
@@ -38,17 +48,19 @@ def split_gram(x: Floats, train: Ints, test: Ints, pca: int | None = None) -> Sp
     With `pca`, of their coordinates on that many principal components of the training rows.
     """
     inside, mean, scale = standardise(x[train])
-    gram, outside = Gram(inside), ((x[test] - mean) / scale) @ inside.T
-    if pca is None:
-        return SplitGram(train=gram, test=outside)
-    vectors, lengths = gram.vectors[:, -pca:], np.sqrt(np.maximum(gram.values[-pca:], 1e-300))
-    return SplitGram(train=Gram(vectors * lengths), test=(outside @ vectors) @ vectors.T)
+    gram, outside = Gram(inside), (x[test] - mean) / scale
+    if pca is not None:
+        vectors, lengths = gram.vectors[:, -pca:], np.sqrt(np.maximum(gram.values[-pca:], 1e-300))
+        return SplitGram(train=Gram(vectors * lengths), test=outside @ (inside.T @ vectors), basis=vectors)
+    if len(inside) > inside.shape[1]:
+        return SplitGram(train=gram, test=outside, basis=inside)
+    return SplitGram(train=gram, test=outside @ inside.T)
 
 
 def held_out_scores(probe: Probe, gram: SplitGram, y: Floats) -> Floats:
     """Fit every column of `y` (n_train, k) on the training rows and return the scores of the test rows (n_test, k)."""
     dual, intercept = probe.solve(gram.train, y)
-    return gram.test @ dual + intercept
+    return gram.scores(dual) + intercept
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,5 +42,6 @@ def _counts(documents: Sequence[Any], most: int, analyzer: str | Callable[[Any],
     """Return how often each document has each feature, counted sparsely, for the `most` frequent features."""
     from sklearn.feature_extraction.text import CountVectorizer
 
-    counts: Floats = CountVectorizer(analyzer=analyzer, max_features=most, **more).fit_transform(documents).toarray()
-    return counts.astype(float)
+    vectorizer = CountVectorizer(analyzer=analyzer, max_features=most, dtype=np.float64, **more)
+    counts: Floats = vectorizer.fit_transform(documents).toarray()
+    return counts

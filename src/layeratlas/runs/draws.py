@@ -49,8 +49,11 @@ def write_draws(folder: Path, curves: Iterable[Curve], values: Mapping[str, Floa
 
 
 def _main_curves(curves: Iterable[Curve]) -> list[Curve]:
-    """Return the curves of whole levels in the first measure of each level and component."""
-    levels = [curve for curve in curves if curve.task == "all" and curve.stratum == "all"]
+    """Return the curves of whole levels in the first measure of each level and component.
+
+    The draws of one group all agree: a comparison would take their spread of 0 for certainty.
+    """
+    levels = [curve for curve in curves if curve.task == "all" and curve.stratum == "all" and curve.n_groups > 1]
     main: dict[tuple[str, str], str] = {}
     for curve in levels:
         main.setdefault((curve.level, curve.component), curve.metric)

@@ -10,17 +10,16 @@ from typing import Any, Self
 
 import polars as pl
 
-from layeratlas.core.checksums import SEAL, digest_of, is_sealed
+from layeratlas.core.checksums import check_digest
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import read_json
 from layeratlas.runs.draws import FILE as DRAWS
 from layeratlas.runs.draws import Draws, draws_of
 from layeratlas.runs.finding import FINDING_FIELDS, Finding
+from layeratlas.runs.manifest import RERUN, read_manifest
 from layeratlas.runs.recommendation import FILE as RECOMMENDATIONS
 from layeratlas.runs.recommendation import Recommendation, read_recommendations
 from layeratlas.runs.tables import CURVES, FINDINGS, read_table
 
-MANIFEST = "run.json"
 REPORT = "report.html"
 
 
@@ -41,7 +40,7 @@ class FinishedRun:
         findings: pl.DataFrame | None = None,
     ) -> None:
         self.folder = Path(folder)
-        self.manifest: dict[str, Any] = dict(_sound_manifest(self.folder) if manifest is None else manifest)
+        self.manifest: dict[str, Any] = dict(read_manifest(self.folder) if manifest is None else manifest)
         self._given = {CURVES: curves, FINDINGS: findings}
 
     def _table(self, name: str) -> pl.DataFrame:
@@ -57,17 +56,27 @@ class FinishedRun:
         `names` are files of the run's folder; None stands for all those that a report or a comparison may read, which
         are not in folders of their own. A file that is missing is left to its reader.
         """
+        known = self._checksums
+        for name in [name for name in known if "/" not in name] if names is None else names:
+            if name in known and (self.folder / name).exists():
+                check_digest(self.folder / name, known[name], RERUN)
+
+    @property
+    def _checksums(self) -> dict[str, str]:
+        """The digest of every output of the run's stages."""
         known: dict[str, str] = {}
         for stage in self.manifest.get("stages", {}).values():
             known |= stage.get("sha256", {})
-        for name in [name for name in known if "/" not in name] if names is None else names:
-            path = self.folder / name
-            if name in known and path.exists() and digest_of(path) != known[name]:
-                raise StoreError(
-                    f"'{path}' was changed or damaged after the run wrote it",
-                    "the file whose checksum is in run.json",
-                    "run the study again with the same --out, which computes it anew",
-                )
+        return known
+
+    def outputs(self, folder: str) -> list[Path]:
+        """Return the files of a part of the run's folder that its stages wrote, those whose checksums are right.
+
+        Raises StoreError where one was changed.
+        """
+        names = sorted(name for name in self._checksums if name.startswith(f"{folder}/"))
+        self.verify(names)
+        return [self.folder / name for name in names]
 
     @cached_property
     def curves(self) -> pl.DataFrame:
@@ -134,7 +143,7 @@ class FinishedRun:
     @property
     def seconds(self) -> float:
         """The seconds that all stages took together."""
-        return float(sum(stage["seconds"] for stage in self.manifest.get("stages", {}).values()))
+        return float(sum(stage.get("seconds", 0.0) for stage in self.manifest.get("stages", {}).values()))
 
     def words(self, kind: str) -> dict[str, str]:
         """Return the words for the codes of the tables, in reading order; `kind` is levels, methods or metrics."""
@@ -175,15 +184,3 @@ def read_run(folder: str | Path) -> FinishedRun:
     run.verify()
     _ = run.curves, run.findings  # a broken table is reported before anything is computed
     return run
-
-
-def _sound_manifest(folder: Path) -> dict[str, Any]:
-    """Return a run's manifest; raises StoreError where there is none or its seal does not fit."""
-    manifest = read_json(folder / MANIFEST)
-    if not isinstance(manifest, dict) or (SEAL in manifest and not is_sealed(manifest)):
-        raise StoreError(
-            f"'{folder / MANIFEST}' was changed or damaged after the run wrote it",
-            "a manifest that its seal fits",
-            "run the study again with the same --out, which computes it anew",
-        )
-    return manifest

@@ -10,9 +10,9 @@ from typing import TypeVar
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.intervals import ROUNDING, percentile_interval, rule_of_three
+from layeratlas.stats.intervals import draws_interval, percentile_interval
 
-# Shares, whose interval the rule of three completes where all draws agree.
+# Shares among the measures of probes.
 _SHARES = ("accuracy", "balanced_accuracy", "auroc")
 
 
@@ -87,18 +87,21 @@ class Curve:
 
     @property
     def interval(self) -> tuple[Floats, Floats]:
-        """The 95 % percentile bootstrap interval at each layer, lo and hi each (P,).
+        """The 95 % percentile bootstrap interval at each layer, lo and hi each (P,): see `draws_interval`.
 
-        Where every draw is right (or wrong), no draw shows rarer errors: the interval then ends where the rule of three
-        says.
+        Of one group it is all that is possible: 0 to 1 for shares, NaN for measures without ends.
         """
-        lo, hi = percentile_interval(self.draws)
-        if self.metric in _SHARES:
-            same = hi - lo < ROUNDING
-            reach = min(1.0, rule_of_three(self.n_groups))
-            lo = np.where(same & (lo >= 1 - ROUNDING), 1 - reach, lo)
-            hi = np.where(same & (hi <= ROUNDING), reach, hi)
-        return lo, hi
+        if self.is_share:
+            return draws_interval(self.draws, self.n_groups, least=0.0, most=1.0)
+        if self.n_groups < 2:
+            unknown = np.full(len(self.estimate), np.nan)
+            return unknown, unknown
+        return percentile_interval(self.draws)
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the measure is a share of the items, between 0 and 1."""
+        return self.metric in _SHARES
 
     @property
     def floor(self) -> Floats:

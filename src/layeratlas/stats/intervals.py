@@ -48,11 +48,20 @@ def draws_interval(
     """Return the 95 % percentile interval of draws (B, ...), within `least` and `most`.
 
     Where all draws agree (no question changed sides, say), none shows rarer changes: the interval then reaches
-    `rule_of_three` beyond them.
+    `rule_of_three` beyond them. One group, whose draws always agree, says nothing about others: the interval is all
+    that is possible.
     """
     lo, hi = percentile_interval(draws)
+    if groups < 2:
+        return np.full_like(lo, least), np.full_like(hi, most)
     reach = np.where(hi - lo < ROUNDING, rule_of_three(groups), 0.0)
     return np.maximum(lo - reach, least), np.minimum(hi + reach, most)
+
+
+def mean_interval(draws: Floats, n: int) -> tuple[Floats, Floats]:
+    """Return the 95 % percentile interval of draws (B, ...) of a mean of n values; NaN where one is all there is."""
+    lo, hi = percentile_interval(draws)
+    return (lo, hi) if n > 1 else (np.full_like(lo, np.nan), np.full_like(hi, np.nan))
 
 
 def few_groups(groups: int, times: float = 1.0) -> float:

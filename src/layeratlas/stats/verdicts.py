@@ -23,7 +23,7 @@ from typing import Literal
 import scipy
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.intervals import ALPHA, Z95, percentile_interval
+from layeratlas.stats.intervals import ALPHA, Z95, draws_interval
 from layeratlas.stats.tests import holm, two_sided
 
 Verdict = Literal["supported", "not supported", "inconclusive"]
@@ -108,10 +108,15 @@ class Effect:
         return replace(self, estimate=level - self.estimate, lo=level - self.hi, hi=level - self.lo)
 
 
-def bootstrapped(estimate: float, draws: Floats) -> Effect:
-    """Return an estimate with the percentile interval and the two-sided p-value of its bootstrap draws (B,)."""
-    lo, hi = percentile_interval(draws)
-    return Effect(estimate=float(estimate), lo=float(lo), hi=float(hi), p=two_sided(draws))
+def bootstrapped(
+    estimate: float, draws: Floats, groups: int, *, least: float = -math.inf, most: float = math.inf
+) -> Effect:
+    """Return an estimate with the interval (see `draws_interval`) and the two-sided p-value of its draws (B,).
+
+    The draws of one group, which always agree, decide nothing: p is 1.
+    """
+    lo, hi = draws_interval(draws, groups, least=least, most=most)
+    return Effect(estimate=float(estimate), lo=float(lo), hi=float(hi), p=two_sided(draws) if groups > 1 else 1.0)
 
 
 def holm_corrected(effects: Sequence[Effect]) -> list[Effect]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 
 from layeratlas.core.errors import DataError
 from layeratlas.data.readers.row import Row, RowFile
@@ -28,7 +29,10 @@ def hub_rows(path: str) -> tuple[RowFile, str]:
         raise DataError(
             f"'{path}' cannot be loaded ({reason})", "hub:NAME#CONFIG#SPLIT", "check the name, or the network"
         ) from error
-    rows = [Row(dict(fields), f"'{path}', row {number}") for number, fields in enumerate(dataset, 1)]
+    # Data sets with a configuration per language do not repeat it in their rows.
+    code = re.fullmatch("([a-z]{2})|([A-Z]{2})_[A-Z]{2}", config)
+    language = {"lang": (code[1] or code[2]).lower()} if code else {}
+    rows = [Row(language | dict(fields), f"'{path}', row {number}") for number, fields in enumerate(dataset, 1)]
     if not rows:
         raise DataError(f"'{path}' has no rows", "at least one question", "check the split")
     return RowFile(rows), "-".join(filter(None, [name.split("/")[-1], config]))

@@ -9,7 +9,7 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.curves import Curve, level_curve, mean_of
-from layeratlas.studies.exits.names import ACCURACY, ALL
+from layeratlas.studies.exits.names import ACCURACY, ALL, SHARES
 from layeratlas.studies.exits.settings import SCORES
 
 
@@ -48,6 +48,11 @@ class ExitCurve(Curve):
         fixed = np.maximum(self.baseline_draws, self.chance)[:, None]
         gains: Floats = self.draws - np.maximum(self.shuffles * (not self.evident), fixed)
         return gains
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the measure is a share of the questions, between 0 and 1."""
+        return self.metric in SHARES
 
     def is_main(self, score: str) -> bool:
         """Whether this is the curve that findings use: the accuracy of the deciding score, over all questions."""

@@ -11,6 +11,8 @@ EXACT_MATCH, AGREEMENT = "exact_match", "agreement"
 GREEDY = "greedy"
 # The task and stratum of what covers a whole level or set.
 ALL = "all"
+# Measures that are shares, between 0 and 1.
+SHARES = frozenset((ACCURACY, MC2, MC3, TIES, EXACT_MATCH))
 
 METHOD_NAMES = {
     "sum": "Sum",

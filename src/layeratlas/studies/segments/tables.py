@@ -13,7 +13,7 @@ from layeratlas.metrics import SetMetric, Signal
 from layeratlas.metrics.lens import settle_depth
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.tables import CURVE_VALUES
-from layeratlas.stats.intervals import percentile_interval
+from layeratlas.stats.intervals import mean_interval
 from layeratlas.stats.jackknife import jackknife
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.segments.findings import boundary_finding
@@ -61,7 +61,7 @@ def _mean_band(values: Floats, seed: int) -> Band:
     """Return the mean over passages with its 95 % percentile interval."""
     random, n = np.random.default_rng(seed), len(values)
     weights = random.multinomial(n, np.full(n, 1 / n), size=_DRAWS) / n
-    lo, hi = percentile_interval(weights @ values)
+    lo, hi = mean_interval(weights @ values, n)
     return Band(values.mean(0), lo, hi)
 
 

@@ -25,6 +25,7 @@ from layeratlas.data.readers.row import Row, brief
 # The headings that the tables of MMLU, which have none, are given; the first is none of another format.
 _BARE_QUESTION = "question of mmlu"
 MMLU_COLUMNS = (_BARE_QUESTION, "A", "B", "C", "D", "answer")
+_LOCALE = re.compile(r"_([A-Z]{2})-[A-Z]{2}$")
 _PLACE, _PLACES, _TEXT, _LETTER = "a position", "a list of positions", "a text", "a letter"
 
 
@@ -87,8 +88,17 @@ def _of_mmlu(row: Row) -> bool:
 
 
 def _multilingual(rows: list[Row], file: Path | None) -> list[Row]:
-    """Lower the names of the multilingual MMLU (`Question`, `Answer`, `Subject`)."""
-    return [Row({k if k in LETTERS else k.lower(): v for k, v in row.fields.items()}, row.where) for row in rows]
+    """Lower the names of the multilingual MMLU (`Question`, `Answer`, `Subject`).
+
+    The language is in the file's name (`mmlu_DE-DE.csv`); a row is the same question in every language, and so a group.
+    """
+    place = _LOCALE.search(stem_of(file)) if file else None
+    renamed = []
+    for number, row in enumerate(rows):
+        fields = {name if name in LETTERS else name.lower(): value for name, value in row.fields.items()}
+        known = {"group": f"mmmlu {number}"} | ({"lang": place[1].lower()} if place else {})
+        renamed.append(Row(known | fields, row.where))
+    return renamed
 
 
 FORMATS = (
@@ -110,5 +120,6 @@ FORMATS = (
         columns=columns("Question A B C D Answer"),
         parser=by_row(lettered),
         prepare=_multilingual,
+        language="lang",
     ),
 )

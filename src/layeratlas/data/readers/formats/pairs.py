@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from layeratlas.data.readers.formats.format import Format, Parse, columns, make,
 from layeratlas.data.readers.row import Row
 
 QUESTION = "Which sentence is grammatical?"
+_FOLDER = re.compile("([a-z]{2})_evalset")
 CLAMS_COLUMNS = ("grammatical", "sentence")
 
 
@@ -32,8 +34,13 @@ def pairs(rows: Sequence[Row]) -> Parse:
 
 
 def _joined(rows: list[Row], file: Path | None) -> list[Row]:
-    """Join the lines of CLAMS, `True` and a sentence or `False` and a sentence, to pairs."""
+    """Join the lines of CLAMS, `True` and a sentence or `False` and a sentence, to pairs.
+
+    The language is that of the folder, as in `de_evalset/simple_agrmt.txt`.
+    """
     paradigm = stem_of(file) if file else ""
+    place = _FOLDER.match(file.absolute().parent.name) if file else None
+    language = {"lang": place[1]} if place else {}
     joined, good = [], ""
     for row in rows:
         sentence, grammatical = row.text("sentence"), row.text("grammatical")
@@ -41,7 +48,7 @@ def _joined(rows: list[Row], file: Path | None) -> list[Row]:
             good = sentence
         elif grammatical == "False" and good:
             fields = {"sentence_good": good, "sentence_bad": sentence, "UID": paradigm}
-            joined.append(Row(fields, row.where))
+            joined.append(Row(fields | language, row.where))
         else:
             raise DataError(f"{row.where} is '{grammatical}'", "True, then False, for each pair", "fix it")
     if not joined:
@@ -54,5 +61,5 @@ _pairs = partial(Format, level="grammar", parser=pairs, evident=True, lenient=Tr
 FORMATS = (
     _pairs(name="blimp", columns=columns("sentence_good sentence_bad")),
     _pairs(name="blimp", columns=columns("uid good bad"), prepare=rename(_SHORT)),
-    _pairs(name="clams", columns=frozenset(CLAMS_COLUMNS), prepare=_joined, language_in_name=True),
+    _pairs(name="clams", columns=frozenset(CLAMS_COLUMNS), prepare=_joined, language="lang"),
 )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from layeratlas.runs.finding import Finding
-from layeratlas.stats.intervals import ALPHA, percentile_interval
+from layeratlas.stats.intervals import ALPHA, draws_interval
 from layeratlas.stats.tests import sign_flip
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.exits.ablation.effects import AblationEffect, loss_verdict
@@ -76,7 +76,7 @@ def _range_finding(effect: AblationEffect, tests: int, method: str) -> Finding:
 
 
 def _halves_finding(lower: AblationEffect, upper: AblationEffect, method: str) -> Finding:
-    lo, hi = percentile_interval(lower.draws - upper.draws)
+    lo, hi = draws_interval(lower.draws - upper.draws, len(lower.group_sums), least=-2.0, most=2.0)
     difference = Effect(
         estimate=lower.change.estimate - upper.change.estimate,
         lo=float(lo),

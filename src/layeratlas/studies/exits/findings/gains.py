@@ -9,7 +9,7 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.runs.finding import Finding
-from layeratlas.stats.intervals import MARGIN, Z95, one_group, percentile_interval
+from layeratlas.stats.intervals import MARGIN, Z95, draws_interval, one_group
 from layeratlas.stats.peaks import onset
 from layeratlas.stats.tests import two_sided_z
 from layeratlas.stats.verdicts import Effect, Verdict, holm_corrected
@@ -52,7 +52,7 @@ def level_gains(curves: Sequence[ExitCurve]) -> list[LevelGain]:
 
 def _level_gain(curve: ExitCurve, effect: Effect) -> LevelGain:
     onset_draws = onset(curve.gains, curve.depth)
-    lo, hi = percentile_interval(onset_draws)
+    lo, hi = draws_interval(onset_draws, curve.n_groups, least=0.0, most=1.0)
     start = float(onset(curve.excess[None], curve.depth)[0])
     return LevelGain(
         curve=curve,

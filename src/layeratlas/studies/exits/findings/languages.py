@@ -118,8 +118,14 @@ def language_finding(main: ExitCurve, agreement: ExitCurve) -> Finding | None:
     kappa_draws = (agreement.draws - agreement.shuffles)[:, inside].mean(1)
     gain, kappa = holm_corrected(
         [
-            bootstrapped(float(curve.excess[inside].mean()), curve.gains[:, inside].mean(1)),
-            bootstrapped(float(kappa_draws.mean()), kappa_draws),
+            bootstrapped(
+                float(curve.excess[inside].mean()),
+                curve.gains[:, inside].mean(1),
+                curve.n_groups,
+                least=-1.0,
+                most=1.0,
+            ),
+            bootstrapped(float(kappa_draws.mean()), kappa_draws, agreement.n_groups, least=-2.0, most=2.0),
         ]
     )
     both = Effect(estimate=gain.estimate, lo=min(gain.lo, kappa.lo), hi=gain.hi, p=max(gain.p, kappa.p))

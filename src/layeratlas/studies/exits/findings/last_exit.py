@@ -10,9 +10,9 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.runs.finding import Finding
-from layeratlas.stats.intervals import ALPHA, Z95, draws_interval, one_group
-from layeratlas.stats.tests import two_sided, two_sided_z
-from layeratlas.stats.verdicts import Effect, Verdict, holm_corrected
+from layeratlas.stats.intervals import ALPHA, Z95, one_group
+from layeratlas.stats.tests import two_sided_z
+from layeratlas.stats.verdicts import Effect, Verdict, bootstrapped, holm_corrected
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.findings.statements import curve_finding, title, with_span
 from layeratlas.studies.exits.names import ExitFinding
@@ -66,9 +66,8 @@ def compare_last(curves: Sequence[ExitCurve]) -> list[ExitComparison]:
 def _against_previous(curve: ExitCurve) -> Effect:
     """Return the paired difference of the last two exits."""
     draws = curve.draws[:, -1] - curve.draws[:, -2]
-    lo, hi = draws_interval(draws, curve.n_groups)
     estimate = float(curve.estimate[-1] - curve.estimate[-2])
-    return Effect(estimate=estimate, lo=float(lo), hi=float(hi), p=two_sided(draws))
+    return bootstrapped(estimate, draws, curve.n_groups, least=-1.0, most=1.0)
 
 
 def _against_best(curve: ExitCurve) -> Effect:

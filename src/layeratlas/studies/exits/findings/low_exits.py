@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from layeratlas.runs.finding import Finding
-from layeratlas.stats.intervals import percentile_interval
+from layeratlas.stats.intervals import draws_interval
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.findings.statements import levels_finding, with_span
@@ -21,7 +21,7 @@ def low_exits_finding(curves: Sequence[ExitCurve], readout_note: str) -> Finding
     """Return X5: the mean gain of low exits over the best baseline, always inconclusive from one model."""
     inside = curves[0].depth < LOW
     draws = np.mean([curve.gains[:, inside].mean(1) for curve in curves], axis=0)
-    lo, hi = percentile_interval(draws)
+    lo, hi = draws_interval(draws, min(curve.n_groups for curve in curves), least=-1.0, most=1.0)
     estimate = float(np.mean([curve.excess[inside].mean() for curve in curves]))
     effect = Effect(estimate=estimate, lo=float(lo), hi=float(hi))
     return levels_finding(

@@ -36,7 +36,7 @@ def float_finding(scored: ScoredSet, curve: ExitCurve, resampler: Resampler, *, 
     integers = _weighted_mean(right, weights, _inside(scored, INTEGER, pairs))
     floats = _weighted_mean(right, weights, _inside(scored, FLOAT, pairs))
     lead = split_draws(integers - floats, resampler)
-    effect = bootstrapped(float(lead.estimate), lead.draws)
+    effect = bootstrapped(float(lead.estimate), lead.draws, len(pairs), least=-1.0, most=1.0)
     verdict = effect.verdict()
     summary = {
         "supported": "Floats are harder than integers of the same digits",

@@ -9,10 +9,9 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.runs.finding import Finding
-from layeratlas.stats.intervals import MARGIN, ROUNDING, draws_interval
+from layeratlas.stats.intervals import MARGIN, ROUNDING
 from layeratlas.stats.resampling import Resampler, split_draws
-from layeratlas.stats.tests import two_sided
-from layeratlas.stats.verdicts import Effect
+from layeratlas.stats.verdicts import Effect, bootstrapped
 from layeratlas.studies.exits.findings.statements import share_with_span, with_span
 from layeratlas.studies.exits.measures import accuracy
 from layeratlas.studies.exits.names import ALL, ExitFinding
@@ -127,8 +126,7 @@ def _effects(choices: TokenChoices, resampler: Resampler) -> TokenEffects | None
 
     def effect(values: Floats, least: float) -> Effect:
         sample = split_draws(values, resampler)
-        lo, hi = draws_interval(sample.draws, n_groups, least=least, most=1.0)
-        return Effect(estimate=float(sample.estimate), lo=float(lo), hi=float(hi), p=two_sided(sample.draws))
+        return bootstrapped(float(sample.estimate), sample.draws, n_groups, least=least, most=1.0)
 
     return TokenEffects(
         fewest=effect(fewest, 0.0),

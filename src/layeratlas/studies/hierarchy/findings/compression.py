@@ -140,7 +140,8 @@ def _shift(curve: Curve) -> tuple[float, Floats]:
 
 def _shift_difference(pair: _Matched) -> Effect:
     (buried, buried_draws), (plain, plain_draws) = _shift(pair.buried), _shift(pair.plain)
-    return bootstrapped(buried - plain, buried_draws - plain_draws)
+    groups = min(pair.buried.n_groups, pair.plain.n_groups)
+    return bootstrapped(buried - plain, buried_draws - plain_draws, groups)
 
 
 def _compression_finding(pair: _Matched, effect: Effect, phrasing: Phrasing) -> Finding:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.intervals import percentile_interval
+from layeratlas.stats.intervals import mean_interval
 from layeratlas.stats.resampling import Resampler
 
 _NAN = float("nan")
@@ -50,7 +50,7 @@ def effect_of(values: Floats, controls: Floats, bootstrap: int = 1000, seed: int
 
     def mean(by_passage: Floats) -> MeanInterval:
         means = weights @ by_passage
-        lo, hi = percentile_interval(means[1:])
+        lo, hi = mean_interval(means[1:], len(values))
         return MeanInterval(float(means[0]), float(lo), float(hi))
 
     if not len(controls):

@@ -14,7 +14,7 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.runs.finding import Finding
-from layeratlas.stats.intervals import ALPHA, percentile_interval
+from layeratlas.stats.intervals import ALPHA, mean_interval
 from layeratlas.stats.tests import holm
 from layeratlas.stats.verdicts import Effect, could_have_seen, least_seen
 from layeratlas.studies.segments.intervention.effects import MeanInterval
@@ -96,7 +96,7 @@ def _mean(values: Floats, seed: int) -> MeanInterval:
     if not len(values):
         return MeanInterval()
     draws = values[np.random.default_rng([seed, 41]).integers(0, len(values), (BOOTSTRAP, len(values)))].mean(1)
-    lo, hi = percentile_interval(draws)
+    lo, hi = mean_interval(draws, len(values))
     return MeanInterval(float(values.mean()), float(lo), float(hi))
 
 

@@ -11,7 +11,7 @@ import scipy
 
 from layeratlas.core.arrays import Floats
 from layeratlas.core.errors import DataError
-from layeratlas.stats.intervals import percentile_interval
+from layeratlas.stats.intervals import draws_interval
 from layeratlas.stats.tests import holm
 from layeratlas.studies.segments.intervention.text_measures import MEASURES, measured
 
@@ -81,7 +81,7 @@ def _compared(pairs: _Pairs, p: float, bootstrap: int, seed: int) -> TextCompari
     if n == 0:
         return TextComparison(edit=pairs.edit, measure=pairs.measure, n=0)
     draws = np.random.default_rng([seed, 29]).integers(0, n, (bootstrap, n))
-    lo, hi = percentile_interval(rank_biserial(pairs.gaps[draws]))
+    lo, hi = draws_interval(rank_biserial(pairs.gaps[draws]), n, least=-1.0, most=1.0)
     return TextComparison(
         edit=pairs.edit,
         measure=pairs.measure,
