@@ -29,12 +29,15 @@ from layeratlas.core.spec import Component, RunSpec
 from layeratlas.data.items import Dataset, Item
 from layeratlas.probes import make_design, probe_layer
 from layeratlas.runs.finished import FinishedRun
+from layeratlas.stats.best_layers import choose
 from layeratlas.stats.measures import measures_for
 from layeratlas.store.rows import points_of
 from layeratlas.studies.hierarchy.directing import kept_vectors, load_data, read_again
 
-RECOMMENDED, RANDOM = "recommended", "random layer (mean)"
+RECOMMENDED, HIGHEST, RANDOM = "recommended", "highest estimate", "random layer (mean)"
 RULES = {"last layer": 1.0, "middle layer": 0.5, "two thirds": 2 / 3}
+# How the half that judges is read.
+SAME, TEMPLATE, STRATA = "other half of the groups", "other half in another template", "other strata"
 # Texts of at most so many words are put in another template.
 FEW_WORDS = 8
 DRAWS = 4000
@@ -88,7 +91,9 @@ def regrets(chosen_on: np.ndarray, judged_on: np.ndarray) -> dict[str, float]:
     last = len(chosen_on) - 1
     behind = 100 * (judged_on.max() - judged_on)
     rules = {name: float(behind[round(depth * last)]) for name, depth in RULES.items()}
-    return {RECOMMENDED: float(behind[chosen_on.argmax()]), **rules, RANDOM: float(behind.mean())}
+    chosen = choose(chosen_on, np.ones(len(chosen_on), bool))
+    highest = {HIGHEST: float(behind[chosen_on.argmax()])}
+    return {RECOMMENDED: float(behind[chosen]), **highest, **rules, RANDOM: float(behind.mean())}
 
 
 def halves(names: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -98,14 +103,21 @@ def halves(names: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.
     return np.flatnonzero(first), np.flatnonzero(~first)
 
 
-def measure(task: Task, names: np.ndarray, splits: int, judged: np.ndarray) -> dict[str, float]:
-    """Return the mean regret of every rule over splits by `names`; `judged` are the vectors of the judging half."""
-    rng, rows = np.random.default_rng(0), []
+def measure(task: Task, names: np.ndarray, splits: int) -> dict[str, dict[str, float]]:
+    """Return, by how the other half is read (as it is, or in another template), the mean regret of every rule."""
+    rng = np.random.default_rng(0)
+    rows: dict[str, list[dict[str, float]]] = {}
     for _ in range(splits):
-        a, b = halves(names, rng)
-        for chosen, other in ((a, b), (b, a)):
-            rows.append(regrets(scores(task, task.vectors, chosen), scores(task, judged, other)))
-    return {rule: float(np.mean([row[rule] for row in rows])) for rule in rows[0]}
+        parts = halves(names, rng)
+        chosen = [scores(task, task.vectors, part) for part in parts]
+        judged = {SAME: chosen}
+        if task.retold is not None:
+            judged[TEMPLATE] = [scores(task, task.retold, part) for part in parts]
+        for view, curves in judged.items():
+            rows.setdefault(view, []).extend([regrets(chosen[0], curves[1]), regrets(chosen[1], curves[0])])
+    return {
+        view: {rule: float(np.mean([row[rule] for row in many])) for rule in many[0]} for view, many in rows.items()
+    }
 
 
 def interval(values: np.ndarray) -> str:
@@ -132,21 +144,19 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--component", default="resid", choices=["resid", "attn", "mlp"])
     given = parser.parse_args()
-    groups, templates, strata = [], [], []
+    results: dict[str, list[dict[str, float]]] = {SAME: [], TEMPLATE: [], STRATA: []}
     for folder in given.runs:
         for task in tasks_of(folder, given.component):
-            by_group = np.array([item.group for item in task.data.items])
-            by_stratum = np.array(task.data.strata)
-            groups.append(measure(task, by_group, given.splits, task.vectors))
-            if task.retold is not None:
-                templates.append(measure(task, by_group, given.splits, task.retold))
-            if len(set(by_stratum)) > 1:
-                strata.append(measure(task, by_stratum, given.splits, task.vectors))
-            regret = ", ".join(f"{rule} {points:.2f}" for rule, points in groups[-1].items())
-            print(f"{folder.name} {task.data.name}, {len(task.data.items)} texts: {regret}", flush=True)
-    print_table("the other half of the groups", groups)
-    print_table("the other half of the groups in another template", templates)
-    print_table("other strata", strata)
+            by_group = measure(task, np.array([item.group for item in task.data.items]), given.splits)
+            for view, regret in by_group.items():
+                results[view].append(regret)
+            strata = np.array(task.data.strata)
+            if len(set(strata)) > 1:
+                results[STRATA].append(measure(replace(task, retold=None), strata, given.splits)[SAME])
+            shown = ", ".join(f"{rule} {points:.2f}" for rule, points in by_group[SAME].items())
+            print(f"{folder.name} {task.data.name}, {len(task.data.items)} texts: {shown}", flush=True)
+    for view, many in results.items():
+        print_table(view, many)
 
 
 if __name__ == "__main__":
