@@ -9,6 +9,8 @@ import numpy as np
 from layeratlas.core.arrays import Bools, Floats
 from layeratlas.stats.intervals import ROUNDING
 
+# One part in so many of the layers is averaged to either side of a layer where the highest one is chosen.
+_NEIGHBOURS = 12
 # The probability with which a set holds all the layers that are equally the best.
 CONFIDENCE = 0.95
 
@@ -54,6 +56,23 @@ def best_layers(estimate: Floats, draws: Floats, confidence: float = CONFIDENCE)
     p = _p_values(gaps / errors, noise, errors)
     top = int(estimate.argmax())
     return BestLayers(p=p, behind=gaps[:, top], behind_se=errors[:, top], confidence=confidence)
+
+
+def smoothed(values: Floats) -> Floats:
+    """Return the mean of each layer and its neighbours (..., P): two to either side among 31 layers, none among 11.
+
+    Neighbouring layers differ little, and each estimate has noise of its own. On simulated smooth curves of 31 layers
+    the layer with the highest mean is a third to a half less behind the best one than the layer with the highest
+    estimate.
+    """
+    reach, points = values.shape[-1] // _NEIGHBOURS, values.shape[-1]
+    windows = [slice(max(0, layer - reach), layer + reach + 1) for layer in range(points)]
+    return np.stack([values[..., window].mean(-1) for window in windows], -1)
+
+
+def choose(estimate: Floats, inside: Bools) -> int:
+    """Return the layer of a set with the highest mean of its neighbourhood."""
+    return int(np.where(inside, smoothed(estimate), -np.inf).argmax())
 
 
 def _errors(noise: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -107,16 +107,24 @@ def _quality(run: FinishedRun, data: Dataset, layer: int, component: str, method
 def _vectors(run: FinishedRun, spec: RunSpec, data: Dataset, component: Component, layer: int) -> Floats:
     """Return the vectors of a task's texts (n, d): those that the run kept, else read again."""
     if (run.folder / ACTIVATIONS / MANIFEST).is_file():
-        rows = _items(run, data.name)["row"].to_list()
-        distinct = list(dict.fromkeys(rows))
-        place = {row: i for i, row in enumerate(distinct)}
-        kept = read_rows(run.folder / ACTIVATIONS, component, [layer], distinct)[0]
-        vectors: Floats = kept[[place[row] for row in rows]].astype(np.float64)
-        return vectors
-    return _read_again(run, spec, data, component, layer)
+        vectors = kept_vectors(run, data, component, [layer])
+    else:
+        vectors = read_again(run, spec, data, component, [layer])
+    return vectors.reshape(vectors.shape[1:])
 
 
-def _read_again(run: FinishedRun, spec: RunSpec, data: Dataset, component: Component, layer: int) -> Floats:
+def kept_vectors(run: FinishedRun, data: Dataset, component: Component, layers: Sequence[int]) -> Floats:
+    """Return a task's vectors at some layers out of the run's `activations/`, (layers, n, d)."""
+    rows = _items(run, data.name)["row"].to_list()
+    distinct = list(dict.fromkeys(rows))
+    place = {row: i for i, row in enumerate(distinct)}
+    kept = read_rows(run.folder / ACTIVATIONS, component, layers, distinct)
+    vectors: Floats = kept[:, [place[row] for row in rows]].astype(np.float64)
+    return vectors
+
+
+def read_again(run: FinishedRun, spec: RunSpec, data: Dataset, component: Component, layers: Sequence[int]) -> Floats:
+    """Return the vectors of texts at some layers from the run's model, (layers, n, d), read as the run reads them."""
     from layeratlas.capture import capture, choose_plan, store_shape
     from layeratlas.models import load
     from layeratlas.store import MemoryStore
@@ -135,7 +143,8 @@ def _read_again(run: FinishedRun, spec: RunSpec, data: Dataset, component: Compo
     store = MemoryStore(store_shape(model, len(texts.readings), settings))
     packing = choose_plan(model, texts.readings, settings)
     capture(model, packing.batches, store, form=packing.form, names=texts.names)
-    return store.read(component, layer)[texts.rows_of(data)].astype(np.float64)
+    rows = texts.rows_of(data)
+    return np.stack([store.read(component, layer)[rows].astype(np.float64) for layer in layers])
 
 
 def _score(x: Floats, design: Design, method: str) -> float:

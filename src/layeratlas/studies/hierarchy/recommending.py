@@ -10,10 +10,9 @@ import numpy as np
 from layeratlas.core.arrays import Bools, Floats
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.recommendation import ALL, Choice, Purpose, Recommendation, recommend
-from layeratlas.stats.best_layers import CONFIDENCE, BestLayers, best_layers
+from layeratlas.stats.best_layers import CONFIDENCE, BestLayers, best_layers, choose, smoothed
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import percentile_interval
-from layeratlas.stats.peaks import find_peak
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
 from layeratlas.studies.hierarchy.names import WHOLE
 from layeratlas.studies.hierarchy.phrasing import Phrasing
@@ -22,13 +21,14 @@ _RULE_OF_SET = (
     f"The layers that are as good hold all that are equally the best with {CONFIDENCE:.0%} probability (model "
     "confidence set, Hansen, Lunde and Nason 2011, from the bootstrap over groups)."
 )
+_NEIGHBOURS = "averaged with its neighbours (a twelfth of the layers to either side)"
 RULES: Mapping[Purpose, str] = {
-    Purpose.PROBE: f"The layer with the highest out-of-fold score. {_RULE_OF_SET}",
+    Purpose.PROBE: f"The layer with the highest out-of-fold score, {_NEIGHBOURS}. {_RULE_OF_SET}",
     Purpose.STEER: "The earliest point of the residual stream, without the embeddings and the last point, that decodes "
     "as well as the best and within one standard error of it: a direction can be taken where it decodes, and the "
     "more blocks follow, the more can use it. That the model uses it is not measured by this run.",
-    Purpose.EMBED: "The layer whose mean over all levels that decode is the highest, each level on a scale from "
-    f"chance (0) to certainty (1): one vector for all the run's labels. {_RULE_OF_SET}",
+    Purpose.EMBED: f"The layer with the highest mean over all levels that decode, {_NEIGHBOURS}, each level on a scale "
+    f"from chance (0) to certainty (1): one vector for all the run's labels. {_RULE_OF_SET}",
 }
 # The measure of embeddings: the share of the way from chance to certainty.
 SHARE = "share of the way to certainty"
@@ -71,12 +71,31 @@ def _of_curve(curve: Curve, peak: Finding) -> list[Recommendation]:
 
 
 def _probing(curve: Curve, best: BestLayers) -> Choice:
-    """Return the highest layer; its value is read on groups that did not choose it."""
-    peak = find_peak(curve)
-    reason = "No layer is shown to be better than another." if best.inside.all() else "It decodes best."
-    return Choice(
-        layer=peak.layer, as_good=_numbers(best.inside), value=peak.value, lo=peak.lo, hi=peak.hi, reason=reason
+    """Return the layer of the highest neighbourhood; its value is read on groups that did not choose it."""
+    layer = choose(curve.estimate, best.inside)
+    lo, hi = curve.interval
+    value = _held_out_value(curve)
+    shift = value - float(curve.estimate[layer])
+    reason = (
+        "No layer is shown to be better than another." if best.inside.all() else "It and its neighbours decode best."
     )
+    return Choice(
+        layer=layer,
+        as_good=_numbers(best.inside),
+        value=value,
+        lo=float(lo[layer]) + shift,
+        hi=min(1.0, float(hi[layer]) + shift),
+        reason=reason,
+    )
+
+
+def _held_out_value(curve: Curve) -> float:
+    """Return the mean value of a layer chosen on one half of the groups and read on the other."""
+    values = []
+    for chosen_on, read_on in ((curve.half_a, curve.half_b), (curve.half_b, curve.half_a)):
+        at = smoothed(chosen_on).argmax(1)
+        values.append(np.take_along_axis(read_on, at[:, None], 1).mean())
+    return float(np.mean(values))
 
 
 def _steering(curve: Curve, best: BestLayers) -> Choice:
@@ -105,7 +124,7 @@ def _embedding(curves: Sequence[Curve]) -> Recommendation:
     estimate = np.mean([_share(curve, curve.estimate) for curve in curves], axis=0)
     draws = np.mean([_share(curve, curve.draws) for curve in curves], axis=0)
     best = best_layers(estimate, draws)
-    layer = int(estimate.argmax())
+    layer = choose(estimate, best.inside)
     lo, hi = percentile_interval(draws[:, layer])
     choice = Choice(
         layer=layer,

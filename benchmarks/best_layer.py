@@ -1,0 +1,163 @@
+"""Is the recommended layer better than a rule of thumb? Chosen on one half of the groups, its regret on the other half.
+
+    python benchmarks/best_layer.py RUN [RUN ...] [--splits 10] [--component resid]
+
+RUN is a finished hierarchy run with its `activations/`. For each data set of a level that the run decodes, the groups
+are split in two halves, several times. The layer is chosen as `run.best_layer` does, from a cross-validation inside one
+half; every layer is then scored by a cross-validation inside the other half. Regret is the best layer's score there
+less that of the chosen layer, in points of accuracy (of Spearman correlation times 100). It is never 0 on average: the
+best layer of the other half is partly luck, which no rule can know. Three tables:
+
+- the other half of the groups;
+- the other half of the groups, each text put in another template ("They were talking about ..."), read from the model;
+- other strata (kinds of relations, grammatical phenomena), where a data set has some.
+
+Beside the recommended layer: the last one, the middle one, that at two thirds of depth, and a layer drawn at random.
+Intervals are 95 %, by a bootstrap over data sets; the last column is the paired difference from the recommended layer.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from layeratlas.core.spec import Component, RunSpec
+from layeratlas.data.items import Dataset, Item
+from layeratlas.probes import make_design, probe_layer
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.stats.best_layers import choose
+from layeratlas.stats.measures import measures_for
+from layeratlas.store.rows import points_of
+from layeratlas.studies.hierarchy.directing import kept_vectors, load_data, read_again
+
+RECOMMENDED, HIGHEST, RANDOM = "recommended", "highest estimate", "random layer (mean)"
+RULES = {"last layer": 1.0, "middle layer": 0.5, "two thirds": 2 / 3}
+# How the half that judges is read.
+SAME, TEMPLATE, STRATA = "other half of the groups", "other half in another template", "other strata"
+# Texts of at most so many words are put in another template.
+FEW_WORDS = 8
+DRAWS = 4000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A data set with its vectors (layers, n, d), and those of its texts in another template."""
+
+    data: Dataset
+    vectors: np.ndarray
+    retold: np.ndarray | None
+    spec: RunSpec
+
+
+def retold(item: Item) -> Item:
+    """Return a text in another template; a BOS or an article before it is no longer first."""
+    return replace(item, text=f"They were talking about {item.text[:1].lower()}{item.text[1:]}", spans={})
+
+
+def tasks_of(folder: Path, component: Component) -> Iterator[Task]:
+    """Yield the data sets whose level has a supported peak in the run."""
+    run = FinishedRun(folder)
+    spec = RunSpec(**run.manifest["spec"])
+    decoded = {finding.level for finding in run.of_kind("peak", component) if finding.verdict == "supported"}
+    layers = range(points_of(folder / "activations", component))
+    for record in run.manifest["datasets"]:
+        if record["level"] not in decoded:
+            continue
+        data = load_data(run, record["name"])
+        other = None
+        if max(len(text.split()) for text in data.texts) <= FEW_WORDS:
+            other = read_again(run, spec, replace(data, items=tuple(map(retold, data.items))), component, layers)
+        yield Task(data=data, vectors=kept_vectors(run, data, component, layers), retold=other, spec=spec)
+
+
+def scores(task: Task, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the cross-validated score of every layer on some of the texts."""
+    data = replace(task.data, items=tuple(task.data.items[i] for i in rows))
+    probe = task.spec.probe.model_copy(update={"methods": ("ridge",), "repeats": 1, "shuffles": 20})
+    design = make_design(data, probe, task.spec.seed)
+    design = replace(design, shuffled=design.shuffled[:1])
+    measure = next(iter(measures_for(data.kind, design.classes).values()))
+    everyone = np.ones((1, len(rows)))
+    held_out = (probe_layer(x[rows], design, ["ridge"])[0].scores for x in vectors)
+    return np.array([float(measure(values, design.y, everyone).mean()) for values in held_out])
+
+
+def regrets(chosen_on: np.ndarray, judged_on: np.ndarray) -> dict[str, float]:
+    """Return the regret of every rule, in points."""
+    last = len(chosen_on) - 1
+    behind = 100 * (judged_on.max() - judged_on)
+    rules = {name: float(behind[round(depth * last)]) for name, depth in RULES.items()}
+    chosen = choose(chosen_on, np.ones(len(chosen_on), bool))
+    highest = {HIGHEST: float(behind[chosen_on.argmax()])}
+    return {RECOMMENDED: float(behind[chosen]), **highest, **rules, RANDOM: float(behind.mean())}
+
+
+def halves(names: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of a random half of the names, and those of the other half."""
+    known = rng.permutation(np.unique(names))
+    first = np.isin(names, known[: len(known) // 2])
+    return np.flatnonzero(first), np.flatnonzero(~first)
+
+
+def measure(task: Task, names: np.ndarray, splits: int) -> dict[str, dict[str, float]]:
+    """Return, by how the other half is read (as it is, or in another template), the mean regret of every rule."""
+    rng = np.random.default_rng(0)
+    rows: dict[str, list[dict[str, float]]] = {}
+    for _ in range(splits):
+        parts = halves(names, rng)
+        chosen = [scores(task, task.vectors, part) for part in parts]
+        judged = {SAME: chosen}
+        if task.retold is not None:
+            judged[TEMPLATE] = [scores(task, task.retold, part) for part in parts]
+        for view, curves in judged.items():
+            rows.setdefault(view, []).extend([regrets(chosen[0], curves[1]), regrets(chosen[1], curves[0])])
+    return {
+        view: {rule: float(np.mean([row[rule] for row in many])) for rule in many[0]} for view, many in rows.items()
+    }
+
+
+def interval(values: np.ndarray) -> str:
+    """Return a mean with its 95 % bootstrap interval over data sets."""
+    means = values[np.random.default_rng(0).integers(0, len(values), (DRAWS, len(values)))].mean(1)
+    lo, hi = np.percentile(means, [2.5, 97.5])
+    return f"{values.mean():6.2f} [{lo:5.2f}, {hi:5.2f}]"
+
+
+def print_table(title: str, results: list[dict[str, float]]) -> None:
+    """Print the regret of every rule, and how much more it is than the recommended layer's."""
+    print(f"\n{title}: {len(results)} data sets")
+    print(f"{'rule':<22}{'regret, points':<24}more than recommended")
+    for rule in results[0] if results else ():
+        values = np.array([row[rule] for row in results])
+        more = values - np.array([row[RECOMMENDED] for row in results])
+        print(f"{rule:<22}{interval(values):<24}{'' if rule == RECOMMENDED else interval(more)}")
+
+
+def main() -> None:
+    """Print the tables of all runs together."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--splits", type=int, default=10)
+    parser.add_argument("--component", default="resid", choices=["resid", "attn", "mlp"])
+    given = parser.parse_args()
+    results: dict[str, list[dict[str, float]]] = {SAME: [], TEMPLATE: [], STRATA: []}
+    for folder in given.runs:
+        for task in tasks_of(folder, given.component):
+            by_group = measure(task, np.array([item.group for item in task.data.items]), given.splits)
+            for view, regret in by_group.items():
+                results[view].append(regret)
+            strata = np.array(task.data.strata)
+            if len(set(strata)) > 1:
+                results[STRATA].append(measure(replace(task, retold=None), strata, given.splits)[SAME])
+            shown = ", ".join(f"{rule} {points:.2f}" for rule, points in by_group[SAME].items())
+            print(f"{folder.name} {task.data.name}, {len(task.data.items)} texts: {shown}", flush=True)
+    for view, many in results.items():
+        print_table(view, many)
+
+
+if __name__ == "__main__":
+    main()
