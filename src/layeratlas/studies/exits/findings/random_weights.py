@@ -18,9 +18,13 @@ def random_weights_findings(curves: Sequence[ExitCurve], readout_note: str) -> l
     Groups are resampled together for both models; p is two-sided, Holm-corrected over the levels.
     """
     measured = [curve for curve in curves if ReferenceKind.RANDOM_WEIGHTS in curve.references]
-    references = [curve.references[ReferenceKind.RANDOM_WEIGHTS] for curve in measured]
-    effects = holm_corrected([bootstrapped(r.gain[-1], r.gain_draws[:, -1]) for r in references])
+    effects = holm_corrected([_gain(curve) for curve in measured])
     return [_finding(curve, effect, readout_note) for curve, effect in zip(measured, effects, strict=True)]
+
+
+def _gain(curve: ExitCurve) -> Effect:
+    reference = curve.references[ReferenceKind.RANDOM_WEIGHTS]
+    return bootstrapped(reference.gain[-1], reference.gain_draws[:, -1], curve.n_groups, least=-1.0, most=1.0)
 
 
 def _finding(curve: ExitCurve, effect: Effect, readout_note: str) -> Finding:
