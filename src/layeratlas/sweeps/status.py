@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from layeratlas.core import registry
-from layeratlas.core.spec import ModelSpec, RunSpec
+from layeratlas.core.spec import RunSpec
 from layeratlas.models.loading import find_device, read_config
 from layeratlas.models.memory import matrix_rate
 from layeratlas.models.precision import dtype_of
@@ -86,15 +86,16 @@ class _Costs:
     """Costs of runs, with each model's config read once."""
 
     def __init__(self) -> None:
-        self._known: dict[ModelSpec, tuple[Any, Needs, float]] = {}
+        self._known: dict[str, tuple[Any, Needs, float]] = {}
 
     def of(self, spec: RunSpec) -> Cost:
-        if spec.model not in self._known:
+        model = spec.model.content_hash()
+        if model not in self._known:
             config, tokenizer = read_config(spec.model)
             needs = needs_of(config, spec.model)
             rate = matrix_rate(find_device(spec.model.device), dtype_of(spec.model.dtype), needs.width)
-            self._known[spec.model] = tokenizer, needs, rate
-        tokenizer, needs, rate = self._known[spec.model]
+            self._known[model] = tokenizer, needs, rate
+        tokenizer, needs, rate = self._known[model]
         study = registry.get("studies", spec.study)
         texts = study.texts_of(make_material(study, spec), study.settings(**spec.settings))
         tokens = sum(len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else 0

@@ -60,7 +60,7 @@ def work(out: str, plan: str) -> None:
 def _in_order(out: Path, units: Sequence[Unit], loaded: ModelSpec | None) -> list[Unit]:
     """Return the units that nobody runs, the best for this worker first."""
     running = [state_of(out, unit).standing is Standing.RUNNING for unit in units]
-    busy = {unit.spec.model for unit, taken in zip(units, running, strict=True) if taken}
+    busy = [unit.spec.model for unit, taken in zip(units, running, strict=True) if taken]
     waiting = [unit for unit, taken in zip(units, running, strict=True) if not taken]
     return sorted(waiting, key=lambda unit: (unit.spec.model != loaded, unit.spec.model in busy))
 
