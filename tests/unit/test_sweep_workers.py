@@ -162,4 +162,21 @@ def test_a_run_of_another_origin_is_not_called_done(tmp_path, units, computed, f
     path.write_text(json.dumps(manifest)) if field == "seal" else write_sealed(
         path, {key: value for key, value in manifest.items() if key != "seal"}
     )
+    if field == "spec":  # the run of another spec that was put there, not by a worker
+        (tmp_path / "units" / units[0].name / "state.json").unlink()
     assert state_of(tmp_path, units[0]).standing is not Standing.DONE
+
+
+def test_a_run_that_fills_in_its_spec_when_it_begins_is_done_once(tmp_path, units, computed, monkeypatch):
+    works = worker.execute
+
+    def fill_in(study, spec, out, progress=None, load=None):
+        works(study, spec, out)
+        manifest = json.loads((out / "run.json").read_text())
+        manifest["spec"]["model"]["chat_template"] = "a hash"
+        write_sealed(out / "run.json", {key: value for key, value in manifest.items() if key != "seal"})
+
+    monkeypatch.setattr(worker, "execute", fill_in)
+    worker.work(str(tmp_path), write_plan(tmp_path, SWEEP))
+    assert len(computed) == 12
+    assert {state_of(tmp_path, unit).standing for unit in units} == {Standing.DONE}

@@ -57,8 +57,8 @@ def state_of(out: Path, unit: Unit) -> UnitState:
     record, manifest = _record(out, unit), _manifest(out, unit)
     seconds = sum(stage.get("seconds", 0.0) for stage in manifest.get("stages", {}).values())
     # Whether files of the user's are the same is for the run to see: a sweep starts such a unit once per call.
-    seen = not unit.spec.data or record.get("standing") == Standing.DONE
-    if seen and is_done(manifest, unit.spec):
+    same = record.get("standing") == Standing.DONE or (not unit.spec.data and _is_of(manifest, unit.spec))
+    if same and _is_complete(manifest):
         return UnitState(standing=Standing.DONE, attempts=record.get("attempts", 0), seconds=seconds)
     attempts, reason = record.get("attempts", 0), record.get("error", "")
     if record.get("standing") == Standing.FAILED:
@@ -70,10 +70,14 @@ def state_of(out: Path, unit: Unit) -> UnitState:
     return UnitState(standing=Standing.WAITING, attempts=attempts, seconds=seconds)
 
 
-def is_done(manifest: dict[str, Any], spec: RunSpec) -> bool:
-    """Return whether a manifest is that of the finished run of a spec, made by the library versions of today."""
-    if not is_sealed(manifest) or manifest.get("status") != "complete" or manifest.get("versions") != versions():
-        return False
+def _is_complete(manifest: dict[str, Any]) -> bool:
+    """Return whether a manifest is sound, and that of a finished run made by the library versions of today."""
+    complete = manifest.get("status") == "complete" and manifest.get("versions") == versions()
+    return complete and is_sealed(manifest)
+
+
+def _is_of(manifest: dict[str, Any], spec: RunSpec) -> bool:
+    """Return whether a manifest is that of a spec, one that a run fills nothing into when it begins."""
     study = registry.get("studies", spec.study)
     prepared = study.prepare(spec, study.settings(**spec.settings))
     return bool(manifest.get("spec") == prepared.model_dump(mode="json"))
