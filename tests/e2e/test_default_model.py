@@ -26,11 +26,11 @@ LEVELS = ("item", "relation", "analogy")
 
 @pytest.fixture(scope="session")
 def finished(atlas, tmp_path_factory) -> tuple[Done, Path]:
-    """`layeratlas run hierarchy --size quick`: short texts and the first of the two probes only, to save minutes."""
+    """`layeratlas run hierarchy --size quick`: short texts, one component and one probe only, to save minutes."""
     out = tmp_path_factory.mktemp("default") / "run"
     tasks = [flag for name in ("items", "relations", "analogies") for flag in ("--task", name)]
-    flags = ("run", "hierarchy", "--size", "quick", *tasks, "--probe", "ridge", "--repeats", "1", "--out", out)
-    done = atlas.start(*flags, page=True).wait(seconds=900)
+    light = ("--component", "resid", "--probe", "ridge", "--repeats", "1")
+    done = atlas.start("run", "hierarchy", "--size", "quick", *tasks, *light, "--out", out, page=True).wait(seconds=900)
     assert done.code == 0, done.err
     return done, out
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from math import isnan
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.tests import false_discovery
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.stats.verdicts import Effect, Verdict
 
 # The columns of `findings.parquet`, in order, with their types.
 FINDING_SCHEMA: dict[str, Any] = {
@@ -108,3 +108,43 @@ def presupposing(finding: Finding, *others: Finding) -> Finding:
 def with_q(table: pl.DataFrame) -> pl.DataFrame:
     """Return a table of findings that has a column `q`: NaN where it was written without one."""
     return table if Q in table.columns else table.with_columns(pl.lit(float("nan")).alias(Q))
+
+
+class OfOneCurve(Protocol):
+    """What names a curve: its level, component and method, and how many items it rests on."""
+
+    @property
+    def level(self) -> str:
+        """The level that is measured."""
+
+    @property
+    def component(self) -> str:
+        """The component that is read."""
+
+    @property
+    def method(self) -> str:
+        """The probe or the score."""
+
+    @property
+    def n(self) -> int:
+        """The number of items."""
+
+
+def curve_finding(
+    kind: str, curve: OfOneCurve, *, statement: str, effect: Effect, null: str, verdict: Verdict
+) -> Finding:
+    """Return a finding about one curve."""
+    return Finding(
+        finding=kind,
+        level=curve.level,
+        component=curve.component,
+        method=curve.method,
+        statement=statement,
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=effect.p,
+        null=null,
+        verdict=verdict,
+        n=curve.n,
+    )

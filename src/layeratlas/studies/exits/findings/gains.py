@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.intervals import MARGIN, Z95, draws_interval, one_group
 from layeratlas.stats.peaks import onset
 from layeratlas.stats.tests import two_sided_z
 from layeratlas.stats.verdicts import Effect, Verdict, holm_corrected
 from layeratlas.studies.exits.curves import ExitCurve
-from layeratlas.studies.exits.findings.statements import at_depth, curve_finding, title, with_span
+from layeratlas.studies.exits.findings.statements import at_depth, title, with_span
 from layeratlas.studies.exits.names import ExitFinding
 
 

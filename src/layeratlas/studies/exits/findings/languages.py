@@ -9,12 +9,12 @@ from itertools import combinations
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.intervals import MARGIN, ROUNDING
 from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.stats.verdicts import Effect, bootstrapped, holm_corrected
 from layeratlas.studies.exits.curves import ExitCurve
-from layeratlas.studies.exits.findings.statements import curve_finding, with_span
+from layeratlas.studies.exits.findings.statements import with_span
 from layeratlas.studies.exits.measures import accuracy
 from layeratlas.studies.exits.names import AGREEMENT, ALL, ExitFinding
 from layeratlas.studies.exits.scores import ScoredSet

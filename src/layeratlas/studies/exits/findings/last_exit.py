@@ -9,12 +9,12 @@ from enum import StrEnum
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.intervals import ALPHA, Z95, one_group
 from layeratlas.stats.tests import two_sided_z
 from layeratlas.stats.verdicts import Effect, Verdict, bootstrapped, holm_corrected
 from layeratlas.studies.exits.curves import ExitCurve
-from layeratlas.studies.exits.findings.statements import curve_finding, title, with_span
+from layeratlas.studies.exits.findings.statements import title, with_span
 from layeratlas.studies.exits.names import ExitFinding
 
 # The levels that X2 and X3 are about.

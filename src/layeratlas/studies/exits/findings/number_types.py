@@ -8,12 +8,12 @@ import numpy as np
 
 from layeratlas.core.arrays import Bools, Floats
 from layeratlas.data.questions import Question
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.intervals import ROUNDING
 from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.stats.verdicts import bootstrapped
 from layeratlas.studies.exits.curves import ExitCurve
-from layeratlas.studies.exits.findings.statements import curve_finding, with_span
+from layeratlas.studies.exits.findings.statements import with_span
 from layeratlas.studies.exits.measures import accuracy
 from layeratlas.studies.exits.names import ExitFinding
 from layeratlas.studies.exits.scores import ScoredSet

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.tests import two_sided
 from layeratlas.stats.verdicts import Effect, Verdict, all_hold
 from layeratlas.studies.exits.findings.gains import LevelGain
-from layeratlas.studies.exits.findings.statements import at_depth, curve_finding, levels_finding, title
+from layeratlas.studies.exits.findings.statements import at_depth, levels_finding, title
 from layeratlas.studies.exits.names import ExitFinding
 
 CALCULATION = ("arithmetic", "calculation")

@@ -10,26 +10,6 @@ from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.names import ALL, ExitFinding
 
 
-def curve_finding(
-    kind: ExitFinding, curve: ExitCurve, *, statement: str, effect: Effect, null: str, verdict: Verdict
-) -> Finding:
-    """Return a finding about one curve."""
-    return Finding(
-        finding=kind,
-        level=curve.level,
-        component=curve.component,
-        method=curve.method,
-        statement=statement,
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
-        null=null,
-        verdict=verdict,
-        n=curve.n,
-    )
-
-
 def levels_finding(
     kind: ExitFinding, curves: Sequence[ExitCurve], *, statement: str, effect: Effect, null: str, verdict: Verdict
 ) -> Finding:

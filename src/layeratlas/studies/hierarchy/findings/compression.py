@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve, level_curve
 from layeratlas.stats.intervals import ROUNDING, percentile_interval
 from layeratlas.stats.peaks import cross_chosen
@@ -72,19 +72,9 @@ def _content_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) 
     statement = (
         f"{beginnings[verdict]}: gain over chance {effect.estimate:.2f} [{lo:.2f}, {hi:.2f}] of what is possible."
     )
-    return Finding(
-        finding=HierarchyFinding.DEEP_CONTENT,
-        level=curve.level,
-        component=curve.component,
-        method=curve.method,
-        statement=statement,
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=p,
-        null=f"the maximum over buried levels under {shuffles} label shuffles, and the level's peak",
-        verdict=verdict,
-        n=curve.n,
+    null = f"the maximum over buried levels under {shuffles} label shuffles, and the level's peak"
+    return curve_finding(
+        HierarchyFinding.DEEP_CONTENT, curve, statement=statement, effect=effect, null=null, verdict=verdict
     )
 
 

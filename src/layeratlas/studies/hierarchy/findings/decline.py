@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import MARGIN
 from layeratlas.studies.hierarchy.findings.gain import peak_gain
@@ -26,17 +26,5 @@ def decline_finding(curve: Curve, phrasing: Phrasing) -> Finding:
         "inconclusive": f"Fall of {subject} {way}, undecided ({drop.could_have_seen})",
     }
     statement = f"{beginnings[verdict]}: drop {drop.estimate:.2f} [{drop.lo:.2f}, {drop.hi:.2f}]."
-    return Finding(
-        finding=HierarchyFinding.DECLINE,
-        level=curve.level,
-        component=curve.component,
-        method=curve.method,
-        statement=statement,
-        estimate=drop.estimate,
-        lo=drop.lo,
-        hi=drop.hi,
-        p=drop.p,
-        null="the last layer decodes as well as the peak",
-        verdict=verdict,
-        n=curve.n,
-    )
+    null = "the last layer decodes as well as the peak"
+    return curve_finding(HierarchyFinding.DECLINE, curve, statement=statement, effect=drop, null=null, verdict=verdict)

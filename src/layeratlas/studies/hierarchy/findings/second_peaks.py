@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 
 from layeratlas.core.arrays import Floats
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import MARGIN, ROUNDING, Z95, percentile_interval
 from layeratlas.stats.tests import holm, normal_tail
@@ -112,19 +112,13 @@ def second_peak_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Fi
 def _second_peak_finding(curve: Curve, dip: Dip | None, p: float, phrasing: Phrasing) -> Finding:
     effect = Effect(estimate=0.0, lo=0.0, hi=largest_dip(curve), p=p) if dip is None else dip.effect(p)
     verdict = effect.verdict(margin=MARGIN)
-    return Finding(
-        finding=HierarchyFinding.SECOND_PEAK,
-        level=curve.level,
-        component=curve.component,
-        method=curve.method,
+    return curve_finding(
+        HierarchyFinding.SECOND_PEAK,
+        curve,
         statement=_statement(curve, dip, effect, phrasing),
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=p,
+        effect=effect,
         null="one peak: the dip chosen on one half of the groups is zero on the other",
         verdict=verdict,
-        n=curve.n,
     )
 
 

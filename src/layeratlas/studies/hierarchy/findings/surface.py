@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import MARGIN
 from layeratlas.stats.verdicts import Effect, holm_corrected
@@ -62,17 +62,7 @@ def _surface_finding(curve: Curve, comparison: _Comparison, effect: Effect, phra
         "inconclusive": f"Gain of {peak} over {feature}, undecided ({effect.could_have_seen}):",
     }
     statement = f"{beginnings[verdict]} {effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}]."
-    return Finding(
-        finding=HierarchyFinding.SURFACE,
-        level=curve.level,
-        component=curve.component,
-        method=curve.method,
-        statement=statement,
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
-        null=f"the peak equals {comparison.feature}",
-        verdict=verdict,
-        n=curve.n,
+    null = f"the peak equals {comparison.feature}"
+    return curve_finding(
+        HierarchyFinding.SURFACE, curve, statement=statement, effect=effect, null=null, verdict=verdict
     )
