@@ -22,6 +22,7 @@ from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import COMPONENTS, CaptureSpec, ModelSpec
 from layeratlas.models import LoadedModel, load, observe
 from layeratlas.models.config import check_config
+from layeratlas.models.decoding import greedy
 from layeratlas.models.untrained import untrained
 
 # Longer than the sliding windows and attention chunks of the configs.
@@ -140,6 +141,21 @@ def test_an_untrained_twin_has_the_same_shape_and_other_weights(name: str, wrapp
     assert sum(p.numel() for p in twin.model.parameters()) == model.info["parameters"]
     ids = torch.tensor([model.encode(TEXT)])
     assert not torch.allclose(twin.run(ids), model.run(ids), atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["qwen2_vl", "gemma3", "llava", "mistral3"])
+def test_greedy_answers_are_those_of_the_whole_model(name: str, wrapper_of) -> None:
+    model = loaded(wrapper_of(name), "resident")
+    prompt = model.encode(TEXT)[:20]
+    whole = wrapped.build(wrapped.WRAPPERS[name]())
+    ids = torch.tensor([prompt])
+    wanted = []
+    for _ in range(6):  # without a cache
+        with torch.no_grad():
+            logits = whole(input_ids=torch.cat([ids, torch.tensor([wanted], dtype=torch.long)], 1), use_cache=False)
+        wanted.append(int(logits.logits[0, -1].argmax()))
+    ends = [place for place, token in enumerate(wanted) if token == model.tokenizer.eos_token_id]
+    assert greedy(model, [prompt], 6) == [wanted[: ends[0] if ends else None]]
 
 
 @pytest.mark.parametrize("name", ["qwen2_vl", "qwen3_vl", "gemma3", "mistral3"])

@@ -1,4 +1,4 @@
-"""Which options of probing and capture a study uses; one that would change nothing is refused."""
+"""Which options of probing, capture and chat a study uses; one that would change nothing is refused."""
 
 from __future__ import annotations
 
