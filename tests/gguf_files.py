@@ -23,17 +23,17 @@ ARCHITECTURES = {
     "phi3": "phi3",
     "gpt2": "gpt2",
     "bloom": "bloom",
-    "falcon_new": "falcon",
+    "lfm2": "lfm2",
     "stablelm": "stablelm",
     "nemotron": "nemotron",
     "gemma2": "gemma2",
 }
 # Gemma's tokenizer is no byte-level one, so that of its files only the config is read here.
 LOADED = tuple(name for name in ARCHITECTURES if name != "gemma2")
-LAYER_NORM = {"starcoder2", "gpt2", "bloom", "falcon_new", "stablelm", "nemotron"}
+LAYER_NORM = {"starcoder2", "gpt2", "bloom", "stablelm"}
 # Sizes under other names in the config, or under none.
-INNER = {"gpt2": 4 * families.WIDTH, "bloom": 4 * families.WIDTH, "falcon_new": 64}
-KEYS = {"falcon_new": 2}
+INNER = {"lfm2": 256, "gpt2": 4 * families.WIDTH, "bloom": 4 * families.WIDTH}
+KEYS = {"lfm2": [0, 2, 0]}  # by block: those with attention
 ALL_HEADS = {"gpt2", "bloom"}
 HEAD_SIZED = {"qwen3": 8, "gemma2": 8}
 
@@ -44,12 +44,13 @@ def arrays_of(family: str) -> Arrays:
     number = next(k for k, v in gguf.MODEL_ARCH_NAMES.items() if v == ARCHITECTURES[family])
     names = gguf.get_tensor_name_map(number, families.LAYERS)
     arrays = {}
-    for name, weight in model.named_parameters():
-        stem, kind = name.rsplit(".", 1)
+    for parameter, weight in model.named_parameters():
+        stem, kind = parameter.rsplit(".", 1)
         values = weight.detach().numpy()
         # GPT-2 stores its projections as (in, out), its file as (out, in).
         turned = family == "gpt2" and any(part in stem for part in ("c_attn", "c_proj", "c_fc")) and values.ndim == 2
-        arrays[f"{names.get_name(stem)}.{kind}"] = (values.T if turned else values).copy()
+        name = names.get_name(stem.removeprefix("transformer.") if family == "bloom" else stem)
+        arrays[f"{name}.{kind}"] = (values.T if turned else values.squeeze()).copy()
     return arrays
 
 
@@ -84,6 +85,10 @@ def write(
     writer.add_token_merges(["t e"])
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(1)
+    if family == "lfm2":
+        writer.add_shortconv_l_cache(config.conv_L_cache)
+        writer.add_vocab_size(families.VOCAB)
+        writer.add_rope_freq_base(1e6)
     if family == "phi3":  # its class has a padding token beyond this vocabulary
         writer.add_pad_token_id(2)
     if extra is not None:

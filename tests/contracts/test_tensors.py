@@ -203,3 +203,39 @@ def test_a_tensor_in_two_files_of_an_index_is_refused(folder: Path, weights: str
     weight_map = dict.fromkeys(whole, "a.safetensors") | {"model.norm.weight": "b.safetensors"}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     assert "holds 'model.norm.weight' in a.safetensors and b.safetensors" in refusal(folder, weights=weights)
+
+
+def block_fp8(folder: Path, size: int = 16) -> None:
+    """Quantise the projections of a checkpoint as block FP8 does: a scale per block of `size` by `size`."""
+
+    def quantise(t: tensors.Tensors) -> None:
+        for name in [name for name in t if "proj" in name]:
+            rows, columns = t[name].shape
+            blocks = t[name].reshape(rows // size, size, columns // size, size).permute(0, 2, 1, 3)
+            scales = blocks.abs().amax((2, 3)) / 448
+            scaled = (blocks / scales[:, :, None, None]).permute(0, 2, 1, 3).reshape(rows, columns)
+            t[name], t[f"{name}_scale_inv"] = scaled.to(torch.float8_e4m3fn), scales
+
+    tensors.edit(folder, quantise)
+    path = folder / "config.json"
+    quantised = {"quant_method": "fp8", "weight_block_size": [size, size], "activation_scheme": "dynamic"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": quantised}))
+
+
+def test_block_fp8_is_recorded_though_transformers_dequantises_it(folder: Path) -> None:
+    plain = logits(folder, "resident")
+    block_fp8(folder)
+    loaded = load(ModelSpec(id=str(folder), device="cpu"))
+    assert loaded.info["quantisation"] == "fp8 in blocks of 16 x 16, dequantised to float32"
+    apart = loaded.run(torch.tensor([loaded.encode("A shop sells tea.")]), logits=True) - plain
+    assert 0 < float(apart.norm() / plain.norm()) < 0.1
+    assert "is quantised" in refusal(folder, weights="streamed")
+
+
+@pytest.mark.parametrize("mutation", ["removed", "renamed"])
+def test_block_fp8_without_one_of_its_scales_is_refused(folder: Path, mutation: str) -> None:
+    block_fp8(folder)
+    name = "model.layers.1.mlp.up_proj.weight_scale_inv"
+    tensors.edit(folder, lambda t: tensors.MUTATIONS[mutation](t, name))
+    text = refusal(folder)
+    assert mutation == "removed" or "model.layers.1.mlp.up_proj" in text

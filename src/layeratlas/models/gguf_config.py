@@ -13,7 +13,6 @@ from layeratlas.models.gguf_tensors import demand_whole
 
 # Metadata beside what transformers maps, and the config's name for it.
 _APPLIED = {
-    "context_length": "max_position_embeddings",
     "attn_logit_softcapping": "attn_logit_softcapping",
     "final_logit_softcapping": "final_logit_softcapping",
     "attention.sliding_window": "sliding_window",
@@ -27,6 +26,12 @@ _APPLIED = {
     "expert_feed_forward_length": "moe_intermediate_size",
     "expert_shared_feed_forward_length": "shared_expert_intermediate_size",
     "expert_weights_norm": "norm_topk_prob",
+}
+# What families call the number that their norms add, and the context.
+_NAMES = {
+    "attention.layer_norm_epsilon": ("layer_norm_epsilon", "layer_norm_eps", "norm_eps", "norm_epsilon"),
+    "attention.layer_norm_rms_epsilon": ("rms_norm_eps", "norm_eps", "layer_norm_epsilon"),
+    "context_length": ("max_position_embeddings", "n_positions", "seq_length"),
 }
 _NEUTRAL = {"attention.causal": True, "expert_count": 0, "expert_used_count": 0, "rope.scaling.finetuned": None}
 _ROPE = "rope.scaling."
@@ -52,8 +57,8 @@ def read_gguf_config(path: Path) -> Any:
         if key.startswith(f"{architecture}.")
     }
     config = AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name)
-    mapped = _mapped(architecture)
-    for key, value in metadata.items():
+    mapped = _mapped(architecture, reader)
+    for key, value in said.items():
         if key in mapped or key.startswith(_ROPE) or (key in _NEUTRAL and _NEUTRAL[key] in (None, value)):
             continue
         _apply(path, config, key, value)
@@ -66,22 +71,45 @@ def read_gguf_config(path: Path) -> Any:
     return config
 
 
-def _mapped(architecture: str) -> set[str]:
+class _Recorder(dict[str, Any]):
+    """Metadata that notes which keys are asked for."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, key: str) -> Any:
+        self.asked.add(key)
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.asked.add(key)
+        return super().get(key, default)
+
+
+def _mapped(architecture: str, reader: Any) -> set[str]:
     """Return the keys that transformers itself puts into the config; those that it maps to nothing are shapes."""
     from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
     from transformers.integrations.gguf.gguf_config_mapping import GGUF_CONFIG_ARCHS
 
     if architecture in GGUF_CONFIG_ARCHS:
-        return {*_APPLIED, "rope.dimension_count", "rope.dimension_sections", "rope.freq_base"}
+        metadata = _Recorder({key: field.contents() for key, field in reader.fields.items()})
+        GGUF_CONFIG_ARCHS[architecture](metadata, tuple(tensor.name for tensor in reader.tensors))
+        return {key.removeprefix(f"{architecture}.") for key in metadata.asked} | {"vocab_size"}
     names = {"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss", "minimax-m2": "minimax_m2"}
     mapping = GGUF_CONFIG_MAPPING.get(names.get(architecture, architecture), {})
     # GPT-2's context is put where its config does not look.
-    return {*mapping, "vocab_size", "rope.dimension_count"} - ({"context_length"} if architecture == "gpt2" else set())
+    # A wrong length of the MLP shows in the shapes of its tensors.
+    known = {*mapping, "vocab_size", "rope.dimension_count", "feed_forward_length"}
+    return known - ({"context_length"} if architecture == "gpt2" else set())
 
 
 def _apply(path: Path, config: Any, key: str, value: Any) -> None:
-    name = _APPLIED.get(key)
-    if name is None or not hasattr(config, name):
+    names = _NAMES.get(key) or (_APPLIED.get(key, ""),)
+    name = next((name for name in names if name and hasattr(config, name)), None)
+    if name is None and key == "context_length":
+        name = "max_seq_len"  # ALiBi has no bound of its own (BLOOM); the file's is kept
+    if name is None:
         raise _dropped(path, key, value)
     setattr(config, name, value)
 

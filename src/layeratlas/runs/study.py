@@ -58,8 +58,8 @@ class Study(ABC):
     say; `curves` tells whether the report draws the run's curves level by level. `method_names` and `metric_names` are
     words for the codes of the study's tables, in reading order. `headlines` are the kinds of findings that the report
     tells first, in that order; `details` those that it leaves out of an overview that would be too long. `uses` are the
-    options of probes, capture and chat that change the study's numbers; others are refused. `purposes` are those for which
-    its runs recommend a layer, each with its rule in words. `presupposed` says which kinds of findings hold
+    options of probes, capture and chat that change the study's numbers; others are refused. `purposes` are those for
+    which its runs recommend a layer, each with its rule in words. `presupposed` says which kinds of findings hold
     only where others do.
 
     A comparison of models reads `presence`, the kind of finding that says whether a level is encoded (or answered) at

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
 FOLDER = "signals"
+# Passages that are run again alone: they are long, and all of one length.
+_AGAIN = 4
 # What was measured, the beginning of the shards' names.
 TRAINED, UNTRAINED, VIEWS = "trained", "untrained", "views"
 _BATCH = 4
@@ -77,7 +79,7 @@ def recompute(work: Workspace) -> Recomputed:
     model, texts = work.model, texts_of(work)
     length = work.manifest["segments"]["tokens"] + int(model.bos_id is not None)
     lengths = [length] * len(texts)
-    sample = sample_texts(lengths, work.spec.seed)
+    sample = sample_texts(lengths, work.spec.seed, most=_AGAIN)
     passages = [read_passages(model, [model.encode(texts[i])[:length]])[0] for i in sample]
     alone = [kept_states(passage.states) for passage in passages]
     values = read_values(work, TRAINED)
