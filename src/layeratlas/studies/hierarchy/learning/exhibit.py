@@ -35,6 +35,8 @@ def learning_exhibits(folder: Path) -> list[Exhibit]:
     if not (folder / LEARNING).is_file():
         return []
     points, forecasts = read_table(folder / LEARNING), read_table(folder / FORECASTS)
+    if points.is_empty():
+        return []
     by_texts, by_dimension = (_rows(points, axis) for axis in (Axis.TEXTS, Axis.DIMENSIONS))
     return [
         Exhibit(
