@@ -27,7 +27,7 @@ from layeratlas.studies.hierarchy.optional import is_wanted
 from layeratlas.studies.hierarchy.probing import methods_for, rows_of, scores_file, whole_store
 
 # Shares of the training groups, how often each is drawn, and numbers of principal components.
-_SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
+SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
 _DRAWS = 3
 _DIMENSIONS = (2, 8, 32, 128)
 _BOOTSTRAP = 300
@@ -119,7 +119,7 @@ def _score_layer(x: FloatArray, design: Design, method: str, seed: int) -> dict[
     per_fold = np.mean([len(fold.train) for fold in design.folds if fold.repeat == 0])
     by_texts = {
         round(share * per_fold): subset_scores(wide, design, method, share, 1 if share == 1 else _DRAWS, seed)
-        for share in _SHARES
+        for share in SHARES
     }
     by_dimension = dimension_scores(wide, design, method, _DIMENSIONS)
     whole = by_texts[round(per_fold)]
