@@ -20,6 +20,7 @@ from layeratlas.studies.hierarchy.robustness.variants import (
     first_texts,
     half_of,
     list_of,
+    part_of,
     probed_variants,
     wording,
 )
@@ -119,3 +120,9 @@ def test_a_run_tells_how_far_each_source_moves_its_levels(tiny_model_dir, tmp_pa
     assert set(table["source"]) == {source.value for source in Source}
     assert len(table.filter(source=Source.WORDING)) == WORDINGS - 1
     assert "Does it depend on wording" in run.report_path.read_text(encoding="utf-8")
+
+
+def test_texts_that_cannot_be_divided_are_used_whole():
+    items = [Item(f"t{i}", f"c{i % 2}", f"g{i // 3}") for i in range(12)]
+    data = Dataset("few", "few", tuple(items))
+    assert part_of(data, 5, SPEC, 0) == data

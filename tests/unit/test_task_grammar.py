@@ -14,7 +14,7 @@ from layeratlas.data.lists import read_list
 SIZES = ("quick", "standard", "full")
 NAMES = ("grammaticality", "number", "tense")
 COUNTS = {
-    "grammaticality": {"quick": 156, "standard": 416, "full": 1872},
+    "grammaticality": {"quick": 416, "standard": 832, "full": 1872},
     "number": {"quick": 80, "standard": 240, "full": 960},
     "tense": {"quick": 80, "standard": 240, "full": 960},
 }
@@ -109,7 +109,7 @@ def test_levels_and_classes():
 def test_phenomena_are_represented_equally(size):
     counts = Counter(build(size)["grammaticality"].strata)
     assert len(counts) == 13
-    assert set(counts.values()) == {4 * {"quick": 3, "standard": 8, "full": 36}[size]}
+    assert set(counts.values()) == {4 * {"quick": 8, "standard": 16, "full": 36}[size]}
 
 
 def test_labels_say_what_english_says():

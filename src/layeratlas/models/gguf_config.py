@@ -58,7 +58,7 @@ def read_gguf_config(path: Path) -> Any:
     }
     config = AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name)
     mapped = _mapped(architecture, reader)
-    for key, value in said.items():
+    for key, value in metadata.items():
         if key in mapped or key.startswith(_ROPE) or (key in _NEUTRAL and _NEUTRAL[key] in (None, value)):
             continue
         _apply(path, config, key, value)

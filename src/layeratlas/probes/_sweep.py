@@ -133,7 +133,7 @@ class _OutOfFold:
 
     def __init__(self, probe: Probe, design: Design, labels: _Labels) -> None:
         self._probe, self._real = probe, labels.real
-        self._shuffles = probe.shuffles(len(labels.shuffled))
+        self._shuffles = min(probe.shuffles(len(labels.shuffled)), len(labels.shuffled))
         tasks = labels.control_tasks[:0] if probe.costly_shuffles else labels.control_tasks
         self._random = np.concatenate([labels.shuffled[: self._shuffles], tasks])
         self._discrete = design.classes > 0

@@ -10,12 +10,6 @@ if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
 
-def random_weights_wanted(work: Workspace) -> bool:
-    """Return whether the run has this control: as its setting `random_weights` says, else at every size but quick."""
-    setting: bool | None = work.settings.random_weights
-    return work.spec.size != "quick" if setting is None else setting
-
-
 def random_weight_model(work: Workspace) -> LoadedModel | None:
     """Return a model of the run's architecture with random weights, drawn with the run's seed.
 

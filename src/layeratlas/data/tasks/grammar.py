@@ -10,7 +10,7 @@ from layeratlas.data.items import Dataset, Item
 from layeratlas.data.lists import read_list
 from layeratlas.data.task import Task
 
-_FRAMES_PER_PHENOMENON = {"quick": 3, "standard": 8, "full": 36}
+_FRAMES_PER_PHENOMENON = {"quick": 8, "standard": 16, "full": 36}
 _ROWS = {"quick": 40, "standard": 120, "full": 120}
 _SITE = re.compile(r"<([^<>|]*)\|([^<>|]*)>|\[([^\[\]|]*)\|([^\[\]|]*)\]")
 _MODALS = ("will", "could", "might")

@@ -10,7 +10,7 @@ import numpy as np
 from layeratlas.core.arrays import Floats
 from layeratlas.core.spec import CaptureSpec, Size
 from layeratlas.data.questions import QuestionSet
-from layeratlas.runs.random_weights import random_weight_model, random_weights_wanted
+from layeratlas.runs.random_weights import random_weight_model
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Reference, ReferenceKind
 from layeratlas.stats.intervals import widened
@@ -44,7 +44,9 @@ class RandomSet:
 
 def random_weights_stage(work: Workspace) -> list[str]:
     """Ask the first questions of every set of a random-weight model, where the run wants that; one file per set."""
-    sets = [_asked(work, data) for data in work.material] if random_weights_wanted(work) else []
+    setting: bool | None = work.settings.random_weights
+    wanted = work.spec.size != "quick" if setting is None else setting
+    sets = [_asked(work, data) for data in work.material] if wanted else []
     files = [scores_file(data.name) for data in sets]
     if any(read_shard(work.folder / file, work.key) is None for file in files) and not _ask(work, sets):
         files = []

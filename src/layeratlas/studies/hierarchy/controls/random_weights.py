@@ -13,7 +13,7 @@ from layeratlas.core.processes import parallel
 from layeratlas.core.spec import Size
 from layeratlas.data.items import Dataset
 from layeratlas.probes import Design, Probed, make_design, probe_layer, without_controls
-from layeratlas.runs.random_weights import random_weight_model, random_weights_wanted
+from layeratlas.runs.random_weights import random_weight_model
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve, Reference, ReferenceKind
 from layeratlas.stats.intervals import widened
@@ -23,6 +23,7 @@ from layeratlas.store import Store
 from layeratlas.store.shards import load_shard, read_shard, write_shard
 from layeratlas.studies.hierarchy.capturing import residual_vectors, tokens_of
 from layeratlas.studies.hierarchy.names import RESIDUAL, WHOLE
+from layeratlas.studies.hierarchy.optional import is_wanted
 from layeratlas.studies.hierarchy.probing import WORTH_PROCESSES, methods_for
 
 # Data sets with more tokens are left out: documents and buried texts at standard size, where they would take longer
@@ -34,7 +35,7 @@ _SCORES = "scores"
 
 def random_weights_stage(work: Workspace) -> list[str]:
     """Probe the residual stream of a random-weight model on all texts that are short enough; one file per data set."""
-    measured = short_sets(work) if random_weights_wanted(work) else []
+    measured = short_sets(work) if is_wanted(work, "random_weights") else []
     files = [scores_file(data) for data in measured]
     if any(read_shard(work.folder / file, work.key) is None for file in files):
         model = random_weight_model(work)

@@ -13,7 +13,7 @@ import polars as pl
 
 from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
-from layeratlas.studies.hierarchy.learning.stage import Axis, Role
+from layeratlas.studies.hierarchy.learning.stage import SHARES, Axis, Role
 from layeratlas.studies.hierarchy.names import FORECASTS, LEARNING
 
 _TEXTS = (
@@ -35,6 +35,8 @@ def learning_exhibits(folder: Path) -> list[Exhibit]:
     if not (folder / LEARNING).is_file():
         return []
     points, forecasts = read_table(folder / LEARNING), read_table(folder / FORECASTS)
+    if points.is_empty():
+        return []
     by_texts, by_dimension = (_rows(points, axis) for axis in (Axis.TEXTS, Axis.DIMENSIONS))
     return [
         Exhibit(
@@ -91,6 +93,12 @@ def _forecast_rows(forecasts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _needed(row: dict[str, Any]) -> str:
-    numbers = [row[name] for name in ("needed", "needed_lo", "needed_hi")]
-    middle, lo, hi = (f"over {100 * row['texts']:,.0f}" if isinf(n) else f"{n:,.0f}" for n in numbers)
-    return f"{middle} [{lo}, {hi}]"
+    fewest = row["texts"] * SHARES[0]
+
+    def shown(number: float) -> str:
+        if isinf(number):
+            return f"over {100 * row['texts']:,.0f}"
+        return f"at most {number:,.0f}" if number <= fewest + 1 else f"{number:,.0f}"
+
+    middle, lo, hi = (shown(row[name]) for name in ("needed", "needed_lo", "needed_hi"))
+    return middle if middle == lo == hi else f"{middle} [{lo}, {hi}]"

@@ -23,10 +23,11 @@ from layeratlas.stats.resampling import Resampler
 from layeratlas.store import Store
 from layeratlas.store.shards import load_shard
 from layeratlas.studies.hierarchy.names import FORECASTS, LEARNING, RESIDUAL
+from layeratlas.studies.hierarchy.optional import is_wanted
 from layeratlas.studies.hierarchy.probing import methods_for, rows_of, scores_file, whole_store
 
 # Shares of the training groups, how often each is drawn, and numbers of principal components.
-_SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
+SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
 _DRAWS = 3
 _DIMENSIONS = (2, 8, 32, 128)
 _BOOTSTRAP = 300
@@ -62,15 +63,9 @@ class LearningCurve:
     draws: Floats
 
 
-def learning_wanted(work: Workspace) -> bool:
-    """Return whether the run has learning curves: as its setting says, else at every size but quick."""
-    setting: bool | None = work.settings.learning_curves
-    return work.spec.size != "quick" if setting is None else setting
-
-
 def learning_stage(work: Workspace) -> list[str]:
     """Measure the learning curves of every data set at its peak layer and its last, and forecast what more would do."""
-    if not learning_wanted(work):
+    if not is_wanted(work, "learning_curves"):
         return []
     store = whole_store(work)
     with work.progress.stage("learning curves", len(work.material)) as step, threadpool_limits(1):
@@ -105,6 +100,8 @@ def _curves(work: Workspace, store: Store, data: Dataset) -> Iterator[LearningCu
     scores = dict(zip(layers, parallel(_score_layer, jobs, processes=False), strict=True))
     for role, layer in _layers(work, design, method).items():
         for axis, points in scores[layer].items():
+            if not points:  # too few groups for any share
+                continue
             yield _measured(work, design, layer, role, axis, points)
 
 
@@ -122,7 +119,7 @@ def _score_layer(x: FloatArray, design: Design, method: str, seed: int) -> dict[
     per_fold = np.mean([len(fold.train) for fold in design.folds if fold.repeat == 0])
     by_texts = {
         round(share * per_fold): subset_scores(wide, design, method, share, 1 if share == 1 else _DRAWS, seed)
-        for share in _SHARES
+        for share in SHARES
     }
     by_dimension = dimension_scores(wide, design, method, _DIMENSIONS)
     whole = by_texts[round(per_fold)]
@@ -154,8 +151,26 @@ def _measured(
     )
 
 
+_LABEL_SCHEMA = {
+    "level": pl.String,
+    "task": pl.String,
+    "role": pl.String,
+    "layer": pl.Int64,
+    "metric": pl.String,
+    "chance": pl.Float64,
+}
+_POINT_SCHEMA = _LABEL_SCHEMA | {
+    "axis": pl.String,
+    "size": pl.Float64,
+    "estimate": pl.Float64,
+    "lo": pl.Float64,
+    "hi": pl.Float64,
+}
+
+
 def _point_table(curves: list[LearningCurve]) -> pl.DataFrame:
-    return pl.concat([_points(curve) for curve in curves])
+    empty = pl.DataFrame(schema=_POINT_SCHEMA)
+    return pl.concat([empty, *(_points(curve) for curve in curves)])
 
 
 def _points(curve: LearningCurve) -> pl.DataFrame:
@@ -168,7 +183,8 @@ def _points(curve: LearningCurve) -> pl.DataFrame:
             "estimate": curve.values,
             "lo": lo,
             "hi": hi,
-        }
+        },
+        schema=_POINT_SCHEMA,
     )
 
 
@@ -184,13 +200,7 @@ def _labels(curve: LearningCurve) -> dict[str, object]:
     }
 
 
-_FORECAST_SCHEMA = {
-    "level": pl.String,
-    "task": pl.String,
-    "role": pl.String,
-    "layer": pl.Int64,
-    "metric": pl.String,
-    "chance": pl.Float64,
+_FORECAST_SCHEMA = _LABEL_SCHEMA | {
     "texts": pl.Float64,
     "estimate": pl.Float64,
     "asymptote": pl.Float64,

@@ -20,9 +20,10 @@ from layeratlas.store.shards import load_shard, read_shard, write_shard
 from layeratlas.studies.hierarchy.capturing import residual_vectors
 from layeratlas.studies.hierarchy.controls.random_weights import short_sets
 from layeratlas.studies.hierarchy.names import RESIDUAL, ROBUSTNESS
+from layeratlas.studies.hierarchy.optional import is_wanted
 from layeratlas.studies.hierarchy.probing import WORTH_PROCESSES, load_probed, methods_for, rows_of, whole_store
 from layeratlas.studies.hierarchy.robustness.tables import variant_table
-from layeratlas.studies.hierarchy.robustness.variants import Source, Variant, first_texts, probed_variants, wording
+from layeratlas.studies.hierarchy.robustness.variants import Source, Variant, part_of, probed_variants, wording
 
 _SCORES = "scores"
 # Texts of each data set: every variant is a run of its own over them.
@@ -31,11 +32,11 @@ _MOST_TEXTS: dict[Size, float] = {"quick": 240, "standard": 240, "full": float("
 
 def robustness_stage(work: Workspace) -> list[str]:
     """Probe the residual stream under other wordings, word lists and folds, and keep where each level decodes."""
-    setting: bool | None = work.settings.robustness
-    if not (work.spec.size != "quick" if setting is None else setting):
+    if not is_wanted(work, "robustness"):
         return []
-    sets = [first_texts(data, _MOST_TEXTS[work.spec.size], work.spec.seed) for data in short_sets(work)]
-    designs = {data.name: probed_variants(data, work.spec.probe, work.spec.seed) for data in sets}
+    most, spec, seed = _MOST_TEXTS[work.spec.size], work.spec.probe, work.spec.seed
+    sets = [part_of(data, most, spec, seed) for data in short_sets(work)]
+    designs = {data.name: probed_variants(data, spec, seed) for data in sets}
     if work.spec.capture.position.startswith("span:"):  # other wordings have no spans
         designs = {name: _without_wordings(variants) for name, variants in designs.items()}
     _probe_as_captured(work, sets, designs)

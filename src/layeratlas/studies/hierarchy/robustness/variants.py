@@ -55,18 +55,31 @@ def wording(number: int) -> Variant:
 def probed_variants(data: Dataset, spec: ProbeSpec, seed: int) -> dict[Variant, Design]:
     """Return the design of every variant that is probed; those of wordings are the run's own, on other vectors.
 
-    Word lists are left out where one is too small for the folds.
+    Word lists are left out where one is too small for the folds, and so are folds that would lack a class.
     """
     own = without_controls(make_design(data, spec, seed))
     designs = {AS_RUN: own} | {wording(number): own for number in range(1, WORDINGS)}
     with contextlib.suppress(DataError):
         lists = [without_controls(make_design(half_of(data, side), spec, seed)) for side in (0, 1)]
-        for name, design in zip(_LISTS, lists, strict=True):
-            designs[Variant(source=Source.WORD_LIST, name=name)] = design
+        if all(design.data.classes == data.classes for design in lists):
+            designs |= {
+                Variant(source=Source.WORD_LIST, name=name): design for name, design in zip(_LISTS, lists, strict=True)
+            }
     for number in range(1, FOLD_SEEDS + 1):
-        other = make_design(data, spec, seed + SEED_STEP * number)
-        designs[Variant(source=Source.FOLDS, name=str(number + 1))] = without_controls(other)
+        with contextlib.suppress(DataError):
+            other = make_design(data, spec, seed + SEED_STEP * number)
+            designs[Variant(source=Source.FOLDS, name=str(number + 1))] = without_controls(other)
     return designs
+
+
+def part_of(data: Dataset, most: float, spec: ProbeSpec, seed: int) -> Dataset:
+    """Return random whole groups of a data set with at most that many texts; all of it where they cannot be probed."""
+    try:
+        part = first_texts(data, most, seed)
+        make_design(part, spec, seed)
+    except DataError:
+        return data
+    return part if part.classes == data.classes else data
 
 
 def first_texts(data: Dataset, most: float, seed: int) -> Dataset:
