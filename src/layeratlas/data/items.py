@@ -14,6 +14,9 @@ from layeratlas.core.errors import DataError
 from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.names import check_name
 
+# Of the variance of numbers to predict: the sums of their squares must be finite, and more than rounding.
+_SMALLEST, _LARGEST = 1e-290, 1e290
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -92,6 +95,11 @@ class Dataset:
             raise DataError(f"{where}: item {int(np.argmin(np.isfinite(values))) + 1} has a label that is not finite")
         if np.ptp(values) == 0:
             raise DataError(f"{where}: every label is {values[0]:g}", "numbers that differ", "check the column")
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            variance = np.var(values)
+        if not _SMALLEST < variance < _LARGEST:
+            found = f"{where} has labels from {values.min():g} to {values.max():g}, too far to square"
+            raise DataError(found, "numbers of a size that can be squared", "give them in another unit")
 
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""
