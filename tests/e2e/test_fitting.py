@@ -39,7 +39,7 @@ def write_questions(path: Path, rows: list[dict]) -> Path:
 
 @pytest.mark.parametrize("context", [512, 128])
 def test_the_default_exits_run_goes_on_without_what_does_not_fit(atlas, model_of, tmp_path, context):
-    flags = ("--size", "quick", "--bootstrap", "100", "--out", tmp_path / "out")
+    flags = ("--size", "quick", "--out", tmp_path / "out")
     done = atlas("run", "exits", "--model", model_of(context), *flags)
     assert done.code == 0
     record = manifest(tmp_path / "out")

@@ -240,7 +240,7 @@ def test_damaged_gzip_ends_in_one_line(write, damage):
 def test_gzip_that_expands_beyond_reason_is_not_expanded(write, monkeypatch):
     monkeypatch.setattr(files, "_ALWAYS_ALLOWED", 2**20)
     path = write("q.jsonl.gz", gzip.compress(bytes(2**26)))
-    with pytest.raises(DataError, match=r"expands from 0\.1 MB to more than 13 MB; expected at most 1\.1 GB"):
+    with pytest.raises(DataError, match=r"expands from 0\.1 MB to more than that; expected at most 13 MB of text"):
         read_questions(str(path))
 
 

@@ -112,3 +112,14 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"nothing\.csv' does not exist; expected a header and at least two labelled"):
         read_table(tmp_path / "nothing.csv")
+
+
+@pytest.mark.parametrize(("scale", "fits"), [(1e307, False), (1e-180, False), (1e100, True), (1e-100, True)])
+def test_numbers_whose_squares_overflow_or_vanish_are_refused(tmp_path, scale, fits):
+    path = tmp_path / "far.csv"
+    path.write_text("text,label\n" + "".join(f"t{i},{(i % 13 + 1) * scale!r}\n" for i in range(40)))
+    if fits:
+        assert read_table(path).kind == "number"
+    else:
+        with pytest.raises(DataError, match=r"far\.csv' has labels from .* to .*; give them in another unit"):
+            read_table(path)

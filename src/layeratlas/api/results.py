@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from layeratlas.directions import Direction
 
 _COMPARISON = "comparison.json"
+# Characters of a folder's name in a message.
+_SHOWN = 60
 
 
 class Run(FinishedRun):
@@ -242,11 +244,23 @@ def _asks_for(purpose: str) -> str:
 
 
 def folder_path(folder: object) -> Path:
-    """Return a folder's path; raises SpecError for what is no path or has a name that is not UTF-8."""
+    """Return a folder's path; raises SpecError for what is no path, is not UTF-8 or is a name that no file can have."""
     if not isinstance(folder, str | Path):
         raise SpecError(f"a folder is {folder!r}", "a path")
     try:
         str(folder).encode()
     except UnicodeEncodeError:
         raise SpecError(f"the folder name {str(folder)!a} is not UTF-8", "", "rename the folder") from None
+    try:
+        Path(folder).stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return Path(folder)  # to be made, or refused by who reads or writes it
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SpecError(f"the folder {_brief(folder)} cannot be used ({reason})", "a path", "check it") from None
     return Path(folder)
+
+
+def _brief(folder: object) -> str:
+    name = str(folder)
+    return ascii(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")

@@ -144,5 +144,5 @@ def _pairs(pairs: list[str], flag: str, form: str, todo: str) -> list[tuple[str,
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -95,7 +95,7 @@ def _vectors(folder: Path, layers: Sequence[int], rows: Sequence[int]) -> NDArra
 
 def _texts(run: FinishedRun, seed: int) -> tuple[list[int], NDArray[np.int64]] | None:
     """Return rows of the store, as many of each level, with codes of their levels; None where a run has no items."""
-    files = [file for file in run.outputs("items") if file.exists()]
+    files = [file for file in run.outputs("items") if file.is_file()]
     try:
         parts = [read_table(file, columns=["level", "row"]) for file in files]
     except StoreError:

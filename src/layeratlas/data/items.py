@@ -18,6 +18,8 @@ from layeratlas.data.names import check_name
 # Wordings of every text, the one that a run reads among them, and how texts without wordings of their own are reworded.
 _CARRIERS = ("Here is a text. {text}", "Someone wrote this: {text}")
 WORDINGS = 1 + len(_CARRIERS)
+# Of the variance of numbers to predict: the sums of their squares must be finite, and more than rounding.
+_SMALLEST, _LARGEST = 1e-290, 1e290
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,11 @@ class Dataset:
             raise DataError(f"{where}: item {int(np.argmin(np.isfinite(values))) + 1} has a label that is not finite")
         if np.ptp(values) == 0:
             raise DataError(f"{where}: every label is {values[0]:g}", "numbers that differ", "check the column")
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            variance = np.var(values)
+        if not _SMALLEST < variance < _LARGEST:
+            found = f"{where} has labels from {values.min():g} to {values.max():g}, too far to square"
+            raise DataError(found, "numbers of a size that can be squared", "give them in another unit")
 
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""

@@ -70,13 +70,13 @@ class FinishedRun:
         return known
 
     def outputs(self, folder: str) -> list[Path]:
-        """Return the files of a part of the run's folder that its stages wrote, those whose checksums are right.
+        """Return the files that the run's stages wrote to a part of its folder; raises StoreError for a changed one.
 
-        Raises StoreError where one was changed.
+        Of a manifest that lists none there, they are all files of that part.
         """
         names = sorted(name for name in self._checksums if name.startswith(f"{folder}/"))
         self.verify(names)
-        return [self.folder / name for name in names]
+        return [self.folder / name for name in names] or sorted((self.folder / folder).glob("*"))
 
     @cached_property
     def curves(self) -> pl.DataFrame:

@@ -72,7 +72,7 @@ def read_bytes(path: Path, expected: str) -> bytes:
     try:
         size = path.stat().st_size
         if stat.S_ISREG(path.stat().st_mode) and size > MOST_BYTES:
-            raise _too_large(path, f"has {size / 1e9:.1f} GB")
+            raise _too_large(path, f"has {size / 1e9:.1f} GB", MOST_BYTES)
         raw = path.read_bytes()
     except (OSError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
@@ -80,8 +80,8 @@ def read_bytes(path: Path, expected: str) -> bytes:
     return _decompressed(raw, path) if raw[:2] == _GZIP else raw
 
 
-def _too_large(path: Path, problem: str) -> DataError:
-    return DataError(f"{shown(path)} {problem}", f"at most {MOST_BYTES / 1e9:.1f} GB of text", "split the file")
+def _too_large(path: Path, problem: str, most: int) -> DataError:
+    return DataError(f"{shown(path)} {problem}", f"at most {most / 1e6:,.0f} MB of text", "split the file")
 
 
 def _decompressed(raw: bytes, path: Path) -> bytes:
@@ -95,7 +95,7 @@ def _decompressed(raw: bytes, path: Path) -> bytes:
             while not member.eof:
                 out += member.decompress(pending, _CHUNK)
                 if len(out) > limit:
-                    raise _too_large(path, f"expands from {len(raw) / 1e6:.1f} MB to more than {limit / 1e6:,.0f} MB")
+                    raise _too_large(path, f"expands from {len(raw) / 1e6:.1f} MB to more than that", limit)
                 if not member.eof and not member.unconsumed_tail:
                     raise zlib.error("it is cut short")
                 pending = member.unconsumed_tail
