@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import polars as pl
+
 from layeratlas.runs.draws import write_draws
 from layeratlas.runs.finding import Finding, finding_table
+from layeratlas.runs.recommendation import Recommendation, write_recommendations
 from layeratlas.runs.tables import curve_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.resampling import Resampler
@@ -20,7 +23,8 @@ from layeratlas.studies.exits.findings.number_types import float_findings
 from layeratlas.studies.exits.findings.onsets import mid_network_finding, upper_half_findings
 from layeratlas.studies.exits.findings.token_count import token_count_finding
 from layeratlas.studies.exits.free_answers import free_curve
-from layeratlas.studies.exits.names import ABLATION_FILE, BASELINES_FILE
+from layeratlas.studies.exits.names import ABLATION_FILE, ALL, BASELINES_FILE, ExitFinding
+from layeratlas.studies.exits.recommending import RULES, recommendations
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.scoring import load_scores
 from layeratlas.studies.exits.set_curves import set_curves
@@ -40,10 +44,19 @@ def analyse_stage(work: Workspace) -> list[str]:
     if ablated:
         findings += ablated.findings
         write_table(work, ABLATION_FILE, ablated.table)
-    write_table(work, "findings.parquet", finding_table(findings, work.manifest["model"]["name"], work.spec.study))
+    table = finding_table(findings, work.manifest["model"]["name"], work.spec.study)
+    write_table(work, "findings.parquet", table)
+    advised = write_recommendations(work.folder, advise(curves, table, settings.score), RULES)
     write_table(work, BASELINES_FILE, baseline_table(sets, curves, settings))
     kept = write_draws(work.folder, deciding_first(curves, settings.score))
-    return ["curves.parquet", "findings.parquet", BASELINES_FILE, kept, *([ABLATION_FILE] if ablated else [])]
+    return ["curves.parquet", "findings.parquet", BASELINES_FILE, advised, kept, *([ABLATION_FILE] if ablated else [])]
+
+
+def advise(curves: Sequence[ExitCurve], findings: pl.DataFrame, score: str) -> list[Recommendation]:
+    """Return where to exit, for every level that the findings are about."""
+    exits = findings.filter(pl.col("finding") == ExitFinding.EXIT)
+    tested = [c for c in curves if c.task == ALL and c.is_main(score) and c.level in exits["level"].to_list()]
+    return recommendations(tested, exits.filter(pl.col("verdict") == "supported")["level"].to_list())
 
 
 def analyse(

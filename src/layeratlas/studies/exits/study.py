@@ -27,6 +27,7 @@ from layeratlas.studies.exits.analysis import analyse_stage
 from layeratlas.studies.exits.methods import methods
 from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, ExitFinding
 from layeratlas.studies.exits.prompts import LETTERS
+from layeratlas.studies.exits.recommending import RULES
 from layeratlas.studies.exits.scoring import score_stage
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
 
@@ -35,6 +36,7 @@ class Exits(Study):
     """Multiple-choice questions scored at every point of the residual stream, as if the model ended there."""
 
     summary = "which layer can already answer? choices scored by early exit at every layer, over surface baselines"
+    purposes = RULES
     tasks = ("arithmetic", "word_problems", "xmps", "facts", "truth", "logic")
     reads = QuestionSet
     uses = frozenset({"probe.bootstrap", "capture.batch_tokens"})
