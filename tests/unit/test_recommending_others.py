@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from layeratlas.runs.finding import Finding, finding_table
 from layeratlas.runs.recommendation import Recommendation
+from layeratlas.studies.exits.analysis import advise
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.recommending import recommendations
 from layeratlas.studies.segments.perturbation.estimate import Estimate
@@ -115,3 +119,27 @@ def test_the_blocks_whose_loss_is_least_are_those_that_are_as_good():
 def test_blocks_that_cost_the_same_are_all_as_good():
     rows = [pruning(skipping(np.full(8, 0.3), 40, seed)) for seed in range(60)]
     assert np.mean([len(row.as_good) == 8 for row in rows]) == pytest.approx(0.95, abs=0.07)
+
+
+@pytest.mark.parametrize(("verdicts", "layers"), [(["supported"], [6]), (["inconclusive"], [None]), ([], [])])
+def test_the_exits_study_advises_on_the_levels_of_its_findings(verdicts, layers):
+    findings = [
+        Finding(
+            finding="exit",
+            level="facts",
+            component="resid",
+            method="sum",
+            statement="",
+            estimate=0.4,
+            lo=0.3,
+            hi=0.5,
+            p=0.001,
+            null="",
+            verdict=verdict,
+            n=1000,
+        )
+        for verdict in verdicts
+    ]
+    curves = [exit_curve(RISE, 0.01), replace(exit_curve(RISE, 0.01), task="of the level")]
+    rows = advise(curves, finding_table(findings, "m", "exits"), "sum")
+    assert [row.layer for row in rows] == layers
