@@ -153,8 +153,9 @@ def main() -> None:
             strata = np.array(task.data.strata)
             if len(set(strata)) > 1:
                 results[STRATA].append(measure(replace(task, retold=None), strata, given.splits)[SAME])
-            shown = ", ".join(f"{rule} {points:.2f}" for rule, points in by_group[SAME].items())
-            print(f"{folder.name} {task.data.name}, {len(task.data.items)} texts: {shown}", flush=True)
+            for view, regret in by_group.items():
+                shown = ", ".join(f"{rule} {points:.2f}" for rule, points in regret.items())
+                print(f"{folder.name} {task.data.name}, {len(task.data.items)} texts, {view}: {shown}", flush=True)
     for view, many in results.items():
         print_table(view, many)
 

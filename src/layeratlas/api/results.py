@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from layeratlas.api.advice import find_recommendation, recommended_layer
 from layeratlas.api.display import figure_of, html_of, svg_of, text_of
 from layeratlas.core import registry
-from layeratlas.core.errors import SpecError, StoreError, unknown_name
+from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.formatting import size as parameters_in_words
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.recommendation import ALL, Purpose, Recommendation, summary_lines
@@ -64,18 +65,7 @@ class Run(FinishedRun):
         all levels (embed, prune). The record's `layer` is None where no layer can be recommended, and its `reason` says
         why. Raises SpecError for an unknown name, and for a purpose that runs of another study answer, which it names.
         """
-        if purpose not in set(Purpose):
-            raise unknown_name("purpose", purpose, Purpose)
-        of_purpose = [row for row in self.recommendations if row.purpose == purpose]
-        if not of_purpose:
-            raise SpecError(f"a run of {self.study} does not say which layer to {purpose}", "", _asks_for(purpose))
-        inside = [row for row in of_purpose if row.component == component]
-        if not inside:
-            raise unknown_name("component", component, dict.fromkeys(row.component for row in of_purpose))
-        named = [row for row in inside if name in (row.subject, self._alone.get(row.subject))]
-        if not named:
-            raise unknown_name("level or task", name, dict.fromkeys(row.subject for row in inside))
-        return named[0]
+        return find_recommendation(self, name, purpose, component)
 
     def direction(
         self, task: str, layer: int | None = None, component: Component = "resid", *, method: str = ""
@@ -93,21 +83,8 @@ class Run(FinishedRun):
             raise SpecError(
                 f"a run of {self.study} fits no directions", "a run of hierarchy", "layeratlas run hierarchy"
             )
-        if layer is None:
-            purpose = Purpose.STEER if component == "resid" else Purpose.PROBE
-            advised = self.best_layer(task, purpose=purpose, component=component)
-            if advised.layer is None:
-                raise SpecError(f"no layer is recommended for '{task}': {advised.reason}", "", "name a layer to insist")
-            layer = advised.layer
+        layer = recommended_layer(self, task, component) if layer is None else layer
         return fit_direction(self, task, layer, component, method)
-
-    @property
-    def _alone(self) -> dict[str, str]:
-        """The task of each level that has one task only, whose curve is the level's."""
-        tasks: dict[str, list[str]] = {}
-        for data in self.manifest["datasets"]:
-            tasks.setdefault(data["level"], []).append(data["name"])
-        return {level: names[0] for level, names in tasks.items() if len(names) == 1}
 
     def _advice(self) -> list[str]:
         return summary_lines(self.recommendations) if (self.folder / RECOMMENDATIONS).exists() else []
@@ -235,12 +212,6 @@ def study_of(run: FinishedRun) -> Study | None:
         study: Study = registry.get("studies", run.study)
         return study
     return None
-
-
-def _asks_for(purpose: str) -> str:
-    """Return which study to run for a purpose."""
-    names = [name for name in registry.names("studies") if purpose in registry.get("studies", name).purposes]
-    return f"run one of {', '.join(names)}" if names else "no study here recommends one"
 
 
 def folder_path(folder: object) -> Path:

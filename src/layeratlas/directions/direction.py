@@ -2,68 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.core.edits import Edit
 from layeratlas.core.errors import SpecError, unknown_name
-from layeratlas.core.spec import Component
+from layeratlas.directions import files
+from layeratlas.directions.records import Quality, Source
 
 if TYPE_CHECKING:
     from layeratlas.probes import LinearProbeClassifier, LinearProbeRegressor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """Where a direction comes from: the model, the texts and the place in the model.
-
-    `weights` are the SHA-256 of the model's files by name (empty for a hub model, which its revision identifies);
-    `layer` is a point of `resid` (0 the embeddings) or a block of `attn` and `mlp`; `position` where each text was
-    read; `method` the probe.
-    """
-
-    model: str
-    model_id: str
-    family: str
-    revision: str | None
-    weights: Mapping[str, str]
-    layers: int
-    task: str
-    level: str
-    component: Component
-    layer: int
-    position: str
-    method: str
-
-    @property
-    def block(self) -> int:
-        """The block whose output (of `resid`), attention or MLP the direction is in; -1 for the embeddings."""
-        return self.layer - 1 if self.component == "resid" else self.layer
-
-    @property
-    def place(self) -> str:
-        """The layer in words."""
-        if self.component == "resid":
-            return f"point {self.layer} of 0-{self.layers} of the residual stream"
-        return f"the {'attention' if self.component == 'attn' else 'MLP'} output of block {self.layer}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quality:
-    """How well the direction decodes: the run's out-of-fold `metric` at this layer with its 95 % interval."""
-
-    metric: str
-    value: float
-    lo: float
-    hi: float
-    chance: float
-    n: int
-    n_groups: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,9 +98,55 @@ class Direction:
         A manifest is in the file and beside it, as `FILE.json`. `to` and `versus` choose the vector of a control
         vector. Raises SpecError for another suffix, and for a place that llama.cpp cannot steer.
         """
-        from layeratlas.directions.files import save_direction
+        path = Path(path)
+        if path.suffix not in (files.SAFETENSORS, files.GGUF):
+            raise SpecError(f"'{path.name}' ends in '{path.suffix}'", "a name that ends in .safetensors or .gguf")
+        open_class = len(self.classes) > 2 and to is None
+        vector = None if open_class else self.vector(to, versus)
+        manifest = self._manifest() | {"steer": None if vector is None else self._steering(vector, to, versus)}
+        if path.suffix == files.SAFETENSORS:
+            tensors = {name: getattr(self, name) for name in files.TENSORS}
+            files.write_tensors(path, manifest, tensors | ({} if vector is None else {files.STEER: vector}))
+        else:
+            files.write_control_vector(path, manifest, self.source.block, self._control_vector(vector))
+        return path
 
-        return save_direction(self, Path(path), to, versus)
+    def _control_vector(self, vector: Floats | None) -> Floats:
+        """Return the vector of a control vector; raises SpecError where llama.cpp has no place for it."""
+        source = self.source
+        if vector is None:
+            raise SpecError(
+                f"'{source.task}' has {len(self.classes)} classes and a control vector has one direction",
+                f"the class to steer to, one of {', '.join(self.classes)}",
+            )
+        if source.component != "resid" or source.block < files.FIRST_BLOCK:
+            raise SpecError(
+                f"a control vector at {source.place}",
+                f"point {files.FIRST_BLOCK + 1} or later of the residual stream, where llama.cpp can steer",
+                "choose another layer, or save it as .safetensors",
+            )
+        return vector
+
+    def _manifest(self) -> dict[str, Any]:
+        """Return what the files say of the direction, as JSON."""
+        return {
+            "source": asdict(self.source),
+            "quality": asdict(self.quality),
+            "classes": list(self.classes),
+            "counts": list(self.counts),
+            "sign": self.sign,
+            "typical_norm": self.typical_norm,
+        }
+
+    def _steering(self, vector: Floats, to: str | None, versus: str | None) -> dict[str, Any]:
+        """Return what the vector to add is: adding it once goes from the mean of `from` to that of `to`."""
+        classes = self.classes
+        return {
+            "to": to or (classes[1] if classes else "one unit more"),
+            "from": versus or (classes[0] if len(classes) == 2 and to in (None, classes[1]) else "the others"),
+            "norm": float(np.linalg.norm(vector)),
+            "block": self.source.block,
+        }
 
     @property
     def sign(self) -> str:
@@ -166,3 +164,19 @@ class Direction:
             f"Direction of {source.task} in {source.model}, {source.place} ({source.method}): {score}, chance "
             f"{quality.chance:.2f}; {self.sign}"
         )
+
+
+def load_direction(path: str | Path) -> Direction:
+    """Return the direction in a `.safetensors` file that `Direction.save` wrote; raises StoreError for any other."""
+    manifest, tensors = files.read_tensors(Path(path))
+    try:
+        return Direction(
+            source=Source(**manifest["source"]),
+            quality=Quality(**manifest["quality"]),
+            classes=tuple(manifest["classes"]),
+            counts=tuple(manifest["counts"]),
+            typical_norm=float(manifest["typical_norm"]),
+            **{name: tensors[name] for name in files.TENSORS},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise files.no_direction(path) from error

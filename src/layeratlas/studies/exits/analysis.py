@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import polars as pl
+
 from layeratlas.runs.coherence import gated
 from layeratlas.runs.draws import write_draws
 from layeratlas.runs.finding import Finding, finding_table
 from layeratlas.runs.layer_order import LAYER_ORDER, layer_order_table
+from layeratlas.runs.recommendation import Recommendation, write_recommendations
 from layeratlas.runs.tables import curve_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.resampling import Resampler
@@ -24,8 +27,9 @@ from layeratlas.studies.exits.findings.onsets import mid_network_finding, upper_
 from layeratlas.studies.exits.findings.random_weights import random_weights_findings
 from layeratlas.studies.exits.findings.token_count import token_count_finding
 from layeratlas.studies.exits.free_answers import free_curve
-from layeratlas.studies.exits.names import ABLATION_FILE, ALL, BASELINES_FILE
+from layeratlas.studies.exits.names import ABLATION_FILE, ALL, BASELINES_FILE, ExitFinding
 from layeratlas.studies.exits.random_weights import RandomSet, load_random, with_random_weights
+from layeratlas.studies.exits.recommending import RULES, recommendations
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.scoring import load_scores
 from layeratlas.studies.exits.set_curves import set_curves
@@ -45,11 +49,9 @@ def analyse_stage(work: Workspace) -> list[str]:
     if ablated:
         findings += ablated.findings
         write_table(work, ABLATION_FILE, ablated.table)
-    write_table(
-        work,
-        "findings.parquet",
-        finding_table(gated(findings, PRESUPPOSED), work.manifest["model"]["name"], work.spec.study),
-    )
+    table = finding_table(gated(findings, PRESUPPOSED), work.manifest["model"]["name"], work.spec.study)
+    write_table(work, "findings.parquet", table)
+    advised = write_recommendations(work.folder, advise(curves, table, settings.score), RULES)
     write_table(work, LAYER_ORDER, layer_order_table(answered_levels(curves, settings.score), seed))
     write_table(work, BASELINES_FILE, baseline_table(sets, curves, settings))
     kept = write_draws(work.folder, deciding_first(curves, settings.score))
@@ -58,6 +60,7 @@ def analyse_stage(work: Workspace) -> list[str]:
         "findings.parquet",
         BASELINES_FILE,
         LAYER_ORDER,
+        advised,
         kept,
         *([ABLATION_FILE] if ablated else []),
     ]
@@ -66,6 +69,13 @@ def analyse_stage(work: Workspace) -> list[str]:
 def answered_levels(curves: Sequence[ExitCurve], score: str) -> list[ExitCurve]:
     """Return the main curves of whole levels whose exits beat their floor somewhere."""
     return [c for c in curves if c.is_main(score) and c.task == ALL and (c.interval[0] > c.floor).any()]
+
+
+def advise(curves: Sequence[ExitCurve], findings: pl.DataFrame, score: str) -> list[Recommendation]:
+    """Return where to exit, for every level that the findings are about."""
+    exits = findings.filter(pl.col("finding") == ExitFinding.EXIT)
+    tested = [c for c in curves if c.task == ALL and c.is_main(score) and c.level in exits["level"].to_list()]
+    return recommendations(tested, exits.filter(pl.col("verdict") == "supported")["level"].to_list())
 
 
 def analyse(

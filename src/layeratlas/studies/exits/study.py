@@ -33,6 +33,7 @@ from layeratlas.studies.exits.methods import methods
 from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, ExitFinding
 from layeratlas.studies.exits.prompts import LETTERS, make_prompt
 from layeratlas.studies.exits.random_weights import random_weights_stage
+from layeratlas.studies.exits.recommending import RULES
 from layeratlas.studies.exits.scoring import recompute, score_stage
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
 
@@ -41,6 +42,7 @@ class Exits(Study):
     """Multiple-choice questions scored at every point of the residual stream, as if the model ended there."""
 
     summary = "which layer can already answer? choices scored by early exit at every layer, over surface baselines"
+    purposes = RULES
     tasks = ("arithmetic", "word_problems", "xmps", "facts", "truth", "logic")
     reads = QuestionSet
     uses = frozenset({"probe.bootstrap", "capture.batch_tokens"}) | CHAT

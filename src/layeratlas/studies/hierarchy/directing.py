@@ -15,7 +15,7 @@ from layeratlas.core.errors import SpecError, StoreError, unknown_name
 from layeratlas.core.spec import Component, ModelSpec, RunSpec
 from layeratlas.data.items import Dataset, Item
 from layeratlas.directions import Direction
-from layeratlas.directions.direction import Quality, Source
+from layeratlas.directions.records import Quality, Source
 from layeratlas.probes import Design, make_design, probe_layer, probe_weights
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.tables import read_table

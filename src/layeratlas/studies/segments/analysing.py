@@ -9,6 +9,7 @@ import polars as pl
 from layeratlas.runs.coherence import gated
 from layeratlas.runs.draws import write_draws
 from layeratlas.runs.finding import Finding, finding_table
+from layeratlas.runs.recommendation import write_recommendations
 from layeratlas.runs.tables import CURVE_KEYS, CURVE_VALUES, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import Tensors
@@ -27,6 +28,7 @@ from layeratlas.studies.segments.perturbation.brittleness import Brittleness
 from layeratlas.studies.segments.perturbation.findings import brittleness_findings
 from layeratlas.studies.segments.perturbation.stage import read_effects
 from layeratlas.studies.segments.perturbation.tables import curve_rows, segment_rows
+from layeratlas.studies.segments.recommending import RULES, recommendations
 from layeratlas.studies.segments.record import read_segments
 from layeratlas.studies.segments.signals import passage_signals, set_metrics
 from layeratlas.studies.segments.tables import as_numbers, passage_rows, set_rows, settle_finding, similarity_map
@@ -46,7 +48,7 @@ def analyse_stage(work: Workspace) -> list[str]:
         rows.append(as_numbers(pl.DataFrame(curve_rows(brittleness))))
         findings += brittleness_findings(brittleness)
         write_table(work, BRITTLENESS_FILE, pl.DataFrame(segment_rows(brittleness)))
-        outputs.append(BRITTLENESS_FILE)
+        outputs += [BRITTLENESS_FILE, write_recommendations(work.folder, recommendations(brittleness), RULES)]
     tables, text_findings = write_intervention_tables(work)
     _write_curves(work, rows)
     _write_findings(work, [*findings, *text_findings])

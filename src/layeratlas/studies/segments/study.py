@@ -35,6 +35,7 @@ from layeratlas.studies.segments.methods import methods
 from layeratlas.studies.segments.names import SegmentFinding
 from layeratlas.studies.segments.perturbation import tables as brittleness
 from layeratlas.studies.segments.perturbation.stage import perturb_stage
+from layeratlas.studies.segments.recommending import RULES
 from layeratlas.studies.segments.segmenting import segment_stage
 from layeratlas.studies.segments.settings import SegmentSettings
 from layeratlas.studies.segments.signals import all_signals
@@ -60,6 +61,7 @@ class Segments(Study):
         origin="This re-implements the approach described in arXiv 2505.18244; detector, nulls and thresholds "
         "are ours.",
     )
+    purposes = RULES
     tasks = ("passages",)
     reads = Passages
     uses: frozenset[str] = frozenset()

@@ -1,0 +1,48 @@
+"""Which of a run's recommendations was asked for."""
+
+from __future__ import annotations
+
+from layeratlas.core import registry
+from layeratlas.core.errors import SpecError, unknown_name
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.recommendation import Purpose, Recommendation
+
+
+def find_recommendation(run: FinishedRun, name: str, purpose: str, component: str) -> Recommendation:
+    """Return a level's or task's recommendation; raises SpecError for what the run does not have."""
+    if purpose not in set(Purpose):
+        raise unknown_name("purpose", purpose, Purpose)
+    of_purpose = [row for row in run.recommendations if row.purpose == purpose]
+    if not of_purpose:
+        raise SpecError(f"a run of {run.study} does not say which layer to {purpose}", "", _asks_for(purpose))
+    inside = [row for row in of_purpose if row.component == component]
+    if not inside:
+        raise unknown_name("component", component, dict.fromkeys(row.component for row in of_purpose))
+    alone = _single_tasks(run)
+    named = [row for row in inside if name in (row.subject, alone.get(row.subject))]
+    if not named:
+        raise unknown_name("level or task", name, dict.fromkeys(row.subject for row in inside))
+    return named[0]
+
+
+def recommended_layer(run: FinishedRun, task: str, component: str) -> int:
+    """Return the layer to steer a task at, of a sublayer to probe; raises SpecError where none is recommended."""
+    purpose = Purpose.STEER if component == "resid" else Purpose.PROBE
+    row = find_recommendation(run, task, purpose, component)
+    if row.layer is None:
+        raise SpecError(f"no layer is recommended for '{task}': {row.reason}", "", "name a layer to insist")
+    return row.layer
+
+
+def _asks_for(purpose: str) -> str:
+    """Return which study to run for a purpose."""
+    names = [name for name in registry.names("studies") if purpose in registry.get("studies", name).purposes]
+    return f"run one of {', '.join(names)}" if names else "no study here recommends one"
+
+
+def _single_tasks(run: FinishedRun) -> dict[str, str]:
+    """Return the task of each level that has one task only, whose curve is the level's."""
+    tasks: dict[str, list[str]] = {}
+    for data in run.manifest["datasets"]:
+        tasks.setdefault(data["level"], []).append(data["name"])
+    return {level: names[0] for level, names in tasks.items() if len(names) == 1}

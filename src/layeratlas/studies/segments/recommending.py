@@ -1,0 +1,54 @@
+"""Which block to leave out: the one without which predictions change least."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from layeratlas.runs.recommendation import ALL, Purpose, Recommendation
+from layeratlas.stats.best_layers import CONFIDENCE, best_layers
+from layeratlas.studies.segments.names import SKIP
+from layeratlas.studies.segments.perturbation.brittleness import Brittleness
+from layeratlas.studies.segments.perturbation.estimate import Estimate
+from layeratlas.studies.segments.perturbation.tables import KL
+
+RULES: Mapping[Purpose, str] = {
+    Purpose.PRUNE: "The block without which the next-token predictions on the run's passages change least (KL in nats, "
+    "compared by its logarithm). The blocks that are as good hold all that are equally the least with "
+    f"{CONFIDENCE:.0%} probability (model confidence set). It holds for one block: what leaving out several does is "
+    "not the sum, and is not measured by this run.",
+}
+# A divergence below this is rounding.
+_LEAST = 1e-9
+
+
+def recommendations(brittleness: Brittleness) -> list[Recommendation]:
+    """Return the block to leave out."""
+    return [pruning(brittleness.mean(brittleness.effects.by_skip()))]
+
+
+def pruning(skipped: Estimate) -> Recommendation:
+    """Return the block to leave out, from the mean divergence without each block (L,)."""
+    cost, draws = (np.log(np.maximum(values, _LEAST)) for values in (skipped.value, skipped.plausible))
+    best = best_layers(-cost, -draws)
+    block = int(cost.argmin())
+    lo, hi = skipped.interval
+    return Recommendation(
+        purpose=Purpose.PRUNE,
+        level=ALL,
+        task=ALL,
+        component="resid",
+        method=SKIP,
+        metric=KL,
+        unit="block",
+        last=len(cost) - 1,
+        layer=block,
+        as_good=tuple(int(layer) for layer in np.flatnonzero(best.inside)),
+        confidence=CONFIDENCE,
+        value=float(skipped.value[block]),
+        lo=float(lo[block]),
+        hi=float(hi[block]),
+        chance=float("nan"),
+        reason="Without it the predictions change least.",
+    )

@@ -1,0 +1,145 @@
+"""Where to exit, and which block to leave out: recommendations of the exits and segments studies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from layeratlas.runs.finding import Finding, finding_table
+from layeratlas.runs.recommendation import Recommendation
+from layeratlas.studies.exits.analysis import advise
+from layeratlas.studies.exits.curves import ExitCurve
+from layeratlas.studies.exits.recommending import recommendations
+from layeratlas.studies.segments.perturbation.estimate import Estimate
+from layeratlas.studies.segments.recommending import pruning
+
+
+def exit_curve(truth: np.ndarray, spread: float, seed: int = 0, control: float = 0.25) -> ExitCurve:
+    """A curve with noise that neighbouring exits share almost wholly, as answers of one model do."""
+    rng = np.random.default_rng([seed, 17])
+    shared, own = rng.standard_normal((401, 1)), rng.standard_normal((401, len(truth)))
+    noise = spread * (0.95 * shared + 0.3 * own)
+    estimate = truth + noise[0]
+    draws = estimate + noise[1:]
+    bare = np.full((400, len(truth)), control)
+    return ExitCurve(
+        level="facts",
+        task="all",
+        stratum="all",
+        component="resid",
+        method="sum",
+        metric="accuracy",
+        estimate=estimate,
+        draws=draws,
+        half_a=draws[:20],
+        half_b=draws[:20],
+        shuffles=bare,
+        chance=0.25,
+        baseline=0.25,
+        n=1000,
+        n_groups=1000,
+        baseline_draws=np.full(400, 0.25),
+        evident=False,
+        control_a=bare[:20],
+        control_b=bare[:20],
+    )
+
+
+# From exit 6 on, the answer is as good as that of the last one.
+RISE = np.array([0.25, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.7, 0.7, 0.7, 0.7])
+
+
+def chosen(truth: np.ndarray, spread: float, seed: int = 0, answered: bool = True) -> Recommendation:
+    return recommendations([exit_curve(truth, spread, seed)], {"facts"} if answered else set())[0]
+
+
+def test_the_earliest_exit_that_is_as_good_as_the_last_is_recommended():
+    row = chosen(RISE, 0.01)
+    assert (row.layer, row.as_good, row.unit, row.last) == (6, (6, 7, 8, 9, 10), "exit", 10)
+    assert row.reason == "4 of 10 blocks can be left out."
+
+
+def test_an_exit_that_is_worse_is_seldom_recommended():
+    # Exit 5 truly loses exactly the margin: it passes in 2.5 % of runs at most.
+    truth = RISE.copy()
+    truth[5] = 0.68
+    rows = [chosen(truth, 0.02, seed) for seed in range(200)]
+    assert np.mean([row.layer < 6 for row in rows]) <= 0.05
+    # Where the loss is smaller than the margin and the data suffice, it does pass.
+    truth[5] = 0.695
+    assert np.mean([chosen(truth, 0.002, seed).layer == 5 for seed in range(20)]) == 1.0
+
+
+def test_few_questions_recommend_the_last_exit():
+    row = chosen(RISE, 0.08)
+    assert (row.layer, row.as_good) == (10, (10,))
+    assert "No earlier exit is shown" in row.reason
+
+
+def test_a_level_that_no_exit_answers_has_no_exit():
+    flat = np.full(11, 0.25)
+    row = chosen(flat, 0.02, answered=False)
+    assert row.layer is None
+    assert "No exit is shown to beat its floor (at best by" in row.reason
+
+
+def test_a_last_exit_at_chance_is_no_standard():
+    fallen = np.array([0.25, 0.6, 0.7, 0.6, 0.25])
+    row = chosen(fallen, 0.01)
+    assert row.layer is None
+    assert "no standard for earlier ones" in row.reason
+
+
+def skipping(cost: np.ndarray, passages: int, seed: int) -> Estimate:
+    """The mean divergence without each block over log-normal passages, with its bootstrap."""
+    rng = np.random.default_rng([seed, 3])
+    by_passage = cost * np.exp(
+        0.3 * rng.standard_normal((passages, 1)) + 0.3 * rng.standard_normal((passages, len(cost)))
+    )
+    weights = rng.multinomial(passages, np.full(passages, 1 / passages), size=400) / passages
+    return Estimate(value=by_passage.mean(0), draws=weights @ by_passage, passages=passages)
+
+
+COST = np.array([5.0, 1.0, 0.4, 0.2, 0.2, 0.2, 0.4, 1.0])
+
+
+def test_the_blocks_whose_loss_is_least_are_those_that_are_as_good():
+    rows = [pruning(skipping(COST, 40, seed)) for seed in range(60)]
+    assert np.mean([{3, 4, 5} <= set(row.as_good) for row in rows]) >= 0.9
+    assert np.mean([row.layer in (3, 4, 5) for row in rows]) == 1.0
+    assert all({0, 1, 7}.isdisjoint(row.as_good) for row in rows)
+    row = rows[0]
+    assert row.lo < row.value < row.hi
+    assert str(row).startswith(f"all, prune: block {row.layer} of 0-7 (as good with 95% confidence: ")
+    assert "chance" not in str(row)
+
+
+def test_blocks_that_cost_the_same_are_all_as_good():
+    rows = [pruning(skipping(np.full(8, 0.3), 40, seed)) for seed in range(60)]
+    assert np.mean([len(row.as_good) == 8 for row in rows]) == pytest.approx(0.95, abs=0.07)
+
+
+@pytest.mark.parametrize(("verdicts", "layers"), [(["supported"], [6]), (["inconclusive"], [None]), ([], [])])
+def test_the_exits_study_advises_on_the_levels_of_its_findings(verdicts, layers):
+    findings = [
+        Finding(
+            finding="exit",
+            level="facts",
+            component="resid",
+            method="sum",
+            statement="",
+            estimate=0.4,
+            lo=0.3,
+            hi=0.5,
+            p=0.001,
+            null="",
+            verdict=verdict,
+            n=1000,
+        )
+        for verdict in verdicts
+    ]
+    curves = [exit_curve(RISE, 0.01), replace(exit_curve(RISE, 0.01), task="of the level")]
+    rows = advise(curves, finding_table(findings, "m", "exits"), "sum")
+    assert [row.layer for row in rows] == layers
