@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from layeratlas.core.arrays import FloatArray, Floats, Ints
+from layeratlas.core.arrays import Floats, Ints
 
 GROUPS = ["attention", "attention", "information", "geometry", "information", "geometry", "prediction"]
 
@@ -69,7 +71,7 @@ def signals(
     or a shape with such noise, `ramp + ar 0.6`. `jump`: 0 or -1, the block at either end that jumps.
     """
     t = np.linspace(0, 1, layers)
-    x: FloatArray
+    x: NDArray[np.floating[Any]]
     values = []
     for _ in GROUPS:
         shape, noisy, rho = kind.partition("ar ") if kind.startswith("ar ") else kind.partition(" + ar ")
