@@ -9,6 +9,7 @@ from scipy.stats import norm
 import planting
 from layeratlas.stats.curves import level_curve
 from layeratlas.stats.peaks import cross_chosen, find_peak
+from layeratlas.stats.shuffling import LEAST
 from layeratlas.stats.tests import holm
 from layeratlas.studies.hierarchy.findings.decline import decline_finding
 from layeratlas.studies.hierarchy.findings.order import order_findings
@@ -79,7 +80,7 @@ def test_a_peak_finding_has_layer_depth_value_and_chance():
     assert peak.verdict == "supported"
     assert peak.estimate == 0.5
     assert peak.lo <= peak.estimate <= peak.hi
-    assert peak.p == 1 / 100
+    assert peak.p == LEAST
     assert peak.n == 400
     assert peak.statement == (
         "Item properties decode best from the residual stream at point 4 of 0-8 (3-5 are as good), depth 0.50: "

@@ -160,22 +160,23 @@ CONTROLS = {
 
 
 @pytest.mark.parametrize(
-    ("trained", "random_weights", "verdict"),
+    ("trained", "random_weights", "verdict", "p"),
     [
-        ("sharp", "sharp", "not supported"),
-        ("sharp", "smooth", "supported"),
-        ("sharp", "unsure", "inconclusive"),
-        ("smooth", "sharp", "not supported"),
-        ("smooth", "smooth", "inconclusive"),
-        ("unsure", "smooth", "inconclusive"),
+        ("sharp", "sharp", "not supported", 0.01),
+        # Two boundaries here at 0.01, and a smooth one there at 0.01 for either of two.
+        ("sharp", "smooth", "supported", 0.02),
+        ("sharp", "unsure", "inconclusive", 1.0),
+        ("smooth", "sharp", "not supported", 0.01),
+        ("smooth", "smooth", "inconclusive", 0.99),
+        ("unsure", "smooth", "inconclusive", 0.4),
     ],
 )
 def test_boundaries_come_from_training_where_random_weights_are_shown_to_have_none(
-    trained: str, random_weights: str, verdict: str
+    trained: str, random_weights: str, verdict: str, p: float
 ) -> None:
     control = UntrainedRecord(passages=4, signals=["norm"], boundaries=(2, 4), existence=CONTROLS[random_weights])
     training = finding(changed(existence=CONTROLS[trained], untrained=control), SegmentFinding.TRAINING)
-    assert (training.verdict, training.p, training.n) == (verdict, CONTROLS[random_weights].p, 4)
+    assert (training.verdict, training.p, training.n) == (verdict, p, 4)
 
 
 @pytest.mark.parametrize(("moved", "verdict"), [((2, 5), "supported"), ((2, 6), "not supported")])
@@ -183,6 +184,12 @@ def test_a_signal_matters_if_the_boundaries_move_without_it(moved: tuple[int, in
     record = changed(blocks=8, leave_one_out={"norm": moved, "settled": (2, 4)})
     left_out = finding(record, SegmentFinding.SIGNAL_LEFT_OUT)
     assert (left_out.verdict, left_out.estimate) == (verdict, (moved[1] - 4) / 8)
+
+
+def test_a_boundary_that_moves_within_its_interval_decides_nothing() -> None:
+    exact = BoundaryRecord(boundaries=(2, 4), intervals=((2, 2), (3, 7)))
+    record = changed(blocks=8, leave_one_out={"norm": (2, 6)}, exact=exact)
+    assert finding(record, SegmentFinding.SIGNAL_LEFT_OUT).verdict == "inconclusive"
 
 
 @pytest.mark.parametrize(

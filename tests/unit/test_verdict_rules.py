@@ -71,6 +71,12 @@ def test_an_equivalence_is_refuted_only_by_an_interval_outside_its_bounds(measur
     assert measured.within(0.8, 1.25) == verdict
 
 
+def test_an_opposite_effect_needs_its_p_value_and_an_equivalence_does_not() -> None:
+    assert effect(-0.3, -0.1, p=0.01).verdict() == NO
+    assert effect(-0.3, -0.1, p=0.08).verdict() == OPEN
+    assert effect(-0.01, 0.01, p=0.8).verdict(margin=0.02) == NO
+
+
 def test_an_effect_below_a_level_is_the_effect_seen_from_that_level() -> None:
     short = effect(0.7, 0.9).short_of(1.0)
     assert (short.lo, short.hi) == (pytest.approx(0.1), pytest.approx(0.3))

@@ -13,6 +13,9 @@ from scipy.special import stdtr
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.intervals import ALPHA, ROUNDING
 
+# No prediction goes below this: no correction over a report needs less, and no tail is known so far out.
+LEAST = 1e-6
+
 
 def shuffle_maxima(estimate: Floats, shuffles: Floats) -> Floats:
     """Return the largest z-score over P layers of a curve (P,) and of its S shuffles (S, P), (1 + S,).
@@ -40,7 +43,7 @@ def shuffle_p(observed: float, null: Floats) -> float:
     least = 1 / (1 + shuffles)
     if rank > least or least > ALPHA:
         return rank
-    return min(rank, predicted_tail(observed, null))
+    return min(rank, max(predicted_tail(observed, null), LEAST))
 
 
 def predicted_tail(observed: float, null: Floats) -> float:

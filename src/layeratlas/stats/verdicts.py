@@ -72,11 +72,12 @@ class Effect:
         """Return what interval and p-value say of an effect above `null`.
 
         - `supported`: the whole interval is above `null`, and p, where there is one, is at most 0.05;
-        - `not supported`: the whole interval is below `null + margin`: the effect is opposite (margin 0), or too small
-          to matter (equivalence);
+        - `not supported`: the whole interval is below `null + margin`: too small an effect to matter (equivalence), or,
+          without a margin, an opposite one, which needs the same p as support;
         - `inconclusive`: anything else.
         """
-        return decide(shown=self.lo > null and self.significant, refuted=self.hi < null + margin)
+        refuted = self.hi < null + margin and (margin > 0 or self.significant)
+        return decide(shown=self.lo > null and self.significant, refuted=refuted)
 
     def verdict_by_sign(self) -> Verdict:
         """Return what an exact two-sided test says of an effect above 0: its sign, where p is at most 0.05."""

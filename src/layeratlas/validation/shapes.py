@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
+
+from layeratlas.core.arrays import Floats, Ints
 
 GROUPS = ["attention", "attention", "information", "geometry", "information", "geometry", "prediction"]
 
 
-def levels(random):
+def levels(random: np.random.Generator) -> Floats:
     """Three levels, neighbours at least 1 apart."""
     second = random.choice([-1, 1]) * random.uniform(1, 2)
     return np.array([0, second, second + random.choice([-1, 1]) * random.uniform(1, 2)])
 
 
-SHAPES = {
+Shape = Callable[[Floats], Floats]
+SHAPES: Mapping[str, Shape] = {
     "ramp": lambda t: t,
     "saturating": lambda t: 1 - np.exp(-4 * t),
     "hump": lambda t: 4 * t * (1 - t),
@@ -31,7 +38,7 @@ SHAPES = {
     "square root": np.sqrt,
 }
 # Shapes that the test was never tried on while it was worked out; they are in the full simulation alone.
-HELD_OUT = {
+HELD_OUT: Mapping[str, Shape] = {
     "tanh": lambda t: np.tanh((t - 0.35) / 0.08),
     "chirp": lambda t: np.sin(2 * np.pi * t * (1 + t)),
     "skewed": lambda t: (t / 0.2) * np.exp(1 - t / 0.2),
@@ -42,12 +49,12 @@ HELD_OUT = {
     "sixth power": lambda t: t**6,
 }
 SMOOTH = [*SHAPES, *HELD_OUT]
-_ALL = SHAPES | HELD_OUT
+_ALL: Mapping[str, Shape] = {**SHAPES, **HELD_OUT}
 # How much a jump of the first or last block is higher than the signals' steps.
 _JUMP = 4.0
 
 
-def autoregressive(layers, rho, random):
+def autoregressive(layers: int, rho: float, random: np.random.Generator) -> Floats:
     """Return stationary noise of standard deviation 1."""
     x = random.normal(size=layers)
     for i in range(1, layers):
@@ -55,14 +62,17 @@ def autoregressive(layers, rho, random):
     return x
 
 
-def signals(kind, layers, random, noise=0.05, jump=None):
-    """Return one signal a group entry, (S, layers), each with its own sign, size and noise.
+def signals(
+    kind: str, layers: int, random: np.random.Generator, noise: float = 0.05, jump: int | None = None
+) -> Floats:
+    """Return one signal per group entry, (S, layers), each with its own sign, size and noise.
 
     `kind`: `steps`; `one`, a single step; without boundaries a shape, `white`, autocorrelated noise such as `ar 0.6`,
     or a shape with such noise, `ramp + ar 0.6`. `jump`: 0 or -1, the block at either end that jumps.
     """
     t = np.linspace(0, 1, layers)
-    made = []
+    x: NDArray[np.floating[Any]]
+    values = []
     for _ in GROUPS:
         shape, noisy, rho = kind.partition("ar ") if kind.startswith("ar ") else kind.partition(" + ar ")
         if kind == "steps":
@@ -70,18 +80,19 @@ def signals(kind, layers, random, noise=0.05, jump=None):
         elif kind == "one":
             x = random.uniform(1, 2) * (np.arange(layers) >= round(0.35 * layers))
         else:
-            x = _ALL.get(shape, np.zeros_like)(t)
+            x = _ALL[shape](t) if shape in _ALL else np.zeros_like(t)
         spread = noise if shape in _ALL or kind in ("steps", "one") else 1.0
         x = x + spread * autoregressive(layers, float(rho) if noisy else 0.0, random)
         if jump is not None:
             x[jump] += random.choice([-1, 1]) * _JUMP
-        made.append(random.choice([-1, 1]) * random.uniform(0.5, 1.5) * x)
-    return np.array(made)
+        values.append(random.choice([-1, 1]) * random.uniform(0.5, 1.5) * x)
+    return np.array(values)
 
 
-def passages(boundaries, layers, count=30, seed=0, noise=0.5):
+def passages(boundaries: Ints, layers: int, count: int = 30, seed: int = 0, noise: float = 0.5) -> Floats:
     """Return passage-level signals (count, S, layers) whose steps are at `boundaries`."""
     random = np.random.default_rng(seed)
     at = (np.arange(layers)[:, None] >= boundaries).sum(1)
     mean = np.array([levels(random)[at] for _ in GROUPS])
-    return mean + noise * random.normal(size=(count, len(GROUPS), layers))
+    values: Floats = mean + noise * random.normal(size=(count, len(GROUPS), layers))
+    return values

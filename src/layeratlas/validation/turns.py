@@ -27,14 +27,16 @@ def _common_hump(rng: np.random.Generator, tasks: int) -> Floats:
 
 
 def _common_order(rng: np.random.Generator, tasks: int) -> Floats:
-    return rng.permutation(_hump()) * rng.uniform(0.3, 1.2, (tasks, 1))
+    profiles: Floats = rng.permutation(_hump()) * rng.uniform(0.3, 1.2, (tasks, 1))
+    return profiles
 
 
 def _turns(rng: np.random.Generator, tasks: int) -> Floats:
     """Return layers that take turns at two halves of the tasks, on humps of each task's own."""
     sign = np.where(np.arange(POINTS) % 2, 1, -1) * rng.permutation(np.resize([-1, 1], tasks))[:, None]
     humps = np.stack([_hump(centre) for centre in rng.uniform(0.15, 0.8, tasks)])
-    return humps + 0.06 * sign * np.abs(rng.standard_normal((tasks, POINTS)))
+    profiles: Floats = humps + 0.06 * sign * np.abs(rng.standard_normal((tasks, POINTS)))
+    return profiles
 
 
 Profile = Callable[[np.random.Generator, int], Floats]
