@@ -35,17 +35,26 @@ def apart(a, b):
     return float((a.double() - b.double()).norm() / b.double().norm())
 
 
+def blocks_with(loaded, component):
+    """Return the blocks that have a component; all have a stream."""
+    absent = loaded.anatomy.without(component)
+    return tuple(layer for layer in range(loaded.anatomy.n_layers) if layer not in absent)
+
+
 @pytest.mark.parametrize("family", families.FAMILIES)
 def test_neutral_edits_change_no_bit_and_others_do(loaded_of, family):
     loaded = loaded_of(family)
-    layers, ids = tuple(range(loaded.anatomy.n_layers)), ids_of(loaded)
-    some = np.tile(np.linspace(-1, 1, D), (len(layers), 1))  # a constant would be invisible to a LayerNorm
+    ids = ids_of(loaded)
+    some = np.tile(np.linspace(-1, 1, D), (loaded.anatomy.n_layers, 1))  # a constant would be invisible to a LayerNorm
     plain = loaded.run(ids, logits=True)
     for component in COMPONENTS:
+        layers = blocks_with(loaded, component)
+        if not layers:
+            continue
         for kind, neutral, other in (
             ("noise", 0.0, 0.1), ("absolute noise", 0.0, 0.1), ("scale", 1.0, 1.1), ("translate", 0.0, 0.1),
         ):  # fmt: skip
-            vectors = some if kind == "translate" else None
+            vectors = some[: len(layers)] if kind == "translate" else None
             _, same = edited(loaded, [Edit(kind, layers, component, strength=neutral, vectors=vectors)], ids)
             assert torch.equal(same, plain), (component, kind)
             _, moved = edited(loaded, [Edit(kind, layers, component, strength=other, vectors=vectors)], ids)
@@ -70,7 +79,8 @@ def test_what_a_sublayer_adds_is_what_is_edited(loaded_of, family):
     ids, block = ids_of(loaded), 1
     plain, _ = edited(loaded, [], ids)
     vector = np.linspace(-1, 1, D)[None]
-    for component, other in (("attn", "mlp"), ("mlp", "attn")):
+    both = (("attn", "mlp"), ("mlp", "attn"))
+    for component, other in [pair for pair in both if block in blocks_with(loaded, pair[0])]:
         for edit, wanted in (
             (Edit("zero", (block,), component), lambda c: c * 0),
             (Edit("skip", (block,), component), lambda c: c * 0),
@@ -101,7 +111,8 @@ def test_what_a_sublayer_adds_is_what_is_edited(loaded_of, family):
 def test_without_attention_and_mlp_a_block_is_skipped(loaded_of, family):
     loaded = loaded_of(family)
     ids = ids_of(loaded)
-    both = [Edit("zero", (1,), "attn"), Edit("zero", (1,), "mlp")]
+    both = [Edit("zero", (1,), part) for part in ("attn", "mlp") if 1 in blocks_with(loaded, part)]
+    assert both
     _, bare = edited(loaded, both, ids)
     _, skipped = edited(loaded, [Edit("skip", (1,))], ids)
     assert apart(bare, skipped) < 1e-5

@@ -67,7 +67,7 @@ def test_help_says_what_to_do(atlas, command, advice):
 
 def test_help_names_every_kind_and_command(atlas):
     assert set(re.findall(r"^│ (\w+) ", atlas("--help").out, re.M)) == {
-        "run", "report", "list", "check", "claims", "validate", "compare",
+        "run", "report", "list", "check", "claims", "validate", "compare", "sweep", "direction", "steer",
     }  # fmt: skip
     assert all(name in atlas("run", "--help").out for name in ("quick", "standard", "full", "CSV", "JSONL", "Parquet"))
 
@@ -109,7 +109,7 @@ def test_the_settings_of_a_study_are_listed_with_default_values_and_meaning(atla
     assert [line.split()[0] for line in lines] == list(fields)
     for line, field in zip(lines, fields.values(), strict=True):
         _, default, values, meaning = re.split(r"  +", line.strip())
-        assert default == str(field.default).lower()
+        assert default == json.dumps(field.default).strip('"')
         assert (values, meaning) == (accepted(field), field.description)
     every = atlas("list", "settings").out
     assert [line.split(":")[0] for line in every.splitlines() if not line.startswith(" ")] == registry.names("studies")

@@ -56,7 +56,10 @@ def test_the_process_itself_prints_one_line_and_returns_two():
             r"the option dtype='float23' does not fit; expected float32, bfloat16 or float16",
         ),
         ((*RUN, "--attention", "flash"), r"the option attention='flash' does not fit; expected sdpa or eager"),
-        ((*RUN, "--position", "lst"), r"the option position='lst' does not fit; expected last, mean or span:NAME"),
+        (
+            (*RUN, "--position", "lst"),
+            r"position='lst' does not fit; expected last, mean, turn, answer or span:NAME",
+        ),
         ((*RUN, "--shuffles", "5"), r"the option shuffles=5 does not fit; expected a whole number, at least 20"),
         ((*RUN, "--set", "mdl"), r"--set 'mdl' does not fit; expected NAME=VALUE; layeratlas list settings$"),
         ((*RUN, "--set", "mld=true"), r"no setting named 'mld'; expected one of .*mdl"),

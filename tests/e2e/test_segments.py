@@ -257,8 +257,18 @@ def test_a_model_without_attention_maps_is_measured_without_them(tmp_path):
     ("layers", "settings", "content", "message"),
     [
         (2, (), None, "the model has 2 blocks; expected at least 6, for three segments of 2 or more"),
-        (6, ("tokens=300",), None, "301 tokens and the context of model is 256; expected .* --set tokens=255"),
-        (6, (), "too short\n\nfor anything", "passage 1 has 9 tokens; expected at least 64 in every passage"),
+        (
+            6,
+            ("tokens=300",),
+            None,
+            "300 tokens are asked for .* has room for 255; expected .* --set tokens=255",
+        ),
+        (
+            6,
+            (),
+            "too short\n\nfor anything",
+            "passage 1 has 9 tokens .*; expected at least 64 in every passage",
+        ),
         (6, (), "x" * 90, "has 1 passage; expected at least two, since intervals come from resampling passages"),
         (6, ("edits=skip of block 6",), None, "an edit of block 6; expected blocks 0 to 5 of this model"),
         (6, ("edits=zero 3",), None, "'zero' with strength 3.0; expected none"),

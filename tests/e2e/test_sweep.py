@@ -146,7 +146,7 @@ def test_a_second_call_changes_no_run_and_the_pages_link_to_all(plan, serial):
     page = sweep.index_path.read_text()
     for unit in sweep.units:
         assert f'href="runs/{unit.name}/report.html"' in page
-    pages = list((sweep.folder / "comparisons").glob("*/report.html"))
+    pages = list((sweep.folder / "comparisons").glob("*/comparison.html"))
     assert len(pages) == 2
     assert all(f'href="{path.relative_to(sweep.folder)}"' in page for path in pages)
     claims = pl.read_parquet(sweep.folder / "claims.parquet")
@@ -193,6 +193,7 @@ def test_a_dry_run_starts_nothing(atlas, plan, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.truth
 @pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="submitit is not installed")
 def test_slurm_jobs_of_the_local_executor_give_equal_tables(plan, serial, tmp_path, monkeypatch):
     monkeypatch.setenv("LAYERATLAS_SLURM", "local")
@@ -200,6 +201,7 @@ def test_slurm_jobs_of_the_local_executor_give_equal_tables(plan, serial, tmp_pa
     same_tables(sweep, serial)
 
 
+@pytest.mark.truth
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 def test_ray_tasks_give_equal_tables(plan, serial, tmp_path):
     sweep = la.sweep(plan, out=tmp_path, resources=Resources(workers=2, threads=1, on="ray"))

@@ -173,6 +173,7 @@ def test_axes_start_at_the_lowest_value_reached_and_not_at_an_interval() -> None
             "control_lo": [0.3, 0.3, 0.0, 0.0],
             "control_hi": [0.6, 0.6, 0.3, 0.3],
             "baseline": [None, None, 0.3, 0.3],
+            "random_weights": [None, None, None, 0.2],
         }
     )
     limits = axis_limits(rows)
@@ -181,6 +182,7 @@ def test_axes_start_at_the_lowest_value_reached_and_not_at_an_interval() -> None
 
 def test_one_very_low_score_does_not_flatten_an_axis() -> None:
     scores = {"estimate": [0.6, -3.3], "chance": [0.0, 0.0], "control": [0.0, 0.0], "baseline": [None, None]}
+    scores |= {"random_weights": [None, None]}
     bands = {"lo": [0.5, -4.0], "hi": [0.7, -3.0], "control_lo": [-0.1, -0.1], "control_hi": [0.1, 0.1]}
     rows = pl.DataFrame({"part": [0, 0], "kind": ["level", "level"], **scores, **bands})
     low, high = axis_limits(rows)[LEVELS]

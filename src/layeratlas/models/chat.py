@@ -183,10 +183,3 @@ def _fixed_date(template: str) -> Iterator[None]:
         yield
     finally:
         module.datetime = known
-
-
-def template_hash(spec: ModelSpec) -> str:
-    """Return the SHA-256 of a model's chat template; no weight is read. Raises ModelError as `Chat` does."""
-    from layeratlas.models.loading import read_tokenizer
-
-    return Chat(read_tokenizer(spec), spec).sha256

@@ -140,6 +140,11 @@ def read_tokenizer(spec: ModelSpec) -> Any:
         return AutoTokenizer.from_pretrained(**_common(spec, where))
 
 
+def template_hash(spec: ModelSpec) -> str:
+    """Return the SHA-256 of a model's chat template; no weight is read. Raises ModelError as `Chat` does."""
+    return Chat(read_tokenizer(spec), spec).sha256
+
+
 def empty_model(spec: ModelSpec, config: Any, progress: Progress) -> Any:
     """Return the model of a config in the spec's dtype and attention kernel, without weights."""
 

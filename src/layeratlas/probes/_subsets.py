@@ -55,7 +55,7 @@ def dimension_scores(x: Floats, design: Design, method: str, dimensions: Sequenc
 def _components(gram: SplitGram, number: int) -> SplitGram:
     vectors, values = gram.train.vectors[:, -number:], gram.train.values[-number:]
     lengths = np.sqrt(np.maximum(values, 1e-300))
-    return SplitGram(train=Gram(vectors * lengths), test=(gram.test @ vectors) @ vectors.T)
+    return SplitGram(train=Gram(vectors * lengths), test=gram.scores(vectors), basis=vectors)
 
 
 def _probe_and_columns(design: Design, method: str) -> tuple[Probe, Floats]:

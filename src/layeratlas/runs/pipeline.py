@@ -116,7 +116,7 @@ def _with_template(spec: RunSpec) -> RunSpec:
     """Return the spec of a chat with the hash of the model's template, which decides the run's numbers."""
     if not spec.model.chat:
         return spec
-    from layeratlas.models.chat import template_hash
+    from layeratlas.models.loading import template_hash
 
     model = spec.model.model_copy(update={"chat_template": template_hash(spec.model)})
     return spec.model_copy(update={"model": model})

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from layeratlas.api.results import Comparison
 from layeratlas.comparison import compare
 from layeratlas.core import registry
 from layeratlas.core.errors import AtlasError
@@ -57,7 +58,7 @@ def _finish(out: Path, units: Sequence[Unit], options: Finish) -> list[str]:
         target = out / "comparisons" / _folder_name(group)
         try:
             compare(folders, target, options.families, options.progress)
-            pages[group] = target.relative_to(out) / "report.html"
+            pages[group] = Comparison(target).report_path.relative_to(out)
         except AtlasError as error:
             notes.append(f"{group} is not compared: {error}")
     runs = [read_run(run_folder(out, unit)).in_family(options.families) for unit in done]

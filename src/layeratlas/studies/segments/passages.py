@@ -36,7 +36,7 @@ def encode_passages(work: Workspace, model: LoadedModel) -> list[list[int]]:
 
     The length is at most the model's context and that of the shortest passage; a note says so where it is less than
     was asked for. Passages below 64 tokens (or the number asked for) do not fit: see `leave_out_unfit`. Raises
-    DataError where the context itself is shorter.
+    DataError where the context itself is shorter, or than the number that the user gave.
     """
     asked, bos = work.settings.tokens, int(model.bos_id is not None)
     room = min(asked, model.context - bos) if model.context else asked
@@ -46,6 +46,12 @@ def encode_passages(work: Workspace, model: LoadedModel) -> list[list[int]]:
             f"the context of {model.info['name']} has room for {room} tokens of a passage",
             f"at least {fewest}",
             "use a model with a longer context",
+        )
+    if room < asked and "tokens" in work.spec.settings:
+        raise DataError(
+            f"passages of {asked} tokens are asked for and the context of {model.info['name']} has room for {room}",
+            "passages that fit into it",
+            f"use --set tokens={room} or fewer",
         )
     begin_fitting(work)
     encoded = {text: model.encode(text) for text in texts_of(work)}
