@@ -1,4 +1,4 @@
-"""Is the recommended layer better than a rule of thumb? Chosen on one half of the groups, its regret on the other half.
+"""Is the recommended layer better than a rule of thumb? It is chosen on one half of the groups and judged on the other.
 
     python benchmarks/best_layer.py RUN [RUN ...] [--splits 10] [--component resid]
 
@@ -12,8 +12,9 @@ best layer of the other half is partly luck, which no rule can know. Three table
 - the other half of the groups, each text put in another template ("They were talking about ..."), read from the model;
 - other strata (kinds of relations, grammatical phenomena), where a data set has some.
 
-Beside the recommended layer: the last one, the middle one, that at two thirds of depth, and a layer drawn at random.
-Intervals are 95 %, by a bootstrap over data sets; the last column is the paired difference from the recommended layer.
+The rules of thumb are the last layer, the middle layer, the layer at two thirds of the depth and a random layer.
+Intervals are 95 %, by a bootstrap over data sets. The last column is the regret of a rule less that of the recommended
+layer.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def interval(values: np.ndarray) -> str:
 
 
 def print_table(title: str, results: list[dict[str, float]]) -> None:
-    """Print the regret of every rule, and how much more it is than the recommended layer's."""
+    """Print the regret of every rule, and its difference from the regret of the recommended layer."""
     print(f"\n{title}: {len(results)} data sets")
     print(f"{'rule':<22}{'regret, points':<24}more than recommended")
     for rule in results[0] if results else ():

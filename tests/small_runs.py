@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import families
+import layeratlas as la
 from layeratlas.core import registry
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import CaptureSpec, ModelSpec, RunSpec
@@ -85,6 +86,22 @@ def measured(spec: RunSpec, folder: Path) -> dict[str, Any]:
             break
     record: dict[str, Any] = manifest(work.folder)[FIELD]
     return record
+
+
+def warm_and_cold(model: Path, folder: Path, numbers: int, **settings: Any) -> la.Run:
+    """Run the hierarchy study on labelled texts, two for each number, with a light ridge probe of the stream."""
+    rows = [f"{word} number {i},{word},{i}" for i in range(numbers) for word in ("warm", "cold")]
+    (folder / "own.csv").write_text("\n".join(["text,label,group", *rows]))
+    return la.run(
+        "hierarchy",
+        model=str(model),
+        size="quick",
+        data=[str(folder / "own.csv")],
+        out=folder / "out",
+        components=["resid"],
+        probe={"methods": ("ridge",), "repeats": 1, "shuffles": 20, "bootstrap": 100},
+        settings=settings,
+    )
 
 
 def manifest(folder: Path) -> dict[str, Any]:

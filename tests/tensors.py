@@ -63,3 +63,21 @@ def edit(folder: Path, change: Callable[[Tensors], Any]) -> None:
     tensors = {key: value.clone() for key, value in load_file(path).items()}
     change(tensors)
     save_file(tensors, path, metadata={"format": "pt"})
+
+
+def silent(folder: Path, weights: str, most: int) -> tuple[int, list[str]]:
+    """Return how many mutations of a checkpoint were tried, which is printed, and those that loaded without a word."""
+    from layeratlas.core.errors import ModelError
+    from layeratlas.core.spec import ModelSpec
+    from layeratlas.models import load
+
+    loaded, tried = [], 0
+    for mutation in mutated(folder, most=most):
+        tried += 1
+        try:
+            load(ModelSpec(id=str(folder), weights=weights))  # type: ignore[arg-type]
+        except ModelError:
+            continue
+        loaded.append(mutation)
+    print(f"{folder.parent.name}, {weights}: {tried} mutations, {len(loaded)} load")
+    return tried, loaded

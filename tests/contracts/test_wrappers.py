@@ -96,14 +96,7 @@ def test_every_tensor_is_read_or_named_as_left_out(name: str, weights: str, wrap
 @pytest.mark.parametrize("name", ["qwen2_vl", "llava"])
 def test_no_mutated_checkpoint_loads(name: str, weights: str, wrapper_of, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(wrapper_of(name), tmp_path / "model"))
-    silent, tried = [], 0
-    for mutation in tensors.mutated(folder, most=4):
-        tried += 1
-        try:
-            load(ModelSpec(id=str(folder), weights=weights))  # type: ignore[arg-type]
-        except ModelError:
-            continue
-        silent.append(mutation)
+    tried, silent = tensors.silent(folder, weights, most=4)
     assert tried >= 12
     assert silent == []
 

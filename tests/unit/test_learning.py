@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-import layeratlas as la
 import planting
+import small_runs
 from layeratlas.probes import dimension_scores, make_design, subset_scores
 from layeratlas.stats.learning import Reading, fit_power_law, forecast
 from layeratlas.stats.measures import accuracy
@@ -93,19 +93,7 @@ def test_a_share_without_all_classes_has_no_scores():
 
 
 def test_a_run_keeps_its_learning_curves_and_draws_them(tiny_model_dir, tmp_path):
-    texts = [f"{word} number {i}" for i in range(24) for word in ("warm", "cold")]
-    words = {"text": texts, "label": [t.split()[0] for t in texts], "group": [t.split()[-1] for t in texts]}
-    pl.DataFrame(words).write_csv(tmp_path / "own.csv")
-    run = la.run(
-        "hierarchy",
-        model=str(tiny_model_dir),
-        size="quick",
-        data=[str(tmp_path / "own.csv")],
-        out=tmp_path / "out",
-        components=["resid"],
-        probe={"methods": ("ridge",), "repeats": 1, "shuffles": 20, "bootstrap": 100},
-        settings={"learning_curves": True},
-    )
+    run = small_runs.warm_and_cold(tiny_model_dir, tmp_path, 24, learning_curves=True)
     points = pl.read_parquet(run.folder / "learning.parquet")
     assert set(points["role"]) == {"peak layer", "last layer"}
     assert set(points["axis"]) == {"training texts", "dimensions"}

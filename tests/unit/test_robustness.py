@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-import layeratlas as la
 import planting
+import small_runs
 from layeratlas.core import registry
 from layeratlas.data.items import WORDINGS, Dataset, Item
 from layeratlas.studies.hierarchy.robustness.tables import spreads, variant_table
@@ -103,19 +103,7 @@ def test_every_text_has_three_wordings(task):
 
 
 def test_a_run_tells_how_far_each_source_moves_its_levels(tiny_model_dir, tmp_path):
-    texts = [f"{word} number {i}" for i in range(40) for word in ("warm", "cold")]
-    words = {"text": texts, "label": [t.split()[0] for t in texts], "group": [t.split()[-1] for t in texts]}
-    pl.DataFrame(words).write_csv(tmp_path / "own.csv")
-    run = la.run(
-        "hierarchy",
-        model=str(tiny_model_dir),
-        size="quick",
-        data=[str(tmp_path / "own.csv")],
-        out=tmp_path / "out",
-        components=["resid"],
-        probe={"methods": ("ridge",), "repeats": 1, "shuffles": 20, "bootstrap": 100},
-        settings={"robustness": True},
-    )
+    run = small_runs.warm_and_cold(tiny_model_dir, tmp_path, 40, robustness=True)
     table = pl.read_parquet(run.folder / "robustness.parquet")
     assert set(table["source"]) == {source.value for source in Source}
     assert len(table.filter(source=Source.WORDING)) == WORDINGS - 1

@@ -84,8 +84,6 @@ def _run(out: Path, unit: Unit, models: Models) -> None:
         return
     try:
         execute(registry.get("studies", unit.spec.study), unit.spec, run_folder(out, unit), load=models.load)
-    except InUseError as error:  # someone runs this very folder without the sweep
-        end(out, unit, Standing.FAILED, attempts, str(error))
     except AtlasError as error:
         end(out, unit, Standing.FAILED, attempts, str(error))
     except KeyboardInterrupt:

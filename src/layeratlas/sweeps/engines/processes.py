@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import IO
 
 from layeratlas.sweeps.engines.contract import Engine, Launch, Worker
@@ -60,7 +59,7 @@ class Processes(Engine):
         if launch.gpus:
             environment["CUDA_VISIBLE_DEVICES"] = _devices(number, launch.gpus)
         log = (logs / f"{os.getpid()}-{number}.log").open("ab")
-        command = [sys.executable, "-m", "layeratlas.sweeps.worker", str(_absolute(launch.out)), launch.plan]
+        command = [sys.executable, "-m", "layeratlas.sweeps.worker", str(launch.out.absolute()), launch.plan]
         process = subprocess.Popen(
             [*command, str(os.getpid())], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
@@ -74,10 +73,6 @@ def _devices(number: int, gpus: int) -> str:
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = given.split(",") if given else [str(index) for index in range(max(1, torch.cuda.device_count()))]
     return ",".join(names[(number * gpus + index) % len(names)] for index in range(gpus))
-
-
-def _absolute(path: Path) -> Path:
-    return path.absolute()
 
 
 def make_engine() -> Engine:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import ReferenceKind
 from layeratlas.stats.intervals import MARGIN
 from layeratlas.stats.verdicts import Effect, bootstrapped, holm_corrected
@@ -38,17 +39,12 @@ def _finding(curve: ExitCurve, effect: Effect, readout_note: str) -> Finding:
         f"{interval}.",
         "inconclusive": f"Gain of the last exit over random weights ({random:.2f}) in {level}, undecided: {interval}.",
     }[verdict]
-    return Finding(
-        finding=ExitFinding.RANDOM_WEIGHTS,
-        level=curve.level,
-        component=curve.component,
-        method=curve.method,
+    finding = curve_finding(
+        ExitFinding.RANDOM_WEIGHTS,
+        curve,
         statement=statement,
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
+        effect=effect,
         null="the same architecture with random weights",
         verdict=verdict,
-        n=reference.n,
     )
+    return replace(finding, n=reference.n)

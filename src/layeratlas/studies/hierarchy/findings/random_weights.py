@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve, ReferenceKind
 from layeratlas.stats.intervals import MARGIN, ROUNDING, Z95
 from layeratlas.stats.peaks import cross_chosen
@@ -46,17 +46,11 @@ def _finding(curve: Curve, effect: Effect, phrasing: Phrasing) -> Finding:
         "not supported": f"{capitalised(level)} in {where} gain less than {MARGIN} on {best}:",
         "inconclusive": f"Gain of {level} in {where} over {best}, undecided:",
     }[verdict]
-    return Finding(
-        finding=HierarchyFinding.RANDOM_WEIGHTS,
-        level=curve.level,
-        component=curve.component,
-        method=curve.method,
+    return curve_finding(
+        HierarchyFinding.RANDOM_WEIGHTS,
+        curve,
         statement=f"{beginning} {effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}].",
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
+        effect=effect,
         null="the peak of the same architecture with random weights",
         verdict=verdict,
-        n=curve.n,
     )
