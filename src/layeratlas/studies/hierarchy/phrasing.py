@@ -39,10 +39,10 @@ def measure(curve: Curve) -> str:
 
 
 def place(curve: Curve, peak: Peak) -> str:
-    """Return where a curve peaks, such as `point 4 of 0-8 (3-5 are as good), depth 0.50`.
+    """Return where a curve peaks, such as `point 4 of 0-8 (3-5 within one standard error), depth 0.50`.
 
     The residual stream is measured at points between blocks, the outputs of sublayers per block.
     """
     unit = "point" if curve.component == "resid" else "block"
-    equals = f" ({peak.first}-{peak.last} are as good)" if peak.first < peak.last else ""
+    equals = f" ({peak.first}-{peak.last} within one standard error)" if peak.first < peak.last else ""
     return f"{unit} {peak.layer} of 0-{len(curve.estimate) - 1}{equals}, depth {curve.depth[peak.layer]:.2f}"
