@@ -24,7 +24,7 @@ from layeratlas.capture.reading import read_batch
 from layeratlas.core import registry
 from layeratlas.core.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
 from layeratlas.models import LoadedModel, load
-from layeratlas.models.memory import matrix_rate
+from layeratlas.models.devices import matrix_rate
 from layeratlas.store import MemoryStore
 
 SPEC = CaptureSpec()

@@ -111,7 +111,10 @@ def test_a_wrong_option_of_an_atlas(atlas, tmp_path, flags, pattern):
         (("--model", "./no/such/model"), r"'\./no/such/model' does not exist; expected a hub id, a directory, .*check"),
         (("--model", "tyni"), r"'tyni' is no local path and the hub cannot be reached; .*check the spelling"),
         (("--model", "model.gguf"), r"'model\.gguf' does not exist; expected a \.gguf file; check the path"),
-        (("--model", "{tiny}", "--device", "gpu"), r"unknown device 'gpu'; expected auto, cpu, cuda or cuda:N"),
+        (
+            ("--model", "{tiny}", "--device", "gpu"),
+            r"unknown device 'gpu'; expected auto, cpu, cuda, mps, xpu",
+        ),
     ],
 )
 def test_a_misspelt_model_leaves_nothing_in_the_way(atlas, model, data, tmp_path, flags, pattern):

@@ -160,9 +160,9 @@ def test_a_model_that_overflows(folder):
 
 
 def test_unknown_and_absent_devices(folder):
-    assert refusal(folder, device="gpu").startswith("unknown device 'gpu'; expected auto, cpu, cuda")
+    assert refusal(folder, device="gpu").startswith("unknown device 'gpu'; expected auto, cpu, cuda, mps, xpu")
     if not torch.cuda.is_available():
-        assert "no device 'cuda:3' here (0 CUDA devices)" in refusal(folder, device="cuda:3")
+        assert "no device 'cuda:3' here (0 cuda devices)" in refusal(folder, device="cuda:3")
 
 
 def hub_says(monkeypatch, answer):

@@ -17,6 +17,7 @@ from layeratlas.core.arrays import FloatArray, Floats
 from layeratlas.core.edits import Edit
 from layeratlas.core.errors import CaptureError, DataError
 from layeratlas.models import LoadedModel, intervene, observe
+from layeratlas.models.devices import wide
 from layeratlas.models.resuming import Resumable
 
 # Takes clean logits (n, V) and the true next tokens (n,); what it returns takes a trial's number and its logits (n, V)
@@ -65,7 +66,7 @@ def stream_sizes(model: LoadedModel, passages: PassageTokens, first: int = 1, ba
         # What is selected need not be linear here, since nothing is subtracted from the stream.
         with (
             torch.inference_mode(),
-            observe(model.anatomy, ["resid"], lambda h: h[:, first:].double().square().mean((1, 2))) as seen,
+            observe(model.anatomy, ["resid"], lambda h: wide(h[:, first:]).square().mean((1, 2))) as seen,
         ):
             model.run(torch.from_numpy(passages.ids[batch]))
             rows.append(torch.stack([point.sqrt() for point in seen["resid"]], 1).cpu().numpy())

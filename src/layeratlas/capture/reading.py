@@ -21,7 +21,7 @@ def read_batch(
     tree: Tensor | dict[str, Tensor] | None = None,
 ) -> dict[str, FloatArray]:
     """Return `values[component]`, float32 (texts, points, d), of a batch; `tree` is the mask of a trie's nodes."""
-    ids = torch.from_numpy(batch.ids).to(model.device)
+    ids = torch.from_numpy(batch.ids)
     depths = None if batch.depths is None else torch.from_numpy(batch.depths)
     mask = torch.from_numpy(batch.mask) if batch.parents is None else tree
     with torch.inference_mode(), observe(model.anatomy, components, _reader(batch, model.device)) as seen:

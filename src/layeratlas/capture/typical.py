@@ -48,7 +48,7 @@ def typical(model: LoadedModel, ids: Sequence[Sequence[int]], component: Compone
         # Squares are taken afterwards: what is selected here must be linear.
         with observe(model.anatomy, [component], lambda h: h[:, first:]) as seen:
             model.run(torch.tensor([list(text)]))
-        states = torch.stack([states[0] for states in seen[component][-layers:]]).double().cpu().numpy()
+        states = torch.stack([states[0] for states in seen[component][-layers:]]).cpu().double().numpy()
         total += states.sum(1)
         squares += (states**2).mean(2).sum(1)
         count += states.shape[1]

@@ -29,9 +29,9 @@ class ModelFlags(TypedDict):
     """How a model is loaded."""
 
     revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")]
-    dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16 or float16.")]
+    dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16, float16, auto (by device).")]
     attention: Annotated[str | None, typer.Option(help="Attention kernel: sdpa (default) or eager.")]
-    device: Annotated[str | None, typer.Option(help="auto (default), cpu, cuda, cuda:1 ...")]
+    device: Annotated[str | None, typer.Option(help="auto (default), cpu, cuda, mps, xpu, cuda:1 ...")]
     weights: Annotated[
         str | None, typer.Option(help="resident, streamed (a few blocks in memory at a time) or auto (default).")
     ]

@@ -87,9 +87,11 @@ class ModelSpec(Spec):
         description="a Hugging Face hub id, a local directory, a .gguf file or a built-in alias",
     )
     revision: str | None = Field(default=None, description="revision of a hub model")
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="dtype of the weights")
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = Field(
+        default="float32", description="dtype of the weights; auto is bfloat16 on a device that gains by it"
+    )
     attention: Literal["sdpa", "eager"] = Field(default="sdpa", description="attention kernel")
-    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+    device: str = Field(default="auto", description="auto, cpu, cuda, mps, xpu or cuda:N")
     bos: Literal["auto", "never", "tokenizer"] = Field(
         default="auto",
         description="auto prepends one BOS token where the tokenizer has one, tokenizer where it does so itself",

@@ -45,21 +45,26 @@ def greedy(
 def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int]]:
     takes = inspect.signature(model.model.forward).parameters
     ends = _end_ids(model)
-    cache, given, steps = None, ids.to(model.device), []
+    whole = ids.to(model.device)
+    cache, given, steps = None, whole, []
     done = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
-    seen = 0
     for _ in range(new_tokens):
+        seen = whole.shape[1] - given.shape[1]
         # Some families count positions from the mask, others from what they are told.
         extra = {
-            "position_ids": torch.arange(seen, seen + given.shape[1], device=model.device).expand(given.shape),
-            "attention_mask": torch.ones(len(ids), seen + given.shape[1], dtype=torch.long, device=model.device),
+            "position_ids": torch.arange(seen, whole.shape[1], device=model.device).expand(given.shape),
+            "attention_mask": torch.ones_like(whole),
+            "past_key_values": cache,
         }
         kwargs = {name: value for name, value in extra.items() if name in takes}
-        output = model.model(input_ids=given, past_key_values=cache, use_cache=True, **kwargs)
-        cache, seen = output.past_key_values, seen + given.shape[1]
-        given = output.logits[:, -1:].argmax(-1)
-        steps.append(given[:, 0])
-        done |= torch.isin(given[:, 0], ends)
+        output = model.model(input_ids=given, use_cache=True, **kwargs)
+        step = output.logits[:, -1:].argmax(-1)
+        whole = torch.cat([whole, step], 1)
+        # Some recurrent models give no cache back: for them every step runs the whole text.
+        cache = getattr(output, "past_key_values", None)
+        given = whole if cache is None else step
+        steps.append(step[:, 0])
+        done |= torch.isin(step[:, 0], ends)
         if bool(done.all()):
             break
     return [_until(line, set(ends.tolist())) for line in torch.stack(steps, 1).tolist()]

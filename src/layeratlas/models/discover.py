@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from layeratlas.core.errors import IdentityError, ModelError
 from layeratlas.models.anatomy import Anatomy, Skeleton, find_skeleton
+from layeratlas.models.devices import wide
 from layeratlas.models.precision import Precision, precision_of
 from layeratlas.models.sublayers import find_sublayers
 from layeratlas.models.trace import Trace, Tracer
@@ -67,8 +68,8 @@ def _chain(tail: list[nn.Module]) -> nn.Module:
 def _find_readout(plain: Anatomy, trace: Trace, logits: Tensor, precision: Precision) -> tuple[float, float | None]:
     """Return the scale and the softcap of the logits: none, or the config's own numbers, as the model's logits say."""
     last = trace.blocks[-1].after
-    wanted = logits[:, -last.shape[1] :].double()
-    raw = plain.logits(last).double()
+    wanted = wide(logits[:, -last.shape[1] :])
+    raw = wide(plain.logits(last))
     best = float("inf")
     for scale, cap in itertools.product(_logit_scales(plain.skeleton, raw, wanted), _softcaps(plain.skeleton)):
         read = raw * scale

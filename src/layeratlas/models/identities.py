@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from layeratlas.core.spec import COMPONENTS
 from layeratlas.models.anatomy import first_tensor
+from layeratlas.models.devices import wide
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.observing import Seen, observe, unflatten
 from layeratlas.models.precision import Precision
@@ -69,7 +70,7 @@ def residual_sum(alone: list[Seen], precision: Precision) -> Identity:
         for layer in range(len(seen["attn"])):
             # Position 0 is an attention sink, hundreds of times larger than the rest: it would hide them.
             before, after, attn, mlp = (
-                t[:, 1:].double()
+                wide(t[:, 1:])
                 for t in (seen["resid"][layer], seen["resid"][layer + 1], seen["attn"][layer], seen["mlp"][layer])
             )
             error = sum_error(attn, mlp, before, after, precision)
@@ -125,8 +126,8 @@ def position_wise(middle: MiddleText, precision: Precision) -> Identity:
 
 def readout(loaded: LoadedModel, middle: MiddleText, precision: Precision) -> Identity:
     """Final norm and unembedding of the last block's output must be the model's logits at every token."""
-    wanted = middle.logits.double()
-    read = loaded.anatomy.logits(middle.seen["resid"][-1]).double()
+    wanted = wide(middle.logits)
+    read = wide(loaded.anatomy.logits(middle.seen["resid"][-1]))
     each = (read - wanted).norm(dim=-1) / wanted.norm(dim=-1).clamp_min(1e-30)
     return _judge("logits", float(each.max()), precision.logits_limit, f"worst at token {int(each.argmax())}")
 
@@ -157,7 +158,8 @@ def padding(loaded: LoadedModel, texts: list[list[int]], alone: list[Seen], prec
 
 
 def _distance(value: Tensor, expected: Tensor) -> float:
-    return float((value.double() - expected.double()).norm() / expected.double().norm().clamp_min(1e-30))
+    truth = wide(expected)
+    return float((wide(value) - truth).norm() / truth.norm().clamp_min(1e-30))
 
 
 def one_bos(loaded: LoadedModel) -> Identity:

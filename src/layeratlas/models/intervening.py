@@ -17,6 +17,7 @@ from layeratlas.core.errors import ModelError, SpecError
 from layeratlas.core.spec import Component
 from layeratlas.models.anatomy import Anatomy, Contribution, Tap, first_tensor, hidden_of
 from layeratlas.models.changing import Change, Lines, change_of
+from layeratlas.models.devices import wide
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.observing import added, hook_taps, observe
 
@@ -168,7 +169,7 @@ def mean_vectors(
     for text in ids:
         with (
             torch.inference_mode(),
-            observe(model.anatomy, [component], lambda h: h[:, first:].double().sum(1)) as seen,
+            observe(model.anatomy, [component], lambda h: wide(h[:, first:]).sum(1)) as seen,
         ):
             model.run(torch.from_numpy(np.asarray(text, np.int64))[None])
         at = [layer + (component == "resid") for layer in layers]

@@ -18,6 +18,7 @@ from layeratlas.models.adapters import check_adapter, merged
 from layeratlas.models.chat import Chat
 from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.config import check_config
+from layeratlas.models.devices import find_device, settled
 from layeratlas.models.gguf_cache import Unpacked, dense, gguf_where, unpack
 from layeratlas.models.gguf_config import read_gguf_config
 from layeratlas.models.gguf_tensors import demand_gguf
@@ -44,6 +45,7 @@ def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
     loaded safely or is no causal language model, IdentityError where a self-test breaks.
     """
     progress = progress or Progress()
+    spec = settled(spec)
     device = find_device(spec.device)
     source = find_source(spec.id)
     with progress.stage(f"load {source.name}", 3) as step, quiet():
@@ -217,16 +219,3 @@ def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts:
             "identities": [identity.record() for identity in proved.identities],
         },
     )
-
-
-def find_device(name: str) -> torch.device:
-    """Return the device of a name; `auto` is the GPU where there is one. Raises ModelError for one that is not here."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ModelError(f"unknown device '{name}'", "auto, cpu, cuda or cuda:N", "use device='auto'") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ModelError(f"no device '{name}' here ({torch.cuda.device_count()} CUDA devices)", "auto or cpu")
-    return device

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import resource
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+
+from layeratlas.models.devices import device_memory
 
 _CGROUPS = Path("/sys/fs/cgroup")
 # What a forward pass and the store need beside the weights.
@@ -17,8 +18,9 @@ _SPARE = 0.8
 
 def free_bytes(device: torch.device) -> int:
     """Return the memory that is free on a device, under the limits that the operating system sets this process."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+    own = None if device.type == "cpu" else device_memory(device)
+    if own is not None:
+        return own
     import psutil
 
     free = int(psutil.virtual_memory().available)
@@ -54,17 +56,3 @@ def _groups() -> Iterator[tuple[Path, str]]:
 def budget(memory: float | None, device: torch.device) -> int:
     """Return the bytes that a model may take: `memory` in GB, or most of what is free."""
     return int(memory * 1e9) if memory is not None else int(_SPARE * free_bytes(device))
-
-
-def matrix_rate(device: torch.device, dtype: torch.dtype, width: int) -> float:
-    """Return operations per second of a product (2048, width) x (width, 4 width), the best of a few."""
-    x = torch.randn(2048, width, device=device, dtype=dtype)
-    w = torch.randn(width, min(4 * width, 16384), device=device, dtype=dtype)
-    best = 0.0
-    for _ in range(3):
-        start = time.perf_counter()
-        x @ w
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        best = max(best, 2 * x.numel() * w.shape[1] / (time.perf_counter() - start))
-    return best

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from layeratlas.models.anatomy import Skeleton, first_tensor, hidden_of
+from layeratlas.models.devices import wide
 from layeratlas.models.observing import owned, unflatten
 
 ROWS = 4  # the last positions of one text; with the width they give thousands of equations per block
@@ -98,4 +99,4 @@ class Tracer:
 
 
 def _rows(tensor: Tensor) -> Tensor:
-    return owned(lambda t: t[:, -ROWS:], tensor).double()
+    return wide(owned(lambda t: t[:, -ROWS:], tensor))

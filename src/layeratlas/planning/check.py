@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import torch
-
 from layeratlas.capture import Reading, capture, make_plan, store_shape
 from layeratlas.core.spec import CaptureSpec, ModelSpec
 from layeratlas.models import LoadedModel, load
 from layeratlas.models.chat import Chat, Turn
-from layeratlas.models.loading import find_device, read_config
+from layeratlas.models.devices import find_device, settled, synchronize
+from layeratlas.models.loading import read_config
 from layeratlas.models.memory import budget
 from layeratlas.models.placing import is_downloaded
 from layeratlas.models.sources import find_source
@@ -25,6 +24,7 @@ def describe(spec: ModelSpec, plan_only: bool = False) -> str:
 
     No weights are read with `plan_only`, and for a hub model that is not downloaded and would not fit into memory.
     """
+    spec = settled(spec)
     if plan_only or _is_remote_and_too_large(spec):
         return "\n".join(_planned(spec))
     start = time.perf_counter()
@@ -120,6 +120,5 @@ def _tokens_per_second(model: LoadedModel, readings: list[Reading]) -> float:
     capture(model, plan[:1], MemoryStore(shape))  # the first pass pays for allocations
     start = time.perf_counter()
     capture(model, plan, MemoryStore(shape))
-    if model.device.type == "cuda":
-        torch.cuda.synchronize()
+    synchronize(model.device)
     return sum(len(r.ids) for r in readings) / (time.perf_counter() - start)

@@ -88,7 +88,7 @@ def execute(
     """
     settings = study.settings(**spec.settings)
     check_uses(spec, study.uses, study.probe_spec(spec.size))
-    spec = _with_template(study.prepare(spec, settings))
+    spec = _settled(study.prepare(spec, settings))
     read = make_material(study, spec)
     material = study.select(spec, settings, read)
     study.check(spec, settings, material)
@@ -112,13 +112,16 @@ def execute(
     return folder
 
 
-def _with_template(spec: RunSpec) -> RunSpec:
-    """Return the spec of a chat with the hash of the model's template, which decides the run's numbers."""
-    if not spec.model.chat:
+def _settled(spec: RunSpec) -> RunSpec:
+    """Return the spec with what decides the run's numbers: the dtype, and the hash of the chat template."""
+    if spec.model.dtype != "auto" and not spec.model.chat:
         return spec
+    from layeratlas.models.devices import settled
     from layeratlas.models.loading import template_hash
 
-    model = spec.model.model_copy(update={"chat_template": template_hash(spec.model)})
+    model = settled(spec.model)
+    if model.chat:
+        model = model.model_copy(update={"chat_template": template_hash(model)})
     return spec.model_copy(update={"model": model})
 
 

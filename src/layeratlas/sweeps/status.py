@@ -9,8 +9,8 @@ from typing import Any
 
 from layeratlas.core import registry
 from layeratlas.core.spec import RunSpec
-from layeratlas.models.loading import find_device, read_config
-from layeratlas.models.memory import matrix_rate
+from layeratlas.models.devices import find_device, matrix_rate, settled
+from layeratlas.models.loading import read_config
 from layeratlas.models.precision import dtype_of
 from layeratlas.planning.needs import Needs, needs_of
 from layeratlas.runs.pipeline import make_material
@@ -89,17 +89,18 @@ class _Costs:
         self._known: dict[str, tuple[Any, Needs, float]] = {}
 
     def of(self, spec: RunSpec) -> Cost:
-        model = spec.model.content_hash()
-        if model not in self._known:
-            config, tokenizer = read_config(spec.model)
-            needs = needs_of(config, spec.model)
-            rate = matrix_rate(find_device(spec.model.device), dtype_of(spec.model.dtype), needs.width)
-            self._known[model] = tokenizer, needs, rate
-        tokenizer, needs, rate = self._known[model]
+        model = settled(spec.model)
+        name = model.content_hash()
+        if name not in self._known:
+            config, tokenizer = read_config(model)
+            needs = needs_of(config, model)
+            rate = matrix_rate(find_device(model.device), dtype_of(model.dtype), needs.width)
+            self._known[name] = tokenizer, needs, rate
+        tokenizer, needs, rate = self._known[name]
         study = registry.get("studies", spec.study)
         texts = study.texts_of(make_material(study, spec), study.settings(**spec.settings))
         tokens = sum(len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]) if texts else 0
-        parameters = sum(needs.blocks) / dtype_of(spec.model.dtype).itemsize
+        parameters = sum(needs.blocks) / dtype_of(model.dtype).itemsize
         return Cost(
             tokens=tokens,
             seconds=2 * parameters * tokens / rate,

@@ -39,7 +39,7 @@ def describe(work: Workspace, packing: Packing, shape: Shape) -> str:
 
 def _capture_seconds(work: Workspace, packing: Packing) -> float:
     """Return the time of all matrix products, two operations per parameter and token."""
-    from layeratlas.models.memory import matrix_rate
+    from layeratlas.models.devices import matrix_rate
 
     model = work.model
     parameters = sum(p.numel() for block in model.anatomy.blocks for p in block.parameters())

@@ -11,6 +11,8 @@ from layeratlas.sweeps.engines.contract import Engine, Launch, Worker
 
 # Seconds that a worker has to leave its folders in order.
 _GRACE = 20.0
+# Which variable hides devices from a process, where it is not CUDA's, which ROCm reads too.
+_VISIBLE = {"xpu": "ZE_AFFINITY_MASK", "npu": "ASCEND_RT_VISIBLE_DEVICES"}
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 
 
@@ -57,7 +59,7 @@ class Processes(Engine):
         logs.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, **worker_environment(launch.threads)}
         if launch.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = _devices(number, launch.gpus)
+            environment |= _devices(number, launch.gpus)
         log = (logs / f"{os.getpid()}-{number}.log").open("ab")
         command = [sys.executable, "-m", "layeratlas.sweeps.worker", str(launch.out.absolute()), launch.plan]
         process = subprocess.Popen(
@@ -66,13 +68,18 @@ class Processes(Engine):
         return ProcessWorker(process, log)
 
 
-def _devices(number: int, gpus: int) -> str:
-    """Return the GPUs of a worker: they are dealt out in turn, among those that this process may use."""
+def _devices(number: int, gpus: int) -> dict[str, str]:
+    """Return the variable that gives a worker its devices: they are dealt out in turn, among those of this process."""
     import torch
 
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = given.split(",") if given else [str(index) for index in range(max(1, torch.cuda.device_count()))]
-    return ",".join(names[(number * gpus + index) % len(names)] for index in range(gpus))
+    from layeratlas.models.devices import accelerator
+
+    here = accelerator()
+    variable = _VISIBLE.get(here.type if here else "", "CUDA_VISIBLE_DEVICES")
+    given = os.environ.get(variable)
+    count = torch.accelerator.device_count() if here else 1
+    names = given.split(",") if given else [str(index) for index in range(count)]
+    return {variable: ",".join(names[(number * gpus + index) % len(names)] for index in range(gpus))}
 
 
 def make_engine() -> Engine:
