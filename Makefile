@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test truth truth-thin lint types format clean
+.PHONY: demo test truth truth-thin gpu lint types format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/layeratlas run hierarchy --size quick
@@ -17,6 +17,11 @@ truth: $(VENV)/.installed-dev
 
 truth-thin: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m thin tests/truth
+
+# On a machine with a GPU: its numbers against the CPU's, then a table of how fast it captures (about eight minutes).
+gpu: $(VENV)/.installed-dev
+	LAYERATLAS_TEST_DEVICE=auto $(BIN)/python -m pytest tests/contracts/test_devices.py -k "same_on_a_device or measures_the_same"
+	$(BIN)/python benchmarks/gpu.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -12,7 +12,6 @@ where one can be made, else a limit on data), and prints weights over limit last
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -23,7 +22,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
+from random_model import BILLION, write_random
 
 from layeratlas.capture import Reading, capture, choose_plan, store_shape
 from layeratlas.core import registry
@@ -74,7 +73,7 @@ def where_both_fit(name: str, rounds: int) -> None:
 def beyond_memory(gigabytes: float, limit: float) -> None:
     """Write a random model, run it under the limit in another process, and print what was read and taken."""
     with tempfile.TemporaryDirectory() as folder:
-        write_random(Path(folder), gigabytes)
+        write_random(Path(folder), BILLION.of_size(gigabytes))
         size = sum(Checkpoint(Path(folder)).sizes.values())
         group = _control_group(int(limit * 1e9))
         kind = "a control group" if group else "a limit on data"
@@ -111,57 +110,6 @@ def child(folder: str, limit: float) -> None:
         f"{read / 1e9:.2f} GB; finite: {finite}; most resident memory "
         f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"
     )
-
-
-def write_random(folder: Path, gigabytes: float) -> None:
-    """Write a random Llama of about that size, a block at a time."""
-    import transformers as hf
-    from safetensors.torch import save_file
-    from transformers import AutoTokenizer
-
-    width, inner, vocabulary = 2048, 5632, 49152
-    block = 4 * width * width + 3 * width * inner + 2 * width
-    depth = round((gigabytes * 1e9 / 2 - 2 * vocabulary * width) / block)
-    config = hf.LlamaConfig(
-        hidden_size=width, intermediate_size=inner, num_hidden_layers=depth, num_attention_heads=16,
-        num_key_value_heads=16, vocab_size=vocabulary, bos_token_id=0, eos_token_id=1,
-        architectures=["LlamaForCausalLM"],
-    )  # fmt: skip
-    config.save_pretrained(folder)
-    tokenizer = AutoTokenizer.from_pretrained(_default_folder())
-    tokenizer.save_pretrained(folder)
-    generator = torch.Generator().manual_seed(0)
-
-    def weight(*shape: int) -> torch.Tensor:
-        return (0.02 * torch.randn(*shape, generator=generator)).to(torch.bfloat16)
-
-    index: dict[str, str] = {}
-    for layer in range(-1, depth):
-        if layer < 0:
-            names = {
-                "model.embed_tokens.weight": weight(vocabulary, width),
-                "lm_head.weight": weight(vocabulary, width),
-            }
-            names["model.norm.weight"] = torch.ones(width, dtype=torch.bfloat16)
-        else:
-            at = f"model.layers.{layer}."
-            names = {f"{at}self_attn.{p}_proj.weight": weight(width, width) for p in "qkvo"}
-            names |= {f"{at}mlp.{p}_proj.weight": weight(inner, width) for p in ("gate", "up")}
-            names[f"{at}mlp.down_proj.weight"] = weight(width, inner)
-            for norm in ("input", "post_attention"):
-                names[f"{at}{norm}_layernorm.weight"] = torch.ones(width, dtype=torch.bfloat16)
-        file = f"model-{layer + 1:05d}.safetensors"
-        save_file(names, folder / file, metadata={"format": "pt"})
-        index |= dict.fromkeys(names, file)
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
-
-
-def _default_folder() -> str:
-    from layeratlas.core.progress import Progress
-    from layeratlas.models.gguf_cache import unpack
-    from layeratlas.models.sources import find_source
-
-    return unpack(find_source(DEFAULT_MODEL), Progress()).where["pretrained_model_name_or_path"]
 
 
 def _control_group(limit: int) -> Path | None:

@@ -6,6 +6,7 @@ The device is a pretended one (`pretend.py`), which holds to the rules of a GPU.
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -34,10 +35,20 @@ from layeratlas.models.untrained import untrained
 SOME = ("llama", "gemma3", "mixtral", "qwen3_next", "mamba")
 
 
+# `make gpu` asks for the device that is here, and float32 products differ more between a GPU and a CPU.
+REAL = os.environ.get("LAYERATLAS_TEST_DEVICE")
+LIMIT = 1e-3 if REAL else 2e-5
+
+
 @pytest.fixture
 def device() -> Iterator[str]:
-    with pretend.here() as here:
+    if REAL:
+        here = find_device(REAL)
+        assert here.type != "cpu", "no GPU is here to test"
         yield str(here)
+    else:
+        with pretend.here() as here:
+            yield str(here)
 
 
 def both(folder_of: Any, loaded_of: Any, family: str, device: str, **settings: Any) -> tuple[Any, Any]:
@@ -46,9 +57,9 @@ def both(folder_of: Any, loaded_of: Any, family: str, device: str, **settings: A
 
 
 def assert_equal_on(on_cpu: Any, there: Any) -> None:
-    assert {p.device.type for p in there.model.parameters()} == {pretend.NAME}
+    assert "cpu" not in {p.device.type for p in there.model.parameters()}
     for name, measure in measuring.EVERYTHING.items():
-        assert measuring.apart(measure(there), measure(on_cpu)) < 2e-5, name
+        assert measuring.apart(measure(there), measure(on_cpu)) < LIMIT, name
 
 
 @pytest.mark.parametrize("family", SOME)
@@ -68,12 +79,12 @@ def test_a_streamed_model_is_the_same_on_a_device(folder_of, loaded_of, device, 
     monkeypatch.setattr(streaming, "_GROUP", 0)
     on_cpu, there = both(folder_of, loaded_of, family, device, weights="streamed")
     for name in ("packed", "padded", "means", "exits"):
-        assert measuring.apart(measuring.EVERYTHING[name](there), measuring.EVERYTHING[name](on_cpu)) < 2e-5, name
+        assert measuring.apart(measuring.EVERYTHING[name](there), measuring.EVERYTHING[name](on_cpu)) < LIMIT, name
 
 
 def test_random_weights_are_the_same_on_a_device(folder_of, loaded_of, device):
     on_cpu, there = both(folder_of, loaded_of, "llama", device)
-    assert measuring.apart(measuring.packed(untrained(there, 3)), measuring.packed(untrained(on_cpu, 3))) < 2e-5
+    assert measuring.apart(measuring.packed(untrained(there, 3)), measuring.packed(untrained(on_cpu, 3))) < LIMIT
     # Control: other weights give other numbers.
     assert measuring.apart(measuring.packed(untrained(there, 3)), measuring.packed(untrained(on_cpu, 4))) > 0.1
 
@@ -95,13 +106,15 @@ def test_a_study_measures_the_same_on_a_device(tmp_path, device, study):
     assert [path.name for path in files[device]] == [path.name for path in files["cpu"]]
     for there, here in zip(files[device], files["cpu"], strict=True):
         if here.suffix == ".parquet":
-            assert_frame_equal(pl.read_parquet(there), pl.read_parquet(here), abs_tol=1e-4, rel_tol=1e-4)
+            assert_frame_equal(pl.read_parquet(there), pl.read_parquet(here), abs_tol=LIMIT, rel_tol=LIMIT)
         elif here.suffix == ".safetensors":
             arrays = [{name: value.astype(float) for name, value in load_file(path).items()} for path in (there, here)]
-            assert measuring.apart(*arrays) < 2e-5
+            assert measuring.apart(*arrays) < LIMIT
 
 
 def test_a_device_without_float64_measures_the_same(folder_of, loaded_of):
+    if REAL:
+        pytest.skip("the device that is here decides what it has")
     with pretend.here(float64=False) as device:
         with pytest.raises(TypeError, match="float64"):
             torch.ones(2, device=device).double()

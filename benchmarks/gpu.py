@@ -1,0 +1,139 @@
+"""Capture on an accelerator: how much of its matrix rate is used, packed against padded, and streamed from disk.
+
+    python benchmarks/gpu.py [--shape 8b|1b|tiny] [--device auto] [--texts 1500] [--out benchmarks/results]
+
+A random Llama of that shape is written to a temporary folder in bfloat16 and loaded. Each row is one capture of every
+component at every layer of the study's short texts, into memory. The table goes to `gpu-NAME.json` too, named after the
+card. The last line is the share of the card's matrix rate that the packed capture reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from random_model import BILLION, EIGHT_BILLION, TINY, write_random
+
+from layeratlas.capture import Reading, capture, choose_plan, make_plan, store_shape
+from layeratlas.core import registry
+from layeratlas.core.spec import CaptureSpec, ModelSpec
+from layeratlas.models import LoadedModel, load
+from layeratlas.models.devices import find_device, matrix_rate, synchronize
+from layeratlas.store import MemoryStore
+
+SHAPES = {"8b": EIGHT_BILLION, "1b": BILLION, "tiny": TINY}
+BATCHES = (2048, 8192, 32768)
+Row = dict[str, Any]
+
+
+def readings(model: LoadedModel, texts: int) -> list[Reading]:
+    """Return short texts of the hierarchy study, read at their last token."""
+    data = [d for name in ("items", "relations", "analogies") for d in registry.get("tasks", name).build("standard")]
+    ids = [tuple(model.encode(t)) for t in dict.fromkeys(t for d in data for t in d.texts)]
+    step = max(1, len(ids) // texts)
+    return [Reading(i, (len(i) - 1,)) for i in ids[::step][:texts]]
+
+
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """Return the seconds of a call and of what it left to the device; the better of two."""
+    times = []
+    for _ in range(2):
+        synchronize(device)
+        start = time.perf_counter()
+        work()
+        synchronize(device)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def captured(model: LoadedModel, texts: list[Reading], batch_tokens: int, packed: bool, rate: float) -> Row:
+    """Time one capture and return its row; `rate` is in operations per second."""
+    spec = CaptureSpec(batch_tokens=batch_tokens)
+    chosen = choose_plan(model, texts, spec)
+    batches, form = (chosen.batches, chosen.form) if packed else (make_plan(texts, batch_tokens), "padding")
+
+    def work() -> None:
+        # A store of its own each time: what is complete is not captured again.
+        capture(model, batches, MemoryStore(store_shape(model, len(texts), spec)), form=form)
+
+    seconds = seconds_of(work, model.device)
+    tokens, computed = sum(len(r.ids) for r in texts), sum(batch.ids.size for batch in batches)
+    needed = 2 * computed * sum(p.numel() for b in model.anatomy.blocks for p in b.parameters() if p.dim() > 1)
+    return {
+        "row": f"{'packed' if packed else 'padded'}, {model.spec.weights}, batches of {batch_tokens:,} tokens",
+        "seconds": round(seconds, 3),
+        "tokens per second": round(tokens / seconds),
+        "tokens computed": computed,
+        "share of the matrix rate": round(needed / seconds / rate, 4),
+    }
+
+
+def reading_alone(model: LoadedModel) -> float:
+    """Return the seconds that reading all blocks to the device takes, with nothing computed."""
+    streamer = model.streamer
+    assert streamer is not None
+    start = time.perf_counter()
+    for layer in range(len(streamer.blocks)):
+        streamer.load([layer])
+        streamer.free([layer])
+    synchronize(model.device)
+    return time.perf_counter() - start
+
+
+def measure(folder: Path, device: torch.device, texts: int) -> list[Row]:
+    """Return the rows of a model's folder on a device."""
+    start = time.perf_counter()
+    model = load(ModelSpec(id=str(folder), device=str(device), dtype="bfloat16", weights="resident"))
+    rows: list[Row] = [{"row": "loaded and proved", "seconds": round(time.perf_counter() - start, 2)}]
+    rate = matrix_rate(device, torch.bfloat16, model.anatomy.width)
+    full = matrix_rate(device, torch.float32, model.anatomy.width)
+    rows.append({"row": "matrix rate, TFLOP/s", "bfloat16": rate / 1e12, "float32": full / 1e12})
+    read = readings(model, texts)
+    rows += [captured(model, read, size, packed, rate) for size in BATCHES for packed in (True, False)]
+    del model
+    streamed = load(ModelSpec(id=str(folder), device=str(device), dtype="bfloat16", weights="streamed"))
+    rows.append({"row": "reading all blocks alone", "seconds": round(reading_alone(streamed), 2)})
+    rows.append(captured(streamed, read, BATCHES[-1], True, rate))
+    return rows
+
+
+def card_of(device: torch.device) -> str:
+    """Return the name of a device."""
+    module = torch.get_device_module(device)
+    named = getattr(module, "get_device_name", None)
+    return str(named(device)) if named else platform.processor() or device.type
+
+
+def main() -> None:
+    """Write a model, measure, print the table, keep it, and print the share last."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--shape", choices=SHAPES, default="8b")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--texts", type=int, default=1500)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    args = parser.parse_args()
+    device = find_device(args.device)
+    with tempfile.TemporaryDirectory() as folder:
+        write_random(Path(folder), SHAPES[args.shape], str(device))
+        rows = measure(Path(folder), device, args.texts)
+    for row in rows:
+        print(json.dumps(row))
+    card = card_of(device)
+    args.out.mkdir(parents=True, exist_ok=True)
+    kept = {"card": card, "shape": args.shape, "torch": torch.__version__, "rows": rows}
+    name = re.sub(r"[^A-Za-z0-9]+", "-", card).strip("-").lower()
+    (args.out / f"gpu-{name}.json").write_text(json.dumps(kept, indent=1))
+    best = max(rows, key=lambda row: row.get("share of the matrix rate", 0.0))
+    print(f"share of the matrix rate of {card}: {best['share of the matrix rate']:.1%}")
+
+
+if __name__ == "__main__":
+    main()
