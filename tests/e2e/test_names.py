@@ -54,7 +54,7 @@ def test_a_strange_name_ends_in_one_line(atlas, tmp_path, command, name):
 
 
 def test_a_process_without_a_home_uses_a_temporary_cache(monkeypatch):
-    from layeratlas.models.gguf_cache import cache_root
+    from layeratlas.core.cache import cache_root
 
     for name in ("LAYERATLAS_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)

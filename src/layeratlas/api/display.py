@@ -44,8 +44,8 @@ def figure_of(folder: Path, names: Sequence[str]) -> str:
 
 def svg_of(chart: Any) -> str:
     """Draw an Altair chart as SVG, without the network."""
-    import altair
     import vl_convert
 
-    version = ".".join(altair.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    return str(vl_convert.vegalite_to_svg(chart.to_json(validate=False), vl_version=version, allowed_base_urls=[]))
+    from layeratlas.report.vega import VERSION
+
+    return str(vl_convert.vegalite_to_svg(chart.to_json(validate=False), vl_version=VERSION, allowed_base_urls=[]))

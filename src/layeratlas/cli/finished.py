@@ -10,7 +10,6 @@ import typer
 from layeratlas.cli.errors import one_line
 from layeratlas.cli.flags import FamilyOption, QuietOption, families
 from layeratlas.cli.terminal import make_progress
-from layeratlas.core import registry
 
 
 def report(folder: Annotated[Path, typer.Argument(help="The folder of a run or of a comparison.")]) -> None:
@@ -57,13 +56,12 @@ def claims(
     """
     with one_line():
         from layeratlas.api.results import folder_path
-        from layeratlas.runs.claim import judgement_table
+        from layeratlas.comparison.claims import judge_claims
         from layeratlas.runs.finished import read_run
 
-        known = [registry.get("claims", name) for name in registry.names("claims")]
         named = families(family or [])
         runs = [read_run(folder_path(folder)).in_family(named) for folder in folders]
-        for row in judgement_table(known, runs).iter_rows(named=True):
+        for row in judge_claims(runs).iter_rows(named=True):
             print(f"{row['claim']:<5} [{row['verdict']}] {row['says']}")
             print(f"      published: {row['published']} ({row['citation']})")
             print(f"      here:      {row['here']}")

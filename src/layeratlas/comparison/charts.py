@@ -2,72 +2,69 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
-
 from layeratlas.comparison.rows import MARK
-from layeratlas.report import theme
+from layeratlas.report import theme, vega
 from layeratlas.report.lens import depth
 
 _ROW = 14
 _SEGMENT_COLOURS = ("series-3", "series-5", "series-7", "series-4", "series-6", "series-8")
 
 
-def _models(names: Sequence[str], live: bool, kind: Any = alt.Color) -> Any:
+def _models(names: Sequence[str], live: bool, kind: Any = vega.Color) -> Any:
     """Return the encoding of a model: a colour, repeated beyond eight, where dashes tell models apart."""
     hues = theme.series(live)
-    scale = alt.Scale(domain=list(names), range=[hues[i % len(hues)] for i in range(len(names))])
+    scale = vega.Scale(domain=list(names), range=[hues[i % len(hues)] for i in range(len(names))])
     return kind("model:N", scale=scale, legend=None)
 
 
-def _dash(names: Sequence[str]) -> alt.StrokeDash:
+def _dash(names: Sequence[str]) -> vega.Spec:
     dashes = [theme.DASHES[(i // len(theme.SERIES)) % len(theme.DASHES)] for i in range(len(names))]
-    return alt.StrokeDash("model:N", scale=alt.Scale(domain=list(names), range=dashes), legend=None)
+    return vega.StrokeDash("model:N", scale=vega.Scale(domain=list(names), range=dashes), legend=None)
 
 
-def _rows(name: str) -> alt.Chart:
-    return alt.Chart(alt.NamedData(name))
+def _rows(name: str) -> vega.Chart:
+    return vega.chart(vega.NamedData(name))
 
 
 def _tips(*more: Any) -> list[Any]:
     return [
-        alt.Tooltip("model:N", title="Model"),
+        vega.Tooltip("model:N", title="Model"),
         *more,
-        alt.Tooltip("layer:Q", title="Layer"),
-        alt.Tooltip("depth:Q", title="Relative depth", format=".2f"),
-        alt.Tooltip("estimate:Q", title="Estimate", format=".3f"),
-        alt.Tooltip("lo:Q", title="95 % from", format=".3f"),
-        alt.Tooltip("hi:Q", title="95 % to", format=".3f"),
-        alt.Tooltip("chance:Q", title="Chance", format=".3f"),
+        vega.Tooltip("layer:Q", title="Layer"),
+        vega.Tooltip("depth:Q", title="Relative depth", format=".2f"),
+        vega.Tooltip("estimate:Q", title="Estimate", format=".3f"),
+        vega.Tooltip("lo:Q", title="95 % from", format=".3f"),
+        vega.Tooltip("hi:Q", title="95 % to", format=".3f"),
+        vega.Tooltip("chance:Q", title="Chance", format=".3f"),
     ]
 
 
-def atlas(order: Sequence[str], segments: Sequence[str], live: bool, width: Any = 640) -> alt.LayerChart:
+def atlas(order: Sequence[str], segments: Sequence[str], live: bool, width: Any = 640) -> vega.Chart:
     """Return the map: of each model its levels by depth, on one axis for all; reads `atlas`, `segments`, `peaks`.
 
     `order` are the rows' names, model and level with MARK between, a model's own row before those of its levels;
     `segments` the names of segments.
     """
-    y = alt.Y("row:N", sort=list(order), scale=alt.Scale(domain=list(order), paddingInner=0), axis=_row_axis(live))
-    left = alt.X(
+    y = vega.Y("row:N", sort=list(order), scale=vega.Scale(domain=list(order), paddingInner=0), axis=_row_axis(live))
+    left = vega.X(
         "left:Q",
-        scale=alt.Scale(domain=[-0.02, 1.02], nice=False),
-        axis=alt.Axis(title="relative depth", values=[0, 0.2, 0.4, 0.6, 0.8, 1], format=".1f", domain=False),
+        scale=vega.Scale(domain=[-0.02, 1.02], nice=False),
+        axis=vega.Axis(title="relative depth", values=[0, 0.2, 0.4, 0.6, 0.8, 1], format=".1f", domain=False),
     )
     paper = theme.colour("paper", live)
     tops = _rows("peaks").mark_circle(size=26, opacity=1, fill=theme.colour("series-2", live), stroke=paper)
     layers = [_cells(left, y, live), tops.encode(x="depth:Q", y=y), _segment_bars(left, y, segments, live)]
-    return alt.layer(*layers).properties(width=width, height=_ROW * max(len(order), 1))
+    return vega.layer(*layers).properties(width=width, height=_ROW * max(len(order), 1))
 
 
-def _row_axis(live: bool) -> alt.Axis:
+def _row_axis(live: bool) -> vega.Spec:
     """Return the axis of the map's rows: models in bold, their levels without the model's name."""
     model = f"indexof(datum.value, '{MARK}') < 0"
     ink, soft = theme.colour("ink", live), theme.colour("soft", live)
-    return alt.Axis(
+    return vega.Axis(
         title=None,
         domain=False,
         ticks=False,
@@ -80,113 +77,114 @@ def _row_axis(live: bool) -> alt.Axis:
     )
 
 
-def _cells(left: alt.X, y: alt.Y, live: bool) -> alt.Chart:
+def _cells(left: vega.Spec, y: vega.Spec, live: bool) -> vega.Chart:
     """Return the cells of the map; in the page each leads to its curve."""
     heat, paper = theme.colour("heat", live), theme.colour("paper", live)
     cells = _rows("atlas").mark_rect(fill=heat, stroke=paper, strokeWidth=0.4, cursor="pointer")
-    shade = alt.Opacity("shade:Q", scale=alt.Scale(domain=[0, 1], range=[0.04, 1]), legend=None)
-    link = {"href": alt.Href("url:N")} if live else {}
-    return cells.encode(x=left, x2="right:Q", y=y, opacity=shade, tooltip=_tips(alt.Tooltip("entry:N")), **link)
+    shade = vega.Opacity("shade:Q", scale=vega.Scale(domain=[0, 1], range=[0.04, 1]), legend=None)
+    link = {"href": vega.Href("url:N")} if live else {}
+    return cells.encode(x=left, x2="right:Q", y=y, opacity=shade, tooltip=_tips(vega.Tooltip("entry:N")), **link)
 
 
-def _segment_bars(left: alt.X, y: alt.Y, segments: Sequence[str], live: bool) -> alt.Chart:
+def _segment_bars(left: vega.Spec, y: vega.Spec, segments: Sequence[str], live: bool) -> vega.Chart:
     hues = [theme.colour(_SEGMENT_COLOURS[i % len(_SEGMENT_COLOURS)], live) for i in range(len(segments))]
-    fill = alt.Fill("segment:N", scale=alt.Scale(domain=list(segments), range=hues), legend=None)
+    fill = vega.Fill("segment:N", scale=vega.Scale(domain=list(segments), range=hues), legend=None)
     bars = _rows("segments").mark_rect(stroke=theme.colour("paper", live), strokeWidth=1, height=_ROW - 5)
     return bars.encode(x=left, x2="right:Q", y=y, fill=fill, tooltip=["model:N", "segment:N", "left:Q", "right:Q"])
 
 
-def curves(names: Sequence[str], live: bool, width: Any = 250, height: int = 150) -> alt.LayerChart:
+def curves(names: Sequence[str], live: bool, width: Any = 250, height: int = 150) -> vega.Chart:
     """Return one level's curves of all models over relative depth; reads `curves`."""
     base = _rows("curves")
     colour = _models(names, live)
-    scale = alt.Scale(zero=False, nice=True)
-    y = {"scale": scale, "axis": alt.Axis(title=None, tickCount=4, minExtent=34, format="~g")}
+    scale = vega.Scale(zero=False, nice=True)
+    y = {"scale": scale, "axis": vega.Axis(title=None, tickCount=4, minExtent=34, format="~g")}
     grey = theme.colour("control", live)
     chance = base.transform_aggregate(chance="mean(chance)").transform_filter("isValid(datum.chance)")
-    rule = chance.mark_rule(color=grey, strokeDash=[4, 3]).encode(y=alt.Y("chance:Q", **y))
-    band = base.mark_area(opacity=0.12).encode(x=depth(), y=alt.Y("lo:Q", **y), y2="hi:Q", color=colour)
+    rule = chance.mark_rule(color=grey, strokeDash=[4, 3]).encode(y=vega.Y("chance:Q", **y))
+    band = base.mark_area(opacity=0.12).encode(x=depth(), y=vega.Y("lo:Q", **y), y2="hi:Q", color=colour)
     line = base.mark_line(strokeWidth=1.7).encode(
-        x=depth(), y=alt.Y("estimate:Q", **y), color=colour, strokeDash=_dash(names)
+        x=depth(), y=vega.Y("estimate:Q", **y), color=colour, strokeDash=_dash(names)
     )
     layers = [rule, band, line]
     if live:
-        hover = alt.selection_point(
-            name="hover", on="pointerover", clear="pointerout", nearest=True, fields=["layer", "model"], empty=False
+        hover = vega.selection_point(
+            name="hover", on="pointerover", clear="pointerout", nearest=True, fields=["layer", "model"]
         )
         seen = {"condition": {"param": "hover", "empty": False, "value": 1}, "value": 0}
         points = base.mark_circle(size=46, stroke=theme.colour("paper", live)).encode(
-            x=depth(), y=alt.Y("estimate:Q", **y), fill=_models(names, live, alt.Fill), opacity=seen, tooltip=_tips()
+            x=depth(), y=vega.Y("estimate:Q", **y), fill=_models(names, live, vega.Fill), opacity=seen, tooltip=_tips()
         )
         layers.append(points.add_params(hover))
-    return alt.layer(*layers).properties(width=width, height=height)
+    return vega.layer(*layers).properties(width=width, height=height)
 
 
-def peaks(names: Sequence[str], entries: Sequence[str], live: bool, width: Any = 640) -> alt.LayerChart:
+def peaks(names: Sequence[str], entries: Sequence[str], live: bool, width: Any = 640) -> vega.Chart:
     """Return the peak's depth of every level and model with its interval; reads `places`."""
-    y = alt.Y("level:N", sort=list(entries), axis=alt.Axis(title=None, domain=False, ticks=False, labelLimit=230))
-    base = _rows("places").encode(y=y, yOffset=alt.YOffset("model:N", sort=list(names)), color=_models(names, live))
+    y = vega.Y("level:N", sort=list(entries), axis=vega.Axis(title=None, domain=False, ticks=False, labelLimit=230))
+    base = _rows("places").encode(y=y, yOffset=vega.YOffset("model:N", sort=list(names)), color=_models(names, live))
     rule = base.mark_rule(strokeWidth=2, opacity=0.5, clip=True).encode(x=depth("lo"), x2="hi:Q")
     tips = [
-        alt.Tooltip("model:N", title="Model"),
-        alt.Tooltip("level:N", title="Level"),
+        vega.Tooltip("model:N", title="Model"),
+        vega.Tooltip("level:N", title="Level"),
         *(
-            alt.Tooltip(f"{n}:Q", title=t, format=".2f")
+            vega.Tooltip(f"{n}:Q", title=t, format=".2f")
             for n, t in (("estimate", "Depth"), ("lo", "From"), ("hi", "To"))
         ),
     ]
     dot = base.mark_circle(size=46, opacity=1).encode(x=depth("estimate"), tooltip=tips)
-    return alt.layer(rule, dot).properties(width=width, height=len(entries) * max(24, 11 * len(names) + 6))
+    return vega.layer(rule, dot).properties(width=width, height=len(entries) * max(24, 11 * len(names) + 6))
 
 
-def cka(live: bool, width: Any = 170) -> alt.Chart:
+def cka(live: bool, width: Any = 170) -> vega.Chart:
     """Return a pair's similarity, the first model's depth up and the second's along; reads `cka`."""
     hue = theme.colour("heat", live)
     ticks = [0, 0.5, 1]
-    shared: dict[str, Any] = {"scale": alt.Scale(domain=[-0.04, 1.04], nice=False)}
+    shared: dict[str, Any] = {"scale": vega.Scale(domain=[-0.04, 1.04], nice=False)}
     tips = [
-        alt.Tooltip("model_a:N", title="Up"),
-        alt.Tooltip("layer_a:Q", title="its layer"),
-        alt.Tooltip("model_b:N", title="Along"),
-        alt.Tooltip("layer_b:Q", title="its layer"),
-        alt.Tooltip("cka:Q", title="CKA", format=".3f"),
+        vega.Tooltip("model_a:N", title="Up"),
+        vega.Tooltip("layer_a:Q", title="its layer"),
+        vega.Tooltip("model_b:N", title="Along"),
+        vega.Tooltip("layer_b:Q", title="its layer"),
+        vega.Tooltip("cka:Q", title="CKA", format=".3f"),
     ]
     return (
         _rows("cka")
         .mark_rect(fill=hue, stroke=None)
         .encode(
-            x=alt.X("left:Q", axis=alt.Axis(title=None, values=ticks, domain=False), **shared),
+            x=vega.X("left:Q", axis=vega.Axis(title=None, values=ticks, domain=False), **shared),
             x2="right:Q",
-            y=alt.Y("low:Q", axis=alt.Axis(title=None, values=ticks, domain=False, grid=False), **shared),
+            y=vega.Y("low:Q", axis=vega.Axis(title=None, values=ticks, domain=False, grid=False), **shared),
             y2="high:Q",
-            opacity=alt.Opacity("cka:Q", scale=alt.Scale(domain=[0, 1], range=[0.03, 1], clamp=True), legend=None),
+            opacity=vega.Opacity("cka:Q", scale=vega.Scale(domain=[0, 1], range=[0.03, 1], clamp=True), legend=None),
             tooltip=tips,
         )
         .properties(width=width, height=170)
     )
 
 
-def sizes(levels: Sequence[str], live: bool, width: Any = 300) -> alt.LayerChart:
+def sizes(levels: Sequence[str], live: bool, width: Any = 300) -> vega.Chart:
     """Return values of levels by parameters, with intervals; reads `sizes`."""
     hues = theme.series(live)
-    scale = alt.Scale(domain=list(levels), range=[hues[i % len(hues)] for i in range(len(levels))])
-    key = alt.Legend(title=None, orient="bottom", columns=2, labelLimit=180)
-    colour = alt.Color("level:N", scale=scale, legend=key)
-    x = alt.X("parameters:Q", scale=alt.Scale(type="log"), axis=alt.Axis(title="parameters", format="~s", tickCount=4))
-    y: dict[str, Any] = {"scale": alt.Scale(zero=False), "axis": alt.Axis(title=None, tickCount=5)}
+    scale = vega.Scale(domain=list(levels), range=[hues[i % len(hues)] for i in range(len(levels))])
+    key = vega.Legend(title=None, orient="bottom", columns=2, labelLimit=180)
+    colour = vega.Color("level:N", scale=scale, legend=key)
+    x = vega.X(
+        "parameters:Q", scale=vega.Scale(type="log"), axis=vega.Axis(title="parameters", format="~s", tickCount=4)
+    )
+    y: dict[str, Any] = {"scale": vega.Scale(zero=False), "axis": vega.Axis(title=None, tickCount=5)}
     base = _rows("sizes")
-    numbers = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "lo", "hi")]
+    numbers = [vega.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "lo", "hi")]
     tips = ["level:N", "model:N", *numbers, "shape:N"]
-    line = base.mark_line(strokeWidth=1.4).encode(x=x, y=alt.Y("value:Q", **y), color=colour)
-    rule = base.mark_rule(opacity=0.5).encode(x=x, y=alt.Y("lo:Q", **y), y2="hi:Q", color=colour)
-    dot = base.mark_circle(size=44, opacity=1).encode(x=x, y=alt.Y("value:Q", **y), color=colour, tooltip=tips)
-    return alt.layer(line, rule, dot).properties(width=width, height=220)
+    line = base.mark_line(strokeWidth=1.4).encode(x=x, y=vega.Y("value:Q", **y), color=colour)
+    rule = base.mark_rule(opacity=0.5).encode(x=x, y=vega.Y("lo:Q", **y), y2="hi:Q", color=colour)
+    dot = base.mark_circle(size=44, opacity=1).encode(x=x, y=vega.Y("value:Q", **y), color=colour, tooltip=tips)
+    return vega.layer(line, rule, dot).properties(width=width, height=220)
 
 
-def dressed(chart: Any, live: bool) -> dict[str, Any]:
+def dressed(chart: vega.Chart, live: bool) -> dict[str, Any]:
     """Return a chart's spec with its configuration; in the page it takes the width of its place."""
     chart = chart.configure(**theme.config(live))
     if live:
-        chart = chart.properties(width="container", autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
-    spec: dict[str, Any] = json.loads(json.dumps(chart.to_dict(validate=False)))
-    return spec
+        chart = chart.properties(width="container", autosize=vega.AutoSizeParams(type="fit-x", contains="padding"))
+    return chart.to_dict()

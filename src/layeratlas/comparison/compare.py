@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from layeratlas.comparison.claims import judge_claims
 from layeratlas.comparison.cohort import Cohort, read_cohorts
 from layeratlas.comparison.curves import stacked
 from layeratlas.comparison.differences import difference_findings, differences
@@ -22,12 +23,10 @@ from layeratlas.comparison.finished import MANIFEST
 from layeratlas.comparison.models import quantity_table, read_models
 from layeratlas.comparison.similarity import similarity
 from layeratlas.comparison.sizes import size_findings
-from layeratlas.core import registry
 from layeratlas.core.checksums import digest_of, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
-from layeratlas.runs.claim import judgement_table
 from layeratlas.runs.finding import REPORT_SCHEMA, finding_table, with_q
 from layeratlas.runs.tables import write_parquet
 
@@ -64,8 +63,7 @@ def compare(
             results.append(_compared(cohort))
             step.advance()
     tables = {name: pl.concat([result.tables[name] for result in results]) for name in results[0].tables}
-    claims = [registry.get("claims", name) for name in registry.names("claims")]
-    tables["claims"] = judgement_table(claims, [run for cohort in cohorts for run in cohort.runs])
+    tables["claims"] = judge_claims([run for cohort in cohorts for run in cohort.runs])
     for name, table in tables.items():
         write_parquet(folder / f"{name}.parquet", table)
     manifest = _manifest(cohorts, [*notes, *(note for result in results for note in result.notes)])

@@ -13,12 +13,12 @@ import polars as pl
 from layeratlas.comparison.kinds import CURVE_KINDS
 from layeratlas.comparison.models import Model, is_paired, unpaired
 from layeratlas.core import formatting as wording
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.runs.quantity import Place
 from layeratlas.stats.contrasts import MARGINS, adjusted, verdict_of
 from layeratlas.stats.intervals import Z95
 from layeratlas.stats.quantities import Quantity, minus
-from layeratlas.stats.verdicts import Verdict, any_holds, could_have_seen, least_seen
+from layeratlas.stats.verdicts import Effect, Verdict, any_holds, could_have_seen, least_seen
 
 SCHEMA: dict[str, Any] = {
     "study": pl.String,
@@ -109,19 +109,13 @@ def _finding(rows: pl.DataFrame, models: Sequence[Model]) -> Finding:
     verdict = any_holds(rows["verdict"])
     largest = (differ if len(differ) else rows).sort(pl.col("estimate").abs(), descending=True).row(0, named=True)
     place = Place(**{name: largest[name] for name in Place.__dataclass_fields__})
-    return Finding(
-        finding=place.quantity,
-        level=place.level,
-        component=place.component,
-        method=place.method,
+    return curve_finding(
+        place.quantity,
+        Subject(level=place.level, component=place.component, method=place.method, n=_texts(models, place.level)),
         statement=_statement(place, largest, rows, verdict, models),
-        estimate=largest["estimate"],
-        lo=largest["lo"],
-        hi=largest["hi"],
-        p=largest["p"],
+        effect=Effect(estimate=largest["estimate"], lo=largest["lo"], hi=largest["hi"], p=largest["p"]),
         null=largest["null"],
         verdict=verdict,
-        n=_texts(models, place.level),
     )
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import nan
 
 import numpy as np
 
 from layeratlas.comparison.cohort import Cohort
 from layeratlas.comparison.kinds import ComparisonKind
 from layeratlas.comparison.models import Model, families_of
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.runs.quantity import Place
 from layeratlas.stats.families import Parts, least_partial, variance_parts
 from layeratlas.stats.intervals import ALPHA
-from layeratlas.stats.verdicts import could_have_seen, decide
+from layeratlas.stats.verdicts import Effect, could_have_seen, decide
 
 # The quantities of curves that are tested, each corrected over the levels.
 _OF_CURVES = ("peak depth", "onset depth", "peak value")
-_NAN = float("nan")
 
 
 def family_findings(cohort: Cohort, models: Sequence[Model]) -> list[Finding]:
@@ -54,20 +54,14 @@ def _groups(models: Sequence[Model]) -> Mapping[str, list[Place]]:
 
 def _too_few(name: str, models: Sequence[Model]) -> Finding:
     each = ", ".join(f"{family}: {len(members)}" for family, members in families_of(models).items())
-    return Finding(
-        finding=ComparisonKind.FAMILY,
-        level="all",
-        component="resid",
-        method="all",
+    return curve_finding(
+        ComparisonKind.FAMILY,
+        Subject(level="all", component="resid", method="all", n=len(models)),
         statement=f"The effect of family on {name} cannot be measured: it needs two models or more of each of two "
         f"families, and one more ({each}).",
-        estimate=_NAN,
-        lo=_NAN,
-        hi=_NAN,
-        p=_NAN,
+        effect=Effect(estimate=nan),
         null="families assigned at random",
         verdict="inconclusive",
-        n=len(models),
     )
 
 
@@ -80,20 +74,14 @@ def _finding(place: Place, part: Parts, models: Sequence[Model]) -> Finding:
         least = "nothing, with so few models"
     link = "goes with the family" if verdict == "supported" else f"may go with the family ({could_have_seen(least)})"
     label = models[0].quantities[place].label
-    return Finding(
-        finding=ComparisonKind.FAMILY,
-        level=label,
-        component=place.component,
-        method=place.method,
+    return curve_finding(
+        ComparisonKind.FAMILY,
+        Subject(level=label, component=place.component, method=place.method, n=len(models)),
         statement=f"{label[0].upper()}{label[1:]} {link}: partial R² {part.family:.2f} given size ({part.lo:.2f} to "
         f"{part.hi:.2f} with one model left out; omega² {part.omega2:.2f}), size {part.size:.2f} given family; "
         f"p = {part.p_all:.3f} over {part.assignments} assignments of models to families (smallest possible "
         f"{part.smallest:.3f}). Families differ in more than their name.",
-        estimate=part.family,
-        lo=part.lo,
-        hi=part.hi,
-        p=part.p_all,
+        effect=Effect(estimate=part.family, lo=part.lo, hi=part.hi, p=part.p_all),
         null="families assigned to models at random (exact permutation, largest of the quantities)",
         verdict=verdict,
-        n=len(models),
     )

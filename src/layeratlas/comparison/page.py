@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from altair.utils.schemapi import debug_mode
 
 from layeratlas.comparison import charts
 from layeratlas.comparison.finished import FinishedComparison
@@ -46,9 +45,8 @@ def build_comparison(folder: Path) -> Path:
     comparison = FinishedComparison(folder)
     comparison.verify()
     rows = chart_rows(comparison)
-    with debug_mode(False):
-        _write_figures(comparison, rows)
-        write_atomic(comparison.page_path, _page(comparison, rows).encode())
+    _write_figures(comparison, rows)
+    write_atomic(comparison.page_path, _page(comparison, rows).encode())
     return comparison.page_path
 
 

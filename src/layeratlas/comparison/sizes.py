@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,13 @@ from layeratlas.comparison.cohort import Cohort
 from layeratlas.comparison.kinds import ComparisonKind
 from layeratlas.comparison.models import Model, families_of
 from layeratlas.comparison.slopes import FEWEST, slope_findings
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats import scaling
 from layeratlas.stats.draws import Key
 from layeratlas.stats.quantities import Quantity
 from layeratlas.stats.scaling import BySize, Growth, Where, equal_p, growth, read_at
 from layeratlas.stats.tests import holm
-from layeratlas.stats.verdicts import could_have_seen, decide
+from layeratlas.stats.verdicts import Effect, could_have_seen, decide
 
 SCHEMA: dict[str, Any] = {
     "study": pl.String,
@@ -33,7 +34,6 @@ SCHEMA: dict[str, Any] = {
     "hi": pl.Float64,
     "shape": pl.String,
 }
-_NAN = float("nan")
 _NULL = "equal values at every size"
 _NOTE = "This counts the noise of the items alone, not what else distinguishes one model from the next"
 _AT = {Where.PEAK: "at its peak", Where.LAST: "at the last layer", Where.MIDDLE: "at depth 0.50"}
@@ -86,20 +86,14 @@ def size_findings(cohort: Cohort, models: Sequence[Model]) -> tuple[list[Finding
 
 def _too_few(study: str, models: Sequence[Model]) -> Finding:
     most = max((len(members) for members in families_of(models).values()), default=0)
-    return Finding(
-        finding=ComparisonKind.SIZE,
-        level="all",
-        component="resid",
-        method="all",
+    return curve_finding(
+        ComparisonKind.SIZE,
+        Subject(level="all", component="resid", method="all", n=len(models)),
         statement=f"The effect of size cannot be measured on {most} size{'s' * (most != 1)} of a family: it needs "
         f"{FEWEST} or more (layeratlas run {study} on further sizes).",
-        estimate=_NAN,
-        lo=_NAN,
-        hi=_NAN,
-        p=_NAN,
+        effect=Effect(estimate=nan),
         null=_NULL,
         verdict="inconclusive",
-        n=len(models),
     )
 
 
@@ -134,20 +128,14 @@ def _growth_finding(series: _Series, effect: Growth) -> Finding:
         "inconclusive": f"may or may not change ({could_have_seen(f'{effect.seen:.2f}')})",
     }[effect.verdict]
     first, last = series.models[0].name, series.models[-1].name
-    return Finding(
-        finding=ComparisonKind.SIZE,
-        level=series.key.level,
-        component="resid",
-        method=series.key.method,
+    return curve_finding(
+        ComparisonKind.SIZE,
+        Subject(level=series.key.level, component="resid", method=series.key.method, n=len(series.models)),
         statement=f"{series.name} {says} over {len(series.models)} sizes of {series.family}: {first} to {last} "
         f"{effect.rise:+.2f} [{effect.lo:+.2f}, {effect.hi:+.2f}].",
-        estimate=effect.rise,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
+        effect=Effect(estimate=effect.rise, lo=effect.lo, hi=effect.hi, p=effect.p),
         null=_NULL,
         verdict=effect.verdict,
-        n=len(series.models),
     )
 
 
@@ -160,20 +148,14 @@ def _shape_finding(series: _Series, effect: Growth) -> Finding:
         "inconclusive": f"may be a line or a threshold (between {below} and {above})",
     }[verdict]
     flat, line, step = np.sqrt(effect.errors)
-    return Finding(
-        finding=ComparisonKind.SIZE_THRESHOLD,
-        level=series.key.level,
-        component="resid",
-        method=series.key.method,
+    return curve_finding(
+        ComparisonKind.SIZE_THRESHOLD,
+        Subject(level=series.key.level, component="resid", method=series.key.method, n=len(series.models)),
         statement=f"{series.name} in {series.family} {says}: errors on held-out items {flat:.3f} (flat), {line:.3f} "
         f"(line), {step:.3f} (threshold). {_NOTE}.",
-        estimate=float(line - step),
-        lo=_NAN,
-        hi=_NAN,
-        p=effect.p_shape,
+        effect=Effect(estimate=float(line - step), p=effect.p_shape),
         null="data of the other shape favour this one as strongly",
         verdict=verdict,
-        n=len(series.models),
     )
 
 

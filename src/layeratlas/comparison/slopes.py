@@ -8,13 +8,12 @@ import numpy as np
 
 from layeratlas.comparison.kinds import by_size
 from layeratlas.comparison.models import Model
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.slopes import slope_test
 from layeratlas.stats.verdicts import Effect, Verdict
 
 # A change with size needs this many sizes of a family.
 FEWEST = 3
-_NAN = float("nan")
 _LINKS: Mapping[Verdict, str] = {
     "supported": "grows with size",
     "not supported": "falls with size",
@@ -38,20 +37,14 @@ def slope_findings(
         verdict = Effect(estimate=slope.slope, p=slope.p).verdict_by_sign()
         each = ", ".join(f"{model.name} {finding.estimate:.2f} ({finding.verdict})" for model, finding in judged)
         findings.append(
-            Finding(
-                finding=by_size(kind),
-                level=level,
-                component=component,
-                method=judged[0][1].method,
+            curve_finding(
+                by_size(kind),
+                Subject(level=level, component=component, method=judged[0][1].method, n=len(judged)),
                 statement=f"The {kind} of {words.get(level, level)} {_LINKS[verdict]} in {family}: {each}; the "
                 f"smallest possible p is {slope.smallest:.3f}.",
-                estimate=slope.slope,
-                lo=_NAN,
-                hi=_NAN,
-                p=slope.p,
+                effect=Effect(estimate=slope.slope, p=slope.p),
                 null="all orders of the models (exact permutation)",
                 verdict=verdict,
-                n=len(judged),
             )
         )
     return findings

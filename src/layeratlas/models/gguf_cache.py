@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -12,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from layeratlas.core.cache import cache_root
 from layeratlas.core.errors import ModelError
 from layeratlas.core.files import sha256_file
 from layeratlas.core.progress import Progress
@@ -24,18 +24,6 @@ from layeratlas.models.sources import Source
 
 MARKER = "layeratlas-gguf.json"
 _FORMAT = 3
-
-
-def cache_root() -> Path:
-    """Return the cache directory: `LAYERATLAS_CACHE`, else `layeratlas` in `XDG_CACHE_HOME` or `~/.cache`."""
-    own = os.environ.get("LAYERATLAS_CACHE")
-    if own:
-        return Path(os.path.expanduser(own))
-    base = os.environ.get("XDG_CACHE_HOME")
-    home = os.path.expanduser("~")
-    if not base and home == "~":  # a process without a home
-        return Path(tempfile.gettempdir()) / f"layeratlas-{os.getuid()}"
-    return (Path(base) if base else Path(home) / ".cache") / "layeratlas"
 
 
 @dataclass(frozen=True)

@@ -10,22 +10,20 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-import altair as alt
 import vl_convert
 
 from layeratlas.core.files import write_atomic
-from layeratlas.report import theme
+from layeratlas.report import theme, vega
 from layeratlas.report.heat import heat
 from layeratlas.report.hero import controls_key, hero
 from layeratlas.report.lens import Lens, lens
 from layeratlas.report.panels import components, panel
 from layeratlas.report.parts import Part, PartKind
 from layeratlas.report.rows import chart_rows
-from layeratlas.report.titles import header, key, title, titled
+from layeratlas.report.titles import key, title, titled
 from layeratlas.report.view import View
 from layeratlas.runs.study import Exhibit
 
-VERSION = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 COMPONENTS_KEY = "Solid: residual stream. Dashed: attention output. Dotted: MLP output. Grey line: chance."
 _COLUMNS = 3
 
@@ -75,29 +73,21 @@ def figures_of(view: View) -> list[Figure]:
 def _grid(
     look: Lens,
     parts: Sequence[Part],
-    draw: Callable[[Lens, int], Any],
+    draw: Callable[[Lens, int], vega.Chart],
     heading: str,
     subtitle: str,
     chosen: dict[str, str] | None = None,
-) -> dict[str, Any]:
-    """Return small charts side by side, as a Vega-Lite spec."""
-    # Written out, since alt.concat copies every chart again for each one that it adds.
-    return {
-        "$schema": alt.SCHEMA_URL,
-        "title": header(title(chosen or look.chosen, heading, look.view.names), subtitle),
-        "config": theme.config(False),
-        "columns": _COLUMNS,
-        "spacing": 22,
-        "resolve": {"scale": {"color": "shared"}},
-        "concat": [_small(draw(look, part.code), part) for part in parts],
-    }
+) -> vega.Chart:
+    """Return small charts side by side."""
+    charts = [draw(look, part.code).properties(title=_heading(part)) for part in parts]
+    grid = vega.concat(*charts, columns=_COLUMNS, spacing=22).resolve_scale(color="shared")
+    whole: vega.Chart = titled(grid, title(chosen or look.chosen, heading, look.view.names), subtitle)
+    return whole
 
 
-def _small(chart: Any, part: Part) -> dict[str, Any]:
+def _heading(part: Part) -> vega.Spec:
     text = part.level if part.kind is PartKind.LEVEL else f"{part.level} · {part.label}"
-    heading = alt.TitleParams(text=text, limit=190, offset=4)
-    spec: dict[str, Any] = chart.properties(title=heading).to_dict(validate=False)
-    return {name: value for name, value in spec.items() if name not in ("$schema", "config")}
+    return vega.TitleParams(text, limit=190, offset=4)
 
 
 def write_exhibit(folder: Path, exhibit: Exhibit) -> None:
@@ -110,8 +100,8 @@ def write_exhibit(folder: Path, exhibit: Exhibit) -> None:
 
 def write(folder: Path, name: str, chart: Any, data: dict[str, list[dict[str, Any]]]) -> None:
     """Write a chart on these rows into a folder, as `figures/NAME.svg` and, at twice its size, `figures/NAME.png`."""
-    spec = chart if isinstance(chart, dict) else chart.to_dict(validate=False)
+    spec = chart if isinstance(chart, dict) else chart.to_dict()
     text = json.dumps({**spec, "datasets": {**spec.get("datasets", {}), **data}}, sort_keys=True)
-    svg = vl_convert.vegalite_to_svg(text, vl_version=VERSION, allowed_base_urls=[])
+    svg = vl_convert.vegalite_to_svg(text, vl_version=vega.VERSION, allowed_base_urls=[])
     write_atomic(folder / "figures" / f"{name}.svg", svg.encode())
     write_atomic(folder / "figures" / f"{name}.png", vl_convert.svg_to_png(svg, scale=2.0))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import altair as alt
-
+from layeratlas.report import vega
 from layeratlas.report.lens import DEPTHS, Lens, source, tips
 from layeratlas.report.marks import finish
 from layeratlas.report.view import CHOICES
@@ -14,40 +13,40 @@ from layeratlas.report.view import CHOICES
 _ROW = 22
 
 
-def heat(look: Lens, width: Any = 640) -> alt.LayerChart:
+def heat(look: Lens, width: Any = 640) -> vega.Chart:
     """Return levels and their tasks by depth, darker where the estimate exceeds its control by more."""
     scope = look.where(*CHOICES, also="datum.row !== null")
     half = 0.5 / look.view.layers
     cells = source("curves", scope).transform_calculate(
         gain="max(0, datum.estimate - datum.control)", left=f"datum.depth - {half}", right=f"datum.depth + {half}"
     )
-    x = alt.X(
+    x = vega.X(
         "left:Q",
-        scale=alt.Scale(domain=[-half, 1 + half], nice=False),
-        axis=alt.Axis(title="relative depth", values=DEPTHS, format=".1f", domain=False),
+        scale=vega.Scale(domain=[-half, 1 + half], nice=False),
+        axis=vega.Axis(title="relative depth", values=DEPTHS, format=".1f", domain=False),
     )
-    y = alt.Y("row:N", sort=look.view.map_rows, axis=_row_axis(look))
+    y = vega.Y("row:N", sort=look.view.map_rows, axis=_row_axis(look))
     rects = tips(look, cells, "row", "Task").mark_rect(
         fill=look.colour("heat"), stroke=look.colour("paper"), strokeWidth=1
     )
     dots = source("peaks", scope).mark_circle(
         size=38, opacity=1, fill=look.colour("series-2"), stroke=look.colour("paper"), strokeWidth=1.2
     )
-    chart = alt.layer(rects.encode(x=x, x2="right:Q", y=y, opacity=_shade(look)), dots.encode(x="depth:Q", y=y))
+    chart = vega.layer(rects.encode(x=x, x2="right:Q", y=y, opacity=_shade(look)), dots.encode(x="depth:Q", y=y))
     return finish(look, chart.properties(width=width, height=_ROW * len(look.view.map_rows)), shown=look.view.shown)
 
 
-def _row_axis(look: Lens) -> alt.Axis:
+def _row_axis(look: Lens) -> vega.Spec:
     """Return the axis of the rows, levels in bold."""
     level = {"test": f"indexof({json.dumps(look.view.levels)}, datum.value) >= 0", "value": "bold"}
     weight = {"condition": level, "value": "normal"}
-    return alt.Axis(title=None, domain=False, ticks=False, labelLimit=150, labelFontWeight=weight)
+    return vega.Axis(title=None, domain=False, ticks=False, labelLimit=150, labelFontWeight=weight)
 
 
-def _shade(look: Lens) -> alt.Opacity:
+def _shade(look: Lens) -> vega.Spec:
     """Return the shade of a cell, on one scale per metric, with its legend."""
-    most = alt.ExprRef("gains[metric]") if look.live else look.view.gains[look.chosen["metric"]]
-    legend = alt.Legend(
+    most = vega.ExprRef("gains[metric]") if look.live else look.view.gains[look.chosen["metric"]]
+    legend = vega.Legend(
         title=f"Estimate minus control ({look.view.names.study.control})",
         orient="bottom",
         direction="horizontal",
@@ -60,4 +59,4 @@ def _shade(look: Lens) -> alt.Opacity:
         columnPadding=12,
         titleLimit=420,
     )
-    return alt.Opacity("gain:Q", scale=alt.Scale(domainMin=0, domainMax=most, range=[0.04, 1]), legend=legend)
+    return vega.Opacity("gain:Q", scale=vega.Scale(domainMin=0, domainMax=most, range=[0.04, 1]), legend=legend)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import altair as alt
-
-from layeratlas.report import theme
+from layeratlas.report import theme, vega
 from layeratlas.report.lens import Lens, depth, layer_axis, source
 from layeratlas.report.marks import RANDOM_WEIGHTS, SELECTIVITY, curves, readout, references
 from layeratlas.report.parts import PartKind
@@ -22,7 +20,7 @@ _SELECTIVITY_HEIGHT = 72
 _DOT = {"size": 90, "filled": True, "opacity": 1, "strokeWidth": 1.4}
 
 
-def hero(look: Lens, width: int = 640, height: int = 300) -> alt.VConcatChart:
+def hero(look: Lens, width: int = 640, height: int = 300) -> vega.Chart:
     """Return the levels' curves by depth, above a strip of their peaks and the ranges of these."""
     scope = look.where(*CHOICES, also=f"datum.kind === '{PartKind.LEVEL}' && {look.shown}")
     peaks = source("peaks", scope)
@@ -30,9 +28,9 @@ def hero(look: Lens, width: int = 640, height: int = 300) -> alt.VConcatChart:
         x=depth(), y=look.y("estimate"), fill=look.level("fill"), shape=look.level("shape")
     )
     layers = [*references(look, scope), *curves(look, scope), _baselines(look, peaks), *readout(look, scope), marks]
-    main = alt.layer(*layers).properties(width=width, height=height)
+    main = vega.layer(*layers).properties(width=width, height=height)
     return (
-        alt.vconcat(main, *_selectivity(look, scope, width), _strip(look, peaks).properties(width=width), spacing=14)
+        vega.vconcat(main, *_selectivity(look, scope, width), _strip(look, peaks).properties(width=width), spacing=14)
         .resolve_scale(color="shared", shape="shared")
         .add_params(*look.params(shown=look.view.shown, reached=None))
         .properties(padding={"left": 2, "right": 14, "top": 6, "bottom": 4})
@@ -50,15 +48,15 @@ def controls_key(view: View) -> list[str]:
     return [text for column, text in texts.items() if view.measured(column)]
 
 
-def _selectivity(look: Lens, scope: str, width: int) -> list[alt.LayerChart]:
+def _selectivity(look: Lens, scope: str, width: int) -> list[vega.Chart]:
     """Return the chart of selectivity with its interval, for the main chart to stand on; none where no run has it."""
     if not look.view.measured(SELECTIVITY):
         return []
     rows = source("curves", scope).transform_filter(f"isValid(datum.{SELECTIVITY})")
-    axis = alt.Axis(title=None, tickCount=3, minExtent=34, format="~g")
+    axis = vega.Axis(title=None, tickCount=3, minExtent=34, format="~g")
 
-    def y(field: str) -> alt.Y:
-        return alt.Y(f"{field}:Q", axis=axis, scale=alt.Scale(zero=True))
+    def y(field: str) -> vega.Spec:
+        return vega.Y(f"{field}:Q", axis=axis, scale=vega.Scale(zero=True))
 
     zero = rows.transform_aggregate(groupby=["kind"]).transform_calculate(zero="0")
     rule = zero.mark_rule(color=look.colour("control"), strokeWidth=0.9).encode(y=y("zero"))
@@ -68,21 +66,21 @@ def _selectivity(look: Lens, scope: str, width: int) -> list[alt.LayerChart]:
     line = rows.mark_line(strokeWidth=1.5).encode(
         x=depth(title=None), y=y(SELECTIVITY), color=look.level(), detail="part:N"
     )
-    return [alt.layer(rule, band, line).properties(width=width, height=_SELECTIVITY_HEIGHT)]
+    return [vega.layer(rule, band, line).properties(width=width, height=_SELECTIVITY_HEIGHT)]
 
 
-def _baselines(look: Lens, peaks: alt.Chart) -> alt.Chart:
+def _baselines(look: Lens, peaks: vega.Chart) -> vega.Chart:
     """Return a triangle per level at its baseline, at the right edge."""
     rows = peaks.transform_filter("isValid(datum.baseline)").transform_calculate(end="1")
     mark = rows.mark_point(size=42, filled=True, opacity=1, shape="triangle-left", xOffset=8)
     return mark.encode(x=depth("end"), y=look.y("baseline"), color=look.level())
 
 
-def _strip(look: Lens, peaks: alt.Chart) -> alt.LayerChart:
+def _strip(look: Lens, peaks: vega.Chart) -> vega.Chart:
     """Return one row per level: its peak, the layers that are about as good, and their numbers."""
     axis = layer_axis(look)
-    rows = alt.Axis(labels=False, title=None, minExtent=34, domain=False, ticks=False, grid=False)
-    row = alt.Y("level:N", sort=look.view.levels, axis=rows)
+    rows = vega.Axis(labels=False, title=None, minExtent=34, domain=False, ticks=False, grid=False)
+    row = vega.Y("level:N", sort=look.view.levels, axis=rows)
     extent = peaks.mark_rule(strokeWidth=7, opacity=0.32, strokeCap="round").encode(
         x=depth("first_depth", **axis), x2="last_depth:Q", y=row, color=look.level()
     )
@@ -95,4 +93,4 @@ def _strip(look: Lens, peaks: alt.Chart) -> alt.LayerChart:
     for test, field, align, dx in _LABELS:
         text = labelled.transform_filter(test).mark_text(align=align, dx=dx, limit=240)
         labels.append(text.encode(x=depth(field, **axis), y=row, text="label:N"))
-    return alt.layer(extent, dot, *labels).properties(height={"step": 21})
+    return vega.layer(extent, dot, *labels).properties(height={"step": 21})

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import altair as alt
-
-from layeratlas.report import theme
+from layeratlas.report import theme, vega
 from layeratlas.report.limits import LEVELS
 from layeratlas.report.view import View
 
@@ -62,9 +60,9 @@ class Lens:
             return []
         values: dict[str, Any] = {**self.chosen, "limits": self.view.limits, "gains": self.view.gains, **more}
         values |= {} if self.part is None else {"part": self.part}
-        return [alt.param(name=name, value=value) for name, value in values.items()]
+        return [vega.param(name=name, value=value) for name, value in values.items()]
 
-    def y(self, field: str, ticks: int = 6) -> alt.Y:
+    def y(self, field: str, ticks: int = 6) -> vega.Spec:
         """Return a y axis on the metric's limits (those of the part, if any), the same for all components and probes.
 
         What lies beyond the limits is drawn at the edge.
@@ -76,20 +74,19 @@ class Lens:
             limits = f"limits[metric][{json.dumps(LEVELS) if self.part is None else 'part'}]"
             # A part without this metric is hidden, but its expression is still computed.
             ends = {
-                f"domain{end}": alt.ExprRef(f"isValid({limits}) ? {limits}[{i}] : {i}")
+                f"domain{end}": vega.ExprRef(f"isValid({limits}) ? {limits}[{i}] : {i}")
                 for i, end in enumerate(("Min", "Max"))
             }
-        scale = alt.Scale(**ends, zero=False, nice=False, clamp=True)
-        axis = alt.Axis(title=None, tickCount=ticks, minExtent=34, format="~g")
-        return alt.Y(f"{field}:Q", scale=scale, axis=axis)
+        scale = vega.Scale(**ends, zero=False, nice=False, clamp=True)
+        axis = vega.Axis(title=None, tickCount=ticks, minExtent=34, format="~g")
+        return vega.Y(f"{field}:Q", scale=scale, axis=axis)
 
-    def level(self, mark: str = "color") -> Any:
+    def level(self, mark: str = "color") -> vega.Spec:
         """Return the encoding of a level by `color`, `fill` or `shape`, the same in every chart."""
         if mark == "shape":
             shapes = [SHAPES[i % len(SHAPES)] for i in range(len(self.view.levels))]
-            return alt.Shape("level:N", scale=alt.Scale(domain=self.view.levels, range=shapes), legend=None)
-        channel = {"color": alt.Color, "fill": alt.Fill}[mark]
-        return channel("level:N", scale=alt.Scale(domain=self.view.levels), legend=None)
+            return vega.Shape("level:N", scale=vega.Scale(domain=self.view.levels, range=shapes), legend=None)
+        return vega.Color("level:N", scale=vega.Scale(domain=self.view.levels), legend=None)
 
 
 def lens(view: View, *, live: bool = False, chosen: Mapping[str, str] | None = None) -> Lens:
@@ -97,15 +94,15 @@ def lens(view: View, *, live: bool = False, chosen: Mapping[str, str] | None = N
     return Lens(view=view, live=live, chosen={**view.defaults, **(chosen or {})})
 
 
-def source(name: str, condition: str) -> alt.Chart:
+def source(name: str, condition: str) -> vega.Chart:
     """Return a chart of the named rows that meet a condition."""
-    return alt.Chart(alt.NamedData(name)).transform_filter(condition)
+    return vega.chart(vega.NamedData(name)).transform_filter(condition)
 
 
-def depth(field: str = "depth", **axis: Any) -> alt.X:
+def depth(field: str = "depth", **axis: Any) -> vega.Spec:
     """Return the x axis: relative depth from 0 to 1."""
     options = {"title": "relative depth", "values": DEPTHS, "format": ".1f", **axis}
-    return alt.X(f"{field}:Q", scale=alt.Scale(domain=[0, 1], nice=False), axis=alt.Axis(**options))
+    return vega.X(f"{field}:Q", scale=vega.Scale(domain=[0, 1], nice=False), axis=vega.Axis(**options))
 
 
 def layer_axis(look: Lens) -> dict[str, Any]:
@@ -117,26 +114,26 @@ def layer_axis(look: Lens) -> dict[str, Any]:
     choice = f"{look.term('component')} === 'resid'"
     return {
         "title": "layer",
-        "values": alt.ExprRef(f"{choice} ? {json.dumps(resid)} : {json.dumps(blocks)}"),
+        "values": vega.ExprRef(f"{choice} ? {json.dumps(resid)} : {json.dumps(blocks)}"),
         "labelExpr": f"round(datum.value * {total}) - ({choice} ? 0 : 1)",
     }
 
 
-def tips(look: Lens, chart: alt.Chart, first: str = "level", title: str = "Level") -> alt.Chart:
+def tips(look: Lens, chart: vega.Chart, first: str = "level", title: str = "Level") -> vega.Chart:
     """Add the tooltip of every chart: layer, estimate, interval, control, chance, baseline and n."""
     words = look.view.names.study
     interval = "isValid(datum.lo) ? format(datum.lo, '.3f') + ' to ' + format(datum.hi, '.3f') : '–'"
     baseline = "isValid(datum.baseline) ? format(datum.baseline, '.3f') : '–'"
     fields = [
-        alt.Tooltip(f"{first}:N", title=title),
-        alt.Tooltip("layer:Q", title="Layer"),
-        alt.Tooltip("depth:Q", title="Relative depth", format=".2f"),
-        alt.Tooltip("estimate:Q", title="Estimate", format=".3f"),
-        alt.Tooltip("interval:N", title="95 % interval"),
-        alt.Tooltip("control:Q", title=f"Control ({words.control})", format=".3f"),
-        alt.Tooltip("chance:Q", title="Chance", format=".3f"),
-        alt.Tooltip("surface:N", title=f"Baseline ({words.baseline})"),
-        alt.Tooltip("n:Q", title="n"),
-        alt.Tooltip("n_groups:Q", title="Groups"),
+        vega.Tooltip(f"{first}:N", title=title),
+        vega.Tooltip("layer:Q", title="Layer"),
+        vega.Tooltip("depth:Q", title="Relative depth", format=".2f"),
+        vega.Tooltip("estimate:Q", title="Estimate", format=".3f"),
+        vega.Tooltip("interval:N", title="95 % interval"),
+        vega.Tooltip("control:Q", title=f"Control ({words.control})", format=".3f"),
+        vega.Tooltip("chance:Q", title="Chance", format=".3f"),
+        vega.Tooltip("surface:N", title=f"Baseline ({words.baseline})"),
+        vega.Tooltip("n:Q", title="n"),
+        vega.Tooltip("n_groups:Q", title="Groups"),
     ]
     return chart.transform_calculate(interval=interval, surface=baseline).encode(tooltip=fields)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
-
-from layeratlas.report import theme
+from layeratlas.report import theme, vega
 from layeratlas.report.lens import Lens, depth, source, tips
 
 # Columns of the controls that are drawn beside shuffled labels.
 RANDOM_WEIGHTS, SELECTIVITY = "random_weights", "selectivity"
 
 
-def references(look: Lens, scope: str, ticks: int = 6) -> list[alt.Chart]:
+def references(look: Lens, scope: str, ticks: int = 6) -> list[vega.Chart]:
     """Return what an estimate is compared with: the control with its 95 % range, chance, random weights."""
     base, grey = source("curves", scope), look.colour("control")
     band = base.mark_area(color=grey, opacity=0.13).encode(
@@ -25,7 +23,7 @@ def references(look: Lens, scope: str, ticks: int = 6) -> list[alt.Chart]:
     return [band, chance(look, base, ticks), line, *_random_weights(look, base, ticks)]
 
 
-def _random_weights(look: Lens, base: alt.Chart, ticks: int) -> list[alt.Chart]:
+def _random_weights(look: Lens, base: vega.Chart, ticks: int) -> list[vega.Chart]:
     """Return the grey curves of the same architecture with random weights; none where no run has them."""
     if not look.view.measured(RANDOM_WEIGHTS):
         return []
@@ -34,13 +32,13 @@ def _random_weights(look: Lens, base: alt.Chart, ticks: int) -> list[alt.Chart]:
     return [line.encode(x=depth(), y=look.y(RANDOM_WEIGHTS, ticks), detail="part:N")]
 
 
-def chance(look: Lens, base: alt.Chart, ticks: int) -> alt.Chart:
+def chance(look: Lens, base: vega.Chart, ticks: int) -> vega.Chart:
     """Return the thin line at chance."""
     once = base.transform_aggregate(groupby=["chance"])
     return once.mark_rule(color=look.colour("control"), strokeWidth=0.9).encode(y=look.y("chance", ticks))
 
 
-def curves(look: Lens, scope: str, ticks: int = 6) -> list[alt.Chart]:
+def curves(look: Lens, scope: str, ticks: int = 6) -> list[vega.Chart]:
     """Return intervals and estimates in the colours of their levels."""
     base = source("curves", scope)
     band = base.mark_area(opacity=0.16).encode(
@@ -52,14 +50,12 @@ def curves(look: Lens, scope: str, ticks: int = 6) -> list[alt.Chart]:
     return [band, line]
 
 
-def hover(*fields: str) -> alt.Parameter:
+def hover(*fields: str) -> vega.Spec:
     """Return the selection of the point nearest to the pointer, by these fields."""
-    return alt.selection_point(
-        name="hover", on="pointerover", clear="pointerout", nearest=True, fields=list(fields), empty=False
-    )
+    return vega.selection_point(name="hover", on="pointerover", clear="pointerout", nearest=True, fields=list(fields))
 
 
-def readout(look: Lens, scope: str, ticks: int = 6) -> list[alt.Chart]:
+def readout(look: Lens, scope: str, ticks: int = 6) -> list[vega.Chart]:
     """Return the layer under the pointer, or under the keyboard's cursor: a rule, points and a tooltip."""
     when: list[dict[str, Any]] = [{"param": "hover", "empty": False, "value": 1}]
     when += [{"test": "datum.layer === reached", "value": 1}] if look.live else []
@@ -70,9 +66,9 @@ def readout(look: Lens, scope: str, ticks: int = 6) -> list[alt.Chart]:
     return [rule, points.add_params(hover("layer"))]
 
 
-def finish(look: Lens, chart: alt.LayerChart, **signals: Any) -> alt.LayerChart:
+def finish(look: Lens, chart: vega.Chart, **signals: Any) -> vega.Chart:
     """Add the signals and, in the page, the configuration and the width of the container."""
     if not look.live:
         return chart
     chart = chart.add_params(*look.params(**signals)).configure(**theme.config(True))
-    return chart.properties(width="container", autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+    return chart.properties(width="container", autosize=vega.AutoSizeParams(type="fit-x", contains="padding"))

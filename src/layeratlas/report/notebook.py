@@ -42,9 +42,9 @@ def figure(
     for name, code in chosen.items():
         _check(name, code, view.choices[name])
     look = lens(view, chosen=chosen)
-    chart: alt.VConcatChart = titled(hero(look), title(look.chosen, "Levels by depth", names), key(names.study))
-    chart.datasets = {name: rows.to_dicts() for name, rows in chart_rows(view, look.chosen).items()}
-    return chart
+    chart = titled(hero(look), title(look.chosen, "Levels by depth", names), key(names.study))
+    rows = {name: table.to_dicts() for name, table in chart_rows(view, look.chosen).items()}
+    return alt.VConcatChart.from_dict({**chart.to_dict(), "datasets": rows}, validate=False)
 
 
 def _check(kind: str, code: str, known: list[str]) -> None:

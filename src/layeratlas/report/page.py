@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from altair.utils.schemapi import debug_mode
 
 from layeratlas.core.files import write_atomic
 from layeratlas.report import figures, theme
@@ -39,14 +38,11 @@ def build(folder: str | Path, study: Study | None) -> Path:
     run = checked_run(Path(folder))
     view = prepare(run.curves, run.blocks, names_of(run, study))
     exhibits = study.exhibits(run.folder) if study else []
-    # Altair checks every object against the whole schema as it is made, which took most of a report's time. The tests
-    # draw the same charts with the checks on.
-    with debug_mode(False):
-        if study is None or study.curves:
-            figures.write_figures(run.folder, view)
-        for exhibit in exhibits:
-            figures.write_exhibit(run.folder, exhibit)
-        write_atomic(run.report_path, _page(run, view, study, exhibits).encode())
+    if study is None or study.curves:
+        figures.write_figures(run.folder, view)
+    for exhibit in exhibits:
+        figures.write_exhibit(run.folder, exhibit)
+    write_atomic(run.report_path, _page(run, view, study, exhibits).encode())
     return run.report_path
 
 
@@ -90,7 +86,7 @@ def _chart_data(view: View, exhibits: Sequence[Exhibit]) -> dict[str, Any]:
             chart = exhibit.chart(partial(theme.colour, live=True))
             charts[f"exhibit-{exhibit.name}"] = chart.configure(**theme.config(True))
     return {
-        "specs": {name: chart.to_dict(validate=False) for name, chart in charts.items()},
+        "specs": {name: chart.to_dict() for name, chart in charts.items()},
         "rows": {name: packed(table) for name, table in chart_rows(view).items()},
         "choices": view.choices,
         "defaults": view.defaults,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, get_args
 
 import polars as pl
-import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from layeratlas.core import formatting
-from layeratlas.report import figures, theme
+from layeratlas.report import theme
+from layeratlas.report.library import library
 from layeratlas.stats.verdicts import Verdict
 
 _FILTERS = {
@@ -43,7 +42,7 @@ def rendered(
         verdicts=get_args(Verdict),
         colours=_colours(),
         css=css,
-        bundle=_bundle(),
+        bundle=library(),
         data=data,  # tojson escapes `<`, so that no name can end the script element
         scripts=scripts,
     )
@@ -66,17 +65,6 @@ def _environment() -> Environment:
 def _source(environment: Environment, file: str) -> str:
     assert environment.loader is not None
     return environment.loader.get_source(environment, file)[0]
-
-
-@cache
-def _bundle() -> str:
-    # The snippet that the bundle ends with makes vegaEmbed global; its own names stay inside the function.
-    return "(() => {" + _library() + "})();"
-
-
-def _library() -> str:
-    bundle: Any = vl_convert.javascript_bundle  # its types call the optional snippet required
-    return str(bundle(vl_version=figures.VERSION))
 
 
 def _colours() -> str:

@@ -130,10 +130,26 @@ class OfOneCurve(Protocol):
         """The number of items."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a finding is about where it is not one curve: the names it is listed under, and the number of items."""
+
+    level: str
+    component: str
+    method: str
+    n: int
+
+    @classmethod
+    def of(cls, level: str, *curves: OfOneCurve) -> Subject:
+        """Return curves of one component and method together, under the name `level`."""
+        n = sum(curve.n for curve in curves)
+        return cls(level=level, component=curves[0].component, method=curves[0].method, n=n)
+
+
 def curve_finding(
     kind: str, curve: OfOneCurve, *, statement: str, effect: Effect, null: str, verdict: Verdict
 ) -> Finding:
-    """Return a finding about one curve."""
+    """Return a finding about one curve, or about a subject that is named like one."""
     return Finding(
         finding=kind,
         level=curve.level,

@@ -39,8 +39,8 @@ PROBED = Words()
 class Exhibit:
     """A chart or a table that a study adds to its report; drawn into `figures/NAME` too.
 
-    `chart` takes a function from a palette name (`ink`, `control`, `series-1` ...) to a colour and returns an Altair
-    chart with its data in it. `table` has the column names that the reader sees.
+    `chart` takes a function from a palette name (`ink`, `control`, `series-1` ...) to a colour and returns a chart
+    with its data in it, of `report.vega` or of Altair. `table` has the column names that the reader sees.
     """
 
     name: str

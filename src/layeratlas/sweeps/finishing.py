@@ -10,14 +10,13 @@ from pathlib import Path
 
 from layeratlas.api.results import Comparison
 from layeratlas.comparison import compare
-from layeratlas.core import registry
+from layeratlas.comparison.claims import judge_claims
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.files import write_atomic
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
 from layeratlas.report.index import IndexRow, index_page
-from layeratlas.runs.claim import judgement_table
-from layeratlas.runs.finished import FinishedRun, read_run
+from layeratlas.runs.finished import read_run
 from layeratlas.runs.lock import InUseError, locked
 from layeratlas.runs.tables import write_parquet
 from layeratlas.sweeps.state import Standing, run_folder, state_of
@@ -63,14 +62,9 @@ def _finish(out: Path, units: Sequence[Unit], options: Finish) -> list[str]:
             notes.append(f"{group} is not compared: {error}")
     runs = [read_run(run_folder(out, unit)).in_family(options.families) for unit in done]
     if runs:
-        _judge(out, runs)
+        write_parquet(out / CLAIMS, judge_claims(runs))
     write_index(out, units, pages, notes)
     return notes
-
-
-def _judge(out: Path, runs: Sequence[FinishedRun]) -> None:
-    claims = [registry.get("claims", name) for name in registry.names("claims")]
-    write_parquet(out / CLAIMS, judgement_table(claims, runs))
 
 
 def write_index(out: Path, units: Sequence[Unit], pages: Mapping[str, Path], notes: Sequence[str]) -> None:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-import altair as alt
 import polars as pl
 
+from layeratlas.report import vega
 from layeratlas.runs.study import Exhibit
 from layeratlas.studies.exits.baselines import BARE_LAST, CHANCE, LEVEL, SET, rule_column
 from layeratlas.studies.exits.names import ACCURACY, ALL
@@ -81,26 +81,26 @@ def _rounded(value: Value) -> dict[str, Any]:
 
 def _chart(values: list[dict[str, Any]], colour: Callable[[str], str]) -> Any:
     marks = _TICKS | _EXITS
-    hue = alt.Color(
+    hue = vega.Color(
         "what:N",
         title=None,
         sort=None,
-        legend=alt.Legend(orient="top", columns=3, symbolStrokeWidth=2),
-        scale=alt.Scale(domain=list(marks), range=[colour(mark.colour) for mark in marks.values()]),
+        legend=vega.Legend(orient="top", columns=3, symbolStrokeWidth=2),
+        scale=vega.Scale(domain=list(marks), range=[colour(mark.colour) for mark in marks.values()]),
     )
-    shape = alt.Shape(
+    shape = vega.Shape(
         "what:N",
         title=None,
         sort=None,
-        scale=alt.Scale(domain=list(marks), range=[mark.shape for mark in marks.values()]),
+        scale=vega.Scale(domain=list(marks), range=[mark.shape for mark in marks.values()]),
     )
-    base = alt.Chart(alt.Data(values=values)).encode(
-        y=alt.Y("set:N", title=None, sort=None, axis=alt.Axis(labelLimit=230, grid=True))
+    base = vega.chart(vega.Data(values=values)).encode(
+        y=vega.Y("set:N", title=None, sort=None, axis=vega.Axis(labelLimit=230, grid=True))
     )
-    x = alt.X("value:Q", title="accuracy", scale=alt.Scale(domain=[0, 1]))
+    x = vega.X("value:Q", title="accuracy", scale=vega.Scale(domain=[0, 1]))
     ranges = base.transform_filter("isValid(datum.lo)").mark_rule(strokeWidth=1.4)
     points = base.mark_point(size=70, strokeWidth=2).encode(
         x=x, color=hue, shape=shape, tooltip=["set:N", "what:N", "value:Q", "lo:Q", "hi:Q"]
     )
-    layers = alt.layer(ranges.encode(x=alt.X("lo:Q"), x2="hi:Q", color=hue), points)
-    return layers.properties(width=480, height=alt.Step(24))
+    layers = vega.layer(ranges.encode(x=vega.X("lo:Q"), x2="hi:Q", color=hue), points)
+    return layers.properties(width=480, height=vega.Step(24))

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import altair as alt
 import polars as pl
 
 from layeratlas.data.choices import MIXED
 from layeratlas.data.lists import read_list
+from layeratlas.report import vega
 from layeratlas.runs.study import Exhibit
 from layeratlas.studies.exits.names import ACCURACY, ALL
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
@@ -143,24 +143,24 @@ def _panels(measured: pl.DataFrame, sets: Sequence[Mapping[str, Any]]) -> list[P
 
 
 def _grid(panels: Sequence[Panel], colour: Callable[[str], str]) -> Any:
-    return alt.concat(*(_chart(panel, colour) for panel in panels), columns=3, spacing=18)
+    return vega.concat(*(_chart(panel, colour) for panel in panels), columns=3, spacing=18)
 
 
 def _chart(panel: Panel, colour: Callable[[str], str]) -> Any:
-    x = alt.X("depth:Q", title="relative depth", scale=alt.Scale(domain=[0, 1]))
-    scale = alt.Scale(domain=list(_COLOURS), range=[colour(name) for name in _COLOURS.values()])
+    x = vega.X("depth:Q", title="relative depth", scale=vega.Scale(domain=[0, 1]))
+    scale = vega.Scale(domain=list(_COLOURS), range=[colour(name) for name in _COLOURS.values()])
     published = (
-        alt.Chart(alt.InlineData(panel.published.select("size", "depth", "accuracy").to_dicts()))
+        vega.chart(vega.Data(panel.published.select("size", "depth", "accuracy").to_dicts()))
         .mark_line(strokeWidth=1.3)
-        .encode(x=x, y=alt.Y("accuracy:Q", title=None), color=alt.Color("size:N", scale=scale, title="published"))
+        .encode(x=x, y=vega.Y("accuracy:Q", title=None), color=vega.Color("size:N", scale=scale, title="published"))
     )
     measured = (
-        alt.Chart(alt.InlineData(panel.measured.select("task", "depth", "estimate").to_dicts()))
+        vega.chart(vega.Data(panel.measured.select("task", "depth", "estimate").to_dicts()))
         .mark_line(color=colour("ink"), strokeWidth=2.4)
         .encode(x=x, y="estimate:Q", detail="task:N")
     )
     layers = [published, measured]
     if panel.title in FEWEST_TOKENS:
-        rate = alt.Chart(alt.InlineData([{"rate": FEWEST_TOKENS[panel.title]}]))
+        rate = vega.chart(vega.Data([{"rate": FEWEST_TOKENS[panel.title]}]))
         layers.append(rate.mark_rule(color=colour("soft"), strokeDash=[1.5, 2.5], strokeWidth=1.6).encode(y="rate:Q"))
-    return alt.layer(*layers).properties(width=200, height=130, title=panel.title)
+    return vega.layer(*layers).properties(width=200, height=130, title=panel.title)

@@ -27,6 +27,7 @@ from layeratlas.studies.hierarchy.capturing import capture_stage, recompute
 from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
 from layeratlas.studies.hierarchy.controls.random_weights import random_weights_stage
 from layeratlas.studies.hierarchy.emergence_exhibit import emergence_exhibits
+from layeratlas.studies.hierarchy.learning.exhibit import learning_exhibits
 from layeratlas.studies.hierarchy.learning.stage import learning_stage
 from layeratlas.studies.hierarchy.methods import methods_text
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, method_names
@@ -102,9 +103,6 @@ class Hierarchy(Study):
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the claims of the paper, judged on this run, where its levels emerge, and its learning curves."""
-        # Altair takes long to import: a study is listed without it.
-        from layeratlas.studies.hierarchy.learning.exhibit import learning_exhibits
-
         return [
             claims_exhibit(registry.claims_of("hierarchy"), folder),
             *emergence_exhibits(folder),

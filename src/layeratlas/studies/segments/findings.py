@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.verdicts import Effect, Verdict, could_have_seen, decide
 from layeratlas.studies.segments.names import BOUNDARIES, EXACT, PASSAGES, SegmentFinding
@@ -31,19 +31,13 @@ def boundary_finding(
     kind: SegmentFinding, statement: str, effect: Effect, *, null: str, verdict: Verdict, n: int
 ) -> Finding:
     """Return a finding on the boundaries of a run."""
-    return Finding(
-        finding=kind,
-        level=BOUNDARIES,
-        component="resid",
-        method=PASSAGES,
+    return curve_finding(
+        kind,
+        Subject(level=BOUNDARIES, component="resid", method=PASSAGES, n=n),
         statement=statement,
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
+        effect=effect,
         null=null,
         verdict=verdict,
-        n=n,
     )
 
 

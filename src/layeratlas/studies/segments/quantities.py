@@ -10,7 +10,7 @@ import polars as pl
 from layeratlas.core import formatting as wording
 from layeratlas.core.arrays import Floats
 from layeratlas.core.errors import StoreError
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import by_family
 from layeratlas.runs.quantity import ModelSegment, Place, RunQuantity
@@ -18,7 +18,7 @@ from layeratlas.runs.tables import read_table
 from layeratlas.stats.intervals import Z90, Z95
 from layeratlas.stats.quantities import Quantity, grid_error, normal_errors
 from layeratlas.stats.spread import Spread, spread_of
-from layeratlas.stats.verdicts import decide
+from layeratlas.stats.verdicts import Effect, decide
 from layeratlas.studies.segments.names import (
     BOUNDARY_DRAWS_FILE,
     BRITTLENESS,
@@ -30,7 +30,6 @@ from layeratlas.studies.segments.names import (
 # A spread over models needs this many of them, each of this many blocks.
 FEWEST_MODELS, FEWEST_BLOCKS = 3, 8
 _NO_BOUNDARIES = "no two boundaries were found, so that this is a boundary fitted to smooth change"
-_NAN = float("nan")
 
 
 def quantities(run: FinishedRun) -> list[RunQuantity]:
@@ -140,18 +139,12 @@ def _spread_finding(family: str, boundary: int, spread: Spread, models: int) -> 
     }[verdict]
     nulls = {"smooth ramp": spread.ramp, "white noise": spread.white, "random boundaries": spread.random}
     bands = ", ".join(f"{null.lo:.2f} to {null.hi:.2f} ({name})" for name, null in nulls.items())
-    return Finding(
-        finding="boundary spread",
-        level=f"boundary {boundary} in {family}",
-        component="resid",
-        method="all",
+    return curve_finding(
+        "boundary spread",
+        Subject(level=f"boundary {boundary} in {family}", component="resid", method="all", n=models),
         statement=f"Boundary {boundary} {says} in {family} ({models} models): coefficient of variation "
         f"{spread.cv:.2f}, standard deviation {wording.num(spread.sd, 3)} of depth; without boundaries {bands}.",
-        estimate=spread.cv,
-        lo=spread.ramp.lo,
-        hi=spread.ramp.hi,
-        p=_NAN,
+        effect=Effect(estimate=spread.cv, lo=spread.ramp.lo, hi=spread.ramp.hi),
         null="two boundaries fitted to a smooth ramp or to white noise, and random ones, in models of as many blocks",
         verdict=verdict,
-        n=models,
     )

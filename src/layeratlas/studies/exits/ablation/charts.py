@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import polars as pl
 
 from layeratlas.core.edits import blocks_named
 from layeratlas.core.formatting import interval, num
+from layeratlas.report import vega
 from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
 from layeratlas.studies.exits.ablation.findings import groups_needed
@@ -133,7 +133,7 @@ def _map(single: pl.DataFrame, colour: Colour) -> Any:
     names = [name for name in _PANELS.values() if any(value["panel"] == name for value in values)]
     panels = [_panel([v for v in values if v["panel"] == name], name, largest, colour) for name in names]
     return (
-        alt.vconcat(*panels, spacing=16)
+        vega.vconcat(*panels, spacing=16)
         .resolve_scale(fill="shared", opacity="shared")
         .properties(
             usermeta={"aside": 290}  # the abilities' names at the left, the keys at the right
@@ -156,10 +156,10 @@ def _cell(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _panel(values: list[dict[str, Any]], name: str, largest: float, colour: Colour) -> Any:
-    ways = alt.Scale(domain=[_LOWER, _HIGHER], range=[colour("bad"), colour("series-1")])
+    ways = vega.Scale(domain=[_LOWER, _HIGHER], range=[colour("bad"), colour("series-1")])
     # A colour of the page is a CSS variable, which a scale cannot mix: opacity is varied instead.
-    strength = alt.Scale(domain=[0, largest], range=[0, 1], clamp=True)
-    key = alt.Legend(
+    strength = vega.Scale(domain=[0, largest], range=[0, 1], clamp=True)
+    key = vega.Legend(
         format=".2f",
         tickCount=4,
         symbolType="square",
@@ -167,18 +167,18 @@ def _panel(values: list[dict[str, Any]], name: str, largest: float, colour: Colo
         symbolStrokeWidth=0,
         symbolFillColor=colour("bad"),
     )
-    base = alt.Chart(alt.Data(values=values)).encode(
-        x=alt.X("block:O", title="block", axis=alt.Axis(labelOverlap=True, labelAngle=0)),
-        y=alt.Y("ability:N", title=None, sort=None, axis=alt.Axis(labelLimit=150)),
+    base = vega.chart(vega.Data(values=values)).encode(
+        x=vega.X("block:O", title="block", axis=vega.Axis(labelOverlap=True, labelAngle=0)),
+        y=vega.Y("ability:N", title=None, sort=None, axis=vega.Axis(labelLimit=150)),
     )
     cells = base.mark_rect().encode(
-        fill=alt.Fill("way:N", scale=ways, title="accuracy", sort=None),
-        opacity=alt.Opacity("size:Q", scale=strength, title="change", legend=key),
+        fill=vega.Fill("way:N", scale=ways, title="accuracy", sort=None),
+        opacity=vega.Opacity("size:Q", scale=strength, title="change", legend=key),
         tooltip=["ability:N", "block:O", "edited:Q", "change:Q", "lo:Q", "hi:Q", "p:Q"],
     )
     # A layer of its own: the opacity of the cells would make the outline fainter too.
     outline = base.transform_filter("datum.supported").mark_rect(
         fill="transparent", stroke=colour("ink"), strokeWidth=1.6
     )
-    title = alt.TitleParams(name, fontSize=12, anchor="start")
-    return alt.layer(cells, outline).properties(width=520, height=alt.Step(24), title=title)
+    title = vega.TitleParams(name, fontSize=12, anchor="start")
+    return vega.layer(cells, outline).properties(width=520, height=vega.Step(24), title=title)

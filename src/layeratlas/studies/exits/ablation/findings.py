@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.intervals import ALPHA, draws_interval
 from layeratlas.stats.tests import sign_flip
 from layeratlas.stats.verdicts import Effect
@@ -55,23 +55,15 @@ def _range_finding(effect: AblationEffect, tests: int, method: str) -> Finding:
         "not supported": "accuracy is higher",
         "inconclusive": f"accuracy may or may not change ({change.could_have_seen})",
     }[effect.verdict]
-    return Finding(
-        finding=ExitFinding.ABLATION,
-        level=effect.level,
-        component=ablation.component,
-        method=method,
-        statement=(
-            f"{effect.level}: without the {ablation.name} ({ablation.blocks}) {summary}, {effect.ablated:.2f} against "
-            f"{effect.clean:.2f}, change {with_span(change)}; the share of ranges of the same width that cost as much "
-            f"or more is {effect.share_as_large:.2f}.{_too_few(effect, tests)}"
-        ),
-        estimate=change.estimate,
-        lo=change.lo,
-        hi=change.hi,
-        p=change.p,
+    return curve_finding(
+        ExitFinding.ABLATION,
+        Subject(level=effect.level, component=ablation.component, method=method, n=effect.n),
+        statement=f"{effect.level}: without the {ablation.name} ({ablation.blocks}) {summary}, {effect.ablated:.2f} "
+        f"against {effect.clean:.2f}, change {with_span(change)}; the share of ranges of the same width that cost as "
+        f"much or more is {effect.share_as_large:.2f}.{_too_few(effect, tests)}",
+        effect=change,
         null="no change (exact sign flips of groups, Holm)",
         verdict=effect.verdict,
-        n=effect.n,
     )
 
 
@@ -89,20 +81,12 @@ def _halves_finding(lower: AblationEffect, upper: AblationEffect, method: str) -
         "not supported": "losing the lower half costs less than losing the upper half",
         "inconclusive": f"the halves may or may not differ in what they cost ({difference.could_have_seen})",
     }[verdict]
-    return Finding(
-        finding=ExitFinding.ABLATION_OF_HALVES,
-        level=lower.level,
-        component="resid",
-        method=method,
-        statement=(
-            f"{lower.level}: {summary}: {lower.change.estimate:+.2f} against {upper.change.estimate:+.2f}, difference "
-            f"{with_span(difference)}.{_too_few(lower, 1)}"
-        ),
-        estimate=difference.estimate,
-        lo=difference.lo,
-        hi=difference.hi,
-        p=difference.p,
+    return curve_finding(
+        ExitFinding.ABLATION_OF_HALVES,
+        Subject(level=lower.level, component="resid", method=method, n=lower.n),
+        statement=f"{lower.level}: {summary}: {lower.change.estimate:+.2f} against {upper.change.estimate:+.2f}, "
+        f"difference {with_span(difference)}.{_too_few(lower, 1)}",
+        effect=difference,
         null="both halves cost the same (exact sign flips of groups)",
         verdict=verdict,
-        n=lower.n,
     )

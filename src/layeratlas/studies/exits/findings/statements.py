@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.names import ALL, ExitFinding
@@ -14,19 +14,13 @@ def levels_finding(
     kind: ExitFinding, curves: Sequence[ExitCurve], *, statement: str, effect: Effect, null: str, verdict: Verdict
 ) -> Finding:
     """Return a finding about several levels together."""
-    return Finding(
-        finding=kind,
-        level=ALL,
-        component=curves[0].component,
-        method=curves[0].method,
+    return curve_finding(
+        kind,
+        Subject.of(ALL, *curves),
         statement=statement,
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
+        effect=effect,
         null=null,
         verdict=verdict,
-        n=sum(curve.n for curve in curves),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.intervals import MARGIN, ROUNDING
 from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.stats.verdicts import Effect, bootstrapped
@@ -69,25 +69,17 @@ def token_count_finding(
         "not supported": f"Exit 1 does not count tokens (its lead over blind choice is below {MARGIN})",
         "inconclusive": f"Exit 1 may or may not count tokens ({effects.lead.could_have_seen})",
     }[verdict]
-    return Finding(
-        finding=ExitFinding.TOKEN_COUNT,
-        level=ALL,
-        component="resid",
-        method=method,
-        statement=(
-            f"{summary}: by the summed score it chooses the fewest tokens in {share_with_span(effects.fewest)} of the "
-            f"{effects.n} questions whose choices differ in tokens, blind choice in {effects.blind:.0%}{readout_note}: "
-            f"{with_span(effects.lead)}. Its accuracy there is {share_with_span(effects.right)}; that of always "
-            f"choosing the fewest tokens is {effects.rule_right:.0%} (ties shared), difference "
-            f"{with_span(effects.beyond)}."
-        ),
-        estimate=effects.lead.estimate,
-        lo=effects.lead.lo,
-        hi=effects.lead.hi,
-        p=effects.lead.p,
+    return curve_finding(
+        ExitFinding.TOKEN_COUNT,
+        Subject(level=ALL, component="resid", method=method, n=effects.n),
+        statement=f"{summary}: by the summed score it chooses the fewest tokens in {share_with_span(effects.fewest)} "
+        f"of the {effects.n} questions whose choices differ in tokens, blind choice in {effects.blind:.0%}"
+        f"{readout_note}: {with_span(effects.lead)}. Its accuracy there is {share_with_span(effects.right)}; that of "
+        f"always choosing the fewest tokens is {effects.rule_right:.0%} (ties shared), difference "
+        f"{with_span(effects.beyond)}.",
+        effect=effects.lead,
         null="exit 1 chooses the fewest tokens as often as blind choice",
         verdict=verdict,
-        n=effects.n,
     )
 
 

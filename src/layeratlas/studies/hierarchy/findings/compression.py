@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.runs.finding import Finding, curve_finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.curves import Curve, level_curve
 from layeratlas.stats.intervals import ROUNDING, percentile_interval
 from layeratlas.stats.peaks import cross_chosen
@@ -148,19 +148,13 @@ def _compression_finding(pair: _Matched, effect: Effect, phrasing: Phrasing) -> 
         f"{beginnings[verdict]}: gain in the last quarter over the layers before, as a share of the best gain, larger "
         f"by {effect.estimate:+.2f} [{effect.lo:+.2f}, {effect.hi:+.2f}]."
     )
-    return Finding(
-        finding=HierarchyFinding.DEEP_COMPRESSION,
-        level=level,
-        component=pair.buried.component,
-        method=pair.buried.method,
+    return curve_finding(
+        HierarchyFinding.DEEP_COMPRESSION,
+        Subject.of(level, pair.buried, pair.plain),
         statement=statement,
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
+        effect=effect,
         null="the same shift from the layers before to the last quarter, buried and not buried",
         verdict=verdict,
-        n=pair.buried.n + pair.plain.n,
     )
 
 

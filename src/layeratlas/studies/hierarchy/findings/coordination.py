@@ -14,11 +14,11 @@ import numpy as np
 import scipy
 
 from layeratlas.core.arrays import Floats
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.alternation import FEWEST_POINTS, alternation
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import ROUNDING, percentile_interval
-from layeratlas.stats.verdicts import decide
+from layeratlas.stats.verdicts import Effect, decide
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.profiles import z_scores
 
@@ -89,19 +89,13 @@ def _coordination_finding(curves: Sequence[Curve], z: Floats) -> Finding:
         f"first differences {published_correlation(z):.2f} (the paper: 0.31 at 70B, 0.06 at 3B), which anything that "
         f"tasks share gives."
     )
-    return Finding(
-        finding=HierarchyFinding.COORDINATION,
-        level=_LEVEL,
-        component=component,
-        method=curves[0].method,
+    return curve_finding(
+        HierarchyFinding.COORDINATION,
+        Subject.of(_LEVEL, *curves),
         statement=statement,
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
+        effect=effect,
         null="what a layer specialises in is unrelated to its neighbours (random rotations of specialisations)",
         verdict=verdict,
-        n=sum(curve.n for curve in curves),
     )
 
 
@@ -120,17 +114,11 @@ def _persistence_finding(curves: Sequence[Curve], lag: float, points: int) -> Fi
         f"Differences between neighbouring layers of {COMPONENT_NAMES[curves[0].component]} {verbs[verdict]}: lag-1 "
         f"autocorrelation {lag:.2f} (the paper: -0.41 at 3B), independent noise {lo:.2f} to {hi:.2f}."
     )
-    return Finding(
-        finding=HierarchyFinding.ANTI_PERSISTENCE,
-        level=_LEVEL,
-        component=curves[0].component,
-        method=curves[0].method,
+    return curve_finding(
+        HierarchyFinding.ANTI_PERSISTENCE,
+        Subject.of(_LEVEL, *curves),
         statement=statement,
-        estimate=lag,
-        lo=lo,
-        hi=hi,
-        p=min(1.0, 2 * (1 + tail) / (1 + len(null))),
+        effect=Effect(estimate=lag, lo=lo, hi=hi, p=min(1.0, 2 * (1 + tail) / (1 + len(null)))),
         null="independent noise at every layer",
         verdict=verdict,
-        n=sum(curve.n for curve in curves),
     )

@@ -7,7 +7,7 @@ from functools import partial
 
 import polars as pl
 
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.emergence import (
     HIGHEST,
@@ -21,6 +21,7 @@ from layeratlas.stats.emergence import (
     settled,
 )
 from layeratlas.stats.verdicts import Effect, Verdict, holm_corrected
+from layeratlas.studies.hierarchy.findings.order import Pair, pair_name
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
@@ -34,8 +35,6 @@ DEFINITIONS: Mapping[str, Definition] = {
 # The last row of a level in the table: from where its curve stays above half of its maximum.
 SETTLED = "settled"
 _SHARES = f"{LOWEST:.0%} to {HIGHEST:.0%}"
-
-Pair = tuple[Curve, Curve]
 
 
 def emergence_findings(curves: Sequence[Curve], peaks: Mapping[str, Finding], phrasing: Phrasing) -> list[Finding]:
@@ -54,19 +53,13 @@ def _emergence_finding(curve: Curve, peak: Finding, phrasing: Phrasing) -> Findi
         f"{depth.estimate:.2f} [{lo:.2f}, {hi:.2f}] (mean over {_SHARES} of the rise); half of the rise at "
         f"{half.estimate:.2f}; the curve {holds}."
     )
-    return Finding(
-        finding=HierarchyFinding.EMERGENCE,
-        level=curve.level,
-        component=curve.component,
-        method=curve.method,
+    return curve_finding(
+        HierarchyFinding.EMERGENCE,
+        curve,
         statement=statement,
-        estimate=depth.estimate,
-        lo=lo,
-        hi=hi,
-        p=peak.p,
+        effect=Effect(estimate=depth.estimate, lo=lo, hi=hi, p=peak.p),
         null=f"no rise; {peak.null}",
         verdict=peak.verdict,
-        n=curve.n,
     )
 
 
@@ -85,28 +78,15 @@ def pair_effects(pairs: Sequence[Pair], definition: Definition) -> list[Effect]:
 
 
 def _order_finding(pair: Pair, effect: Effect, phrasing: Phrasing) -> Finding:
-    earlier, later = pair
     verdict = effect.verdict()
-    return Finding(
-        finding=HierarchyFinding.EMERGENCE_ORDER,
-        level=pair_name(pair),
-        component=earlier.component,
-        method=earlier.method,
+    return curve_finding(
+        HierarchyFinding.EMERGENCE_ORDER,
+        Subject.of(pair_name(pair), *pair),
         statement=_statement(pair, effect, verdict, phrasing),
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
+        effect=effect,
         null="both emerge at the same depth (bootstrap over groups)",
         verdict=verdict,
-        n=earlier.n + later.n,
     )
-
-
-def pair_name(pair: Pair) -> str:
-    """Return the level of a finding about two levels."""
-    earlier, later = pair
-    return f"{earlier.level} < {later.level}"
 
 
 def _statement(pair: Pair, effect: Effect, verdict: Verdict, phrasing: Phrasing) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from layeratlas.core.arrays import Floats
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import percentile_interval
 from layeratlas.stats.peaks import find_peak, top_depth
@@ -15,8 +15,16 @@ from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
+# An earlier and a later level.
+Pair = tuple[Curve, Curve]
 
-def decoded_pairs(curves: Sequence[Curve], decoded: Collection[str]) -> list[tuple[Curve, Curve]]:
+
+def pair_name(pair: Pair) -> str:
+    """Return the level of a finding about two levels."""
+    return " < ".join(curve.level for curve in pair)
+
+
+def decoded_pairs(curves: Sequence[Curve], decoded: Collection[str]) -> list[Pair]:
     """Return the pairs of neighbouring levels that both decode.
 
     `curves` are one component's level curves, shallowest level first as the study expects.
@@ -47,19 +55,13 @@ def _effect(earlier: Curve, later: Curve, gap: Floats, p: float) -> Effect:
 
 def _order_finding(earlier: Curve, later: Curve, effect: Effect, phrasing: Phrasing) -> Finding:
     verdict = effect.verdict()
-    return Finding(
-        finding=HierarchyFinding.ORDER,
-        level=f"{earlier.level} < {later.level}",
-        component=earlier.component,
-        method=earlier.method,
+    return curve_finding(
+        HierarchyFinding.ORDER,
+        Subject.of(pair_name((earlier, later)), earlier, later),
         statement=_statement(earlier, later, effect, verdict, phrasing),
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
+        effect=effect,
         null="both peak at the same depth (bootstrap over groups)",
         verdict=verdict,
-        n=earlier.n + later.n,
     )
 
 

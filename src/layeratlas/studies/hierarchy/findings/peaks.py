@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import percentile_interval
 from layeratlas.stats.peaks import Peak, find_peak
@@ -60,19 +60,13 @@ def _peak_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) -> 
     # Without an upper end: that one probe fails to decode a level never shows that the level is absent.
     verdict = Effect(estimate=peak.value, lo=peak.lo, p=p).verdict(null=curve.chance)
     lo, hi = percentile_interval(peak.depths)
-    return Finding(
-        finding=HierarchyFinding.PEAK,
-        level=curve.level,
-        component=curve.component,
-        method=curve.method,
+    return curve_finding(
+        HierarchyFinding.PEAK,
+        curve,
         statement=_statement(curve, peak, verdict, phrasing),
-        estimate=float(curve.depth[peak.layer]),
-        lo=float(lo),
-        hi=float(hi),
-        p=p,
+        effect=Effect(estimate=float(curve.depth[peak.layer]), lo=float(lo), hi=float(hi), p=p),
         null=f"the maximum over all layers and curves under {shuffles} label shuffles",
         verdict=verdict,
-        n=curve.n,
     )
 
 

@@ -8,9 +8,9 @@ from math import isinf
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import polars as pl
 
+from layeratlas.report import vega
 from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
 from layeratlas.studies.hierarchy.learning.stage import SHARES, Axis, Role
@@ -62,17 +62,19 @@ def _rows(points: pl.DataFrame, axis: Axis) -> list[dict[str, Any]]:
 
 def _chart(rows: list[dict[str, Any]], title: str, colour: Callable[[str], str]) -> Any:
     """Return one small chart per task, its lines the two layers."""
-    base = alt.Chart()
-    x = alt.X("size:Q", title=title, scale=alt.Scale(type="log", nice=False), axis=alt.Axis(tickCount=4, format="~s"))
-    hues = alt.Scale(domain=[role.value for role in Role], range=[colour("series-1"), colour("series-2")])
-    hue = alt.Color("role:N", title=None, scale=hues, legend=alt.Legend(orient="top"))
+    base = vega.Chart()
+    x = vega.X(
+        "size:Q", title=title, scale=vega.Scale(type="log", nice=False), axis=vega.Axis(tickCount=4, format="~s")
+    )
+    hues = vega.Scale(domain=[role.value for role in Role], range=[colour("series-1"), colour("series-2")])
+    hue = vega.Color("role:N", title=None, scale=hues, legend=vega.Legend(orient="top"))
     rule = base.mark_rule(color=colour("control")).encode(y="chance:Q")
-    band = base.mark_area(opacity=0.16).encode(x=x, y=alt.Y("lo:Q", title=None), y2="hi:Q", color=hue)
-    y = alt.Y("estimate:Q", title=None, scale=alt.Scale(zero=False))
+    band = base.mark_area(opacity=0.16).encode(x=x, y=vega.Y("lo:Q", title=None), y2="hi:Q", color=hue)
+    y = vega.Y("estimate:Q", title=None, scale=vega.Scale(zero=False))
     line = base.mark_line(point=True).encode(x=x, y=y, color=hue, tooltip=["task:N", "layer:Q", "size:Q", "estimate:Q"])
-    small = alt.layer(rule, band, line).properties(width=180, height=110)
-    facet = alt.Facet("task:N", title=None, sort=None, columns=_COLUMNS)
-    return small.facet(facet, data=alt.Data(values=rows)).resolve_scale(x="independent")
+    small = vega.layer(rule, band, line).properties(width=180, height=110)
+    facet = vega.Facet("task:N", title=None, sort=None)
+    return small.facet(facet, data=vega.Data(rows), columns=_COLUMNS).resolve_scale(x="independent")
 
 
 def _forecast_rows(forecasts: pl.DataFrame) -> pl.DataFrame:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
 import polars as pl
 
+from layeratlas.report import vega
 from layeratlas.studies.segments.charts.elements import SEGMENT_HUES, Colour, data
 from layeratlas.studies.segments.names import EXACT, SEGMENT_NAMES, readable
 from layeratlas.studies.segments.record import Interval, Pair, SegmentsRecord
@@ -71,12 +71,12 @@ def boundary_chart(record: SegmentsRecord, colour: Colour) -> Any:
             for i, name in enumerate(SEGMENT_NAMES)
         ]
         bands += [{"row": row.name, "from": lo, "to": hi} for lo, hi in row.intervals]
-    y = alt.Y("row:N", sort=[row.name for row in rows], title=None, axis=alt.Axis(labelLimit=190))
-    x = alt.X("from:Q", title="block", scale=alt.Scale(domain=[0, blocks], nice=False))
-    scale = alt.Scale(domain=list(SEGMENT_NAMES), range=[colour(SEGMENT_HUES[name]) for name in SEGMENT_NAMES])
-    hue = alt.Color("segment:N", scale=scale, title=None, sort=None, legend=alt.Legend(orient="top"))
-    segments = alt.Chart(data(bars)).mark_bar(height=13, opacity=0.75).encode(x=x, x2="to:Q", y=y, color=hue)
-    intervals = alt.Chart(data(bands)).mark_rule(color=colour("ink"), strokeWidth=3)
+    y = vega.Y("row:N", sort=[row.name for row in rows], title=None, axis=vega.Axis(labelLimit=190))
+    x = vega.X("from:Q", title="block", scale=vega.Scale(domain=[0, blocks], nice=False))
+    scale = vega.Scale(domain=list(SEGMENT_NAMES), range=[colour(SEGMENT_HUES[name]) for name in SEGMENT_NAMES])
+    hue = vega.Color("segment:N", scale=scale, title=None, sort=None, legend=vega.Legend(orient="top"))
+    segments = vega.chart(data(bars)).mark_bar(height=13, opacity=0.75).encode(x=x, x2="to:Q", y=y, color=hue)
+    intervals = vega.chart(data(bands)).mark_rule(color=colour("ink"), strokeWidth=3)
     return (segments + intervals.encode(x="from:Q", x2="to:Q", y=y)).properties(width=470, height=21 * len(rows))
 
 
@@ -88,10 +88,10 @@ def cost_chart(record: SegmentsRecord, colour: Colour) -> Any:
         | ({"untrained": control.existence.curve[k]} if control else {})
         for k, left in enumerate(test.curve)
     ]
-    base = alt.Chart(data(rows))
-    x = alt.X("boundaries:O", title="boundaries K", axis=alt.Axis(labelAngle=0))
-    y = alt.Y("lo:Q", title="variation left", scale=alt.Scale(domain=[0, 1]))
-    line = base.mark_line(color=colour("series-1"), point=alt.OverlayMarkDef(color=colour("series-1")))
+    base = vega.chart(data(rows))
+    x = vega.X("boundaries:O", title="boundaries K", axis=vega.Axis(labelAngle=0))
+    y = vega.Y("lo:Q", title="variation left", scale=vega.Scale(domain=[0, 1]))
+    line = base.mark_line(color=colour("series-1"), point=vega.OverlayMarkDef(color=colour("series-1")))
     layers = [
         base.mark_area(color=colour("control"), opacity=0.25).encode(x=x, y=y, y2="hi:Q"),
         line.encode(x=x, y="left:Q"),
@@ -99,4 +99,4 @@ def cost_chart(record: SegmentsRecord, colour: Colour) -> Any:
     if control:
         dashed = base.mark_line(color=colour("control"), strokeDash=[4, 3])
         layers.append(dashed.encode(x=x, y="untrained:Q"))
-    return alt.layer(*layers).properties(width=420, height=220)
+    return vega.layer(*layers).properties(width=420, height=220)

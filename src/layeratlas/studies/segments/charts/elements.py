@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import altair as alt
-
+from layeratlas.report import vega
 from layeratlas.studies.segments.names import SEGMENT_NAMES
 
 # From a name of the page's palette to a colour.
 Colour = Callable[[str], str]
 # The palette name of each segment.
 SEGMENT_HUES = dict(zip(SEGMENT_NAMES, ("series-1", "series-3", "series-2"), strict=True))
-DEPTH = alt.Scale(domain=[0, 1], nice=False)
+DEPTH = vega.Scale(domain=[0, 1], nice=False)
 
 
 def data(rows: Sequence[Mapping[str, Any]]) -> Any:
     """Return rows as the data of a chart."""
-    return alt.Data(values=list(rows))
+    return vega.Data(values=list(rows))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
 import numpy as np
 import polars as pl
 
 from layeratlas.metrics import GROUPS, Signal
+from layeratlas.report import vega
 from layeratlas.studies.segments.charts.elements import DEPTH, SEGMENT_HUES, Colour, data
 from layeratlas.studies.segments.names import BRITTLENESS, SEGMENT_NAMES, readable
 from layeratlas.studies.segments.record import SegmentsRecord
@@ -41,19 +41,19 @@ def signal_charts(record: SegmentsRecord, curves: pl.DataFrame, colour: Colour) 
     names = curves["task"].unique(maintain_order=True).to_list()
     order = sorted(names, key=lambda name: GROUPS.index(known[name].group) if name in known else len(GROUPS))
     charts = [_signal_chart(record, curves.filter(task=name), known.get(name), colour) for name in order]
-    return alt.concat(*charts, columns=3, spacing=14)
+    return vega.concat(*charts, columns=3, spacing=14)
 
 
 def _signal_chart(record: SegmentsRecord, rows: pl.DataFrame, signal: Signal | None, colour: Colour) -> Any:
     columns = ["depth", "estimate", "lo", "hi", "control", "chance"]
     values = rows.select(columns).with_columns(pl.col(columns).round_sig_figs(5).fill_nan(None)).to_dicts()
-    base = alt.Chart(data(values))
-    x = alt.X("depth:Q", title=None, scale=DEPTH, axis=alt.Axis(values=[0, 0.5, 1]))
-    y = alt.Y("estimate:Q", title=None, scale=_scale(rows), axis=alt.Axis(tickCount=4))
+    base = vega.chart(data(values))
+    x = vega.X("depth:Q", title=None, scale=DEPTH, axis=vega.Axis(values=[0, 0.5, 1]))
+    y = vega.Y("estimate:Q", title=None, scale=_scale(rows), axis=vega.Axis(tickCount=4))
     hue = colour(_GROUP_HUES.get(signal.group, _OTHER_HUE) if signal else _OTHER_HUE)
     layers = [
         *_background(record, colour),
-        base.mark_area(color=hue, opacity=0.25, clip=True).encode(x=x, y=alt.Y("lo:Q", title=None), y2="hi:Q"),
+        base.mark_area(color=hue, opacity=0.25, clip=True).encode(x=x, y=vega.Y("lo:Q", title=None), y2="hi:Q"),
         base.mark_line(color=hue, strokeWidth=1.8, clip=True).encode(x=x, y=y),
     ]
     if rows["control"].is_finite().any():
@@ -63,7 +63,7 @@ def _signal_chart(record: SegmentsRecord, rows: pl.DataFrame, signal: Signal | N
         dotted = base.mark_line(color=colour("soft"), strokeDash=[1, 2], clip=True)
         layers.append(dotted.encode(x=x, y="chance:Q"))
     title = f"{signal.title} ({signal.unit})" if signal else str(rows["task"][0])
-    return alt.layer(*layers).properties(width=215, height=110, title=alt.TitleParams(title, fontSize=11))
+    return vega.layer(*layers).properties(width=215, height=110, title=vega.TitleParams(title, fontSize=11))
 
 
 def _background(record: SegmentsRecord, colour: Colour) -> list[Any]:
@@ -73,7 +73,7 @@ def _background(record: SegmentsRecord, colour: Colour) -> list[Any]:
         {"from": ends[i] / blocks, "to": ends[i + 1] / blocks, "colour": colour(SEGMENT_HUES[name])}
         for i, name in enumerate(SEGMENT_NAMES)
     ]
-    boundaries = alt.Chart(
+    boundaries = vega.chart(
         data(
             [
                 {"at": boundary / blocks, "lo": lo / blocks, "hi": hi / blocks}
@@ -81,9 +81,9 @@ def _background(record: SegmentsRecord, colour: Colour) -> list[Any]:
             ]
         )
     )
-    shaded = alt.Chart(data(spans)).mark_rect(opacity=0.1)
+    shaded = vega.chart(data(spans)).mark_rect(opacity=0.1)
     return [
-        shaded.encode(x=alt.X("from:Q", scale=DEPTH), x2="to:Q", color=alt.Color("colour:N", scale=None)),
+        shaded.encode(x=vega.X("from:Q", scale=DEPTH), x2="to:Q", color=vega.Color("colour:N", scale=None)),
         boundaries.mark_rect(color=colour("control"), opacity=0.3).encode(x="lo:Q", x2="hi:Q"),
         boundaries.mark_rule(color=colour("control"), strokeWidth=1).encode(x="at:Q"),
     ]
@@ -99,8 +99,8 @@ def _scale(rows: pl.DataFrame) -> Any:
     """Return the vertical scale; a first layer that would flatten the rest runs out of the frame."""
     values = rows.sort("layer").select("estimate", "lo", "hi", "control").to_numpy()
     if not np.isfinite(values[1:]).any():
-        return alt.Scale(zero=False)
+        return vega.Scale(zero=False)
     low, high = np.nanmin(values[1:]), np.nanmax(values[1:])
     if np.nanmax(values) - np.nanmin(values) < _FLATTENED * (high - low):
-        return alt.Scale(zero=False)
-    return alt.Scale(zero=False, domain=[float(low), float(high)], nice=True)
+        return vega.Scale(zero=False)
+    return vega.Scale(zero=False, domain=[float(low), float(high)], nice=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
 import polars as pl
 
+from layeratlas.report import vega
 from layeratlas.studies.segments.charts.elements import Colour, data
 from layeratlas.studies.segments.record import SegmentsRecord
 
@@ -17,22 +17,22 @@ def similarity_chart(record: SegmentsRecord, cka: pl.DataFrame, colour: Colour) 
         pl.col("cka").round(3),
         *((pl.col(name) + 1).alias(f"{name}_end") for name in ("layer", "other")),
     )
-    scale = alt.Scale(domain=[0, record.blocks + 1], nice=False)
-    axis = alt.Axis(tickMinStep=1, grid=False)
+    scale = vega.Scale(domain=[0, record.blocks + 1], nice=False)
+    axis = vega.Axis(tickMinStep=1, grid=False)
     # A colour of the page is a CSS variable, which a scale cannot mix: opacity varies instead.
-    opacity = alt.Opacity(
+    opacity = vega.Opacity(
         "cka:Q",
         title="CKA",
-        scale=alt.Scale(domain=[0, 1], range=[0.02, 1], clamp=True),
-        legend=alt.Legend(orient="top"),
+        scale=vega.Scale(domain=[0, 1], range=[0.02, 1], clamp=True),
+        legend=vega.Legend(orient="top"),
     )
     heat = (
-        alt.Chart(data(cells.to_dicts()))
+        vega.chart(data(cells.to_dicts()))
         .mark_rect(color=colour("heat"))
         .encode(
-            x=alt.X("layer:Q", title="point", axis=axis, scale=scale),
+            x=vega.X("layer:Q", title="point", axis=axis, scale=scale),
             x2="layer_end:Q",
-            y=alt.Y("other:Q", title="point", axis=axis, scale=scale),
+            y=vega.Y("other:Q", title="point", axis=axis, scale=scale),
             y2="other_end:Q",
             opacity=opacity,
             tooltip=["layer:Q", "other:Q", "cka:Q"],
@@ -40,5 +40,5 @@ def similarity_chart(record: SegmentsRecord, cka: pl.DataFrame, colour: Colour) 
     )
     # A boundary at block b separates the outputs of blocks b-1 and b: the points b and b+1.
     places = data([{"at": boundary + 1} for boundary in record.boundaries])
-    rule = alt.Chart(places).mark_rule(color=colour("bad"), strokeWidth=1.2)
+    rule = vega.chart(places).mark_rule(color=colour("bad"), strokeWidth=1.2)
     return (heat + rule.encode(x="at:Q") + rule.encode(y="at:Q")).properties(width=420, height=420)

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import numpy as np
 import polars as pl
 
 from layeratlas.core.formatting import NONE
+from layeratlas.report import vega
 from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
 from layeratlas.studies.segments.charts.elements import Colour, data
@@ -117,17 +117,17 @@ def _effect_chart(table: pl.DataFrame, colour: Colour) -> Any:
     divergences = table.filter(outcome="kl")
     edits = divergences["edit"].unique(maintain_order=True).to_list()
     spans = divergences["span"].unique(maintain_order=True).to_list()
-    base = alt.Chart(data(_marks(divergences)))
-    y = alt.Y("edit:N", sort=edits, title=None, axis=alt.Axis(labelLimit=150))
-    log = alt.Scale(type="log")
-    x = alt.X("value:Q", title="KL, nats", scale=log, axis=alt.Axis(tickCount=4, format="~g", grid=False))
-    scale = alt.Scale(domain=spans, range=[colour(_HUES[i % len(_HUES)]) for i in range(len(spans))])
-    hue = alt.Color("span:N", scale=scale, title=None, sort=None, legend=alt.Legend(orient="top", columns=3))
-    at = {"y": y, "yOffset": alt.YOffset("span:N", sort=spans), "color": hue}
+    base = vega.chart(data(_marks(divergences)))
+    y = vega.Y("edit:N", sort=edits, title=None, axis=vega.Axis(labelLimit=150))
+    log = vega.Scale(type="log")
+    x = vega.X("value:Q", title="KL, nats", scale=log, axis=vega.Axis(tickCount=4, format="~g", grid=False))
+    scale = vega.Scale(domain=spans, range=[colour(_HUES[i % len(_HUES)]) for i in range(len(spans))])
+    hue = vega.Color("span:N", scale=scale, title=None, sort=None, legend=vega.Legend(orient="top", columns=3))
+    at = {"y": y, "yOffset": vega.YOffset("span:N", sort=spans), "color": hue}
     tooltip = ["edit:N", "span:N", "value:Q", "lo:Q", "hi:Q"]
     segments, controls = (base.transform_filter(f"{'!' * (not control)}datum.control") for control in (False, True))
-    interval = alt.X("lo:Q", title="KL, nats", scale=log)
-    return alt.layer(
+    interval = vega.X("lo:Q", title="KL, nats", scale=log)
+    return vega.layer(
         segments.mark_rule(strokeWidth=1.5).encode(x=interval, x2="hi:Q", **at),
         segments.mark_point(filled=True, size=45, opacity=1).encode(x=x, tooltip=tooltip, **at),
         controls.mark_point(filled=False, size=45).encode(x=x, tooltip=tooltip, **at),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.intervals import ALPHA, mean_interval
 from layeratlas.stats.tests import holm
 from layeratlas.stats.verdicts import Effect, could_have_seen, least_seen
@@ -154,21 +154,15 @@ def _finding(test: _ClaimTest, p: float, tests: int, seed: int) -> Finding:
     if tests * 2.0 ** (1 - n) > ALPHA:
         undecided = f"by an amount that {n} prompts are too few to judge, whatever it is"
     comparison = {"supported": f"more than {other}", "not supported": f"less than {other}", "inconclusive": undecided}
-    return Finding(
-        finding=SegmentFinding.GENERATED_TEXT,
-        level=claimed.span,
-        component="resid",
-        method=claimed.measure,
+    return curve_finding(
+        SegmentFinding.GENERATED_TEXT,
+        Subject(level=claimed.span, component="resid", method=claimed.measure, n=n),
         statement=f"Interventions on the {claimed.span} segment change {claimed.words} of generated text "
         f"{comparison[verdict]}: {effect.estimate:+.3f} [{effect.lo:+.3f}, {effect.hi:+.3f}] further from the "
         f"unperturbed text, mean of {test.edits} interventions.",
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=p,
+        effect=effect,
         null=f"the same interventions on one other span of its width, Wilcoxon signed-rank, Holm over {tests}",
         verdict=verdict,
-        n=n,
     )
 
 

@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import polars as pl
 
+from layeratlas.report import vega
 from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
 from layeratlas.studies.segments.charts.elements import DEPTH, Colour, data
@@ -35,7 +35,7 @@ _COLUMNS = {
     "ratio_hi": "95 % to  ",
     "p_ratio": "p",
 }
-_LOG = alt.Scale(type="log")
+_LOG = vega.Scale(type="log")
 _WIDTH = 560
 _TOOLTIP = ["layer:Q", "estimate:Q", "lo:Q", "hi:Q"]
 
@@ -67,11 +67,11 @@ def brittleness_exhibits(folder: Path, record: SegmentsRecord, curves: pl.DataFr
 
 def _chart(record: SegmentsRecord, rows: pl.DataFrame, segments: pl.DataFrame, colour: Colour) -> Any:
     places = data([{"at": boundary / record.blocks} for boundary in record.boundaries])
-    boundaries = alt.Chart(places).mark_rule(color=colour("soft"), strokeDash=[4, 3])
-    boundaries = boundaries.encode(x=alt.X("at:Q", title=None))
-    above = alt.layer(*_segment_bars(record, segments, colour), *_layer_curves(rows, colour), boundaries)
-    below = alt.layer(_stream_size(rows, colour), boundaries)
-    return alt.vconcat(
+    boundaries = vega.chart(places).mark_rule(color=colour("soft"), strokeDash=[4, 3])
+    boundaries = boundaries.encode(x=vega.X("at:Q", title=None))
+    above = vega.layer(*_segment_bars(record, segments, colour), *_layer_curves(rows, colour), boundaries)
+    below = vega.layer(_stream_size(rows, colour), boundaries)
+    return vega.vconcat(
         above.properties(width=_WIDTH, height=240),
         below.properties(width=_WIDTH, height=90),
         spacing=10,
@@ -80,8 +80,8 @@ def _chart(record: SegmentsRecord, rows: pl.DataFrame, segments: pl.DataFrame, c
 
 def _layer_curves(rows: pl.DataFrame, colour: Colour) -> list[Any]:
     """Return the divergence under noise at every point, and with each block left out."""
-    axis = alt.Axis(tickCount=5, format="~g", minExtent=44, grid=False)
-    y = alt.Y("estimate:Q", title="nats", scale=_LOG, axis=axis)
+    axis = vega.Axis(tickCount=5, format="~g", minExtent=44, grid=False)
+    y = vega.Y("estimate:Q", title="nats", scale=_LOG, axis=axis)
     noise, skip = _points(rows.filter(metric=BRITTLENESS)), _points(rows.filter(metric=KL, method=SKIP))
     hue = colour("series-1")
     return [
@@ -92,13 +92,13 @@ def _layer_curves(rows: pl.DataFrame, colour: Colour) -> list[Any]:
 
 
 def _low_end() -> Any:
-    return alt.Y("lo:Q", title="nats", scale=_LOG)
+    return vega.Y("lo:Q", title="nats", scale=_LOG)
 
 
 def _points(rows: pl.DataFrame, title: str | None = None) -> Any:
     """Return a chart of one curve over depth."""
-    x = alt.X("depth:Q", title=title, scale=DEPTH, axis=alt.Axis(values=[0, 0.25, 0.5, 0.75, 1]))
-    return alt.Chart(data(rows.select("depth", "layer", "estimate", "lo", "hi").to_dicts())).encode(x=x)
+    x = vega.X("depth:Q", title=title, scale=DEPTH, axis=vega.Axis(values=[0, 0.25, 0.5, 0.75, 1]))
+    return vega.chart(data(rows.select("depth", "layer", "estimate", "lo", "hi").to_dicts())).encode(x=x)
 
 
 def _segment_bars(record: SegmentsRecord, segments: pl.DataFrame, colour: Colour) -> list[Any]:
@@ -108,9 +108,9 @@ def _segment_bars(record: SegmentsRecord, segments: pl.DataFrame, colour: Colour
         | {name: row[name] for name in ("segment", "b", "lo", "hi")}
         for row in segments.to_dicts()
     ]
-    base = alt.Chart(data(bars)).encode(x=alt.X("from:Q", scale=DEPTH), x2="to:Q")
+    base = vega.chart(data(bars)).encode(x=vega.X("from:Q", scale=DEPTH), x2="to:Q")
     hue = colour("series-3")
-    y = alt.Y("b:Q", title="nats", scale=_LOG)
+    y = vega.Y("b:Q", title="nats", scale=_LOG)
     tooltip = ["segment:N", "b:Q", "lo:Q", "hi:Q"]
     return [
         base.mark_rect(color=hue, opacity=0.35).encode(y=_low_end(), y2="hi:Q"),
@@ -119,7 +119,7 @@ def _segment_bars(record: SegmentsRecord, segments: pl.DataFrame, colour: Colour
 
 
 def _stream_size(rows: pl.DataFrame, colour: Colour) -> Any:
-    axis = alt.Axis(tickCount=3, format="~g", minExtent=44, grid=False)
-    y = alt.Y("estimate:Q", title="rms", scale=_LOG, axis=axis)
+    axis = vega.Axis(tickCount=3, format="~g", minExtent=44, grid=False)
+    y = vega.Y("estimate:Q", title="rms", scale=_LOG, axis=axis)
     size = _points(rows.filter(metric=STREAM_RMS), title="relative depth")
     return size.mark_line(color=colour("series-4")).encode(y=y, tooltip=_TOOLTIP)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from layeratlas.runs.finding import Finding
-from layeratlas.stats.verdicts import Verdict
+from layeratlas.runs.finding import Finding, Subject, curve_finding
+from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.segments.names import SegmentFinding
 from layeratlas.studies.segments.perturbation.brittleness import Brittleness
 from layeratlas.studies.segments.perturbation.estimate import Estimate
@@ -27,17 +27,13 @@ class Result:
     ) -> Finding:
         """Return the finding under the run's noise, or under another perturbation (`method`)."""
         value, lo, hi = self.estimate.numbers
-        return Finding(
-            finding=kind,
-            level=level,
-            component="resid",
-            method=method or brittleness.spec.noise,
+        return curve_finding(
+            kind,
+            Subject(
+                level=level, component="resid", method=method or brittleness.spec.noise, n=brittleness.effects.passages
+            ),
             statement=statement,
-            estimate=value,
-            lo=lo,
-            hi=hi,
-            p=self.p,
+            effect=Effect(estimate=value, lo=lo, hi=hi, p=self.p),
             null=self.null,
             verdict=self.verdict,
-            n=brittleness.effects.passages,
         )

@@ -1,0 +1,19 @@
+"""Where files are kept that can be made again."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def cache_root() -> Path:
+    """Return the cache directory: `LAYERATLAS_CACHE`, else `layeratlas` in `XDG_CACHE_HOME` or `~/.cache`."""
+    own = os.environ.get("LAYERATLAS_CACHE")
+    if own:
+        return Path(os.path.expanduser(own))
+    base = os.environ.get("XDG_CACHE_HOME")
+    home = os.path.expanduser("~")
+    if not base and home == "~":  # a process without a home
+        return Path(tempfile.gettempdir()) / f"layeratlas-{os.getuid()}"
+    return (Path(base) if base else Path(home) / ".cache") / "layeratlas"

@@ -1,0 +1,49 @@
+"""The chart library that every page carries."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+
+from layeratlas.core.cache import cache_root
+from layeratlas.core.errors import StoreError
+from layeratlas.core.files import write_atomic
+from layeratlas.report import vega
+
+
+@cache
+def library() -> str:
+    """Return the scripts that make `vegaEmbed` global.
+
+    Bundling takes two seconds, so that the result is kept in the cache, below its checksum. A file that does not match
+    it is made again; without a cache that can be written, every process bundles for itself.
+    """
+    path = cache_root() / "charts" / f"vega-{vega.VERSION}-{version('vl-convert-python')}.js"
+    kept = _read(path)
+    if kept is not None:
+        return kept
+    # The snippet that the bundle ends with makes vegaEmbed global; its own names stay inside the function.
+    bundle: Any = vl_convert.javascript_bundle  # its types call the optional snippet required
+    text = "(() => {" + str(bundle(vl_version=vega.VERSION)) + "})();"
+    try:
+        write_atomic(path, f"{_digest(text)}\n{text}".encode())
+    except StoreError:
+        return text
+    return text
+
+
+def _read(path: Path) -> str | None:
+    try:
+        digest, _, text = path.read_text(encoding="utf-8").partition("\n")
+    except (OSError, ValueError):
+        return None
+    return text if digest == _digest(text) else None
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
