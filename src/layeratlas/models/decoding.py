@@ -10,6 +10,7 @@ from torch import Tensor
 
 from layeratlas.core.errors import ModelError, SpecError
 from layeratlas.models.loaded import LoadedModel
+from layeratlas.models.rotary import forget_lengths, switch_of
 
 
 @torch.inference_mode()
@@ -45,6 +46,10 @@ def greedy(
 def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int]]:
     takes = inspect.signature(model.model.forward).parameters
     ends = _end_ids(model)
+    switch = switch_of(model.model.config.get_text_config())
+    # What a cache holds was computed with the frequencies of the shorter text.
+    use_cache = switch is None or ids.shape[1] + new_tokens <= switch
+    forget_lengths(model.model)
     cache, given, steps = None, ids.to(model.device), []
     done = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
     seen = 0
@@ -55,11 +60,14 @@ def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int
             "attention_mask": torch.ones(len(ids), seen + given.shape[1], dtype=torch.long, device=model.device),
         }
         kwargs = {name: value for name, value in extra.items() if name in takes}
-        output = model.model(input_ids=given, past_key_values=cache, use_cache=True, **kwargs)
-        cache, seen = output.past_key_values, seen + given.shape[1]
-        given = output.logits[:, -1:].argmax(-1)
-        steps.append(given[:, 0])
-        done |= torch.isin(given[:, 0], ends)
+        output = model.model(input_ids=given, past_key_values=cache, use_cache=use_cache, **kwargs)
+        token = output.logits[:, -1:].argmax(-1)
+        if use_cache:
+            cache, seen, given = output.past_key_values, seen + given.shape[1], token
+        else:
+            given = torch.cat([given, token], 1)
+        steps.append(token[:, 0])
+        done |= torch.isin(token[:, 0], ends)
         if bool(done.all()):
             break
     return [_until(line, set(ends.tolist())) for line in torch.stack(steps, 1).tolist()]

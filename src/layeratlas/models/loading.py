@@ -30,6 +30,7 @@ from layeratlas.models.precision import dtype_of
 from layeratlas.models.proving import prove
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
+from layeratlas.models.rotary import context_of
 from layeratlas.models.sources import Source, find_source
 from layeratlas.models.streamed import Streamer, build_empty
 from layeratlas.models.tokenizing import settle_bos
@@ -194,7 +195,7 @@ def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[A
 def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts: _Parts) -> LoadedModel:
     model, device, streamer = parts.model, parts.device, parts.streamer
     config = model.config.get_text_config()
-    context = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
+    context = context_of(config)
     chat = Chat(parts.tokenizer, spec) if spec.chat else None
     bare = LoadedModel(model, parts.tokenizer, None, spec, device, context, chat=chat)  # type: ignore[arg-type]
     if streamer is None:
