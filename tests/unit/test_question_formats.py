@@ -369,5 +369,5 @@ def test_dates_of_world_models_are_years_to_predict(tmp_path):
     read = read_table(written(tmp_path, "headline.csv", f"headline,pub_date\n{times}"))
     assert (read.kind, read.y[3]) == ("number", pytest.approx(2015 + 3 / 365))
     # A table of one's own says what it means.
-    with pytest.raises(DataError, match="class '2015-01-01T10:00:00.0000' occurs in one group"):
+    with pytest.raises(DataError, match="occurs in one group"):
         read_table(written(tmp_path, "own.csv", f"text,label\n{times}"))

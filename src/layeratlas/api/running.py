@@ -39,8 +39,8 @@ def run(
     the command line: `tasks`, `data`, `bad_rows`, `label_kind`, `position`, `components`, `probe` (a name, names, or
     fields such as `{"repeats": 3}`), `folds`, `repeats`, `shuffles`, `svm_c`, `pca`, `capture`, `settings`, `seed`; and
     of the model `revision`, `dtype`, `attention`, `device`, `bos`, `weights`, `memory`, `adapter`, `trust_remote_code`,
-    and `chat`, `system`, `chat_options` (texts are the user's turn in the model's own chat template). What is not given keeps the
-    study's default at that size.
+    and `chat`, `system`, `chat_options` (texts are the user's turn in the model's own chat template). What is not given
+    keeps the study's default at that size.
 
     Raises AtlasError, whose message is one line that says what to do.
     """
