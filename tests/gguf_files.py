@@ -27,14 +27,17 @@ ARCHITECTURES = {
     "stablelm": "stablelm",
     "nemotron": "nemotron",
     "gemma2": "gemma2",
+    "falcon_parallel": "falcon",
 }
 # Gemma's tokenizer is no byte-level one, so that of its files only the config is read here.
 LOADED = tuple(name for name in ARCHITECTURES if name != "gemma2")
-LAYER_NORM = {"starcoder2", "gpt2", "bloom", "stablelm"}
+LAYER_NORM = {"starcoder2", "gpt2", "bloom", "stablelm", "falcon_parallel"}
 # Sizes under other names in the config, or under none.
-INNER = {"lfm2": 256, "gpt2": 4 * families.WIDTH, "bloom": 4 * families.WIDTH}
-KEYS = {"lfm2": [0, 2, 0]}  # by block: those with attention
+INNER = {"lfm2": 256, "gpt2": 4 * families.WIDTH, "bloom": 4 * families.WIDTH, "falcon_parallel": 64}
+KEYS = {"lfm2": [0, 2, 0], "falcon_parallel": 1}  # by block: those with attention
 ALL_HEADS = {"gpt2", "bloom"}
+# Of the 8 dimensions of a head.
+ROTATED = {"stablelm": 4, "nemotron": 4}
 HEAD_SIZED = {"qwen3": 8, "gemma2": 8}
 
 
@@ -67,8 +70,8 @@ def write(
     writer.add_head_count(families.HEADS)
     if family not in ALL_HEADS:
         writer.add_head_count_kv(KEYS.get(family) or config.num_key_value_heads)
-    if family.startswith("llama") or family in {"mistral", "phi3"}:
-        writer.add_rope_dimension_count(8)
+    if family not in ALL_HEADS | {"lfm2"} and ROTATED.get(family, 8):
+        writer.add_rope_dimension_count(ROTATED.get(family, 8))
     if family in HEAD_SIZED:
         writer.add_key_length(HEAD_SIZED[family])
         writer.add_value_length(HEAD_SIZED[family])

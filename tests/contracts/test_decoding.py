@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers as hf
 
+import families
 from layeratlas.core.edits import Edit
 from layeratlas.core.errors import ModelError, SpecError
 from layeratlas.core.spec import ModelSpec
@@ -42,6 +44,24 @@ def test_decoding_with_a_cache_equals_decoding_without(family, loaded_of):
         edited = greedy(loaded, PROMPTS, NEW, lambda rows: setattr(lines, "samples", rows))
     assert edited == [step_by_step(loaded, prompt, i, edits) for i, prompt in enumerate(PROMPTS)]
     assert edited != plain
+
+
+ROPES = {
+    "dynamic": {"rope_type": "dynamic", "factor": 16.0},
+    "longrope": {
+        "rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [8.0] * 4,
+        "original_max_position_embeddings": 8,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ROPES)
+def test_decoding_past_a_switch_of_rope_equals_decoding_without_a_cache(kind, tmp_path):
+    """Keys in a cache have the frequencies of the shorter text: from 8 tokens on all of them are others."""
+    context = {"max_position_embeddings": 8} if kind == "dynamic" else {}
+    config = hf.LlamaConfig(**families.LLAMA | context, rope_parameters={"rope_theta": 10000.0, **ROPES[kind]})
+    loaded = load(ModelSpec(id=str(families.save(tmp_path, config))))
+    assert greedy(loaded, PROMPTS, NEW) == [step_by_step(loaded, prompt, i, []) for i, prompt in enumerate(PROMPTS)]
 
 
 def test_decoding_stops_at_the_end_of_the_text(tiny_model_dir):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 
 import families
 import gguf_files
@@ -132,6 +133,40 @@ def test_linear_and_yarn_scaling_are_applied(tmp_path: Path) -> None:
     assert torch.allclose(scaled.run(LONG, logits=True), with_frequencies(plain, [4.0] * 4), atol=1e-5)
     rope = read_gguf_config(gguf_files.write(tmp_path / "yarn.gguf", "llama", extra=yarn)).rope_parameters
     assert (rope["rope_type"], rope["factor"], rope["original_max_position_embeddings"]) == ("yarn", 4.0, 16)
+
+
+ROTARY = {
+    # 0 leaves the number out of the file, which then rotates whole heads of 8
+    ("stablelm", 4): families.FAMILIES["stablelm"],
+    ("stablelm", 0): lambda: transformers.StableLmConfig(**families.PLAIN, partial_rotary_factor=1.0),
+    ("phi3", 6): lambda: transformers.Phi3Config(
+        **families.PLAIN, partial_rotary_factor=0.75, sliding_window=None, rms_norm_eps=1e-6
+    ),
+    ("falcon_parallel", 8): families.FAMILIES["falcon_parallel"],
+}
+
+
+@pytest.mark.parametrize(("family", "rotated"), ROTARY)
+def test_as_many_dimensions_are_rotated_as_the_file_says(
+    family: str, rotated: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(gguf_files.ROTATED, family, rotated)
+    config = ROTARY[family, rotated]()
+    monkeypatch.setitem(families.FAMILIES, family, lambda: config)
+    found = load(ModelSpec(id=str(gguf_files.write(tmp_path / "m.gguf", family))))
+    wanted = load(ModelSpec(id=str(families.save(tmp_path / "hf", config))))
+    assert torch.allclose(found.run(LONG, logits=True), wanted.run(LONG, logits=True), atol=1e-5)
+
+
+def test_dimensions_that_the_family_always_rotates_and_reordered_queries_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(gguf_files.ROTATED, "qwen2", 4)
+    path = gguf_files.write(tmp_path / "m.gguf", "qwen2")
+    assert "sets rope.dimension_count to 4, which transformers does not apply" in refusal(path)
+    monkeypatch.setitem(gguf_files.KEYS, "falcon_parallel", 2)
+    path = gguf_files.write(tmp_path / "f.gguf", "falcon_parallel")
+    assert "sets attention.head_count_kv to 2, which transformers does not apply" in refusal(path)
 
 
 def test_softcaps_and_windows_are_those_of_the_file(tmp_path: Path) -> None:

@@ -51,6 +51,9 @@ CONFIGS: dict[str, Any] = {
         **PLAIN, **rope("longrope", short_factor=[1.0] * HALF, long_factor=[8.0] * HALF),
         original_max_position_embeddings=SWITCH, sliding_window=None,
     ),
+    "dynamic": lambda _: hf.LlamaConfig(
+        **{**BYTES, "max_position_embeddings": SWITCH}, **rope("dynamic", factor=16.0)
+    ),
     "deepseek_v3": named,
     # no window: ALiBi, learned positions, parallel blocks, multipliers
     "bloom": named, "mpt": named, "falcon_sequential": named, "gpt2": named, "opt": named, "gptj": named,
@@ -61,7 +64,7 @@ CONFIGS: dict[str, Any] = {
 }  # fmt: skip
 # The others are run with `-m truth`.
 DEFAULT = (
-    "gemma3", "gpt_neo", "modernbert_decoder", "llama4", "gpt_oss", "longrope", "yarn", "mpt",
+    "gemma3", "gpt_neo", "modernbert_decoder", "llama4", "gpt_oss", "longrope", "yarn", "dynamic", "mpt",
     "falcon_h1", "nemotron_h", "recurrent_gemma",
 )  # fmt: skip
 LENGTHS = ("n_positions", "max_seq_len", "max_position_embeddings")
@@ -93,9 +96,12 @@ def plain_scores(model: Path, run: Path) -> list[float]:
     """Score every choice after its question with transformers alone."""
     tokenizer = hf.AutoTokenizer.from_pretrained(model)
     plain = hf.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+    dynamic = (getattr(plain.config, "rope_parameters", None) or {}).get("rope_type") == "dynamic"
     scores = []
     for row in pl.read_parquet(run / "items" / "questions.parquet").to_dicts():
         for choice in row["choices"]:
+            if dynamic:  # its frequencies are those of the longest text that this object has seen
+                plain = hf.AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
             prompt = [tokenizer.bos_token_id, *tokenizer(row["prompt"], add_special_tokens=False)["input_ids"]]
             ids = torch.tensor([[*prompt, *tokenizer(f" {choice}", add_special_tokens=False)["input_ids"]]])
             with torch.no_grad():

@@ -225,10 +225,31 @@ def test_block_fp8_is_recorded_though_transformers_dequantises_it(folder: Path) 
     assert "is quantised" in refusal(folder, weights="streamed")
 
 
-@pytest.mark.parametrize("mutation", ["removed", "renamed"])
-def test_block_fp8_without_one_of_its_scales_is_refused(folder: Path, mutation: str) -> None:
+SCALE = "model.layers.1.mlp.up_proj.weight_scale_inv"
+WEIGHT = SCALE.removesuffix("_scale_inv")
+WRONG_SCALES = {
+    "removed": (lambda t: t.pop(SCALE), f"lacks the scale of 1 quantised weights ({SCALE})"),
+    "renamed": (lambda t: tensors.renamed(t, SCALE), f"lacks the scale of 1 quantised weights ({SCALE})"),
+    "reshaped": (lambda t: tensors.reshaped(t, SCALE), f"{SCALE} has the shape [8, 2] where blocks of [16, 16] ask"),
+    "one": (lambda t: t.update({SCALE: t[SCALE][:1, :1].contiguous()}), f"{SCALE} has the shape [1, 1]"),
+    "turned": (lambda t: t.update({SCALE: t[SCALE].T.contiguous()}), f"{SCALE} has the shape [2, 4]"),
+    "spare": (lambda t: t.update({WEIGHT: t[WEIGHT].float()}), f"scales of 1 weights that are not quantised ({SCALE})"),
+}
+
+
+@pytest.mark.parametrize("mutation", WRONG_SCALES)
+def test_block_fp8_with_one_wrong_scale_is_refused_by_name(folder: Path, mutation: str) -> None:
+    """transformers multiplies by a scale of any shape, and runs without one."""
     block_fp8(folder)
-    name = "model.layers.1.mlp.up_proj.weight_scale_inv"
-    tensors.edit(folder, lambda t: tensors.MUTATIONS[mutation](t, name))
-    text = refusal(folder)
-    assert mutation == "removed" or "model.layers.1.mlp.up_proj" in text
+    change, words = WRONG_SCALES[mutation]
+    tensors.edit(folder, change)
+    assert words in refusal(folder)
+
+
+def test_block_fp8_under_other_blocks_is_refused(folder: Path) -> None:
+    block_fp8(folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["quantization_config"]["weight_block_size"] = [8, 8]
+    path.write_text(json.dumps(config))
+    assert "where blocks of [8, 8] ask for" in refusal(folder)

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
+import torch
 import transformers
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,6 +142,33 @@ def test_rope_that_switches_with_the_longest_text_of_a_batch_asks_for_equal_leng
     assert worst(model, readings, make_plan(readings, 2048), "padding") > 1e-2  # the control
     # Where no text is beyond the switch, nothing changes with the batch.
     short = choices(stem=10, tail=5, texts=4)
+    assert choose_plan(model, short, CaptureSpec()).record()["packing"] == TRIE
+
+
+def test_rope_that_remembers_the_longest_text_asks_for_equal_lengths_and_forgets(tmp_path: Path) -> None:
+    """Past 24 positions each length has its own frequencies, which transformers keeps for later texts."""
+    rope = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0}
+    config = transformers.LlamaConfig(**{**families.LLAMA, "max_position_embeddings": 24}, rope_parameters=rope)
+    folder = families.save(tmp_path / "model", config)
+    model = load(ModelSpec(id=str(folder)))
+    assert model.context == 96
+    readings = [
+        *choices(stem=40, tail=9, texts=3),
+        *choices(stem=20, tail=9, texts=3),
+        *choices(stem=9, tail=5, texts=2),
+    ]
+    packing = choose_plan(model, readings, CaptureSpec())
+    assert packing.record()["packing"] == EVEN
+    for batch in reversed(packing.batches):  # longest first
+        together = read_batch(model, batch, ["resid"])["resid"][:, -1]
+        for vector, row in zip(together, batch.rows, strict=True):
+            plain = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+            with torch.no_grad():
+                logits = plain(input_ids=torch.tensor([readings[row].ids]), use_cache=False).logits[0, -1]
+                mine = plain.lm_head(plain.model.norm(torch.from_numpy(vector)))
+            assert torch.allclose(mine, logits, atol=1e-4)
+    assert worst(model, readings, make_plan(readings, 2048), "padding") > 1e-2  # the control
+    short = choices(stem=9, tail=5, texts=4)
     assert choose_plan(model, short, CaptureSpec()).record()["packing"] == TRIE
 
 

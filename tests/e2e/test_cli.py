@@ -215,6 +215,17 @@ def test_own_classes_from_csv(atlas, flags, tmp_path):
     assert items.select("text", "label", "group").rows() == ROWS
 
 
+def test_class_ids_are_declared_classes(atlas, flags, tmp_path):
+    rows = [(f"text {i}", str(i % 12), f"g{i // 3}") for i in range(48)]
+    data = write_csv(tmp_path / "ids.csv", rows)
+    assert atlas(*flags, "--data", data, "--labels", "classes", "--out", "out", cwd=tmp_path).code == 0
+    assert manifest(tmp_path / "out")["datasets"][0]["kind"] == "classes"
+    again = atlas("run", "exits", "--quiet", "--labels", "classes", cwd=tmp_path)
+    assert "the study 'exits' does not use the option 'label_kind'" in again.err
+    wrong = atlas(*flags, "--data", data, "--labels", "ids", "--out", "other", cwd=tmp_path)
+    assert "label_kind='ids' does not fit; expected auto, classes or numbers" in wrong.err
+
+
 def test_own_numbers_from_jsonl(atlas, tiny_model_dir, tmp_path):
     lines = [json.dumps({"text": "a" * (i % 20) + f" {i}", "label": i % 20 + 0.25, "group": str(i)}) for i in range(60)]
     (tmp_path / "lengths.jsonl").write_text("\n".join(lines) + "\n")

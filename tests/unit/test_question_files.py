@@ -13,6 +13,7 @@ import pytest
 import families
 from layeratlas.core.errors import DataError
 from layeratlas.data.readers.questions import read_questions
+from layeratlas.runs.fitting import record_dropped
 
 SHARED = families.shared_folder() / "data"
 
@@ -457,3 +458,17 @@ def test_real_copies_are_read_whole(path, count, chance):
 def test_what_cannot_be_scored_in_the_real_copies_is_named(path, found):
     with pytest.raises(DataError, match=found):
         read_questions(str(SHARED / path))
+
+
+@pytest.mark.parametrize(
+    ("sampled", "long", "share"),
+    [(None, 0, 2 / 26), ({"n": 6, "of": 24}, 0, 2 / 26), ({"n": 6, "of": 24}, 3, 1 - (24 / 26) * (3 / 6))],
+)
+def test_the_share_left_out_is_of_the_whole_file_where_some_of_it_is_asked(sampled, long, share):
+    """Two of 26 rows are malformed; of the six questions asked, `long` do not fit the model."""
+    asked = 6 if sampled else 24
+    dropped = [types.SimpleNamespace(where=f"line {i}", why="too bad") for i in range(2 + long)]
+    data = types.SimpleNamespace(name="own", items=range(asked - long), dropped=dropped)
+    manifest = {"sampled": {"own": sampled} if sampled else {}}
+    record_dropped(types.SimpleNamespace(material=[data], manifest=manifest), [])
+    assert manifest["dropped"]["own"]["share"] == pytest.approx(share)

@@ -357,3 +357,17 @@ def test_places_are_numbers_to_predict(tmp_path):
     assert read_table(f"{path}#country").classes == ["c0", "c1", "c2"]
     with pytest.raises(DataError, match="has the columns name, latitude, longitude, country; expected 'name' and 'x'"):
         read_table(f"{path}#x")
+
+
+def test_dates_of_world_models_are_years_to_predict(tmp_path):
+    rows = "".join(f"Book {i},Author {i % 5},{1950 + i}-07-02,True\n" for i in range(24))
+    path = written(tmp_path, "art.csv", f"title,creator,release_date,is_test\n{rows}")
+    read = read_table(path)
+    assert (read.kind, read.texts[1], len(set(read.y.tolist()))) == ("number", "Book 1", 24)
+    assert read.y[1] == pytest.approx(1951 + 182 / 365)
+    times = "".join(f"News {i},2015-01-{i + 1:02}T10:00:00+0000\n" for i in range(24))
+    read = read_table(written(tmp_path, "headline.csv", f"headline,pub_date\n{times}"))
+    assert (read.kind, read.y[3]) == ("number", pytest.approx(2015 + 3 / 365))
+    # A table of one's own says what it means.
+    with pytest.raises(DataError, match="occurs in one group"):
+        read_table(written(tmp_path, "own.csv", f"text,label\n{times}"))

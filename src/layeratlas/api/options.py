@@ -38,7 +38,8 @@ class ModelOptions(TypedDict, total=False):
 class Options(ModelOptions, total=False):
     """What a run takes beside study, model and size. An option that is None or left out keeps the study's default.
 
-    `tasks` are names of tasks, `data` paths of your own texts, whose malformed rows `bad_rows` refuses or drops.
+    `tasks` are names of tasks, `data` paths of your own texts, whose malformed rows `bad_rows` refuses or drops, and
+    whose labels `label_kind` declares classes or numbers.
     `position` and `components` say what is read of each text. `probe` is the name of a probe, a list of names, or any
     fields of ProbeSpec by name; `folds`, `repeats`, `shuffles`, `svm_c` and `pca` are such fields. `capture` holds
     further fields of CaptureSpec, `settings` the study's own settings (`layeratlas list settings STUDY`).
@@ -58,6 +59,7 @@ class Options(ModelOptions, total=False):
     settings: Mapping[str, Any] | None
     seed: int | None
     bad_rows: Literal["refuse", "drop"] | None
+    label_kind: Literal["auto", "classes", "numbers"] | None
 
 
 _SHORT = {"capture": ("position", "components"), "probe": ("folds", "repeats", "shuffles", "svm_c", "pca")}
@@ -108,7 +110,7 @@ def make_atlas_specs(model: Model, size: str, options: Mapping[str, Any]) -> lis
     Raises SpecError as `make_spec` does, and for `tasks` and `data`, which are those of single studies.
     """
     given = _given(options)
-    for name in ("tasks", "data", "bad_rows"):
+    for name in ("tasks", "data", "bad_rows", "label_kind"):
         if name in given.run:
             raise SpecError(f"an atlas does not take the option '{name}'", "the studies' own texts", "run one study")
     plugins = {study: registry.get("studies", study) for study in ATLAS}
@@ -171,7 +173,7 @@ def _given(options: Mapping[str, Any]) -> Given:
         probe = {"methods": _listed(probe)}
     return Given(
         run={name: _listed(given[name]) for name in ("tasks", "data") if name in given}
-        | {name: given[name] for name in ("seed", "bad_rows") if name in given},
+        | {name: given[name] for name in ("seed", "bad_rows", "label_kind") if name in given},
         model={name: given[name] for name in get_type_hints(ModelOptions) if name in given},
         probe=_with_short("probe", probe, given),
         capture=_with_short("capture", given.get("capture", {}), given),

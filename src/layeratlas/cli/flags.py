@@ -86,6 +86,13 @@ class StudyFlags(TypedDict):
     bad_rows: Annotated[
         str | None, typer.Option(help="refuse (default) or drop: what happens to malformed rows of your own texts.")
     ]
+    label_kind: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            help="classes, numbers or auto (default: over ten different numbers are numbers): your own labels.",
+        ),
+    ]
     bos: Annotated[
         str | None,
         typer.Option(

@@ -178,6 +178,10 @@ class RunSpec(Spec):
     bad_rows: Literal["refuse", "drop"] = Field(
         default="refuse", description="what happens to malformed rows of your own texts"
     )
+    label_kind: Literal["auto", "classes", "numbers"] = Field(
+        default="auto",
+        description="what the labels of your own texts are; auto takes many different numbers as numbers",
+    )
     model: ModelSpec = ModelSpec()
     capture: CaptureSpec = CaptureSpec()
     probe: ProbeSpec = ProbeSpec()

@@ -23,8 +23,8 @@ _BITS |= {"F32": 32, "I32": 32, "U32": 32, "F64": 64, "I64": 64, "U64": 64}
 class Checkpoint:
     """The tensors of a model's directory by name; none is read before it is asked for.
 
-    `shapes` and `sizes` (bytes as stored) by name. `read`: how often each has been handed out. Raises ModelError where
-    a file of the checkpoint is absent, or holds a tensor that another one holds too.
+    `shapes`, `dtypes` (safetensors' own names) and `sizes` (bytes as stored) by name. `read`: how often each has been
+    handed out. Raises ModelError where a file of the checkpoint is absent, or holds a tensor that another one holds.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,6 +32,7 @@ class Checkpoint:
         self._files: dict[str, Path] = {}
         self.sizes: dict[str, int] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.dtypes: dict[str, str] = {}
         self.read: dict[str, int] = {}
         for path in _parts(folder):
             with safe_open(path, framework="pt") as file:
@@ -42,7 +43,8 @@ class Checkpoint:
                     tensor = file.get_slice(name)
                     self._files[name] = path
                     self.shapes[name] = tuple(tensor.get_shape())
-                    self.sizes[name] = prod(self.shapes[name]) * _BITS.get(tensor.get_dtype(), 8) // 8
+                    self.dtypes[name] = tensor.get_dtype()
+                    self.sizes[name] = prod(self.shapes[name]) * _BITS.get(self.dtypes[name], 8) // 8
 
     @property
     def numbers(self) -> int:

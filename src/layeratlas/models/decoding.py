@@ -10,6 +10,7 @@ from torch import Tensor
 
 from layeratlas.core.errors import ModelError, SpecError
 from layeratlas.models.loaded import LoadedModel
+from layeratlas.models.rotary import forget_lengths, switch_of
 
 
 @torch.inference_mode()
@@ -45,6 +46,10 @@ def greedy(
 def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int]]:
     takes = inspect.signature(model.model.forward).parameters
     ends = _end_ids(model)
+    switch = switch_of(model.model.config.get_text_config())
+    # What a cache holds was computed with the frequencies of the shorter text.
+    keeps = switch is None or ids.shape[1] + new_tokens <= switch
+    forget_lengths(model.model)
     whole = ids.to(model.device)
     cache, given, steps = None, whole, []
     done = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
@@ -57,11 +62,11 @@ def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int
             "past_key_values": cache,
         }
         kwargs = {name: value for name, value in extra.items() if name in takes}
-        output = model.model(input_ids=given, use_cache=True, **kwargs)
+        output = model.model(input_ids=given, use_cache=keeps, **kwargs)
         step = output.logits[:, -1:].argmax(-1)
         whole = torch.cat([whole, step], 1)
-        # Some recurrent models give no cache back: for them every step runs the whole text.
-        cache = getattr(output, "past_key_values", None)
+        # Some recurrent models give no cache back: for them too every step runs the whole text.
+        cache = getattr(output, "past_key_values", None) if keeps else None
         given = whole if cache is None else step
         steps.append(step[:, 0])
         done |= torch.isin(step[:, 0], ends)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from layeratlas.core.errors import ModelError
+from layeratlas.models.gguf_shapes import apply_falcon, apply_rotary, refused
 from layeratlas.models.gguf_tensors import demand_whole
 
 # Metadata beside what transformers maps, and the config's name for it.
@@ -67,6 +67,9 @@ def read_gguf_config(path: Path) -> Any:
     factors = {
         t.name: np.array(t.data, np.float64).ravel().tolist() for t in reader.tensors if t.name.startswith("rope_f")
     }
+    if config.model_type == "falcon":
+        apply_falcon(path, config, metadata, frozenset(tensor.name for tensor in reader.tensors))
+    apply_rotary(path, config, metadata)
     _apply_rope(path, config, metadata, factors)
     return config
 
@@ -110,16 +113,8 @@ def _apply(path: Path, config: Any, key: str, value: Any) -> None:
     if name is None and key == "context_length":
         name = "max_seq_len"  # ALiBi has no bound of its own (BLOOM); the file's is kept
     if name is None:
-        raise _dropped(path, key, value)
+        raise refused(path, key, value)
     setattr(config, name, value)
-
-
-def _dropped(path: Path, key: str, value: Any) -> ModelError:
-    return ModelError(
-        f"'{path}' sets {key} to {value}, which transformers does not apply",
-        "metadata that the config can hold",
-        "use the model's safetensors",
-    )
 
 
 def _apply_rope(path: Path, config: Any, metadata: Mapping[str, Any], factors: Mapping[str, list[float]]) -> None:
@@ -137,20 +132,20 @@ def _apply_rope(path: Path, config: Any, metadata: Mapping[str, Any], factors: M
             "original_max_position_embeddings": int(original or config.max_position_embeddings),
         }
         if both is None and original is None:
-            raise _dropped(path, "rope factors", "long and short without an original context")
+            raise refused(path, "rope factors", "long and short without an original context")
         config.original_max_position_embeddings = rope["original_max_position_embeddings"]
     elif kind == "linear":
         rope |= {"rope_type": "linear", "factor": float(scaling["factor"])}
     elif kind == "yarn":
         odd = next((k for k, v in _PLAIN_YARN.items() if k in scaling and not np.isclose(scaling[k], v)), None)
         if odd is not None:
-            raise _dropped(path, _ROPE + odd, scaling[odd])
+            raise refused(path, _ROPE + odd, scaling[odd])
         rope |= {"rope_type": "yarn", "factor": float(scaling["factor"])}
         rope |= {name: float(scaling[key]) for key, name in _YARN.items() if key in scaling}
         rope["original_max_position_embeddings"] = int(original or config.max_position_embeddings)
     elif kind != "none" and not (kind == "longrope" and float(scaling.get("factor", 1.0)) == 1.0):
-        raise _dropped(path, f"{_ROPE}type", kind)
+        raise refused(path, f"{_ROPE}type", kind)
     if rope != (getattr(config, "rope_parameters", None) or {}):
         if getattr(config, "rope_parameters", None) is None:
-            raise _dropped(path, "rope scaling", kind)
+            raise refused(path, "rope scaling", kind)
         config.rope_parameters = rope

@@ -15,6 +15,7 @@ from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.anatomy import Anatomy
 from layeratlas.models.chat import Chat, Framed
+from layeratlas.models.rotary import forget_lengths
 from layeratlas.models.streamed import Streamer
 from layeratlas.models.wrappers import wraps_text
 
@@ -152,6 +153,7 @@ class LoadedModel:
         given = {"attention_mask": attention_mask, "position_ids": position_ids, "use_cache": False}
         takes = inspect.signature(module.forward).parameters
         kwargs = {name: _to(value, self.device) for name, value in given.items() if value is not None and name in takes}
+        forget_lengths(module)
         output = module(input_ids=input_ids.to(self.device), **kwargs)
         result: Tensor = output.logits if logits else output.last_hidden_state
         return result

@@ -26,11 +26,13 @@ from layeratlas.models.hub import check_hub
 from layeratlas.models.info import describe
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.memory import budget
-from layeratlas.models.placing import find_weights, is_quantised, is_streamed
+from layeratlas.models.placing import find_weights, is_quantised, is_streamed, quantisation_config
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.proving import prove
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
+from layeratlas.models.rotary import context_of
+from layeratlas.models.scales import demand_scales
 from layeratlas.models.sources import Source, find_source
 from layeratlas.models.streamed import Streamer, build_empty
 from layeratlas.models.tokenizing import settle_bos
@@ -103,6 +105,8 @@ def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, pro
 
     device = find_device(spec.device)
     tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
+    if files is not None and is_quantised(files.folder):
+        demand_scales(spec.id, files, quantisation_config(files.folder))
     model, report = with_kernel(spec, progress, lambda attention: _weights(common, spec, attention))
     harmless: tuple[str, ...] = ()
     demand_complete(spec.id, model, [*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])])
@@ -196,7 +200,7 @@ def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[A
 def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts: _Parts) -> LoadedModel:
     model, device, streamer = parts.model, parts.device, parts.streamer
     config = model.config.get_text_config()
-    context = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
+    context = context_of(config)
     chat = Chat(parts.tokenizer, spec) if spec.chat else None
     bare = LoadedModel(model, parts.tokenizer, None, spec, device, context, chat=chat)  # type: ignore[arg-type]
     if streamer is None:

@@ -73,6 +73,12 @@ def is_streamed(spec: ModelSpec, checkpoint: Checkpoint, room: int) -> bool:
 
 def is_quantised(folder: Path) -> bool:
     """Return whether the config of a model's directory says that its weights are quantised."""
+    return bool(quantisation_config(folder))
+
+
+def quantisation_config(folder: Path) -> dict[str, Any]:
+    """Return what the config of a model's directory says of its quantisation; nothing where it says nothing."""
     from transformers import PretrainedConfig
 
-    return "quantization_config" in PretrainedConfig.get_config_dict(folder)[0]
+    found = PretrainedConfig.get_config_dict(folder)[0].get("quantization_config")
+    return found if isinstance(found, dict) else {}

@@ -23,14 +23,19 @@ from layeratlas.models.identities import (
 )
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.precision import precision_of
+from layeratlas.models.rotary import switch_of
 
 _MOST_TOKENS = 24
 _SMALL = 500_000_000
 
 
 def sample_ids(loaded: LoadedModel) -> list[list[int]]:
-    """Return the built-in texts' token ids, cut to the model's context; at least four tokens each."""
-    most = min(_MOST_TOKENS, loaded.context or _MOST_TOKENS)
+    """Return the built-in texts' token ids, cut to the model's context; at least four tokens each.
+
+    They do not go beyond where rotary frequencies change with the longest text of a batch: packing is proved apart.
+    """
+    switch = switch_of(loaded.model.config.get_text_config())
+    most = min([_MOST_TOKENS, *(n for n in (loaded.context, switch) if n)])
     texts = [loaded.encode(text)[:most] for text in TEXTS]
     if min(map(len, texts)) == 0:
         raise ModelError(f"the tokenizer of '{loaded.spec.id}' gives no tokens for '{TEXTS[0]}'", "a working tokenizer")

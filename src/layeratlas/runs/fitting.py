@@ -76,12 +76,24 @@ def record_dropped(work: Workspace, noted: Sequence[str]) -> None:
         rows: Sequence[Dropped] = getattr(data, "dropped", ())
         if not rows:
             continue
-        share = len(rows) / (len(rows) + data_size(data))
+        share = _share(len(rows), data_size(data), work.manifest.get("sampled", {}).get(data.name))
         listed = [{"where": row.where, "why": row.why} for row in rows[:_LISTED]]
         work.manifest["dropped"][data.name] = {"n": len(rows), "share": share, "rows": listed}
         if data.name in noted:
             first = f"{rows[0].where}: {rows[0].why}"
             work.progress.note(f"{data.name}: {len(rows)} rows ({share:.1%}) are left out, the first is {first}")
+
+
+def _share(dropped: int, left: int, sampled: Mapping[str, int] | None) -> float:
+    """Return the share of a file's rows that are left out.
+
+    Malformed rows are counted in the whole file, those that do not fit the model among the `n` sampled `of` the others.
+    """
+    if not sampled:
+        return dropped / (dropped + left)
+    asked, whole = sampled["n"], sampled["of"]
+    malformed = dropped - (asked - left)
+    return 1 - (whole / (malformed + whole)) * (left / asked)
 
 
 def data_size(data: Material) -> int:

@@ -35,7 +35,7 @@ def make_material(study: Study, spec: RunSpec) -> list[Material]:
                 f"the task '{name}' is not for the study '{spec.study}'", f"one of {', '.join(study.tasks)}"
             )
         material += built
-    material += [study.read(path, spec.bad_rows) for path in spec.data]
+    material += [study.read_as(path, spec) for path in spec.data]
     counts = Counter(dataset.name for dataset in material)
     repeated = next((name for name, count in counts.items() if count > 1), None)
     if repeated is not None:

@@ -95,6 +95,10 @@ class Study(ABC):
         With `bad_rows="drop"` malformed rows are left out and listed in the material's `dropped`.
         """
 
+    def read_as(self, path: str, spec: RunSpec) -> Material:
+        """Return a file as `read` does, under the options of a run."""
+        return self.read(path, spec.bad_rows)
+
     def prepare(self, spec: RunSpec, settings: Any) -> RunSpec:
         """Return the spec as the study runs it: what it cannot do without (an attention kernel, say) is set here."""
         return spec

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from layeratlas.core.errors import SpecError
 from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec, Spec
 
-# `probe.folds`, `capture.position` ...; every study uses the fields of RunSpec and, but for the chat, of ModelSpec.
+# `probe.folds`, `capture.position` ...; every study uses the fields of RunSpec (but for the kind of labels) and of
+# ModelSpec (but for the chat).
+LABELS = "label_kind"
 CHAT = frozenset({"model.chat", "model.system", "model.chat_options"})
 OPTIONS = (
     frozenset(f"probe.{name}" for name in ProbeSpec.model_fields)
@@ -24,6 +26,7 @@ def check_uses(spec: RunSpec, uses: frozenset[str], default: ProbeSpec, given: I
     changed = {f"probe.{name}" for name in _changed(spec.probe, default)}
     changed |= {f"capture.{name}" for name in _changed(spec.capture, CaptureSpec())}
     changed |= {f"model.{name}" for name in _changed(spec.model, ModelSpec())} & CHAT
+    changed |= {LABELS} if spec.label_kind != "auto" else set()
     if spec.capture.position in ("turn", "answer") and not spec.model.chat:
         raise SpecError(
             f"the position '{spec.capture.position}' is one of a chat", "last, mean or span:NAME", "add --chat"
@@ -32,7 +35,7 @@ def check_uses(spec: RunSpec, uses: frozenset[str], default: ProbeSpec, given: I
         used = ", ".join(map(name_of, sorted(uses))) or "none"
         raise SpecError(
             f"the study '{spec.study}' does not use the option '{name_of(option)}'",
-            f"of the options of probes, capture and chat: {used}",
+            f"of the options of probes, capture, labels and chat: {used}",
             "leave it out",
         )
 

@@ -13,6 +13,7 @@ from layeratlas.core.errors import DataError
 from layeratlas.data.bad_rows import BadRowLog, BadRows
 from layeratlas.data.items import Dataset, Item
 from layeratlas.data.names import safe_name
+from layeratlas.data.readers.dates import with_dates
 from layeratlas.data.readers.files import is_file, kind_of, resolved, shown, stem_of
 from layeratlas.data.readers.row import Row, brief, checked
 from layeratlas.data.readers.rows import read_rows
@@ -56,8 +57,9 @@ def read_table(path: str | Path, labels: Labels = "auto", bad_rows: BadRows = "r
     """Read columns `text`, `label` and (optional) `group` into a data set named after the file.
 
     Texts, labels and groups are kept as written. Without `group`, each text is a group of its own. `FILE#COLUMN` takes
-    the label from another column. `labels="auto"` takes more than 10 different numbers as numbers to predict and all
-    else as classes; `classes` and `numbers` say what they are. Raises DataError with the file, the row and what to do;
+    the label from another column. Dates of the tables of world-models are years with a fraction. `labels="auto"` takes
+    more than 10 different numbers as numbers to predict and all else as classes; `classes` and `numbers` say what they
+    are. Raises DataError with the file, the row and what to do;
     with `bad_rows="drop"` rows without text, label or group are left out and listed in `dropped`.
     """
     file, column = _split(str(path))
@@ -76,6 +78,8 @@ def read_table(path: str | Path, labels: Labels = "auto", bad_rows: BadRows = "r
     dropped = log.settle()
     places = {entry.where for entry in dropped}
     rows = [row for row in rows if row.where not in places]
+    if columns in (known for _, known in _KNOWN) and labels != "classes":
+        rows = with_dates(rows, columns.label)
     values = [row.fields[columns.label] for row in rows]
     kind = _kind(values, labels, shown(file))
     return Dataset(

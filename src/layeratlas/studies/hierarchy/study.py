@@ -21,6 +21,7 @@ from layeratlas.runs.layer_order import layer_order_exhibits
 from layeratlas.runs.recompute import STAGE as RECOMPUTE
 from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
+from layeratlas.runs.uses import LABELS, OPTIONS
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.hierarchy.analysing import analyse_stage
 from layeratlas.studies.hierarchy.capturing import capture_stage, recompute
@@ -47,6 +48,7 @@ class Hierarchy(Study):
         origin="This re-implements the approach described in arXiv 2501.07359; stimuli, hyper-parameters and "
         "thresholds are ours."
     )
+    uses = OPTIONS | {LABELS}
     tasks = ("items", "relations", "analogies", "grammar", "documents", "buried", "graded")
     metric_names = METRIC_NAMES
     presupposed = PRESUPPOSED
@@ -74,6 +76,10 @@ class Hierarchy(Study):
     def read(self, path: str, bad_rows: BadRows = "refuse") -> Dataset:
         """Return a file of labelled texts."""
         return read_table(path, bad_rows=bad_rows)
+
+    def read_as(self, path: str, spec: RunSpec) -> Dataset:
+        """Return a file of labelled texts, whose labels may be declared."""
+        return read_table(path, spec.label_kind, spec.bad_rows)
 
     def check(self, spec: RunSpec, settings: ProbingSettings, material: Sequence[Dataset]) -> None:
         """Raise SpecError where a data set has numbers to predict and no probe of the run predicts numbers."""

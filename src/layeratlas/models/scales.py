@@ -1,0 +1,50 @@
+"""The scales of 8-bit float weights: each weight has its own, of the shape that its blocks ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from layeratlas.core.errors import ModelError
+from layeratlas.models.checkpoint import Checkpoint
+
+_SUFFIXES = ("_scale_inv", "_scale")
+_EXPECTED = "a checkpoint of which each 8-bit weight has its own scale"
+
+
+def demand_scales(model_id: str, checkpoint: Checkpoint, quantised: dict[str, Any]) -> None:
+    """Raise ModelError, naming the tensor, where an 8-bit float weight has no scale, or one of another shape.
+
+    `quantised` is the config's own account of its quantisation. transformers multiplies what is there, whatever its
+    shape, and runs a weight without a scale as it is.
+    """
+    blocks = quantised.get("weight_block_size")
+    weights = [name for name, kind in checkpoint.dtypes.items() if kind.startswith("F8")]
+    scaled = {name: [name + end for end in _SUFFIXES if name + end in checkpoint.shapes] for name in weights}
+    lacking = [name for name, scales in scaled.items() if not scales]
+    if lacking:
+        raise ModelError(
+            f"'{model_id}' lacks the scale of {len(lacking)} quantised weights ({lacking[0]}{_SUFFIXES[0]})",
+            _EXPECTED,
+            "check the download",
+        )
+    for weight, (scale, *_) in scaled.items():
+        shape = checkpoint.shapes[scale]
+        wanted = _wanted(checkpoint.shapes[weight], blocks)
+        if wanted is not None and shape != wanted:
+            found = f"{scale} has the shape {list(shape)} where blocks of {blocks} ask for {list(wanted)}"
+            raise ModelError(f"'{model_id}' does not fit its config: {found}", _EXPECTED, "check config.json")
+    ends = tuple(f"weight{end}" for end in _SUFFIXES)
+    named = {scale for scales in scaled.values() for scale in scales}
+    spare = [name for name in checkpoint if name.endswith(ends) and name not in named]
+    if weights and spare:
+        raise ModelError(
+            f"'{model_id}' holds scales of {len(spare)} weights that are not quantised ({spare[0]})",
+            _EXPECTED,
+            "check the download",
+        )
+
+
+def _wanted(weight: tuple[int, ...], blocks: Any) -> tuple[int, ...] | None:
+    if not isinstance(blocks, list | tuple) or len(blocks) != 2 or len(weight) < 2:
+        return None
+    return (*weight[:-2], *(-(-size // int(block)) for size, block in zip(weight[-2:], blocks, strict=True)))
