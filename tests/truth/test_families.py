@@ -18,8 +18,11 @@ from layeratlas.comparison.differences import differences
 from layeratlas.comparison.models import read_models
 from layeratlas.core import registry
 from layeratlas.runs.finished import read_run
+from layeratlas.stats import scaling
+from layeratlas.stats.draws import LevelDraws
 from layeratlas.stats.families import variance_parts
-from layeratlas.stats.scaling import BySize, growth
+from layeratlas.stats.models_effect import ModelEffect, model_effect
+from layeratlas.stats.scaling import BySize, Where, by_size, growth
 from layeratlas.stats.segmentation import two_boundaries
 from layeratlas.stats.slopes import slope_test
 from layeratlas.stats.spread import spread_of
@@ -76,9 +79,49 @@ def test_flat_linear_and_threshold_are_told_apart_at_the_stated_rates():
     check_shapes(1000)
 
 
-def test_a_flat_value_that_is_well_measured_is_called_flat():
-    found = growth(simulated(FLAT, 0, 0.005))
+def test_a_flat_value_is_called_flat_only_where_many_models_show_how_little_models_differ():
+    """However well each of four models is measured, what else distinguishes them may hide a change."""
+    few = simulated(FLAT, 0, 0.005)
+    assert growth(few).verdict == "inconclusive"
+    many = model_effect([simulated(FLAT, seed, 0.005).sized for seed in range(40)])
+    found = growth(few, effect=many)
     assert (found.verdict, found.shape) == ("not supported", "flat")
+
+
+def covered(of_models: float, families: int, runs: int) -> int:
+    """How many intervals hold a rise of 0.21 over four sizes whose models differ by so much beside their size."""
+    hits = 0
+    for seed in range(runs):
+        rng = np.random.default_rng([seed, 5])
+        moved = [
+            simulated(LINE + of_models * rng.standard_normal(4), seed * families + number) for number in range(families)
+        ]
+        found = growth(moved[0], seed, effect=model_effect([data.sized for data in moved]))
+        hits += found.lo <= LINE[3] - LINE[0] <= found.hi
+    return hits
+
+
+@pytest.mark.parametrize("families", [1, 3])
+def test_what_distinguishes_models_of_one_size_is_in_the_interval(families):
+    assert at_most(60 - covered(0.02, families, 60), 60, 0.05)
+    assert at_most(60 - covered(0.05, families, 60), 60, 0.1)
+
+
+def test_without_the_effect_of_models_the_interval_is_too_narrow(monkeypatch):
+    monkeypatch.setattr(scaling, "model_effect", lambda families: ModelEffect(0.0, 1e9))
+    moved = [simulated(FLAT + 0.05 * np.random.default_rng(seed).standard_normal(4), seed) for seed in range(40)]
+    assert sum(growth(data).verdict == "supported" for data in moved) > 8
+
+
+def test_models_of_one_size_are_one_size():
+    curves = [fake.curve(FakeModel(f"m{i}", fake.rise(0.7)), "item", "resid") for i in range(4)]
+    kept = [
+        LevelDraws(estimate=c.estimate, draws=c.draws, half_a=c.half_a, half_b=c.half_b, floor=c.floor) for c in curves
+    ]
+    data = by_size(kept, [1e9, 7e9, 7e9, 3e9], "resid", Where.LAST)
+    assert data.log_size.tolist() == pytest.approx(np.log10([1e9, 3e9, 7e9]).tolist())
+    assert data.values[2] == pytest.approx((kept[1].estimate[-1] + kept[2].estimate[-1]) / 2)
+    assert growth(data).sizes == 3
 
 
 def family_rates(effect: float, runs: int) -> tuple[int, float]:
@@ -173,28 +216,44 @@ def test_equal_models_differ_at_the_stated_rate(tmp_path):
     assert at_most(different(twins, 400, tmp_path), 400, 0.05)
 
 
-def ability(folder: Path, tops: dict[str, tuple[float, float, float]]) -> str:
-    """The verdict on X7 of three sizes whose last exits reach these accuracies."""
+def ability(folder: Path, tops: dict[str, tuple[float, ...]], claim: str = "x7") -> str:
+    """The verdict on a claim about sizes, of models whose last exits reach these accuracies."""
     runs = []
-    for i, size in enumerate((1e9, 3e9, 9e9)):
+    for i in range(len(next(iter(tops.values())))):
         model = FakeModel(
-            f"m{i}", lambda level, d, i=i: fake.rise(tops[level][i])(level, d), parameters=size, study="exits",
+            f"m{i}", lambda level, d, i=i: fake.rise(tops[level][i])(level, d), parameters=1e9 * 3**i, study="exits",
             levels=tuple(tops), spread=0.008,
         )  # fmt: skip
         runs.append(read_run(fake.write_model(folder / f"m{i}", model)))
-    return registry.get("claims", "x7").judge(runs).verdict
+    return registry.get("claims", claim).judge(runs).verdict
 
 
 @pytest.mark.parametrize(
     ("reasoning", "facts", "verdict"),
     [
-        ((0.6, 0.6, 0.8), (0.7, 0.7, 0.71), "supported"),
+        # That facts hardly rise is shown by many sizes alone: the models of three may differ by more than that.
+        ((0.6,) * 16 + (0.8,) * 8, (0.7,) * 24, "supported"),
+        ((0.6, 0.6, 0.8), (0.7, 0.7, 0.71), "inconclusive"),
         ((0.6, 0.7, 0.8), (0.7, 0.7, 0.71), "not supported"),
-        ((0.6, 0.6, 0.8), (0.6, 0.7, 0.85), "not supported"),
+        ((0.6, 0.6, 0.8), (0.5, 0.7, 0.9), "not supported"),
     ],
 )
 def test_a_threshold_of_reasoning_is_claimed_of_a_threshold_alone(tmp_path, reasoning, facts, verdict):
     assert ability(tmp_path, {"reasoning": reasoning, "facts": facts}) == verdict
+
+
+@pytest.mark.parametrize(("claim", "level"), [("x7_logic", "logic"), ("x7_truth", "truthfulness")])
+@pytest.mark.parametrize(
+    ("tops", "verdict"),
+    [
+        ((0.6, 0.6, 0.6, 0.8), "supported"),
+        ((0.6, 0.67, 0.73, 0.8), "not supported"),
+        ((0.8, 0.7, 0.65, 0.6), "not supported"),
+        ((0.7, 0.7, 0.7, 0.7), "inconclusive"),
+    ],
+)
+def test_a_threshold_of_another_level_is_claimed_of_a_threshold_alone(tmp_path, claim, level, tops, verdict):
+    assert ability(tmp_path, {level: tops}, claim) == verdict
 
 
 def test_claims_that_need_more_say_what_to_run(tmp_path):

@@ -47,8 +47,9 @@ SEGMENTS: Mapping[str, Callable[[str, int, np.random.Generator], Mapping[str, ob
     "noise": lambda family, i, rng: {"brittleness": 10 ** rng.normal(0, 0.5)},
 }
 EXITS: Mapping[str, Mapping[str, tuple[float, ...]]] = {
-    "threshold": {"reasoning": (0.6, 0.6, 0.6, 0.8), "facts": (0.7, 0.7, 0.7, 0.7)},
-    "line": {"reasoning": (0.6, 0.65, 0.7, 0.796), "facts": (0.7, 0.7, 0.7, 0.7)},
+    # Large: models of one size may differ by 0.03, and four of them tell little about that.
+    "threshold": {"reasoning": (0.55, 0.55, 0.55, 0.95), "facts": (0.7, 0.7, 0.7, 0.7)},
+    "line": {"reasoning": (0.55, 0.653, 0.746, 0.95), "facts": (0.7, 0.7, 0.7, 0.7)},
     "equal": {"reasoning": (0.7,) * 4, "facts": (0.7,) * 4},
 }
 
@@ -121,7 +122,8 @@ ASKED: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]] = {
     "noise": ({}, {"any family": 0.05, "P1.1 supported": 0.05, "P-boundaries supported": 0.05,
                    "any boundary spread": 0.05}),
     "threshold": (
-        {"X7 supported": 0.8, "size: reasoning supported": 0.9},
+        # Four models of four sizes never show that facts rise by less than 0.05, which X7 asks too.
+        {"size threshold: reasoning supported": 0.8, "size: reasoning supported": 0.9},
         {"size: facts supported": 0.05, "size threshold: reasoning not supported": 0.05, "X7 not supported": 0.05},
     ),
     "line": (

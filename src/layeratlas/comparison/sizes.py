@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -17,6 +17,7 @@ from layeratlas.comparison.slopes import FEWEST, slope_findings
 from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats import scaling
 from layeratlas.stats.draws import Key
+from layeratlas.stats.models_effect import ModelEffect, SizedValues, model_effect
 from layeratlas.stats.quantities import Quantity
 from layeratlas.stats.scaling import BySize, Growth, Where, equal_p, growth, read_at
 from layeratlas.stats.tests import holm
@@ -35,7 +36,6 @@ SCHEMA: dict[str, Any] = {
     "shape": pl.String,
 }
 _NULL = "equal values at every size"
-_NOTE = "This counts the noise of the items alone, not what else distinguishes one model from the next"
 _AT = {Where.PEAK: "at its peak", Where.LAST: "at the last layer", Where.MIDDLE: "at depth 0.50"}
 
 
@@ -50,6 +50,10 @@ class _Series:
     models: Sequence[Model]
     values: Sequence[Quantity]
     data: BySize
+
+    @property
+    def quantity(self) -> tuple[Key, Where]:
+        return self.key, self.where
 
     @property
     def name(self) -> str:
@@ -71,10 +75,13 @@ def size_findings(cohort: Cohort, models: Sequence[Model]) -> tuple[list[Finding
         return [_too_few(cohort.study, models)], pl.DataFrame(schema=SCHEMA)
     findings: list[Finding] = []
     rows: list[dict[str, Any]] = []
+    by_family = {family: _all_series(family, members, cohort.level_words) for family, members in families.items()}
+    of_models = _model_effects(series for all_series in by_family.values() for series in all_series)
     for family, members in families.items():
-        all_series = _all_series(family, members, cohort.level_words)
-        for series, p in zip(all_series, holm([equal_p(series.data) for series in all_series]), strict=True):
-            effect = growth(series.data, p=p)
+        all_series = by_family[family]
+        ps = holm([equal_p(series.data, of_models[series.quantity]) for series in all_series])
+        for series, p in zip(all_series, ps, strict=True):
+            effect = growth(series.data, p=p, effect=of_models[series.quantity])
             findings.append(_growth_finding(series, effect))
             if effect.verdict == "supported":
                 findings.append(_shape_finding(series, effect))
@@ -82,6 +89,14 @@ def size_findings(cohort: Cohort, models: Sequence[Model]) -> tuple[list[Finding
         for kind, component in cohort.plugin.scaled.items():
             findings += slope_findings(members, family, kind, component, cohort.level_words)
     return findings, pl.DataFrame(rows, schema=SCHEMA)
+
+
+def _model_effects(all_series: Iterable[_Series]) -> dict[tuple[Key, Where], ModelEffect]:
+    """Return the random effect of the model on each quantity, from the spread of all families."""
+    together: dict[tuple[Key, Where], list[SizedValues]] = {}
+    for series in all_series:
+        together.setdefault(series.quantity, []).append(series.data.sized)
+    return {quantity: model_effect(families) for quantity, families in together.items()}
 
 
 def _too_few(study: str, models: Sequence[Model]) -> Finding:
@@ -130,17 +145,23 @@ def _growth_finding(series: _Series, effect: Growth) -> Finding:
     first, last = series.models[0].name, series.models[-1].name
     return curve_finding(
         ComparisonKind.SIZE,
-        Subject(level=series.key.level, component="resid", method=series.key.method, n=len(series.models)),
-        statement=f"{series.name} {says} over {len(series.models)} sizes of {series.family}: {first} to {last} "
-        f"{effect.rise:+.2f} [{effect.lo:+.2f}, {effect.hi:+.2f}].",
+        Subject(level=series.key.level, component="resid", method=series.key.method, n=effect.sizes),
+        statement=f"{series.name} {says} over {effect.sizes} sizes of {series.family}: {first} to {last} "
+        f"{effect.rise:+.2f} [{effect.lo:+.2f}, {effect.hi:+.2f}]; {_models_words(effect)}.",
         effect=Effect(estimate=effect.rise, lo=effect.lo, hi=effect.hi, p=effect.p),
         null=_NULL,
         verdict=effect.verdict,
     )
 
 
+def _models_words(effect: Growth) -> str:
+    """Return how much of the interval is that of models, in words."""
+    return f"models of one size are taken to differ by {effect.of_models:.3f} (standard deviation)"
+
+
 def _shape_finding(series: _Series, effect: Growth) -> Finding:
-    below, above = series.models[effect.step - 1].name, series.models[effect.step].name
+    sizes = sorted({model.run.parameters for model in series.models})
+    below, above = (_name_of(series, sizes[at]) for at in (effect.step - 1, effect.step))
     verdict = decide(shown=effect.shape == "threshold", refuted=effect.shape == "linear")
     says = {
         "supported": f"is a threshold between {below} and {above}, not a line in log parameters",
@@ -150,13 +171,18 @@ def _shape_finding(series: _Series, effect: Growth) -> Finding:
     flat, line, step = np.sqrt(effect.errors)
     return curve_finding(
         ComparisonKind.SIZE_THRESHOLD,
-        Subject(level=series.key.level, component="resid", method=series.key.method, n=len(series.models)),
+        Subject(level=series.key.level, component="resid", method=series.key.method, n=effect.sizes),
         statement=f"{series.name} in {series.family} {says}: errors on held-out items {flat:.3f} (flat), {line:.3f} "
-        f"(line), {step:.3f} (threshold). {_NOTE}.",
+        f"(line), {step:.3f} (threshold); {_models_words(effect)}.",
         effect=Effect(estimate=float(line - step), p=effect.p_shape),
         null="data of the other shape favour this one as strongly",
         verdict=verdict,
     )
+
+
+def _name_of(series: _Series, parameters: float) -> str:
+    """Return the first model of a size."""
+    return next(model.name for model in series.models if model.run.parameters == parameters)
 
 
 def _rows(series: _Series, effect: Growth) -> list[dict[str, Any]]:

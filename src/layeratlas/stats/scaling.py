@@ -1,7 +1,7 @@
 """How a value changes with a model's size: the change from the smallest to the largest, and its shape.
 
-Both speak of the noise of the items alone: what distinguishes a model from the next beside its size, one model per size
-cannot show.
+With one model per size, what distinguishes it from the next beside its size is part of the uncertainty: a random effect
+of the model (`stats.models_effect`). Models of one size count as that size, once, with their mean.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import scipy
 
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.draws import LevelDraws
-from layeratlas.stats.intervals import ALPHA, Z95
+from layeratlas.stats.intervals import ALPHA
+from layeratlas.stats.models_effect import ModelEffect, SizedValues, freedom_of, model_effect, t_critical
 from layeratlas.stats.quantities import Halved, peak_value, value_at
-from layeratlas.stats.shapes import Shape, ShapeErrors, best_shape, held_out_errors, step_place
+from layeratlas.stats.shapes import Shape, ShapedValues, ShapeErrors, best_shape, held_out_errors, step_place
 from layeratlas.stats.verdicts import Verdict, decide, least_seen
 
 # A change with size within this much is called none, in units of the measure.
@@ -26,7 +27,7 @@ HARDLY = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class BySize:
-    """S values of models in order of size, with their bootstrap.
+    """S values of sizes in order, with their bootstrap.
 
     `values` (S,); `noise` (B, S) errors of the draws; `half_a`, `half_b` (H, S) on disjoint halves of the groups;
     `log_size` (S,) log10 of the parameters.
@@ -42,6 +43,11 @@ class BySize:
     def covariance(self) -> Floats:
         """The bootstrap covariance of the values, (S, S)."""
         return np.atleast_2d(np.cov(self.noise.T))
+
+    @property
+    def sized(self) -> SizedValues:
+        """What tells the random effect of the model."""
+        return SizedValues(self.log_size, self.values, self.covariance)
 
 
 class Where(StrEnum):
@@ -61,35 +67,43 @@ def read_at(curve: LevelDraws, component: str, where: Where) -> Halved:
 
 
 def by_size(curves: Sequence[LevelDraws], parameters: Sequence[float], component: str, where: Where) -> BySize | None:
-    """Return the values of one level's curves, smallest model first; None where their draws do not match."""
+    """Return the values of one level's curves by size, smallest first; None where their draws do not match.
+
+    Models of the same number of parameters are one size: their mean.
+    """
     if len({curve.draws.shape[0] for curve in curves}) > 1 or len({len(curve.half_a) for curve in curves}) > 1:
         return None
     points = [read_at(curve, component, where) for curve in curves]
+    sizes, member = np.unique(np.asarray(parameters, np.float64), return_inverse=True)
+    mean = (member[None] == np.arange(len(sizes))[:, None]) / np.bincount(member)[:, None]
     return BySize(
-        log_size=np.log10(parameters),
-        values=np.array([point.value.estimate for point in points]),
-        noise=np.stack([point.value.noise for point in points], 1),
-        half_a=np.stack([point.half_a for point in points], 1),
-        half_b=np.stack([point.half_b for point in points], 1),
+        log_size=np.log10(sizes),
+        values=mean @ np.array([point.value.estimate for point in points]),
+        noise=np.stack([point.value.noise for point in points], 1) @ mean.T,
+        half_a=np.stack([point.half_a for point in points], 1) @ mean.T,
+        half_b=np.stack([point.half_b for point in points], 1) @ mean.T,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """What size does to a value.
+    """What size does to a value, over so many `sizes`.
 
-    `rise` is the largest model's value less the smallest's, with its 95 % interval; `p` that of equal values at every
-    size. `verdict` tells whether the value changes; `not supported` where the interval stays within HARDLY. `errors`
-    are those of each shape on held-out items; `p_shape` how often data of the other shape speak as strongly for the
-    chosen one (NaN where there is no change). `step` is the first size past the best step, `seen` the smallest rise
-    that these data would show.
+    `rise` is the largest size's value less the smallest's, with its 95 % interval; `p` that of equal values at every
+    size. Both count the noise of the items and `of_models`, the standard deviation of the random effect of the model.
+    `verdict` tells whether the value changes; `not supported` where the interval stays within HARDLY. `errors` are
+    those of each shape on held-out items; `p_shape` how often data of the other shape speak as strongly for the chosen
+    one (NaN where there is no change). `step` is the first size past the best step, `seen` the smallest rise that these
+    data would show.
     """
 
+    sizes: int
     rise: float
     lo: float
     hi: float
     p: float
     verdict: Verdict
+    of_models: float
     shape: Shape
     errors: ShapeErrors
     p_shape: float
@@ -97,41 +111,56 @@ class Growth:
     seen: float
 
 
-def growth(data: BySize, seed: int = 0, p: float | None = None) -> Growth:
-    """Return what size does to a value, for three sizes or more; `p` replaces the test's own, where corrected."""
+def growth(data: BySize, seed: int = 0, *, p: float | None = None, effect: ModelEffect | None = None) -> Growth:
+    """Return what size does to a value, for three sizes or more.
+
+    `p` replaces the test's own, where corrected. `effect` is the random effect of the model, from the spread of all
+    families at hand; by default from this family's alone.
+    """
+    effect = effect or model_effect([data.sized])
     rise = float(data.values[-1] - data.values[0])
-    spread = float((data.noise[:, -1] - data.noise[:, 0]).std())
-    lo, hi = rise - Z95 * spread, rise + Z95 * spread
-    p = equal_p(data) if p is None else p
+    noise, models = float((data.noise[:, -1] - data.noise[:, 0]).var()), 2 * effect.variance
+    spread, share = float(np.sqrt(noise + models)), models / (noise + models)
+    reach = t_critical(effect, share) * spread
+    lo, hi = rise - reach, rise + reach
+    p = equal_p(data, effect) if p is None else p
     # A change may be in the middle, so that the test of all sizes decides; an equivalence is that of the ends.
     verdict = decide(shown=p <= ALPHA, refuted=max(-lo, hi) <= HARDLY)
     errors = held_out_errors(data.log_size, data.half_a[None], data.half_b[None])[0]
     shape: Shape = "flat" if verdict == "not supported" else "unsure"
     p_shape = float("nan")
     if verdict == "supported":
-        shape, p_shape = best_shape(data.log_size, data.values, data.covariance, errors, len(data.half_a), seed)
+        shaped = ShapedValues(data.log_size, data.values, data.covariance, effect.variance)
+        shape, p_shape = best_shape(shaped, errors, len(data.half_a), seed)
     return Growth(
+        sizes=len(data.values),
         rise=rise,
         lo=lo,
         hi=hi,
         p=p,
         verdict=verdict,
+        of_models=float(np.sqrt(effect.variance)),
         shape=shape,
         errors=ShapeErrors(*errors.tolist()),
         p_shape=p_shape,
         step=step_place(data.values),
-        seen=least_seen(spread),
+        seen=least_seen(spread, freedom=freedom_of(effect, share)),
     )
 
 
-def equal_p(data: BySize) -> float:
+def equal_p(data: BySize, effect: ModelEffect | None = None) -> float:
     """Return the p-value of equal values at every size, by a Wald test with the bootstrap's covariance.
 
-    Never below 1 / (B + 1), B draws.
+    The variance that models add (`effect`, by default from this family's own spread) is part of the covariance, and the
+    statistic is compared with an F distribution whose degrees of freedom are those that it was estimated with. Never
+    below 1 / (B + 1), B draws.
     """
+    effect = effect or model_effect([data.sized])
     contrast = np.diff(np.eye(len(data.values)), axis=0)
     gap = contrast @ data.values
-    cov = contrast @ data.covariance @ contrast.T
+    cov = contrast @ (data.covariance + effect.variance * np.eye(len(data.values))) @ contrast.T
     cov += np.eye(len(gap)) * max(1e-12, 1e-9 * float(np.trace(cov)))
-    statistic = float(gap @ np.linalg.solve(cov, gap))
-    return float(max(scipy.stats.chi2.sf(statistic, len(gap)), 1 / (1 + len(data.noise))))
+    statistic = float(gap @ np.linalg.solve(cov, gap)) / len(gap)
+    share = effect.variance / (effect.variance + float(np.diag(data.covariance).mean()))
+    tail = scipy.stats.f.sf(statistic, len(gap), freedom_of(effect, share))
+    return float(max(tail, 1 / (1 + len(data.noise))))

@@ -25,6 +25,15 @@ class ShapeErrors(NamedTuple):
     threshold: float
 
 
+class ShapedValues(NamedTuple):
+    """Values (S,) by size, the covariance (S, S) of the items' noise, and the variance that models add to each."""
+
+    log_size: Floats
+    values: Floats
+    covariance: Floats
+    of_models: float
+
+
 def held_out_errors(log_size: Floats, half_a: Floats, half_b: Floats) -> Floats:
     """Return mean squared errors (N, 3), as ShapeErrors, on the half that a shape was not fitted to.
 
@@ -33,26 +42,26 @@ def held_out_errors(log_size: Floats, half_a: Floats, half_b: Floats) -> Floats:
     total = np.zeros((len(half_a), 3))
     for fitted, read in ((half_a, half_b), (half_b, half_a)):
         flat = np.broadcast_to(fitted.mean(-1, keepdims=True), fitted.shape)
-        line = fitted @ _line(log_size).T
+        line = fitted @ line_projection(log_size).T
         guesses = (flat, line, _best_step(fitted))
         total += np.stack([((read - guess) ** 2).mean((-1, -2)) for guess in guesses], -1)
     return total / 2
 
 
-def best_shape(
-    log_size: Floats, values: Floats, covariance: Floats, errors: Floats, halves: int, seed: int
-) -> tuple[Shape, float]:
+def best_shape(data: ShapedValues, errors: Floats, halves: int, seed: int) -> tuple[Shape, float]:
     """Return the shape with the smaller held-out error, line or threshold, and its p-value.
 
     p is how often data simulated under the other shape, with this covariance and as many halves, favour the chosen one
-    as strongly; above 0.05 the shape is `unsure`.
+    as strongly; above 0.05 the shape is `unsure`. What models add to their values is the same in both halves.
     """
+    log_size, values, covariance = data.log_size, data.values, data.covariance
     lead = _lead(errors)
     threshold = lead > 0
-    other = _line(log_size) if threshold else _step(len(values), step_place(values))
+    other = line_projection(log_size) if threshold else step_projection(len(values), step_place(values))
     rng = np.random.default_rng([seed, 41])
     zero = np.zeros(len(values))
-    simulated = rng.multivariate_normal(other @ values, covariance, _SIMULATED, method="svd")[:, None]
+    around = covariance + data.of_models * np.eye(len(values))
+    simulated = rng.multivariate_normal(other @ values, around, _SIMULATED, method="svd")[:, None]
     error = rng.multivariate_normal(zero, covariance, (_SIMULATED, halves), method="svd")
     leads = _lead(held_out_errors(log_size, simulated + error, simulated - error))
     as_strong = leads >= lead if threshold else leads <= lead
@@ -70,18 +79,18 @@ def _lead(errors: Floats) -> Floats:
 
 def step_place(values: Floats) -> int:
     """Return the first size past the best step of values (S,)."""
-    errors = [((_step(len(values), at) @ values - values) ** 2).sum() for at in range(1, len(values))]
+    errors = [((step_projection(len(values), at) @ values - values) ** 2).sum() for at in range(1, len(values))]
     return 1 + int(np.argmin(errors))
 
 
-def _line(log_size: Floats) -> Floats:
+def line_projection(log_size: Floats) -> Floats:
     """Return the projection (S, S) on a line in log parameters."""
     basis = np.linalg.qr(np.stack([np.ones_like(log_size), log_size], 1))[0]
     projection: Floats = basis @ basis.T
     return projection
 
 
-def _step(sizes: int, at: int) -> Floats:
+def step_projection(sizes: int, at: int) -> Floats:
     """Return the projection (S, S) on one value before size `at` and one from it on."""
     below = np.arange(sizes) < at
     same = below[:, None] == below[None]
@@ -92,7 +101,7 @@ def _step(sizes: int, at: int) -> Floats:
 def _best_step(values: Floats) -> Floats:
     """Return the best step for each row of (..., S)."""
     sizes = values.shape[-1]
-    fits = np.stack([values @ _step(sizes, at).T for at in range(1, sizes)], -2)
+    fits = np.stack([values @ step_projection(sizes, at).T for at in range(1, sizes)], -2)
     errors = ((fits - values[..., None, :]) ** 2).sum(-1)
     best: Floats = np.take_along_axis(fits, errors.argmin(-1)[..., None, None], -2)[..., 0, :]
     return best

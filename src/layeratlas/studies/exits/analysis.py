@@ -21,10 +21,12 @@ from layeratlas.studies.exits.curves import ExitCurve, deciding_first, level_cur
 from layeratlas.studies.exits.findings.gains import LevelGain, gain_findings, level_gains
 from layeratlas.studies.exits.findings.languages import agreement_curve, language_finding
 from layeratlas.studies.exits.findings.last_exit import compare_last, last_claims, last_findings
-from layeratlas.studies.exits.findings.low_exits import low_exits_finding
+from layeratlas.studies.exits.findings.low_exits import low_exits_finding, low_reasoning_findings
+from layeratlas.studies.exits.findings.number_controls import control_findings
 from layeratlas.studies.exits.findings.number_types import float_findings
 from layeratlas.studies.exits.findings.onsets import mid_network_finding, upper_half_findings
 from layeratlas.studies.exits.findings.random_weights import random_weights_findings
+from layeratlas.studies.exits.findings.starts import start_findings
 from layeratlas.studies.exits.findings.token_count import token_count_finding
 from layeratlas.studies.exits.free_answers import free_curve
 from layeratlas.studies.exits.names import ABLATION_FILE, ALL, BASELINES_FILE, ExitFinding
@@ -122,16 +124,19 @@ def analyse(
             findings += [across] if across else []
         main = [c for c in of_sets if c.level == curve.level and c.is_main(settings.score)]
         findings += float_findings(own, main, sampler, strict=settings.strict)
+        findings += control_findings(own, main, sampler, strict=settings.strict)
     return [*of_levels, *of_sets], findings
 
 
 def _level_findings(gains: Sequence[LevelGain], readout_note: str) -> list[Finding]:
-    """Return the findings about whole levels, and the published claims X1 to X5."""
+    """Return the findings about whole levels, and the published claims X1 to X5 and X9."""
     curves = [gain.curve for gain in gains]
     comparisons = compare_last(curves)
     findings = [*gain_findings(gains, readout_note), *last_findings(comparisons, readout_note)]
     findings += upper_half_findings(gains)
     findings += last_claims(comparisons, readout_note)
+    findings += start_findings(gains)
+    findings += low_reasoning_findings(curves, readout_note)
     if gains:
         findings += [mid_network_finding(gains), low_exits_finding(curves, readout_note)]
     return findings

@@ -9,4 +9,5 @@ PRESUPPOSED = (
     Presupposes(kind=ExitFinding.ONSET, needs=ExitFinding.EXIT),
     Presupposes(kind=ExitFinding.X1, needs=ExitFinding.EXIT, both_ways=True),
     Presupposes(kind=ExitFinding.X4, needs=ExitFinding.EXIT, levels=any_level, both_ways=True),
+    Presupposes(kind=ExitFinding.X4_START, needs=ExitFinding.EXIT, both_ways=True),
 )

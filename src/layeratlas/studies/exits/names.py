@@ -34,7 +34,7 @@ METRIC_NAMES = {
 
 
 class ExitFinding(StrEnum):
-    """The kinds of findings of the study; X1 to X8 are named after the published claims."""
+    """The kinds of findings of the study; X1 to X9 are named after the published claims."""
 
     TOKEN_COUNT = "token count"
     EXIT = "exit"
@@ -45,9 +45,13 @@ class ExitFinding(StrEnum):
     X2 = "X2"
     X3 = "X3"
     X4 = "X4"
+    X4_START = "X4-start"
     X5 = "X5"
     X6 = "X6"
+    X6_PRECISION = "X6-precision"
+    X6_CONTROLLED = "X6-controlled"
     X8 = "X8"
+    X9 = "X9"
     RANDOM_WEIGHTS = "random weights"
     ABLATION = "ablation"
     ABLATION_OF_HALVES = "ablation of halves"

@@ -19,6 +19,7 @@ from layeratlas.studies.hierarchy.curves import all_curves
 from layeratlas.studies.hierarchy.findings.compression import compression_findings, content_findings
 from layeratlas.studies.hierarchy.findings.coordination import coordination_findings
 from layeratlas.studies.hierarchy.findings.decline import decline_finding
+from layeratlas.studies.hierarchy.findings.documents import document_findings
 from layeratlas.studies.hierarchy.findings.emergence import (
     emergence_findings,
     emergence_order_findings,
@@ -144,6 +145,7 @@ def _component_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding],
     findings += second_peak_findings(inside, phrasing)
     findings += content_findings(levels, decoded, phrasing)
     findings += compression_findings(curves, decoded, phrasing)
+    findings += document_findings(inside, phrasing)
     findings += coordination_findings([curve for curve in tasks if not curve.level.startswith(REUSED_TARGETS)])
     return findings
 

@@ -21,6 +21,7 @@ PRESUPPOSED = (
     Presupposes(kind=HierarchyFinding.RANDOM_WEIGHTS, needs=_PEAK),
     Presupposes(kind=HierarchyFinding.SECOND_PEAK, needs=_PEAK),
     Presupposes(kind=HierarchyFinding.DEEP_CONTENT, needs=_PEAK),
+    Presupposes(kind=HierarchyFinding.DEEP_DOCUMENTS, needs=_PEAK),
     Presupposes(kind=HierarchyFinding.EMERGENCE_ORDER, needs=_PEAK, both_ways=True),
     Presupposes(kind=HierarchyFinding.ORDER, needs=_PEAK, both_ways=True),
     Presupposes(kind=HierarchyFinding.DEEP_COMPRESSION, needs=_PEAK, levels=_buried_and_plain, both_ways=True),

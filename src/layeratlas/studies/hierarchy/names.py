@@ -32,6 +32,7 @@ class HierarchyFinding(StrEnum):
     SECOND_PEAK = "second peak"
     DEEP_CONTENT = "deep content"
     DEEP_COMPRESSION = "deep compression"
+    DEEP_DOCUMENTS = "deep documents"
     COORDINATION = "coordination"
     ANTI_PERSISTENCE = "anti-persistence"
 
@@ -51,6 +52,7 @@ DETAILS = (
     HierarchyFinding.SURFACE,
     HierarchyFinding.RANDOM_WEIGHTS,
     HierarchyFinding.SECOND_PEAK,
+    HierarchyFinding.DEEP_DOCUMENTS,
     HierarchyFinding.ANTI_PERSISTENCE,
 )
 

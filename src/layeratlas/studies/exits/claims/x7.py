@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from layeratlas.runs.claim import Claim, Judgement, undecided
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.judging import largest_family
-from layeratlas.stats.scaling import HARDLY, Growth, Where, by_size, growth
+from layeratlas.stats.scaling import HARDLY, Growth
 from layeratlas.stats.verdicts import Verdict, decide
 from layeratlas.studies.exits.citation import CHEN
+from layeratlas.studies.exits.claims._sizes import effect_of_size, is_threshold, lacks_threshold
 
 _REASONING = "reasoning"
 _HARDLY = ("calculation", "arithmetic", "facts")
@@ -36,7 +37,7 @@ class ThresholdClaim(Claim):
         drawn = [run for run in runs if run.draws is not None]
         if len({run.parameters for run in drawn}) < self.sizes:
             return undecided(_ASKED)
-        effects = {level: effect for level in (_REASONING, *_HARDLY) if (effect := _effect(drawn, level))}
+        effects = {level: effect for level in (_REASONING, *_HARDLY) if (effect := effect_of_size(drawn, level))}
         others = [effect for level, effect in effects.items() if level in _HARDLY]
         if _REASONING not in effects or not others:
             return undecided(_ASKED)
@@ -47,36 +48,23 @@ class ThresholdClaim(Claim):
         )
         return Judgement(
             verdict=verdict,
-            statement=f"Reasoning at the last exit is {reasoning.shape} in size ({reasoning.verdict}, of {len(drawn)} "
-            f"sizes of {drawn[0].family}); smallest to largest: {each}.",
+            statement=f"Reasoning at the last exit is {reasoning.shape} in size ({reasoning.verdict}, of "
+            f"{reasoning.sizes} sizes of {drawn[0].family}); smallest to largest: {each}; models of one size are taken "
+            f"to differ by {reasoning.of_models:.3f} (standard deviation).",
             estimate=reasoning.rise,
             lo=reasoning.lo,
             hi=reasoning.hi,
             p=reasoning.p,
             null="equal at every size; for the shape, data of a line in log parameters",
-            n=len(drawn),
+            n=reasoning.sizes,
             needs=_ASKED if verdict == "inconclusive" else "",
         )
 
 
-def _effect(runs: Sequence[FinishedRun], level: str) -> Growth | None:
-    """Return what size does to a level at the last exit; None where a run kept no such curve."""
-    draws = [run.draws for run in runs if run.draws is not None]
-    key = next((key for key in draws[0].keys if key.level == level and key.component == "resid"), None)
-    curves = [] if key is None else [curve for kept in draws if (curve := kept.curve(key)) is not None]
-    if key is None or len(curves) < len(runs):
-        return None
-    data = by_size(curves, [run.parameters for run in runs], key.component, Where.LAST)
-    return None if data is None else growth(data)
-
-
 def _verdict(reasoning: Growth, others: Sequence[Growth]) -> Verdict:
-    threshold = reasoning.shape == "threshold" and reasoning.rise > 0
-    falls = reasoning.verdict == "supported" and reasoning.rise < 0
-    no_threshold = reasoning.shape in ("linear", "flat") or falls
     return decide(
-        shown=threshold and all(effect.hi < HARDLY for effect in others),
-        refuted=no_threshold or any(effect.lo > HARDLY for effect in others),
+        shown=is_threshold(reasoning) and all(effect.hi < HARDLY for effect in others),
+        refuted=lacks_threshold(reasoning) or any(effect.lo > HARDLY for effect in others),
     )
 
 

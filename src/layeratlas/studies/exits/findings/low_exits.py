@@ -1,20 +1,24 @@
-"""What do low exits answer? This model's part of X5, which compares sizes."""
+"""What do low exits answer? This model's part of X5, which compares sizes, and whether low exits reason (X9)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from layeratlas.runs.finding import Finding
-from layeratlas.stats.intervals import draws_interval
-from layeratlas.stats.verdicts import Effect
+from layeratlas.runs.finding import Finding, curve_finding
+from layeratlas.stats.intervals import MARGIN, draws_interval
+from layeratlas.stats.verdicts import Effect, bootstrapped, holm_corrected
 from layeratlas.studies.exits.curves import ExitCurve
-from layeratlas.studies.exits.findings.statements import levels_finding, with_span
+from layeratlas.studies.exits.findings.languages import LOWER_THIRD
+from layeratlas.studies.exits.findings.statements import levels_finding, title, with_span
 from layeratlas.studies.exits.names import ExitFinding
 
 # Exits below this fraction of depth are the low ones.
 LOW = 0.25
+# The levels that ask for abstract reasoning.
+_REASONING = ("reasoning", "logic")
 
 
 def low_exits_finding(curves: Sequence[ExitCurve], readout_note: str) -> Finding:
@@ -34,4 +38,47 @@ def low_exits_finding(curves: Sequence[ExitCurve], readout_note: str) -> Finding
         effect=effect,
         null="equal across sizes, which one model cannot test",
         verdict="inconclusive",
+    )
+
+
+def low_reasoning_findings(curves: Sequence[ExitCurve], readout_note: str) -> list[Finding]:
+    """Return X9 for each level of reasoning: exits up to a third of depth gain over every baseline.
+
+    The embeddings are left out. The choice without its question is a baseline here also where it shows by itself
+    whether it is true: to see that a sum is wrong needs no reasoning about the question. p is Holm-corrected over the
+    levels. None for a model of one or two blocks, which has no such exit.
+    """
+    asked = [replace(curve, evident=False) for curve in curves if curve.level in _REASONING]
+    inside = [(curve.depth <= LOWER_THIRD) & (curve.depth > 0) for curve in asked]
+    low = [(curve, exits) for curve, exits in zip(asked, inside, strict=True) if exits.any()]
+    effects = holm_corrected(
+        [
+            bootstrapped(
+                float(curve.excess[exits].mean()),
+                curve.gains[:, exits].mean(1),
+                curve.n_groups,
+                least=-1.0,
+                most=1.0,
+            )
+            for curve, exits in low
+        ]
+    )
+    return [_low_reasoning(curve, effect, readout_note) for (curve, _), effect in zip(low, effects, strict=True)]
+
+
+def _low_reasoning(curve: ExitCurve, effect: Effect, readout_note: str) -> Finding:
+    verdict = effect.verdict(margin=MARGIN)
+    low = f"exits up to depth {LOWER_THIRD:.2f}"
+    summary = {
+        "supported": f"{low} answer above every baseline",
+        "not supported": f"{low} gain less than {MARGIN} over the baselines",
+        "inconclusive": f"a gain of {low} over the baselines is open ({effect.could_have_seen})",
+    }[verdict]
+    return curve_finding(
+        ExitFinding.X9,
+        curve,
+        statement=f"{title(curve)}: {summary}: {with_span(effect)} in accuracy{readout_note} (X9).",
+        effect=effect,
+        null="no gain over the best of chance, the surface rules and the choice without the question",
+        verdict=verdict,
     )

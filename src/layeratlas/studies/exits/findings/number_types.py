@@ -66,17 +66,17 @@ def float_findings(
     return [finding for finding in findings if finding is not None]
 
 
-def _number_type(question: Question) -> str:
+def number_type(question: Question) -> str:
     """Return whether a question is of integers or of floats, as its stratum says; empty for neither."""
     return next((name for name in (INTEGER, FLOAT) if name in question.stratum.split()), "")
 
 
-def _groups_of(scored: ScoredSet, number_type: str) -> set[str]:
-    return {question.group for question in scored.data.items if _number_type(question) == number_type}
+def _groups_of(scored: ScoredSet, kind: str) -> set[str]:
+    return {question.group for question in scored.data.items if number_type(question) == kind}
 
 
-def _inside(scored: ScoredSet, number_type: str, pairs: set[str]) -> Bools:
-    return np.array([_number_type(q) == number_type and q.group in pairs for q in scored.data.items])
+def _inside(scored: ScoredSet, kind: str, pairs: set[str]) -> Bools:
+    return np.array([number_type(q) == kind and q.group in pairs for q in scored.data.items])
 
 
 def _weighted_mean(right: Floats, weights: Floats, inside: Bools) -> Floats:

@@ -23,14 +23,14 @@ from layeratlas.studies.hierarchy.names import BURIED, BURIED_LEVELS, COMPONENT_
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
 # The deep layers: the last quarter of depth.
-_DEEP = 0.75
+DEEP = 0.75
 # The smallest gain over chance that matters, as a share of the way from chance to certainty.
 _SMALLEST_GAIN = 0.05
 
 
 def deep_gain(values: Floats, curve: Curve) -> Floats:
     """Return the mean gain over chance of curves (..., P) in the last quarter, of the way from chance to certainty."""
-    gain: Floats = (values[..., curve.depth >= _DEEP].mean(-1) - curve.chance) / (1 - curve.chance)
+    gain: Floats = (values[..., curve.depth >= DEEP].mean(-1) - curve.chance) / (1 - curve.chance)
     return gain
 
 
@@ -122,7 +122,7 @@ def _shift(curve: Curve) -> tuple[float, Floats]:
     """
     best = max(cross_chosen(curve, np.zeros(len(curve.estimate))) - curve.chance, ROUNDING)
     top = np.maximum(curve.draws[:, curve.estimate.argmax()] - curve.estimate.max() + best, ROUNDING)
-    deep = curve.depth >= _DEEP
+    deep = curve.depth >= DEEP
     shift = (curve.estimate[deep].mean() - curve.estimate[~deep].mean()) / best
     draws = (curve.draws[:, deep].mean(1) - curve.draws[:, ~deep].mean(1)) / top
     return float(shift), draws

@@ -12,11 +12,7 @@ from layeratlas.stats.families import Parts, least_partial, variance_parts
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.verdicts import could_have_seen, decide
 from layeratlas.studies.segments.citation import ZHANG
-from layeratlas.studies.segments.names import LOCAL, SegmentFinding
-
-# Noise relative to the stream's size. Absolute noise, scaling or ablation give B another meaning and another scale.
-_METHOD = "noise"
-_ASKED = "layeratlas run segments on four models of each of two families, with noise=relative"
+from layeratlas.studies.segments.claims._brittleness import ASKED, local_brittleness
 
 
 class LocalBrittlenessClaim(Claim):
@@ -37,15 +33,15 @@ class LocalBrittlenessClaim(Claim):
 
     def decide(self, runs: Sequence[FinishedRun]) -> Judgement:
         """Return the verdict over all models with a Local segment."""
-        local = [(run, b) for run in runs if (b := _local_brittleness(run)) is not None]
+        local = [(run, b) for run in runs if (b := local_brittleness(run)) is not None]
         if not local:
-            return undecided(_ASKED)
+            return undecided(ASKED)
         log_b = np.log10([[b] for _, b in local])
         log_size = np.log10([run.parameters for run, _ in local])
         families = [run.family for run, _ in local]
         parts = variance_parts(log_b, families, log_size)
         if not parts:
-            return undecided(_ASKED)
+            return undecided(ASKED)
         return self._judged(parts[0], [b for _, b in local], len(set(families)))
 
     def _judged(self, part: Parts, values: Sequence[float], families: int) -> Judgement:
@@ -69,14 +65,8 @@ class LocalBrittlenessClaim(Claim):
             p=part.p,
             null="families assigned to models at random (exact permutation)",
             n=len(values),
-            needs=_ASKED if verdict == "inconclusive" else "",
+            needs=ASKED if verdict == "inconclusive" else "",
         )
-
-
-def _local_brittleness(run: FinishedRun) -> float | None:
-    """Return B of the Local segment under relative noise; None where the run has none above 0."""
-    findings = run.of_kind(SegmentFinding.BRITTLENESS, method=_METHOD)
-    return next((f.estimate for f in findings if f.level == LOCAL and f.estimate > 0), None)
 
 
 PLUGIN = LocalBrittlenessClaim()

@@ -1,0 +1,53 @@
+"""Do deep layers hold properties of whole documents, beyond what their words alone tell? (H6)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from layeratlas.runs.finding import Finding, curve_finding
+from layeratlas.stats.curves import Curve
+from layeratlas.stats.intervals import MARGIN
+from layeratlas.stats.verdicts import Effect, bootstrapped
+from layeratlas.studies.hierarchy.findings.compression import DEEP
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
+from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
+
+_LEVEL = "document"
+
+
+def document_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
+    """Return whether the last quarter of depth decodes documents better than words and lengths alone do.
+
+    `curves` are one component's curves of levels that decode. The baseline is resampled with the curve, group by
+    group. The mean over the deep layers is taken, so that no layer is chosen.
+    """
+    return [_finding(curve, phrasing) for curve in curves if curve.level == _LEVEL]
+
+
+def _finding(curve: Curve, phrasing: Phrasing) -> Finding:
+    effect, floor = _gain(curve)
+    verdict = effect.verdict(margin=MARGIN)
+    level, where = phrasing.level(curve.level), f"the last quarter of {COMPONENT_NAMES[curve.component]}"
+    than = f"words and lengths alone ({floor:.2f})"
+    beginnings = {
+        "supported": f"{capitalised(level)} decode better from {where} than from {than}",
+        "not supported": f"{capitalised(level)} in {where} gain less than {MARGIN} on {than}",
+        "inconclusive": f"Whether {level} decode better from {where} than from {than} is open "
+        f"({effect.could_have_seen})",
+    }
+    statement = f"{beginnings[verdict]}: gain {effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}]."
+    null = "the last quarter decodes as well as words and lengths alone"
+    return curve_finding(
+        HierarchyFinding.DEEP_DOCUMENTS, curve, statement=statement, effect=effect, null=null, verdict=verdict
+    )
+
+
+def _gain(curve: Curve) -> tuple[Effect, float]:
+    """Return the mean of the deep layers over the best of baseline and chance, paired by draw, and that floor."""
+    deep = curve.depth >= DEEP
+    floor = float(np.fmax(curve.baseline, curve.chance))
+    drawn = np.maximum(curve.baseline_draws, curve.chance) if curve.baseline_draws.size else floor
+    gains = curve.draws[:, deep].mean(1) - drawn
+    return bootstrapped(float(curve.estimate[deep].mean()) - floor, gains, curve.n_groups), floor
