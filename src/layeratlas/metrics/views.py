@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from scipy.special import logsumexp
+import scipy
 
 from layeratlas.core.arrays import FloatArray, Floats
 from layeratlas.metrics._contract import SetMetric, Signal
@@ -64,7 +63,8 @@ def infonce(first: FloatArray, second: FloatArray) -> float:
     a, b = _unit(first), _unit(second)
     scores = a @ b.T / _TEMPERATURE
     own = np.diag(scores)
-    return float(0.5 * ((logsumexp(scores, axis=1) - own).mean() + (logsumexp(scores, axis=0) - own).mean()))
+    away = [(scipy.special.logsumexp(scores, axis=axis) - own).mean() for axis in (1, 0)]
+    return float(0.5 * sum(away))
 
 
 def lidar(views: FloatArray) -> float:
@@ -77,8 +77,8 @@ def lidar(views: FloatArray) -> float:
     # Woodbury: (W'W + r I)^-1 = (I - W' (W W' + r I)^-1 W) / r, and the eigenvalues wanted are those of
     # B (W'W + r I)^-1 B'.
     cross = within @ between.T
-    factor = cho_factor(within @ within.T + _RIDGE * np.eye(n * q), lower=True)
-    inner = (between @ between.T - cross.T @ cho_solve(factor, cross)) / _RIDGE
+    factor = scipy.linalg.cho_factor(within @ within.T + _RIDGE * np.eye(n * q), lower=True)
+    inner = (between @ between.T - cross.T @ scipy.linalg.cho_solve(factor, cross)) / _RIDGE
     values = np.maximum(np.linalg.eigvalsh(inner), 0)
     if values.sum() <= 0:
         return np.nan

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.curves import depths
@@ -64,7 +64,7 @@ def grid_error(step: float) -> float:
 
 def normal_errors(spread: float) -> Floats:
     """Return errors (EVEN,) at even quantiles of a normal distribution of that standard deviation."""
-    errors: Floats = spread * ndtri((np.arange(EVEN) + 0.5) / EVEN)
+    errors: Floats = spread * scipy.special.ndtri((np.arange(EVEN) + 0.5) / EVEN)
     return errors
 
 

@@ -8,7 +8,7 @@ shuffles' own distribution, so that no verdict at 0.05 without correction rests 
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import stdtr
+import scipy
 
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.intervals import ALPHA, ROUNDING
@@ -55,5 +55,5 @@ def predicted_tail(observed: float, null: Floats) -> float:
     S - 1 degrees of freedom, the fewest that a spread estimated from S shuffles can have, and errs on the safe side.
     """
     shuffles = len(null)
-    before, seen = (-np.log1p(-stdtr(shuffles - 1, -maxima)) for maxima in (null, observed))
+    before, seen = (-np.log1p(-scipy.special.stdtr(shuffles - 1, -maxima)) for maxima in (null, observed))
     return float(-np.expm1(-shuffles * np.log1p(seen / before.sum())))

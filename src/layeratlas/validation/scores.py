@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.special import ndtri
+import scipy
 
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.stats.resampling import Resampler
@@ -25,7 +25,7 @@ def _exit_interval(groups: int, size: int) -> Callable[[int], Count]:
         own = np.sqrt(1 - shared) * rng.standard_normal((n, exits))
         common = np.sqrt(shared) * np.repeat(rng.standard_normal((groups, exits)), size, 0)
         after = np.zeros((n, 2, exits))
-        after[:, 0] = ndtri(truth) + own + common
+        after[:, 0] = scipy.special.ndtri(truth) + own + common
         equal = np.ones(2 * n)
         scored = ScoredSet(
             data=QuestionSet("simulated", "arithmetic", items),

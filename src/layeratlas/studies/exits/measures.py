@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import logsumexp
+import scipy
 
 from layeratlas.core.arrays import Floats
 from layeratlas.studies.exits.answer_key import AnswerKey
@@ -30,8 +30,8 @@ def accuracy(scores: Floats, key: AnswerKey, strict: bool) -> Floats:
 
 def mc2(scores: Floats, key: AnswerKey, strict: bool) -> Floats:
     """Probability mass on the true choices, normalised over all choices by log-sum-exp."""
-    true = logsumexp(np.where(key.true, scores, -np.inf), axis=-1)
-    mass: Floats = np.exp(true - logsumexp(np.where(key.exists, scores, -np.inf), axis=-1))
+    true = scipy.special.logsumexp(np.where(key.true, scores, -np.inf), axis=-1)
+    mass: Floats = np.exp(true - scipy.special.logsumexp(np.where(key.exists, scores, -np.inf), axis=-1))
     return mass
 
 
