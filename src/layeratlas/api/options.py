@@ -22,11 +22,12 @@ class ModelOptions(TypedDict, total=False):
     """How the model is loaded: the fields of ModelSpec. An option that is None or left out keeps its default."""
 
     revision: str | None
-    dtype: Literal["float32", "bfloat16", "float16"] | None
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] | None
     attention: Literal["sdpa", "eager"] | None
     device: str | None
     bos: Literal["auto", "never"] | None
     weights: Literal["resident", "streamed", "auto"] | None
+    parallel: int | None
     memory: float | None
     adapter: str | None
     chat: bool | None

@@ -38,9 +38,9 @@ def run(
     full; `out` the run's folder, by default `runs/STUDY-MODEL-SIZE`. The options have the same names and meaning as on
     the command line: `tasks`, `data`, `bad_rows`, `label_kind`, `position`, `components`, `probe` (a name, names, or
     fields such as `{"repeats": 3}`), `folds`, `repeats`, `shuffles`, `svm_c`, `pca`, `capture`, `settings`, `seed`; and
-    of the model `revision`, `dtype`, `attention`, `device`, `bos`, `weights`, `memory`, `adapter`, `trust_remote_code`,
-    and `chat`, `system`, `chat_options` (texts are the user's turn in the model's own chat template). What is not given
-    keeps the study's default at that size.
+    of the model `revision`, `dtype`, `attention`, `device`, `bos`, `weights`, `parallel`, `memory`, `adapter`,
+    `trust_remote_code`, and `chat`, `system`, `chat_options` (texts are the user's turn in the model's own chat
+    template). What is not given keeps the study's default at that size.
 
     Raises AtlasError, whose message is one line that says what to do.
     """

@@ -35,6 +35,7 @@ class ModelFlags(TypedDict):
     weights: Annotated[
         str | None, typer.Option(help="resident, streamed (a few blocks in memory at a time) or auto (default).")
     ]
+    parallel: Annotated[int | None, typer.Option(help="Processes that share the weights, one per device. Default: 1.")]
     memory: Annotated[float | None, typer.Option(help="GB that the model may take. Default: what is free.")]
     adapter: Annotated[str | None, typer.Option(help="Directory of a PEFT adapter to merge into the weights.")]
     chat: Annotated[

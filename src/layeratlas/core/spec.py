@@ -77,7 +77,8 @@ def hash_of(value: Any) -> str:
 class ModelSpec(Spec):
     """Which model, and how its forward pass is computed.
 
-    `weights` and `memory` say where weights are kept, which changes no number: they are not part of a run's identity.
+    `weights`, `parallel` and `memory` say where weights are kept, which changes no number beyond rounding: they are not
+    part of a run's identity.
     """
 
     noun = "option"
@@ -112,6 +113,9 @@ class ModelSpec(Spec):
         default="auto",
         exclude=True,
         description="streamed holds a few blocks in memory at a time, auto streams a model that does not fit",
+    )
+    parallel: int = Field(
+        default=1, ge=1, exclude=True, description="processes that share the weights between them, one per device"
     )
     memory: float | None = Field(
         default=None, gt=0, exclude=True, description="GB of memory that the model may take, by default what is free"

@@ -26,8 +26,7 @@ def greedy(
     its lines, so that the noise of `intervene` follows them. Raises ModelError for a streamed model or a context that
     is too short, SpecError for an empty prompt.
     """
-    if model.streamer is not None:
-        raise ModelError(f"'{model.spec.id}' is streamed", "a model whose weights are in memory to decode with")
+    model.demand_whole("decoding")
     longest = max(map(len, prompts)) + new_tokens
     if model.context and longest > model.context:
         raise ModelError(f"prompts and continuations of {longest} tokens", f"at most {model.context}, the context")

@@ -34,6 +34,7 @@ def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None) -> 
         "attention": config._attn_implementation,
         "device": str(loaded.device),
         "weights": "streamed" if loaded.streamer else "resident",
+        "processes": loaded.spec.parallel,
         "bos": _bos_policy(loaded),
         "bos_id": bos,
         "eos": "none appended" + (", though the tokenizer itself does" if appends_eos(loaded.tokenizer) else ""),

@@ -49,12 +49,7 @@ def intervene(model: LoadedModel, edits: Sequence[Edit], first: int = 1) -> Iter
 
 
 def _check(model: LoadedModel, edits: Sequence[Edit]) -> None:
-    if model.streamer is not None:
-        raise ModelError(
-            f"'{model.spec.id}' is streamed, so that no forward pass holds all its blocks",
-            "a model whose weights are in memory for interventions",
-            "use --weights resident",
-        )
+    model.demand_whole("interventions")
     for edit in edits:
         if max(edit.layers) >= model.anatomy.n_layers:
             raise ModelError(

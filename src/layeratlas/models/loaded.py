@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from layeratlas.models.anatomy import Anatomy
 from layeratlas.models.chat import Chat, Framed
 from layeratlas.models.rotary import forget_lengths
 from layeratlas.models.streamed import Streamer
+from layeratlas.models.team import Team
 from layeratlas.models.wrappers import wraps_text
 
 
@@ -27,6 +28,7 @@ class LoadedModel:
     `context` is the largest number of positions, None where the model sets no bound. `info` is a JSON-able record of
     what was loaded, for `run.json`. With a `streamer` the blocks' weights are not in memory: use `with_blocks`
     or `sample`.
+    With a `team` the weights are spread over processes, and forward passes are announced to the others.
     With a `chat` texts and questions are put to the model by `frame` and `encode_prompt`.
     """
 
@@ -39,8 +41,24 @@ class LoadedModel:
     info: dict[str, Any] = field(default_factory=dict)
     streamer: Streamer | None = None
     chat: Chat | None = None
+    team: Team | None = None
 
-    @contextmanager
+    def demand_whole(self, purpose: str) -> None:
+        """Raise ModelError where no forward pass of this process alone holds all blocks whole."""
+        if self.streamer is not None:
+            raise ModelError(
+                f"'{self.spec.id}' is streamed, so that no forward pass holds all its blocks",
+                f"a model whose weights are in memory for {purpose}",
+                "use --weights resident",
+            )
+        if self.team is not None and self.team.leading:
+            raise ModelError(
+                f"the weights of '{self.spec.id}' are spread over {self.team.count} processes",
+                f"a model in one process for {purpose}",
+                "leave out --parallel",
+            )
+
+    @contextlib.contextmanager
     def with_blocks(self, layers: Sequence[int]) -> Iterator[LoadedModel]:
         """Make a streamed model consist of some blocks, whose weights are in memory; their numbers then start at 0."""
         if self.streamer is None:
@@ -49,7 +67,7 @@ class LoadedModel:
             sublayers = {c: tuple(whole[layer] for layer in layers) for c, whole in self.anatomy.sublayers.items()}
             yield replace(self, anatomy=replace(self.anatomy, skeleton=skeleton, sublayers=sublayers))
 
-    @contextmanager
+    @contextlib.contextmanager
     def sample(self) -> Iterator[LoadedModel]:
         """Yield a model to try things on: this one, or a block of each kind where the others are not in memory."""
         if self.streamer is None:
@@ -149,12 +167,15 @@ class LoadedModel:
         Returns the logits (batch, tokens, V); with `logits=False` the unembedding is not computed and the decoder's
         own output (batch, tokens, d or its projection) is returned.
         """
+        if self.team is not None and self.team.leading:
+            self.team.announce_pass(input_ids, attention_mask, position_ids, logits)
         module = self.model if logits else self._decoder()
         given = {"attention_mask": attention_mask, "position_ids": position_ids, "use_cache": False}
         takes = inspect.signature(module.forward).parameters
         kwargs = {name: _to(value, self.device) for name, value in given.items() if value is not None and name in takes}
         forget_lengths(module)
-        output = module(input_ids=input_ids.to(self.device), **kwargs)
+        with contextlib.nullcontext() if self.team is None else self.team.together():
+            output = module(input_ids=input_ids.to(self.device), **kwargs)
         result: Tensor = output.logits if logits else output.last_hidden_state
         return result
 

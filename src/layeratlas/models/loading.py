@@ -35,6 +35,7 @@ from layeratlas.models.rotary import context_of
 from layeratlas.models.scales import demand_scales
 from layeratlas.models.sources import Source, find_source
 from layeratlas.models.streamed import Streamer, build_empty
+from layeratlas.models.team import in_step, spread
 from layeratlas.models.tokenizing import settle_bos
 from layeratlas.models.wrappers import auto_class
 
@@ -48,6 +49,34 @@ def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
     """
     progress = progress or Progress()
     spec = settled(spec)
+    _check_spread(spec)
+    with in_step(spec) as team:
+        loaded = _load(spec, progress)
+        return loaded if team is None else dataclasses.replace(loaded, team=team)
+
+
+def _check_spread(spec: ModelSpec) -> None:
+    """Refuse, before any process is started, what cannot be spread over processes."""
+    if spec.parallel == 1:
+        return
+    unlike = {"streamed weights": spec.weights == "streamed", "an adapter": spec.adapter is not None}
+    source = find_source(spec.id)
+    unlike["a .gguf file"] = source.kind == "gguf"
+    given = next((name for name, is_given in unlike.items() if is_given), None)
+    if given is not None:
+        raise ModelError(f"{given} with --parallel {spec.parallel}", "plain weights in memory", "leave out --parallel")
+    config, _ = read_config(spec)
+    spread(config, [], spec)
+    device = find_device(spec.device)
+    if device.type != "cpu" and torch.accelerator.device_count() < spec.parallel:
+        raise ModelError(
+            f"--parallel {spec.parallel} and {torch.accelerator.device_count()} {device.type} devices",
+            "a device for each process",
+            "choose fewer",
+        )
+
+
+def _load(spec: ModelSpec, progress: Progress) -> LoadedModel:
     device = find_device(spec.device)
     source = find_source(spec.id)
     with progress.stage(f"load {source.name}", 3) as step, quiet():
@@ -60,7 +89,8 @@ def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
             common = _common(spec, where)  # refuses what is no causal language model before its weights are fetched
             files = find_weights(source, spec, where)
             check_adapter(None if files is None else files.folder, spec)
-            if spec.adapter is None and files is not None and is_streamed(spec, files, budget(spec.memory, device)):
+            room = budget(spec.memory, device) * spec.parallel
+            if spec.adapter is None and files is not None and is_streamed(spec, files, room):
                 parts = _read_empty(spec, common, files, progress)
             else:
                 parts = _read(spec, common, files, progress)
@@ -119,8 +149,9 @@ def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, pro
     if "gguf_file" in common:
         demand_gguf(Path(common[_PLACE]) / common["gguf_file"], model)
     _check_vocabulary(spec, model, tokenizer)
-    model = merged(model, spec).to(device).eval().requires_grad_(False)
-    return _Parts(model=model, tokenizer=tokenizer, device=device, harmless=harmless)
+    placed = model if spec.parallel > 1 else merged(model, spec).to(device)
+    model = placed.eval().requires_grad_(False)
+    return _Parts(model=model, tokenizer=tokenizer, device=model.device, harmless=harmless)
 
 
 def read_config(spec: ModelSpec) -> tuple[Any, Any]:
@@ -191,10 +222,19 @@ def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[A
         safe: dict[str, Any] = {"config": config, **dense()}
     else:
         config, safe = AutoConfig.from_pretrained(**common), {"use_safetensors": True}
+    if spec.parallel > 1:
+        bare = build_empty(deepcopy(config), dtype_of(spec.dtype), attention, spec.trust_remote_code)
+        safe |= spread(config, _read_whole(bare), spec)
     loaded: tuple[Any, dict[str, Any]] = auto_class(config).from_pretrained(
         **common, **safe, dtype=dtype_of(spec.dtype), attn_implementation=attention, output_loading_info=True
     )
     return loaded
+
+
+def _read_whole(model: Any) -> list[str]:
+    """Return the names of the embeddings and the unembedding."""
+    whole = {id(module) for module in (model.get_input_embeddings(), model.get_output_embeddings())}
+    return [name for name, module in model.named_modules() if id(module) in whole]
 
 
 def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts: _Parts) -> LoadedModel:

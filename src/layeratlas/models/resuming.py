@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from layeratlas.core.errors import ModelError
 from layeratlas.models.anatomy import first_tensor, hidden_of
 from layeratlas.models.intervening import swapped
 from layeratlas.models.loaded import LoadedModel
@@ -24,8 +23,7 @@ class Resumable:
     """
 
     def __init__(self, model: LoadedModel) -> None:
-        if model.streamer is not None:
-            raise ModelError(f"'{model.spec.id}' is streamed", "a model whose weights are in memory")
+        model.demand_whole("passes that begin at a block")
         self.model = model
         self._returned: list[int | None] = []
         handles = [block.register_forward_hook(self._note_form) for block in model.anatomy.blocks]

@@ -42,7 +42,7 @@ def untrained(like: LoadedModel, seed: int) -> LoadedModel:
             ),
         )
     model = model.to(like.device).eval().requires_grad_(False)
-    bare = dataclasses.replace(like, model=model, streamer=None)
+    bare = dataclasses.replace(like, model=model, streamer=None, team=None)
     ids = torch.tensor([sample_ids(bare)[1]], device=like.device)
     leave_out(model, find_skeleton(model), ids)
     anatomy, _ = find_anatomy(model, ids)

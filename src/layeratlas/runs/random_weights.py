@@ -20,7 +20,8 @@ def random_weight_model(work: Workspace) -> LoadedModel | None:
 
     model = work.model
     size = sum(p.numel() * p.element_size() for p in model.model.parameters())
-    if model.streamer is not None or size > budget(None, model.device):
+    spread = model.streamer is not None or model.team is not None
+    if spread or size > budget(None, model.device):
         work.progress.note("no memory for a random-weight model beside this one; this control is left out")
         return None
     return untrained(model, work.spec.seed)

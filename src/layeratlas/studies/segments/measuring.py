@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import Size
 from layeratlas.runs.random_weights import random_weight_model
 from layeratlas.runs.workspace import Workspace
@@ -99,12 +98,7 @@ def _check_model(work: Workspace, model: LoadedModel) -> None:
     shortest_segment(model.anatomy.n_layers)
     for intervention in work.settings.interventions:
         sites_of(intervention, model.anatomy.n_layers, {}, controls=0)
-    if model.streamer is not None:
-        raise ModelError(
-            f"{model.info['name']} does not fit into memory",
-            "a model whose blocks are all in memory, since every layer of a passage is compared with the next",
-            "use --dtype bfloat16 or a smaller model",
-        )
+    model.demand_whole("the study of segments, which compares every layer of a passage with the next")
 
 
 def _write_batches(work: Workspace, name: str, ids: list[list[int]], read: Read, advance: Advance) -> list[str]:

@@ -80,10 +80,7 @@ def perturb(work: Workspace, spec: NoiseSpec, segments: Spans | None = None) -> 
 
 
 def _check_measurable(work: Workspace) -> None:
-    if work.model.streamer is not None:
-        raise ModelError(
-            f"'{work.spec.model.id}' is streamed", "a model whose weights are in memory", "use --weights resident"
-        )
+    work.model.demand_whole("perturbations")
     if work.spec.model.dtype != "float32":
         raise ModelError(
             f"weights in {work.spec.model.dtype}, whose rounding is larger than the noise of the quadratic regime",

@@ -1,0 +1,43 @@
+"""A process that holds a part of a model's weights and takes part in the forward passes that the leader announces."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from torch import Tensor
+
+from layeratlas.core.errors import AtlasError
+from layeratlas.core.processes import end_with
+from layeratlas.core.spec import ModelSpec
+from layeratlas.models.loaded import LoadedModel
+from layeratlas.models.loading import load
+from layeratlas.models.team import team_of
+
+
+def main() -> None:
+    """Follow the leader until it ends."""
+    parent, first = sys.argv[1:]
+    end_with(int(parent))
+    team = team_of(ModelSpec.model_validate_json(first))
+    loaded: LoadedModel | None = None
+    while True:
+        tensors, words = team.receive()
+        if "load" in words:
+            try:
+                loaded = load(ModelSpec.model_validate_json(words["load"]))
+            except AtlasError:
+                loaded = None  # the leader has met the same, and says so
+        elif loaded is not None:
+            kinds = json.loads(words["kinds"])
+            mask: Any = {kind: _given(tensors[f"mask {kind}"]) for kind in kinds} or tensors.get("mask")
+            loaded.run(tensors["ids"], mask, tensors.get("positions"), json.loads(words["logits"]))
+
+
+def _given(mask: Tensor) -> Tensor | None:
+    return mask if mask.numel() else None
+
+
+if __name__ == "__main__":
+    main()

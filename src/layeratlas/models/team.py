@@ -1,0 +1,181 @@
+"""Processes that hold one model's weights together, by transformers' tensor parallelism; this one leads.
+
+Every process loads the model and runs its self-tests in step. Afterwards the leader alone does the work, and announces
+each forward pass, so that the others take part in it; the residual stream is whole in every process, and only the
+leader keeps or writes anything. The others end with the leader.
+https://huggingface.co/docs/transformers/perf_infer_gpu_multi
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+from safetensors.torch import load as unpack
+from safetensors.torch import save as pack
+from torch import Tensor
+from torch import distributed as dist
+
+from layeratlas.core.errors import ModelError
+from layeratlas.core.spec import ModelSpec
+
+# The others wait for the next forward pass while the leader probes: as long as a run may take.
+_WAIT = timedelta(days=7)
+# Seconds until a process whose connection broke is seen to have ended.
+_SETTLE = 1.0
+_NONE = torch.zeros(0)
+_MEMBER = "LAYERATLAS_MEMBER"
+_current: list[Team] = []
+
+
+class Team:
+    """The processes, `count` of them; `leading` once the model is loaded."""
+
+    def __init__(self, count: int, number: int, port: int, others: list[subprocess.Popen[bytes]]) -> None:
+        self.count, self.number, self.leading = count, number, False
+        self._others = others
+        names = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "MASTER_PORT": port}
+        os.environ.update({name: str(value) for name, value in names.items()}, MASTER_ADDR="127.0.0.1")
+        here = torch.accelerator.current_accelerator(check_available=True)
+        backend = "gloo" if here is None else f"cpu:gloo,{here.type}:{dist.get_default_backend_for_device(here)}"
+        dist.init_process_group(backend, rank=number, world_size=count, timeout=_WAIT)
+
+    def announce_load(self, spec: ModelSpec) -> None:
+        """Let the others load a model."""
+        self._send({}, {"load": written(spec)})
+
+    def announce_pass(self, ids: Tensor, mask: Any, positions: Tensor | None, logits: bool) -> None:
+        """Let the others take part in a forward pass, with what `LoadedModel.run` is given."""
+        tensors = {"ids": ids} if positions is None else {"ids": ids, "positions": positions}
+        kinds: list[str] = []
+        if isinstance(mask, Mapping):
+            kinds = list(mask)
+            tensors |= {f"mask {kind}": _NONE if value is None else value for kind, value in mask.items()}
+        elif mask is not None:
+            tensors["mask"] = mask
+        self._send(tensors, {"logits": json.dumps(logits), "kinds": json.dumps(kinds)})
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Do what all processes take part in; raises ModelError where one of the others has ended."""
+        try:
+            yield
+        except RuntimeError:
+            time.sleep(_SETTLE)
+            self._demand_all()
+            raise
+
+    def _demand_all(self) -> None:
+        if any(process.poll() is not None for process in self._others):
+            raise ModelError("a process of --parallel has ended", "all of them running", "run the same command again")
+
+    def _send(self, tensors: dict[str, Tensor], words: dict[str, str]) -> None:
+        self._demand_all()
+        own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+        message = torch.frombuffer(bytearray(pack(own, {"words": json.dumps(words)})), dtype=torch.uint8)
+        dist.broadcast(torch.tensor([len(message)]), 0)
+        dist.broadcast(message, 0)
+
+    def receive(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """Wait for what the leader announces, and return its tensors and words."""
+        size = torch.zeros(1, dtype=torch.long)
+        dist.broadcast(size, 0)
+        message = torch.zeros(int(size), dtype=torch.uint8)
+        dist.broadcast(message, 0)
+        raw = message.numpy().tobytes()
+        head = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+        words: dict[str, str] = json.loads(head["__metadata__"]["words"])
+        return unpack(raw), words
+
+    def close(self) -> None:
+        """End the others."""
+        self.leading = False
+        for process in self._others:
+            process.terminate()
+        for process in self._others:
+            process.wait()
+
+
+def team_of(spec: ModelSpec) -> Team:
+    """Return the processes of a spec, started where they are not there yet; as many as `spec.parallel`."""
+    if _current and _current[0].count == spec.parallel:
+        return _current[0]
+    if _current:
+        raise ModelError(
+            f"models over {_current[0].count} and over {spec.parallel} processes in one process",
+            "one number of processes",
+            "start another Python process",
+        )
+    number = os.environ.get(_MEMBER)
+    if number is not None:
+        _current.append(Team(spec.parallel, int(number), int(os.environ["MASTER_PORT"]), []))
+        return _current[0]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    others = [_start(number, port, spec) for number in range(1, spec.parallel)]
+    _current.append(Team(spec.parallel, 0, port, others))
+    atexit.register(_current[0].close)
+    return _current[0]
+
+
+def _start(number: int, port: int, spec: ModelSpec) -> subprocess.Popen[bytes]:
+    environment = os.environ | {_MEMBER: str(number), "MASTER_PORT": str(port)}
+    command = [sys.executable, "-m", "layeratlas.models.member", str(os.getpid()), written(spec)]
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def written(spec: ModelSpec) -> str:
+    """Return a spec as JSON, with the fields that are no part of a run's identity."""
+    own = {name: getattr(spec, name) for name, field in ModelSpec.model_fields.items() if field.exclude}
+    return json.dumps({**spec.model_dump(mode="json"), **own})
+
+
+@contextmanager
+def in_step(spec: ModelSpec) -> Iterator[Team | None]:
+    """Load a model in all processes of a spec at once; nothing where it is one."""
+    if spec.parallel == 1:
+        yield None
+        return
+    team = team_of(spec)
+    team.leading = False
+    if team.number == 0:
+        team.announce_load(spec)
+    yield team
+    team.leading = team.number == 0
+
+
+def spread(config: Any, names: list[str], spec: ModelSpec) -> dict[str, Any]:
+    """Return what `from_pretrained` takes to spread a model; nothing where it is not spread.
+
+    `names` are the modules that stay whole, since they are read on their own: embeddings and unembedding. Raises
+    ModelError for a family without a plan, and for heads that cannot be shared out.
+    """
+    if spec.parallel == 1:
+        return {}
+    from transformers.distributed.configuration_utils import DistributedConfig
+
+    text = config.get_text_config()
+    instead = "use --weights streamed"
+    if not getattr(text, "base_model_tp_plan", None):
+        name = type(config).__name__.removesuffix("Config")
+        raise ModelError(f"transformers has no plan to spread a {name} model", "a family that has one", instead)
+    for name in ("num_attention_heads", "num_key_value_heads"):
+        heads = getattr(text, name, None) or 0
+        if heads % spec.parallel:
+            raise ModelError(
+                f"'{spec.id}' has {heads} of {name}, which {spec.parallel} processes cannot share evenly",
+                "a divisor of both numbers of heads",
+                f"choose another --parallel, or {instead}",
+            )
+    return {"distributed_config": DistributedConfig(tp_size=spec.parallel, tp_plan=dict.fromkeys(names, "replicate"))}
