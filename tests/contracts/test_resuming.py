@@ -44,5 +44,5 @@ def test_blocks_come_back_after_an_error(tiny_model_dir):
     with pytest.raises(RuntimeError):
         resumable.stream(ids, 1, torch.zeros(1, 3, 7))
     assert torch.equal(resumable.stream(ids), whole)
-    with pytest.raises(ModelError, match="is streamed, .*; expected a model whose weights are in memory"):
+    with pytest.raises(ModelError, match=r"is streamed, .*; expected a model whose weights are in memory"):
         Resumable(load(ModelSpec(id=str(tiny_model_dir), weights="streamed")))

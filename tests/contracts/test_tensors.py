@@ -77,6 +77,44 @@ def test_blocks_beyond_the_configs_are_named(folder: Path, weights: str) -> None
 
 
 @pytest.mark.parametrize("weights", ["resident", "streamed"])
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.bool, torch.float8_e4m3fn])
+def test_weights_of_another_kind_of_number_are_named(folder: Path, weights: str, dtype: torch.dtype) -> None:
+    """Quantised weights whose scales were left out have the right shape."""
+    name = "model.layers.1.mlp.up_proj.weight"
+    tensors.edit(folder, lambda t: t.update({name: (t[name] * 100).to(dtype)}))
+    assert f"holds {name} in " in refusal(folder, weights=weights)
+
+
+@pytest.mark.parametrize("sign", ["adapter_model.safetensors", "adapter_model.bin", "pytorch_lora_weights.safetensors"])
+def test_an_adapter_without_its_config_is_seen_too(folder: Path, sign: str) -> None:
+    save_file({"lora_A.weight": torch.ones(2, 2)}, folder / sign)
+    assert f"holds an adapter beside its weights ({sign})" in refusal(folder)
+
+
+def test_other_weights_beside_those_that_are_read_are_noted(folder: Path) -> None:
+    save_file({"tok_embeddings.weight": torch.ones(2, 2)}, folder / "consolidated.safetensors")
+    assert load(ModelSpec(id=str(folder))).info["files_not_read"] == ["consolidated.safetensors"]
+
+
+INDICES = {
+    "outside": ({"weight_map": {"a": "../model.safetensors"}}, "names the file '../model.safetensors'"),
+    "absolute": ({"weight_map": {"a": "/x/model.safetensors"}}, "names the file '/x/model.safetensors'"),
+    "without a map": ({"metadata": {}}, r"index.json' cannot be read (KeyError)"),
+    "a list": ([], r"index.json' cannot be read (TypeError)"),
+}
+
+
+@pytest.mark.parametrize("weights", ["resident", "streamed"])
+@pytest.mark.parametrize("index", INDICES)
+def test_an_index_of_files_elsewhere_or_of_another_form_is_refused(folder: Path, weights: str, index: str) -> None:
+    content, words = INDICES[index]
+    (folder / "model.safetensors").rename(folder.parent / "model.safetensors")
+    save_file({"a": torch.ones(1)}, folder / "b.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps(content))
+    assert words in refusal(folder, weights=weights)
+
+
+@pytest.mark.parametrize("weights", ["resident", "streamed"])
 def test_experts_under_other_numbers_are_refused(folder_of, tmp_path: Path, weights: str) -> None:
     """Stacked in the order of their numbers, they would be taken for others without a word."""
     folder = Path(shutil.copytree(folder_of("mixtral"), tmp_path / "model"))

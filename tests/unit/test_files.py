@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+from layeratlas.core.checksums import digest_of, is_whole
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, sha256_file, sweep_parts, write_atomic, write_json
 from layeratlas.core.progress import Progress
@@ -116,6 +117,16 @@ def test_json_that_is_missing_or_broken_is_refused(tmp_path):
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
     with pytest.raises(StoreError, match=r"bytes\.json' cannot be read"):
         read_json(tmp_path / "bytes.json")
+
+
+def test_a_pipe_or_a_device_is_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    for name in ("pipe", "endless"):
+        assert digest_of(tmp_path / name) == ""
+        assert not is_whole(tmp_path / name)
+        with pytest.raises(StoreError, match="it is no regular file"):
+            read_json(tmp_path / name)
 
 
 def test_only_parts_are_swept(tmp_path):

@@ -212,3 +212,27 @@ def test_of_many_processes_that_find_a_stale_lock_one_takes_it(tmp_path, trial):
     outcomes = [results.get() for _ in workers]
     assert sorted(outcomes, key=str) == [None] * 5 + [True]
     assert not lock.exists()
+
+
+@pytest.mark.parametrize("kind", ["a directory", "a pipe", "a link to itself", "a file of the future"])
+def test_what_is_no_lock_in_its_place_is_taken_over(tmp_path, kind):
+    path = tmp_path / LOCK
+    if kind == "a directory":
+        path.mkdir()
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a link to itself":
+        path.symlink_to(path)
+    else:
+        path.write_text(json.dumps({"host": "elsewhere", "pid": 1}))
+        os.utime(path, (4e9, 4e9))
+    with locked(tmp_path):
+        assert path.is_file()
+    assert not path.exists()
+
+
+def test_a_directory_with_files_in_the_locks_place_is_named(tmp_path):
+    (tmp_path / LOCK).mkdir()
+    (tmp_path / LOCK / "x").touch()
+    with pytest.raises(StoreError, match="is a directory with files in it; expected a lock"), locked(tmp_path):
+        pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -109,6 +110,32 @@ def test_a_label_that_is_not_finite_is_refused(write):
     for label in ("inf", "1e999"):
         with pytest.raises(DataError, match="item 13 has a label that is not finite"):
             read_table(write("t.csv", f"text,label\n{rows}z,{label}\n"))
+
+
+ONE_NAME = [
+    ("t.csv", "text,label\na,x\nb,y\nc, x\nd,y\n", r"has the labels 'x' and ' x'"),
+    ("t.csv", "text,label\na,1\nb,0\nc,1.0\nd,0\n", r"has the labels '1' and '1\.0'"),
+    ("t.csv", "text,label\na,caf\u00e9\nb,y\nc,cafe\u0301\nd,y\n", "has the labels 'caf"),
+    ("t.csv", "text,label,group\na,x,g\nb,y,h\nc,x,g \nd,y,h\n", r"has the groups 'g' and 'g '"),
+    ("t.jsonl", jsonl([{"text": f"t{i}", "label": (True, 0, 1, False)[i % 4]} for i in range(8)]), "has the labels"),
+    ("t.jsonl", jsonl([{"text": f"t{i}", "label": (1, 0, 1.0, 0)[i % 4]} for i in range(8)]), "has the labels"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "words"), ONE_NAME)
+def test_one_name_written_in_two_ways_is_refused(write, name, content, words):
+    """Each way would be a class of its own, or a group that training and testing share."""
+    with pytest.raises(DataError, match=words + ".*; expected one way of writing a (label|group)"):
+        read_table(write(name, content))
+
+
+def test_integers_that_no_computer_number_holds_are_refused_and_decimals_are_numbers(write, tmp_path):
+    rows = [{"text": f"t{i}", "label": 10**400 if i == 20 else i} for i in range(24)]
+    with pytest.raises(DataError, match="item 21 has a label that is not finite"):
+        read_table(write("t.jsonl", jsonl(rows)))
+    table = {"text": [f"t{i}" for i in range(24)], "label": [Decimal(f"{i}.50") for i in range(24)]}
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet").y[2] == 2.5
 
 
 @pytest.mark.parametrize("group", [0, 0.0, "0", False])

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import read_json, sha256_file, write_atomic, write_json
+from layeratlas.core.files import read_json, read_regular, sha256_file, write_atomic, write_json
 
 SEAL = "seal"
 
@@ -84,7 +84,7 @@ def is_whole(path: Path) -> bool:
     """Return whether a file is the one that was written under this name; a directory or a missing file is not."""
     digest = digest_of(path)
     try:
-        return digest != "" and _sidecar(path).read_bytes() == _line(path, digest).encode()
+        return digest != "" and read_regular(_sidecar(path)) == _line(path, digest).encode()
     except OSError:
         return False
 

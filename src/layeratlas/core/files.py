@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import secrets
+import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file; raises StoreError where it is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_regular(path))
     except FileNotFoundError:
         raise StoreError(f"'{path}' does not exist", "a run folder", "check the path") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -78,9 +80,23 @@ def read_json(path: Path) -> Any:
 
 
 def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a file's bytes; raises OSError for a pipe or a device, which might never end."""
+    with _regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_regular(path: Path) -> bytes:
+    """Return a file's bytes; raises OSError for a pipe or a device, which might never end."""
+    with _regular(path) as file:
+        return file.read()
+
+
+def _regular(path: Path) -> BufferedReader:
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return os.fdopen(handle, "rb")
 
 
 def sweep_parts(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from string import punctuation
@@ -83,11 +82,12 @@ class Dataset:
         self._check_classes(where) if self.kind == "classes" else self._check_numbers(where)
 
     def _check_classes(self, where: str) -> None:
-        counts = Counter(str(item.label) for item in self.items)
-        if len(counts) < 2:
-            raise DataError(f"{where} has one class ('{next(iter(counts))}')", "two classes or more", "add items")
-        for label in counts:
-            groups = {item.group for item in self.items if str(item.label) == label}
+        groups_of: dict[str, set[str]] = {}
+        for item in self.items:
+            groups_of.setdefault(str(item.label), set()).add(item.group)
+        if len(groups_of) < 2:
+            raise DataError(f"{where} has one class ('{next(iter(groups_of))}')", "two classes or more", "add items")
+        for label, groups in groups_of.items():
             if len(groups) < 2:
                 raise DataError(
                     f"{where}: class '{label}' occurs in one group ('{next(iter(groups))}')",

@@ -13,6 +13,8 @@ from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
 
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+# What tells that a directory holds an adapter.
+_SIGNS = (_CONFIG, _WEIGHTS, "adapter_model.bin", "pytorch_lora_weights.safetensors")
 
 
 def check_adapter(folder: Path | None, spec: ModelSpec) -> None:
@@ -21,9 +23,10 @@ def check_adapter(folder: Path | None, spec: ModelSpec) -> None:
     Whether transformers applies an adapter that lies beside a model depends on whether `peft` is installed, so that the
     same directory would be two models.
     """
-    if folder is not None and (folder / _CONFIG).is_file():
+    beside = [name for name in _SIGNS if folder is not None and (folder / name).is_file()]
+    if beside:
         raise ModelError(
-            f"'{spec.id}' holds an adapter beside its weights ({_CONFIG})",
+            f"'{spec.id}' holds an adapter beside its weights ({beside[0]})",
             "a model alone",
             "move the adapter to a directory of its own, and merge it with ModelSpec(adapter=DIRECTORY) if you mean it",
         )

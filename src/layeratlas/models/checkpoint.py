@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from math import prod
@@ -47,6 +48,12 @@ class Checkpoint:
                     self.sizes[name] = prod(self.shapes[name]) * _BITS.get(self.dtypes[name], 8) // 8
 
     @property
+    def beside(self) -> list[str]:
+        """The directory's other safetensors files, which are not read."""
+        used = set(self._files.values())
+        return sorted(path.name for path in self.folder.glob("*.safetensors") if path not in used)
+
+    @property
     def numbers(self) -> int:
         """How many numbers all tensors hold together."""
         return sum(map(prod, self.shapes.values()))
@@ -78,7 +85,8 @@ def _parts(folder: Path) -> list[Path]:
         return [folder / _SINGLE]
     if not (folder / _INDEX).is_file():
         raise ModelError(f"'{folder}' has neither {_SINGLE} nor {_INDEX}", "one of the two", _DOWNLOAD)
-    paths = [folder / name for name in sorted(set(read_json(folder / _INDEX)["weight_map"].values()))]
+    names = _named_parts(folder)
+    paths = [folder / name for name in names]
     absent = [path.name for path in paths if not path.is_file()]
     if absent or not paths:
         raise ModelError(
@@ -87,3 +95,18 @@ def _parts(folder: Path) -> list[Path]:
             _DOWNLOAD,
         )
     return paths
+
+
+def _named_parts(folder: Path) -> list[str]:
+    """Return the files that an index names, all of them in its own directory."""
+    try:
+        weight_map = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"]
+        names = sorted(set(map(str, weight_map.values())))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(
+            f"'{folder / _INDEX}' cannot be read ({type(error).__name__})", "an index", _DOWNLOAD
+        ) from None
+    outside = next((name for name in names if Path(name).name != name), None)
+    if outside is not None:
+        raise ModelError(f"'{folder / _INDEX}' names the file '{outside}'", "files of its own directory", _DOWNLOAD)
+    return names

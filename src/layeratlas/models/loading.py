@@ -32,7 +32,7 @@ from layeratlas.models.proving import prove
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
 from layeratlas.models.rotary import context_of
-from layeratlas.models.scales import demand_scales
+from layeratlas.models.scales import demand_floats, demand_scales
 from layeratlas.models.sources import Source, find_source
 from layeratlas.models.streamed import Streamer, build_empty
 from layeratlas.models.team import in_step, spread
@@ -110,6 +110,7 @@ class _Parts:
     device: torch.device
     streamer: Streamer | None = None
     harmless: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def _common(spec: ModelSpec, where: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +128,14 @@ def _read_empty(spec: ModelSpec, common: dict[str, Any], files: Checkpoint, prog
     model = empty_model(spec, AutoConfig.from_pretrained(**common), progress)
     _check_vocabulary(spec, model, tokenizer)
     streamer = Streamer(model, files, device, dtype_of(spec.dtype))
-    return _Parts(model=model, tokenizer=tokenizer, device=device, streamer=streamer, harmless=streamer.harmless)
+    return _Parts(
+        model=model,
+        tokenizer=tokenizer,
+        device=device,
+        streamer=streamer,
+        harmless=streamer.harmless,
+        beside=tuple(files.beside),
+    )
 
 
 def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, progress: Progress) -> _Parts:
@@ -145,13 +153,15 @@ def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, pro
     else:
         ledger = account_of(model, files)
         demand_account(spec.id, model, ledger)
+        demand_floats(spec.id, files, ledger.target_of, model.state_dict())
         harmless = ledger.harmless
     if "gguf_file" in common:
         demand_gguf(Path(common[_PLACE]) / common["gguf_file"], model)
     _check_vocabulary(spec, model, tokenizer)
     placed = model if spec.parallel > 1 else merged(model, spec).to(device)
     model = placed.eval().requires_grad_(False)
-    return _Parts(model=model, tokenizer=tokenizer, device=model.device, harmless=harmless)
+    beside = tuple(files.beside) if files is not None else ()
+    return _Parts(model=model, tokenizer=tokenizer, device=model.device, harmless=harmless, beside=beside)
 
 
 def read_config(spec: ModelSpec) -> tuple[Any, Any]:
@@ -258,6 +268,7 @@ def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts:
         info={
             **info,
             "tensors_not_used": list(parts.harmless),
+            "files_not_read": list(parts.beside),
             "left_out": [dataclasses.asdict(part) for part in proved.left_out],
             "anatomy": proved.words,
             "identities": [identity.record() for identity in proved.identities],

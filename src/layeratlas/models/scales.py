@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from layeratlas.core.errors import ModelError
@@ -42,6 +44,21 @@ def demand_scales(model_id: str, checkpoint: Checkpoint, quantised: dict[str, An
             _EXPECTED,
             "check the download",
         )
+
+
+def demand_floats(model_id: str, checkpoint: Checkpoint, targets: Mapping[str, str], state: Mapping[str, Any]) -> None:
+    """Raise ModelError where integers, truth values or bare 8-bit floats would be read as plain weights.
+
+    `targets` maps tensors of the checkpoint to names in the model's `state`.
+    """
+    for name, target in targets.items():
+        kind = checkpoint.dtypes[name]
+        if state[target].is_floating_point() and not re.fullmatch(r"B?F(16|32|64)", kind):
+            raise ModelError(
+                f"'{model_id}' holds {name} in {kind}, and its config says of no quantisation",
+                "plain weights in float32, bfloat16 or float16, or a quantization_config",
+                "add the quantization_config to config.json, or dequantise the weights",
+            )
 
 
 def _wanted(weight: tuple[int, ...], blocks: Any) -> tuple[int, ...] | None:

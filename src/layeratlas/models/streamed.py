@@ -21,6 +21,7 @@ from layeratlas.models.accounting import account, demand_account
 from layeratlas.models.anatomy import Anatomy, Contribution, Skeleton, find_skeleton, hidden_of
 from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.quiet import quiet
+from layeratlas.models.scales import demand_floats
 from layeratlas.models.wrappers import auto_class, parts_beside
 
 _MOST_KINDS = 4
@@ -198,6 +199,7 @@ class _LoadPlan:
         )
         ledger = account(model, checkpoint, mapping)
         demand_account(str(checkpoint.folder), model, ledger)
+        demand_floats(str(checkpoint.folder), checkpoint, ledger.target_of, model.state_dict())
         self.harmless = ledger.harmless
         self.missing = set(model.state_dict()) - set(ledger.target_of.values())
         prefix = next(name for name, module in model.named_modules() if module is skeleton.blocks) + "."

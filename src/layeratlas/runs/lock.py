@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import platform
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from layeratlas.core.errors import StoreError
+from layeratlas.core.files import read_regular
 
 try:
     import fcntl
@@ -30,6 +32,7 @@ except ImportError:  # Windows
 LOCK = "run.lock"
 # Seconds between two heartbeats, and after which a silent heart has stopped.
 _BEAT, _STALE = 20.0, 300.0
+_DAY = 24 * 3600.0
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 # The locks of this process: another one with its id, left by a container that is no more, is stale.
 _held: set[Path] = set()
@@ -79,6 +82,7 @@ def _take(path: Path) -> int:
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
+            _remove_foreign(path)
             _remove_stale(path)
             continue
         with os.fdopen(handle, "w") as file:
@@ -92,19 +96,34 @@ def holder(folder: Path) -> dict[str, Any] | None:
     path = folder.absolute() / LOCK
     with contextlib.suppress(OSError):
         seen = path.stat()
-        known = _holder(path.read_text(encoding="utf-8"))
+        known = _holder(read_regular(path).decode(errors="replace"))
         return None if _is_stale(seen, known, path) else known
     return None
 
 
 def _is_stale(seen: os.stat_result, known: dict[str, Any], path: Path) -> bool:
-    return time.time() - seen.st_mtime >= _STALE or _gone(known, path)
+    age = time.time() - seen.st_mtime
+    # A file of a copied or restored folder may be of the future, and would be held until then.
+    return age >= _STALE or age < -_DAY or _gone(known, path)
+
+
+def _remove_foreign(path: Path) -> None:
+    """Remove what stands in the lock's place and is no file: a link, a pipe, an empty directory."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            try:
+                path.rmdir()
+            except OSError:
+                raise StoreError(f"'{path}' is a directory with files in it", "a lock", "move it away") from None
+        elif not stat.S_ISREG(mode):
+            path.unlink()
 
 
 def _remove_stale(path: Path) -> None:
     """Remove a stale lock; raises InUseError where the lock is held."""
     with contextlib.suppress(FileNotFoundError), _sole(path) as seen:  # not found: it was given back in the meantime
-        known = _holder(path.read_text(encoding="utf-8"))
+        known = _holder(read_regular(path).decode(errors="replace"))
         if not _is_stale(seen, known, path):
             raise InUseError(
                 f"'{path.parent}' is in use by process {known.get('pid', '?')} on {known.get('host', 'some host')}, "

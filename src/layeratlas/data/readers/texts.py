@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from layeratlas.core.errors import DataError
 from layeratlas.data.bad_rows import BadRowLog, BadRows
 from layeratlas.data.items import Dataset, Item
 from layeratlas.data.names import safe_name
+from layeratlas.data.readers.alike import check_alike
 from layeratlas.data.readers.dates import with_dates
 from layeratlas.data.readers.files import is_file, kind_of, resolved, shown, stem_of
 from layeratlas.data.readers.row import Row, brief, checked
@@ -82,6 +84,10 @@ def read_table(path: str | Path, labels: Labels = "auto", bad_rows: BadRows = "r
         rows = with_dates(rows, columns.label)
     values = [row.fields[columns.label] for row in rows]
     kind = _kind(values, labels, shown(file))
+    if kind == "classes":
+        check_alike(_triples(rows, columns.label), "label", shown(file))
+    if columns.group:
+        check_alike(_triples(rows, columns.group), "group", shown(file))
     return Dataset(
         name=safe_name(f"{stem_of(file)}-{column}" if column else stem_of(file)),
         level=safe_name(stem_of(file)),
@@ -170,21 +176,31 @@ def _kind(values: Sequence[Any], labels: Labels, where: str) -> Literal["classes
         if wrong is not None:
             raise DataError(f"{where} has the label '{wrong}'", "numbers", "fix it, or declare classes")
         return "number"
-    many = wrong is None and len({float(value) for value in values}) > _MOST_NUMERIC_CLASSES
+    many = wrong is None and len(set(map(_number, values))) > _MOST_NUMERIC_CLASSES
     return "number" if many else "classes"
 
 
 def _is_number(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) < 400 and bool(value.strip()) and _NUMBER.fullmatch(value.strip()) is not None
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> float:
+    """Return a number; one beyond those that a computer holds is infinite, and is refused as such."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _triples(rows: Sequence[Row], column: str) -> Iterator[tuple[Any, str, bool]]:
+    for value in (row.fields[column] for row in rows):
+        yield value, _written(value), _is_number(value)
 
 
 def _item(row: Row, columns: _Columns, kind: str) -> Item:
     text, value = _written(row.fields[columns.text]), row.fields[columns.label]
     group = _written(row.fields[columns.group]) if columns.group else text
-    try:
-        label = float(value) if kind == "number" else _written(value)
-    except OverflowError:
-        label = math.inf
+    label = _number(value) if kind == "number" else _written(value)
     return Item(text=text, label=label, group=group)
