@@ -193,5 +193,5 @@ def _encoded(name: str, channel: Any) -> Any:
     if name in _SECOND:
         return {"field": channel.partition(":")[0]}
     if isinstance(channel, list):
-        return [_encoded(name, one) for one in channel]
+        return [_encoded(name, tip) for tip in channel]
     return _channel(channel) if isinstance(channel, str) else channel
