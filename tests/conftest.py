@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -28,6 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Tiny matrices gain nothing from threads, and on a busy machine they wait on each other.
     torch.set_num_threads(1)
     threadpool_limits(1)
+    # A run waits for the disk dozens of times; what that is for, a machine that loses power, no test can try.
+    os.fsync = lambda file: None
 
 
 @pytest.fixture(scope="session")

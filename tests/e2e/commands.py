@@ -24,7 +24,7 @@ ENVIRONMENT = {
 }
 # A run of a few seconds on a tiny model.
 SMALL = ("--task", "items", "--size", "quick")
-FAST = ("--probe", "ridge", "--repeats", "1", "--shuffles", "20")
+FAST = ("--size", "quick", "--probe", "ridge", "--repeats", "1", "--shuffles", "20")
 
 
 @dataclass(frozen=True)

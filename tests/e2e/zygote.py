@@ -7,6 +7,7 @@ as a fresh process would, with its own arguments, working directory, environment
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -38,6 +39,9 @@ def serve(replies: int) -> None:
     for name in (*LAZY, *modules):
         if not name.endswith("__main__"):
             importlib.import_module(name)
+    # No child's collector walks what was imported, which would copy all of its memory.
+    gc.collect()
+    gc.freeze()
     for line in sys.stdin:
         asked = json.loads(line)
         if "wait" in asked:
@@ -55,6 +59,7 @@ def _child(asked: dict[str, Any]) -> int:
     os.setsid()
     os.chdir(asked["cwd"])
     os.environ.update(asked["env"])
+    os.fsync = _keep  # processes are killed here, machines are not
     # Opened after setsid, a terminal becomes the child's own.
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         os.dup2(os.open(asked[name], os.O_RDWR | os.O_APPEND), number)
@@ -73,6 +78,10 @@ def _child(asked: dict[str, Any]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     return code
+
+
+def _keep(file: int) -> None:
+    """Stand in for `os.fsync`, which waits for the disk dozens of times in a run."""
 
 
 def _plain_page(folder: Path, study: object) -> Path:

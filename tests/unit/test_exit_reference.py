@@ -53,8 +53,9 @@ def test_a_llama_2_is_drawn_over_them_and_no_other_model_is():
     assert "the published way needs --set exit_norm=none --set strict=true." in exhibit.text
     chart = exhibit.chart(lambda name: "#000000").to_dict()
     assert len(chart["concat"]) == 5
-    own = [rows for rows in chart["datasets"].values() if any("estimate" in row for row in rows)]
-    assert [[row["estimate"] for row in rows] for rows in own if rows] == [[0.1, 0.3, 0.6]]
+    drawn_rows = [layer["data"]["values"] for panel in chart["concat"] for layer in panel["layer"]]
+    own = [rows for rows in drawn_rows if any("estimate" in row for row in rows)]
+    assert [[row["estimate"] for row in rows] for rows in own] == [[0.1, 0.3, 0.6]]
     assert drawn("meta-llama/Llama-3.2-3B", CURVES, [FACTS]) == []
     assert drawn("smollm2-135m", CURVES, [FACTS]) == []
 

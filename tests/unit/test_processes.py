@@ -86,6 +86,20 @@ def test_values_come_in_order_from_threads():
     assert list(parallel(pow, [(2, n) for n in range(20)], processes=False)) == [2**n for n in range(20)]
 
 
+def test_threads_are_given_no_more_than_is_soon_used_and_end_at_the_first_error():
+    given = []
+
+    def numbers():
+        for n in range(1000):
+            given.append(n)
+            yield (n,)
+
+    results = parallel(lambda n: 1 // (5 - n), numbers(), processes=False)
+    with pytest.raises(ZeroDivisionError):
+        list(results)
+    assert len(given) < 1000
+
+
 def test_a_signal_that_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -60,7 +60,7 @@ def test_a_chart_that_more_is_added_to_stays_as_it_was() -> None:
     base = vega.chart(vega.NamedData("rows")).mark_line().encode(x="a:Q").transform_filter("true")
     before = repr(base)
     base.encode(y="b:Q").transform_filter("false").add_params(vega.param("p", 1)).properties(width=3)
-    assert repr(base + base) != before == repr(base)
+    assert repr(vega.layer(base, base)) != before == repr(base)
 
 
 @pytest.mark.usefixtures("own_cache")

@@ -18,7 +18,7 @@ from layeratlas.api.options import (
 from layeratlas.api.results import Comparison, Run, folder_path
 from layeratlas.core import registry
 from layeratlas.core.errors import CaptureError, ModelError, SpecError
-from layeratlas.core.progress import Progress
+from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.core.spec import DEFAULT_MODEL, RunSpec, Size
 
 
@@ -46,6 +46,7 @@ def run(
     """
     if study == "atlas":
         raise SpecError("an atlas is several studies", "the name of one study", "call layeratlas.atlas()")
+    progress = checked_progress(progress)
     return run_spec(make_spec(study, model, size, options), folder_path(out) if out else None, progress)
 
 
@@ -64,6 +65,7 @@ def atlas(
     cannot measure this model is left out, and the page's notes say why. Options are those of `run` without `tasks` and
     `data`; each goes to the studies that use it. Raises AtlasError where fewer than two studies can measure the model.
     """
+    progress = checked_progress(progress)
     return run_atlas(make_atlas_specs(model, size, options), folder_path(out) if out else None, progress)
 
 
@@ -84,6 +86,7 @@ def compare(
     if isinstance(runs, str | Path) or not isinstance(runs, Sequence):
         raise SpecError(f"the runs to compare are {runs!r}", "a list of two runs or more")
     folders = [run.folder if isinstance(run, Run) else folder_path(run) for run in runs]
+    progress = checked_progress(progress)
     return Comparison(compare_folders(folders, folder_path(out) if out else None, families, progress))
 
 
@@ -96,6 +99,8 @@ def check(*, model: Model = DEFAULT_MODEL, plan: bool = False, **options: Unpack
     """
     from layeratlas.planning.check import describe
 
+    if not isinstance(plan, bool):
+        raise SpecError(f"the option plan={plan!r} does not fit", "true or false")
     return describe(make_model_spec(model, options), plan_only=plan)
 
 

@@ -15,7 +15,7 @@ from layeratlas.api.options import Model, Options, explicit, make_spec
 from layeratlas.api.results import Run, folder_path
 from layeratlas.api.running import run_spec
 from layeratlas.core.errors import SpecError
-from layeratlas.core.progress import Progress
+from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.core.spec import DEFAULT_MODEL, Size
 from layeratlas.runs.tables import write_parquet
 
@@ -43,6 +43,7 @@ def probe(
     `plot(name)` draws a column (`"label"` where there is only one). The run's folder is `out`, or a new temporary one;
     the texts lie beside it in `OUT-texts`. Options are those of `run`. Raises DataError, SpecError.
     """
+    progress = checked_progress(progress)
     folder = folder_path(out) if out else Path(tempfile.mkdtemp(prefix="layeratlas-")) / "probe"
     beside = folder.with_name(f"{folder.name}-texts")
     columns = labels if isinstance(labels, Mapping) else {"label": labels}
@@ -81,8 +82,22 @@ def _column(what: str, values: Any) -> list[Any]:
         raise SpecError(f"{what} are {' and '.join(kinds)}", "text alone or numbers alone", "convert them")
     if what.endswith("texts") and kinds not in ([], ["text"]):
         raise SpecError(f"{what} are {kinds[0]}", "text", "convert them")
+    if (
+        kinds == ["text"]
+        and (broken := next((n for n, text in enumerate(column) if not _is_whole(text)), None)) is not None
+    ):
+        raise SpecError(f"{what} have half of a surrogate pair (number {broken})", "whole characters", "fix it")
     whole = all(isinstance(value, int) for value in column)
     return column if whole or kinds != ["numbers"] else [float(value) for value in column]
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether a file can hold a text."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind(value: object) -> str:

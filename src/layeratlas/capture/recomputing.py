@@ -61,7 +61,7 @@ class Recomputed:
     where: str
 
     @classmethod
-    def of(cls, found: Difference, lengths: Sequence[int], sample: Sequence[int]) -> Recomputed:
+    def of(cls, difference: Difference, lengths: Sequence[int], sample: Sequence[int]) -> Recomputed:
         """Return the record of a difference on a `sample` of texts, given the tokens of all of them."""
         chosen = [lengths[text] for text in sample]
         return cls(
@@ -69,10 +69,10 @@ class Recomputed:
             total=len(lengths),
             shortest=min(chosen),
             longest=max(chosen),
-            difference=found.size,
-            limit=found.limit,
-            unit=found.unit,
-            where=found.where,
+            difference=difference.size,
+            limit=difference.limit,
+            unit=difference.unit,
+            where=difference.where,
         )
 
     @property

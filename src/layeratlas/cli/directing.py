@@ -39,9 +39,9 @@ def direction(
         from layeratlas.api.results import Run
         from layeratlas.core.spec import check_component
 
-        found = Run(folder).direction(task, layer, check_component(component), method=probe)
-        print(found)
-        print(found.save(to, class_, versus))
+        direction = Run(folder).direction(task, layer, check_component(component), method=probe)
+        print(direction)
+        print(direction.save(to, class_, versus))
 
 
 def steer(
@@ -70,13 +70,13 @@ def steer(
         from layeratlas.directions.steering import DEFAULT_STRENGTHS
         from layeratlas.directions.steering import steer as steered
 
-        found = load_direction(file)
-        print(found)
+        direction = load_direction(file)
+        print(direction)
         rows = steered(
-            found,
+            direction,
             prompt,
             spec=ModelSpec(id=model) if model else None,
-            edit=found.edit(to=class_, versus=versus),
+            edit=direction.edit(to=class_, versus=versus),
             strengths=strength or DEFAULT_STRENGTHS,
             new_tokens=tokens,
         )

@@ -128,7 +128,7 @@ def _statement(
     link = {
         "supported": "differs",
         "not supported": f"is equal within {MARGINS[unit]:g}",
-        "inconclusive": f"may or may not differ ({could_have_seen(wording.num(_least(rows), 2))})",
+        "inconclusive": f"has no detected difference ({could_have_seen(wording.num(_least(rows), 2))})",
     }[verdict]
     many = len(rows) > 1
     differing = len(rows.filter(pl.col("verdict") == "supported"))

@@ -140,7 +140,7 @@ def _growth_finding(series: _Series, effect: Growth) -> Finding:
     says = {
         "supported": "changes",
         "not supported": f"is equal within {scaling.HARDLY:g}",
-        "inconclusive": f"may or may not change ({could_have_seen(f'{effect.seen:.2f}')})",
+        "inconclusive": f"has no detected change ({could_have_seen(f'{effect.seen:.2f}')})",
     }[effect.verdict]
     first, last = series.models[0].name, series.models[-1].name
     return curve_finding(

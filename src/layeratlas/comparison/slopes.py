@@ -17,7 +17,7 @@ FEWEST = 3
 _LINKS: Mapping[Verdict, str] = {
     "supported": "grows with size",
     "not supported": "falls with size",
-    "inconclusive": "may or may not grow with size",
+    "inconclusive": "has an undecided trend with size",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -52,6 +53,8 @@ class Edit:
             raise SpecError(f"unknown edit '{self.kind}'", f"one of {', '.join(get_args(Kind))}")
         if self.component not in COMPONENTS:
             raise SpecError(f"unknown component '{self.component}'", f"one of {', '.join(COMPONENTS)}")
+        if not isinstance(self.layers, list | tuple | range) or not all(isinstance(n, Integral) for n in self.layers):
+            raise SpecError(f"the edit '{self.kind}' has the blocks {self.layers!r}", "whole numbers in a tuple")
         if not self.layers or len(set(self.layers)) < len(self.layers):
             raise SpecError(f"the edit '{self.kind}' has the blocks {self.layers}", "one block or more, each once")
         bare = self.component != "resid" or self.kind == "skip"
@@ -63,13 +66,15 @@ class Edit:
         takes = self.kind in _STRONG or self.kind == "translate"
         if (self.kind in _STRONG and self.strength is None) or (not takes and self.strength is not None):
             raise SpecError(f"'{self.kind}' with strength {self.strength}", "a number" if takes else "none")
-        if self.strength is not None and not np.isfinite(self.strength):
+        if self.strength is not None and not (isinstance(self.strength, Real) and np.isfinite(self.strength)):
             raise SpecError(f"'{self.kind}' with strength {self.strength}", "a finite number")
         if (self.kind in _VECTORS) != (self.vectors is not None):
             raise SpecError(
                 f"'{self.kind}' {'with' if self.vectors is not None else 'without'} vectors",
                 "one vector per block" if self.kind in _VECTORS else "none",
             )
+        if self.vectors is not None and not isinstance(self.vectors, np.ndarray):
+            raise SpecError(f"vectors that are {type(self.vectors).__name__}", "a numpy array")
         if self.vectors is not None and (self.vectors.ndim != 2 or len(self.vectors) != len(self.layers)):
             raise SpecError(f"vectors of shape {self.vectors.shape}", f"({len(self.layers)}, width)")
 

@@ -7,7 +7,9 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
@@ -55,14 +57,31 @@ def parallel(
     """
     from joblib import Parallel, cpu_count, delayed
 
+    if not processes:
+        yield from _in_threads(function, arguments, cpu_count())
+        return
     jobs = (delayed(_job)(os.getpid(), function, values) for values in arguments)
-    backend = "loky" if processes else "threading"
-    results = Parallel(n_jobs=cpu_count(), backend=backend, return_as="generator")(jobs)
+    results = Parallel(n_jobs=cpu_count(), backend="loky", return_as="generator")(jobs)
     try:
         yield from results
     except BaseException:
         stop_workers()
         raise
+
+
+def _in_threads(function: Callable[..., Value], arguments: Iterable[tuple[Any, ...]], threads: int) -> Iterator[Value]:
+    # Threads of joblib are asked every 10 ms whether they are done, which is longer than most steps take.
+    waiting: deque[Future[Value]] = deque()
+    executor = ThreadPoolExecutor(threads)
+    try:
+        for values in arguments:
+            waiting.append(executor.submit(function, *values))
+            if len(waiting) > 2 * threads:  # no more arguments are made than are soon used
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _job(parent: int, function: Callable[..., Value], values: tuple[Any, ...]) -> Value:

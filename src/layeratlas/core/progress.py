@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from layeratlas.core.errors import SpecError
+
 
 class Step(Protocol):
     """One stage in progress."""
@@ -24,6 +26,15 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Show one line of text."""
+
+
+def checked_progress(progress: object) -> Progress:
+    """Return the progress that was given, or one that shows nothing; raises SpecError for what is no Progress."""
+    if progress is None:
+        return Progress()
+    if not isinstance(progress, Progress):
+        raise SpecError(f"the progress is {progress!r}", "a Progress, or None to show nothing")
+    return progress
 
 
 class _Quiet:

@@ -104,8 +104,8 @@ class Dataset:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             variance = np.var(values)
         if not _SMALLEST < variance < _LARGEST:
-            found = f"{where} has labels from {values.min():g} to {values.max():g}, too far to square"
-            raise DataError(found, "numbers of a size that can be squared", "give them in another unit")
+            problem = f"{where} has labels from {values.min():g} to {values.max():g}, too far to square"
+            raise DataError(problem, "numbers of a size that can be squared", "give them in another unit")
 
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""

@@ -168,6 +168,8 @@ class Direction:
 
 def load_direction(path: str | Path) -> Direction:
     """Return the direction in a `.safetensors` file that `Direction.save` wrote; raises StoreError for any other."""
+    if not isinstance(path, str | Path):
+        raise files.no_direction(path)
     manifest, tensors = files.read_tensors(Path(path))
     try:
         return Direction(

@@ -43,7 +43,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Floats]]:
         raise no_direction(path) from error
 
 
-def no_direction(path: str | Path) -> StoreError:
+def no_direction(path: object) -> StoreError:
     """Return the error for a file that holds no direction."""
     return StoreError(
         f"'{path}' holds no direction", "a .safetensors file of 'layeratlas direction'", "save the direction again"

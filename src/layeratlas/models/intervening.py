@@ -49,6 +49,10 @@ def intervene(model: LoadedModel, edits: Sequence[Edit], first: int = 1) -> Iter
 
 
 def _check(model: LoadedModel, edits: Sequence[Edit]) -> None:
+    if not isinstance(model, LoadedModel):
+        raise SpecError(f"the model is {model!r}", "a model that layeratlas.models.load returned")
+    if not isinstance(edits, Sequence) or not all(isinstance(edit, Edit) for edit in edits):
+        raise SpecError(f"the edits are {edits!r}", "a list of Edit")
     model.demand_whole("interventions")
     for edit in edits:
         if max(edit.layers) >= model.anatomy.n_layers:

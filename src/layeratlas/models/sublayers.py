@@ -51,7 +51,7 @@ def find_sublayers(
     after each block minus the stream before it is the sum of the two, on magnitude; a block may lack one of them.
     Raises IdentityError where no pair fits, ModelError where no block reads other positions.
     """
-    found: dict[int, tuple[Contribution, Contribution]] = {}
+    contributions: dict[int, tuple[Contribution, Contribution]] = {}
     words: dict[str, dict[str, set[str]]] = {"attn": defaultdict(set), "mlp": defaultdict(set)}
     floats = _config_floats(skeleton.config)
     for layers in _kinds(trace):
@@ -63,12 +63,12 @@ def find_sublayers(
             first, second = attn[place][choice.attn], mlp[place][choice.mlp]
             cut = len(first.taps)
             pair = _contribution(first, choice.scales[:cut]), _contribution(second, choice.scales[cut:])
-            found[layer] = pair
+            contributions[layer] = pair
             for role, rule, contribution in zip(words, (choice.attn, choice.mlp), pair, strict=True):
                 words[role][_how(rule, contribution)].add("+".join(tap.name for tap in contribution.taps))
     sublayers = {
-        "attn": tuple(found[layer][0] for layer in range(len(found))),
-        "mlp": tuple(found[layer][1] for layer in range(len(found))),
+        "attn": tuple(contributions[layer][0] for layer in range(len(contributions))),
+        "mlp": tuple(contributions[layer][1] for layer in range(len(contributions))),
     }
     if all(contribution.absent for contribution in sublayers["attn"]):
         raise ModelError("no block has attention or another mixer", "a model that reads its context")

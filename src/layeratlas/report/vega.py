@@ -160,9 +160,6 @@ class Chart:
         """Return a chart of this kind for each value of a field."""
         return Chart({"data": data, "facet": by, "spec": self.spec, "columns": columns})
 
-    def __add__(self, other: Chart) -> Chart:
-        return layer(*self.spec.get("layer", [self]), other)
-
     def to_dict(self) -> Spec:
         """Return the spec."""
         return {"$schema": SCHEMA_URL, **self.spec}
@@ -174,8 +171,12 @@ def chart(data: Spec) -> Chart:
 
 
 def layer(*charts: Chart) -> Chart:
-    """Return charts drawn over each other."""
-    return Chart({"layer": [_spec(part) for part in charts]})
+    """Return charts drawn over each other; data that all of them have is written once."""
+    specs = [part.spec for part in charts]
+    data = specs[0].get("data")
+    if data is None or any(spec.get("data") is not data for spec in specs):
+        return Chart({"layer": specs})
+    return Chart({"data": data, "layer": [{key: spec[key] for key in spec if key != "data"} for spec in specs]})
 
 
 def vconcat(*charts: Chart, spacing: float) -> Chart:
@@ -188,13 +189,9 @@ def concat(*charts: Chart, columns: int, spacing: float) -> Chart:
     return Chart({"concat": [part.spec for part in charts], "columns": columns, "spacing": spacing})
 
 
-def _spec(part: Chart | Spec) -> Spec:
-    return part.spec if isinstance(part, Chart) else part
-
-
 def _encoded(name: str, channel: Any) -> Any:
     if name in _SECOND:
         return {"field": channel.partition(":")[0]}
     if isinstance(channel, list):
-        return [_encoded(name, one) for one in channel]
+        return [_encoded(name, tip) for tip in channel]
     return _channel(channel) if isinstance(channel, str) else channel

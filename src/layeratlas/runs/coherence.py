@@ -91,7 +91,7 @@ def contradictions(findings: Iterable[Finding], rules: Iterable[Presupposes]) ->
         if finding.verdict == "supported" and not isnan(finding.p) and finding.p > ALPHA:
             odds.append(f"{_name(finding)} is supported at p = {finding.p:.3f}")
     both = {"supported", "not supported"}
-    return odds + [f"{question} is supported and not supported" for question, said in answers.items() if both <= said]
+    return odds + [f"{question} is supported and not supported" for question, given in answers.items() if both <= given]
 
 
 def _name(finding: Finding) -> str:

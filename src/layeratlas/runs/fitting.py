@@ -62,11 +62,11 @@ def _check_any_left(work: Workspace, left_out: LeftOut, unfit: Unfit, expected: 
     if work.material and not [data for data in work.material if data.name not in left_out.sets]:
         name = work.material[0].name
         row = next(iter(unfit[name].values()))
-        found = f"nothing that the run reads fits the model: {row.where} {row.why}"
+        problem = f"nothing that the run reads fits the model: {row.where} {row.why}"
         others = len(work.material) - 1
         if others:
-            found += f", and {others} more set{'s do' if others > 1 else ' does'} not fit either"
-        raise CaptureError(found, expected, "use other texts or another model")
+            problem += f", and {others} more set{'s do' if others > 1 else ' does'} not fit either"
+        raise CaptureError(problem, expected, "use other texts or another model")
 
 
 def record_dropped(work: Workspace, noted: Sequence[str]) -> None:

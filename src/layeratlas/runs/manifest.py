@@ -75,6 +75,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        found = f"'{folder / MANIFEST}' is no manifest of this version ({place!a}: {first['msg']})"
-        raise StoreError(found, "a run's manifest", RERUN) from None
+        problem = f"'{folder / MANIFEST}' is no manifest of this version ({place!a}: {first['msg']})"
+        raise StoreError(problem, "a run's manifest", RERUN) from None
     return manifest

@@ -11,7 +11,7 @@ from typing import Any
 
 from layeratlas.api.results import Run, folder_path
 from layeratlas.core.errors import SpecError, StoreError
-from layeratlas.core.progress import Progress
+from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.sweeps.engines import Engine, Launch, Worker, find_engine
 from layeratlas.sweeps.finishing import INDEX, Finish, finish
 from layeratlas.sweeps.plan import write_plan
@@ -108,7 +108,7 @@ def sweep(
 
     Raises SpecError, before anything starts, where a unit could not be run.
     """
-    sweep_spec, progress = spec_of(plan), progress or Progress()
+    sweep_spec, progress = spec_of(plan), checked_progress(progress)
     units, resources = units_of(sweep_spec), resources or Resources()
     folder = folder_path(out)
     launch = resources.launch(folder, write_plan(folder, sweep_spec))
@@ -124,11 +124,13 @@ def sweep(
 
 
 def spec_of(plan: SweepSpec | Mapping[str, Any] | str | Path) -> SweepSpec:
-    """Return the sweep of a file, of fields or as it is."""
+    """Return the sweep of a file, of fields or as it is; raises SpecError for anything else."""
     if isinstance(plan, SweepSpec):
         return plan
     if isinstance(plan, str | Path):
         return read_sweep(folder_path(plan))
+    if not isinstance(plan, Mapping) or not all(isinstance(name, str) for name in plan):
+        raise SpecError(f"the plan of a sweep is {plan!r}", "a TOML file, its fields or a SweepSpec")
     return SweepSpec(**plan)
 
 

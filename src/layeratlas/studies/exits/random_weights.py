@@ -97,13 +97,13 @@ def _write(work: Workspace, posed_sets: Iterable[PosedSet], values: Floats, exit
 
 def load_random(work: Workspace) -> dict[str, RandomSet]:
     """Return what a random-weight model gave the questions of each set that it was asked, by name."""
-    found = {}
+    measured = {}
     for data in work.material:
         if data.name in work.manifest.get("random_weights", {}):
             tensors, _ = load_shard(work.folder / scores_file(data.name), work.key)
             scored = scored_set(work, _asked(work, data), tensors[_AFTER], tensors[_BARE])
-            found[data.name] = RandomSet(scored=scored, exits=tensors[_READ])
-    return found
+            measured[data.name] = RandomSet(scored=scored, exits=tensors[_READ])
+    return measured
 
 
 def with_random_weights(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -97,8 +98,8 @@ def _quality(run: FinishedRun, data: Dataset, layer: int, component: str, method
             raise unknown_name("probe" if column == "method" else column, value, known)
         curves = curves.filter(pl.col(column) == value)
     curves = curves.filter(pl.col("metric") == pl.col("metric").first())
-    if layer not in curves["layer"]:
-        raise SpecError(f"{component} has no layer {layer}", f"0 to {max(curves['layer'].to_list())}")
+    if not isinstance(layer, Integral) or isinstance(layer, bool) or int(layer) not in curves["layer"]:
+        raise SpecError(f"{component} has no layer {layer!r}", f"0 to {max(curves['layer'].to_list())}")
     row = curves.row(curves["layer"].to_list().index(layer), named=True)
     numbers = {name: float(row[name]) for name in ("lo", "hi", "chance")}
     return Quality(metric=row["metric"], value=float(row["estimate"]), n=row["n"], n_groups=row["n_groups"], **numbers)

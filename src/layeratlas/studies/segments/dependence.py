@@ -99,11 +99,11 @@ def _signal_left_out(record: SegmentsRecord) -> Finding:
 
 def _text_kinds(record: SegmentsRecord, kinds: KindsRecord) -> Finding:
     """Do boundaries differ between kinds? `Not supported` is an equivalence: shifts of 0.08 of the depth at most."""
-    one, two = kinds.compared
-    first, second = (kinds.by_kind[name].boundaries for name in (one, two))
+    first_kind, second_kind = kinds.compared
+    first, second = (kinds.by_kind[name].boundaries for name in (first_kind, second_kind))
     allowed = max(1, round(_STEADY * record.blocks))
     farthest = max(abs(end) for shift in kinds.shifts for end in shift)
-    enough = min(kinds.by_kind[name].n for name in (one, two)) >= FEWEST_PASSAGES
+    enough = min(kinds.by_kind[name].n for name in (first_kind, second_kind)) >= FEWEST_PASSAGES
     verdict = decide(shown=kinds.p <= ALPHA, refuted=enough and farthest <= allowed)
     statement = {
         "supported": "The boundaries differ between kinds of text",
@@ -112,7 +112,8 @@ def _text_kinds(record: SegmentsRecord, kinds: KindsRecord) -> Finding:
     }[verdict]
     return boundary_finding(
         SegmentFinding.TEXT_KINDS,
-        f"{statement} ({one}: blocks {first[0]} and {first[1]}; {two}: blocks {second[0]} and {second[1]}): "
+        f"{statement} ({first_kind}: blocks {first[0]} and {first[1]}; {second_kind}: blocks {second[0]} and "
+        f"{second[1]}): "
         f"boundaries of the other kind leave {kinds.loss:.3f} more of the variation "
         f"({could_have_seen(f'more than {kinds.seen:.3f}')}); 90 % intervals of the shifts reach {_blocks(farthest)}.",
         Effect(estimate=_shift(first, second) / record.blocks, p=kinds.p),
@@ -122,9 +123,9 @@ def _text_kinds(record: SegmentsRecord, kinds: KindsRecord) -> Finding:
     )
 
 
-def _shift(one: tuple[int, int], two: tuple[int, int]) -> int:
+def _shift(boundaries: tuple[int, int], moved: tuple[int, int]) -> int:
     """Return how far the boundary that moves most is from where it was, in blocks."""
-    return max(abs(a - b) for a, b in zip(one, two, strict=True))
+    return max(abs(a - b) for a, b in zip(boundaries, moved, strict=True))
 
 
 def _leaves(moved: tuple[int, int], intervals: Sequence[tuple[int, int]]) -> bool:

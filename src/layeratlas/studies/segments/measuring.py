@@ -84,8 +84,8 @@ def recompute(work: Workspace) -> Recomputed:
     values = read_values(work, TRAINED)
     kept = _by_place({name: values[name][sample] for name in alone[0]})
     stacked = _by_place({name: np.stack([states[name] for states in alone]) for name in alone[0]})
-    found = compare_vectors(model, kept, stacked, sample)
-    return Recomputed.of(found, lengths, sample)
+    difference = compare_vectors(model, kept, stacked, sample)
+    return Recomputed.of(difference, lengths, sample)
 
 
 def _by_place(states: Tensors) -> Tensors:

@@ -53,7 +53,7 @@ def _range_finding(effect: AblationEffect, tests: int, method: str) -> Finding:
     summary = {
         "supported": "accuracy is lower",
         "not supported": "accuracy is higher",
-        "inconclusive": f"accuracy may or may not change ({change.could_have_seen})",
+        "inconclusive": f"no change of accuracy is detected ({change.could_have_seen})",
     }[effect.verdict]
     return curve_finding(
         ExitFinding.ABLATION,
@@ -79,7 +79,7 @@ def _halves_finding(lower: AblationEffect, upper: AblationEffect, method: str) -
     summary = {
         "supported": "losing the lower half costs more than losing the upper half",
         "not supported": "losing the lower half costs less than losing the upper half",
-        "inconclusive": f"the halves may or may not differ in what they cost ({difference.could_have_seen})",
+        "inconclusive": f"no difference in what the halves cost is detected ({difference.could_have_seen})",
     }[verdict]
     return curve_finding(
         ExitFinding.ABLATION_OF_HALVES,

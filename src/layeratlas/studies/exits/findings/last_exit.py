@@ -111,7 +111,7 @@ def _finding(kind: ExitFinding, comparison: ExitComparison, note: str) -> Findin
     summary = {
         "supported": f"{first} answers better than {second}",
         "not supported": f"{first} answers worse than {second}",
-        "inconclusive": f"{first} may or may not differ from {second} ({comparison.effect.could_have_seen})",
+        "inconclusive": f"whether {first} differs from {second} is undecided ({comparison.effect.could_have_seen})",
     }[comparison.verdict]
     return curve_finding(
         kind,

@@ -41,7 +41,8 @@ def float_finding(scored: ScoredSet, curve: ExitCurve, resampler: Resampler, *, 
     summary = {
         "supported": "Floats are harder than integers of the same digits",
         "not supported": "Floats are easier than integers of the same digits",
-        "inconclusive": f"Floats may or may not be harder than integers of the same digits ({effect.could_have_seen})",
+        "inconclusive": f"Whether floats are harder than integers of the same digits is undecided "
+        f"({effect.could_have_seen})",
     }[verdict]
     return curve_finding(
         ExitFinding.X6,

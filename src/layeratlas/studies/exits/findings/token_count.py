@@ -67,7 +67,7 @@ def token_count_finding(
     summary = {
         "supported": "Exit 1 counts tokens",
         "not supported": f"Exit 1 does not count tokens (its lead over blind choice is below {MARGIN})",
-        "inconclusive": f"Exit 1 may or may not count tokens ({effects.lead.could_have_seen})",
+        "inconclusive": f"Whether exit 1 counts tokens is undecided ({effects.lead.could_have_seen})",
     }[verdict]
     return curve_finding(
         ExitFinding.TOKEN_COUNT,

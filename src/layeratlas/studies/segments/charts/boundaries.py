@@ -77,7 +77,8 @@ def boundary_chart(record: SegmentsRecord, colour: Colour) -> Any:
     hue = vega.Color("segment:N", scale=scale, title=None, sort=None, legend=vega.Legend(orient="top"))
     segments = vega.chart(data(bars)).mark_bar(height=13, opacity=0.75).encode(x=x, x2="to:Q", y=y, color=hue)
     intervals = vega.chart(data(bands)).mark_rule(color=colour("ink"), strokeWidth=3)
-    return (segments + intervals.encode(x="from:Q", x2="to:Q", y=y)).properties(width=470, height=21 * len(rows))
+    layers = vega.layer(segments, intervals.encode(x="from:Q", x2="to:Q", y=y))
+    return layers.properties(width=470, height=21 * len(rows))
 
 
 def cost_chart(record: SegmentsRecord, colour: Colour) -> Any:

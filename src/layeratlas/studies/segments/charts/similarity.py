@@ -41,4 +41,4 @@ def similarity_chart(record: SegmentsRecord, cka: pl.DataFrame, colour: Colour) 
     # A boundary at block b separates the outputs of blocks b-1 and b: the points b and b+1.
     places = data([{"at": boundary + 1} for boundary in record.boundaries])
     rule = vega.chart(places).mark_rule(color=colour("bad"), strokeWidth=1.2)
-    return (heat + rule.encode(x="at:Q") + rule.encode(y="at:Q")).properties(width=420, height=420)
+    return vega.layer(heat, rule.encode(x="at:Q"), rule.encode(y="at:Q")).properties(width=420, height=420)

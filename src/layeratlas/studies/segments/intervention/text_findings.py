@@ -148,9 +148,8 @@ def _finding(test: _ClaimTest, p: float, tests: int, seed: int) -> Finding:
     effect = Effect(estimate=mean.mean, lo=mean.lo, hi=mean.hi, p=p)
     verdict = effect.verdict_by_sign()
     other = "interventions on one other span of its width"
-    undecided = (
-        f"undecidedly more or less than {other} ({could_have_seen(f'{_least_seen(test.gaps, tests):.3f} on average')})"
-    )
+    seen = could_have_seen(f"{_least_seen(test.gaps, tests):.3f} on average")
+    undecided = f"neither detectably more nor detectably less than {other} ({seen})"
     if tests * 2.0 ** (1 - n) > ALPHA:
         undecided = f"by an amount that {n} prompts are too few to judge, whatever it is"
     comparison = {"supported": f"more than {other}", "not supported": f"less than {other}", "inconclusive": undecided}
