@@ -58,6 +58,29 @@ def signals(model: Segmented, rng: np.random.Generator) -> np.ndarray:
     return truth + own + 0.2 * rng.standard_normal((PASSAGES, *truth.shape))
 
 
+def segments_record(values: np.ndarray, layers: int, seed: int = 0) -> SegmentsRecord:
+    """Return what the segments study keeps of signals (P, S, L)."""
+    signal_names = list(SIGNALS)
+    signals_of_blocks = BlockSignals(values=values, names=signal_names, groups=signal_names)
+    estimate = find_boundaries(signals_of_blocks, DRAWS)
+    settings = SegmentSettings(draws=DRAWS, surrogates=SURROGATES)
+    exact = boundary_record(estimate)
+    return SegmentsRecord(
+        **exact.model_dump(),
+        method=EXACT,
+        blocks=layers,
+        passages=PASSAGES,
+        signals=dict(zip(SIGNALS, SIGNALS, strict=True)),
+        shortest=shortest_segment(layers),
+        mode=estimate.mode.tolist(),
+        share=estimate.share.tolist(),
+        segments=segments_between(exact.boundaries, layers),
+        together=estimate.together.tolist(),
+        existence=tested_existence(signals_of_blocks, settings, seed=seed),
+        exact=exact,
+    )
+
+
 def write_segments(folder: Path, model: Segmented, rng: np.random.Generator) -> Path:
     """Write the run: its cuts and whether they exist are found as the study finds them."""
     b = model.brittleness
@@ -67,26 +90,7 @@ def write_segments(folder: Path, model: Segmented, rng: np.random.Generator) -> 
     )  # fmt: skip
     fake.write_model(folder, base)
     write_draws(folder, [], {"brittleness Local": b * 10 ** (0.02 * rng.standard_normal(400))})  # as the study does
-    values = signals(model, rng)
-    signal_names = list(SIGNALS)
-    signals_of_blocks = BlockSignals(values=values, names=signal_names, groups=signal_names)
-    estimate = find_boundaries(signals_of_blocks, DRAWS)
-    settings = SegmentSettings(draws=DRAWS, surrogates=SURROGATES)
-    exact = boundary_record(estimate)
-    record = SegmentsRecord(
-        **exact.model_dump(),
-        method=EXACT,
-        blocks=model.layers,
-        passages=PASSAGES,
-        signals=dict(zip(SIGNALS, SIGNALS, strict=True)),
-        shortest=shortest_segment(model.layers),
-        mode=estimate.mode.tolist(),
-        share=estimate.share.tolist(),
-        segments=segments_between(exact.boundaries, model.layers),
-        together=estimate.together.tolist(),
-        existence=tested_existence(signals_of_blocks, settings, seed=0),
-        exact=exact,
-    )
+    record = segments_record(signals(model, rng), model.layers)
     found = finding_table(segment_findings(record), model.name, "segments")
     whole = pl.concat([pl.read_parquet(folder / "findings.parquet"), found], how="vertical_relaxed")
     whole.write_parquet(folder / "findings.parquet")

@@ -9,11 +9,20 @@ import pytest
 
 import planting
 from layeratlas.core import registry
+from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.runs.coherence import contradictions, gated
 from layeratlas.runs.finding import FINDING_FIELDS, Finding, finding_table
 from layeratlas.stats.curves import Curve
+from layeratlas.studies.exits.analysis import analyse
+from layeratlas.studies.exits.coherence import PRESUPPOSED as EXITS
+from layeratlas.studies.exits.scores import ScoredSet
+from layeratlas.studies.exits.settings import ExitSettings
 from layeratlas.studies.hierarchy.analysing import find
 from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
+from layeratlas.studies.segments.coherence import PRESUPPOSED as SEGMENTS
+from layeratlas.studies.segments.dependence import segment_findings
+from layeratlas.studies.segments.record import SegmentsRecord, UntrainedRecord
+from planted_families import Segmented, segments_record, signals
 
 LEVELS = ("item", "relation", "analogy", "buried item", "buried relation")
 POINTS = 13
@@ -88,4 +97,111 @@ def test_what_presupposes_has_a_p_at_least_that_of_its_ground() -> None:
 def test_every_study_names_what_its_findings_rest_on(study: str) -> None:
     rules = registry.get("studies", study).presupposed
     assert rules
-    assert all(rule.kind != rule.needs for rule in rules)
+    assert all(rule.kind != getattr(rule, "needs", getattr(rule, "other", "")) for rule in rules)
+
+
+def answers(seed: int) -> list[ScoredSet]:
+    """Question sets whose signal is absent, at the edge of what is seen, or clear, and stays, falls or rises late."""
+    rng = np.random.default_rng([seed, 37])
+    depth = np.linspace(0, 1, POINTS)
+    sets = []
+    for level in ("facts", "arithmetic", "reasoning", "logic", "cross-lingual"):
+        n = int(rng.choice([12, 40, 120]))
+        rise = rng.choice([0.0, 0.3, 0.8, 2.0]) / (1 + np.exp(-(depth - rng.uniform(0.0, 0.9)) / 0.05))
+        rise[-1] *= rng.choice([0.3, 1.0, 1.6])
+        for language in ("en", "fr") if level == "cross-lingual" else ("en",):
+            kinds = ("integer", "float") if level == "arithmetic" else ("all",)
+            items = tuple(
+                Question(f"{language} {i}: {i} + {i}.{i % 9 + 1}", tuple("abcd"), (i % 4,), f"g{i // len(kinds)}", k)
+                for i, k in zip(range(n), [*kinds] * n, strict=False)
+            )
+            after = rng.normal(size=(n, 4, POINTS)) + np.eye(4)[np.arange(n) % 4][:, :, None] * rise
+            ones = np.ones(n * 4)
+            data = QuestionSet(f"{level}-{language}", level, items, language=language)
+            sets.append(
+                ScoredSet(data=data, after=after.reshape(-1, POINTS), bare=rng.normal(size=(n * 4, POINTS)),
+                          tokens=np.repeat(1.0 + np.arange(n) % 3, 4), characters=ones, bytes=ones)
+            )  # fmt: skip
+    return sets
+
+
+def exit_report(seed: int) -> list[Finding]:
+    return analyse(answers(seed), ExitSettings(), 200, seed)[1]
+
+
+def check_exits(reports: int) -> None:
+    odds = [contradictions(as_written(gated(exit_report(seed), EXITS)), EXITS) for seed in range(reports)]
+    assert odds == [[]] * reports
+
+
+def test_no_two_findings_of_an_exits_report_are_at_odds() -> None:
+    check_exits(6)
+
+
+@pytest.mark.truth
+def test_no_two_findings_of_many_exits_reports_are_at_odds() -> None:
+    check_exits(200)
+
+
+def test_without_the_rules_findings_of_an_exits_report_are_at_odds() -> None:
+    """Gains that start outside the middle half rest on an interval, of a level that the correction takes away."""
+    assert contradictions(as_written(exit_report(0)), EXITS) != []
+
+
+def segments_report(seed: int) -> list[Finding]:
+    """The findings of a model with two steps, a ramp or noise, beside a random-weight model of any of these kinds."""
+    rng = np.random.default_rng([seed, 41])
+    own, other = (record(rng, seed) for _ in range(2))
+    untrained = UntrainedRecord(
+        boundaries=other.boundaries, existence=other.existence, passages=other.passages, signals=["attention"]
+    )
+    return segment_findings(own.model_copy(update={"untrained": untrained}))
+
+
+def record(rng: np.random.Generator, seed: int) -> SegmentsRecord:
+    layers = int(rng.choice([12, 24, 30]))
+    kind = rng.choice(["steps", "ramp", "noise"])
+    model = Segmented("m", "llama", 1e9, layers, cuts=(0.3, 0.7) if kind == "steps" else None, ramp=kind == "ramp")
+    values = signals(model, rng) + rng.choice([0.0, 0.3]) * rng.standard_normal(layers)
+    return segments_record(values, layers, seed)
+
+
+def check_segments(reports: int) -> None:
+    odds = [contradictions(as_written(gated(segments_report(seed), SEGMENTS)), SEGMENTS) for seed in range(reports)]
+    assert odds == [[]] * reports
+
+
+def test_no_two_findings_of_a_segments_report_are_at_odds() -> None:
+    check_segments(3)
+
+
+@pytest.mark.truth
+def test_no_two_findings_of_many_segments_reports_are_at_odds() -> None:
+    check_segments(100)
+
+
+LAST = replace(PEAK, finding="last exit", level="facts", method="sum", verdict="not supported")
+
+
+@pytest.mark.parametrize(
+    ("rules", "findings", "words"),
+    [
+        ("exits", [replace(LAST, finding="X9", level="logic", verdict="supported")], "X9 of logic"),
+        ("exits", [LAST, replace(LAST, finding="X2", verdict="supported")], "beside last exit"),
+        ("exits", [LAST, replace(LAST, finding="last against best", verdict="supported")], "beside last exit"),
+        ("segments", [replace(PEAK, finding="boundary", level="boundaries")], "without existence"),
+        (
+            "segments",
+            [replace(PEAK, finding="existence"), replace(PEAK, finding="order of layers", verdict="not supported")],
+            "beside existence",
+        ),
+    ],
+)
+def test_what_is_at_odds_becomes_inconclusive_and_says_why(rules, findings, words) -> None:
+    own = registry.get("studies", rules).presupposed
+    assert words in " ".join(contradictions(findings, own))
+    settled = gated(findings, own)
+    assert contradictions(settled, own) == []
+    assert settled[-1].verdict == "inconclusive"
+    assert "in this report." in settled[-1].statement
+    assert settled[0] == findings[0] or len(findings) == 1

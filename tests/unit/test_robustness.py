@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,10 @@ import planting
 import small_runs
 from layeratlas.core import registry
 from layeratlas.data.items import WORDINGS, Dataset, Item
-from layeratlas.studies.hierarchy.robustness.tables import spreads, variant_table
+from layeratlas.runs.finding import Finding
+from layeratlas.studies.hierarchy.analysing import find
+from layeratlas.studies.hierarchy.findings.moved import NOT_MOVED, Moved
+from layeratlas.studies.hierarchy.robustness.tables import moved_by, spreads, variant_table
 from layeratlas.studies.hierarchy.robustness.variants import (
     AS_RUN,
     Source,
@@ -36,6 +40,7 @@ def planted(data: Dataset, peak: int, seed: int = 0):
     return planting.probed(data, planting.activations(data, list(strength), width=16, seed=seed), SPEC)[0]
 
 
+@cache
 def table_of(shift: int) -> pl.DataFrame:
     """Return the table of a level whose other wordings peak `shift` layers later."""
     variants = {AS_RUN: [planted(DATA, PEAK)]}
@@ -60,6 +65,40 @@ def test_the_interval_holds_what_the_wordings_add():
     assert moved.total >= moved.sources[Source.WORDING]
     lo, hi = moved.interval
     assert lo <= PEAK / (LAYERS - 1) < (PEAK + 6) / (LAYERS - 1) <= hi + 0.05
+
+
+def said(findings: list[Finding], kind: str, level: str) -> Finding:
+    return next(f for f in findings if (f.finding, f.level, f.component, f.method) == (kind, level, "resid", "ridge"))
+
+
+def test_main_intervals_hold_what_other_wordings_words_folds_and_seeds_add():
+    """Two levels that rise 0.15 of the depth apart: in order over groups, and not where wordings move each by 0.2."""
+    depth = np.linspace(0, 1, 31)
+    curves = [
+        planting.drawn_curve((0.5 + 0.4 / (1 + np.exp(-(depth - at) / 0.03))).tolist(), 0.01, level=level)
+        for level, at in (("item", 0.3), ("relation", 0.45))
+    ]
+    curves += [dataclasses.replace(curve, component="attn") for curve in curves]
+    errors = {"item": 0.2, "relation": 0.2}
+    sure, moved = (find(curves, planting.PHRASING, m) for m in (NOT_MOVED, Moved(peak=errors, emergence=errors)))
+    assert said(sure, "emergence order", "item < relation").verdict == "supported"
+    assert said(moved, "emergence order", "item < relation").verdict == "inconclusive"
+    for kind, level in (("emergence", "item"), ("emergence", "relation"), ("peak", "item")):
+        narrow, wide = (said(findings, kind, level) for findings in (sure, moved))
+        assert wide.estimate == narrow.estimate
+        assert wide.lo <= max(0.0, narrow.estimate - 0.19)
+        assert wide.hi >= min(1.0, narrow.estimate + 0.19)
+        assert (wide.p, wide.verdict) == (narrow.p, narrow.verdict)  # whether it decodes is another question
+    others = [[f for f in findings if f.component == "attn"] for findings in (sure, moved)]
+    assert others[0] == others[1]
+
+
+def test_what_is_moved_is_read_from_the_table_of_a_run():
+    steady, moved = (moved_by(table_of(shift)) for shift in (0, 6))
+    assert moved.peak["item"] == pytest.approx(6 / (LAYERS - 1) / np.sqrt(3), rel=0.4)
+    assert steady.peak["item"] < 0.1
+    assert set(moved.emergence) == {"item"}
+    assert moved.of_pair({"item": 0.3, "relation": 0.4}, "item", "relation") == pytest.approx(0.5)
 
 
 def test_word_lists_count_as_far_as_they_exceed_the_groups():

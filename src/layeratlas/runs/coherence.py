@@ -1,13 +1,14 @@
-"""One story per report: which findings hold only where others do, and whether a report keeps to it."""
+"""One story per report: which findings hold only where others do, or do not, and whether a report keeps to it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 
-from layeratlas.runs.finding import Finding, presupposing
+from layeratlas.runs.finding import Finding, corrected, presupposing
 from layeratlas.stats.intervals import ALPHA
+from layeratlas.stats.verdicts import Verdict
 
 # What parts the two levels of a finding about their order.
 _BEFORE = " < "
@@ -57,30 +58,79 @@ class Presupposes:
         held = {other.level for other in self.given(finding, report)}
         return self.decides(finding) and not (set(self.levels(finding)) <= held if self.levels(finding) else held)
 
+    def reason(self, finding: Finding) -> str:
+        """Return why a finding cannot hold."""
+        return f"without {self.needs}"
 
-def gated(findings: Iterable[Finding], rules: Iterable[Presupposes]) -> list[Finding]:
-    """Return the findings of a report, each with a p at least that of what it presupposes.
 
-    The adjusted value of the report rises with p: no finding then keeps a verdict that its ground loses.
+@dataclass(frozen=True, kw_only=True)
+class Excludes:
+    """A finding of `kind` with the verdict `said` cannot stand beside one of kind `other` with `other_said`.
+
+    Of the same level, component and method. The other finding is the more direct one, and stays.
     """
-    report = list(findings)
-    for rule in rules:
+
+    kind: str
+    said: Verdict
+    other: str
+    other_said: Verdict
+
+    def decides(self, finding: Finding) -> bool:
+        """Return whether the rule asks something of a finding."""
+        return finding.finding == self.kind and finding.verdict == self.said
+
+    def given(self, finding: Finding, report: Iterable[Finding]) -> list[Finding]:
+        """Return nothing: what is excluded is no ground."""
+        return []
+
+    def broken_by(self, finding: Finding, report: Iterable[Finding]) -> bool:
+        """Return whether what excludes a finding is in the report."""
+        return self.decides(finding) and any(
+            (other.finding, other.verdict) == (self.other, self.other_said)
+            and (other.level, other.component, other.method) == (finding.level, finding.component, finding.method)
+            for other in report
+        )
+
+    def reason(self, finding: Finding) -> str:
+        """Return why a finding cannot hold."""
+        return f"beside {self.other}, which is {self.other_said}"
+
+
+Rule = Presupposes | Excludes
+
+
+def gated(findings: Iterable[Finding], rules: Iterable[Rule]) -> list[Finding]:
+    """Return the findings of a report, none without its ground, each with a p at least that of what it presupposes.
+
+    The adjusted value of the report rises with p: no finding that rests on p then keeps a verdict that its ground
+    loses. What is at odds with the report after its correction all the same (an interval outside of where it must be,
+    of a level that is no longer shown to be answered) becomes inconclusive, and says so.
+    """
+    report, known = list(findings), list(rules)
+    for rule in known:
         report = [
             presupposing(finding, *rule.given(finding, report)) if rule.decides(finding) else finding
             for finding in report
         ]
+    as_read = [finding for finding, _ in corrected(report)]
+    for rule in known:
+        for number, finding in enumerate(as_read):
+            if rule.broken_by(finding, as_read):
+                statement = f"{report[number].statement} Inconclusive {rule.reason(finding)} in this report."
+                report[number] = replace(report[number], statement=statement, verdict="inconclusive")
+                as_read[number] = report[number]
     return report
 
 
-def contradictions(findings: Iterable[Finding], rules: Iterable[Presupposes]) -> list[str]:
+def contradictions(findings: Iterable[Finding], rules: Iterable[Rule]) -> list[str]:
     """Return what is at odds in a report, in words; none where it tells one story.
 
-    At odds is a finding that holds without what it presupposes, a question with two answers, and support at a p or an
-    interval that deny it.
+    At odds is a finding that holds without what it presupposes or beside what excludes it, a question with two answers,
+    and support at a p or an interval that deny it.
     """
     report = list(findings)
     odds = [
-        f"{_name(finding)} is {finding.verdict} without {rule.needs}"
+        f"{_name(finding)} is {finding.verdict} {rule.reason(finding)}"
         for rule in rules
         for finding in report
         if rule.broken_by(finding, report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from math import isnan
 from typing import Any, Protocol
@@ -72,13 +72,14 @@ def finding_table(findings: Iterable[Finding], model: str, study: str) -> pl.Dat
 
     `q` corrects over all findings together. A verdict that rests on p stands only where `q` is at most 0.05 too.
     """
-    originals = list(findings)
-    qs = false_discovery([finding.p for finding in originals])
-    rows = [
-        {"model": model, "study": study, **asdict(_after_correction(finding, q)), Q: q}
-        for finding, q in zip(originals, qs, strict=True)
-    ]
+    rows = [{"model": model, "study": study, **asdict(finding), Q: q} for finding, q in corrected(list(findings))]
     return pl.DataFrame(rows, schema=REPORT_SCHEMA)
+
+
+def corrected(findings: Sequence[Finding]) -> list[tuple[Finding, float]]:
+    """Return the findings of a report after the correction over all of them, each with its adjusted p-value."""
+    qs = false_discovery([finding.p for finding in findings])
+    return [(_after_correction(finding, q), q) for finding, q in zip(findings, qs, strict=True)]
 
 
 def _after_correction(finding: Finding, q: float) -> Finding:

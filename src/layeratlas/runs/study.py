@@ -16,7 +16,7 @@ from layeratlas.runs.recommendation import Purpose
 from layeratlas.runs.uses import OPTIONS
 
 if TYPE_CHECKING:  # a study is listed without loading polars
-    from layeratlas.runs.coherence import Presupposes
+    from layeratlas.runs.coherence import Rule
     from layeratlas.runs.finding import Finding
     from layeratlas.runs.finished import FinishedRun
     from layeratlas.runs.quantity import ModelSegment, RunQuantity
@@ -82,7 +82,7 @@ class Study(ABC):
     presence: str = ""
     scaled: Mapping[str, str] = {}
     keeps_vectors: bool = False
-    presupposed: tuple[Presupposes, ...] = ()
+    presupposed: tuple[Rule, ...] = ()
 
     def probe_spec(self, size: Size) -> ProbeSpec:
         """Return the default probe settings at a size."""

@@ -9,7 +9,7 @@ the rise time in signal processing: below them noise before the rise counts, abo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -102,22 +102,28 @@ class Emergence:
     Noise moves the first passage of a share in one direction. The bootstrap shows by how much: draws differ from the
     estimate as the estimate does from the truth. The mean difference is subtracted once. It is an estimate itself, and
     too small on a plateau, whose maximum the estimate has raised already: the standard error holds the correction,
-    times `_UNSURE`, beside the spread of the draws (B,).
+    times `_UNSURE`, beside the spread of the draws (B,), and `moved`, what other wordings, words, folds and seeds add.
     """
 
     estimate: float
     bias: float
     draws: Floats
+    moved: float = 0.0
 
     @property
     def error(self) -> float:
         """The standard error."""
-        return float(np.hypot(self.draws.std(), self.bias_error))
+        return float(np.hypot(self.draws.std(), self.systematic))
 
     @property
     def bias_error(self) -> float:
         """The standard error of the correction."""
         return _UNSURE * abs(self.bias)
+
+    @property
+    def systematic(self) -> float:
+        """The standard error that the draws over groups do not show."""
+        return float(np.hypot(self.bias_error, self.moved))
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -135,10 +141,10 @@ def gains_of(curve: Curve) -> tuple[Floats, Floats]:
     return curve.estimate - floor, curve.draws - floor
 
 
-def measure_emergence(curve: Curve, definition: Definition = emergence_depth) -> Emergence:
-    """Return the depth at which a curve emerges, by a definition of it."""
+def measure_emergence(curve: Curve, definition: Definition = emergence_depth, moved: float = 0.0) -> Emergence:
+    """Return the depth at which a curve emerges, by a definition of it; `moved` is a further standard error."""
     gains, drawn = gains_of(curve)
-    return measure_depth(gains, drawn, curve.depth, definition)
+    return replace(measure_depth(gains, drawn, curve.depth, definition), moved=moved)
 
 
 def measure_depth(gains: Floats, drawn: Floats, depth: Floats, definition: Definition) -> Emergence:
@@ -163,7 +169,7 @@ def settled(curve: Curve) -> Effect:
 def emergence_gap(earlier: Emergence, later: Emergence) -> Effect:
     """Return how much deeper one level emerges than another, by paired draws; p is two-sided, of a normal."""
     estimate = later.estimate - earlier.estimate
-    spread = float(np.hypot((later.draws - earlier.draws).std(), np.hypot(later.bias_error, earlier.bias_error)))
+    spread = float(np.hypot((later.draws - earlier.draws).std(), np.hypot(later.systematic, earlier.systematic)))
     return Effect(
         estimate=estimate,
         lo=estimate - Z95 * spread,

@@ -1,13 +1,20 @@
-"""Which findings of the exits study hold only where others do: onsets where a level is answered."""
+"""Which findings of the exits study hold only where others do (onsets where a level is answered), or do not."""
 
 from __future__ import annotations
 
-from layeratlas.runs.coherence import Presupposes, any_level
+from layeratlas.runs.coherence import Excludes, Presupposes, Rule, any_level
 from layeratlas.studies.exits.names import ExitFinding
 
-PRESUPPOSED = (
+PRESUPPOSED: tuple[Rule, ...] = (
     Presupposes(kind=ExitFinding.ONSET, needs=ExitFinding.EXIT),
     Presupposes(kind=ExitFinding.X1, needs=ExitFinding.EXIT, both_ways=True),
     Presupposes(kind=ExitFinding.X4, needs=ExitFinding.EXIT, levels=any_level, both_ways=True),
     Presupposes(kind=ExitFinding.X4_START, needs=ExitFinding.EXIT, both_ways=True),
+    Presupposes(kind=ExitFinding.X8, needs=ExitFinding.EXIT),
+    Presupposes(kind=ExitFinding.X9, needs=ExitFinding.EXIT),
+    # Where the exit before the last is better, the last one does not beat every other.
+    *(
+        Excludes(kind=kind, said="supported", other=ExitFinding.LAST_EXIT, other_said="not supported")
+        for kind in (ExitFinding.LAST_AGAINST_BEST, ExitFinding.X2)
+    ),
 )

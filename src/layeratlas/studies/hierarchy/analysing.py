@@ -11,7 +11,7 @@ from layeratlas.runs.draws import write_draws
 from layeratlas.runs.finding import Finding, finding_table
 from layeratlas.runs.layer_order import LAYER_ORDER, layer_order_table
 from layeratlas.runs.recommendation import Recommendation, write_recommendations
-from layeratlas.runs.tables import curve_table, write_table
+from layeratlas.runs.tables import curve_table, read_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve
 from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
@@ -25,6 +25,7 @@ from layeratlas.studies.hierarchy.findings.emergence import (
     emergence_order_findings,
     emergence_table,
 )
+from layeratlas.studies.hierarchy.findings.moved import NOT_MOVED, Moved
 from layeratlas.studies.hierarchy.findings.order import decoded_pairs, order_findings
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
 from layeratlas.studies.hierarchy.findings.random_weights import random_weights_findings
@@ -38,26 +39,35 @@ from layeratlas.studies.hierarchy.names import (
     PROFILES,
     RESIDUAL,
     REUSED_TARGETS,
+    ROBUSTNESS,
     WHOLE,
     HierarchyFinding,
 )
 from layeratlas.studies.hierarchy.phrasing import Phrasing
 from layeratlas.studies.hierarchy.profiles import profile_table
 from layeratlas.studies.hierarchy.recommending import RULES, recommendations
+from layeratlas.studies.hierarchy.robustness.tables import moved_by
 
 
 def analyse_stage(work: Workspace) -> list[str]:
     """Write curves, findings, profiles and bootstrap draws."""
     curves = all_curves(work)
     phrasing = Phrasing(levels=work.manifest["words"]["levels"])
-    findings = gated(find(curves, phrasing), PRESUPPOSED)
+    moved = _moved(work)
+    findings = gated(find(curves, phrasing, moved), PRESUPPOSED)
     kept = write_recommendations(work.folder, advise(curves, findings, phrasing), RULES)
-    write_table(work, EMERGENCE, _emergence_table(curves, findings))
+    write_table(work, EMERGENCE, _emergence_table(curves, findings, moved))
     write_table(work, CURVES, curve_table(work, curves))
     write_table(work, FINDINGS, finding_table(findings, work.manifest["model"]["name"], work.spec.study))
     write_table(work, PROFILES, profile_table(curves))
     write_table(work, LAYER_ORDER, layer_order_table(_decoded_levels(curves, findings), work.spec.seed))
     return [CURVES, FINDINGS, PROFILES, EMERGENCE, LAYER_ORDER, kept, write_draws(work.folder, curves)]
+
+
+def _moved(work: Workspace) -> Moved:
+    """Return how far other wordings, words, folds and seeds move each level, where the run has measured it."""
+    file = work.folder / ROBUSTNESS
+    return moved_by(read_table(file)) if file.is_file() else NOT_MOVED
 
 
 def _decoded_levels(curves: Sequence[Curve], findings: Sequence[Finding]) -> list[Curve]:
@@ -68,23 +78,24 @@ def _decoded_levels(curves: Sequence[Curve], findings: Sequence[Finding]) -> lis
     return _ordered(first)
 
 
-def find(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
+def find(curves: Sequence[Curve], phrasing: Phrasing, moved: Moved = NOT_MOVED) -> list[Finding]:
     """Return the findings of a run: the peaks of each probe, then the claims, on the first probe.
 
     Claims are made per component, on the levels that decode: emergence, its order and that of peaks (H1), decline and
-    surface, second peaks (H3), deep compression (H2) and coordination across tasks (H4).
+    surface, second peaks (H3), deep compression (H2) and coordination across tasks (H4). `moved` widens the intervals
+    of depths in the residual stream, where it was measured.
     """
     main = [curve for curve in _main_curves(curves) if curve.stratum == WHOLE]
     levels = [curve for curve in main if curve.task == WHOLE]
     first = levels[0].method
     findings: list[Finding] = []
-    peaks = peak_findings(levels, phrasing)
+    peaks = peak_findings(levels, phrasing, moved)
     for method in _distinct(curve.method for curve in levels):
         findings += [peak for peak in peaks if peak.method == method]
     for component in _distinct(curve.component for curve in levels):
         decoded = _decoded(findings, component, first)
         of_component = [curve for curve in main if (curve.component, curve.method) == (component, first)]
-        findings += _component_findings(of_component, decoded, phrasing)
+        findings += _component_findings(of_component, decoded, phrasing, moved if component == RESIDUAL else NOT_MOVED)
     return findings
 
 
@@ -118,7 +129,7 @@ def _ordered(levels: Sequence[Curve]) -> list[Curve]:
     return [curve for curve in levels if curve.level in HIERARCHY] or list(levels)
 
 
-def _emergence_table(curves: Sequence[Curve], findings: Sequence[Finding]) -> pl.DataFrame:
+def _emergence_table(curves: Sequence[Curve], findings: Sequence[Finding], moved: Moved) -> pl.DataFrame:
     """Return where the levels that decode emerge, and in which order, by every definition and in every component."""
     main = [curve for curve in _main_curves(curves) if curve.stratum == curve.task == WHOLE]
     first, tables = main[0].method, []
@@ -126,18 +137,21 @@ def _emergence_table(curves: Sequence[Curve], findings: Sequence[Finding]) -> pl
         decoded = _decoded(findings, component, first)
         levels = [curve for curve in main if (curve.component, curve.method) == (component, first)]
         inside = [curve for curve in levels if curve.level in decoded]
-        tables.append(emergence_table(inside, decoded_pairs(_ordered(levels), decoded)))
+        pairs = decoded_pairs(_ordered(levels), decoded)
+        tables.append(emergence_table(inside, pairs, moved if component == RESIDUAL else NOT_MOVED))
     return pl.concat(tables)
 
 
-def _component_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding], phrasing: Phrasing) -> list[Finding]:
+def _component_findings(
+    curves: Sequence[Curve], decoded: Mapping[str, Finding], phrasing: Phrasing, moved: Moved
+) -> list[Finding]:
     """Return the claims on one component's curves by one probe; `decoded` are the supported peaks by level."""
     levels = [curve for curve in curves if curve.task == WHOLE]
     tasks = [curve for curve in curves if curve.task != WHOLE and curve.level in decoded]
     ordered = _ordered(levels)
-    findings = emergence_order_findings(decoded_pairs(ordered, decoded), phrasing)
-    findings += emergence_findings(levels, decoded, phrasing)
-    findings += order_findings(ordered, decoded, phrasing)
+    findings = emergence_order_findings(decoded_pairs(ordered, decoded), phrasing, moved)
+    findings += emergence_findings(levels, decoded, phrasing, moved)
+    findings += order_findings(ordered, decoded, phrasing, moved)
     inside = [curve for curve in levels if curve.level in decoded]
     findings += [decline_finding(curve, phrasing) for curve in inside]
     findings += surface_findings(inside, phrasing)

@@ -21,6 +21,7 @@ from layeratlas.stats.emergence import (
     settled,
 )
 from layeratlas.stats.verdicts import Effect, Verdict, holm_corrected
+from layeratlas.studies.hierarchy.findings.moved import NOT_MOVED, Moved
 from layeratlas.studies.hierarchy.findings.order import Pair, pair_name
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
@@ -37,13 +38,15 @@ SETTLED = "settled"
 _SHARES = f"{LOWEST:.0%} to {HIGHEST:.0%}"
 
 
-def emergence_findings(curves: Sequence[Curve], peaks: Mapping[str, Finding], phrasing: Phrasing) -> list[Finding]:
+def emergence_findings(
+    curves: Sequence[Curve], peaks: Mapping[str, Finding], phrasing: Phrasing, moved: Moved = NOT_MOVED
+) -> list[Finding]:
     """Return where each curve emerges. `peaks` are the peaks of the levels that decode, by level."""
-    return [_emergence_finding(curve, peaks[curve.level], phrasing) for curve in curves if curve.level in peaks]
+    return [_emergence_finding(curve, peaks[curve.level], phrasing, moved) for curve in curves if curve.level in peaks]
 
 
-def _emergence_finding(curve: Curve, peak: Finding, phrasing: Phrasing) -> Finding:
-    depth = measure_emergence(curve)
+def _emergence_finding(curve: Curve, peak: Finding, phrasing: Phrasing, moved: Moved) -> Finding:
+    depth = _measured(curve, emergence_depth, moved)
     lo, hi = depth.interval
     half = measure_emergence(curve, DEFINITIONS["half"])
     held = settled(curve).estimate
@@ -63,16 +66,20 @@ def _emergence_finding(curve: Curve, peak: Finding, phrasing: Phrasing) -> Findi
     )
 
 
-def emergence_order_findings(pairs: Sequence[Pair], phrasing: Phrasing) -> list[Finding]:
+def _measured(curve: Curve, definition: Definition, moved: Moved) -> Emergence:
+    return measure_emergence(curve, definition, moved.emergence.get(curve.level, 0.0))
+
+
+def emergence_order_findings(pairs: Sequence[Pair], phrasing: Phrasing, moved: Moved = NOT_MOVED) -> list[Finding]:
     """Return for each pair of levels whether the later one emerges deeper; p is two-sided, Holm-corrected."""
-    effects = holm_corrected(pair_effects(pairs, emergence_depth))
+    effects = holm_corrected(pair_effects(pairs, emergence_depth, moved))
     return [_order_finding(pair, effect, phrasing) for pair, effect in zip(pairs, effects, strict=True)]
 
 
-def pair_effects(pairs: Sequence[Pair], definition: Definition) -> list[Effect]:
+def pair_effects(pairs: Sequence[Pair], definition: Definition, moved: Moved = NOT_MOVED) -> list[Effect]:
     """Return how much deeper the later level of each pair emerges by a definition; p is not corrected."""
     return [
-        emergence_gap(measure_emergence(earlier, definition), measure_emergence(later, definition))
+        emergence_gap(_measured(earlier, definition, moved), _measured(later, definition, moved))
         for earlier, later in pairs
     ]
 
@@ -99,7 +106,7 @@ def _statement(pair: Pair, effect: Effect, verdict: Verdict, phrasing: Phrasing)
     return f"{capitalised(b)} emerge {relation} than {a} in {component}: {difference}."
 
 
-def emergence_table(curves: Sequence[Curve], pairs: Sequence[Pair]) -> pl.DataFrame:
+def emergence_table(curves: Sequence[Curve], pairs: Sequence[Pair], moved: Moved = NOT_MOVED) -> pl.DataFrame:
     """Return the depths of emergence by every definition, of levels and of the differences of pairs.
 
     `depth` rows are fractions of depth; `settled` is infinite where a curve does not hold half of its maximum to the
@@ -108,10 +115,11 @@ def emergence_table(curves: Sequence[Curve], pairs: Sequence[Pair]) -> pl.DataFr
     rows = []
     for curve in curves:
         for name, definition in DEFINITIONS.items():
-            rows.append(_row(curve, "depth", curve.level, name, _depth_effect(measure_emergence(curve, definition))))
+            measured = _measured(curve, definition, moved)
+            rows.append(_row(curve, "depth", curve.level, name, _depth_effect(measured)))
         rows.append(_row(curve, "depth", curve.level, SETTLED, settled(curve)))
     for name, definition in DEFINITIONS.items():
-        for pair, effect in zip(pairs, pair_effects(pairs, definition), strict=True):
+        for pair, effect in zip(pairs, pair_effects(pairs, definition, moved), strict=True):
             rows.append(_row(pair[0], "difference", pair_name(pair), name, effect))
     return pl.DataFrame(rows, schema=_SCHEMA)
 

@@ -12,6 +12,7 @@ from layeratlas.stats.intervals import percentile_interval
 from layeratlas.stats.peaks import find_peak, top_depth
 from layeratlas.stats.tests import holm, two_sided
 from layeratlas.stats.verdicts import Effect, Verdict
+from layeratlas.studies.hierarchy.findings.moved import NOT_MOVED, Moved, spread_out
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
@@ -32,14 +33,21 @@ def decoded_pairs(curves: Sequence[Curve], decoded: Collection[str]) -> list[Pai
     return [(earlier, later) for earlier, later in pairwise(curves) if {earlier.level, later.level} <= set(decoded)]
 
 
-def order_findings(curves: Sequence[Curve], decoded: Collection[str], phrasing: Phrasing) -> list[Finding]:
+def order_findings(
+    curves: Sequence[Curve], decoded: Collection[str], phrasing: Phrasing, moved: Moved = NOT_MOVED
+) -> list[Finding]:
     """Return a finding per pair of neighbouring levels that both decode: does the later one peak deeper?
 
     The interval is that of the difference in peak depth over the bootstrap; p is two-sided, Holm-corrected over the
     pairs.
     """
     pairs = decoded_pairs(curves, decoded)
-    gaps = [find_peak(later).depths - find_peak(earlier).depths for earlier, later in pairs]
+    gaps = [
+        spread_out(
+            find_peak(later).depths - find_peak(earlier).depths, moved.of_pair(moved.peak, earlier.level, later.level)
+        )
+        for earlier, later in pairs
+    ]
     ps = holm([two_sided(gap) for gap in gaps])
     return [
         _order_finding(earlier, later, _effect(earlier, later, gap, p), phrasing)

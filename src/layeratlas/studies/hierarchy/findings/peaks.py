@@ -13,18 +13,19 @@ from layeratlas.stats.intervals import percentile_interval
 from layeratlas.stats.peaks import Peak, find_peak
 from layeratlas.stats.shuffling import shuffle_maxima, shuffle_p
 from layeratlas.stats.verdicts import Effect, Verdict
-from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
+from layeratlas.studies.hierarchy.findings.moved import NOT_MOVED, Moved, spread_out
+from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, RESIDUAL, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure, place
 
 
-def peak_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
+def peak_findings(curves: Sequence[Curve], phrasing: Phrasing, moved: Moved = NOT_MOVED) -> list[Finding]:
     """Return one finding per curve, of all probes, levels and components of a run.
 
     The null is the maximum over all layers and curves of the z-scored shuffled curves (Westfall and Young 1993), of the
     first probe of each level and component; p is corrected for every layer and curve searched, and continued beyond one
     shuffle in S by the shuffles' own distribution (`stats.shuffling`). A further probe asks the same question of the
     same labels: its p is at least the first one's (gatekeeping), so that together they are wrong as rarely as the first
-    alone.
+    alone. `moved` widens the intervals of the depths in the residual stream.
     """
     first: dict[tuple[str, str], Curve] = {}
     for curve in curves:
@@ -37,7 +38,9 @@ def peak_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
     findings = []
     for curve in curves:
         test, gate = tests[id(curve)], tests[id(first[curve.level, curve.component])]
-        findings.append(_peak_finding(curve, max(test.p, gate.p), test.shuffles, phrasing))
+        error = moved.peak.get(curve.level, 0.0) if curve.component == RESIDUAL else 0.0
+        both = _Test(p=max(test.p, gate.p), shuffles=test.shuffles)
+        findings.append(_peak_finding(curve, both, phrasing, error))
     return findings
 
 
@@ -55,11 +58,11 @@ def _tests(curves: Sequence[Curve]) -> Iterator[tuple[Curve, _Test]]:
         yield curve, _Test(p=shuffle_p(float(observed), null), shuffles=shuffles)
 
 
-def _peak_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) -> Finding:
-    peak = find_peak(curve)
+def _peak_finding(curve: Curve, test: _Test, phrasing: Phrasing, moved: float) -> Finding:
+    peak, (p, shuffles) = find_peak(curve), test
     # Without an upper end: that one probe fails to decode a level never shows that the level is absent.
     verdict = Effect(estimate=peak.value, lo=peak.lo, p=p).verdict(null=curve.chance)
-    lo, hi = percentile_interval(peak.depths)
+    lo, hi = np.clip(percentile_interval(spread_out(peak.depths, moved)), 0.0, 1.0)
     return curve_finding(
         HierarchyFinding.PEAK,
         curve,

@@ -15,6 +15,7 @@ from layeratlas.stats.intervals import Z95, percentile_interval
 from layeratlas.stats.peaks import find_peak
 from layeratlas.stats.resampling import Resampler
 from layeratlas.studies.hierarchy.curves import task_curves
+from layeratlas.studies.hierarchy.findings.moved import Moved
 from layeratlas.studies.hierarchy.names import WHOLE
 from layeratlas.studies.hierarchy.robustness.variants import AS_RUN, BOOTSTRAP_SEEDS, SEED_STEP, Source, Variant
 
@@ -100,6 +101,11 @@ class Spread:
         return float(np.sqrt(self.groups**2 + excess + np.sum(np.square(parts))))
 
     @property
+    def beyond_groups(self) -> float:
+        """The standard error of every source but the groups together."""
+        return float(np.sqrt(max(self.total**2 - self.groups**2, 0.0)))
+
+    @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval with every source in it, within the depths of a model."""
         return max(self.estimate - Z95 * self.total, 0.0), min(self.estimate + Z95 * self.total, 1.0)
@@ -117,6 +123,14 @@ def spreads(table: pl.DataFrame) -> Iterator[Spread]:
                 if source is not Source.AS_RUN and not rows.filter(source=source).is_empty()
             }
             yield Spread(level=level, quantity=quantity, estimate=own[quantity], groups=own[error], sources=sources)
+
+
+def moved_by(table: pl.DataFrame) -> Moved:
+    """Return how far all sources but the groups move each level."""
+    found: dict[str, dict[str, float]] = {quantity: {} for quantity in QUANTITIES}
+    for spread in spreads(table):
+        found[spread.quantity][spread.level] = spread.beyond_groups
+    return Moved(**found)
 
 
 def _deviation(own: float, others: Sequence[float], source: Source) -> float:
