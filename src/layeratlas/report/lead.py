@@ -42,7 +42,7 @@ def in_short(statement: str) -> dict[str, str]:
         rest = f"95 % interval {rest}"
     if rest.startswith("("):
         rest = rest[1:].replace(")", "", 1)
-    return {"plain": f"{statement[: match.start()].rstrip()}.", "rest": rest[:1].upper() + rest[1:]}
+    return {"plain": f"{statement[: match.start()].rstrip()}.", "rest": rest}
 
 
 def card(run: FinishedRun) -> list[tuple[str, str]]:
