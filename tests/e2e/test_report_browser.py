@@ -13,6 +13,7 @@ import pytest
 
 import fake_run
 from layeratlas.report import build
+from layeratlas.report.index import write_index
 from layeratlas.studies.hierarchy.study import PLUGIN as HIERARCHY
 from layeratlas.studies.hierarchy.study import Hierarchy
 
@@ -307,3 +308,22 @@ def test_a_study_without_curves_has_a_page_that_works(
     assert run(browser, "return document.querySelectorAll('.hero').length") == 0
     assert run(browser, "return document.querySelectorAll('th button').length") > 5
     assert console(browser) == []
+
+
+def test_an_index_sorts_and_filters_and_is_within_reach(browser: Any, axe: str, tmp_path: Path) -> None:
+    for name, layers in (("beta", 3), ("alpha", 2)):
+        fake_run.write_run(tmp_path / name, fake_run.Fake(layers=layers, levels=("item",), model=f"model-{name}"))
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone/run.json").write_text("{")
+    browser.get(write_index(tmp_path).as_uri())
+    names = """return [...document.querySelector('tbody').rows].filter(row => !row.hidden)
+        .map(row => row.cells[7].innerText.split('\\n')[0])"""
+    assert run(browser, names) == ["alpha", "beta", "gone"]
+    run(browser, "[...document.querySelectorAll('th button')].find(b => b.textContent === 'model').click()")
+    assert run(browser, names) == ["gone", "alpha", "beta"]
+    find = "const box = document.getElementById('filter'); box.value = 'done bet';"
+    run(browser, f"{find} box.dispatchEvent(new Event('input'))")
+    assert run(browser, names) == ["beta"]
+    assert run(browser, "return document.getElementById('count').textContent") == "1 of 3"
+    assert console(browser) == []
+    assert violations(browser, axe) == []

@@ -244,6 +244,16 @@ def report(folder: str | Path) -> Path:
     return build(folder, study_of(FinishedRun(folder)))
 
 
+def index(folder: str | Path) -> Path:
+    """Write the page that lists every run and comparison below a folder and return its path, FOLDER/index.html.
+
+    Raises StoreError where the folder holds no run, or is a sweep, which has an index of its own.
+    """
+    from layeratlas.report.index import write_index
+
+    return write_index(folder_path(folder))
+
+
 def study_of(run: FinishedRun) -> Study | None:
     """Return a run's study; None where it belongs to a package that is not installed here."""
     with suppress(SpecError):
