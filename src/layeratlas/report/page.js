@@ -186,6 +186,7 @@ atlas.loaded().then((loaded) => {
     slider.value = state.reached ?? -1;
     at.textContent = state.reached ?? "none";
     slider.setAttribute("aria-valuetext", at.textContent);
+    atlas.showMistakes(data.mistakes, state.reached);
   }
   function reach(layer) {
     state.reached = layer;

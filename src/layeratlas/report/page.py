@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,11 @@ def build(folder: str | Path, study: Study | None) -> Path:
 def _page(run: FinishedRun, view: View, study: Study | None, exhibits: Sequence[Exhibit]) -> str:
     words = view.names.study
     found = answers(run, view, study)
+    mistakes = [asdict(each) for each in study.mistakes(run)] if study else []
     places = {answer.level: answer.anchor for answer in found if answer.level}
     return rendered(
         "page",
-        _chart_data(view, exhibits) | {"places": places},
+        _chart_data(view, exhibits) | {"places": places, "mistakes": mistakes},
         names=view.names.by_kind(),
         run=run.manifest,
         model=run.manifest.get("model", {}),

@@ -40,7 +40,9 @@ def rendered(
     """
     environment = _environment()
     light = {name: pair[0] for name, pair in theme.COLOURS.items()}
-    css, *scripts = (_source(environment, file) for file in ("page.css", "shared.js", "taking.js", f"{page}.js"))
+    css, *scripts = (
+        _source(environment, file) for file in ("page.css", "shared.js", "taking.js", "mistakes.js", f"{page}.js")
+    )
     return environment.get_template(f"{page}.html").render(
         **values,
         names=names or {"component": formatting.COMPONENTS, "method": {}, "metric": {}},

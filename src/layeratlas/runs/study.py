@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # a study is listed without loading polars
     from layeratlas.runs.coherence import Presupposes
     from layeratlas.runs.finding import Finding
     from layeratlas.runs.finished import FinishedRun
+    from layeratlas.runs.mistakes import Mistakes
     from layeratlas.runs.quantity import ModelSegment, RunQuantity
 
 
@@ -121,6 +122,10 @@ class Study(ABC):
     def question(self, level: str, words: str) -> question.Question:
         """Return the question about a level; `words` are what its task calls it, empty where it has no words."""
         return question.of_level(words or level)
+
+    def mistakes(self, run: FinishedRun) -> list[Mistakes]:
+        """Return the texts that each layer gets wrong, where the study has such; shown layer by layer."""
+        return []
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the charts and tables of the study's own, made from the run's tables alone."""

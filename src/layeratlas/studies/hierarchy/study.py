@@ -17,7 +17,9 @@ from layeratlas.data.items import Dataset
 from layeratlas.data.readers.texts import read_table
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
+from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.layer_order import layer_order_exhibits
+from layeratlas.runs.mistakes import Mistakes
 from layeratlas.runs.question import Question
 from layeratlas.runs.recompute import STAGE as RECOMPUTE
 from layeratlas.runs.recompute import recompute_stage
@@ -106,6 +108,12 @@ class Hierarchy(Study):
     def question(self, level: str, words: str) -> Question:
         """Return the question about a level."""
         return questions.of_level(level, words)
+
+    def mistakes(self, run: FinishedRun) -> list[Mistakes]:
+        """Return the held-out texts that the first probe gets wrong at each point of the residual stream."""
+        from layeratlas.studies.hierarchy.mistakes import mistakes
+
+        return mistakes(run)
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the claims of the paper, judged on this run, where its levels emerge, and its learning curves."""
