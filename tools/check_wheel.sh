@@ -2,6 +2,8 @@
 # Build the wheel, check it, install it in a clean environment and run it outside the checkout; takes minutes.
 # DEFAULT_MODEL=1 also installs the default model and maps it. PYTHON=python3.12 chooses another Python.
 set -euo pipefail
+# A package on this path would count as installed.
+unset PYTHONPATH
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
