@@ -40,7 +40,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "api": frozenset({"core", "directions", "runs", "report", "comparison", "planning", "studies"}),
     "sweeps": frozenset({"core", "models", "runs", "report", "comparison", "planning", "api", "studies", "data"}),
     "cli": frozenset(
-        {"core", "directions", "runs", "api", "planning", "comparison", "validation", "studies", "sweeps"}
+        {"core", "directions", "runs", "report", "api", "planning", "comparison", "validation", "studies", "sweeps"}
     ),
     "__main__": frozenset({"cli"}),
 }

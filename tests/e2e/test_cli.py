@@ -67,7 +67,8 @@ def test_help_says_what_to_do(atlas, command, advice):
 
 def test_help_names_every_kind_and_command(atlas):
     assert set(re.findall(r"^│ (\w+) ", atlas("--help").out, re.M)) == {
-        "run", "report", "list", "check", "claims", "validate", "compare", "sweep", "direction", "steer",
+        "run", "report", "list", "check", "claims", "validate", "compare", "index", "sweep", "direction",
+        "steer",
     }  # fmt: skip
     assert all(name in atlas("run", "--help").out for name in ("quick", "standard", "full", "CSV", "JSONL", "Parquet"))
 
@@ -122,7 +123,9 @@ def test_a_run_ends_in_its_findings_and_the_way_to_the_report(atlas, flags, tmp_
     assert "\r" not in done.out + done.err
     lines = done.out.splitlines()
     assert re.fullmatch(r"tiny-llama: 3 blocks, width 32; computed in \d+ s", lines[0])
-    assert re.fullmatch(r"  \[(supported|not supported|inconclusive)\] Item properties .*\.", lines[1])
+    assert re.fullmatch(r"  \[(supported|not supported|inconclusive)\] Item properties .*\.", lines[3])
+    assert re.fullmatch(r" +item [·░▒▓█]{4} (best at \d|undetected)", lines[2])
+    assert len(lines) <= 14
     assert re.fullmatch(r"runs/hierarchy-.*tiny-llama-quick-items/report\.html", lines[-1])
     page = tmp_path / lines[-1]
     assert page.stat().st_size > 10_000

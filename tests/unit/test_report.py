@@ -88,7 +88,7 @@ def test_page_loads_nothing_from_anywhere(whole: Path) -> None:
     assert not re.search(r"""\b(src|href)\s*=\s*(?!["']?#)""", markup)
     assert "@import" not in markup
     assert "url(" not in markup
-    assert len(page) < 5e6
+    assert len(page) < 2e6
 
 
 def test_the_same_tables_give_the_same_bytes(whole: Path, tmp_path: Path) -> None:
@@ -160,31 +160,43 @@ def test_a_long_overview_leaves_details_out_but_for_supported_headlines() -> Non
     assert {row["finding"] for row in shown} == {"second peak", "peak", "order"}
 
 
-def test_axes_start_at_the_lowest_value_reached_and_not_at_an_interval() -> None:
-    rows = pl.DataFrame(
-        {
-            "part": [0, 0, 1, 1],
-            "kind": ["level", "level", "task", "task"],
-            "estimate": [0.9, 0.6, 0.2, 0.9],
-            "lo": [0.8, -0.4, 0.1, 0.8],
-            "hi": [1.0, 0.8, 0.3, 1.0],
-            "chance": [0.5, 0.5, 0.17, 0.17],
-            "control": [0.5, 0.51, 0.17, 0.17],
-            "control_lo": [0.3, 0.3, 0.0, 0.0],
-            "control_hi": [0.6, 0.6, 0.3, 0.3],
-            "baseline": [None, None, 0.3, 0.3],
-            "random_weights": [None, None, None, 0.2],
-        }
-    )
-    limits = axis_limits(rows)
-    assert limits == {LEVELS: [0.45, 1.0], "0": [0.45, 1.0], "1": [0.15, 1.0]}
+def scores(**given: Any) -> pl.DataFrame:
+    """Return rows of two parts of one level, the level itself and a task."""
+    rows = {
+        "part": [0, 0, 1, 1],
+        "level": ["a"] * 4,
+        "kind": ["level", "level", "task", "task"],
+        "estimate": [0.9, 0.6, 0.2, 0.9],
+        "lo": [0.8, -0.4, 0.1, 0.8],
+        "hi": [1.0, 0.8, 0.3, 1.0],
+        "chance": [0.5, 0.5, 0.17, 0.17],
+        "control": [0.5, 0.49, 0.16, 0.17],
+        "control_lo": [0.3, 0.3, 0.0, 0.0],
+        "control_hi": [0.6, 0.6, 0.3, 0.3],
+        "baseline": [None, None, 0.3, 0.3],
+        "random_weights": [None, None, None, 0.1],
+    }
+    return pl.DataFrame({**rows, **given})
+
+
+def test_axes_start_at_chance_and_the_parts_of_a_level_share_theirs() -> None:
+    limits = axis_limits(scores())
+    assert limits == {LEVELS: [0.485, 1.0], "0": [0.1451, 1.0], "1": [0.1451, 1.0]}
+    alone = axis_limits(scores(level=["a", "a", "b", "b"]))
+    assert (alone["0"], alone["1"]) == ([0.485, 1.0], [0.1451, 1.0])
+
+
+def test_an_estimate_that_is_surely_below_chance_lowers_the_axis_and_an_unsure_one_does_not() -> None:
+    below = {"estimate": [0.9, 0.4, 0.5, 0.9], "chance": [0.5] * 4}
+    assert axis_limits(scores(**below, hi=[1.0, 0.45, 0.6, 1.0]))[LEVELS] == [0.385, 1.0]
+    assert axis_limits(scores(**below, hi=[1.0, 0.52, 0.6, 1.0]))[LEVELS] == [0.485, 1.0]
 
 
 def test_one_very_low_score_does_not_flatten_an_axis() -> None:
-    scores = {"estimate": [0.6, -3.3], "chance": [0.0, 0.0], "control": [0.0, 0.0], "baseline": [None, None]}
-    scores |= {"random_weights": [None, None]}
+    values = {"estimate": [0.6, -3.3], "chance": [0.0, 0.0], "control": [0.0, 0.0], "baseline": [None, None]}
+    values |= {"random_weights": [None, None]}
     bands = {"lo": [0.5, -4.0], "hi": [0.7, -3.0], "control_lo": [-0.1, -0.1], "control_hi": [0.1, 0.1]}
-    rows = pl.DataFrame({"part": [0, 0], "kind": ["level", "level"], **scores, **bands})
+    rows = pl.DataFrame({"part": [0, 0], "level": ["a", "a"], "kind": ["level", "level"], **values, **bands})
     low, high = axis_limits(rows)[LEVELS]
     assert high == 0.7
     assert -0.5 <= low <= -0.35

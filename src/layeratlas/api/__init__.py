@@ -1,6 +1,6 @@
 """Layer Atlas from Python: run a study, probe texts of your own, compare models, open what is finished."""
 
-from layeratlas.api.results import Comparison, Run, load, report
+from layeratlas.api.results import Comparison, Run, index, load, report
 from layeratlas.api.running import atlas, check, compare, run, run_atlas, run_spec
 from layeratlas.api.texts import probe
 
@@ -10,6 +10,7 @@ __all__ = [
     "atlas",
     "check",
     "compare",
+    "index",
     "load",
     "probe",
     "report",

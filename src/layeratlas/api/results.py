@@ -52,11 +52,33 @@ class Run(FinishedRun):
         """Write the report and its figures again, from the run's tables alone, and return the report's path."""
         return report(self.folder)
 
-    def summary(self) -> str:
-        """Return the model, the time and the main findings, one per line."""
-        width = self.manifest["model"].get("width") or "unknown"
-        head = f"{self.model}: {self.blocks} blocks, width {width}; computed in {self.seconds:.0f} s"
-        return "\n".join([text_of(head, self.main_findings, None), *(f"  {line}" for line in self._advice())])
+    def summary(self, width: int = 0) -> str:
+        """Return the model, its map where there is `width` for it (in columns), a few findings and the layers to use.
+
+        At most five findings and two lines of layers; the last line says how many findings the report has.
+        """
+        from layeratlas.report.lead import headlines
+        from layeratlas.report.overview import overview
+
+        blocks = f"{self.blocks} blocks, width {self.manifest['model'].get('width') or 'unknown'}"
+        head = f"{self.model}: {blocks}; computed in {self.seconds:.0f} s"
+        study = study_of(self)
+        first = [f"[{row['verdict']}] {row['plain']}" for row in headlines(overview(self.findings, study))]
+        more = f"{self.findings.height} findings with intervals, p-values and nulls are in the report:"
+        lines = [*self._map(study, width), *first, *self._advice(), more]
+        return "\n".join([head, *(f"  {line}" for line in lines)])
+
+    def _map(self, study: Study | None, width: int) -> list[str]:
+        if not width or (study is not None and not study.curves):
+            return []
+        from layeratlas.report.names import names_of
+        from layeratlas.report.text_map import drawn, level_rows
+        from layeratlas.report.view import prepare
+
+        found = self.of_kind(study.presence) if study and study.presence else []
+        absent = {finding.level for finding in found if finding.verdict != "supported"}
+        view = prepare(self.curves, self.blocks, names_of(self, study))
+        return drawn(level_rows(view, absent), width - 2)
 
     def best_layer(self, name: str = ALL, *, purpose: str = Purpose.PROBE, component: str = "resid") -> Recommendation:
         """Return the layer to use for a level or task, with those that are as good.
@@ -169,9 +191,25 @@ class Comparison:
         """Write the page and its figures again, from the tables alone, and return its path."""
         return report(self.folder)
 
-    def summary(self) -> str:
-        """Return the heading and the first twelve findings, those that are decided before the inconclusive ones."""
-        return text_of(self._heading(), self._ranked(), 12)
+    def summary(self, width: int = 0) -> str:
+        """Return the heading, of one model its map where there is `width` for it (in columns), and the first findings.
+
+        At most ten of them; those that are decided come before the inconclusive ones.
+        """
+        head, *found = text_of(self._heading(), self._ranked(), 10).splitlines()
+        lines = self._map(width) if width and len(self.models) == 1 else []
+        return "\n".join([head, *(f"  {line}" for line in lines), *found])
+
+    def _map(self, width: int) -> list[str]:
+        from layeratlas.report.text_map import TextRow, drawn
+
+        curves = self.curves.filter(pl.col("component") == pl.col("component").first().over("study", "entry"))
+        rows = []
+        for curve in curves.partition_by("study", "entry", maintain_order=True):
+            top = int(curve["layer"][curve["estimate"].arg_max() or 0])
+            best = top if curve["shade"].max() else None
+            rows.append(TextRow(name=curve["entry"][0], shares=curve.sort("layer")["shade"].to_list(), best=best))
+        return drawn(rows, width - 2)
 
     def _ranked(self) -> pl.DataFrame:
         return self.findings.sort(pl.col("verdict") == "inconclusive", maintain_order=True)
@@ -204,6 +242,16 @@ def report(folder: str | Path) -> Path:
     from layeratlas.report import build
 
     return build(folder, study_of(FinishedRun(folder)))
+
+
+def index(folder: str | Path) -> Path:
+    """Write the page that lists every run and comparison below a folder and return its path, FOLDER/index.html.
+
+    Raises StoreError where the folder holds no run, or is a sweep, which has an index of its own.
+    """
+    from layeratlas.report.index import write_index
+
+    return write_index(folder_path(folder))
 
 
 def study_of(run: FinishedRun) -> Study | None:

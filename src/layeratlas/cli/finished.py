@@ -20,6 +20,18 @@ def report(folder: Annotated[Path, typer.Argument(help="The folder of a run or o
         print(api.report(folder))
 
 
+def index(folder: Annotated[Path, typer.Argument(help="A folder that holds folders of runs, such as runs.")]) -> None:
+    """List all runs below a folder on one page: their maps, how they differ, what failed; it sorts and filters.
+
+    \b
+    layeratlas index runs
+    """
+    with one_line():
+        from layeratlas import api
+
+        print(api.index(folder))
+
+
 def compare(
     folders: Annotated[list[Path], typer.Argument(help="Folders of finished runs, each of another model.")],
     out: Annotated[

@@ -9,7 +9,7 @@ import typer
 
 from layeratlas.cli.errors import one_line
 from layeratlas.cli.flags import MODEL, QuietOption, RunFlags, chat_options, settings, with_flags
-from layeratlas.cli.terminal import make_progress
+from layeratlas.cli.terminal import make_progress, map_width
 from layeratlas.core.spec import DEFAULT_MODEL
 
 
@@ -62,5 +62,5 @@ def run(
             progress = make_progress(quiet)
             result = run_atlas(specs, folder, progress) if whole else run_spec(specs[0], folder, progress)
             if not quiet:
-                print(result.summary())
+                print(result.summary(map_width()))
             print(result.report_path)

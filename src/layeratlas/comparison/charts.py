@@ -9,7 +9,8 @@ from layeratlas.comparison.rows import MARK
 from layeratlas.report import theme, vega
 from layeratlas.report.lens import depth
 
-_ROW = 14
+# The height of a row of the map: of many rows, and of few.
+_ROW, _TALL_ROW, _MANY = 14, 22, 24
 _SEGMENT_COLOURS = ("series-3", "series-5", "series-7", "series-4", "series-6", "series-8")
 
 
@@ -56,8 +57,9 @@ def atlas(order: Sequence[str], segments: Sequence[str], live: bool, width: Any 
     )
     paper = theme.colour("paper", live)
     tops = _rows("peaks").mark_circle(size=26, opacity=1, fill=theme.colour("series-2", live), stroke=paper)
+    row = _ROW if len(order) > _MANY else _TALL_ROW
     layers = [_cells(left, y, live), tops.encode(x="depth:Q", y=y), _segment_bars(left, y, segments, live)]
-    return vega.layer(*layers).properties(width=width, height=_ROW * max(len(order), 1))
+    return vega.layer(*layers).properties(width=width, height=row * max(len(order), 1))
 
 
 def _row_axis(live: bool) -> vega.Spec:

@@ -27,7 +27,9 @@ from layeratlas.core.checksums import digest_of, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
+from layeratlas.report.advice import kept
 from layeratlas.runs.finding import REPORT_SCHEMA, finding_table, with_q
+from layeratlas.runs.recommendation import as_records
 from layeratlas.runs.tables import write_parquet
 
 _SEGMENTS: dict[str, Any] = {
@@ -159,8 +161,16 @@ def _manifest(cohorts: Sequence[Cohort], notes: Sequence[str]) -> dict[str, Any]
         "versions": first.get("versions", {}),
         "levels": {code: word for cohort in cohorts for code, word in cohort.level_words.items()},
         "notes": list(notes),
+        "recommendations": _recommendations(cohorts),
         "runs": runs,
     }
+
+
+def _recommendations(cohorts: Sequence[Cohort]) -> list[dict[str, Any]]:
+    """Return what the runs of one model recommend; none of several models, whose runs say it themselves."""
+    if any(len(cohort.runs) > 1 for cohort in cohorts):
+        return []
+    return [record for cohort in cohorts for record in as_records(kept(cohort.runs[0]))]
 
 
 def _run_rows(cohort: Cohort) -> list[dict[str, Any]]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import polars as pl
 
 from layeratlas.comparison.kinds import rank
+from layeratlas.core import registry
+from layeratlas.core.errors import SpecError
+from layeratlas.report.lead import MOST
+from layeratlas.report.lead import headlines as in_brief
 
 Row = dict[str, Any]
 _HEADLINES, _PER_KIND, _PER_STUDY = 14, 3, 7
@@ -26,12 +33,37 @@ def headlines(findings: pl.DataFrame) -> tuple[list[Row], list[Row]]:
 def headlines_by_study(findings: pl.DataFrame) -> tuple[list[Row], list[Row]]:
     """Return the findings of one model that are shown first, seven per study, and the rest."""
     rows = findings.to_dicts()
-    first: list[Row] = []
-    for study in dict.fromkeys(row["study"] for row in rows):
-        of_study = [row for row in rows if row["study"] == study]
-        of_study.sort(key=lambda row: row["verdict"] == "inconclusive")
-        first += _first_of(of_study, _PER_STUDY)
+    first = [row for of_study in _by_study(rows).values() for row in _first_of(of_study, _PER_STUDY)]
     return _split(rows, first)
+
+
+def leading(findings: pl.DataFrame) -> list[Row]:
+    """Return the few findings of one model that its page starts with: the first of each study, then the second."""
+    found = [in_brief(rows, MOST) for rows in _by_study(findings.to_dicts()).values()]
+    turns = [row for turn in zip_longest(*found) for row in turn if row is not None]
+    few = turns[:MOST]
+    return [row for of_study in found for row in of_study if any(row is one for one in few)]
+
+
+def _by_study(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the findings of each study, decided ones first, then in the order in which its report tells them."""
+    by_study = {}
+    for name in dict.fromkeys(row["study"] for row in rows):
+        of_study = [row for row in rows if row["study"] == name]
+        of_study.sort(key=partial(_turn, _places(name)))
+        by_study[name] = of_study
+    return by_study
+
+
+def _turn(places: Mapping[str, int], row: Row) -> tuple[bool, int]:
+    return row["verdict"] == "inconclusive", places.get(row["finding"], len(places))
+
+
+def _places(study: str) -> dict[str, int]:
+    """Return the order of a study's kinds of findings; none for a study of a package that is not installed here."""
+    with suppress(SpecError):
+        return {kind: place for place, kind in enumerate(registry.get("studies", study).headlines)}
+    return {}
 
 
 def _first_of(rows: Sequence[Row], most: int) -> list[Row]:

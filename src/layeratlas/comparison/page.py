@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import polars as pl
 
 from layeratlas.comparison import charts
 from layeratlas.comparison.finished import FinishedComparison
-from layeratlas.comparison.headlines import headlines, headlines_by_study
+from layeratlas.comparison.headlines import headlines, headlines_by_study, leading
 from layeratlas.comparison.rows import (
     chart_rows,
     curve_groups,
@@ -19,9 +20,14 @@ from layeratlas.comparison.rows import (
     segment_names,
     sized_levels,
 )
+from layeratlas.core import formatting, registry
+from layeratlas.core.errors import SpecError
 from layeratlas.core.files import write_atomic
 from layeratlas.report import figures
+from layeratlas.report.advice import by_subject
+from layeratlas.report.lead import headlines as in_brief
 from layeratlas.report.shell import packed, rendered
+from layeratlas.runs.recommendation import from_records
 from layeratlas.stats.scaling import Where
 
 Rows = dict[str, pl.DataFrame]
@@ -34,6 +40,7 @@ _READS = {
     "sizes": ["sizes"],
 }
 _PAIRS = 200
+_NAMED = 3
 _CLAIM_COLUMNS = ("claim", "says", "published", "here", "estimate", "lo", "hi", "p", "n", "verdict", "to decide it")
 
 
@@ -76,6 +83,11 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
         models=comparison.models,
         alone=one_model,
         runs=_runs(comparison),
+        lead=leading(comparison.findings) if one_model else in_brief(first),
+        facts=_card(comparison),
+        source=_source(comparison),
+        advice=by_subject(from_records(comparison.manifest.get("recommendations", []))),
+        rules=_rules(comparison),
         first=first,
         findings=[*first, *rest],
         parts=curve_groups(comparison),
@@ -88,6 +100,34 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
         all_differences=len(comparison.differences),
         claims=comparison.claims.select(_CLAIM_COLUMNS),
     )
+
+
+def _card(comparison: FinishedComparison) -> list[tuple[str, str]]:
+    """Return what the models and the runs are, as (heading, text)."""
+    runs, manifest = comparison.manifest["runs"], comparison.manifest
+    first = runs[0]
+    about = [
+        ("Model", f"{formatting.cell(first['layers'])} blocks, width {formatting.cell(first['width'])}"),
+        ("Parameters", formatting.size(first["parameters"])),
+    ]
+    many = [("Models", str(len(comparison.models)))]
+    shared = [("Studies", ", ".join(manifest["studies"])), ("Size", manifest["size"])]
+    return [*(about if len(comparison.models) == 1 else many), *shared]
+
+
+def _source(comparison: FinishedComparison) -> str:
+    """Return what a copied number is from."""
+    named = ", ".join(comparison.models[:_NAMED]) + (" and others" if len(comparison.models) > _NAMED else "")
+    return f"{named}, size {comparison.manifest['size']}, Layer Atlas {comparison.manifest['layeratlas']}"
+
+
+def _rules(comparison: FinishedComparison) -> dict[str, str]:
+    """Return how the studies choose a layer, by purpose; of those that are installed here."""
+    rules: dict[str, str] = {}
+    for name in comparison.manifest["studies"]:
+        with suppress(SpecError):
+            rules |= registry.get("studies", name).purposes
+    return rules
 
 
 def _runs(comparison: FinishedComparison) -> list[dict[str, Any]]:

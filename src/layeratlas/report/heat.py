@@ -14,11 +14,17 @@ _ROW = 22
 
 
 def heat(look: Lens, width: Any = 640) -> vega.Chart:
-    """Return levels and their tasks by depth, darker where the estimate exceeds its control by more."""
+    """Return levels and their tasks by depth, darker the further the estimate is from its control to the best there is.
+
+    A share, so that a row of two classes and one of six are as dark where both are read without an error.
+    """
     scope = look.where(*CHOICES, also="datum.row !== null")
     half = 0.5 / look.view.layers
+    most = "most[metric]" if look.live else str(look.view.most[look.chosen["metric"]])
     cells = source("curves", scope).transform_calculate(
-        gain="max(0, datum.estimate - datum.control)", left=f"datum.depth - {half}", right=f"datum.depth + {half}"
+        gain=f"max(0, datum.estimate - datum.control) / max(0.01, {most} - datum.control)",
+        left=f"datum.depth - {half}",
+        right=f"datum.depth + {half}",
     )
     x = vega.X(
         "left:Q",
@@ -44,19 +50,18 @@ def _row_axis(look: Lens) -> vega.Spec:
 
 
 def _shade(look: Lens) -> vega.Spec:
-    """Return the shade of a cell, on one scale per metric, with its legend."""
-    most = vega.ExprRef("gains[metric]") if look.live else look.view.gains[look.chosen["metric"]]
+    """Return the shade of a cell, on one scale for all, with its legend."""
     legend = vega.Legend(
-        title=f"Estimate minus control ({look.view.names.study.control})",
+        title=None if look.live else f"From the control ({look.view.names.study.control}) to the best there is",
         orient="bottom",
         direction="horizontal",
         symbolType="square",
         symbolSize=170,
         symbolStrokeWidth=0,
         symbolFillColor=look.colour("heat"),
-        format=".2f",
-        tickCount=5,
+        format=".0%",
+        values=[0, 0.25, 0.5, 0.75, 1],
         columnPadding=12,
         titleLimit=420,
     )
-    return vega.Opacity("gain:Q", scale=vega.Scale(domainMin=0, domainMax=most, range=[0.04, 1]), legend=legend)
+    return vega.Opacity("gain:Q", scale=vega.Scale(domain=[0, 1], range=[0.04, 1], clamp=True), legend=legend)

@@ -17,6 +17,7 @@ _LABELS = (
     (f"!({_WIDE}) && !({_LEFT})", "first_depth", "right", -13),
 )
 _SELECTIVITY_HEIGHT = 72
+_RANDOM = "Solid grey: the same architecture with random weights."
 _DOT = {"size": 90, "filled": True, "opacity": 1, "strokeWidth": 1.4}
 
 
@@ -32,7 +33,7 @@ def hero(look: Lens, width: int = 640, height: int = 300) -> vega.Chart:
     return (
         vega.vconcat(main, *_selectivity(look, scope, width), _strip(look, peaks).properties(width=width), spacing=14)
         .resolve_scale(color="shared", shape="shared")
-        .add_params(*look.params(shown=look.view.shown, reached=None))
+        .add_params(*look.params(shown=look.view.shown, reached=None, focus=None))
         .properties(padding={"left": 2, "right": 14, "top": 6, "bottom": 4})
         .configure(**theme.config(look.live))
     )
@@ -41,11 +42,21 @@ def hero(look: Lens, width: int = 640, height: int = 300) -> vega.Chart:
 def controls_key(view: View) -> list[str]:
     """Return how the controls of the main chart are read, those that the run has."""
     texts = {
-        RANDOM_WEIGHTS: "Solid grey: the same architecture with random weights.",
+        RANDOM_WEIGHTS: _RANDOM,
         SELECTIVITY: "Lower chart: selectivity, the estimate minus the accuracy on random labels that are the same "
         "wherever a word recurs.",
     }
     return [text for column, text in texts.items() if view.measured(column)]
+
+
+def panel_key(view: View) -> str:
+    """Return how the chart of one level is read."""
+    words = view.names.study
+    random_weights = f" {_RANDOM}" if view.measured(RANDOM_WEIGHTS) else ""
+    return (
+        f"Line and band: the estimate with its 95 % interval. Dashed grey: the control ({words.control}). Thin line: "
+        f"chance. Dotted: the baseline ({words.baseline}).{random_weights} The same in every chart below."
+    )
 
 
 def _selectivity(look: Lens, scope: str, width: int) -> list[vega.Chart]:

@@ -1,26 +1,140 @@
-"""The index page of many runs: a table with links, which sorts; it loads nothing."""
+"""The index page of many runs: a table with links and small maps, which sorts and filters; it loads only these maps."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from layeratlas.core.errors import StoreError
+from layeratlas.core.files import read_json, write_atomic
 from layeratlas.report.shell import page_alone
+from layeratlas.runs.finished import REPORT, FinishedRun
+from layeratlas.runs.manifest import MANIFEST
+
+INDEX = "index.html"
+_COMPARISON, _COMPARED = "comparison.json", "comparison.html"
+_DONE, _UNFINISHED, _DAMAGED = "done", "unfinished", "damaged"
+# The figure that stands for a run, the first that it has.
+_THUMBNAILS = ("map", "atlas", "curves", "peaks")
+# Folders below DIR in which runs are looked for: `runs/atlas-NAME/hierarchy` is two below `runs`.
+_DEPTH = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexRow:
-    """One run: where its report is (relative to the page; empty where there is none) and how it stands."""
+    """One run: where its report and its map are (relative to the page; empty where there is none) and how it stands.
+
+    `options` are what the run sets otherwise than by default, in words; `reason` is why it is not done.
+    """
 
     name: str
     link: str
     model: str
     study: str
-    seed: int
+    seed: int | str
     standing: str
     seconds: float
     reason: str
+    size: str = ""
+    options: str = ""
+    thumbnail: str = ""
+
+
+def write_index(folder: Path) -> Path:
+    """Write `index.html` of all runs and comparisons below a folder and return its path.
+
+    Raises StoreError where there is none, or where the folder is a sweep, which writes its own.
+    """
+    if (folder / "units").is_dir():
+        raise StoreError(f"'{folder}' is a sweep", "a folder of runs", "the sweep's own index.html lists its runs")
+    rows = [row_of(found, folder) for found in run_folders(folder)]
+    if not rows:
+        raise StoreError(f"no run below '{folder}'", "a folder that holds folders of runs", "check the path")
+    write_atomic(folder / INDEX, index_page(f"{len(rows)} runs", rows, {}, []).encode())
+    return folder / INDEX
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """Return the folders of runs and comparisons below a folder, by name; what lies inside a run is no run."""
+    found: list[Path] = []
+    for place, inside, files in os.walk(folder):
+        inside.sort()
+        depth = len(Path(place).relative_to(folder).parts)
+        if {MANIFEST, _COMPARISON} & set(files):
+            found.append(Path(place))
+            inside.clear()
+        elif depth >= _DEPTH:
+            inside.clear()
+    return found
+
+
+def row_of(run: Path, root: Path) -> IndexRow:
+    """Return how a run or a comparison stands, with links from a page in `root`; a damaged one says what is wrong."""
+    try:
+        known = _of_comparison(run) if (run / _COMPARISON).exists() else _of_run(run)
+    except StoreError as error:
+        known = {"model": "", "study": "", "seed": "", "standing": _DAMAGED, "seconds": 0.0, "reason": str(error)}
+    page = run / (_COMPARED if (run / _COMPARISON).exists() else REPORT)
+    name = run.relative_to(root).as_posix()
+    return IndexRow(
+        name=name if name != "." else run.name, link=_link(page, root), thumbnail=thumbnail(run, root), **known
+    )
+
+
+def thumbnail(run: Path, root: Path) -> str:
+    """Return where the small map of a run is, from a page in `root`; empty where it drew none."""
+    drawn = [run / "figures" / f"{name}.svg" for name in _THUMBNAILS]
+    return next((_link(path, root) for path in drawn if path.is_file()), "")
+
+
+def _of_run(folder: Path) -> dict[str, Any]:
+    run = FinishedRun(folder)
+    stages = [name for name, stage in run.manifest.get("stages", {}).items() if stage.get("done", True)]
+    ended = f"stopped after the stage '{stages[-1]}'" if stages else "stopped before its first stage was done"
+    spec = run.manifest["spec"]
+    return {
+        "model": run.model,
+        "study": run.study,
+        "seed": spec.get("seed", 0),
+        "standing": _DONE if run.complete else _UNFINISHED,
+        "seconds": run.seconds,
+        "reason": "" if run.complete else f"{ended}; the same command resumes it",
+        "size": run.size,
+        "options": options_of(spec),
+    }
+
+
+def _of_comparison(folder: Path) -> dict[str, Any]:
+    manifest = read_json(folder / _COMPARISON)
+    models = list(dict.fromkeys(run["name"] for run in manifest["runs"]))
+    done = manifest.get("status") == "complete"
+    return {
+        "model": ", ".join(models),
+        "study": f"{'comparison' if len(models) > 1 else 'atlas'} of {', '.join(manifest['studies'])}",
+        "seed": "",
+        "standing": _DONE if done else _UNFINISHED,
+        "seconds": float(manifest.get("seconds", 0.0)),
+        "reason": "",
+        "size": manifest.get("size", ""),
+    }
+
+
+def options_of(spec: Mapping[str, Any]) -> str:
+    """Return what a spec sets otherwise than by default: its tasks, files, settings, position and chat."""
+    parts = [*spec.get("tasks", []), *(Path(path).name for path in spec.get("data", []))]
+    parts += [f"{name}={value}" for name, value in spec.get("settings", {}).items()]
+    position = spec.get("capture", {}).get("position", "last")
+    parts += [f"position {position}"] if position != "last" else []
+    parts += ["chat"] if spec.get("model", {}).get("chat") else []
+    return ", ".join(parts)
+
+
+def _link(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_file() else ""
 
 
 def index_page(title: str, rows: Sequence[IndexRow], comparisons: Mapping[str, str], notes: Sequence[str]) -> str:

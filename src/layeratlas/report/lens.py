@@ -58,7 +58,7 @@ class Lens:
         """Return the signals that the page sets; none for a fixed chart."""
         if not self.live:
             return []
-        values: dict[str, Any] = {**self.chosen, "limits": self.view.limits, "gains": self.view.gains, **more}
+        values: dict[str, Any] = {**self.chosen, "limits": self.view.limits, "most": self.view.most, **more}
         values |= {} if self.part is None else {"part": self.part}
         return [vega.param(name=name, value=value) for name, value in values.items()]
 

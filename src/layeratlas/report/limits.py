@@ -15,36 +15,50 @@ Limits = dict[str, list[float]]
 
 _REACHED = ("estimate", "chance", "control", "baseline", "random_weights")
 _BANDS = ("lo", "hi", "control_lo", "control_hi")
+_ROOM = 0.03
+# Twice the share of 95 % intervals that lie below a true value at chance.
+_BY_CHANCE = 0.05
 
 
 def axis_limits(rows: pl.DataFrame) -> Limits:
-    """Return the limits of one metric's axis, `[low, high]`, for all levels together and for each part on its own.
+    """Return the limits of one metric's axis, `[low, high]`, for all levels together and for each part.
 
-    The same for every component and method, so that charts stay comparable when these change.
+    The parts of a level share theirs. The same for every component and method, so that charts stay comparable when
+    these change.
     """
     levels = rows.filter(pl.col("kind") == PartKind.LEVEL)
     limits = {LEVELS: _limits(rows if levels.is_empty() else levels)}
-    return limits | {str(part): _limits(of_part) for (part,), of_part in rows.group_by("part", maintain_order=True)}
+    for _, of_level in rows.group_by("level", maintain_order=True):
+        ends = _limits(of_level)
+        limits |= {str(part): ends for part in of_level["part"].unique(maintain_order=True)}
+    return limits
 
 
 def _limits(rows: pl.DataFrame) -> list[float]:
     """Return limits that hold every estimate, control, baseline and the chance level.
 
-    Where chance is known the axis starts at the lowest of these, not at the lowest end of an interval, and at most half
-    of the range above chance below it: a few wide intervals or very low scores do not flatten the rest.
+    Where chance is known it is the floor of the axis: what lies below it by chance is drawn at the edge. Only where
+    more estimates are below chance with their whole interval than chance would put there is the floor lower, by at most
+    half of the range above chance.
     """
     reached, bands = _finite(rows, _REACHED), _finite(rows, _BANDS)
     chance = _finite(rows, ["chance"])
     high = max(reached + bands)
-    low = min(reached if chance else reached + bands)
-    if chance:
-        low = max(low, min(chance) - 0.5 * max(high - min(chance), 0.05))
-    step = 0.05 if high - low < 1 else 0.1
-    # A little room below, since a line on the axis itself could not be seen; but no negative accuracies.
-    bottom = math.floor(round((low - 0.2 * step) / step, 6)) * step
-    signed = low < 0 or 0.0 in chance
-    bottom = bottom if signed else max(bottom, 0.0)
-    return [round(bottom, 4), round(math.ceil(round(high / step, 6)) * step, 4)]
+    if not chance:
+        low = min(reached + bands)
+        step = 0.05 if high - low < 1 else 0.1
+        return [round(math.floor(round(low / step, 6)) * step, 4), _ceiling(high, step)]
+    floor = min(chance)
+    below = rows.filter(pl.col("hi") < pl.col("chance"))
+    low = min([floor, *_finite(below, ["estimate"])]) if len(below) > _BY_CHANCE * len(rows) else floor
+    span = max(high - floor, 0.05)
+    # A little room below, since a line on the axis itself could not be seen.
+    low = max(low, floor - 0.5 * span) - _ROOM * span
+    return [round(low, 4), _ceiling(high, 0.05 if span < 1 else 0.1)]
+
+
+def _ceiling(high: float, step: float) -> float:
+    return round(math.ceil(round(high / step, 6)) * step, 4)
 
 
 def _finite(rows: pl.DataFrame, columns: Sequence[str]) -> list[float]:

@@ -40,12 +40,14 @@ def chance(look: Lens, base: vega.Chart, ticks: int) -> vega.Chart:
 
 def curves(look: Lens, scope: str, ticks: int = 6) -> list[vega.Chart]:
     """Return intervals and estimates in the colours of their levels."""
-    base = source("curves", scope)
+    base, lit = source("curves", scope), {}
+    if look.live and look.part is None:  # the level that the reader points at stands out
+        lit = {"strokeOpacity": {"condition": {"test": "!focus || datum.level === focus", "value": 1}, "value": 0.15}}
     band = base.mark_area(opacity=0.16).encode(
         x=depth(), y=look.y("lo", ticks), y2="hi:Q", color=look.level(), detail="part:N"
     )
     line = base.mark_line(strokeWidth=1.7, strokeJoin="round").encode(
-        x=depth(), y=look.y("estimate", ticks), color=look.level(), detail="part:N"
+        x=depth(), y=look.y("estimate", ticks), color=look.level(), detail="part:N", **lit
     )
     return [band, line]
 

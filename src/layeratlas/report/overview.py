@@ -19,9 +19,7 @@ def overview(findings: pl.DataFrame, study: Study | None) -> list[dict[str, Any]
     A study without curves has those of all its methods here. Of more than twenty, the study's `details` are left to the
     table of all findings, except for supported findings of a kind that is a headline too.
     """
-    if study is None or study.curves:
-        findings = _main(findings)
-    rows = findings.to_dicts()
+    rows = main_findings(findings, study).to_dicts()
     if study is None:
         return rows
     if len(rows) > _LONG:
@@ -35,7 +33,10 @@ def overview(findings: pl.DataFrame, study: Study | None) -> list[dict[str, Any]
     return _headlines_first(rows, study)
 
 
-def _main(findings: pl.DataFrame) -> pl.DataFrame:
+def main_findings(findings: pl.DataFrame, study: Study | None) -> pl.DataFrame:
+    """Return the findings of the first method on the residual stream, or all of a study without curves."""
+    if study is not None and not study.curves:
+        return findings
     components = findings["component"].to_list()
     component = MAIN_COMPONENT if MAIN_COMPONENT in components else next(iter(components), MAIN_COMPONENT)
     return findings.filter(pl.col("method") == pl.col("method").first(), pl.col("component") == component)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import polars as pl
 from layeratlas.core.files import write_atomic
 from layeratlas.report import figures, theme
 from layeratlas.report.advice import advice
+from layeratlas.report.answers import answers
 from layeratlas.report.heat import heat
-from layeratlas.report.hero import controls_key, hero
+from layeratlas.report.hero import controls_key, hero, panel_key
 from layeratlas.report.inputs import checked_run
+from layeratlas.report.lead import card, headlines, source
 from layeratlas.report.lens import lens
 from layeratlas.report.names import names_of
 from layeratlas.report.overview import overview
@@ -48,26 +51,31 @@ def build(folder: str | Path, study: Study | None) -> Path:
 
 def _page(run: FinishedRun, view: View, study: Study | None, exhibits: Sequence[Exhibit]) -> str:
     words = view.names.study
+    found = answers(run, view, study)
+    mistakes = [asdict(each) for each in study.mistakes(run)] if study else []
+    places = {answer.level: answer.anchor for answer in found if answer.level}
     return rendered(
         "page",
-        _chart_data(view, exhibits),
+        _chart_data(view, exhibits) | {"places": places, "mistakes": mistakes},
         names=view.names.by_kind(),
         run=run.manifest,
         model=run.manifest.get("model", {}),
         spec=run.manifest.get("spec", {}),
         words=words,
+        source=source(run.manifest),
+        facts=card(run),
         methods=[*(study.methods(run.manifest) if study else []), *chat_methods(run.manifest)],
         has_curves=study is None or study.curves,
         exhibits=exhibits,
-        first=overview(run.findings, study),
+        first=headlines(overview(run.findings, study)),
+        answers=found,
         advice=advice(run),
         rules=study.purposes if study else {},
         findings=run.findings.to_dicts(),
         peaks=_peak_rows(view),
         view=view,
-        levels=view.of(PartKind.LEVEL),
-        panels={kind.value: _panels(view, kind) for kind in (PartKind.TASK, PartKind.STRATUM)},
         key=" ".join([*key(words), *controls_key(view)]),
+        panel_key=panel_key(view),
         components_key=figures.COMPONENTS_KEY,
     )
 
@@ -92,15 +100,10 @@ def _chart_data(view: View, exhibits: Sequence[Exhibit]) -> dict[str, Any]:
         "defaults": view.defaults,
         "levels": view.levels,
         "shown": view.shown,
+        "layers": view.layers,
+        "limits": view.limits,
+        "metrics": {code: view.names.metric.get(code, code) for code in view.choices["metric"]},
     }
-
-
-def _panels(view: View, kind: PartKind) -> list[dict[str, Any]]:
-    """Return the small charts of a kind; a level's only task is the level itself and needs none."""
-    parts = view.of(kind)
-    levels = [part.level for part in parts]
-    alone = {level for level in levels if kind is PartKind.TASK and levels.count(level) == 1}
-    return [{"code": part.code, "level": part.level, "label": part.label} for part in parts if part.level not in alone]
 
 
 def _peak_rows(view: View) -> list[dict[str, Any]]:

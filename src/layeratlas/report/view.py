@@ -14,7 +14,8 @@ from layeratlas.report.peaks import CURVE_KEY, peaks_of
 from layeratlas.runs.tables import with_controls
 
 CHOICES = ("component", "method", "metric")
-_COLOURS = 8
+# Of more levels than can be told apart at a glance, a few are shown until the reader asks for others.
+_READABLE, _FEW = 6, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,8 @@ class View:
 
     - `rows` and `peaks`: one row per curve and layer, and one per curve, with the columns of `parts.with_parts`;
     - `levels`, and by name `choices` of component, method and metric: the codes in reading order; `defaults` the first;
-    - `limits`: of each metric, axis limits (see `limits.axis_limits`); `gains`: its highest estimate over control;
+    - `limits`: of each metric, axis limits (see `limits.axis_limits`); `most`: the highest value that it can
+      have, 1, or of an unbounded one the highest that it reaches;
     - `layers`: the number of blocks.
     """
 
@@ -33,7 +35,7 @@ class View:
     levels: list[str]
     choices: dict[str, list[str]]
     limits: dict[str, Limits]
-    gains: dict[str, float]
+    most: dict[str, float]
     layers: int
     names: Names
 
@@ -44,8 +46,8 @@ class View:
 
     @property
     def shown(self) -> list[str]:
-        """The levels that are shown at first: as many as there are colours, in reading order."""
-        return self.levels[:_COLOURS]
+        """The levels that are shown at first, in reading order: all of a few, the first of many."""
+        return self.levels if len(self.levels) <= _READABLE else self.levels[:_FEW]
 
     def measured(self, control: str) -> bool:
         """Tell whether any curve of a whole level has a control, by its column."""
@@ -85,7 +87,7 @@ def prepare(curves: pl.DataFrame, layers: int | None = None, names: Names | None
         levels=levels,
         choices=choices,
         limits={metric: axis_limits(rows.filter(metric=metric)) for metric in choices["metric"]},
-        gains=_gains(rows),
+        most=_most(rows),
         layers=max(1, layers or _blocks(curves)),
         names=names,
     )
@@ -96,10 +98,9 @@ def _codes(curves: pl.DataFrame, column: str, names: Names) -> list[str]:
     return reading_order(codes, names.by_kind()[column])
 
 
-def _gains(rows: pl.DataFrame) -> dict[str, float]:
-    gain = (pl.col("estimate") - pl.col("control").fill_nan(None)).max()
-    gains = rows.group_by("metric").agg(gain=gain).sort("metric")
-    return {metric: max(0.01, gain or 0.0) for metric, gain in gains.iter_rows()}
+def _most(rows: pl.DataFrame) -> dict[str, float]:
+    tops = rows.group_by("metric").agg(top=pl.col("estimate").max()).sort("metric")
+    return {metric: max(1.0, top) for metric, top in tops.iter_rows()}
 
 
 def _blocks(curves: pl.DataFrame) -> int:

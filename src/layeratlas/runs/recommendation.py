@@ -116,7 +116,7 @@ def recommend(curve: Curve, purpose: Purpose, choice: Choice, *, unit: str = "")
 
 def write_recommendations(folder: Path, recommendations: Sequence[Recommendation], rules: Mapping[Purpose, str]) -> str:
     """Write the recommendations of a run with the rule of each purpose, and return the file's name."""
-    rows = [{key: _finite(value) for key, value in asdict(row).items()} for row in recommendations]
+    rows = as_records(recommendations)
     write_sealed(folder / FILE, {"format": _FORMAT, "rules": dict(rules), "recommendations": rows})
     return FILE
 
@@ -129,8 +129,17 @@ def read_recommendations(folder: Path) -> list[Recommendation]:
             "a run of a study that recommends layers, made by this version",
             "run the study again in a new --out",
         )
-    rows: list[dict[str, Any]] = read_sealed(folder / FILE)["recommendations"]
-    return [Recommendation(**{**row, **_read(row)}) for row in rows]
+    return from_records(read_sealed(folder / FILE)["recommendations"])
+
+
+def as_records(recommendations: Sequence[Recommendation]) -> list[dict[str, Any]]:
+    """Return recommendations as JSON objects, a number that there is not as None."""
+    return [{key: _finite(value) for key, value in asdict(row).items()} for row in recommendations]
+
+
+def from_records(records: Sequence[Mapping[str, Any]]) -> list[Recommendation]:
+    """Return the recommendations of `as_records`."""
+    return [Recommendation(**{**record, **_read(record)}) for record in records]
 
 
 def _finite(value: Any) -> Any:

@@ -12,6 +12,7 @@ from layeratlas.core.spec import ProbeSpec, RunSpec, Size, Spec
 from layeratlas.data.bad_rows import BadRows
 from layeratlas.data.items import Dataset
 from layeratlas.data.task import Material
+from layeratlas.runs import question
 from layeratlas.runs.recommendation import Purpose
 from layeratlas.runs.uses import OPTIONS
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # a study is listed without loading polars
     from layeratlas.runs.coherence import Rule
     from layeratlas.runs.finding import Finding
     from layeratlas.runs.finished import FinishedRun
+    from layeratlas.runs.mistakes import Mistakes
     from layeratlas.runs.quantity import ModelSegment, RunQuantity
 
 
@@ -60,7 +62,8 @@ class Study(ABC):
     tells first, in that order; `details` those that it leaves out of an overview that would be too long. `uses` are the
     options of probes, capture and chat that change the study's numbers; others are refused. `purposes` are those for
     which its runs recommend a layer, each with its rule in words. `presupposed` says which kinds of findings hold
-    only where others do.
+    only where others do. `across` are the questions of the report that are about no single level; `question` words that
+    about a level.
 
     A comparison of models reads `presence`, the kind of finding that says whether a level is encoded (or answered) at
     all, and `scaled`, the kinds whose estimates are set against model size, each with its component; and it calls
@@ -83,6 +86,7 @@ class Study(ABC):
     scaled: Mapping[str, str] = {}
     keeps_vectors: bool = False
     presupposed: tuple[Rule, ...] = ()
+    across: tuple[question.Question, ...] = ()
 
     def probe_spec(self, size: Size) -> ProbeSpec:
         """Return the default probe settings at a size."""
@@ -118,6 +122,14 @@ class Study(ABC):
     @abstractmethod
     def stages(self) -> Mapping[str, Callable[[Any], list[str]]]:
         """Return the stages by name, in order."""
+
+    def question(self, level: str, words: str) -> question.Question:
+        """Return the question about a level; `words` are what its task calls it, empty where it has no words."""
+        return question.of_level(words or level)
+
+    def mistakes(self, run: FinishedRun) -> list[Mistakes]:
+        """Return the texts that each layer gets wrong, where the study has such; shown layer by layer."""
+        return []
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the charts and tables of the study's own, made from the run's tables alone."""

@@ -15,14 +15,14 @@ from layeratlas.core.errors import AtlasError
 from layeratlas.core.files import write_atomic
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
-from layeratlas.report.index import IndexRow, index_page
+from layeratlas.report.index import INDEX, IndexRow, index_page, options_of, thumbnail
 from layeratlas.runs.finished import read_run
 from layeratlas.runs.lock import InUseError, locked
 from layeratlas.runs.tables import write_parquet
 from layeratlas.sweeps.state import Standing, run_folder, state_of
 from layeratlas.sweeps.units import Unit
 
-INDEX, CLAIMS = "index.html", "claims.parquet"
+CLAIMS = "claims.parquet"
 _LOOK = 1.0
 
 
@@ -71,7 +71,8 @@ def write_index(out: Path, units: Sequence[Unit], pages: Mapping[str, Path], not
     """Write the page that lists every unit, how it stands, and links to its report."""
     rows = []
     for unit in units:
-        state, report = state_of(out, unit), run_folder(out, unit) / "report.html"
+        state, run = state_of(out, unit), run_folder(out, unit)
+        report = run / "report.html"
         rows.append(
             IndexRow(
                 name=unit.name,
@@ -82,6 +83,9 @@ def write_index(out: Path, units: Sequence[Unit], pages: Mapping[str, Path], not
                 standing=state.standing,
                 seconds=state.seconds,
                 reason=state.reason,
+                size=unit.spec.size,
+                options=options_of(unit.spec.model_dump(mode="json")),
+                thumbnail=thumbnail(run, out),
             )
         )
     links = {group: page.as_posix() for group, page in pages.items()}

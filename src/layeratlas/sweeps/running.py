@@ -12,8 +12,9 @@ from typing import Any
 from layeratlas.api.results import Run, folder_path
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.progress import Progress, checked_progress
+from layeratlas.report.index import INDEX
 from layeratlas.sweeps.engines import Engine, Launch, Worker, find_engine
-from layeratlas.sweeps.finishing import INDEX, Finish, finish
+from layeratlas.sweeps.finishing import Finish, finish
 from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.spec import SweepSpec, read_sweep
 from layeratlas.sweeps.state import ATTEMPTS, Standing, UnitState, reopen, run_folder, state_of

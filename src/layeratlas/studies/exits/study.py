@@ -19,12 +19,14 @@ from layeratlas.data.readers.questions import read_questions
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
 from layeratlas.runs.layer_order import layer_order_exhibits
+from layeratlas.runs.question import Question
 from layeratlas.runs.recompute import STAGE as RECOMPUTE
 from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.tables import read_table
 from layeratlas.runs.uses import CHAT
 from layeratlas.runs.workspace import StageFunction
+from layeratlas.studies.exits import questions
 from layeratlas.studies.exits.ablation.methods import methods as ablation_methods
 from layeratlas.studies.exits.ablation.stage import ablate_stage
 from layeratlas.studies.exits.analysis import analyse_stage
@@ -43,6 +45,7 @@ class Exits(Study):
 
     summary = "which layer can already answer? choices scored by early exit at every layer, over surface baselines"
     purposes = RULES
+    across = questions.ACROSS
     tasks = ("arithmetic", "word_problems", "xmps", "facts", "truth", "logic")
     reads = QuestionSet
     uses = frozenset({"probe.bootstrap", "capture.batch_tokens"}) | CHAT
@@ -98,6 +101,10 @@ class Exits(Study):
             "analyse": analyse_stage,
             "report": report_stage(self),
         }
+
+    def question(self, level: str, words: str) -> Question:
+        """Return the question about a level."""
+        return questions.of_level(level, words)
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the baselines, the ablations and the published curves, where the run has them, and the claims."""

@@ -17,12 +17,16 @@ from layeratlas.data.items import Dataset
 from layeratlas.data.readers.texts import read_table
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
+from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.layer_order import layer_order_exhibits
+from layeratlas.runs.mistakes import Mistakes
+from layeratlas.runs.question import Question
 from layeratlas.runs.recompute import STAGE as RECOMPUTE
 from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.uses import LABELS, OPTIONS
 from layeratlas.runs.workspace import StageFunction
+from layeratlas.studies.hierarchy import questions
 from layeratlas.studies.hierarchy.analysing import analyse_stage
 from layeratlas.studies.hierarchy.capturing import capture_stage, recompute
 from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
@@ -55,6 +59,7 @@ class Hierarchy(Study):
     headlines = HEADLINES
     details = DETAILS
     purposes = RULES
+    across = questions.ACROSS
 
     @property
     def method_names(self) -> Mapping[str, str]:  # type: ignore[override]
@@ -106,6 +111,16 @@ class Hierarchy(Study):
             "analyse": analyse_stage,
             "report": report_stage(self),
         }
+
+    def question(self, level: str, words: str) -> Question:
+        """Return the question about a level."""
+        return questions.of_level(level, words)
+
+    def mistakes(self, run: FinishedRun) -> list[Mistakes]:
+        """Return the held-out texts that the first probe gets wrong at each point of the residual stream."""
+        from layeratlas.studies.hierarchy.mistakes import mistakes
+
+        return mistakes(run)
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the claims of the paper, judged on this run, where its levels emerge, and its learning curves."""

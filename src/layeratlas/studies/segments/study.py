@@ -25,7 +25,7 @@ from layeratlas.runs.recompute import STAGE as RECOMPUTE
 from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
-from layeratlas.studies.segments import names
+from layeratlas.studies.segments import names, questions
 from layeratlas.studies.segments.analysing import analyse_stage
 from layeratlas.studies.segments.coherence import PRESUPPOSED
 from layeratlas.studies.segments.intervention.generating import generate_stage
@@ -62,6 +62,7 @@ class Segments(Study):
         "are ours.",
     )
     purposes = RULES
+    across = questions.ACROSS
     tasks = ("passages",)
     reads = Passages
     uses: frozenset[str] = frozenset()

@@ -1,0 +1,76 @@
+"""The map of a run as lines of text, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import polars as pl
+
+from layeratlas.report.parts import PartKind
+from layeratlas.report.view import View
+
+# From at most the control to nearly the best there is, in equal steps; the first is a dot, so that a row has an end.
+SHADES = "·░▒▓█"
+_MOST_ROWS, _NARROW, _MARGIN = 12, 16, 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRow:
+    """A row of the map: its name, for each layer how far it is on the way to the best there is, and the best layer.
+
+    `best` is None where nothing was detected at any layer.
+    """
+
+    name: str
+    shares: list[float]
+    best: int | None
+
+
+def level_rows(view: View, undetected: Collection[str] = ()) -> list[TextRow]:
+    """Return a row per level, on the first component and method and, of the level's own metrics, the first."""
+    chosen = {name: view.defaults[name] for name in ("component", "method")}
+    rows = []
+    for part in view.of(PartKind.LEVEL):
+        of_level = view.rows.filter(part=part.code, **chosen)
+        metric = next((name for name in view.choices["metric"] if name in of_level["metric"]), None)
+        if metric is None:
+            continue
+        curve = of_level.filter(metric=metric).sort("layer")
+        room = (view.most[metric] - pl.col("control")).clip(0.01)
+        share = ((pl.col("estimate") - pl.col("control")) / room).fill_null(0.0).fill_nan(0.0).clip(0.0, 1.0)
+        best = int(curve["layer"][curve["estimate"].arg_max() or 0])
+        shares = curve.select(share=share)["share"].to_list()
+        rows.append(TextRow(name=part.level, shares=shares, best=None if part.level in undetected else best))
+    return rows
+
+
+def drawn(rows: Sequence[TextRow], width: int) -> list[str]:
+    """Return the map in at most `width` columns, a line per row under an axis of layers; nothing where it has no room.
+
+    Where layers are more than columns, a column shows the best of the layers that it stands for.
+    """
+    names = max([_NARROW, *(len(row.name) for row in rows[:_MOST_ROWS])])
+    room = width - names - _MARGIN
+    if not rows or room < len(SHADES):
+        return []
+    layers = max(len(row.shares) for row in rows)
+    columns = min(room, layers)
+    lines = [f"{'layer':>{names}} 0{layers - 1:>{columns - 1}}"]
+    for row in rows[:_MOST_ROWS]:
+        cells = _cells(row.shares, columns)
+        best = "undetected" if row.best is None else f"best at {row.best}"
+        lines.append(f"{row.name:>{names}} {cells:<{columns}} {best}")
+    more = len(rows) - _MOST_ROWS
+    return [*lines, *([f"{'':>{names}} and {more} more levels in the report"] if more > 0 else [])]
+
+
+def _cells(shares: Sequence[float], columns: int) -> str:
+    count = len(shares)
+    if count <= columns:
+        values = list(shares)
+    else:
+        ends = [column * count // columns for column in range(columns + 1)]
+        values = [max(shares[first:last]) for first, last in pairwise(ends)]
+    return "".join(SHADES[min(int(value * len(SHADES)), len(SHADES) - 1)] for value in values)

@@ -1,0 +1,30 @@
+"""The questions that a report answers one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A question of a study in plain words.
+
+    - `title`: the question itself, one sentence;
+    - `asked`: what was done to answer it;
+    - `unsaid`: what its answer does not say, however clear it is;
+    - `kinds`: the kinds of findings that answer it; none for a question about one level, which that level's answer.
+    """
+
+    title: str
+    asked: str
+    unsaid: str
+    kinds: tuple[str, ...] = ()
+
+
+def of_level(level: str) -> Question:
+    """Return the question about a level of a study that words none of its own."""
+    return Question(
+        title=f"Where is {level} measured?",
+        asked="The measure of every layer, with its control.",
+        unsaid="What other texts and other models would show.",
+    )

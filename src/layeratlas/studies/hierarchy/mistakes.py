@@ -1,0 +1,65 @@
+"""Which texts the first probe gets wrong at each point of the residual stream, from the scores that a run kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from safetensors.numpy import load_file
+
+from layeratlas.core.arrays import Floats
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.mistakes import Mistakes
+from layeratlas.studies.hierarchy.names import RESIDUAL
+
+# Texts of a task that a page holds, evenly spaced over all of them, and letters of each.
+_MOST, _LETTERS = 300, 90
+
+
+def mistakes(run: FinishedRun) -> list[Mistakes]:
+    """Return the mistakes of the run's first probe on held-out texts, for each task with classes.
+
+    None of the user's own texts, which a report does not show, and of runs that kept no scores.
+    """
+    if run.manifest["spec"].get("data"):
+        return []
+    known = {path.name for path in run.outputs("scores")}
+    return [
+        _of_task(run, data)
+        for data in run.manifest.get("datasets", [])
+        if data.get("classes") and f"{data['name']}.{RESIDUAL}.safetensors" in known
+    ]
+
+
+def _of_task(run: FinishedRun, data: dict[str, Any]) -> Mistakes:
+    name = data["name"]
+    tensors = load_file(run.folder / "scores" / f"{name}.{RESIDUAL}.safetensors")
+    items = pl.read_parquet(run.folder / "items" / f"{name}.parquet", columns=["text", "label"])
+    classes = list(data["classes"])
+    given = np.array(classes)[predicted(tensors[f"{run.method}.scores"], len(classes))]
+    labels = items["label"].cast(pl.String).to_numpy()
+    kept = np.unique(np.linspace(0, len(items) - 1, min(_MOST, len(items))).round().astype(int))
+    wrong = [np.flatnonzero(layer[kept] != labels[kept]) for layer in given]
+    return Mistakes(
+        level=data["level"],
+        task=name,
+        texts=[_cut(items["text"][int(i)]) for i in kept],
+        labels=labels[kept].tolist(),
+        wrong=[places.tolist() for places in wrong],
+        said=[layer[kept][places].tolist() for layer, places in zip(given, wrong, strict=True)],
+        of=len(items),
+    )
+
+
+def predicted(scores: Floats, classes: int) -> Any:
+    """Return the place of the class of each text, (layers, n), from scores (layers, repeats, n, columns).
+
+    Two classes have one column, whose sign decides; scores of several repeats are averaged.
+    """
+    mean = scores.mean(1)
+    return (mean[..., 0] > 0).astype(int) if classes == 2 else mean.argmax(-1)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LETTERS else f"{text[:_LETTERS].rsplit(' ', 1)[0]} …"

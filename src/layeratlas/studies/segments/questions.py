@@ -1,0 +1,47 @@
+"""What the report of this study asks, in plain words."""
+
+from __future__ import annotations
+
+from layeratlas.runs.question import Question
+from layeratlas.studies.segments.names import SegmentFinding
+
+ACROSS = (
+    Question(
+        title="Do the layers form segments at all?",
+        asked="Measures of every layer on running text are cut at two boundaries, and the fit is compared with that of "
+        "smooth curves without boundaries.",
+        unsaid="that the measures chosen here are the ones in which segments would show.",
+        kinds=(SegmentFinding.EXISTENCE,),
+    ),
+    Question(
+        title="Where are the boundaries, and do they stay there?",
+        asked="The same search on resampled passages, on other kinds of text, without one measure at a time, and on "
+        "layers in another order.",
+        unsaid="what a segment does: boundaries say where measures change, not why.",
+        kinds=(
+            SegmentFinding.BOUNDARY,
+            SegmentFinding.LAYER_ORDER,
+            SegmentFinding.SIGNAL_LEFT_OUT,
+            SegmentFinding.TEXT_KINDS,
+            SegmentFinding.GENERATED_TEXT,
+            SegmentFinding.SETTLE_DEPTH,
+        ),
+    ),
+    Question(
+        title="Does training put them there?",
+        asked="The same architecture with random weights, measured the same way.",
+        unsaid="when in training they arise.",
+        kinds=(SegmentFinding.TRAINING,),
+    ),
+    Question(
+        title="How brittle is each segment?",
+        asked="Noise of increasing strength is added in one segment at a time, and the change of the output measured.",
+        unsaid="how the segment reacts to edits that are no noise.",
+        kinds=(
+            SegmentFinding.BRITTLENESS,
+            SegmentFinding.ENDS,
+            SegmentFinding.QUADRATIC_REGIME,
+            SegmentFinding.ADDITIVITY,
+        ),
+    ),
+)

@@ -1,0 +1,51 @@
+"""The texts that a report calls wrong at a layer are those that make its accuracy, and none of the user's are shown."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+import layeratlas as la
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.studies.hierarchy.mistakes import mistakes, predicted
+
+FAST = {"probe": la.ProbeSpec(methods=("ridge",), repeats=1, shuffles=20)}
+
+
+@pytest.fixture(scope="module")
+def run(tiny_model_dir, tmp_path_factory):
+    out = tmp_path_factory.mktemp("mistakes") / "run"
+    return la.run("hierarchy", model=str(tiny_model_dir), size="quick", tasks=["relations"], out=out, **FAST)
+
+
+def test_the_share_of_texts_that_are_not_wrong_is_the_accuracy_of_the_curve(run, monkeypatch):
+    monkeypatch.setattr("layeratlas.studies.hierarchy.mistakes._MOST", 10_000)
+    (found,) = mistakes(run)
+    curve = run.curves.filter(task="relations", stratum="all", component="resid", metric="accuracy").sort("layer")
+    accuracy = [1 - len(wrong) / found.of for wrong in found.wrong]
+    # A score of exactly nothing is half a mistake in the curve.
+    assert np.allclose(accuracy, curve["estimate"].to_numpy(), atol=1.01 / found.of, rtol=0)
+    for wrong, said in zip(found.wrong, found.said, strict=True):
+        assert all(found.labels[place] != label for place, label in zip(wrong, said, strict=True))
+        assert set(said) <= {"related", "unrelated"}
+
+
+def test_a_page_holds_some_texts_of_a_large_task(run):
+    (found,) = mistakes(run)
+    assert (len(found.texts), found.of) == (300, 400)
+    assert found.texts[0] == pl.read_parquet(run.folder / "items/relations.parquet")["text"][0]
+
+
+def test_the_users_own_texts_are_left_out(run):
+    manifest = json.loads((run.folder / "run.json").read_text())
+    manifest["spec"]["data"] = ["mine.csv"]
+    assert mistakes(FinishedRun(run.folder, manifest=manifest)) == []
+
+
+def test_several_classes_are_decided_by_the_highest_score():
+    scores = np.array([[[[0.1, 0.9, 0.3]], [[0.1, 0.0, 0.3]]]])
+    assert predicted(scores, 3).tolist() == [[1]]
+    assert predicted(np.array([[[[-0.2]], [[0.1]]]]), 2).tolist() == [[0]]

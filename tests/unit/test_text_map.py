@@ -1,0 +1,62 @@
+"""The map in a terminal shows where a level is decoded, fits its width, and is left out where it cannot be shown."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+import fake_run
+from layeratlas.api import load
+from layeratlas.cli.terminal import map_width
+from layeratlas.report.text_map import SHADES, TextRow, drawn, level_rows
+from layeratlas.report.view import prepare
+from layeratlas.runs.finished import FinishedRun
+
+HUMP = TextRow(name="item", shares=[0.0, 0.3, 0.99, 0.5, 0.1], best=2)
+
+
+def test_a_darker_sign_stands_for_a_larger_share():
+    axis, row = drawn([HUMP], 60)
+    assert axis.split() == ["layer", "0", "4"]
+    assert row.split(maxsplit=1) == ["item", "·░█▒· best at 2"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_it_fits_its_width_and_keeps_the_best_of_the_layers_of_a_column(width):
+    peak = TextRow(name="item", shares=[0.0] * 60 + [0.9] + [0.0] * 59, best=60)
+    lines = drawn([peak], width)
+    assert max(map(len, lines)) <= width
+    assert lines[1].count("█") == 1
+
+
+def test_many_levels_are_counted_and_no_room_is_no_map():
+    rows = [TextRow(name=f"level {i}", shares=HUMP.shares, best=2) for i in range(15)]
+    assert drawn(rows, 80)[-1].strip() == "and 3 more levels in the report"
+    assert drawn(rows, 30) == []
+
+
+def test_the_rows_of_a_run_peak_where_its_levels_do(tmp_path):
+    view = prepare(FinishedRun(fake_run.write_run(tmp_path)).curves)
+    rows = {row.name: row for row in level_rows(view)}
+    for level, hump in fake_run.HUMPS.items():
+        assert abs(rows[level].best / 30 - hump.centre) < 0.15
+        assert len(rows[level].shares) == 31
+        assert rows[level].shares[rows[level].best] > max(rows[level].shares) - 0.02
+    assert [row.best is None for row in level_rows(view, {"relation"})] == [False, True, False]
+    assert drawn([TextRow(name="item", shares=HUMP.shares, best=None)], 60)[1].endswith(" undetected")
+
+
+def test_a_summary_has_at_most_ten_lines_beside_the_map(tmp_path):
+    run = load(fake_run.write_run(tmp_path))
+    plain, mapped = run.summary().splitlines(), run.summary(80).splitlines()
+    assert len(plain) <= 11
+    assert len(mapped) == len(plain) + 4
+    assert not set(SHADES[1:]) & set("".join(plain))
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", True), ("ascii", False), ("latin-1", False)])
+def test_a_terminal_that_cannot_show_the_shades_gets_no_map(monkeypatch, encoding, shown):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    assert (map_width() > 0) == shown
