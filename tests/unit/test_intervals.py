@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layeratlas.stats.curves import Curve
-from layeratlas.stats.intervals import draws_interval, mean_interval
+from layeratlas.stats.intervals import draws_interval, mean_interval, percentile_interval, share_interval
 from layeratlas.stats.verdicts import bootstrapped
 
 
@@ -17,6 +17,24 @@ def test_draws_that_all_agree_have_the_width_of_what_their_groups_could_miss(val
     lo, hi = draws_interval(np.full(200, value), groups, least=0.0, most=1.0)
     assert 0 <= lo <= value <= hi <= 1
     assert hi - lo >= min(1.0, 3 / groups) - 1e-12
+
+
+@given(st.lists(st.floats(0, 1), min_size=20, max_size=40), st.floats(0, 1), st.integers(2, 500))
+def test_the_interval_of_a_share_holds_its_estimate_and_stays_a_share(draws, estimate, groups):
+    lo, hi = share_interval(np.array(estimate), np.array(draws), groups)
+    assert 0 <= lo <= estimate <= hi <= 1
+    assert hi > lo
+
+
+def test_the_interval_of_a_share_near_the_ceiling_reaches_further_down_than_up():
+    rng = np.random.default_rng(0)
+    draws = rng.binomial(20, 0.9, 4000) / 20
+    lo, hi = share_interval(np.array(0.9), draws, 20)
+    assert 0.9 - lo > 1.5 * (hi - 0.9)
+    below, _ = percentile_interval(draws)  # percentiles mirror the tail
+    assert lo < below
+    even = 0.5 + 0.05 * rng.standard_normal(4000)
+    np.testing.assert_allclose(share_interval(np.array(0.5), even, 500), percentile_interval(even), atol=0.005)
 
 
 @given(st.lists(st.floats(-1, 1), min_size=20, max_size=40))

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.intervals import draws_interval, percentile_interval
+from layeratlas.stats.intervals import percentile_interval, share_interval
 
 # Shares among the measures of probes.
 _SHARES = ("accuracy", "balanced_accuracy", "auroc")
@@ -87,12 +87,12 @@ class Curve:
 
     @property
     def interval(self) -> tuple[Floats, Floats]:
-        """The 95 % percentile bootstrap interval at each layer, lo and hi each (P,): see `draws_interval`.
+        """The 95 % bootstrap interval at each layer, lo and hi each (P,): of shares see `share_interval`.
 
         Of one group it is all that is possible: 0 to 1 for shares, NaN for measures without ends.
         """
         if self.is_share:
-            return draws_interval(self.draws, self.n_groups, least=0.0, most=1.0)
+            return share_interval(self.estimate, self.draws, self.n_groups)
         if self.n_groups < 2:
             unknown = np.full(len(self.estimate), np.nan)
             return unknown, unknown

@@ -58,6 +58,38 @@ def draws_interval(
     return np.maximum(lo - reach, least), np.minimum(hi + reach, most)
 
 
+def share_interval(estimate: Floats, draws: Floats, groups: int) -> tuple[Floats, Floats]:
+    """Return the 95 % interval of shares (...) from their draws (B, ...): the basic bootstrap on the log-odds scale.
+
+    Shares near 1 have a long tail below. Percentiles of the draws have it on the wrong side of the estimate: of eight
+    groups they held an accuracy of 0.7 in 85 % of simulations at width 576, and this interval in 92 %. They are
+    mirrored about the estimate (Davison and Hinkley 1997, section 5.2), on a scale that has no ends: half a group is
+    added to either side. Where that is a point (all draws agree), and of one group, it is
+    `draws_interval`.
+    """
+    lo, hi = draws_interval(draws, groups, least=0.0, most=1.0)
+    if groups < 2:
+        return lo, hi
+    centre, ends = _log_odds(estimate, groups), percentile_interval(_log_odds(draws, groups))
+    low, high = (_share(2 * centre - end, groups) for end in reversed(ends))
+    low, high = np.minimum(low, estimate), np.maximum(high, estimate)
+    point = high - low < ROUNDING
+    return np.where(point, np.minimum(lo, estimate), low), np.where(point, np.maximum(hi, estimate), high)
+
+
+def _log_odds(share: Floats, groups: int) -> Floats:
+    """Return the log-odds of shares with half a group more on either side, which are finite at 0 and 1."""
+    inside = (np.clip(share, 0.0, 1.0) * groups + 0.5) / (groups + 1)
+    odds: Floats = np.log(inside / (1 - inside))
+    return odds
+
+
+def _share(log_odds: Floats, groups: int) -> Floats:
+    """Return the shares of log-odds: the inverse of `_log_odds`, within 0 and 1."""
+    share: Floats = np.clip(((groups + 1) / (1 + np.exp(-log_odds)) - 0.5) / groups, 0.0, 1.0)
+    return share
+
+
 def mean_interval(draws: Floats, n: int) -> tuple[Floats, Floats]:
     """Return the 95 % percentile interval of draws (B, ...) of a mean of n values; NaN where one is all there is."""
     lo, hi = percentile_interval(draws)
