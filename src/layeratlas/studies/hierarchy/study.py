@@ -104,6 +104,7 @@ class Hierarchy(Study):
         """Return the claims of the paper, judged on this run, where its levels emerge, and its learning curves."""
         # Altair takes long to import: a study is listed without it.
         from layeratlas.studies.hierarchy.learning.exhibit import learning_exhibits
+        from layeratlas.studies.hierarchy.transfer.exhibit import transfer_exhibits
 
         return [
             claims_exhibit(registry.claims_of("hierarchy"), folder),
@@ -111,6 +112,7 @@ class Hierarchy(Study):
             *robustness_exhibits(folder),
             *layer_order_exhibits(folder),
             *learning_exhibits(folder),
+            *transfer_exhibits(folder),
         ]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
