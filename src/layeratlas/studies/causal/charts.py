@@ -36,10 +36,10 @@ def exhibits(folder: Path) -> list[Exhibit]:
         Exhibit(
             name="encoded-used",
             title="Encoded, and used?",
-            text="Square: a linear probe reads the label at this point of the stream, darker for more accuracy over "
-            "chance; none where it is not shown to. Dot: the answers need it there; its size is the share of the "
-            "log-odds that erasing it takes beyond directions of equal norm. Cross: a loss that matters is excluded. "
-            "A square with a cross is encoded and not used.",
+            text="Square: a linear probe reads the label at this point of the stream, darker the further accuracy is "
+            "from chance to certainty; none where it is not shown to. Dot: the answers need it there; its size is the "
+            "share of the log-odds that erasing it takes beyond directions of equal norm. Cross: a loss that "
+            "matters is excluded. A square with a cross is encoded and not used.",
             chart=partial(_map, table),
         ),
         Exhibit(
@@ -92,7 +92,7 @@ def _values(table: pl.DataFrame) -> list[dict[str, Any]]:
                 "accuracy": round(row["accuracy"], 3),
                 "gain": round((row["accuracy"] - row["chance"]) / (1 - row["chance"]), 3),
                 "encoded": row["encoded"] == "supported",
-                "share": round(min(share, 1.0), 3),
+                "share": round(100 * min(share, 1.0), 1),
                 "loss": round(row["used_by"], 3),
                 "use": _WORDS[row["used"]],
             }
@@ -113,9 +113,10 @@ def _map(table: pl.DataFrame, colour: Colour) -> Any:
     cells = (
         base.transform_filter("datum.encoded")
         .mark_rect(fill=colour("heat"), stroke=colour("paper"))
-        .encode(opacity=alt.Opacity("gain:Q", scale=shade, title="encoded (share of the way to certainty)", legend=key))
+        .encode(opacity=alt.Opacity("gain:Q", scale=shade, title="encoded", legend=key))
     )
-    size = alt.Scale(domain=[0, 1], range=[30, 420], clamp=True)
+    # Percent: two legends of one domain would be drawn as one.
+    size = alt.Scale(domain=[0, 100], range=[30, 420], clamp=True)
     dots = (
         base.transform_filter(f"datum.use === '{_USED}'")
         .mark_circle(fill=colour("series-2"), stroke=colour("paper"), strokeWidth=1, opacity=1)
@@ -123,8 +124,8 @@ def _map(table: pl.DataFrame, colour: Colour) -> Any:
             size=alt.Size(
                 "share:Q",
                 scale=size,
-                title="used (share of the log-odds lost)",
-                legend=alt.Legend(format=".1f", tickCount=3, symbolFillColor=colour("series-2"), symbolStrokeWidth=0),
+                title="used (% of log-odds)",
+                legend=alt.Legend(format=".0f", tickCount=3, symbolFillColor=colour("series-2"), symbolStrokeWidth=0),
             )
         )
     )
@@ -152,4 +153,6 @@ def _losses(table: pl.DataFrame, colour: Colour) -> Any:
         )
         .properties(width=190, height=110)
     )
-    return chart.facet(facet=alt.Facet("level:N", title=None, sort=None), columns=3).resolve_scale(y="independent")
+    return chart.facet(
+        facet=alt.Facet("level:N", title=None, sort=table["level"].unique(maintain_order=True).to_list()), columns=3
+    ).resolve_scale(y="independent")

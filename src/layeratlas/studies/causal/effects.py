@@ -58,8 +58,13 @@ class Cell:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the answers need what the probe reads here; `not supported`: a loss of the margin is excluded."""
-        return self.used.verdict(margin=self.margin)
+        """Whether the answers need what the probe reads here.
+
+        `not supported` where a loss of the margin is excluded: a loss that is shown and too small to matter is no use.
+        """
+        if self.used.hi < self.margin:
+            return "not supported"
+        return self.used.verdict()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,13 +66,13 @@ def _answered(effects: SetEffects, name: str) -> Finding:
 
 
 def _used(effects: SetEffects, name: str) -> Finding:
-    cell = _clearest(effects, lambda cell: cell.used)
-    used = [c.point for c in effects.cells if c.verdict == "supported"]
+    shown = [cell for cell in effects.cells if cell.verdict == "supported"]
+    cell = _clearest(shown or effects.cells, lambda cell: cell.used)
     verdict: Verdict = cell.verdict
     if verdict == "not supported" and any(c.verdict != "not supported" for c in effects.cells):
         verdict = "inconclusive"
     says = {
-        "supported": f"what the probe reads is used, at {_points(used)}",
+        "supported": f"what the probe reads is used, at {_points([c.point for c in shown])}",
         "not supported": "what the probe reads is used at no point",
         "inconclusive": f"what the probe reads may or may not be used ({cell.used.could_have_seen} nats)",
     }[verdict]
@@ -88,7 +88,7 @@ def _used(effects: SetEffects, name: str) -> Finding:
 
 
 def _specific(effects: SetEffects, name: str) -> Finding:
-    cell = _clearest(effects, lambda cell: cell.specific)
+    cell = _clearest(effects.cells, lambda cell: cell.specific)
     verdict = cell.specific.verdict(margin=cell.margin)
     says = {
         "supported": "erasing it costs more than erasing another task's label",
@@ -106,7 +106,7 @@ def _specific(effects: SetEffects, name: str) -> Finding:
 
 
 def _steered(effects: SetEffects, name: str) -> Finding:
-    cell = _clearest(effects, lambda cell: cell.steered)
+    cell = _clearest(effects.cells, lambda cell: cell.steered)
     verdict = cell.steered.verdict()
     says = {
         "supported": "steering along the direction moves the answers",
@@ -145,10 +145,10 @@ def _unused(effects: SetEffects, name: str) -> Finding:
     )
 
 
-def _clearest(effects: SetEffects, effect_of: Callable[[Cell], Effect]) -> Cell:
+def _clearest(cells: Sequence[Cell], effect_of: Callable[[Cell], Effect]) -> Cell:
     """Return the point with the smallest p of a positive effect; of equal ones that with the largest effect."""
     return min(
-        effects.cells,
+        cells,
         key=lambda cell: (effect_of(cell).estimate <= 0, effect_of(cell).p, -effect_of(cell).estimate),
     )
 

@@ -47,8 +47,8 @@ class Causal(Study):
     details = (CausalFinding.ANSWERED, CausalFinding.SPECIFIC)
 
     def probe_spec(self, size: Size) -> ProbeSpec:
-        """Return the settings of the probe: one repeat, and as many shuffles as p-values of 0.01 need."""
-        return ProbeSpec(methods=("ridge",), repeats=1, shuffles=99)
+        """Return the settings of the probe: one repeat, and as many shuffles as Holm over eight points needs."""
+        return ProbeSpec(methods=("ridge",), repeats=1, shuffles=399)
 
     def read(self, path: str, bad_rows: BadRows = "refuse") -> PromptSet:
         """Return a file of labelled texts whose labels are the words that continue them."""

@@ -71,4 +71,6 @@ def _chart(table: pl.DataFrame, colour: Colour) -> Any:
         )
         .properties(width=190, height=110)
     )
-    return chart.facet(facet=alt.Facet("ability:N", title=None, sort=None), columns=3)
+    return chart.facet(
+        facet=alt.Facet("ability:N", title=None, sort=table["ability"].unique(maintain_order=True).to_list()), columns=3
+    )
