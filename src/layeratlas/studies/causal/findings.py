@@ -21,7 +21,7 @@ def causal_findings(sets: Sequence[SetEffects], words: Mapping[str, str]) -> lis
         findings += [
             _answered(effects, name),
             _used(effects, name),
-            _specific(effects, name),
+            *([_specific(effects, name)] if len(sets) > 1 else []),  # one set has no other to compare with
             _steered(effects, name),
             _unused(effects, name),
         ]

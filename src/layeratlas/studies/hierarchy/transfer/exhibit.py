@@ -74,7 +74,7 @@ def _chart(table: pl.DataFrame, colour: Callable[[str], str]) -> Any:
         alt.layer(band, own, cosine, read)
         .properties(width=110, height=80)
         .facet(
-            row=alt.Row("source:N", title="fitted on", sort=None),
-            column=alt.Column("target:N", title="read on", sort=None),
+            row=alt.Row("source:N", title="fitted on"),
+            column=alt.Column("target:N", title="read on"),
         )
     )

@@ -45,8 +45,8 @@ def transfer_table(transfers: Sequence[Transfer]) -> pl.DataFrame:
 def transfer_findings(transfers: Sequence[Transfer], method: str) -> list[Finding]:
     """Return whether each probe reads each other data set, at the layer where it decodes its own best.
 
-    p: bootstrap over the target's groups, Holm over the pairs; `not supported` where the probe reads the opposite, or
-    too little to matter.
+    p: labels of the target exchanged within its groups, Holm over the pairs; `not supported` where the probe
+    reads the opposite, or too little to matter.
     """
     effects = [each.effect(each.layer) for each in transfers]
     ps = holm([effect.p for effect in effects])
@@ -76,7 +76,7 @@ def _finding(each: Transfer, effect: Effect, method: str) -> Finding:
         lo=effect.lo,
         hi=effect.hi,
         p=effect.p,
-        null="chance on the other data set (bootstrap over its groups, Holm over pairs)",
+        null="labels of the other data set exchanged within its groups (Holm over pairs)",
         verdict=verdict,
         n=each.n,
     )
