@@ -34,6 +34,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "studies.hierarchy": BELOW_STUDIES,
     "studies.exits": BELOW_STUDIES,
     "studies.segments": BELOW_STUDIES,
+    "studies.causal": BELOW_STUDIES,
     "comparison": frozenset({"core", "data", "stats", "store", "runs", "report", "studies"}),
     "planning": frozenset({"core", "data", "models", "store", "capture", "studies"}),
     "validation": frozenset({"core", "data", "stats", "store", "runs", "studies"}),
@@ -235,7 +236,7 @@ def test_the_command_line_does_not_wait_for_heavy_packages(statement):
     assert loaded_by(statement) & HEAVY == set()
 
 
-@pytest.mark.parametrize("study", ["hierarchy", "exits", "segments"])
+@pytest.mark.parametrize("study", ["hierarchy", "exits", "segments", "causal"])
 def test_the_first_progress_does_not_wait_for_heavy_packages(study):
     statement = (
         "from layeratlas import api, models\nfrom layeratlas.core import registry\nimport layeratlas.runs.pipeline"

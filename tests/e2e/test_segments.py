@@ -88,7 +88,7 @@ def test_a_run_has_every_signal_at_every_layer(run):
     assert set(run.curves["model"]) == {"deep"}
     signals = run.curves.filter(pl.col("level") != BRITTLENESS)
     for (name,), rows in signals.sort("layer").group_by("task", maintain_order=True):
-        steps = name in ("cka_step", "update_size", "matrix_information")
+        steps = name in ("cka_step", "update_size", "block_influence", "matrix_information")
         attention = name.startswith("attention")
         assert rows["layer"].to_list() == list(range(int(steps), 8 if attention else 9)), name
         assert rows["depth"][-1] == 1

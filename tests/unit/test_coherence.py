@@ -93,7 +93,7 @@ def test_what_presupposes_has_a_p_at_least_that_of_its_ground() -> None:
     assert contradictions(report, PRESUPPOSED) == []
 
 
-@pytest.mark.parametrize("study", ["hierarchy", "exits", "segments"])
+@pytest.mark.parametrize("study", ["hierarchy", "exits", "segments", "causal"])
 def test_every_study_names_what_its_findings_rest_on(study: str) -> None:
     rules = registry.get("studies", study).presupposed
     assert rules

@@ -13,6 +13,7 @@ import pytest
 
 from layeratlas.comparison.kinds import ComparisonKind
 from layeratlas.core import registry
+from layeratlas.studies.causal.names import CausalFinding
 from layeratlas.studies.exits.names import ExitFinding
 from layeratlas.studies.hierarchy.names import HierarchyFinding
 from layeratlas.studies.segments.names import SegmentFinding
@@ -24,6 +25,7 @@ PAGES: dict[str, type[StrEnum]] = {
     "hierarchy": HierarchyFinding,
     "exits": ExitFinding,
     "segments": SegmentFinding,
+    "use": CausalFinding,
     "compare": ComparisonKind,
 }
 CLAIMS = {registry.get("claims", name).name: registry.get("claims", name) for name in registry.names("claims")}

@@ -117,7 +117,10 @@ MISUSES = {
     "an unknown option": (lambda: la.run(dtyp="float32"), r"no option named 'dtyp'; .*; did you mean 'dtype'\?"),
     "a size": (lambda: la.run(size="quik"), r"no size named 'quik'; .*; did you mean 'quick'\?"),
     "a study": (lambda: la.run("hierachy"), r"no study named 'hierachy'; .*; did you mean 'hierarchy'\?"),
-    "a study of another type": (lambda: la.run(3), r"no study named '3'; expected one of exits, hierarchy, segments"),
+    "a study of another type": (
+        lambda: la.run(3),
+        r"no study named '3'; expected one of causal, exits, hierarchy, segments",
+    ),
     "an atlas as a study": (lambda: la.run("atlas"), r"an atlas is several studies; .*; call layeratlas\.atlas\(\)"),
     "a model": (lambda: la.run(model=3), r"the option model=3 does not fit; expected a hub id, a directory"),
     "a probe": (lambda: la.run(probe=3), r"the option probe=3 does not fit; expected names of probes"),

@@ -78,6 +78,23 @@ class Readout:
             )
         return out
 
+    @torch.inference_mode()
+    def token_logits(self, hidden: FloatArray, tokens: np.ndarray) -> FloatArray:
+        """Return the logits of `tokens` (texts, k) at the last point `hidden` (texts, d); float32 (texts, k)."""
+        ready = self._ready(hidden[:, None], self.points - 1)[:, 0]
+        wanted = torch.from_numpy(tokens).to(ready.device)
+        logits = torch.einsum("nd,nkd->nk", ready, self.weight[wanted])
+        if self.bias is not None:
+            logits = logits + self.bias[wanted]
+        values: FloatArray = self._finish(logits).cpu().numpy()
+        return values
+
+    @torch.inference_mode()
+    def all_logits(self, hidden: FloatArray, point: int) -> Tensor:
+        """Return the logits of every token at one point `hidden` (texts, d); float32 (texts, V)."""
+        ready = self._ready(hidden[:, None], point)[:, 0]
+        return self._finish(functional.linear(ready, self.weight, self.bias))
+
     def best(self, hidden: FloatArray, start: int) -> np.ndarray:
         """Return the likeliest next token at every text and point, int64 (texts, points)."""
 

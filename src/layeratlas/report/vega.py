@@ -34,7 +34,7 @@ def _channel(shorthand: str, **options: Any) -> Spec:
     return {"field": name, "type": _TYPES[kind], **options}
 
 
-Color = Facet = Fill = Href = Opacity = Shape = StrokeDash = Tooltip = X = Y = YOffset = _channel
+Color = Column = Facet = Fill = Href = Opacity = Row = Shape = Size = StrokeDash = Tooltip = X = Y = YOffset = _channel
 
 
 def TitleParams(text: str, **options: Any) -> Spec:  # noqa: N802
@@ -159,6 +159,10 @@ class Chart:
     def facet(self, by: Spec, *, data: Spec, columns: int) -> Chart:
         """Return a chart of this kind for each value of a field."""
         return Chart({"data": data, "facet": by, "spec": self.spec, "columns": columns})
+
+    def grid(self, row: Spec, column: Spec, *, data: Spec) -> Chart:
+        """Return a chart of this kind for each pair of values of two fields."""
+        return Chart({"data": data, "facet": {"row": row, "column": column}, "spec": self.spec})
 
     def to_dict(self) -> Spec:
         """Return the spec."""

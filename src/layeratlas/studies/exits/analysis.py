@@ -29,13 +29,15 @@ from layeratlas.studies.exits.findings.random_weights import random_weights_find
 from layeratlas.studies.exits.findings.starts import start_findings
 from layeratlas.studies.exits.findings.token_count import token_count_finding
 from layeratlas.studies.exits.free_answers import free_curve
-from layeratlas.studies.exits.names import ABLATION_FILE, ALL, BASELINES_FILE, ExitFinding
+from layeratlas.studies.exits.names import ABLATION_FILE, ALL, BASELINES_FILE, TUNED_FILE, ExitFinding
 from layeratlas.studies.exits.random_weights import RandomSet, load_random, with_random_weights
 from layeratlas.studies.exits.recommending import RULES, recommendations
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.scoring import load_scores
 from layeratlas.studies.exits.set_curves import set_curves
 from layeratlas.studies.exits.settings import ExitSettings
+from layeratlas.studies.exits.tuned.findings import level_credits, tuned_exits, tuned_findings, tuned_table
+from layeratlas.studies.exits.tuned.stage import load_tuned
 
 
 def analyse_stage(work: Workspace) -> list[str]:
@@ -47,6 +49,12 @@ def analyse_stage(work: Workspace) -> list[str]:
     if settings.format == "free":
         curves += [free_curve(work, scored, Resampler(scored.groups, bootstrap, seed)) for scored in sets]
     write_table(work, "curves.parquet", curve_table(work, list(curves)))
+    tuned = load_tuned(work)
+    if tuned:
+        credits = level_credits(sets, tuned, settings)
+        exits = {c.level: tuned_exits(c, Resampler(c.groups, bootstrap, seed)) for c in credits}
+        findings += tuned_findings(exits, credits, settings.score)
+        write_table(work, TUNED_FILE, tuned_table(exits, work.manifest["tuned"]))
     ablated = ablation_results(work)
     if ablated:
         findings += ablated.findings
@@ -64,6 +72,7 @@ def analyse_stage(work: Workspace) -> list[str]:
         LAYER_ORDER,
         advised,
         kept,
+        *([TUNED_FILE] if tuned else []),
         *([ABLATION_FILE] if ablated else []),
     ]
 

@@ -53,12 +53,14 @@ class ExitFinding(StrEnum):
     X8 = "X8"
     X9 = "X9"
     RANDOM_WEIGHTS = "random weights"
+    TUNED = "tuned exits"
     ABLATION = "ablation"
     ABLATION_OF_HALVES = "ablation of halves"
 
 
 BASELINES_FILE = "baselines.parquet"
 ABLATION_FILE = "ablation.parquet"
+TUNED_FILE = "tuned.parquet"
 
 
 def items_file(name: str) -> str:

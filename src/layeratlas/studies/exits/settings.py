@@ -40,6 +40,14 @@ class ExitSettings(Spec):
         default=None,
         description="ask the same architecture with random weights too, by default at every size but quick",
     )
+    tuned: bool = Field(default=False, description="read exits out through affine maps to the last layer's basis too")
+    tuned_questions: int = Field(
+        default=52, ge=1, description="questions of each set through tuned exits: whole groups, from its beginning"
+    )
+    tuned_on: str = Field(default="", description="a file of passages that maps are fitted on, by default shipped ones")
+    translators: str = Field(
+        default="", description="a .safetensors file of published translators (tuned lens), by default fitted here"
+    )
     ablate: bool = Field(default=False, description="ask again without each block and sublayer")
     ablate_questions: int = Field(
         default=52, ge=1, description="questions of each set while ablating: whole groups, from its beginning"

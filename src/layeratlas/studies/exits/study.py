@@ -38,6 +38,7 @@ from layeratlas.studies.exits.random_weights import random_weights_stage
 from layeratlas.studies.exits.recommending import RULES
 from layeratlas.studies.exits.scoring import recompute, score_stage
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
+from layeratlas.studies.exits.tuned.stage import tuned_stage
 
 
 class Exits(Study):
@@ -96,6 +97,7 @@ class Exits(Study):
         return {
             "score": score_stage,
             "random weights": random_weights_stage,
+            "tuned": tuned_stage,
             "ablate": ablate_stage,
             RECOMPUTE: recompute_stage(recompute),
             "analyse": analyse_stage,
@@ -110,6 +112,7 @@ class Exits(Study):
         """Return the baselines, the ablations and the published curves, where the run has them, and the claims."""
         from layeratlas.studies.exits import baselines, charts, reference
         from layeratlas.studies.exits.ablation import charts as ablation_charts
+        from layeratlas.studies.exits.tuned import charts as tuned_charts
 
         if not (folder / BASELINES_FILE).exists():
             return ablation_charts.exhibits(folder)
@@ -118,6 +121,7 @@ class Exits(Study):
         return [
             *charts.exhibits(table, curves, settings),
             *baselines.exhibits(table),
+            *tuned_charts.exhibits(folder),
             *ablation_charts.exhibits(folder),
             *layer_order_exhibits(folder),
             *reference.exhibits(run, curves),

@@ -40,6 +40,7 @@ from layeratlas.studies.hierarchy.names import (
     RESIDUAL,
     REUSED_TARGETS,
     ROBUSTNESS,
+    TRANSFER,
     WHOLE,
     HierarchyFinding,
 )
@@ -47,21 +48,27 @@ from layeratlas.studies.hierarchy.phrasing import Phrasing
 from layeratlas.studies.hierarchy.profiles import profile_table
 from layeratlas.studies.hierarchy.recommending import RULES, recommendations
 from layeratlas.studies.hierarchy.robustness.tables import moved_by
+from layeratlas.studies.hierarchy.transfer.findings import transfer_findings, transfer_table
+from layeratlas.studies.hierarchy.transfer.reading import transfers_of
 
 
 def analyse_stage(work: Workspace) -> list[str]:
     """Write curves, findings, profiles and bootstrap draws."""
     curves = all_curves(work)
     phrasing = Phrasing(levels=work.manifest["words"]["levels"])
-    moved = _moved(work)
-    findings = gated(find(curves, phrasing, moved), PRESUPPOSED)
+    moved, transfers = _moved(work), transfers_of(work)
+    every = [*find(curves, phrasing, moved), *transfer_findings(transfers, work.spec.probe.methods[0])]
+    findings = gated(every, PRESUPPOSED)
     kept = write_recommendations(work.folder, advise(curves, findings, phrasing), RULES)
     write_table(work, EMERGENCE, _emergence_table(curves, findings, moved))
     write_table(work, CURVES, curve_table(work, curves))
     write_table(work, FINDINGS, finding_table(findings, work.manifest["model"]["name"], work.spec.study))
     write_table(work, PROFILES, profile_table(curves))
     write_table(work, LAYER_ORDER, layer_order_table(_decoded_levels(curves, findings), work.spec.seed))
-    return [CURVES, FINDINGS, PROFILES, EMERGENCE, LAYER_ORDER, kept, write_draws(work.folder, curves)]
+    if transfers:
+        write_table(work, TRANSFER, transfer_table(transfers))
+    outputs = [CURVES, FINDINGS, PROFILES, EMERGENCE, LAYER_ORDER, *([TRANSFER] if transfers else [])]
+    return [*outputs, kept, write_draws(work.folder, curves)]
 
 
 def _moved(work: Workspace) -> Moved:

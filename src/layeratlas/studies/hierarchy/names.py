@@ -14,6 +14,7 @@ EMERGENCE = "emergence.parquet"
 ROBUSTNESS = "robustness.parquet"
 LEARNING = "learning.parquet"
 FORECASTS = "forecasts.parquet"
+TRANSFER = "transfer.parquet"
 
 # The task of a curve that is the mean over a level's tasks, and the stratum of a curve over all texts.
 WHOLE = "all"
@@ -35,6 +36,7 @@ class HierarchyFinding(StrEnum):
     DEEP_DOCUMENTS = "deep documents"
     COORDINATION = "coordination"
     ANTI_PERSISTENCE = "anti-persistence"
+    TRANSFER = "transfer"
 
 
 HEADLINES = (

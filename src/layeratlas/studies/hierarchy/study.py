@@ -41,6 +41,7 @@ from layeratlas.studies.hierarchy.recommending import RULES
 from layeratlas.studies.hierarchy.robustness.exhibit import robustness_exhibits
 from layeratlas.studies.hierarchy.robustness.stage import robustness_stage
 from layeratlas.studies.hierarchy.settings import ProbingSettings
+from layeratlas.studies.hierarchy.transfer.exhibit import transfer_exhibits
 
 
 class Hierarchy(Study):
@@ -130,6 +131,7 @@ class Hierarchy(Study):
             *robustness_exhibits(folder),
             *layer_order_exhibits(folder),
             *learning_exhibits(folder),
+            *transfer_exhibits(folder),
         ]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:

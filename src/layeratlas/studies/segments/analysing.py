@@ -15,12 +15,15 @@ from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import Tensors
 from layeratlas.studies.segments.coherence import PRESUPPOSED
 from layeratlas.studies.segments.dependence import segment_findings
+from layeratlas.studies.segments.dropping.findings import drop_findings, drop_table
+from layeratlas.studies.segments.dropping.stage import read_dropped
 from layeratlas.studies.segments.intervention.tables import write_intervention_tables
 from layeratlas.studies.segments.measuring import TRAINED, UNTRAINED, VIEWS, read_values
 from layeratlas.studies.segments.names import (
     BRITTLENESS,
     BRITTLENESS_FILE,
     CURVES_FILE,
+    DROPPED_FILE,
     FINDINGS_FILE,
     SIMILARITY_FILE,
 )
@@ -49,6 +52,11 @@ def analyse_stage(work: Workspace) -> list[str]:
         findings += brittleness_findings(brittleness)
         write_table(work, BRITTLENESS_FILE, pl.DataFrame(segment_rows(brittleness)))
         outputs += [BRITTLENESS_FILE, write_recommendations(work.folder, recommendations(brittleness), RULES)]
+    dropped = read_dropped(work)
+    if dropped:
+        findings += drop_findings(dropped, work.spec.seed)
+        write_table(work, DROPPED_FILE, drop_table(dropped, work.spec.seed))
+        outputs.append(DROPPED_FILE)
     tables, text_findings = write_intervention_tables(work)
     _write_curves(work, rows)
     _write_findings(work, [*findings, *text_findings])

@@ -10,6 +10,7 @@ from layeratlas.runs.tables import read_table
 from layeratlas.studies.segments.charts.boundaries import boundary_chart, boundary_table, cost_chart
 from layeratlas.studies.segments.charts.signals import signal_charts, signal_text
 from layeratlas.studies.segments.charts.similarity import similarity_chart
+from layeratlas.studies.segments.dropping.charts import drop_exhibits
 from layeratlas.studies.segments.intervention.charts import intervention_exhibits
 from layeratlas.studies.segments.names import CURVES_FILE, SIMILARITY_FILE
 from layeratlas.studies.segments.perturbation.charts import brittleness_exhibits
@@ -52,5 +53,6 @@ def exhibits(folder: Path) -> list[Exhibit]:
             chart=partial(cost_chart, record),
         ),
         *brittleness_exhibits(folder, record, curves),
+        *drop_exhibits(folder),
         *intervention_exhibits(folder),
     ]

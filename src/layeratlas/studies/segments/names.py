@@ -16,6 +16,7 @@ BOUNDARY_DRAWS_FILE = "boundary_draws.parquet"
 SIMILARITY_FILE = "similarity.parquet"
 BRITTLENESS_FILE = "brittleness.parquet"
 INTERVENTIONS_FILE = "interventions.parquet"
+DROPPED_FILE = "dropped.parquet"
 GENERATED_FILE = "generated.parquet"
 GENERATED_TEXTS_FILE = "generated_texts.parquet"
 
@@ -42,6 +43,7 @@ class SegmentFinding(StrEnum):
     BRITTLENESS = "brittleness"
     ENDS = "ends against middle"
     GENERATED_TEXT = "generated text"
+    DROPPING = "dropping blocks"
 
 
 def readable(name: str) -> str:

@@ -33,6 +33,7 @@ class SegmentSettings(Spec):
         default="relative", description="noise relative to the stream's size, absolute, or none"
     )
     edits: str = Field(default="default", description="default, none or edits such as 'noise 0.3; zero of mlp'")
+    drop: bool = Field(default=False, description="drop more and more blocks, in several orders")
     generate: bool = Field(default=False, description="generate text under every edit")
     prompts: int = Field(default=24, ge=6, description="prompts that are continued")
     prompt_tokens: int = Field(default=32, ge=1, description="tokens per prompt")

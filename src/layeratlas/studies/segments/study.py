@@ -28,6 +28,7 @@ from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.segments import names, questions
 from layeratlas.studies.segments.analysing import analyse_stage
 from layeratlas.studies.segments.coherence import PRESUPPOSED
+from layeratlas.studies.segments.dropping.stage import drop_stage
 from layeratlas.studies.segments.intervention.generating import generate_stage
 from layeratlas.studies.segments.intervention.stage import intervene_stage
 from layeratlas.studies.segments.measuring import measure_stage, recompute
@@ -117,6 +118,7 @@ class Segments(Study):
             "measure": measure_stage,
             "segment": segment_stage,
             "perturb": perturb_stage,
+            "drop": drop_stage,
             "intervene": intervene_stage,
             "generate": generate_stage,
             RECOMPUTE: recompute_stage(recompute),

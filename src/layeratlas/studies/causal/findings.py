@@ -1,0 +1,161 @@
+"""The findings of a causal run: is the level answered, is what a probe reads used, and where is it not?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from layeratlas.core.formatting import interval, num
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.verdicts import Effect, Verdict
+from layeratlas.studies.causal.effects import Cell, SetEffects, unused_point
+from layeratlas.studies.causal.names import ERASE, STEER, CausalFinding
+
+_SIGN_FLIPS = "exact sign flips of groups, Holm over points"
+
+
+def causal_findings(sets: Sequence[SetEffects], words: Mapping[str, str]) -> list[Finding]:
+    """Return the findings of every set; `words` are what levels are called."""
+    findings = []
+    for effects in sets:
+        name = words.get(effects.level, effects.level)
+        findings += [
+            _answered(effects, name),
+            _used(effects, name),
+            *([_specific(effects, name)] if len(sets) > 1 else []),  # one set has no other to compare with
+            _steered(effects, name),
+            _unused(effects, name),
+        ]
+    return findings
+
+
+def _finding(
+    kind: CausalFinding, effects: SetEffects, effect: Effect, *, statement: str, null: str, verdict: Verdict
+) -> Finding:
+    return Finding(
+        finding=kind,
+        level=effects.level,
+        component="resid",
+        method=STEER if kind is CausalFinding.STEERED else ERASE,
+        statement=statement,
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=effect.p,
+        null=null,
+        verdict=verdict,
+        n=effects.n,
+    )
+
+
+def _answered(effects: SetEffects, name: str) -> Finding:
+    effect = effects.answered
+    verdict = effect.verdict()
+    says = {
+        "supported": "the model prefers the right answer",
+        "not supported": "the model prefers wrong answers",
+        "inconclusive": "the model is not shown to prefer the right answer, so that nothing can be seen to be used",
+    }[verdict]
+    return _finding(
+        CausalFinding.ANSWERED,
+        effects,
+        effect,
+        statement=f"{name}: {says}: log-odds {_span(effect)}, accuracy {effects.accuracy:.2f}.",
+        null="log-odds of 0 (exact sign flips of groups)",
+        verdict=verdict,
+    )
+
+
+def _used(effects: SetEffects, name: str) -> Finding:
+    shown = [cell for cell in effects.cells if cell.verdict == "supported"]
+    cell = _clearest(shown or effects.cells, lambda cell: cell.used)
+    verdict: Verdict = cell.verdict
+    if verdict == "not supported" and any(c.verdict != "not supported" for c in effects.cells):
+        verdict = "inconclusive"
+    says = {
+        "supported": f"what the probe reads is used, at {_points([c.point for c in shown])}",
+        "not supported": "what the probe reads is used at no point",
+        "inconclusive": f"what the probe reads may or may not be used ({cell.used.could_have_seen} nats)",
+    }[verdict]
+    return _finding(
+        CausalFinding.USED,
+        effects,
+        cell.used,
+        statement=f"{name}: {says}. Erasing it at point {cell.point} takes {cell.loss.estimate:.2f} of "
+        f"{effects.answered.estimate:.2f} nats of log-odds, {_span(cell.used)} more than its controls.",
+        null=f"no more loss than by directions of equal norm, random or of shuffled labels ({_SIGN_FLIPS})",
+        verdict=verdict,
+    )
+
+
+def _specific(effects: SetEffects, name: str) -> Finding:
+    cell = _clearest(effects.cells, lambda cell: cell.specific)
+    verdict = cell.specific.verdict(margin=cell.margin)
+    says = {
+        "supported": "erasing it costs more than erasing another task's label",
+        "not supported": "erasing it costs no more than erasing another task's label",
+        "inconclusive": "erasing it may or may not cost more than erasing another task's label",
+    }[verdict]
+    return _finding(
+        CausalFinding.SPECIFIC,
+        effects,
+        cell.specific,
+        statement=f"{name}: {says}: difference at point {cell.point} {_span(cell.specific)} nats.",
+        null=f"no more loss than by another task's direction, of equal norm ({_SIGN_FLIPS})",
+        verdict=verdict,
+    )
+
+
+def _steered(effects: SetEffects, name: str) -> Finding:
+    cell = _clearest(effects.cells, lambda cell: cell.steered)
+    verdict = cell.steered.verdict()
+    says = {
+        "supported": "steering along the direction moves the answers",
+        "not supported": "steering along the direction moves the answers the other way",
+        "inconclusive": f"steering may or may not move the answers ({cell.steered.could_have_seen} nats)",
+    }[verdict]
+    return _finding(
+        CausalFinding.STEERED,
+        effects,
+        cell.steered,
+        statement=f"{name}: {says}, by {_span(cell.steered)} nats of log-odds more than random directions at point "
+        f"{cell.point}.",
+        null=f"no more than random directions of equal norm ({_SIGN_FLIPS})",
+        verdict=verdict,
+    )
+
+
+def _unused(effects: SetEffects, name: str) -> Finding:
+    cell, p, verdict = unused_point(effects)
+    says = {
+        "supported": f"at point {cell.point} a probe reads it and the answers do not need it there",
+        "not supported": "wherever a probe reads it, the answers need it",
+        "inconclusive": "no point is shown at which a probe reads it and the answers do not need it",
+    }[verdict]
+    effect = Effect(estimate=cell.used.estimate, lo=cell.used.lo, hi=cell.used.hi, p=p)
+    gain = cell.reading.gain
+    return _finding(
+        CausalFinding.UNUSED,
+        effects,
+        effect,
+        statement=f"{name}: {says}: accuracy {gain.estimate + cell.reading.chance:.2f} (chance "
+        f"{cell.reading.chance:.2f}), loss over its controls {_span(cell.used)} nats; less than "
+        f"{cell.margin:.2f} is too small to matter.",
+        null="chance, or a loss that matters (both must be excluded; Holm over points)",
+        verdict=verdict,
+    )
+
+
+def _clearest(cells: Sequence[Cell], effect_of: Callable[[Cell], Effect]) -> Cell:
+    """Return the point with the smallest p of a positive effect; of equal ones that with the largest effect."""
+    return min(
+        cells,
+        key=lambda cell: (effect_of(cell).estimate <= 0, effect_of(cell).p, -effect_of(cell).estimate),
+    )
+
+
+def _points(points: Sequence[int]) -> str:
+    return f"point{'s' * (len(points) > 1)} {', '.join(map(str, points))}"
+
+
+def _span(effect: Effect) -> str:
+    return f"{num(effect.estimate)} {interval(effect.lo, effect.hi)}"

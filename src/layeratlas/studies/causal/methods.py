@@ -1,0 +1,60 @@
+"""The methods of a run in words, made from its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from layeratlas.studies.causal.settings import CausalSettings
+
+
+def methods(run: Mapping[str, Any], settings: CausalSettings) -> list[tuple[str, str]]:
+    """Return what was done as (heading, text)."""
+    points = ", ".join(map(str, run.get("points", [])))
+    return [
+        ("Prompts", _prompts(run)),
+        (
+            "Points",
+            f"The residual stream at the last token of each prompt, at points {points} (point l is the output of block "
+            "l - 1). Only that token is edited: later blocks may still read earlier tokens, so that a loss is what the "
+            f"answer takes from this token at this point. {run.get('branching', '')}".strip()
+            + ".",
+        ),
+        (
+            "Encoded",
+            "A ridge probe, out of fold; p: shuffled labels, the largest over points. Accuracy left: a probe on the "
+            "erased vectors.",
+        ),
+        (
+            "Erased",
+            "Closed-form linear erasure (LEACE, Belrose et al. 2023, arXiv 2306.03819) with the covariance shrunk as "
+            "Ledoit and Wolf (2004) say, fitted on the other folds of the set: no prompt has part in its own eraser.",
+        ),
+        (
+            "Controls",
+            f"For every prompt {settings.controls} random directions in which the texts vary, {settings.controls} "
+            "erasers of shuffled labels, and the eraser of another task; each moves the vector as far as the erasure "
+            "does. A loss counts as use where it exceeds both that of random directions and that of shuffled labels.",
+        ),
+        (
+            "Steered",
+            f"The vector from the mean of the prompt's class to that of the next one, times {settings.strength:g}, "
+            "against random directions of equal norm.",
+        ),
+        (
+            "Loss",
+            "Log-odds (nats) of the right answer against the others, by the token at which they part, without the "
+            "edit less those with it. "
+            f"Below {settings.unused:.0%} of the whole model's log-odds a loss is too small to matter.",
+        ),
+        (
+            "Intervals and findings",
+            "95 %, percentile bootstrap over groups; p: exact sign flips of groups, Holm over the points of a set.",
+        ),
+    ]
+
+
+def _prompts(run: Mapping[str, Any]) -> str:
+    sets = run.get("datasets", [])
+    listed = "; ".join(f"{d['name']} {d['n']}, of which {d['measured']} edited (“{d['example']}”)" for d in sets)
+    return f"Probes and erasers are fitted on all prompts, edits measured on some, as many of each class: {listed}."

@@ -1,0 +1,36 @@
+"""What `--set` can change in a causal run."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from layeratlas.core.spec import Size, Spec
+
+_PROMPTS = {"quick": 32, "standard": 96, "full": 400}
+
+
+class CausalSettings(Spec):
+    """The settings of a causal run.
+
+    Erasers and probes are fitted on all texts of a set; edits are measured on `prompts` of them. `controls` random
+    directions and as many of shuffled labels are drawn for every prompt and point.
+    """
+
+    points: int = Field(default=8, ge=1, description="points of the stream that are edited, evenly spaced to the last")
+    prompts: int | None = Field(
+        default=None, ge=4, description="prompts of each set under edits, by default 32, 96 or 400 by size"
+    )
+    controls: int = Field(default=2, ge=1, description="random directions, and directions of shuffled labels")
+    strength: float = Field(
+        default=1.0, gt=0, description="how far to steer, 1 from the mean of one class to that of another"
+    )
+    unused: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="the share of the answers' log-odds below which a loss is too small to matter",
+    )
+
+    def measured(self, size: Size) -> int:
+        """Return how many prompts of each set are measured."""
+        return self.prompts or _PROMPTS[size]

@@ -1,0 +1,85 @@
+"""The causal study: what a probe reads at a layer, does the model use it?
+
+Erases what a probe reads from the stream in closed form, steers along it, and measures the answers that need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from layeratlas.core import registry
+from layeratlas.core.errors import DataError
+from layeratlas.core.spec import ProbeSpec, RunSpec, Size
+from layeratlas.data.bad_rows import BadRows
+from layeratlas.data.prompts import PromptSet
+from layeratlas.data.readers.texts import read_table
+from layeratlas.report.stage import report_stage
+from layeratlas.runs.claims_exhibit import claims_exhibit
+from layeratlas.runs.study import Exhibit, Study, Words
+from layeratlas.runs.workspace import StageFunction
+from layeratlas.studies.causal.analysing import analyse_stage
+from layeratlas.studies.causal.capturing import capture_stage
+from layeratlas.studies.causal.coherence import PRESUPPOSED
+from layeratlas.studies.causal.editing import edit_stage
+from layeratlas.studies.causal.methods import methods
+from layeratlas.studies.causal.names import METHOD_NAMES, METRIC_NAMES, CausalFinding
+from layeratlas.studies.causal.settings import CausalSettings
+
+
+class Causal(Study):
+    """Prompts whose answer needs a label; the label is erased from the stream, and steered, at several points."""
+
+    summary = "is what a probe reads used? erased and steered at every layer, beside directions of equal norm"
+    tasks = ("completions",)
+    reads = PromptSet
+    uses = frozenset(
+        {"probe.methods", "probe.folds", "probe.repeats", "probe.shuffles", "probe.bootstrap", "capture.batch_tokens"}
+    )
+    settings = CausalSettings
+    words = Words(method="Method", control="directions of equal norm", baseline="none")
+    curves = False
+    method_names = METHOD_NAMES
+    metric_names = METRIC_NAMES
+    presupposed = PRESUPPOSED
+    headlines = (CausalFinding.USED, CausalFinding.UNUSED, CausalFinding.STEERED)
+    details = (CausalFinding.ANSWERED, CausalFinding.SPECIFIC)
+
+    def probe_spec(self, size: Size) -> ProbeSpec:
+        """Return the settings of the probe: one repeat, and as many shuffles as Holm over eight points needs."""
+        return ProbeSpec(methods=("ridge",), repeats=1, shuffles=399)
+
+    def read(self, path: str, bad_rows: BadRows = "refuse") -> PromptSet:
+        """Return a file of labelled texts whose labels are the words that continue them."""
+        return PromptSet.of(read_table(path, "classes", bad_rows))
+
+    def check(self, spec: RunSpec, settings: CausalSettings, material: Sequence[PromptSet]) -> None:
+        """Refuse sets of one level: they would be one row of the map."""
+        levels = [data.level for data in material]
+        repeated = next((level for level in levels if levels.count(level) > 1), None)
+        if repeated is not None:
+            raise DataError(f"two data sets have the level '{repeated}'", "a level for each", "rename a file")
+
+    def stages(self) -> dict[str, StageFunction]:
+        """Return the stages in order."""
+        return {
+            "capture": capture_stage,
+            "edit": edit_stage,
+            "analyse": analyse_stage,
+            "report": report_stage(self),
+        }
+
+    def exhibits(self, folder: Path) -> list[Exhibit]:
+        """Return the map of what is encoded and used, the losses beside their controls, the table and the claims."""
+        # Altair takes long to import: a study is listed without it.
+        from layeratlas.studies.causal.charts import exhibits
+
+        return [*exhibits(folder), claims_exhibit(registry.claims_of("causal"), folder)]
+
+    def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return what was done, from the run's manifest."""
+        return methods(run, self.settings(**run["spec"].get("settings", {})))
+
+
+PLUGIN = Causal()

@@ -1,0 +1,76 @@
+"""The tuned exits beside the model's own: accuracy by exit, and the table with held-out losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from layeratlas.core.formatting import interval, num
+from layeratlas.report import vega
+from layeratlas.runs.study import Exhibit
+from layeratlas.runs.tables import read_table
+from layeratlas.studies.exits.names import TUNED_FILE
+
+Colour = Callable[[str], str]
+
+
+def exhibits(folder: Path) -> list[Exhibit]:
+    """Return the chart and the table, where the run has tuned exits."""
+    if not (folder / TUNED_FILE).exists():
+        return []
+    table = read_table(folder / TUNED_FILE)
+    return [
+        Exhibit(
+            name="tuned",
+            title="Cannot answer, or speaks another basis?",
+            text="Accuracy of the same questions at each exit by the model's own readout, and after an affine map to "
+            "the last layer's basis. An exit that answers only after the map speaks another basis; one whose map "
+            "reaches less than half of the last exit cannot answer. Divergence: KL from the model's own prediction, in "
+            "nats, on passages that the maps were not fitted on.",
+            chart=partial(_chart, table),
+            table=_table(table),
+        )
+    ]
+
+
+def _table(table: pl.DataFrame) -> pl.DataFrame:
+    rows = [
+        {
+            "Ability": row["ability"],
+            "Exit": row["exit"],
+            "Own": row["own"],
+            "Tuned": row["tuned"],
+            "Gain": f"{num(row['gain'], 2)} {interval(row['lo'], row['hi'])}",
+            "p": row["p"],
+            "Divergence, own": row["divergence_own"],
+            "Divergence, tuned": row["divergence_tuned"],
+            "Says": row["says"],
+        }
+        for row in table.iter_rows(named=True)
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _chart(table: pl.DataFrame, colour: Colour) -> Any:
+    long = table.select("ability", "exit", "own", "tuned").unpivot(
+        index=["ability", "exit"], variable_name="readout", value_name="accuracy"
+    )
+    hues = vega.Scale(domain=["own", "tuned"], range=[colour("control"), colour("series-2")])
+    chart = (
+        vega.Chart()
+        .mark_line(point=True)
+        .encode(
+            x=vega.X("exit:Q", title="exit"),
+            y=vega.Y("accuracy:Q", scale=vega.Scale(domain=[0, 1])),
+            color=vega.Color("readout:N", scale=hues, title="readout", sort=None),
+            tooltip=["ability:N", "exit:Q", "readout:N", "accuracy:Q"],
+        )
+        .properties(width=190, height=110)
+    )
+    by = vega.Facet("ability:N", title=None, sort=table["ability"].unique(maintain_order=True).to_list())
+    rows = long.with_columns(pl.col("accuracy").round(4)).to_dicts()
+    return chart.facet(by, data=vega.Data(rows), columns=3)

@@ -1,0 +1,174 @@
+"""Cannot this exit answer, or does it only speak another basis? The tuned exits beside the model's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from layeratlas.core.arrays import Floats
+from layeratlas.core.formatting import interval, num
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.intervals import draws_interval, widened
+from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.tests import holm, sign_flip
+from layeratlas.stats.verdicts import Effect
+from layeratlas.studies.exits.measures import accuracy, chance_levels
+from layeratlas.studies.exits.names import ACCURACY, ExitFinding
+from layeratlas.studies.exits.scores import ScoredSet
+from layeratlas.studies.exits.settings import ExitSettings
+from layeratlas.studies.exits.tuned.stage import TunedSet
+
+ANOTHER_BASIS, CANNOT, OPEN = "speaks another basis", "cannot answer", "not decided"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credits:
+    """The credit of each question of a level, 0 to 1: `own`, `tuned` (n, E) at the points `points`; `chance` (n,)."""
+
+    level: str
+    points: list[int]
+    own: Floats
+    tuned: Floats
+    chance: Floats
+    groups: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedExit:
+    """One exit of a level: accuracies, what translating gains, and how far it is short of half of the last exit.
+
+    `gain`: tuned less own, with Holm's p over the exits; `above`: tuned less chance; `short`: half of the last exit's
+    accuracy over chance, less that of the tuned exit.
+    """
+
+    point: int
+    own: float
+    tuned: float
+    gain: Effect
+    above: Effect
+    short: Effect
+
+    @property
+    def says(self) -> str:
+        """What the exit is: it speaks another basis, cannot answer, or neither is shown."""
+        if self.gain.verdict() == "supported" and self.above.verdict() == "supported":
+            return ANOTHER_BASIS
+        return CANNOT if self.short.verdict() == "supported" else OPEN
+
+
+def level_credits(sets: Sequence[ScoredSet], tuned: Mapping[str, TunedSet], settings: ExitSettings) -> list[Credits]:
+    """Return the credits of every level, of the questions that were asked through translators."""
+    parts: dict[str, list[Credits]] = {}
+    for scored in sets:
+        found = tuned[scored.data.name]
+        inside = np.isin(scored.groups, found.scored.groups)
+        own = accuracy(scored.scores(settings.score), scored.key, settings.strict)[found.points][:, inside]
+        theirs = accuracy(found.scored.scores(settings.score), found.scored.key, settings.strict)
+        parts.setdefault(scored.data.level, []).append(
+            Credits(
+                level=scored.data.level,
+                points=found.points,
+                own=own.T,
+                tuned=theirs.T,
+                chance=chance_levels(ACCURACY, found.scored.key),
+                groups=found.scored.groups,
+            )
+        )
+    return [_joined(level, own) for level, own in parts.items()]
+
+
+def _joined(level: str, parts: Sequence[Credits]) -> Credits:
+    return Credits(
+        level=level,
+        points=parts[0].points,
+        own=np.concatenate([part.own for part in parts]),
+        tuned=np.concatenate([part.tuned for part in parts]),
+        chance=np.concatenate([part.chance for part in parts]),
+        groups=[group for part in parts for group in part.groups],
+    )
+
+
+def tuned_exits(credits: Credits, resampler: Resampler) -> list[TunedExit]:
+    """Return every exit but the last, which has no translator."""
+    above = credits.tuned - credits.chance[:, None]
+    last = credits.own[:, -1:] - credits.chance[:, None]
+    gains, tops, shorts = (
+        _effects(values[:, :-1], credits.groups, resampler)
+        for values in (credits.tuned - credits.own, above, last / 2 - above)
+    )
+    return [
+        TunedExit(
+            point=point,
+            own=float(credits.own[:, i].mean()),
+            tuned=float(credits.tuned[:, i].mean()),
+            gain=gains[i],
+            above=tops[i],
+            short=shorts[i],
+        )
+        for i, point in enumerate(credits.points[:-1])
+    ]
+
+
+def _effects(values: Floats, groups: Sequence[str], resampler: Resampler) -> list[Effect]:
+    """Return the mean of each column (n, E) with its interval and its exact p, Holm over the columns."""
+    weights = resampler.weights(groups, halves=False)
+    means = (weights @ values) / np.maximum(weights.sum(1, keepdims=True), 1)
+    names, group_of = np.unique(np.asarray(groups), return_inverse=True)
+    draws = widened(means[:1], means[1:], len(names), times=1.0)
+    lo, hi = draws_interval(draws, len(names), least=-2.0, most=2.0)
+    ps = holm([sign_flip(np.bincount(group_of, column, len(names)).astype(float)) for column in values.T])
+    return [Effect(estimate=float(means[0, i]), lo=float(lo[i]), hi=float(hi[i]), p=p) for i, p in enumerate(ps)]
+
+
+def tuned_table(exits: Mapping[str, Sequence[TunedExit]], losses: Mapping[str, Sequence[float]]) -> pl.DataFrame:
+    """Return one row per level and exit; `losses` are the held-out divergences `own` and `tuned` by exit."""
+    rows: list[dict[str, Any]] = []
+    for level, found in exits.items():
+        for i, each in enumerate(found):
+            row: dict[str, Any] = {"ability": level, "exit": each.point, "own": each.own, "tuned": each.tuned}
+            row |= {"gain": each.gain.estimate, "lo": each.gain.lo, "hi": each.gain.hi, "p": each.gain.p}
+            row |= {"divergence_own": losses["own"][i], "divergence_tuned": losses["tuned"][i], "says": each.says}
+            rows.append(row)
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def tuned_findings(exits: Mapping[str, Sequence[TunedExit]], credits: Sequence[Credits], method: str) -> list[Finding]:
+    """Return, for each level, whether translating lets an exit answer better than it does by the model's readout."""
+    return [_finding(each.level, exits[each.level], len(each.groups), method) for each in credits]
+
+
+def _finding(level: str, exits: Sequence[TunedExit], n: int, method: str) -> Finding:
+    best = min(exits, key=lambda each: (each.gain.estimate <= 0, each.gain.p, -each.gain.estimate))
+    verdict = best.gain.verdict()
+    if verdict == "supported" and best.says != ANOTHER_BASIS:
+        verdict = "inconclusive"
+    says = {
+        "supported": "translated exits answer better than the model's own readout of them: they speak another basis",
+        "not supported": "translated exits answer worse than the model's own readout of them",
+        "inconclusive": f"translating may or may not help an exit to answer ({best.gain.could_have_seen})",
+    }[verdict]
+    lists = [
+        f"{words}: exits {', '.join(str(each.point) for each in exits if each.says == words)}"
+        for words in (ANOTHER_BASIS, CANNOT)
+        if any(each.says == words for each in exits)
+    ]
+    return Finding(
+        finding=ExitFinding.TUNED,
+        level=level,
+        component="resid",
+        method=method,
+        statement=f"{level}: {says}. Largest gain at exit {best.point}: {best.own:.2f} to {best.tuned:.2f}, "
+        f"{num(best.gain.estimate)} {interval(best.gain.lo, best.gain.hi)}. {'; '.join(lists)}".rstrip()
+        + ".",
+        estimate=best.gain.estimate,
+        lo=best.gain.lo,
+        hi=best.gain.hi,
+        p=best.gain.p,
+        null="the translated exit answers as the model's own readout (exact sign flips of groups, Holm over exits)",
+        verdict=verdict,
+        n=n,
+    )

@@ -1,0 +1,82 @@
+"""The table of transfers, and whether what is read on one data set is read on another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.intervals import MARGIN
+from layeratlas.stats.tests import holm
+from layeratlas.stats.verdicts import Effect
+from layeratlas.studies.hierarchy.names import RESIDUAL, HierarchyFinding
+from layeratlas.studies.hierarchy.transfer.reading import Transfer
+
+
+def transfer_table(transfers: Sequence[Transfer]) -> pl.DataFrame:
+    """Return one row per ordered pair of data sets and layer."""
+    rows = []
+    for each in transfers:
+        for layer, value in enumerate(each.value):
+            effect = each.effect(layer)
+            rows.append(
+                {
+                    "source": each.source,
+                    "target": each.target,
+                    "layer": layer,
+                    "metric": each.metric,
+                    "estimate": float(value),
+                    "lo": effect.lo + each.chance,
+                    "hi": effect.hi + each.chance,
+                    "chance": each.chance,
+                    "own": float(each.own[layer]),
+                    "cosine": float(each.cosine[layer]),
+                    "weight_cosine": float(each.weight_cosine[layer]),
+                    "chosen": layer == each.layer,
+                    "n": each.n,
+                    "n_groups": each.n_groups,
+                }
+            )
+    return pl.DataFrame(rows)
+
+
+def transfer_findings(transfers: Sequence[Transfer], method: str) -> list[Finding]:
+    """Return whether each probe reads each other data set, at the layer where it decodes its own best.
+
+    p: labels of the target exchanged within its groups, Holm over the pairs; `not supported` where the probe
+    reads the opposite, or too little to matter.
+    """
+    effects = [each.effect(each.layer) for each in transfers]
+    ps = holm([effect.p for effect in effects])
+    return [
+        _finding(each, replace(effect, p=p), method) for each, effect, p in zip(transfers, effects, ps, strict=True)
+    ]
+
+
+def _finding(each: Transfer, effect: Effect, method: str) -> Finding:
+    verdict = effect.verdict(margin=MARGIN)
+    layer, own = each.layer, each.own[each.layer]
+    reads = {
+        "supported": f"is read on {each.target} too",
+        "not supported": f"is not read on {each.target}",
+        "inconclusive": f"may or may not be read on {each.target} ({effect.could_have_seen})",
+    }[verdict]
+    measure = "AUROC" if each.metric == "auroc" else each.metric
+    return Finding(
+        finding=HierarchyFinding.TRANSFER,
+        level=f"{each.source} to {each.target}",
+        component=RESIDUAL,
+        method=method,
+        statement=f"What a probe fitted on {each.source} reads {reads}: {measure} {each.value[layer]:.2f} "
+        f"[{effect.lo + each.chance:.2f}, {effect.hi + each.chance:.2f}] at layer {layer}, {own:.2f} on its own texts; "
+        f"cosine of the differences of class means {each.cosine[layer]:.2f}.",
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=effect.p,
+        null="labels of the other data set exchanged within its groups (Holm over pairs)",
+        verdict=verdict,
+        n=each.n,
+    )

@@ -1,0 +1,68 @@
+"""The loss curves of dropping blocks, by order."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from layeratlas.core.edits import blocks_named
+from layeratlas.core.formatting import interval, num
+from layeratlas.report import vega
+from layeratlas.runs.study import Exhibit
+from layeratlas.runs.tables import read_table
+from layeratlas.studies.segments.charts.elements import Colour, data
+from layeratlas.studies.segments.dropping.orders import INFLUENCE, MEASURED, RANDOM
+from layeratlas.studies.segments.names import DROPPED_FILE
+
+_HUES = {INFLUENCE: "series-1", MEASURED: "series-2", RANDOM: "control"}
+
+
+def drop_exhibits(folder: Path) -> list[Exhibit]:
+    """Return the loss curves and their table, where blocks were dropped."""
+    if not (folder / DROPPED_FILE).exists():
+        return []
+    table = read_table(folder / DROPPED_FILE)
+    return [
+        Exhibit(
+            name="dropping",
+            title="Which blocks can be dropped?",
+            text="Rise of the loss (nats per token) when blocks are left out, those of least influence first (1 - "
+            "cosine of input and output), those that cost least alone first (measured on the other half of the "
+            "passages), and in random orders; with 95 % intervals over passages.",
+            chart=partial(_chart, table),
+            table=_table(table),
+        )
+    ]
+
+
+def _table(table: pl.DataFrame) -> pl.DataFrame:
+    rows = [
+        {
+            "Order": row["rule"],
+            "Blocks dropped": row["count"],
+            "Rise of the loss": f"{num(row['nll'], 2)} {interval(row['nll_lo'], row['nll_hi'])}",
+            "Divergence": f"{num(row['kl'], 2)} {interval(row['kl_lo'], row['kl_hi'])}",
+            "Changed predictions": num(row["flips"], 2),
+            "Which": blocks_named(sorted(row["blocks"])) if row["blocks"] else "",
+            "n": row["n"],
+        }
+        for row in table.iter_rows(named=True)
+    ]
+    return pl.DataFrame(rows)
+
+
+def _chart(table: pl.DataFrame, colour: Colour) -> Any:
+    rules = table["rule"].unique(maintain_order=True).to_list()
+    hues = vega.Scale(domain=rules, range=[colour(_HUES[rule]) for rule in rules])
+    hue = vega.Color("rule:N", title="order", sort=None, scale=hues)
+    base = vega.chart(data(table.drop("blocks").to_dicts())).encode(
+        x=vega.X("count:Q", title="blocks dropped"), color=hue
+    )
+    band = base.mark_area(opacity=0.18).encode(
+        y=vega.Y("nll_lo:Q", title="rise of the loss (nats)"), y2="nll_hi:Q", fill=hue, stroke=vega.value(None)
+    )
+    line = base.mark_line(point=True).encode(y="nll:Q", tooltip=["rule:N", "count:Q", "nll:Q", "nll_lo:Q", "nll_hi:Q"])
+    return vega.layer(band, line).properties(width=520, height=240)

@@ -1,0 +1,139 @@
+"""What dropping blocks costs in each order: the table of loss curves, and whether an order beats random ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from layeratlas.core.arrays import Floats
+from layeratlas.core.edits import blocks_named
+from layeratlas.core.formatting import interval, num
+from layeratlas.runs.finding import Finding
+from layeratlas.stats.intervals import draws_interval, widened
+from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.tests import holm, sign_flip
+from layeratlas.stats.verdicts import Effect
+from layeratlas.studies.segments.dropping.orders import INFLUENCE, MEASURED, RANDOM
+from layeratlas.studies.segments.dropping.stage import Dropped
+from layeratlas.studies.segments.names import SegmentFinding
+
+_BOOTSTRAP = 1000
+
+
+def by_passage(dropped: Dropped, rule: str, outcome: str) -> Floats:
+    """Return an outcome by passage and count (N, K), mean over a rule's orders."""
+    rows = dropped.table.filter(rule=rule).group_by("passage", "count").agg(pl.col(outcome).mean())
+    wide = rows.sort("count").pivot("count", index="passage", values=outcome, maintain_order=True).sort("passage")
+    values: Floats = wide.drop("passage").to_numpy().astype(np.float64)
+    return values
+
+
+def drop_table(dropped: Dropped, seed: int) -> pl.DataFrame:
+    """Return one row per rule and count: the loss and the divergence with 95 % intervals over passages, and the blocks.
+
+    The order by measured costs is made twice, from the other half of the passages; the blocks are those of one.
+    """
+    rows: list[dict[str, Any]] = []
+    for rule in dropped.table["rule"].unique(maintain_order=True):
+        own = dropped.table.filter(rule=rule)
+        counts = own["count"].unique().sort().to_list()
+        curves = {outcome: _mean(by_passage(dropped, rule, outcome), seed) for outcome in ("nll", "kl", "flips")}
+        for i, count in enumerate(counts):
+            row: dict[str, Any] = {"rule": rule, "count": count, "share": count / len(dropped.influence)}
+            for outcome, (value, lo, hi) in curves.items():
+                row |= {outcome: value[i], f"{outcome}_lo": lo[i], f"{outcome}_hi": hi[i]}
+            blocks = own.filter(count=count)["blocks"][0].to_list() if rule != RANDOM else []
+            rows.append(row | {"blocks": blocks, "n": own["passage"].n_unique()})
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _mean(values: Floats, seed: int) -> tuple[Floats, Floats, Floats]:
+    """Return the mean over passages of values (N, K), with the ends of its interval."""
+    draws = _draws(values, seed)
+    lo, hi = draws_interval(draws[1:], len(values))
+    return draws[0], lo, hi
+
+
+def _draws(values: Floats, seed: int) -> Floats:
+    names = [str(i) for i in range(len(values))]
+    weights = Resampler(names, _BOOTSTRAP, seed, halves=0).weights(names)
+    means = (weights @ values) / weights.sum(1, keepdims=True)
+    return np.concatenate([means[:1], widened(means[:1], means[1:], len(values), times=1.0)])
+
+
+def drop_findings(dropped: Dropped, seed: int) -> list[Finding]:
+    """Return whether each order costs less than random ones, mean over the counts, and whether the rules differ."""
+    losses = {
+        rule: by_passage(dropped, rule, "nll").mean(1) for rule in dropped.table["rule"].unique(maintain_order=True)
+    }
+    rules = [rule for rule in (INFLUENCE, MEASURED) if rule in losses]
+    gains = [losses[RANDOM] - losses[rule] for rule in rules]
+    ps = holm([sign_flip(gain) for gain in gains])
+    findings = [
+        _against_random(dropped, rule, _effect(gain, p, seed), float(losses[rule].mean()), len(gain))
+        for rule, gain, p in zip(rules, gains, ps, strict=True)
+    ]
+    if MEASURED in rules:
+        gain = losses[INFLUENCE] - losses[MEASURED]
+        findings.append(_measured_against_rule(_effect(gain, sign_flip(gain), seed), len(gain)))
+    return findings
+
+
+def _effect(values: Floats, p: float, seed: int) -> Effect:
+    value, lo, hi = _mean(values[:, None], seed)
+    return Effect(estimate=float(value[0]), lo=float(lo[0]), hi=float(hi[0]), p=p)
+
+
+def _against_random(dropped: Dropped, rule: str, effect: Effect, loss: float, n: int) -> Finding:
+    verdict = effect.verdict()
+    says = {
+        "supported": "costs less than dropping random ones",
+        "not supported": "costs more than dropping random ones",
+        "inconclusive": f"may or may not cost less than dropping random ones ({effect.could_have_seen} nats)",
+    }[verdict]
+    first = blocks_named(sorted(dropped.order[:3])) if rule == INFLUENCE else ""
+    return _finding(
+        rule,
+        effect,
+        f"Dropping blocks in the order of their {rule if rule == INFLUENCE else 'measured cost'} {says}: loss rises by "
+        f"{loss:.2f} nats on average, {num(effect.estimate)} {interval(effect.lo, effect.hi)} less."
+        + (f" First: {first}." if first else ""),
+        "random orders cost the same (exact sign flips of passages, Holm over rules)",
+        n,
+    )
+
+
+def _measured_against_rule(effect: Effect, n: int) -> Finding:
+    verdict = effect.verdict()
+    says = {
+        "supported": "costs less than in that of block influence",
+        "not supported": "costs more than in that of block influence",
+        "inconclusive": f"may or may not cost less than in that of block influence ({effect.could_have_seen} nats)",
+    }[verdict]
+    return _finding(
+        f"{MEASURED} against rule",
+        effect,
+        f"Dropping blocks in the order of their measured cost {says}: {num(effect.estimate)} "
+        f"{interval(effect.lo, effect.hi)} nats less.",
+        "both orders cost the same (exact sign flips of passages)",
+        n,
+    )
+
+
+def _finding(level: str, effect: Effect, statement: str, null: str, n: int) -> Finding:
+    return Finding(
+        finding=SegmentFinding.DROPPING,
+        level=level,
+        component="resid",
+        method="skip",
+        statement=statement,
+        estimate=effect.estimate,
+        lo=effect.lo,
+        hi=effect.hi,
+        p=effect.p,
+        null=null,
+        verdict=effect.verdict(),
+        n=n,
+    )
