@@ -133,6 +133,21 @@ def test_run_exits_agrees_with_one_plain_forward_pass_per_choice(
     assert np.abs(kept[:, -2] - plain).max() > 1e-2
 
 
+WINDOWS = ("sliding_window", "local_attention", "window_size", "attention_chunk_size", "attention_window_size")
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_every_window_and_switch_lies_within_the_texts(family: str) -> None:
+    config = config_of(family)
+    rope = getattr(config, "rope_parameters", None) or {}
+    kinds = [rope, *(inner for inner in rope.values() if isinstance(inner, dict))]
+    sizes = [getattr(config, name, None) for name in WINDOWS]
+    # YaRN and Llama 3's rope are the same at every length.
+    sizes += [kind["original_max_position_embeddings"] for kind in kinds if kind.get("rope_type") == "longrope"]
+    sizes += [config.max_position_embeddings] if rope.get("rope_type") == "dynamic" else []
+    assert all(size <= SWITCH for size in sizes if size), sizes
+
+
 def test_there_are_thirty_families() -> None:
     assert len(CONFIGS) >= 30
     assert set(DEFAULT) <= set(CONFIGS)

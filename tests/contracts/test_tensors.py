@@ -284,6 +284,16 @@ def test_block_fp8_with_one_wrong_scale_is_refused_by_name(folder: Path, mutatio
     assert words in refusal(folder)
 
 
+@pytest.mark.parametrize(
+    ("method", "words"), [("gronk", "names the quantisation 'gronk'"), ("fp8", "says fp8, and none of its weights is")]
+)
+def test_a_quantisation_that_is_not_that_of_the_weights_is_refused(folder: Path, method: str, words: str) -> None:
+    """transformers warns of an unknown one, and takes the weights as they are."""
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": {"quant_method": method}}))
+    assert words in refusal(folder)
+
+
 def test_block_fp8_under_other_blocks_is_refused(folder: Path) -> None:
     block_fp8(folder)
     path = folder / "config.json"

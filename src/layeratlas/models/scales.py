@@ -20,9 +20,17 @@ def demand_scales(model_id: str, checkpoint: Checkpoint, quantised: dict[str, An
     shape, and runs a weight without a scale as it is.
     """
     blocks = quantised.get("weight_block_size")
-    weights = [name for name, kind in checkpoint.dtypes.items() if kind.startswith("F8")]
+    _demand_method(model_id, str(quantised.get("quant_method")))
+    scales = tuple(f"{end}{plural}" for end in _SUFFIXES for plural in ("", "s"))  # some are 8-bit floats themselves
+    weights = [name for name, kind in checkpoint.dtypes.items() if kind.startswith("F8") and not name.endswith(scales)]
+    if quantised.get("quant_method") == "fp8" and not weights:
+        raise ModelError(
+            f"the config of '{model_id}' says fp8, and none of its weights is an 8-bit float",
+            "the weights that the config describes",
+            "remove the quantization_config from config.json if they are plain",
+        )
     scaled = {name: [name + end for end in _SUFFIXES if name + end in checkpoint.shapes] for name in weights}
-    lacking = [name for name, scales in scaled.items() if not scales]
+    lacking = [name for name, found in scaled.items() if not found]
     if lacking:
         raise ModelError(
             f"'{model_id}' lacks the scale of {len(lacking)} quantised weights ({lacking[0]}{_SUFFIXES[0]})",
@@ -33,16 +41,29 @@ def demand_scales(model_id: str, checkpoint: Checkpoint, quantised: dict[str, An
         shape = checkpoint.shapes[scale]
         wanted = _wanted(checkpoint.shapes[weight], blocks)
         if wanted is not None and shape != wanted:
-            found = f"{scale} has the shape {list(shape)} where blocks of {blocks} ask for {list(wanted)}"
-            raise ModelError(f"'{model_id}' does not fit its config: {found}", _EXPECTED, "check config.json")
+            misfit = f"{scale} has the shape {list(shape)} where blocks of {blocks} ask for {list(wanted)}"
+            raise ModelError(f"'{model_id}' does not fit its config: {misfit}", _EXPECTED, "check config.json")
     ends = tuple(f"weight{end}" for end in _SUFFIXES)
-    named = {scale for scales in scaled.values() for scale in scales}
+    named = {scale for found in scaled.values() for scale in found}
     spare = [name for name in checkpoint if name.endswith(ends) and name not in named]
     if weights and spare:
         raise ModelError(
             f"'{model_id}' holds scales of {len(spare)} weights that are not quantised ({spare[0]})",
             _EXPECTED,
             "check the download",
+        )
+
+
+def _demand_method(model_id: str, method: str) -> None:
+    """Raise ModelError for a quantisation that transformers does not know, whose weights it would take as they are."""
+    from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING as KNOWN
+
+    known = [name for name in KNOWN if method in (name, "bitsandbytes")]
+    if not known:
+        raise ModelError(
+            f"the config of '{model_id}' names the quantisation '{method}'",
+            "one that this transformers knows",
+            "update transformers, or dequantise the weights",
         )
 
 
