@@ -258,6 +258,9 @@ def test_a_finding_and_its_curve_light_up_together(browser: Any, page: str) -> N
 
 def test_a_chart_and_a_finding_can_be_taken_away(browser: Any, page: str) -> None:
     show(browser, page)
+    below = """const [chart, row] = ['.chart', '.take'].map(s => document.querySelector(`.lead figure ${s}`));
+        return row.getBoundingClientRect().top - chart.getBoundingClientRect().bottom"""
+    assert 0 <= run(browser, below) < 120
     script = """const done = arguments[0]; const made = [];
         URL.createObjectURL = (blob) => { made.push(blob); return '#'; };
         HTMLAnchorElement.prototype.click = function () { made.push(this.download); };

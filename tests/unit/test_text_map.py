@@ -9,7 +9,7 @@ import pytest
 
 import fake_run
 from layeratlas.api import load
-from layeratlas.cli.terminal import map_width
+from layeratlas.api.display import map_width
 from layeratlas.report.text_map import SHADES, TextRow, drawn, level_rows
 from layeratlas.report.view import prepare
 from layeratlas.runs.finished import FinishedRun

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,3 +51,14 @@ def svg_of(chart: Any) -> str:
     from layeratlas.report.vega import VERSION
 
     return str(vl_convert.vegalite_to_svg(chart.to_json(validate=False), vl_version=VERSION, allowed_base_urls=[]))
+
+
+def map_width() -> int:
+    """Return the columns of standard output, 80 where that is no terminal; 0 where it cannot show the map's shades."""
+    from layeratlas.report.text_map import SHADES
+
+    try:
+        SHADES.encode(sys.stdout.encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return 0
+    return shutil.get_terminal_size((80, 24)).columns

@@ -9,7 +9,7 @@ import typer
 
 from layeratlas.cli.errors import one_line
 from layeratlas.cli.flags import MODEL, QuietOption, RunFlags, chat_options, settings, with_flags
-from layeratlas.cli.terminal import make_progress, map_width
+from layeratlas.cli.terminal import make_progress
 from layeratlas.core.spec import DEFAULT_MODEL
 
 
@@ -43,6 +43,7 @@ def run(
     layeratlas list settings exits
     """
     with one_line():
+        from layeratlas.api.display import map_width
         from layeratlas.api.options import make_atlas_specs, make_spec
         from layeratlas.api.results import folder_path
         from layeratlas.api.running import run_atlas, run_spec

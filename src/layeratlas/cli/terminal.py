@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -76,17 +75,6 @@ class RichProgress(Progress):
     def note(self, text: str) -> None:
         """Show one line of text."""
         self._console.print(text, markup=False, highlight=False)
-
-
-def map_width() -> int:
-    """Return the columns of standard output, 80 where that is no terminal; 0 where it cannot show the map's shades."""
-    from layeratlas.report.text_map import SHADES
-
-    try:
-        SHADES.encode(sys.stdout.encoding or "ascii")
-    except (LookupError, UnicodeEncodeError):
-        return 0
-    return shutil.get_terminal_size((80, 24)).columns
 
 
 def make_progress(quiet: bool) -> Progress:
