@@ -1,6 +1,8 @@
 """Layer Atlas from Python: run a study, probe texts of your own, compare models, open what is finished."""
 
-from layeratlas.api.results import Comparison, Run, index, load, report
+from layeratlas.api.compared import Comparison
+from layeratlas.api.folders import index, report
+from layeratlas.api.results import Run, load
 from layeratlas.api.running import atlas, check, compare, run, run_atlas, run_spec
 from layeratlas.api.texts import probe
 

@@ -1,17 +1,14 @@
-"""What is finished: a run and a comparison, opened from their folders."""
+"""A finished run, opened from its folder."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from layeratlas.api.advice import find_recommendation, recommended_layer
+from layeratlas.api.compared import Comparison
 from layeratlas.api.display import figure_of, html_of, svg_of, text_of
-from layeratlas.core import registry
+from layeratlas.api.folders import COMPARISON, folder_path, report, study_of
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.formatting import size as parameters_in_words
 from layeratlas.runs.finished import FinishedRun
@@ -24,10 +21,6 @@ if TYPE_CHECKING:
 
     from layeratlas.core.spec import Component
     from layeratlas.directions import Direction
-
-_COMPARISON = "comparison.json"
-# Characters of a folder's name in a message.
-_SHOWN = 60
 
 
 class Run(FinishedRun):
@@ -128,158 +121,7 @@ class Run(FinishedRun):
         return figure_of(self.folder, [exhibit.name for exhibit in study.exhibits(self.folder) if exhibit.chart])
 
 
-class Comparison:
-    """A comparison of finished runs, or the atlas of one model, read from its folder.
-
-    Its tables are polars data frames, `manifest` is `comparison.json`, `report_path` the page. Raises StoreError where
-    the folder holds no comparison; every table does where it is not the one that the comparison wrote.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        from layeratlas.comparison.finished import FinishedComparison
-
-        self.folder = folder_path(folder)
-        self._finished = FinishedComparison(self.folder)
-        self.manifest: dict[str, Any] = self._finished.manifest
-
-    @cached_property
-    def curves(self) -> pl.DataFrame:
-        """The curves of all runs."""
-        return self._finished.curves
-
-    @cached_property
-    def findings(self) -> pl.DataFrame:
-        """One row per finding, with estimate, interval, p-value, null and verdict."""
-        return self._finished.findings
-
-    @cached_property
-    def differences(self) -> pl.DataFrame:
-        """One row per pair of models and quantity."""
-        return self._finished.differences
-
-    @cached_property
-    def quantities(self) -> pl.DataFrame:
-        """One row per model and quantity."""
-        return self._finished.quantities
-
-    @cached_property
-    def similarity(self) -> pl.DataFrame:
-        """CKA of every pair of layers of two models."""
-        return self._finished.similarity
-
-    @cached_property
-    def sizes(self) -> pl.DataFrame:
-        """How each quantity changes with the number of parameters."""
-        return self._finished.sizes
-
-    @cached_property
-    def claims(self) -> pl.DataFrame:
-        """Every published claim, judged on all the runs."""
-        return self._finished.claims
-
-    @property
-    def models(self) -> list[str]:
-        """The names of the models."""
-        return list(dict.fromkeys(run["name"] for run in self.manifest["runs"]))
-
-    @property
-    def report_path(self) -> Path:
-        """Where the page of all runs is."""
-        return self.folder / "comparison.html"
-
-    def rebuild_report(self) -> Path:
-        """Write the page and its figures again, from the tables alone, and return its path."""
-        return report(self.folder)
-
-    def summary(self, width: int = 0) -> str:
-        """Return the heading, of one model its map where there is `width` for it (in columns), and the first findings.
-
-        At most ten of them; those that are decided come before the inconclusive ones.
-        """
-        head, *found = text_of(self._heading(), self._ranked(), 10).splitlines()
-        lines = self._map(width) if width and len(self.models) == 1 else []
-        return "\n".join([head, *(f"  {line}" for line in lines), *found])
-
-    def _map(self, width: int) -> list[str]:
-        from layeratlas.report.text_map import TextRow, drawn
-
-        curves = self.curves.filter(pl.col("component") == pl.col("component").first().over("study", "entry"))
-        rows = []
-        for curve in curves.partition_by("study", "entry", maintain_order=True):
-            top = int(curve["layer"][curve["estimate"].arg_max() or 0])
-            best = top if curve["shade"].max() else None
-            rows.append(TextRow(name=curve["entry"][0], shares=curve.sort("layer")["shade"].to_list(), best=best))
-        return drawn(rows, width - 2)
-
-    def _ranked(self) -> pl.DataFrame:
-        return self.findings.sort(pl.col("verdict") == "inconclusive", maintain_order=True)
-
-    def _heading(self) -> str:
-        kind = "Comparison" if len(self.models) > 1 else "Atlas"
-        studies = ", ".join(self.manifest["studies"])
-        return f"{kind} of {', '.join(self.models)} ({studies}), size {self.manifest['size']}"
-
-    def __repr__(self) -> str:
-        return text_of(f"{self._heading()}, in '{self.folder}'", self._ranked())
-
-    def _repr_html_(self) -> str:
-        return html_of(self._heading(), self._ranked(), figure_of(self.folder, ["atlas"]), self.report_path)
-
-
 def load(folder: str | Path) -> Run | Comparison:
     """Open a finished run or a comparison; raises StoreError where the folder holds neither."""
     folder = folder_path(folder)
-    return Comparison(folder) if (folder / _COMPARISON).exists() else Run(folder)
-
-
-def report(folder: str | Path) -> Path:
-    """Build the page of a finished run or of a comparison again, from its tables alone, and return its path."""
-    folder = folder_path(folder)
-    if (folder / _COMPARISON).exists():
-        from layeratlas.comparison.page import build_comparison
-
-        return build_comparison(folder)
-    from layeratlas.report import build
-
-    return build(folder, study_of(FinishedRun(folder)))
-
-
-def index(folder: str | Path) -> Path:
-    """Write the page that lists every run and comparison below a folder and return its path, FOLDER/index.html.
-
-    Raises StoreError where the folder holds no run, or is a sweep, which has an index of its own.
-    """
-    from layeratlas.report.index import write_index
-
-    return write_index(folder_path(folder))
-
-
-def study_of(run: FinishedRun) -> Study | None:
-    """Return a run's study; None where it belongs to a package that is not installed here."""
-    with suppress(SpecError):
-        study: Study = registry.get("studies", run.study)
-        return study
-    return None
-
-
-def folder_path(folder: object) -> Path:
-    """Return a folder's path; raises SpecError for what is no path, is not UTF-8 or is a name that no file can have."""
-    if not isinstance(folder, str | Path):
-        raise SpecError(f"a folder is {folder!r}", "a path")
-    try:
-        str(folder).encode()
-    except UnicodeEncodeError:
-        raise SpecError(f"the folder name {str(folder)!a} is not UTF-8", "", "rename the folder") from None
-    try:
-        Path(folder).stat()
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return Path(folder)  # to be made, or refused by who reads or writes it
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SpecError(f"the folder {_brief(folder)} cannot be used ({reason})", "a path", "check it") from None
-    return Path(folder)
-
-
-def _brief(folder: object) -> str:
-    name = str(folder)
-    return ascii(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
+    return Comparison(folder) if (folder / COMPARISON).exists() else Run(folder)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Unpack
 
+from layeratlas.api.compared import Comparison
+from layeratlas.api.folders import folder_path
 from layeratlas.api.options import (
     Model,
     ModelOptions,
@@ -15,7 +17,7 @@ from layeratlas.api.options import (
     make_model_spec,
     make_spec,
 )
-from layeratlas.api.results import Comparison, Run, folder_path
+from layeratlas.api.results import Run
 from layeratlas.core import registry
 from layeratlas.core.errors import CaptureError, ModelError, SpecError
 from layeratlas.core.progress import Progress, checked_progress

@@ -67,7 +67,7 @@ def claims(
     A claim that compares models reads comparable runs only: the same texts, size, settings and versions.
     """
     with one_line():
-        from layeratlas.api.results import folder_path
+        from layeratlas.api.folders import folder_path
         from layeratlas.comparison.claims import judge_claims
         from layeratlas.runs.finished import read_run
 

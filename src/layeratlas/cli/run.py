@@ -44,8 +44,8 @@ def run(
     """
     with one_line():
         from layeratlas.api.display import map_width
+        from layeratlas.api.folders import folder_path
         from layeratlas.api.options import make_atlas_specs, make_spec
-        from layeratlas.api.results import folder_path
         from layeratlas.api.running import run_atlas, run_spec
         from layeratlas.runs.pipeline import default_folder
 

@@ -17,9 +17,8 @@ from layeratlas.models.accounting import account_of, demand_account, demand_comp
 from layeratlas.models.adapters import check_adapter, merged
 from layeratlas.models.chat import Chat
 from layeratlas.models.checkpoint import Checkpoint
-from layeratlas.models.config import check_config
 from layeratlas.models.devices import find_device, settled
-from layeratlas.models.gguf_cache import Unpacked, dense, gguf_where, unpack
+from layeratlas.models.gguf_cache import Unpacked, dense, unpack
 from layeratlas.models.gguf_config import read_gguf_config
 from layeratlas.models.gguf_tensors import demand_gguf
 from layeratlas.models.hub import check_hub
@@ -34,9 +33,11 @@ from layeratlas.models.refusals import explained
 from layeratlas.models.rotary import context_of
 from layeratlas.models.scales import demand_floats, demand_scales
 from layeratlas.models.sources import Source, find_source
+from layeratlas.models.spreading import check_spread, spread, whole_modules
 from layeratlas.models.streamed import Streamer, build_empty
-from layeratlas.models.team import in_step, spread
+from layeratlas.models.team import in_step
 from layeratlas.models.tokenizing import settle_bos
+from layeratlas.models.unloaded import PLACE, common_of
 from layeratlas.models.wrappers import auto_class
 
 
@@ -49,31 +50,10 @@ def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
     """
     progress = progress or Progress()
     spec = settled(spec)
-    _check_spread(spec)
+    check_spread(spec)
     with in_step(spec) as team:
         loaded = _load(spec, progress)
         return loaded if team is None else dataclasses.replace(loaded, team=team)
-
-
-def _check_spread(spec: ModelSpec) -> None:
-    """Refuse, before any process is started, what cannot be spread over processes."""
-    if spec.parallel == 1:
-        return
-    unlike = {"streamed weights": spec.weights == "streamed", "an adapter": spec.adapter is not None}
-    source = find_source(spec.id)
-    unlike["a .gguf file"] = source.kind == "gguf"
-    given = next((name for name, is_given in unlike.items() if is_given), None)
-    if given is not None:
-        raise ModelError(f"{given} with --parallel {spec.parallel}", "plain weights in memory", "leave out --parallel")
-    config, _ = read_config(spec)
-    spread(config, [], spec)
-    device = find_device(spec.device)
-    if device.type != "cpu" and torch.accelerator.device_count() < spec.parallel:
-        raise ModelError(
-            f"--parallel {spec.parallel} and {torch.accelerator.device_count()} {device.type} devices",
-            "a device for each process",
-            "choose fewer",
-        )
 
 
 def _load(spec: ModelSpec, progress: Progress) -> LoadedModel:
@@ -83,10 +63,10 @@ def _load(spec: ModelSpec, progress: Progress) -> LoadedModel:
         with explained(spec):
             unpacked = unpack(source, progress) if source.kind == "gguf" else None
             step.advance()
-            where: dict[str, Any] = dict(unpacked.where) if unpacked else {_PLACE: source.place}
+            where: dict[str, Any] = dict(unpacked.where) if unpacked else {PLACE: source.place}
             if source.kind == "hub":
                 where["local_files_only"] = check_hub(source.place, spec.revision)
-            common = _common(spec, where)  # refuses what is no causal language model before its weights are fetched
+            common = common_of(spec, where)  # refuses what is no causal language model before its weights are fetched
             files = find_weights(source, spec, where)
             check_adapter(None if files is None else files.folder, spec)
             room = budget(spec.memory, device) * spec.parallel
@@ -100,9 +80,6 @@ def _load(spec: ModelSpec, progress: Progress) -> LoadedModel:
     return loaded
 
 
-_PLACE = "pretrained_model_name_or_path"
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Parts:
     model: Any
@@ -111,12 +88,6 @@ class _Parts:
     streamer: Streamer | None = None
     harmless: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
-
-
-def _common(spec: ModelSpec, where: dict[str, Any]) -> dict[str, Any]:
-    if "gguf_file" not in where:
-        check_config(where[_PLACE], spec, bool(where.get("local_files_only")))
-    return {**where, "revision": spec.revision, "trust_remote_code": spec.trust_remote_code}
 
 
 def _read_empty(spec: ModelSpec, common: dict[str, Any], files: Checkpoint, progress: Progress) -> _Parts:
@@ -156,40 +127,12 @@ def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, pro
         demand_floats(spec.id, files, ledger.target_of, model.state_dict())
         harmless = ledger.harmless
     if "gguf_file" in common:
-        demand_gguf(Path(common[_PLACE]) / common["gguf_file"], model)
+        demand_gguf(Path(common[PLACE]) / common["gguf_file"], model)
     _check_vocabulary(spec, model, tokenizer)
     placed = model if spec.parallel > 1 else merged(model, spec).to(device)
     model = placed.eval().requires_grad_(False)
     beside = tuple(files.beside) if files is not None else ()
     return _Parts(model=model, tokenizer=tokenizer, device=model.device, harmless=harmless, beside=beside)
-
-
-def read_config(spec: ModelSpec) -> tuple[Any, Any]:
-    """Return a model's config and tokenizer; no weight is read. Raises what `load` raises for them."""
-    from transformers import AutoConfig, AutoTokenizer
-
-    source = find_source(spec.id, need_weights=False)
-    with quiet(), explained(spec):
-        common = _common(spec, gguf_where(Path(source.place)) if source.kind == "gguf" else {_PLACE: source.place})
-        tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
-        if source.kind == "gguf":
-            return read_gguf_config(Path(source.place)), tokenizer
-        return AutoConfig.from_pretrained(**common), tokenizer
-
-
-def read_tokenizer(spec: ModelSpec) -> Any:
-    """Return a model's tokenizer; no weight is read. Raises what `load` raises for it."""
-    from transformers import AutoTokenizer
-
-    source = find_source(spec.id)
-    with quiet(), explained(spec):
-        where = gguf_where(Path(source.place)) if source.kind == "gguf" else {_PLACE: source.place}
-        return AutoTokenizer.from_pretrained(**_common(spec, where))
-
-
-def template_hash(spec: ModelSpec) -> str:
-    """Return the SHA-256 of a model's chat template; no weight is read. Raises ModelError as `Chat` does."""
-    return Chat(read_tokenizer(spec), spec).sha256
 
 
 def empty_model(spec: ModelSpec, config: Any, progress: Progress) -> Any:
@@ -228,23 +171,17 @@ def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[A
     from transformers import AutoConfig
 
     if "gguf_file" in common:
-        config = read_gguf_config(Path(common[_PLACE]) / common["gguf_file"])
+        config = read_gguf_config(Path(common[PLACE]) / common["gguf_file"])
         safe: dict[str, Any] = {"config": config, **dense()}
     else:
         config, safe = AutoConfig.from_pretrained(**common), {"use_safetensors": True}
     if spec.parallel > 1:
         bare = build_empty(deepcopy(config), dtype_of(spec.dtype), attention, spec.trust_remote_code)
-        safe |= spread(config, _read_whole(bare), spec)
+        safe |= spread(config, whole_modules(bare), spec)
     loaded: tuple[Any, dict[str, Any]] = auto_class(config).from_pretrained(
         **common, **safe, dtype=dtype_of(spec.dtype), attn_implementation=attention, output_loading_info=True
     )
     return loaded
-
-
-def _read_whole(model: Any) -> list[str]:
-    """Return the names of the embeddings and the unembedding."""
-    whole = {id(module) for module in (model.get_input_embeddings(), model.get_output_embeddings())}
-    return [name for name, module in model.named_modules() if id(module) in whole]
 
 
 def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts: _Parts) -> LoadedModel:

@@ -153,29 +153,3 @@ def in_step(spec: ModelSpec) -> Iterator[Team | None]:
         team.announce_load(spec)
     yield team
     team.leading = team.number == 0
-
-
-def spread(config: Any, names: list[str], spec: ModelSpec) -> dict[str, Any]:
-    """Return what `from_pretrained` takes to spread a model; nothing where it is not spread.
-
-    `names` are the modules that stay whole, since they are read on their own: embeddings and unembedding. Raises
-    ModelError for a family without a plan, and for heads that cannot be shared out.
-    """
-    if spec.parallel == 1:
-        return {}
-    from transformers.distributed.configuration_utils import DistributedConfig
-
-    text = config.get_text_config()
-    instead = "use --weights streamed"
-    if not getattr(text, "base_model_tp_plan", None):
-        name = type(config).__name__.removesuffix("Config")
-        raise ModelError(f"transformers has no plan to spread a {name} model", "a family that has one", instead)
-    for name in ("num_attention_heads", "num_key_value_heads"):
-        heads = getattr(text, name, None) or 0
-        if heads % spec.parallel:
-            raise ModelError(
-                f"'{spec.id}' has {heads} of {name}, which {spec.parallel} processes cannot share evenly",
-                "a divisor of both numbers of heads",
-                f"choose another --parallel, or {instead}",
-            )
-    return {"distributed_config": DistributedConfig(tp_size=spec.parallel, tp_plan=dict.fromkeys(names, "replicate"))}

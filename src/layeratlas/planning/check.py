@@ -10,10 +10,10 @@ from layeratlas.core.spec import CaptureSpec, ModelSpec
 from layeratlas.models import LoadedModel, load
 from layeratlas.models.chat import Chat, Turn
 from layeratlas.models.devices import find_device, settled, synchronize
-from layeratlas.models.loading import read_config
 from layeratlas.models.memory import budget
 from layeratlas.models.placing import is_downloaded
 from layeratlas.models.sources import find_source
+from layeratlas.models.unloaded import read_config
 from layeratlas.models.wrappers import LeftOut
 from layeratlas.planning.needs import encoded, needs_of, plan_lines
 from layeratlas.store import MemoryStore

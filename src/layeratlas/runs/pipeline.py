@@ -117,7 +117,7 @@ def _settled(spec: RunSpec) -> RunSpec:
     if spec.model.dtype != "auto" and not spec.model.chat:
         return spec
     from layeratlas.models.devices import settled
-    from layeratlas.models.loading import template_hash
+    from layeratlas.models.unloaded import template_hash
 
     model = settled(spec.model)
     if model.chat:

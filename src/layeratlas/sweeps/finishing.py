@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from layeratlas.api.results import Comparison
+from layeratlas.api.compared import Comparison
 from layeratlas.comparison import compare
 from layeratlas.comparison.claims import judge_claims
 from layeratlas.core.errors import AtlasError

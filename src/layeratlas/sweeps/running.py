@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from layeratlas.api.results import Run, folder_path
+from layeratlas.api.folders import folder_path
+from layeratlas.api.results import Run
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.report.index import INDEX

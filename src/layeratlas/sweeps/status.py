@@ -10,8 +10,8 @@ from typing import Any
 from layeratlas.core import registry
 from layeratlas.core.spec import RunSpec
 from layeratlas.models.devices import find_device, matrix_rate, settled
-from layeratlas.models.loading import read_config
 from layeratlas.models.precision import dtype_of
+from layeratlas.models.unloaded import read_config
 from layeratlas.planning.needs import Needs, needs_of
 from layeratlas.runs.pipeline import make_material
 from layeratlas.sweeps.running import Sweep

@@ -1,0 +1,110 @@
+"""A comparison of finished runs, opened from its folder."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from layeratlas.api.display import figure_of, html_of, text_of
+from layeratlas.api.folders import folder_path, report
+
+
+class Comparison:
+    """A comparison of finished runs, or the atlas of one model, read from its folder.
+
+    Its tables are polars data frames, `manifest` is `comparison.json`, `report_path` the page. Raises StoreError where
+    the folder holds no comparison; every table does where it is not the one that the comparison wrote.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        from layeratlas.comparison.finished import FinishedComparison
+
+        self.folder = folder_path(folder)
+        self._finished = FinishedComparison(self.folder)
+        self.manifest: dict[str, Any] = self._finished.manifest
+
+    @cached_property
+    def curves(self) -> pl.DataFrame:
+        """The curves of all runs."""
+        return self._finished.curves
+
+    @cached_property
+    def findings(self) -> pl.DataFrame:
+        """One row per finding, with estimate, interval, p-value, null and verdict."""
+        return self._finished.findings
+
+    @cached_property
+    def differences(self) -> pl.DataFrame:
+        """One row per pair of models and quantity."""
+        return self._finished.differences
+
+    @cached_property
+    def quantities(self) -> pl.DataFrame:
+        """One row per model and quantity."""
+        return self._finished.quantities
+
+    @cached_property
+    def similarity(self) -> pl.DataFrame:
+        """CKA of every pair of layers of two models."""
+        return self._finished.similarity
+
+    @cached_property
+    def sizes(self) -> pl.DataFrame:
+        """How each quantity changes with the number of parameters."""
+        return self._finished.sizes
+
+    @cached_property
+    def claims(self) -> pl.DataFrame:
+        """Every published claim, judged on all the runs."""
+        return self._finished.claims
+
+    @property
+    def models(self) -> list[str]:
+        """The names of the models."""
+        return list(dict.fromkeys(run["name"] for run in self.manifest["runs"]))
+
+    @property
+    def report_path(self) -> Path:
+        """Where the page of all runs is."""
+        return self.folder / "comparison.html"
+
+    def rebuild_report(self) -> Path:
+        """Write the page and its figures again, from the tables alone, and return its path."""
+        return report(self.folder)
+
+    def summary(self, width: int = 0) -> str:
+        """Return the heading, of one model its map where there is `width` for it (in columns), and the first findings.
+
+        At most ten of them; those that are decided come before the inconclusive ones.
+        """
+        head, *found = text_of(self._heading(), self._ranked(), 10).splitlines()
+        lines = self._map(width) if width and len(self.models) == 1 else []
+        return "\n".join([head, *(f"  {line}" for line in lines), *found])
+
+    def _map(self, width: int) -> list[str]:
+        from layeratlas.report.text_map import TextRow, drawn
+
+        curves = self.curves.filter(pl.col("component") == pl.col("component").first().over("study", "entry"))
+        rows = []
+        for curve in curves.partition_by("study", "entry", maintain_order=True):
+            top = int(curve["layer"][curve["estimate"].arg_max() or 0])
+            best = top if curve["shade"].max() else None
+            rows.append(TextRow(name=curve["entry"][0], shares=curve.sort("layer")["shade"].to_list(), best=best))
+        return drawn(rows, width - 2)
+
+    def _ranked(self) -> pl.DataFrame:
+        return self.findings.sort(pl.col("verdict") == "inconclusive", maintain_order=True)
+
+    def _heading(self) -> str:
+        kind = "Comparison" if len(self.models) > 1 else "Atlas"
+        studies = ", ".join(self.manifest["studies"])
+        return f"{kind} of {', '.join(self.models)} ({studies}), size {self.manifest['size']}"
+
+    def __repr__(self) -> str:
+        return text_of(f"{self._heading()}, in '{self.folder}'", self._ranked())
+
+    def _repr_html_(self) -> str:
+        return html_of(self._heading(), self._ranked(), figure_of(self.folder, ["atlas"]), self.report_path)

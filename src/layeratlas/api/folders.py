@@ -1,0 +1,68 @@
+"""What is done to a folder by its path: check it, open its study, build its page."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from layeratlas.core import registry
+from layeratlas.core.errors import SpecError
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.study import Study
+
+COMPARISON = "comparison.json"
+# Characters of a folder's name in a message.
+_SHOWN = 60
+
+
+def report(folder: str | Path) -> Path:
+    """Build the page of a finished run or of a comparison again, from its tables alone, and return its path."""
+    folder = folder_path(folder)
+    if (folder / COMPARISON).exists():
+        from layeratlas.comparison.page import build_comparison
+
+        return build_comparison(folder)
+    from layeratlas.report import build
+
+    return build(folder, study_of(FinishedRun(folder)))
+
+
+def index(folder: str | Path) -> Path:
+    """Write the page that lists every run and comparison below a folder and return its path, FOLDER/index.html.
+
+    Raises StoreError where the folder holds no run, or is a sweep, which has an index of its own.
+    """
+    from layeratlas.report.index import write_index
+
+    return write_index(folder_path(folder))
+
+
+def study_of(run: FinishedRun) -> Study | None:
+    """Return a run's study; None where it belongs to a package that is not installed here."""
+    with suppress(SpecError):
+        study: Study = registry.get("studies", run.study)
+        return study
+    return None
+
+
+def folder_path(folder: object) -> Path:
+    """Return a folder's path; raises SpecError for what is no path, is not UTF-8 or is a name that no file can have."""
+    if not isinstance(folder, str | Path):
+        raise SpecError(f"a folder is {folder!r}", "a path")
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise SpecError(f"the folder name {str(folder)!a} is not UTF-8", "", "rename the folder") from None
+    try:
+        Path(folder).stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return Path(folder)  # to be made, or refused by who reads or writes it
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SpecError(f"the folder {_brief(folder)} cannot be used ({reason})", "a path", "check it") from None
+    return Path(folder)
+
+
+def _brief(folder: object) -> str:
+    name = str(folder)
+    return ascii(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")

@@ -1,0 +1,66 @@
+"""Which models can be spread over processes, and what transformers is told to do so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from layeratlas.core.errors import ModelError
+from layeratlas.core.spec import ModelSpec
+from layeratlas.models.devices import find_device
+from layeratlas.models.sources import find_source
+from layeratlas.models.unloaded import read_config
+
+
+def check_spread(spec: ModelSpec) -> None:
+    """Refuse, before any process is started, what cannot be spread over processes."""
+    if spec.parallel == 1:
+        return
+    unlike = {"streamed weights": spec.weights == "streamed", "an adapter": spec.adapter is not None}
+    source = find_source(spec.id)
+    unlike["a .gguf file"] = source.kind == "gguf"
+    given = next((name for name, is_given in unlike.items() if is_given), None)
+    if given is not None:
+        raise ModelError(f"{given} with --parallel {spec.parallel}", "plain weights in memory", "leave out --parallel")
+    config, _ = read_config(spec)
+    spread(config, [], spec)
+    device = find_device(spec.device)
+    if device.type != "cpu" and torch.accelerator.device_count() < spec.parallel:
+        raise ModelError(
+            f"--parallel {spec.parallel} and {torch.accelerator.device_count()} {device.type} devices",
+            "a device for each process",
+            "choose fewer",
+        )
+
+
+def spread(config: Any, names: list[str], spec: ModelSpec) -> dict[str, Any]:
+    """Return what `from_pretrained` takes to spread a model; nothing where it is not spread.
+
+    `names` are the modules that stay whole, since they are read on their own: embeddings and unembedding. Raises
+    ModelError for a family without a plan, and for heads that cannot be shared out.
+    """
+    if spec.parallel == 1:
+        return {}
+    from transformers.distributed.configuration_utils import DistributedConfig
+
+    text = config.get_text_config()
+    instead = "use --weights streamed"
+    if not getattr(text, "base_model_tp_plan", None):
+        name = type(config).__name__.removesuffix("Config")
+        raise ModelError(f"transformers has no plan to spread a {name} model", "a family that has one", instead)
+    for name in ("num_attention_heads", "num_key_value_heads"):
+        heads = getattr(text, name, None) or 0
+        if heads % spec.parallel:
+            raise ModelError(
+                f"'{spec.id}' has {heads} of {name}, which {spec.parallel} processes cannot share evenly",
+                "a divisor of both numbers of heads",
+                f"choose another --parallel, or {instead}",
+            )
+    return {"distributed_config": DistributedConfig(tp_size=spec.parallel, tp_plan=dict.fromkeys(names, "replicate"))}
+
+
+def whole_modules(model: Any) -> list[str]:
+    """Return the names of the embeddings and the unembedding."""
+    whole = {id(module) for module in (model.get_input_embeddings(), model.get_output_embeddings())}
+    return [name for name, module in model.named_modules() if id(module) in whole]

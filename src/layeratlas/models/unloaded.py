@@ -1,0 +1,54 @@
+"""What a model's files say of it without its weights: config and tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from layeratlas.core.spec import ModelSpec
+from layeratlas.models.chat import Chat
+from layeratlas.models.config import check_config
+from layeratlas.models.gguf_cache import gguf_where
+from layeratlas.models.gguf_config import read_gguf_config
+from layeratlas.models.quiet import quiet
+from layeratlas.models.refusals import explained
+from layeratlas.models.sources import find_source
+from layeratlas.models.tokenizing import settle_bos
+
+# Where transformers' `from_pretrained` is told to look.
+PLACE = "pretrained_model_name_or_path"
+
+
+def common_of(spec: ModelSpec, where: dict[str, Any]) -> dict[str, Any]:
+    """Return what every `from_pretrained` of a model takes. Raises ModelError for a config that is refused."""
+    if "gguf_file" not in where:
+        check_config(where[PLACE], spec, bool(where.get("local_files_only")))
+    return {**where, "revision": spec.revision, "trust_remote_code": spec.trust_remote_code}
+
+
+def read_config(spec: ModelSpec) -> tuple[Any, Any]:
+    """Return a model's config and tokenizer; no weight is read. Raises what `load` raises for them."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    source = find_source(spec.id, need_weights=False)
+    with quiet(), explained(spec):
+        common = common_of(spec, gguf_where(Path(source.place)) if source.kind == "gguf" else {PLACE: source.place})
+        tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
+        if source.kind == "gguf":
+            return read_gguf_config(Path(source.place)), tokenizer
+        return AutoConfig.from_pretrained(**common), tokenizer
+
+
+def read_tokenizer(spec: ModelSpec) -> Any:
+    """Return a model's tokenizer; no weight is read. Raises what `load` raises for it."""
+    from transformers import AutoTokenizer
+
+    source = find_source(spec.id)
+    with quiet(), explained(spec):
+        where = gguf_where(Path(source.place)) if source.kind == "gguf" else {PLACE: source.place}
+        return AutoTokenizer.from_pretrained(**common_of(spec, where))
+
+
+def template_hash(spec: ModelSpec) -> str:
+    """Return the SHA-256 of a model's chat template; no weight is read. Raises ModelError as `Chat` does."""
+    return Chat(read_tokenizer(spec), spec).sha256
