@@ -146,6 +146,15 @@ MISUSES = {
     "tasks of an atlas": (lambda: la.atlas(tasks=["items"]), r"an atlas does not take the option 'tasks'"),
     "one run to compare": (lambda: la.compare("runs/a"), r"the runs to compare are 'runs/a'; expected a list of two"),
     "a folder that is not there": (lambda: la.load("nowhere"), r"'nowhere/run\.json' does not exist"),
+    "an option of a comparison": (
+        lambda: la.compare(["a", "b"], familys={}),
+        r"no option named 'familys'; .*'families'\?",
+    ),
+    "a comparison of nothing": (
+        la.compare,
+        r"compare\(\) is called with arguments that do not fit \(missing a",
+    ),
+    "an option of a sweep": (lambda: la.sweep("x.toml", outt="y"), r"no option named 'outt'; .*'out'\?"),
     "an option of a check": (lambda: la.check(dtyp=1), r"no option named 'dtyp'; .*; did you mean 'dtype'\?"),
     "a progress": (lambda: la.run(progress="bar"), r"the progress is 'bar'; expected a Progress, or None"),
     "a progress of a comparison": (lambda: la.compare(["x", "y"], progress=3), r"the progress is 3; expected"),

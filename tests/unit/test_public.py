@@ -54,7 +54,7 @@ def test_a_strict_type_checker_sees_every_type_and_every_mistake(tmp_path):
         "layeratlas.api.results.Run",
         "DataFrame",
         "DataFrame",
-        "layeratlas.api.results.Run | layeratlas.api.results.Comparison",
+        "layeratlas.api.results.Run | layeratlas.api.compared.Comparison",
         "pathlib.Path",
         "str",
         "str",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar, get_type_hints
+from typing import Any, Literal, TypedDict, TypeVar, cast, get_type_hints
 
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError, unknown_name
@@ -95,6 +96,25 @@ def explicit(options: type[ModelOptions]) -> Callable[[Function], Function]:
         return function
 
     return decorate
+
+
+def checked(function: Function) -> Function:
+    """Refuse arguments that do not fit a function in one line, as those of a run are refused."""
+    signature = inspect.signature(function)
+    names = sorted(name for name, known in signature.parameters.items() if known.kind is not known.POSITIONAL_ONLY)
+
+    @wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        _check_names(options, names)
+        try:
+            signature.bind(*args, **options)
+        except TypeError as error:
+            raise SpecError(
+                f"{function.__name__}() is called with arguments that do not fit ({error})", "its signature"
+            ) from None
+        return function(*args, **options)
+
+    return cast(Function, call)
 
 
 def make_spec(study: str, model: Model, size: str, options: Mapping[str, Any]) -> RunSpec:

@@ -12,6 +12,7 @@ from layeratlas.api.options import (
     Model,
     ModelOptions,
     Options,
+    checked,
     explicit,
     make_atlas_specs,
     make_model_spec,
@@ -71,6 +72,7 @@ def atlas(
     return run_atlas(make_atlas_specs(model, size, options), folder_path(out) if out else None, progress)
 
 
+@checked
 def compare(
     runs: Sequence[Run | str | Path],
     *,

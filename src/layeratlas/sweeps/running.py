@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from layeratlas.api.folders import folder_path
+from layeratlas.api.options import checked
 from layeratlas.api.results import Run
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.progress import Progress, checked_progress
@@ -91,6 +92,7 @@ class Sweep:
         return f"Sweep in '{self.folder}', {self.summary()}"
 
 
+@checked
 def sweep(
     plan: SweepSpec | Mapping[str, Any] | str | Path,
     *,
