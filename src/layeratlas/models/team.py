@@ -112,8 +112,8 @@ def team_of(spec: ModelSpec) -> Team:
         return _current[0]
     if _current:
         raise ModelError(
-            f"models over {_current[0].count} and over {spec.parallel} processes in one process",
-            "one number of processes",
+            f"this process leads {_current[0].count} processes and cannot lead {spec.parallel} for another model",
+            "the same --parallel for every model of a process",
             "start another Python process",
         )
     number = os.environ.get(_MEMBER)
@@ -169,7 +169,7 @@ def spread(config: Any, names: list[str], spec: ModelSpec) -> dict[str, Any]:
     instead = "use --weights streamed"
     if not getattr(text, "base_model_tp_plan", None):
         name = type(config).__name__.removesuffix("Config")
-        raise ModelError(f"transformers has no plan to spread a {name} model", "a family that has one", instead)
+        raise ModelError(f"transformers has no tensor-parallel plan for {name}", "a family with such a plan", instead)
     for name in ("num_attention_heads", "num_key_value_heads"):
         heads = getattr(text, name, None) or 0
         if heads % spec.parallel:
