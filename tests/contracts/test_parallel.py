@@ -110,7 +110,7 @@ def members() -> list[psutil.Process]:
 @pytest.mark.parametrize(
     ("family", "settings", "message"),
     [
-        ("gpt2", {}, "transformers has no plan to spread a GPT2 model; .* use --weights streamed"),
+        ("gpt2", {}, "transformers has no tensor-parallel plan for GPT2; .* use --weights streamed"),
         ("llama", {"parallel": 4}, "has 2 of num_key_value_heads, which 4 processes cannot share evenly"),
         ("llama", {"weights": "streamed"}, "streamed weights with --parallel 2; expected plain weights in memory"),
         ("llama", {"adapter": "x"}, "an adapter with --parallel 2"),

@@ -21,9 +21,7 @@ def data(tmp_path):
 def test_bad_rows_are_refused_unless_asked(atlas, tiny_model_dir, data, tmp_path):
     flags = ("run", "hierarchy", "--model", tiny_model_dir, *FAST, "--quiet", "--data", data, "--out", tmp_path / "out")
     assert "own.csv" in the_line(atlas(*flags))
-    assert re.search(
-        r"bad_rows='skip' does not fit; expected refuse or drop", the_line(atlas(*flags, "--bad-rows=skip"))
-    )
+    assert re.search(r"bad_rows='skip' is invalid; expected refuse or drop", the_line(atlas(*flags, "--bad-rows=skip")))
     assert not (tmp_path / "out").exists()
 
 

@@ -226,7 +226,7 @@ def test_class_ids_are_declared_classes(atlas, flags, tmp_path):
     again = atlas("run", "exits", "--quiet", "--labels", "classes", cwd=tmp_path)
     assert "the study 'exits' does not use the option 'label_kind'" in again.err
     wrong = atlas(*flags, "--data", data, "--labels", "ids", "--out", "other", cwd=tmp_path)
-    assert "label_kind='ids' does not fit; expected auto, classes or numbers" in wrong.err
+    assert "label_kind='ids' is invalid; expected auto, classes or numbers" in wrong.err
 
 
 def test_own_numbers_from_jsonl(atlas, tiny_model_dir, tmp_path):

@@ -48,7 +48,7 @@ def test_refusals_are_one_line_with_what_to_run(atlas, runs, tmp_path):
         (("a", "a"), 2, ("named twice",)),
         (("b", tmp_path / "texts"), 3, ("other texts", "run again: layeratlas run hierarchy --model", "--out NEW")),
         (("a", tmp_path / "nowhere"), 3, ("does not exist",)),
-        (("a", "b", "--family", "x"), 2, ("--family 'x' does not fit; expected NAME=PART",)),
+        (("a", "b", "--family", "x"), 2, ("--family 'x' is invalid; expected NAME=PART",)),
     ):
         line = the_line(atlas("compare", *(runs / a if a in ("a", "b") else a for a in args)), code)
         assert all(word in line for word in words), line

@@ -196,7 +196,7 @@ def test_a_table_that_the_run_did_not_write_is_refused_and_the_advice_works(
     flags = (folder, whole("hierarchy"), "--out", tmp_path / "page") if command == "compare" else (folder,)
     line = the_line(atlas(command, *flags, page=True), 3)
     assert "curves.parquet' was changed or damaged after it was written" in line
-    assert line.endswith("run the study again with the same --out, which computes it anew")
+    assert line.endswith("run the study again with the same --out, which recomputes it")
     assert atlas(folder, spec=specs["hierarchy"]).code == 0
     done: Done = atlas("claims", folder)
     assert (done.code, done.err) == (0, "")

@@ -168,7 +168,11 @@ def test_every_file_in_the_layout_exists() -> None:
     assert folders_named == {path.name for path in package.iterdir() if (path / "__init__.py").exists()}
 
 
-@pytest.mark.parametrize("word", ["Exit", "Segment", "Level", "Layer", "Point", "Control", "Baseline", "Null"])
+_MODEL_WORDS = ("Exit", "Segment", "Level", "Layer", "Point", "Translator", "Block influence")
+_NUMBER_WORDS = ("Control", "Baseline", "Null", "Encoded", "Used", "Erased", "Eraser", "Transfer")
+
+
+@pytest.mark.parametrize("word", _MODEL_WORDS + _NUMBER_WORDS)
 def test_the_glossary_defines_each_word_once(word: str) -> None:
     text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
     assert len(re.findall(rf"^\*\*{word}\*\*:", text, flags=re.M)) == 1

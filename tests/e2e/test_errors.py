@@ -53,15 +53,15 @@ def test_the_process_itself_prints_one_line_and_returns_two():
         ),
         (
             (*RUN, "--dtype", "float23"),
-            r"the option dtype='float23' does not fit; expected float32, bfloat16 or float16",
+            r"the option dtype='float23' is invalid; expected float32, bfloat16, float16 or auto",
         ),
-        ((*RUN, "--attention", "flash"), r"the option attention='flash' does not fit; expected sdpa or eager"),
+        ((*RUN, "--attention", "flash"), r"the option attention='flash' is invalid; expected sdpa or eager"),
         (
             (*RUN, "--position", "lst"),
-            r"position='lst' does not fit; expected last, mean, turn, answer or span:NAME",
+            r"position='lst' is invalid; expected last, mean, turn, answer or span:NAME",
         ),
-        ((*RUN, "--shuffles", "5"), r"the option shuffles=5 does not fit; expected a whole number, at least 20"),
-        ((*RUN, "--set", "mdl"), r"--set 'mdl' does not fit; expected NAME=VALUE; layeratlas list settings$"),
+        ((*RUN, "--shuffles", "5"), r"the option shuffles=5 is invalid; expected a whole number, at least 20"),
+        ((*RUN, "--set", "mdl"), r"--set 'mdl' is invalid; expected NAME=VALUE; layeratlas list settings$"),
         ((*RUN, "--set", "mld=true"), r"no setting named 'mld'; expected one of .*mdl"),
         (("list", "taks"), r"unknown kind 'taks'; choose one of studies, tasks, probes, metrics, claims, settings$"),
         (("list", "settings", "exit"), r"no study named 'exit'; .*; did you mean 'exits'\?$"),
@@ -95,7 +95,7 @@ def test_an_option_that_a_study_does_not_use_is_refused(atlas, tmp_path, study, 
     ("flags", "pattern"),
     [
         (("--task", "items"), r"an atlas does not take the option 'tasks'; expected the studies' own texts; run one"),
-        (("--folds", "1"), r"the option folds=1 does not fit; expected a whole number, at least 2"),
+        (("--folds", "1"), r"the option folds=1 is invalid; expected a whole number, at least 2"),
         (("--set", "shot=2"), r"no setting named 'shot'; .*; did you mean 'shots'\?$"),
     ],
 )
@@ -109,7 +109,7 @@ def test_a_wrong_option_of_an_atlas(atlas, tmp_path, flags, pattern):
     [
         (("--model", "smollm2-135"), r"'smollm2-135' does not exist; .*; did you mean 'smollm2-135m'\?"),
         (("--model", "./no/such/model"), r"'\./no/such/model' does not exist; expected a hub id, a directory, .*check"),
-        (("--model", "tyni"), r"'tyni' is no local path and the hub cannot be reached; .*check the spelling"),
+        (("--model", "tyni"), r"'tyni' is not a local path and the hub cannot be reached; .*check the spelling"),
         (("--model", "model.gguf"), r"'model\.gguf' does not exist; expected a \.gguf file; check the path"),
         (
             ("--model", "{tiny}", "--device", "gpu"),
@@ -139,7 +139,7 @@ BAD_FILES = {
         r"'twice\.csv', line 4: the text is in the groups 'g' and 'h'; expected each text in one group.*; merge",
     ),
     "gap.csv": ("text,label\na,x\n,y\n", r"'gap\.csv', line 3: 'text' is empty; expected a value in every row; fill"),
-    "broken.jsonl": ('{"text": \n', r"'broken\.jsonl', line 1 is no JSON \(.*\); expected one object per row; fix it"),
+    "broken.jsonl": ('{"text": \n', r"'broken\.jsonl', line 1 is not JSON \(.*\); expected one object per row; fix it"),
     "texts.txt": ("a\nb\n", r"'texts\.txt' ends in '\.txt'; expected a \.csv, \.jsonl or \.parquet file; convert it"),
 }
 

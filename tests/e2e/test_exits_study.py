@@ -153,8 +153,8 @@ def test_prompts_are_as_documented():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"shots": 7}, "the setting shots=7 does not fit; expected a whole number, at least 0, at most 6"),
-        ({"format": "essay"}, "the setting format='essay' does not fit; expected text, letter, cloze or free"),
+        ({"shots": 7}, "the setting shots=7 is invalid; expected a whole number, at least 0, at most 6"),
+        ({"format": "essay"}, "the setting format='essay' is invalid; expected text, letter, cloze or free"),
         ({"score": "mean"}, "expected sum, per_character, per_byte, per_token or minus_answer"),
         ({"layers": 3}, "no setting named 'layers'; expected one of shots, questions, format, exit_norm"),
         ({"shots": 5}, "truths has no worked examples, and 5 are asked for; expected --set shots=0$"),

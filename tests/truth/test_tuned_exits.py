@@ -1,4 +1,4 @@
-"""Tuned exits tell a layer that speaks another basis from one that cannot answer."""
+"""Tuned exits tell a layer that uses another basis from one that cannot answer."""
 
 from __future__ import annotations
 

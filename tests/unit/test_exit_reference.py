@@ -61,23 +61,23 @@ def test_a_llama_2_is_drawn_over_them_and_no_other_model_is():
 
 
 @pytest.mark.parametrize(
-    ("settings", "shots", "said"),
+    ("settings", "shots", "words"),
     [
         ({}, 4, "those of this run, asked in the same way."),
         ({}, 3, "asked in the same way."),
-        ({}, 0, "asked otherwise: it had 0 worked examples, the published ones 3 to 6."),
-        ({}, 2, "asked otherwise: it had 2 worked examples"),
-        ({"format": "letter"}, 4, "asked otherwise: the published way needs --set format=text."),
+        ({}, 0, "asked differently: it had 0 worked examples, the published ones 3 to 6."),
+        ({}, 2, "asked differently: it had 2 worked examples"),
+        ({"format": "letter"}, 4, "asked differently: the published way needs --set format=text."),
         ({"score": "per_byte"}, 0, "--set score=sum, and it had 0 worked examples"),
     ],
 )
-def test_a_run_is_asked_in_the_same_way_only_with_as_many_worked_examples(settings, shots, said):
+def test_a_run_is_asked_in_the_same_way_only_with_as_many_worked_examples(settings, shots, words):
     settings = AS_PUBLISHED | settings
     curves = CURVES.with_columns(method=pl.lit(settings.get("score", "sum")))
     others = {"name": "mine", "level": "mine", "language": "en", "shots": 0}  # drawn over nothing published
     (exhibit,) = drawn("Llama-2-7b", curves, [FACTS | {"shots": shots}, others], **settings)
-    assert said in exhibit.text
-    assert ("asked in the same way" in exhibit.text) != ("asked otherwise" in exhibit.text)
+    assert words in exhibit.text
+    assert ("asked in the same way" in exhibit.text) != ("asked differently" in exhibit.text)
 
 
 def test_the_mixed_sets_are_drawn_over_the_published_languages_by_their_own():

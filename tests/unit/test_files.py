@@ -125,7 +125,7 @@ def test_a_pipe_or_a_device_is_never_waited_for(tmp_path):
     for name in ("pipe", "endless"):
         assert digest_of(tmp_path / name) == ""
         assert not is_whole(tmp_path / name)
-        with pytest.raises(StoreError, match="it is no regular file"):
+        with pytest.raises(StoreError, match="it is not a regular file"):
             read_json(tmp_path / name)
 
 

@@ -46,7 +46,7 @@ def test_headlines_and_details_are_kinds_of_findings_once_each():
 
 def test_a_setting_that_does_not_fit_is_refused_with_its_description():
     assert STUDY.settings(mdl="true").mdl is True
-    with pytest.raises(SpecError, match=r"the setting mdl='maybe' does not fit; expected true or false \(measure"):
+    with pytest.raises(SpecError, match=r"the setting mdl='maybe' is invalid; expected true or false \(also measure"):
         STUDY.settings(mdl="maybe")
 
 

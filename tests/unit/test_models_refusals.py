@@ -109,10 +109,10 @@ def test_an_unknown_architecture(folder):
 @pytest.mark.parametrize(
     ("kind", "built", "words"),
     [
-        ("bert", "BertForMaskedLM", "is no causal language model (BertForMaskedLM); expected a causal language model"),
+        ("bert", "BertForMaskedLM", "is not a causal language model (BertForMaskedLM); expected a causal"),
         ("t5", "T5ForConditionalGeneration", "is an encoder-decoder model (T5ForConditionalGeneration)"),
-        ("vit", "ViTForImageClassification", "is no causal language model (ViTForImageClassification)"),
-        ("llama", "LlamaForSequenceClassification", "is no causal language model (LlamaForSequenceClassification)"),
+        ("vit", "ViTForImageClassification", "is not a causal language model (ViTForImageClassification)"),
+        ("llama", "LlamaForSequenceClassification", "is not a causal language model (LlamaForSequenceClassification)"),
     ],
 )
 def test_models_that_are_not_causal(folder, kind, built, words):
@@ -177,7 +177,7 @@ def hub_says(monkeypatch, answer):
 def test_the_hub_out_of_reach(monkeypatch):
     hub_says(monkeypatch, ConnectionError("Name or service not known"))
     text = refusal("nobody/nothing")
-    assert text.startswith("'nobody/nothing' is no local path and the hub cannot be reached")
+    assert text.startswith("'nobody/nothing' is not a local path and the hub cannot be reached")
     assert text.endswith("check the spelling and the network, or name a local directory")
 
 

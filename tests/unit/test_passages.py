@@ -63,7 +63,7 @@ def test_jsonl_may_name_kinds(tmp_path):
         ("own.doc", "a", "ends in '.doc'; expected a .txt or .jsonl file"),
         ("own.txt", "only one", "has 1 passage;"),
         ("own.txt", "", "has 0 passages;"),
-        ("own.jsonl", "{", "line 1 is no JSON"),
+        ("own.jsonl", "{", "line 1 is not JSON"),
         ("own.jsonl", '{"txt": "a"}', "line 1: 'text' is null; expected a text"),
         ("own.txt", None, "does not exist"),
     ],

@@ -99,9 +99,9 @@ def test_every_malformed_row_is_named(read):
 @pytest.mark.parametrize(
     ("name", "text", "found"),
     [
-        ("a.jsonl", lines(own()) + '{"question": \n', "line 2 is no JSON"),
+        ("a.jsonl", lines(own()) + '{"question": \n', "line 2 is not JSON"),
         ("a.jsonl", lines(own()) + "5\n", "line 2 is a number"),
-        ("a.json", '[\n{"question": "a", \n', "line 2 is no JSON"),
+        ("a.json", '[\n{"question": "a", \n', "line 2 is not JSON"),
         ("a.json", '[{"question": "a", "choices": ["b", "c"], "answer": 0}', "is cut short"),
         ("a.jsonl", "", "is empty"),
         ("a.json", "[]", "has no rows"),

@@ -346,7 +346,7 @@ def test_malformed_questions_are_left_out_and_listed(write):
         "5": "has 1 choices",
         "6": "has the columns question",
         "7": "is duplicated",
-        "8": "is no JSON (Expecting value)",
+        "8": "is not JSON (Expecting value)",
     }
     assert made.identity() == read_questions(str(write("q.jsonl", jsonl(QUESTIONS)))).identity()
 

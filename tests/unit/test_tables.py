@@ -76,8 +76,8 @@ BAD = {
         'text,label\n"a,x\nb,y\n',
         r"line 3 cannot be read \(.+\); expected well-formed rows",
     ),
-    "cut.jsonl": ('{"text": "a"\n', r"line 1 is no JSON \(.+\); expected one object per row; fix it"),
-    "words.jsonl": ("hello\n", r"line 1 is no JSON \(.+\); expected one object per row"),
+    "cut.jsonl": ('{"text": "a"\n', r"line 1 is not JSON \(.+\); expected one object per row; fix it"),
+    "words.jsonl": ("hello\n", r"line 1 is not JSON \(.+\); expected one object per row"),
     "arrays.jsonl": ("[1, 2]\n", r"line 1 is a number \(other .+\); expected an object with named fields"),
     "fake.parquet": ("no parquet", r"cannot be read \(.+\); expected well-formed parquet"),
     "nested.jsonl": (

@@ -30,7 +30,7 @@ def recommended_layer(run: FinishedRun, task: str, component: str) -> int:
     purpose = Purpose.STEER if component == "resid" else Purpose.PROBE
     row = find_recommendation(run, task, purpose, component)
     if row.layer is None:
-        raise SpecError(f"no layer is recommended for '{task}': {row.reason}", "", "name a layer to insist")
+        raise SpecError(f"no layer is recommended for '{task}': {row.reason}", "", "name a layer to use it anyway")
     return row.layer
 
 

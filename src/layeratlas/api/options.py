@@ -163,7 +163,7 @@ def make_model_spec(model: Model, options: Mapping[str, Any]) -> ModelSpec:
     if isinstance(model, ModelSpec):
         return ModelSpec(**{**dict(model), **given})
     if not isinstance(model, str | Path):
-        raise SpecError(f"the option model={model!r} does not fit", "a hub id, a directory, a .gguf file or an alias")
+        raise SpecError(f"the option model={model!r} is invalid", "a hub id, a directory, a .gguf file or an alias")
     return ModelSpec(id=str(model), **given)
 
 
@@ -190,7 +190,7 @@ def _given(options: Mapping[str, Any]) -> Given:
     probe = given.get("probe", {})
     if not isinstance(probe, Mapping | ProbeSpec):
         if not isinstance(probe, Sequence):
-            raise SpecError(f"the option probe={probe!r} does not fit", "names of probes, or fields of ProbeSpec")
+            raise SpecError(f"the option probe={probe!r} is invalid", "names of probes, or fields of ProbeSpec")
         probe = {"methods": _listed(probe)}
     return Given(
         run={name: _listed(given[name]) for name in ("tasks", "data") if name in given}
@@ -218,7 +218,7 @@ def _fields(name: str, value: object) -> dict[str, Any]:
     if isinstance(value, Spec):
         return {field: getattr(value, field) for field in value.model_fields_set}
     if not isinstance(value, Mapping):
-        raise SpecError(f"the option {name}={value!r} does not fit", "names with values, such as {'repeats': 3}")
+        raise SpecError(f"the option {name}={value!r} is invalid", "names with values, such as {'repeats': 3}")
     return {str(field): inner for field, inner in value.items()}
 
 

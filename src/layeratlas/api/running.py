@@ -104,7 +104,7 @@ def check(*, model: Model = DEFAULT_MODEL, plan: bool = False, **options: Unpack
     from layeratlas.planning.check import describe
 
     if not isinstance(plan, bool):
-        raise SpecError(f"the option plan={plan!r} does not fit", "true or false")
+        raise SpecError(f"the option plan={plan!r} is invalid", "true or false")
     return describe(make_model_spec(model, options), plan_only=plan)
 
 

@@ -15,7 +15,7 @@ from layeratlas.core.spec import DEFAULT_MODEL, check_size
 @with_flags(ModelFlags)
 def check(
     model: Annotated[str, typer.Option("--model", "-m", help=MODEL)] = DEFAULT_MODEL,
-    plan: Annotated[bool, typer.Option("--plan", help="From the config alone: read no weights.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Plan from the config alone, without reading weights.")] = False,
     **flags: Unpack[ModelFlags],
 ) -> None:
     """Load a model, show its anatomy, the identity self-tests with their errors, and what a run would take."""
@@ -29,7 +29,10 @@ def check(
 
 def validate(
     runs: Annotated[
-        int, typer.Option(min=1, help="Simulated runs of each of six kinds, and simulations of each other rate.")
+        int,
+        typer.Option(
+            min=1, help="Number of simulated runs of each of six kinds, and of simulations of each other rate."
+        ),
     ] = 100,
     size: Annotated[str, typer.Option(help="How many texts a run has: quick, standard or full.")] = "quick",
     seed: Annotated[int, typer.Option(help="Seed of the first run.")] = 0,

@@ -49,7 +49,9 @@ def steer(
     prompt: Annotated[str, typer.Option(help="What the model continues.")],
     strength: Annotated[
         list[float] | None,
-        typer.Option(help="How far to go, 1 from the mean of one class to the other's; repeatable. Default: 1, 2, 4."),
+        typer.Option(
+            help="Steering strength; 1 moves from the mean of one class to the other's; repeatable. Default: 1, 2, 4."
+        ),
     ] = None,
     class_: ClassOption = None,
     versus: VersusOption = None,

@@ -17,7 +17,7 @@ import typer
 from layeratlas.core.errors import SpecError
 
 MODEL = "Hub id, local directory, .gguf file or built-in alias."
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, only where the report is.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress, only the path of the report.")]
 FamilyOption = Annotated[
     list[str] | None,
     typer.Option(help="NAME=PART: models with PART in their name or folder belong to the family NAME; repeatable."),
@@ -36,7 +36,7 @@ class ModelFlags(TypedDict):
         str | None, typer.Option(help="resident, streamed (a few blocks in memory at a time) or auto (default).")
     ]
     parallel: Annotated[int | None, typer.Option(help="Processes that share the weights, one per device. Default: 1.")]
-    memory: Annotated[float | None, typer.Option(help="GB that the model may take. Default: what is free.")]
+    memory: Annotated[float | None, typer.Option(help="GB that the model may take. Default: the free memory.")]
     adapter: Annotated[str | None, typer.Option(help="Directory of a PEFT adapter to merge into the weights.")]
     chat: Annotated[
         bool | None,
@@ -85,7 +85,7 @@ class StudyFlags(TypedDict):
     ]
     seed: Annotated[int | None, typer.Option(help="Seed of folds, shuffles and bootstrap. Default: 0.")]
     bad_rows: Annotated[
-        str | None, typer.Option(help="refuse (default) or drop: what happens to malformed rows of your own texts.")
+        str | None, typer.Option(help="What to do with malformed rows of your own texts: refuse (default) or drop.")
     ]
     label_kind: Annotated[
         str | None,
@@ -137,7 +137,7 @@ def families(pairs: list[str]) -> dict[str, str]:
     named = _pairs(pairs, "--family", "NAME=PART", "see --help")
     for name, fragment in named:
         if not fragment:
-            raise SpecError(f"--family '{name}=' does not fit", "NAME=PART", "see --help")
+            raise SpecError(f"--family '{name}=' is invalid", "NAME=PART", "see --help")
     return dict(named)
 
 
@@ -145,7 +145,7 @@ def _pairs(pairs: list[str], flag: str, form: str, todo: str) -> list[tuple[str,
     split = [pair.partition("=") for pair in pairs]
     for pair, (name, equals, _) in zip(pairs, split, strict=True):
         if not (name and equals):
-            raise SpecError(f"{flag} {pair!r} does not fit", form, todo)
+            raise SpecError(f"{flag} {pair!r} is invalid", form, todo)
     return [(name, value) for name, _, value in split]
 
 

@@ -55,7 +55,8 @@ def _settings(study: str) -> None:
     print(f"{study}: {'layeratlas run ' + study + ' --set NAME=VALUE' if fields else 'no settings'}")
     rows = [("NAME", "DEFAULT", "VALUES", "MEANING")] if fields else []
     for name, field in fields.items():
-        default = field.default if isinstance(field.default, str) else json.dumps(field.default)
+        bare = isinstance(field.default, str) and field.default
+        default = field.default if bare else json.dumps(field.default)
         rows.append((name, default, accepted(field), field.description or ""))
     _columns(rows, indent="  ")
 

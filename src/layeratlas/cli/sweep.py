@@ -21,12 +21,13 @@ def sweep(
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Workers at a time.")] = 1,
     on: Annotated[str, typer.Option(help="Where workers run: processes (default), ray or slurm.")] = "processes",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Cores per worker. Default: this machine's, shared out.")
+        int | None,
+        typer.Option(min=1, help="Cores per worker. Default: this machine's cores divided among the workers."),
     ] = None,
     gpus: Annotated[int, typer.Option(min=0, help="GPUs per worker.")] = 0,
     memory: Annotated[float | None, typer.Option(help="GB of memory per worker, asked for on Ray and Slurm.")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try failed runs again.")] = False,
-    status: Annotated[bool, typer.Option("--status", help="Show how every run stands, and start nothing.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Show the status of every run; start nothing.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show every run with tokens, time, memory and disk; start nothing.")
     ] = False,

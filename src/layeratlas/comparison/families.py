@@ -72,7 +72,11 @@ def _finding(place: Place, part: Parts, models: Sequence[Model]) -> Finding:
     least = f"a partial R² of about {least_partial(families, len(models)):.2f}"
     if part.smallest > ALPHA:
         least = "nothing, with so few models"
-    link = "goes with the family" if verdict == "supported" else f"may go with the family ({could_have_seen(least)})"
+    link = (
+        "goes with the family"
+        if verdict == "supported"
+        else f"is not shown to go with the family ({could_have_seen(least)})"
+    )
     label = models[0].quantities[place].label
     return curve_finding(
         ComparisonKind.FAMILY,

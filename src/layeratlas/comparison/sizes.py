@@ -166,7 +166,7 @@ def _shape_finding(series: _Series, effect: Growth) -> Finding:
     says = {
         "supported": f"is a threshold between {below} and {above}, not a line in log parameters",
         "not supported": "is a line in log parameters, not a threshold",
-        "inconclusive": f"may be a line or a threshold (between {below} and {above})",
+        "inconclusive": f"is undecided between a line and a threshold (between {below} and {above})",
     }[verdict]
     flat, line, step = np.sqrt(effect.errors)
     return curve_finding(

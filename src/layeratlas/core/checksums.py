@@ -52,8 +52,8 @@ def read_sealed(path: Path) -> dict[str, Any]:
     if not is_sealed(value):
         raise StoreError(
             f"'{path}' was changed or damaged after it was written",
-            "a file that its seal fits",
-            "run the same command again to compute anew what it vouched for",
+            "a file that matches its checksum",
+            "run the same command again to recompute the files that it lists",
         )
     return {key: inner for key, inner in value.items() if key != SEAL}
 
@@ -62,7 +62,9 @@ def read_vouched(path: Path, todo: str) -> dict[str, Any]:
     """Return a JSON object, with its seal where it has one; raises StoreError where it is damaged, with what `todo`."""
     value = read_json(path)
     if not isinstance(value, dict) or (SEAL in value and not is_sealed(value)):
-        raise StoreError(f"'{path}' was changed or damaged after it was written", "a file that its seal fits", todo)
+        raise StoreError(
+            f"'{path}' was changed or damaged after it was written", "a file that matches its checksum", todo
+        )
     return value
 
 

@@ -48,7 +48,7 @@ def _misfit(kind: type[Spec], error: ValidationError) -> SpecError:
     meaning = f" ({field.description})" if field.description else ""
     value = repr(first["input"])
     shown = value if len(value) <= 60 else f"{value[:57]}..."
-    return SpecError(f"the {kind.noun} {name}={shown} does not fit", f"{accepted(field)}{meaning}")
+    return SpecError(f"the {kind.noun} {name}={shown} is invalid", f"{accepted(field)}{meaning}")
 
 
 def check_size(name: str) -> Size:
@@ -118,7 +118,7 @@ class ModelSpec(Spec):
         default=1, ge=1, exclude=True, description="processes that share the weights between them, one per device"
     )
     memory: float | None = Field(
-        default=None, gt=0, exclude=True, description="GB of memory that the model may take, by default what is free"
+        default=None, gt=0, exclude=True, description="GB of memory that the model may take, by default the free memory"
     )
 
     def model_post_init(self, context: Any) -> None:

@@ -54,4 +54,4 @@ class LeftOut:
         rows = self.rows[data.name]
         if hasattr(data, "without"):
             return data.without(rows.keys(), list(rows.values()))
-        raise DataError(f"'{data.name}' cannot go without single rows", "material with 'without'", "shorten its texts")
+        raise DataError(f"'{data.name}' cannot leave out single rows", "material with 'without'", "shorten its texts")

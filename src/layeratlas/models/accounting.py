@@ -155,7 +155,7 @@ def demand_account(model_id: str, model: Any, ledger: Account) -> None:
     demand_used(model_id, model, ledger.unused)
     if ledger.misfits:
         raise ModelError(
-            f"'{model_id}' does not fit its config: {ledger.misfits[0]}{_others(ledger.misfits, shown=1)}",
+            f"'{model_id}' does not match its config: {ledger.misfits[0]}{_others(ledger.misfits, shown=1)}",
             f"weights of {type(model).__name__}",
             "check that config.json belongs to these weights",
         )

@@ -58,7 +58,7 @@ def merged(model: Any, spec: ModelSpec) -> Any:
             "merge an adapter of another kind",
         )
     if not (Path(spec.adapter) / _WEIGHTS).is_file():
-        raise ModelError(f"'{spec.adapter}' holds no {_WEIGHTS}", "safetensors; pickles are refused", "save it anew")
+        raise ModelError(f"'{spec.adapter}' holds no {_WEIGHTS}", "safetensors; pickles are refused", "save it again")
     with warnings.catch_warnings():
         # What it warns of (missing tensors, the base model's name, tied weights) is checked here or recorded.
         warnings.simplefilter("ignore")

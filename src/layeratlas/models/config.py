@@ -55,4 +55,6 @@ def _check_causal(raw: dict[str, Any], kind: str, spec: ModelSpec, sequence_to_s
         raise ModelError(f"'{spec.id}' is an encoder-decoder model ({declared})", expected, "name a decoder-only model")
     causal = wrapped or not named or any(name == built or name.endswith(_CAUSAL_ENDINGS) for name in named)
     if built is None or not causal:
-        raise ModelError(f"'{spec.id}' is no causal language model ({declared})", expected, "name a decoder-only model")
+        raise ModelError(
+            f"'{spec.id}' is not a causal language model ({declared})", expected, "name a decoder-only model"
+        )

@@ -40,7 +40,7 @@ class TapRule:
     def words(self) -> str:
         """The reading in words, for errors and `info`."""
         text = "post-norm output" if self.after else "output"
-        return text + (" less the residual it was handed" if self.minus is not None else "")
+        return text + (" minus its residual input" if self.minus is not None else "")
 
 
 ABSENT = TapRule(None, False, None, absent=True)

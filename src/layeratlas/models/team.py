@@ -112,8 +112,8 @@ def team_of(spec: ModelSpec) -> Team:
         return _current[0]
     if _current:
         raise ModelError(
-            f"models over {_current[0].count} and over {spec.parallel} processes in one process",
-            "one number of processes",
+            f"this process leads {_current[0].count} processes and cannot lead {spec.parallel} for another model",
+            "the same --parallel for every model of a process",
             "start another Python process",
         )
     number = os.environ.get(_MEMBER)

@@ -14,7 +14,7 @@ _ROW = 22
 
 
 def heat(look: Lens, width: Any = 640) -> vega.Chart:
-    """Return levels and their tasks by depth, darker the further the estimate is from its control to the best there is.
+    """Return levels and their tasks by depth, darker the further the estimate is from its control to the highest value.
 
     A share, so that a row of two classes and one of six are as dark where both are read without an error.
     """
@@ -52,7 +52,7 @@ def _row_axis(look: Lens) -> vega.Spec:
 def _shade(look: Lens) -> vega.Spec:
     """Return the shade of a cell, on one scale for all, with its legend."""
     legend = vega.Legend(
-        title=None if look.live else f"From the control ({look.view.names.study.control}) to the best there is",
+        title=None if look.live else f"From the control ({look.view.names.study.control}) to the highest value",
         orient="bottom",
         direction="horizontal",
         symbolType="square",

@@ -18,7 +18,7 @@ _MOST_ROWS, _NARROW, _MARGIN = 12, 16, 16
 
 @dataclass(frozen=True, kw_only=True)
 class TextRow:
-    """A row of the map: its name, for each layer how far it is on the way to the best there is, and the best layer.
+    """A row of the map: its name, for each layer how far it is on the way to the highest value, and the best layer.
 
     `best` is None where nothing was detected at any layer.
     """

@@ -75,7 +75,7 @@ def _corrected(judgements: Sequence[Judgement]) -> list[Judgement]:
         lost = judgements[i].verdict == "supported" and p > ALPHA
         corrected[i] = replace(judgements[i], p=p, verdict="inconclusive" if lost else judgements[i].verdict)
         if lost:
-            statement = f"{judgements[i].statement} Corrected over {len(tested)} models, p = {p:.3f} decides nothing."
+            statement = f"{judgements[i].statement} After correction over {len(tested)} models, p = {p:.3f}."
             corrected[i] = replace(corrected[i], statement=statement)
     return corrected
 
@@ -94,7 +94,7 @@ def _agreement(sides: Mapping[Verdict, Sequence[int]], names: Sequence[str], out
         text = f"0 of {len(names)} models decide the claim"
     if unclear and (yes or no):
         text += f"; {len(unclear)} inconclusive"
-    return text + (f"; {outside} more of sizes that the claim is not about." if outside else ".")
+    return text + (f"; {outside} more are of sizes that the claim is not about." if outside else ".")
 
 
 def _statements(names: Sequence[str], judgements: Sequence[Judgement]) -> list[str]:

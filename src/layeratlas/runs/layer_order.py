@@ -27,7 +27,7 @@ _SCHEMA = {
 _TEXT = (
     "The residual stream with its layers in one random order, the same for all levels: 95 % range and one-sided p over "
     "999 orders. Steps between neighbouring layers are smaller than in random orders where depth matters; a difference "
-    "in emergence that random orders give too is not one of depth."
+    "in emergence that random orders also give is not an effect of depth."
 )
 
 
@@ -52,7 +52,7 @@ def _rows(curves: Sequence[Curve], seed: int) -> Iterator[tuple[str, float, floa
         depths[curve.level] = emergence_depth(shuffled - curve.floor.max(), curve.depth)
     for earlier, later in pairwise(depths):
         gaps = depths[later] - depths[earlier]
-        yield _row(f"emergence of {later} less {earlier}", gaps, gaps)
+        yield _row(f"emergence of {later} minus {earlier}", gaps, gaps)
 
 
 def _row(quantity: str, values: Floats, extremes: Floats) -> tuple[str, float, float, float, float]:

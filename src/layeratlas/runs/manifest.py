@@ -11,7 +11,7 @@ from layeratlas.core.checksums import read_vouched
 from layeratlas.core.errors import StoreError
 
 MANIFEST = "run.json"
-RERUN = "run the study again with the same --out, which computes it anew"
+RERUN = "run the study again with the same --out, which recomputes it"
 
 
 class _Part(BaseModel):
@@ -75,6 +75,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        problem = f"'{folder / MANIFEST}' is no manifest of this version ({place!a}: {first['msg']})"
+        problem = f"'{folder / MANIFEST}' is not a manifest of this version ({place!a}: {first['msg']})"
         raise StoreError(problem, "a run's manifest", RERUN) from None
     return manifest

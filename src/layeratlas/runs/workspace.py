@@ -107,7 +107,7 @@ class Workspace:
         for folder in (self.folder, *filter(Path.is_dir, self.folder.iterdir())):
             sweep_parts(folder)
         if not is_sealed(known):
-            self.progress.note(f"'{path}' is damaged: the run is made anew from the parts that are sound")
+            self.progress.note(f"'{path}' is damaged: the run is rebuilt from its undamaged parts")
             return self._begin()
         return known
 

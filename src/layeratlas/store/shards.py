@@ -54,7 +54,7 @@ def _damaged(path: Path) -> StoreError:
     return StoreError(
         f"'{path}' is missing, damaged or of another run",
         "a whole file of this run",
-        "run the same command again, which computes it anew",
+        "run the same command again, which recomputes it",
     )
 
 

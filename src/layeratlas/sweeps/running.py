@@ -44,7 +44,7 @@ class Resources:
         for name, least in (("workers", 1), ("threads", 1), ("gpus", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
-                raise SpecError(f"the option {name}={value} does not fit", f"a whole number, at least {least}")
+                raise SpecError(f"the option {name}={value} is invalid", f"a whole number, at least {least}")
 
     def launch(self, out: Path, plan: str) -> Launch:
         """Return what each worker is told."""

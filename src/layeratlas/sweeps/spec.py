@@ -63,7 +63,7 @@ def read_sweep(path: Path) -> SweepSpec:
         raise SpecError(f"'{path}' is not TOML ({error})", "lines such as models = ['smollm2-135m']") from None
     variants = values.pop("variants", [])
     if not isinstance(variants, list) or not all(isinstance(variant, dict) for variant in variants):
-        raise SpecError(f"'{path}', line {line_of(text, 'variants')}: variants is no table", "[[variants]] tables")
+        raise SpecError(f"'{path}', line {line_of(text, 'variants')}: variants is not a table", "[[variants]] tables")
     parsed = []
     for number, fields in enumerate(variants):
         with _At(path, text, fields, number):

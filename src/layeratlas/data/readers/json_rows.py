@@ -122,7 +122,7 @@ def _decode(text: str, position: int, where: str) -> tuple[Any, int]:
         raise DataError(f"{where}: {error}", "each name once", "fix it") from None
     except ValueError as error:
         reason = str(error).partition(": line")[0].partition(";")[0]
-        raise DataError(f"{where} is no JSON ({reason})", "one object per row", "fix it") from None
+        raise DataError(f"{where} is not JSON ({reason})", "one object per row", "fix it") from None
     except RecursionError:
         raise DataError(f"{where} is nested too deeply", f"at most {_DEEPEST} levels", "flatten it") from None
 

@@ -113,7 +113,7 @@ def _columns(rows: Sequence[Row], column: str, where: str) -> _Columns:
         columns = _Columns(text=columns.text, label=column, group=columns.group)
     if not {columns.text, columns.label} <= names:
         problem = f"{where} has the columns {', '.join(str(name) for name in rows[0].fields)[:500]}"
-        expected = f"'{columns.text}' and '{columns.label}'" + ("" if column else " (and perhaps 'group')")
+        expected = f"'{columns.text}' and '{columns.label}'" + ("" if column else " (optionally 'group')")
         raise DataError(problem, expected, "rename the columns")
     return columns
 

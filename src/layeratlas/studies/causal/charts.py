@@ -36,17 +36,18 @@ def exhibits(folder: Path) -> list[Exhibit]:
         Exhibit(
             name="encoded-used",
             title="Encoded, and used?",
-            text="Square: a linear probe reads the label at this point of the stream, darker the further accuracy is "
-            "from chance to certainty; none where it is not shown to. Dot: the answers need it there; its size is the "
-            "share of the log-odds that erasing it takes beyond directions of equal norm. Cross: a loss that "
-            "matters is excluded. A square with a cross is encoded and not used.",
+            text="Square: a linear probe reads the label at this point of the residual stream; the darker, the "
+            "further its accuracy is above chance. No square: no probe is shown to read it. Dot: the answers need "
+            "the label there; its size is the share of the log-odds that erasure removes beyond directions of "
+            "equal norm. Cross: a loss large enough to matter is ruled out. A square with a cross: encoded, not used.",
             chart=partial(_map, table),
         ),
         Exhibit(
             name="losses",
             title="What erasing costs",
-            text="Mean loss of the right answer's log-odds (nats) at each point, by erasing the label and by "
-            "directions that move the stream as far: random ones, those of shuffled labels, and another task's.",
+            text="Mean drop in the log-odds of the right answer (nats) at each point, after erasing the label, "
+            "and after controls that move the stream equally far: random directions, erasers of shuffled labels, and "
+            "the eraser of another task.",
             chart=partial(_losses, table),
         ),
         Exhibit(

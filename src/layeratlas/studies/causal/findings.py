@@ -53,7 +53,7 @@ def _answered(effects: SetEffects, name: str) -> Finding:
     says = {
         "supported": "the model prefers the right answer",
         "not supported": "the model prefers wrong answers",
-        "inconclusive": "the model is not shown to prefer the right answer, so that nothing can be seen to be used",
+        "inconclusive": "the model is not shown to prefer the right answer, so no use can be shown",
     }[verdict]
     return _finding(
         CausalFinding.ANSWERED,
@@ -74,14 +74,14 @@ def _used(effects: SetEffects, name: str) -> Finding:
     says = {
         "supported": f"what the probe reads is used, at {_points([c.point for c in shown])}",
         "not supported": "what the probe reads is used at no point",
-        "inconclusive": f"what the probe reads may or may not be used ({cell.used.could_have_seen} nats)",
+        "inconclusive": f"whether what the probe reads is used is undecided ({cell.used.could_have_seen} nats)",
     }[verdict]
     return _finding(
         CausalFinding.USED,
         effects,
         cell.used,
-        statement=f"{name}: {says}. Erasing it at point {cell.point} takes {cell.loss.estimate:.2f} of "
-        f"{effects.answered.estimate:.2f} nats of log-odds, {_span(cell.used)} more than its controls.",
+        statement=f"{name}: {says}. Erasing it at point {cell.point} removes {cell.loss.estimate:.2f} of "
+        f"{effects.answered.estimate:.2f} nats of log-odds, {_span(cell.used)} more than the controls do.",
         null=f"no more loss than by directions of equal norm, random or of shuffled labels ({_SIGN_FLIPS})",
         verdict=verdict,
     )
@@ -93,7 +93,7 @@ def _specific(effects: SetEffects, name: str) -> Finding:
     says = {
         "supported": "erasing it costs more than erasing another task's label",
         "not supported": "erasing it costs no more than erasing another task's label",
-        "inconclusive": "erasing it may or may not cost more than erasing another task's label",
+        "inconclusive": "whether erasing it costs more than erasing another task's label is undecided",
     }[verdict]
     return _finding(
         CausalFinding.SPECIFIC,
@@ -111,7 +111,7 @@ def _steered(effects: SetEffects, name: str) -> Finding:
     says = {
         "supported": "steering along the direction moves the answers",
         "not supported": "steering along the direction moves the answers the other way",
-        "inconclusive": f"steering may or may not move the answers ({cell.steered.could_have_seen} nats)",
+        "inconclusive": f"whether steering moves the answers is undecided ({cell.steered.could_have_seen} nats)",
     }[verdict]
     return _finding(
         CausalFinding.STEERED,
@@ -129,7 +129,7 @@ def _unused(effects: SetEffects, name: str) -> Finding:
     says = {
         "supported": f"at point {cell.point} a probe reads it and the answers do not need it there",
         "not supported": "wherever a probe reads it, the answers need it",
-        "inconclusive": "no point is shown at which a probe reads it and the answers do not need it",
+        "inconclusive": "no point is shown where a probe reads it and the answers do not need it",
     }[verdict]
     effect = Effect(estimate=cell.used.estimate, lo=cell.used.lo, hi=cell.used.hi, p=p)
     gain = cell.reading.gain
@@ -140,7 +140,7 @@ def _unused(effects: SetEffects, name: str) -> Finding:
         statement=f"{name}: {says}: accuracy {gain.estimate + cell.reading.chance:.2f} (chance "
         f"{cell.reading.chance:.2f}), loss over its controls {_span(cell.used)} nats; less than "
         f"{cell.margin:.2f} is too small to matter.",
-        null="chance, or a loss that matters (both must be excluded; Holm over points)",
+        null="chance, or a loss that matters (both must be ruled out; Holm over points)",
         verdict=verdict,
     )
 

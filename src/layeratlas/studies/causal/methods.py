@@ -16,8 +16,8 @@ def methods(run: Mapping[str, Any], settings: CausalSettings) -> list[tuple[str,
         (
             "Points",
             f"The residual stream at the last token of each prompt, at points {points} (point l is the output of block "
-            "l - 1). Only that token is edited: later blocks may still read earlier tokens, so that a loss is what the "
-            f"answer takes from this token at this point. {run.get('branching', '')}".strip()
+            "l - 1). Only that token is edited: later blocks may still read earlier tokens, so a loss measures what "
+            f"the answer takes from this token at this point. {run.get('branching', '')}".strip()
             + ".",
         ),
         (
@@ -27,8 +27,8 @@ def methods(run: Mapping[str, Any], settings: CausalSettings) -> list[tuple[str,
         ),
         (
             "Erased",
-            "Closed-form linear erasure (LEACE, Belrose et al. 2023, arXiv 2306.03819) with the covariance shrunk as "
-            "Ledoit and Wolf (2004) say, fitted on the other folds of the set: no prompt has part in its own eraser.",
+            "Closed-form linear erasure (LEACE, Belrose et al. 2023, arXiv 2306.03819) with covariance shrinkage "
+            "(Ledoit and Wolf 2004), fitted on the other folds of the set: no prompt is used to fit its own eraser.",
         ),
         (
             "Controls",
@@ -43,9 +43,9 @@ def methods(run: Mapping[str, Any], settings: CausalSettings) -> list[tuple[str,
         ),
         (
             "Loss",
-            "Log-odds (nats) of the right answer against the others, by the token at which they part, without the "
-            "edit less those with it. "
-            f"Below {settings.unused:.0%} of the whole model's log-odds a loss is too small to matter.",
+            "Log-odds (nats) of the right answer against the others, at the first token in which they differ: the "
+            "value without the edit minus the value with it. "
+            f"A loss below {settings.unused:.0%} of the unedited model's log-odds is too small to matter.",
         ),
         (
             "Intervals and findings",
@@ -57,4 +57,7 @@ def methods(run: Mapping[str, Any], settings: CausalSettings) -> list[tuple[str,
 def _prompts(run: Mapping[str, Any]) -> str:
     sets = run.get("datasets", [])
     listed = "; ".join(f"{d['name']} {d['n']}, of which {d['measured']} edited (“{d['example']}”)" for d in sets)
-    return f"Probes and erasers are fitted on all prompts, edits measured on some, as many of each class: {listed}."
+    return (
+        "Probes and erasers are fitted on all prompts; edits are measured on a subset with equal numbers of each "
+        f"class: {listed}."
+    )

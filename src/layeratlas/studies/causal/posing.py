@@ -58,7 +58,7 @@ def pose_all(work: Workspace) -> list[Posed]:
             for number, why in reasons.items()
             if why
         }
-    leave_out_unfit(work, unfit, "answers that all part at one token, within the context")
+    leave_out_unfit(work, unfit, "answers that all first differ at the same token, within the context")
     return [_posed(work.model, data) for data in work.material]
 
 
@@ -74,7 +74,7 @@ def _encoded(model: LoadedModel, data: PromptSet, number: int) -> tuple[tuple[in
 def _why_not(model: LoadedModel, data: PromptSet, number: int) -> str:
     ids, tokens = _encoded(model, data, number)
     if -1 in tokens or len(set(tokens)) < len(tokens):
-        return "has answers that do not part at one token"
+        return "has answers that do not all first differ at the same token"
     if not ids:
         return "has no token of its own"
     return f"has {len(ids)} tokens" if model.context and len(ids) >= model.context else ""

@@ -18,11 +18,11 @@ class CausalSettings(Spec):
 
     points: int = Field(default=8, ge=1, description="points of the stream that are edited, evenly spaced to the last")
     prompts: int | None = Field(
-        default=None, ge=4, description="prompts of each set under edits, by default 32, 96 or 400 by size"
+        default=None, ge=4, description="prompts of each set that are edited, by default 32, 96 or 400 by size"
     )
-    controls: int = Field(default=2, ge=1, description="random directions, and directions of shuffled labels")
+    controls: int = Field(default=2, ge=1, description="number of random directions, and of shuffled-label ones")
     strength: float = Field(
-        default=1.0, gt=0, description="how far to steer, 1 from the mean of one class to that of another"
+        default=1.0, gt=0, description="steering strength; 1 moves from the mean of one class to that of another"
     )
     unused: float = Field(
         default=0.1,

@@ -31,7 +31,7 @@ def _choice(curve: ExitCurve, is_answered: bool) -> Choice:
         return Choice(reason=f"No exit is shown to beat its floor (at best by {best:.2f} of accuracy).")
     if not exits:
         return Choice(
-            reason="The last exit is not shown to beat its floor, so that it is no standard for earlier ones."
+            reason="The last exit is not shown to beat its floor, so that earlier ones cannot be compared with it."
         )
     layer = exits[0]
     lo, hi = curve.interval

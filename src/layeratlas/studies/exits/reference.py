@@ -120,7 +120,7 @@ def _asked(settings: ExitSettings, shots: Sequence[int]) -> str:
             f"it had {' and '.join(map(str, others))} worked examples, the published ones {_FEWEST_SHOTS} to "
             f"{_MOST_SHOTS}"
         )
-    return f"asked otherwise: {', and '.join(differences)}." if differences else "asked in the same way."
+    return f"asked differently: {', and '.join(differences)}." if differences else "asked in the same way."
 
 
 def _cli(value: object) -> str:

@@ -19,7 +19,7 @@ class Rule(StrEnum):
 
     FEWEST_TOKENS = "fewest tokens"
     FEWEST_BYTES = "fewest bytes"
-    COMMONEST_ANSWER = "commonest answer"
+    COMMONEST_ANSWER = "most frequent answer"
     MOST_BYTES = "most bytes"
 
 

@@ -20,7 +20,9 @@ class ExitSettings(Spec):
 
     shots: int = Field(default=4, ge=0, le=6, description="worked examples before each question, never scored")
     questions: int | None = Field(
-        default=None, ge=2, description="most questions of each set: whole groups, drawn with the seed, by default all"
+        default=None,
+        ge=2,
+        description="maximum number of questions of each set: whole groups, drawn with the seed, by default all",
     )
     format: Format = Field(default="text", description="how questions and choices are written")
     exit_norm: Literal["final", "none"] = Field(
@@ -32,21 +34,26 @@ class ExitSettings(Spec):
         description="count ties as wrong, as published; otherwise k tied choices get 1/k each",
     )
     score: Score = Field(default="sum", description="the score that the findings use")
-    free_tokens: int = Field(default=8, ge=1, description="most tokens of a free answer")
+    free_tokens: int = Field(default=8, ge=1, description="maximum number of tokens of a free answer")
     free_exits: int = Field(
         default=6, ge=1, description="exits at which free answers are decoded, evenly spaced up to the last"
     )
     random_weights: bool | None = Field(
         default=None,
-        description="ask the same architecture with random weights too, by default at every size but quick",
+        description="also ask the same architecture with random weights, by default at every size but quick",
     )
-    tuned: bool = Field(default=False, description="read exits out through affine maps to the last layer's basis too")
+    tuned: bool = Field(
+        default=False, description="also read exits out through translators, affine maps to the last layer's basis"
+    )
     tuned_questions: int = Field(
-        default=52, ge=1, description="questions of each set through tuned exits: whole groups, from its beginning"
+        default=52,
+        ge=1,
+        description="questions of each set asked through translators: whole groups, from its beginning",
     )
-    tuned_on: str = Field(default="", description="a file of passages that maps are fitted on, by default shipped ones")
+    tuned_on: str = Field(default="", description="a file of passages to fit translators on, by default built-in ones")
     translators: str = Field(
-        default="", description="a .safetensors file of published translators (tuned lens), by default fitted here"
+        default="",
+        description="a .safetensors file of published translators (tuned lens), by default fitted by the run",
     )
     ablate: bool = Field(default=False, description="ask again without each block and sublayer")
     ablate_questions: int = Field(

@@ -54,7 +54,7 @@ class Exits(Study):
     words = Words(
         method="Score",
         control="the choice without the question",
-        baseline="best of fewest tokens, fewest bytes and commonest answer",
+        baseline="best of fewest tokens, fewest bytes and most frequent answer",
         origin="This re-implements the approach described in arXiv 2312.04333; questions, readouts, baselines and "
         "tests are ours.",
     )

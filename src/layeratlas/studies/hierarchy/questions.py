@@ -25,7 +25,7 @@ ACROSS = (
     Question(
         title="Do simple levels emerge before complex ones?",
         asked="Depths of emergence and of peaks of neighbouring levels, compared over resampled groups of texts.",
-        unsaid="that one level is computed from the other: an order of depths is no order of causes.",
+        unsaid="that one level is computed from the other: an order of depths is not an order of causes.",
         kinds=(HierarchyFinding.EMERGENCE_ORDER, HierarchyFinding.ORDER),
     ),
     Question(

@@ -12,7 +12,7 @@ class ProbingSettings(Spec):
 
     mdl: bool = Field(
         default=False,
-        description="measure description lengths too, at several times the cost of the probes",
+        description="also measure description lengths, at several times the cost of the probes",
     )
     learning_curves: bool | None = Field(
         default=None,
@@ -25,5 +25,5 @@ class ProbingSettings(Spec):
     )
     random_weights: bool | None = Field(
         default=None,
-        description="probe the same architecture with random weights too, by default at every size but quick",
+        description="also probe the same architecture with random weights, by default at every size but quick",
     )

@@ -26,7 +26,7 @@ def exhibits(folder: Path) -> list[Exhibit]:
         Exhibit(
             name="segments",
             title="Where the boundaries are",
-            text="Bars: the three segments. Each row finds the boundaries anew, from the same signals of other "
+            text="Bars: the three segments. Each row repeats the search, on the same signals of other "
             "passages, or from other signals; lines: 90 % intervals of a boundary over passages. Two boundaries are "
             "always found: whether they exist is tested in the findings.",
             chart=partial(boundary_chart, record),

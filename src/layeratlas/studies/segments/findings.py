@@ -181,8 +181,8 @@ def _layer_order(record: SegmentsRecord) -> Finding:
     }[verdict]
     return boundary_finding(
         SegmentFinding.LAYER_ORDER,
-        f"{statement}: three segments leave {test.left:.2f} of the variation, and could have been told from random "
-        f"order at {low:.2f} or less.",
+        f"{statement}: three segments leave {test.left:.2f} of the variation, and could have been distinguished from "
+        f"random order at {low:.2f} or less.",
         Effect(estimate=test.left, p=test.shuffled_p),
         null="the same layers in random order",
         verdict=verdict,

@@ -36,7 +36,7 @@ ACROSS = (
     Question(
         title="How brittle is each segment?",
         asked="Noise of increasing strength is added in one segment at a time, and the change of the output measured.",
-        unsaid="how the segment reacts to edits that are no noise.",
+        unsaid="how the segment reacts to edits other than noise.",
         kinds=(
             SegmentFinding.BRITTLENESS,
             SegmentFinding.ENDS,

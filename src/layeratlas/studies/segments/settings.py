@@ -24,16 +24,20 @@ class SegmentSettings(Spec):
     maps: bool = Field(default=True, description="measure attention maps, under the eager kernel")
     lens_positions: int = Field(default=8, ge=1, description="positions per passage at which the logit lens is read")
     views: int = Field(default=8, ge=2, description="noisy copies per passage")
-    view_passages: int = Field(default=32, ge=0, description="passages that are copied, 0 for none")
+    view_passages: int = Field(default=32, ge=0, description="number of passages that are copied, 0 for none")
     view_tokens: int = Field(default=48, ge=8, description="tokens per noisy copy")
-    untrained: int | None = Field(default=None, ge=0, description="passages for a random-weight model, 0 for none")
+    untrained: int | None = Field(
+        default=None, ge=0, description="number of passages through a random-weight model, 0 for none"
+    )
     draws: int = Field(default=200, ge=100, description="bootstrap draws of the passages")
     surrogates: int = Field(default=199, ge=99, description="boundary-free surrogates of the existence test")
     noise: Literal["relative", "absolute", "none"] = Field(
         default="relative", description="noise relative to the stream's size, absolute, or none"
     )
     edits: str = Field(default="default", description="default, none or edits such as 'noise 0.3; zero of mlp'")
-    drop: bool = Field(default=False, description="drop more and more blocks, in several orders")
+    drop: bool = Field(
+        default=False, description="measure the loss as more and more blocks are dropped, in several orders"
+    )
     generate: bool = Field(default=False, description="generate text under every edit")
     prompts: int = Field(default=24, ge=6, description="prompts that are continued")
     prompt_tokens: int = Field(default=32, ge=1, description="tokens per prompt")

@@ -64,7 +64,7 @@ def _labelled(row: Row, name: str) -> list[tuple[str, bool]]:
     elif isinstance(value, dict):
         pairs = list(value.items())
     if not pairs or any(label not in (0, 1) for _, label in pairs):
-        raise DataError(f"{row.where}: '{name}' is no mapping of answers to 0 or 1", "one", "fix it")
+        raise DataError(f"{row.where}: '{name}' is not a mapping of answers to 0 or 1", "one", "fix it")
     return [(str(choice).strip(), bool(label)) for choice, label in pairs]
 
 

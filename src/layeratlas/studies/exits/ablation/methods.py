@@ -12,7 +12,7 @@ def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not record:
         return []
     if "missing" in record:
-        return [("Ablation", f"Asked for, and not done: {record['missing']}.")]
+        return [("Ablation", f"Requested, not done: {record['missing']}.")]
     questions = ", ".join(f"{name} {count}" for name, count in record["questions"].items())
     return [
         (
@@ -20,7 +20,7 @@ def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{record['ablations']} ablations, each one pass over the first questions of each set (whole groups: "
             f"{questions}) after at most {record['shots']} worked examples, read at the last exit. A skipped block's "
             "output is its input; the output of attention or MLP is set to zero, or to its mean over these questions "
-            "with their true choice. The first position, an attention sink, is left as it is. Change: ablated less "
+            "with their true choice. The first position, an attention sink, is left as it is. Change: ablated minus "
             "clean accuracy on the same questions.",
         )
     ]

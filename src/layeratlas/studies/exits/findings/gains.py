@@ -104,12 +104,13 @@ def _exit_finding(gain: LevelGain, readout_note: str) -> Finding:
         f"without their question {curve.shuffles.mean(0)[layer]:.2f}"
     )
     over = "chance and the surface rules" if curve.evident else "the best of these"
-    why = " (wrong choices can be told without the question)" if curve.evident else ""
+    why = " (wrong choices can be recognised without the question)" if curve.evident else ""
     effect = f"Gain over {over}{why}, the exit chosen on the other half of the groups: {with_span(gain.effect)}"
     head = {
         "supported": f"answered above its baselines, best at {where}",
         "not supported": f"every exit gains less than {MARGIN} over the baselines; the largest gain is at {where}",
-        "inconclusive": f"a gain over the baselines is open ({gain.effect.could_have_seen}); the largest is at {where}",
+        "inconclusive": f"whether it is answered above its baselines is undecided ({gain.effect.could_have_seen}); the "
+        f"largest gain is at {where}",
     }[gain.verdict]
     rest = " and the surface rules" if curve.evident else ", the surface rules and the choice without the question"
     return curve_finding(

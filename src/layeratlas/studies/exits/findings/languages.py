@@ -134,7 +134,8 @@ def language_finding(main: ExitCurve, agreement: ExitCurve) -> Finding | None:
     summary = {
         "supported": f"{low} carry cross-lingual ability",
         "not supported": f"{low} gain less than {MARGIN} over the baselines in several languages",
-        "inconclusive": f"{low} may carry cross-lingual ability ({gain.could_have_seen} in accuracy)",
+        "inconclusive": f"Whether {low.lower()} carry cross-lingual ability is undecided "
+        f"({gain.could_have_seen} in accuracy)",
     }[verdict]
     return curve_finding(
         ExitFinding.X8,

@@ -72,7 +72,7 @@ def _low_reasoning(curve: ExitCurve, effect: Effect, readout_note: str) -> Findi
     summary = {
         "supported": f"{low} answer above every baseline",
         "not supported": f"{low} gain less than {MARGIN} over the baselines",
-        "inconclusive": f"a gain of {low} over the baselines is open ({effect.could_have_seen})",
+        "inconclusive": f"whether {low} answer above every baseline is undecided ({effect.could_have_seen})",
     }[verdict]
     return curve_finding(
         ExitFinding.X9,

@@ -129,12 +129,12 @@ def _controlled(pairs: _Pairs, curve: ExitCurve, weights: Floats, resampler: Res
     summary = {
         "supported": f"Floats are harder than integers {alike}",
         "not supported": f"Floats are easier than integers {alike}",
-        "inconclusive": f"Whether floats are harder {alike} is open ({effect.could_have_seen}{why})",
+        "inconclusive": f"Whether floats are harder {alike} is undecided ({effect.could_have_seen}{why})",
     }[verdict]
     return curve_finding(
         ExitFinding.X6_CONTROLLED,
         curve,
-        statement=f"{summary} in {curve.task} at the last exit: integers less floats {with_span(effect)} in accuracy, "
+        statement=f"{summary} in {curve.task} at the last exit: integers minus floats {with_span(effect)} in accuracy, "
         f"{float(pairs.lead.mean()):+.2f} without these controls, {len(pairs.groups)} pairs (X6-controlled).",
         effect=effect,
         null="twins that are alike in tokens, carries and size are answered equally well",
@@ -152,7 +152,7 @@ def _precision(pairs: _Pairs, curve: ExitCurve, weights: Floats, resampler: Resa
     summary = {
         "supported": "Floats are harder with each decimal",
         "not supported": "Floats are easier with each decimal",
-        "inconclusive": f"Whether floats are harder with each decimal is open ({effect.could_have_seen})",
+        "inconclusive": f"Whether floats are harder with each decimal is undecided ({effect.could_have_seen})",
     }[verdict]
     return curve_finding(
         ExitFinding.X6_PRECISION,

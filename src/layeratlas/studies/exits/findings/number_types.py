@@ -48,7 +48,7 @@ def float_finding(scored: ScoredSet, curve: ExitCurve, resampler: Resampler, *, 
         ExitFinding.X6,
         curve,
         statement=(
-            f"{summary} in {curve.task} at the last exit: integers less floats {with_span(effect)} in accuracy, "
+            f"{summary} in {curve.task} at the last exit: integers minus floats {with_span(effect)} in accuracy, "
             f"{len(pairs)} pairs (X6)."
         ),
         effect=effect,

@@ -63,7 +63,7 @@ def mid_network_finding(gains: Sequence[LevelGain]) -> Finding:
     summary = {
         "supported": "In every level gains start mid-network",
         "not supported": f"Gains start outside the middle half in {outside}",
-        "inconclusive": "Gains start mid-network or outside it, the intervals cover both",
+        "inconclusive": "Whether gains start mid-network is undecided",
     }[verdict]
     each = ", ".join(f"{gain.curve.level} {at_depth(gain.onset)}" for gain in answered)
     return levels_finding(

@@ -30,7 +30,7 @@ def _finding(gain: LevelGain) -> Finding:
     summary = {
         "supported": "gains start in the middle half of the network",
         "not supported": "gains start outside the middle half of the network",
-        "inconclusive": "gains start in the middle half or outside it, the interval covers both",
+        "inconclusive": "whether gains start in the middle half of the network is undecided",
     }[verdict]
     return curve_finding(
         ExitFinding.X4_START,

@@ -26,11 +26,11 @@ def exhibits(folder: Path) -> list[Exhibit]:
     return [
         Exhibit(
             name="tuned",
-            title="Cannot answer, or speaks another basis?",
-            text="Accuracy of the same questions at each exit by the model's own readout, and after an affine map to "
-            "the last layer's basis. An exit that answers only after the map speaks another basis; one whose map "
-            "reaches less than half of the last exit cannot answer. Divergence: KL from the model's own prediction, in "
-            "nats, on passages that the maps were not fitted on.",
+            title="Cannot answer, or uses another basis?",
+            text="Accuracy on the same questions at each exit, by the model's own readout and through a translator: an "
+            "affine map to the last layer's basis. An exit that answers only through its translator uses another "
+            "basis; an exit whose translator reaches less than half of the last exit's gain over chance cannot answer. "
+            "Divergence: KL from the model's own prediction, in nats, on passages held out from fitting.",
             chart=partial(_chart, table),
             table=_table(table),
         )

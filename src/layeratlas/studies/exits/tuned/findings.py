@@ -1,4 +1,4 @@
-"""Cannot this exit answer, or does it only speak another basis? The tuned exits beside the model's own."""
+"""Cannot this exit answer, or does it only use another basis? The tuned exits beside the model's own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.settings import ExitSettings
 from layeratlas.studies.exits.tuned.stage import TunedSet
 
-ANOTHER_BASIS, CANNOT, OPEN = "speaks another basis", "cannot answer", "not decided"
+ANOTHER_BASIS, CANNOT, OPEN = "uses another basis", "cannot answer", "not decided"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class TunedExit:
 
     @property
     def says(self) -> str:
-        """What the exit is: it speaks another basis, cannot answer, or neither is shown."""
+        """What the exit is: it uses another basis, cannot answer, or neither is shown."""
         if self.gain.verdict() == "supported" and self.above.verdict() == "supported":
             return ANOTHER_BASIS
         return CANNOT if self.short.verdict() == "supported" else OPEN
@@ -147,9 +147,10 @@ def _finding(level: str, exits: Sequence[TunedExit], n: int, method: str) -> Fin
     if verdict == "supported" and best.says != ANOTHER_BASIS:
         verdict = "inconclusive"
     says = {
-        "supported": "translated exits answer better than the model's own readout of them: they speak another basis",
-        "not supported": "translated exits answer worse than the model's own readout of them",
-        "inconclusive": f"translating may or may not help an exit to answer ({best.gain.could_have_seen})",
+        "supported": "exits answer better through their translators than by the model's own readout: they use another "
+        "basis",
+        "not supported": "exits answer worse through their translators than by the model's own readout",
+        "inconclusive": f"whether a translator improves an exit's answers is undecided ({best.gain.could_have_seen})",
     }[verdict]
     lists = [
         f"{words}: exits {', '.join(str(each.point) for each in exits if each.says == words)}"

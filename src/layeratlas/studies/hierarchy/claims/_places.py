@@ -75,7 +75,7 @@ def placed(finding: Finding, layers: Layers, drawn: Floats | None) -> Finding:
     says = {
         "supported": "inside the published layers",
         "not supported": "outside the published layers",
-        "inconclusive": "perhaps inside, perhaps outside the published layers",
+        "inconclusive": "not shown to be inside or outside the published layers",
     }[verdict]
     span = f"{finding.estimate:.2f} [{finding.lo:.2f}, {finding.hi:.2f}]"
     return replace(

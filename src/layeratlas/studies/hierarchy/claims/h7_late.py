@@ -60,7 +60,7 @@ def _sustained(run: FinishedRun, peak: Finding) -> list[Finding]:
     says = {
         "supported": "keeps more than half",
         "not supported": "keeps less than half",
-        "inconclusive": "may keep more or less than half",
+        "inconclusive": "is not shown to keep more or less than half",
     }[verdict]
     return [
         replace(

@@ -67,7 +67,7 @@ def _content_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) 
     beginnings = {
         "supported": f"{capitalised(level)} decode {where}",
         "not supported": f"{capitalised(level)} gain less than {_SMALLEST_GAIN:.2f} {where}",
-        "inconclusive": f"Whether {level} decode {where} is open (could have missed {effect.hi:.2f})",
+        "inconclusive": f"Whether {level} decode {where} is undecided (could have missed {effect.hi:.2f})",
     }
     statement = (
         f"{beginnings[verdict]}: gain over chance {effect.estimate:.2f} [{lo:.2f}, {hi:.2f}] of what is possible."
@@ -142,7 +142,7 @@ def _compression_finding(pair: _Matched, effect: Effect, phrasing: Phrasing) -> 
     beginnings = {
         "supported": f"{capitalised(buried)} lie {compared}",
         "not supported": f"{capitalised(buried)} lie less deep in {component} than the same {plain} not buried",
-        "inconclusive": f"Whether {buried} lie {compared} is open ({effect.could_have_seen})",
+        "inconclusive": f"Whether {buried} lie {compared} is undecided ({effect.could_have_seen})",
     }
     statement = (
         f"{beginnings[verdict]}: gain in the last quarter over the layers before, as a share of the best gain, larger "

@@ -80,7 +80,7 @@ def _coordination_finding(curves: Sequence[Curve], z: Floats) -> Finding:
     beginnings = {
         "supported": "Neighbouring layers take turns in what they specialise in",
         "not supported": "Neighbouring layers specialise in the same tasks (the opposite of taking turns)",
-        "inconclusive": f"Whether neighbouring layers take turns in what they specialise in is open "
+        "inconclusive": f"Whether neighbouring layers take turns in what they specialise in is undecided "
         f"({effect.could_have_seen})",
     }
     statement = (

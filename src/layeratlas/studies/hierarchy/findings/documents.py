@@ -34,7 +34,7 @@ def _finding(curve: Curve, phrasing: Phrasing) -> Finding:
     beginnings = {
         "supported": f"{capitalised(level)} decode better from {where} than from {than}",
         "not supported": f"{capitalised(level)} in {where} gain less than {MARGIN} on {than}",
-        "inconclusive": f"Whether {level} decode better from {where} than from {than} is open "
+        "inconclusive": f"Whether {level} decode better from {where} than from {than} is undecided "
         f"({effect.could_have_seen})",
     }
     statement = f"{beginnings[verdict]}: gain {effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}]."

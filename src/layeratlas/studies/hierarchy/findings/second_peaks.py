@@ -128,7 +128,8 @@ def _statement(curve: Curve, dip: Dip | None, effect: Effect, phrasing: Phrasing
     beginnings = {
         "supported": f"{capitalised(subject)} rises, falls and rises again",
         "not supported": f"{capitalised(subject)} has one peak (a dip of {MARGIN} would have been seen)",
-        "inconclusive": f"A second peak of {subject} is open (could have missed a dip of {effect.hi:.2f})",
+        "inconclusive": f"Whether {subject} has a second peak is undecided "
+        f"(could have missed a dip of {effect.hi:.2f})",
     }
     if dip is None:
         return f"{beginnings[verdict]}: one maximum in the first 60 % of depth."

@@ -18,7 +18,7 @@ from layeratlas.studies.hierarchy.names import FORECASTS, LEARNING
 
 _TEXTS = (
     "The first probe at the layer where a task decodes best and at the last layer, trained on parts of its training "
-    "texts and tested on the same texts as always. Bands: 95 % intervals. Grey: chance. The peak layer is chosen on "
+    "texts and tested on the same held-out texts. Bands: 95 % intervals. Grey: chance. The peak layer is chosen on "
     "the same texts, so that its values are slightly biased upward by selection. Table: the asymptote of a power law "
     "fitted to the curve, and how many training texts would put the lower end of the interval above chance; in "
     "brackets 95 % intervals."

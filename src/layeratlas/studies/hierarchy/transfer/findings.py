@@ -58,10 +58,11 @@ def transfer_findings(transfers: Sequence[Transfer], method: str) -> list[Findin
 def _finding(each: Transfer, effect: Effect, method: str) -> Finding:
     verdict = effect.verdict(margin=MARGIN)
     layer, own = each.layer, each.own[each.layer]
-    reads = {
-        "supported": f"is read on {each.target} too",
-        "not supported": f"is not read on {each.target}",
-        "inconclusive": f"may or may not be read on {each.target} ({effect.could_have_seen})",
+    says = {
+        "supported": f"A probe fitted on {each.source} transfers to {each.target}",
+        "not supported": f"A probe fitted on {each.source} does not transfer to {each.target}",
+        "inconclusive": f"Whether a probe fitted on {each.source} transfers to {each.target} is undecided "
+        f"({effect.could_have_seen})",
     }[verdict]
     measure = "AUROC" if each.metric == "auroc" else each.metric
     return Finding(
@@ -69,8 +70,8 @@ def _finding(each: Transfer, effect: Effect, method: str) -> Finding:
         level=f"{each.source} to {each.target}",
         component=RESIDUAL,
         method=method,
-        statement=f"What a probe fitted on {each.source} reads {reads}: {measure} {each.value[layer]:.2f} "
-        f"[{effect.lo + each.chance:.2f}, {effect.hi + each.chance:.2f}] at layer {layer}, {own:.2f} on its own texts; "
+        statement=f"{says}: {measure} {each.value[layer]:.2f} [{effect.lo + each.chance:.2f}, "
+        f"{effect.hi + each.chance:.2f}] at layer {layer}, {own:.2f} on its own texts; "
         f"cosine of the differences of class means {each.cosine[layer]:.2f}.",
         estimate=effect.estimate,
         lo=effect.lo,

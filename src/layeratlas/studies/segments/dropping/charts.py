@@ -29,9 +29,9 @@ def drop_exhibits(folder: Path) -> list[Exhibit]:
         Exhibit(
             name="dropping",
             title="Which blocks can be dropped?",
-            text="Rise of the loss (nats per token) when blocks are left out, those of least influence first (1 - "
-            "cosine of input and output), those that cost least alone first (measured on the other half of the "
-            "passages), and in random orders; with 95 % intervals over passages.",
+            text="Rise of the loss (nats per token) as more blocks are left out, in three kinds of order: least block "
+            "influence first (1 - cosine of input and output), least measured cost first (the cost of leaving out that "
+            "block alone, on the other half of the passages), and random; 95 % intervals over passages.",
             chart=partial(_chart, table),
             table=_table(table),
         )

@@ -91,7 +91,7 @@ def _against_random(dropped: Dropped, rule: str, effect: Effect, loss: float, n:
     says = {
         "supported": "costs less than dropping random ones",
         "not supported": "costs more than dropping random ones",
-        "inconclusive": f"may or may not cost less than dropping random ones ({effect.could_have_seen} nats)",
+        "inconclusive": f"has no detected difference from dropping random ones ({effect.could_have_seen} nats)",
     }[verdict]
     first = blocks_named(sorted(dropped.order[:3])) if rule == INFLUENCE else ""
     return _finding(
@@ -108,9 +108,10 @@ def _against_random(dropped: Dropped, rule: str, effect: Effect, loss: float, n:
 def _measured_against_rule(effect: Effect, n: int) -> Finding:
     verdict = effect.verdict()
     says = {
-        "supported": "costs less than in that of block influence",
-        "not supported": "costs more than in that of block influence",
-        "inconclusive": f"may or may not cost less than in that of block influence ({effect.could_have_seen} nats)",
+        "supported": "costs less than in order of block influence",
+        "not supported": "costs more than in order of block influence",
+        "inconclusive": "has no detected difference from dropping them in order of block influence "
+        f"({effect.could_have_seen} nats)",
     }[verdict]
     return _finding(
         f"{MEASURED} against rule",

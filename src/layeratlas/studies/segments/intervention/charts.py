@@ -25,9 +25,9 @@ _PREDICTIONS = (
     "Divergence (KL, nats) of the predictions from the unperturbed ones under interventions on every block of a "
     "segment at once, with its 95 % interval over passages. Hollow: the same on another span of the same width, the "
     "one that shares the fewest blocks with the segment (one of several at random; the mean if the table names "
-    "several). Without an intervention the divergence is exactly 0. The difference is the segment less the other span, "
-    "on the same passages. Intervals are over passages only: a difference says that these two spans differ, not that "
-    "the segment is unusual among all spans of its width. All outcomes and their intervals are in "
+    "several). Without an intervention the divergence is exactly 0. The difference is the segment minus the other "
+    "span, on the same passages. Intervals are over passages only: a difference says that these two spans differ, not "
+    "that the segment is unusual among all spans of its width. All outcomes and their intervals are in "
     "interventions.parquet."
 )
 _TEXTS = (
