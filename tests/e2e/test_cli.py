@@ -110,7 +110,7 @@ def test_the_settings_of_a_study_are_listed_with_default_values_and_meaning(atla
     assert [line.split()[0] for line in lines] == list(fields)
     for line, field in zip(lines, fields.values(), strict=True):
         _, default, values, meaning = re.split(r"  +", line.strip())
-        assert default == json.dumps(field.default).strip('"')
+        assert default == (json.dumps(field.default).strip('"') or '""')
         assert (values, meaning) == (accepted(field), field.description)
     every = atlas("list", "settings").out
     assert [line.split(":")[0] for line in every.splitlines() if not line.startswith(" ")] == registry.names("studies")
