@@ -53,6 +53,11 @@ def interval(lo: Any, hi: Any, digits: int = 3) -> str:
     return f"{num(lo, digits)} to {num(hi, digits)}" if is_number(lo) and is_number(hi) else NONE
 
 
+def estimate(value: Any, lo: Any, hi: Any, digits: int = 2) -> str:
+    """Return an estimate with its interval, such as `0.41 [0.26, 0.59]`, or a dash."""
+    return f"{num(value, digits)} [{num(lo, digits)}, {num(hi, digits)}]" if is_number(value) else NONE
+
+
 def digits_of(lo: Any, hi: Any) -> int:
     """Return the decimals that an interval supports: two significant digits of its width, at most three."""
     if not (is_number(lo) and is_number(hi)) or hi <= lo:

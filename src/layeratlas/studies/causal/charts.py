@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from layeratlas.core.files import read_json
-from layeratlas.core.formatting import interval, num
+from layeratlas.core.formatting import estimate, num
 from layeratlas.report import vega
 from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
@@ -71,10 +71,10 @@ def _table(table: pl.DataFrame) -> pl.DataFrame:
             "Encoded": row["encoded"],
             "Clean": num(row["clean"], 2),
             **{name.capitalize(): num(row[column], 2) for column, name in _LOSSES.items()},
-            "Used by": f"{num(row['used_by'], 2)} {interval(row['used_lo'], row['used_hi'])}",
+            "Used by": estimate(row["used_by"], row["used_lo"], row["used_hi"]),
             "p": row["used_p"],
             "Used": row["used"],
-            "Steered by": f"{num(row['steered_by'], 2)} {interval(row['steered_lo'], row['steered_hi'])}",
+            "Steered by": estimate(row["steered_by"], row["steered_lo"], row["steered_hi"]),
             "n": row["n"],
         }
         for row in table.iter_rows(named=True)

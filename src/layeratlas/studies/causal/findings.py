@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from layeratlas.core.formatting import interval, num
+from layeratlas.core.formatting import estimate
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.causal.effects import Cell, SetEffects, unused_point
@@ -59,7 +59,7 @@ def _answered(effects: SetEffects, name: str) -> Finding:
         CausalFinding.ANSWERED,
         effects,
         effect,
-        statement=f"{name}: {says}: log-odds {_span(effect)}, accuracy {effects.accuracy:.2f}.",
+        statement=f"For {name}, {says}: log-odds {_span(effect)}, accuracy {effects.accuracy:.2f}.",
         null="log-odds of 0 (exact sign flips of groups)",
         verdict=verdict,
     )
@@ -80,8 +80,8 @@ def _used(effects: SetEffects, name: str) -> Finding:
         CausalFinding.USED,
         effects,
         cell.used,
-        statement=f"{name}: {says}. Erasing it at point {cell.point} removes {cell.loss.estimate:.2f} of "
-        f"{effects.answered.estimate:.2f} nats of log-odds, {_span(cell.used)} more than the controls do.",
+        statement=f"For {name}, {says}. Erasing it at point {cell.point} removes {cell.loss.estimate:.2f} of "
+        f"{effects.answered.estimate:.2f} nats of log-odds, more than the controls do by {_span(cell.used)}.",
         null=f"no more loss than by directions of equal norm, random or of shuffled labels ({_SIGN_FLIPS})",
         verdict=verdict,
     )
@@ -99,7 +99,7 @@ def _specific(effects: SetEffects, name: str) -> Finding:
         CausalFinding.SPECIFIC,
         effects,
         cell.specific,
-        statement=f"{name}: {says}: difference at point {cell.point} {_span(cell.specific)} nats.",
+        statement=f"For {name}, {says}: difference at point {cell.point} {_span(cell.specific)} nats.",
         null=f"no more loss than by another task's direction, of equal norm ({_SIGN_FLIPS})",
         verdict=verdict,
     )
@@ -117,8 +117,8 @@ def _steered(effects: SetEffects, name: str) -> Finding:
         CausalFinding.STEERED,
         effects,
         cell.steered,
-        statement=f"{name}: {says}, by {_span(cell.steered)} nats of log-odds more than random directions at point "
-        f"{cell.point}.",
+        statement=f"For {name}, {says} at point {cell.point}, more than random directions do by "
+        f"{_span(cell.steered)} nats of log-odds.",
         null=f"no more than random directions of equal norm ({_SIGN_FLIPS})",
         verdict=verdict,
     )
@@ -137,7 +137,7 @@ def _unused(effects: SetEffects, name: str) -> Finding:
         CausalFinding.UNUSED,
         effects,
         effect,
-        statement=f"{name}: {says}: accuracy {gain.estimate + cell.reading.chance:.2f} (chance "
+        statement=f"For {name}, {says}: accuracy {gain.estimate + cell.reading.chance:.2f} (chance "
         f"{cell.reading.chance:.2f}), loss over its controls {_span(cell.used)} nats; less than "
         f"{cell.margin:.2f} is too small to matter.",
         null="chance, or a loss that matters (both must be ruled out; Holm over points)",
@@ -158,4 +158,4 @@ def _points(points: Sequence[int]) -> str:
 
 
 def _span(effect: Effect) -> str:
-    return f"{num(effect.estimate)} {interval(effect.lo, effect.hi)}"
+    return estimate(effect.estimate, effect.lo, effect.hi)

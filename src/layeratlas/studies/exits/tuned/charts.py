@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from layeratlas.core.formatting import interval, num
+from layeratlas.core.formatting import estimate
 from layeratlas.report import vega
 from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
@@ -44,7 +44,7 @@ def _table(table: pl.DataFrame) -> pl.DataFrame:
             "Exit": row["exit"],
             "Own": row["own"],
             "Tuned": row["tuned"],
-            "Gain": f"{num(row['gain'], 2)} {interval(row['lo'], row['hi'])}",
+            "Gain": estimate(row["gain"], row["lo"], row["hi"]),
             "p": row["p"],
             "Divergence, own": row["divergence_own"],
             "Divergence, tuned": row["divergence_tuned"],

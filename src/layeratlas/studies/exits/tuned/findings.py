@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from layeratlas.core.arrays import Floats
-from layeratlas.core.formatting import interval, num
+from layeratlas.core.formatting import estimate
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.intervals import draws_interval, widened
 from layeratlas.stats.resampling import Resampler
@@ -162,8 +162,8 @@ def _finding(level: str, exits: Sequence[TunedExit], n: int, method: str) -> Fin
         level=level,
         component="resid",
         method=method,
-        statement=f"{level}: {says}. Largest gain at exit {best.point}: {best.own:.2f} to {best.tuned:.2f}, "
-        f"{num(best.gain.estimate)} {interval(best.gain.lo, best.gain.hi)}. {'; '.join(lists)}".rstrip()
+        statement=f"For {level}, {says}. Largest gain at exit {best.point}: {best.own:.2f} to {best.tuned:.2f}, "
+        f"{estimate(best.gain.estimate, best.gain.lo, best.gain.hi)}. {'; '.join(lists)}".rstrip()
         + ".",
         estimate=best.gain.estimate,
         lo=best.gain.lo,

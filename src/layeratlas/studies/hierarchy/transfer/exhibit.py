@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from layeratlas.core.formatting import interval, num
+from layeratlas.core.formatting import estimate, num
 from layeratlas.report import vega
 from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
@@ -45,7 +45,7 @@ def _table(table: pl.DataFrame) -> pl.DataFrame:
             "Read on": row["target"],
             "Layer": row["layer"],
             "Measure": row["metric"],
-            "Read": f"{num(row['estimate'], 2)} {interval(row['lo'], row['hi'])}",
+            "Read": estimate(row["estimate"], row["lo"], row["hi"]),
             "On its own": num(row["own"], 2),
             "Chance": num(row["chance"], 2),
             "Cosine of means": num(row["cosine"], 2),

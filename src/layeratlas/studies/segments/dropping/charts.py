@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from layeratlas.core.edits import blocks_named
-from layeratlas.core.formatting import interval, num
+from layeratlas.core.formatting import estimate, num
 from layeratlas.report import vega
 from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
@@ -43,8 +43,8 @@ def _table(table: pl.DataFrame) -> pl.DataFrame:
         {
             "Order": row["rule"],
             "Blocks dropped": row["count"],
-            "Rise of the loss": f"{num(row['nll'], 2)} {interval(row['nll_lo'], row['nll_hi'])}",
-            "Divergence": f"{num(row['kl'], 2)} {interval(row['kl_lo'], row['kl_hi'])}",
+            "Rise of the loss": estimate(row["nll"], row["nll_lo"], row["nll_hi"]),
+            "Divergence": estimate(row["kl"], row["kl_lo"], row["kl_hi"]),
             "Changed predictions": num(row["flips"], 2),
             "Which": blocks_named(sorted(row["blocks"])) if row["blocks"] else "",
             "n": row["n"],

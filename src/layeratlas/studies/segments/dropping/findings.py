@@ -9,7 +9,7 @@ import polars as pl
 
 from layeratlas.core.arrays import Floats
 from layeratlas.core.edits import blocks_named
-from layeratlas.core.formatting import interval, num
+from layeratlas.core.formatting import estimate
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.intervals import draws_interval, widened
 from layeratlas.stats.resampling import Resampler
@@ -98,7 +98,7 @@ def _against_random(dropped: Dropped, rule: str, effect: Effect, loss: float, n:
         rule,
         effect,
         f"Dropping blocks in the order of their {rule if rule == INFLUENCE else 'measured cost'} {says}: loss rises by "
-        f"{loss:.2f} nats on average, {num(effect.estimate)} {interval(effect.lo, effect.hi)} less."
+        f"{loss:.2f} nats on average, {estimate(effect.estimate, effect.lo, effect.hi)} less."
         + (f" First: {first}." if first else ""),
         "random orders cost the same (exact sign flips of passages, Holm over rules)",
         n,
@@ -116,8 +116,8 @@ def _measured_against_rule(effect: Effect, n: int) -> Finding:
     return _finding(
         f"{MEASURED} against rule",
         effect,
-        f"Dropping blocks in the order of their measured cost {says}: {num(effect.estimate)} "
-        f"{interval(effect.lo, effect.hi)} nats less.",
+        f"Dropping blocks in the order of their measured cost {says}: "
+        f"{estimate(effect.estimate, effect.lo, effect.hi)} nats less.",
         "both orders cost the same (exact sign flips of passages)",
         n,
     )
