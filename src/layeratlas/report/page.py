@@ -67,6 +67,7 @@ def _page(run: FinishedRun, view: View, study: Study | None, exhibits: Sequence[
         methods=[*(study.methods(run.manifest) if study else []), *chat_methods(run.manifest)],
         has_curves=study is None or study.curves,
         exhibits=exhibits,
+        lead=next((exhibit for exhibit in exhibits if exhibit.chart), None),
         first=headlines(overview(run.findings, study)),
         answers=found,
         advice=advice(run),

@@ -125,7 +125,7 @@ def _map(table: pl.DataFrame, colour: Colour) -> Any:
             size=vega.Size(
                 "share:Q",
                 scale=size,
-                title="used (% of log-odds)",
+                title="used (%)",
                 legend=vega.Legend(format=".0f", tickCount=3, symbolFillColor=colour("series-2"), symbolStrokeWidth=0),
             )
         )
@@ -133,7 +133,7 @@ def _map(table: pl.DataFrame, colour: Colour) -> Any:
     crosses = base.transform_filter(f"datum.use === '{_NOT}'").mark_point(
         shape="cross", angle=45, size=70, filled=True, fill=colour("soft"), stroke=colour("paper"), strokeWidth=0.5
     )
-    return vega.layer(cells, dots, crosses).properties(width=440, height=vega.Step(34), usermeta={"aside": 330})
+    return vega.layer(cells, dots, crosses).properties(width=380, height=vega.Step(34), usermeta={"aside": 330})
 
 
 def _losses(table: pl.DataFrame, colour: Colour) -> Any:

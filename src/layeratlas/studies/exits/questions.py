@@ -35,6 +35,13 @@ ACROSS = (
         kinds=tuple(kind for kind in ExitFinding if kind.name.startswith("X")),
     ),
     Question(
+        title="Cannot a layer answer, or does it use another basis?",
+        asked="An affine map from each layer to the last layer's basis is fitted on other texts, and the questions are "
+        "asked again through it.",
+        unsaid="that no other map would find an answer.",
+        kinds=(ExitFinding.TUNED,),
+    ),
+    Question(
         title="What happens without some of the layers?",
         asked="Single layers, or halves of them, are left out, and the questions asked again.",
         unsaid="what the layer left out does: the layers after it read an input that they never met in training.",

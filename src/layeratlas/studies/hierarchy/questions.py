@@ -35,6 +35,12 @@ ACROSS = (
         kinds=(HierarchyFinding.DEEP_CONTENT, HierarchyFinding.DEEP_COMPRESSION),
     ),
     Question(
+        title="Is what a probe reads on one data set read on another?",
+        asked="A probe fitted on one data set is read on each other one, at the layer where it decodes its own best.",
+        unsaid="that two sets without a common direction share nothing: a probe reads one direction.",
+        kinds=(HierarchyFinding.TRANSFER,),
+    ),
+    Question(
         title="Do neighbouring layers vary together?",
         asked="Steps between neighbouring layers of one component, compared between levels.",
         unsaid="what makes them vary: two levels that share texts share sampling noise too.",

@@ -44,4 +44,10 @@ ACROSS = (
             SegmentFinding.ADDITIVITY,
         ),
     ),
+    Question(
+        title="Which blocks can be dropped?",
+        asked="More and more blocks are left out, in the order of three rules, and the rise of the loss is measured.",
+        unsaid="what the model would lose after further training without these blocks.",
+        kinds=(SegmentFinding.DROPPING,),
+    ),
 )
