@@ -178,7 +178,7 @@ def test_a_streamed_model_is_not_ablated_and_says_why(monkeypatch, model, tmp_pa
     assert "is streamed" in done.manifest["ablation"]["missing"]
     assert done.manifest["stages"]["ablate"]["outputs"] == []
     assert not (done.folder / "ablation.parquet").exists()
-    assert "Asked for, and not done" in str(PLUGIN.methods(done.manifest))
+    assert "Requested, not done" in str(PLUGIN.methods(done.manifest))
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
