@@ -13,7 +13,7 @@
 # # A first map in ten minutes
 #
 # Which layer of a model encodes what? `jupytext --to notebook notebooks/first_map.py` makes a notebook of this
-# file. Replace `path/to/model` by a model of yours, or leave `model=` out for the built-in one.
+# file. Replace `path/to/model` by your model, or leave `model=` out for the built-in one.
 
 # %%
 import layeratlas as la
@@ -23,7 +23,7 @@ run
 
 # %% [markdown]
 # The findings, with effect, interval, p-value, null and verdict. *Inconclusive* never means that there is
-# nothing: the sentence says how large an effect could have been seen.
+# no effect: the statement says how large an effect could have been seen.
 
 # %%
 run.findings.select("verdict", "statement", "estimate", "lo", "hi", "p", "q")

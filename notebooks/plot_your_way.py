@@ -10,7 +10,7 @@
 # ---
 
 # %% [markdown]
-# # Two models, read with polars and plotted your way
+# # Two models, read with polars and your own plots
 #
 # A run is a folder of tables; nothing needs the model any more.
 
@@ -32,7 +32,7 @@ band = base.mark_area(opacity=0.2).encode(x="depth:Q", y="lo:Q", y2="hi:Q", colo
 (band + line).facet("level:N")
 
 # %% [markdown]
-# Whether they differ is not a matter of looking: the comparison tests it, paired over groups of texts.
+# Plots do not show whether the models differ: the comparison tests it, paired over groups of texts.
 
 # %%
 comparison = la.compare(list(both.values()), out="runs/first-and-second")

@@ -55,12 +55,12 @@ HEAVY = {"torch", "transformers", "sklearn", "polars"}
 
 def modules() -> dict[str, str]:
     """Return the text of every module, by its name below the package."""
-    found = {}
+    texts = {}
     for path in sorted(ROOT.rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         if parts != ("__init__",):
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text(encoding="utf-8")
-    return found
+            texts[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text(encoding="utf-8")
+    return texts
 
 
 def part_of(module: str) -> str:

@@ -35,7 +35,7 @@ def saved(folder: Path, family: str, seed: int) -> str:
 
 
 def continuations(model):
-    return [one for prompt in PROMPTS for one in encode_choices(model, prompt, CHOICES)]
+    return [choice for prompt in PROMPTS for choice in encode_choices(model, prompt, CHOICES)]
 
 
 def scored(model, plan_of=None, norm=True, inner=None, exits=()):
@@ -53,8 +53,8 @@ def scored(model, plan_of=None, norm=True, inner=None, exits=()):
 def alone(model, norm=True):
     """The same from the model's own forward, one continuation at a time; the last row is from its own logits."""
     out = []
-    for one in continuations(model):
-        ids = torch.tensor([one.ids])
+    for choice in continuations(model):
+        ids = torch.tensor([choice.ids])
         with torch.no_grad():
             states = model.model(input_ids=ids, output_hidden_states=True, use_cache=False).hidden_states[:-1]
             read = []
@@ -65,8 +65,8 @@ def alone(model, norm=True):
                 read.append(logits if cap is None else torch.tanh(logits / cap) * cap)
             read.append(model.run(ids, logits=True))
         steps = torch.stack(read).log_softmax(-1)[:, 0]
-        wanted = range(one.start, len(one.ids))
-        out.append([sum(float(layer[i - 1, one.ids[i]]) for i in wanted) for layer in steps])
+        wanted = range(choice.start, len(choice.ids))
+        out.append([sum(float(layer[i - 1, choice.ids[i]]) for i in wanted) for layer in steps])
     return np.array(out)
 
 
@@ -90,11 +90,11 @@ def test_exits_equal_the_models_own_log_probabilities_however_computed(tmp_path,
 @pytest.mark.parametrize("family", ["llama", "gemma2", "granite"])
 def test_without_the_norm_only_the_last_exit_is_the_models_own(tmp_path, family):
     model = load(ModelSpec(id=saved(tmp_path, family, 0), device="cpu"))
-    found = scored(model, norm=False)
-    assert np.abs(found - alone(model, norm=False)).max() < 1e-3
-    assert np.abs(found - scored(model))[:, :-1].max() > 1e-2
+    choices = scored(model, norm=False)
+    assert np.abs(choices - alone(model, norm=False)).max() < 1e-3
+    assert np.abs(choices - scored(model))[:, :-1].max() > 1e-2
     streamed = load(ModelSpec(id=saved(tmp_path, family, 0), device="cpu", weights="streamed"))
-    assert np.abs(scored(streamed, norm=False) - found).max() < 1e-3
+    assert np.abs(scored(streamed, norm=False) - choices).max() < 1e-3
 
 
 @pytest.mark.parametrize("weights", ["resident", "streamed"])
@@ -115,10 +115,10 @@ def test_a_stream_that_cannot_be_unembedded_without_its_norm_is_refused(tmp_path
 
 def test_each_prefix_is_read_once_and_the_disk_store_equals_the_memory_store(tiny_model_dir, tmp_path):
     model = load(ModelSpec(id=str(tiny_model_dir), device="cpu"))
-    found = continuations(model)
-    slots = make_slots(found)
-    prefixes = {one.ids[:end] for one in found for end in range(one.start, len(one.ids))}
-    assert len(slots.readings) == len(prefixes) < sum(len(one.ids) - one.start for one in found)
+    choices = continuations(model)
+    slots = make_slots(choices)
+    prefixes = {choice.ids[:end] for choice in choices for end in range(choice.start, len(choice.ids))}
+    assert len(slots.readings) == len(prefixes) < sum(len(choice.ids) - choice.start for choice in choices)
     on_disk = scored(model, inner=lambda shape: DiskStore(tmp_path, shape, "key"))
     assert np.array_equal(on_disk, scored(model))
     again = DiskStore.open(tmp_path)
@@ -130,20 +130,20 @@ def test_each_prefix_is_read_once_and_the_disk_store_equals_the_memory_store(tin
 def test_prompts_and_choices_are_split_as_the_harness_does(tiny_model_dir):
     model = load(ModelSpec(id=str(tiny_model_dir), device="cpu"))
     bos = model.bos_id
-    (one,) = encode_choices(model, "A:", [" 2"])
-    assert one.ids == tuple(model.encode("A: 2"))
-    assert one.ids.count(bos) == 1
-    assert (one.start, one.clean) == (3, True)
+    (choice,) = encode_choices(model, "A:", [" 2"])
+    assert choice.ids == tuple(model.encode("A: 2"))
+    assert choice.ids.count(bos) == 1
+    assert (choice.start, choice.clean) == (3, True)
     # A space that ends the prompt belongs to the choice.
-    assert encode_choices(model, "A: ", ["2"]) == [one]
+    assert encode_choices(model, "A: ", ["2"]) == [choice]
 
 
 def test_a_token_across_the_boundary_is_counted_and_scored(tiny_model_dir, monkeypatch):
     model = load(ModelSpec(id=str(tiny_model_dir), device="cpu"))
     merged = {"ab": [0, 10], "abc": [0, 11], "x": [5], "xy": [6]}
     monkeypatch.setattr(type(model), "encode", lambda self, text: merged[text])
-    (one,) = encode_choices(model, "ab", ["c"])
-    assert (one.ids, one.start, one.clean) == ((0, 11), 1, False)
+    (choice,) = encode_choices(model, "ab", ["c"])
+    assert (choice.ids, choice.start, choice.clean) == ((0, 11), 1, False)
     with pytest.raises(CaptureError, match="no token to score 'y' after 'x'; expected a prompt and a choice"):
         encode_choices(model, "x", ["y"])
 
@@ -166,8 +166,8 @@ def test_the_normaliser_is_that_of_the_whole_vocabulary_for_logits_of_any_range(
         logits = readout._logits(ready, 0)
         assert logits.shape[1] == 7
         whole = model.anatomy.unembedding(ready).float()
-        found = readout._normaliser(ready)
-    assert torch.allclose(found, whole.logsumexp(-1), rtol=1e-5, atol=1e-5)
+        choices = readout._normaliser(ready)
+    assert torch.allclose(choices, whole.logsumexp(-1), rtol=1e-5, atol=1e-5)
     # Control: the largest of the first tile is not always near the largest of all.
     assert scale < 3000 or (whole.amax(-1) - logits.amax(-1)).max() > 100
 
@@ -177,7 +177,7 @@ def test_an_exit_of_small_states_without_the_norm_counts_tokens_and_with_it_does
     model = load(ModelSpec(id=str(tiny_model_dir), device="cpu"))
     with torch.no_grad():
         model.model.get_input_embeddings().weight.mul_(1e-2)
-    tokens = np.array([len(one.ids) - one.start for one in continuations(model)])
+    tokens = np.array([len(choice.ids) - choice.start for choice in continuations(model)])
     even = -tokens * np.log(model.anatomy.unembedding.weight.shape[0])
     assert np.abs(scored(model, norm=False)[:, 0] - even).max() < 0.01
     assert np.abs(scored(model)[:, 0] - even).max() > 0.1

@@ -85,8 +85,8 @@ def test_the_other_label_gives_the_other_score(name):
     x, y = problem(**NOISY)
     train, test = train_and_test(len(y))
     grams, probe = split_gram(x, train, test), registry.get("probes", name)
-    found = held_out_scores(probe, grams, np.stack([y, -y], 1)[train])
-    assert found[:, 0] == pytest.approx(-found[:, 1], abs=2e-3)
+    result = held_out_scores(probe, grams, np.stack([y, -y], 1)[train])
+    assert result[:, 0] == pytest.approx(-result[:, 1], abs=2e-3)
 
 
 @pytest.mark.parametrize("name", PROBES)
@@ -131,10 +131,10 @@ def test_standardising_uses_the_training_rows_and_leaves_constant_features_alone
 def test_equal_inputs_get_one_score_that_is_the_majority(name):
     y = np.array([1.0] * 7 + [-1] * 5)
     x = np.tile(np.random.default_rng(0).standard_normal(4) * 1e3 + 0.1, (16, 1))
-    found = held_out_scores(registry.get("probes", name), split_gram(x, np.arange(12), np.arange(12, 16)), y[:, None])
-    assert np.ptp(found) < 1e-9
-    assert np.all(found > 0)
-    assert np.isfinite(found).all()
+    result = held_out_scores(registry.get("probes", name), split_gram(x, np.arange(12), np.arange(12, 16)), y[:, None])
+    assert np.ptp(result) < 1e-9
+    assert np.all(result > 0)
+    assert np.isfinite(result).all()
 
 
 @pytest.mark.parametrize("name", PROBES)
@@ -145,9 +145,9 @@ def test_classes_in_a_run_are_one_against_the_rest(name):
     assert label_columns(np.array([0.3, 7]), 0).tolist() == [[0.3], [7]]
     data = planting.planted_data(90, classes=3)
     (x,) = planting.activations(data, [4.0])
-    (found,) = probe_layer(x, make_design(data, planting.LIGHT, 0), [name])
-    assert found.scores.shape == (2, 90, 3)
-    assert np.mean(found.scores.argmax(-1) == data.y) > 0.85
+    (result,) = probe_layer(x, make_design(data, planting.LIGHT, 0), [name])
+    assert result.scores.shape == (2, 90, 3)
+    assert np.mean(result.scores.argmax(-1) == data.y) > 0.85
 
 
 @pytest.mark.parametrize("n", [40, 200])
@@ -158,8 +158,8 @@ def test_ridge_equals_scikit_learn_at_a_fixed_penalty(penalty, n):
     train, test = train_and_test(n)
     scaler = StandardScaler().fit(x[train])
     reference = ReferenceRidge(alpha=penalty).fit(scaler.transform(x[train]), y[train])
-    found = held_out_scores(Ridge((penalty,)), split_gram(x, train, test), y[train, None])[:, 0]
-    assert found == pytest.approx(reference.predict(scaler.transform(x[test])), abs=1e-6, rel=1e-6)
+    result = held_out_scores(Ridge((penalty,)), split_gram(x, train, test), y[train, None])[:, 0]
+    assert result == pytest.approx(reference.predict(scaler.transform(x[test])), abs=1e-6, rel=1e-6)
 
 
 def reference_cv(z, y):
@@ -173,8 +173,8 @@ def test_ridge_equals_scikit_learns_with_its_own_choice_of_penalty(strength, n, 
     x, y = problem(n, d, strength)
     train, test = train_and_test(n)
     z, mean, scale = standardise(x[train])
-    found = held_out_scores(Ridge(), split_gram(x, train, test), y[train, None])[:, 0]
-    assert found == pytest.approx(reference_cv(z, y[train]).predict((x[test] - mean) / scale), abs=1e-6)
+    result = held_out_scores(Ridge(), split_gram(x, train, test), y[train, None])[:, 0]
+    assert result == pytest.approx(reference_cv(z, y[train]).predict((x[test] - mean) / scale), abs=1e-6)
 
 
 @pytest.mark.parametrize(("n", "d"), [(200, 30), (60, 150)])
@@ -183,7 +183,7 @@ def test_settings_reach_the_probes_and_equal_scikit_learns_pipelines(n, d):
     items = tuple(Item(f"t{i}", "ab"[int(v > 0)], f"g{i}") for i, v in enumerate(y))
     spec = ProbeSpec(repeats=1, shuffles=20, svm_c=0.01, penalties=(3.0, 300.0), pca=7)
     design = make_design(Dataset("d", "item", items), spec, 0)
-    ridge, svm = (found.scores[0, :, 0] for found in probe_layer(x, design, ["ridge", "svm"]))
+    ridge, svm = (result.scores[0, :, 0] for result in probe_layer(x, design, ["ridge", "svm"]))
     sides = {"ridge": RidgeCV(alphas=spec.penalties), "svm": SVC(kernel="linear", C=spec.svm_c)}
     wanted = {}
     for name, last in sides.items():
@@ -213,14 +213,14 @@ def test_the_svm_equals_libsvm(shape, seed):
     train, test = train_and_test(len(y))
     many = np.stack([y, rng.permutation(y)], 1)
     scaler = StandardScaler().fit(x[train])
-    found = held_out_scores(registry.get("probes", "svm"), split_gram(x, train, test), many[train])
+    result = held_out_scores(registry.get("probes", "svm"), split_gram(x, train, test), many[train])
     for i in range(2):
         reference = SVC(kernel="linear", C=1.0, tol=1e-6).fit(scaler.transform(x[train]), many[train, i])
         expected = reference.decision_function(scaler.transform(x[test]))
         # Shuffled labels with n > d leave the optimum nearly flat: there the solver stops a little earlier.
-        assert np.abs(found[:, i] - expected).max() < (1e-2, 2e-2)[i] * np.abs(expected).max()
+        assert np.abs(result[:, i] - expected).max() < (1e-2, 2e-2)[i] * np.abs(expected).max()
         clear = np.abs(expected) > 1e-2
-        assert np.mean(np.sign(found[clear, i]) == np.sign(expected[clear])) >= 0.998
+        assert np.mean(np.sign(result[clear, i]) == np.sign(expected[clear])) >= 0.998
 
 
 def test_the_svm_agrees_with_libsvm_on_thousands_of_test_rows():
@@ -228,10 +228,10 @@ def test_the_svm_agrees_with_libsvm_on_thousands_of_test_rows():
     train, test = np.arange(150), np.arange(150, 2600)
     scaler = StandardScaler().fit(x[train])
     reference = SVC(kernel="linear", C=1.0, tol=1e-6).fit(scaler.transform(x[train]), y[train])
-    found = held_out_scores(registry.get("probes", "svm"), split_gram(x, train, test), y[train, None])[:, 0]
-    agree = np.sign(found) == np.sign(reference.decision_function(scaler.transform(x[test])))
+    result = held_out_scores(registry.get("probes", "svm"), split_gram(x, train, test), y[train, None])[:, 0]
+    agree = np.sign(result) == np.sign(reference.decision_function(scaler.transform(x[test])))
     assert agree.mean() >= 0.998
-    assert abs(np.mean(np.sign(found) == y[test]) - reference.score(scaler.transform(x[test]), y[test])) < 0.002
+    assert abs(np.mean(np.sign(result) == y[test]) - reference.score(scaler.transform(x[test]), y[test])) < 0.002
 
 
 def test_the_svm_refuses_numbers():
@@ -256,8 +256,8 @@ def test_an_estimator_is_the_probe_in_the_units_of_its_input(name):
     x, y = problem(**NOISY)
     train, test = train_and_test(len(y))
     model = LinearProbeClassifier(name).fit(x[train], y[train])
-    found = held_out_scores(registry.get("probes", name), split_gram(x, train, test), y[train, None])[:, 0]
-    assert model.decision_function(x[test]) == pytest.approx(found, abs=1e-6)
+    result = held_out_scores(registry.get("probes", name), split_gram(x, train, test), y[train, None])[:, 0]
+    assert model.decision_function(x[test]) == pytest.approx(result, abs=1e-6)
     assert model.decision_function(x) == pytest.approx(x @ model.coef_[0] + model.intercept_[0])
 
 
@@ -403,11 +403,11 @@ DESIGNS = {
 
 def control_mean(data, probe, design_of=make_design):
     """Return the mean accuracy on shuffled labels over pure noise of several draws."""
-    found = []
+    means = []
     for seed in range(6):
         (x,) = planting.activations(data, [0.0], width=20, seed=seed)
-        found.append(probe_layer(x, design_of(data, CONTROL, seed), [probe])[0].shuffled[0, 0].mean())
-    return float(np.mean(found))
+        means.append(probe_layer(x, design_of(data, CONTROL, seed), [probe])[0].shuffled[0, 0].mean())
+    return float(np.mean(means))
 
 
 @pytest.mark.parametrize("probe", PROBES)
@@ -433,17 +433,17 @@ def test_the_control_is_at_chance_though_there_is_a_signal(probe):
     """Selectivity is measured against it, so that it must not learn the real labels."""
     data = planting.planted_data(80)
     (x,) = planting.activations(data, [4.0])
-    (found,) = probe_layer(x, make_design(data, ProbeSpec(folds=5, repeats=1, shuffles=60), 0), [probe])
-    assert np.mean((found.scores[0, :, 0] > 0) == (data.y == 1)) > 0.9
-    assert abs(found.shuffled[0, 0].mean() - 0.5) < 0.03
+    (result,) = probe_layer(x, make_design(data, ProbeSpec(folds=5, repeats=1, shuffles=60), 0), [probe])
+    assert np.mean((result.scores[0, :, 0] > 0) == (data.y == 1)) > 0.9
+    assert abs(result.shuffled[0, 0].mean() - 0.5) < 0.03
 
 
 def test_equal_vectors_tie_so_that_identical_last_tokens_are_exactly_at_chance():
     """Items of a group share a vector but not a label: half of each group is right, whatever the fold."""
     data = planting.planted_data(96, 4, mixed=True)
     x = np.random.default_rng(0).standard_normal((24, 10))[data.groups]
-    for found in probe_layer(x, make_design(data, CONTROL, 0), ["ridge"]):
-        right = np.sign(found.scores[0, :, 0]) * np.where(data.y == 1, 1, -1)
+    for result in probe_layer(x, make_design(data, CONTROL, 0), ["ridge"]):
+        right = np.sign(result.scores[0, :, 0]) * np.where(data.y == 1, 1, -1)
         assert right.sum() == 0
 
 
@@ -453,6 +453,6 @@ def test_numbers_are_read_and_their_control_is_not_above_zero():
     x = rng.standard_normal((90, 10))
     items = [Item(f"t{i}", float(x[i, 0] + 0.3 * rng.standard_normal()), f"g{i}") for i in range(90)]
     data = Dataset("d", "item", tuple(items), kind="number")
-    (found,) = probe_layer(x, make_design(data, ProbeSpec(folds=5, repeats=1, shuffles=60), 0), ["ridge"])
-    assert spearmanr(found.scores[0, :, 0], data.y)[0] > 0.85
-    assert -0.2 < found.shuffled[0, 0].mean() < 0.05
+    (result,) = probe_layer(x, make_design(data, ProbeSpec(folds=5, repeats=1, shuffles=60), 0), ["ridge"])
+    assert spearmanr(result.scores[0, :, 0], data.y)[0] > 0.85
+    assert -0.2 < result.shuffled[0, 0].mean() < 0.05

@@ -50,7 +50,7 @@ def test_the_version_without_waiting_for_heavy_packages():
         (("report",), "Rebuild report.html and the figures of a run from its tables alone"),
         (("run",), "NAME=VALUE, a setting of the study ('layeratlas list settings')"),
         (("list",), "studies, tasks, probes, metrics, claims or settings"),
-        (("check",), "identity self-tests with their errors, and what a run would take"),
+        (("check",), "identity self-tests with their errors, and the cost of a run"),
     ],
 )
 def test_help_says_what_to_do(atlas, command, advice):

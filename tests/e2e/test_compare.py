@@ -22,7 +22,7 @@ def runs(atlas, tiny_model_dir, tmp_path_factory):
         atlas.start(*RUN, "--model", model, "--out", desk / name)
         for model, name in ((tiny_model_dir, "a"), (other, "b"))
     ]
-    assert all(one.wait().code == 0 for one in started)
+    assert all(process.wait().code == 0 for process in started)
     return desk
 
 

@@ -95,7 +95,7 @@ def test_nothing_is_ablated_by_default(monkeypatch, model, tmp_path):
     assert not (done.folder / "ablated").exists()
     assert not (done.folder / "ablation.parquet").exists()
     assert not done.findings["finding"].str.starts_with("ablation").any()
-    assert [one.name for one in PLUGIN.exhibits(done.folder)] == ["first-exit", "baselines", "claims"]
+    assert [exhibit.name for exhibit in PLUGIN.exhibits(done.folder)] == ["first-exit", "baselines", "claims"]
 
 
 def test_the_only_block_that_matters_is_the_only_one_on_the_map(monkeypatch, model, known, tmp_path):
@@ -126,7 +126,7 @@ def test_the_only_block_that_matters_is_the_only_one_on_the_map(monkeypatch, mod
     assert "supported" not in found.filter(ability="logic")["verdict"]
     assert done.findings.filter(finding="ablation", level="facts", verdict="supported").height >= 1
     assert set(done.findings.filter(finding="ablation")["method"]) == {"sum"}
-    shown = {one.name: one for one in PLUGIN.exhibits(done.folder)}
+    shown = {exhibit.name: exhibit for exhibit in PLUGIN.exhibits(done.folder)}
     first, spans = shown["ablation"], shown["ablation-spans"]
     facts_text, logic_text = first.text.split("logic (")
     whole = "1.00 [0.93, 1.00] for the whole model, chance 0.25"
@@ -178,7 +178,7 @@ def test_a_streamed_model_is_not_ablated_and_says_why(monkeypatch, model, tmp_pa
     assert "is streamed" in done.manifest["ablation"]["missing"]
     assert done.manifest["stages"]["ablate"]["outputs"] == []
     assert not (done.folder / "ablation.parquet").exists()
-    assert "Asked for, and not done" in str(PLUGIN.methods(done.manifest))
+    assert "Requested, not done" in str(PLUGIN.methods(done.manifest))
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
@@ -194,10 +194,10 @@ def test_an_ablation_of_nothing_changes_nothing_and_the_whole_model_is_scored_as
     # As the study scores them: the last exit of the whole model, every choice alone.
     import torch
 
-    for one, value in list(zip(posed.after, clean, strict=True))[:4]:
+    for exhibit, value in list(zip(posed.after, clean, strict=True))[:4]:
         with torch.no_grad():
-            logits = loaded.model(input_ids=torch.tensor([one.ids])).logits[0].log_softmax(-1)
-        own = sum(float(logits[i - 1, one.ids[i]]) for i in range(one.start, len(one.ids)))
+            logits = loaded.model(input_ids=torch.tensor([exhibit.ids])).logits[0].log_softmax(-1)
+        own = sum(float(logits[i - 1, exhibit.ids[i]]) for i in range(exhibit.start, len(exhibit.ids)))
         assert value == pytest.approx(own, abs=1e-3)
 
 

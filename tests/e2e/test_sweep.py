@@ -93,15 +93,15 @@ def same_tables(sweep: la.Sweep, expected: la.Sweep) -> None:
 
 def workers_of(out: Path) -> list[psutil.Process]:
     children = psutil.Process().children(recursive=True)
-    found = []
+    workers = []
     for child in children:
         try:
             line = child.cmdline()
         except psutil.Error:
             continue
         if "layeratlas.sweeps.worker" in line and str(out) in line:
-            found.append(child)
-    return found
+            workers.append(child)
+    return workers
 
 
 def kill_one(out: Path, sign: str, killed: list[str]) -> None:

@@ -155,9 +155,9 @@ def verdicts(found):
 
 def test_a_planted_fragile_segment_is_found_and_no_other():
     for layers in (24, 60):
-        said = verdicts(planted(layers=layers, fragile=range(4, 8)))
-        assert said["brittleness", "planted"] == "supported"
-        assert said["brittleness", "other"] != "supported"
+        statements = verdicts(planted(layers=layers, fragile=range(4, 8)))
+        assert statements["brittleness", "planted"] == "supported"
+        assert statements["brittleness", "other"] != "supported"
         nothing = verdicts(planted(layers=layers))
         assert nothing["brittleness", "planted"] == nothing["brittleness", "other"] == "not supported"
 
@@ -241,10 +241,10 @@ def test_without_the_correction_few_passages_give_too_narrow_intervals():
 
 
 def test_fragile_ends_are_found_and_flat_models_have_none():
-    said = verdicts(planted(fragile=[0, 1, 2, 3]))
-    assert said["ends against middle", "first 4 blocks"] == "supported"
-    assert said["ends against middle", "last 4 blocks"] == "not supported"
-    assert said["quadratic regime", "every layer"] == said["additivity", "segments"] == "supported"
+    statements = verdicts(planted(fragile=[0, 1, 2, 3]))
+    assert statements["ends against middle", "first 4 blocks"] == "supported"
+    assert statements["ends against middle", "last 4 blocks"] == "not supported"
+    assert statements["quadratic regime", "every layer"] == statements["additivity", "segments"] == "supported"
     rise = [f for f in brittleness_findings(planted(slope=2.0)) if f.finding == "ends against middle"]
     assert {f.level: f.verdict for f in rise} == {"first 4 blocks": "not supported", "last 4 blocks": "supported"}
 
@@ -268,8 +268,8 @@ def test_points_that_deviate_in_opposite_ways_do_not_cancel():
             values[i] *= 1.4 if t.start % 2 else 1 / 1.4
     mixed = Brittleness(dataclasses.replace(effects, values=values))
     assert mixed.constancy().value == pytest.approx(1, abs=0.02)
-    said = brittleness_findings(mixed)[0]
-    assert said.verdict == "not supported"
+    statements = brittleness_findings(mixed)[0]
+    assert statements.verdict == "not supported"
     points, segments = mixed.ratios()
     assert (points.value.min(), points.value.max()) == (pytest.approx(1 / 1.4), pytest.approx(1.4))
     assert segments.value == pytest.approx(1)
@@ -285,8 +285,8 @@ def test_leaving_a_block_out_is_no_noise_and_absolute_noise_says_so():
     for name, one in (("relative", found), ("absolute", absolute)):
         keys = [(f.finding, f.level, f.component, f.method) for f in brittleness_findings(one)]
         assert len(set(keys)) == len(keys)
-        said = [f.statement for f in brittleness_findings(one) if f.finding == "brittleness"]
-        assert all(("depends on the stream's scale" in text) == (name == "absolute") for text in said)
+        statements = [f.statement for f in brittleness_findings(one) if f.finding == "brittleness"]
+        assert all(("depends on the stream's scale" in text) == (name == "absolute") for text in statements)
 
 
 def test_the_half_point_is_interpolated_over_the_logarithm():

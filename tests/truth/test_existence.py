@@ -86,8 +86,8 @@ def test_two_steps_are_found_with_and_without_a_jump_at_either_end(noise, jump, 
 def test_planted_boundaries_are_recovered_within_a_layer(layers):
     random = np.random.default_rng(layers)
     truth = np.array([round(0.3 * layers), np.flatnonzero(np.linspace(0, 1, layers) >= 0.7)[0]])
-    found = [two_boundaries(shapes.signals("steps", layers, random, 0.2), shapes.GROUPS)[0] for _ in range(TRIALS)]
-    assert np.mean([abs(boundaries - truth).max() <= 1 for boundaries in found]) > 0.95
+    results = [two_boundaries(shapes.signals("steps", layers, random, 0.2), shapes.GROUPS)[0] for _ in range(TRIALS)]
+    assert np.mean([abs(boundaries - truth).max() <= 1 for boundaries in results]) > 0.95
 
 
 THIN = [

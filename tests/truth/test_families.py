@@ -47,11 +47,11 @@ def simulated(truth: np.ndarray, seed: int, spread: float = 0.02) -> BySize:
 
 
 def rates(truth: np.ndarray, runs: int) -> Counter[str]:
-    found = [growth(simulated(truth, seed), seed) for seed in range(runs)]
+    growths = [growth(simulated(truth, seed), seed) for seed in range(runs)]
     return Counter({
-        "changes": sum(g.verdict == "supported" for g in found),
-        "threshold": sum(g.shape == "threshold" for g in found),
-        "linear": sum(g.shape == "linear" for g in found),
+        "changes": sum(g.verdict == "supported" for g in growths),
+        "threshold": sum(g.shape == "threshold" for g in growths),
+        "linear": sum(g.shape == "linear" for g in growths),
     })  # fmt: skip
 
 
@@ -84,8 +84,8 @@ def test_a_flat_value_is_called_flat_only_where_many_models_show_how_little_mode
     few = simulated(FLAT, 0, 0.005)
     assert growth(few).verdict == "inconclusive"
     many = model_effect([simulated(FLAT, seed, 0.005).sized for seed in range(40)])
-    found = growth(few, effect=many)
-    assert (found.verdict, found.shape) == ("not supported", "flat")
+    growths = growth(few, effect=many)
+    assert (growths.verdict, growths.shape) == ("not supported", "flat")
 
 
 def covered(of_models: float, families: int, runs: int) -> int:
@@ -96,8 +96,8 @@ def covered(of_models: float, families: int, runs: int) -> int:
         moved = [
             simulated(LINE + of_models * rng.standard_normal(4), seed * families + number) for number in range(families)
         ]
-        found = growth(moved[0], seed, effect=model_effect([data.sized for data in moved]))
-        hits += found.lo <= LINE[3] - LINE[0] <= found.hi
+        growths = growth(moved[0], seed, effect=model_effect([data.sized for data in moved]))
+        hits += growths.lo <= LINE[3] - LINE[0] <= growths.hi
     return hits
 
 
@@ -140,9 +140,9 @@ def family_rates(effect: float, runs: int) -> tuple[int, float]:
 
 def test_family_is_found_beyond_size_and_not_where_there_is_none():
     none, least = family_rates(0.0, 60)
-    found, _ = family_rates(1.0, 10)
+    growths, _ = family_rates(1.0, 10)
     assert at_most(none, 60, 0.05)
-    assert found == 10
+    assert growths == 10
     assert least == pytest.approx(2 / 70)
 
 

@@ -59,13 +59,13 @@ PLANTED: Mapping[str, Any] = {**SEGMENTS, **EXITS}
 def compared(folder: Path, case: str, seed: int) -> tuple[pl.DataFrame, ...]:
     """Simulate a family of runs and return the findings, claims and differences of their comparison."""
     comparing.build_comparison = lambda place: place  # type: ignore[assignment]  # the page is tested elsewhere
-    made = folder / f"{case}-{seed}"
-    made.mkdir(parents=True)
+    home = folder / f"{case}-{seed}"
+    home.mkdir(parents=True)
     write = segmented if case in SEGMENTS else answering
-    out = compare(write(made, PLANTED[case], seed), made / "out")
-    found = tuple(pl.read_parquet(out / f"{name}.parquet") for name in ("findings", "claims", "differences"))
-    shutil.rmtree(made)
-    return found
+    out = compare(write(home, PLANTED[case], seed), home / "out")
+    tables = tuple(pl.read_parquet(out / f"{name}.parquet") for name in ("findings", "claims", "differences"))
+    shutil.rmtree(home)
+    return tables
 
 
 def said(tables: tuple[pl.DataFrame, ...]) -> Counter[str]:
@@ -80,8 +80,8 @@ def said(tables: tuple[pl.DataFrame, ...]) -> Counter[str]:
 
 def rates(folder: Path, case: str, runs: int, jobs: int = 1) -> Counter[str]:
     """Return of how many comparisons each thing is true."""
-    made = Parallel(jobs)(delayed(compared)(folder, case, seed) for seed in range(runs))
-    return sum((said(one) for one in made), Counter())
+    comparisons = Parallel(jobs)(delayed(compared)(folder, case, seed) for seed in range(runs))
+    return sum((said(tables) for tables in comparisons), Counter())
 
 
 # What must be said in at least this share of comparisons, and what in no more than this share, by what was planted.

@@ -70,6 +70,6 @@ def test_too_little_for_a_page_is_the_error_itself(refused, tmp_path, names):
 
 def test_two_models_and_an_odd_study_are_still_refused(tmp_path):
     other = replace(MODEL, name="late", study="exits", levels=("facts",))
-    runs = [fake.write_model(tmp_path / one.name, one) for one in (MODEL, other)]
+    runs = [fake.write_model(tmp_path / model.name, model) for model in (MODEL, other)]
     with pytest.raises(la.AtlasError, match="only run of the study"):
         la.compare(runs, out=tmp_path / "out")

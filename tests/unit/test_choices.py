@@ -64,11 +64,11 @@ def fewest_split(one):
 def test_words_that_are_always_true_need_no_model():
     items = [Question(f"{i}?", ("yes", "no", "maybe"), (0 if i % 4 else 1,), f"g{i}") for i in range(40)]
     one = scored(np.zeros((40, 3, 2)), data=QuestionSet("set", "level", tuple(items)))
-    assert accuracy(one.rule_scores(Rule.COMMONEST_ANSWER), one.key, False).mean() == 0.75
+    assert accuracy(one.rule_scores(Rule.MOST_FREQUENT_ANSWER), one.key, False).mean() == 0.75
     assert curves_of(one)["sum", "accuracy", "all"].baseline == 0.75
     # A question does not vote for itself: where every truth is new, the rule is blind.
     new = scored(np.zeros((40, 4, 2)))
-    assert accuracy(new.rule_scores(Rule.COMMONEST_ANSWER), new.key, False).mean() == 0.25
+    assert accuracy(new.rule_scores(Rule.MOST_FREQUENT_ANSWER), new.key, False).mean() == 0.25
 
 
 def test_credit_of_known_scores():

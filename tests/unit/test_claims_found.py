@@ -19,11 +19,11 @@ def run(
     study: str, *rows: tuple[str, str, float, float, float, str], model: str = "m", size: float = 1e9, **changed: Any
 ) -> FinishedRun:
     """A run of findings (finding, level, estimate, lo, hi, verdict); `changed` are entries of its manifest."""
-    made = [
+    rows_of_findings = [
         (model, study, finding, level, "resid", "sum", f"Said of {level}.", *numbers, 0.01, "a null", verdict, 50)
         for finding, level, *numbers, verdict in rows
     ]
-    findings = pl.DataFrame(made, schema=list(FINDING_COLUMNS), orient="row")
+    findings = pl.DataFrame(rows_of_findings, schema=list(FINDING_COLUMNS), orient="row")
     about = {"name": model, "parameters": size, "family": "llama"}
     spec = RunSpec(study=study, size="quick").model_dump(mode="json") | {"model": {"id": model}}
     manifest = {"spec": spec, "model": about, "texts": {"hash": "the same"}} | changed
@@ -31,8 +31,8 @@ def run(
 
 
 def judge(claim: str, *runs: FinishedRun) -> Judgement:
-    found: Judgement = registry.get("claims", claim).judge(runs)
-    return found
+    judgement: Judgement = registry.get("claims", claim).judge(runs)
+    return judgement
 
 
 @pytest.mark.parametrize("claim", ["x1", "x2", "x3", "x4", "x6", "x8"])
@@ -84,8 +84,8 @@ def joined(claim: str) -> list[FinishedRun]:
     """As few comparable runs as the claim asks for, half of them of another family where it asks for two."""
     study, count, other = JOINING[claim]
     runs = [run(study, model=f"m{i}", size=1e9 + i) for i in range(count)]
-    for one in runs[count // 2 :]:
-        one.manifest["model"]["family"] = other
+    for each in runs[count // 2 :]:
+        each.manifest["model"]["family"] = other
     return runs
 
 

@@ -102,8 +102,8 @@ def test_one_run_a_run_twice_and_a_model_twice_are_refused(tmp_path):
 
 
 def test_models_of_the_same_name_and_other_weights_are_told_apart(tmp_path):
-    made = [replace(EARLY, change={"model.files": {"model.safetensors": str(i)}}) for i in (1, 2)]
-    folders = [fake.write_model(tmp_path / f"run{i}", one) for i, one in enumerate(made)]
+    runs = [replace(EARLY, change={"model.files": {"model.safetensors": str(i)}}) for i in (1, 2)]
+    folders = [fake.write_model(tmp_path / f"run{i}", one) for i, one in enumerate(runs)]
     assert set(read_cohorts(folders)[0].names) == {"early (run0)", "early (run1)"}
 
 
@@ -233,10 +233,10 @@ def test_draws_come_back_as_they_were_and_a_broken_file_is_one_line(tmp_path):
     (folder,) = write(tmp_path, EARLY)
     kept = Draws(folder)
     key = Key("item", "resid", "ridge", "accuracy")
-    made = fake.curve(EARLY, "item", "resid")
+    runs = fake.curve(EARLY, "item", "resid")
     found = kept.curve(key)
     assert found is not None
-    np.testing.assert_allclose(found.draws, made.draws, atol=1e-6)
+    np.testing.assert_allclose(found.draws, runs.draws, atol=1e-6)
     np.testing.assert_allclose(found.floor, 0.5)
     assert kept.curve(key._replace(level="none")) is None
     (folder / "draws.safetensors").write_bytes(b"no")

@@ -79,12 +79,12 @@ def measured(cost: dict[str, float], passages: int = 12) -> Dropped:
 
 
 def test_a_better_order_is_found_and_one_like_chance_is_not():
-    said = {f.level: f.verdict for f in drop_findings(measured({INFLUENCE: 0.5, MEASURED: 0.2, RANDOM: 1.0}), 0)}
-    assert set(said.values()) == {"supported"}
-    said = {f.level: f.verdict for f in drop_findings(measured({INFLUENCE: 1.0, MEASURED: 1.0, RANDOM: 1.0}), 0)}
-    assert "supported" not in said.values()
-    said = {f.level: f.verdict for f in drop_findings(measured({INFLUENCE: 1.5, MEASURED: 0.2, RANDOM: 1.0}), 0)}
-    assert said[INFLUENCE] == "not supported"
+    verdicts = {f.level: f.verdict for f in drop_findings(measured({INFLUENCE: 0.5, MEASURED: 0.2, RANDOM: 1.0}), 0)}
+    assert set(verdicts.values()) == {"supported"}
+    verdicts = {f.level: f.verdict for f in drop_findings(measured({INFLUENCE: 1.0, MEASURED: 1.0, RANDOM: 1.0}), 0)}
+    assert "supported" not in verdicts.values()
+    verdicts = {f.level: f.verdict for f in drop_findings(measured({INFLUENCE: 1.5, MEASURED: 0.2, RANDOM: 1.0}), 0)}
+    assert verdicts[INFLUENCE] == "not supported"
 
 
 def test_block_influence_is_one_minus_the_cosine():

@@ -64,9 +64,9 @@ def test_a_spread_of_the_shuffles_alone_gives_more():
 
 @pytest.mark.parametrize("shuffles", [20, 40])
 def test_a_signal_is_found_by_both_probes_and_others_are_not(shuffles):
-    found = [supported(seed, shuffles, strength=0.2) for seed in range(10)]
-    assert sum(levels.count("analogy") for levels in found) >= 19
-    assert sum(level != "analogy" for levels in found for level in levels) <= 4
+    counts = [supported(seed, shuffles, strength=0.2) for seed in range(10)]
+    assert sum(levels.count("analogy") for levels in counts) >= 19
+    assert sum(level != "analogy" for levels in counts for level in levels) <= 4
 
 
 def test_too_few_shuffles_support_nothing():

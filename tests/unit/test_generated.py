@@ -53,17 +53,17 @@ def texts(rng, count, words):
 def test_fewer_words_are_found_and_nothing_else_is():
     rng = np.random.default_rng(0)
     clean = texts(rng, 12, 60)
-    made = compare_texts(clean, {"poorer": texts(rng, 12, 15), "alike": texts(rng, 12, 60), "same": clean})
-    found = {(c.edit, c.measure): c for c in made}
-    poorer = found["poorer", "distinct-1"]
+    changes = compare_texts(clean, {"poorer": texts(rng, 12, 15), "alike": texts(rng, 12, 60), "same": clean})
+    by_measure = {(c.edit, c.measure): c for c in changes}
+    poorer = by_measure["poorer", "distinct-1"]
     assert poorer.p < 0.05
     assert poorer.effect == -1
     assert poorer.edited < poorer.clean
-    assert all(c.p > 0.05 for c in made if c.edit != "poorer")
-    assert found["same", "distinct-1"].p == 1
+    assert all(c.p > 0.05 for c in changes if c.edit != "poorer")
+    assert by_measure["same", "distinct-1"].p == 1
     # One sentence each: nothing to compare, and no number.
-    assert found["poorer", "adjacent bag-of-words cosine"].n == 0
-    assert np.isnan(found["poorer", "adjacent bag-of-words cosine"].effect)
+    assert by_measure["poorer", "adjacent bag-of-words cosine"].n == 0
+    assert np.isnan(by_measure["poorer", "adjacent bag-of-words cosine"].effect)
 
 
 def test_p_is_scipys_times_the_number_of_tests():

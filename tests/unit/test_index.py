@@ -35,7 +35,7 @@ def runs(tmp_path: Path) -> Path:
 
 
 def test_every_run_is_found_and_says_how_it_stands(runs: Path) -> None:
-    rows = {row.name: row for row in (row_of(found, runs) for found in run_folders(runs))}
+    rows = {row.name: row for row in (row_of(folder, runs) for folder in run_folders(runs))}
     assert set(rows) == {"done [1]", "stopped", "damaged", "nested/one"}
     assert rows["done [1]"].standing == "done"
     assert (rows["done [1]"].link, rows["done [1]"].thumbnail) == ("done [1]/report.html", "done [1]/figures/map.svg")

@@ -23,20 +23,20 @@ def run(tiny_model_dir, tmp_path_factory):
 
 def test_the_share_of_texts_that_are_not_wrong_is_the_accuracy_of_the_curve(run, monkeypatch):
     monkeypatch.setattr("layeratlas.studies.hierarchy.mistakes._MOST", 10_000)
-    (found,) = mistakes(run)
+    (listed,) = mistakes(run)
     curve = run.curves.filter(task="relations", stratum="all", component="resid", metric="accuracy").sort("layer")
-    accuracy = [1 - len(wrong) / found.of for wrong in found.wrong]
+    accuracy = [1 - len(wrong) / listed.of for wrong in listed.wrong]
     # A score of exactly nothing is half a mistake in the curve.
-    assert np.allclose(accuracy, curve["estimate"].to_numpy(), atol=1.01 / found.of, rtol=0)
-    for wrong, said in zip(found.wrong, found.said, strict=True):
-        assert all(found.labels[place] != label for place, label in zip(wrong, said, strict=True))
+    assert np.allclose(accuracy, curve["estimate"].to_numpy(), atol=1.01 / listed.of, rtol=0)
+    for wrong, said in zip(listed.wrong, listed.said, strict=True):
+        assert all(listed.labels[place] != label for place, label in zip(wrong, said, strict=True))
         assert set(said) <= {"related", "unrelated"}
 
 
 def test_a_page_holds_some_texts_of_a_large_task(run):
-    (found,) = mistakes(run)
-    assert (len(found.texts), found.of) == (300, 400)
-    assert found.texts[0] == pl.read_parquet(run.folder / "items/relations.parquet")["text"][0]
+    (listed,) = mistakes(run)
+    assert (len(listed.texts), listed.of) == (300, 400)
+    assert listed.texts[0] == pl.read_parquet(run.folder / "items/relations.parquet")["text"][0]
 
 
 def test_the_users_own_texts_are_left_out(run):

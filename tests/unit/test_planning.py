@@ -86,7 +86,7 @@ def test_texts_beyond_learned_positions_are_left_out(tmp_path, monkeypatch):
     assert lines[0].startswith("gpt2 (gpt2), loaded in")
     (full,) = (line.split()[1] for line in lines if line.startswith("  full"))
     data = [data for name in Hierarchy.tasks for data in registry.get("tasks", name).build("full")]
-    texts = {text for one in data for text in one.texts}
+    texts = {text for passages in data for text in passages.texts}
     assert 0 < int(full.replace(",", "")) < len(texts)
 
 

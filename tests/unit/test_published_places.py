@@ -50,17 +50,17 @@ PUBLISHED = {"item": peak(4.5 / 28), "relation": peak(10 / 28), "analogy": peak(
 
 
 def test_peaks_at_the_published_layers_support_the_claim(tmp_path):
-    found = judge("h1_layers", run_of(tmp_path, PUBLISHED))
-    assert found.verdict == "supported"
-    assert found.p <= 0.05
-    assert "2-7 of 28, depth 0.04 to 0.29" in found.statement
+    finding = judge("h1_layers", run_of(tmp_path, PUBLISHED))
+    assert finding.verdict == "supported"
+    assert finding.p <= 0.05
+    assert "2-7 of 28, depth 0.04 to 0.29" in finding.statement
 
 
 @pytest.mark.parametrize("level", PUBLISHED)
 def test_one_level_that_peaks_elsewhere_refutes_the_published_layers(tmp_path, level):
-    found = judge("h1_layers", run_of(tmp_path, PUBLISHED | {level: peak(0.8)}))
-    assert found.verdict == "not supported"
-    assert f"The peak of {level} is at depth 0.7" in found.statement or "0.8" in found.statement
+    finding = judge("h1_layers", run_of(tmp_path, PUBLISHED | {level: peak(0.8)}))
+    assert finding.verdict == "not supported"
+    assert f"The peak of {level} is at depth 0.7" in finding.statement or "0.8" in finding.statement
 
 
 @pytest.mark.parametrize("level", PUBLISHED)
@@ -75,8 +75,8 @@ def test_the_published_layers_are_those_of_a_small_model(tmp_path):
 @pytest.mark.parametrize(("at", "verdict"), [(35 / 80, "supported"), (0.75, "not supported")])
 def test_the_layer_of_buried_relations(tmp_path, at, verdict):
     run = run_of(tmp_path, {"buried relation": peak(at, 0.02)}, layers=80, parameters=7e10)
-    found = run.findings.with_columns(lo=pl.col("estimate") - 0.01, hi=pl.col("estimate") + 0.01)
-    assert judge("h2_layer", FinishedRun(run.folder, manifest=run.manifest, findings=found)).verdict == verdict
+    finding = run.findings.with_columns(lo=pl.col("estimate") - 0.01, hi=pl.col("estimate") + 0.01)
+    assert judge("h2_layer", FinishedRun(run.folder, manifest=run.manifest, findings=finding)).verdict == verdict
 
 
 def two(first: float, second: float) -> Shape:
@@ -153,6 +153,6 @@ def test_deep_documents_must_beat_their_words(deep, spread, verdict):
     """The bag of words reaches 0.7: what decodes as well from deep layers is no abstraction."""
     estimate = [0.5] * 4 + [0.8] * 5 + [deep] * 4
     curve = planting.drawn_curve(estimate, spread, level="document", baseline=0.7)
-    (found,) = document_findings([curve], planting.PHRASING)
-    assert found.verdict == verdict
+    (finding,) = document_findings([curve], planting.PHRASING)
+    assert finding.verdict == verdict
     assert document_findings([planting.drawn_curve(estimate, spread, level="item")], planting.PHRASING) == []

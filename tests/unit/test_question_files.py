@@ -44,23 +44,23 @@ def own(question="What is 2 + 3?", choices=("5", "6"), answer=0, **more):
 @pytest.mark.parametrize(("answer", "answers"), [(1, (1,)), ([1, 0], (1, 0)), ("green", (1,))])
 def test_own_questions_are_read_with_an_answer_of_any_one_kind(read, answer, answers):
     row = own("Which?", ("red", "green", "blue"), answer, group="colours", stratum="hard")
-    made = read("mine.jsonl", lines(row))
-    assert (made.name, made.level, made.language) == ("mine", "mine", "en")
-    (question,) = made.items
+    sets = read("mine.jsonl", lines(row))
+    assert (sets.name, sets.level, sets.language) == ("mine", "mine", "en")
+    (question,) = sets.items
     assert (question.text, question.choices, question.answers) == ("Which?", ("red", "green", "blue"), answers)
     assert (question.group, question.stratum) == ("colours", "hard")
     assert question.where.endswith("mine.jsonl', line 1")
 
 
 def test_own_worked_examples_are_not_items(read):
-    made = read("mine.jsonl", lines(own("1 + 1?", ("2", "3"), shot=True), own(), own("2 + 2?", ("4", "5"), shot=False)))
-    assert [q.text for q in made.shots] == ["1 + 1?"]
-    assert len(made.items) == 2
+    sets = read("mine.jsonl", lines(own("1 + 1?", ("2", "3"), shot=True), own(), own("2 + 2?", ("4", "5"), shot=False)))
+    assert [q.text for q in sets.shots] == ["1 + 1?"]
+    assert len(sets.items) == 2
 
 
 def test_own_questions_stand_in_an_array_too_and_keep_their_lines(read):
-    made = read("mine.json", json.dumps([own(), own("2 + 2?", ("4", "5"))], indent=1))
-    assert [q.where.rpartition(" ")[2] for q in made.items] == ["2", "10"]
+    sets = read("mine.json", json.dumps([own(), own("2 + 2?", ("4", "5"))], indent=1))
+    assert [q.where.rpartition(" ")[2] for q in sets.items] == ["2", "10"]
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,9 @@ def test_a_file_that_is_not_there_is_refused():
 
 
 def test_letters_name_the_answers_of_a_table(read):
-    made = read("sums.csv", 'question,A,B,C,answer\n"2 + 3, how much?",4,5,6,B\n1 + 1?,2,3,,A\n')
-    assert [q.choices for q in made.items] == [("4", "5", "6"), ("2", "3")]
-    assert [q.truth for q in made.items] == ["5", "2"]
+    sets = read("sums.csv", 'question,A,B,C,answer\n"2 + 3, how much?",4,5,6,B\n1 + 1?,2,3,,A\n')
+    assert [q.choices for q in sets.items] == [("4", "5", "6"), ("2", "3")]
+    assert [q.truth for q in sets.items] == ["5", "2"]
     assert read("sums.tsv", 'question\tA\tB\tanswer\nsay "x"\t4\t5\tB\n').items[0].text == 'say "x"'
 
 
@@ -139,9 +139,9 @@ TRUTHFUL = {
 
 
 def test_truthfulqa_keeps_the_best_answer_first_and_drops_what_is_true_and_false(read):
-    made = read("truthfulqa.jsonl", lines(TRUTHFUL))
-    (q,) = made.items
-    assert made.level == "truthfulness"
+    sets = read("truthfulqa.jsonl", lines(TRUTHFUL))
+    (q,) = sets.items
+    assert sets.level == "truthfulness"
     assert sorted(q.choices) == ["They eat", "They hunt", "They read"]
     assert [q.choices[place] for place in q.answers] == ["They hunt", "They eat"]
 
@@ -152,9 +152,9 @@ def test_truthfulqa_targets_are_read(read, form):
     two = {"They eat": 1, "They hunt": 1, "They read": 0}
     if form == "lists":
         one, two = ({"choices": list(t), "labels": list(t.values())} for t in (one, two))
-    made = read("mc_task.json", json.dumps([{"question": "Owls?", "mc1_targets": one, "mc2_targets": two}]))
-    assert made.name == "truthfulqa-mc_task"
-    (q,) = made.items
+    sets = read("mc_task.json", json.dumps([{"question": "Owls?", "mc1_targets": one, "mc2_targets": two}]))
+    assert sets.name == "truthfulqa-mc_task"
+    (q,) = sets.items
     assert [q.choices[place] for place in q.answers] == ["They hunt", "They eat"]
     assert len(q.choices) == 3
 
@@ -162,18 +162,18 @@ def test_truthfulqa_targets_are_read(read, form):
 def test_truthfulqa_is_read_as_its_authors_and_the_hub_write_it(read):
     head = "Type,Question,Best Answer,Correct Answers,Incorrect Answers\n"
     hub = {"question": "Owls?", "best_answer": "They hunt", "correct_answers": ["They hunt", "They eat"]}
-    made = [read("TruthfulQA.csv", head + "x,Owls?,They hunt,They hunt; They eat,They read\n")]
-    made.append(read("hub.jsonl", lines({**hub, "incorrect_answers": ["They read"]})))
-    for (q,) in (one.items for one in made):
+    sets = [read("TruthfulQA.csv", head + "x,Owls?,They hunt,They hunt; They eat,They read\n")]
+    sets.append(read("hub.jsonl", lines({**hub, "incorrect_answers": ["They read"]})))
+    for (q,) in (one.items for one in sets):
         assert [q.choices[place] for place in q.answers] == ["They hunt", "They eat"]
         assert len(q.choices) == 3
 
 
 def test_mps_is_read_and_its_translated_form_is_no_evidence(read):
     row = {"question": "2 + 2?", "truth_answer": ["2+2=4\n#### 4", "It is 4"], "error": ["2+2=5\n#### 5", "It is 4"]}
-    made = read("gsm8k_cal_mc.json", lines(row))
-    assert (made.name, made.level, made.evident, made.confounded) == ("mps-gsm8k_cal_mc", "calculation", True, "")
-    (q,) = made.items
+    sets = read("gsm8k_cal_mc.json", lines(row))
+    assert (sets.name, sets.level, sets.evident, sets.confounded) == ("mps-gsm8k_cal_mc", "calculation", True, "")
+    (q,) = sets.items
     assert q.truth == "2+2=4 The answer is 4"
     # What is called right and wrong at once is right.
     assert sorted(q.choices) == ["2+2=4 The answer is 4", "2+2=5 The answer is 5", "It is 4"]
@@ -198,9 +198,9 @@ def test_a_translated_file_is_in_the_language_of_its_name(read, name, language):
 
 def test_gsm8k_changes_the_last_result_wherever_it_is_said(read):
     answer = "She has 2+3=<<2+3=5>>5 eggs.\nShe gets 5*13=$<<5*13=65>>65, so 65 in all.\n#### 65"
-    made = read("test.jsonl", lines({"question": "How much?", "answer": answer}))
-    assert (made.name, made.level) == ("gsm8k-test", "calculation")
-    (q,) = made.items
+    sets = read("test.jsonl", lines({"question": "How much?", "answer": answer}))
+    assert (sets.name, sets.level) == ("gsm8k-test", "calculation")
+    (q,) = sets.items
     assert q.truth == "She has 2+3=5 eggs. She gets 5*13=$65, so 65 in all."
     for wrong in set(q.choices) - {q.truth}:
         assert len(wrong) == len(q.truth)
@@ -211,9 +211,9 @@ def test_gsm8k_changes_the_last_result_wherever_it_is_said(read):
 def test_gsm8k_reasons_wrongly_in_one_step_and_sums_rightly_from_there_on(read):
     answer = "She has 8 x 2=<<8*2=16>>16 eggs.\nShe gets 16 x $4=$<<16*4=64>>64, so 64 in all.\n#### 64"
     short = {"question": "How many?", "answer": "It is 7.\n#### 7"}  # nothing to change
-    made = read("test.jsonl", lines({"question": "How much?", "answer": answer}, short), "#reasoning")
-    assert (made.name, made.level, made.evident) == ("gsm8k-test-reasoning", "reasoning", False)
-    (q,) = made.items
+    sets = read("test.jsonl", lines({"question": "How much?", "answer": answer}, short), "#reasoning")
+    assert (sets.name, sets.level, sets.evident) == ("gsm8k-test-reasoning", "reasoning", False)
+    (q,) = sets.items
     assert q.truth == "She has 8 x 2=16 eggs. She gets 16 x $4=$64, so 64 in all."
     wrong = set(q.choices) - {q.truth}
     assert len(wrong) == 3
@@ -232,8 +232,8 @@ def test_gsm8k_without_a_step_to_change_is_refused(read):
 
 
 def test_gsm8k_without_calculations_changes_the_last_mention_of_the_answer(read):
-    made = read("test.jsonl", lines({"question": "How much?", "answer": "All 6 get 9 000.\n#### 9000"}))
-    (q,) = made.items
+    sets = read("test.jsonl", lines({"question": "How much?", "answer": "All 6 get 9 000.\n#### 9000"}))
+    (q,) = sets.items
     assert q.truth == "All 6 get 9 000."
     assert all(len(c) == len(q.truth) and c.startswith("All 6 get ") for c in q.choices)
 
@@ -252,9 +252,9 @@ def test_mgsm_is_read_one_language_at_a_time(read):
     text = 'lang\tid\tquestion\tanswer\nde\t0\tWie viele "Eier"?\t1,218\nth\t0\tกี่ฟอง\t1,218\n'
     with pytest.raises(DataError, match=r"has the languages de, th; expected one language per set; write '.*#de'"):
         read("mgsm.tsv", text)
-    made = read("mgsm.tsv", text, "#th")
-    assert (made.name, made.language, made.level) == ("mgsm-th", "th", "cross-lingual")
-    (q,) = made.items
+    sets = read("mgsm.tsv", text, "#th")
+    assert (sets.name, sets.language, sets.level) == ("mgsm-th", "th", "cross-lingual")
+    (q,) = sets.items
     assert q.truth == "1,218"
     assert all(len(c) == 5 and c[1] == "," for c in q.choices)
     assert q.group == read("mgsm.tsv", text, "#de").items[0].group
@@ -263,8 +263,8 @@ def test_mgsm_is_read_one_language_at_a_time(read):
 
 
 def test_mgsm_as_upstream_has_it_has_no_header(read):
-    made = read("mgsm_es.tsv", "¿Cuántos huevos?\t18\n¿Cuántos?\t7\n")
-    assert (made.language, [q.truth for q in made.items]) == ("es", ["18", "7"])
+    sets = read("mgsm_es.tsv", "¿Cuántos huevos?\t18\n¿Cuántos?\t7\n")
+    assert (sets.language, [q.truth for q in sets.items]) == ("es", ["18", "7"])
 
 
 def test_a_problem_of_mgsm_is_one_group_with_the_same_numbers_in_every_language(read):
@@ -292,9 +292,9 @@ def test_a_problem_of_mgsm_is_one_group_with_the_same_numbers_in_every_language(
 def test_bare_numbers_are_no_evidence_and_worked_solutions_are(read):
     """Nothing tells a number from another without its question; a sum can be checked."""
     hub = {"question": "How much?", "answer": None, "answer_number": 18, "equation_solution": None}
-    made = [read("mgsm_es.tsv", "¿Cuántos?\t18\n"), read("mgsm.jsonl", lines(hub))]
-    made.append(read("mgsm.tsv", "lang\tquestion\tanswer\nde\tWie viele?\t18\n"))
-    assert [one.evident for one in made] == [False] * 3
+    sets = [read("mgsm_es.tsv", "¿Cuántos?\t18\n"), read("mgsm.jsonl", lines(hub))]
+    sets.append(read("mgsm.tsv", "lang\tquestion\tanswer\nde\tWie viele?\t18\n"))
+    assert [one.evident for one in sets] == [False] * 3
     assert read("test.jsonl", lines({"question": "How much?", "answer": "5*13=<<5*13=65>>65\n#### 65"})).evident
 
 
@@ -306,11 +306,11 @@ BBH = (
 
 
 def test_bbh_options_are_taken_out_of_the_text(read):
-    made = read("bbh.jsonl.gz", gzip.compress(lines(*BBH).encode()))
-    assert [q.text for q in made.items] == ["Which?", "Valid?", "Does she lie?"]
-    assert [q.truth for q in made.items] == ["that one", "invalid", "No"]
-    assert [q.choices for q in made.items][1:] == [("valid", "invalid"), ("Yes", "No")]
-    assert [q.stratum for q in made.items] == ["snarks", "formal_fallacies", "web_of_lies"]
+    sets = read("bbh.jsonl.gz", gzip.compress(lines(*BBH).encode()))
+    assert [q.text for q in sets.items] == ["Which?", "Valid?", "Does she lie?"]
+    assert [q.truth for q in sets.items] == ["that one", "invalid", "No"]
+    assert [q.choices for q in sets.items][1:] == [("valid", "invalid"), ("Yes", "No")]
+    assert [q.stratum for q in sets.items] == ["snarks", "formal_fallacies", "web_of_lies"]
     assert read("bbh.jsonl", lines(*BBH), "#snarks,web_of_lies").name == "bbh-snarks-web_of_lies"
     upstream = {"canary": "x", "examples": [{"input": BBH[0]["input"], "target": "(A)"}]}
     assert read("snarks.json", json.dumps(upstream, indent=2)).items[0].truth == "this one"
@@ -334,14 +334,14 @@ FACTS = "relation\tsubject\tobject\n" + "".join(
 
 def test_facts_take_candidates_that_the_subject_never_has(read, tmp_path):
     (tmp_path / "patterns.tsv").write_text("relation\tpattern\nP1\t[Y] has [X] .\nP1\t[X] lies in [Y] .\n")
-    made = read("facts.tsv", FACTS)
-    assert (made.level, len(made.items)) == ("facts", 8)
-    assert made.items[0].text == "Rome lies in"
-    for q in made.items:
+    sets = read("facts.tsv", FACTS)
+    assert (sets.level, len(sets.items)) == ("facts", 8)
+    assert sets.items[0].text == "Rome lies in"
+    for q in sets.items:
         assert len(q.choices) == 4
         if q.text.startswith("Basel"):
             assert len({"Switzerland", "Europe"} & set(q.choices)) == 1
-    assert len({q.group for q in made.items if q.text.startswith("Basel")}) == 1
+    assert len({q.group for q in sets.items if q.text.startswith("Basel")}) == 1
 
 
 def test_facts_carry_their_own_patterns_too_or_are_refused(read):
@@ -349,10 +349,10 @@ def test_facts_carry_their_own_patterns_too_or_are_refused(read):
         {"sub_label": s, "obj_label": o, "predicate_id": "P2", "template": "[X] plays [Y] music ."}
         for s, o in (("Ann", "jazz"), ("Bob", "folk"), ("Cy", "rock"), ("Di", "soul"))
     ]
-    made = read("lama.jsonl", lines(*rows))
-    assert made.name == "facts-lama"
-    assert made.items[0].text == "Ann plays"
-    assert made.items[0].truth == "jazz music"
+    sets = read("lama.jsonl", lines(*rows))
+    assert sets.name == "facts-lama"
+    assert sets.items[0].text == "Ann plays"
+    assert sets.items[0].truth == "jazz music"
     with pytest.raises(DataError, match=r"line 2 has no pattern \(relation P1\)"):
         read("facts.tsv", FACTS)
     with pytest.raises(DataError, match="line 1 has 1 choices"):
@@ -361,10 +361,10 @@ def test_facts_carry_their_own_patterns_too_or_are_refused(read):
 
 def test_reclor_is_read(read):
     row = {"context": "All ravens are black.", "question": "What follows?", "answers": ["a", "b", "c", "d"], "label": 2}
-    made = read("val.json", json.dumps([{**row, "id_string": "val_0"}]))
-    assert (made.name, made.level) == ("reclor-val", "logic")
-    assert made.items[0].text == "All ravens are black. What follows?"
-    assert made.items[0].truth == "c"
+    sets = read("val.json", json.dumps([{**row, "id_string": "val_0"}]))
+    assert (sets.name, sets.level) == ("reclor-val", "logic")
+    assert sets.items[0].text == "All ravens are black. What follows?"
+    assert sets.items[0].truth == "c"
     with pytest.raises(DataError, match="line 1 has 4 choices, and answer 4"):
         read("val.json", json.dumps([{**row, "label": 4}]))
 
@@ -386,10 +386,10 @@ def test_a_hub_data_set_is_read_by_the_same_parsers(monkeypatch):
         return [{"question": "How much?", "answer": "1+1=<<1+1=2>>2\n#### 2"}]
 
     fake_hub(monkeypatch, load)
-    made = read_questions("hub:openai/gsm8k#main#train")
+    sets = read_questions("hub:openai/gsm8k#main#train")
     assert asked == [("openai/gsm8k", "main", "train")]
-    assert made.name == "gsm8k-main"
-    assert made.items[0].where == "'hub:openai/gsm8k#main#train', row 1"
+    assert sets.name == "gsm8k-main"
+    assert sets.items[0].where == "'hub:openai/gsm8k#main#train', row 1"
     read_questions("hub:openai/gsm8k")
     assert asked[1] == ("openai/gsm8k", None, "test")
 
@@ -438,10 +438,10 @@ def test_a_hub_that_fails_says_what_to_do(monkeypatch):
     ],
 )
 def test_real_copies_are_read_whole(path, count, chance):
-    made = read_questions(str(SHARED / path))
-    assert len(made.items) == count
-    assert chance is None or made.chance == pytest.approx(chance)
-    assert all(q.where for q in made.items)
+    sets = read_questions(str(SHARED / path))
+    assert len(sets.items) == count
+    assert chance is None or sets.chance == pytest.approx(chance)
+    assert all(q.where for q in sets.items)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no real data sets here")

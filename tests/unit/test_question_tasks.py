@@ -34,7 +34,7 @@ def build(task, size="standard"):
 
 
 def sets(size="standard"):
-    return [made for task in TASKS for made in build(task, size)]
+    return [data for task in TASKS for data in build(task, size)]
 
 
 def picked(items, rule):
@@ -82,27 +82,27 @@ def test_sizes_keep_to_what_was_planned():
 
 
 def test_every_set_has_six_worked_examples_and_an_instruction():
-    for made in sets("quick"):
-        assert len(made.shots) == 6, made.name
-        assert made.instruction
+    for data in sets("quick"):
+        assert len(data.shots) == 6, data.name
+        assert data.instruction
 
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("task", EVEN)
 def test_length_tells_nothing_where_it_can_be_held(task, size):
-    for made in build(task, size):
+    for data in build(task, size):
         for measure in (fewest, lambda q, choice: len(choice.encode()), lambda q, choice: -len(choice)):
-            assert picked(made.items, measure) == pytest.approx(made.chance)
+            assert picked(data.items, measure) == pytest.approx(data.chance)
 
 
 @pytest.mark.parametrize("size", ["standard", "full"])
 def test_the_true_choice_stands_everywhere_alike(size):
-    for made in sets(size):
-        for choices in {len(q.choices) for q in made.items}:
-            counts = Counter(q.answers[0] for q in made.items if len(q.choices) == choices)
+    for data in sets(size):
+        for choices in {len(q.choices) for q in data.items}:
+            counts = Counter(q.answers[0] for q in data.items if len(q.choices) == choices)
             assert len(counts) == choices
             spread = max(counts.values()) - min(counts.values())
-            assert spread <= 0.2 * sum(counts.values()) / choices, (made.name, counts)
+            assert spread <= 0.2 * sum(counts.values()) / choices, (data.name, counts)
 
 
 # Arithmetic
@@ -115,8 +115,8 @@ def evaluated(text):
 
 
 def test_arithmetic_is_right_and_the_other_choices_are_wrong():
-    (made,) = build("arithmetic", "full")
-    for q in (*made.items, *made.shots):
+    (data,) = build("arithmetic", "full")
+    for q in (*data.items, *data.shots):
         values = [Fraction(choice) for choice in q.choices]
         assert values[q.answers[0]] == evaluated(q.text)
         assert len(set(values)) == 4
@@ -127,11 +127,11 @@ def test_arithmetic_is_right_and_the_other_choices_are_wrong():
 
 
 def test_arithmetic_fills_every_cell_with_operands_of_its_digits():
-    (made,) = build("arithmetic", "full")
-    counts = Counter(q.stratum for q in made.items)
+    (data,) = build("arithmetic", "full")
+    counts = Counter(q.stratum for q in data.items)
     assert len(counts) == 24
     assert set(counts.values()) == {200}
-    for q in made.items:
+    for q in data.items:
         digits, _, kind = q.stratum.split()
         low, high = map(int, digits.split("-"))
         operands = re.findall(r"[\d.]+", q.text)
@@ -140,9 +140,9 @@ def test_arithmetic_fills_every_cell_with_operands_of_its_digits():
 
 
 def test_an_integer_problem_and_its_decimal_twin_share_digits_and_a_group():
-    (made,) = build("arithmetic")
+    (data,) = build("arithmetic")
     groups = defaultdict(list)
-    for q in made.items:
+    for q in data.items:
         groups[q.group].append(q)
     for pair in groups.values():
         assert {q.stratum.split()[2] for q in pair} == {"integer", "float"}
@@ -151,12 +151,12 @@ def test_an_integer_problem_and_its_decimal_twin_share_digits_and_a_group():
 
 
 def test_the_truth_is_not_the_choice_that_the_others_resemble():
-    (made,) = build("arithmetic", "full")
+    (data,) = build("arithmetic", "full")
 
     def distance(q, choice):
         return sum(a != b for other in q.choices for a, b in zip(choice, other, strict=True))
 
-    assert picked(made.items, distance) == pytest.approx(0.25, abs=0.05)
+    assert picked(data.items, distance) == pytest.approx(0.25, abs=0.05)
 
 
 def test_a_distance_to_the_truth_would_be_noticed():
@@ -214,9 +214,9 @@ def worked(solution):
 
 def test_word_problems_end_in_the_answer_that_their_numbers_give():
     assert len(ANSWERS) >= 12
-    for made in build("word_problems", "full"):
-        assert {q.stratum for q in made.items} == set(ANSWERS)
-        for q in (*made.items, *made.shots):
+    for data in build("word_problems", "full"):
+        assert {q.stratum for q in data.items} == set(ANSWERS)
+        for q in (*data.items, *data.shots):
             ends = [worked(choice)[2] for choice in q.choices]
             assert ends[q.answers[0]] == ANSWERS[q.stratum](*numbers(q.text))
             assert len(set(ends)) == 4
@@ -240,12 +240,12 @@ def test_wrong_solutions_are_wrong_in_the_way_that_their_set_says():
 
 def test_languages_are_parallel():
     english, *others = build("xmps")
-    assert [made.language for made in others] == ["zh", "es", "fr", "de", "th"]
+    assert [data.language for data in others] == ["zh", "es", "fr", "de", "th"]
     assert len({q.stratum for q in english.items}) >= 6
     for q in english.items:
         assert worked(q.truth)[2] == ANSWERS[q.stratum](*numbers(q.text))
-    for made in others:
-        for part, same in ((made.items, english.items), (made.shots, english.shots)):
+    for data in others:
+        for part, same in ((data.items, english.items), (data.shots, english.shots)):
             for q, e in zip(part, same, strict=True):
                 assert (q.group, q.answers, q.stratum) == (e.group, e.answers, e.stratum)
                 assert sorted(numbers(q.text)) == sorted(numbers(e.text))
@@ -253,12 +253,12 @@ def test_languages_are_parallel():
 
 
 def test_choices_of_a_language_differ_in_digits_alone_and_keep_to_its_script():
-    for made in build("xmps"):
-        for q in made.items:
+    for data in build("xmps"):
+        for q in data.items:
             assert len({re.sub(r"\d", "0", choice) for choice in q.choices}) == 1
-            if made.language in ("zh", "th"):
+            if data.language in ("zh", "th"):
                 assert not re.search(r"[A-Za-z]", q.text + q.truth)
-                assert re.search({"zh": r"[\u4e00-\u9fff]", "th": r"[\u0e00-\u0e7f]"}[made.language], q.text)
+                assert re.search({"zh": r"[\u4e00-\u9fff]", "th": r"[\u0e00-\u0e7f]"}[data.language], q.text)
 
 
 # Facts
@@ -267,8 +267,8 @@ def test_choices_of_a_language_differ_in_digits_alone_and_keep_to_its_script():
 def test_the_published_mixed_form_translates_the_truth_alone_and_says_so():
     english, french = build("xmps")[0], build("xmps")[3]
     mixed = build("xmps_paper")
-    assert [made.language for made in mixed] == ["es", "fr", "zh", "th"]
-    assert all(made.confounded and made.shots == english.shots for made in mixed)
+    assert [data.language for data in mixed] == ["es", "fr", "zh", "th"]
+    assert all(data.confounded and data.shots == english.shots for data in mixed)
     for q, one, other in zip(mixed[1].items, english.items, french.items, strict=True):
         assert (q.text, q.group, q.truth) == (one.text, one.group, other.truth)
         assert {c for c in q.choices if c != q.truth} == {c for c in one.choices if c != one.truth}
@@ -282,34 +282,34 @@ def test_facts_are_as_many_as_promised_and_none_is_said_twice():
 
 
 def test_each_candidate_of_a_block_is_true_once_and_gold_nowhere_else_for_that_prompt():
-    (made,) = build("facts", "full")
+    (data,) = build("facts", "full")
     blocks, gold = defaultdict(list), defaultdict(set)
-    for q in made.items:
+    for q in data.items:
         blocks[q.group].append(q)
         gold[q.text].add(q.truth)
     for members in blocks.values():
         assert len(members) == 4
         assert len({frozenset(q.choices) for q in members}) == 1
         assert sorted(q.truth for q in members) == sorted(members[0].choices)
-    for q in made.items:
+    for q in data.items:
         assert set(q.choices) & gold[q.text] == {q.truth}
-    assert not gold.keys() & {q.text for q in made.shots}
+    assert not gold.keys() & {q.text for q in data.shots}
 
 
 # Truth
 
 
 def test_misconceptions_have_two_true_and_three_false_answers_and_no_tell_tale_length():
-    (made,) = build("truth")
-    assert len(made.items) >= 60
-    assert all(len(q.choices) == 5 and len(q.answers) == 2 for q in made.items)
-    assert picked(made.items, fewest) == pytest.approx(made.chance, abs=0.06)
-    assert picked(made.items, lambda q, choice: -len(choice)) == pytest.approx(made.chance, abs=0.06)
+    (data,) = build("truth")
+    assert len(data.items) >= 60
+    assert all(len(q.choices) == 5 and len(q.answers) == 2 for q in data.items)
+    assert picked(data.items, fewest) == pytest.approx(data.chance, abs=0.06)
+    assert picked(data.items, lambda q, choice: -len(choice)) == pytest.approx(data.chance, abs=0.06)
     shortest = 0.0
-    for q in made.items:
+    for q in data.items:
         lengths = [len(c) for place, c in enumerate(q.choices) if place not in q.answers[1:]]
         shortest += (len(q.truth) == min(lengths)) / lengths.count(min(lengths))
-    assert shortest / len(made.items) == pytest.approx(0.25, abs=0.06)
+    assert shortest / len(data.items) == pytest.approx(0.25, abs=0.06)
 
 
 def test_misconceptions_are_not_those_of_truthfulqa():
@@ -319,9 +319,9 @@ def test_misconceptions_are_not_those_of_truthfulqa():
     theirs = [json.loads(line) for line in published.read_text(encoding="utf-8").splitlines()]
     questions = {row["question"].lower() for row in theirs}
     answers = {answer.lower() for row in theirs for answer in (*row["correct"], *row["incorrect"])}
-    (made,) = build("truth")
-    assert not {q.text.lower() for q in (*made.items, *made.shots)} & questions
-    assert sum(choice in answers for q in made.items for choice in q.choices) <= 3
+    (data,) = build("truth")
+    assert not {q.text.lower() for q in (*data.items, *data.shots)} & questions
+    assert sum(choice in answers for q in data.items for choice in q.choices) <= 3
 
 
 # Logic
@@ -344,22 +344,22 @@ def ranked(text):
 
 
 def test_orderings_have_one_answer_and_it_is_the_true_choice():
-    made = build("logic", "full")[0]
-    for q in (*made.items, *made.shots):
+    data = build("logic", "full")[0]
+    for q in (*data.items, *data.shots):
         assert ranked(q.text) == {q.truth}
-    assert {len(q.choices) for q in made.items} == {3, 4}
+    assert {len(q.choices) for q in data.items} == {3, 4}
 
 
 @pytest.mark.parametrize("rule", ["first", "last", "rarest", "commonest"])
 def test_neither_place_nor_count_of_a_name_tells(rule):
-    made = build("logic", "full")[0]
+    data = build("logic", "full")[0]
     rules = {
         "first": lambda q, c: q.text.index(c),
         "last": lambda q, c: -q.text.rindex(c),
         "rarest": lambda q, c: q.text.count(c),
         "commonest": lambda q, c: -q.text.count(c),
     }
-    assert picked(made.items, rules[rule]) == pytest.approx(made.chance, abs=0.07)
+    assert picked(data.items, rules[rule]) == pytest.approx(data.chance, abs=0.07)
 
 
 def follows(premises, conclusion):
@@ -382,9 +382,9 @@ def follows(premises, conclusion):
 
 
 def test_exactly_the_true_conclusion_follows():
-    made = build("logic", "full")[1]
-    assert {q.stratum for q in made.items} == {"every", "no", "some"}
-    for q in (*made.items, *made.shots):
+    data = build("logic", "full")[1]
+    assert {q.stratum for q in data.items} == {"every", "no", "some"}
+    for q in (*data.items, *data.shots):
         premises = re.findall(r"(?:All|No|Some) \w+ are \w+\.", q.text)
         assert len(premises) == 4
         assert [follows(premises, choice) for choice in q.choices] == [c == q.truth for c in q.choices]

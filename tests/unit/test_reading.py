@@ -228,7 +228,7 @@ def test_a_name_twice_in_an_object_is_refused(write):
 def test_deep_json_ends_in_one_line(write, depth, name):
     deep = "[" * depth + "]" * depth
     for text in (f'{{"question": {deep}}}', deep, '{"a":' * depth + "1" + "}" * depth):
-        with pytest.raises(DataError, match=r"nested too deeply|an array; expected an object|no JSON"):
+        with pytest.raises(DataError, match=r"nested too deeply|an array; expected an object|not JSON"):
             read_questions(str(write(name, text + "\n")))
 
 

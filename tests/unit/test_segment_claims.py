@@ -19,11 +19,11 @@ SIZES = (1e9, 3e9, 8e9, 2e10, 7e10)
 
 def run(name: str, family: str, size: float, *rows: tuple[str, str, float, str]) -> FinishedRun:
     """A run of the segments study with findings (finding, level, estimate, method)."""
-    made = [
+    rows_of_findings = [
         (name, "segments", kind, level, "resid", method, "Said.", at, at, at, 0.01, "a null", "supported", 12)
         for kind, level, at, method in rows
     ]
-    findings = pl.DataFrame(made, schema=list(FINDING_COLUMNS), orient="row")
+    findings = pl.DataFrame(rows_of_findings, schema=list(FINDING_COLUMNS), orient="row")
     spec = RunSpec(study="segments", size="quick").model_dump(mode="json") | {"model": {"id": name}}
     about = {"name": name, "parameters": size, "family": family}
     return FinishedRun(Path(name), manifest={"spec": spec, "model": about, "texts": {"hash": "t"}}, findings=findings)
@@ -54,23 +54,23 @@ def brittle(seed: int, spread: float, **means: float) -> list[FinishedRun]:
     ],
 )
 def test_the_ratio_of_geometric_means_is_read_beside_the_published_one(gap, spread, verdict):
-    found = judge("p_ratio", brittle(0, spread, llama=0.0, qwen2=gap))
-    assert found.verdict == verdict
-    assert "qwen2 over llama" in found.statement
-    assert found.lo <= found.estimate <= found.hi
+    judgement = judge("p_ratio", brittle(0, spread, llama=0.0, qwen2=gap))
+    assert judgement.verdict == verdict
+    assert "qwen2 over llama" in judgement.statement
+    assert judgement.lo <= judgement.estimate <= judgement.hi
 
 
 def test_the_interval_of_the_ratio_holds_the_truth_as_often_as_it_says():
     true, hits = 10**2.0, 0
     for seed in range(300):
-        found = judge("p_ratio", brittle(seed, 0.3, llama=0.0, qwen2=2.0))
-        hits += found.lo <= true <= found.hi
+        judgement = judge("p_ratio", brittle(seed, 0.3, llama=0.0, qwen2=2.0))
+        hits += judgement.lo <= true <= judgement.hi
     assert 0.92 <= hits / 300 <= 0.98
 
 
 def test_families_alike_are_never_called_a_ratio_of_493():
-    found = [judge("p_ratio", brittle(seed, 0.5, llama=0.0, qwen2=0.0)).verdict for seed in range(100)]
-    assert found.count("supported") == 0
+    verdicts = [judge("p_ratio", brittle(seed, 0.5, llama=0.0, qwen2=0.0)).verdict for seed in range(100)]
+    assert verdicts.count("supported") == 0
 
 
 def test_a_ratio_needs_two_models_of_two_families():
@@ -98,17 +98,17 @@ def moved(by: float, spread: float = 0.01) -> list[tuple[float, float]]:
     [(0.0, 0.01, "supported"), (0.3, 0.01, "not supported"), (0.0, 0.15, "inconclusive"), (0.06, 0.03, "inconclusive")],
 )
 def test_boundaries_that_keep_their_place_over_sizes_are_told_from_those_that_move(by, spread, verdict):
-    found = judge("p_stable", cut(moved(by, spread)))
-    assert found.verdict == verdict
-    assert found.n == 5
+    judgement = judge("p_stable", cut(moved(by, spread)))
+    assert judgement.verdict == verdict
+    assert judgement.n == 5
 
 
 def test_sizes_within_ten_times_or_models_without_boundaries_decide_nothing():
     narrow = tuple(1e9 * (1 + 0.5 * i) for i in range(5))
     assert judge("p_stable", cut(moved(0.0), narrow)).verdict == "inconclusive"
     none = [
-        FinishedRun(one.folder, manifest=one.manifest, findings=one.findings.with_columns(verdict=pl.lit("open")))
-        for one in cut(moved(0.0))
+        FinishedRun(each.folder, manifest=each.manifest, findings=each.findings.with_columns(verdict=pl.lit("open")))
+        for each in cut(moved(0.0))
     ]
-    found = judge("p_stable", none)
-    assert (found.verdict, found.needs[:23]) == ("inconclusive", "layeratlas run segments")
+    judgement = judge("p_stable", none)
+    assert (judgement.verdict, judgement.needs[:23]) == ("inconclusive", "layeratlas run segments")

@@ -43,10 +43,10 @@ def sets() -> dict[str, Fitted]:
 def test_what_carries_over_is_found_and_what_does_not_is_not(sets):
     pairs = [transfer(sets["one"], sets[name], 200, 0) for name in ("same", "other", "opposite")]
     assert [pair.layer for pair in pairs] == [1, 1, 1]
-    said = {finding.level: finding.verdict for finding in transfer_findings(pairs, "ridge")}
-    assert said["one to same"] == "supported"
-    assert said["one to other"] != "supported"
-    assert said["one to opposite"] == "not supported"
+    verdicts = {finding.level: finding.verdict for finding in transfer_findings(pairs, "ridge")}
+    assert verdicts["one to same"] == "supported"
+    assert verdicts["one to other"] != "supported"
+    assert verdicts["one to opposite"] == "not supported"
     same, other, opposite = pairs
     assert same.value[1] > 0.9
     assert abs(other.value[1] - 0.5) < 0.2

@@ -18,7 +18,7 @@ def check(
     plan: Annotated[bool, typer.Option("--plan", help="Plan from the config alone, without reading weights.")] = False,
     **flags: Unpack[ModelFlags],
 ) -> None:
-    """Load a model, show its anatomy, the identity self-tests with their errors, and what a run would take."""
+    """Load a model, show its anatomy, the identity self-tests with their errors, and the cost of a run."""
     with one_line():
         from layeratlas.api.options import make_model_spec
         from layeratlas.planning.check import describe
@@ -38,12 +38,12 @@ def validate(
     seed: Annotated[int, typer.Option(help="Seed of the first run.")] = 0,
     quiet: QuietOption = False,
 ) -> None:
-    """Simulate what is known, and print how often each verdict is right.
+    """Simulate data with a known structure, and print how often each verdict is right.
 
-    Whole runs with known peaks, order, second peaks and coordination, with some of these, and with none; curves,
+    Whole runs with peaks, order, second peaks and coordination, with some of these, and with none of them; curves,
     signals and scores for the verdicts of the other studies.
 
-    A rate fails (!) where it misses its bound by more than chance would in 1 of 100 tables.
+    A rate fails (!) if it misses its bound by more than chance would in 1 of 100 tables.
     """
     with one_line():
         from layeratlas.validation import validate as simulate

@@ -60,8 +60,8 @@ def steer(
 ) -> None:
     """Continue a prompt without steering, with the direction, and with a random direction of equal norm.
 
-    `shift` is how far the next-token prediction moves, KL in nats. A direction that does no more than the random one is
-    not used by the model there.
+    `shift` is how far the next-token prediction moves, KL in nats. A direction that moves it no
+    further than the random one is not shown to be used by the model there.
 
     \b
     layeratlas steer mine.safetensors --prompt "The weather today is"

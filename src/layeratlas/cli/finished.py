@@ -21,7 +21,7 @@ def report(folder: Annotated[Path, typer.Argument(help="The folder of a run or o
 
 
 def index(folder: Annotated[Path, typer.Argument(help="A folder that holds folders of runs, such as runs.")]) -> None:
-    """List all runs below a folder on one page: their maps, how they differ, what failed; it sorts and filters.
+    """List all runs below a folder on one page that sorts and filters: their maps, options and failures.
 
     \b
     layeratlas index runs
@@ -40,10 +40,10 @@ def compare(
     family: FamilyOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Compare runs of several models on the same texts: differences, similarity, sizes, families, claims, one page.
+    """Compare runs of several models on the same texts: one page of differences, similarity, sizes and claims.
 
     Runs need the same study, size, texts, settings and library versions; a run that differs is refused, with the
-    command that makes it again. Runs of several studies are compared study by study.
+    command that repeats it. Runs of several studies are compared study by study.
 
     \b
     layeratlas compare runs/one runs/other

@@ -29,7 +29,7 @@ def list_names(
     ] = "",
     study: Annotated[str, typer.Argument(help="For settings: the study. Without it: every study.")] = "",
 ) -> None:
-    """List what can be named on the command line.
+    """List the studies, tasks, probes, metrics, claims and settings that the command line accepts.
 
     \b
     layeratlas list tasks

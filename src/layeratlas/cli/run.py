@@ -32,8 +32,8 @@ def run(
 ) -> None:
     """Run a study on a model and write its report.
 
-    A run is a folder; the same command again resumes it, and does nothing where all is done. An option that a study
-    does not use is refused.
+    A run is a folder. The same command resumes an interrupted run, and does nothing if the run is finished. An option
+    that the study does not use is refused.
 
     \b
     layeratlas run hierarchy --size quick

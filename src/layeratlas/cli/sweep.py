@@ -33,10 +33,10 @@ def sweep(
     ] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Run every combination of models, studies, tasks, variants and seeds of a TOML file, and compare what is finished.
+    """Run every combination of models, studies, tasks, variants and seeds of a TOML file, and compare finished runs.
 
-    Every run is an ordinary one in OUT/runs; the same command resumes, and does nothing where all is done. Exit code
-    4: some runs failed, OUT/index.html says why.
+    The runs are in OUT/runs. The same command resumes a stopped sweep, and does nothing if all runs are finished. Exit
+    code 4: some runs failed, OUT/index.html says why.
 
     \b
     layeratlas sweep sweep.toml --out sweeps/first --dry-run

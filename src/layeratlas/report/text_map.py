@@ -11,7 +11,7 @@ import polars as pl
 from layeratlas.report.parts import PartKind
 from layeratlas.report.view import View
 
-# From at most the control to nearly the best there is, in equal steps; the first is a dot, so that a row has an end.
+# From at most the control to nearly the highest value, in equal steps; the first is a dot, so that a row has an end.
 SHADES = "·░▒▓█"
 _MOST_ROWS, _NARROW, _MARGIN = 12, 16, 16
 

@@ -17,7 +17,7 @@ class CausalFinding(StrEnum):
 
     ANSWERED = "answered"
     USED = "used"
-    SPECIFIC = "used, of its own"
+    SPECIFIC = "used specifically"
     STEERED = "steered"
     UNUSED = "encoded, not used"
 

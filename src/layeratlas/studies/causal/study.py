@@ -32,7 +32,7 @@ from layeratlas.studies.causal.settings import CausalSettings
 class Causal(Study):
     """Prompts whose answer needs a label; the label is erased from the stream, and steered, at several points."""
 
-    summary = "is what a probe reads used? erased and steered at every layer, beside directions of equal norm"
+    summary = "is what a probe reads used? erased and steered at several layers, beside directions of equal norm"
     tasks = ("completions",)
     reads = PromptSet
     uses = frozenset(

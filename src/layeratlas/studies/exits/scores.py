@@ -19,12 +19,12 @@ class Rule(StrEnum):
 
     FEWEST_TOKENS = "fewest tokens"
     FEWEST_BYTES = "fewest bytes"
-    COMMONEST_ANSWER = "most frequent answer"
+    MOST_FREQUENT_ANSWER = "most frequent answer"
     MOST_BYTES = "most bytes"
 
 
 # The best of these is the baseline of every curve.
-BASELINE_RULES = (Rule.FEWEST_TOKENS, Rule.FEWEST_BYTES, Rule.COMMONEST_ANSWER)
+BASELINE_RULES = (Rule.FEWEST_TOKENS, Rule.FEWEST_BYTES, Rule.MOST_FREQUENT_ANSWER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +74,9 @@ class ScoredSet:
     def rule_scores(self, rule: Rule) -> Floats:
         """Return the score that a rule gives every choice, (n, K).
 
-        The commonest answer is counted over the true choices of other groups: "yes", or "invalid".
+        The most frequent answer is counted over the true choices of other groups: "yes", or "invalid".
         """
-        if rule is Rule.COMMONEST_ANSWER:
+        if rule is Rule.MOST_FREQUENT_ANSWER:
             return self.by_question(self._frequency_elsewhere())
         sizes = {
             Rule.FEWEST_TOKENS: -self.tokens,
