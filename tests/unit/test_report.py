@@ -16,11 +16,12 @@ import fake_run
 from fake_run import Fake
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.report import build, figure
+from layeratlas.report.lead import in_short
 from layeratlas.report.limits import LEVELS, axis_limits
 from layeratlas.report.names import names_of
 from layeratlas.report.overview import overview
 from layeratlas.report.view import prepare
-from layeratlas.runs.finding import finding_table
+from layeratlas.runs.finding import CORRECTED, finding_table
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.study import Study
 from layeratlas.studies.hierarchy.study import PLUGIN as HIERARCHY
@@ -230,3 +231,23 @@ def test_figure_takes_names_and_refuses_others(whole: Path) -> None:
     assert (levels, components) == ({"relation"}, {"attn"})
     with pytest.raises(SpecError, match=r"no level named 'relatoin' in the curves; expected one of item"):
         figure(run, level="relatoin")
+
+
+@pytest.mark.parametrize(
+    ("statement", "plain"),
+    [
+        (
+            "Facts: the last exit answers better: +0.10 [+0.01, +0.19] in accuracy.",
+            "Facts: the last exit answers better.",
+        ),
+        ("Items emerge at depth 0.07 [0.05, 0.09].", "Items emerge at depth 0.07."),
+        ("Gains start late in facts; at depth 0.8.", "Gains start late in facts."),
+        ("Facts: undecided", "Facts: undecided"),
+        (
+            f"Exit 1 counts tokens: +0.39 [+0.04, +0.67]. {CORRECTED} over all findings of the report: q = 0.07.",
+            "After the correction undecided: Exit 1 counts tokens.",
+        ),
+    ],
+)
+def test_a_statement_in_short_says_something_and_never_more_than_its_verdict(statement: str, plain: str) -> None:
+    assert in_short(statement)["plain"] == plain

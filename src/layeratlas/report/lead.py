@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from layeratlas.core import formatting
+from layeratlas.runs.finding import CORRECTED
 from layeratlas.runs.finished import FinishedRun
 
 Row = dict[str, Any]
 MOST = 5
 _UNDECIDED = "inconclusive"
 _DETAIL = re.compile(r"\s*(?::\s|;\s|\s[(\[])")
+# What has at most so many words before a colon names a subject and says nothing of it.
+_NAMES = 3
 
 
 def headlines(rows: Sequence[Row], most: int = MOST) -> list[Row]:
@@ -33,16 +36,20 @@ def headlines(rows: Sequence[Row], most: int = MOST) -> list[Row]:
 
 
 def in_short(statement: str) -> dict[str, str]:
-    """Return a statement up to its first number in brackets, colon or semicolon as `plain`, what follows as `rest`."""
-    match = _DETAIL.search(statement)
+    """Return a statement up to its first number in brackets, colon or semicolon as `plain`, what follows as `rest`.
+
+    The colon after a subject is passed over. What the correction over the report has undone is said to be undecided.
+    """
+    match = next((m for m in _DETAIL.finditer(statement) if len(statement[: m.start()].split()) > _NAMES), None)
+    undone = "After the correction undecided: " if CORRECTED in statement else ""
     if match is None:
-        return {"plain": statement, "rest": ""}
+        return {"plain": undone + statement, "rest": ""}
     rest = statement[match.start() :].lstrip(" :;,")
     if rest.startswith("["):
         rest = f"95 % interval {rest}"
     if rest.startswith("("):
         rest = rest[1:].replace(")", "", 1)
-    return {"plain": f"{statement[: match.start()].rstrip()}.", "rest": rest}
+    return {"plain": f"{undone}{statement[: match.start()].rstrip()}.", "rest": rest}
 
 
 def card(run: FinishedRun) -> list[tuple[str, str]]:

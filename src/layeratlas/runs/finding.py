@@ -64,6 +64,8 @@ class Finding:
     n: int
 
 
+# How a statement ends whose verdict the correction over the report has undone.
+CORRECTED = "Inconclusive after the correction"
 FINDING_FIELDS = tuple(field.name for field in fields(Finding))
 
 
@@ -91,7 +93,7 @@ def _after_correction(finding: Finding, q: float) -> Finding:
     discovered = finding.verdict == "supported" or (finding.verdict == "not supported" and finding.p <= ALPHA)
     if not discovered or isnan(q) or q <= ALPHA:
         return finding
-    reason = f"Inconclusive after the correction over all findings of the report: q = {q:.3f}, above {ALPHA:g}."
+    reason = f"{CORRECTED} over all findings of the report: q = {q:.3f}, above {ALPHA:g}."
     return replace(finding, verdict="inconclusive", statement=f"{finding.statement} {reason}")
 
 

@@ -33,8 +33,9 @@ TRANSLATORS = "translators.safetensors"
 _AFTER, _BARE = "after", "bare"
 _EXITS = 8
 _TOKENS = 256
-# Every fourth passage chooses the penalty and shows the loss.
+# Of four passages two are fitted on, one chooses the penalty, and one shows the loss.
 _HELD_OUT = 4
+_SHOWS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,17 +99,19 @@ def _translators(work: Workspace, model: LoadedModel) -> tuple[list[int], Transl
     last = model.anatomy.n_layers
     points = sorted({round(point) for point in np.linspace(0, last, min(_EXITS, last + 1))})
     ids = _passages(work, model)
-    held_out = list(range(_HELD_OUT - 1, len(ids), _HELD_OUT))
+    # What has chosen the penalty would show too small a loss.
+    held_out = ids[_SHOWS::_HELD_OUT]
+    others = [text for i, text in enumerate(ids) if i % _HELD_OUT != _SHOWS]
     given = work.settings.translators
     if given:
         translators = load_translators(given, model.anatomy.width, last)
         points = [*sorted(set(translators) & set(points) or translators)[:_EXITS], last]
     else:
         with work.progress.stage("tune", 1) as step:
-            translators = fit_translators(model, ids, points[:-1], held_out)
+            translators = fit_translators(model, others, points[:-1], range(_HELD_OUT - 2, len(others), _HELD_OUT - 1))
             step.advance()
     save_translators(work.folder / TRANSLATORS, translators)
-    own, tuned = _held_out_losses(model, [ids[i] for i in held_out], translators, points)
+    own, tuned = _held_out_losses(model, held_out, translators, points)
     work.manifest["tuned"] = {
         "passages": len(ids),
         "held_out": len(held_out),
