@@ -273,6 +273,18 @@ def test_clams_lines_that_are_no_pairs_are_refused(tmp_path):
         read_questions(str(written(tmp_path, "x.txt", "False\ta\nTrue\tb\n")))
 
 
+def test_a_sentence_of_clams_without_a_false_one_is_recorded(tmp_path):
+    lines = "True\ta b\nTrue\tc d\nFalse\tc e\nFalse\tc f\nTrue\tg\n"
+    pairs = read_questions(str(written(tmp_path, "x.txt", lines)))
+    assert {frozenset(question.choices) for question in pairs.items} == {
+        frozenset(("c d", "c e")),
+        frozenset(("c d", "c f")),
+    }
+    assert len(pairs.dropped) == 2
+    with pytest.raises(DataError, match="line 1 and the rest have no pair"):
+        read_questions(str(written(tmp_path, "y.txt", "True\ta\nTrue\tb\n")))
+
+
 def test_a_log_of_generated_text_is_refused(tmp_path):
     row = {"doc_id": 0, "doc": {}, "target": "5", "arguments": [["How many?", {"until": ["\n"]}]]}
     with pytest.raises(DataError, match="line 1 has 1 scored continuation; expected two or more"):

@@ -36,22 +36,23 @@ def pairs(rows: Sequence[Row]) -> Parse:
 def _joined(rows: list[Row], file: Path | None) -> list[Row]:
     """Join the lines of CLAMS, `True` and a sentence or `False` and a sentence, to pairs.
 
-    The language is that of the folder, as in `de_evalset/simple_agrmt.txt`.
+    The language is that of the folder, as in `de_evalset/simple_agrmt.txt`. A sentence that no `False` follows is
+    a pair with itself: like a row without a false choice it is left out and recorded.
     """
     paradigm = stem_of(file) if file else ""
     place = _FOLDER.match(file.absolute().parent.name) if file else None
     language = {"lang": place[1]} if place else {}
+    fixed = {"UID": paradigm, **language}
     joined, good = [], ""
-    for row in rows:
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
         sentence, grammatical = row.text("sentence"), row.text("grammatical")
-        if grammatical == "True":
-            good = sentence
-        elif grammatical == "False" and good:
-            fields = {"sentence_good": good, "sentence_bad": sentence, "UID": paradigm}
-            joined.append(Row(fields | language, row.where))
-        else:
+        if grammatical not in ("True", "False") or (grammatical == "False" and not good):
             raise DataError(f"{row.where} is '{grammatical}'", "True, then False, for each pair", "fix it")
-    if not joined:
+        good = sentence if grammatical == "True" else good
+        alone = grammatical == "True" and (following is None or following.text("grammatical") == "True")
+        if grammatical == "False" or alone:
+            joined.append(Row({"sentence_good": good, "sentence_bad": sentence, **fixed}, row.where))
+    if all(row.fields["sentence_good"] == row.fields["sentence_bad"] for row in joined):
         raise DataError(f"{rows[0].where} and the rest have no pair", "True, then False, for each pair", "fix it")
     return joined
 
