@@ -80,7 +80,7 @@ def test_a_run_has_every_curve_over_its_baselines_and_a_report(monkeypatch, mode
     rules = pl.read_parquet(done.folder / "baselines.parquet").row(0, named=True)
     # Two digits each: neither tokens nor bytes tell them apart.
     assert (rules["Fewest tokens"], rules["Fewest bytes"], rules["Fewest tokens, ties wrong"]) == (0.25, 0.25, 0.0)
-    assert main["baseline"].to_list() == [max(0.25, rules["Commonest answer"])] * 4
+    assert main["baseline"].to_list() == [max(0.25, rules["Most frequent answer"])] * 4
     assert (main["lo"] <= main["estimate"]).all()
     assert (main["estimate"] <= main["hi"]).all()
     assert (main["control_lo"] <= main["control_hi"]).all()
