@@ -16,7 +16,7 @@ def rising(at: float, level: str):
 
 def test_smooth_curves_and_their_order_are_unlike_random_orders():
     table = layer_order_table([rising(3, "item"), rising(8, "relation"), rising(18, "analogy")], 0)
-    assert table["quantity"].to_list()[-1] == "emergence of analogy less relation"
+    assert table["quantity"].to_list()[-1] == "emergence of analogy minus relation"
     assert (table["p"] <= 0.01).all()
 
 
