@@ -9,18 +9,21 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import pytest
 from polars.testing import assert_frame_equal
 
+import families
 import layeratlas as la
 import measuring
 import small_runs
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models import load
+from layeratlas.models.spreading import check_spread
 
 TESTS = Path(__file__).parents[1]
 # Grouped heads, sliding windows, experts, fused projections, linear attention, multipliers.
@@ -39,6 +42,16 @@ for folder in sys.argv[2:]:
     apart = {name: measuring.apart(function(shared), function(alone)) for name, function in read.items()}
     shares = sum(type(weight).__name__ == "DTensor" for weight in shared.model.parameters())
     print(json.dumps({"folder": folder, "shares": shares, **apart}), flush=True)
+"""
+MEASURE_ONE = """
+import sys
+from layeratlas.core.spec import ModelSpec
+from layeratlas.models import load
+
+try:
+    load(ModelSpec(id=sys.argv[2], device="cpu", parallel=2))
+except ModelError as error:
+    print(error)
 """
 KILLED = """
 import sys
@@ -70,12 +83,47 @@ def run(script: str, *arguments: object) -> str:
     return done.stdout
 
 
+def largest_difference(folders: Sequence[Path]) -> float:
+    """Return the largest difference of two processes from one, over models whose weights are shared indeed."""
+    lines = [json.loads(line) for line in run(MEASURE, *folders).splitlines()]
+    assert len(lines) == len(folders)
+    assert min(line["shares"] for line in lines) > 0
+    return max(line[name] for line in lines for name in measuring.READ)
+
+
 def test_two_processes_give_the_numbers_of_one(folder_of):
-    lines = [json.loads(line) for line in run(MEASURE, *map(folder_of, SOME)).splitlines()]
-    assert len(lines) == len(SOME)
-    for line in lines:
-        assert line["shares"] > 0  # control: the weights are shared indeed
-        assert max(line[name] for name in measuring.READ) < 1e-5, line
+    assert largest_difference([folder_of(family) for family in SOME]) < 1e-5
+
+
+@pytest.mark.truth
+def test_every_family_with_a_plan_is_the_same_in_two_processes(folder_of):
+    planned = [
+        family
+        for family, config in families.FAMILIES.items()
+        if getattr(config().get_text_config(), "base_model_tp_plan", None) and is_shared(folder_of(family))
+        if family != "nemotron_h"  # its plan names no weight
+    ]
+    difference = largest_difference([folder_of(family) for family in planned])
+    print(f"{len(planned)} families in two processes: largest difference {difference:.1e}")
+    assert len(planned) > 20
+    assert difference < 1e-5
+
+
+@pytest.mark.truth
+def test_a_plan_that_shares_no_weight_is_refused(folder_of):
+    """Else each process would hold the whole model, and nothing would be gained."""
+    said = run("from layeratlas.core.errors import ModelError\n" + MEASURE_ONE, folder_of("nemotron_h"))
+    assert "tensor-parallel plan for" in said
+    assert "shares none of its weights; expected a plan that shares some; use --weights streamed" in said
+
+
+def is_shared(folder: Path) -> bool:
+    """Tell whether two processes can share the heads of a model."""
+    try:
+        check_spread(ModelSpec(id=str(folder), parallel=2))
+    except ModelError:
+        return False
+    return True
 
 
 def test_a_process_that_ends_is_named_and_interventions_are_refused(folder_of):

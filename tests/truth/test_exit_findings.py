@@ -15,6 +15,7 @@ from layeratlas.studies.exits.findings.gains import level_gains
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.set_curves import set_curves
 from layeratlas.studies.exits.settings import ExitSettings
+from layeratlas.validation.scores import exit_interval
 
 POINTS = 13
 
@@ -151,3 +152,12 @@ def test_a_token_counter_is_called_one():
     counting = replace(sized, after=-tokens[:, None] * np.ones(POINTS))
     assert findings(counting)["token count", "all"].verdict == "supported"
     assert findings(sized)["token count", "all"].verdict != "supported"
+
+
+@pytest.mark.truth
+def test_intervals_near_the_end_of_the_scale_are_no_narrower_than_documented():
+    """At an accuracy of 0.9 they miss the 93 % that they have at 0.75; docs/validation.md says by how much."""
+    counts = {groups: [exit_interval(groups, 10, 0.9)(seed) for seed in range(120)] for groups in (8, 13)}
+    rates = {groups: sum(c.hits for c in each) / sum(c.trials for c in each) for groups, each in counts.items()}
+    print(rates)
+    assert min(rates.values()) > 0.86

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -78,9 +79,10 @@ def test_contributing_shows_the_modules_of_the_example() -> None:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return an environment in which the package of plug-ins is installed."""
-    target = tmp_path_factory.mktemp("plugins")
+    target, source = tmp_path_factory.mktemp("plugins"), tmp_path_factory.mktemp("source") / "plugin"
+    shutil.copytree(PLUGIN, source, ignore=shutil.ignore_patterns("build", "*.egg-info"))  # pip builds in place
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    done = subprocess.run([*pip, "--target", str(target), str(PLUGIN)], capture_output=True, text=True, check=False)
+    done = subprocess.run([*pip, "--target", str(target), str(source)], capture_output=True, text=True, check=False)
     if "No module named pip" in done.stderr:
         pytest.skip("no pip here")
     assert done.returncode == 0, done.stderr

@@ -33,7 +33,7 @@ from layeratlas.models.refusals import explained
 from layeratlas.models.rotary import context_of
 from layeratlas.models.scales import demand_floats, demand_scales
 from layeratlas.models.sources import Source, find_source
-from layeratlas.models.spreading import check_spread, spread, whole_modules
+from layeratlas.models.spreading import check_spread, demand_shared, spread, whole_modules
 from layeratlas.models.streamed import Streamer, build_empty
 from layeratlas.models.team import in_step
 from layeratlas.models.tokenizing import settle_bos
@@ -117,6 +117,7 @@ def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, pro
     if files is not None and is_quantised(files.folder):
         demand_scales(spec.id, files, quantisation_config(files.folder))
     model, report = with_kernel(spec, progress, lambda attention: _weights(common, spec, attention))
+    demand_shared(spec, model)
     harmless: tuple[str, ...] = ()
     demand_complete(spec.id, model, [*report["missing_keys"], *(str(key[0]) for key in report["mismatched_keys"])])
     if files is None or is_quantised(files.folder):

@@ -64,3 +64,15 @@ def whole_modules(model: Any) -> list[str]:
     """Return the names of the embeddings and the unembedding."""
     whole = {id(module) for module in (model.get_input_embeddings(), model.get_output_embeddings())}
     return [name for name, module in model.named_modules() if id(module) in whole]
+
+
+def demand_shared(spec: ModelSpec, model: Any) -> None:
+    """Raise ModelError for a loaded model of which every process holds the whole, since its plan names no weight."""
+    from torch.distributed.tensor import DTensor
+
+    if spec.parallel > 1 and not any(isinstance(weight, DTensor) for weight in model.parameters()):
+        raise ModelError(
+            f"transformers' tensor-parallel plan for '{spec.id}' shares none of its weights",
+            "a plan that shares some",
+            "use --weights streamed",
+        )

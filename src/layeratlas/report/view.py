@@ -14,7 +14,7 @@ from layeratlas.report.peaks import CURVE_KEY, peaks_of
 from layeratlas.runs.tables import with_controls
 
 CHOICES = ("component", "method", "metric")
-# Of more levels than can be told apart at a glance, a few are shown until the reader asks for others.
+# With more levels than a reader can tell apart, only a few are shown at first.
 _READABLE, _FEW = 6, 4
 
 

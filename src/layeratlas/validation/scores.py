@@ -14,9 +14,9 @@ from layeratlas.studies.exits.set_curves import set_curves
 from layeratlas.validation.rate import Check, Count
 
 
-def _exit_interval(groups: int, size: int) -> Callable[[int], Count]:
-    """Return a simulation of how many exits' intervals hold the true accuracy, 0.75; a group's questions are alike."""
-    exits, truth, shared = 6, 0.75, 0.3 if size > 1 else 0.0
+def exit_interval(groups: int, size: int, truth: float = 0.75) -> Callable[[int], Count]:
+    """Return a simulation of how many exits' intervals hold the accuracy `truth`; a group's questions are alike."""
+    exits, shared = 6, 0.3 if size > 1 else 0.0
 
     def simulate(seed: int) -> Count:
         rng = np.random.default_rng([seed, groups])
@@ -48,7 +48,7 @@ EXIT_CHECKS: Sequence[Check] = (
         Check(
             planted=f"{groups} groups of questions",
             finding="exits: interval",
-            simulate=_exit_interval(groups, size),
+            simulate=exit_interval(groups, size),
             at_least=0.93,
             at_most=0.97,
             weight=3,

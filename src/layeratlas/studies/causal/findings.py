@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from layeratlas.core.formatting import estimate
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.causal.effects import Cell, SetEffects, unused_point
 from layeratlas.studies.causal.names import ERASE, STEER, CausalFinding
@@ -31,19 +31,14 @@ def causal_findings(sets: Sequence[SetEffects], words: Mapping[str, str]) -> lis
 def _finding(
     kind: CausalFinding, effects: SetEffects, effect: Effect, *, statement: str, null: str, verdict: Verdict
 ) -> Finding:
-    return Finding(
-        finding=kind,
-        level=effects.level,
-        component="resid",
-        method=STEER if kind is CausalFinding.STEERED else ERASE,
+    method = STEER if kind is CausalFinding.STEERED else ERASE
+    return curve_finding(
+        kind,
+        Subject(level=effects.level, component="resid", method=method, n=effects.n),
         statement=statement,
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
+        effect=effect,
         null=null,
         verdict=verdict,
-        n=effects.n,
     )
 
 

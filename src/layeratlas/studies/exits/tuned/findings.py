@@ -11,7 +11,7 @@ import polars as pl
 
 from layeratlas.core.arrays import Floats
 from layeratlas.core.formatting import estimate
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.intervals import draws_interval, widened
 from layeratlas.stats.resampling import Resampler
 from layeratlas.stats.tests import holm, sign_flip
@@ -153,23 +153,17 @@ def _finding(level: str, exits: Sequence[TunedExit], n: int, method: str) -> Fin
         "inconclusive": f"whether a translator improves an exit's answers is undecided ({best.gain.could_have_seen})",
     }[verdict]
     lists = [
-        f"{words}: exits {', '.join(str(each.point) for each in exits if each.says == words)}"
+        f"{words.capitalize()}: exits {', '.join(str(each.point) for each in exits if each.says == words)}"
         for words in (ANOTHER_BASIS, CANNOT)
         if any(each.says == words for each in exits)
     ]
-    return Finding(
-        finding=ExitFinding.TUNED,
-        level=level,
-        component="resid",
-        method=method,
+    return curve_finding(
+        ExitFinding.TUNED,
+        Subject(level=level, component="resid", method=method, n=n),
         statement=f"For {level}, {says}. Largest gain at exit {best.point}: {best.own:.2f} to {best.tuned:.2f}, "
-        f"{estimate(best.gain.estimate, best.gain.lo, best.gain.hi)}. {'; '.join(lists)}".rstrip()
+        f"{estimate(best.gain.estimate, best.gain.lo, best.gain.hi)}. {'. '.join(lists)}".rstrip()
         + ".",
-        estimate=best.gain.estimate,
-        lo=best.gain.lo,
-        hi=best.gain.hi,
-        p=best.gain.p,
+        effect=best.gain,
         null="the translated exit answers as the model's own readout (exact sign flips of groups, Holm over exits)",
         verdict=verdict,
-        n=n,
     )

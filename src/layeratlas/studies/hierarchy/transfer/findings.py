@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.intervals import MARGIN
 from layeratlas.stats.tests import holm
 from layeratlas.stats.verdicts import Effect
@@ -65,19 +65,13 @@ def _finding(each: Transfer, effect: Effect, method: str) -> Finding:
         f"({effect.could_have_seen})",
     }[verdict]
     measure = "AUROC" if each.metric == "auroc" else each.metric
-    return Finding(
-        finding=HierarchyFinding.TRANSFER,
-        level=f"{each.source} to {each.target}",
-        component=RESIDUAL,
-        method=method,
+    return curve_finding(
+        HierarchyFinding.TRANSFER,
+        Subject(level=f"{each.source} to {each.target}", component=RESIDUAL, method=method, n=each.n),
         statement=f"{says}: {measure} {each.value[layer]:.2f} [{effect.lo + each.chance:.2f}, "
         f"{effect.hi + each.chance:.2f}] at layer {layer}, {own:.2f} on its own texts; "
         f"cosine of the differences of class means {each.cosine[layer]:.2f}.",
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
+        effect=effect,
         null="labels of the other data set exchanged within its groups (Holm over pairs)",
         verdict=verdict,
-        n=each.n,
     )

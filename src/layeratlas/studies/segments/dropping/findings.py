@@ -10,7 +10,7 @@ import polars as pl
 from layeratlas.core.arrays import Floats
 from layeratlas.core.edits import blocks_named
 from layeratlas.core.formatting import estimate
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.intervals import draws_interval, widened
 from layeratlas.stats.resampling import Resampler
 from layeratlas.stats.tests import holm, sign_flip
@@ -124,17 +124,11 @@ def _measured_against_rule(effect: Effect, n: int) -> Finding:
 
 
 def _finding(level: str, effect: Effect, statement: str, null: str, n: int) -> Finding:
-    return Finding(
-        finding=SegmentFinding.DROPPING,
-        level=level,
-        component="resid",
-        method="skip",
+    return curve_finding(
+        SegmentFinding.DROPPING,
+        Subject(level=level, component="resid", method="skip", n=n),
         statement=statement,
-        estimate=effect.estimate,
-        lo=effect.lo,
-        hi=effect.hi,
-        p=effect.p,
+        effect=effect,
         null=null,
         verdict=effect.verdict(),
-        n=n,
     )
