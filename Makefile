@@ -16,7 +16,7 @@ truth: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m truth
 
 truth-thin: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m thin tests/truth
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m thin tests/truth tests/unit/test_data_path.py
 
 # On a machine with a GPU: its numbers against the CPU's, then a table of how fast it captures (about eight minutes).
 gpu: $(VENV)/.installed-dev

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,3 +30,17 @@ def test_files_that_are_handed_the_text_are_passed_and_chains_back_are_found(tmp
     assert sorted(watch.passed) == passed
     # The third file is called, and is handed a number only.
     assert list(watch.again) == ([("first.py", "second.py")] if passed else [])
+
+
+@pytest.mark.truth
+@pytest.mark.thin
+def test_the_page_states_the_counts_of_today():
+    """What docs/layout.md says is what the tool prints, and nothing is entered again."""
+    page = " ".join((TOOLS.parent / "docs" / "layout.md").read_text().split())
+    stated = re.search(r"A text passes (\d+) files .*? a question (\d+) files", page)
+    run = subprocess.run(
+        [sys.executable, TOOLS / "data_path.py"], capture_output=True, text=True, check=True, cwd=TOOLS.parent
+    )
+    counted = re.findall(r"(\d+) files passed, (\d+) chains", run.stdout)
+    assert stated is not None
+    assert counted == [(stated[1], "0"), (stated[2], "0")]

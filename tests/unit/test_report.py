@@ -45,7 +45,7 @@ class Invented(Study):
     headlines = ("coordination", "second peak", "peak")
     details = ("decline", "second peak")
 
-    def read(self, path: str) -> Any:
+    def read(self, path: str, spec: Any) -> Any:
         raise NotImplementedError
 
     def stages(self) -> Mapping[str, Callable[[Any], list[str]]]:

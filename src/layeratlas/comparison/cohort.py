@@ -12,7 +12,7 @@ from typing import Any
 
 from layeratlas.core import registry
 from layeratlas.core.errors import AtlasError, SpecError
-from layeratlas.data.bad_rows import BadRows
+from layeratlas.core.spec import RunSpec
 from layeratlas.data.task import Material
 from layeratlas.runs.comparable import check_alike, command_of, identity_of, value_at
 from layeratlas.runs.finished import FinishedRun, read_run
@@ -25,7 +25,7 @@ _NOTED = {"dtype": "model.dtype", "attention kernel": "model.attention", "weight
 class _UnknownStudy(Study):
     """A study of a package that is not installed here: its curves are compared, and nothing of its own."""
 
-    def read(self, path: str, bad_rows: BadRows = "refuse") -> Material:
+    def read(self, path: str, spec: RunSpec) -> Material:
         raise SpecError("this study is not installed here", "an installed study")
 
     def stages(self) -> Mapping[str, Any]:

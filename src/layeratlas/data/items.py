@@ -107,6 +107,9 @@ class Dataset:
             problem = f"{where} has labels from {values.min():g} to {values.max():g}, too far to square"
             raise DataError(problem, "numbers of a size that can be squared", "give them in another unit")
 
+    def __len__(self) -> int:
+        return len(self.items)
+
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""
         return [self.name, self.kind, [[i.text, i.label, i.group, i.stratum, i.unit] for i in self.items]]

@@ -51,6 +51,9 @@ class Passages:
                 f"{where} has {len(self.texts)} passages and {len(self.kinds)} kinds", "one kind per passage"
             )
 
+    def __len__(self) -> int:
+        return len(self.texts)
+
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""
         return [self.name, list(self.texts), list(self.kinds)]

@@ -56,6 +56,9 @@ class PromptSet:
         items = tuple(Prompt(i.text, str(i.label), i.group, tuple(data.classes)) for i in data.items)
         return cls(data.name, data.level, items, data.source, data.dropped)
 
+    def __len__(self) -> int:
+        return len(self.items)
+
     @property
     def dataset(self) -> Dataset:
         """The prompts as labelled texts, for probes."""

@@ -72,6 +72,9 @@ class QuestionSet:
         for _, error in conflicts(self.items, self.shots, place):
             raise error
 
+    def __len__(self) -> int:
+        return len(self.items)
+
     def identity(self) -> Any:
         """Return everything that decides a run's numbers, as JSON."""
         questions = [

@@ -42,6 +42,10 @@ class Material(Protocol):
         """The user's file, quoted; empty where there is none."""
         ...
 
+    def __len__(self) -> int:
+        """Return how many texts, questions or passages it has."""
+        ...
+
     def identity(self) -> Any:
         """Return, as JSON, everything that decides a run's numbers."""
         ...

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from layeratlas.core.errors import CaptureError, DataError
 from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.fitting import LeftOut
-from layeratlas.data.passages import Passages
-from layeratlas.data.task import Material
 from layeratlas.runs.workspace import Workspace
 
 NOTHING_LEFT_OUT = LeftOut(sets={}, rows={})
@@ -76,7 +74,7 @@ def record_dropped(work: Workspace, noted: Sequence[str]) -> None:
         rows: Sequence[Dropped] = getattr(data, "dropped", ())
         if not rows:
             continue
-        share = _share(len(rows), data_size(data), work.manifest.get("sampled", {}).get(data.name))
+        share = _share(len(rows), len(data), work.manifest.get("sampled", {}).get(data.name))
         listed = [{"where": row.where, "why": row.why} for row in rows[:_LISTED]]
         work.manifest["dropped"][data.name] = {"n": len(rows), "share": share, "rows": listed}
         if data.name in noted:
@@ -94,12 +92,6 @@ def _share(dropped: int, left: int, sampled: Mapping[str, int] | None) -> float:
     asked, whole = sampled["n"], sampled["of"]
     malformed = dropped - (asked - left)
     return 1 - (whole / (malformed + whole)) * (left / asked)
-
-
-def data_size(data: Material) -> int:
-    """Return how many texts, questions or passages a data set has."""
-    items: Sized = data.texts if isinstance(data, Passages) else getattr(data, "items", ())
-    return len(items)
 
 
 def begin_fitting(work: Workspace) -> None:

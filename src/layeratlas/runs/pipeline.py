@@ -11,7 +11,7 @@ from layeratlas.core.errors import DataError, SpecError
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
 from layeratlas.data.task import Material
-from layeratlas.runs.fitting import data_size, record_dropped
+from layeratlas.runs.fitting import record_dropped
 from layeratlas.runs.lock import locked
 from layeratlas.runs.study import Study
 from layeratlas.runs.uses import check_uses
@@ -35,7 +35,7 @@ def make_material(study: Study, spec: RunSpec) -> list[Material]:
                 f"the task '{name}' is not for the study '{spec.study}'", f"one of {', '.join(study.tasks)}"
             )
         material += built
-    material += [study.read_as(path, spec) for path in spec.data]
+    material += [study.read(path, spec) for path in spec.data]
     counts = Counter(dataset.name for dataset in material)
     repeated = next((name for name, count in counts.items() if count > 1), None)
     if repeated is not None:
@@ -98,9 +98,9 @@ def execute(
         work.load = load
         work.manifest["words"] = words_of(study, spec)
         work.manifest["sampled"] = {
-            data.name: {"n": data_size(data), "of": data_size(whole)}
+            data.name: {"n": len(data), "of": len(whole)}
             for data, whole in zip(material, read, strict=True)
-            if data_size(data) < data_size(whole)
+            if len(data) < len(whole)
         }
         begins = "dropped" not in work.manifest
         record_dropped(work, [data.name for data in work.material] if begins else [])

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layeratlas.core.spec import ProbeSpec, RunSpec, Size, Spec
-from layeratlas.data.bad_rows import BadRows
 from layeratlas.data.items import Dataset
 from layeratlas.data.task import Material
 from layeratlas.runs import question
@@ -93,15 +92,11 @@ class Study(ABC):
         return ProbeSpec()
 
     @abstractmethod
-    def read(self, path: str, bad_rows: BadRows = "refuse") -> Material:
+    def read(self, path: str, spec: RunSpec) -> Material:
         """Return a file of the user's as material; raises DataError with the file, the row and what to do.
 
-        With `bad_rows="drop"` malformed rows are left out and listed in the material's `dropped`.
+        With `bad_rows="drop"` in the run's spec, malformed rows are left out and listed in the material's `dropped`.
         """
-
-    def read_as(self, path: str, spec: RunSpec) -> Material:
-        """Return a file as `read` does, under the options of a run."""
-        return self.read(path, spec.bad_rows)
 
     def prepare(self, spec: RunSpec, settings: Any) -> RunSpec:
         """Return the spec as the study runs it: what it cannot do without (an attention kernel, say) is set here."""

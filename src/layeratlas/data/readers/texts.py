@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -194,9 +194,9 @@ def _number(value: Any) -> float:
         return math.inf
 
 
-def _triples(rows: Sequence[Row], column: str) -> Iterator[tuple[Any, str, bool]]:
-    for value in (row.fields[column] for row in rows):
-        yield value, _written(value), _is_number(value)
+def _triples(rows: Sequence[Row], column: str) -> list[tuple[Any, str, bool]]:
+    values = (row.fields[column] for row in rows)
+    return [(value, _written(value), _is_number(value)) for value in values]
 
 
 def _item(row: Row, columns: _Columns, kind: str) -> Item:

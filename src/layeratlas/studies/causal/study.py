@@ -12,7 +12,6 @@ from typing import Any
 from layeratlas.core import registry
 from layeratlas.core.errors import DataError
 from layeratlas.core.spec import ProbeSpec, RunSpec, Size
-from layeratlas.data.bad_rows import BadRows
 from layeratlas.data.prompts import PromptSet
 from layeratlas.data.readers.texts import read_table
 from layeratlas.report.stage import report_stage
@@ -52,9 +51,9 @@ class Causal(Study):
         """Return the settings of the probe: one repeat, and as many shuffles as Holm over eight points needs."""
         return ProbeSpec(methods=("ridge",), repeats=1, shuffles=399)
 
-    def read(self, path: str, bad_rows: BadRows = "refuse") -> PromptSet:
+    def read(self, path: str, spec: RunSpec) -> PromptSet:
         """Return a file of labelled texts whose labels are the words that continue them."""
-        return PromptSet.of(read_table(path, "classes", bad_rows))
+        return PromptSet.of(read_table(path, "classes", spec.bad_rows))
 
     def check(self, spec: RunSpec, settings: CausalSettings, material: Sequence[PromptSet]) -> None:
         """Refuse sets of one level: they would be one row of the map."""

@@ -13,7 +13,6 @@ from layeratlas.core import registry
 from layeratlas.core.errors import SpecError
 from layeratlas.core.files import read_json
 from layeratlas.core.spec import ProbeSpec, RunSpec, Size
-from layeratlas.data.bad_rows import BadRows
 from layeratlas.data.questions import QuestionSet, sample_groups
 from layeratlas.data.readers.questions import read_questions
 from layeratlas.report.stage import report_stage
@@ -70,9 +69,9 @@ class Exits(Study):
         """Return the settings of the bootstrap; nothing is probed."""
         return ProbeSpec(bootstrap=1000)
 
-    def read(self, path: str, bad_rows: BadRows = "refuse") -> QuestionSet:
+    def read(self, path: str, spec: RunSpec) -> QuestionSet:
         """Return a file of questions."""
-        return read_questions(path, bad_rows=bad_rows)
+        return read_questions(path, bad_rows=spec.bad_rows)
 
     def select(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> list[QuestionSet]:
         """Return the sets, or with the setting `questions` whole groups of each."""

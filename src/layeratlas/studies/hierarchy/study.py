@@ -12,7 +12,6 @@ from typing import Any
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError
 from layeratlas.core.spec import ProbeSpec, RunSpec, Size
-from layeratlas.data.bad_rows import BadRows
 from layeratlas.data.items import Dataset
 from layeratlas.data.readers.texts import read_table
 from layeratlas.report.stage import report_stage
@@ -79,11 +78,7 @@ class Hierarchy(Study):
             "full": ProbeSpec(repeats=5, shuffles=200),
         }[size]
 
-    def read(self, path: str, bad_rows: BadRows = "refuse") -> Dataset:
-        """Return a file of labelled texts."""
-        return read_table(path, bad_rows=bad_rows)
-
-    def read_as(self, path: str, spec: RunSpec) -> Dataset:
+    def read(self, path: str, spec: RunSpec) -> Dataset:
         """Return a file of labelled texts, whose labels may be declared."""
         return read_table(path, spec.label_kind, spec.bad_rows)
 

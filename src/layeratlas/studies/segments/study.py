@@ -13,7 +13,6 @@ from typing import Any
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError
 from layeratlas.core.spec import RunSpec
-from layeratlas.data.bad_rows import BadRows
 from layeratlas.data.passages import Passages
 from layeratlas.data.readers.passages import read_passages
 from layeratlas.report.stage import report_stage
@@ -96,9 +95,9 @@ class Segments(Study):
         """The words for every signal, and for the measures of brittleness."""
         return {signal.name: signal.title for signal in all_signals().values()} | _BRITTLENESS_METRICS
 
-    def read(self, path: str, bad_rows: BadRows = "refuse") -> Passages:
+    def read(self, path: str, spec: RunSpec) -> Passages:
         """Return a file of passages."""
-        return read_passages(path, bad_rows=bad_rows)
+        return read_passages(path, bad_rows=spec.bad_rows)
 
     def prepare(self, spec: RunSpec, settings: SegmentSettings) -> RunSpec:
         """Ask for the eager kernel, the only one that gives attention maps, unless the run goes without them."""
