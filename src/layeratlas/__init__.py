@@ -7,6 +7,7 @@ la.probe(texts, labels, model="...", groups=...)  # labelled texts of your own
 la.atlas(model="...")  # the three studies of a model, one page
 la.compare([run, other_run])  # runs of several models on the same texts
 la.load("runs/...")  # a finished run or comparison
+la.share("runs/...")  # a folder to publish, without your own texts
 run.best_layer("relation"), run.direction("relation")  # which layer to use, and the vector to take away
 """
 
@@ -16,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from layeratlas.api import Comparison, Run, atlas, check, compare, load, probe, run
+    from layeratlas.api import Comparison, Run, atlas, check, compare, load, probe, run, share
     from layeratlas.core.edits import Edit
     from layeratlas.core.errors import AtlasError
     from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec
@@ -50,10 +51,11 @@ __all__ = [
     "load_direction",
     "probe",
     "run",
+    "share",
     "sweep",
 ]
 _HOME = {
-    "api": ("Comparison", "Run", "atlas", "check", "compare", "load", "probe", "run"),
+    "api": ("Comparison", "Run", "atlas", "check", "compare", "load", "probe", "run", "share"),
     "core.edits": ("Edit",),
     "core.errors": ("AtlasError",),
     "core.spec": ("CaptureSpec", "ModelSpec", "ProbeSpec", "RunSpec"),

@@ -4,6 +4,7 @@ from layeratlas.api.compared import Comparison
 from layeratlas.api.folders import index, report
 from layeratlas.api.results import Run, load
 from layeratlas.api.running import atlas, check, compare, run, run_atlas, run_spec
+from layeratlas.api.sharing import share
 from layeratlas.api.texts import probe
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "run",
     "run_atlas",
     "run_spec",
+    "share",
 ]

@@ -1,4 +1,4 @@
-"""What reads finished runs: `layeratlas report`, `compare` and `claims`."""
+"""What reads finished runs: `layeratlas report`, `index`, `share`, `compare` and `claims`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,25 @@ def index(folder: Annotated[Path, typer.Argument(help="A folder that holds folde
         from layeratlas import api
 
         print(api.index(folder))
+
+
+def share(
+    folder: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    out: Annotated[Path | None, typer.Option(help="The folder to write. Default: FOLDER-shared.")] = None,
+    texts: Annotated[bool, typer.Option("--texts", help="Include the texts of files of your own.")] = False,
+    upload: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Upload it to this dataset of the Hugging Face hub.")
+    ] = None,
+) -> None:
+    """Write a finished run as a folder to publish: tables, report, figures and a dataset card.
+
+    \b
+    layeratlas share runs/mine
+    """
+    with one_line():
+        from layeratlas import api
+
+        print(api.share(folder, out, texts=texts, upload=upload))
 
 
 def compare(

@@ -69,6 +69,11 @@ class FinishedRun:
             known |= stage.get("sha256", {})
         return known
 
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the files that the run's stages wrote and that are under a checksum, where they are."""
+        return sorted(name for name in self._checksums if (self.folder / name).is_file())
+
     def outputs(self, folder: str) -> list[Path]:
         """Return the files that the run's stages wrote to a part of its folder; raises StoreError for a changed one.
 
