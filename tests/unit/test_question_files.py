@@ -12,6 +12,7 @@ import pytest
 
 import families
 from layeratlas.core.errors import DataError
+from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.data.readers.questions import read_questions
 from layeratlas.runs.fitting import record_dropped
 
@@ -468,7 +469,8 @@ def test_the_share_left_out_is_of_the_whole_file_where_some_of_it_is_asked(sampl
     """Two of 26 rows are malformed; of the six questions asked, `long` do not fit the model."""
     asked = 6 if sampled else 24
     dropped = [types.SimpleNamespace(where=f"line {i}", why="too bad") for i in range(2 + long)]
-    data = types.SimpleNamespace(name="own", items=range(asked - long), dropped=dropped)
+    items = tuple(Question(text=f"{i}?", choices=("a", "b"), answers=(0,), group=str(i)) for i in range(asked - long))
+    data = QuestionSet(name="own", level="own", items=items, dropped=tuple(dropped))
     manifest = {"sampled": {"own": sampled} if sampled else {}}
     record_dropped(types.SimpleNamespace(material=[data], manifest=manifest), [])
     assert manifest["dropped"]["own"]["share"] == pytest.approx(share)

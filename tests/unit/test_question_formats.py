@@ -174,6 +174,15 @@ KNOWN = {
         ("lm_eval-samples_arc_easy_2024", "samples_arc_easy_2024", "en", "Question: What flies?\nAnswer:",
          ["a stone", "a bird"], "a bird", "doc 0", "all"),
     ),
+    "Inspect": (
+        "2026-10-01_birds.json",
+        {"version": 2, "status": "success", "eval": {"task": "birds"}, "samples": [
+            {"id": "s1", "epoch": epoch, "target": "B", "choices": ["a stone", "a bird"], "messages": [],
+             "input": [{"role": "system", "content": "Be brief."},
+                       {"role": "user", "content": [{"type": "text", "text": "What flies?"}]}]} for epoch in (1, 2)]},
+        ("inspect-2026-10-01_birds", "2026-10-01_birds", "en", "Be brief.\n\nWhat flies?", ["a stone", "a bird"],
+         "a bird", "sample s1", "all"),
+    ),
     "lm-evaluation-harness with a context per choice": (
         "samples_winogrande.jsonl",
         [{"doc_id": 3, "doc": {}, "target": 0,
@@ -289,6 +298,27 @@ def test_a_log_of_generated_text_is_refused(tmp_path):
     row = {"doc_id": 0, "doc": {}, "target": "5", "arguments": [["How many?", {"until": ["\n"]}]]}
     with pytest.raises(DataError, match="line 1 has 1 scored continuation; expected two or more"):
         read_questions(str(written(tmp_path, "samples_gsm8k.jsonl", [row])))
+
+
+def test_a_log_of_inspect_asks_each_sample_once_with_all_its_answers(tmp_path):
+    shared = {"input": "What swims?", "choices": ["a fish", "a lamp", "a duck"], "target": ["A", "C"]}
+    rows = {"samples": [{"id": n, "epoch": epoch, **shared, "input": f"{n}?"} for epoch in (1, 2) for n in (1, 2)]}
+    made = read_questions(str(written(tmp_path, "log.json", rows)))
+    assert [(q.text, q.answers) for q in made.items] == [("1?", (0, 2)), ("2?", (0, 2))]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"choices": None}, "row 1 has 0 choices; expected two or more"),
+        ({"target": "D"}, "has the answer 'D'; expected one of A, B"),
+        ({"input": [{"role": "user", "content": [{"type": "image", "image": "x.png"}]}]}, "messages of text"),
+    ],
+)
+def test_a_sample_of_inspect_that_cannot_be_asked_says_why(tmp_path, change, message):
+    row = {"id": 1, "epoch": 1, "input": "What flies?", "choices": ["a stone", "a bird"], "target": "B"} | change
+    with pytest.raises(DataError, match=message):
+        read_questions(str(written(tmp_path, "log.json", {"samples": [row]})))
 
 
 # The release that goes with arXiv 2312.04333

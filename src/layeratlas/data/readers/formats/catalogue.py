@@ -9,6 +9,7 @@ from layeratlas.data.readers.formats import (
     bbh,
     completions,
     facts,
+    inspect_logs,
     keyed,
     lm_eval,
     own,
@@ -25,6 +26,7 @@ from layeratlas.data.readers.row import Row
 # The first whose columns a row has. Formats with more columns come before those with some of them.
 FORMATS: tuple[Format, ...] = (
     *lm_eval.FORMATS,
+    *inspect_logs.FORMATS,
     *passages.FORMATS,
     *truthfulqa.FORMATS,
     *solutions.FORMATS,
