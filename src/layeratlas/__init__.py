@@ -6,6 +6,7 @@ run.curves, run.findings, run.plot("relation")
 la.probe(texts, labels, model="...", groups=...)  # labelled texts of your own
 la.atlas(model="...")  # the three studies of a model, one page
 la.compare([run, other_run])  # runs of several models on the same texts
+la.training(model="folder/of/checkpoints")  # a study over training
 la.load("runs/...")  # a finished run or comparison
 la.share("runs/...")  # a folder to publish, without your own texts
 run.best_layer("relation"), run.direction("relation")  # which layer to use, and the vector to take away
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from layeratlas.directions import Direction, load_direction
     from layeratlas.models import intervene
     from layeratlas.probes import LinearProbeClassifier, LinearProbeRegressor
-    from layeratlas.sweeps import Sweep, SweepSpec, sweep
+    from layeratlas.sweeps import Sweep, SweepSpec, sweep, training
 
     __version__: str
 
@@ -53,6 +54,7 @@ __all__ = [
     "run",
     "share",
     "sweep",
+    "training",
 ]
 _HOME = {
     "api": ("Comparison", "Run", "atlas", "check", "compare", "load", "probe", "run", "share"),
@@ -62,7 +64,7 @@ _HOME = {
     "directions": ("Direction", "load_direction"),
     "models": ("intervene",),
     "probes": ("LinearProbeClassifier", "LinearProbeRegressor"),
-    "sweeps": ("Sweep", "SweepSpec", "sweep"),
+    "sweeps": ("Sweep", "SweepSpec", "sweep", "training"),
 }
 
 

@@ -57,6 +57,11 @@ class Comparison:
         return self._finished.sizes
 
     @cached_property
+    def training(self) -> pl.DataFrame:
+        """Values and depths of every level at every checkpoint of a training."""
+        return self._finished.training
+
+    @cached_property
     def claims(self) -> pl.DataFrame:
         """Every published claim, judged on all the runs."""
         return self._finished.claims

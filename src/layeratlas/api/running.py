@@ -78,12 +78,15 @@ def compare(
     *,
     out: str | Path | None = None,
     families: Mapping[str, str] | None = None,
+    steps: Mapping[int, str] | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Compare finished runs of the same study on the same texts, each of another model.
+    """Compare finished runs of the same study on the same texts, each of another model or checkpoint.
 
     `families` names families by a part of their models' names (`{"smollm": "SmolLM"}`); other models belong to the
-    family of their architecture. Raises AtlasError, with what to run again, where runs cannot be compared.
+    family of their architecture. `steps` names steps of training likewise (`{1000: "early"}`); other models have the
+    step that their revision or directory names (`step1000`). Raises AtlasError, with what to run again, where runs
+    cannot be compared.
     """
     from layeratlas.comparison import compare as compare_folders
 
@@ -91,7 +94,21 @@ def compare(
         raise SpecError(f"the runs to compare are {runs!r}", "a list of two runs or more")
     folders = [run.folder if isinstance(run, Run) else folder_path(run) for run in runs]
     progress = checked_progress(progress)
-    return Comparison(compare_folders(folders, folder_path(out) if out else None, families, progress))
+    return Comparison(
+        compare_folders(folders, folder_path(out) if out else None, families, progress, steps=_steps(steps))
+    )
+
+
+def _steps(steps: object) -> dict[int, str]:
+    """Return steps by name, checked."""
+    if steps is None:
+        return {}
+    valid = isinstance(steps, Mapping) and all(
+        isinstance(step, int) and step >= 0 and isinstance(part, str) and part for step, part in steps.items()
+    )
+    if not valid:
+        raise SpecError(f"the steps {steps!r} are invalid", 'steps with a part of a name, such as {1000: "early"}')
+    return dict(steps)  # type: ignore[call-overload, no-any-return]
 
 
 @explicit(ModelOptions)

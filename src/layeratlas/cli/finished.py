@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from layeratlas.cli.errors import one_line
-from layeratlas.cli.flags import FamilyOption, QuietOption, families
+from layeratlas.cli.flags import FamilyOption, QuietOption, StepOption, families, steps
 from layeratlas.cli.terminal import make_progress
 
 
@@ -57,9 +57,10 @@ def compare(
         Path | None, typer.Option(help="The comparison's folder. Default: runs/compare-STUDY-MODELS.")
     ] = None,
     family: FamilyOption = None,
+    step: StepOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Compare runs of several models on the same texts: one page of differences, similarity, sizes and claims.
+    """Compare runs of several models on the same texts: one page of differences, similarity, sizes, training, claims.
 
     Runs need the same study, size, texts, settings and library versions; a run that differs is refused, with the
     command that repeats it. Runs of several studies are compared study by study.
@@ -71,7 +72,8 @@ def compare(
     with one_line():
         from layeratlas import api
 
-        comparison = api.compare(folders, out=out, families=families(family or []), progress=make_progress(quiet))
+        named, at = families(family or []), steps(step or [])
+        comparison = api.compare(folders, out=out, families=named, steps=at, progress=make_progress(quiet))
         if not quiet:
             print(comparison.summary())
         print(comparison.report_path)

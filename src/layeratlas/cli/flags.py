@@ -22,13 +22,20 @@ FamilyOption = Annotated[
     list[str] | None,
     typer.Option(help="NAME=PART: models with PART in their name or folder belong to the family NAME; repeatable."),
 ]
+StepOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--step",
+        help="STEP=PART: the model with PART in its name or folder is the checkpoint at that step of training; "
+        "repeatable. Default: the step that a revision or directory names, such as step1000.",
+    ),
+]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class ModelFlags(TypedDict):
-    """How a model is loaded."""
+class LoadFlags(TypedDict):
+    """How a model, whichever it is, is loaded."""
 
-    revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")]
     dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16, float16, auto (by device).")]
     attention: Annotated[str | None, typer.Option(help="Attention kernel: sdpa (default) or eager.")]
     device: Annotated[str | None, typer.Option(help="auto (default), cpu, cuda, mps, xpu, cuda:1 ...")]
@@ -50,6 +57,12 @@ class ModelFlags(TypedDict):
     trust_remote_code: Annotated[
         bool | None, typer.Option("--trust-remote-code", help="Run Python code from the model's repository.")
     ]
+
+
+class ModelFlags(LoadFlags):
+    """Which revision of a model is loaded, and how."""
+
+    revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")]
 
 
 class StudyFlags(TypedDict):
@@ -102,8 +115,15 @@ class StudyFlags(TypedDict):
     ]
 
 
-class RunFlags(StudyFlags, ModelFlags):
+class RunFlags(StudyFlags, LoadFlags):
     """The flags of a run."""
+
+    revision: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Hub revision of the model; repeatable: revisions that name steps, such as step1000, are one training."
+        ),
+    ]
 
 
 def with_flags(flags: type[ModelFlags] | type[RunFlags]) -> Callable[[Function], Function]:
@@ -139,6 +159,15 @@ def families(pairs: list[str]) -> dict[str, str]:
         if not fragment:
             raise SpecError(f"--family '{name}=' is invalid", "NAME=PART", "see --help")
     return dict(named)
+
+
+def steps(pairs: list[str]) -> dict[int, str]:
+    """Return `STEP=PART` flags as a dict; raises SpecError for a step that is no whole number and for an empty part."""
+    named = _pairs(pairs, "--step", "STEP=PART", "see --help")
+    for step, fragment in named:
+        if not (step.isdecimal() and fragment):
+            raise SpecError(f"--step '{step}={fragment}' is invalid", "STEP=PART, such as 1000=early", "see --help")
+    return {int(step): fragment for step, fragment in named}
 
 
 def _pairs(pairs: list[str], flag: str, form: str, todo: str) -> list[tuple[str, str]]:

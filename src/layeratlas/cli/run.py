@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Unpack
+from typing import Annotated, Any, Unpack
 
 import typer
 
@@ -20,7 +20,12 @@ def run(
         typer.Argument(help="The study, such as 'hierarchy' ('layeratlas list studies'), or 'atlas': all of them."),
     ],
     model: Annotated[
-        list[str] | None, typer.Option("--model", "-m", help=f"{MODEL} Repeatable: one run per model.")
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help=f"{MODEL} Repeatable: one run per model. A folder of checkpoints (step100, step1000 ...): a training.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -40,6 +45,7 @@ def run(
     layeratlas run hierarchy --model Qwen/Qwen3-0.6B --out runs/qwen
     layeratlas run hierarchy --data my_texts.csv
     layeratlas run atlas --model Qwen/Qwen3-0.6B
+    layeratlas run hierarchy --model EleutherAI/pythia-70m --revision step1 --revision step1000 --revision step143000
     layeratlas list settings exits
     """
     with one_line():
@@ -48,12 +54,22 @@ def run(
         from layeratlas.api.options import make_atlas_specs, make_spec
         from layeratlas.api.running import run_atlas, run_spec
         from layeratlas.runs.pipeline import default_folder
+        from layeratlas.sweeps.training import is_training, over_checkpoints, plan_of
 
-        options = {
+        options: dict[str, Any] = {
             **flags,
             "settings": settings(flags["settings"] or []),
             "chat_options": chat_options(flags["chat_options"] or []),
         }
+        revisions = options.pop("revision") or []
+        if is_training(model or [], revisions):
+            plan = plan_of(study, model or [DEFAULT_MODEL], revisions, size, options)
+            compared = over_checkpoints(plan, out, make_progress(quiet))
+            if not quiet:
+                print(compared.summary())
+            print(compared.report_path)
+            return
+        options["revision"] = revisions[0] if revisions else None
         for name in model or [DEFAULT_MODEL]:
             whole = study == "atlas"
             specs = make_atlas_specs(name, size, options) if whole else [make_spec(study, name, size, options)]

@@ -184,6 +184,36 @@ def sizes(levels: Sequence[str], live: bool, width: Any = 300) -> vega.Chart:
     return vega.layer(line, rule, dot).properties(width=width, height=220)
 
 
+def training(levels: Sequence[str], live: bool, width: Any = 300) -> vega.Chart:
+    """Return a quantity of levels by step of training, in doublings, with intervals; reads `training`."""
+    hues = theme.series(live)
+    scale = vega.Scale(domain=list(levels), range=[hues[i % len(hues)] for i in range(len(levels))])
+    key = vega.Legend(title=None, orient="bottom", columns=2, labelLimit=180)
+    colour = vega.Color("level:N", scale=scale, legend=key)
+    x = vega.X(
+        "at:Q",
+        scale=vega.Scale(type="log", base=2, nice=False),
+        axis=vega.Axis(title="step of training", format="~s", tickCount=8, labelOverlap=True),
+    )
+    y: dict[str, Any] = {"scale": vega.Scale(zero=False), "axis": vega.Axis(title=None, tickCount=5)}
+    base = _rows("training")
+    numbers = [vega.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "lo", "hi")]
+    tips = ["level:N", "model:N", "step:Q", *numbers]
+    band = base.mark_area(opacity=0.12).encode(x=x, y=vega.Y("lo:Q", **y), y2="hi:Q", color=colour)
+    line = base.mark_line(strokeWidth=1.6).encode(x=x, y=vega.Y("value:Q", **y), color=colour)
+    dot = base.mark_circle(size=40, opacity=1).encode(x=x, y=vega.Y("value:Q", **y), color=colour, tooltip=tips)
+    return vega.layer(band, line, dot).properties(width=width, height=220)
+
+
+def training_grid(panels: Sequence[tuple[str, dict[str, str]]], levels: Sequence[str]) -> vega.Chart:
+    """Return the fixed charts of several trainings and quantities side by side, each under its heading."""
+    charts = []
+    for heading, where in panels:
+        test = " && ".join(f"datum.{name} == {value!r}" for name, value in where.items())
+        charts.append(training(levels, False, 210).transform_filter(test).properties(title=heading))
+    return vega.concat(*charts, columns=3, spacing=22)
+
+
 def dressed(chart: vega.Chart, live: bool) -> dict[str, Any]:
     """Return a chart's spec with its configuration; in the page it takes the width of its place."""
     chart = chart.configure(**theme.config(live))

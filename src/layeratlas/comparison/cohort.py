@@ -1,11 +1,11 @@
-"""Runs that may be compared: the same study on the same texts in the same way, each of another model."""
+"""Runs that may be compared: the same study on the same texts in the same way, each of another model or checkpoint."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,16 @@ class _UnknownStudy(Study):
 
 @dataclass(frozen=True)
 class Cohort:
-    """The runs of one study, each of another model, sorted by family, then size; `names` are unique labels."""
+    """The runs of one study, each of another model, sorted by family, size and step.
+
+    `names` are unique labels; `twins` name checkpoints that were left out since their weights are those of a later one.
+    """
 
     study: str
     names: tuple[str, ...]
     runs: tuple[FinishedRun, ...]
     notes: tuple[str, ...]
+    twins: tuple[str, ...] = ()
 
     @cached_property
     def plugin(self) -> Study:
@@ -50,6 +54,27 @@ class Cohort:
         return _UnknownStudy()
 
     @cached_property
+    def series(self) -> dict[str, tuple[str, ...]]:
+        """The names of the checkpoints of each training that has two or more here, earliest first."""
+        members: dict[str, list[tuple[int, str]]] = {}
+        for name, run in zip(self.names, self.runs, strict=True):
+            if run.checkpoint is not None:
+                members.setdefault(run.checkpoint.series, []).append((run.checkpoint.step, name))
+        return {
+            series: tuple(name for _, name in sorted(steps))
+            for series, steps in members.items()
+            if len({step for step, _ in steps}) > 1
+        }
+
+    @cached_property
+    def final(self) -> Cohort:
+        """The same without the checkpoints before the last of each training, which are no models of their own."""
+        earlier = {name for names in self.series.values() for name in names[:-1]}
+        kept = [(name, run) for name, run in zip(self.names, self.runs, strict=True) if name not in earlier]
+        names, runs = zip(*kept, strict=True)
+        return replace(self, names=names, runs=runs)
+
+    @cached_property
     def level_words(self) -> dict[str, str]:
         """The words for the levels' codes, in reading order."""
         words: dict[str, str] = {}
@@ -58,15 +83,18 @@ class Cohort:
         return words
 
 
-def read_cohorts(folders: Sequence[Path], families: Mapping[str, str] | None = None) -> list[Cohort]:
+def read_cohorts(
+    folders: Sequence[Path], families: Mapping[str, str] | None = None, steps: Mapping[int, str] | None = None
+) -> list[Cohort]:
     """Return finished runs by study; one model may be alone, with runs of several studies.
 
-    `families` names a family and a part of its models' names or folders; others belong to their architecture's. Raises
+    `families` names a family and a part of its models' names or folders; others belong to their architecture's. `steps`
+    names a step of training and a part of a model's name or folder; others have the step that their name holds. Raises
     StoreError or SpecError, in one line with what to run again, where runs cannot be compared.
     """
     paths = [Path(folder) for folder in folders]
     _check_paths(paths)
-    runs = [read_run(path).in_family(families or {}) for path in paths]
+    runs = [read_run(path).in_family(families or {}).at_step(steps or {}) for path in paths]
     studies: dict[str, list[FinishedRun]] = {}
     for run in runs:
         studies.setdefault(run.study, []).append(run)
@@ -101,8 +129,9 @@ def _next_command(paths: Sequence[Path]) -> str:
 
 
 def _cohort(study: str, runs: Sequence[FinishedRun]) -> Cohort:
+    runs, twins = _distinct(runs)
     check_alike(runs)
-    runs = sorted(runs, key=lambda run: (run.family, run.parameters, run.model))
+    runs = sorted(runs, key=lambda run: (run.family, run.parameters, run.checkpoint or (run.model, 0), run.model))
     names = _names(runs)
     notes = []
     for word, path in _NOTED.items():
@@ -113,7 +142,29 @@ def _cohort(study: str, runs: Sequence[FinishedRun]) -> Cohort:
     lacking = [name for name, run in zip(names, runs, strict=True) if run.draws is None]
     if lacking:
         notes.append(f"{', '.join(lacking)} kept no draws: their curves are plotted, excluded from the tests.")
-    return Cohort(study, tuple(names), tuple(runs), tuple(notes))
+    return Cohort(study, tuple(names), tuple(runs), tuple(notes), tuple(twins))
+
+
+def _distinct(runs: Sequence[FinishedRun]) -> tuple[list[FinishedRun], list[str]]:
+    """Return the runs without checkpoints that have the weights of a later one, and a note that names them.
+
+    Published series are known to serve the final weights under the names of many steps.
+    """
+    same: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        same.setdefault(identity_of(run) if run.checkpoint else str(run.folder), []).append(run)
+    notes, dropped = [], []
+    for members in same.values():
+        last = max(members, key=lambda run: run.checkpoint or ("", 0))
+        earlier = [run for run in members if run.checkpoint != last.checkpoint]  # one checkpoint twice is refused
+        if earlier:
+            dropped += earlier
+            names = f"{', '.join(run.model for run in earlier)} and {last.model}"
+            notes.append(f"{names} have equal weights: they count once, as {last.model}.")
+    kept = [run for run in runs if not any(run is one for one in dropped)]
+    if dropped and len(kept) < 2:
+        raise SpecError(notes[0].split(":")[0], "checkpoints of different weights", "check the revisions")
+    return kept, notes
 
 
 def _names(runs: Sequence[FinishedRun]) -> list[str]:

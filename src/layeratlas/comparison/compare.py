@@ -22,7 +22,9 @@ from layeratlas.comparison.families import family_findings
 from layeratlas.comparison.finished import MANIFEST
 from layeratlas.comparison.models import quantity_table, read_models
 from layeratlas.comparison.similarity import similarity
+from layeratlas.comparison.sizes import SCHEMA as SIZES
 from layeratlas.comparison.sizes import size_findings
+from layeratlas.comparison.training import Trained, follow_findings, over_training
 from layeratlas.core.checksums import digest_of, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.progress import Progress
@@ -39,6 +41,8 @@ _SEGMENTS: dict[str, Any] = {
     "left": pl.Float64,
     "right": pl.Float64,
 }
+# The study whose levels probes read, and that whose levels exits answer.
+_LEVELS, _ANSWERS = "hierarchy", "exits"
 _MODEL_FIELDS = ("id", "revision", "layers", "width", "parameters", "dtype", "quantisation")
 
 
@@ -48,15 +52,20 @@ def compare(
     families: Mapping[str, str] | None = None,
     progress: Progress | None = None,
     notes: Sequence[str] = (),
+    steps: Mapping[int, str] | None = None,
 ) -> Path:
     """Compare finished runs and return the comparison's folder; an earlier comparison in it is replaced.
 
-    `families` names families by a part of their models' names; `notes` are shown on the page. Runs of one model, each
+    `families` names families by a part of their models' names, and `steps` steps of training; `notes` are shown on the
+    page. Of the checkpoints of a training the last is the model that is compared with others; all of them are the axis
+    of training. Runs of one model, each
     of another study, have nothing to compare: their findings are put side by side. Raises StoreError or SpecError, in
     one line with what to run again, where runs cannot be compared.
     """
     start, progress = time.perf_counter(), progress or Progress()
-    cohorts = read_cohorts(folders, families)
+    cohorts = read_cohorts(folders, families, steps)
+    for note in (note for cohort in cohorts for note in cohort.twins):
+        progress.note(note)
     folder = out or default_folder(cohorts)
     _check_folder(folder)
     results = []
@@ -65,7 +74,8 @@ def compare(
             results.append(_compared(cohort))
             step.advance()
     tables = {name: pl.concat([result.tables[name] for result in results]) for name in results[0].tables}
-    tables["claims"] = judge_claims([run for cohort in cohorts for run in cohort.runs])
+    tables["findings"] = pl.concat([_followed(cohorts, results), tables["findings"]])
+    tables["claims"] = judge_claims([run for cohort in cohorts for run in cohort.final.runs])
     for name, table in tables.items():
         write_parquet(folder / f"{name}.parquet", table)
     manifest = _manifest(cohorts, [*notes, *(note for result in results for note in result.notes)])
@@ -87,15 +97,19 @@ class _Compared:
 
     tables: Mapping[str, pl.DataFrame]
     notes: Sequence[str]
+    trained: Trained
 
 
 def _compared(cohort: Cohort) -> _Compared:
-    models = read_models(cohort)
-    maps, notes = similarity(cohort)
+    every, final = read_models(cohort), cohort.final
+    trained = over_training(cohort, every)
+    models = [model for model in every if model.name in final.names]
+    maps, notes = similarity(final)
     table = differences(cohort.study, models)
-    grown, sizes = size_findings(cohort, models)
-    findings = [*difference_findings(table, models), *grown, *family_findings(cohort, models)]
-    if len(models) > 1:
+    grown, sizes = size_findings(final, models) if len(models) > 1 else ([], pl.DataFrame(schema=SIZES))
+    of_family = family_findings(final, models) if len(models) > 1 else []
+    findings = [*trained.findings, *difference_findings(table, models), *grown, *of_family]
+    if len(every) > 1:
         shown = finding_table(findings, "all", cohort.study)
     else:  # nothing to compare: the page shows what the run itself found
         shown = cohort.runs[0].main_findings.with_columns(model=pl.lit(cohort.names[0]))
@@ -103,15 +117,24 @@ def _compared(cohort: Cohort) -> _Compared:
     return _Compared(
         tables={
             "curves": stacked(cohort),
-            "quantities": quantity_table(cohort.study, models),
+            "quantities": quantity_table(cohort.study, every),
+            "training": trained.table,
             "differences": table,
             "similarity": maps,
             "sizes": sizes,
             "segments": _segment_table(cohort),
             "findings": shown,
         },
-        notes=[f"{cohort.study}: {note}" for note in (*cohort.notes, *notes)],
+        notes=[f"{cohort.study}: {note}" for note in (*cohort.twins, *cohort.notes, *notes)],
+        trained=trained,
     )
+
+
+def _followed(cohorts: Sequence[Cohort], results: Sequence[_Compared]) -> pl.DataFrame:
+    """Return whether answers follow levels in training, where studies of both were run on the same checkpoints."""
+    of = {cohort.study: result.trained for cohort, result in zip(cohorts, results, strict=True)}
+    both = _LEVELS in of and _ANSWERS in of
+    return finding_table(follow_findings(of[_LEVELS], of[_ANSWERS]) if both else [], "all", _ANSWERS)
 
 
 def _segment_table(cohort: Cohort) -> pl.DataFrame:
@@ -183,6 +206,7 @@ def _run_rows(cohort: Cohort) -> list[dict[str, Any]]:
             "family": run.family,
             "key": run.manifest.get("key"),
             "spec_hash": run.manifest.get("spec_hash"),
+            "checkpoint": run.checkpoint and run.checkpoint._asdict(),
         }
         rows.append(about | {field: run.manifest["model"].get(field) for field in _MODEL_FIELDS})
     return rows

@@ -21,6 +21,7 @@ TABLES = (
     "differences",
     "similarity",
     "sizes",
+    "training",
     "segments",
     "findings",
     "claims",
@@ -76,6 +77,11 @@ class FinishedComparison:
         return self._table("sizes")
 
     @cached_property
+    def training(self) -> pl.DataFrame:
+        """One row per training, level, quantity and checkpoint."""
+        return self._table("training")
+
+    @cached_property
     def segments(self) -> pl.DataFrame:
         """One row per study, model and segment, with its ends as fractions of depth."""
         return self._table("segments")
@@ -102,6 +108,12 @@ class FinishedComparison:
 
     @property
     def models(self) -> list[str]:
-        """The models' names, by family and size."""
-        runs = sorted(self.manifest["runs"], key=lambda run: (run["family"], run["parameters"] or 0, run["name"]))
+        """The models' names, by family, size and step of training."""
+        runs = sorted(self.manifest["runs"], key=_place)
         return list(dict.fromkeys(run["name"] for run in runs))
+
+
+def _place(run: dict[str, Any]) -> tuple[Any, ...]:
+    """Return where a run stands among the others."""
+    checkpoint = run.get("checkpoint") or {"series": run["name"], "step": 0}
+    return run["family"], run["parameters"] or 0, checkpoint["series"], checkpoint["step"], run["name"]

@@ -13,12 +13,24 @@ class ComparisonKind(StrEnum):
     FAMILY = "family"
     PEAK_DEPTH = "peak depth"
     PEAK_VALUE = "peak value"
+    LEARNED = "learned"
+    STEP = "step of emergence"
+    DRIFT = "depth over training"
+    FOLLOW = "answers after levels"
 
 
 # The quantities of curves that get a finding of their own, in order.
 CURVE_KINDS = (ComparisonKind.PEAK_DEPTH, ComparisonKind.PEAK_VALUE)
 # A page shows these kinds first, then those that studies name, then differences between curves.
-_FIRST = (ComparisonKind.SIZE_THRESHOLD, ComparisonKind.SIZE, ComparisonKind.FAMILY)
+_FIRST = (
+    ComparisonKind.FOLLOW,
+    ComparisonKind.STEP,
+    ComparisonKind.DRIFT,
+    ComparisonKind.LEARNED,
+    ComparisonKind.SIZE_THRESHOLD,
+    ComparisonKind.SIZE,
+    ComparisonKind.FAMILY,
+)
 
 
 def by_size(kind: str) -> str:

@@ -19,6 +19,7 @@ from layeratlas.comparison.rows import (
     placed_levels,
     segment_names,
     sized_levels,
+    trained_levels,
 )
 from layeratlas.core import formatting, registry
 from layeratlas.core.errors import SpecError
@@ -38,6 +39,7 @@ _READS = {
     "places": ["places"],
     "cka": ["cka"],
     "sizes": ["sizes"],
+    "training": ["training"],
 }
 _PAIRS = 200
 _NAMED = 3
@@ -67,7 +69,10 @@ def _write_figures(comparison: FinishedComparison, rows: Rows) -> None:
     if levels := sized_levels(rows):
         specs["sizes"] = charts.dressed(charts.sizes(levels, False), False)
     data = rows | {"sizes": rows["sizes"].filter(pl.col("where") == Where.LAST)}
-    chart_of = {"atlas": "atlas", "peaks": "places", "sizes": "sizes"}
+    if panels := _trainings(rows):
+        titled = [(f"{where['series']}: {where['quantity']}", where) for where in panels]
+        specs["training"] = charts.dressed(charts.training_grid(titled, trained_levels(comparison, rows)), False)
+    chart_of = {"atlas": "atlas", "peaks": "places", "sizes": "sizes", "training": "training"}
     for name, spec in specs.items():
         figures.write(comparison.folder, name, spec, {read: data[read].to_dicts() for read in _READS[chart_of[name]]})
 
@@ -96,10 +101,16 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
         placed=rows["places"]["study"].unique(maintain_order=True).to_list(),
         pairs=rows["cka"].select("study", "model_a", "model_b").unique(maintain_order=True).to_dicts(),
         series=rows["sizes"].select("study", "family", "where").unique(maintain_order=True).to_dicts(),
+        trainings=_trainings(rows),
         differences=differ.to_dicts(),
         all_differences=len(comparison.differences),
         claims=comparison.claims.select(_CLAIM_COLUMNS),
     )
+
+
+def _trainings(rows: Rows) -> list[dict[str, str]]:
+    """Return which charts there are over training: one per study, training and quantity."""
+    return rows["training"].select("study", "series", "quantity").unique(maintain_order=True).to_dicts()
 
 
 def _card(comparison: FinishedComparison) -> list[tuple[str, str]]:
@@ -148,6 +159,7 @@ def _chart_data(comparison: FinishedComparison, rows: Rows) -> dict[str, Any]:
         "places": charts.peaks(comparison.models, placed_levels(comparison, rows), True),
         "cka": charts.cka(True),
         "sizes": charts.sizes(sized_levels(rows), True),
+        "training": charts.training(trained_levels(comparison, rows), True),
     }
     return {
         "specs": {name: charts.dressed(chart, True) for name, chart in specs.items()},

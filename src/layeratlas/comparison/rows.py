@@ -32,10 +32,17 @@ def chart_rows(comparison: FinishedComparison) -> dict[str, pl.DataFrame]:
         "places": places.select("study", "model", "level", "estimate", "lo", "hi"),
         "cka": _squares(comparison.similarity),
         "sizes": comparison.sizes,
+        "training": _worded(comparison),
     }
     numbers = pl.selectors.float()
     rounded = pl.when(numbers.is_finite()).then(numbers.round(5)).name.keep()
     return {name: table.with_columns(rounded) for name, table in rows.items()}
+
+
+def _worded(comparison: FinishedComparison) -> pl.DataFrame:
+    """Return the courses of training with the words for their levels; `at` is the step on a logarithmic axis."""
+    words = comparison.manifest.get("levels", {})
+    return comparison.training.with_columns(level=pl.col("level").replace(words), at=pl.col("step") + 1)
 
 
 def curve_index(curves: pl.DataFrame) -> pl.DataFrame:
@@ -99,6 +106,12 @@ def placed_levels(comparison: FinishedComparison, rows: dict[str, pl.DataFrame])
 def sized_levels(rows: dict[str, pl.DataFrame]) -> list[str]:
     """Return the levels that are shown by size, as they come."""
     return list(rows["sizes"]["level"].unique(maintain_order=True).to_list())
+
+
+def trained_levels(comparison: FinishedComparison, rows: dict[str, pl.DataFrame]) -> list[str]:
+    """Return the levels that are shown over training, in words and in reading order."""
+    known = list(comparison.manifest.get("levels", {}).values())
+    return in_order(rows["training"]["level"].unique(maintain_order=True).to_list(), known)
 
 
 def segment_names(comparison: FinishedComparison) -> list[str]:

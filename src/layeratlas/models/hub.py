@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from layeratlas.core.errors import ModelError
+from layeratlas.models.files import hashes
 from layeratlas.models.sources import PICKLE_ADVICE
 
 _SECONDS = 10
@@ -34,3 +37,14 @@ def check_hub(place: str, revision: str | None) -> bool:
             f"'{place}' has {content} on the hub", "safetensors", PICKLE_ADVICE if pickled else "check the id"
         )
     return False
+
+
+def snapshot_hashes(place: str, revision: str | None) -> dict[str, str]:
+    """Return the SHA-256 of the files of a hub model in the client's cache, by name; none where it is not there.
+
+    Two revisions may hold the same weights under two names, as some published series of checkpoints do.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(place, "config.json", revision=revision)
+    return hashes(Path(config).parent) if isinstance(config, str) else {}

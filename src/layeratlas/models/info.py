@@ -10,6 +10,7 @@ from typing import Any
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.files import hashes
 from layeratlas.models.gguf_cache import Unpacked
+from layeratlas.models.hub import snapshot_hashes
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.sources import Source
 from layeratlas.models.tokenizing import appends_eos
@@ -20,7 +21,7 @@ def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None) -> 
     model, config, bos = loaded.model, loaded.model.config, loaded.bos_id
     return {
         "id": loaded.spec.id,
-        "name": source.name,
+        "name": _name(loaded.spec, source),
         "source": source.kind,
         "class": type(model).__name__,
         "family": config.model_type,
@@ -41,8 +42,13 @@ def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None) -> 
         "tokenizer_hash": tokenizer_hash(loaded.tokenizer),
         "chat": None if loaded.chat is None else loaded.chat.record(),
         "quantisation": _quantisation(loaded, source, unpacked),
-        "files": _files(source, unpacked) | _adapter_files(loaded.spec),
+        "files": _files(source, unpacked, loaded.spec.revision) | _adapter_files(loaded.spec),
     }
+
+
+def _name(spec: ModelSpec, source: Source) -> str:
+    """Return the model's name, with its revision where one was asked for: two are two models."""
+    return f"{source.name} {spec.revision}" if source.kind == "hub" and spec.revision else source.name
 
 
 def _bos_policy(loaded: LoadedModel) -> str:
@@ -85,10 +91,10 @@ def _quantisation(loaded: LoadedModel, source: Source, unpacked: Unpacked | None
     return f"{record.get('quant_method', 'unknown method')}{shape}, {how}"
 
 
-def _files(source: Source, unpacked: Unpacked | None) -> dict[str, str]:
+def _files(source: Source, unpacked: Unpacked | None, revision: str | None) -> dict[str, str]:
     if unpacked is not None:
         return {Path(source.place).name: unpacked.sha256}
-    return hashes(Path(source.place)) if source.kind == "directory" else {}
+    return hashes(Path(source.place)) if source.kind == "directory" else snapshot_hashes(source.place, revision)
 
 
 def _adapter_files(spec: ModelSpec) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import DEFAULT_MODEL
+from layeratlas.core.steps import directory_name
 
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 ANY_ID = f"a hub id, a directory, a .gguf file or the built-in '{DEFAULT_MODEL}'"
@@ -43,7 +44,7 @@ def find_source(model_id: str, need_weights: bool = True) -> Source:
         return Source("gguf", str(_checked_gguf(path)), path.stem)
     # os.path answers for names that no file can have, where pathlib raises.
     if os.path.isdir(path):
-        return Source("directory", str(_checked_directory(path, need_weights)), path.resolve().name)
+        return Source("directory", str(_checked_directory(path, need_weights)), directory_name(path.resolve()))
     if os.path.isfile(path):
         raise ModelError(f"'{model_id}' is a file but not a .gguf file", ANY_ID, "name the directory that holds it")
     misspelt_alias = "/" not in model_id and suggestion(model_id)

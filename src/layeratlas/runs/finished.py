@@ -12,6 +12,7 @@ import polars as pl
 
 from layeratlas.core.checksums import check_digest
 from layeratlas.core.errors import StoreError
+from layeratlas.core.steps import Checkpoint, checkpoint_in
 from layeratlas.runs.draws import FILE as DRAWS
 from layeratlas.runs.draws import Draws, draws_of
 from layeratlas.runs.finding import FINDING_FIELDS, Finding
@@ -146,6 +147,12 @@ class FinishedRun:
         return str(self.manifest["model"].get("family", "unknown"))
 
     @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The step of training that the model's name holds, or the one that `at_step` gave it."""
+        given = self.manifest["model"].get("checkpoint")
+        return Checkpoint(*given) if given else checkpoint_in(self.model)
+
+    @property
     def seconds(self) -> float:
         """The seconds that all stages took together."""
         return float(sum(stage.get("seconds", 0.0) for stage in self.manifest.get("stages", {}).values()))
@@ -161,6 +168,17 @@ class FinishedRun:
             if fragment.lower() in name:
                 renamed = copy.copy(self)
                 renamed.manifest = self.manifest | {"model": self.manifest["model"] | {"family": family}}
+                return renamed
+        return self
+
+    def at_step(self, steps: Mapping[int, str]) -> Self:
+        """Return the run at the first step (`{step: part}`) whose part is in the name of its model or folder."""
+        model = self.manifest["model"]
+        for step, fragment in steps.items():
+            if any(fragment.lower() in name.lower() for name in (self.model, str(self.folder), str(model.get("id")))):
+                series = self.model.lower().replace(fragment.lower(), "").strip(" -_./") or self.family
+                renamed = copy.copy(self)
+                renamed.manifest = self.manifest | {"model": model | {"checkpoint": [series, step]}}
                 return renamed
         return self
 

@@ -64,7 +64,8 @@ def default_folder(spec: RunSpec) -> Path:
 
 
 def _model_name(model: ModelSpec) -> str:
-    return Path(model.id).stem if model.id.endswith(".gguf") else "-".join(Path(model.id).parts[-2:])
+    name = Path(model.id).stem if model.id.endswith(".gguf") else "-".join(Path(model.id).parts[-2:])
+    return f"{name}-{model.revision}" if model.revision else name
 
 
 def _slug(name: str) -> str:

@@ -2,5 +2,6 @@
 
 from layeratlas.sweeps.running import Sweep, sweep
 from layeratlas.sweeps.spec import SweepSpec, read_sweep
+from layeratlas.sweeps.training import training
 
-__all__ = ["Sweep", "SweepSpec", "read_sweep", "sweep"]
+__all__ = ["Sweep", "SweepSpec", "read_sweep", "sweep", "training"]

@@ -47,6 +47,9 @@ class SweepSpec(Spec):
     options: dict[str, Any] = Field(default={}, description="options of every run by name, as for layeratlas.run")
     settings: dict[str, dict[str, Any]] = Field(default={}, description="settings by study")
     variants: tuple[Variant, ...] = Field(default=(), description="further ways to run the same")
+    together: bool = Field(
+        default=False, description="whether all runs are put on one page, instead of one page per study and variant"
+    )
     families: dict[str, str] = Field(default={}, description="families of models by a part of their names")
 
 

@@ -13,6 +13,9 @@ from layeratlas.core.spec import RunSpec
 from layeratlas.runs.pipeline import default_folder
 from layeratlas.sweeps.spec import SweepSpec, Variant
 
+# The group of runs that are put on one page.
+TOGETHER = "all"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
@@ -62,7 +65,8 @@ def _seeded(
         parts = [variant.name if variant else "", f"seed{seed}" if len(sweep.seeds) > 1 else ""]
         ends = "".join(f"-{part}" for part in parts if part)
         group = f"{study}-{sweep.size}{''.join(f'-{task}' for task in tasks)}{ends}"
-        yield Unit(name=f"{default_folder(spec).name}{ends}-{spec.content_hash()[:8]}", group=group, spec=spec)
+        name = f"{default_folder(spec).name}{ends}-{spec.content_hash()[:8]}"
+        yield Unit(name=name, group=TOGETHER if sweep.together else group, spec=spec)
 
 
 def _tasks_of(study: str, sweep: SweepSpec) -> list[tuple[str, ...]]:

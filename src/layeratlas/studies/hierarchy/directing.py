@@ -132,7 +132,8 @@ def read_again(run: FinishedRun, spec: RunSpec, data: Dataset, component: Compon
     from layeratlas.studies.hierarchy.capturing import distinct_texts
 
     model = load(ModelSpec(**dict(spec.model)))
-    changed = [name for name in ("files", "tokenizer_hash") if model.info[name] != run.manifest["model"][name]]
+    known = run.manifest["model"]  # an earlier version hashed no files of the hub
+    changed = [name for name in ("files", "tokenizer_hash") if known[name] not in ({}, model.info[name])]
     if changed:
         raise StoreError(
             f"the {changed[0]} of model '{spec.model.id}' have changed since the run",

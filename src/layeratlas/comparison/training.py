@@ -1,0 +1,231 @@
+"""What training changes: when each level is learned, whether its depth moves, and whether answers follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import polars as pl
+
+from layeratlas.comparison.cohort import Cohort
+from layeratlas.comparison.kinds import ComparisonKind
+from layeratlas.comparison.models import Model, is_paired, unpaired
+from layeratlas.core import formatting as wording
+from layeratlas.runs.finding import Finding, Subject, curve_finding
+from layeratlas.runs.quantity import Place
+from layeratlas.stats.contrasts import MARGINS, adjusted, verdict_of
+from layeratlas.stats.intervals import ALPHA
+from layeratlas.stats.training import Emerged, OverTraining, doublings_between, drift, emerged
+from layeratlas.stats.verdicts import Effect, Verdict, could_have_seen, decide, least_seen
+
+SCHEMA: dict[str, Any] = {
+    "study": pl.String,
+    "series": pl.String,
+    "level": pl.String,
+    "quantity": pl.String,
+    "step": pl.Int64,
+    "model": pl.String,
+    "value": pl.Float64,
+    "lo": pl.Float64,
+    "hi": pl.Float64,
+}
+# What is followed over training: a value that tells whether a level is there, and the depths at which it is.
+VALUE = "peak value"
+DEPTHS = ("onset depth", "peak depth")
+_NO_CHANGE = "no change from the first checkpoint to the last (paired over groups; largest of all levels and series)"
+_NO_DRIFT = "a depth that stays (paired over groups; largest of all levels, series and quantities)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """A quantity of one level at the checkpoints of one training that have it."""
+
+    series: str
+    place: Place
+    words: str
+    models: Sequence[Model]
+    data: OverTraining
+
+    @property
+    def subject(self) -> Subject:
+        """What a finding of this course is listed under; n is the number of checkpoints."""
+        place = self.place
+        return Subject(level=place.level, component=place.component, method=place.method, n=len(self.data.steps))
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """The first and the last step."""
+        return self.data.steps[0], self.data.steps[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What one study says about training: its findings, the courses as rows, and the levels that emerge, by series."""
+
+    findings: Sequence[Finding]
+    table: pl.DataFrame
+    emerged: Mapping[str, Sequence[tuple[Course, Emerged]]]
+
+
+def over_training(cohort: Cohort, models: Sequence[Model]) -> Trained:
+    """Return what training changes in the residual stream's levels, for every series of two checkpoints or more."""
+    courses = [
+        course
+        for series, members in cohort.series.items()
+        for course in _courses(series, [model for model in models if model.name in members], cohort)
+    ]
+    values = [course for course in courses if course.place.quantity == VALUE]
+    learned = _learned(values)
+    findings = list(learned)
+    came: dict[str, list[tuple[Course, Emerged]]] = {}
+    for course, finding in zip(values, learned, strict=True):
+        if finding.verdict == "supported":
+            when = emerged(course.data)
+            came.setdefault(course.series, []).append((course, when))
+            findings.append(_step_finding(course, when, finding))
+    findings += _drifts([course for course in courses if course.place.quantity in DEPTHS])
+    table = pl.DataFrame([row for course in courses for row in _rows(cohort.study, course)], schema=SCHEMA)
+    return Trained(findings=findings, table=table, emerged=came)
+
+
+def _courses(series: str, models: Sequence[Model], cohort: Cohort) -> list[Course]:
+    """Return the courses of a series, earliest checkpoint first."""
+    courses = []
+    for place in dict.fromkeys(place for model in models for place in model.of_curves):
+        held = [model for model in models if place in model.quantities]
+        if place.component != "resid" or place.quantity not in (VALUE, *DEPTHS) or len(held) < 2:
+            continue
+        if place.quantity == VALUE and len(held) < len(models):
+            continue
+        paired = is_paired(place, *held)
+        values = [model.value(place) if paired else unpaired(model, place) for model in held]
+        steps = [model.run.checkpoint.step for model in held if model.run.checkpoint]
+        words = cohort.level_words.get(place.level, place.level)
+        data = OverTraining(steps=steps, values=values)
+        courses.append(Course(series=series, place=place, words=words, models=held, data=data))
+    order = {level: i for i, level in enumerate(cohort.level_words)}
+    return sorted(courses, key=lambda course: (course.place.quantity, order.get(course.place.level, len(order))))
+
+
+def _learned(courses: Sequence[Course]) -> list[Finding]:
+    """Return whether each level's value rises; p is corrected over all levels and series."""
+    changes = [course.data.change for course in courses]
+    found = []
+    for course, change, p in zip(courses, changes, adjusted(changes), strict=True):
+        lo, hi = change.interval
+        falls = hi < 0 and p <= ALPHA
+        verdict = decide(shown=lo > 0 and p <= ALPHA, refuted=falls or max(-lo, hi) <= MARGINS["value"])
+        first, last = (wording.num(value.estimate, 2) for value in (course.data.values[0], course.data.values[-1]))
+        says = {
+            "supported": "rises",
+            "not supported": "falls" if falls else f"stays within {MARGINS['value']:g}",
+            "inconclusive": f"has no detected change ({could_have_seen(f'{least_seen(change.spread):.2f}')})",
+        }[verdict]
+        found.append(
+            curve_finding(
+                ComparisonKind.LEARNED,
+                course.subject,
+                statement=f"The value of {course.words} at its peak {says} over the training of {course.series}: "
+                f"{first} at step {course.steps[0]:,}, {last} at step {course.steps[1]:,} "
+                f"({change.estimate:+.2f} [{lo:+.2f}, {hi:+.2f}]).",
+                effect=Effect(estimate=change.estimate, lo=lo, hi=hi, p=p),
+                null=_NO_CHANGE,
+                verdict=verdict,
+            )
+        )
+    return found
+
+
+def _step_finding(course: Course, when: Emerged, learned: Finding) -> Finding:
+    """Return at which step a level that is learned emerges; undecided where any step of the ladder may be it."""
+    step, (first, last) = when.step, course.steps
+    within = step.lo > first or step.hi < last
+    ends = "" if within else "; the checkpoints do not tell when"
+    return curve_finding(
+        ComparisonKind.STEP,
+        course.subject,
+        statement=f"{course.words[0].upper()}{course.words[1:]} emerge in the training of {course.series} at step "
+        f"{step.estimate:,.0f} [{step.lo:,.0f}, {step.hi:,.0f}] of {first:,} to {last:,} (mean over 10 % to 90 % of "
+        f"the rise, in doublings){ends}.",
+        effect=Effect(estimate=step.estimate, lo=step.lo, hi=step.hi, p=learned.p),
+        null=learned.null,
+        verdict=decide(shown=within, refuted=False),
+    )
+
+
+def _drifts(courses: Sequence[Course]) -> list[Finding]:
+    """Return whether depths move; p is corrected over all levels, series and quantities."""
+    moves = [drift(course.data) for course in courses]
+    found = []
+    for course, move, p in zip(courses, moves, adjusted(moves), strict=True):
+        lo, hi = move.interval
+        verdict = verdict_of(move, p)
+        says = {
+            "supported": "moves deeper" if move.estimate > 0 else "moves towards the first layer",
+            "not supported": f"stays within {MARGINS['depth']:g}",
+            "inconclusive": f"has no detected movement ({could_have_seen(f'{least_seen(move.spread):.2f}')})",
+        }[verdict]
+        found.append(
+            curve_finding(
+                ComparisonKind.DRIFT,
+                course.subject,
+                statement=f"The {course.place.quantity} of {course.words} {says} over the training of {course.series}: "
+                f"{move.estimate:+.2f} of the depth [{lo:+.2f}, {hi:+.2f}] from step {course.steps[0]:,} to "
+                f"{course.steps[1]:,} ({len(course.data.steps)} checkpoints that have the level).",
+                effect=Effect(estimate=move.estimate, lo=lo, hi=hi, p=p),
+                null=_NO_DRIFT,
+                verdict=verdict,
+            )
+        )
+    return found
+
+
+def follow_findings(levels: Trained, answers: Trained) -> list[Finding]:
+    """Return whether answers emerge later in training than levels, for each series in which some of both are learned.
+
+    `levels` are those that probes read (hierarchy), `answers` those of early exits; the texts differ.
+    """
+    found = []
+    for series in levels.emerged.keys() & answers.emerged.keys():
+        sides = [trained.emerged[series] for trained in (levels, answers)]
+        earlier, later = ([when for _, when in side] for side in sides)
+        course = sides[0][0][0]
+        effect = doublings_between(earlier, later, course.data)
+        named = (", ".join(one.words for one, _ in side) for side in sides)
+        verdict = effect.verdict()
+        found.append(_follow_finding(series, effect, verdict, dict(zip(("levels", "answers"), named, strict=True))))
+    return sorted(found, key=lambda finding: finding.statement)
+
+
+def _follow_finding(series: str, effect: Effect, verdict: Verdict, named: Mapping[str, str]) -> Finding:
+    says = {"supported": "after", "not supported": "before", "inconclusive": "at about the same step as"}[verdict]
+    if verdict == "inconclusive":
+        says = "neither shown before nor after"
+    return curve_finding(
+        ComparisonKind.FOLLOW,
+        Subject(level="all", component="resid", method="all", n=1),
+        statement=f"In the training of {series}, answers ({named['answers']}) emerge {says} what probes read "
+        f"({named['levels']}): {effect.estimate:+.1f} doublings of the step [{effect.lo:+.1f}, {effect.hi:+.1f}].",
+        effect=effect,
+        null="both emerge at the same step (bootstrap over groups)",
+        verdict=verdict,
+    )
+
+
+def _rows(study: str, course: Course) -> list[dict[str, Any]]:
+    rows = []
+    for model, step, value in zip(course.models, course.data.steps, course.data.values, strict=True):
+        lo, hi = value.interval
+        about = {"study": study, "series": course.series, "level": course.place.level}
+        rows.append(
+            {**about, "quantity": course.place.quantity, "step": step, "model": model.name}
+            | {"value": value.estimate, "lo": lo, "hi": hi}
+        )
+    return rows
+
+
+def all_courses(trained: Sequence[Trained]) -> pl.DataFrame:
+    """Return the courses of several studies, one table."""
+    return pl.concat([pl.DataFrame(schema=SCHEMA), *chain(one.table for one in trained)])

@@ -1,0 +1,39 @@
+"""The step of training in a model's name: `step1000`, `checkpoint-500`, `stage1-step2000-tokens9B`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+_STEP = re.compile(r"(?:^|(?<=[^a-z0-9]))(?:global[-_]?)?(?:step|checkpoint|ckpt|iter)s?[-_=]?(\d+)(?![a-z0-9])", re.I)
+_BETWEEN = " -_./"
+
+
+class Checkpoint(NamedTuple):
+    """A model on the way of its training: the `series` that all its checkpoints share, and the `step`."""
+
+    series: str
+    step: int
+
+
+def checkpoint_in(name: str) -> Checkpoint | None:
+    """Return the series and the step that a name holds, such as `pythia-70m step1000`; None where it holds no step.
+
+    The series is what stands before the step.
+    """
+    found = _STEP.search(name)
+    return Checkpoint(name[: found.start()].strip(_BETWEEN), int(found[1])) if found else None
+
+
+def directory_name(path: Path) -> str:
+    """Return the name of a model's directory; with its parent's where it names a step alone."""
+    found = checkpoint_in(path.name)
+    return path.name if found is None or found.series else f"{path.parent.name} {path.name}".strip()
+
+
+def checkpoints_below(folder: Path) -> list[Path]:
+    """Return the directories of models in a folder that are named after steps, earliest step first."""
+    steps = {path: found for path in folder.iterdir() if (found := checkpoint_in(path.name))}
+    models = [path for path in steps if (path / "config.json").is_file()]
+    return sorted(models, key=lambda path: (steps[path].series, steps[path].step))

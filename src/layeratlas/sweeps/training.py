@@ -1,0 +1,109 @@
+"""A study over training: the same run on every checkpoint of a model, and their comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+from layeratlas.api.compared import Comparison
+from layeratlas.api.folders import folder_path
+from layeratlas.api.options import ATLAS, Options, explicit
+from layeratlas.comparison import compare
+from layeratlas.comparison.finished import MANIFEST
+from layeratlas.core import registry
+from layeratlas.core.errors import SpecError, StoreError
+from layeratlas.core.progress import Progress, checked_progress
+from layeratlas.core.spec import DEFAULT_MODEL, Size, check_size
+from layeratlas.core.steps import checkpoint_in, checkpoints_below
+from layeratlas.runs.pipeline import default_folder
+from layeratlas.sweeps.running import Resources, sweep
+from layeratlas.sweeps.spec import SweepSpec
+from layeratlas.sweeps.state import run_folder
+from layeratlas.sweeps.units import TOGETHER, units_of
+
+_EXPECTED = "two or more --revision, or a folder of checkpoints (step100, step1000 ...)"
+
+
+def is_training(models: Sequence[str], revisions: Sequence[str]) -> bool:
+    """Return whether these are checkpoints of a training: several revisions, or folders of checkpoints."""
+    return len(revisions) > 1 or any(len(checkpoints_of(model)) > 1 for model in models)
+
+
+def checkpoints_of(model: str) -> list[str]:
+    """Return the checkpoints in a folder that is no model itself, earliest first; the model itself for any other."""
+    folder = Path(model).expanduser()
+    is_folder = folder.is_dir() and not (folder / "config.json").exists()
+    return [str(path) for path in checkpoints_below(folder)] if is_folder else [model]
+
+
+@explicit(Options)
+def training(
+    study: str = "hierarchy",
+    *,
+    model: str | Path | Sequence[str | Path] = DEFAULT_MODEL,
+    revisions: Sequence[str] = (),
+    size: Size = "standard",
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Unpack[Options],
+) -> Comparison:
+    """Run a study on every checkpoint of a training and return their comparison, with its axis of training.
+
+    `model` is a folder of checkpoints (`step100/`, `step1000/` ...), several such folders, or a hub id with
+    `revisions`, whose names hold the step. `study` may be `atlas`: all three studies, and whether answers follow what
+    probes read. Options are those of `run`. Every run is in `OUT/runs`, and the same call resumes what was stopped.
+    Raises AtlasError where there are no two checkpoints, or where none or a part of them could be run.
+    """
+    models = [str(one) for one in ([model] if isinstance(model, str | Path) else model)]
+    given = {name: value for name, value in options.items() if value is not None}
+    return over_checkpoints(plan_of(study, models, revisions, size, given), out, checked_progress(progress))
+
+
+def plan_of(
+    study: str, models: Sequence[str], revisions: Sequence[str], size: str, options: Mapping[str, Any]
+) -> SweepSpec:
+    """Return the sweep over all checkpoints; raises SpecError where there are not two, or a name holds no step."""
+    found = [path for model in models for path in checkpoints_of(model)]
+    if len(found) * max(len(revisions), 1) < 2:
+        raise SpecError(f"{', '.join(map(repr, models))} holds no two checkpoints", _EXPECTED)
+    unnamed = [revision for revision in revisions if checkpoint_in(revision) is None]
+    if unnamed:
+        todo = "run each on its own, then layeratlas compare --step STEP=PART"
+        raise SpecError(f"the revision '{unnamed[0]}' names no step", "names such as step1000", todo)
+    kept = {name: value for name, value in options.items() if name not in ("settings", "seed", "tasks", "revision")}
+    studies = ATLAS if study == "atlas" else (study,)
+    tasks = options.get("tasks") or ()
+    return SweepSpec(
+        models=tuple(found),
+        revisions=tuple(revisions),
+        studies=studies,
+        tasks=(tuple([tasks] if isinstance(tasks, str) else tasks),) if tasks else (),
+        seeds=(options.get("seed") or 0,),
+        size=check_size(size),
+        options=kept,
+        settings={name: _own(name, options.get("settings") or {}, study) for name in studies},
+        together=True,
+    )
+
+
+def _own(study: str, settings: Mapping[str, Any], asked: str) -> dict[str, Any]:
+    """Return the settings of a study: those that are its own, of those given for all of an atlas."""
+    fields = registry.get("studies", study).settings.model_fields
+    return {name: value for name, value in settings.items() if asked == study or name in fields}
+
+
+def over_checkpoints(plan: SweepSpec, out: str | Path | None, progress: Progress) -> Comparison:
+    """Run a sweep over checkpoints and return the comparison of all its runs, in `OUT/comparisons/all`."""
+    first = units_of(plan)[0].spec
+    folder = folder_path(out) if out else default_folder(first).with_name(f"training-{default_folder(first).name}")
+    done = sweep(plan, out=folder, resources=Resources(), progress=progress)
+    if done.failed:
+        name, why = next(iter(done.failed.items()))
+        raise StoreError(
+            f"{len(done.failed)} of {len(done.units)} runs failed, the first '{name}': {why}", "", "fix it"
+        )
+    compared = folder / "comparisons" / TOGETHER
+    if not (compared / MANIFEST).exists():  # the reason why there is none
+        compare([run_folder(folder, unit) for unit in done.units], compared, progress=progress)
+    return Comparison(compared)

@@ -1,0 +1,215 @@
+"""A study over training: the step in a name, planted courses and flat ones, and weights under several names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import fake_models as fake
+from fake_models import FakeModel
+from layeratlas import api
+from layeratlas.comparison import page as comparing
+from layeratlas.comparison.compare import compare
+from layeratlas.core.errors import AtlasError
+from layeratlas.core.progress import Progress
+from layeratlas.core.steps import Checkpoint, checkpoint_in, checkpoints_below, directory_name
+from layeratlas.stats.emergence import emergence_depth
+from layeratlas.stats.quantities import Quantity
+from layeratlas.stats.training import OverTraining, drift, emerged
+from layeratlas.sweeps.training import is_training, plan_of
+from layeratlas.sweeps.units import units_of
+
+STEPS = (10, 20, 40, 80, 160, 320, 640)
+Truth = Callable[[str, np.ndarray], np.ndarray]
+EARLY, LATE = 40.0, 250.0
+
+
+def learned(step: int, at: float) -> float:
+    """The share of a level that a training has learned at a step."""
+    return 1 / (1 + (at / step) ** 3)
+
+
+def planted(step: int) -> Truth:
+    """Items are learned at step 40 and move from depth 0.6 to 0.3, relations at 250 and stay, analogies never."""
+    centre = 0.6 - 0.3 * np.log2(step / STEPS[0]) / np.log2(STEPS[-1] / STEPS[0])
+    gains = {"item": (centre, learned(step, EARLY)), "relation": (0.5, learned(step, LATE)), "analogy": (0.5, 0.0)}
+    return lambda level, depth: fake.hump(gains[level][0], 0.5 + 0.35 * gains[level][1])(depth)
+
+
+def flat(step: int) -> Truth:
+    """Every level is there from the first checkpoint on, at the same depth."""
+    return lambda level, depth: fake.hump(0.5, 0.8)(depth)
+
+
+def write(folder: Path, truth: Callable[[int], Truth], series: str = "small", **changed: object) -> list[Path]:
+    models = [FakeModel(f"{series} step{step}", truth(step), layers=16) for step in STEPS]
+    return [fake.write_model(folder / f"{m.name}", replace(m, **changed)) for m in models]
+
+
+@pytest.fixture(autouse=True)
+def no_page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "page" not in request.node.name:
+        monkeypatch.setattr(comparing, "build_comparison", lambda folder: folder)
+
+
+def findings(folders: Sequence[Path], out: Path) -> pl.DataFrame:
+    return pl.read_parquet(compare(folders, out) / "findings.parquet")
+
+
+def verdicts(table: pl.DataFrame, kind: str) -> dict[str, str]:
+    return {f"{row['level']}": row["verdict"] for row in table.filter(pl.col("finding") == kind).to_dicts()}
+
+
+@pytest.mark.parametrize(
+    ("name", "series", "step"),
+    [
+        ("pythia-70m step1000", "pythia-70m", 1000),
+        ("OLMo-2 stage1-step2000-tokens9B", "OLMo-2 stage1", 2000),
+        ("run checkpoint-500", "run", 500),
+        ("global_step64", "", 64),
+        ("llama-step_7", "llama", 7),
+    ],
+)
+def test_a_name_tells_its_series_and_step(name, series, step):
+    assert checkpoint_in(name) == Checkpoint(series, step)
+
+
+@pytest.mark.parametrize("name", ["Qwen3-0.6B", "stepfun-3b", "footstep12b", "main", "checkpoint"])
+def test_a_name_without_a_step_tells_none(name):
+    assert checkpoint_in(name) is None
+
+
+def test_a_folder_of_checkpoints_is_read_by_step_and_becomes_one_run_for_each(tmp_path):
+    for name in ("step1000", "step80", "notes", "step9"):
+        (tmp_path / "small" / name).mkdir(parents=True)
+        if name != "step9":  # no model
+            (tmp_path / "small" / name / "config.json").write_text("{}")
+    folder = tmp_path / "small"
+    assert [path.name for path in checkpoints_below(folder)] == ["step80", "step1000"]
+    assert directory_name(folder / "step80") == "small step80"
+    assert is_training([str(folder)], [])
+    assert not is_training([str(folder / "step80")], ["step80"])
+    units = units_of(plan_of("hierarchy", [str(folder)], [], "quick", {"tasks": ("items",)}))
+    assert [(unit.spec.model.id, unit.spec.tasks) for unit in units] == [
+        (str(folder / name), ("items",)) for name in ("step80", "step1000")
+    ]
+    revised = units_of(plan_of("atlas", ["a/b"], ["step1", "step20"], "quick", {"settings": {"shots": 0}}))
+    assert {(unit.spec.model.revision, unit.spec.study) for unit in revised} == {
+        (revision, study) for revision in ("step1", "step20") for study in ("hierarchy", "exits", "segments")
+    }
+    assert len({unit.group for unit in revised}) == 1
+
+
+def test_what_is_no_training_is_one_line(tmp_path):
+    for models, revisions, message in (
+        ([str(tmp_path)], [], "holds no two checkpoints; expected two or more --revision"),
+        (["a/b"], ["main", "step3"], "the revision 'main' names no step; .*--step STEP=PART"),
+    ):
+        with pytest.raises(AtlasError, match=message):
+            plan_of("hierarchy", models, revisions, "quick", {})
+    with pytest.raises(AtlasError, match=r"the steps \{.a.: 1\} are invalid"):
+        api.compare([tmp_path, tmp_path], steps={"a": 1})
+
+
+def test_what_was_planted_in_a_training_is_found(tmp_path):
+    table = findings(write(tmp_path, planted), tmp_path / "out")
+    assert verdicts(table, "learned") == {"item": "supported", "relation": "supported", "analogy": "inconclusive"}
+    for level, at in (("item", EARLY), ("relation", LATE)):
+        # The true mean over the shares of the rise, from the planted course itself.
+        axis = np.log2(1.0 + np.array(STEPS))
+        share = (axis - axis[0]) / (axis[-1] - axis[0])
+        gains = np.array([learned(step, at) for step in STEPS])
+        true = 2 ** (axis[0] + float(emergence_depth(gains - gains[0], share)) * (axis[-1] - axis[0])) - 1
+        (row,) = table.filter(pl.col("finding") == "step of emergence", pl.col("level") == level).to_dicts()
+        assert row["lo"] <= true <= row["hi"], (row["statement"], true)
+        assert row["hi"] < 1.6 * row["lo"]
+    moved = table.filter(pl.col("finding") == "depth over training")
+    assert set(moved.filter(pl.col("level") == "item")["verdict"]) == {"supported"}
+    assert all(-0.4 < move < -0.1 for move in moved.filter(pl.col("level") == "item")["estimate"])
+    assert "supported" not in moved.filter(pl.col("level") != "item")["verdict"].to_list()
+
+
+def test_levels_that_were_there_from_the_start_are_not_learned(tmp_path):
+    table = findings(write(tmp_path, flat), tmp_path / "out")
+    assert "supported" not in verdicts(table, "learned").values()
+    assert "supported" not in table.filter(pl.col("finding") == "depth over training")["verdict"].to_list()
+    assert table.filter(pl.col("finding") == "step of emergence").is_empty()
+
+
+def test_answers_that_follow_are_told_from_those_that_come_first(tmp_path):
+    late = write(tmp_path / "levels", planted)
+    for name, at, verdict in (("after", 300.0, "supported"), ("before", 15.0, "not supported")):
+        truth = lambda step, at=at: fake.rise(0.5 + 0.4 * learned(step, at))  # noqa: E731
+        answers = write(tmp_path / name, truth, study="exits", levels=("facts",), low=0.0)
+        table = findings([*late, *answers], tmp_path / f"out-{name}")
+        assert verdicts(table, "answers after levels") == {"all": verdict}, name
+
+
+class Noted(Progress):
+    """Keeps what a user would be told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_weights_under_several_names_count_once_and_are_named(tmp_path):
+    folders = write(tmp_path, planted)
+    final = {"model.files": {"model.safetensors": "final"}}
+    for step in (20, 640):  # the series serves its last weights as those of step 20 too
+        same = FakeModel(f"small step{step}", planted(640), layers=16, change=final)
+        fake.write_model(tmp_path / same.name, same)
+    progress = Noted()
+    out = compare(folders, tmp_path / "out", progress=progress)
+    line = "small step20 and small step640 have equal weights: they count once, as small step640."
+    assert progress.notes == [line]
+    assert 20 not in pl.read_parquet(out / "training.parquet")["step"].to_list()
+    assert any(line in note for note in api.load(out).manifest["notes"])
+    with pytest.raises(AtlasError, match="have equal weights; expected checkpoints of different weights"):
+        compare([folders[1], folders[-1]], tmp_path / "two")
+
+
+def test_only_the_last_checkpoint_is_a_model_among_models(tmp_path):
+    small, large = write(tmp_path, planted), write(tmp_path, planted, "large", parameters=2e9)
+    out = api.load(compare([*small, *large], tmp_path / "out"))
+    assert len(out.models) == 14
+    pairs = out.differences.select("model_a", "model_b").unique().rows()
+    assert pairs == [("small step640", "large step640")]
+    assert out.models[:2] == ["small step10", "small step20"]
+
+
+def test_a_step_can_be_named(tmp_path):
+    names = ("begun", "halfway", "done")
+    models = [FakeModel(name, planted(step)) for name, step in zip(names, (10, 80, 640), strict=True)]
+    folders = [fake.write_model(tmp_path / m.name, m) for m in models]
+    out = api.compare(folders, out=tmp_path / "out", steps={10: "begun", 80: "halfway", 640: "done"})
+    assert sorted(out.training["step"].unique()) == [10, 80, 640]
+    assert len(out.training["series"].unique()) == 1
+
+
+def test_the_page_has_the_axis_of_training(tmp_path):
+    out = compare(write(tmp_path, planted), tmp_path / "out")
+    page = (out / "comparison.html").read_text(encoding="utf-8")
+    assert "Over training" in page
+    assert "step of emergence" in page
+    assert (out / "figures/training.svg").exists()
+
+
+def value(estimate: float, noise: np.ndarray) -> Quantity:
+    return Quantity(estimate=estimate, noise=noise, grain=0.0, unit="depth")
+
+
+def test_a_line_of_depths_is_found_exactly_without_noise():
+    still = np.zeros(5)
+    course = OverTraining(steps=(1, 3, 7), values=[value(at, still) for at in (0.2, 0.3, 0.4)])
+    assert drift(course).estimate == pytest.approx(0.2)
+    rise = OverTraining(steps=(1, 3, 7, 15), values=[value(at, still) for at in (0.0, 0.0, 1.0, 1.0)])
+    # Between steps 3 and 7, in doublings: the geometric middle of 4 and 8 is 1 + 4.66.
+    assert emerged(rise).step.estimate == pytest.approx(2**2.5 - 1)
