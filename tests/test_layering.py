@@ -38,8 +38,10 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "comparison": frozenset({"core", "data", "stats", "store", "runs", "report", "studies"}),
     "planning": frozenset({"core", "data", "models", "store", "capture", "studies"}),
     "validation": frozenset({"core", "data", "stats", "store", "runs", "studies"}),
-    "api": frozenset({"core", "directions", "runs", "report", "comparison", "planning", "studies"}),
-    "sweeps": frozenset({"core", "models", "runs", "report", "comparison", "planning", "api", "studies", "data"}),
+    "api": frozenset({"core", "store", "directions", "runs", "report", "comparison", "planning", "studies"}),
+    "sweeps": frozenset(
+        {"core", "models", "store", "runs", "report", "comparison", "planning", "api", "studies", "data"}
+    ),
     "cli": frozenset(
         {"core", "directions", "runs", "report", "api", "planning", "comparison", "validation", "studies", "sweeps"}
     ),

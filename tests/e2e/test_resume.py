@@ -8,12 +8,16 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from polars.testing import assert_frame_equal
 
 from commands import FAST, SMALL, Command, fresh, manifest, stamps, tables
+from layeratlas.api.places import working_in
+from layeratlas.runs.lock import LOCK
+from layeratlas.store.bucket import Bucket
 
 PROBE = {"methods": ["ridge"], "repeats": 1, "shuffles": 20, "bootstrap": 100}
 
@@ -289,3 +293,35 @@ def test_a_broken_manifest_is_made_anew_from_the_sound_parts(atlas, spec, undist
     assert atlas(copy, spec=spec).code == 0
     assert kept(copy) == before
     same(copy, undisturbed)
+
+
+def test_a_run_in_a_bucket_is_resumed_elsewhere_from_what_was_published(
+    atlas, spec, undisturbed, s3, in_s3, tmp_path, monkeypatch
+):
+    address = "s3://runs/resumed"
+    bucket = Bucket.open(address)
+
+    def shards() -> dict[str, datetime]:
+        """Return when each shard that has its receipt was written."""
+        found = bucket.entries("activations")
+        whole = [
+            name for name in found if name.endswith(".safetensors") and f"{Path(name).with_suffix('.json')}" in found
+        ]
+        return {name: found[name].written for name in whole}
+
+    here = s3 | {"LAYERATLAS_CACHE": str(tmp_path / "here")}
+    assert stop(atlas.start(address, spec=spec, env=here), lambda: len(shards()) > 5) == -signal.SIGKILL
+    published = shards()
+    elsewhere = s3 | {"LAYERATLAS_CACHE": str(tmp_path / "elsewhere")}
+    done = atlas(address, spec=spec, env=elsewhere)
+    assert done.code == 0, done.err
+    later = bucket.entries()
+    assert {name: shards()[name] for name in published} == published
+    assert len(shards()) > len(published) > 5
+    assert atlas(address, spec=spec, env=elsewhere).code == 0  # does nothing
+    assert {name: entry.tag for name, entry in bucket.entries().items() if not name.endswith(LOCK)} == {
+        name: entry.tag for name, entry in later.items() if not name.endswith(LOCK)
+    }
+    monkeypatch.setenv("LAYERATLAS_CACHE", str(tmp_path / "third"))
+    with working_in(address) as folder:
+        same(folder, undisturbed)

@@ -8,7 +8,6 @@ import re
 import signal
 import threading
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -19,48 +18,12 @@ from polars.testing import assert_frame_equal
 import layeratlas as la
 from commands import stamps
 from layeratlas.core.errors import SpecError
+from layeratlas.runs.place import FolderPlace
 from layeratlas.sweeps.engines.contract import find_engine
 from layeratlas.sweeps.running import Resources
+from layeratlas.sweeps.spec import read_sweep
 from layeratlas.sweeps.state import run_folder, state_of
-
-WORDS = ("river", "stone", "cloud", "field", "glass", "paper", "apple", "horse", "music", "table")
-
-
-@pytest.fixture(scope="session")
-def plan(folder_of, tmp_path_factory):
-    """Two models x (labelled texts, questions): four runs of seconds."""
-    folder = tmp_path_factory.mktemp("sweep")
-    texts = [f"the {a} and the {b}" for a in WORDS for b in WORDS if a != b][:60]
-    rows = [f'{{"text": "{text}", "label": "{text < "the m"}", "group": "{i % 12}"}}' for i, text in enumerate(texts)]
-    (folder / "words.jsonl").write_text("\n".join(rows))
-    pairs = list(pairwise(WORDS))
-    asked = [f'{{"question": "{a} or {b}?", "choices": ["{a}", "{b}"], "answer": 0}}' for a, b in pairs]
-    (folder / "asked.jsonl").write_text("\n".join(asked))
-    path = folder / "sweep.toml"
-    path.write_text(
-        f"""
-models = ["{folder_of("llama")}", "{folder_of("gpt2")}"]
-studies = ["hierarchy", "exits"]
-size = "quick"
-
-[[variants]]
-name = "words"
-studies = ["hierarchy"]
-[variants.options]
-data = "{folder / "words.jsonl"}"
-probe = "ridge"
-repeats = 1
-shuffles = 20
-capture = {{ batch_tokens = 32 }}
-
-[[variants]]
-name = "asked"
-studies = ["exits"]
-options = {{ data = "{folder / "asked.jsonl"}" }}
-settings = {{ shots = 0 }}
-"""
-    )
-    return path
+from layeratlas.sweeps.units import units_of
 
 
 @pytest.fixture(autouse=True)
@@ -167,7 +130,7 @@ def test_two_sweeps_at_once_compute_each_unit_once(plan, serial, tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    sweep = la.Sweep(tmp_path, serial.units)
+    sweep = la.Sweep(FolderPlace(tmp_path), serial.units)
     # A unit of the user's own files is looked at once more by a second sweep, which finds it complete.
     for unit in sweep.units:
         stages = sweep.runs[unit.name].manifest["stages"]
@@ -181,7 +144,7 @@ def test_a_unit_that_fails_leaves_the_rest_and_the_exit_code_tells(atlas, plan, 
     out = tmp_path / "out"
     for unit in serial.units:  # what is done already is not run again
         (out / "runs").mkdir(parents=True, exist_ok=True)
-        (out / "runs" / unit.name).symlink_to(run_folder(serial.folder, unit))
+        (out / "runs" / unit.name).symlink_to(run_folder(serial.place, unit))
     done = atlas("sweep", str(tmp_path / "sweep.toml"), "--out", str(out), "--threads", "1")
     assert done.code == 4
     assert "4 done, 2 failed" in done.out
@@ -225,4 +188,5 @@ def test_slurm_that_is_not_there_is_refused_in_one_line(plan, tmp_path):
         pytest.skip("submitit is not installed")
     with pytest.raises(SpecError, match="Slurm did not take the job"):
         la.sweep(plan, out=tmp_path, resources=Resources(on="slurm", threads=1))
-    assert all(state_of(tmp_path, unit).attempts == 0 for unit in la.Sweep(tmp_path, []).units)
+    units = units_of(read_sweep(plan))
+    assert [state_of(FolderPlace(tmp_path), unit).attempts for unit in units] == [0] * 4

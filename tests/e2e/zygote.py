@@ -21,6 +21,7 @@ from typing import Any
 from polars import read_parquet
 
 from layeratlas.api import run_spec
+from layeratlas.api.places import working_in
 from layeratlas.cli.app import main
 from layeratlas.core.files import write_atomic
 from layeratlas.core.spec import RunSpec
@@ -94,7 +95,8 @@ def _plain_page(folder: Path, study: object) -> Path:
 
 def _run(asked: dict[str, Any]) -> None:
     if asked["spec"] is not None:
-        run_spec(RunSpec(**asked["spec"]), Path(asked["args"][0]))
+        with working_in(asked["args"][0]) as folder:
+            run_spec(RunSpec(**asked["spec"]), folder)
         return
     sys.argv = ["layeratlas", *asked["args"]]
     main()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from layeratlas.core.errors import SpecError
+from layeratlas.runs.place import FolderPlace
 from layeratlas.sweeps.plan import read_plan, write_plan
 from layeratlas.sweeps.spec import SweepSpec, read_sweep
 from layeratlas.sweeps.units import units_of
@@ -76,12 +77,13 @@ def test_runs_of_one_model_stand_together(tmp_path):
 
 def test_a_plan_is_read_as_it_was_written_and_a_changed_one_is_refused(tmp_path):
     sweep = read_sweep(written(tmp_path, WHOLE))
-    name = write_plan(tmp_path, sweep)
-    assert read_plan(tmp_path, name) == units_of(sweep)
+    place = FolderPlace(tmp_path)
+    name = write_plan(place, sweep)
+    assert read_plan(place, name) == units_of(sweep)
     path = tmp_path / "plans" / f"{name}.json"
     path.write_text(path.read_text().replace("letter", "cloze"))
     with pytest.raises(Exception, match="changed or damaged"):
-        read_plan(tmp_path, name)
+        read_plan(place, name)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import threading
 import time
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
 from layeratlas.core.checksums import write_sealed
 from layeratlas.core.errors import ModelError
+from layeratlas.runs.place import FolderPlace, Place
 from layeratlas.runs.workspace import versions
 from layeratlas.sweeps import worker
 from layeratlas.sweeps.plan import write_plan
@@ -23,6 +23,11 @@ from layeratlas.sweeps.state import Standing, begin, lease, reopen, state_of
 from layeratlas.sweeps.units import Unit, units_of
 
 SWEEP = SweepSpec(models=("one", "other", "third"), studies=("hierarchy", "exits"), seeds=(0, 1), size="quick")
+
+
+@pytest.fixture
+def place(tmp_path) -> FolderPlace:
+    return FolderPlace(tmp_path)
 
 
 @pytest.fixture
@@ -55,62 +60,62 @@ def dead_pid() -> int:
     return pid
 
 
-def killed(out: Path, unit: Unit) -> None:
+def killed(place: Place, unit: Unit) -> None:
     """Leave a unit as a worker leaves it that was killed."""
-    with lease(out, unit):
-        begin(out, unit, "a worker")
-        lock = out / "units" / unit.name / "run.lock"
+    with lease(place, unit):
+        begin(place, unit, "a worker")
+        lock = place.folder / "units" / unit.name / "run.lock"
         kept = lock.read_text()
     assert json.loads(kept)["host"] == platform.node()
     lock.write_text(json.dumps({**json.loads(kept), "pid": dead_pid()}))
 
 
-def test_each_unit_is_computed_once_by_three_workers(tmp_path, units, computed):
-    plan = write_plan(tmp_path, SWEEP)
+def test_each_unit_is_computed_once_by_three_workers(tmp_path, place, units, computed):
+    plan = write_plan(place, SWEEP)
     threads = [threading.Thread(target=worker.work, args=(str(tmp_path), plan)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert Counter(spec.content_hash() for spec in computed) == Counter(unit.spec.content_hash() for unit in units)
-    assert {state_of(tmp_path, unit).standing for unit in units} == {Standing.DONE}
+    assert {state_of(place, unit).standing for unit in units} == {Standing.DONE}
 
 
-def test_a_second_worker_finds_nothing_to_do(tmp_path, computed):
-    plan = write_plan(tmp_path, SWEEP)
+def test_a_second_worker_finds_nothing_to_do(tmp_path, place, computed):
+    plan = write_plan(place, SWEEP)
     worker.work(str(tmp_path), plan)
     ran = len(computed)
     worker.work(str(tmp_path), plan)
     assert len(computed) == ran == 12
 
 
-def test_a_worker_stays_with_the_model_that_it_has_loaded(tmp_path, computed):
-    worker.work(str(tmp_path), write_plan(tmp_path, SWEEP))
+def test_a_worker_stays_with_the_model_that_it_has_loaded(tmp_path, place, computed):
+    worker.work(str(tmp_path), write_plan(place, SWEEP))
     models = [spec.model.id for spec in computed]
     assert sum(before != after for before, after in pairwise(models)) == 2
 
 
-def test_a_worker_begins_with_a_model_that_nobody_runs(tmp_path, units):
-    with lease(tmp_path, units[0]):
-        begin(tmp_path, units[0], "another")
-        order = worker._in_order(tmp_path, units, None)
+def test_a_worker_begins_with_a_model_that_nobody_runs(place, units):
+    with lease(place, units[0]):
+        begin(place, units[0], "another")
+        order = worker._in_order(place, units, None)
     assert units[0] not in order
     assert order[0].spec.model.id == "other"
 
 
 @pytest.mark.parametrize(("kills", "standing"), [(1, Standing.DONE), (2, Standing.DONE), (3, Standing.FAILED)])
-def test_a_unit_whose_worker_was_killed_is_begun_again_twice(tmp_path, units, computed, kills, standing):
+def test_a_unit_whose_worker_was_killed_is_begun_again_twice(tmp_path, place, units, computed, kills, standing):
     for _ in range(kills):
-        killed(tmp_path, units[0])
-    worker.work(str(tmp_path), write_plan(tmp_path, SWEEP))
-    state = state_of(tmp_path, units[0])
+        killed(place, units[0])
+    worker.work(str(tmp_path), write_plan(place, SWEEP))
+    state = state_of(place, units[0])
     assert state.standing is standing
     assert (units[0].spec in computed) is (standing is Standing.DONE)
     assert len(computed) == 12 - (standing is Standing.FAILED)
     assert ("killed 3 times" in state.reason) is (standing is Standing.FAILED)
 
 
-def test_an_error_is_final_and_the_rest_goes_on(tmp_path, units, computed, monkeypatch):
+def test_an_error_is_final_and_the_rest_goes_on(tmp_path, place, units, computed, monkeypatch):
     works = worker.execute
 
     def fail_one(study, spec, out, progress=None, load=None):
@@ -119,41 +124,41 @@ def test_an_error_is_final_and_the_rest_goes_on(tmp_path, units, computed, monke
         return works(study, spec, out)
 
     monkeypatch.setattr(worker, "execute", fail_one)
-    plan = write_plan(tmp_path, SWEEP)
+    plan = write_plan(place, SWEEP)
     worker.work(str(tmp_path), plan)
     worker.work(str(tmp_path), plan)
-    state = state_of(tmp_path, units[3])
+    state = state_of(place, units[3])
     assert (state.standing, state.attempts) == (Standing.FAILED, 1)
     assert state.reason == "it is no model; expected a model; choose one"
     assert len(computed) == 11
-    reopen(tmp_path, units[3], Standing.FAILED)
+    reopen(place, units[3], Standing.FAILED)
     monkeypatch.setattr(worker, "execute", works)
     worker.work(str(tmp_path), plan)
-    assert state_of(tmp_path, units[3]).standing is Standing.DONE
+    assert state_of(place, units[3]).standing is Standing.DONE
 
 
-def test_an_interrupted_unit_waits_and_counts_no_attempt(tmp_path, units, monkeypatch):
+def test_an_interrupted_unit_waits_and_counts_no_attempt(tmp_path, place, units, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(worker, "execute", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        worker.work(str(tmp_path), write_plan(tmp_path, SWEEP))
-    assert {state_of(tmp_path, unit).standing for unit in units} == {Standing.WAITING}
-    assert {state_of(tmp_path, unit).attempts for unit in units} == {0}
+        worker.work(str(tmp_path), write_plan(place, SWEEP))
+    assert {state_of(place, unit).standing for unit in units} == {Standing.WAITING}
+    assert {state_of(place, unit).attempts for unit in units} == {0}
 
 
-def test_a_unit_that_a_live_worker_holds_is_left_to_it(tmp_path, units, computed):
-    with lease(tmp_path, units[0]):
-        begin(tmp_path, units[0], "another")
-        assert state_of(tmp_path, units[0]).standing is Standing.RUNNING
-        assert not worker._take(tmp_path, units[0], worker.Models())
+def test_a_unit_that_a_live_worker_holds_is_left_to_it(place, units, computed):
+    with lease(place, units[0]):
+        begin(place, units[0], "another")
+        assert state_of(place, units[0]).standing is Standing.RUNNING
+        assert not worker._take(place, units[0], worker.Models())
     assert computed == []
 
 
 @pytest.mark.parametrize("field", ["versions", "spec", "status", "seal"])
-def test_a_run_of_another_origin_is_not_called_done(tmp_path, units, computed, field):
-    plan = write_plan(tmp_path, SWEEP)
+def test_a_run_of_another_origin_is_not_called_done(tmp_path, place, units, computed, field):
+    plan = write_plan(place, SWEEP)
     worker.work(str(tmp_path), plan)
     path = tmp_path / "runs" / units[0].name / "run.json"
     manifest = json.loads(path.read_text())
@@ -164,10 +169,10 @@ def test_a_run_of_another_origin_is_not_called_done(tmp_path, units, computed, f
     )
     if field == "spec":  # the run of another spec that was put there, not by a worker
         (tmp_path / "units" / units[0].name / "state.json").unlink()
-    assert state_of(tmp_path, units[0]).standing is not Standing.DONE
+    assert state_of(place, units[0]).standing is not Standing.DONE
 
 
-def test_a_run_that_fills_in_its_spec_when_it_begins_is_done_once(tmp_path, units, computed, monkeypatch):
+def test_a_run_that_fills_in_its_spec_when_it_begins_is_done_once(tmp_path, place, units, computed, monkeypatch):
     works = worker.execute
 
     def fill_in(study, spec, out, progress=None, load=None):
@@ -177,6 +182,6 @@ def test_a_run_that_fills_in_its_spec_when_it_begins_is_done_once(tmp_path, unit
         write_sealed(out / "run.json", {key: value for key, value in manifest.items() if key != "seal"})
 
     monkeypatch.setattr(worker, "execute", fill_in)
-    worker.work(str(tmp_path), write_plan(tmp_path, SWEEP))
+    worker.work(str(tmp_path), write_plan(place, SWEEP))
     assert len(computed) == 12
-    assert {state_of(tmp_path, unit).standing for unit in units} == {Standing.DONE}
+    assert {state_of(place, unit).standing for unit in units} == {Standing.DONE}

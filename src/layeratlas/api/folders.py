@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from layeratlas.runs.study import Study
 COMPARISON = "comparison.json"
 # Characters of a folder's name in a message.
 _SHOWN = 60
+# A path keeps one slash of an address.
+_ADDRESS = re.compile("(s3|gs|az|file):/")
+_TAKES_BUCKETS = "only runs, atlases and sweeps are written to one, with --out"
 
 
 def report(folder: str | Path) -> Path:
@@ -49,6 +53,8 @@ def folder_path(folder: object) -> Path:
     """Return a folder's path; raises SpecError for what is no path, is not UTF-8 or is a name that no file can have."""
     if not isinstance(folder, str | Path):
         raise SpecError(f"a folder is {folder!r}", "a path")
+    if _ADDRESS.match(str(folder)):
+        raise SpecError(f"{_brief(folder)} is the address of a bucket", "a folder of this machine", _TAKES_BUCKETS)
     try:
         str(folder).encode()
     except UnicodeEncodeError:

@@ -18,6 +18,7 @@ from layeratlas.api.options import (
     make_model_spec,
     make_spec,
 )
+from layeratlas.api.places import working_in
 from layeratlas.api.results import Run
 from layeratlas.core import registry
 from layeratlas.core.errors import CaptureError, ModelError, SpecError
@@ -38,19 +39,21 @@ def run(
     """Run a study on a model and return the finished run; the same call resumes a run that was stopped.
 
     `model` is a hub id, a directory, a `.gguf` file, a built-in alias or a ModelSpec; `size` is quick, standard or
-    full; `out` the run's folder, by default `runs/STUDY-MODEL-SIZE`. The options have the same names and meaning as on
-    the command line: `tasks`, `data`, `bad_rows`, `label_kind`, `position`, `components`, `probe` (a name, names, or
-    fields such as `{"repeats": 3}`), `folds`, `repeats`, `shuffles`, `svm_c`, `pca`, `capture`, `settings`, `seed`; and
-    of the model `revision`, `dtype`, `attention`, `device`, `bos`, `weights`, `parallel`, `memory`, `adapter`,
-    `trust_remote_code`, and `chat`, `system`, `chat_options` (texts are the user's turn in the model's own chat
-    template). What is not given keeps the study's default at that size.
+    full; `out` the run's folder, by default `runs/STUDY-MODEL-SIZE`, or the address of a bucket. The options have the
+    same names and meaning as on the command line: `tasks`, `data`, `bad_rows`, `label_kind`, `position`, `components`,
+    `probe` (a name, names, or fields such as `{"repeats": 3}`), `folds`, `repeats`, `shuffles`, `svm_c`, `pca`,
+    `capture`, `settings`, `seed`; and of the model `revision`, `dtype`, `attention`, `device`, `bos`, `weights`,
+    `parallel`, `memory`, `adapter`, `trust_remote_code`, and `chat`, `system`, `chat_options` (texts are the user's
+    turn in the model's own chat template). What is not given keeps the study's default at that size.
 
     Raises AtlasError, whose message is one line that says what to do.
     """
     if study == "atlas":
         raise SpecError("an atlas is several studies", "the name of one study", "call layeratlas.atlas()")
     progress = checked_progress(progress)
-    return run_spec(make_spec(study, model, size, options), folder_path(out) if out else None, progress)
+    spec = make_spec(study, model, size, options)
+    with working_in(out) as folder:
+        return run_spec(spec, folder, progress)
 
 
 @explicit(Options)
@@ -69,7 +72,9 @@ def atlas(
     `data`; each goes to the studies that use it. Raises AtlasError where fewer than two studies can measure the model.
     """
     progress = checked_progress(progress)
-    return run_atlas(make_atlas_specs(model, size, options), folder_path(out) if out else None, progress)
+    specs = make_atlas_specs(model, size, options)
+    with working_in(out) as folder:
+        return run_atlas(specs, folder, progress)
 
 
 @checked

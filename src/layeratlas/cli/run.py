@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Unpack
 
 import typer
@@ -28,8 +27,11 @@ def run(
         ),
     ] = None,
     out: Annotated[
-        Path | None,
-        typer.Option(help="The run's folder. Default: runs/STUDY-MODEL-SIZE, with tasks or files named."),
+        str | None,
+        typer.Option(
+            help="The run's folder, or s3://BUCKET/NAME (gs, az). Default: runs/STUDY-MODEL-SIZE, with tasks or files "
+            "named."
+        ),
     ] = None,
     size: Annotated[str, typer.Option(help="How many texts: quick (minutes), standard or full.")] = "standard",
     quiet: QuietOption = False,
@@ -50,8 +52,8 @@ def run(
     """
     with one_line():
         from layeratlas.api.display import map_width
-        from layeratlas.api.folders import folder_path
         from layeratlas.api.options import make_atlas_specs, make_spec
+        from layeratlas.api.places import working_in
         from layeratlas.api.running import run_atlas, run_spec
         from layeratlas.runs.pipeline import default_folder
         from layeratlas.sweeps.training import is_training, over_checkpoints, plan_of
@@ -73,11 +75,12 @@ def run(
         for name in model or [DEFAULT_MODEL]:
             whole = study == "atlas"
             specs = make_atlas_specs(name, size, options) if whole else [make_spec(study, name, size, options)]
-            folder = folder_path(out) if out else None
+            place = out
             if out and len(model or ()) > 1:
-                folder = folder_path(out) / default_folder(specs[0].model_copy(update={"study": study})).name
+                place = f"{out}/{default_folder(specs[0].model_copy(update={'study': study})).name}"
             progress = make_progress(quiet)
-            result = run_atlas(specs, folder, progress) if whole else run_spec(specs[0], folder, progress)
+            with working_in(place) as folder:
+                result = run_atlas(specs, folder, progress) if whole else run_spec(specs[0], folder, progress)
             if not quiet:
                 print(result.summary(map_width()))
             print(result.report_path)

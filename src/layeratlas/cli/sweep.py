@@ -17,7 +17,7 @@ _SOME_FAILED = 4
 
 def sweep(
     plan: Annotated[Path, typer.Argument(help="A TOML file: models, studies, tasks, seeds, settings.")],
-    out: Annotated[Path, typer.Option(help="The sweep's folder.")],
+    out: Annotated[str, typer.Option(help="The sweep's folder, or s3://BUCKET/NAME (gs, az).")],
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Workers at a time.")] = 1,
     on: Annotated[str, typer.Option(help="Where workers run: processes (default), ray or slurm.")] = "processes",
     threads: Annotated[
@@ -44,6 +44,7 @@ def sweep(
     layeratlas sweep sweep.toml --out sweeps/first --status
     """
     with one_line():
+        from layeratlas.api.places import place_of
         from layeratlas.sweeps.running import Resources, Sweep, spec_of
         from layeratlas.sweeps.running import sweep as run_sweep
         from layeratlas.sweeps.status import costs_table, status_table
@@ -52,7 +53,7 @@ def sweep(
         if status or dry_run:
             spec = spec_of(plan)
             table = costs_table if dry_run else status_table
-            print(table(Sweep(out, units_of(spec))))
+            print(table(Sweep(place_of(out), units_of(spec))))
             return
         resources = Resources(workers=workers, on=on, threads=threads, gpus=gpus, memory=memory)
         result = run_sweep(plan, out=out, resources=resources, retry=retry, progress=make_progress(quiet))

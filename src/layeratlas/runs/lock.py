@@ -31,7 +31,7 @@ except ImportError:  # Windows
 
 LOCK = "run.lock"
 # Seconds between two heartbeats, and after which a silent heart has stopped.
-_BEAT, _STALE = 20.0, 300.0
+BEAT, STALE = 20.0, 300.0
 _DAY = 24 * 3600.0
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 # The locks of this process: another one with its id, left by a container that is no more, is stale.
@@ -104,7 +104,7 @@ def holder(folder: Path) -> dict[str, Any] | None:
 def _is_stale(seen: os.stat_result, known: dict[str, Any], path: Path) -> bool:
     age = time.time() - seen.st_mtime
     # A file of a copied or restored folder may be of the future, and would be held until then.
-    return age >= _STALE or age < -_DAY or _gone(known, path)
+    return age >= STALE or age < -_DAY or _gone(known, path)
 
 
 def _remove_foreign(path: Path) -> None:
@@ -173,6 +173,6 @@ def _gone(known: dict[str, Any], path: Path) -> bool:
 
 
 def _beat(path: Path, done: threading.Event) -> None:
-    while not done.wait(_BEAT):
+    while not done.wait(BEAT):
         with contextlib.suppress(OSError):
             os.utime(path)

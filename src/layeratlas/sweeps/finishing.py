@@ -17,12 +17,13 @@ from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
 from layeratlas.report.index import INDEX, IndexRow, index_page, options_of, thumbnail
 from layeratlas.runs.finished import read_run
-from layeratlas.runs.lock import InUseError, locked
+from layeratlas.runs.lock import InUseError
+from layeratlas.runs.place import Place
 from layeratlas.runs.tables import write_parquet
-from layeratlas.sweeps.state import Standing, run_folder, state_of
+from layeratlas.sweeps.state import Standing, run_folder, run_name, state_of
 from layeratlas.sweeps.units import Unit
 
-CLAIMS = "claims.parquet"
+CLAIMS, _COMPARISONS = "claims.parquet", "comparisons"
 _LOOK = 1.0
 
 
@@ -34,44 +35,50 @@ class Finish:
     progress: Progress = field(default_factory=Progress)
 
 
-def finish(out: Path, units: Sequence[Unit], options: Finish) -> list[str]:
+def finish(place: Place, units: Sequence[Unit], options: Finish) -> list[str]:
     """Compare, judge and index what is done, and return notes on what could not be compared.
 
     Of two sweeps that end in one folder the second waits for the first.
     """
     while True:
         try:
-            with locked(out / "comparisons"):
-                return _finish(out, units, options)
+            with place.held(_COMPARISONS):
+                place.bring(_COMPARISONS)
+                notes = _finish(place, units, options)
+                place.publish(_COMPARISONS, CLAIMS, INDEX)
+                return notes
         except InUseError:
-            time.sleep(_LOOK)
+            time.sleep(max(_LOOK, place.pause))
 
 
-def _finish(out: Path, units: Sequence[Unit], options: Finish) -> list[str]:
-    done = [unit for unit in units if state_of(out, unit).standing is Standing.DONE]
+def _finish(place: Place, units: Sequence[Unit], options: Finish) -> list[str]:
+    out = place.folder
+    done = [unit for unit in units if state_of(place, unit).standing is Standing.DONE]
+    for unit in done:
+        place.bring(run_name(unit))
     notes, pages = [], {}
     for group in dict.fromkeys(unit.group for unit in done):
-        folders = [run_folder(out, unit) for unit in done if unit.group == group]
+        folders = [run_folder(place, unit) for unit in done if unit.group == group]
         if len(folders) < 2:
             continue
-        target = out / "comparisons" / _folder_name(group)
+        target = out / _COMPARISONS / _folder_name(group)
         try:
             compare(folders, target, options.families, options.progress)
             pages[group] = Comparison(target).report_path.relative_to(out)
         except AtlasError as error:
             notes.append(f"{group} is not compared: {error}")
-    runs = [read_run(run_folder(out, unit)).in_family(options.families) for unit in done]
+    runs = [read_run(run_folder(place, unit)).in_family(options.families) for unit in done]
     if runs:
         write_parquet(out / CLAIMS, judge_claims(runs))
-    write_index(out, units, pages, notes)
+    write_index(place, units, pages, notes)
     return notes
 
 
-def write_index(out: Path, units: Sequence[Unit], pages: Mapping[str, Path], notes: Sequence[str]) -> None:
+def write_index(place: Place, units: Sequence[Unit], pages: Mapping[str, Path], notes: Sequence[str]) -> None:
     """Write the page that lists every unit, how it stands, and links to its report."""
-    rows = []
+    out, rows = place.folder, []
     for unit in units:
-        state, run = state_of(out, unit), run_folder(out, unit)
+        state, run = state_of(place, unit), run_folder(place, unit)
         report = run / "report.html"
         rows.append(
             IndexRow(

@@ -11,15 +11,17 @@ from typing import Any
 
 from layeratlas.api.folders import folder_path
 from layeratlas.api.options import checked
+from layeratlas.api.places import place_of
 from layeratlas.api.results import Run
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.report.index import INDEX
+from layeratlas.runs.place import Place
 from layeratlas.sweeps.engines import Engine, Launch, Worker, find_engine
 from layeratlas.sweeps.finishing import Finish, finish
 from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.spec import SweepSpec, read_sweep
-from layeratlas.sweeps.state import ATTEMPTS, Standing, UnitState, reopen, run_folder, state_of
+from layeratlas.sweeps.state import ATTEMPTS, Standing, UnitState, reopen, run_folder, run_name, state_of
 from layeratlas.sweeps.units import Unit, units_of
 
 # Seconds between two looks at the units.
@@ -46,24 +48,29 @@ class Resources:
             if value is not None and value < least:
                 raise SpecError(f"the option {name}={value} is invalid", f"a whole number, at least {least}")
 
-    def launch(self, out: Path, plan: str) -> Launch:
+    def launch(self, place: Place, plan: str) -> Launch:
         """Return what each worker is told."""
         from joblib import cpu_count
 
         threads = self.threads or max(1, cpu_count() // self.workers)
-        return Launch(out=out, plan=plan, threads=threads, gpus=self.gpus, memory=self.memory)
+        return Launch(
+            out=place.folder, address=place.address, plan=plan, threads=threads, gpus=self.gpus, memory=self.memory
+        )
 
 
 class Sweep:
-    """A sweep's folder: its units, how each stands, the finished runs and what they say together."""
+    """A sweep's place: its units, how each stands, the finished runs and what they say together.
 
-    def __init__(self, folder: Path, units: Sequence[Unit]) -> None:
-        self.folder, self.units = folder, tuple(units)
+    `folder` is where its files are on this machine, for a bucket too.
+    """
+
+    def __init__(self, place: Place, units: Sequence[Unit]) -> None:
+        self.place, self.folder, self.units = place, place.folder, tuple(units)
 
     @property
     def states(self) -> dict[str, UnitState]:
         """How each unit stands now, by name."""
-        return {unit.name: state_of(self.folder, unit) for unit in self.units}
+        return {unit.name: state_of(self.place, unit) for unit in self.units}
 
     @property
     def failed(self) -> dict[str, str]:
@@ -73,8 +80,10 @@ class Sweep:
     @property
     def runs(self) -> dict[str, Run]:
         """The finished runs, by the unit's name."""
-        done = [unit for unit in self.units if state_of(self.folder, unit).standing is Standing.DONE]
-        return {unit.name: Run(run_folder(self.folder, unit)) for unit in done}
+        done = [unit for unit in self.units if state_of(self.place, unit).standing is Standing.DONE]
+        for unit in done:
+            self.place.bring(run_name(unit))
+        return {unit.name: Run(run_folder(self.place, unit)) for unit in done}
 
     @property
     def index_path(self) -> Path:
@@ -89,7 +98,7 @@ class Sweep:
         return "\n".join([f"{len(states)} runs: {head}", *(f"{name}: {why}" for name, why in self.failed.items())])
 
     def __repr__(self) -> str:
-        return f"Sweep in '{self.folder}', {self.summary()}"
+        return f"Sweep in '{self.place.address}', {self.summary()}"
 
 
 @checked
@@ -104,27 +113,27 @@ def sweep(
 ) -> Sweep:
     """Run every unit of a sweep that is not done yet, compare what can be compared, and return the sweep.
 
-    `plan` is a TOML file, its fields, or a SweepSpec. Every unit is one ordinary run, in `OUT/runs/NAME`; the same
-    call resumes a sweep that was stopped, and does nothing where all is done. Several calls, on one machine or many,
-    may share a folder: each unit is computed once. A unit whose worker is killed is begun again, twice at most; an
-    error of a unit is final, until `retry` is asked for, and the rest goes on. `engine` takes the place of the one
-    that `resources` names.
+    `plan` is a TOML file, its fields, or a SweepSpec. Every unit is one ordinary run, in `OUT/runs/NAME`, where `out`
+    is a folder or the address of a bucket; the same call resumes a sweep that was stopped, and does nothing where all
+    is done. Several calls, on one machine or many, may share `out`: each unit is computed once. A unit whose worker is
+    killed is begun again, twice at most; an error of a unit is final, until `retry` is asked for, and the rest goes on.
+    `engine` takes the place of the one that `resources` names.
 
     Raises SpecError, before anything starts, where a unit could not be run.
     """
     sweep_spec, progress = spec_of(plan), checked_progress(progress)
     units, resources = units_of(sweep_spec), resources or Resources()
-    folder = folder_path(out)
-    launch = resources.launch(folder, write_plan(folder, sweep_spec))
+    place = place_of(out)
+    launch = resources.launch(place, write_plan(place, sweep_spec))
     for unit in units:
         if retry:
-            reopen(folder, unit, Standing.FAILED)
+            reopen(place, unit, Standing.FAILED)
         if unit.spec.data:  # whether the files are still the same is seen by the run
-            reopen(folder, unit, Standing.DONE)
-    _Supervisor(engine or find_engine(resources.on), launch, units, progress).run(resources.workers)
-    for note in finish(folder, units, Finish(families=sweep_spec.families, progress=progress)):
+            reopen(place, unit, Standing.DONE)
+    _Supervisor(engine or find_engine(resources.on), launch, Sweep(place, units), progress).run(resources.workers)
+    for note in finish(place, units, Finish(families=sweep_spec.families, progress=progress)):
         progress.note(note)
-    return Sweep(folder, units)
+    return Sweep(place, units)
 
 
 def spec_of(plan: SweepSpec | Mapping[str, Any] | str | Path) -> SweepSpec:
@@ -141,8 +150,9 @@ def spec_of(plan: SweepSpec | Mapping[str, Any] | str | Path) -> SweepSpec:
 class _Supervisor:
     """Keeps workers at work while units are open."""
 
-    def __init__(self, engine: Engine, launch: Launch, units: Sequence[Unit], progress: Progress) -> None:
-        self._engine, self._launch, self._units, self._progress = engine, launch, units, progress
+    def __init__(self, engine: Engine, launch: Launch, sweep: Sweep, progress: Progress) -> None:
+        self._engine, self._launch, self._progress = engine, launch, progress
+        self._place, self._units = sweep.place, sweep.units
         self._states: dict[str, UnitState] = {}
 
     def run(self, workers: int) -> None:
@@ -163,7 +173,7 @@ class _Supervisor:
                         "workers that end when all is done",
                         f"see '{self._launch.out / 'workers'}'",
                     )
-                time.sleep(_LOOK)
+                time.sleep(max(_LOOK, self._place.pause))
             self._wait(running)
         finally:
             for worker in running:
@@ -182,7 +192,7 @@ class _Supervisor:
             before = self._states.get(unit.name)
             if before is not None and before.standing in _SETTLED:
                 continue
-            self._states[unit.name] = now = state_of(self._launch.out, unit)
+            self._states[unit.name] = now = state_of(self._place, unit)
             if before is not None and now.standing is not before.standing:
                 why = f": {now.reason}" if now.reason else ""
                 self._progress.note(f"{unit.name}: {now.standing}{why}")

@@ -19,7 +19,8 @@ from layeratlas.core.checksums import is_sealed, read_sealed, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json
 from layeratlas.core.spec import RunSpec
-from layeratlas.runs.lock import InUseError, holder, locked
+from layeratlas.runs.lock import InUseError
+from layeratlas.runs.place import Place
 from layeratlas.runs.workspace import versions
 from layeratlas.sweeps.units import Unit
 
@@ -47,14 +48,19 @@ class UnitState:
     seconds: float = 0.0
 
 
-def run_folder(out: Path, unit: Unit) -> Path:
+def run_name(unit: Unit) -> str:
+    """Return the name of a unit's run, below the sweep's folder."""
+    return f"runs/{unit.name}"
+
+
+def run_folder(place: Place, unit: Unit) -> Path:
     """Return the folder of a unit's run."""
-    return out / "runs" / unit.name
+    return place.folder / run_name(unit)
 
 
-def state_of(out: Path, unit: Unit) -> UnitState:
+def state_of(place: Place, unit: Unit) -> UnitState:
     """Return how a unit stands now."""
-    record, manifest = _record(out, unit), _manifest(out, unit)
+    record, manifest = _record(place, unit), _manifest(place, unit)
     seconds = sum(stage.get("seconds", 0.0) for stage in manifest.get("stages", {}).values())
     # Whether files of the user's are the same is for the run to see: a sweep starts such a unit once per call.
     same = record.get("standing") == Standing.DONE or (not unit.spec.data and _is_of(manifest, unit.spec))
@@ -63,7 +69,7 @@ def state_of(out: Path, unit: Unit) -> UnitState:
     attempts, reason = record.get("attempts", 0), record.get("error", "")
     if record.get("standing") == Standing.FAILED:
         return UnitState(standing=Standing.FAILED, attempts=attempts, reason=reason, seconds=seconds)
-    if holder(_lease(out, unit)) is not None:
+    if place.holder(_lease(unit)) is not None:
         stage = next(reversed(manifest.get("stages", {})), "load")
         since = time.time() - record.get("started", time.time())
         return UnitState(standing=Standing.RUNNING, attempts=attempts, stage=stage, seconds=since)
@@ -84,48 +90,55 @@ def _is_of(manifest: dict[str, Any], spec: RunSpec) -> bool:
 
 
 @contextlib.contextmanager
-def lease(out: Path, unit: Unit) -> Iterator[None]:
+def lease(place: Place, unit: Unit) -> Iterator[None]:
     """Hold a unit; raises InUseError where another worker does."""
-    with locked(_lease(out, unit)):
+    with place.held(_lease(unit)):
         yield
 
 
-def begin(out: Path, unit: Unit, worker: str) -> int:
+def begin(place: Place, unit: Unit, worker: str) -> int:
     """Note that the holder of the lease begins, and return how often the unit has now been begun."""
-    attempts = int(_record(out, unit).get("attempts", 0)) + 1
-    _write(out, unit, standing=Standing.RUNNING, attempts=attempts, worker=worker, started=time.time())
+    attempts = int(_record(place, unit).get("attempts", 0)) + 1
+    _write(place, unit, standing=Standing.RUNNING, attempts=attempts, worker=worker, started=time.time())
     return attempts
 
 
-def end(out: Path, unit: Unit, standing: Standing, attempts: int, error: str = "") -> None:
+def end(place: Place, unit: Unit, standing: Standing, attempts: int, error: str = "") -> None:
     """Note how the holder's work on a unit ended."""
-    _write(out, unit, standing=standing, attempts=attempts, error=error)
+    _write(place, unit, standing=standing, attempts=attempts, error=error)
 
 
-def reopen(out: Path, unit: Unit, standing: Standing) -> None:
+def reopen(place: Place, unit: Unit, standing: Standing) -> None:
     """Let a unit that ended so be begun again, unless a worker has it."""
-    with contextlib.suppress(InUseError), lease(out, unit):
-        if _record(out, unit).get("standing") == standing:
-            _write(out, unit, standing=Standing.WAITING, attempts=0)
+    with contextlib.suppress(InUseError), lease(place, unit):
+        if _record(place, unit).get("standing") == standing:
+            _write(place, unit, standing=Standing.WAITING, attempts=0)
 
 
-def _lease(out: Path, unit: Unit) -> Path:
-    return out / "units" / unit.name
+def _lease(unit: Unit) -> str:
+    return f"units/{unit.name}"
 
 
-def _write(out: Path, unit: Unit, **record: Any) -> None:
-    write_sealed(_lease(out, unit) / "state.json", record)
+def _state(unit: Unit) -> str:
+    return f"{_lease(unit)}/state.json"
 
 
-def _record(out: Path, unit: Unit) -> dict[str, Any]:
+def _write(place: Place, unit: Unit, **record: Any) -> None:
+    write_sealed(place.folder / _state(unit), record)
+    place.publish(_state(unit))
+
+
+def _record(place: Place, unit: Unit) -> dict[str, Any]:
     """Return what was noted of a unit; nothing where nothing was, or where it is damaged."""
+    place.fetch(_state(unit))
     with contextlib.suppress(StoreError):
-        return read_sealed(_lease(out, unit) / "state.json")
+        return read_sealed(place.folder / _state(unit))
     return {}
 
 
-def _manifest(out: Path, unit: Unit) -> dict[str, Any]:
+def _manifest(place: Place, unit: Unit) -> dict[str, Any]:
+    place.fetch(f"{run_name(unit)}/run.json")
     with contextlib.suppress(StoreError):
-        known = read_json(run_folder(out, unit) / "run.json")
+        known = read_json(run_folder(place, unit) / "run.json")
         return known if isinstance(known, dict) else {}
     return {}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from layeratlas.api.compared import Comparison
-from layeratlas.api.folders import folder_path
 from layeratlas.api.options import ATLAS, Options, explicit
 from layeratlas.comparison import compare
 from layeratlas.comparison.finished import MANIFEST
@@ -95,15 +94,14 @@ def _own(study: str, settings: Mapping[str, Any], asked: str) -> dict[str, Any]:
 
 def over_checkpoints(plan: SweepSpec, out: str | Path | None, progress: Progress) -> Comparison:
     """Run a sweep over checkpoints and return the comparison of all its runs, in `OUT/comparisons/all`."""
-    first = units_of(plan)[0].spec
-    folder = folder_path(out) if out else default_folder(first).with_name(f"training-{default_folder(first).name}")
-    done = sweep(plan, out=folder, resources=Resources(), progress=progress)
+    named = default_folder(units_of(plan)[0].spec)
+    done = sweep(plan, out=out or named.with_name(f"training-{named.name}"), resources=Resources(), progress=progress)
     if done.failed:
         name, why = next(iter(done.failed.items()))
         raise StoreError(
             f"{len(done.failed)} of {len(done.units)} runs failed, the first '{name}': {why}", "", "fix it"
         )
-    compared = folder / "comparisons" / TOGETHER
+    compared = done.folder / "comparisons" / TOGETHER
     if not (compared / MANIFEST).exists():  # the reason why there is none
-        compare([run_folder(folder, unit) for unit in done.units], compared, progress=progress)
+        compare([run_folder(done.place, unit) for unit in done.units], compared, progress=progress)
     return Comparison(compared)

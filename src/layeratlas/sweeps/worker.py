@@ -11,8 +11,8 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
+from layeratlas.api.places import place_of
 from layeratlas.core import registry
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.processes import end_with, stoppable
@@ -21,12 +21,15 @@ from layeratlas.core.spec import ModelSpec
 from layeratlas.models import LoadedModel, load
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.pipeline import execute
+from layeratlas.runs.place import Place
+from layeratlas.store.bucket import ChangedError
 from layeratlas.sweeps.plan import read_plan
-from layeratlas.sweeps.state import ATTEMPTS, Standing, begin, end, lease, run_folder, state_of
+from layeratlas.sweeps.state import ATTEMPTS, Standing, begin, end, lease, run_name, state_of
 from layeratlas.sweeps.units import Unit
 
 # Seconds between two looks at units that other workers hold.
 _LOOK = 1.0
+_OPEN = (Standing.WAITING, Standing.RUNNING)
 
 
 class Models:
@@ -46,54 +49,63 @@ class Models:
 
 
 def work(out: str, plan: str) -> None:
-    """Work on the sweep that the plan of that name in a folder describes, until no unit is left."""
-    folder, models = Path(out), Models()
-    units = read_plan(folder, plan)
-    while True:
-        open_units = [unit for unit in units if state_of(folder, unit).standing in (Standing.WAITING, Standing.RUNNING)]
-        if not open_units:
-            return
-        if not any(_take(folder, unit, models) for unit in _in_order(folder, open_units, models.spec)):
-            time.sleep(_LOOK)
+    """Work on the sweep that the plan of that name in a folder or bucket describes, until no unit is left."""
+    place, models = place_of(out, apart=True), Models()
+    try:
+        units = read_plan(place, plan)
+        while True:
+            open_units = [unit for unit in units if state_of(place, unit).standing in _OPEN]
+            if not open_units:
+                return
+            if not any(_take(place, unit, models) for unit in _in_order(place, open_units, models.spec)):
+                time.sleep(max(_LOOK, place.pause))
+    finally:
+        place.leave()
 
 
-def _in_order(out: Path, units: Sequence[Unit], loaded: ModelSpec | None) -> list[Unit]:
+def _in_order(place: Place, units: Sequence[Unit], loaded: ModelSpec | None) -> list[Unit]:
     """Return the units that nobody runs, the best for this worker first."""
-    running = [state_of(out, unit).standing is Standing.RUNNING for unit in units]
+    running = [state_of(place, unit).standing is Standing.RUNNING for unit in units]
     busy = [unit.spec.model for unit, taken in zip(units, running, strict=True) if taken]
     waiting = [unit for unit, taken in zip(units, running, strict=True) if not taken]
     return sorted(waiting, key=lambda unit: (unit.spec.model != loaded, unit.spec.model in busy))
 
 
-def _take(out: Path, unit: Unit, models: Models) -> bool:
+def _take(place: Place, unit: Unit, models: Models) -> bool:
     """Run a unit to its end and return True; return False where another worker has it or has ended it."""
     try:
-        with lease(out, unit):
-            if state_of(out, unit).standing not in (Standing.WAITING, Standing.RUNNING):
+        with lease(place, unit):
+            if state_of(place, unit).standing not in (Standing.WAITING, Standing.RUNNING):
                 return False
-            _run(out, unit, models)
+            _run(place, unit, models)
             return True
-    except InUseError:
+    except (InUseError, ChangedError):
         return False
 
 
-def _run(out: Path, unit: Unit, models: Models) -> None:
-    attempts = begin(out, unit, f"{platform.node()}:{os.getpid()}")
+def _run(place: Place, unit: Unit, models: Models) -> None:
+    attempts = begin(place, unit, f"{platform.node()}:{os.getpid()}")
     if attempts > ATTEMPTS:
-        end(out, unit, Standing.FAILED, attempts - 1, f"its worker was killed {attempts - 1} times")
+        end(place, unit, Standing.FAILED, attempts - 1, f"its worker was killed {attempts - 1} times")
         return
     try:
-        execute(registry.get("studies", unit.spec.study), unit.spec, run_folder(out, unit), load=models.load)
+        with place.working(run_name(unit)) as folder:
+            execute(registry.get("studies", unit.spec.study), unit.spec, folder, load=models.load)
+    except ChangedError:  # the lease was taken over, and the unit with it
+        raise
+    except InUseError:  # a run outside the sweep, or one whose lease is not stale yet though the unit's was
+        end(place, unit, Standing.WAITING, attempts - 1)
+        raise
     except AtlasError as error:
-        end(out, unit, Standing.FAILED, attempts, str(error))
+        end(place, unit, Standing.FAILED, attempts, str(error))
     except KeyboardInterrupt:
-        end(out, unit, Standing.WAITING, attempts - 1)
+        end(place, unit, Standing.WAITING, attempts - 1)
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
-        end(out, unit, Standing.FAILED, attempts, f"internal error, {type(error).__name__}: {reason}")
+        end(place, unit, Standing.FAILED, attempts, f"internal error, {type(error).__name__}: {reason}")
     else:
-        end(out, unit, Standing.DONE, attempts)
+        end(place, unit, Standing.DONE, attempts)
 
 
 def main() -> None:

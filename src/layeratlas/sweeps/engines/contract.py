@@ -15,12 +15,14 @@ _ENGINES = {"processes": "", "ray": "ray", "slurm": "slurm"}
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """What the workers of an engine are told: the sweep's folder and plan, and what each of them may use.
+    """What the workers of an engine are told: where the sweep is, its plan, and what each of them may use.
 
+    `address` is the sweep's folder or bucket; `out` a folder of this machine, for what workers print.
     `threads` are the cores of one worker, `memory` its GB (None: not limited), `gpus` the devices that it is given.
     """
 
     out: Path
+    address: str
     plan: str
     threads: int
     gpus: int = 0

@@ -61,7 +61,7 @@ class Processes(Engine):
         if launch.gpus:
             environment |= _devices(number, launch.gpus)
         log = (logs / f"{os.getpid()}-{number}.log").open("ab")
-        command = [sys.executable, "-m", "layeratlas.sweeps.worker", str(launch.out.absolute()), launch.plan]
+        command = [sys.executable, "-m", "layeratlas.sweeps.worker", launch.address, launch.plan]
         process = subprocess.Popen(
             [*command, str(os.getpid())], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )

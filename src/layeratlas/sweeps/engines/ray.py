@@ -56,7 +56,7 @@ class Ray(Engine):
             needs["memory"] = int(launch.memory * 1e9)
         environment = {"env_vars": worker_environment(launch.threads)}
         task = self._ray.remote(_work).options(runtime_env=environment, **needs)
-        return RayWorker(self._ray, task.remote(str(launch.out.absolute()), launch.plan))
+        return RayWorker(self._ray, task.remote(launch.address, launch.plan))
 
 
 def _work(out: str, plan: str) -> None:

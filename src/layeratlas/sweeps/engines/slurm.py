@@ -42,7 +42,7 @@ class Slurm(Engine):
         try:
             executor = self._submitit.AutoExecutor(folder=launch.out / "workers" / "%j", cluster=cluster)
             executor.update_parameters(name=f"layeratlas-{number}", **_needs(launch, cluster))
-            return SlurmWorker(executor.submit(_work, str(launch.out.absolute()), launch.plan, launch.threads))
+            return SlurmWorker(executor.submit(_work, launch.address, launch.plan, launch.threads))
         except (RuntimeError, OSError, self._submitit.core.utils.FailedJobError) as error:
             raise SpecError(
                 f"Slurm did not take the job ({' '.join(str(error).split())[:200]})",

@@ -1,0 +1,39 @@
+"""What `out` says: a folder of this machine, or the address of a bucket."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from layeratlas.api.folders import folder_path
+from layeratlas.runs.place import BucketPlace, FolderPlace, Place
+from layeratlas.store.bucket import Bucket
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+
+
+def place_of(out: str | Path, *, apart: bool = False) -> Place:
+    """Return the place of a folder or of an address such as `s3://BUCKET/NAME`; `file://` is a folder too.
+
+    `apart` as for BucketPlace. Raises SpecError for any other address.
+    """
+    address = _ADDRESS.fullmatch(out) if isinstance(out, str) else None
+    if address is None:
+        return FolderPlace(folder_path(out))
+    scheme, rest = address.groups()
+    if scheme == "file":
+        return FolderPlace(folder_path(unquote(rest)))
+    return BucketPlace(Bucket.open(f"{scheme}://{rest.rstrip('/')}"), apart=apart)
+
+
+@contextlib.contextmanager
+def working_in(out: str | Path | None) -> Iterator[Path | None]:
+    """Yield the folder of a run, None where none is named; what is done in it is kept where `out` says."""
+    if out is None or out == "":
+        yield None
+        return
+    with place_of(out).working() as folder:
+        yield folder

@@ -1,0 +1,192 @@
+"""A folder on this machine that stands for a bucket: files are brought when a run begins, published while it goes on.
+
+Nothing of a run is trusted without its checksum, in a folder as in a bucket, so that files may be published in any
+order and a process be killed between any two. JSON files, the receipts, are read before other files are looked for
+and written after them, so that what a receipt speaks of is there; and on the condition that nobody else has written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from layeratlas.core.errors import StoreError
+from layeratlas.core.files import read_json, write_atomic, write_json
+from layeratlas.store.bucket import Bucket, ChangedError
+
+# Seconds between two looks for files to publish, and requests at a time.
+_PAUSE, _REQUESTS = 1.0, 8
+
+
+class _Known(NamedTuple):
+    """A file that is the same here and there: its tag in the bucket, and its inode, size and time of change here."""
+
+    tag: dict[str, str]
+    stamp: tuple[int, int, int]
+
+
+class Mirror:
+    """The files of `bucket` in `folder`. Names of files and folders are those in the bucket, `''` for all.
+
+    `private` are the names of files, without their folders, that belong to one side and are never copied.
+    """
+
+    def __init__(self, folder: Path, bucket: Bucket, private: frozenset[str] = frozenset()) -> None:
+        self.folder, self.bucket, self._private = folder, bucket, private
+        self._index = folder.with_name(f"{folder.name}.index.json")
+        self._known = self._remembered()
+        self._written = dict(self._known)
+        self._one_at_a_time = threading.RLock()
+
+    def bring(self, name: str = "") -> None:
+        """Make a file or folder here equal to that in the bucket: what is not there is removed here."""
+        with self._one_at_a_time:
+            there = {key: entry for key, entry in self.bucket.entries(name).items() if self._is_shared(key)}
+            here = self._files(name)
+            for key in here.keys() - there.keys():
+                (self.folder / key).unlink(missing_ok=True)
+                self._known.pop(key, None)
+            wanted = [key for key, entry in there.items() if self._known.get(key) != (entry.tag, here.get(key))]
+            _each(self._get, wanted)
+            self._remember()
+
+    def fetch(self, name: str) -> None:
+        """Make one small file here equal to that in the bucket."""
+        with self._one_at_a_time:
+            known = self._known.get(name)
+            same = known is not None and known.stamp == _stamp(self.folder / name)
+            self._get(name, known.tag if known and same else None)
+
+    def publish(self, name: str = "") -> None:
+        """Make a file or folder in the bucket equal to that here.
+
+        Raises ChangedError where another process has written a receipt of it since it was brought.
+        """
+        with self._one_at_a_time:
+            receipts = [key for key in self._files(name) if key.endswith(".json")]
+            read = [(key, _stamp(self.folder / key), _bytes(self.folder / key)) for key in receipts]
+            here = self._files(name)
+            gone = [key for key in self._known if _is_below(key, name) and key not in here]
+            self.bucket.remove(gone)
+            for key in gone:
+                del self._known[key]
+            _each(self._put, [key for key, stamp in here.items() if key not in receipts and self._differs(key, stamp)])
+            for key, stamp, data in sorted(read, key=lambda one: (one[0].count("/"), one[0]), reverse=True):
+                if stamp is not None and data and self._differs(key, stamp):
+                    self._put_receipt(key, stamp, data)
+            self._remember()
+
+    @contextlib.contextmanager
+    def publishing(self, name: str = "") -> Iterator[None]:
+        """Publish a folder every few seconds, and at the end, whatever ends it."""
+        done = threading.Event()
+
+        def repeat() -> None:
+            while not done.wait(_PAUSE):
+                with contextlib.suppress(StoreError):  # what lasts is raised at the end
+                    self.publish(name)
+
+        thread = threading.Thread(target=repeat, daemon=True)
+        thread.start()
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(StoreError):
+                _stop(done, thread)
+                self.publish(name)
+            raise
+        _stop(done, thread)
+        self.publish(name)
+
+    def _is_shared(self, key: str) -> bool:
+        path = PurePosixPath(key)
+        return not path.is_absolute() and ".." not in path.parts and path.name not in self._private
+
+    def _files(self, name: str) -> dict[str, tuple[int, int, int]]:
+        """Return the stamps of the whole files below a name, by their names."""
+        top, found = self.folder / name, {}
+        for path in [top] if top.is_file() else top.rglob("*"):
+            key, stamp = path.relative_to(self.folder).as_posix(), _stamp(path)
+            if stamp is not None and self._is_shared(key) and path.suffix != ".part":
+                found[key] = stamp
+        return found
+
+    def _differs(self, key: str, stamp: tuple[int, int, int]) -> bool:
+        known = self._known.get(key)
+        return known is None or known.stamp != stamp
+
+    def _get(self, key: str, unless: dict[str, str] | None = None) -> None:
+        found = self.bucket.read(key, unless)
+        if found is not None:
+            write_atomic(self.folder / key, found[0])
+            self._note(key, found[1].tag)
+        elif unless is None:
+            (self.folder / key).unlink(missing_ok=True)
+            self._known.pop(key, None)
+
+    def _put(self, key: str) -> None:
+        stamp = _stamp(self.folder / key)
+        with contextlib.suppress(FileNotFoundError):  # removed in the meantime
+            self._note(key, self.bucket.write(key, self.folder / key), stamp)
+
+    def _put_receipt(self, key: str, stamp: tuple[int, int, int], data: bytes) -> None:
+        known = self._known.get(key)
+        try:
+            tag = self.bucket.write(key, data, over=known.tag if known else {})
+        except ChangedError:
+            found = self.bucket.read(key)
+            if found is None or found[0] != data:  # else a request of ours that was sent twice
+                raise
+            tag = found[1].tag
+        self._note(key, tag, stamp)
+
+    def _note(self, key: str, tag: dict[str, str], stamp: tuple[int, int, int] | None = None) -> None:
+        stamp = stamp or _stamp(self.folder / key)
+        if stamp is not None:
+            self._known[key] = _Known(tag, stamp)
+
+    def _remembered(self) -> dict[str, _Known]:
+        try:
+            return {key: _Known(tag, tuple(stamp)) for key, (tag, stamp) in read_json(self._index).items()}
+        except (StoreError, AttributeError, TypeError, ValueError):
+            return {}
+
+    def _remember(self) -> None:
+        if self._known != self._written:
+            write_json(self._index, self._known)
+            self._written = dict(self._known)
+
+
+def _is_below(key: str, name: str) -> bool:
+    return not name or key == name or key.startswith(f"{name}/")
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        seen = os.stat(path)
+    except OSError:
+        return None
+    return (seen.st_ino, seen.st_size, seen.st_mtime_ns) if path.is_file() else None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _stop(done: threading.Event, thread: threading.Thread) -> None:
+    done.set()
+    thread.join()
+
+
+def _each(do: Callable[[str], Any], names: Iterable[str]) -> None:
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        for _ in pool.map(do, names):
+            pass

@@ -1,0 +1,263 @@
+"""A bucket holds a run as a folder does: one holder of a lease, whole files, nothing computed twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from layeratlas.api.folders import folder_path
+from layeratlas.api.places import place_of
+from layeratlas.core.checksums import write_sealed
+from layeratlas.core.errors import SpecError
+from layeratlas.runs import lease
+from layeratlas.runs.lease import lease_holder, leased
+from layeratlas.runs.lock import LOCK, InUseError
+from layeratlas.runs.place import BucketPlace, FolderPlace
+from layeratlas.runs.workspace import versions
+from layeratlas.store import DiskStore, Shape
+from layeratlas.store.bucket import Bucket, ChangedError
+from layeratlas.store.mirror import Mirror
+from layeratlas.sweeps import worker
+from layeratlas.sweeps.plan import write_plan
+from layeratlas.sweeps.spec import SweepSpec
+from layeratlas.sweeps.state import Standing, state_of
+from layeratlas.sweeps.units import units_of
+
+obstore = pytest.importorskip("obstore")
+
+
+@pytest.fixture
+def bucket() -> Bucket:
+    return Bucket(obstore.store.MemoryStore(), "s3://memory/x")
+
+
+def at_once(count: int, do) -> list[str]:
+    """Call `do(number)` in threads and return what each did: its result, or the name of its error."""
+    ended = [""] * count
+
+    def one(number: int) -> None:
+        try:
+            ended[number] = do(number)
+        except Exception as error:
+            ended[number] = type(error).__name__
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return ended
+
+
+def hold(bucket: Bucket, gate: threading.Barrier):
+    def one(_: int) -> str:
+        gate.wait()
+        with leased(bucket, LOCK):
+            time.sleep(0.2)
+            return "held"
+
+    return one
+
+
+def abandon(bucket: Bucket, **changed: object) -> None:
+    """Leave a lease as a process leaves it that was killed."""
+    with leased(bucket, LOCK):
+        kept = json.loads(bucket.read(LOCK)[0])
+    bucket.write(LOCK, json.dumps({**kept, **changed}).encode())
+
+
+def dead_pid() -> int:
+    pid = os.fork()
+    if not pid:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
+
+
+@pytest.mark.parametrize("left", ["nothing", "given back", "dead", "silent"])
+def test_one_of_six_gets_a_lease_that_is_free(bucket, monkeypatch, left):
+    if left == "given back":
+        abandon(bucket, held=False)
+    if left == "dead":
+        abandon(bucket, pid=dead_pid())
+    if left == "silent":
+        abandon(bucket, machine="another")
+        written = bucket.read(LOCK)[1].written
+        fresh = lease._is_free
+        monkeypatch.setattr(lease, "STALE", 3.0)
+        monkeypatch.setattr(lease, "_is_free", lambda known, entry: entry.written == written or fresh(known, entry))
+    ended = at_once(6, hold(bucket, threading.Barrier(6)))
+    assert Counter(ended) == {"held": 1, "InUseError": 5}
+    assert lease_holder(bucket, LOCK) is None
+
+
+@pytest.mark.parametrize("changed", [{"machine": "another"}, {"machine": "another", "pid": 1}, {"pid": 1}])
+def test_a_lease_of_a_living_or_foreign_process_is_respected(bucket, changed):
+    abandon(bucket, **changed)
+    assert lease_holder(bucket, LOCK)["pid"] == changed.get("pid", os.getpid())
+    with pytest.raises(InUseError, match="one process per run"), leased(bucket, LOCK):
+        pass
+
+
+def test_a_lease_is_silent_after_minutes_and_beats_before(bucket, monkeypatch):
+    monkeypatch.setattr(lease, "BEAT", 0.05)
+    with leased(bucket, LOCK):
+        first = bucket.read(LOCK)
+        time.sleep(0.3)
+        assert bucket.read(LOCK)[1].tag != first[1].tag
+    known, entry = json.loads(first[0]), first[1]
+    assert not lease._is_free({**known, "machine": "another"}, entry)
+    monkeypatch.setattr(lease, "STALE", (datetime.now(UTC) - entry.written).total_seconds())
+    assert lease._is_free({**known, "machine": "another"}, entry)
+
+
+def test_who_slept_gives_no_lease_of_another_back(bucket):
+    with leased(bucket, LOCK):
+        taken = json.dumps({"held": True, "machine": "another", "pid": 1, "token": "theirs"}).encode()
+        bucket.write(LOCK, taken)
+    assert bucket.read(LOCK)[0] == taken
+
+
+def fill(folder, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def read(folder) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+FILES = {"run.json": "{}", "curves.parquet": "c", "activations/a.json": "1", "activations/a.safetensors": "long" * 9}
+
+
+def test_a_folder_comes_back_as_it_was_published(bucket, tmp_path):
+    here, there = (Mirror(tmp_path / name, bucket, frozenset({LOCK})) for name in ("here", "there"))
+    fill(here.folder, {**FILES, LOCK: "mine", ".f3.part": "half"})
+    here.publish()
+    fill(there.folder, {"old.parquet": "of an earlier run", LOCK: "theirs"})
+    there.bring()
+    assert read(there.folder) == {**FILES, LOCK: "theirs"}
+    (there.folder / "curves.parquet").unlink()
+    fill(there.folder, {"activations/a.json": "2"})
+    there.publish()
+    here.bring("activations")
+    assert read(here.folder)["activations/a.json"] == "2"
+    assert "curves.parquet" in read(here.folder)
+    here.bring()
+    assert "curves.parquet" not in read(here.folder)
+
+
+def test_what_is_the_same_travels_once(bucket, tmp_path, monkeypatch):
+    fill(tmp_path / "here", FILES)
+    Mirror(tmp_path / "here", bucket).publish()
+    asked = []
+    for name in ("read", "write"):
+        does = getattr(Bucket, name)
+        monkeypatch.setattr(
+            Bucket, name, lambda self, key, *rest, does=does: asked.append(key) or does(self, key, *rest)
+        )
+    again = Mirror(tmp_path / "here", bucket)
+    again.bring()
+    again.publish()
+    assert asked == []
+    fill(tmp_path / "here", {"curves.parquet": "d"})
+    again.publish()
+    assert asked == ["curves.parquet"]
+
+
+def test_a_receipt_that_another_wrote_is_not_written_over(bucket, tmp_path):
+    mirrors = [Mirror(tmp_path / name, bucket) for name in "ab"]
+    for mirror in mirrors:
+        mirror.bring()
+        fill(mirror.folder, {"run.json": mirror.folder.name, "table.parquet": "t"})
+    mirrors[0].publish()
+    with pytest.raises(ChangedError, match="another process has written"):
+        mirrors[1].publish()
+    assert bucket.read("run.json")[0] == b"a"
+    fill(mirrors[0].folder, {"run.json": "a again"})
+    mirrors[0].publish()
+    assert bucket.read("run.json")[0] == b"a again"
+
+
+def test_a_kill_between_any_two_writes_leaves_whole_shards_only(bucket, tmp_path, monkeypatch):
+    shape = Shape(6, 4, {"resid": 3})
+    values = np.arange(6 * 3 * 4, dtype=np.float32).reshape(6, 3, 4)
+    source = DiskStore(tmp_path / "source", shape, "a key")
+    for row in range(6):
+        source.write(f"s{row}", [row], {"resid": values[row : row + 1]})
+    order, does = [], Bucket.write
+
+    def write(self, name, *rest, **options):
+        order.append(name)
+        if len(order) > allowed:
+            raise KeyboardInterrupt
+        return does(self, name, *rest, **options)
+
+    monkeypatch.setattr(Bucket, "write", write)
+    finished = []
+    for allowed in range(14):
+        order.clear()
+        fresh = Bucket(obstore.store.MemoryStore(), "s3://memory/x")
+        try:
+            Mirror(tmp_path / "source", fresh).publish()
+        except KeyboardInterrupt:
+            assert allowed < 13  # six shards, six receipts, the manifest
+        else:
+            assert allowed == 13
+        Mirror(tmp_path / f"at{allowed}", fresh).bring()
+        found = DiskStore(tmp_path / f"at{allowed}", shape, "a key")
+        finished.append(len(found.finished()))
+    assert finished == [*[0] * 7, 1, 2, 3, 4, 5, 6, 6]  # a shard without its receipt is as good as absent
+    np.testing.assert_array_equal(found.read("resid", 1), values[:, 1])
+
+
+SWEEP = SweepSpec(models=("one", "other", "third"), studies=("hierarchy", "exits"), seeds=(0, 1), size="quick")
+
+
+def test_two_workers_compute_each_unit_of_a_bucket_once(bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAYERATLAS_CACHE", str(tmp_path))
+    monkeypatch.setattr(BucketPlace, "pause", 0.0)
+    monkeypatch.setattr(worker, "place_of", lambda out, apart: BucketPlace(bucket, apart=apart))
+    ran = []
+
+    def execute(study, spec, out, progress=None, load=None):
+        ran.append(spec.content_hash())
+        prepared = study.prepare(spec, study.settings(**spec.settings))
+        manifest = {"status": "complete", "versions": versions(), "spec": prepared.model_dump(mode="json")}
+        write_sealed(out / "run.json", manifest)
+        (out / "curves.parquet").write_text(spec.content_hash())
+
+    monkeypatch.setattr(worker, "execute", execute)
+    units, place = units_of(SWEEP), BucketPlace(bucket)
+    plan = write_plan(place, SWEEP)
+    assert at_once(2, lambda _: worker.work(bucket.url, plan) or "ended") == ["ended"] * 2
+    assert Counter(ran) == Counter(unit.spec.content_hash() for unit in units)
+    assert {state_of(place, unit).standing for unit in units} == {Standing.DONE}
+    place.bring()
+    for unit in units:
+        assert (place.folder / "runs" / unit.name / "curves.parquet").read_text() == unit.spec.content_hash()
+    assert not list(tmp_path.rglob("workers/*"))
+
+
+def test_an_address_that_cannot_be_used_is_refused_in_one_line(monkeypatch, tmp_path):
+    with pytest.raises(SpecError, match=r"'ftp://a/b' is no address of a bucket; expected s3://BUCKET/NAME, gs://"):
+        place_of("ftp://a/b")
+    with pytest.raises(SpecError, match="no address of a bucket"):
+        place_of("s3:///x")
+    with pytest.raises(SpecError, match=r"'s3:/a/b' is the address of a bucket; expected a folder"):
+        folder_path("s3:/a/b")
+    place = place_of(f"file://{tmp_path}/a%20b")
+    assert isinstance(place, FolderPlace)
+    assert place.folder == tmp_path / "a b"
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    with pytest.raises(SpecError, match=r"needs the package 'obstore'.*pip install 'layeratlas\[buckets\]'"):
+        place_of("s3://a/b")
