@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,14 @@ def data(tmp_path):
 def test_the_process_itself_prints_one_line_and_returns_two():
     line = the_line(fresh(*RUN, "--task", "itmes"))
     assert re.search(r"no task named 'itmes'; expected one of analogies, .*items, .*did you mean 'items'\?$", line)
+
+
+def test_a_reader_that_has_gone_ends_the_command_without_a_word():
+    command = [sys.executable, "-m", "layeratlas", "list", "tasks"]
+    closed, kept = (subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2))
+    closed.stdout.close()
+    assert (closed.stderr.read(), closed.wait()) == (b"", 128 + signal.SIGPIPE)
+    assert (kept.stdout.read().splitlines()[0][:9], kept.stderr.read(), kept.wait()) == (b"analogies", b"", 0)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator
@@ -20,10 +21,14 @@ _TRACEBACK = "LAYERATLAS_TRACEBACK"
 
 @contextlib.contextmanager
 def one_line() -> Iterator[None]:
-    """Turn every error into one line on stderr and an exit code; SIGTERM and SIGHUP act as Ctrl-C does."""
+    """Turn every error into one line on stderr and an exit code; SIGTERM and SIGHUP act as Ctrl-C does.
+
+    Where the reader of the output has gone (`| head`), the command ends without a word, as SIGPIPE would end it.
+    """
     try:
         with stoppable():
             yield
+            sys.stdout.flush()
     except typer.Exit:
         raise
     except KeyboardInterrupt as error:
@@ -32,6 +37,8 @@ def one_line() -> Iterator[None]:
         interrupt = _interrupt_behind(error)
         if interrupt is not None:
             _stop(interrupt)
+        if isinstance(error, BrokenPipeError) and _output_is_closed():
+            raise typer.Exit(128 + signal.SIGPIPE) from None
         if os.environ.get(_TRACEBACK):
             raise
         _say(_in_words(error))
@@ -44,6 +51,16 @@ def _stop(error: KeyboardInterrupt) -> NoReturn:
     word = "interrupted" if number == signal.SIGINT else "terminated"
     _say(f"{word}; finished work is kept, run the same command again to resume")
     raise typer.Exit(128 + number) from None
+
+
+def _output_is_closed() -> bool:
+    """Tell whether the output is a pipe that nobody reads; if so, what is left of it goes nowhere."""
+    watch = select.poll()
+    watch.register(sys.stdout.fileno(), 0)
+    closed = any(event & select.POLLERR for _, event in watch.poll(0))
+    if closed:  # or the interpreter would complain when it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return closed
 
 
 def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
