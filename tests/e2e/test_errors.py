@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -39,11 +40,20 @@ def test_the_process_itself_prints_one_line_and_returns_two():
 
 
 def test_a_reader_that_has_gone_ends_the_command_without_a_word():
-    command = [sys.executable, "-m", "layeratlas", "list", "tasks"]
-    closed, kept = (subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2))
-    closed.stdout.close()
-    assert (closed.stderr.read(), closed.wait()) == (b"", 128 + signal.SIGPIPE)
-    assert (kept.stdout.read().splitlines()[0][:9], kept.stderr.read(), kept.wait()) == (b"analogies", b"", 0)
+    codes = []
+    for reader in ("true", "cat"):
+        read, write = os.pipe()
+        taker = subprocess.Popen([reader], stdin=read, stdout=subprocess.DEVNULL)
+        os.close(read)
+        if reader == "true":
+            taker.wait()
+        done = subprocess.run(
+            [sys.executable, "-m", "layeratlas", "list", "tasks"], stdout=write, stderr=subprocess.PIPE, check=False
+        )
+        os.close(write)
+        taker.wait()
+        codes.append((done.returncode, done.stderr))
+    assert codes == [(128 + signal.SIGPIPE, b""), (0, b"")]
 
 
 @pytest.mark.parametrize(
