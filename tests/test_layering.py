@@ -37,7 +37,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "studies.causal": BELOW_STUDIES,
     "comparison": frozenset({"core", "data", "stats", "store", "runs", "report", "studies"}),
     "planning": frozenset({"core", "data", "models", "store", "capture", "studies"}),
-    "validation": frozenset({"core", "data", "stats", "store", "runs", "studies"}),
+    "validation": frozenset({"core", "data", "stats", "store", "probes", "runs", "studies"}),
     "api": frozenset({"core", "store", "directions", "runs", "report", "comparison", "planning", "studies"}),
     "sweeps": frozenset(
         {"core", "models", "store", "runs", "report", "comparison", "planning", "api", "studies", "data"}

@@ -155,9 +155,10 @@ def test_a_token_counter_is_called_one():
 
 
 @pytest.mark.truth
-def test_intervals_near_the_end_of_the_scale_are_no_narrower_than_documented():
-    """At an accuracy of 0.9 they miss the 93 % that they have at 0.75; docs/validation.md says by how much."""
-    counts = {groups: [exit_interval(groups, 10, 0.9)(seed) for seed in range(120)] for groups in (8, 13)}
-    rates = {groups: sum(c.hits for c in each) / sum(c.trials for c in each) for groups, each in counts.items()}
-    print(rates)
-    assert min(rates.values()) > 0.86
+@pytest.mark.parametrize("groups", [8, 13])
+def test_intervals_near_the_end_of_the_scale_hold_the_truth_as_often_as_they_say(groups):
+    """Where the number of failures is small, and with it the spread of the draws."""
+    counts = [exit_interval(groups, 10, 0.9)(seed) for seed in range(120)]
+    rate = sum(count.hits for count in counts) / sum(count.trials for count in counts)
+    print(rate)
+    assert 0.92 <= rate <= 0.98

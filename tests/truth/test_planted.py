@@ -118,12 +118,14 @@ def normal_scores(y, groups, reps, rng, shared=0.0):
     """Scores whose sign is right with probability Phi(.7); `shared` of their variance is the group's own."""
     noise = rng.standard_normal((reps, len(y))) * np.sqrt(1 - shared)
     noise += np.sqrt(shared) * rng.standard_normal((reps, groups.max() + 1))[:, groups]
-    return (np.where(y == 1, 1, -1) * (0.7 + noise))[:, None, :, None]
+    alike = (np.where(y == 1, 1, -1) * (0.7 + noise))[:, None, :, None]
+    # Two repeats that score alike: no score depends on the texts of the training.
+    return np.repeat(alike, 2, axis=1)
 
 
 def coverage(data, groups, shared, seed=0, reps=300):
     """Return the share of 95 % intervals that hold the true accuracy; every `layer` is a draw of its own."""
-    design = make_design(data, planting.LIGHT.model_copy(update={"repeats": 1, "shuffles": 20}), seed)
+    design = make_design(data, planting.LIGHT.model_copy(update={"repeats": 2, "shuffles": 20}), seed)
     scores = normal_scores(design.y, data.groups, reps, np.random.default_rng(seed), shared)
     probed = planting.probed_from(design, scores, np.full((reps, 1, 3, 20), 0.5))
     sampler = Resampler(groups, 400, seed)

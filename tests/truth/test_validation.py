@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
+import polars as pl
 import pytest
 from joblib import Parallel, delayed
 from typer.testing import CliRunner
@@ -11,11 +13,14 @@ from typer.testing import CliRunner
 import layeratlas.runs.finding
 import layeratlas.validation
 from layeratlas.cli.app import app
+from layeratlas.core.errors import StoreError
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.hierarchy.names import HierarchyFinding
-from layeratlas.validation import Rate, simulate_case, validate
+from layeratlas.validation import Rate, gathering, simulate_case, validate
 from layeratlas.validation.cases import NOTHING, ORDERED, PLATEAU
 from layeratlas.validation.checks import CHECKS
+from layeratlas.validation.rate import Check, Count
+from layeratlas.validation.simulated import SimulatedRun
 from layeratlas.validation.table import coverage_rate, nothing_rates, peak_rate, supported_rate
 
 # Two runs: of the 4 to 6 verdicts of a kind, at least half must be right where 90 % are required, and at most two wrong
@@ -96,12 +101,69 @@ def test_the_command_prints_a_line_per_rate_and_marks_those_that_fail(monkeypatc
     assert second.split()[-6:] == ["50", "100", "0.500", "<=", "0.05", "!"]
 
 
+@pytest.fixture
+def few_lines(monkeypatch):
+    """A table of two checks, whose simulations are counted, computed in this process."""
+    made = []
+
+    def simulate(seed):
+        made.append(seed)
+        return Count(seed % 2)
+
+    checks = [Check(planted="a coin", finding=f"heads, {w:g}", simulate=simulate, weight=w) for w in (1.0, 3.0)]
+    monkeypatch.setattr(gathering, "CHECKS", checks)
+    monkeypatch.setattr(gathering, "CASES", ())
+    monkeypatch.setattr(gathering, "table", lambda runs: [])
+    monkeypatch.setattr(gathering, "parallel", lambda function, arguments, processes: (function(*a) for a in arguments))
+    return made
+
+
+def test_a_table_in_a_folder_is_gathered_over_several_sittings(few_lines, tmp_path):
+    whole = [(rate.hits, rate.trials) for rate in validate(12, seed=1)]
+    assert whole == [(6, 12), (18, 36)]
+    few_lines.clear()
+    validate(7, seed=1, out=tmp_path)
+    first = len(few_lines)
+    assert [(rate.hits, rate.trials) for rate in validate(12, seed=1, out=tmp_path)] == whole
+    assert first == 7 + 21
+    assert len(few_lines) == 12 + 36  # none is simulated twice
+    assert [(rate.hits, rate.trials) for rate in validate(7, seed=1, out=tmp_path)] == [(4, 7), (11, 21)]
+    assert len(few_lines) == 12 + 36
+
+
+def test_a_simulation_that_a_stop_cut_off_is_made_again(few_lines, tmp_path):
+    whole = validate(5, out=tmp_path)
+    path = next((tmp_path / "trials").glob("*heads-1-*"))
+    path.write_bytes(path.read_bytes()[:-9])
+    few_lines.clear()
+    assert validate(5, out=tmp_path) == whole
+    assert few_lines == [4]
+    assert validate(5, out=tmp_path) == whole  # the torn row spoilt no other
+    assert few_lines == [4]
+
+
+def test_simulations_of_another_size_are_not_mixed(few_lines, tmp_path):
+    validate(1, out=tmp_path)
+    with pytest.raises(StoreError, match=r"size quick.*size standard"):
+        validate(1, "standard", out=tmp_path)
+
+
+def test_a_simulated_run_is_kept_whole():
+    case = dataclasses.replace(PLATEAU, tasks=("analogies",))
+    run = simulate_case(case, "quick", 0)
+    again = SimulatedRun.of(json.loads(json.dumps(run.record())))
+    assert again.peaks == run.peaks
+    assert again.at_odds is run.at_odds is False
+    assert pl.DataFrame.equals(again.findings.fill_nan(None), run.findings.fill_nan(None))
+    assert again.curves.equals(run.curves)
+
+
 @pytest.mark.truth
 @pytest.mark.parametrize(
     "check", [check for check in CHECKS if check.weight <= 1], ids=lambda check: f"{check.finding}, {check.planted}"
 )
 def test_a_few_simulations_of_each_check_miss_its_bound_by_no_more_than_chance(check):
-    assert check.rate(6).passed
+    assert check.rate(check.simulate(seed) for seed in range(max(1, round(6 * check.weight)))).passed
 
 
 @pytest.mark.truth

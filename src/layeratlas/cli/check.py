@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Unpack
 
 import typer
@@ -36,6 +37,9 @@ def validate(
     ] = 100,
     size: Annotated[str, typer.Option(help="How many texts a run has: quick, standard or full.")] = "quick",
     seed: Annotated[int, typer.Option(help="Seed of the first run.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to keep every simulation in. The same command then resumes.")
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Simulate data with a known structure, and print how often each verdict is right.
@@ -49,7 +53,7 @@ def validate(
         from layeratlas.validation import validate as simulate
 
         print(f"{'planted':<36}{'finding':<34}{'hits':>7}{'trials':>8}{'rate':>8}  bound")
-        for row in simulate(runs, check_size(size), make_progress(quiet), seed):
+        for row in simulate(runs, check_size(size), make_progress(quiet), seed, out):
             limits = (row.at_least and f">= {row.at_least:.2f}", row.at_most < 1 and f"<= {row.at_most:.2f}")
             bound = " and ".join(limit for limit in limits if limit) + ("" if row.passed else "  !")
             print(f"{row.planted:<36}{row.finding:<34}{row.hits:>7}{row.trials:>8}{row.rate:>8.3f}  {bound}")

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from layeratlas.validation.rate import Check, Rate
+from layeratlas.validation.rate import Check
 from layeratlas.validation.reports import REPORT_CHECKS
 from layeratlas.validation.rises import RISE_CHECKS
 from layeratlas.validation.scores import EXIT_CHECKS
 from layeratlas.validation.signals import SEGMENT_CHECKS
 from layeratlas.validation.turns import TURN_CHECKS
+from layeratlas.validation.widths import WIDTH_CHECKS
 
-CHECKS: Sequence[Check] = (*REPORT_CHECKS, *RISE_CHECKS, *TURN_CHECKS, *SEGMENT_CHECKS, *EXIT_CHECKS)
-
-
-def check_rate(number: int, runs: int, seed: int) -> Rate:
-    """Return the rate of one check."""
-    return CHECKS[number].rate(runs, seed)
+CHECKS: Sequence[Check] = (*REPORT_CHECKS, *RISE_CHECKS, *TURN_CHECKS, *SEGMENT_CHECKS, *EXIT_CHECKS, *WIDTH_CHECKS)

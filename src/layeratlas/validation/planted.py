@@ -25,8 +25,8 @@ WIDTH = 16
 _PERSISTENCE = 0.7
 # Token count of every placeholder text ("text 12").
 _TOKENS = 3
-# Few draws and one probe, so that a run takes seconds.
-PROBE = ProbeSpec(methods=("ridge",), repeats=1, shuffles=40, bootstrap=400)
+# Few draws and one probe, so that a run takes seconds; two repeats, as at size standard, to tell what training adds.
+PROBE = ProbeSpec(methods=("ridge",), repeats=2, shuffles=40, bootstrap=400)
 
 
 def placeholder_data(tasks: Sequence[str], size: Size) -> list[Dataset]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -68,9 +68,13 @@ class Check:
     at_most: float = 1.0
     weight: float = 1.0
 
-    def rate(self, runs: int, seed: int = 0) -> Rate:
-        """Return the rate over `runs` simulations, times the weight."""
-        counts = [self.simulate(seed + i) for i in range(max(1, round(runs * self.weight)))]
+    def simulations(self, runs: int) -> int:
+        """Return how many simulations the check asks for beside so many runs; at least one beside any."""
+        return max(1, round(runs * self.weight)) if runs else 0
+
+    def rate(self, counts: Iterable[Count]) -> Rate:
+        """Return the rate over simulations."""
+        counts = list(counts)
         return Rate(
             planted=self.planted,
             finding=self.finding,

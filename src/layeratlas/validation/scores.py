@@ -43,16 +43,18 @@ def exit_interval(groups: int, size: int, truth: float = 0.75) -> Callable[[int]
     return simulate
 
 
-EXIT_CHECKS: Sequence[Check] = (
-    *(
-        Check(
-            planted=f"{groups} groups of questions",
-            finding="exits: interval",
-            simulate=exit_interval(groups, size),
-            at_least=0.93,
-            at_most=0.97,
-            weight=3,
-        )
-        for groups, size in ((8, 10), (13, 10), (40, 5), (200, 1))
-    ),
+# Groups of questions, and questions of a group.
+_SHAPES = ((8, 10), (13, 10), (40, 5), (200, 1))
+
+EXIT_CHECKS: Sequence[Check] = tuple(
+    Check(
+        planted=f"{groups} groups of questions, accuracy {truth:g}",
+        finding="exits: interval",
+        simulate=exit_interval(groups, size, truth),
+        at_least=0.93,
+        at_most=0.97,
+        weight=3,
+    )
+    for groups, size in _SHAPES
+    for truth in (0.75, 0.9)
 )

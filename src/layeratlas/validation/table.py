@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from layeratlas.core.processes import parallel
-from layeratlas.core.progress import Progress
-from layeratlas.core.spec import Size
-from layeratlas.runs.coherence import contradictions
-from layeratlas.runs.finding import FINDING_FIELDS, Finding
-from layeratlas.runs.tables import read_table
-from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
-from layeratlas.studies.hierarchy.names import CURVES, HIERARCHY, WHOLE, HierarchyFinding
+from layeratlas.studies.hierarchy.names import HIERARCHY, HierarchyFinding
 from layeratlas.validation.cases import CASES, DOUBLE, LAYERS, MIXED, NOTHING, ORDERED, PLATEAU, TURNS, Case
-from layeratlas.validation.checks import CHECKS, check_rate
-from layeratlas.validation.planted import placeholder_data, simulate_run
 from layeratlas.validation.rate import Rate
+from layeratlas.validation.simulated import SimulatedRun
 
 # A peak counts as found within one layer; depths are rounded.
 _ONE_LAYER = 1.01
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimulatedRun:
-    """The findings of one simulated run, its level curves (accuracy) and the layers at which peaks were planted."""
-
-    findings: pl.DataFrame
-    curves: pl.DataFrame
-    peaks: dict[str, int]
-
-
-def simulate_case(case: Case, size: Size, seed: int) -> SimulatedRun:
-    """Simulate one run of a case."""
-    from threadpoolctl import threadpool_limits
-
-    material = placeholder_data(case.tasks, size)
-    rng = np.random.default_rng([seed, *case.name.encode()])
-    signal = case.plant(rng, {data.name: data.level for data in material})
-    with tempfile.TemporaryDirectory() as parent, threadpool_limits(1):
-        folder = Path(parent) / "run"
-        findings = simulate_run(folder, material, signal.strength, seed)
-        curves = read_table(folder / CURVES)
-    levels = curves.filter(pl.col("metric") == "accuracy", pl.col("stratum") == WHOLE, pl.col("task") == WHOLE)
-    return SimulatedRun(findings=findings, curves=levels.sort("level", "layer"), peaks=signal.peaks)
 
 
 def supported_rate(case: Case, runs: Sequence[SimulatedRun], kind: HierarchyFinding, **bounds: float) -> Rate:
@@ -96,10 +61,7 @@ def false_discovery_rate(case: Case, runs: Sequence[SimulatedRun], **bounds: flo
 
 def at_odds_rate(runs: Sequence[SimulatedRun]) -> Rate:
     """Return in how many reports two findings are at odds."""
-    odds = [
-        bool(contradictions([Finding(**row) for row in run.findings.select(FINDING_FIELDS).to_dicts()], PRESUPPOSED))
-        for run in runs
-    ]
+    odds = [run.at_odds for run in runs]
     return Rate(planted="all of these", finding="two findings at odds", hits=sum(odds), trials=len(odds), at_most=0.0)
 
 
@@ -137,16 +99,3 @@ def nothing_rates(runs: Sequence[SimulatedRun]) -> list[Rate]:
     supported = [run.findings.filter(pl.col("verdict") == "supported").height > 0 for run in runs]
     whole = "any finding in a run"
     return [Rate(planted=NOTHING.name, finding=whole, hits=sum(supported), trials=len(runs), at_most=0.05), *rates]
-
-
-def validate(runs: int, size: Size = "quick", progress: Progress | None = None, seed: int = 0) -> list[Rate]:
-    """Simulate that many runs of each case and return the table; `seed` is that of the first run."""
-    jobs = [(case, seed + i) for case in CASES for i in range(runs)]
-    by_case: dict[str, list[SimulatedRun]] = {case.name: [] for case in CASES}
-    with (progress or Progress()).stage("simulate", len(jobs)) as step:
-        results = parallel(simulate_case, ((case, size, run_seed) for case, run_seed in jobs), processes=True)
-        for (case, _), run in zip(jobs, results, strict=True):
-            by_case[case.name].append(run)
-            step.advance()
-    checks = ((number, runs, seed) for number in range(len(CHECKS)))
-    return [*table(by_case), *parallel(check_rate, checks, processes=True)]

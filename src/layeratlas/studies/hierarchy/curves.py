@@ -19,6 +19,7 @@ from layeratlas.studies.hierarchy.controls.tasks import control_task_reference
 from layeratlas.studies.hierarchy.description_length import compression_curve
 from layeratlas.studies.hierarchy.names import WHOLE
 from layeratlas.studies.hierarchy.probing import load_codes, load_probed
+from layeratlas.studies.hierarchy.refitting import training_of
 
 
 def all_curves(work: Workspace) -> list[Curve]:
@@ -53,6 +54,7 @@ def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
     """Return a curve per stratum and measure of one probed component."""
     design, data = probed.design, probed.design.data
     weights = resampler.weights([item.group for item in data.items])
+    times = training_of(probed.scores, design)
     curves = []
     for i, stratum in enumerate(design.strata):
         inside = design.rows_of(stratum)
@@ -68,7 +70,7 @@ def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
                 method=probed.method,
                 metric=name,
                 estimate=estimate,
-                draws=widened(estimate, draws, n_groups, most=1.0),
+                draws=widened(estimate, draws, n_groups, times=times, most=1.0),
                 half_a=half_a,
                 half_b=half_b,
                 shuffles=probed.shuffled[:, i, j].T,
@@ -94,7 +96,8 @@ def _baseline_draws(probed: Probed, measure: Measure, weights: Floats, resampler
     rows = weights[: 1 + resampler.bootstrap]
     values = measure(probed.baseline_scores, probed.design.y, rows).mean(-1)
     values = np.where(np.isfinite(values), values, values[0])
-    return widened(values[:1], values[1:, None], len(set(probed.design.data.groups)), most=1.0)[:, 0]
+    times, n_groups = training_of(probed.baseline_scores, probed.design), len(set(probed.design.data.groups))
+    return widened(values[:1], values[1:, None], n_groups, times=times, most=1.0)[:, 0]
 
 
 def _code_curves(work: Workspace, samplers: Mapping[str, Resampler]) -> Iterator[Curve]:

@@ -41,9 +41,9 @@ def methods_text(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         (
             "Intervals",
-            f"95 %, percentile bootstrap over groups ({count(probe['bootstrap'])} draws) of out-of-fold scores, "
-            "widened for few groups and for refitting the probe. They generalise to other groups of such texts, not to "
-            "other models.",
+            f"95 %, bootstrap over groups ({count(probe['bootstrap'])} draws) of out-of-fold scores, widened for few "
+            "groups and for training the probe anew; of shares by Wilson's rule, of other measures by percentiles. "
+            "They generalise to other groups of such texts, not to other models.",
         ),
         (
             "Control and baseline",

@@ -25,6 +25,7 @@ from layeratlas.studies.hierarchy.capturing import residual_vectors, tokens_of
 from layeratlas.studies.hierarchy.names import RESIDUAL, WHOLE
 from layeratlas.studies.hierarchy.optional import is_wanted
 from layeratlas.studies.hierarchy.probing import WORTH_PROCESSES, methods_for
+from layeratlas.studies.hierarchy.refitting import training_of
 
 # Data sets with more tokens are left out: documents and buried texts at standard size, where they would take longer
 # than all others together.
@@ -95,7 +96,8 @@ def random_weights_reference(scores: Floats, design: Design, curve: Curve, resam
     measure = measures_for(design.data.kind, design.classes)[curve.metric]
     weights = resampler.weights([item.group for item in design.data.items])
     sample = split_draws(measure(scores, design.y, weights).mean(-1), resampler)
-    draws = widened(sample.estimate, sample.draws, curve.n_groups, most=1.0)
+    times = training_of(scores, design)
+    draws = widened(sample.estimate, sample.draws, curve.n_groups, times=times, most=1.0)
     return Reference(
         estimate=sample.estimate,
         draws=draws,

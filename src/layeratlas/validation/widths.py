@@ -1,0 +1,140 @@
+"""Simulated probing at the widths of real models, against an analytic truth: what fitted probes score on all texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import scipy
+
+from layeratlas.core.arrays import Floats
+from layeratlas.core.spec import ProbeSpec
+from layeratlas.data.items import Dataset, Item
+from layeratlas.probes import Design, LinearProbeClassifier, Probed, make_design, probe_layer
+from layeratlas.stats.measures import measures_for
+from layeratlas.stats.resampling import Resampler
+from layeratlas.studies.hierarchy.curves import task_curves
+from layeratlas.studies.hierarchy.names import WHOLE
+from layeratlas.validation.rate import Check, Count
+
+# The repeats of size standard.
+_PROBE = ProbeSpec(methods=("ridge",), repeats=2, shuffles=20, bootstrap=400)
+# So many partitions into folds are made, which take longer than the probes.
+_PARTITIONS = 8
+# So many training sets give the mean accuracy of probes; its standard error is then below 0.004.
+_TRAINING_SETS = 30
+
+
+class Cell(NamedTuple):
+    """Width, groups, texts of a group, half the distance of the classes in standard deviations, and the shared noise.
+
+    `shared` is the part of the variance that the texts of a group have in common.
+    """
+
+    width: int
+    groups: int
+    size: int
+    strength: float
+    shared: float
+
+
+CELLS = (
+    Cell(576, 8, 10, 1.6, 0.2),
+    Cell(576, 13, 8, 1.6, 0.2),
+    Cell(576, 40, 5, 1.3, 0.0),
+    Cell(576, 40, 5, 1.3, 0.2),
+    Cell(576, 200, 1, 1.3, 0.0),
+    Cell(3072, 40, 5, 2.0, 0.2),
+)
+
+
+class _Planted(NamedTuple):
+    """Texts (n, width) of two classes whose means are at +-`mean`, and how they are probed."""
+
+    x: Floats
+    mean: Floats
+    design: Design
+
+
+@cache
+def _design(groups: int, size: int, seed: int) -> Design:
+    """Return a data set of two classes and its folds, without controls, which no interval reads."""
+    items = tuple(Item(f"text {i}", f"class {i // size % 2}", f"group-{i // size:04d}") for i in range(groups * size))
+    design = make_design(Dataset("planted", "planted", items), _PROBE, seed)
+    return replace(design, shuffled=design.shuffled[:1], control_tasks=design.control_tasks[:0])
+
+
+def _planted(cell: Cell, seed: int) -> _Planted:
+    rng = np.random.default_rng([seed, cell.groups, cell.width])
+    group = np.arange(cell.groups * cell.size) // cell.size
+    mean = rng.standard_normal(cell.width)
+    mean *= cell.strength / np.linalg.norm(mean)
+    common = rng.standard_normal((cell.groups, cell.width))[group]
+    own = rng.standard_normal((len(group), cell.width))
+    sign = np.where(group % 2, 1.0, -1.0)[:, None]
+    x = sign * mean + np.sqrt(cell.shared) * common + np.sqrt(1 - cell.shared) * own
+    return _Planted(x=x, mean=mean, design=_design(cell.groups, cell.size, seed % _PARTITIONS))
+
+
+def exact_accuracy(planted: _Planted) -> float:
+    """Return the mean accuracy of the probes of all folds on all texts.
+
+    A probe with weights w and intercept b is right on texts of either class with probability Phi((+-b + w.m) / |w|).
+    """
+    right = []
+    for fold in planted.design.folds:
+        probe = LinearProbeClassifier("ridge").fit(planted.x[fold.train], planted.design.y[fold.train])
+        length, ahead = np.linalg.norm(probe.coef_), float((probe.coef_ @ planted.mean).item())
+        shift = float(probe.intercept_.item())
+        right.append(scipy.stats.norm.cdf([(ahead + shift) / length, (ahead - shift) / length]).mean())
+    return float(np.mean(right))
+
+
+@cache
+def expected_accuracy(cell: Cell) -> float:
+    """Return the exact accuracy of a probe, mean over training sets that no simulation uses."""
+    return float(np.mean([exact_accuracy(_planted(cell, 10**6 + seed)) for seed in range(_TRAINING_SETS)]))
+
+
+def interval(cell: Cell, seed: int) -> tuple[float, float]:
+    """Return the interval that a run states for the accuracy of such texts at one layer."""
+    planted = _planted(cell, seed)
+    scores = probe_layer(planted.x, planted.design, _PROBE.methods)[0]
+    probed = Probed(
+        design=planted.design,
+        component="resid",
+        method="ridge",
+        scores=scores.scores[None],
+        shuffled=scores.shuffled[None],
+        baseline=dict.fromkeys(measures_for("classes", 2), 0.0),
+    )
+    sampler = Resampler([item.group for item in planted.design.data.items], _PROBE.bootstrap, seed, halves=2)
+    curves = task_curves(probed, sampler)
+    lo, hi = next(c for c in curves if c.metric == "accuracy" and c.stratum == WHOLE).interval
+    return float(lo[0]), float(hi[0])
+
+
+def holds(cell: Cell) -> Callable[[int], Count]:
+    """Return a simulation of whether an interval holds the expected accuracy."""
+
+    def simulate(seed: int) -> Count:
+        lo, hi = interval(cell, seed)
+        return Count(int(lo <= expected_accuracy(cell) <= hi))
+
+    return simulate
+
+
+WIDTH_CHECKS: Sequence[Check] = tuple(
+    Check(
+        planted=f"width {cell.width}, {cell.groups} groups, {cell.shared:.0%} shared noise",
+        finding="hierarchy: interval",
+        simulate=holds(cell),
+        at_least=0.93,
+        at_most=0.97,
+        weight=4 if cell.width < 1000 else 1,
+    )
+    for cell in CELLS
+)
