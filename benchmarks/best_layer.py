@@ -1,6 +1,6 @@
 """Is the recommended layer better than a rule of thumb? It is chosen on one half of the groups and judged on the other.
 
-    python benchmarks/best_layer.py RUN [RUN ...] [--splits 10] [--component resid]
+    python benchmarks/best_layer.py RUN [RUN ...] [--splits 10] [--most 12] [--component resid]
 
 RUN is a finished hierarchy run with its `activations/`. For each data set of a level that the run decodes, the groups
 are split in two halves, several times. The layer is chosen as `run.best_layer` does, from a cross-validation inside one
@@ -13,8 +13,8 @@ best layer of the other half is partly luck, which no rule can know. Three table
 - other strata (kinds of relations, grammatical phenomena), where a data set has some.
 
 The rules of thumb are the last layer, the middle layer, the layer at two thirds of the depth and a random layer.
-Intervals are 95 %, by a bootstrap over data sets. The last column is the regret of a rule less that of the recommended
-layer.
+`--most` takes the first data sets of each run alone. Intervals are 95 %, by a bootstrap over data sets. The last column
+is the regret of a rule less that of the recommended layer.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -143,11 +144,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--splits", type=int, default=10)
+    parser.add_argument("--most", type=int, help="data sets of each run; all by default")
     parser.add_argument("--component", default="resid", choices=["resid", "attn", "mlp"])
     given = parser.parse_args()
     results: dict[str, list[dict[str, float]]] = {SAME: [], TEMPLATE: [], STRATA: []}
     for folder in given.runs:
-        for task in tasks_of(folder, given.component):
+        for task in islice(tasks_of(folder, given.component), given.most):
             by_group = measure(task, np.array([item.group for item in task.data.items]), given.splits)
             for view, regret in by_group.items():
                 results[view].append(regret)

@@ -43,6 +43,8 @@ def desk(tmp_path: Path) -> Path:
     families.save(desk / "path/to/model", config)
     chats.set_template(desk / "path/to/model", chats.PLAIN)
     families.save(desk / "path/to/other", config, seed=1)
+    for seed, step in enumerate((10, 100)):
+        families.save(desk / f"path/to/checkpoints/step{step}", config, seed=seed)
     rows = [f"{word} number {i},{word},group {i}" for i in range(12) for word in ("warm", "cold")]
     (desk / "my_texts.csv").write_text("\n".join(["text,label,group", *rows]), encoding="utf-8")
     passages = [f"Passage {i}. " + "The river rose and the town slept. " * 3 for i in range(8)]
@@ -168,7 +170,7 @@ def test_every_file_in_the_layout_exists() -> None:
     assert folders_named == {path.name for path in package.iterdir() if (path / "__init__.py").exists()}
 
 
-_MODEL_WORDS = ("Exit", "Segment", "Level", "Layer", "Point", "Translator", "Block influence")
+_MODEL_WORDS = ("Router", "Checkpoint", "Exit", "Segment", "Level", "Layer", "Point", "Translator", "Block influence")
 _NUMBER_WORDS = ("Control", "Baseline", "Null", "Encoded", "Used", "Erased", "Eraser", "Transfer")
 
 

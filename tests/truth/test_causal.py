@@ -51,6 +51,13 @@ def test_what_is_read_by_construction_is_used_there_and_not_elsewhere(planted):
     assert CausalFinding.SPECIFIC not in planted.findings["finding"].to_list()
 
 
+def test_the_layer_to_steer_is_one_that_is_used(planted, silent):
+    best = planted.best_layer("prompts", purpose="steer")
+    assert best.layer in (4, 5)
+    assert set(best.as_good) <= {4, 5}
+    assert silent.best_layer("prompts", purpose="steer").layer is None
+
+
 def test_erasing_takes_all_of_the_answer_and_its_controls_little(planted):
     used = pl.read_parquet(planted.folder / TABLE_FILE).filter(point=4)
     assert used["loss_erase"].item() == pytest.approx(used["clean"].item(), rel=0.15)

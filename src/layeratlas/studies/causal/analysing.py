@@ -12,6 +12,7 @@ from layeratlas.core.arrays import Ints
 from layeratlas.data.prompts import PromptSet
 from layeratlas.runs.coherence import gated
 from layeratlas.runs.finding import finding_table
+from layeratlas.runs.recommendation import write_recommendations
 from layeratlas.runs.tables import CONTROL_SCHEMA, CURVE_SCHEMA, CURVES, FINDINGS, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.resampling import Resampler
@@ -24,10 +25,11 @@ from layeratlas.studies.causal.findings import causal_findings
 from layeratlas.studies.causal.moving import Plan
 from layeratlas.studies.causal.names import ACCURACY, ERASE, LOG_ODDS, PROBE, TABLE_FILE, Edited
 from layeratlas.studies.causal.reading import readings_of
+from layeratlas.studies.causal.recommending import RULES, recommendations
 
 
 def analyse_stage(work: Workspace) -> list[str]:
-    """Write `causal.parquet`, the curves and the findings."""
+    """Write `causal.parquet`, the curves, the findings and where to steer."""
     points: list[int] = work.manifest["points"]
     with work.progress.stage("analyse", len(work.material)) as step:
         sets = []
@@ -38,7 +40,12 @@ def analyse_stage(work: Workspace) -> list[str]:
     write_table(work, CURVES, _curves(work, sets))
     found = gated(causal_findings(sets, work.manifest["words"]["levels"]), PRESUPPOSED)
     write_table(work, FINDINGS, finding_table(found, work.manifest["model"]["name"], work.spec.study))
-    return [TABLE_FILE, CURVES, FINDINGS]
+    return [
+        TABLE_FILE,
+        CURVES,
+        FINDINGS,
+        write_recommendations(work.folder, recommendations(sets, _layers(work)), RULES),
+    ]
 
 
 def _effects(work: Workspace, data: PromptSet, points: Sequence[int]) -> SetEffects:

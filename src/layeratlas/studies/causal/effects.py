@@ -69,12 +69,17 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class SetEffects:
-    """A set's cells, and how well the whole model answers: mean log-odds of the right answer, and accuracy."""
+    """A set's cells, and how well the whole model answers: mean log-odds of the right answer, and accuracy.
+
+    `steering` (1 + B, P): how much more steering moves the answers than random directions do, the estimate and its
+    draws.
+    """
 
     level: str
     answered: Effect
     accuracy: float
     cells: list[Cell]
+    steering: Floats
     n: int
     n_groups: int
 
@@ -117,7 +122,8 @@ def set_effects(
     erased = by_edit[Edited.ERASE]
     used = _weaker(*(sampler.effects(erased - by_edit[kind]) for kind in (Edited.RANDOM, Edited.SHUFFLED)))
     specific = sampler.effects(erased - by_edit[Edited.OTHER])
-    steered = sampler.effects(by_edit[Edited.STEER] - by_edit[Edited.STEER_RANDOM])
+    moved = by_edit[Edited.STEER] - by_edit[Edited.STEER_RANDOM]
+    steered = sampler.effects(moved)
     right = measured.edited.argmax(-1) == measured.codes[:, None, None]
     cells = [
         Cell(
@@ -140,6 +146,7 @@ def set_effects(
         answered=answered,
         accuracy=accuracy,
         cells=cells,
+        steering=sampler.draws(moved),
         n=len(clean),
         n_groups=len(set(measured.groups)),
     )
@@ -153,13 +160,14 @@ class _Sampler:
         names, self._group_of = np.unique(np.asarray(groups), return_inverse=True)
         self._count = len(names)
 
-    def _draws(self, values: Floats) -> Floats:
+    def draws(self, values: Floats) -> Floats:
+        """Return the means of columns (n, P) and their draws, (1 + B, P)."""
         means = (self._weights @ values) / np.maximum(self._weights.sum(1, keepdims=True), 1)
         return np.concatenate([means[:1], widened(means[:1], means[1:], self._count, times=1.0)])
 
     def effects(self, values: Floats) -> list[Effect]:
         """Return the mean of each column of values (n, P), its interval and p-value (Holm over the columns)."""
-        means = self._draws(values)
+        means = self.draws(values)
         lo, hi = draws_interval(means[1:], self._count)
         sums = np.stack([np.bincount(self._group_of, column, self._count) for column in values.T], 1)
         ps = holm([sign_flip(own) for own in sums.T])
@@ -167,7 +175,7 @@ class _Sampler:
 
     def below(self, values: Floats, margin: float) -> float:
         """Return the one-sided p-value of a mean of values (n,) that is `margin` or more."""
-        draws = self._draws(values[:, None])[1:, 0]
+        draws = self.draws(values[:, None])[1:, 0]
         return float((1 + (draws >= margin).sum()) / (1 + len(draws)))
 
 

@@ -25,6 +25,7 @@ from layeratlas.studies.causal.editing import edit_stage
 from layeratlas.studies.causal.methods import methods
 from layeratlas.studies.causal.names import METHOD_NAMES, METRIC_NAMES, CausalFinding
 from layeratlas.studies.causal.questions import ACROSS
+from layeratlas.studies.causal.recommending import RULES
 from layeratlas.studies.causal.settings import CausalSettings
 
 
@@ -43,6 +44,7 @@ class Causal(Study):
     method_names = METHOD_NAMES
     metric_names = METRIC_NAMES
     presupposed = PRESUPPOSED
+    purposes = RULES
     across = ACROSS
     headlines = (CausalFinding.USED, CausalFinding.UNUSED, CausalFinding.STEERED)
     details = (CausalFinding.ANSWERED, CausalFinding.SPECIFIC)

@@ -16,6 +16,7 @@ from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve
 from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
 from layeratlas.studies.hierarchy.curves import all_curves
+from layeratlas.studies.hierarchy.experts.findings import expert_findings
 from layeratlas.studies.hierarchy.findings.compression import compression_findings, content_findings
 from layeratlas.studies.hierarchy.findings.coordination import coordination_findings
 from layeratlas.studies.hierarchy.findings.decline import decline_finding
@@ -34,8 +35,10 @@ from layeratlas.studies.hierarchy.findings.surface import surface_findings
 from layeratlas.studies.hierarchy.names import (
     CURVES,
     EMERGENCE,
+    EXPERTS,
     FINDINGS,
     HIERARCHY,
+    POSITIONS,
     PROFILES,
     RESIDUAL,
     REUSED_TARGETS,
@@ -45,6 +48,7 @@ from layeratlas.studies.hierarchy.names import (
     HierarchyFinding,
 )
 from layeratlas.studies.hierarchy.phrasing import Phrasing
+from layeratlas.studies.hierarchy.positions.findings import place_findings
 from layeratlas.studies.hierarchy.profiles import profile_table
 from layeratlas.studies.hierarchy.recommending import RULES, recommendations
 from layeratlas.studies.hierarchy.robustness.tables import moved_by
@@ -58,6 +62,7 @@ def analyse_stage(work: Workspace) -> list[str]:
     phrasing = Phrasing(levels=work.manifest["words"]["levels"])
     moved, transfers = _moved(work), transfers_of(work)
     every = [*find(curves, phrasing, moved), *transfer_findings(transfers, work.spec.probe.methods[0])]
+    every += [*_of_places(work), *_of_experts(work)]
     findings = gated(every, PRESUPPOSED)
     kept = write_recommendations(work.folder, advise(curves, findings, phrasing), RULES)
     write_table(work, EMERGENCE, _emergence_table(curves, findings, moved))
@@ -75,6 +80,18 @@ def _moved(work: Workspace) -> Moved:
     """Return how far other wordings, words, folds and seeds move each level, where the run has measured it."""
     file = work.folder / ROBUSTNESS
     return moved_by(read_table(file)) if file.is_file() else NOT_MOVED
+
+
+def _of_places(work: Workspace) -> list[Finding]:
+    """Return whether labels decode before the last token, where the run has measured it."""
+    file = work.folder / POSITIONS
+    return place_findings(read_table(file)) if file.is_file() else []
+
+
+def _of_experts(work: Workspace) -> list[Finding]:
+    """Return whether classes use different experts, where the run has read the routers."""
+    file = work.folder / EXPERTS
+    return expert_findings(read_table(file)) if file.is_file() else []
 
 
 def _decoded_levels(curves: Sequence[Curve], findings: Sequence[Finding]) -> list[Curve]:

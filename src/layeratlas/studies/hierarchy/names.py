@@ -15,6 +15,9 @@ ROBUSTNESS = "robustness.parquet"
 LEARNING = "learning.parquet"
 FORECASTS = "forecasts.parquet"
 TRANSFER = "transfer.parquet"
+POSITIONS = "positions.parquet"
+EXPERTS = "experts.parquet"
+EXPERT_USE = "expert_use.parquet"
 
 # The task of a curve that is the mean over a level's tasks, and the stratum of a curve over all texts.
 WHOLE = "all"
@@ -37,6 +40,8 @@ class HierarchyFinding(StrEnum):
     COORDINATION = "coordination"
     ANTI_PERSISTENCE = "anti-persistence"
     TRANSFER = "transfer"
+    EARLIER_PLACE = "earlier place"
+    EXPERTS = "experts"
 
 
 HEADLINES = (

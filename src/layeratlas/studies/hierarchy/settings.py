@@ -27,3 +27,12 @@ class ProbingSettings(Spec):
         default=None,
         description="also probe the same architecture with random weights, by default at every size but quick",
     )
+    positions: bool = Field(
+        default=False,
+        description="also read texts at every named span and word (in a chat, at the ends of the turn), at several "
+        "times the cost of the probes",
+    )
+    experts: bool = Field(
+        default=False,
+        description="also read the routers of a mixture-of-experts model: entropy and use of experts by level",
+    )

@@ -31,10 +31,14 @@ from layeratlas.studies.hierarchy.capturing import capture_stage, recompute
 from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
 from layeratlas.studies.hierarchy.controls.random_weights import random_weights_stage
 from layeratlas.studies.hierarchy.emergence_exhibit import emergence_exhibits
+from layeratlas.studies.hierarchy.experts.exhibit import expert_exhibits
+from layeratlas.studies.hierarchy.experts.stage import experts_stage
 from layeratlas.studies.hierarchy.learning.exhibit import learning_exhibits
 from layeratlas.studies.hierarchy.learning.stage import learning_stage
 from layeratlas.studies.hierarchy.methods import methods_text
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, method_names
+from layeratlas.studies.hierarchy.positions.exhibit import position_exhibits
+from layeratlas.studies.hierarchy.positions.stage import positions_stage
 from layeratlas.studies.hierarchy.probing import probe_stage
 from layeratlas.studies.hierarchy.recommending import RULES
 from layeratlas.studies.hierarchy.robustness.exhibit import robustness_exhibits
@@ -104,6 +108,8 @@ class Hierarchy(Study):
             "random weights": random_weights_stage,
             "robustness": robustness_stage,
             "learning curves": learning_stage,
+            "positions": positions_stage,
+            "experts": experts_stage,
             "analyse": analyse_stage,
             "report": report_stage(self),
         }
@@ -127,6 +133,8 @@ class Hierarchy(Study):
             *layer_order_exhibits(folder),
             *learning_exhibits(folder),
             *transfer_exhibits(folder),
+            *position_exhibits(folder),
+            *expert_exhibits(folder),
         ]
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -56,21 +56,38 @@ def _table(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _chart(table: pl.DataFrame, colour: Colour) -> Any:
-    long = table.select("ability", "exit", "own", "tuned").unpivot(
-        index=["ability", "exit"], variable_name="readout", value_name="accuracy"
-    )
+    """Return accuracy by exit, ability by ability, and below it the divergence from the model's own prediction."""
     hues = vega.Scale(domain=["own", "tuned"], range=[colour("control"), colour("series-2")])
+    key = vega.Color("readout:N", scale=hues, title="readout", sort=None)
+    x = vega.X("exit:Q", title="exit")
     chart = (
         vega.Chart()
         .mark_line(point=True)
         .encode(
-            x=vega.X("exit:Q", title="exit"),
+            x=x,
             y=vega.Y("accuracy:Q", scale=vega.Scale(domain=[0, 1])),
-            color=vega.Color("readout:N", scale=hues, title="readout", sort=None),
+            color=key,
             tooltip=["ability:N", "exit:Q", "readout:N", "accuracy:Q"],
         )
         .properties(width=190, height=110)
     )
+    first = table.unique("exit", maintain_order=True).sort("exit")
+    divergence = first.select("exit", own="divergence_own", tuned="divergence_tuned")
+    below = vega.chart(vega.Data(_long(divergence, ["exit"], "divergence"))).mark_line(point=True)
+    below = below.encode(
+        x=x,
+        y=vega.Y(
+            "divergence:Q", scale=vega.Scale(type="log"), axis=vega.Axis(title="KL, nats", tickCount=4, grid=False)
+        ),
+        color=key,
+        tooltip=["exit:Q", "readout:N", "divergence:Q"],
+    ).properties(width=190, height=110, title="held-out passages")
     by = vega.Facet("ability:N", title=None, sort=table["ability"].unique(maintain_order=True).to_list())
-    rows = long.with_columns(pl.col("accuracy").round(4)).to_dicts()
-    return chart.facet(by, data=vega.Data(rows), columns=3)
+    rows = _long(table.select("ability", "exit", "own", "tuned"), ["ability", "exit"], "accuracy")
+    return vega.vconcat(chart.facet(by, data=vega.Data(rows), columns=3), below, spacing=18)
+
+
+def _long(table: pl.DataFrame, index: list[str], name: str) -> list[dict[str, Any]]:
+    """Return one row per readout, rounded to what a chart can show."""
+    long = table.unpivot(index=index, variable_name="readout", value_name=name)
+    return long.with_columns(pl.col(name).round(4)).to_dicts()

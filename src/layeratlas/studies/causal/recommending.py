@@ -1,0 +1,64 @@
+"""Where to steer: the point at which steering moves the answers most, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from layeratlas.runs.recommendation import ALL, Choice, Purpose, Recommendation
+from layeratlas.stats.best_layers import CONFIDENCE, best_layers
+from layeratlas.studies.causal.effects import SetEffects
+from layeratlas.studies.causal.names import LOG_ODDS, STEER
+
+RULES: Mapping[Purpose, str] = {
+    Purpose.STEER: "Of the points that were edited, the one at which steering from the mean of one class to that of "
+    "another moves the answers most, in nats of log-odds more than random directions of equal norm do; only points at "
+    "which that is shown. The points that are as good hold all that are equally the best with "
+    f"{CONFIDENCE:.0%} probability (model confidence set). It holds for steering at the last token of the prompt.",
+}
+
+
+def recommendations(sets: Sequence[SetEffects], layers: int) -> list[Recommendation]:
+    """Return the point to steer each set at; none where steering is not shown to move its answers."""
+    return [_steering(effects, layers) for effects in sets]
+
+
+def _steering(effects: SetEffects, layers: int) -> Recommendation:
+    return Recommendation(
+        purpose=Purpose.STEER,
+        level=effects.level,
+        task=ALL,
+        component="resid",
+        method=STEER,
+        metric=LOG_ODDS,
+        unit="point",
+        last=layers,
+        confidence=CONFIDENCE,
+        chance=float("nan"),
+        **asdict(_choice(effects)),
+    )
+
+
+def _choice(effects: SetEffects) -> Choice:
+    cells = effects.cells
+    shown = np.array([cell.steered.verdict() == "supported" for cell in cells])
+    if not shown.any():
+        top = max(cells, key=lambda cell: cell.steered.estimate)
+        return Choice(
+            reason="Steering is not shown to move the answers more than random directions do at any point (most at "
+            f"point {top.point}, {top.steered.could_have_seen} nats)."
+        )
+    moved, draws = effects.steering[0], effects.steering[1:]
+    at = int(np.where(shown, moved, -np.inf).argmax())
+    inside = best_layers(moved, draws).inside & shown
+    inside[at] = True
+    return Choice(
+        layer=cells[at].point,
+        as_good=tuple(cell.point for cell, kept in zip(cells, inside, strict=True) if kept),
+        value=cells[at].steered.estimate,
+        lo=cells[at].steered.lo,
+        hi=cells[at].steered.hi,
+        reason=f"Steering moves the answers most there, of {len(cells)} points that were edited.",
+    )

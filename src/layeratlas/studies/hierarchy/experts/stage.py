@@ -1,0 +1,119 @@
+"""The stage that reads the routers of a mixture-of-experts model on the run's texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from layeratlas.core.arrays import Floats, Ints
+from layeratlas.core.errors import ModelError
+from layeratlas.data.items import Dataset
+from layeratlas.probes import Design, label_shuffles
+from layeratlas.runs.tables import write_table
+from layeratlas.runs.workspace import Workspace
+from layeratlas.stats.intervals import draws_interval
+from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.routing import distance, entropy
+from layeratlas.studies.hierarchy.capturing import distinct_texts
+from layeratlas.studies.hierarchy.designs import designs_of
+from layeratlas.studies.hierarchy.names import EXPERT_USE, EXPERTS
+
+# Shuffled labels: enough that Holm over the data sets of a run can show one.
+_SHUFFLES = 1999
+_SCHEMA = {"level": pl.String, "block": pl.Int64, "expert": pl.Int64, "share": pl.Float64}
+
+
+def experts_stage(work: Workspace) -> list[str]:
+    """Read every router at the run's position, and keep entropy, use of experts and its difference between classes.
+
+    Raises ModelError where the model has no router, or its weights are streamed.
+    """
+    if not work.settings.experts:
+        return []
+    from layeratlas.capture.routes import read_routers
+    from layeratlas.models.routing import find_routers
+
+    model = work.model
+    routers = find_routers(model.anatomy, model.info["name"])
+    if model.streamer is not None or model.team is not None:
+        raise ModelError("routers cannot be read of streamed or spread weights", "resident weights", "free memory")
+    texts = distinct_texts(model, work.material, work.spec.capture.position)
+    readings = texts.readings
+    with work.progress.stage("experts", sum(len(reading.ids) for reading in readings)) as step:
+        probabilities, used = read_routers(model, routers, readings, work.spec.capture.batch_tokens, step)
+    numbers = np.array([[router.block, router.experts] for router in routers])
+    designs = designs_of(work)
+    tables = [_of_set(work, design, probabilities, used, (texts.rows_of(design.data), numbers)) for design in designs]
+    write_table(work, EXPERTS, pl.concat(tables))
+    write_table(work, EXPERT_USE, _use([(d.data, used[texts.rows_of(d.data)]) for d in designs], numbers))
+    return [EXPERTS, EXPERT_USE]
+
+
+def _of_set(
+    work: Workspace, design: Design, probabilities: Floats, used: Floats, where: tuple[list[int], Ints]
+) -> pl.DataFrame:
+    """Return one row per router of a data set; `p` is that of the largest distance of any router."""
+    data, (rows, numbers) = design.data, where
+    groups = [item.group for item in data.items]
+    sampler = Resampler(groups, work.spec.probe.bootstrap, work.spec.seed)
+    weights, n_groups = sampler.weights(groups, halves=False), len(set(groups))
+    even = entropy(probabilities[rows], numbers[:, 1])
+    entropies = weights @ even / weights.sum(1, keepdims=True)
+    lo, hi = draws_interval(entropies[1:], n_groups, least=0.0, most=1.0)
+    columns = {
+        "level": data.level,
+        "task": data.name,
+        "block": numbers[:, 0],
+        "experts": numbers[:, 1],
+        "entropy": entropies[0],
+        "entropy_lo": lo,
+        "entropy_hi": hi,
+        **_between_classes(work, design, used[rows], weights),
+        "n": len(rows),
+        "n_groups": n_groups,
+    }
+    return pl.DataFrame(columns, schema_overrides=dict.fromkeys(_DISTANCES, pl.Float64))
+
+
+_DISTANCES = ("distance", "distance_lo", "distance_hi", "control", "control_hi", "p")
+
+
+def _between_classes(
+    work: Workspace, design: Design, used: Floats, weights: Floats
+) -> dict[str, Floats | float | None]:
+    """Return how differently classes use experts, with its interval and that of shuffled labels; None for numbers."""
+    if not design.classes:
+        return dict.fromkeys(_DISTANCES)
+    drawn = distance(used, design.y, weights)
+    drawn = np.where(np.isfinite(drawn), drawn, drawn[:1])  # a draw can miss a class
+    orders = label_shuffles(design.data, design.folds, _SHUFFLES, work.spec.seed)
+    everyone = np.ones((1, len(design.y)))
+    shuffled = np.concatenate([distance(used, design.y[order], everyone) for order in orders])
+    spread, mean = shuffled.std(0) + 1e-12, shuffled.mean(0)
+    # Each router against its own shuffles, so that one with few experts or texts does not decide alone.
+    observed, null = ((drawn[0] - mean) / spread).max(), ((shuffled - mean) / spread).max(1)
+    # What finite texts alone add to a distance is in the draws once more; the interval is that of the excess.
+    lo, hi = draws_interval(
+        drawn[1:] - (drawn[1:].mean(0) - drawn[0]), len(set(design.data.groups)), least=0.0, most=1.0
+    )
+    return {
+        "distance": drawn[0],
+        "distance_lo": lo,
+        "distance_hi": hi,
+        "control": mean,
+        "control_hi": np.percentile(shuffled, 97.5, axis=0),
+        "p": float((1 + (null >= observed - 1e-9).sum()) / (1 + len(null))),
+    }
+
+
+def _use(sets: Sequence[tuple[Dataset, Floats]], numbers: Ints) -> pl.DataFrame:
+    """Return the share of each expert by level and block: the mean over the texts of the level."""
+    rows = []
+    for level in dict.fromkeys(data.level for data, _ in sets):
+        mean = np.concatenate([used for data, used in sets if data.level == level]).mean(0)
+        for number, (block, experts) in enumerate(numbers.tolist()):
+            shares = enumerate(mean[number, :experts].tolist())
+            rows += [{"level": level, "block": block, "expert": expert, "share": share} for expert, share in shares]
+    return pl.DataFrame(rows, schema=_SCHEMA)

@@ -1,0 +1,137 @@
+"""Where in its text a data set can be read: its named spans, the words of its template, and the ends of a chat turn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layeratlas.core.errors import CaptureError
+from layeratlas.data.items import Dataset, Item
+
+if TYPE_CHECKING:
+    from layeratlas.capture import Reading
+    from layeratlas.models import LoadedModel
+
+# Places of one data set: words of a template, or tokens counted from the end.
+_MOST_WORDS, _MOST_TOKENS = 12, 8
+_WORD = re.compile(r"\S+")
+LAST, MEAN = "last token", "mean of all tokens"
+_TURN, _ANSWER = "end of the turn", "before the answer"
+Offsets = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceRead:
+    """One place: its name, every item of a data set as tokens that are read there, and whether more text follows."""
+
+    name: str
+    readings: Sequence[Reading]
+    before: bool
+
+
+def places_of(model: LoadedModel, data: Dataset) -> list[PlaceRead]:
+    """Return the places of a data set in the order of the text, the last token or the end of the chat after them.
+
+    Named spans are those that every text names; a span is the mean of its tokens. Where all texts have the same number
+    of words, at most 12, each word is a place, read at its last token; otherwise the last tokens are, counted from the
+    end. In a chat, the mean is that over the user's turn.
+    """
+    texts = [_tokens(model, item.text) for item in data.items]
+    found = {f"span '{name}'": _of_span(name) for name in _shared_spans(data)}
+    found |= _of_words(data) or _from_the_end(texts)
+    found |= {LAST: lambda item, offsets: _inside(offsets)[-1:], MEAN: lambda item, offsets: _all(offsets)}
+    places = [_read(name, find, data, texts) for name, find in found.items()]
+    chat = [] if model.chat is None else _ends_of_chat(model, data)
+    return [place for place in (*places, *chat) if place is not None]
+
+
+def _tokens(model: LoadedModel, text: str) -> tuple[tuple[int, ...], Offsets]:
+    if model.chat is not None:
+        framed = model.frame(text)
+        return framed.ids, framed.offsets
+    ids, offsets = model.encode_with_offsets(text)
+    return tuple(ids), offsets
+
+
+Find = Callable[[Item, Offsets], tuple[int, ...]]
+
+
+def _read(name: str, find: Find, data: Dataset, texts: Sequence[tuple[tuple[int, ...], Offsets]]) -> PlaceRead | None:
+    """Return a place; None where some text has no token there."""
+    from layeratlas.capture import Reading
+
+    readings = []
+    for item, (ids, offsets) in zip(data.items, texts, strict=True):
+        positions = find(item, offsets)
+        if not positions:
+            return None
+        readings.append(Reading(ids=ids, positions=positions))
+    return PlaceRead(name=name, readings=readings, before=name not in (LAST, MEAN))
+
+
+def _inside(offsets: Offsets) -> tuple[int, ...]:
+    """Return the tokens of the text itself, without a BOS and a chat's template."""
+    return tuple(i for i, (start, end) in enumerate(offsets) if end > start)
+
+
+def _all(offsets: Offsets) -> tuple[int, ...]:
+    """Return the tokens of the text without position 0, the attention sink."""
+    inside = _inside(offsets)
+    return tuple(i for i in inside if i) or inside
+
+
+def _covering(offsets: Offsets, start: int, end: int) -> tuple[int, ...]:
+    return tuple(i for i, (a, b) in enumerate(offsets) if a < end and b > start and b > a)
+
+
+def _shared_spans(data: Dataset) -> list[str]:
+    shared = set(data.items[0].spans).intersection(*(item.spans for item in data.items))
+    return [name for name in data.items[0].spans if name in shared]
+
+
+def _of_span(name: str) -> Find:
+    return lambda item, offsets: _covering(offsets, *item.spans[name])
+
+
+def _of_words(data: Dataset) -> Mapping[str, Find]:
+    """Return the words of a template, by number; none where texts differ in their number of words.
+
+    The last word is left out where it ends the text: its last token is the last of all.
+    """
+    counts = {len(_WORD.findall(text)) for text in data.texts}
+    if len(counts) != 1 or not 1 < (count := counts.pop()) <= _MOST_WORDS:
+        return {}
+    return {f"word {number + 1} of {count}": _of_word(number) for number in range(count - 1)}
+
+
+def _of_word(number: int) -> Find:
+    def find(item: Item, offsets: Offsets) -> tuple[int, ...]:
+        word = list(_WORD.finditer(item.text))[number]
+        return _covering(offsets, word.start(), word.end())[-1:]
+
+    return find
+
+
+def _from_the_end(texts: Sequence[tuple[tuple[int, ...], Offsets]]) -> Mapping[str, Find]:
+    fewest = min(len(_inside(offsets)) for _, offsets in texts)
+    return {f"token {back} before the last": _back(back) for back in range(min(fewest, _MOST_TOKENS) - 1, 0, -1)}
+
+
+def _back(steps: int) -> Find:
+    return lambda item, offsets: _inside(offsets)[-1 - steps :][:1]
+
+
+def _ends_of_chat(model: LoadedModel, data: Dataset) -> list[PlaceRead]:
+    """Return the last token of the user's turn, with what the template closes it, and the one before the answer."""
+    from layeratlas.capture import Reading
+
+    places = []
+    for name, answer in ((_TURN, False), (_ANSWER, True)):
+        framed = [model.frame(text, answer=answer).ids for text in data.texts]
+        if any(not ids for ids in framed):
+            raise CaptureError("a chat without tokens", "a template that writes the text", "run without --chat")
+        readings = [Reading(ids=ids, positions=(len(ids) - 1,)) for ids in framed]
+        places.append(PlaceRead(name=name, readings=readings, before=False))
+    return places
