@@ -1,6 +1,11 @@
 """All exits of a model against lm-evaluation-harness's last layer, on the same questions, prompt and encoding.
 
     python benchmarks/exits.py --questions 500 --rounds 1 [--shots 4] [--tasks facts logic] [--model ...]
+    python benchmarks/exits.py --against exact [...]
+
+With `--against exact` the other side is the same readout with every normaliser summed over the whole vocabulary in
+float32: what choosing words by an 8-bit product saves, of the readout alone and with the forward passes. It fails where
+a log-likelihood differs by more than 1e-3 nats per token, or another choice wins at an exit by more than that.
 
 The questions are the project's own, as many of each set: facts, arithmetic, word problems and logic. One side scores
 every choice at all L + 1 exits: encoding, forward, readout, sums. The other is `simple_evaluate` of
@@ -45,12 +50,25 @@ def pose(tasks: list[str], count: int, shots: int) -> Posed:
     return [(question, make_prompt(data, question, ExitSettings(shots=shots))) for data, question in turns[:count]]
 
 
-def ours(model: LoadedModel, posed: Posed) -> np.ndarray:
+class TimedReadout(Readout):
+    """A readout that adds up the seconds that it takes: by the clock, and of all cores."""
+
+    seconds, core_seconds = 0.0, 0.0
+
+    def log_probs(self, *args: Any) -> Any:
+        """As it is, timed."""
+        start, core_start = time.perf_counter(), time.process_time()
+        values = super().log_probs(*args)
+        self.seconds += time.perf_counter() - start
+        self.core_seconds += time.process_time() - core_start
+        return values
+
+
+def ours(model: LoadedModel, posed: Posed, readout: Readout) -> np.ndarray:
     """Return the log-likelihood of every choice at every exit, (choices, exits)."""
     slots = make_slots([c for _, prompt in posed for c in encode_choices(model, prompt.text, prompt.choices)])
-    readout = Readout(model)
     store = ExitStore(MemoryStore(exit_shape(readout, slots)), readout, slots)
-    packing = choose_plan(model, slots.readings, SPEC)
+    packing = choose_plan(model, slots.readings, SPEC)  # proves the packing, once
     capture(model, packing.batches, store, form=packing.form)
     return store.log_likelihoods()
 
@@ -92,6 +110,50 @@ def scores(values: np.ndarray, posed: Posed) -> dict[str, float]:
     return found
 
 
+def against_exact(model: LoadedModel, posed: Posed, rounds: int) -> None:
+    """Print counts, seconds and agreement of both ways to normalise, and the ratios of time, the readout's last."""
+    slots = make_slots([c for _, prompt in posed for c in encode_choices(model, prompt.text, prompt.choices)])
+    choose_plan(model, slots.readings, SPEC)  # proved before either side is timed
+    pairs: list[dict[bool, tuple[float, TimedReadout]]] = []
+    values = {}
+    for turn in range(rounds):
+        pairs.append({})
+        for exact in (True, False) if turn % 2 else (False, True):
+            readout, start = TimedReadout(model, exact=exact), time.process_time()
+            values[exact] = ours(model, posed, readout)
+            pairs[-1][exact] = (time.process_time() - start, readout)
+    lengths = [len(c.ids) - c.start for _, p in posed for c in encode_choices(model, p.text, p.choices)]
+    apart = np.abs(values[True] - values[False]) / np.array(lengths)[:, None]
+    flipped, ties = decisions(values, posed)
+    vocabulary, width = model.anatomy.unembedding.weight.shape
+    rows = pairs[-1][False][1].normalisers.record().get("rows", 0)
+    print(f"{len(posed)} questions, {apart.size} log-likelihoods; {pairs[-1][False][1].normalisers.record()}")
+    for exact, name in ((True, "whole vocabulary"), (False, "default")):
+        core = statistics.median(pair[exact][1].core_seconds for pair in pairs)
+        rate = 2e-9 * rows * vocabulary * width / core
+        print(f"{name}: readout {core:.1f} s of a core, as {rate:.0f} GFLOP/s of one float32 product")
+    print(
+        f"largest difference: {apart.max():.1e} nats per token, {np.abs(values[True] - values[False]).max():.1e} in all"
+    )
+    print(f"decisions: {flipped} of {len(posed) * apart.shape[1]} differ, {ties} of them within 1e-3 nats")
+    for name, of in (("clock", lambda r: r.seconds), ("cores", lambda r: r.core_seconds)):
+        print(f"readout, {name}: {statistics.median(of(p[True][1]) / of(p[False][1]) for p in pairs):.2f}")
+    print(f"all, cores: {statistics.median(pair[True][0] / pair[False][0] for pair in pairs):.2f}")
+    if apart.max() > 1e-3 or flipped > ties:
+        raise SystemExit("the default readout is not the exact one")
+
+
+def decisions(values: dict[bool, np.ndarray], posed: Posed) -> tuple[int, int]:
+    """Return how many choices at an exit differ, and how many of these lie within 1e-3 nats."""
+    ends = np.cumsum([len(q.choices) for q, _ in posed])[:-1]
+    flipped = ties = 0
+    for one, other in zip(*(np.split(values[exact], ends) for exact in (True, False)), strict=True):
+        chosen = other.argmax(0)
+        lost = one.max(0) - np.take_along_axis(one, chosen[None], 0)[0]
+        flipped, ties = flipped + int((lost > 0).sum()), ties + int(((lost > 0) & (lost < 1e-3)).sum())
+    return flipped, ties
+
+
 def harness_of(model: LoadedModel) -> Any:
     """Return the harness's model around the same weights; None where it is not installed."""
     if not importlib.util.find_spec("lm_eval"):
@@ -110,16 +172,21 @@ def main() -> None:
     parser.add_argument("--shots", type=int, default=4)
     parser.add_argument("--tasks", nargs="+", default=TASKS)
     parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--against", choices=("harness", "exact"), default="harness")
     args = parser.parse_args()
     posed = pose(args.tasks, args.questions, args.shots)
     # The harness leaves BOS to the tokenizer; without one on both sides the token ids are the same.
     model = load(ModelSpec(id=args.model, bos="never"))
+    if args.against == "exact":
+        against_exact(model, posed, args.rounds)
+        return
     harness = harness_of(model)
-    found, seconds = ours(model, posed[:2]), []
+    readout = Readout(model, exact=False)
+    found, seconds = ours(model, posed[:2], readout), []
     expected, said = np.empty(0), dict.fromkeys(SCORES, float("nan"))
     for _ in range(args.rounds):
         start = time.perf_counter()
-        found = ours(model, posed)
+        found = ours(model, posed, readout)
         middle = time.perf_counter()
         if harness is not None:
             expected, said = theirs(harness, posed)

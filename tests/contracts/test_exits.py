@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,14 +160,13 @@ def test_an_exit_that_is_not_finite_is_named(tiny_model_dir):
 @pytest.mark.parametrize("scale", [0.01, 1.0, 3000.0])
 def test_the_normaliser_is_that_of_the_whole_vocabulary_for_logits_of_any_range(tiny_model_dir, scale):
     model = load(ModelSpec(id=str(tiny_model_dir), device="cpu"))
-    readout = Readout(model)
-    readout._tile = 7
+    head = replace(Readout(model).unembedding, tile=7)
     ready = torch.randn(50, model.anatomy.width, generator=torch.Generator().manual_seed(0)) * scale
     with torch.no_grad():
-        logits = readout._logits(ready, 0)
+        logits = head.logits(ready, 0)
         assert logits.shape[1] == 7
         whole = model.anatomy.unembedding(ready).float()
-        choices = readout._normaliser(ready)
+        choices = head.normaliser(ready)
     assert torch.allclose(choices, whole.logsumexp(-1), rtol=1e-5, atol=1e-5)
     # Control: the largest of the first tile is not always near the largest of all.
     assert scale < 3000 or (whole.amax(-1) - logits.amax(-1)).max() > 100

@@ -269,3 +269,32 @@ def test_random_weights_answer_the_first_questions_of_every_set_at_some_exits(mo
     assert set(kinds["level"]) == {"arithmetic", "truthfulness"}
     assert "supported" not in set(kinds["verdict"])  # the model itself has random weights
     assert "Solid grey: the same architecture with random weights." in done.report_path.read_text(encoding="utf-8")
+
+
+def test_some_exits_are_those_of_a_run_of_all(monkeypatch, model, tmp_path):
+    whole = run(monkeypatch, model, tmp_path / "all")
+    assert {ExitFinding.LAST_EXIT, ExitFinding.TOKEN_COUNT} <= set(whole.findings["finding"])
+    keys = ["level", "task", "stratum", "method", "metric", "layer", "depth", "estimate", "lo", "hi", "control"]
+    for asked, read in (("every 2", [1, 3]), ("0,2", [0, 2, 3])):
+        done = run(monkeypatch, model, tmp_path / asked, page=asked == "0,2", exits=asked)
+        assert done.manifest["exits_read"] == read
+        assert done.curves.select(keys).equals(whole.curves.filter(pl.col("layer").is_in(read)).select(keys))
+        said = set(done.findings["finding"])
+        # What compares the last exit with the one before it, or is about exit 1, needs these.
+        assert (ExitFinding.LAST_EXIT in said) == (2 in read)
+        assert (ExitFinding.TOKEN_COUNT in said) == (1 in read)
+        assert f"Only exits {', '.join(map(str, read))} were read out" in dict(PLUGIN.methods(done.manifest))["Exits"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"exits": "some"}, "the exits 'some'; expected all, every N, or numbers with commas between"),
+        ({"exits": "0,9"}, "exit 9 is asked for; expected exits 0 to 3, which this model has"),
+        ({"exits": "every 2", "tuned": True}, "tuned=true with exits=every 2; expected all exits"),
+        ({"exits": "every 2", "format": "free"}, "format=free with exits=every 2; expected all exits"),
+    ],
+)
+def test_exits_that_cannot_be_read_out_are_refused(monkeypatch, model, tmp_path, settings, message):
+    with pytest.raises(SpecError, match=message):
+        run(monkeypatch, model, tmp_path / "run", **settings)

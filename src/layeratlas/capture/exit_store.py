@@ -28,7 +28,8 @@ class ExitStore(Store):
     """
 
     def __init__(self, inner: Store, readout: Readout, slots: Slots, exits: Sequence[int] = ()) -> None:
-        self.inner, self.readout, self.slots, self.exits = inner, readout, slots, list(exits)
+        self.inner, self.readout, self.slots = inner, readout, slots
+        self.exits = list(exits) or list(range(readout.points))
         self.shape = Shape(len(slots.readings), readout.anatomy.width, {"resid": readout.points})
 
     @property
@@ -51,16 +52,13 @@ class ExitStore(Store):
         start = (first or {}).get("resid", 0)
         chosen, place = self.slots.of(rows)
         tokens, stream = self.slots.tokens[chosen], values["resid"]
-        if not self.exits:
-            log_probs = self.readout.log_probs(stream, start, place, tokens)
-            self.inner.write(key, chosen.tolist(), {"resid": log_probs[:, :, None]}, first)
-            return
         here = [i for i, point in enumerate(self.exits) if start <= point < start + stream.shape[1]]
-        points = [self.exits[i] for i in here]
-        parts = [self.readout.log_probs(stream[:, p - start : p - start + 1], p, place, tokens) for p in points]
-        if parts:
+        if here:
+            points = [self.exits[i] for i in here]
+            asked = stream if len(points) == stream.shape[1] else stream[:, [point - start for point in points]]
+            log_probs = self.readout.log_probs(asked, points, place, tokens)
             at = None if first is None else {"resid": here[0]}
-            self.inner.write(key, chosen.tolist(), {"resid": np.concatenate(parts, 1)[:, :, None]}, at)
+            self.inner.write(key, chosen.tolist(), {"resid": log_probs[:, :, None]}, at)
 
     def read(self, component: str, layer: int) -> FloatArray:
         """Return the log-probability of every slot at an exit, float32 (slots, 1)."""

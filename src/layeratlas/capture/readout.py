@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from layeratlas.capture.normalising import TRIED, Normalisers
 from layeratlas.capture.threads import each
+from layeratlas.capture.unembedding import TILE, TILE_GPU, Unembedding
 from layeratlas.core.arrays import FloatArray
 from layeratlas.core.errors import CaptureError, ModelError
 from layeratlas.models import LoadedModel
 
-# The vocabulary goes by in tiles: logits of all of it would be written to memory and read back several times, which
-# takes longer than the product itself.
-_ROWS, _TILE = 1024, 1024
-_ROWS_GPU, _TILE_GPU = 8192, 16384
+# Rows (a text at a point) that are read out at once.
+_ROWS, _ROWS_GPU = 1024, 8192
 
 
 class Readout:
     """A model's final norm and unembedding (with its scale, softcap and bias) at any point of the stream.
 
     With `norm=False` the norm is left out but at the last point, which then reads as the model itself does: the
-    readout of the published numbers (arXiv 2312.04333). Weights keep their dtype; log-softmax is in float32. Raises
-    ModelError where the unembedding does not fit the stream without the norm, or is not one matrix.
+    readout of the published numbers (arXiv 2312.04333). Weights keep their dtype; log-softmax is in float32. With
+    `exact=False` normalisers may be off by what `Normalisers` allows, where that is faster. Raises ModelError where the
+    unembedding does not fit the stream without the norm, or is not one matrix.
     """
 
-    def __init__(self, model: LoadedModel, norm: bool = True) -> None:
+    def __init__(self, model: LoadedModel, norm: bool = True, exact: bool = True) -> None:
         self.anatomy, self.norm = model.anatomy, norm
         self.points = model.anatomy.n_layers + 1
         head = model.anatomy.unembedding
@@ -36,9 +38,15 @@ class Readout:
                 "a Linear layer",
                 "use a model without adapters",
             )
-        self.weight, self.bias = head.weight, head.bias
-        self.vocabulary, width = head.weight.shape
-        self._rows, self._tile = (_ROWS, _TILE) if head.weight.device.type == "cpu" else (_ROWS_GPU, _TILE_GPU)
+        self.device, width = head.weight.device, head.weight.shape[1]
+        self.unembedding = Unembedding(
+            weight=head.weight,
+            bias=head.bias,
+            scale=model.anatomy.scale,
+            softcap=model.anatomy.softcap,
+            tile=TILE if self.device.type == "cpu" else TILE_GPU,
+        )
+        self.normalisers = Normalisers(self.unembedding, exact)
         if not norm and width != self.anatomy.width:
             raise ModelError(
                 f"'{model.spec.id}' unembeds {width} numbers, and its stream has {self.anatomy.width}",
@@ -46,31 +54,32 @@ class Readout:
                 "use --set exit_norm=final",
             )
 
-    def log_probs(self, hidden: FloatArray, start: int, place: np.ndarray, tokens: np.ndarray) -> FloatArray:
+    def log_probs(self, hidden: FloatArray, points: Sequence[int], place: np.ndarray, tokens: np.ndarray) -> FloatArray:
         """Return the log-probability of `tokens[s]` at text `place[s]`, in nats; float32 (slots, points).
 
-        `hidden`: (texts, points, d), whose first point is `start`; `place` ascends. Raises CaptureError where one is
-        not finite.
+        `hidden`: (texts, points, d), of the points with these numbers; `place` ascends. Raises CaptureError where one
+        is not finite.
         """
+        # What the model itself says is never approximate.
+        last = torch.tensor([point == self.points - 1 for point in points])
         out = np.empty((len(place), hidden.shape[1]), np.float32)
+        self.normalisers.prepare(hidden.shape[0] * hidden.shape[1], lambda: self._sample(hidden, points))
 
         @torch.inference_mode()
         def fill(texts: slice) -> None:
             lo, hi = np.searchsorted(place, [texts.start, texts.stop])
             if lo == hi:
                 return
-            ready = self._ready(hidden[texts], start)
-            normaliser = self._normaliser(ready.flatten(0, 1)).view(-1, hidden.shape[1])
+            ready = self._ready(hidden[texts], points)
+            normaliser = self.normalisers(ready.flatten(0, 1), last.repeat(len(ready))).view(-1, hidden.shape[1])
             at = torch.from_numpy(place[lo:hi] - texts.start).to(ready.device)
             wanted = torch.from_numpy(tokens[lo:hi]).to(ready.device)
-            logits = torch.einsum("spd,sd->sp", ready[at], self.weight[wanted])
-            if self.bias is not None:
-                logits = logits + self.bias[wanted][:, None]
-            out[lo:hi] = (self._finish(logits) - normaliser[at]).cpu().numpy()
+            logits = self.unembedding.of_words(ready[at], wanted[:, None])[..., 0]
+            out[lo:hi] = (logits - normaliser[at]).cpu().numpy()
 
-        each(fill, self._slices(hidden), self.weight.device)
+        each(fill, self._slices(hidden), self.device)
         if not np.isfinite(out).all():
-            layer = start + int(np.argwhere(~np.isfinite(out))[0][1])
+            layer = points[int(np.argwhere(~np.isfinite(out))[0][1])]
             raise CaptureError(
                 f"the exit at layer {layer} gave a log-probability that is not finite",
                 "finite numbers",
@@ -81,84 +90,44 @@ class Readout:
     @torch.inference_mode()
     def token_logits(self, hidden: FloatArray, tokens: np.ndarray) -> FloatArray:
         """Return the logits of `tokens` (texts, k) at the last point `hidden` (texts, d); float32 (texts, k)."""
-        ready = self._ready(hidden[:, None], self.points - 1)[:, 0]
-        wanted = torch.from_numpy(tokens).to(ready.device)
-        logits = torch.einsum("nd,nkd->nk", ready, self.weight[wanted])
-        if self.bias is not None:
-            logits = logits + self.bias[wanted]
-        values: FloatArray = self._finish(logits).cpu().numpy()
-        return values
+        ready = self._ready(hidden[:, None], [self.points - 1])
+        values = self.unembedding.of_words(ready, torch.from_numpy(tokens).to(ready.device))[:, 0]
+        logits: FloatArray = values.cpu().numpy()
+        return logits
 
     @torch.inference_mode()
     def all_logits(self, hidden: FloatArray, point: int) -> Tensor:
         """Return the logits of every token at one point `hidden` (texts, d); float32 (texts, V)."""
-        ready = self._ready(hidden[:, None], point)[:, 0]
-        return self._finish(functional.linear(ready, self.weight, self.bias))
+        return self.unembedding.all_logits(self._ready(hidden[:, None], [point])[:, 0])
 
-    def best(self, hidden: FloatArray, start: int) -> np.ndarray:
-        """Return the likeliest next token at every text and point, int64 (texts, points)."""
+    def best(self, hidden: FloatArray, points: Sequence[int]) -> np.ndarray:
+        """Return the likeliest next token at every text and point with these numbers, int64
+        (texts, points).
+        """
 
         @torch.inference_mode()
         def likeliest(texts: slice) -> np.ndarray:
-            ready = self._ready(hidden[texts], start)
-            tiles = [self._logits(ready, at).max(-1) for at in range(0, self.vocabulary, self._tile)]
-            tile = torch.stack([t.values for t in tiles]).argmax(0)
-            inside = torch.stack([t.indices for t in tiles]).gather(0, tile[None])[0]
-            tokens: np.ndarray = (tile * self._tile + inside).cpu().numpy()
+            tokens: np.ndarray = self.unembedding.best(self._ready(hidden[texts], points)).cpu().numpy()
             return tokens
 
-        best = each(likeliest, self._slices(hidden), self.weight.device)
+        best = each(likeliest, self._slices(hidden), self.device)
         return np.concatenate(best) if best else np.zeros(hidden.shape[:2], np.int64)
 
     def _slices(self, hidden: FloatArray) -> list[slice]:
-        step = max(1, self._rows // hidden.shape[1])
+        rows = _ROWS if self.device.type == "cpu" else _ROWS_GPU
+        step = max(1, rows // hidden.shape[1])
         return [slice(first, first + step) for first in range(0, len(hidden), step)]
 
-    def _ready(self, hidden: FloatArray, start: int) -> Tensor:
+    def _sample(self, hidden: FloatArray, points: Sequence[int]) -> Tensor:
+        """Return states to time normalisers on, of all points, as the unembedding takes them."""
+        texts = max(1, TRIED // hidden.shape[1])
+        return self._ready(hidden[:: max(1, len(hidden) // texts)][:texts], points).flatten(0, 1)
+
+    def _ready(self, hidden: FloatArray, points: Sequence[int]) -> Tensor:
         """Return the stream as the unembedding takes it."""
-        stream = torch.from_numpy(hidden).to(self.weight.device, self.weight.dtype)
+        stream = torch.from_numpy(hidden).to(self.device, self.unembedding.weight.dtype)
         normed: Tensor = self.anatomy.final_norm(stream)
         if self.norm:
             return normed
-        ends = start + hidden.shape[1] == self.points
+        ends = points[-1] == self.points - 1
         return torch.cat([stream[:, :-1], normed[:, -1:]], 1) if ends else stream
-
-    def _normaliser(self, ready: Tensor) -> Tensor:
-        """Return the log of the sum of exponentials over the vocabulary, float32 (n,).
-
-        What is taken off before `exp` need not be the largest logit, only near it: that of the first tile saves a pass
-        over all others. Rows where it is too far below are done again.
-        """
-        first = self._logits(ready, 0)
-        taken = first.amax(-1)
-        total = first.sub_(taken[:, None]).exp_().sum(-1)
-        for at in range(self._tile, self.vocabulary, self._tile):
-            total += self._logits(ready, at).sub_(taken[:, None]).exp_().sum(-1)
-        normaliser = taken + total.log()
-        over = torch.isinf(total)
-        if over.any():
-            normaliser[over] = self._largest_first(ready[over])
-        return normaliser
-
-    def _largest_first(self, ready: Tensor) -> Tensor:
-        """As `_normaliser`, for logits of any range: the largest so far is what is taken off."""
-        most = torch.full((len(ready),), -torch.inf, device=ready.device)
-        total = torch.zeros_like(most)
-        for at in range(0, self.vocabulary, self._tile):
-            logits = self._logits(ready, at)
-            above = torch.maximum(most, logits.amax(-1))
-            total = total * (most - above).exp() + logits.sub_(above[:, None]).exp_().sum(-1)
-            most = above
-        return most + total.log()
-
-    def _logits(self, ready: Tensor, at: int) -> Tensor:
-        bias = None if self.bias is None else self.bias[at : at + self._tile]
-        return self._finish(functional.linear(ready, self.weight[at : at + self._tile], bias))
-
-    def _finish(self, logits: Tensor) -> Tensor:
-        """Scale and cap, as the model does, in its dtype; then float32."""
-        if self.anatomy.scale != 1.0:
-            logits = logits * self.anatomy.scale
-        if self.anatomy.softcap is not None:
-            logits = torch.tanh(logits / self.anatomy.softcap) * self.anatomy.softcap
-        return logits.float()

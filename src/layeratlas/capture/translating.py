@@ -47,12 +47,12 @@ class TunedReadout(Readout):
         super().__init__(model)
         self._translators = translators
 
-    def _ready(self, hidden: FloatArray, start: int) -> Tensor:
+    def _ready(self, hidden: FloatArray, points: Sequence[int]) -> Tensor:
         moved = hidden.astype(np.float32, copy=True)
-        for at in range(hidden.shape[1]):
-            if translator := self._translators.get(start + at):
+        for at, point in enumerate(points):
+            if translator := self._translators.get(point):
                 moved[:, at] += hidden[:, at] @ translator.weight.T + translator.bias
-        return super()._ready(moved, start)
+        return super()._ready(moved, points)
 
 
 class _Sums:

@@ -124,7 +124,7 @@ def _rows(curve: Curve, model: str, study: str) -> pl.DataFrame:
         "task": curve.task,
         "stratum": curve.stratum,
         "component": curve.component,
-        "layer": np.arange(len(lo)),
+        "layer": curve.layers,
         "depth": curve.depth,
         "method": curve.method,
         "metric": curve.metric,

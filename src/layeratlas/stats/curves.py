@@ -58,8 +58,8 @@ class Curve:
     `estimate` (P,); `draws` (B, P) over resampled groups; `half_a`, `half_b` (H, P) on random halves of the groups and
     on their complements; `shuffles` (S, P), the control; `chance`, the score of guessing; `baseline`, that of surface
     features (NaN for none), and `baseline_draws` (B,) its bootstrap over the same groups as `draws` (empty where it is
-    not kept); `references`, other curves that it is compared with, as far as they were measured; `n` items in
-    `n_groups` groups.
+    not kept); `read`, the points of `resid` that the columns are of, the last among them (empty for all);
+    `references`, other curves that it is compared with, as far as they were measured; `n` items in `n_groups` groups.
     """
 
     level: str
@@ -78,12 +78,20 @@ class Curve:
     n: int
     n_groups: int
     baseline_draws: Floats = field(default_factory=lambda: np.zeros(0))
+    read: tuple[int, ...] = ()
     references: Mapping[ReferenceKind, Reference] = field(default_factory=dict)
 
     @property
     def depth(self) -> Floats:
         """Relative depth of each point."""
+        if self.read:
+            return np.array(self.read) / max(self.read[-1], 1)
         return depths(len(self.estimate), self.component)
+
+    @property
+    def layers(self) -> list[int]:
+        """The number of each point."""
+        return list(self.read or range(len(self.estimate)))
 
     @property
     def interval(self) -> tuple[Floats, Floats]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import polars as pl
 
 from layeratlas.runs.coherence import gated
@@ -13,6 +14,7 @@ from layeratlas.runs.layer_order import LAYER_ORDER, layer_order_table
 from layeratlas.runs.recommendation import Recommendation, write_recommendations
 from layeratlas.runs.tables import curve_table, write_table
 from layeratlas.runs.workspace import Workspace
+from layeratlas.stats.curves import depths
 from layeratlas.stats.resampling import Resampler
 from layeratlas.studies.exits.ablation.tables import ablation_results
 from layeratlas.studies.exits.baselines import baseline_table
@@ -62,9 +64,11 @@ def analyse_stage(work: Workspace) -> list[str]:
     table = finding_table(gated(findings, PRESUPPOSED), work.manifest["model"]["name"], work.spec.study)
     write_table(work, "findings.parquet", table)
     advised = write_recommendations(work.folder, advise(curves, table, settings.score), RULES)
-    write_table(work, LAYER_ORDER, layer_order_table(answered_levels(curves, settings.score), seed))
+    # Neighbours are compared there, and draws of several models at depths that count the points.
+    even = [curve for curve in curves if is_even(curve)]
+    write_table(work, LAYER_ORDER, layer_order_table(answered_levels(even, settings.score), seed))
     write_table(work, BASELINES_FILE, baseline_table(sets, curves, settings))
-    kept = write_draws(work.folder, deciding_first(curves, settings.score))
+    kept = write_draws(work.folder, deciding_first(even, settings.score))
     return [
         "curves.parquet",
         "findings.parquet",
@@ -75,6 +79,11 @@ def analyse_stage(work: Workspace) -> list[str]:
         *([TUNED_FILE] if tuned else []),
         *([ABLATION_FILE] if ablated else []),
     ]
+
+
+def is_even(curve: ExitCurve) -> bool:
+    """Return whether a curve's exits are evenly spaced over the whole depth."""
+    return np.allclose(curve.depth, depths(len(curve.estimate), curve.component))
 
 
 def answered_levels(curves: Sequence[ExitCurve], score: str) -> list[ExitCurve]:
@@ -147,5 +156,5 @@ def _level_findings(gains: Sequence[LevelGain], readout_note: str) -> list[Findi
     findings += start_findings(gains)
     findings += low_reasoning_findings(curves, readout_note)
     if gains:
-        findings += [mid_network_finding(gains), low_exits_finding(curves, readout_note)]
+        findings += [mid_network_finding(gains), *low_exits_finding(curves, readout_note)]
     return findings

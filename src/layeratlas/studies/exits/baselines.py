@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -28,14 +29,15 @@ def baseline_table(sets: Sequence[ScoredSet], curves: Sequence[ExitCurve], setti
     """Return, for each question set, the accuracy of every surface rule beside that of the exits."""
     whole = {(c.task, c.metric): c for c in curves if c.stratum == ALL and c.method == settings.score}
     rows = [
-        _row(scored, whole[scored.data.name, ACCURACY].estimate, whole[scored.data.name, TIES].estimate, settings)
+        _row(scored, whole[scored.data.name, ACCURACY], whole[scored.data.name, TIES].estimate, settings)
         for scored in sets
     ]
     return pl.DataFrame(rows)
 
 
-def _row(scored: ScoredSet, right: Floats, tied: Floats, settings: ExitSettings) -> dict[str, str | int | float]:
-    """Return a set's row from its accuracy and share of ties at each exit, (P,)."""
+def _row(scored: ScoredSet, curve: ExitCurve, tied: Floats, settings: ExitSettings) -> dict[str, Any]:
+    """Return a set's row from its accuracy and share of ties at each exit, (P,); null for an exit not read out."""
+    right, layers, first = curve.estimate, curve.layers, scored.place_of_exit_1
     bare = accuracy(scored.scores(settings.score, bare=True), scored.key, settings.strict).mean(-1)
     rules = {rule_column(rule): _rule_accuracy(scored, rule) for rule in Rule}
     return {
@@ -46,12 +48,12 @@ def _row(scored: ScoredSet, right: Floats, tied: Floats, settings: ExitSettings)
         **rules,
         "Fewest tokens, ties wrong": _rule_accuracy(scored, Rule.FEWEST_TOKENS, strict=True),
         BARE_LAST: float(bare[-1]),
-        "Exit 1": float(right[1]),
+        "Exit 1": None if first is None else float(right[first]),
         "Best exit": float(right.max()),
-        "Its layer": int(np.argmax(right)),
-        "Last but one": float(right[-2]),
+        "Its layer": layers[int(np.argmax(right))],
+        "Last but one": float(right[-2]) if layers[-1] - 1 in layers else None,
         "Last exit": float(right[-1]),
-        "Tied at exit 1": float(tied[1]),
+        "Tied at exit 1": None if first is None else float(tied[first]),
         "Tied at the last": float(tied[-1]),
     }
 

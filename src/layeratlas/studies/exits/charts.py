@@ -69,8 +69,11 @@ def _values(table: pl.DataFrame, curves: pl.DataFrame) -> Iterator[Value]:
         for column in _TICKS:
             yield Value(set=name, what=column, value=row[column])
         points = curves.filter(task=row[SET]).sort("layer")
-        for what, at in ((EXIT_1, 1), (LAST_EXIT, -1)):
-            point = points.row(at, named=True)
+        read = points["layer"].to_list()
+        for what, layer in ((EXIT_1, 1), (LAST_EXIT, max(read))):
+            if layer not in read:
+                continue
+            point = points.row(read.index(layer), named=True)
             yield Value(set=name, what=what, value=point["estimate"], lo=point["lo"], hi=point["hi"])
 
 

@@ -45,7 +45,7 @@ class BestTokenStore(Store):
         for column, point in enumerate(self.exits):
             at = point - start
             if 0 <= at < stream.shape[1]:
-                self._best[list(rows), column] = self.readout.best(stream[:, at : at + 1], point)[:, 0]
+                self._best[list(rows), column] = self.readout.best(stream[:, at : at + 1], [point])[:, 0]
         self._done.add(key)
 
     def read(self, component: str, layer: int) -> FloatArray:

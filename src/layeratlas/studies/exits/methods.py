@@ -7,6 +7,7 @@ from typing import Any
 
 from layeratlas.runs.comparable import FEWER_SHOTS
 from layeratlas.studies.exits.names import METHOD_NAMES
+from layeratlas.studies.exits.reading_out import EXITS_READ
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
 
 _FORMATS = {
@@ -79,10 +80,27 @@ def _exits(run: Mapping[str, Any], settings: ExitSettings) -> str:
         else "the unembedding alone, with the final norm at the last point only, as in the published numbers"
     )
     return (
-        f"The residual stream is read out by {readout}; log-softmax in float32. Each distinct prefix is computed once: "
-        f"{capture.get('rows', 0):,} positions were read out, {capture.get('wanted', 0):,} next tokens scored at each "
-        "exit."
+        f"The residual stream is read out by {readout}; log-softmax in float32.{_normalisers(run)}{_read(run)} Each "
+        f"distinct prefix is computed once: {capture.get('rows', 0):,} positions were read out, "
+        f"{capture.get('wanted', 0):,} next tokens scored at each exit."
     )
+
+
+def _normalisers(run: Mapping[str, Any]) -> str:
+    """Return how the sums over the vocabulary were computed, where not in full."""
+    way = run.get("normaliser", {})
+    if "rows" not in way:
+        return ""
+    return (
+        " Sums over the vocabulary: an 8-bit product chooses the words that are multiplied in float32. Of "
+        f"{way['rows']:,} sums {way['exactly']:,} were made over the whole vocabulary, since this was not enough; so "
+        f"were {way['checked']:,} others, which differed by {way['largest_difference']:.1e} nats at most."
+    )
+
+
+def _read(run: Mapping[str, Any]) -> str:
+    exits = run.get(EXITS_READ)
+    return f" Only exits {', '.join(map(str, exits))} were read out; nothing is said of others." if exits else ""
 
 
 def _boundary(run: Mapping[str, Any]) -> str:

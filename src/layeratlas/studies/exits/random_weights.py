@@ -22,6 +22,7 @@ from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.measures import MEASURES
 from layeratlas.studies.exits.names import ALL
 from layeratlas.studies.exits.posing import PosedSet, pose
+from layeratlas.studies.exits.reading_out import exits_of
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.scoring import scored_set
 from layeratlas.studies.exits.set_curves import weighted_means
@@ -36,7 +37,8 @@ _AFTER, _BARE, _READ = "after", "bare", "exits"
 
 @dataclass(frozen=True, kw_only=True)
 class RandomSet:
-    """Questions with what a random-weight model gave their choices at the exits `exits` (E,): (C, E) in nats."""
+    """Questions with what a random-weight model gave their choices at the exits `exits` (E,), places among those
+    that the run reads out: (C, E) in nats."""
 
     scored: ScoredSet
     exits: np.ndarray
@@ -76,8 +78,9 @@ def _ask(work: Workspace, sets: list[QuestionSet]) -> bool:
     posed_sets = [pose(model, data, settings) for data in sets]
     slots = make_slots([continuation for posed in posed_sets for continuation in (*posed.after, *posed.bare)])
     readout = Readout(model, settings.normed)
-    exits = np.unique(np.linspace(0, readout.points - 1, _EXITS).round().astype(int))
-    read: list[int] = exits.tolist()
+    asked = np.array(exits_of(settings.exits, readout.points))
+    exits = np.unique(np.linspace(0, len(asked) - 1, _EXITS).round().astype(int))
+    read: list[int] = asked[exits].tolist()
     store = ExitStore(MemoryStore(exit_shape(readout, slots, read)), readout, slots, read)
     spec = CaptureSpec(components=("resid",), batch_tokens=work.spec.capture.batch_tokens)
     packing = choose_plan(model, slots.readings, spec)

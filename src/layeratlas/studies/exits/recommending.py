@@ -24,7 +24,6 @@ def recommendations(curves: Sequence[ExitCurve], answered: Collection[str]) -> l
 
 
 def _choice(curve: ExitCurve, is_answered: bool) -> Choice:
-    last = len(curve.estimate) - 1
     exits = _as_good_as_last(curve)
     if not is_answered:
         best = float(curve.excess.max())
@@ -33,7 +32,8 @@ def _choice(curve: ExitCurve, is_answered: bool) -> Choice:
         return Choice(
             reason="The last exit is not shown to beat its floor, so that earlier ones cannot be compared with it."
         )
-    layer = exits[0]
+    at, layers = exits[0], curve.layers
+    layer, last = layers[at], layers[-1]
     lo, hi = curve.interval
     reason = (
         f"{last - layer} of {last} blocks can be left out."
@@ -42,16 +42,16 @@ def _choice(curve: ExitCurve, is_answered: bool) -> Choice:
     )
     return Choice(
         layer=layer,
-        as_good=tuple(exits),
-        value=float(curve.estimate[layer]),
-        lo=float(lo[layer]),
-        hi=float(hi[layer]),
+        as_good=tuple(layers[at:]),
+        value=float(curve.estimate[at]),
+        lo=float(lo[at]),
+        hi=float(hi[at]),
         reason=reason,
     )
 
 
 def _as_good_as_last(curve: ExitCurve) -> list[int]:
-    """Return the exits, in order, from the earliest that passes to the last; none where the last one fails."""
+    """Return the places of exits from the earliest that passes to the last; none where the last one fails."""
     losses = curve.draws - curve.draws[:, -1:]
     least, _ = draws_interval(losses, curve.n_groups)
     least[-1] = 0.0  # the last one loses nothing to itself

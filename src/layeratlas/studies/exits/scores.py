@@ -32,7 +32,7 @@ class ScoredSet:
     """A question set with what the model gave its C choices, the choices of all questions one after another.
 
     `after`, `bare`: (C, P), float64, log-likelihood in nats at every exit, after the question and after `A:` alone.
-    `tokens`, `characters`, `bytes`: (C,), sizes of the choices.
+    `tokens`, `characters`, `bytes`: (C,), sizes of the choices. `read`: the exits, empty for all of the model.
     """
 
     data: QuestionSet
@@ -41,6 +41,13 @@ class ScoredSet:
     tokens: Floats
     characters: Floats
     bytes: Floats
+    read: tuple[int, ...] = ()
+
+    @property
+    def place_of_exit_1(self) -> int | None:
+        """The column of exit 1, None where it was not read out."""
+        exits = self.read or range(self.after.shape[1])
+        return exits.index(1) if 1 in exits else None
 
     @cached_property
     def key(self) -> AnswerKey:

@@ -20,6 +20,7 @@ from layeratlas.store.shards import load_shard, write_shard
 from layeratlas.studies.exits.free_answers import write_free_answers
 from layeratlas.studies.exits.names import items_file, scores_file
 from layeratlas.studies.exits.posing import PosedSet, pose_fitting
+from layeratlas.studies.exits.reading_out import EXITS_READ, exits_of, read_exits
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.settings import ExitSettings
 
@@ -49,8 +50,11 @@ def score_stage(work: Workspace) -> list[str]:
         read = f"The choices are scored as the answer; the first is “{prompt.choices[0].strip()}”."
         note_example(work.manifest, prompt.text, read)
     continuations = [continuation for posed in posed_sets for continuation in (*posed.after, *posed.bare)]
-    readout = Readout(work.model, settings.normed)
-    log_likelihoods = _run(work, continuations, readout, settings)
+    readout = Readout(work.model, settings.normed, exact=settings.whole_vocabulary)
+    exits = exits_of(settings.exits, readout.points)
+    if len(exits) < readout.points:
+        work.manifest[EXITS_READ] = exits
+    log_likelihoods = _run(work, continuations, readout, exits)
     # How many choices have a token that spans the end of the prompt.
     work.manifest["boundaries"] = {posed.data.name: sum(not c.clean for c in posed.after) for posed in posed_sets}
     outputs, start = [], 0
@@ -76,24 +80,28 @@ def recompute(work: Workspace) -> Recomputed:
     chosen = [continuations[i] for i in sample]
     shards = [load_shard(work.folder / scores_file(posed.data.name), work.key)[0] for posed in posed_sets]
     kept = np.concatenate([shard[name] for shard in shards for name in (_AFTER, _BARE)])
-    alone = likelihoods_alone(work.model, Readout(work.model, work.settings.normed), chosen)
+    readout = Readout(work.model, work.settings.normed)
+    alone = likelihoods_alone(work.model, readout, chosen)[:, exits_of(work.settings.exits, readout.points)]
     return Recomputed.of(compare_likelihoods(work.model, kept[sample], alone, chosen, sample), lengths, sample)
 
 
-def _run(work: Workspace, continuations: list[Continuation], readout: Readout, settings: ExitSettings) -> Floats:
-    """Return the log-likelihood of every continuation at every exit; the shards of a stopped run are used."""
+def _run(work: Workspace, continuations: list[Continuation], readout: Readout, exits: list[int]) -> Floats:
+    """Return the log-likelihood of every continuation at every exit read; the shards of a stopped run are used."""
     from layeratlas.capture import capture, plan_choices, store_key
     from layeratlas.capture.exit_store import ExitStore, exit_shape
     from layeratlas.store import DiskStore
 
     model, spec = work.model, CaptureSpec(components=("resid",), batch_tokens=work.spec.capture.batch_tokens)
     slots, packing = plan_choices(model, continuations, spec)
-    key = hash_of([store_key(model, slots.readings, spec), slots.tokens.tolist(), settings.exit_norm])
-    inner = DiskStore(work.folder / EXITS, exit_shape(readout, slots), key)
+    settings: ExitSettings = work.settings
+    read = [exits, settings.exit_norm, settings.normaliser]
+    key = hash_of([store_key(model, slots.readings, spec), slots.tokens.tolist(), read])
+    inner = DiskStore(work.folder / EXITS, exit_shape(readout, slots, exits), key)
     inner.check_space()
-    store: ExitStore = ExitStore(inner, readout, slots)
+    store: ExitStore = ExitStore(inner, readout, slots, exits)
     work.manifest["capture"] = packing.record() | {"rows": len(slots.readings), "wanted": len(slots.tokens)}
     capture(model, packing.batches, store, work.progress, packing.form)
+    work.manifest["normaliser"] = readout.normalisers.record()
     return store.log_likelihoods()
 
 
@@ -170,4 +178,5 @@ def scored_set(work: Workspace, data: QuestionSet, after: Floats, bare: Floats) 
         tokens=sizes("tokens"),
         characters=sizes("characters"),
         bytes=sizes("bytes"),
+        read=read_exits(work.manifest),
     )

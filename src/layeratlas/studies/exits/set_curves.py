@@ -94,6 +94,7 @@ class _Stratum:
             baseline=float(baselines.estimate[best]) if metric in WITH_BASELINE else float("nan"),
             n=len(self.groups),
             n_groups=len(set(self.groups)),
+            read=self.scored.read,
             baseline_draws=baselines.draws[:, best],
             evident=self.scored.data.evident,
             control_a=control.half_a,

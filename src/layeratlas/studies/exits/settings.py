@@ -8,9 +8,11 @@ from typing import Any, Literal, get_args
 from pydantic import Field
 
 from layeratlas.core.spec import Spec
+from layeratlas.studies.exits.reading_out import ALL_EXITS
 
 Format = Literal["text", "letter", "cloze", "free"]
 Score = Literal["sum", "per_character", "per_byte", "per_token", "minus_answer"]
+Normaliser = Literal["auto", "exact"]
 Replacement = Literal["mean", "zero", "both"]
 SCORES: tuple[Score, ...] = get_args(Score)
 
@@ -28,6 +30,16 @@ class ExitSettings(Spec):
     exit_norm: Literal["final", "none"] = Field(
         default="final",
         description="the model's final norm at every point (final), or at the last point only, as published (none)",
+    )
+    exits: str = Field(
+        default=ALL_EXITS,
+        description="exits that are read out: all, every N (counted from the last), or a list such as 0,10,20; the "
+        "last one always",
+    )
+    normaliser: Normaliser = Field(
+        default="auto",
+        description="log-probabilities to 0.001 nats where that is faster on this machine (auto), or over the whole "
+        "vocabulary in float32 (exact)",
     )
     strict: bool = Field(
         default=False,
@@ -70,6 +82,11 @@ class ExitSettings(Spec):
     def normed(self) -> bool:
         """Whether every point is read out through the final norm."""
         return self.exit_norm == "final"
+
+    @property
+    def whole_vocabulary(self) -> bool:
+        """Whether every normaliser is the sum over the whole vocabulary."""
+        return self.normaliser == "exact"
 
     @property
     def readout_note(self) -> str:

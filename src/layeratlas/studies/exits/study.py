@@ -34,6 +34,7 @@ from layeratlas.studies.exits.methods import methods
 from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, ExitFinding
 from layeratlas.studies.exits.prompts import LETTERS, make_prompt
 from layeratlas.studies.exits.random_weights import random_weights_stage
+from layeratlas.studies.exits.reading_out import ALL_EXITS, check_exits
 from layeratlas.studies.exits.recommending import RULES
 from layeratlas.studies.exits.scoring import recompute, score_stage
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
@@ -86,6 +87,7 @@ class Exits(Study):
 
     def check(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> None:
         """Refuse what could not be asked: too few worked examples, more choices than letters."""
+        _check_exits(settings)
         for data in material if settings.format == "letter" else ():
             _check_letters(data)
         if material and "shots" in spec.settings:
@@ -130,6 +132,14 @@ class Exits(Study):
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what was done, from the run's manifest."""
         return [*methods(run), *ablation_methods(run)]
+
+
+def _check_exits(settings: ExitSettings) -> None:
+    """Raise SpecError for exits that are not understood, or where another setting needs all of them."""
+    check_exits(settings.exits)
+    for needs, name in ((settings.tuned, "tuned=true"), (settings.format == "free", "format=free")):
+        if needs and settings.exits != ALL_EXITS:
+            raise SpecError(f"{name} with exits={settings.exits}", "all exits", f"leave out exits, or {name}")
 
 
 def _check_letters(data: QuestionSet) -> None:

@@ -22,9 +22,9 @@ from layeratlas.studies.exits.names import ExitFinding
 class LevelGain:
     """What the exits of a level gain over its floor, and the depth at which the gain begins.
 
-    `layer` is the exit with the largest gain in the whole sample. `effect` is the gain at an exit that was chosen on
-    one half of the groups and read on the other, with p corrected over the levels (Holm). `onset` is the depth at
-    which the gain first passes half of its largest value, and `onset_draws` (B,) its bootstrap.
+    `layer` is the place of the exit with the largest gain in the whole sample. `effect` is the gain at an exit that was
+    chosen on one half of the groups and read on the other, with p corrected over the levels (Holm). `onset` is the
+    depth at which the gain first passes half of its largest value, and `onset_draws` (B,) its bootstrap.
     """
 
     curve: ExitCurve
@@ -98,7 +98,7 @@ def gain_findings(gains: Sequence[LevelGain], readout_note: str) -> list[Finding
 
 def _exit_finding(gain: LevelGain, readout_note: str) -> Finding:
     curve, layer = gain.curve, gain.layer
-    where = f"exit {layer} of 0-{len(curve.depth) - 1} (depth {curve.depth[layer]:.2f})"
+    where = f"exit {curve.layers[layer]} of 0-{curve.layers[-1]} (depth {curve.depth[layer]:.2f})"
     levels = (
         f"accuracy {curve.estimate[layer]:.2f}, chance {curve.chance:.2f}, surface rules {curve.baseline:.2f}, choices "
         f"without their question {curve.shuffles.mean(0)[layer]:.2f}"

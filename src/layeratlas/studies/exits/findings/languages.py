@@ -73,6 +73,7 @@ def agreement_curve(
         for bare in (False, True)
     )
     return ExitCurve(
+        read=curve.read,
         level=curve.level,
         task=ALL,
         stratum=ALL,

@@ -51,11 +51,15 @@ class ExitComparison:
 
 
 def compare_last(curves: Sequence[ExitCurve]) -> list[ExitComparison]:
-    """Return, for each level curve, the last exit against the last but one, and then against the best other one."""
-    effects = {
-        ComparedExit.LAST_BUT_ONE: holm_corrected([_against_previous(curve) for curve in curves]),
-        ComparedExit.BEST_OTHER: holm_corrected([_against_best(curve) for curve in curves]),
-    }
+    """Return, for each level curve, the last exit against the last but one, and then against the best other one.
+
+    Without the first where the last but one was not read out, and without any where no other exit was.
+    """
+    effects = {}
+    if all(curve.layers[-2:] == [curve.layers[-1] - 1, curve.layers[-1]] for curve in curves):
+        effects[ComparedExit.LAST_BUT_ONE] = holm_corrected([_against_previous(curve) for curve in curves])
+    if all(len(curve.estimate) > 1 for curve in curves):
+        effects[ComparedExit.BEST_OTHER] = holm_corrected([_against_best(curve) for curve in curves])
     return [
         ExitComparison(curve=curve, first=ComparedExit.LAST, second=place, effect=effect)
         for place, corrected in effects.items()

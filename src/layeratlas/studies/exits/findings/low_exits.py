@@ -21,14 +21,19 @@ LOW = 0.25
 _REASONING = ("reasoning", "logic")
 
 
-def low_exits_finding(curves: Sequence[ExitCurve], readout_note: str) -> Finding:
-    """Return X5: the mean gain of low exits over the best baseline, always inconclusive from one model."""
+def low_exits_finding(curves: Sequence[ExitCurve], readout_note: str) -> list[Finding]:
+    """Return X5: the mean gain of low exits over the best baseline, always inconclusive from one model.
+
+    None where no low exit was read out.
+    """
     inside = curves[0].depth < LOW
+    if not inside.any():
+        return []
     draws = np.mean([curve.gains[:, inside].mean(1) for curve in curves], axis=0)
     lo, hi = draws_interval(draws, min(curve.n_groups for curve in curves), least=-1.0, most=1.0)
     estimate = float(np.mean([curve.excess[inside].mean() for curve in curves]))
     effect = Effect(estimate=estimate, lo=float(lo), hi=float(hi))
-    return levels_finding(
+    finding = levels_finding(
         ExitFinding.X5,
         curves,
         statement=(
@@ -39,6 +44,7 @@ def low_exits_finding(curves: Sequence[ExitCurve], readout_note: str) -> Finding
         null="equal across sizes, which one model cannot test",
         verdict="inconclusive",
     )
+    return [finding]
 
 
 def low_reasoning_findings(curves: Sequence[ExitCurve], readout_note: str) -> list[Finding]:

@@ -58,8 +58,10 @@ def token_count_finding(
     """Return whether exit 1 chooses the fewest tokens, by the summed score, more often than blind choice does.
 
     `method` is the score under which the finding is listed. None for fewer than ten questions whose choices differ in
-    tokens.
+    tokens, and where exit 1 was not read out.
     """
+    if any(scored.place_of_exit_1 is None for scored in sets):
+        return None
     effects = _effects(_joined([token_choices(scored) for scored in sets]), resampler)
     if effects is None:
         return None
@@ -85,7 +87,8 @@ def token_count_finding(
 
 def token_choices(scored: ScoredSet) -> TokenChoices:
     """Return how exit 1 of a set treats the number of tokens, for its questions whose choices differ in it."""
-    sums, tokens, exists = scored.scores("sum")[1], scored.rule_scores(Rule.FEWEST_TOKENS), scored.key.exists
+    first = scored.place_of_exit_1 or 0
+    sums, tokens, exists = scored.scores("sum")[first], scored.rule_scores(Rule.FEWEST_TOKENS), scored.key.exists
     fewest, best = (values == values.max(1, keepdims=True) for values in (tokens, sums))
     differ = fewest.sum(1) < exists.sum(1)
     return TokenChoices(

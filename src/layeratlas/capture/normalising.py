@@ -1,0 +1,110 @@
+"""The normalisers of exits: by the screen where this machine gains by it, otherwise over the whole vocabulary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from layeratlas.capture.screening import TOLERANCE, Screen
+from layeratlas.capture.unembedding import Unembedding
+from layeratlas.core.errors import CaptureError
+
+# With fewer words or rows (also than twice the width) the screen is not worth making.
+_WORDS, _ROWS, _WIDTHS = 16_384, 4096, 2
+# Rows on which both ways are timed; rows of each later batch that are also done exactly, and compared.
+TRIED, _CHECKED = 512, 2
+_GAIN = 1.25
+
+
+class Normalisers:
+    """The log of the sum of exponentials of all logits, at most `TOLERANCE` nats off.
+
+    Which way is faster is measured once, on the first states. Rows that the screen does not vouch for are done exactly,
+    and so are two rows of every batch that it does. With `exact` the screen is not used.
+    """
+
+    def __init__(self, unembedding: Unembedding, exact: bool = False) -> None:
+        self._unembedding, self._exact = unembedding, exact
+        self._screen: Screen | None = None
+        self._decided = exact or not _can_be_screened(unembedding)
+        self._lock = Lock()
+        self._rows = self._again = self._checked = 0
+        self._difference = 0.0
+
+    def prepare(self, rows: int, sample: Callable[[], Tensor]) -> None:
+        """Choose the way for so many rows, unless it is chosen; `sample` returns some of them, normed (n, d)."""
+        if self._decided or rows < max(_ROWS, _WIDTHS * self._unembedding.weight.shape[1]):
+            return
+        self._decided = True
+        tried = sample()
+        whole, _ = _timed(lambda: self._unembedding.normaliser(tried))
+        self._screen = Screen(self._unembedding.weight, self._unembedding.scale)
+        screened, (_, sure) = _timed(lambda: self._screened(tried))
+        screened += whole * float((~sure).float().mean())
+        if whole < _GAIN * screened:
+            self._screen = None
+
+    def __call__(self, ready: Tensor, exactly: Tensor | None = None) -> Tensor:
+        """Return the normalisers of normed states (n, d), float32 (n,) in nats; those of `exactly`, bool (n,), in full.
+
+        Raises CaptureError where the screen is further off than `TOLERANCE` in a row that it vouches for.
+        """
+        if self._screen is None:
+            return self._unembedding.normaliser(ready)
+        asked = torch.zeros(len(ready), dtype=torch.bool) if exactly is None else exactly
+        rows = (~asked).nonzero()[:, 0]
+        values = torch.empty(len(ready))
+        values[rows], sure = self._screened(ready[rows])
+        vouched = rows[sure]
+        checked = vouched[:: max(1, len(vouched) // _CHECKED)]
+        again = torch.cat([asked.nonzero()[:, 0], rows[~sure]])
+        exact = self._unembedding.normaliser(ready[torch.cat([again, checked])])
+        apart = (values[checked] - exact[len(again) :]).abs()
+        self._note(len(rows), len(rows) - len(vouched), apart)
+        values[again] = exact[: len(again)]
+        return values
+
+    def record(self) -> dict[str, Any]:
+        """Return what `run.json` keeps: the way, and of a screen its rows, those done again, and the checks."""
+        if self._screen is None:
+            return {"way": "whole vocabulary"}
+        return {
+            "way": "8-bit screen",
+            "rows": self._rows,
+            "exactly": self._again,
+            "checked": self._checked,
+            "largest_difference": self._difference,
+        }
+
+    def _screened(self, ready: Tensor) -> tuple[Tensor, Tensor]:
+        assert self._screen is not None
+        return self._screen(ready)
+
+    def _note(self, rows: int, again: int, apart: Tensor) -> None:
+        with self._lock:
+            self._rows, self._again, self._checked = self._rows + rows, self._again + again, self._checked + len(apart)
+            self._difference = max([self._difference, *apart.tolist()])
+            if self._difference > TOLERANCE:
+                raise CaptureError(
+                    f"the normaliser of an exit is {self._difference:.1e} nats off",
+                    f"at most {TOLERANCE:.0e}",
+                    "use --set normaliser=exact and another --out",
+                )
+
+
+def _can_be_screened(unembedding: Unembedding) -> bool:
+    weight = unembedding.weight
+    plain = weight.device.type == "cpu" and weight.dtype is torch.float32 and hasattr(torch, "_int_mm")
+    return plain and unembedding.bias is None and unembedding.softcap is None and len(weight) >= _WORDS
+
+
+def _timed(function: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds of this thread's core that a call takes, and what it returns."""
+    start = time.thread_time()
+    value = function()
+    return time.thread_time() - start, value
