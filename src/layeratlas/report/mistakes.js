@@ -8,11 +8,11 @@ atlas.showMistakes = (mistakes, layer) => {
     if (!sets.length) continue;
     const all = sets.flatMap((set) => set.wrong[layer].map((place, i) => [set, place, set.said[layer][i]]));
     const shown = sets.reduce((sum, set) => sum + set.texts.length, 0);
-    box.querySelector("summary").textContent = `Texts that layer ${layer} gets wrong (${all.length} of ${shown})`;
+    box.querySelector("summary").textContent = `What layer ${layer} gets wrong (${all.length} of ${shown})`;
     box.querySelector("ul").replaceChildren(...all.slice(0, most).map(([set, place, said]) => {
       const row = document.createElement("li");
       const quote = Object.assign(document.createElement("q"), { textContent: set.texts[place] });
-      row.append(quote, ` is ${set.labels[place]}, read as ${said}${sets.length > 1 ? ` (${set.task})` : ""}`);
+      row.append(quote, ` is ${set.labels[place]}, ${set.given} ${set.names[said]}${sets.length > 1 ? ` (${set.task})` : ""}`);
       return row;
     }));
     if (all.length > most) box.querySelector("ul").append(Object.assign(document.createElement("li"), { textContent: `and ${all.length - most} more` }));

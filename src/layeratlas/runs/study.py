@@ -31,6 +31,7 @@ class Words:
     control: str = "shuffled labels"
     baseline: str = "best surface-only baseline"
     origin: str = ""
+    wrong: str = "Held-out texts"
 
 
 PROBED = Words()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from layeratlas.capture.recomputing import Recomputed
 
 EXITS = "exits"
-_AFTER, _BARE = "after", "bare"
+AFTER, BARE = "after", "bare"
 
 
 def score_stage(work: Workspace) -> list[str]:
@@ -79,7 +79,7 @@ def recompute(work: Workspace) -> Recomputed:
     sample = sample_texts(lengths, work.spec.seed)
     chosen = [continuations[i] for i in sample]
     shards = [load_shard(work.folder / scores_file(posed.data.name), work.key)[0] for posed in posed_sets]
-    kept = np.concatenate([shard[name] for shard in shards for name in (_AFTER, _BARE)])
+    kept = np.concatenate([shard[name] for shard in shards for name in (AFTER, BARE)])
     readout = Readout(work.model, work.settings.normed)
     alone = likelihoods_alone(work.model, readout, chosen)[:, exits_of(work.settings.exits, readout.points)]
     return Recomputed.of(compare_likelihoods(work.model, kept[sample], alone, chosen, sample), lengths, sample)
@@ -151,7 +151,7 @@ def _record(posed: PosedSet) -> dict[str, Any]:
 
 def _write_scores(work: Workspace, posed: PosedSet, after: Floats, bare: Floats) -> str:
     name = scores_file(posed.data.name)
-    write_shard(work.folder / name, work.key, {_AFTER: after, _BARE: bare})
+    write_shard(work.folder / name, work.key, {AFTER: after, BARE: bare})
     return name
 
 
@@ -159,7 +159,7 @@ def load_scores(work: Workspace) -> Iterator[ScoredSet]:
     """Yield every question set with its log-likelihoods; raises StoreError for a damaged file or another run's."""
     for data in work.material:
         values, _ = load_shard(work.folder / scores_file(data.name), work.key)
-        yield scored_set(work, data, values[_AFTER], values[_BARE])
+        yield scored_set(work, data, values[AFTER], values[BARE])
 
 
 def scored_set(work: Workspace, data: QuestionSet, after: Floats, bare: Floats) -> ScoredSet:

@@ -17,7 +17,9 @@ from layeratlas.data.questions import QuestionSet, sample_groups
 from layeratlas.data.readers.questions import read_questions
 from layeratlas.report.stage import report_stage
 from layeratlas.runs.claims_exhibit import claims_exhibit
+from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.layer_order import layer_order_exhibits
+from layeratlas.runs.mistakes import Mistakes
 from layeratlas.runs.question import Question
 from layeratlas.runs.recompute import STAGE as RECOMPUTE
 from layeratlas.runs.recompute import recompute_stage
@@ -54,6 +56,7 @@ class Exits(Study):
     words = Words(
         method="Score",
         control="the choice without the question",
+        wrong="Questions",
         baseline="best of fewest tokens, fewest bytes and most frequent answer",
         origin="This re-implements the approach described in arXiv 2312.04333; questions, readouts, baselines and "
         "tests are ours.",
@@ -108,6 +111,12 @@ class Exits(Study):
     def question(self, level: str, words: str) -> Question:
         """Return the question about a level."""
         return questions.of_level(level, words)
+
+    def mistakes(self, run: FinishedRun) -> list[Mistakes]:
+        """Return the questions that each exit answers wrongly by the deciding score."""
+        from layeratlas.studies.exits.mistakes import mistakes
+
+        return mistakes(run)
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the baselines, the ablations and the published curves, where the run has them, and the claims."""

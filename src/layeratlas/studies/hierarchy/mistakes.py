@@ -10,11 +10,11 @@ from safetensors.numpy import load_file
 
 from layeratlas.core.arrays import Floats
 from layeratlas.runs.finished import FinishedRun
-from layeratlas.runs.mistakes import Mistakes
+from layeratlas.runs.mistakes import Mistakes, brief, evenly
 from layeratlas.studies.hierarchy.names import RESIDUAL
 
-# Texts of a task that a page holds, evenly spaced over all of them, and letters of each.
-_MOST, _LETTERS = 300, 90
+# Texts of a task that a page holds.
+_MOST = 300
 
 
 def mistakes(run: FinishedRun) -> list[Mistakes]:
@@ -37,15 +37,16 @@ def _of_task(run: FinishedRun, data: dict[str, Any]) -> Mistakes:
     tensors = load_file(run.folder / "scores" / f"{name}.{RESIDUAL}.safetensors")
     items = pl.read_parquet(run.folder / "items" / f"{name}.parquet", columns=["text", "label"])
     classes = list(data["classes"])
-    given = np.array(classes)[predicted(tensors[f"{run.method}.scores"], len(classes))]
+    given = predicted(tensors[f"{run.method}.scores"], len(classes))
     labels = items["label"].cast(pl.String).to_numpy()
-    kept = np.unique(np.linspace(0, len(items) - 1, min(_MOST, len(items))).round().astype(int))
-    wrong = [np.flatnonzero(layer[kept] != labels[kept]) for layer in given]
+    kept = evenly(len(items), _MOST)
+    wrong = [np.flatnonzero(np.array(classes)[layer[kept]] != labels[kept]) for layer in given]
     return Mistakes(
         level=data["level"],
         task=name,
-        texts=[_cut(items["text"][int(i)]) for i in kept],
+        texts=[brief(items["text"][int(i)]) for i in kept],
         labels=labels[kept].tolist(),
+        names=classes,
         wrong=[places.tolist() for places in wrong],
         said=[layer[kept][places].tolist() for layer, places in zip(given, wrong, strict=True)],
         of=len(items),
@@ -59,7 +60,3 @@ def predicted(scores: Floats, classes: int) -> Any:
     """
     mean = scores.mean(1)
     return (mean[..., 0] > 0).astype(int) if classes == 2 else mean.argmax(-1)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LETTERS else f"{text[:_LETTERS].rsplit(' ', 1)[0]} …"
