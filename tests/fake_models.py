@@ -13,7 +13,8 @@ import polars as pl
 
 from layeratlas.core.spec import ProbeSpec, RunSpec, hash_of
 from layeratlas.runs.draws import write_draws
-from layeratlas.runs.finding import Finding, finding_table
+from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding_table import finding_table
 from layeratlas.runs.tables import CURVE_KEYS, CURVE_VALUES
 from layeratlas.stats.curves import Curve
 

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from layeratlas.core.spec import RunSpec, hash_of
-from layeratlas.runs.finding import Finding, finding_table
+from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding_table import finding_table
 from layeratlas.runs.tables import CURVE_SCHEMA, CURVES, FINDINGS
 
 STUDY = "hierarchy"

@@ -12,7 +12,7 @@ import polars as pl
 import fake_models as fake
 from fake_models import FakeModel
 from layeratlas.runs.draws import write_draws
-from layeratlas.runs.finding import finding_table
+from layeratlas.runs.finding_table import finding_table
 from layeratlas.stats.segmentation import shortest_segment
 from layeratlas.studies.segments.boundaries import find_boundaries
 from layeratlas.studies.segments.dependence import segment_findings

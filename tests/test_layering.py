@@ -233,7 +233,13 @@ def loaded_by(statement: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("statement", ["import layeratlas", "import layeratlas.cli"])
+NAMED = "[registry.get('studies', name).settings for name in registry.names('studies')]"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import layeratlas", "import layeratlas.cli", f"from layeratlas.core import registry\n{NAMED}"],
+)
 def test_the_command_line_does_not_wait_for_heavy_packages(statement):
     assert loaded_by(statement) & HEAVY == set()
 

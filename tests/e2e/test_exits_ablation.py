@@ -20,7 +20,7 @@ from layeratlas.core.spec import ModelSpec, ProbeSpec, RunSpec
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.models import load
 from layeratlas.runs import pipeline
-from layeratlas.studies.exits import study
+from layeratlas.studies.exits import stages
 from layeratlas.studies.exits.ablation import stage as ablating
 from layeratlas.studies.exits.ablation.findings import groups_needed
 from layeratlas.studies.exits.ablation.passes import Pass, make_pass
@@ -72,7 +72,7 @@ def known(model: str) -> QuestionSet:
 def run(monkeypatch, model, out, sets, *, page=False, weights="auto", progress=None, **settings):
     monkeypatch.setattr(pipeline, "make_material", lambda study, spec: list(sets))
     if not page:
-        monkeypatch.setattr(study, "report_stage", lambda study: lambda work: [])
+        monkeypatch.setattr(stages, "report_stage", lambda study: lambda work: [])
     spec = RunSpec(
         study="exits", size="quick", model=ModelSpec(id=model, weights=weights), probe=ProbeSpec(bootstrap=200),
         settings={"shots": 0, "ablate_to": "both", **settings},

@@ -16,7 +16,7 @@ from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.runs import pipeline
 from layeratlas.store import DiskStore
-from layeratlas.studies.exits import study
+from layeratlas.studies.exits import stages
 from layeratlas.studies.exits.baselines import BARE_LAST, CHANCE, rule_column
 from layeratlas.studies.exits.charts import exhibits as first_exit
 from layeratlas.studies.exits.decoding import first_line
@@ -60,7 +60,7 @@ def model(tmp_path_factory):
 def run(monkeypatch, model, out, sets=(*SETS, SEVERAL), page=False, **settings):
     monkeypatch.setattr(pipeline, "make_material", lambda study, spec: list(sets))
     if not page:
-        monkeypatch.setattr(study, "report_stage", lambda study: lambda work: [])
+        monkeypatch.setattr(stages, "report_stage", lambda study: lambda work: [])
     spec = RunSpec(
         study="exits", size="quick", model=ModelSpec(id=model), settings=settings, probe=ProbeSpec(bootstrap=100)
     )

@@ -9,7 +9,7 @@ import scipy
 
 from layeratlas.core import registry
 from layeratlas.runs.claim import judgement_table
-from layeratlas.runs.finding import FINDING_COLUMNS
+from layeratlas.runs.finding_table import FINDING_COLUMNS
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.stats.verdicts import Verdict
 

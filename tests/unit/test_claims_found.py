@@ -11,7 +11,7 @@ import pytest
 from layeratlas.core import registry
 from layeratlas.core.spec import RunSpec
 from layeratlas.runs.claim import Judgement
-from layeratlas.runs.finding import FINDING_COLUMNS
+from layeratlas.runs.finding_table import FINDING_COLUMNS
 from layeratlas.runs.finished import FinishedRun
 
 

@@ -11,7 +11,8 @@ import planting
 from layeratlas.core import registry
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.runs.coherence import contradictions, gated
-from layeratlas.runs.finding import FINDING_FIELDS, Finding, finding_table
+from layeratlas.runs.finding import FINDING_FIELDS, Finding
+from layeratlas.runs.finding_table import finding_table
 from layeratlas.stats.curves import Curve
 from layeratlas.studies.exits.analysis import analyse
 from layeratlas.studies.exits.coherence import PRESUPPOSED as EXITS

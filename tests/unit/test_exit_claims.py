@@ -10,7 +10,8 @@ import pytest
 
 from layeratlas.core import registry
 from layeratlas.data.questions import Question, QuestionSet
-from layeratlas.runs.finding import Finding, finding_table
+from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding_table import finding_table
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.stats.emergence import start_depth
 from layeratlas.studies.exits.analysis import analyse

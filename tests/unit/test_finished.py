@@ -14,7 +14,8 @@ import fake_models as fake
 from fake_models import FakeModel
 from layeratlas.core import registry
 from layeratlas.core.errors import StoreError
-from layeratlas.runs.finding import FINDING_COLUMNS, Finding, finding_table
+from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding_table import FINDING_COLUMNS, finding_table
 from layeratlas.runs.finished import FinishedRun, read_run
 
 MODEL = FakeModel("small", lambda level, depth: fake.hump(0.4)(depth))

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from layeratlas.runs.finding import Finding, finding_table
+from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding_table import finding_table
 from layeratlas.runs.recommendation import Recommendation
 from layeratlas.studies.exits.analysis import advise
 from layeratlas.studies.exits.curves import ExitCurve

@@ -21,7 +21,8 @@ from layeratlas.report.limits import LEVELS, axis_limits
 from layeratlas.report.names import names_of
 from layeratlas.report.overview import overview
 from layeratlas.report.view import prepare
-from layeratlas.runs.finding import CORRECTED, finding_table
+from layeratlas.runs.finding import CORRECTED
+from layeratlas.runs.finding_table import finding_table
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.study import Study
 from layeratlas.studies.hierarchy.study import PLUGIN as HIERARCHY

@@ -30,7 +30,7 @@ from layeratlas.core.errors import StoreError
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
 from layeratlas.report.advice import kept
-from layeratlas.runs.finding import REPORT_SCHEMA, finding_table, with_q
+from layeratlas.runs.finding_table import REPORT_SCHEMA, finding_table, with_q
 from layeratlas.runs.recommendation import as_records
 from layeratlas.runs.tables import write_parquet
 

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from layeratlas.core.checksums import check_digest, read_vouched
-from layeratlas.runs.finding import with_q
+from layeratlas.runs.finding_table import with_q
 from layeratlas.runs.tables import read_table
 
 MANIFEST = "comparison.json"

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from layeratlas.core.errors import StoreError
-from layeratlas.runs.finding import REPORT_SCHEMA, with_q
+from layeratlas.runs.finding_table import REPORT_SCHEMA, with_q
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.manifest import MANIFEST
 from layeratlas.runs.tables import CONTROL_SCHEMA, CURVE_SCHEMA, CURVES, FINDINGS, read_table, with_controls

@@ -1,39 +1,15 @@
-"""A finding of a run, and the one table that findings are written as."""
+"""A finding of a run, and its correction over all findings of a report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from math import isnan
-from typing import Any, Protocol
-
-import polars as pl
+from typing import Protocol
 
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.tests import false_discovery
 from layeratlas.stats.verdicts import Effect, Verdict
-
-# The columns of `findings.parquet`, in order, with their types.
-FINDING_SCHEMA: dict[str, Any] = {
-    "model": pl.String,
-    "study": pl.String,
-    "finding": pl.String,
-    "level": pl.String,
-    "component": pl.String,
-    "method": pl.String,
-    "statement": pl.String,
-    "estimate": pl.Float64,
-    "lo": pl.Float64,
-    "hi": pl.Float64,
-    "p": pl.Float64,
-    "null": pl.String,
-    "verdict": pl.String,
-    "n": pl.Int64,
-}
-FINDING_COLUMNS = tuple(FINDING_SCHEMA)
-# The p-value corrected over all findings of a run; NaN where a finding has none, or in runs written without it.
-Q = "q"
-REPORT_SCHEMA: dict[str, Any] = FINDING_SCHEMA | {Q: pl.Float64}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +45,6 @@ CORRECTED = "Inconclusive after the correction"
 FINDING_FIELDS = tuple(field.name for field in fields(Finding))
 
 
-def finding_table(findings: Iterable[Finding], model: str, study: str) -> pl.DataFrame:
-    """Return one row per finding of a run, in order, with the columns of REPORT_SCHEMA.
-
-    `q` corrects over all findings together. A verdict that rests on p stands only where `q` is at most 0.05 too.
-    """
-    rows = [{"model": model, "study": study, **asdict(finding), Q: q} for finding, q in corrected(list(findings))]
-    return pl.DataFrame(rows, schema=REPORT_SCHEMA)
-
-
 def corrected(findings: Sequence[Finding]) -> list[tuple[Finding, float]]:
     """Return the findings of a report after the correction over all of them, each with its adjusted p-value."""
     qs = false_discovery([finding.p for finding in findings])
@@ -106,11 +73,6 @@ def presupposing(finding: Finding, *others: Finding) -> Finding:
     if isnan(finding.p):
         return finding
     return replace(finding, p=max([finding.p, *(other.p for other in others if not isnan(other.p))]))
-
-
-def with_q(table: pl.DataFrame) -> pl.DataFrame:
-    """Return a table of findings that has a column `q`: NaN where it was written without one."""
-    return table if Q in table.columns else table.with_columns(pl.lit(float("nan")).alias(Q))
 
 
 class OfOneCurve(Protocol):

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from layeratlas.runs.coherence import gated
-from layeratlas.runs.finding import FINDING_FIELDS, Finding, finding_table
+from layeratlas.runs.finding import FINDING_FIELDS, Finding
+from layeratlas.runs.finding_table import finding_table
 from layeratlas.stats.curves import Curve
 from layeratlas.studies.hierarchy.analysing import find
 from layeratlas.studies.hierarchy.coherence import PRESUPPOSED

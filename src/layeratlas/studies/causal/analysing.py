@@ -11,7 +11,7 @@ import polars as pl
 from layeratlas.core.arrays import Ints
 from layeratlas.data.prompts import PromptSet
 from layeratlas.runs.coherence import gated
-from layeratlas.runs.finding import finding_table
+from layeratlas.runs.finding_table import finding_table
 from layeratlas.runs.recommendation import write_recommendations
 from layeratlas.runs.tables import CONTROL_SCHEMA, CURVE_SCHEMA, CURVES, FINDINGS, write_table
 from layeratlas.runs.workspace import Workspace

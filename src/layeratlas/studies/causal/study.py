@@ -14,14 +14,9 @@ from layeratlas.core.errors import DataError
 from layeratlas.core.spec import ProbeSpec, RunSpec, Size
 from layeratlas.data.prompts import PromptSet
 from layeratlas.data.readers.texts import read_table
-from layeratlas.report.stage import report_stage
-from layeratlas.runs.claims_exhibit import claims_exhibit
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
-from layeratlas.studies.causal.analysing import analyse_stage
-from layeratlas.studies.causal.capturing import capture_stage
 from layeratlas.studies.causal.coherence import PRESUPPOSED
-from layeratlas.studies.causal.editing import edit_stage
 from layeratlas.studies.causal.methods import methods
 from layeratlas.studies.causal.names import METHOD_NAMES, METRIC_NAMES, CausalFinding
 from layeratlas.studies.causal.questions import ACROSS
@@ -66,15 +61,14 @@ class Causal(Study):
 
     def stages(self) -> dict[str, StageFunction]:
         """Return the stages in order."""
-        return {
-            "capture": capture_stage,
-            "edit": edit_stage,
-            "analyse": analyse_stage,
-            "report": report_stage(self),
-        }
+        from layeratlas.studies.causal.stages import stages
+
+        return stages(self)
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the map of what is encoded and used, the losses beside their controls, the table and the claims."""
+        from layeratlas.runs.claims_exhibit import claims_exhibit
+
         # Altair takes long to import: a study is listed without it.
         from layeratlas.studies.causal.charts import exhibits
 

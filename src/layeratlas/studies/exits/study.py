@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError
@@ -15,32 +15,21 @@ from layeratlas.core.files import read_json
 from layeratlas.core.spec import ProbeSpec, RunSpec, Size
 from layeratlas.data.questions import QuestionSet, sample_groups
 from layeratlas.data.readers.questions import read_questions
-from layeratlas.report.stage import report_stage
-from layeratlas.runs.claims_exhibit import claims_exhibit
-from layeratlas.runs.finished import FinishedRun
-from layeratlas.runs.layer_order import layer_order_exhibits
-from layeratlas.runs.mistakes import Mistakes
 from layeratlas.runs.question import Question
-from layeratlas.runs.recompute import STAGE as RECOMPUTE
-from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
-from layeratlas.runs.tables import read_table
 from layeratlas.runs.uses import CHAT
-from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.exits import questions
-from layeratlas.studies.exits.ablation.methods import methods as ablation_methods
-from layeratlas.studies.exits.ablation.stage import ablate_stage
-from layeratlas.studies.exits.analysis import analyse_stage
 from layeratlas.studies.exits.coherence import PRESUPPOSED
-from layeratlas.studies.exits.methods import methods
 from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, ExitFinding
 from layeratlas.studies.exits.prompts import LETTERS, make_prompt
-from layeratlas.studies.exits.random_weights import random_weights_stage
 from layeratlas.studies.exits.reading_out import ALL_EXITS, check_exits
 from layeratlas.studies.exits.recommending import RULES
-from layeratlas.studies.exits.scoring import recompute, score_stage
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
-from layeratlas.studies.exits.tuned.stage import tuned_stage
+
+if TYPE_CHECKING:  # a study is listed without loading polars
+    from layeratlas.runs.finished import FinishedRun
+    from layeratlas.runs.mistakes import Mistakes
+    from layeratlas.runs.workspace import StageFunction
 
 
 class Exits(Study):
@@ -98,15 +87,9 @@ class Exits(Study):
 
     def stages(self) -> dict[str, StageFunction]:
         """Return the stages in order."""
-        return {
-            "score": score_stage,
-            "random weights": random_weights_stage,
-            "tuned": tuned_stage,
-            "ablate": ablate_stage,
-            RECOMPUTE: recompute_stage(recompute),
-            "analyse": analyse_stage,
-            "report": report_stage(self),
-        }
+        from layeratlas.studies.exits.stages import stages
+
+        return stages(self)
 
     def question(self, level: str, words: str) -> Question:
         """Return the question about a level."""
@@ -120,6 +103,9 @@ class Exits(Study):
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the baselines, the ablations and the published curves, where the run has them, and the claims."""
+        from layeratlas.runs.claims_exhibit import claims_exhibit
+        from layeratlas.runs.layer_order import layer_order_exhibits
+        from layeratlas.runs.tables import read_table
         from layeratlas.studies.exits import baselines, charts, reference
         from layeratlas.studies.exits.ablation import charts as ablation_charts
         from layeratlas.studies.exits.tuned import charts as tuned_charts
@@ -140,6 +126,9 @@ class Exits(Study):
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what was done, from the run's manifest."""
+        from layeratlas.studies.exits.ablation.methods import methods as ablation_methods
+        from layeratlas.studies.exits.methods import methods
+
         return [*methods(run), *ablation_methods(run)]
 
 

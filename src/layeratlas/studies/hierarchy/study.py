@@ -7,44 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError
 from layeratlas.core.spec import ProbeSpec, RunSpec, Size
 from layeratlas.data.items import Dataset
 from layeratlas.data.readers.texts import read_table
-from layeratlas.report.stage import report_stage
-from layeratlas.runs.claims_exhibit import claims_exhibit
-from layeratlas.runs.finished import FinishedRun
-from layeratlas.runs.layer_order import layer_order_exhibits
-from layeratlas.runs.mistakes import Mistakes
 from layeratlas.runs.question import Question
-from layeratlas.runs.recompute import STAGE as RECOMPUTE
-from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.uses import LABELS, OPTIONS
-from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.hierarchy import questions
-from layeratlas.studies.hierarchy.analysing import analyse_stage
-from layeratlas.studies.hierarchy.capturing import capture_stage, recompute
 from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
-from layeratlas.studies.hierarchy.controls.random_weights import random_weights_stage
-from layeratlas.studies.hierarchy.emergence_exhibit import emergence_exhibits
-from layeratlas.studies.hierarchy.experts.exhibit import expert_exhibits
-from layeratlas.studies.hierarchy.experts.stage import experts_stage
-from layeratlas.studies.hierarchy.learning.exhibit import learning_exhibits
-from layeratlas.studies.hierarchy.learning.stage import learning_stage
-from layeratlas.studies.hierarchy.methods import methods_text
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, method_names
-from layeratlas.studies.hierarchy.positions.exhibit import position_exhibits
-from layeratlas.studies.hierarchy.positions.stage import positions_stage
-from layeratlas.studies.hierarchy.probing import probe_stage
 from layeratlas.studies.hierarchy.recommending import RULES
-from layeratlas.studies.hierarchy.robustness.exhibit import robustness_exhibits
-from layeratlas.studies.hierarchy.robustness.stage import robustness_stage
 from layeratlas.studies.hierarchy.settings import ProbingSettings
-from layeratlas.studies.hierarchy.transfer.exhibit import transfer_exhibits
+
+if TYPE_CHECKING:  # a study is listed without loading polars
+    from layeratlas.runs.finished import FinishedRun
+    from layeratlas.runs.mistakes import Mistakes
+    from layeratlas.runs.workspace import StageFunction
 
 
 class Hierarchy(Study):
@@ -101,18 +83,9 @@ class Hierarchy(Study):
 
     def stages(self) -> dict[str, StageFunction]:
         """Return the stages in order."""
-        return {
-            "capture": capture_stage,
-            RECOMPUTE: recompute_stage(recompute),
-            "probe": probe_stage,
-            "random weights": random_weights_stage,
-            "robustness": robustness_stage,
-            "learning curves": learning_stage,
-            "positions": positions_stage,
-            "experts": experts_stage,
-            "analyse": analyse_stage,
-            "report": report_stage(self),
-        }
+        from layeratlas.studies.hierarchy.stages import stages
+
+        return stages(self)
 
     def question(self, level: str, words: str) -> Question:
         """Return the question about a level."""
@@ -126,6 +99,15 @@ class Hierarchy(Study):
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the claims of the paper, judged on this run, where its levels emerge, and its learning curves."""
+        from layeratlas.runs.claims_exhibit import claims_exhibit
+        from layeratlas.runs.layer_order import layer_order_exhibits
+        from layeratlas.studies.hierarchy.emergence_exhibit import emergence_exhibits
+        from layeratlas.studies.hierarchy.experts.exhibit import expert_exhibits
+        from layeratlas.studies.hierarchy.learning.exhibit import learning_exhibits
+        from layeratlas.studies.hierarchy.positions.exhibit import position_exhibits
+        from layeratlas.studies.hierarchy.robustness.exhibit import robustness_exhibits
+        from layeratlas.studies.hierarchy.transfer.exhibit import transfer_exhibits
+
         return [
             claims_exhibit(registry.claims_of("hierarchy"), folder),
             *emergence_exhibits(folder),
@@ -139,6 +121,8 @@ class Hierarchy(Study):
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return the methods of a run, from its manifest."""
+        from layeratlas.studies.hierarchy.methods import methods_text
+
         return methods_text(run)
 
 

@@ -8,7 +8,8 @@ import polars as pl
 
 from layeratlas.runs.coherence import gated
 from layeratlas.runs.draws import write_draws
-from layeratlas.runs.finding import Finding, finding_table
+from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding_table import finding_table
 from layeratlas.runs.recommendation import write_recommendations
 from layeratlas.runs.tables import CURVE_KEYS, CURVE_VALUES, write_table
 from layeratlas.runs.workspace import Workspace

@@ -8,37 +8,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError
 from layeratlas.core.spec import RunSpec
 from layeratlas.data.passages import Passages
 from layeratlas.data.readers.passages import read_passages
-from layeratlas.report.stage import report_stage
-from layeratlas.runs.claims_exhibit import claims_exhibit
-from layeratlas.runs.finding import Finding
-from layeratlas.runs.finished import FinishedRun
-from layeratlas.runs.quantity import ModelSegment, RunQuantity
-from layeratlas.runs.recompute import STAGE as RECOMPUTE
-from layeratlas.runs.recompute import recompute_stage
 from layeratlas.runs.study import Exhibit, Study, Words
-from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.segments import names, questions
-from layeratlas.studies.segments.analysing import analyse_stage
 from layeratlas.studies.segments.coherence import PRESUPPOSED
-from layeratlas.studies.segments.dropping.stage import drop_stage
-from layeratlas.studies.segments.intervention.generating import generate_stage
-from layeratlas.studies.segments.intervention.stage import intervene_stage
-from layeratlas.studies.segments.measuring import measure_stage, recompute
 from layeratlas.studies.segments.methods import methods
 from layeratlas.studies.segments.names import SegmentFinding
 from layeratlas.studies.segments.perturbation import tables as brittleness
-from layeratlas.studies.segments.perturbation.stage import perturb_stage
 from layeratlas.studies.segments.recommending import RULES
-from layeratlas.studies.segments.segmenting import segment_stage
 from layeratlas.studies.segments.settings import SegmentSettings
 from layeratlas.studies.segments.signals import all_signals
+
+if TYPE_CHECKING:  # a study is listed without loading polars
+    from layeratlas.runs.finding import Finding
+    from layeratlas.runs.finished import FinishedRun
+    from layeratlas.runs.quantity import ModelSegment, RunQuantity
+    from layeratlas.runs.workspace import StageFunction
 
 _BRITTLENESS_METRICS = {
     names.BRITTLENESS: "Brittleness (KL / strength², nats)",
@@ -113,20 +104,13 @@ class Segments(Study):
 
     def stages(self) -> dict[str, StageFunction]:
         """Return the stages in order."""
-        return {
-            "measure": measure_stage,
-            "segment": segment_stage,
-            "perturb": perturb_stage,
-            "drop": drop_stage,
-            "intervene": intervene_stage,
-            "generate": generate_stage,
-            RECOMPUTE: recompute_stage(recompute),
-            "analyse": analyse_stage,
-            "report": report_stage(self),
-        }
+        from layeratlas.studies.segments.stages import stages
+
+        return stages(self)
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the boundaries, the signals, the similarity map, brittleness, interventions and the paper's claims."""
+        from layeratlas.runs.claims_exhibit import claims_exhibit
         from layeratlas.studies.segments.exhibits import exhibits
 
         return [*exhibits(folder), claims_exhibit(registry.claims_of("segments"), folder)]

@@ -1,0 +1,47 @@
+"""The one table that findings are written as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import polars as pl
+
+from layeratlas.runs.finding import Finding, corrected
+
+# The columns of `findings.parquet`, in order, with their types.
+FINDING_SCHEMA: dict[str, Any] = {
+    "model": pl.String,
+    "study": pl.String,
+    "finding": pl.String,
+    "level": pl.String,
+    "component": pl.String,
+    "method": pl.String,
+    "statement": pl.String,
+    "estimate": pl.Float64,
+    "lo": pl.Float64,
+    "hi": pl.Float64,
+    "p": pl.Float64,
+    "null": pl.String,
+    "verdict": pl.String,
+    "n": pl.Int64,
+}
+FINDING_COLUMNS = tuple(FINDING_SCHEMA)
+# The p-value corrected over all findings of a run; NaN where a finding has none, or in runs written without it.
+Q = "q"
+REPORT_SCHEMA: dict[str, Any] = FINDING_SCHEMA | {Q: pl.Float64}
+
+
+def finding_table(findings: Iterable[Finding], model: str, study: str) -> pl.DataFrame:
+    """Return one row per finding of a run, in order, with the columns of REPORT_SCHEMA.
+
+    `q` corrects over all findings together. A verdict that rests on p stands only where `q` is at most 0.05 too.
+    """
+    rows = [{"model": model, "study": study, **asdict(finding), Q: q} for finding, q in corrected(list(findings))]
+    return pl.DataFrame(rows, schema=REPORT_SCHEMA)
+
+
+def with_q(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of findings that has a column `q`: NaN where it was written without one."""
+    return table if Q in table.columns else table.with_columns(pl.lit(float("nan")).alias(Q))
