@@ -9,6 +9,7 @@ Prints its ratio, or the number of sweeps whose tables are equal to the serial o
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -18,10 +19,12 @@ import time
 from pathlib import Path
 
 import polars as pl
-import psutil
 
 import layeratlas as la
 from layeratlas.sweeps.running import Resources
+
+# What a run's folder holds while it captures, and while it fits probes.
+SIGNS = {"activations/*.safetensors": "capture", "scores": "probing"}
 
 
 def main() -> None:
@@ -57,25 +60,38 @@ def _ratio(plan: dict[str, object], folder: Path) -> str:
 def _killed(plan: dict[str, object], folder: Path, given: argparse.Namespace) -> str:
     rng = random.Random(given.seed)
     serial = la.sweep(plan, out=folder / "serial", resources=Resources(threads=1))
-    equal = 0
+    names = [unit.name for unit in serial.units if unit.spec.study == "hierarchy"]
+    equal = kills = 0
     for number in range(given.killed):
-        out = folder / f"killed-{number}"
-        killer = threading.Thread(target=_kill_twice, args=(out, rng.uniform(5, 30), rng.uniform(5, 30)), daemon=True)
-        killer.start()
+        out, killed = folder / f"killed-{number}", list[str]()
+        targets = [out / "runs" / name / sign for name, sign in zip(rng.sample(names, 2), SIGNS, strict=True)]
+        killers = [threading.Thread(target=_kill, args=(out, target, killed), daemon=True) for target in targets]
+        for killer in killers:
+            killer.start()
         sweep = la.sweep(plan, out=out, resources=Resources(workers=2, threads=1))
         attempts = sum(state.attempts for state in sweep.states.values())
         same = not sweep.failed and all(_tables(sweep, name) == _tables(serial, name) for name in sweep.runs)
         equal += same
-        print(f"sweep {number + 1}: {attempts} attempts at {len(sweep.units)} runs, equal: {same}", flush=True)
-    return f"{equal} of {given.killed} sweeps with killed workers have the tables of the serial one"
+        kills += len(killed)
+        stages = ", ".join(killed)
+        print(
+            f"sweep {number + 1}: killed in {stages}; {attempts} attempts at {len(names) * 2} runs; equal: {same}",
+            flush=True,
+        )
+    return f"{equal} of {given.killed} sweeps have the tables of the serial one, after {kills} kills"
 
 
-def _kill_twice(out: Path, *pauses: float) -> None:
-    for pause in pauses:
-        time.sleep(pause)
-        workers = [child for child in psutil.Process().children() if str(out) in child.cmdline()]
-        if workers:
-            os.kill(random.choice(workers).pid, signal.SIGKILL)
+def _kill(out: Path, sign: Path, killed: list[str]) -> None:
+    """Kill the worker of a run as soon as its folder holds a file like `sign`."""
+    end = time.monotonic() + 600
+    while time.monotonic() < end:
+        name = sign.relative_to(out / "runs").parts[0]
+        if any((out / "runs" / name).glob(sign.relative_to(out / "runs" / name).as_posix())):
+            pid = json.loads((out / "units" / name / "run.lock").read_text())["pid"]
+            os.kill(pid, signal.SIGKILL)
+            killed.append(SIGNS[sign.relative_to(out / "runs" / name).as_posix()])
+            return
+        time.sleep(0.001)
 
 
 def _tables(sweep: la.Sweep, name: str) -> list[str]:

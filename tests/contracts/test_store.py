@@ -282,3 +282,20 @@ def test_a_missing_or_broken_manifest_is_refused(folder):
     (folder / "manifest.json").write_text("{")
     with pytest.raises(StoreError, match="cannot be read"):
         DiskStore.open(folder)
+
+
+def test_parts_are_the_whole_shard_by_shard(store):
+    values = truth()
+    fill(store, values, shards())
+    for component, layer in everything(store):
+        rows, vectors = zip(*store.parts(component, layer), strict=True)
+        assert sorted(np.concatenate(rows)) == list(range(SHAPE.texts))
+        np.testing.assert_array_equal(np.concatenate(vectors), values[component][np.concatenate(rows), layer])
+    assert len(rows) == (4 if isinstance(store, DiskStore) else 1)
+
+
+def test_parts_end_in_one_line_where_texts_lack(tmp_path):
+    store = STORES["disk"](tmp_path)
+    fill(store, truth(), {"one": [0, 1]})
+    with pytest.raises(StoreError, match="9 of 11 texts have no activations"):
+        list(store.parts("resid", 0))

@@ -8,6 +8,7 @@ from layeratlas.probes._contract import Fold, Gram, Probe
 from layeratlas.probes._description import CodeLengths, layer_bits
 from layeratlas.probes._dual import Weights
 from layeratlas.probes._folds import label_shuffles, make_folds
+from layeratlas.probes._shards import probe_shards, sample_groups
 from layeratlas.probes._subsets import dimension_scores, subset_scores
 from layeratlas.probes._sweep import (
     Design,
@@ -42,7 +43,9 @@ __all__ = [
     "make_design",
     "make_folds",
     "probe_layer",
+    "probe_shards",
     "probe_weights",
+    "sample_groups",
     "subset_scores",
     "surface_baseline",
     "without_controls",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.core.arrays import FloatArray
+from layeratlas.core.arrays import FloatArray, Ints
 from layeratlas.core.errors import StoreError
 
 
@@ -55,6 +55,13 @@ class Store(ABC):
     @abstractmethod
     def read(self, component: str, layer: int) -> FloatArray:
         """Return float32 of shape (texts, width); raises StoreError where a text is missing."""
+
+    def parts(self, component: str, layer: int) -> Iterator[tuple[Ints, FloatArray]]:
+        """Yield what `read` returns in parts: the texts (m,) and their vectors (m, width), each text once.
+
+        A store whose vectors need not fit into memory holds one part at a time.
+        """
+        yield np.arange(self.shape.texts), self.read(component, layer)
 
 
 def unseen(shape: Shape) -> dict[str, NDArray[np.bool_]]:

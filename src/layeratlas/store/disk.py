@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
-from layeratlas.core.arrays import FloatArray
+from layeratlas.core.arrays import FloatArray, Ints
 from layeratlas.core.checksums import digest_of
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import sweep_parts, write_atomic
@@ -112,13 +112,18 @@ class DiskStore(Store):
 
     def read(self, component: str, layer: int) -> FloatArray:
         """Return float32 of shape (texts, width)."""
-        check_request(self.shape, component, layer)
         out = np.zeros((self.shape.texts, self.shape.width), np.float32)
+        for rows, values in self.parts(component, layer):
+            out[rows] = values
+        return out
+
+    def parts(self, component: str, layer: int) -> Iterator[tuple[Ints, FloatArray]]:
+        """Yield the texts and vectors of one shard after the other; raises StoreError, at the end, where some lack."""
+        check_request(self.shape, component, layer)
         seen = np.zeros(self.shape.texts, dtype=bool)
         for key, receipt in self._receipts.items():
             for place in covered(receipt, component, [layer]):
                 with safe_open(shard_path(self.folder, key), framework="pt") as shard:
-                    out[receipt.rows] = shard.get_slice(component)[:, place.at].float().numpy()
+                    yield np.array(receipt.rows), shard.get_slice(component)[:, place.at].float().numpy()
                 seen[receipt.rows] = True
         check_complete(seen)
-        return out
