@@ -29,6 +29,8 @@ from layeratlas.studies.segments import names, questions
 from layeratlas.studies.segments.analysing import analyse_stage
 from layeratlas.studies.segments.coherence import PRESUPPOSED
 from layeratlas.studies.segments.dropping.stage import drop_stage
+from layeratlas.studies.segments.information.findings import METHOD
+from layeratlas.studies.segments.information.stage import inform_stage
 from layeratlas.studies.segments.intervention.generating import generate_stage
 from layeratlas.studies.segments.intervention.stage import intervene_stage
 from layeratlas.studies.segments.measuring import measure_stage, recompute
@@ -74,6 +76,7 @@ class Segments(Study):
         "noise": "Relative noise",
         "absolute noise": "Absolute noise",
         names.SKIP: "Block left out",
+        METHOD: "Held-out decoding",
         brittleness.UNPERTURBED: "Unperturbed",
     }
     presupposed = PRESUPPOSED
@@ -119,6 +122,7 @@ class Segments(Study):
             "segment": segment_stage,
             "perturb": perturb_stage,
             "drop": drop_stage,
+            "inform": inform_stage,
             "intervene": intervene_stage,
             "generate": generate_stage,
             RECOMPUTE: recompute_stage(recompute),
