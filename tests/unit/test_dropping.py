@@ -15,10 +15,11 @@ from layeratlas.metrics.size import SizeAndDirection
 from layeratlas.studies.segments.dropping.findings import drop_findings
 from layeratlas.studies.segments.dropping.orders import INFLUENCE, MEASURED, RANDOM, counts_of, make_drops
 from layeratlas.studies.segments.dropping.stage import Dropped
-from layeratlas.studies.segments.names import DROPPED_FILE
+from layeratlas.studies.segments.information.stage import TARGETS
+from layeratlas.studies.segments.names import DROPPED_FILE, INFORMATION_FILE
 
 IDLE = (1, 4)
-LIGHT = small_runs.SETTINGS["segments"] | {"drop": True}
+LIGHT = small_runs.SETTINGS["segments"] | {"drop": True, "information": True}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,21 @@ def test_idle_blocks_go_first_in_both_orders_and_cost_nothing(idle):
         MEASURED,
         "measured against rule",
     }
+
+
+def test_nearby_tokens_are_decoded_in_the_same_run(idle):
+    """Of an untrained model that repeats its words, the token itself is read everywhere, another passage's nowhere."""
+    table = pl.read_parquet(idle.folder / INFORMATION_FILE)
+    assert set(table["target"]) == set(TARGETS)
+    itself = table.filter(target="token 0 before")
+    assert len(itself) == 7
+    assert itself["lo"].min() > 0.5
+    assert itself["random_weights"].is_finite().all()
+    assert (table["lo"] <= table["nats"]).all()
+    assert (table["nats"] <= table["hi"]).all()
+    found = idle.findings.filter(pl.col("finding").is_in(["information bottleneck", "information from afar"]))
+    assert set(found["level"]) == {"input", "prediction", "far tokens"}
+    assert set(found["verdict"]) == {"inconclusive"}
 
 
 def test_an_order_by_measured_costs_is_made_without_the_passages_it_is_measured_on():

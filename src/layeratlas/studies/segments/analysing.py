@@ -18,6 +18,9 @@ from layeratlas.studies.segments.coherence import PRESUPPOSED
 from layeratlas.studies.segments.dependence import segment_findings
 from layeratlas.studies.segments.dropping.findings import drop_findings, drop_table
 from layeratlas.studies.segments.dropping.stage import read_dropped
+from layeratlas.studies.segments.information import stage as informing
+from layeratlas.studies.segments.information.findings import bounds_of, information_findings, information_table
+from layeratlas.studies.segments.information.stage import read_informed
 from layeratlas.studies.segments.intervention.tables import write_intervention_tables
 from layeratlas.studies.segments.measuring import TRAINED, UNTRAINED, VIEWS, read_values
 from layeratlas.studies.segments.names import (
@@ -26,6 +29,7 @@ from layeratlas.studies.segments.names import (
     CURVES_FILE,
     DROPPED_FILE,
     FINDINGS_FILE,
+    INFORMATION_FILE,
     SIMILARITY_FILE,
 )
 from layeratlas.studies.segments.perturbation.brittleness import Brittleness
@@ -58,11 +62,27 @@ def analyse_stage(work: Workspace) -> list[str]:
         findings += drop_findings(dropped, work.spec.seed)
         write_table(work, DROPPED_FILE, drop_table(dropped, work.spec.seed))
         outputs.append(DROPPED_FILE)
+    information = _write_information(work)
+    if information:
+        findings += information
+        outputs.append(INFORMATION_FILE)
     tables, text_findings = write_intervention_tables(work)
     _write_curves(work, rows)
     _write_findings(work, [*findings, *text_findings])
     write_table(work, SIMILARITY_FILE, similarity_map(trained["cka"]))
     return [*outputs, *tables, _write_draws(work, brittleness)]
+
+
+def _write_information(work: Workspace) -> list[Finding]:
+    """Write the bounds of mutual information and return their findings; none where nothing was decoded."""
+    trained = read_informed(work, informing.TRAINED)
+    if trained is None:
+        return []
+    random, passages = read_informed(work, informing.RANDOM), int(trained.passages.max()) + 1
+    own = bounds_of(trained, work.spec.seed)
+    control = None if random is None else bounds_of(random, work.spec.seed)
+    write_table(work, INFORMATION_FILE, information_table(own, control, passages))
+    return information_findings(own, control, passages)
 
 
 def _measured(work: Workspace, trained: Tensors) -> list[str]:

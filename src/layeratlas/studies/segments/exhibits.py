@@ -11,6 +11,7 @@ from layeratlas.studies.segments.charts.boundaries import boundary_chart, bounda
 from layeratlas.studies.segments.charts.signals import signal_charts, signal_text
 from layeratlas.studies.segments.charts.similarity import similarity_chart
 from layeratlas.studies.segments.dropping.charts import drop_exhibits
+from layeratlas.studies.segments.information.charts import information_exhibits
 from layeratlas.studies.segments.intervention.charts import intervention_exhibits
 from layeratlas.studies.segments.names import CURVES_FILE, SIMILARITY_FILE
 from layeratlas.studies.segments.perturbation.charts import brittleness_exhibits
@@ -54,5 +55,6 @@ def exhibits(folder: Path) -> list[Exhibit]:
         ),
         *brittleness_exhibits(folder, record, curves),
         *drop_exhibits(folder),
+        *information_exhibits(folder),
         *intervention_exhibits(folder),
     ]

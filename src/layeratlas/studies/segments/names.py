@@ -17,6 +17,7 @@ SIMILARITY_FILE = "similarity.parquet"
 BRITTLENESS_FILE = "brittleness.parquet"
 INTERVENTIONS_FILE = "interventions.parquet"
 DROPPED_FILE = "dropped.parquet"
+INFORMATION_FILE = "information.parquet"
 GENERATED_FILE = "generated.parquet"
 GENERATED_TEXTS_FILE = "generated_texts.parquet"
 
@@ -26,6 +27,7 @@ BRITTLENESS = "brittleness"
 EVERY_LAYER = "every layer"
 PASSAGES = "passages"
 SKIP = "skip"
+DECODING = "held-out decoding"
 
 
 class SegmentFinding(StrEnum):
@@ -44,6 +46,8 @@ class SegmentFinding(StrEnum):
     ENDS = "ends against middle"
     GENERATED_TEXT = "generated text"
     DROPPING = "dropping blocks"
+    BOTTLENECK = "information bottleneck"
+    REACH = "information from afar"
 
 
 def readable(name: str) -> str:

@@ -50,4 +50,11 @@ ACROSS = (
         unsaid="what the model would lose after further training without these blocks.",
         kinds=(SegmentFinding.DROPPING,),
     ),
+    Question(
+        title="What does each layer keep of the input, and know of the next token?",
+        asked="Tokens before a position, the next one and the prediction are decoded from the stream of passages that "
+        "were held out, with trained and with random weights.",
+        unsaid="what a decoder that is not linear would read.",
+        kinds=(SegmentFinding.BOTTLENECK, SegmentFinding.REACH),
+    ),
 )

@@ -38,6 +38,9 @@ class SegmentSettings(Spec):
     drop: bool = Field(
         default=False, description="measure the loss as more and more blocks are dropped, in several orders"
     )
+    information: bool = Field(
+        default=False, description="decode nearby tokens at every layer: bounds of mutual information"
+    )
     generate: bool = Field(default=False, description="generate text under every edit")
     prompts: int = Field(default=24, ge=6, description="prompts that are continued")
     prompt_tokens: int = Field(default=32, ge=1, description="tokens per prompt")

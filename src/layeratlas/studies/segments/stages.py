@@ -9,6 +9,7 @@ from layeratlas.runs.study import Study
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.segments.analysing import analyse_stage
 from layeratlas.studies.segments.dropping.stage import drop_stage
+from layeratlas.studies.segments.information.stage import inform_stage
 from layeratlas.studies.segments.intervention.generating import generate_stage
 from layeratlas.studies.segments.intervention.stage import intervene_stage
 from layeratlas.studies.segments.measuring import measure_stage, recompute
@@ -23,6 +24,7 @@ def stages(study: Study) -> dict[str, StageFunction]:
         "segment": segment_stage,
         "perturb": perturb_stage,
         "drop": drop_stage,
+        "inform": inform_stage,
         "intervene": intervene_stage,
         "generate": generate_stage,
         RECOMPUTE: recompute_stage(recompute),

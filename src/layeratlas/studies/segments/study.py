@@ -64,6 +64,7 @@ class Segments(Study):
         "noise": "Relative noise",
         "absolute noise": "Absolute noise",
         names.SKIP: "Block left out",
+        names.DECODING: "Held-out decoding",
         brittleness.UNPERTURBED: "Unperturbed",
     }
     presupposed = PRESUPPOSED

@@ -1,0 +1,22 @@
+"""P-bottleneck: layers compress the input and keep what predicts the next token."""
+
+from __future__ import annotations
+
+from layeratlas.runs.judging import FindingClaim
+from layeratlas.studies.segments.citation import ZHANG
+from layeratlas.studies.segments.names import SegmentFinding
+
+
+class BottleneckClaim(FindingClaim):
+    """Deep layers must keep less of the token itself and know more of the next one, each beyond random weights."""
+
+    name = "P-bottleneck"
+    summary = "layers compress the input and keep what predicts the next token"
+    citation = ZHANG
+    published = "a transformer is an information bottleneck at several scales; no value"
+    study = "segments"
+    kind = SegmentFinding.BOTTLENECK
+    asked = "layeratlas run segments --set information=true"
+
+
+PLUGIN = BottleneckClaim()

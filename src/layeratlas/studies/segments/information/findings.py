@@ -1,0 +1,149 @@
+"""What deep layers keep of the input and know of the next token, against shallow ones and against random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from layeratlas.core.arrays import Floats
+from layeratlas.core.formatting import estimate
+from layeratlas.runs.finding import Finding, Subject, curve_finding
+from layeratlas.stats.intervals import widened
+from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.verdicts import Effect, bootstrapped, holm_corrected
+from layeratlas.studies.segments.information.stage import NEXT, PREDICTION, TARGETS, Informed, informations
+from layeratlas.studies.segments.names import DECODING, SegmentFinding
+
+_BOOTSTRAP = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """Lower bounds in nats at P points for J targets: the estimate (P, J), its draws (B, P, J) and the control's."""
+
+    estimate: Floats
+    draws: Floats
+    control: Floats
+
+    @property
+    def interval(self) -> tuple[Floats, Floats]:
+        """The 95 % interval, lo and hi each (P, J)."""
+        lo, hi = np.percentile(self.draws, [2.5, 97.5], axis=0)
+        return lo, hi
+
+
+def bounds_of(informed: Informed, seed: int) -> Bounds:
+    """Return the bounds with draws over passages; models of one run share the draws."""
+    names = [str(number) for number in range(int(informed.passages.max()) + 1)]
+    weights = Resampler(names, _BOOTSTRAP, seed, halves=0).weights(names, halves=False)
+    own, control = informations(informed, weights)
+    # The entropy of resampled labels is lower on average; the draws are of the error about the estimate.
+    centred = own[1:] - own[1:].mean(0) + own[0]
+    return Bounds(estimate=own[0], draws=widened(own[0], centred, len(names), times=1.0), control=control[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Contrast:
+    """The mean bound for some targets in the last third of the layers against the first, times `sign`."""
+
+    kind: SegmentFinding
+    level: str
+    targets: Sequence[str]
+    sign: int
+    says: str
+
+
+_CONTRASTS = (
+    _Contrast(
+        kind=SegmentFinding.BOTTLENECK,
+        level="input",
+        targets=("token 0 before",),
+        sign=-1,
+        says="less of the token itself is decoded from the last third of the layers than from the first",
+    ),
+    _Contrast(
+        kind=SegmentFinding.BOTTLENECK,
+        level="prediction",
+        targets=(PREDICTION, NEXT),
+        sign=1,
+        says="more of the next token and of the prediction is decoded from the last third than from the first",
+    ),
+    _Contrast(
+        kind=SegmentFinding.REACH,
+        level="far tokens",
+        targets=("token 8 before", "token 16 before"),
+        sign=1,
+        says="more of the tokens 8 and 16 before is decoded from the last third than from the first",
+    ),
+)
+
+
+def contrast(draws: Floats, targets: Sequence[str], sign: int) -> Floats:
+    """Return the contrast (B,) of bounds (B, P, J): the blocks' outputs of the last third less those of the first."""
+    blocks = draws.shape[1] - 1
+    third = max(1, blocks // 3)
+    mean = draws[:, :, [TARGETS.index(target) for target in targets]].mean(2)
+    difference: Floats = sign * (mean[:, -third:].mean(1) - mean[:, 1 : 1 + third].mean(1))
+    return difference
+
+
+def information_findings(trained: Bounds, random: Bounds | None, passages: int) -> list[Finding]:
+    """Return the contrasts, less those of random weights where these were measured; Holm over the three."""
+    effects = [_effect(each, trained, random, passages) for each in _CONTRASTS]
+    return [
+        _finding(each, effect, trained, random is not None, passages)
+        for each, effect in zip(_CONTRASTS, holm_corrected(effects), strict=True)
+    ]
+
+
+def _effect(each: _Contrast, trained: Bounds, random: Bounds | None, passages: int) -> Effect:
+    value, draws = (contrast(rows, each.targets, each.sign) for rows in (trained.estimate[None], trained.draws))
+    if random is not None:
+        value = value - contrast(random.estimate[None], each.targets, each.sign)
+        draws = draws - contrast(random.draws, each.targets, each.sign)
+    return bootstrapped(float(value[0]), draws, passages)
+
+
+def _finding(each: _Contrast, effect: Effect, trained: Bounds, controlled: bool, passages: int) -> Finding:
+    # Without the control the untrained architecture could give the same.
+    verdict = effect.verdict() if controlled else "inconclusive"
+    own = float(contrast(trained.estimate[None], each.targets, each.sign)[0])
+    said = {
+        "supported": f"{each.says}, by {own:.2f} nats",
+        "not supported": f"the opposite is seen of: {each.says} (here by {own:+.2f} nats)",
+        "inconclusive": f"undecided whether {each.says} (here by {own:+.2f} nats; {effect.could_have_seen} nats)",
+    }[verdict]
+    beyond = "Beyond random weights" if controlled else "Without random weights to compare with"
+    text = f"{said[0].upper()}{said[1:]}. {beyond}: {estimate(effect.estimate, effect.lo, effect.hi)} nats."
+    return curve_finding(
+        each.kind,
+        Subject(level=each.level, component="resid", method=DECODING, n=passages),
+        statement=text,
+        effect=effect,
+        null="the same difference as with random weights (bootstrap over passages, Holm over three contrasts)",
+        verdict=verdict,
+    )
+
+
+def information_table(trained: Bounds, random: Bounds | None, passages: int) -> pl.DataFrame:
+    """Return one row per point and target: the bound in nats with its interval, the control and random weights."""
+    lo, hi = trained.interval
+    rows = [
+        {
+            "layer": point,
+            "depth": point / (len(trained.estimate) - 1),
+            "target": target,
+            "nats": trained.estimate[point, j],
+            "lo": lo[point, j],
+            "hi": hi[point, j],
+            "control": trained.control[point, j],
+            "random_weights": float("nan") if random is None else random.estimate[point, j],
+            "n": passages,
+        }
+        for j, target in enumerate(TARGETS)
+        for point in range(len(trained.estimate))
+    ]
+    return pl.DataFrame(rows)
