@@ -10,6 +10,7 @@ import pytest
 
 import families
 import layeratlas as la
+from layeratlas.core.progress import Progress
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.studies.exits.mistakes import mistakes as wrong_answers
 from layeratlas.studies.hierarchy.mistakes import mistakes, predicted
@@ -17,10 +18,24 @@ from layeratlas.studies.hierarchy.mistakes import mistakes, predicted
 FAST = {"probe": la.ProbeSpec(methods=("ridge",), repeats=1, shuffles=20)}
 
 
+class Watched(Progress):
+    def __init__(self):
+        self.previews = []
+
+    def preview(self, text):
+        self.previews.append(text)
+
+
 @pytest.fixture(scope="module")
-def run(tiny_model_dir, tmp_path_factory):
+def watched():
+    return Watched()
+
+
+@pytest.fixture(scope="module")
+def run(tiny_model_dir, tmp_path_factory, watched):
     out = tmp_path_factory.mktemp("mistakes") / "run"
-    return la.run("hierarchy", model=str(tiny_model_dir), size="quick", tasks=["relations"], out=out, **FAST)
+    options = {"size": "quick", "tasks": ["relations"], "out": out, "progress": watched, **FAST}
+    return la.run("hierarchy", model=str(tiny_model_dir), **options)
 
 
 def test_the_share_of_texts_that_are_not_wrong_is_the_accuracy_of_the_curve(run, monkeypatch):
@@ -34,6 +49,15 @@ def test_the_share_of_texts_that_are_not_wrong_is_the_accuracy_of_the_curve(run,
         given = [listed.names[place] for place in said]
         assert all(listed.labels[place] != label for place, label in zip(wrong, given, strict=True))
         assert set(given) <= {"related", "unrelated"}
+
+
+def test_a_curve_is_shown_as_soon_as_its_layers_are_probed(run, watched):
+    curve = run.curves.filter(task="relations", stratum="all", component="resid", metric="accuracy").sort("layer")
+    best = curve["estimate"].arg_max()
+    (line,) = watched.previews
+    assert line.split()[0] == "relations"
+    assert line.endswith(f" {curve['estimate'][best]:.2f} at layer {best}")
+    assert len(line.split()[1]) == curve.height
 
 
 def test_a_page_holds_some_texts_of_a_large_task(run):

@@ -5,14 +5,20 @@ from __future__ import annotations
 import io
 import sys
 
+import numpy as np
 import pytest
 
 import fake_run
 from layeratlas.api import load
 from layeratlas.api.display import map_width
+from layeratlas.cli.terminal import PlainProgress, RichProgress
+from layeratlas.core.spec import ProbeSpec
+from layeratlas.data.items import Dataset, Item
+from layeratlas.probes import make_design
 from layeratlas.report.text_map import SHADES, TextRow, drawn, level_rows
 from layeratlas.report.view import prepare
 from layeratlas.runs.finished import FinishedRun
+from layeratlas.studies.hierarchy.first_look import first_look
 
 HUMP = TextRow(name="item", shares=[0.0, 0.3, 0.99, 0.5, 0.1], best=2)
 
@@ -60,3 +66,19 @@ def test_a_summary_has_at_most_ten_lines_beside_the_map(tmp_path):
 def test_a_terminal_that_cannot_show_the_shades_gets_no_map(monkeypatch, encoding, shown):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
     assert (map_width() > 0) == shown
+
+
+def test_a_first_look_runs_from_chance_to_one_and_names_the_best_layer():
+    texts = [Item(text=f"the {word} {n}", label=word, group=str(n)) for n in range(10) for word in ("warm", "cold")]
+    design = make_design(Dataset(name="weather", level="item", items=tuple(texts)), ProbeSpec(), seed=0)
+    sign = np.where(design.y == 1, 1.0, -1.0)
+    half = sign * np.where(np.arange(len(sign)) % 4 < 2, 1.0, -1.0)  # half of the texts are right: chance
+    layers = [values[None, :, None] for values in (half, sign, half)]
+    assert first_look(design, layers).split(maxsplit=2) == ["weather", "·█·", "1.00 at layer 1"]
+
+
+def test_a_first_result_is_shown_at_a_terminal_only(capsys):
+    PlainProgress(sys.stderr).preview("a curve")
+    assert capsys.readouterr().err == ""
+    RichProgress().preview("a curve")
+    assert "a curve" in capsys.readouterr().err

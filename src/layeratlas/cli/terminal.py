@@ -76,6 +76,10 @@ class RichProgress(Progress):
         """Show one line of text."""
         self._console.print(text, markup=False, highlight=False)
 
+    def preview(self, text: str) -> None:
+        """Show a first result in one line above the bar."""
+        self._console.print(text, markup=False, highlight=False, style="dim", no_wrap=True)
+
 
 def make_progress(quiet: bool) -> Progress:
     """Return progress that shows nothing where `quiet`, bars at a terminal, plain lines elsewhere."""

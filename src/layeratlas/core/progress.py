@@ -27,6 +27,9 @@ class Progress:
     def note(self, text: str) -> None:
         """Show one line of text."""
 
+    def preview(self, text: str) -> None:
+        """Show a first result in one line; where nobody watches the progress as it goes, it is left out."""
+
 
 def checked_progress(progress: object) -> Progress:
     """Return the progress that was given, or one that shows nothing; raises SpecError for what is no Progress."""

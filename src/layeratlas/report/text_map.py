@@ -59,14 +59,15 @@ def drawn(rows: Sequence[TextRow], width: int) -> list[str]:
     columns = min(room, layers)
     lines = [f"{'layer':>{names}} 0{layers - 1:>{columns - 1}}"]
     for row in rows[:_MOST_ROWS]:
-        cells = _cells(row.shares, columns)
+        drawn_cells = cells(row.shares, columns)
         best = "undetected" if row.best is None else f"best at {row.best}"
-        lines.append(f"{row.name:>{names}} {cells:<{columns}} {best}")
+        lines.append(f"{row.name:>{names}} {drawn_cells:<{columns}} {best}")
     more = len(rows) - _MOST_ROWS
     return [*lines, *([f"{'':>{names}} and {more} more levels in the report"] if more > 0 else [])]
 
 
-def _cells(shares: Sequence[float], columns: int) -> str:
+def cells(shares: Sequence[float], columns: int) -> str:
+    """Return shares from 0 to 1 as shades; where they are more than columns, each shows the highest of several."""
     count = len(shares)
     if count <= columns:
         values = list(shares)

@@ -37,7 +37,8 @@ from layeratlas.store.shards import load_shard, read_shard, write_shard
 from layeratlas.studies.hierarchy.capturing import capture_stage, components_of, items_file
 from layeratlas.studies.hierarchy.description_length import Coded
 from layeratlas.studies.hierarchy.designs import designs_of
-from layeratlas.studies.hierarchy.names import ACTIVATIONS
+from layeratlas.studies.hierarchy.first_look import first_look
+from layeratlas.studies.hierarchy.names import ACTIVATIONS, RESIDUAL
 
 if TYPE_CHECKING:
     from layeratlas.store import DiskStore
@@ -92,6 +93,8 @@ def _probe_components(work: Workspace, store: Store, design: Design, components:
             results.append(result)
             step.advance(len(design.data.items))
         _write_scores(work, design, component, results, baseline)
+        if component == RESIDUAL:
+            work.progress.preview(first_look(design, [result.scores[0].scores for result in results]))
 
 
 def scores_file(data: Dataset, component: str) -> str:
