@@ -150,7 +150,8 @@ class Gram:
             return RidgeMap(inverse, xp.astype(one - each * inverse, xp.float32))
         root = xp.sqrt(self.values / (self.values + each))
         half = xp.astype(self.vectors, xp.float32) * xp.astype(root, xp.float32)[..., None, :]
-        if columns * _ITERATIONS > half.shape[-1]:
+        n, rank = half.shape[-2:]
+        if n <= 2 * rank < 2 * columns * _ITERATIONS:
             return RidgeMap(_Spectrum(self.values, self.vectors, each), half @ half.mT)
         return RidgeMap(_Spectrum(self.values, self.vectors, each), half.mT, half)
 
