@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test truth truth-thin gpu lint types format docs clean
+.PHONY: demo test truth truth-thin gpu bench lint types format docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/layeratlas run hierarchy --size quick
@@ -22,6 +22,10 @@ truth-thin: $(VENV)/.installed-dev
 gpu: $(VENV)/.installed-dev
 	LAYERATLAS_TEST_DEVICE=auto $(BIN)/python -m pytest tests/contracts/test_devices.py -k "same_on_a_device or measures_the_same"
 	$(BIN)/python benchmarks/gpu.py
+
+# The benchmarks that fit in twenty minutes; raw results go to benchmarks/results/, and the table is printed.
+bench: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=$$(nproc) $(BIN)/python benchmarks/bench.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,10 +1,11 @@
-"""Capture on an accelerator: how much of its matrix rate is used, packed against padded, and streamed from disk.
+"""Capture and probes on an accelerator: the share of its matrix rate, packed against padded, streamed; and probes.
 
     python benchmarks/gpu.py [--shape 8b|1b|tiny] [--device auto] [--texts 1500] [--out benchmarks/results]
 
 A random Llama of that shape is written to a temporary folder in bfloat16 and loaded. Each row is one capture of every
 component at every layer of the study's short texts, into memory. The table goes to `gpu-NAME.json` too, named after the
-card. The last line is the share of the card's matrix rate that the packed capture reached.
+card. Two rows are of both probes with their controls as in `probes.py`, on the card and on the CPU of the same machine
+(one process, all threads). The last line is the share of the card's matrix rate that the packed capture reached.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from probes import problem
 from random_model import BILLION, EIGHT_BILLION, TINY, write_random
 
 from layeratlas.capture import Reading, capture, choose_plan, make_plan, store_shape
 from layeratlas.core import registry
-from layeratlas.core.spec import CaptureSpec, ModelSpec
+from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec
 from layeratlas.models import LoadedModel, load
-from layeratlas.models.devices import find_device, matrix_rate, synchronize
+from layeratlas.models.devices import find_device, matrix_rate, probe_device, synchronize
+from layeratlas.probes import make_design, probe_layers
 from layeratlas.store import MemoryStore
 
 SHAPES = {"8b": EIGHT_BILLION, "1b": BILLION, "tiny": TINY}
@@ -105,6 +109,21 @@ def measure(folder: Path, device: torch.device, texts: int) -> list[Row]:
     return rows
 
 
+def probing(device: torch.device, n: int, width: int, layers: int) -> list[Row]:
+    """Return the rows of both probes with their controls on the device, and on the CPU: seconds per layer."""
+    x, data = problem(n, width)
+    design = make_design(data, ProbeSpec(repeats=1, shuffles=200), 0)
+    there = torch.from_numpy(np.broadcast_to(x, (layers, *x.shape)).copy()).to(device)
+    methods = design.spec.methods
+    on_card = seconds_of(lambda: probe_layers(there, design, methods), device) / layers
+    on_cpu = seconds_of(lambda: probe_layers(x[None], design, methods), torch.device("cpu"))
+    what = f"probes, {n:,} texts x {width:,}, {len(design.folds)} folds, {len(design.shuffled)} shuffles"
+    return [
+        {"row": f"{what}, {layers} layers at a time", "seconds per layer": round(on_card, 4)},
+        {"row": f"{what}, on the CPU", "seconds per layer": round(on_cpu, 4), "ratio": round(on_cpu / on_card, 2)},
+    ]
+
+
 def card_of(device: torch.device) -> str:
     """Return the name of a device."""
     module = torch.get_device_module(device)
@@ -119,11 +138,15 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--texts", type=int, default=1500)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    for name, value in (("n", 1000), ("width", 3072), ("layers", 16)):
+        parser.add_argument(f"--{name}", type=int, default=value, help="of the probes' problem")
     args = parser.parse_args()
     device = find_device(args.device)
     with tempfile.TemporaryDirectory() as folder:
         write_random(Path(folder), SHAPES[args.shape], str(device))
         rows = measure(Path(folder), device, args.texts)
+    if probe_device(args.device) is not None:
+        rows += probing(device, args.n, args.width, args.layers)
     for row in rows:
         print(json.dumps(row))
     card = card_of(device)

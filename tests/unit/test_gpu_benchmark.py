@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 import pretend
+from layeratlas.core.spec import ProbeSpec
 
 
 @pytest.fixture
 def benchmark(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     yield importlib.import_module("gpu")
-    for name in ("gpu", "random_model"):
+    for name in ("gpu", "random_model", "probes", "results"):
         sys.modules.pop(name, None)
 
 
@@ -36,3 +37,16 @@ def test_every_row_is_measured_on_the_device(benchmark, tmp_path, monkeypatch):
     packed, padded = (rows[f"{how}, resident, batches of 2,048 tokens"] for how in ("packed", "padded"))
     assert packed["tokens computed"] < padded["tokens computed"]
     assert rows["packed, streamed, batches of 32,768 tokens"]["tokens computed"] == packed["tokens computed"]
+
+
+def test_probes_are_measured_on_the_device_and_on_the_cpu(benchmark, monkeypatch):
+    asked, own = [], benchmark.probe_layers
+    monkeypatch.setattr(benchmark, "probe_layers", lambda x, *more: asked.append(str(x.device)) or own(x, *more))
+    monkeypatch.setattr(
+        benchmark, "ProbeSpec", lambda **_: ProbeSpec(methods=("ridge",), folds=2, repeats=1, shuffles=20)
+    )
+    with pretend.here() as device:
+        card, cpu = benchmark.probing(device, 24, 30, 2)
+    assert set(asked) == {f"{pretend.NAME}:0", "cpu"}
+    assert "2 layers at a time" in card["row"]
+    assert cpu["ratio"] > 0

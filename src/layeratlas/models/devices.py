@@ -78,6 +78,14 @@ def wide(tensor: Tensor) -> Tensor:
         return tensor.cpu().double()
 
 
+def probe_device(name: str) -> torch.device | None:
+    """Return the accelerator of a name where probes can run on it, or None: the CPU, and a device without float64."""
+    device = find_device(name)
+    if device.type == "cpu" or wide(torch.ones(1, device=device)).device.type == "cpu":
+        return None
+    return device
+
+
 def matrix_rate(device: torch.device, dtype: torch.dtype, width: int) -> float:
     """Return operations per second of a product (2048, width) x (width, 4 width), the best of a few."""
     x = torch.randn(_SQUARE, width, device=device, dtype=dtype)

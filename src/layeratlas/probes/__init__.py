@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from layeratlas.probes._contract import Fold, Gram, Probe
+from layeratlas.probes._contract import Fold, Probe
 from layeratlas.probes._description import CodeLengths, layer_bits
 from layeratlas.probes._dual import Weights
 from layeratlas.probes._folds import label_shuffles, make_folds
+from layeratlas.probes._gram import Gram
 from layeratlas.probes._shards import probe_shards, sample_groups
 from layeratlas.probes._subsets import dimension_scores, subset_scores
 from layeratlas.probes._sweep import (
@@ -17,6 +18,7 @@ from layeratlas.probes._sweep import (
     SurfaceBaseline,
     make_design,
     probe_layer,
+    probe_layers,
     probe_weights,
     surface_baseline,
     without_controls,
@@ -43,6 +45,7 @@ __all__ = [
     "make_design",
     "make_folds",
     "probe_layer",
+    "probe_layers",
     "probe_shards",
     "probe_weights",
     "sample_groups",

@@ -9,6 +9,7 @@ import numpy as np
 from layeratlas.core.arrays import Floats, Ints
 from layeratlas.data.items import Dataset
 from layeratlas.probes._contract import Fold
+from layeratlas.probes._folds import rows_by
 
 # Control tasks per data set: each is a label column of fits that are made anyway.
 CONTROL_TASKS = 20
@@ -38,8 +39,7 @@ def _homes(words: Ints, folds: Sequence[Fold]) -> list[list[Ints]]:
     for number, test in enumerate(tests):
         part[test] = number
     homes: list[list[Ints]] = [[] for _ in tests]
-    for word in range(int(words.max()) + 1):
-        rows = np.flatnonzero(words == word)
+    for rows in rows_by(words):
         homes[int(np.bincount(part[rows]).argmax())].append(rows)
     return [home for home in homes if home]
 

@@ -5,62 +5,88 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from array_api_compat import array_namespace
 
-from layeratlas.core.arrays import Floats, Ints
-from layeratlas.probes._contract import Gram, Probe
+from layeratlas.core.arrays import Array, Floats, Ints
+from layeratlas.probes._contract import Probe
+from layeratlas.probes._gram import Gram, to_numpy
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitGram:
-    """Inner products of one split: of the training rows, and of test with training rows.
+    """Inner products of one split: of the training rows, and of test with training rows; leading axes are a batch.
 
-    The latter, (n_test, n_train), are `test` itself, or `test @ basis.T` with `test` (n_test, m), `basis` (n_train, m)
-    where there are more rows than features: then their product would be far larger than the features.
+    The latter, (..., n_test, n_train), are `test` itself, or `test @ basis.mT` with `test` (..., n_test, m), `basis`
+    (..., n_train, m) where there are more rows than features: then their product would be far larger than the features.
     """
 
     train: Gram
-    test: Floats
-    basis: Floats | None = None
+    test: Array
+    basis: Array | None = None
 
-    def scores(self, dual: Floats) -> Floats:
+    def scores(self, dual: Array) -> Array:
         """Return the inner products of the test rows with the training rows, times dual coefficients (n_train, k)."""
-        scores: Floats = self.test @ (dual if self.basis is None else self.basis.T @ dual)
+        scores: Array = self.test @ (dual if self.basis is None else self.basis.mT @ dual)
         return scores
 
 
-def standardise(rows: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return rows (n, d) with every feature at mean 0 and variance 1, and the means (d,) and scales (d,).
+def standardise(rows: Array) -> tuple[Array, Array, Array]:
+    """Return rows (..., n, d) with every feature at mean 0 and variance 1, and the means (..., d) and scales (..., d).
 
     A constant feature is only centred.
     """
-    mean = rows.mean(0)
-    centred = rows - mean
-    scale = np.sqrt(np.einsum("ij,ij->j", centred, centred) / len(rows))
+    xp = array_namespace(rows)
+    mean = xp.mean(rows, axis=-2)
+    centred = rows - mean[..., None, :]
+    scale = xp.linalg.vector_norm(centred, axis=-2) / rows.shape[-2] ** 0.5
     # Rounding gives a constant feature a scale near 1e-16 of its size; dividing by it would amplify the rounding.
-    scale[scale <= 1e-12 * (1 + np.abs(mean))] = 1.0
-    centred /= scale
+    scale = xp.where(scale <= 1e-12 * (1 + abs(mean)), xp.ones_like(scale), scale)
+    centred /= scale[..., None, :]
     return centred, mean, scale
 
 
-def split_gram(x: Floats, train: Ints, test: Ints, pca: int | None = None) -> SplitGram:
-    """Return the inner products of rows of x (n, d), standardised on the training rows.
+def split_gram(x: Array, train: Ints, test: Ints, pca: int | None = None) -> SplitGram:
+    """Return the inner products of rows of x (..., n, d), standardised on the training rows.
 
     With `pca`, of their coordinates on that many principal components of the training rows.
     """
-    inside, mean, scale = standardise(x[train])
-    gram, outside = Gram(inside), (x[test] - mean) / scale
+    xp = array_namespace(x)
+    inside, mean, scale = standardise(taken(x, train))
+    gram = Gram(inside)
+    outside = taken(x, test) - mean[..., None, :]
+    outside /= scale[..., None, :]
     if pca is not None:
-        vectors, lengths = gram.vectors[:, -pca:], np.sqrt(np.maximum(gram.values[-pca:], 1e-300))
-        return SplitGram(train=Gram(vectors * lengths), test=outside @ (inside.T @ vectors), basis=vectors)
-    if len(inside) > inside.shape[1]:
+        vectors = gram.vectors[..., -pca:]
+        lengths = xp.sqrt(xp.clip(gram.values[..., -pca:], 1e-300, None))
+        part = Gram(vectors * lengths[..., None, :])
+        return SplitGram(train=part, test=outside @ (inside.mT @ vectors), basis=vectors)
+    if inside.shape[-2] > inside.shape[-1]:
         return SplitGram(train=gram, test=outside, basis=inside)
-    return SplitGram(train=gram, test=outside @ inside.T)
+    return SplitGram(train=gram, test=outside @ inside.mT)
 
 
-def held_out_scores(probe: Probe, gram: SplitGram, y: Floats) -> Floats:
-    """Fit every column of `y` (n_train, k) on the training rows and return the scores of the test rows (n_test, k)."""
-    dual, intercept = probe.solve(gram.train, y)
-    return gram.scores(dual) + intercept
+def taken(x: Array, rows: Ints) -> Array:
+    """Return rows of x (..., n, d), copied."""
+    xp = array_namespace(x)
+    return xp.take(x, xp.asarray(rows, device=x.device), axis=-2)
+
+
+def held_out_scores(probe: Probe, gram: SplitGram, y: Array) -> Array:
+    """Fit every column of `y` (n_train, k) on the training rows, and return the scores of the test rows.
+
+    These are (..., n_test, k). A probe that takes no batches is given one training set after another.
+    """
+    dual, intercept = solved(probe, gram.train, y)
+    return gram.scores(dual) + intercept[..., None, :]
+
+
+def solved(probe: Probe, gram: Gram, y: Array) -> tuple[Array, Array]:
+    """Return dual coefficients (..., n, k) and intercepts (k,) or (..., k) of a probe, which may take no batches."""
+    if probe.batched:
+        return probe.solve(gram, y)
+    found = [probe.solve(one, to_numpy(y)) for one in gram.layers]
+    dual, intercept = (np.stack(parts).reshape(*gram.batch, *parts[0].shape) for parts in zip(*found, strict=True))
+    return gram.xp.asarray(dual, device=y.device), gram.xp.asarray(intercept, device=y.device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +104,7 @@ def fitted_weights(probe: Probe, x: Floats, y: Floats, pca: int | None = None) -
     if pca is not None:
         vectors = gram.vectors[:, -pca:]
         gram = Gram(vectors * np.sqrt(np.maximum(gram.values[-pca:], 1e-300)))
-    dual, intercept = probe.solve(gram, y)
+    dual, intercept = solved(probe, gram, y)
     inside = dual if vectors is None else vectors @ (vectors.T @ dual)
     coef = (z.T @ inside).T / scale
     return Weights(coef=coef, intercept=intercept - coef @ mean)

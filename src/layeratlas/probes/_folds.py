@@ -70,12 +70,17 @@ def label_shuffles(data: Dataset, folds: Sequence[Fold], shuffles: int, seed: in
     """
     rng = np.random.default_rng([seed, 7])
     groups, y = data.groups, data.y
-    members = [np.flatnonzero(groups == g) for g in range(groups.max() + 1)]
+    members = rows_by(groups)
     if _balanced_alike([y[rows] for rows in members]):
         units = [[rows[data.units[rows] == unit] for unit in np.unique(data.units[rows])] for rows in members]
         return np.stack([_within_groups(units, len(y), rng) for _ in range(shuffles)])
     parts = [np.unique(groups[fold.test]) for fold in folds if fold.repeat == 0]
     return np.stack([_between_groups(members, parts, len(y), rng) for _ in range(shuffles)])
+
+
+def rows_by(codes: Ints) -> list[Ints]:
+    """Return the rows (ascending) of each code from 0 to the largest."""
+    return np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
 
 
 def _balanced_alike(labels: list[Floats]) -> bool:

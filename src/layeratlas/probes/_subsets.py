@@ -8,8 +8,9 @@ import numpy as np
 
 from layeratlas.core import registry
 from layeratlas.core.arrays import Floats, Ints
-from layeratlas.probes._contract import Fold, Gram, Probe
+from layeratlas.probes._contract import Fold, Probe
 from layeratlas.probes._dual import SplitGram, held_out_scores, label_columns, split_gram
+from layeratlas.probes._gram import Gram
 from layeratlas.probes._sweep import Design
 
 # How often a subset without all classes is drawn again.

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from layeratlas.core import registry
-from layeratlas.core.arrays import Bools, Floats
+from layeratlas.core.arrays import Array, Bools, Floats
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset
 from layeratlas.probes._contract import Fold, Probe
 from layeratlas.probes._control_tasks import control_labels
 from layeratlas.probes._dual import SplitGram, Weights, fitted_weights, held_out_scores, label_columns, split_gram
 from layeratlas.probes._folds import label_shuffles, make_folds
+from layeratlas.probes._gram import to_numpy
 from layeratlas.probes._surface import surface_features
 from layeratlas.stats.measures import measures_for
 
@@ -125,57 +126,74 @@ class _Labels:
 
 
 class _OutOfFold:
-    """The out-of-fold scores of one probe at one layer, filled fold by fold.
+    """The out-of-fold scores of one probe at a batch of layers, filled fold by fold.
 
-    scores: (repeats, n, k); on the folds of the first repeat, those of the shuffles and of the control tasks, each
-    (columns, n, k).
+    scores: (layers, repeats, n, k); on the folds of the first repeat, those of the shuffles and of the control tasks,
+    each (layers, columns, n, k).
     """
 
-    def __init__(self, probe: Probe, design: Design, labels: _Labels) -> None:
+    def __init__(self, probe: Probe, design: Design, labels: _Labels, layers: int) -> None:
         self._probe, self._real = probe, labels.real
         self._shuffles = min(probe.shuffles(len(labels.shuffled)), len(labels.shuffled))
         tasks = labels.control_tasks[:0] if probe.costly_shuffles else labels.control_tasks
         self._random = np.concatenate([labels.shuffled[: self._shuffles], tasks])
         self._discrete = design.classes > 0
-        self.scores = np.zeros((design.repeats, *labels.real.shape))
-        self._random_scores = np.zeros(self._random.shape)
+        self.scores = np.zeros((layers, design.repeats, *labels.real.shape))
+        self._random_scores = np.zeros((layers, *self._random.shape))
 
     @property
     def shuffled(self) -> Floats:
         """The scores of the shuffled labels."""
-        return self._random_scores[: self._shuffles]
+        return self._random_scores[:, : self._shuffles]
 
     @property
     def control_tasks(self) -> Floats:
         """The scores of the control tasks."""
-        return self._random_scores[self._shuffles :]
+        return self._random_scores[:, self._shuffles :]
 
     def add(self, fold: Fold, gram: SplitGram) -> None:
         """Score the fold's test rows; shuffles and control tasks are further label columns of the same fit."""
         random = self._random if fold.repeat == 0 else self._random[:0]
         y = np.concatenate([self._real[None, fold.train], random[:, fold.train]]).transpose(1, 0, 2)
-        flat = held_out_scores(self._probe, gram, y.reshape(len(fold.train), -1))
-        scores = flat.reshape(len(fold.test), -1, self._real.shape[-1])
+        columns = gram.train.xp.asarray(y.reshape(len(fold.train), -1), device=gram.test.device)
+        flat = to_numpy(held_out_scores(self._probe, gram, columns))
+        scores = flat.reshape(len(flat), len(fold.test), -1, self._real.shape[-1])
         if self._discrete:
-            scores[np.abs(scores) < _TIE] = 0.0
-        self.scores[fold.repeat, fold.test] = scores[:, 0]
+            scores = np.where(np.abs(scores) < _TIE, 0.0, scores)
+        self.scores[:, fold.repeat, fold.test] = scores[:, :, 0]
         if fold.repeat == 0:
-            self._random_scores[:, fold.test] = scores[:, 1:].transpose(1, 0, 2)
+            self._random_scores[:, :, fold.test] = scores[:, :, 1:].transpose(0, 2, 1, 3)
 
 
-def probe_layer(x: Floats, design: Design, methods: Sequence[str]) -> list[LayerScores]:
-    """Probe one layer's vectors x (n, d) with every method; they share folds and Gram matrices."""
+def probe_layers(x: Array, design: Design, methods: Sequence[str]) -> list[list[LayerScores]]:
+    """Probe the vectors of layers (layers, n, d) in float64, together, with every method; return each layer's scores.
+
+    x may lie on any device, in any namespace of the array API: folds and Gram matrices are shared by all methods, and
+    computed there.
+    """
     probes: list[Probe] = [registry.get("probes", name).configured(design.spec) for name in methods]
     labels = _Labels.of(design)
-    results = [_OutOfFold(probe, design, labels) for probe in probes]
+    results = [_OutOfFold(probe, design, labels, x.shape[0]) for probe in probes]
     for fold in design.folds:
         gram = split_gram(x, fold.train, fold.test, design.spec.pca)
         for result in results:
             result.add(fold, gram)
     return [
-        LayerScores(scores=r.scores, shuffled=_measure_shuffles(r.shuffled, design), control_tasks=r.control_tasks)
-        for r in results
+        [
+            LayerScores(
+                scores=r.scores[layer],
+                shuffled=_measure_shuffles(r.shuffled[layer], design),
+                control_tasks=r.control_tasks[layer],
+            )
+            for r in results
+        ]
+        for layer in range(x.shape[0])
     ]
+
+
+def probe_layer(x: Floats, design: Design, methods: Sequence[str]) -> list[LayerScores]:
+    """Probe one layer's vectors x (n, d) with every method."""
+    return probe_layers(x[None], design, methods)[0]
 
 
 def probe_weights(x: Floats, design: Design, method: str) -> Weights:

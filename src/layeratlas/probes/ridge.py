@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from layeratlas.core.arrays import Floats
+from layeratlas.core.arrays import Array
 from layeratlas.core.spec import ProbeSpec
-from layeratlas.probes._contract import Gram, Probe
+from layeratlas.probes._contract import Probe
+from layeratlas.probes._gram import Gram
 
 PENALTIES: tuple[float, ...] = ProbeSpec().penalties
 
@@ -23,6 +22,7 @@ class Ridge(Probe):
     label = "Ridge"
     summary = "ridge regression on +-1 or on numbers, penalty by leave-one-out; classes and numbers"
     predicts_numbers = True
+    batched = True
 
     def __init__(self, penalties: tuple[float, ...] = PENALTIES) -> None:
         self.penalties = penalties
@@ -31,25 +31,22 @@ class Ridge(Probe):
         """Return ridge with the spec's grid of penalties."""
         return Ridge(spec.penalties)
 
-    def solve(self, gram: Gram, y: Floats) -> tuple[Floats, Floats]:
-        """Return dual coefficients (n, k) and intercepts (k,); the intercept is not penalised."""
-        n, intercept = len(y), y.mean(0)
-        centred = y - intercept
-        target = gram.vectors.T @ centred
-        # The part of the labels outside the span of the eigenvectors has eigenvalue 0.
-        rest = centred - gram.vectors @ target if gram.vectors.shape[1] < n else np.zeros_like(y)
-        squares = gram.vectors**2
-        outside = 1 - squares.sum(1)
-        best, dual = np.full(y.shape[1], np.inf), np.zeros(y.shape)
-        for penalty in self.penalties:
-            shrink = 1 / (gram.values + penalty)
-            candidate = gram.vectors @ (shrink[:, None] * target) + rest / penalty
+    def solve(self, gram: Gram, y: Array) -> tuple[Array, Array]:
+        """Return dual coefficients (..., n, k) and intercepts (k,); the intercept is not penalised."""
+        xp, n = gram.xp, y.shape[-2]
+        intercept = xp.mean(y, axis=-2)
+        solved = gram.inverses(self.penalties, y - intercept[..., None, :])
+        best = dual = None
+        for penalty, (candidate, diagonal) in zip(self.penalties, solved, strict=True):
             # The leave-one-out error of a row is its coefficient over the diagonal of the inverse. The constant is an
             # eigenvector of the centred Gram matrix with value 0; the free intercept takes it out of the inverse.
-            diagonal = squares @ shrink + (outside - 1 / n) / penalty
-            error = ((candidate / diagonal[:, None]) ** 2).mean(0)
+            weights = 1 / (diagonal - 1 / (n * penalty)) ** 2
+            error = weights[..., None, :] @ (candidate * candidate)  # (..., 1, k)
+            if best is None or dual is None:
+                best, dual = error, candidate
+                continue
             better = error < best
-            best, dual = np.where(better, error, best), np.where(better, candidate, dual)
+            best, dual = xp.where(better, error, best), xp.where(better, candidate, dual)
         return dual, intercept
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
-from layeratlas.core.arrays import FloatArray, Floats
+import numpy as np
+from array_api_compat import array_namespace
+
+from layeratlas.core.arrays import Array, Bools, Floats, Ints
 from layeratlas.core.errors import DataError
 from layeratlas.core.spec import ProbeSpec
-from layeratlas.probes._contract import Gram, Probe
+from layeratlas.probes._contract import Probe
+from layeratlas.probes._gram import Gram, RidgeMap, to_numpy
 
 # Over-relaxation, between 1.5 and 1.8 as Boyd et al. recommend, and iterations between two checks for convergence.
 _RELAXATION, _CHECK_EVERY = 1.7, 20
 # A change of penalty costs a product of two (n, n) matrices: few changes, and only by a factor that pays.
 _MOST_CHANGES, _SMALLEST_CHANGE = 4, 2.0
-# Eigenvalues below this fraction of the largest are rounding errors.
-_RANK_TOLERANCE = 1e-9
+_TINY = 1e-12
 
 
 class LinearSVM(Probe):
@@ -31,6 +34,7 @@ class LinearSVM(Probe):
     label = "Linear SVM"
     summary = "linear support vector machine, one C at every layer (default 1); classes only"
     costly_shuffles = True
+    batched = True
 
     def __init__(self, C: float = 1.0, tolerance: float = 1e-3, iterations: int = 2000) -> None:
         self.C, self.tolerance, self.iterations = C, tolerance, iterations
@@ -39,78 +43,118 @@ class LinearSVM(Probe):
         """Return the SVM at the spec's C."""
         return LinearSVM(spec.svm_c, self.tolerance, self.iterations)
 
-    def solve(self, gram: Gram, y: Floats) -> tuple[Floats, Floats]:
-        """Return dual coefficients (n, k) and intercepts (k,); `y` (n, k) is +-1."""
-        if not np.isin(y, (-1.0, 1.0)).all():
+    def solve(self, gram: Gram, y: Array) -> tuple[Array, Array]:
+        """Return dual coefficients (..., n, k) and intercepts (..., k); `y` (n, k) is +-1."""
+        xp = gram.xp
+        if not xp.all(abs(y) == 1.0):
             raise DataError("the svm probe was given labels other than -1 and 1", "classes", "use --probe ridge")
-        nonzero = gram.values[gram.values > _RANK_TOLERANCE * max(gram.values.max(initial=0.0), 1e-12)]
-        if not len(nonzero):  # all training rows are equal: only the intercept can be fitted
-            return np.zeros(y.shape), np.sign(y.mean(0))
-        # The penalty 1/rho affects speed alone, and is rebalanced during the iterations. It starts at the median
-        # eigenvalue, which splits the spectrum evenly between fast and slow directions. Where the rows do not have
-        # full rank (n > d, or repeated rows) labels need not be separable, the price moves up to C times the penalty,
-        # and a tenth of it converges far sooner.
-        full_rank = len(nonzero) >= len(y) - 1
-        penalty = float(np.median(nonzero)) * (1.0 if full_rank else 0.1)
-        target, penalties = self._iterate(_Smoother(gram), y.astype(np.float32), penalty)
-        intercept = target.mean(0)
-        centred = target - intercept
-        rotated = gram.vectors.T @ centred
-        inside = gram.vectors @ (rotated / (gram.values[:, None] + penalties) - rotated / penalties)
-        return inside + centred / penalties, intercept
+        # The penalty 1/rho affects speed alone, and is rebalanced during the iterations. It starts at the typical
+        # eigenvalue, which splits the spectrum evenly between fast and slow directions; lower where more rows than
+        # features leave labels that cannot be separated, for the price then moves up to C times the penalty.
+        start = to_numpy(gram.typical_value()) * gram.share_of_rank**2
+        dual, intercept = self._iterate(gram, xp.astype(y, xp.float32), np.maximum(start, _TINY))
+        # Where all training rows are equal only the intercept can be fitted.
+        flat = _like(start <= _TINY, y)[..., None]
+        intercept = xp.where(flat, xp.sign(xp.mean(y, axis=-2)), intercept)
+        return xp.where(flat[..., None], xp.zeros_like(dual), dual), intercept
 
-    def _iterate(self, smoother: _Smoother, y: FloatArray, penalty: float) -> tuple[Floats, Floats]:
-        """Return the smoother's argument at the optimum (n, k), and the penalty of each column (k,)."""
-        out, penalties = np.zeros(y.shape), np.full(y.shape[1], penalty)
-        active, changes = np.arange(y.shape[1]), 0
-        margin, price, labels = np.zeros_like(y), np.zeros_like(y), y
-        smooth = smoother.at(penalty)
+    def _iterate(self, gram: Gram, y: Array, penalty: Floats) -> tuple[Array, Array]:
+        """Return dual coefficients (..., n, k) and intercepts (..., k); `penalty` (...,) is where to start."""
+        xp = gram.xp
+        y = xp.broadcast_to(y, (*penalty.shape, *y.shape[-2:]))
+        found = _Found(gram, y)
+        margin = price = xp.zeros_like(y)
+        ridge, limit, changes = self._ridge(gram, penalty, y), self._limit(penalty, y), np.zeros(penalty.shape)
         for turn in range(1, self.iterations + 1):
             target = margin - price
             # The Gram matrix is centred, so the smoother maps constants to 0 and the mean is the intercept.
-            fit = smooth @ target
-            fit += target.mean(0)
-            relaxed = fit * np.float32(_RELAXATION)
+            fit = ridge.fit(target)
+            fit += xp.mean(target, axis=-2, keepdims=True)
+            relaxed = fit * _RELAXATION
             relaxed += price
-            relaxed -= margin * np.float32(_RELAXATION - 1)
-            price = labels * -np.clip(1 - labels * relaxed, 0, self.C * penalty)
+            relaxed -= margin * (_RELAXATION - 1)
+            price = xp.minimum(y * relaxed, xp.ones_like(y))
+            price = -y * xp.minimum(1 - price, limit)
             new = relaxed - price
             if turn % _CHECK_EVERY == 0 or turn == self.iterations:
                 primal, dual = new - fit, new - margin
-                moved = np.maximum(np.abs(dual).max(0), np.abs(primal).max(0))
-                out[:, active], penalties[active] = new - price, penalty
-                stay = moved > self.tolerance
-                if not stay.any():
+                moved = to_numpy(xp.maximum(xp.max(abs(dual), axis=-2), xp.max(abs(primal), axis=-2)))
+                open_, kept = found.keep(ridge, new - price, (moved <= self.tolerance) | (turn == self.iterations))
+                if not len(kept):
                     break
-                factor = _balance(primal[:, stay], dual[:, stay], new[:, stay], price[:, stay])
-                active, labels, new, price = active[stay], labels[:, stay], new[:, stay], price[:, stay]
-                if changes < _MOST_CHANGES and max(factor, 1 / factor) > _SMALLEST_CHANGE:
-                    changes, penalty = changes + 1, penalty / factor
-                    price /= np.float32(factor)
-                    smooth = smoother.at(penalty)
+                factor = _balance([_norm(term) for term in (primal, new, dual, price)], open_)
+                factor = np.where(changes < _MOST_CHANGES, factor, 1.0)
+                y, new, price = (term[..., kept] for term in (y, new, price))
+                if np.any(factor != 1):
+                    changes, penalty = changes + (factor != 1), penalty / factor
+                    price = price / _like(factor, y)[..., None, None]
+                    ridge, limit = self._ridge(gram, penalty, y), self._limit(penalty, y)
             margin = new
-        return out, penalties
+        return found.dual, found.intercept
+
+    def _limit(self, penalty: Floats, y: Array) -> Array:
+        return _like(self.C * penalty, y)[..., None, None]
+
+    @staticmethod
+    def _ridge(gram: Gram, penalty: Floats, y: Array) -> RidgeMap:
+        wide = gram.xp.asarray(penalty, dtype=gram.xp.float64, device=y.device)
+        return gram.ridge(wide, y.shape[-1])
 
 
-class _Smoother:
-    """Ridge fits as matrices: `at(penalty)` maps targets to fitted values, float32 (n, n)."""
+class _Found:
+    """The solutions of label columns, each kept where it first converges: a later step of others does not change it."""
 
-    def __init__(self, gram: Gram) -> None:
-        self._values, self._vectors = gram.values, np.ascontiguousarray(gram.vectors, dtype=np.float32)
+    def __init__(self, gram: Gram, y: Array) -> None:
+        xp = gram.xp
+        self._xp, self._columns = xp, np.arange(y.shape[-1])
+        self._open = np.ones((*y.shape[:-2], y.shape[-1]), dtype=bool)
+        self.dual = xp.zeros(y.shape, dtype=xp.float64, device=y.device)
+        self.intercept = xp.zeros((*y.shape[:-2], y.shape[-1]), dtype=xp.float64, device=y.device)
 
-    def at(self, penalty: float) -> FloatArray:
-        shrink = (self._values / (self._values + penalty)).astype(np.float32)
-        matrix: FloatArray = np.matmul(self._vectors * shrink, self._vectors.T, dtype=np.float32)
-        return matrix
+    def keep(self, ridge: RidgeMap, target: Array, converged: Bools) -> tuple[Bools, Ints]:
+        """Keep the columns that have converged.
+
+        Return which of the present ones each matrix still waits for (..., k), and their numbers where any does.
+        """
+        xp, done = self._xp, self._open[..., self._columns] & converged
+        some = np.flatnonzero(done.reshape(-1, done.shape[-1]).any(0))
+        if len(some):
+            at, wide = self._columns[some], xp.astype(target[..., some], xp.float64)
+            mean = xp.mean(wide, axis=-2)
+            now = _like(done[..., some], target)
+            dual = ridge.inverse @ (wide - mean[..., None, :])
+            self.dual[..., at] = xp.where(now[..., None, :], dual, self.dual[..., at])
+            self.intercept[..., at] = xp.where(now, mean, self.intercept[..., at])
+            self._open[..., self._columns] &= ~done
+        waiting = self._open[..., self._columns]
+        kept = np.flatnonzero(waiting.reshape(-1, len(self._columns)).any(0))
+        self._columns = self._columns[kept]
+        return waiting, kept
 
 
-def _balance(primal: FloatArray, dual: FloatArray, margin: FloatArray, price: FloatArray) -> float:
-    """Return what to divide the penalty by so that primal and dual residual shrink at the same relative rate.
+def _like(values: Floats | Bools, array: Array) -> Array:
+    """Return numpy values as an array beside another one: numbers in its dtype."""
+    xp = array_namespace(array)
+    return xp.asarray(values, dtype=xp.bool if values.dtype == bool else array.dtype, device=array.device)
 
-    Residual balancing (He, Yang and Wang 2000), on the median column.
+
+def _norm(term: Array) -> Floats:
+    """Return the norm of each column (..., k)."""
+    norm: Floats = to_numpy(array_namespace(term).linalg.vector_norm(term, axis=-2))
+    return norm
+
+
+def _balance(sizes: Sequence[Floats], stay: Bools) -> Floats:
+    """Return what to divide each penalty by (...,) so that primal and dual residual shrink at the same relative rate.
+
+    Residual balancing (He, Yang and Wang 2000), on the median of the columns that stay; `sizes` are the norms (..., k)
+    of primal residual, margin, dual residual and price. 1 where a change does not pay.
     """
-    sizes = [np.maximum(np.linalg.norm(term, axis=0), 1e-12) for term in (primal, margin, dual, price)]
-    return float(np.clip(np.sqrt(np.median(sizes[0] / sizes[1] / (sizes[2] / sizes[3]))), 0.1, 10))
+    primal, margin, dual, price = (np.maximum(size, _TINY) for size in sizes)
+    ratios = np.where(stay, primal / margin / (dual / price), np.nan).reshape(-1, stay.shape[-1])
+    medians = np.array([np.nanmedian(row) if np.isfinite(row).any() else 1.0 for row in ratios])
+    factor = np.clip(np.sqrt(medians), 0.1, 10).reshape(stay.shape[:-1])
+    return np.where(np.maximum(factor, 1 / factor) > _SMALLEST_CHANGE, factor, 1.0)
 
 
 PLUGIN = LinearSVM()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,19 +14,14 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from layeratlas.core import registry
-from layeratlas.core.arrays import FloatArray
 from layeratlas.core.errors import StoreError
-from layeratlas.core.processes import parallel
 from layeratlas.core.progress import Step
 from layeratlas.data.items import Dataset
 from layeratlas.probes import (
     CodeLengths,
     Design,
-    LayerScores,
     Probed,
     SurfaceBaseline,
-    layer_bits,
-    probe_layer,
     surface_baseline,
 )
 from layeratlas.runs.tables import read_table
@@ -38,14 +32,12 @@ from layeratlas.studies.hierarchy.capturing import capture_stage, components_of,
 from layeratlas.studies.hierarchy.description_length import Coded
 from layeratlas.studies.hierarchy.designs import designs_of
 from layeratlas.studies.hierarchy.first_look import first_look
+from layeratlas.studies.hierarchy.layers import LayerResult, Probing, probed_layers
 from layeratlas.studies.hierarchy.names import ACTIVATIONS, RESIDUAL
 
 if TYPE_CHECKING:
     from layeratlas.store import DiskStore
 
-# Texts times layers above which processes pay off: starting them costs seconds, but a probe of a few hundred texts is
-# many short steps of Python, which threads run one after the other.
-WORTH_PROCESSES = 1500
 # The tensors of code lengths in a file of scores.
 _BITS, _SHUFFLED_BITS = "bits", "bits.shuffled"
 # The tensor of the surface baseline's scores.
@@ -53,14 +45,6 @@ _SURFACE = "surface.scores"
 # The tensor of a probe's scores on control tasks.
 _CONTROL_TASKS = "control_tasks"
 _NONE = np.zeros((0, 0, 0, 0))
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerResult:
-    """One layer's scores, one per probe, and its code lengths where they are measured."""
-
-    scores: list[LayerScores]
-    codes: CodeLengths | None
 
 
 def probe_stage(work: Workspace) -> list[str]:
@@ -132,20 +116,11 @@ def _codes_wanted(work: Workspace, design: Design) -> bool:
 
 
 def _layer_results(work: Workspace, store: Store, design: Design, component: str) -> Iterator[LayerResult]:
-    """Yield the results of every layer in order; layers are probed in parallel."""
-    rows = rows_of(work, design.data)
-    methods = methods_for(work, design.data)
+    """Yield the results of every layer in order."""
     seed = work.spec.seed if _codes_wanted(work, design) else None
-    layers = range(store.shape.points[component])
-    jobs = ((store.read(component, layer)[rows], design, methods, seed) for layer in layers)
-    yield from parallel(_probe_one, jobs, processes=len(rows) * len(layers) > WORTH_PROCESSES)
-
-
-def _probe_one(x: FloatArray, design: Design, methods: list[str], seed: int | None) -> LayerResult:
-    """Probe one layer's vectors x (n, d); a seed asks for code lengths too."""
-    wide = x.astype(np.float64)
-    scores = probe_layer(wide, design, methods)
-    return LayerResult(scores=scores, codes=None if seed is None else layer_bits(wide, design, seed))
+    rows, methods = rows_of(work, design.data), methods_for(work, design.data)
+    asked = Probing(store=store, component=component, rows=rows, design=design, methods=methods, seed=seed)
+    yield from probed_layers(work, asked)
 
 
 def _write_scores(

@@ -9,10 +9,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from layeratlas.core.arrays import Floats
-from layeratlas.core.processes import parallel
 from layeratlas.core.spec import Size
 from layeratlas.data.items import Dataset
-from layeratlas.probes import Design, Probed, make_design, probe_layer, without_controls
+from layeratlas.probes import Design, Probed, make_design, without_controls
 from layeratlas.runs.random_weights import random_weight_model
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve, Reference, ReferenceKind
@@ -22,9 +21,10 @@ from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.store import Store
 from layeratlas.store.shards import load_shard, read_shard, write_shard
 from layeratlas.studies.hierarchy.capturing import residual_vectors, tokens_of
+from layeratlas.studies.hierarchy.layers import Probing, probed_layers
 from layeratlas.studies.hierarchy.names import RESIDUAL, WHOLE
 from layeratlas.studies.hierarchy.optional import is_wanted
-from layeratlas.studies.hierarchy.probing import WORTH_PROCESSES, methods_for
+from layeratlas.studies.hierarchy.probing import methods_for
 from layeratlas.studies.hierarchy.refitting import training_of
 
 # Data sets with more tokens are left out: documents and buried texts at standard size, where they would take longer
@@ -64,15 +64,10 @@ def _probe(work: Workspace, data: Dataset, store: Store, rows: list[int]) -> Non
     """Write the out-of-fold scores (P, 1, n, k) of a data set, by the first probe that applies to it."""
     design = without_controls(make_design(data, work.spec.probe, work.spec.seed))
     method = methods_for(work, data)[0]
-    layers = range(store.shape.points[RESIDUAL])
-    jobs = ((store.read(RESIDUAL, layer)[rows].astype(np.float64), design, method) for layer in layers)
+    asked = Probing(store=store, component=RESIDUAL, rows=np.array(rows), design=design, methods=[method])
     with threadpool_limits(1):
-        scores = list(parallel(_probe_one, jobs, processes=len(rows) * len(layers) > WORTH_PROCESSES))
+        scores = [result.scores[0].scores for result in probed_layers(work, asked)]
     write_shard(work.folder / scores_file(data), work.key, {_SCORES: np.stack(scores)}, {"method": method})
-
-
-def _probe_one(x: Floats, design: Design, method: str) -> Floats:
-    return probe_layer(x, design, [method])[0].scores
 
 
 def with_random_weights(work: Workspace, probed: Probed, curves: Sequence[Curve], resampler: Resampler) -> list[Curve]:

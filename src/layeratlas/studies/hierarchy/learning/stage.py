@@ -95,38 +95,44 @@ def _curves(work: Workspace, store: Store, data: Dataset) -> Iterator[LearningCu
     design = make_design(data, work.spec.probe, work.spec.seed)
     method = methods_for(work, data)[0]
     rows = rows_of(work, data)
-    layers = dict.fromkeys(_layers(work, design, method).values())
-    jobs = ((store.read(RESIDUAL, layer)[rows], design, method, work.spec.seed) for layer in layers)
-    scores = dict(zip(layers, parallel(_score_layer, jobs, processes=False), strict=True))
-    for role, layer in _layers(work, design, method).items():
+    tensors, _ = load_shard(work.folder / scores_file(data, RESIDUAL), work.key)
+    own = tensors[f"{method}.scores"]
+    layers = _layers(own, design)
+    distinct = list(dict.fromkeys(layers.values()))
+    jobs = ((store.read(RESIDUAL, at)[rows], design, method, work.spec.seed, own[at][:1]) for at in distinct)
+    scores = dict(zip(distinct, parallel(_score_layer, jobs, processes=False), strict=True))
+    for role, layer in layers.items():
         for axis, points in scores[layer].items():
             if not points:  # too few groups for any share
                 continue
             yield _measured(work, design, layer, role, axis, points)
 
 
-def _layers(work: Workspace, design: Design, method: str) -> dict[Role, int]:
-    """Return the layer at which a data set decodes best, and the last one."""
-    tensors, _ = load_shard(work.folder / scores_file(design.data, RESIDUAL), work.key)
+def _layers(scores: Floats, design: Design) -> dict[Role, int]:
+    """Return the layer at which a data set decodes best, by scores (P, repeats, n, k), and the last one."""
     measure = next(iter(measures_for(design.data.kind, design.classes).values()))
-    values = measure(tensors[f"{method}.scores"], design.y, np.ones((1, len(design.y)))).mean(-1)[0]
+    values = measure(scores, design.y, np.ones((1, len(design.y)))).mean(-1)[0]
     return {Role.PEAK: int(values.argmax()), Role.LAST: len(values) - 1}
 
 
-def _score_layer(x: FloatArray, design: Design, method: str, seed: int) -> dict[Axis, dict[float, Floats]]:
-    """Return the scores (draws, n, k) of a layer by training texts and by dimensions."""
+def _score_layer(
+    x: FloatArray, design: Design, method: str, seed: int, whole: Floats
+) -> dict[Axis, dict[float, Floats]]:
+    """Return the scores (draws, n, k) of a layer by training texts and by dimensions.
+
+    `whole` (1, n, k) are those of all training texts, which the run has measured already.
+    """
     wide = x.astype(np.float64)
     per_fold = np.mean([len(fold.train) for fold in design.folds if fold.repeat == 0])
     by_texts = {
-        round(share * per_fold): subset_scores(wide, design, method, share, 1 if share == 1 else _DRAWS, seed)
+        round(share * per_fold): whole if share == 1 else subset_scores(wide, design, method, share, _DRAWS, seed)
         for share in SHARES
     }
     by_dimension = dimension_scores(wide, design, method, _DIMENSIONS)
-    whole = by_texts[round(per_fold)]
     points = {float(number): scores[None] for number, scores in by_dimension.items()}
     return {
         Axis.TEXTS: {float(n): scores for n, scores in by_texts.items() if scores is not None},
-        Axis.DIMENSIONS: points | ({} if whole is None else {float(x.shape[1]): whole}),
+        Axis.DIMENSIONS: points | {float(x.shape[1]): whole},
     }
 
 

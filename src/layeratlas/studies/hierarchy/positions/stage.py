@@ -10,11 +10,10 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from layeratlas.core.arrays import FloatArray, Floats, Ints
-from layeratlas.core.processes import parallel
+from layeratlas.core.arrays import Floats, Ints
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset
-from layeratlas.probes import Design, LayerScores, Probed, make_design, probe_layer
+from layeratlas.probes import Design, Probed, make_design
 from layeratlas.runs.tables import write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve
@@ -26,9 +25,10 @@ from layeratlas.store import MemoryStore
 from layeratlas.store.shards import load_shard, read_shard, write_shard
 from layeratlas.studies.hierarchy.controls.random_weights import short_sets
 from layeratlas.studies.hierarchy.curves import task_curves
+from layeratlas.studies.hierarchy.layers import Probing, probed_layers
 from layeratlas.studies.hierarchy.names import POSITIONS, RESIDUAL
 from layeratlas.studies.hierarchy.positions.places import PlaceRead, places_of
-from layeratlas.studies.hierarchy.probing import WORTH_PROCESSES, methods_for
+from layeratlas.studies.hierarchy.probing import methods_for
 from layeratlas.studies.hierarchy.robustness.variants import part_of
 
 # Texts of each data set, points of the stream, and shuffles: enough of these that Holm over 12 places can show one.
@@ -78,8 +78,10 @@ def _probe_places(work: Workspace, design: Design) -> None:
     names: list[list[str | bool]] = []
     for place, store, rows in _captured(work, places_of(work.model, design.data)):
         points = layers_of(store.shape.points[RESIDUAL])
-        jobs = ((store.read(RESIDUAL, int(layer))[rows], design, method) for layer in points)
-        found = list(parallel(_probe_one, jobs, processes=len(rows) * len(points) > WORTH_PROCESSES))
+        asked = Probing(
+            store=store, component=RESIDUAL, rows=rows, design=design, methods=[method], only=points.tolist()
+        )
+        found = [result.scores[0] for result in probed_layers(work, asked)]
         tensors[f"{len(names)}.{_SCORES}"] = np.stack([one.scores for one in found])
         tensors[f"{len(names)}.{_SHUFFLED}"] = np.stack([one.shuffled for one in found])
         names.append([place.name, place.before])
@@ -105,10 +107,6 @@ def _captured(work: Workspace, places: Sequence[PlaceRead]) -> Iterator[tuple[Pl
         capture(model, packing.batches, store, form=packing.form)
         for place in part:
             yield place, store, np.array([row_of[reading] for reading in place.readings])
-
-
-def _probe_one(x: FloatArray, design: Design, method: str) -> LayerScores:
-    return probe_layer(x.astype(np.float64), design, [method])[0]
 
 
 def _table(work: Workspace, design: Design) -> pl.DataFrame:

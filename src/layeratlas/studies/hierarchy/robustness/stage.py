@@ -8,20 +8,19 @@ import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
-from layeratlas.core.arrays import FloatArray, Floats
-from layeratlas.core.processes import parallel
 from layeratlas.core.spec import Size
 from layeratlas.data.items import WORDINGS, Dataset
-from layeratlas.probes import Design, Probed, probe_layer
+from layeratlas.probes import Design, Probed
 from layeratlas.runs.tables import write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store import Store
 from layeratlas.store.shards import load_shard, read_shard, write_shard
 from layeratlas.studies.hierarchy.capturing import residual_vectors
 from layeratlas.studies.hierarchy.controls.random_weights import short_sets
+from layeratlas.studies.hierarchy.layers import Probing, probed_layers
 from layeratlas.studies.hierarchy.names import RESIDUAL, ROBUSTNESS
 from layeratlas.studies.hierarchy.optional import is_wanted
-from layeratlas.studies.hierarchy.probing import WORTH_PROCESSES, load_probed, methods_for, rows_of, whole_store
+from layeratlas.studies.hierarchy.probing import load_probed, methods_for, rows_of, whole_store
 from layeratlas.studies.hierarchy.robustness.tables import variant_table
 from layeratlas.studies.hierarchy.robustness.variants import Source, Variant, part_of, probed_variants, wording
 
@@ -93,15 +92,10 @@ def _probe_wording(
 
 def _probe(work: Workspace, data: Dataset, variant: Variant, design: Design, store: Store, rows: np.ndarray) -> None:
     method = methods_for(work, data)[0]
-    layers = range(store.shape.points[RESIDUAL])
-    jobs = ((store.read(RESIDUAL, layer)[rows], design, method) for layer in layers)
+    asked = Probing(store=store, component=RESIDUAL, rows=rows, design=design, methods=[method])
     with threadpool_limits(1):
-        scores = list(parallel(_probe_one, jobs, processes=len(rows) * len(layers) > WORTH_PROCESSES))
+        scores = [result.scores[0].scores for result in probed_layers(work, asked)]
     write_shard(work.folder / scores_file(data, variant), work.key, {_SCORES: np.stack(scores)})
-
-
-def _probe_one(x: FloatArray, design: Design, method: str) -> Floats:
-    return probe_layer(x.astype(np.float64), design, [method])[0].scores
 
 
 def _table(work: Workspace, sets: Sequence[Dataset], designs: Mapping[str, Mapping[Variant, Design]]) -> pl.DataFrame:

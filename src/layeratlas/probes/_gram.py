@@ -1,0 +1,177 @@
+"""The Gram matrix that probes share: of one training set, or of a batch of layers, on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from array_api_compat import array_namespace, is_numpy_array
+
+from layeratlas.core.arrays import Array
+
+# Eigenvalues below this fraction of the largest are rounding errors.
+_RANK_TOLERANCE = 1e-12
+# Zero eigenvalues count as this fraction of the mean one in the typical eigenvalue.
+_FLOOR = 1e-3
+_TINIEST = 1e-300
+# About how many fits an iterative solver asks for: a product of (n, n) matrices must pay within these.
+_ITERATIONS = 100
+
+
+@dataclass(frozen=True)
+class RidgeMap:
+    """Ridge fits at one penalty per Gram matrix: `fit` maps targets to fitted values, `inverse @ target` to their dual.
+
+    The fit is `first`, (..., n, n), or `second @ first` where few columns do not pay for that product; in float32.
+    """
+
+    inverse: Any
+    first: Array
+    second: Array | None = None
+
+    def fit(self, target: Array) -> Array:
+        """Return K (K + p)^-1 target, (..., n, k) in float32."""
+        once = self.first @ target
+        return once if self.second is None else self.second @ once
+
+
+@dataclass(frozen=True)
+class _Spectrum:
+    """(K + p)^-1 from eigenvalues (..., r), eigenvectors (..., n, r) and penalties (..., 1)."""
+
+    values: Array
+    vectors: Array
+    penalty: Array
+
+    def __matmul__(self, target: Array) -> Array:
+        rotated = self.vectors.mT @ target
+        shrink = 1 / (self.values + self.penalty) - 1 / self.penalty
+        solved: Array = self.vectors @ (shrink[..., None] * rotated) + target / self.penalty[..., None]
+        return solved
+
+
+class Gram:
+    """Inner products of training rows, from features (..., n, d) in float64 that are centred on these rows.
+
+    Leading axes are a batch, such as layers; arrays are of any namespace of the array API, on any device. On a CPU one
+    eigendecomposition, computed on first use, serves every probe, penalty and label column; with more rows than
+    features it comes from the smaller matrix of products, (d, d). Elsewhere, where eigendecompositions are slow, each
+    penalty takes an inverse.
+    """
+
+    def __init__(self, features: Array) -> None:
+        self._features = features
+        self.xp: Any = array_namespace(features)
+
+    @property
+    def matrix(self) -> Array:
+        """The inner products, (..., n, n)."""
+        return self._features @ self._features.mT
+
+    @property
+    def share_of_rank(self) -> float:
+        """The largest rank that the matrix can have, as a share of its rows: 1 with as many features as rows."""
+        return min(1.0, int(self._features.shape[-1]) / self.rows)
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The leading axes, () for one training set."""
+        return tuple(self._features.shape[:-2])
+
+    @property
+    def layers(self) -> list[Gram]:
+        """The Gram matrix of each member of a batch, as numpy arrays; of one training set, this one alone."""
+        n, d = self._features.shape[-2:]
+        return [Gram(to_numpy(features)) for features in self.xp.reshape(self._features, (-1, n, d))]
+
+    @cached_property
+    def _eigh(self) -> tuple[Array, Array]:
+        xp, (n, d) = self.xp, self._features.shape[-2:]
+        if n <= d:
+            values, vectors = xp.linalg.eigh(self.matrix)
+            return xp.clip(values, 0.0, None), vectors
+        values, directions = xp.linalg.eigh(self._features.mT @ self._features)
+        kept = values > _RANK_TOLERANCE * xp.clip(values[..., -1:], _TINIEST, None)
+        values = xp.where(kept, values, xp.zeros_like(values))
+        scale = xp.where(kept, 1 / xp.sqrt(xp.where(kept, values, xp.ones_like(values))), xp.zeros_like(values))
+        return values, (self._features @ directions) * scale[..., None, :]
+
+    @property
+    def values(self) -> Array:
+        """Eigenvalues (..., r) in ascending order, at least 0; r = min(n, d), and the n - r others are 0."""
+        return self._eigh[0]
+
+    @property
+    def vectors(self) -> Array:
+        """Eigenvectors (..., n, r), one per column, zero where more rows than features leave an eigenvalue of 0.
+
+        The orthogonal complement has eigenvalue 0.
+        """
+        return self._eigh[1]
+
+    @property
+    def spectral(self) -> bool:
+        """Whether eigenvectors are the way to solve: on a CPU."""
+        return is_numpy_array(self._features)
+
+    @property
+    def rows(self) -> int:
+        """The number of training rows."""
+        return int(self._features.shape[-2])
+
+    def inverses(self, penalties: Sequence[float], y: Array) -> Iterator[tuple[Array, Array]]:
+        """Yield, for each penalty p, (K + p)^-1 y (..., n, k) and the diagonal (..., n) of the inverse."""
+        xp = self.xp
+        if not self.spectral:
+            matrix, one = self.matrix, self._identity(y.dtype)
+            for penalty in penalties:
+                inverse = xp.linalg.inv(matrix + penalty * one)
+                yield inverse @ y, xp.linalg.diagonal(inverse)
+            return
+        rotated, squares = self.vectors.mT @ y, self.vectors**2
+        complete = self.vectors.shape[-1] == self.rows
+        # The part of the labels outside the span of the eigenvectors has eigenvalue 0.
+        rest, outside = (0.0, 0.0) if complete else (y - self.vectors @ rotated, 1 - xp.sum(squares, axis=-1))
+        for penalty in penalties:
+            shrink = (1 / (self.values + penalty))[..., None]
+            solved, diagonal = self.vectors @ (shrink * rotated), (squares @ shrink)[..., 0]
+            if not complete:
+                solved, diagonal = solved + rest / penalty, diagonal + outside / penalty
+            yield solved, diagonal
+
+    def ridge(self, penalty: Array, columns: int) -> RidgeMap:
+        """Return ridge fits at a penalty (...,) each, of about so many columns at a time."""
+        xp, each = self.xp, penalty[..., None]
+        if not self.spectral:
+            each, one = each[..., None], self._identity(penalty.dtype)
+            inverse = xp.linalg.inv(self.matrix + each * one)
+            return RidgeMap(inverse, xp.astype(one - each * inverse, xp.float32))
+        root = xp.sqrt(self.values / (self.values + each))
+        half = xp.astype(self.vectors, xp.float32) * xp.astype(root, xp.float32)[..., None, :]
+        n, rank = half.shape[-2:]
+        if n <= 2 * rank < 2 * columns * _ITERATIONS:
+            return RidgeMap(_Spectrum(self.values, self.vectors, each), half @ half.mT)
+        return RidgeMap(_Spectrum(self.values, self.vectors, each), half.mT, half)
+
+    def typical_value(self) -> Array:
+        """Return the geometric mean (...,) of min(n, d) eigenvalues, zeros counted as a thousandth of their mean."""
+        xp, (n, d) = self.xp, self._features.shape[-2:]
+        mean = xp.sum(self._features**2, axis=(-2, -1)) / min(n, d)
+        floor = _FLOOR * mean + _TINIEST
+        if self.spectral:
+            return xp.exp(xp.mean(xp.log(self.values + floor[..., None]), axis=-1))
+        matrix = self.matrix if n <= d else self._features.mT @ self._features
+        one = xp.eye(min(n, d), dtype=mean.dtype, device=mean.device)
+        return xp.exp(xp.linalg.slogdet(matrix + floor[..., None, None] * one)[1] / min(n, d))
+
+    def _identity(self, dtype: Any) -> Array:
+        return self.xp.eye(self.rows, dtype=dtype, device=self._features.device)
+
+
+def to_numpy(array: Array) -> Any:
+    """Return an array of any namespace and device as a numpy array."""
+    if is_numpy_array(array):
+        return array
+    return array.cpu().numpy() if hasattr(array, "cpu") else array_namespace(array).asarray(array, device="cpu")

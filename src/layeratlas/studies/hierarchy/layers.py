@@ -1,0 +1,96 @@
+"""The probes of one data set at every layer of a component: batches of layers, on all cores or on an accelerator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from layeratlas.core.arrays import Array, FloatArray, Ints
+from layeratlas.core.processes import parallel
+from layeratlas.probes import CodeLengths, Design, LayerScores, layer_bits, probe_layers
+from layeratlas.runs.workspace import Workspace
+from layeratlas.store import Store
+
+# Texts times layers above which processes pay off: starting them costs seconds, but a probe of a few hundred texts is
+# many short steps of Python, which threads run one after the other.
+_WORTH_PROCESSES = 1500
+# Numbers in a batch of layers: on a CPU few enough for its caches, on an accelerator 1 GB in float64. Small batches
+# share the steps of Python, which take most of the time of sixty texts; large ones leave the cache.
+_CPU_NUMBERS, _DEVICE_NUMBERS, _MOST_LAYERS = 2**19, 2**27, 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerResult:
+    """One layer's scores, one per probe, and its code lengths where they are measured."""
+
+    scores: list[LayerScores]
+    codes: CodeLengths | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probing:
+    """Rows of a store's component, with a data set's design and probes; a seed asks for code lengths too.
+
+    `only` are the layers to probe; empty for all.
+    """
+
+    store: Store
+    component: str
+    rows: Ints
+    design: Design
+    methods: Sequence[str]
+    seed: int | None = None
+    only: Sequence[int] = ()
+
+    @property
+    def layers(self) -> Sequence[int]:
+        """The layers that are probed, in order."""
+        return self.only or range(self.store.shape.points[self.component])
+
+    def batches(self, numbers: int) -> Iterator[FloatArray]:
+        """Yield the vectors of the layers in order, (layers, n, d) at a time, of about so many numbers."""
+        width = self.store.shape.width
+        step = max(1, min(_MOST_LAYERS, numbers // max(1, len(self.rows) * max(width, len(self.rows)))))
+        for first in range(0, len(self.layers), step):
+            layers = self.layers[first : first + step]
+            yield np.stack([self.store.read(self.component, layer)[self.rows] for layer in layers])
+
+
+def probed_layers(work: Workspace, asked: Probing) -> Iterator[LayerResult]:
+    """Yield the results of every layer in order.
+
+    On the run's accelerator, where it has one with float64; else on all cores, batches in parallel.
+    """
+    device = _device(work)
+    if device is None:
+        jobs = ((x, asked.design, asked.methods, asked.seed) for x in asked.batches(_CPU_NUMBERS))
+        size = len(asked.rows) * len(asked.layers)
+        for results in parallel(_probed, jobs, processes=size > _WORTH_PROCESSES):
+            yield from results
+        return
+    import torch
+
+    for x in asked.batches(_DEVICE_NUMBERS):
+        there = torch.from_numpy(x).to(device).double()
+        for scores, one in zip(probe_layers(there, asked.design, asked.methods), x, strict=True):
+            yield LayerResult(scores=scores, codes=_codes(one, asked.design, asked.seed))
+
+
+def _device(work: Workspace) -> Array | None:
+    if work.spec.model.device == "cpu":
+        return None
+    from layeratlas.models.devices import probe_device
+
+    return probe_device(work.spec.model.device)
+
+
+def _probed(x: FloatArray, design: Design, methods: Sequence[str], seed: int | None) -> list[LayerResult]:
+    """Probe the vectors of a batch of layers (layers, n, d)."""
+    scores = probe_layers(x.astype(np.float64), design, methods)
+    return [LayerResult(scores=s, codes=_codes(one, design, seed)) for s, one in zip(scores, x, strict=True)]
+
+
+def _codes(x: FloatArray, design: Design, seed: int | None) -> CodeLengths | None:
+    return None if seed is None else layer_bits(x.astype(np.float64), design, seed)
