@@ -15,6 +15,7 @@ import pytest
 
 from layeratlas.core.checksums import write_sealed
 from layeratlas.core.errors import ModelError
+from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.workspace import versions
 from layeratlas.sweeps import worker
 from layeratlas.sweeps.plan import write_plan
@@ -147,7 +148,7 @@ def test_a_unit_that_a_live_worker_holds_is_left_to_it(tmp_path, units, computed
     with lease(tmp_path, units[0]):
         begin(tmp_path, units[0], "another")
         assert state_of(tmp_path, units[0]).standing is Standing.RUNNING
-        assert not worker._take(tmp_path, units[0], worker.Models())
+        assert not worker._take(tmp_path, units[0], KeptModel())
     assert computed == []
 
 

@@ -16,9 +16,8 @@ from pathlib import Path
 from layeratlas.core import registry
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.processes import end_with, stoppable
-from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec
-from layeratlas.models import LoadedModel, load
+from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.pipeline import execute
 from layeratlas.sweeps.plan import read_plan
@@ -29,25 +28,9 @@ from layeratlas.sweeps.units import Unit
 _LOOK = 1.0
 
 
-class Models:
-    """Loads models and keeps the last one, so that runs of one model load it once."""
-
-    def __init__(self) -> None:
-        self.spec: ModelSpec | None = None
-        self._model: LoadedModel | None = None
-
-    def load(self, spec: ModelSpec, progress: Progress) -> LoadedModel:
-        """Return the model of a spec; the one before is let go first."""
-        if self._model is None or spec != self.spec:
-            self._model = self.spec = None
-            self._model = load(spec, progress)
-            self.spec = spec
-        return self._model
-
-
 def work(out: str, plan: str) -> None:
     """Work on the sweep that the plan of that name in a folder describes, until no unit is left."""
-    folder, models = Path(out), Models()
+    folder, models = Path(out), KeptModel()
     units = read_plan(folder, plan)
     while True:
         open_units = [unit for unit in units if state_of(folder, unit).standing in (Standing.WAITING, Standing.RUNNING)]
@@ -65,7 +48,7 @@ def _in_order(out: Path, units: Sequence[Unit], loaded: ModelSpec | None) -> lis
     return sorted(waiting, key=lambda unit: (unit.spec.model != loaded, unit.spec.model in busy))
 
 
-def _take(out: Path, unit: Unit, models: Models) -> bool:
+def _take(out: Path, unit: Unit, models: KeptModel) -> bool:
     """Run a unit to its end and return True; return False where another worker has it or has ended it."""
     try:
         with lease(out, unit):
@@ -77,7 +60,7 @@ def _take(out: Path, unit: Unit, models: Models) -> bool:
         return False
 
 
-def _run(out: Path, unit: Unit, models: Models) -> None:
+def _run(out: Path, unit: Unit, models: KeptModel) -> None:
     attempts = begin(out, unit, f"{platform.node()}:{os.getpid()}")
     if attempts > ATTEMPTS:
         end(out, unit, Standing.FAILED, attempts - 1, f"its worker was killed {attempts - 1} times")
