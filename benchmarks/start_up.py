@@ -1,16 +1,20 @@
 """Start-up: from the start of the process to the first word of progress, to the model loaded, and to the capture.
 
     python benchmarks/start_up.py [--rounds 5]
+    python benchmarks/start_up.py --cores [--rounds 5]
 
 Runs `layeratlas run hierarchy --size quick --task items` with the default model (cached by a first round that does not
 count) and stops it as soon as capturing begins. Between two such rounds, a process of its own does no more than
 `from_pretrained` of the same cached files with transformers, which no program that loads this model so can undercut.
-The last lines are medians in seconds.
+The last lines are medians in seconds. With `--cores` only loading is compared, each side in new processes in turn, in
+seconds of all cores, which other work on the machine changes less: the model proved anew, proved by an earlier load of
+the same files, and transformers alone; then what the answers of commands that load nothing take.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import subprocess
 import sys
@@ -51,6 +55,37 @@ def once() -> tuple[float, float, float]:
         return first, loaded, ready
 
 
+OURS = """
+import sys
+from layeratlas.core.spec import DEFAULT_MODEL, ModelSpec
+from layeratlas.models import load
+load(ModelSpec(id=DEFAULT_MODEL), anew=sys.argv[1] == "anew")
+"""
+COMMANDS = (("--help",), ("list", "settings"), ("list", "tasks"))
+
+
+def core_seconds(*arguments: str) -> float:
+    """Return the seconds of all cores that a Python process takes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def compare_cores(place: Path, rounds: int) -> None:
+    """Print the seconds of cores of loading and of commands, and the ratio of loading to transformers alone last."""
+    core_seconds("-c", OURS, "kept")
+    sides = (("-c", FLOOR, str(place)), ("-c", OURS, "anew"), ("-c", OURS, "kept"))
+    found = [[core_seconds(*side) for side in sides] for _ in range(rounds)]
+    for command in COMMANDS:
+        taken = statistics.median(core_seconds("-m", "layeratlas", *command) for _ in range(rounds))
+        print(f"layeratlas {' '.join(command)}: {taken:.2f} s")
+    bare, anew, kept = (statistics.median(column) for column in zip(*found, strict=True))
+    print(f"transformers alone {bare:.2f} s; loaded and proved anew {anew:.2f} s, by an earlier proof {kept:.2f} s")
+    print(f"proved anew / transformers alone: {statistics.median(a / b for b, a, _ in found):.2f}")
+    print(f"by an earlier proof / transformers alone: {statistics.median(k / b for b, _, k in found):.2f}")
+
+
 def floor(place: Path) -> float:
     """Return the seconds of a process that loads the same files with transformers and does nothing else."""
     start = time.perf_counter()
@@ -62,10 +97,13 @@ def main() -> None:
     """Print every round and the medians."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cores", action="store_true")
     args = parser.parse_args()
+    place = Path(unpack(find_source(DEFAULT_MODEL), Progress()).where["pretrained_model_name_or_path"])
+    if args.cores:
+        compare_cores(place, args.rounds)
+        return
     once()
-    source = find_source(DEFAULT_MODEL)
-    place = Path(unpack(source, Progress()).where["pretrained_model_name_or_path"])
     rounds = [(*once(), floor(place)) for _ in range(args.rounds)]
     print("rounds:", " ".join("/".join(f"{seconds:.2f}" for seconds in one) for one in rounds))
     first, loaded, ready, bare = (statistics.median(column) for column in zip(*rounds, strict=True))

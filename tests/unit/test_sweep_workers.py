@@ -14,6 +14,7 @@ import pytest
 
 from layeratlas.core.checksums import write_sealed
 from layeratlas.core.errors import ModelError
+from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.place import FolderPlace, Place
 from layeratlas.runs.workspace import versions
 from layeratlas.sweeps import worker
@@ -152,7 +153,7 @@ def test_a_unit_that_a_live_worker_holds_is_left_to_it(place, units, computed):
     with lease(place, units[0]):
         begin(place, units[0], "another")
         assert state_of(place, units[0]).standing is Standing.RUNNING
-        assert not worker._take(place, units[0], worker.Models())
+        assert not worker._take(place, units[0], KeptModel())
     assert computed == []
 
 

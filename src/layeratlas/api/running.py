@@ -140,14 +140,16 @@ def run_spec(spec: RunSpec, out: Path | None = None, progress: Progress | None =
 def run_atlas(specs: Sequence[RunSpec], out: Path | None = None, progress: Progress | None = None) -> Comparison:
     """Run the specs, which are of one model and each of another study, and return the page of all."""
     from layeratlas.comparison import compare as compare_folders
+    from layeratlas.runs.kept_model import KeptModel
     from layeratlas.runs.pipeline import default_folder, execute
 
-    progress = progress or Progress()
+    progress, kept = progress or Progress(), KeptModel()
     folder = out or default_folder(specs[0].model_copy(update={"study": "atlas"}))
     folders, notes = [], []
     for spec in specs:
         try:
-            folders.append(execute(registry.get("studies", spec.study), spec, folder / spec.study, progress))
+            study = registry.get("studies", spec.study)
+            folders.append(execute(study, spec, folder / spec.study, progress, kept.load))
         except (ModelError, CaptureError) as error:
             if not folders or (spec is specs[-1] and len(folders) < 2):
                 raise

@@ -16,8 +16,8 @@ from layeratlas.models.sources import Source
 from layeratlas.models.tokenizing import appends_eos
 
 
-def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None) -> dict[str, Any]:
-    """Return identity, size, tokenizer, numeric settings and file hashes of a loaded model."""
+def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None, files: dict[str, str]) -> dict[str, Any]:
+    """Return identity, size, tokenizer, numeric settings and file hashes (`files`) of a loaded model."""
     model, config, bos = loaded.model, loaded.model.config, loaded.bos_id
     return {
         "id": loaded.spec.id,
@@ -42,7 +42,7 @@ def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None) -> 
         "tokenizer_hash": tokenizer_hash(loaded.tokenizer),
         "chat": None if loaded.chat is None else loaded.chat.record(),
         "quantisation": _quantisation(loaded, source, unpacked),
-        "files": _files(source, unpacked, loaded.spec.revision) | _adapter_files(loaded.spec),
+        "files": files,
     }
 
 
@@ -89,6 +89,11 @@ def _quantisation(loaded: LoadedModel, source: Source, unpacked: Unpacked | None
     plain = settings is None or settings.get("dequantize")
     how = f"dequantised to {spec.dtype}" if plain else "kept as stored"
     return f"{record.get('quant_method', 'unknown method')}{shape}, {how}"
+
+
+def files_of(source: Source, unpacked: Unpacked | None, spec: ModelSpec) -> dict[str, str]:
+    """Return the SHA-256 of the files that a model came from, by name; those of a hub model are its revision's."""
+    return _files(source, unpacked, spec.revision) | _adapter_files(spec)
 
 
 def _files(source: Source, unpacked: Unpacked | None, revision: str | None) -> dict[str, str]:

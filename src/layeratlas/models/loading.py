@@ -22,11 +22,12 @@ from layeratlas.models.gguf_cache import Unpacked, dense, unpack
 from layeratlas.models.gguf_config import read_gguf_config
 from layeratlas.models.gguf_tensors import demand_gguf
 from layeratlas.models.hub import check_hub
-from layeratlas.models.info import describe
+from layeratlas.models.info import describe, files_of
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.memory import budget
 from layeratlas.models.placing import find_weights, is_quantised, is_streamed, quantisation_config
 from layeratlas.models.precision import dtype_of
+from layeratlas.models.proof_cache import proof_key
 from layeratlas.models.proving import prove
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
@@ -41,22 +42,23 @@ from layeratlas.models.unloaded import PLACE, common_of
 from layeratlas.models.wrappers import auto_class
 
 
-def load(spec: ModelSpec, progress: Progress | None = None) -> LoadedModel:
+def load(spec: ModelSpec, progress: Progress | None = None, anew: bool = False) -> LoadedModel:
     """Load a causal language model, find its anatomy and run its self-tests.
 
     Weights are read from safetensors or GGUF, never from pickle; code from the hub runs only with
-    `trust_remote_code`; nothing is asked interactively. Raises ModelError in one line where the model cannot be
+    `trust_remote_code`; nothing is asked interactively. Self-tests that were passed before, with the same files,
+    versions and machine, are not run again, unless `anew`. Raises ModelError in one line where the model cannot be
     loaded safely or is no causal language model, IdentityError where a self-test breaks.
     """
     progress = progress or Progress()
     spec = settled(spec)
     check_spread(spec)
     with in_step(spec) as team:
-        loaded = _load(spec, progress)
+        loaded = _load(spec, progress, anew)
         return loaded if team is None else dataclasses.replace(loaded, team=team)
 
 
-def _load(spec: ModelSpec, progress: Progress) -> LoadedModel:
+def _load(spec: ModelSpec, progress: Progress, anew: bool) -> LoadedModel:
     device = find_device(spec.device)
     source = find_source(spec.id)
     with progress.stage(f"load {source.name}", 3) as step, quiet():
@@ -75,7 +77,7 @@ def _load(spec: ModelSpec, progress: Progress) -> LoadedModel:
             else:
                 parts = _read(spec, common, files, progress)
             step.advance()
-            loaded = _examined(spec, source, unpacked, parts)
+            loaded = _examined(spec, source, unpacked, parts, anew)
         step.advance()
     return loaded
 
@@ -185,14 +187,15 @@ def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[A
     return loaded
 
 
-def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts: _Parts) -> LoadedModel:
+def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts: _Parts, anew: bool) -> LoadedModel:
     model, device, streamer = parts.model, parts.device, parts.streamer
     config = model.config.get_text_config()
     context = context_of(config)
     chat = Chat(parts.tokenizer, spec) if spec.chat else None
+    files = files_of(source, unpacked, spec)
     bare = LoadedModel(model, parts.tokenizer, None, spec, device, context, chat=chat)  # type: ignore[arg-type]
     if streamer is None:
-        proved = prove(bare, None)
+        proved = prove(bare, None, key=None if anew else proof_key(bare, files))
         anatomy = proved.anatomy
     else:
         streamer.load(streamer.sample)
@@ -200,7 +203,7 @@ def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts:
             proved = prove(bare, skeleton, streamer.load_part)
         anatomy = streamer.extend(proved.anatomy)
     loaded = dataclasses.replace(bare, anatomy=anatomy, streamer=streamer)
-    info = describe(loaded, source, unpacked)
+    info = describe(loaded, source, unpacked, files)
     return dataclasses.replace(
         loaded,
         info={
@@ -209,6 +212,7 @@ def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts:
             "files_not_read": list(parts.beside),
             "left_out": [dataclasses.asdict(part) for part in proved.left_out],
             "anatomy": proved.words,
+            "proved": "at an earlier load of the same files" if proved.earlier else "at this load",
             "identities": [identity.record() for identity in proved.identities],
         },
     )

@@ -12,26 +12,35 @@ from layeratlas.models.anatomy import Anatomy, Skeleton, find_skeleton
 from layeratlas.models.discover import find_anatomy
 from layeratlas.models.identities import Identity
 from layeratlas.models.loaded import LoadedModel
+from layeratlas.models.proof_cache import keep_proof, read_proof
 from layeratlas.models.selftest import demand, few_threads, sample_ids, self_test
 from layeratlas.models.wrappers import LeftOut, leave_out
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proved:
-    """A model's anatomy, how it is read in words, the self-tests it passed, and the parts that text does not need."""
+    """A model's anatomy, how it is read in words, the self-tests it passed (`earlier`: at an earlier load of the
+    same files), and the parts that text does not need.
+    """
 
     anatomy: Anatomy
     words: dict[str, str]
     identities: list[Identity]
     left_out: list[LeftOut]
+    earlier: bool = False
 
 
-def prove(bare: LoadedModel, skeleton: Skeleton | None, fill: Callable[[str], None] = lambda part: None) -> Proved:
+def prove(
+    bare: LoadedModel,
+    skeleton: Skeleton | None,
+    fill: Callable[[str], None] = lambda part: None,
+    key: str | None = None,
+) -> Proved:
     """Take out of a model what text does not need, find its anatomy and run the self-tests.
 
     `skeleton` is given where some blocks are not in memory, and `fill` then reads the weights of another part of a
-    multimodal model. Raises ModelError, naming the model, where no anatomy is found, IdentityError where a self-test
-    breaks.
+    multimodal model. Self-tests that were passed under the same `key` are not run again. Raises ModelError, naming the
+    model, where no anatomy is found, IdentityError where a self-test breaks.
     """
     ids = torch.tensor([sample_ids(bare)[1]], device=bare.device)
     try:
@@ -42,6 +51,9 @@ def prove(bare: LoadedModel, skeleton: Skeleton | None, fill: Callable[[str], No
     except ModelError as error:
         raise type(error)(f"'{bare.spec.id}': {error.problem}", error.expected, error.todo) from None
     loaded = dataclasses.replace(bare, anatomy=anatomy)
-    identities = self_test(loaded)
+    known = read_proof(key)
+    identities = known or self_test(loaded)
     demand(loaded, identities)
-    return Proved(anatomy=anatomy, words=words, identities=identities, left_out=left_out)
+    if known is None:
+        keep_proof(key, identities)
+    return Proved(anatomy=anatomy, words=words, identities=identities, left_out=left_out, earlier=known is not None)

@@ -28,7 +28,7 @@ def describe(spec: ModelSpec, plan_only: bool = False) -> str:
     if plan_only or _is_remote_and_too_large(spec):
         return "\n".join(_planned(spec))
     start = time.perf_counter()
-    model = load(spec)
+    model = load(spec, anew=True)
     seconds = time.perf_counter() - start
     lines = [*_anatomy(model, seconds), "", *_identities(model), ""]
     if model.streamer is None:

@@ -16,9 +16,8 @@ from layeratlas.api.places import place_of
 from layeratlas.core import registry
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.processes import end_with, stoppable
-from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec
-from layeratlas.models import LoadedModel, load
+from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.pipeline import execute
 from layeratlas.runs.place import Place
@@ -32,25 +31,9 @@ _LOOK = 1.0
 _OPEN = (Standing.WAITING, Standing.RUNNING)
 
 
-class Models:
-    """Loads models and keeps the last one, so that runs of one model load it once."""
-
-    def __init__(self) -> None:
-        self.spec: ModelSpec | None = None
-        self._model: LoadedModel | None = None
-
-    def load(self, spec: ModelSpec, progress: Progress) -> LoadedModel:
-        """Return the model of a spec; the one before is let go first."""
-        if self._model is None or spec != self.spec:
-            self._model = self.spec = None
-            self._model = load(spec, progress)
-            self.spec = spec
-        return self._model
-
-
 def work(out: str, plan: str) -> None:
     """Work on the sweep that the plan of that name in a folder or bucket describes, until no unit is left."""
-    place, models = place_of(out, apart=True), Models()
+    place, models = place_of(out, apart=True), KeptModel()
     try:
         units = read_plan(place, plan)
         while True:
@@ -71,7 +54,7 @@ def _in_order(place: Place, units: Sequence[Unit], loaded: ModelSpec | None) -> 
     return sorted(waiting, key=lambda unit: (unit.spec.model != loaded, unit.spec.model in busy))
 
 
-def _take(place: Place, unit: Unit, models: Models) -> bool:
+def _take(place: Place, unit: Unit, models: KeptModel) -> bool:
     """Run a unit to its end and return True; return False where another worker has it or has ended it."""
     try:
         with lease(place, unit):
@@ -83,7 +66,7 @@ def _take(place: Place, unit: Unit, models: Models) -> bool:
         return False
 
 
-def _run(place: Place, unit: Unit, models: Models) -> None:
+def _run(place: Place, unit: Unit, models: KeptModel) -> None:
     attempts = begin(place, unit, f"{platform.node()}:{os.getpid()}")
     if attempts > ATTEMPTS:
         end(place, unit, Standing.FAILED, attempts - 1, f"its worker was killed {attempts - 1} times")

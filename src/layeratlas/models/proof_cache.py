@@ -1,0 +1,71 @@
+"""Self-tests that a model has passed before, in the cache: the same files, versions, code and machine pass them again.
+
+Only the seven forward passes of the self-tests are spared. The anatomy is found anew at each load, which proves the
+residual sum and the logits on one text. Small models, and models without hashes of their files, are always tested.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from layeratlas.core.cache import cache_root
+from layeratlas.core.checksums import read_sealed, write_sealed
+from layeratlas.core.errors import AtlasError
+from layeratlas.core.spec import hash_of
+from layeratlas.models.identities import Identity
+from layeratlas.models.info import tokenizer_hash
+from layeratlas.models.loaded import LoadedModel
+
+# A model of fewer parameters is tested in less time than matters.
+SMALLEST = 50_000_000
+_PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
+
+
+def proof_key(bare: LoadedModel, files: Mapping[str, str]) -> str | None:
+    """Return a hash of all that the self-tests of a model depend on; None where they are not kept."""
+    sized = sum(weight.numel() for weight in bare.model.parameters()) >= SMALLEST
+    if not files or not sized or bare.spec.parallel > 1 or bare.spec.trust_remote_code:
+        return None
+    machine = [platform.machine(), torch.backends.cpu.get_cpu_capability(), str(bare.device)]
+    if bare.device.type == "cuda":
+        machine.append(torch.cuda.get_device_name(bare.device))
+    settings = bare.spec.model_dump(mode="json", exclude={"id", "memory"})
+    attention = bare.model.config._attn_implementation
+    versions = [version(name) for name in _PACKAGES]
+    return hash_of([dict(files), tokenizer_hash(bare.tokenizer), settings, attention, machine, versions, _code()])
+
+
+@cache
+def _code() -> str:
+    """Return a hash of the code that loads models and tests them."""
+    text = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    return hashlib.sha256(text).hexdigest()
+
+
+def read_proof(key: str | None) -> list[Identity] | None:
+    """Return the self-tests that were passed under this key; None where there are none, or the record is damaged."""
+    if key is not None:
+        with suppress(AtlasError, OSError, TypeError, KeyError):
+            identities = [Identity(**record) for record in read_sealed(_path(key))["identities"]]
+            return identities if all(each.passed or not each.required for each in identities) else None
+    return None
+
+
+def keep_proof(key: str | None, identities: list[Identity]) -> None:
+    """Keep self-tests that were passed; a cache that cannot be written is left as it is."""
+    if key is not None:
+        with suppress(AtlasError, OSError):
+            _path(key).parent.mkdir(parents=True, exist_ok=True)
+            write_sealed(_path(key), {"identities": [identity.record() for identity in identities]})
+
+
+def _path(key: str) -> Path:
+    return cache_root() / "proofs" / f"{key}.json"
