@@ -45,7 +45,7 @@ MAY_IMPORT: Mapping[str, frozenset[str]] = {
     "cli": frozenset(
         {"core", "directions", "runs", "report", "api", "planning", "comparison", "validation", "studies", "sweeps"}
     ),
-    "__main__": frozenset({"cli"}),
+    "__main__": frozenset({"cli", "models"}),
 }
 # `registry.get("studies", ...)` is an import of the studies; of claims too, which lie in their folders.
 PLUGINS = {"studies": "studies", "claims": "studies", "tasks": "data", "probes": "probes", "metrics": "metrics"}

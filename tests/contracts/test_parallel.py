@@ -192,3 +192,26 @@ def test_a_message_keeps_masks_by_layer_type(monkeypatch):
     assert tensors["mask linear_attention"].numel() == 0
     assert json.loads(words["kinds"]) == ["full_attention", "linear_attention"]
     assert json.loads(words["logits"]) is True
+
+
+@pytest.mark.truth
+def test_processes_of_torchrun_give_the_tables_of_one(folder_of, tmp_path):
+    texts, folder = small_runs.texts_file(tmp_path), folder_of("llama")
+    options = ["--model", folder, "--data", texts, "--size", "quick", "--probe", "ridge", "--device", "cpu"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, launcher, parallel in [("one", [], []), ("two", torchrun, ["--parallel", "2"]), ("two", torchrun, [])]:
+        command = [sys.executable, *launcher, "-m", "layeratlas", "run", "hierarchy", *options, *parallel]
+        done = subprocess.run(
+            [*map(str, command), "--out", str(tmp_path / name)],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        # The third command finds the run complete, and ends the other process although it loads no model.
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (la.Run(tmp_path / name).curves for name in ("one", "two"))
+    assert_frame_equal(one, two, abs_tol=1e-6)
+    missing = [sys.executable, *torchrun, "-m", "layeratlas", "run", "hierarchy", *options, "--out", tmp_path / "none"]
+    done = subprocess.run([*map(str, missing)], capture_output=True, text=True, timeout=600, check=False)
+    assert "torchrun started 2 processes for one model; expected --parallel 2" in done.stderr

@@ -15,6 +15,7 @@ import pytest
 from layeratlas.core.checksums import write_sealed
 from layeratlas.core.errors import ModelError
 from layeratlas.runs.kept_model import KeptModel
+from layeratlas.runs.lock import InUseError
 from layeratlas.runs.place import FolderPlace, Place
 from layeratlas.runs.workspace import versions
 from layeratlas.sweeps import worker
@@ -186,3 +187,13 @@ def test_a_run_that_fills_in_its_spec_when_it_begins_is_done_once(tmp_path, plac
     worker.work(str(tmp_path), write_plan(place, SWEEP))
     assert len(computed) == 12
     assert {state_of(place, unit).standing for unit in units} == {Standing.DONE}
+
+
+def test_a_run_that_another_process_still_holds_is_left_for_later(tmp_path, place, units, monkeypatch):
+    def in_use(*_, **__):
+        raise InUseError("it is in use", "one process per run")
+
+    monkeypatch.setattr(worker, "execute", in_use)
+    assert not worker._take(place, units[0], worker.Models())
+    state = state_of(place, units[0])
+    assert (state.standing, state.attempts) == (Standing.WAITING, 0)

@@ -27,7 +27,7 @@ class ModelOptions(TypedDict, total=False):
     attention: Literal["sdpa", "eager"] | None
     device: str | None
     bos: Literal["auto", "never"] | None
-    weights: Literal["resident", "streamed", "auto"] | None
+    weights: Literal["resident", "streamed", "auto", "remote"] | None
     parallel: int | None
     memory: float | None
     adapter: str | None

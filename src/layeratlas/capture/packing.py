@@ -52,14 +52,14 @@ def choose_plan(model: LoadedModel, readings: Sequence[Reading], spec: CaptureSp
     batch, where batches of the shortest and the longest text pass the same proof; otherwise only texts of one length.
     """
     tokens = sum(len(r.ids) for r in readings)
-    why = "asked for"
-    if spec.packing == "auto" and readings:
+    why = "asked for" if model.remote is None else "the model is on NDIF"
+    if spec.packing == "auto" and readings and model.remote is None:
         batches = make_trie_plan(readings, spec.batch_tokens)
         form, why = prove(model, _extent(readings, batches))
         if form != "padding":
             return Packing(batches=batches, form=form, how=TRIE, why=why, tokens=tokens)
     batches = make_riding_plan(readings, spec.batch_tokens)
-    proof = prove_padding(model, _extent(readings, batches)) if readings else None
+    proof = prove_padding(model, _extent(readings, batches)) if readings and model.remote is None else None
     if proof is None or proof.holds:
         return Packing(batches=batches, form="padding", how=SORTED, why=why, tokens=tokens)
     why = f"{why}; in a batch with a longer text, {_difference(model, proof)}"

@@ -12,6 +12,7 @@ from layeratlas.capture.plan import Batch
 from layeratlas.core.arrays import FloatArray
 from layeratlas.core.errors import CaptureError
 from layeratlas.models import LoadedModel, observe
+from layeratlas.models.remote import Places
 
 
 def read_batch(
@@ -22,11 +23,23 @@ def read_batch(
 ) -> dict[str, FloatArray]:
     """Return `values[component]`, float32 (texts, points, d), of a batch; `tree` is the mask of a trie's nodes."""
     ids = torch.from_numpy(batch.ids)
+    if model.remote is not None:
+        return {"resid": model.remote.read(ids, torch.from_numpy(batch.mask), _places(batch)).numpy()}
     depths = None if batch.depths is None else torch.from_numpy(batch.depths)
     mask = torch.from_numpy(batch.mask) if batch.parents is None else tree
     with torch.inference_mode(), observe(model.anatomy, components, _reader(batch, model.device)) as seen:
         model.run(ids, attention_mask=mask, position_ids=depths)
         return {c: torch.stack(seen[c], 1).float().cpu().numpy() for c in components}
+
+
+def _places(batch: Batch) -> Places:
+    """Return where a batch's texts are read, as it is told to a remote model."""
+    weights = torch.zeros((len(batch.lines), batch.ids.shape[1]))
+    for text, positions in enumerate(batch.positions):
+        weights[text, list(positions)] = 1 / len(positions)
+    single = all(len(positions) == 1 for positions in batch.positions)
+    at = torch.tensor([positions[0] for positions in batch.positions]) if single else None
+    return Places(lines=torch.tensor(batch.lines), at=at, weights=weights)
 
 
 def _reader(batch: Batch, device: torch.device) -> Callable[[Tensor], Tensor]:

@@ -29,6 +29,7 @@ class Readout:
     """
 
     def __init__(self, model: LoadedModel, norm: bool = True, exact: bool = True) -> None:
+        model.demand_here("reading exits out")
         self.anatomy, self.norm = model.anatomy, norm
         self.points = model.anatomy.n_layers + 1
         head = model.anatomy.unembedding

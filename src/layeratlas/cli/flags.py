@@ -40,7 +40,8 @@ class LoadFlags(TypedDict):
     attention: Annotated[str | None, typer.Option(help="Attention kernel: sdpa (default) or eager.")]
     device: Annotated[str | None, typer.Option(help="auto (default), cpu, cuda, mps, xpu, cuda:1 ...")]
     weights: Annotated[
-        str | None, typer.Option(help="resident, streamed (a few blocks in memory at a time) or auto (default).")
+        str | None,
+        typer.Option(help="resident, streamed (a few blocks in memory at a time), remote (on NDIF) or auto (default)."),
     ]
     parallel: Annotated[int | None, typer.Option(help="Processes that share the weights, one per device. Default: 1.")]
     memory: Annotated[float | None, typer.Option(help="GB that the model may take. Default: the free memory.")]

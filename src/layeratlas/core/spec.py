@@ -109,10 +109,11 @@ class ModelSpec(Spec):
     chat_template: str | None = Field(
         default=None, description="SHA-256 that the chat template must have; a run fills it in when it begins"
     )
-    weights: Literal["resident", "streamed", "auto"] = Field(
+    weights: Literal["resident", "streamed", "auto", "remote"] = Field(
         default="auto",
         exclude=True,
-        description="streamed holds a few blocks in memory at a time, auto streams a model that does not fit",
+        description="streamed holds a few blocks in memory at a time, auto streams a model that does not fit, remote "
+        "reads the residual stream from NDIF",
     )
     parallel: int = Field(
         default=1, ge=1, exclude=True, description="processes that share the weights between them, one per device"

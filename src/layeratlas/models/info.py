@@ -34,7 +34,7 @@ def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None, fil
         "dtype": loaded.spec.dtype,
         "attention": config._attn_implementation,
         "device": str(loaded.device),
-        "weights": "streamed" if loaded.streamer else "resident",
+        "weights": "streamed" if loaded.streamer else "remote" if loaded.remote else "resident",
         "processes": loaded.spec.parallel,
         "bos": _bos_policy(loaded),
         "bos_id": bos,

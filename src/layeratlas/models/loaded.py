@@ -15,6 +15,7 @@ from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.anatomy import Anatomy
 from layeratlas.models.chat import Chat, Framed
+from layeratlas.models.remote import Remote
 from layeratlas.models.rotary import forget_lengths
 from layeratlas.models.streamed import Streamer
 from layeratlas.models.team import Team
@@ -28,6 +29,7 @@ class LoadedModel:
     `context` is the largest number of positions, None where the model sets no bound. `info` is a JSON-able record of
     what was loaded, for `run.json`. With a `streamer` the blocks' weights are not in memory: use `with_blocks`
     or `sample`.
+    With a `remote` there are no weights here at all: its residual stream is read from NDIF, and nothing else.
     With a `team` the weights are spread over processes, and forward passes are announced to the others.
     With a `chat` texts and questions are put to the model by `frame` and `encode_prompt`.
     """
@@ -42,9 +44,20 @@ class LoadedModel:
     streamer: Streamer | None = None
     chat: Chat | None = None
     team: Team | None = None
+    remote: Remote | None = None
+
+    def demand_here(self, purpose: str) -> None:
+        """Raise ModelError where the weights are on NDIF."""
+        if self.remote is not None:
+            raise ModelError(
+                f"the weights of '{self.spec.id}' are on NDIF, which gives the residual stream alone",
+                f"weights on this machine for {purpose}",
+                "leave out --weights remote, or run the study 'hierarchy'",
+            )
 
     def demand_whole(self, purpose: str) -> None:
         """Raise ModelError where no forward pass of this process alone holds all blocks whole."""
+        self.demand_here(purpose)
         if self.streamer is not None:
             raise ModelError(
                 f"'{self.spec.id}' is streamed, so that no forward pass holds all its blocks",
@@ -167,6 +180,7 @@ class LoadedModel:
         Returns the logits (batch, tokens, V); with `logits=False` the unembedding is not computed and the decoder's
         own output (batch, tokens, d or its projection) is returned.
         """
+        self.demand_here("a forward pass")
         if self.team is not None and self.team.leading:
             self.team.announce_pass(input_ids, attention_mask, position_ids, logits)
         module = self.model if logits else self._decoder()

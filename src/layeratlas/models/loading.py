@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from layeratlas.core.errors import ModelError
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.accounting import account_of, demand_account, demand_complete, demand_used
 from layeratlas.models.adapters import check_adapter, merged
+from layeratlas.models.anatomy import Anatomy, find_skeleton
 from layeratlas.models.chat import Chat
 from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.devices import find_device, settled
@@ -31,6 +33,7 @@ from layeratlas.models.proof_cache import proof_key
 from layeratlas.models.proving import prove
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
+from layeratlas.models.remote import Remote
 from layeratlas.models.rotary import context_of
 from layeratlas.models.scales import demand_floats, demand_scales
 from layeratlas.models.sources import Source, find_source
@@ -69,6 +72,8 @@ def _load(spec: ModelSpec, progress: Progress, anew: bool) -> LoadedModel:
             if source.kind == "hub":
                 where["local_files_only"] = check_hub(source.place, spec.revision)
             common = common_of(spec, where)  # refuses what is no causal language model before its weights are fetched
+            if spec.weights == "remote":
+                return _elsewhere(spec, source, common, progress)
             files = find_weights(source, spec, where)
             check_adapter(None if files is None else files.folder, spec)
             room = budget(spec.memory, device) * spec.parallel
@@ -109,6 +114,34 @@ def _read_empty(spec: ModelSpec, common: dict[str, Any], files: Checkpoint, prog
         harmless=streamer.harmless,
         beside=tuple(files.beside),
     )
+
+
+def _elsewhere(spec: ModelSpec, source: Source, common: dict[str, Any], progress: Progress) -> LoadedModel:
+    """Return a model whose weights are on NDIF: its parts are found by structure, and none can be proved here."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    if source.kind == "gguf" or spec.adapter is not None or spec.parallel > 1:
+        raise ModelError("a .gguf file, an adapter or --parallel with --weights remote", "a model that NDIF serves")
+    tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
+    model = empty_model(spec, AutoConfig.from_pretrained(**common), progress)
+    _check_vocabulary(spec, model, tokenizer)
+    skeleton = find_skeleton(model)
+    path = next(name for name, module in model.named_modules() if module is skeleton.blocks)
+    loaded = LoadedModel(
+        model,
+        tokenizer,
+        Anatomy(skeleton=skeleton, final_norm=nn.Identity(), sublayers={}),
+        spec,
+        torch.device("cpu"),
+        context_of(model.config.get_text_config()),
+        chat=Chat(tokenizer, spec) if spec.chat else None,
+        remote=Remote(spec, path),
+    )
+    unproved = {"anatomy": "not proved: the weights are on NDIF", "identities": [], "device": "NDIF", "left_out": []}
+    # So no run goes on here with vectors of NDIF, nor there with those of files.
+    files = {"NDIF": f"{spec.id}@{spec.revision or 'newest'}"}
+    unread: dict[str, Any] = {"files": files, "tensors_not_used": [], "files_not_read": []}
+    return dataclasses.replace(loaded, info={**describe(loaded, source, None), **unproved, **unread})
 
 
 def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, progress: Progress) -> _Parts:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -13,17 +15,41 @@ from layeratlas.core.processes import end_with
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.loading import load
-from layeratlas.models.team import team_of
+from layeratlas.models.team import Team, join_torchrun, leave, team_of
 
 
 def main() -> None:
-    """Follow the leader until it ends."""
+    """Follow the process that started this one until it ends."""
     parent, first = sys.argv[1:]
     end_with(int(parent))
-    team = team_of(ModelSpec.model_validate_json(first))
+    follow(team_of(ModelSpec.model_validate_json(first)))
+
+
+@contextmanager
+def joined() -> Iterator[bool]:
+    """Join the processes that torchrun started; yield whether this one leads, the others having followed it to its end.
+
+    The leader ends the others when it leaves.
+    """
+    team = join_torchrun()
+    if team.number:
+        follow(team)
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        team.close()
+
+
+def follow(team: Team) -> None:
+    """Take part in what the leader announces until it says that it ends."""
     loaded: LoadedModel | None = None
     while True:
         tensors, words = team.receive()
+        if "end" in words:
+            leave()
+            return
         if "load" in words:
             try:
                 loaded = load(ModelSpec.model_validate_json(words["load"]))

@@ -15,8 +15,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -39,16 +39,22 @@ _current: list[Team] = []
 
 
 class Team:
-    """The processes, `count` of them; `leading` once the model is loaded."""
+    """The processes, `count` of them; `leading` once the model is loaded.
 
-    def __init__(self, count: int, number: int, port: int, others: list[subprocess.Popen[bytes]]) -> None:
+    They find each other by the variables of torch.distributed, which `_name` sets or torchrun has set.
+    """
+
+    def __init__(self, count: int, number: int, others: Sequence[subprocess.Popen[bytes]] = ()) -> None:
         self.count, self.number, self.leading = count, number, False
         self._others = others
-        names = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "MASTER_PORT": port}
-        os.environ.update({name: str(value) for name, value in names.items()}, MASTER_ADDR="127.0.0.1")
         here = torch.accelerator.current_accelerator(check_available=True)
         backend = "gloo" if here is None else f"cpu:gloo,{here.type}:{dist.get_default_backend_for_device(here)}"
         dist.init_process_group(backend, rank=number, world_size=count, timeout=_WAIT)
+
+    @property
+    def by_torchrun(self) -> bool:
+        """Whether torchrun started the processes."""
+        return not self._others and self.number == 0
 
     def announce_load(self, spec: ModelSpec) -> None:
         """Let the others load a model."""
@@ -98,8 +104,12 @@ class Team:
         return unpack(raw), words
 
     def close(self) -> None:
-        """End the others."""
+        """End the others; those that torchrun started are asked to."""
         self.leading = False
+        if self.by_torchrun:
+            with suppress(RuntimeError):
+                self._send({}, {"end": ""})
+                leave()
         for process in self._others:
             process.terminate()
         for process in self._others:
@@ -118,15 +128,34 @@ def team_of(spec: ModelSpec) -> Team:
         )
     number = os.environ.get(_MEMBER)
     if number is not None:
-        _current.append(Team(spec.parallel, int(number), int(os.environ["MASTER_PORT"]), []))
+        _name(spec.parallel, int(number), os.environ["MASTER_PORT"])
+        _current.append(Team(spec.parallel, int(number)))
         return _current[0]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     others = [_start(number, port, spec) for number in range(1, spec.parallel)]
-    _current.append(Team(spec.parallel, 0, port, others))
+    _name(spec.parallel, 0, str(port))
+    _current.append(Team(spec.parallel, 0, others))
     atexit.register(_current[0].close)
     return _current[0]
+
+
+def join_torchrun() -> Team:
+    """Return the processes that torchrun started, of which this is one."""
+    _current.append(Team(int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])))
+    return _current[0]
+
+
+def leave() -> None:
+    """Part from processes that end too: one that went first would break the other's connection."""
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def _name(count: int, number: int, port: str) -> None:
+    names = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in names.items()}, MASTER_ADDR="127.0.0.1")
 
 
 def _start(number: int, port: int, spec: ModelSpec) -> subprocess.Popen[bytes]:
@@ -145,6 +174,9 @@ def written(spec: ModelSpec) -> str:
 def in_step(spec: ModelSpec) -> Iterator[Team | None]:
     """Load a model in all processes of a spec at once; nothing where it is one."""
     if spec.parallel == 1:
+        if _current and _current[0].by_torchrun:
+            count = _current[0].count
+            raise ModelError(f"torchrun started {count} processes for one model", f"--parallel {count}", "add it")
         yield None
         return
     team = team_of(spec)

@@ -13,13 +13,17 @@ if TYPE_CHECKING:
 def random_weight_model(work: Workspace) -> LoadedModel | None:
     """Return a model of the run's architecture with random weights, drawn with the run's seed.
 
-    None, with a note to the user, where a second model does not fit into memory beside the first.
+    None, with a note to the user, where a second model does not fit into memory beside the first, or the first is not
+    on this machine.
     """
     from layeratlas.models.memory import budget
     from layeratlas.models.untrained import untrained
 
     model = work.model
     size = sum(p.numel() * p.element_size() for p in model.model.parameters())
+    if model.remote is not None:
+        work.progress.note("the model is on NDIF; the random-weight control is left out")
+        return None
     spread = model.streamer is not None or model.team is not None
     if spread or size > budget(None, model.device):
         work.progress.note("no memory for a random-weight model beside this one; this control is left out")

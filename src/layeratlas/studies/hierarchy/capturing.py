@@ -18,7 +18,7 @@ from layeratlas.runs.chat import note_example
 from layeratlas.runs.fitting import begin_fitting, leave_out_unfit
 from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
-from layeratlas.studies.hierarchy.names import ACTIVATIONS
+from layeratlas.studies.hierarchy.names import ACTIVATIONS, RESIDUAL
 from layeratlas.studies.hierarchy.plan import describe
 
 if TYPE_CHECKING:
@@ -83,21 +83,27 @@ def _measurable(work: Workspace) -> CaptureSpec:
     Zeros in the place of an MLP that is not there would be probed as if they were activations. Raises SpecError where
     nothing is left.
     """
-    spec, anatomy = work.spec.capture, work.model.anatomy
-    absent = {component: blocks for component in spec.components if (blocks := anatomy.without(component))}
+    spec, model = work.spec.capture, work.model
+    absent = {component: why for component in spec.components if (why := _why_absent(model, component))}
     kept = tuple(component for component in spec.components if component not in absent)
-    work.manifest["left_out"] = {
-        component: f"{len(blocks)} of {anatomy.n_layers} blocks have none" for component, blocks in absent.items()
-    }
+    work.manifest["left_out"] = absent
     for component, why in work.manifest["left_out"].items():
         work.progress.note(f"{component} is not measured: {why}")
     if not kept:
         raise SpecError(
-            f"blocks of {work.model.info['name']} have no {' and no '.join(absent)}",
+            f"blocks of {model.info['name']} have no {' and no '.join(absent)}",
             "components that every block has",
             "use --component resid",
         )
     return spec.model_copy(update={"components": kept})
+
+
+def _why_absent(model: LoadedModel, component: str) -> str:
+    """Return why a component is not measured; empty where it is."""
+    if model.remote is not None and component != RESIDUAL:
+        return "NDIF gives the residual stream alone"
+    absent = len(model.anatomy.without(component))
+    return f"{absent} of {model.anatomy.n_layers} blocks have none" if absent else ""
 
 
 def components_of(work: Workspace) -> tuple[Component, ...]:
