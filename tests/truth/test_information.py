@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -118,6 +120,22 @@ def test_a_planted_bottleneck_is_found_and_its_opposite_refuted():
 def test_what_random_weights_do_as_well_is_no_finding():
     found = information_findings(planted(0.5), planted(0.5, seed=1), 24)
     assert {finding.verdict for finding in found} == {"inconclusive"}
+
+
+def test_what_cannot_be_decoded_anywhere_is_undecided():
+    """However sure the difference of two bounds near 0 is."""
+    nothing = planted(0.5, error=0.001)
+    nothing = dataclasses.replace(nothing, estimate=nothing.estimate - 3, draws=nothing.draws - 3)
+    found = information_findings(nothing, planted(0.0, error=0.001, seed=1), 24)
+    assert {finding.verdict for finding in found} == {"inconclusive"}
+    assert all("could have seen" in finding.statement for finding in found)
+
+
+def test_a_fall_that_is_deeper_with_random_weights_is_told_as_what_training_keeps():
+    """As in the default model: its own fall is no compression by training."""
+    (input_, *_) = information_findings(planted(0.2), planted(0.6, seed=1), 24)
+    assert input_.verdict == "not supported"
+    assert input_.statement.startswith("Trained layers keep more of the token itself than those with random weights.")
 
 
 def test_without_the_control_nothing_is_decided():

@@ -140,8 +140,8 @@ def _elsewhere(spec: ModelSpec, source: Source, common: dict[str, Any], progress
     unproved = {"anatomy": "not proved: the weights are on NDIF", "identities": [], "device": "NDIF", "left_out": []}
     # So no run goes on here with vectors of NDIF, nor there with those of files.
     files = {"NDIF": f"{spec.id}@{spec.revision or 'newest'}"}
-    unread: dict[str, Any] = {"files": files, "tensors_not_used": [], "files_not_read": []}
-    return dataclasses.replace(loaded, info={**describe(loaded, source, None), **unproved, **unread})
+    unread: dict[str, Any] = {"tensors_not_used": [], "files_not_read": []}
+    return dataclasses.replace(loaded, info={**describe(loaded, source, None, files), **unproved, **unread})
 
 
 def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, progress: Progress) -> _Parts:

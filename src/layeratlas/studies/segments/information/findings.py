@@ -13,7 +13,7 @@ from layeratlas.core.formatting import estimate
 from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.intervals import widened
 from layeratlas.stats.resampling import Resampler
-from layeratlas.stats.verdicts import Effect, bootstrapped, holm_corrected
+from layeratlas.stats.verdicts import Effect, Verdict, bootstrapped, could_have_seen, holm_corrected
 from layeratlas.studies.segments.information.stage import NEXT, PREDICTION, TARGETS, Informed, informations
 from layeratlas.studies.segments.names import DECODING, SegmentFinding
 
@@ -47,13 +47,18 @@ def bounds_of(informed: Informed, seed: int) -> Bounds:
 
 @dataclass(frozen=True, kw_only=True)
 class _Contrast:
-    """The mean bound for some targets in the last third of the layers against the first, times `sign`."""
+    """The mean bound for some targets in the last third of the layers against the first, times `sign`.
+
+    `of` names the targets; the others say what the contrast means, where it is above that of random weights and below.
+    """
 
     kind: SegmentFinding
     level: str
     targets: Sequence[str]
     sign: int
-    says: str
+    of: str
+    above: str
+    below: str
 
 
 _CONTRASTS = (
@@ -62,21 +67,27 @@ _CONTRASTS = (
         level="input",
         targets=("token 0 before",),
         sign=-1,
-        says="less of the token itself is decoded from the last third of the layers than from the first",
+        of="the token itself",
+        above="training adds to what layers lose of the token itself",
+        below="trained layers keep more of the token itself than those with random weights",
     ),
     _Contrast(
         kind=SegmentFinding.BOTTLENECK,
         level="prediction",
         targets=(PREDICTION, NEXT),
         sign=1,
-        says="more of the next token and of the prediction is decoded from the last third than from the first",
+        of="the next token and the prediction",
+        above="trained layers gain what predicts the next token",
+        below="trained layers lose what predicts the next token",
     ),
     _Contrast(
         kind=SegmentFinding.REACH,
         level="far tokens",
         targets=("token 8 before", "token 16 before"),
         sign=1,
-        says="more of the tokens 8 and 16 before is decoded from the last third than from the first",
+        of="the tokens 8 and 16 before",
+        above="trained layers gain distant tokens with depth",
+        below="trained layers lose distant tokens with depth",
     ),
 )
 
@@ -94,7 +105,7 @@ def information_findings(trained: Bounds, random: Bounds | None, passages: int) 
     """Return the contrasts, less those of random weights where these were measured; Holm over the three."""
     effects = [_effect(each, trained, random, passages) for each in _CONTRASTS]
     return [
-        _finding(each, effect, trained, random is not None, passages)
+        _finding(each, effect, trained, random, passages)
         for each, effect in zip(_CONTRASTS, holm_corrected(effects), strict=True)
     ]
 
@@ -107,25 +118,51 @@ def _effect(each: _Contrast, trained: Bounds, random: Bounds | None, passages: i
     return bootstrapped(float(value[0]), draws, passages)
 
 
-def _finding(each: _Contrast, effect: Effect, trained: Bounds, controlled: bool, passages: int) -> Finding:
-    # Without the control the untrained architecture could give the same.
-    verdict = effect.verdict() if controlled else "inconclusive"
-    own = float(contrast(trained.estimate[None], each.targets, each.sign)[0])
-    said = {
-        "supported": f"{each.says}, by {own:.2f} nats",
-        "not supported": f"the opposite is seen of: {each.says} (here by {own:+.2f} nats)",
-        "inconclusive": f"undecided whether {each.says} (here by {own:+.2f} nats; {effect.could_have_seen} nats)",
-    }[verdict]
-    beyond = "Beyond random weights" if controlled else "Without random weights to compare with"
-    text = f"{said[0].upper()}{said[1:]}. {beyond}: {estimate(effect.estimate, effect.lo, effect.hi)} nats."
+def _finding(each: _Contrast, effect: Effect, trained: Bounds, random: Bounds | None, passages: int) -> Finding:
+    best, least = _best(each, trained)
+    verdict: Verdict = "inconclusive"
+    if random is None:
+        # The untrained architecture could give the same.
+        said = f"Undecided without random weights whether {each.above} ({effect.could_have_seen} nats)"
+    elif least <= 0:
+        seen = could_have_seen(f"{best - least:.2f}")
+        said = f"Undecided whether {each.above}: at most {best:.2f} nats are decoded ({seen} nats)"
+    else:
+        verdict = effect.verdict()
+        said = {
+            "supported": _capital(each.above),
+            "not supported": _capital(each.below),
+            "inconclusive": f"Undecided whether {each.above} ({effect.could_have_seen} nats)",
+        }[verdict]
+    where = f"Decoded of {each.of}, from the first third of the layers to the last"
+    changes = [f"{_change(each, trained):+.2f} nats"]
+    changes += [] if random is None else [f"{_change(each, random):+.2f} with random weights"]
     return curve_finding(
         each.kind,
         Subject(level=each.level, component="resid", method=DECODING, n=passages),
-        statement=text,
+        statement=f"{said}. {where}: {', '.join(changes)}; difference "
+        f"{estimate(effect.estimate, effect.lo, effect.hi)}.",
         effect=effect,
-        null="the same difference as with random weights (bootstrap over passages, Holm over three contrasts)",
+        null="the same change as with random weights (bootstrap over passages, Holm over three contrasts)",
         verdict=verdict,
     )
+
+
+def _best(each: _Contrast, bounds: Bounds) -> tuple[float, float]:
+    """Return the largest bound of a contrast's targets over the layers, and the lower end of its interval."""
+    targets = [TARGETS.index(target) for target in each.targets]
+    values, lower = bounds.estimate[:, targets].mean(1), bounds.interval[0][:, targets].mean(1)
+    layer = int(values.argmax())
+    return float(values[layer]), float(lower[layer])
+
+
+def _change(each: _Contrast, bounds: Bounds) -> float:
+    """Return the change of the mean bound from the first third to the last, in nats."""
+    return float(contrast(bounds.estimate[None], each.targets, 1)[0])
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def information_table(trained: Bounds, random: Bounds | None, passages: int) -> pl.DataFrame:
