@@ -194,6 +194,6 @@ def test_a_run_that_another_process_still_holds_is_left_for_later(tmp_path, plac
         raise InUseError("it is in use", "one process per run")
 
     monkeypatch.setattr(worker, "execute", in_use)
-    assert not worker._take(place, units[0], worker.Models())
+    assert not worker._take(place, units[0], KeptModel())
     state = state_of(place, units[0])
     assert (state.standing, state.attempts) == (Standing.WAITING, 0)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from layeratlas.core.errors import ModelError
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.accounting import account_of, demand_account, demand_complete, demand_used
 from layeratlas.models.adapters import check_adapter, merged
-from layeratlas.models.anatomy import Anatomy, find_skeleton
 from layeratlas.models.chat import Chat
 from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.devices import find_device, settled
+from layeratlas.models.empty import check_vocabulary, empty_model, with_kernel
 from layeratlas.models.gguf_cache import Unpacked, dense, unpack
 from layeratlas.models.gguf_config import read_gguf_config
 from layeratlas.models.gguf_tensors import demand_gguf
@@ -33,7 +30,7 @@ from layeratlas.models.proof_cache import proof_key
 from layeratlas.models.proving import prove
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
-from layeratlas.models.remote import Remote
+from layeratlas.models.remote_loading import load_remote
 from layeratlas.models.rotary import context_of
 from layeratlas.models.scales import demand_floats, demand_scales
 from layeratlas.models.sources import Source, find_source
@@ -73,7 +70,7 @@ def _load(spec: ModelSpec, progress: Progress, anew: bool) -> LoadedModel:
                 where["local_files_only"] = check_hub(source.place, spec.revision)
             common = common_of(spec, where)  # refuses what is no causal language model before its weights are fetched
             if spec.weights == "remote":
-                return _elsewhere(spec, source, common, progress)
+                return load_remote(spec, source, common, progress)
             files = find_weights(source, spec, where)
             check_adapter(None if files is None else files.folder, spec)
             room = budget(spec.memory, device) * spec.parallel
@@ -104,7 +101,7 @@ def _read_empty(spec: ModelSpec, common: dict[str, Any], files: Checkpoint, prog
     device = find_device(spec.device)
     tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
     model = empty_model(spec, AutoConfig.from_pretrained(**common), progress)
-    _check_vocabulary(spec, model, tokenizer)
+    check_vocabulary(spec, model, tokenizer)
     streamer = Streamer(model, files, device, dtype_of(spec.dtype))
     return _Parts(
         model=model,
@@ -114,34 +111,6 @@ def _read_empty(spec: ModelSpec, common: dict[str, Any], files: Checkpoint, prog
         harmless=streamer.harmless,
         beside=tuple(files.beside),
     )
-
-
-def _elsewhere(spec: ModelSpec, source: Source, common: dict[str, Any], progress: Progress) -> LoadedModel:
-    """Return a model whose weights are on NDIF: its parts are found by structure, and none can be proved here."""
-    from transformers import AutoConfig, AutoTokenizer
-
-    if source.kind == "gguf" or spec.adapter is not None or spec.parallel > 1:
-        raise ModelError("a .gguf file, an adapter or --parallel with --weights remote", "a model that NDIF serves")
-    tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
-    model = empty_model(spec, AutoConfig.from_pretrained(**common), progress)
-    _check_vocabulary(spec, model, tokenizer)
-    skeleton = find_skeleton(model)
-    path = next(name for name, module in model.named_modules() if module is skeleton.blocks)
-    loaded = LoadedModel(
-        model,
-        tokenizer,
-        Anatomy(skeleton=skeleton, final_norm=nn.Identity(), sublayers={}),
-        spec,
-        torch.device("cpu"),
-        context_of(model.config.get_text_config()),
-        chat=Chat(tokenizer, spec) if spec.chat else None,
-        remote=Remote(spec, path),
-    )
-    unproved = {"anatomy": "not proved: the weights are on NDIF", "identities": [], "device": "NDIF", "left_out": []}
-    # So no run goes on here with vectors of NDIF, nor there with those of files.
-    files = {"NDIF": f"{spec.id}@{spec.revision or 'newest'}"}
-    unread: dict[str, Any] = {"tensors_not_used": [], "files_not_read": []}
-    return dataclasses.replace(loaded, info={**describe(loaded, source, None, files), **unproved, **unread})
 
 
 def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, progress: Progress) -> _Parts:
@@ -164,43 +133,11 @@ def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, pro
         harmless = ledger.harmless
     if "gguf_file" in common:
         demand_gguf(Path(common[PLACE]) / common["gguf_file"], model)
-    _check_vocabulary(spec, model, tokenizer)
+    check_vocabulary(spec, model, tokenizer)
     placed = model if spec.parallel > 1 else merged(model, spec).to(device)
     model = placed.eval().requires_grad_(False)
     beside = tuple(files.beside) if files is not None else ()
     return _Parts(model=model, tokenizer=tokenizer, device=model.device, harmless=harmless, beside=beside)
-
-
-def empty_model(spec: ModelSpec, config: Any, progress: Progress) -> Any:
-    """Return the model of a config in the spec's dtype and attention kernel, without weights."""
-
-    def build(attention: str) -> Any:
-        return build_empty(deepcopy(config), dtype_of(spec.dtype), attention, spec.trust_remote_code)
-
-    return with_kernel(spec, progress, build)
-
-
-def with_kernel(spec: ModelSpec, progress: Progress, make: Callable[[str], Any]) -> Any:
-    """Make a model with the spec's attention kernel, or with eager where its family has no other."""
-    try:
-        return make(spec.attention)
-    except ValueError as error:
-        # Some families have one kernel only; which one runs is recorded.
-        if spec.attention == "eager" or "attention" not in str(error):
-            raise
-        progress.note(f"{spec.id} has no {spec.attention} attention kernel; using eager")
-        return make("eager")
-
-
-def _check_vocabulary(spec: ModelSpec, model: Any, tokenizer: Any) -> None:
-    # Added tokens (a pad, say) may lie beyond the embeddings of a sound model; its base vocabulary may not.
-    rows, tokens = model.get_input_embeddings().num_embeddings, tokenizer.vocab_size
-    if not 0 < tokens <= rows:
-        raise ModelError(
-            f"'{spec.id}': the tokenizer has {tokens} tokens, the model embeds {rows}",
-            "the tokenizer that the model was trained with",
-            "check that tokenizer.json is there and belongs to these weights",
-        )
 
 
 def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[Any, dict[str, Any]]:

@@ -10,8 +10,8 @@ import torch
 from layeratlas.core.progress import Progress
 from layeratlas.models.anatomy import find_skeleton
 from layeratlas.models.discover import find_anatomy
+from layeratlas.models.empty import with_kernel
 from layeratlas.models.loaded import LoadedModel
-from layeratlas.models.loading import with_kernel
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.quiet import quiet
 from layeratlas.models.selftest import demand, sample_ids, self_test

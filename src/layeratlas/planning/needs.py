@@ -20,7 +20,7 @@ from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec, Size
 from layeratlas.models import find_skeleton
 from layeratlas.models.devices import matrix_rate
-from layeratlas.models.loading import empty_model
+from layeratlas.models.empty import empty_model
 from layeratlas.models.memory import budget
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.streamed import outside_bytes

@@ -1,0 +1,50 @@
+"""A model whose weights are on NDIF: its structure and tokenizer here, its forward passes there."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import nn
+
+from layeratlas.core.errors import ModelError
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import ModelSpec
+from layeratlas.models.anatomy import Anatomy, find_skeleton
+from layeratlas.models.chat import Chat
+from layeratlas.models.empty import check_vocabulary, empty_model
+from layeratlas.models.info import describe
+from layeratlas.models.loaded import LoadedModel
+from layeratlas.models.remote import Remote
+from layeratlas.models.rotary import context_of
+from layeratlas.models.sources import Source
+from layeratlas.models.tokenizing import settle_bos
+
+
+def load_remote(spec: ModelSpec, source: Source, common: dict[str, Any], progress: Progress) -> LoadedModel:
+    """Return a model whose weights are on NDIF: its parts are found by structure, and none can be proved here."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    if source.kind == "gguf" or spec.adapter is not None or spec.parallel > 1:
+        raise ModelError("a .gguf file, an adapter or --parallel with --weights remote", "a model that NDIF serves")
+    tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
+    model = empty_model(spec, AutoConfig.from_pretrained(**common), progress)
+    check_vocabulary(spec, model, tokenizer)
+    skeleton = find_skeleton(model)
+    path = next(name for name, module in model.named_modules() if module is skeleton.blocks)
+    loaded = LoadedModel(
+        model,
+        tokenizer,
+        Anatomy(skeleton=skeleton, final_norm=nn.Identity(), sublayers={}),
+        spec,
+        torch.device("cpu"),
+        context_of(model.config.get_text_config()),
+        chat=Chat(tokenizer, spec) if spec.chat else None,
+        remote=Remote(spec, path),
+    )
+    unproved = {"anatomy": "not proved: the weights are on NDIF", "identities": [], "device": "NDIF", "left_out": []}
+    # So no run goes on here with vectors of NDIF, nor there with those of files.
+    files = {"NDIF": f"{spec.id}@{spec.revision or 'newest'}"}
+    unread: dict[str, Any] = {"tensors_not_used": [], "files_not_read": []}
+    return dataclasses.replace(loaded, info={**describe(loaded, source, None, files), **unproved, **unread})
