@@ -5,7 +5,8 @@
 The tokenizer (byte-level BPE) is trained on the same text and shared by all. Every width reads the same batches in the
 same order. Checkpoints are log-spaced: steps S, S/2, S/4 ... S/128, in `ladder/width-W/stepN/`, each a directory that
 `--model` takes; `layeratlas run hierarchy --model ladder/width-W ...` runs a study over all of them. `ladder.json`
-holds what was trained, the files' hashes, seconds, and the loss on held-out passages at every checkpoint.
+holds what was trained, the files' hashes, seconds, and the loss on held-out passages at every checkpoint; `sources.csv`
+labelled texts of which such small models learn something (--data ladder/sources.csv): the file that a text is from.
 
 The full ladder (widths 64, 128, 256, 8 blocks) takes up to three hours on one CPU core; `--short` (32, 64, 128, 6
 blocks) about 10 minutes. Weights repeat on one machine and one version of torch. These models are far too small to
@@ -15,6 +16,7 @@ speak; they are what can be trained here, to see size and training on learned we
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import time
 from dataclasses import asdict, dataclass
@@ -34,6 +36,8 @@ HEAD = 16
 # One passage in so many is kept back for the loss that is printed.
 HELD_OUT = 20
 HELD_OUT_BATCHES = 8
+# Texts of each file in the table of sources.
+SOURCES = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,25 @@ def passages_of(files: list[Path]) -> tuple[list[str], list[str]]:
     """Return the texts of all files to train on, and every twentieth, held out."""
     texts = [text for file in files for text in read_passages(file, bad_rows="drop").texts]
     return [text for i, text in enumerate(texts) if i % HELD_OUT], texts[::HELD_OUT]
+
+
+def write_sources(files: list[Path], held_out: list[str], out: Path) -> None:
+    """Write a table of texts that only what came before tells apart: which file is a text from?
+
+    Ten words of a held-out passage, then the same two words in all texts, so that the last token says nothing itself.
+    """
+    home = {text: "/".join(file.parts[-2:]) for file in files for text in read_passages(file, bad_rows="drop").texts}
+    rows: dict[str, list[dict[str, str]]] = {}
+    for number, passage in enumerate(held_out):
+        words, label = passage.split(), home[passage]
+        for start in range(0, min(len(words) - 10, 40), 10):
+            text = f"{' '.join(words[start : start + 10])} of the"
+            rows.setdefault(label, []).append({"text": text, "label": label, "group": str(number)})
+    chosen = [row for of_file in rows.values() for row in of_file[:SOURCES]]
+    with (out / "sources.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, ["text", "label", "group"])
+        table.writeheader()
+        table.writerows({row["text"]: row for row in chosen}.values())
 
 
 def make_tokenizer(texts: list[str], vocabulary: int) -> transformers.PreTrainedTokenizerFast:
@@ -157,11 +180,13 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     transformers.utils.logging.disable_progress_bar()
     training, held_out = passages_of(given.text)
+    given.out.mkdir(parents=True, exist_ok=True)
+    write_sources(given.text, held_out, given.out)
     tokenizer = make_tokenizer(training, plan.vocabulary)
     data = (windows(training, tokenizer, plan.context), windows(held_out, tokenizer, plan.context))
     about = {
         "plan": asdict(plan),
-        "texts": {file.name: digest_of(file) for file in given.text},
+        "texts": {"/".join(file.parts[-2:]): digest_of(file) for file in given.text},
         "training_tokens": data[0].numel(),
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "models": {},

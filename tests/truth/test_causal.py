@@ -52,10 +52,10 @@ def test_what_is_read_by_construction_is_used_there_and_not_elsewhere(planted):
 
 
 def test_the_layer_to_steer_is_one_that_is_used(planted, silent):
-    best = planted.best_layer("prompts", purpose="steer")
+    best = planted.best_layer("planted", purpose="steer")
     assert best.layer in (4, 5)
     assert set(best.as_good) <= {4, 5}
-    assert silent.best_layer("prompts", purpose="steer").layer is None
+    assert silent.best_layer("planted", purpose="steer").layer is None
 
 
 def test_erasing_takes_all_of_the_answer_and_its_controls_little(planted):

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import fake_models as fake
+import layeratlas as la
 from fake_models import FakeModel
 from layeratlas import api
 from layeratlas.comparison import page as comparing
@@ -18,6 +19,7 @@ from layeratlas.comparison.compare import compare
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.progress import Progress
 from layeratlas.core.steps import Checkpoint, checkpoint_in, checkpoints_below, directory_name
+from layeratlas.models.sources import find_source
 from layeratlas.stats.emergence import emergence_depth
 from layeratlas.stats.quantities import Quantity
 from layeratlas.stats.training import OverTraining, drift, emerged
@@ -112,6 +114,13 @@ def test_what_is_no_training_is_one_line(tmp_path):
     ):
         with pytest.raises(AtlasError, match=message):
             plan_of("hierarchy", models, revisions, "quick", {})
+    with pytest.raises(AtlasError, match=r"a training is of several revisions; .*; use layeratlas\.run"):
+        la.training(model="a/b", revisions="step1")
+    for step in (1, 2):
+        (tmp_path / f"step{step}").mkdir()
+        (tmp_path / f"step{step}" / "config.json").write_text("{}")
+    with pytest.raises(AtlasError, match=r"holds 2 checkpoints \(step1 \.\.\.\); expected one model"):
+        find_source(str(tmp_path))
     with pytest.raises(AtlasError, match=r"the steps \{.a.: 1\} are invalid"):
         api.compare([tmp_path, tmp_path], steps={"a": 1})
 

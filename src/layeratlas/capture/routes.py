@@ -31,6 +31,6 @@ def read_routers(
                 for number, router in enumerate(routers):
                     for kept, into in ((routed.probabilities, probabilities), (routed.used, used)):
                         at = kept[router.block][line, list(positions)].mean(0)
-                        into[row, number, : router.experts] = at.double().cpu().numpy()
+                        into[row, number, : router.experts] = at.float().cpu().numpy()
             step.advance(batch.ids.size)
     return probabilities, used

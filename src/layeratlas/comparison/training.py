@@ -106,7 +106,11 @@ def _courses(series: str, models: Sequence[Model], cohort: Cohort) -> list[Cours
         data = OverTraining(steps=steps, values=values)
         courses.append(Course(series=series, place=place, words=words, models=held, data=data))
     order = {level: i for i, level in enumerate(cohort.level_words)}
-    return sorted(courses, key=lambda course: (course.place.quantity, order.get(course.place.level, len(order))))
+    kinds = (VALUE, *DEPTHS)
+    return sorted(
+        courses,
+        key=lambda course: (kinds.index(course.place.quantity), order.get(course.place.level, len(order))),
+    )
 
 
 def _learned(courses: Sequence[Course]) -> list[Finding]:
@@ -218,6 +222,8 @@ def _rows(study: str, course: Course) -> list[dict[str, Any]]:
     rows = []
     for model, step, value in zip(course.models, course.data.steps, course.data.values, strict=True):
         lo, hi = value.interval
+        if value.unit == "depth":
+            lo, hi = max(lo, 0.0), min(hi, 1.0)
         about = {"study": study, "series": course.series, "level": course.place.level}
         rows.append(
             {**about, "quantity": course.place.quantity, "step": step, "model": model.name}

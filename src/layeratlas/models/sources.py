@@ -12,7 +12,7 @@ from typing import Literal
 
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import DEFAULT_MODEL
-from layeratlas.core.steps import directory_name
+from layeratlas.core.steps import checkpoints_below, directory_name
 
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 ANY_ID = f"a hub id, a directory, a .gguf file or the built-in '{DEFAULT_MODEL}'"
@@ -85,6 +85,12 @@ def _checked_gguf(path: Path) -> Path:
 
 def _checked_directory(path: Path, need_weights: bool) -> Path:
     if not (path / "config.json").is_file():
+        if checkpoints := checkpoints_below(path):
+            raise ModelError(
+                f"the directory '{path}' holds {len(checkpoints)} checkpoints ({checkpoints[0].name} ...)",
+                "one model",
+                "name one of them; 'layeratlas run' and la.training() compare them all",
+            )
         raise ModelError(
             f"the directory '{path}' has no config.json",
             "a model directory: config.json, safetensors weights and a tokenizer",

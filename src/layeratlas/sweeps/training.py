@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
@@ -31,7 +32,7 @@ def is_training(models: Sequence[str], revisions: Sequence[str]) -> bool:
 
 def checkpoints_of(model: str) -> list[str]:
     """Return the checkpoints in a folder that is no model itself, earliest first; the model itself for any other."""
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))  # which leaves ~nobody as it is
     is_folder = folder.is_dir() and not (folder / "config.json").exists()
     return [str(path) for path in checkpoints_below(folder)] if is_folder else [model]
 
@@ -54,8 +55,10 @@ def training(
     probes read. Options are those of `run`. Every run is in `OUT/runs`, and the same call resumes what was stopped.
     Raises AtlasError where there are no two checkpoints, or where none or a part of them could be run.
     """
-    models = [str(one) for one in ([model] if isinstance(model, str | Path) else model)]
     given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(revisions, str) or "revision" in given:
+        raise SpecError("a training is of several revisions", 'revisions=["step1", "step1000"]', "use layeratlas.run")
+    models = [str(one) for one in ([model] if isinstance(model, str | Path) else model)]
     return over_checkpoints(plan_of(study, models, revisions, size, given), out, checked_progress(progress))
 
 
