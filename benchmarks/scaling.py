@@ -98,7 +98,7 @@ def main() -> None:
     print(f"mean difference {np.mean(cells):+.5f}; largest {np.abs(cells).max():.4f}; {len(cells)} cells")
     print(f"CPU seconds, training scales / shared scales: {median(speed):.2f}")
     ratios = {"mean absolute difference": float(np.abs(cells).mean())}
-    write(Result(name="scaling", settings=vars(args), rows=rows, ratios=ratios))
+    write(Result(name="scaling", settings={**vars(args), "run": args.run.name}, rows=rows, ratios=ratios))
 
 
 if __name__ == "__main__":

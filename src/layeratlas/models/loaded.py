@@ -98,7 +98,8 @@ class LoadedModel:
         """Return `encode(text)` of every text; a fast tokenizer takes them together on all cores."""
         if not texts:
             return []
-        ids = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        options = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
+        ids = self.tokenizer(list(texts), **options)["input_ids"]
         return [self._checked(text, self._with_bos(of_text)) for text, of_text in zip(texts, ids, strict=True)]
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
