@@ -11,6 +11,7 @@ peak of what Python and numpy allocate. The last line is the largest excess.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import tempfile
@@ -146,6 +147,7 @@ def measured(line: Line, size: int, rounds: int) -> tuple[float, float]:
     tracemalloc.stop()
     seconds = []
     for _ in range(rounds):
+        gc.collect()  # what others left is not this round's
         start = time.process_time()
         work()
         seconds.append(time.process_time() - start)
