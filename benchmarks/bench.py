@@ -39,7 +39,7 @@ BENCHES = (
     Bench("capture_texts", ("short", "--size", "quick", "--rounds", "3"), 3),
     Bench("streaming", ("--rounds", "3"), 2),
     Bench("probes", ("--rounds", "3"), 3),
-    Bench("growth", ("--quick", "--rounds", "2"), 2),
+    Bench("growth", ("--quick", "--rounds", "3"), 3),
     Bench("compare", (), 1.5),
 )
 

@@ -21,9 +21,8 @@ import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from layeratlas.data.levels import LEVELS
-
 import fake_models as fake
+from layeratlas.core import registry
 from layeratlas.store import DiskStore, Shape
 
 SECONDS, MEGABYTES = 30, 2000
@@ -40,9 +39,16 @@ print(json.dumps({"seconds": time.perf_counter() - start, "peak": peak, "page": 
 """
 
 
+def levels_of() -> tuple[str, ...]:
+    """Return the levels of the hierarchy study."""
+    study = registry.get("studies", "hierarchy")
+    data = (d for name in study.tasks for d in registry.get("tasks", name).build("standard"))
+    return tuple(dict.fromkeys(one.level for one in data))
+
+
 def make(folder: Path, args: argparse.Namespace, number: int) -> None:
     """Write one full-size run."""
-    levels = tuple(LEVELS)
+    levels = levels_of()
     peaks = np.linspace(0.2, 0.7, len(levels))
     model = fake.FakeModel(
         f"model{number}",

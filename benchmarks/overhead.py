@@ -17,7 +17,7 @@ import torch
 from capture_texts import texts_of
 
 from layeratlas.capture import Reading, capture, choose_plan, store_shape
-from layeratlas.capture.packing import tree_mask
+from layeratlas.capture.masks import tree_mask
 from layeratlas.core.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
 from layeratlas.models import load
 from layeratlas.store import MemoryStore

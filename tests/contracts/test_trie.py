@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -170,6 +171,14 @@ def test_rope_that_remembers_the_longest_text_asks_for_equal_lengths_and_forgets
     assert worst(model, readings, make_plan(readings, 2048), "padding") > 1e-2  # the control
     short = choices(stem=9, tail=5, texts=4)
     assert choose_plan(model, short, CaptureSpec()).record()["packing"] == TRIE
+
+
+@pytest.mark.parametrize("vocabulary", [4, 29, 30, 100, 199, 200, 50_000])
+def test_tokens_of_branches_sort_after_those_of_the_stem_in_a_vocabulary_of_any_size(vocabulary: int) -> None:
+    """A vocabulary of thirty tokens once left none for branches."""
+    model = SimpleNamespace(info={"vocabulary": vocabulary})
+    stem, branch = (proofs._token_range(model, wanted) for wanted in (proofs._STEM, proofs._BRANCH))
+    assert 0 <= stem[0] < stem[1] <= branch[0] < branch[1] <= vocabulary
 
 
 def test_a_proof_is_as_large_as_the_run(loaded_of: Load, monkeypatch: pytest.MonkeyPatch) -> None:

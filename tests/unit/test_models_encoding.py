@@ -32,6 +32,12 @@ def test_exactly_one_bos(loaded):
     assert loaded.info["bos"] == "one <s> prepended to every text"
 
 
+def test_texts_together_are_encoded_as_each_alone(loaded):
+    texts = [TEXT, "", "<s>" + TEXT, "tea " * 9]
+    assert loaded.encode_all(texts) == [loaded.encode(text) for text in texts]
+    assert loaded.encode_all([]) == []
+
+
 def test_a_text_that_spells_out_its_bos_gets_no_second(loaded):
     assert loaded.encode("<s>" + TEXT) == loaded.encode(TEXT)
 

@@ -61,7 +61,7 @@ def bare(tmp_path, monkeypatch):
 def test_a_text_of_several_sizes_is_encoded_once(monkeypatch):
     monkeypatch.setattr(Hierarchy, "tasks", ("items",))
     asked = []
-    sizes = dict(encoded(lambda text: asked.append(text) or [len(text)]))
+    sizes = dict(encoded(lambda texts: asked.extend(texts) or [[len(text)] for text in texts]))
     assert len(asked) == len(set(asked)) < sum(len(ids) for ids in sizes.values())
     assert list(sizes) == ["quick", "standard", "full"]
 
@@ -96,7 +96,7 @@ def test_a_plan_streams_what_does_not_fit_and_warns_where_even_a_block_does_not(
 
     def plan(memory):
         spec = ModelSpec(memory=memory, dtype="bfloat16")
-        return "\n".join(plan_lines(spec, seventy, torch.device("cpu"), lambda text: [len(text)]))
+        return "\n".join(plan_lines(spec, seventy, torch.device("cpu"), lambda texts: [[len(text)] for text in texts]))
 
     text = plan(24)
     assert "streamed: 80 groups of blocks, two in memory at a time, each weight read once; 7.63 GB" in text

@@ -93,8 +93,10 @@ def _kept(
 
 
 def _token_range(model: LoadedModel, wanted: tuple[int, int]) -> tuple[int, int]:
-    vocabulary = int(model.info["vocabulary"])
-    return (wanted[0], wanted[1]) if vocabulary > _BRANCH[1] else (wanted[0] * vocabulary // 200, vocabulary // 2)
+    """Return a range of tokens, the wanted one or, of a smaller vocabulary, the same share of it."""
+    share = min(1.0, int(model.info["vocabulary"]) / (_BRANCH[1] + 1))
+    first = int(wanted[0] * share)
+    return first, max(first + 1, int(wanted[1] * share))
 
 
 def _readings(texts: Sequence[NDArray[np.int64]]) -> list[Reading]:

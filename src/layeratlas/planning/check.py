@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from layeratlas.capture import Reading, capture, make_plan, store_shape
 from layeratlas.core.spec import CaptureSpec, ModelSpec
@@ -15,7 +15,7 @@ from layeratlas.models.placing import is_downloaded
 from layeratlas.models.sources import find_source
 from layeratlas.models.unloaded import read_config
 from layeratlas.models.wrappers import LeftOut
-from layeratlas.planning.needs import encoded, needs_of, plan_lines
+from layeratlas.planning.needs import EncodeAll, encoded, needs_of, plan_lines
 from layeratlas.store import MemoryStore
 
 
@@ -37,8 +37,8 @@ def describe(spec: ModelSpec, plan_only: bool = False) -> str:
     return "\n".join([*lines, *plan_lines(spec, needs, model.device, _encoder(model))])
 
 
-def _encoder(model: LoadedModel) -> Callable[[str], list[int]]:
-    return model.encode if model.chat is None else lambda text: list(model.frame(text).ids)
+def _encoder(model: LoadedModel) -> EncodeAll:
+    return model.encode_all if model.chat is None else lambda texts: [list(model.frame(text).ids) for text in texts]
 
 
 def _is_remote_and_too_large(spec: ModelSpec) -> bool:
@@ -57,11 +57,11 @@ def _planned(spec: ModelSpec) -> list[str]:
 
     chat = Chat(tokenizer, spec) if spec.chat else None
 
-    def encode(text: str) -> list[int]:
-        if chat is not None:
-            return list(chat.frame(text).ids)
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        if chat is not None or not texts:
+            return [list(chat.frame(text).ids) for text in texts] if chat is not None else []
         bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-        return [*bos, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+        return [[*bos, *ids] for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
 
     return [head, *plan_lines(spec, needs, device, encode)]
 

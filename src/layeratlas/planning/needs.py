@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ from layeratlas.models.memory import budget
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.streamed import outside_bytes
 
+# Token ids of each of several texts.
+EncodeAll = Callable[[Sequence[str]], list[list[int]]]
 _SIZES: tuple[Size, ...] = ("quick", "standard", "full")
 # Small enough for a moment, large enough to outlast caches and clock changes.
 _READ = 128 * 2**20
@@ -60,7 +61,7 @@ def needs_of(config: Any, spec: ModelSpec) -> Needs:
     )
 
 
-def plan_lines(spec: ModelSpec, needs: Needs, device: torch.device, encode: Callable[[str], list[int]]) -> list[str]:
+def plan_lines(spec: ModelSpec, needs: Needs, device: torch.device, encode: EncodeAll) -> list[str]:
     """Return the plan of a hierarchy run, line by line: where weights would be kept, bytes, seconds, memory."""
     room = budget(spec.memory, device)
     streamed = spec.weights == "streamed" or (spec.weights == "auto" and needs.whole > room)
@@ -100,13 +101,16 @@ def plan_lines(spec: ModelSpec, needs: Needs, device: torch.device, encode: Call
     return [*lines, "seconds are lower bounds: every weight counts for every token, at the rates above"]
 
 
-def encoded(encode: Callable[[str], list[int]]) -> Iterator[tuple[Size, list[tuple[int, ...]]]]:
+def encoded(encode: EncodeAll) -> Iterator[tuple[Size, list[tuple[int, ...]]]]:
     """Yield each size of the hierarchy study with the tokens of its distinct texts; a text is encoded once."""
     study = registry.get("studies", "hierarchy")
-    once = cache(lambda text: tuple(encode(text)))
+    known: dict[str, tuple[int, ...]] = {}
     for size in _SIZES:
         data = [d for name in study.tasks for d in registry.get("tasks", name).build(size)]
-        yield size, [once(text) for text in dict.fromkeys(text for d in data for text in d.texts)]
+        texts = list(dict.fromkeys(text for d in data for text in d.texts))
+        new = [text for text in texts if text not in known]
+        known |= {text: tuple(ids) for text, ids in zip(new, encode(new), strict=True)}
+        yield size, [known[text] for text in texts]
 
 
 def disk_rate() -> float:
