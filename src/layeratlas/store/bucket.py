@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -123,13 +123,12 @@ class Bucket:
                 obstore.put(self._store, name, data, mode=mode, use_multipart=None if over is None else False)
             ).tag
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove objects; those that are not there are no matter."""
+    def remove(self, name: str) -> None:
+        """Remove an object; one that is not there is no matter."""
         import obstore
 
-        for name in names:
-            with contextlib.suppress(FileNotFoundError), _one_line(self.url):
-                obstore.delete(self._store, name)
+        with contextlib.suppress(FileNotFoundError), _one_line(self.url):
+            obstore.delete(self._store, name)
 
 
 @contextlib.contextmanager
