@@ -39,6 +39,10 @@ class ChangedError(StoreError):
     """An object that another process has written in the meantime."""
 
 
+class UnreachableError(StoreError):
+    """A store that does not answer, which may pass."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """What a bucket says of an object: its `tag`, which changes with each write, its bytes, and when it was written."""
@@ -161,7 +165,7 @@ def _one_line(url: str) -> Iterator[None]:
             raise SpecError(f"there are no valid credentials for '{url}'", wanted, "set them") from error
         if isinstance(error, PermissionDeniedError | UnauthenticatedError):
             raise StoreError(f"'{url}' refuses these credentials", wanted, "check them and their rights") from error
-        raise StoreError(f"'{url}' does not answer ({_brief(said)})", "a store that can be reached") from error
+        raise UnreachableError(f"'{url}' does not answer ({_brief(said)})", "a store that can be reached") from error
 
 
 def _brief(said: str) -> str:
