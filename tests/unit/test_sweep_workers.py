@@ -18,6 +18,7 @@ from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.place import FolderPlace, Place
 from layeratlas.runs.workspace import versions
+from layeratlas.store.bucket import UnreachableError
 from layeratlas.sweeps import worker
 from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.spec import SweepSpec
@@ -197,3 +198,14 @@ def test_a_run_that_another_process_still_holds_is_left_for_later(tmp_path, plac
     assert not worker._take(place, units[0], KeptModel())
     state = state_of(place, units[0])
     assert (state.standing, state.attempts) == (Standing.WAITING, 0)
+
+
+def test_a_store_that_does_not_answer_ends_the_worker_and_not_the_unit(tmp_path, place, units, monkeypatch):
+    def unreachable(*_, **__):
+        raise UnreachableError("it does not answer")
+
+    monkeypatch.setattr(worker, "execute", unreachable)
+    with pytest.raises(UnreachableError):
+        worker._take(place, units[0], worker.Models())
+    state = state_of(place, units[0])
+    assert (state.standing, state.attempts) == (Standing.WAITING, 1)

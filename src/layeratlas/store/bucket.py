@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,6 +37,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 class ChangedError(StoreError):
     """An object that another process has written in the meantime."""
+
+
+class UnreachableError(StoreError):
+    """A store that does not answer, which may pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,13 +127,12 @@ class Bucket:
                 obstore.put(self._store, name, data, mode=mode, use_multipart=None if over is None else False)
             ).tag
 
-    def remove(self, names: Sequence[str]) -> None:
-        """Remove objects; those that are not there are no matter."""
+    def remove(self, name: str) -> None:
+        """Remove an object; one that is not there is no matter."""
         import obstore
 
-        for name in names:
-            with contextlib.suppress(FileNotFoundError), _one_line(self.url):
-                obstore.delete(self._store, name)
+        with contextlib.suppress(FileNotFoundError), _one_line(self.url):
+            obstore.delete(self._store, name)
 
 
 @contextlib.contextmanager
@@ -162,7 +165,7 @@ def _one_line(url: str) -> Iterator[None]:
             raise SpecError(f"there are no valid credentials for '{url}'", wanted, "set them") from error
         if isinstance(error, PermissionDeniedError | UnauthenticatedError):
             raise StoreError(f"'{url}' refuses these credentials", wanted, "check them and their rights") from error
-        raise StoreError(f"'{url}' does not answer ({_brief(said)})", "a store that can be reached") from error
+        raise UnreachableError(f"'{url}' does not answer ({_brief(said)})", "a store that can be reached") from error
 
 
 def _brief(said: str) -> str:

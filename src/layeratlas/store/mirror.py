@@ -44,14 +44,21 @@ class Mirror:
         self._one_at_a_time = threading.RLock()
 
     def bring(self, name: str = "") -> None:
-        """Make a file or folder here equal to that in the bucket: what is not there is removed here."""
+        """Make a file or folder here the newest: that in the bucket, and what is not there is removed here.
+
+        Where nobody else has published since this folder was last in step, what was not published from here is newer,
+        and stays.
+        """
         with self._one_at_a_time:
             there = {key: entry for key, entry in self.bucket.entries(name).items() if self._is_shared(key)}
-            here = self._files(name)
-            for key in here.keys() - there.keys():
-                (self.folder / key).unlink(missing_ok=True)
-                self._known.pop(key, None)
-            wanted = [key for key, entry in there.items() if self._known.get(key) != (entry.tag, here.get(key))]
+            here, known = self._files(name), {key: k.tag for key, k in self._known.items() if _is_below(key, name)}
+            if known == {key: entry.tag for key, entry in there.items()}:
+                wanted = [key for key in there if key not in here]
+            else:
+                for key in {*here, *known} - there.keys():
+                    (self.folder / key).unlink(missing_ok=True)
+                    self._known.pop(key, None)
+                wanted = [key for key, entry in there.items() if self._known.get(key) != (entry.tag, here.get(key))]
             _each(self._get, wanted)
             self._remember()
 
@@ -68,18 +75,22 @@ class Mirror:
         Raises ChangedError where another process has written a receipt of it since it was brought.
         """
         with self._one_at_a_time:
-            receipts = [key for key in self._files(name) if key.endswith(".json")]
-            read = [(key, _stamp(self.folder / key), _bytes(self.folder / key)) for key in receipts]
-            here = self._files(name)
-            gone = [key for key in self._known if _is_below(key, name) and key not in here]
-            self.bucket.remove(gone)
-            for key in gone:
-                del self._known[key]
-            _each(self._put, [key for key, stamp in here.items() if key not in receipts and self._differs(key, stamp)])
-            for key, stamp, data in sorted(read, key=lambda one: (one[0].count("/"), one[0]), reverse=True):
-                if stamp is not None and data and self._differs(key, stamp):
-                    self._put_receipt(key, stamp, data)
-            self._remember()
+            try:
+                self._publish(name)
+            finally:
+                self._remember()
+
+    def _publish(self, name: str) -> None:
+        receipts = [key for key in self._files(name) if key.endswith(".json")]
+        read = [(key, _stamp(self.folder / key), _bytes(self.folder / key)) for key in receipts]
+        here = self._files(name)
+        for key in [key for key in self._known if _is_below(key, name) and key not in here]:
+            self.bucket.remove(key)
+            del self._known[key]
+        _each(self._put, [key for key, stamp in here.items() if key not in receipts and self._differs(key, stamp)])
+        for key, stamp, data in sorted(read, key=lambda one: (one[0].count("/"), one[0]), reverse=True):
+            if stamp is not None and data and self._differs(key, stamp):
+                self._put_receipt(key, stamp, data)
 
     @contextlib.contextmanager
     def publishing(self, name: str = "") -> Iterator[None]:

@@ -21,7 +21,7 @@ from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.pipeline import execute
 from layeratlas.runs.place import Place
-from layeratlas.store.bucket import ChangedError
+from layeratlas.store.bucket import ChangedError, UnreachableError
 from layeratlas.sweeps.plan import read_plan
 from layeratlas.sweeps.state import ATTEMPTS, Standing, begin, end, lease, run_name, state_of
 from layeratlas.sweeps.units import Unit
@@ -74,7 +74,7 @@ def _run(place: Place, unit: Unit, models: KeptModel) -> None:
     try:
         with place.working(run_name(unit)) as folder:
             execute(registry.get("studies", unit.spec.study), unit.spec, folder, load=models.load)
-    except ChangedError:  # the lease was taken over, and the unit with it
+    except (ChangedError, UnreachableError):  # the unit was taken over; or this worker ends, as if it were killed
         raise
     except InUseError:  # a run outside the sweep, or one whose lease is not stale yet though the unit's was
         end(place, unit, Standing.WAITING, attempts - 1)
