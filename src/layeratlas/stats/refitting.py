@@ -44,9 +44,7 @@ def training_factor(scores: Floats, y: Floats, groups: Ints, folds: int) -> Floa
     of it, and all of the margins' variance is then taken to be of training, which is nearly so where a text has more
     dimensions than there are texts.
     """
-    own = np.zeros((int(groups.max()) + 1, len(groups)))
-    own[groups, np.arange(len(groups))] = 1.0
-    right, ahead = (_by_group(values, own) for values in (credit(scores, y), margins(scores, y)))
+    right, ahead = (_by_group(values, groups) for values in (credit(scores, y), margins(scores, y)))
     right, mean = right.mean(-2), ahead.mean(-2)
     rho = _share((right * mean).sum(-1) ** 2, (right**2).sum(-1) * (mean**2).sum(-1))
     repeats = ahead.shape[-2]
@@ -58,9 +56,11 @@ def training_factor(scores: Floats, y: Floats, groups: Ints, folds: int) -> Floa
     return np.sqrt(1 + _FURTHER + rho * _share(folds * between, whole))
 
 
-def _by_group(values: Floats, own: Floats) -> Floats:
+def _by_group(values: Floats, groups: Ints) -> Floats:
     """Return values (..., n), less their mean, summed over the items of each group (..., G), less the mean of these."""
-    sums = (values - values.mean(-1, keepdims=True)) @ own.T
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    sums = np.add.reduceat((values - values.mean(-1, keepdims=True))[..., order], starts, axis=-1)
     centred: Floats = sums - sums.mean(-1, keepdims=True)
     return centred
 
