@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,21 @@ from layeratlas.models.sources import Source
 from layeratlas.models.tokenizing import appends_eos
 
 
-def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None, files: dict[str, str]) -> dict[str, Any]:
-    """Return identity, size, tokenizer, numeric settings and file hashes (`files`) of a loaded model."""
+@dataclass(frozen=True)
+class Hashes:
+    """SHA-256 of what a model was made from: its `files` by name (empty for a hub model), and its `tokenizer`."""
+
+    files: dict[str, str]
+    tokenizer: str
+
+
+def hashes_of(source: Source, unpacked: Unpacked | None, bare: LoadedModel) -> Hashes:
+    """Return the hashes of a model's files, the adapter's included, and of its tokenizer."""
+    return Hashes(_files(source, unpacked) | _adapter_files(bare.spec), tokenizer_hash(bare.tokenizer))
+
+
+def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None, made_from: Hashes) -> dict[str, Any]:
+    """Return identity, size, tokenizer, numeric settings and file hashes of a loaded model."""
     model, config, bos = loaded.model, loaded.model.config, loaded.bos_id
     return {
         "id": loaded.spec.id,
@@ -38,10 +52,10 @@ def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None, fil
         "bos": _bos_policy(loaded),
         "bos_id": bos,
         "eos": "none appended" + (", though the tokenizer itself does" if appends_eos(loaded.tokenizer) else ""),
-        "tokenizer_hash": tokenizer_hash(loaded.tokenizer),
+        "tokenizer_hash": made_from.tokenizer,
         "chat": None if loaded.chat is None else loaded.chat.record(),
         "quantisation": _quantisation(loaded, source, unpacked),
-        "files": files,
+        "files": made_from.files,
     }
 
 
@@ -83,11 +97,6 @@ def _quantisation(loaded: LoadedModel, source: Source, unpacked: Unpacked | None
     plain = settings is None or settings.get("dequantize")
     how = f"dequantised to {spec.dtype}" if plain else "kept as stored"
     return f"{record.get('quant_method', 'unknown method')}{shape}, {how}"
-
-
-def files_of(source: Source, unpacked: Unpacked | None, spec: ModelSpec) -> dict[str, str]:
-    """Return the SHA-256 of the files that a model came from, by name; those of a hub model are its revision's."""
-    return _files(source, unpacked) | _adapter_files(spec)
 
 
 def _files(source: Source, unpacked: Unpacked | None) -> dict[str, str]:
