@@ -76,7 +76,10 @@ def exits(model: LoadedModel) -> Arrays:
     chosen = choose_plan(model, slots.readings, CaptureSpec(components=("resid",)))
     capture(model, chosen.batches, store, form=chosen.form)
     hidden = _vectors(model, _readings(lambda n: (n - 1,)), packed=False)["resid"].astype(np.float32)
-    return {"log": np.asarray(store.log_likelihoods()), "best": readout.best(hidden, 0).astype(float)}
+    return {
+        "log": np.asarray(store.log_likelihoods()),
+        "best": readout.best(hidden, range(readout.points)).astype(float),
+    }
 
 
 def passages(model: LoadedModel) -> Arrays:

@@ -183,7 +183,7 @@ FAULTS: list[tuple[Any, str, str, str, str]] = [
     (reading, "read_batch", ".float().cpu().numpy()", ".float().numpy()", "packed"),
     (reading, "read_batch", ".cpu()", '.to("cpu", non_blocking=True)', "packed"),
     (reading, "_reader", "batch.ids.shape[1]), device=device", "batch.ids.shape[1])", "means"),
-    (readout.Readout, "_ready", ".to(self.weight.device, self.weight.dtype)", "", "exits"),
+    (readout.Readout, "_ready", ".to(self.device, self.unembedding.weight.dtype)", "", "exits"),
     (readout.Readout, "log_probs", "normaliser[at]).cpu()", "normaliser[at])", "exits"),
     (readout.Readout, "best", ".cpu()", '.to("cpu", non_blocking=True)', "exits"),
     (passages, "read_passages", "states[i].cpu()", "states[i]", "passages"),

@@ -105,3 +105,6 @@ def test_everything_else_is_summed_over_the_whole_vocabulary(weight, monkeypatch
     made = Normalisers(head, exact=why == "asked for")
     made.prepare(100 if why == "few rows" else 10_000, lambda: states(weight, 8.0, n=64).to(kept.dtype))
     assert made.record() == {"way": "whole vocabulary"}
+    # A few rows at a time are many in the end.
+    made.prepare(10_000, lambda: states(weight, 8.0, n=64).to(kept.dtype))
+    assert (made.record()["way"] == "8-bit screen") == (why == "few rows")

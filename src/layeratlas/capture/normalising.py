@@ -33,12 +33,13 @@ class Normalisers:
         self._screen: Screen | None = None
         self._decided = exact or not _can_be_screened(unembedding)
         self._lock = Lock()
-        self._rows = self._again = self._checked = 0
+        self._coming = self._rows = self._again = self._checked = 0
         self._difference = 0.0
 
     def prepare(self, rows: int, sample: Callable[[], Tensor]) -> None:
-        """Choose the way for so many rows, unless it is chosen; `sample` returns some of them, normed (n, d)."""
-        if self._decided or rows < max(_ROWS, _WIDTHS * self._unembedding.weight.shape[1]):
+        """Choose the way once so many rows have come that it matters; `sample` returns some of them, normed (n, d)."""
+        self._coming += rows
+        if self._decided or self._coming < max(_ROWS, _WIDTHS * self._unembedding.weight.shape[1]):
             return
         self._decided = True
         tried = sample()

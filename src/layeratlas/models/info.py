@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,21 @@ from layeratlas.models.sources import Source
 from layeratlas.models.tokenizing import appends_eos
 
 
-def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None, files: dict[str, str]) -> dict[str, Any]:
-    """Return identity, size, tokenizer, numeric settings and file hashes (`files`) of a loaded model."""
+@dataclass(frozen=True)
+class Hashes:
+    """SHA-256 of what a model was made from: its `files` by name (empty for a hub model), and its `tokenizer`."""
+
+    files: dict[str, str]
+    tokenizer: str
+
+
+def hashes_of(source: Source, unpacked: Unpacked | None, bare: LoadedModel) -> Hashes:
+    """Return the hashes of a model's files, the adapter's included, and of its tokenizer."""
+    return Hashes(_files(source, unpacked) | _adapter_files(bare.spec), tokenizer_hash(bare.tokenizer))
+
+
+def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None, made_from: Hashes) -> dict[str, Any]:
+    """Return identity, size, tokenizer, numeric settings and file hashes of a loaded model."""
     model, config, bos = loaded.model, loaded.model.config, loaded.bos_id
     return {
         "id": loaded.spec.id,
@@ -39,10 +53,10 @@ def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None, fil
         "bos": _bos_policy(loaded),
         "bos_id": bos,
         "eos": "none appended" + (", though the tokenizer itself does" if appends_eos(loaded.tokenizer) else ""),
-        "tokenizer_hash": tokenizer_hash(loaded.tokenizer),
+        "tokenizer_hash": made_from.tokenizer,
         "chat": None if loaded.chat is None else loaded.chat.record(),
         "quantisation": _quantisation(loaded, source, unpacked),
-        "files": files,
+        "files": made_from.files,
     }
 
 
@@ -91,12 +105,16 @@ def _quantisation(loaded: LoadedModel, source: Source, unpacked: Unpacked | None
     return f"{record.get('quant_method', 'unknown method')}{shape}, {how}"
 
 
+<<<<<<< HEAD
 def files_of(source: Source, unpacked: Unpacked | None, spec: ModelSpec) -> dict[str, str]:
     """Return the SHA-256 of the files that a model came from, by name; those of a hub model are its revision's."""
     return _files(source, unpacked, spec.revision) | _adapter_files(spec)
 
 
 def _files(source: Source, unpacked: Unpacked | None, revision: str | None) -> dict[str, str]:
+=======
+def _files(source: Source, unpacked: Unpacked | None) -> dict[str, str]:
+>>>>>>> w-exits
     if unpacked is not None:
         return {Path(source.place).name: unpacked.sha256}
     return hashes(Path(source.place)) if source.kind == "directory" else snapshot_hashes(source.place, revision)

@@ -21,7 +21,7 @@ from layeratlas.models.gguf_cache import Unpacked, dense, unpack
 from layeratlas.models.gguf_config import read_gguf_config
 from layeratlas.models.gguf_tensors import demand_gguf
 from layeratlas.models.hub import check_hub
-from layeratlas.models.info import describe, files_of
+from layeratlas.models.info import describe, hashes_of
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.memory import budget
 from layeratlas.models.placing import find_weights, is_quantised, is_streamed, quantisation_config
@@ -162,10 +162,10 @@ def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts:
     config = model.config.get_text_config()
     context = context_of(config)
     chat = Chat(parts.tokenizer, spec) if spec.chat else None
-    files = files_of(source, unpacked, spec)
     bare = LoadedModel(model, parts.tokenizer, None, spec, device, context, chat=chat)  # type: ignore[arg-type]
+    made_from = hashes_of(source, unpacked, bare)
     if streamer is None:
-        proved = prove(bare, None, key=None if anew else proof_key(bare, files))
+        proved = prove(bare, None, key=None if anew else proof_key(bare, made_from))
         anatomy = proved.anatomy
     else:
         streamer.load(streamer.sample)
@@ -173,7 +173,7 @@ def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts:
             proved = prove(bare, skeleton, streamer.load_part)
         anatomy = streamer.extend(proved.anatomy)
     loaded = dataclasses.replace(bare, anatomy=anatomy, streamer=streamer)
-    info = describe(loaded, source, unpacked, files)
+    info = describe(loaded, source, unpacked, made_from)
     return dataclasses.replace(
         loaded,
         info={

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from layeratlas.core.checksums import read_sealed, write_sealed
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.spec import hash_of
 from layeratlas.models.identities import Identity
-from layeratlas.models.info import tokenizer_hash
+from layeratlas.models.info import Hashes
 from layeratlas.models.loaded import LoadedModel
 
 # A model of fewer parameters is tested in less time than matters.
@@ -29,10 +29,10 @@ SMALLEST = 50_000_000
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 
-def proof_key(bare: LoadedModel, files: Mapping[str, str]) -> str | None:
+def proof_key(bare: LoadedModel, made_from: Hashes) -> str | None:
     """Return a hash of all that the self-tests of a model depend on; None where they are not kept."""
     sized = sum(weight.numel() for weight in bare.model.parameters()) >= SMALLEST
-    if not files or not sized or bare.spec.parallel > 1 or bare.spec.trust_remote_code:
+    if not made_from.files or not sized or bare.spec.parallel > 1 or bare.spec.trust_remote_code:
         return None
     machine = [platform.machine(), torch.backends.cpu.get_cpu_capability(), str(bare.device)]
     if bare.device.type == "cuda":
@@ -40,7 +40,7 @@ def proof_key(bare: LoadedModel, files: Mapping[str, str]) -> str | None:
     settings = bare.spec.model_dump(mode="json", exclude={"id", "memory"})
     attention = bare.model.config._attn_implementation
     versions = [version(name) for name in _PACKAGES]
-    return hash_of([dict(files), tokenizer_hash(bare.tokenizer), settings, attention, machine, versions, _code()])
+    return hash_of([asdict(made_from), settings, attention, machine, versions, _code()])
 
 
 @cache
