@@ -19,7 +19,7 @@ from layeratlas.models.tokenizing import appends_eos
 
 @dataclass(frozen=True)
 class Hashes:
-    """SHA-256 of what a model was made from: its `files` by name (empty for a hub model), and its `tokenizer`."""
+    """SHA-256 of what a model was made from: its `files` by name (of a hub model those of its revision), and its `tokenizer`."""
 
     files: dict[str, str]
     tokenizer: str
@@ -27,7 +27,9 @@ class Hashes:
 
 def hashes_of(source: Source, unpacked: Unpacked | None, bare: LoadedModel) -> Hashes:
     """Return the hashes of a model's files, the adapter's included, and of its tokenizer."""
-    return Hashes(_files(source, unpacked) | _adapter_files(bare.spec), tokenizer_hash(bare.tokenizer))
+    return Hashes(
+        _files(source, unpacked, bare.spec.revision) | _adapter_files(bare.spec), tokenizer_hash(bare.tokenizer)
+    )
 
 
 def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None, made_from: Hashes) -> dict[str, Any]:
@@ -105,16 +107,7 @@ def _quantisation(loaded: LoadedModel, source: Source, unpacked: Unpacked | None
     return f"{record.get('quant_method', 'unknown method')}{shape}, {how}"
 
 
-<<<<<<< HEAD
-def files_of(source: Source, unpacked: Unpacked | None, spec: ModelSpec) -> dict[str, str]:
-    """Return the SHA-256 of the files that a model came from, by name; those of a hub model are its revision's."""
-    return _files(source, unpacked, spec.revision) | _adapter_files(spec)
-
-
 def _files(source: Source, unpacked: Unpacked | None, revision: str | None) -> dict[str, str]:
-=======
-def _files(source: Source, unpacked: Unpacked | None) -> dict[str, str]:
->>>>>>> w-exits
     if unpacked is not None:
         return {Path(source.place).name: unpacked.sha256}
     return hashes(Path(source.place)) if source.kind == "directory" else snapshot_hashes(source.place, revision)

@@ -14,7 +14,7 @@ from layeratlas.core.spec import ModelSpec
 from layeratlas.models.anatomy import Anatomy, find_skeleton
 from layeratlas.models.chat import Chat
 from layeratlas.models.empty import check_vocabulary, empty_model
-from layeratlas.models.info import describe
+from layeratlas.models.info import Hashes, describe, tokenizer_hash
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.remote import Remote
 from layeratlas.models.rotary import context_of
@@ -45,6 +45,6 @@ def load_remote(spec: ModelSpec, source: Source, common: dict[str, Any], progres
     )
     unproved = {"anatomy": "not proved: the weights are on NDIF", "identities": [], "device": "NDIF", "left_out": []}
     # So no run goes on here with vectors of NDIF, nor there with those of files.
-    files = {"NDIF": f"{spec.id}@{spec.revision or 'newest'}"}
+    made_from = Hashes(files={"NDIF": f"{spec.id}@{spec.revision or 'newest'}"}, tokenizer=tokenizer_hash(tokenizer))
     unread: dict[str, Any] = {"tensors_not_used": [], "files_not_read": []}
-    return dataclasses.replace(loaded, info={**describe(loaded, source, None, files), **unproved, **unread})
+    return dataclasses.replace(loaded, info={**describe(loaded, source, None, made_from), **unproved, **unread})

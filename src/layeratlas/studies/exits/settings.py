@@ -37,9 +37,9 @@ class ExitSettings(Spec):
         "last one always",
     )
     normaliser: Normaliser = Field(
-        default="auto",
-        description="log-probabilities to 0.001 nats where that is faster on this machine (auto), or over the whole "
-        "vocabulary in float32 (exact)",
+        default="exact",
+        description="sums over the whole vocabulary in float32 (exact), or within about 0.001 nats per token where that "
+        "is faster on this machine (auto)",
     )
     strict: bool = Field(
         default=False,
