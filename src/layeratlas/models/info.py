@@ -19,7 +19,7 @@ from layeratlas.models.tokenizing import appends_eos
 
 @dataclass(frozen=True)
 class Hashes:
-    """SHA-256 of what a model was made from: its `files` by name (of a hub model those of its revision), and its `tokenizer`."""
+    """SHA-256 of a model's `files` by name (of a hub model those of its revision), and of its `tokenizer`."""
 
     files: dict[str, str]
     tokenizer: str

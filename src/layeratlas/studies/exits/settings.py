@@ -38,8 +38,8 @@ class ExitSettings(Spec):
     )
     normaliser: Normaliser = Field(
         default="exact",
-        description="sums over the whole vocabulary in float32 (exact), or within about 0.001 nats per token where that "
-        "is faster on this machine (auto)",
+        description="sums over the whole vocabulary in float32 (exact), or within about 0.001 nats per token where "
+        "that is faster on this machine (auto)",
     )
     strict: bool = Field(
         default=False,
