@@ -144,7 +144,7 @@ def test_a_run_over_two_processes_has_the_tables_of_one_and_leaves_no_process(tm
     shared = la.load(tmp_path / "two")
     assert_frame_equal(shared.curves, alone.curves, abs_tol=1e-3)
     assert json.loads((tmp_path / "two" / "run.json").read_text())["model"]["processes"] == 2
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while members() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not members()

@@ -106,7 +106,7 @@ def test_the_manifest_says_what_was_run(run):
     assert 0 < again["difference"] < 1e-4 == again["limit"]
     for name in ("layeratlas", "torch", "transformers"):
         assert record["versions"][name] == version(name)
-    controls = ["random weights", "robustness", "learning curves"]
+    controls = ["random weights", "robustness", "learning curves", "positions", "experts"]
     assert list(record["stages"]) == ["capture", "recompute", "probe", *controls, "analyse", "report"]
     for name, stage in record["stages"].items():
         assert stage["done"]

@@ -137,7 +137,7 @@ def test_seconds_of_a_stage_add_up_over_processes(atlas, spec, tmp_path):
     first = manifest(out)["stages"]["capture"]["seconds"]
     assert atlas(out, spec=spec).code == 0
     stages = manifest(out)["stages"]
-    controls = ["random weights", "robustness", "learning curves"]
+    controls = ["random weights", "robustness", "learning curves", "positions", "experts"]
     assert list(stages) == ["capture", "recompute", "probe", *controls, "analyse", "report"]
     assert stages["capture"]["seconds"] == first > 0
     assert all(stage["done"] and stage["peak_memory_mb"] > 0 for stage in stages.values())

@@ -67,7 +67,7 @@ def run(deep, tmp_path_factory):
 @pytest.fixture
 def no_page(monkeypatch):
     """Leave the report out, which takes most of a small run's time."""
-    monkeypatch.setattr("layeratlas.studies.segments.study.report_stage", lambda study: lambda work: [])
+    monkeypatch.setattr("layeratlas.studies.segments.stages.report_stage", lambda study: lambda work: [])
 
 
 def test_every_segment_has_a_brittleness(run):

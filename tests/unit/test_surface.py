@@ -69,4 +69,4 @@ def test_the_baseline_of_many_texts_takes_memory_in_proportion_to_their_number(m
     tracemalloc.stop()
     assert baseline.values["balanced_accuracy"] > 0.9
     # The products of the test with the training rows alone would take 600 x 2400 x 8 bytes = 11.5 MB.
-    assert peak < 6 * 8 * 2**18
+    assert peak < 7 * 8 * 2**18

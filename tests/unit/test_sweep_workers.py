@@ -206,6 +206,6 @@ def test_a_store_that_does_not_answer_ends_the_worker_and_not_the_unit(tmp_path,
 
     monkeypatch.setattr(worker, "execute", unreachable)
     with pytest.raises(UnreachableError):
-        worker._take(place, units[0], worker.Models())
+        worker._take(place, units[0], KeptModel())
     state = state_of(place, units[0])
     assert (state.standing, state.attempts) == (Standing.WAITING, 1)
