@@ -1,4 +1,4 @@
-"""The questions that a report answers one by one."""
+"""The questions that a report answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Question:
 
 
 def of_level(level: str) -> Question:
-    """Return the question about a level of a study that words none of its own."""
+    """Return the default question about a level, for a study without its own wording."""
     return Question(
         title=f"Where is {level} measured?",
         asked="The measure of every layer, with its control.",
