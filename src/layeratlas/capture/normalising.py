@@ -24,8 +24,8 @@ _GAIN = 1.25
 class Normalisers:
     """The log-sum-exp of all logits, with an error of at most `TOLERANCE` nats.
 
-    The faster method is measured once, on the first states. Rows for which the screen gives no error guarantee are
-    computed exactly. As a check, so are two rows of every batch for which it does. With `exact` the screen is not used.
+    The faster method is measured once, on the first states. Rows that the screen does not accept are computed exactly.
+    As a check, so are two accepted rows of every batch. With `exact` the screen is not used.
     """
 
     def __init__(self, unembedding: Unembedding, exact: bool = False) -> None:
@@ -53,7 +53,7 @@ class Normalisers:
     def __call__(self, ready: Tensor, exactly: Tensor | None = None) -> Tensor:
         """Return the normalisers of normed states (n, d), float32 (n,) in nats; rows in `exactly`, bool (n,), exactly.
 
-        Raises CaptureError if the error of a guaranteed row exceeds `TOLERANCE`.
+        Raises CaptureError if the error of an accepted row exceeds `TOLERANCE`.
         """
         if self._screen is None:
             return self._unembedding.normaliser(ready)

@@ -22,7 +22,7 @@ class Captured:
     """One passage: `states` float32 (L+1, T, d) without position 0; the others may be None.
 
     `attention` is float32 (L, heads, T+1, T+1) with position 0. `kl`, `entropy` (nats) and `top` are the logit lens at
-    the positions asked for, (L+1, positions).
+    the requested positions, (L+1, positions).
     """
 
     states: FloatArray

@@ -31,8 +31,8 @@ class Batch:
 
     `ids` and `mask`: int64 (lines, tokens). Text `rows[i]` is read on line `lines[i]` at `positions[i]`. Without
     `parents`, each line is a text, padded on the right; its prefixes may be read on the same line. With `parents`, a
-    line holds nodes of a trie: node j has parent `parents[line, j]` (-1 at a root and for pads) and depth `depths[line,
-    j]`.
+    line holds nodes of a trie: for node j, `parents[line, j]` is its parent (-1 at a root and for pads) and
+    `depths[line, j]` its depth.
     """
 
     key: str

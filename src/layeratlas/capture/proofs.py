@@ -1,6 +1,6 @@
 """Which texts may share a forward pass, tested with lines, depths and lengths at least as large as the run's.
 
-Masks and positions alone do not show what a model does with them. Local attention may count places in the line
+Masks and positions alone do not show what a model does with them. Local attention may count positions in the line
 (GPT-Neo), rotary factors may switch with the longest position of a batch (longrope), and sparse attention may begin
 beyond a number of keys. Each effect appears only in a test as large as the run.
 """

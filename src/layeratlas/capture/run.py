@@ -15,7 +15,7 @@ from layeratlas.store import Shape, Store
 
 
 def store_shape(model: LoadedModel, texts: int, spec: CaptureSpec) -> Shape:
-    """Return what a store must hold for these texts."""
+    """Return the shape of a store for these texts."""
     layers = model.anatomy.n_layers
     return Shape(texts, model.anatomy.width, {c: layers + (c == "resid") for c in spec.components})
 

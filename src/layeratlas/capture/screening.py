@@ -3,8 +3,8 @@
 For the default model, a median of 14 of its 49,152 words hold 99.9 % of the probability at an exit. Words and states
 are centred, rotated at random (so that no direction dominates) and rounded to 8 bits; the 8-bit product takes a quarter
 of the time of a float32 product. Words with a large 8-bit logit are then multiplied exactly, and the others keep their
-8-bit values. The resulting error is estimated for every row. A row is guaranteed if its estimate is below `TOLERANCE`;
-the caller must compute the other rows exactly.
+8-bit values. The resulting error is estimated for every row. Rows with an estimate below `TOLERANCE` are accepted; the
+caller must compute the others exactly.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from layeratlas.capture.unembedding import TILE
 
-# The largest error of a guaranteed normaliser, in nats.
+# The largest error of an accepted normaliser, in nats.
 TOLERANCE = 1e-3
 # Words per group; the largest logit of a group decides whether its words are examined.
 _GROUP = 16
@@ -87,7 +87,7 @@ class Screen:
 
     @torch.inference_mode()
     def __call__(self, ready: Tensor) -> tuple[Tensor, Tensor]:
-        """Return normalisers of normed states (n, d), float32 (n,) in nats, and which are guaranteed, bool (n,)."""
+        """Return normalisers of normed states (n, d), float32 (n,) in nats, and which are accepted, bool (n,)."""
         rows = self._rounded(ready * self._scale)
         return self._added_up(rows, self._near_the_top(rows))
 

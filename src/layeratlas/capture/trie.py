@@ -18,12 +18,10 @@ from layeratlas.core.spec import hash_of
 
 # The cost of attention grows with the square of a line's length, so lines are short: at width 576 a line of 128 nodes
 # spends less than a tenth of its operations, and less than a fifth of its time, on attention. Several lines share a
-# forward pass, since matrix products of a thousand rows run 1.5 times as fast as those of 128. Each line computes its
-# shared prefix again, so a long prefix (few-shot examples) needs a longer line: with P shared nodes, m others and
-# attention costing 1/1500 of the rest per node, (1 + P/m)(1 + (P+m)/1500) is smallest near m = sqrt(1500 P).
+# forward pass, since matrix products of a thousand rows run 1.5 times as fast as those of 128.
 LINE = 128
-# Each line computes its shared prefix anew, so a long one (few-shot examples) asks for a longer line: with P shared
-# nodes, m others and attention costing 1/1500 of the rest per node, (1 + P/m)(1 + (P+m)/1500) is least near
+# Each line computes its shared prefix again, so a long prefix (few-shot examples) needs a longer line: with P shared
+# nodes, m others and attention costing 1/1500 of the rest per node, (1 + P/m)(1 + (P+m)/1500) is smallest near
 # m = sqrt(1500 P).
 _LONG_PREFIX = 1500
 # A text that shares a smaller fraction of its tokens gains nothing over a padded batch of similar length.

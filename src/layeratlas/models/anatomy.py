@@ -30,7 +30,7 @@ class Tap:
 class Contribution:
     """What one sublayer of one block adds to the residual stream: `scale` times the sum of its taps.
 
-    `sources` are the sublayer modules themselves; a tap may read the norm that follows one of them. If there are no
+    `sources` are the sublayer modules themselves; a tap may read the norm that follows a sublayer. If there are no
     taps, the block has no such sublayer.
     """
 

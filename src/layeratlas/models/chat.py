@@ -136,7 +136,7 @@ class Chat:
         return [{"type": "text", "text": text}] if self._as_blocks else text
 
     def _frame(self, answer: bool) -> tuple[str, str]:
-        """Return what the template writes before and after the text of the user's only turn."""
+        """Return the template's text before and after the user's only turn."""
         parts = self.render([Turn(role="user", text=_MARKS[0])], answer).split(_MARKS[0])
         if len(parts) != 2:
             raise self._changed(_MARKS[0])

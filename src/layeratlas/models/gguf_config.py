@@ -75,7 +75,7 @@ def read_gguf_config(path: Path) -> Any:
 
 
 class _Recorder(dict[str, Any]):
-    """Metadata that notes which keys are asked for."""
+    """Metadata that records which keys are read."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         super().__init__(values)

@@ -55,7 +55,7 @@ class LoadedModel:
             )
 
     def demand_whole(self, purpose: str) -> None:
-        """Raise ModelError if a forward pass in this process alone cannot use all blocks with whole weights."""
+        """Raise ModelError if the weights are on NDIF, streamed, or spread over processes."""
         self.demand_here(purpose)
         if self.streamer is not None:
             raise ModelError(
@@ -99,7 +99,7 @@ class LoadedModel:
         return bos
 
     def encode(self, text: str) -> list[int]:
-        """Return a text's token ids: with exactly one BOS first if the tokenizer has one, whatever its default.
+        """Return a text's token ids, with exactly one BOS first if the tokenizer has one, whatever its default.
 
         Raises ModelError if a token id exceeds the model's embedding.
         """

@@ -12,7 +12,7 @@ import torch
 from layeratlas.models.devices import device_memory
 
 _CGROUPS = Path("/sys/fs/cgroup")
-# Memory for a forward pass and the store, in addition to the weights.
+# The share of the free memory for a model's weights; a forward pass and the store need the rest.
 _SPARE = 0.8
 
 

@@ -8,7 +8,7 @@ _DYNAMIC = "dynamic"
 
 
 def context_of(config: Any) -> int | None:
-    """Return the largest number of positions that a text model's config allows, None where it sets no bound.
+    """Return the largest number of positions that a text model's config allows, or None if it sets no bound.
 
     A dynamic rope allows `factor` times the length of the training texts, which is `max_position_embeddings`.
     """

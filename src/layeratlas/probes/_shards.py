@@ -18,8 +18,7 @@ from layeratlas.probes._dual import label_columns
 from layeratlas.probes._moments import MomentRidge, Moments
 from layeratlas.probes._sweep import Design, LayerScores, probe_layer
 
-# The probe that can be fitted from sums of products, and the score below which a distance from its boundary is
-# rounding.
+# The probe that sums of products can fit, and the distance from its boundary below which a score is rounding.
 _SUMMED, _TIE = "ridge", 1e-6
 # Rows per step, so that a large shard is not copied to float64 as a whole.
 _STEP = 4096

@@ -52,11 +52,11 @@ class Claim(ABC):
     """A published claim about layers.
 
     - `name`, `summary`, `citation`: the claim and its source; `published` is what the source reports, in words;
-    - `study`: which study's runs decide it;
-    - `sizes`, `families`: the least number of models and of families that it needs;
-    - `about`: the sizes of models that it speaks of: a run of another model is shown and decides nothing;
-    - `joins`: whether it compares models, so that all runs must be of the same texts, size, settings and versions,
-      each of another model.
+    - `study`: the study whose runs decide it;
+    - `sizes`, `families`: the minimum number of models and of families;
+    - `about`: the model sizes that it is about; runs of other sizes are shown but do not decide;
+    - `joins`: whether it compares models; all runs must then have the same texts, size, settings and versions, and
+      different models.
     """
 
     name: str = ""

@@ -17,11 +17,11 @@ class Finding:
     """A statement about a run, with the effect, interval and test that it rests on.
 
     - `finding`: its kind, as the study names it (`peak`, `boundary` ...);
-    - `level`, `component`, `method`: which curve it is of: the level (or segment, or `all`), the component (`resid`,
-      `attn`, `mlp`) and the method (the probe, the score, the segmentation);
+    - `level`, `component`, `method`: the curve: its level (or segment, or `all`), component (`resid`, `attn`,
+      `mlp`) and method (the probe, the score, the segmentation);
     - `statement`: one sentence in plain words;
-    - `estimate`, `lo`, `hi`: the effect with its 95 % interval, in the unit of its kind; NaN where there is none;
-    - `p`: the p-value against `null` (which is in words), corrected where several are read at once; NaN without a test;
+    - `estimate`, `lo`, `hi`: the effect with its 95 % interval, in the unit of its kind; NaN if there is none;
+    - `p`: the p-value against `null` (in words), corrected if several are read together; NaN without a test;
     - `verdict`: `supported`, `not supported` (an opposite effect, or one too small to matter) or `inconclusive`;
     - `n`: how many items (or passages, models) it rests on.
     """

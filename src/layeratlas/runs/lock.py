@@ -34,7 +34,7 @@ LOCK = "run.lock"
 BEAT, STALE = 20.0, 300.0
 _DAY = 24 * 3600.0
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
-# The locks of this process. A lock with its process id that is not listed is stale (left by a former container).
+# The locks of this process. A lock with this process's id that is not in the set is stale: a former container left it.
 _held: set[Path] = set()
 _guard = threading.Lock()
 

@@ -91,13 +91,13 @@ class FolderPlace(Place):
         """Do nothing, since other processes see the folder directly."""
 
     def fetch(self, *names: str) -> None:
-        """Leave all as it is."""
+        """Do nothing."""
 
     def publish(self, *names: str) -> None:
-        """Leave all as it is."""
+        """Do nothing."""
 
     def leave(self) -> None:
-        """Leave all as it is."""
+        """Do nothing."""
 
 
 class BucketPlace(Place):

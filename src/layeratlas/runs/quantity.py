@@ -23,9 +23,9 @@ class RunQuantity:
     """A number of one run on which models are compared.
 
     - `label`: its name in a sentence ("boundary 1", "brittleness of Local");
-    - `paired`: whether draw i resamples the same texts in every run, so that a difference is taken draw by draw;
-    - `doubt`: why it may be no property of the model ("no two boundaries were found"); empty where there is no doubt.
-      A difference in doubt is inconclusive.
+    - `paired`: whether draw i resamples the same texts in every run, so that differences are computed draw by draw;
+    - `doubt`: why it may not be a property of the model ("no two boundaries were found"), or ''. A difference of
+      doubtful quantities is inconclusive.
     """
 
     place: Place

@@ -11,8 +11,8 @@ class Question:
 
     - `title`: the question itself, one sentence;
     - `asked`: what was done to answer it;
-    - `unsaid`: what its answer does not say, however clear it is;
-    - `kinds`: the kinds of findings that answer it; none for a question about one level, which that level's answer.
+    - `unsaid`: what even a clear answer does not show;
+    - `kinds`: the kinds of findings that answer it; empty for a question about one level, whose findings answer it.
     """
 
     title: str

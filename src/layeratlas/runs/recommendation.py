@@ -36,13 +36,13 @@ class Purpose(StrEnum):
 class Recommendation:
     """The layer to use for a purpose, and the layers that are as good.
 
-    - `purpose`, `level`, `task`, `component`, `method`, `metric`: what for, and from which curve; the level is `all`
-      where the layer serves all levels together, the task is `all` where it serves a whole level;
-    - `layer`: the layer to use, None where no layer can be recommended; `unit` says what is counted (`point`, `block`
-      or `exit`) and `last` is the number of the last one;
+    - `purpose`, `level`, `task`, `component`, `method`, `metric`: the purpose, and the curve it is based on; the
+      level is `all` for a layer that serves all levels, the task is `all` for one that serves a whole level;
+    - `layer`: the layer to use, or None if none can be recommended; `unit` is the kind of layer (`point`, `block` or
+      `exit`) and `last` the number of the last one;
     - `as_good`: the layers that are as good with probability `confidence`, in order;
-    - `value`, `lo`, `hi`: the metric at the layer with its 95 % interval; `chance`: what guessing reaches;
-    - `reason`: one sentence, why this layer or why none.
+    - `value`, `lo`, `hi`: the metric at the layer with its 95 % interval; `chance`: the score of guessing;
+    - `reason`: one sentence on why this layer, or why none, was chosen.
     """
 
     purpose: str

@@ -17,7 +17,7 @@ _SHARES = ("accuracy", "balanced_accuracy", "auroc")
 
 
 class ReferenceKind(StrEnum):
-    """A comparison of a probe's score with one on less informative input."""
+    """The kind of a reference: the same probe on control tasks, or on a model with random weights."""
 
     CONTROL_TASK = "control_task"
     RANDOM_WEIGHTS = "random_weights"

@@ -28,11 +28,11 @@ _SAMPLED = 9_999
 class Parts:
     """The share of a quantity's variance over models that family and log10 parameters explain.
 
-    - `family`, `size`: partial R², each given the other; `omega2`: that of family without its bias (type II sums of
-      squares, may be below 0);
+    - `family`, `size`: partial R², each given the other; `omega2`: the bias-corrected share of family (type II sums
+      of squares, may be below 0);
     - `p`: permutation test of `family` over the `assignments` of models to families (all, or a sample); `p_all`:
-      corrected for the quantities looked at together; `smallest`: the smallest p that these models allow;
-    - `lo`, `hi`: the least and the most partial R² of family with one model left out (NaN where there are too few).
+      corrected for all quantities together; `smallest`: the smallest p possible with these models;
+    - `lo`, `hi`: the smallest and largest partial R² of family with one model left out (NaN with too few models).
     """
 
     family: float

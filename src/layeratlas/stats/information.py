@@ -20,8 +20,8 @@ _STEPS = 20
 def calibrated(scores: Floats, prior: Floats, codes: Ints, asked: Floats) -> Floats:
     """Return log-probabilities of classes (m, C) from a decoder's scores `asked` (m, C).
 
-    Logits are a * scores + b * log(prior). The parameters a and b minimise the cross entropy on items with scores (n,
-    C) and classes `codes` (n,), on which the decoder was not fitted; an uninformative decoder gets a = 0. `prior` (C,)
+    Logits are a * scores + b * log(prior). The parameters a and b minimise the cross entropy on items with `scores` (n,
+    C) and classes `codes` (n,) that the decoder was not fitted on; an uninformative decoder gets a = 0. `prior` (C,)
     are class shares above 0.
     """
     base = np.log(prior)

@@ -71,9 +71,9 @@ def normal_errors(spread: float) -> Floats:
 def curve_quantities(curve: LevelDraws, component: str, placed: bool) -> dict[str, Quantity]:
     """Return the quantities of a level's curve that are compared, by name.
 
-    These are always `peak value` (the layer chosen on one half of the groups, the value read on the other) and `last
-    value`. With `placed`, for a level that is encoded, they include `peak depth`, `range start` and `range end` (the
-    layers within one standard error of the maximum) and `onset depth` (half of the rise above the floor).
+    Two are always present: `peak value` (the layer chosen on one half of the groups, the value read on the other) and
+    `last value`. With `placed`, for a level that is encoded, there are also `peak depth`, `range start` and `range end`
+    (the layers within one standard error of the maximum) and `onset depth` (half of the rise above the floor).
     """
     last = curve.draws[:, -1] - curve.estimate[-1]
     values = {

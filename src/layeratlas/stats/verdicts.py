@@ -7,7 +7,7 @@ Every verdict of the package comes from one of these rules, which all call `deci
 - `Effect.difference`: an effect other than 0, or an equivalence;
 - `Effect.within`: an equivalence;
 - `all_hold`, `any_holds`: a conjunction or a disjunction of verdicts;
-- `decide` itself, where two tests of opposite claims were made.
+- `decide` itself, for two tests of opposite claims.
 
 `not supported` means that the opposite, or an equivalence, was shown. An effect that was merely not shown is
 `inconclusive`, and is reported with the smallest effect that would have been detected (`least_seen`,
@@ -72,9 +72,9 @@ class Effect:
     def verdict(self, *, null: float = 0.0, margin: float = 0.0) -> Verdict:
         """Return what interval and p-value say of an effect above `null`.
 
-        - `supported`: the whole interval is above `null`, and p, where there is one, is at most 0.05;
-        - `not supported`: the whole interval is below `null + margin`: too small an effect to matter (equivalence), or,
-          without a margin, an opposite one, which needs the same p as support;
+        - `supported`: the whole interval is above `null`, and p (if there is one) is at most 0.05;
+        - `not supported`: the whole interval is below `null + margin`: the effect is too small to matter (equivalence)
+          or, without a margin, opposite, which needs the same p as support;
         - `inconclusive`: anything else.
         """
         refuted = self.hi < null + margin and (margin > 0 or self.significant)
@@ -87,9 +87,9 @@ class Effect:
     def difference(self, margin: float, *, null: float = 0.0) -> Verdict:
         """Return what interval and p-value say of an effect other than `null`.
 
-        - `supported`: the interval is without `null`, and p, where there is one, is at most 0.05;
+        - `supported`: the interval excludes `null`, and p (if there is one) is at most 0.05;
         - `not supported`: the interval is within `margin` on both sides of `null` (equivalence by two one-sided tests,
-          Schuirmann 1987; a 95 % interval where 90 % would do is on the safe side).
+          Schuirmann 1987; a 95 % interval instead of 90 % is conservative).
         """
         shown = (self.lo > null or self.hi < null) and self.significant
         return decide(shown=shown, refuted=max(null - self.lo, self.hi - null) <= margin)
