@@ -1,4 +1,4 @@
-"""Texts to vectors: what is read, in which batches, and the forward passes that read it."""
+"""From texts to vectors: which positions are read, how texts are batched, and the forward passes."""
 
 from layeratlas.capture.choices import Continuation, Slots, encode_answers, encode_choices, make_slots
 from layeratlas.capture.packing import Packing, choose_plan, plan_choices

@@ -1,7 +1,7 @@
-"""Prompts whose last token is read many times over, each copy with something else added to its stream.
+"""Read many copies of a prompt's last token in one pass, each with a different vector added to its residual stream.
 
-Copies of a last token are siblings in a prefix trie: they share the tokens before them, which are computed once, and
-do not see each other. A prompt of 10 tokens under 60 edits then costs 70 tokens instead of 600.
+The copies are siblings in a prefix trie: they share the preceding tokens, which are computed once, and do not attend to
+each other. A prompt of 10 tokens with 60 edits then costs 70 tokens instead of 600.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ Ids = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Branched:
-    """A prompt, what is added to copies of its last token, and the next tokens that are compared.
+    """A prompt, the vectors added to copies of its last token, and the next tokens that are compared.
 
-    `points` (m,): where in the stream each copy is edited; `vectors` (m, d): what is added there; `answers` (k,).
+    `ids`: the prompt. `points` (m,): the layer at which each copy is edited. `vectors` (m, d): the vectors added there.
+    `answers` (k,): the next tokens.
     """
 
     ids: Ids
@@ -39,12 +40,12 @@ class Branched:
 
     @property
     def copies(self) -> int:
-        """The last tokens that are read: the prompt's own, and one per edit."""
+        """The number of last tokens that are read: the unedited one, and one per edit."""
         return 1 + len(self.points)
 
 
 class Brancher:
-    """Runs prompts with edited copies of their last token; `how` says whether copies share their prompt's tokens."""
+    """Runs prompts with edited copies of their last token; `how` says whether and why copies share one line."""
 
     def __init__(self, model: LoadedModel, prompts: Sequence[Branched], batch_tokens: int) -> None:
         self._model, self._readout, self._batch_tokens = model, Readout(model), batch_tokens
@@ -54,9 +55,9 @@ class Brancher:
         self._form, self.how = prove(model, extent)
 
     def logits(self, prompts: Sequence[Branched]) -> Iterator[tuple[int, FloatArray]]:
-        """Yield (number of the prompt, logits of its answers (copies, k)), the unedited prompt's first.
+        """Yield (index of the prompt, logits of its answers (copies, k)); row 0 is the unedited prompt.
 
-        Raises CaptureError where one is not finite, ModelError for a streamed model.
+        Raises CaptureError if a logit is not finite, ModelError for a streamed model.
         """
         for members in self._batches(prompts):
             chosen = [prompts[i] for i in members]
@@ -70,7 +71,7 @@ class Brancher:
                 yield i, _finite(self._readout.token_logits(part, answers), i)
 
     def _batches(self, prompts: Sequence[Branched]) -> Iterator[list[int]]:
-        """Yield the prompts that share a pass; where copies cannot share a line, one prompt, whose lines are alike."""
+        """Yield the prompts that share a pass: several, or one prompt at a time if its copies need separate lines."""
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids) + prompts[i].copies)
         chunk: list[int] = []
         for i in order:
@@ -99,7 +100,7 @@ class Brancher:
 
 
 def _shared(prompts: Sequence[Branched], numbers: Sequence[int]) -> Batch:
-    """Return one line per prompt: its tokens, then copies of the last one, all children of the last but one."""
+    """Return one line per prompt: its tokens, then copies of the last one as children of the last but one."""
     width = max(len(p.ids) + p.copies - 1 for p in prompts)
     ids, mask = np.zeros((2, len(prompts), width), np.int64)
     parents, depths = np.full_like(ids, -1), np.zeros_like(ids)
@@ -125,7 +126,7 @@ def _shared(prompts: Sequence[Branched], numbers: Sequence[int]) -> Batch:
 
 
 def _apart(prompt: Branched, number: int) -> Batch:
-    """Return one line per copy: the whole prompt, for models that take no mask per token."""
+    """Return one line per copy: the whole prompt, for models without per-token masks."""
     ids = np.tile(np.array(prompt.ids, np.int64), (prompt.copies, 1))
     return Batch(
         key="",
@@ -138,7 +139,7 @@ def _apart(prompt: Branched, number: int) -> Batch:
 
 
 def _displacements(batch: Batch, prompts: Sequence[Branched]) -> dict[int, Displacement]:
-    """Return what is added at each point; the first copy of each prompt is left as it is."""
+    """Return the vectors added at each layer; the first copy of each prompt is not edited."""
     points = np.concatenate([[-1, *p.points] for p in prompts])
     vectors = np.concatenate([np.concatenate([np.zeros_like(p.vectors[:1]), p.vectors]) for p in prompts])
     lines, columns = np.array(batch.lines), np.array([at for (at,) in batch.positions])

@@ -1,4 +1,4 @@
-"""Prompts with continuations to rows: where the model is read, and which next tokens are wanted there."""
+"""From prompts with continuations to readings: where to read the model, and which next tokens to score there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from layeratlas.models import LoadedModel
 class Continuation:
     """A prompt and its continuation as tokens; `ids[start:]` are scored.
 
-    `clean` is False where the prompt's own tokens are not what the whole begins with.
+    `clean` is False if the tokens of prompt and continuation together do not begin with the prompt's tokens.
     """
 
     ids: tuple[int, ...]
@@ -29,9 +29,9 @@ class Continuation:
 def encode_choices(model: LoadedModel, prompt: str, choices: Sequence[str]) -> list[Continuation]:
     """Encode a prompt with each choice together and split them at the prompt's length, as lm-evaluation-harness does.
 
-    Spaces that end the prompt go to the choice. Where a token spans the boundary, the split is at the longest common
-    prefix, so that no token of the choice goes unscored. Raises CaptureError where nothing comes before the choice or
-    nothing is left of it.
+    Trailing spaces of the prompt are scored with the choice. If a token spans the boundary, the split is at the longest
+    common prefix, so that every token of the choice is scored. Raises CaptureError if no token precedes the choice or
+    the choice has no token to score.
     """
     bare = prompt.rstrip()
     alone = model.encode(bare)
@@ -51,9 +51,9 @@ def encode_choices(model: LoadedModel, prompt: str, choices: Sequence[str]) -> l
 
 
 def encode_answers(model: LoadedModel, rendered: str, choices: Sequence[str]) -> list[Continuation]:
-    """Encode each choice as the beginning of the model's answer to a rendered chat, whose tokens stay as they are.
+    """Encode each choice as the beginning of the model's answer to a rendered chat; the chat's tokens do not change.
 
-    Raises CaptureError where nothing is left of a choice, ModelError where the model has no chat.
+    Raises CaptureError if a choice has no token to score, ModelError if the model was loaded without a chat.
     """
     if model.chat is None:
         raise ModelError(f"'{model.spec.id}' was loaded without a chat", "chat=True (--chat)")
@@ -63,7 +63,7 @@ def encode_answers(model: LoadedModel, rendered: str, choices: Sequence[str]) ->
         answer = model.chat.before_answer + choice.strip()
         whole = model.encode_prompt(rendered + answer)
         if whole[: len(start)] != start:
-            # A token would span the boundary: what the model has read is fixed before it answers.
+            # A token would span the boundary, so encode the two separately: the chat is fixed before the answer.
             whole = [*start, *model.encode_prompt(answer)]
         if len(whole) == len(start):
             raise CaptureError(f"no token to score '{answer[:40]}'", "a choice with a token of its own", "drop it")
@@ -73,7 +73,7 @@ def encode_answers(model: LoadedModel, rendered: str, choices: Sequence[str]) ->
 
 @dataclass(frozen=True, kw_only=True)
 class Slots:
-    """Every wanted log-probability once: slot s is token `tokens[s]` after reading `rows[s]`.
+    """Every log-probability to compute, once: slot s is token `tokens[s]` after reading `rows[s]`.
 
     Slots are in the order of their readings. `paths[i]` are the slots whose sum is the log-likelihood of
     continuation i.
@@ -85,7 +85,7 @@ class Slots:
     paths: list[Ints]
 
     def of(self, rows: Sequence[int]) -> tuple[Ints, Ints]:
-        """Return the slots of some readings, and for each of these its reading's place in `rows`."""
+        """Return the slots of the readings `rows`, and for each slot the index of its reading in `rows`."""
         asked = np.asarray(rows, dtype=np.int64)
         first, past = np.searchsorted(self.rows, asked), np.searchsorted(self.rows, asked, side="right")
         counts = past - first
@@ -102,10 +102,10 @@ class Slots:
 
 
 def make_slots(continuations: Sequence[Continuation], whole: bool = False) -> Slots:
-    """Return what must be read: each distinct prefix of the continuations once, however many choices share it.
+    """Return the slots of continuations; a prefix that several choices share is read once.
 
-    With `whole`, every token is read in a pass over the continuation that it belongs to, for models in which what is
-    held at a token changes with the length of the text.
+    With `whole`, every token is read in a pass over its whole continuation, for models whose activations at a token
+    change with the length of the text.
     """
     row_of: dict[tuple[tuple[int, ...], int], int] = {}
     wanted: dict[tuple[int, int], None] = {}

@@ -1,4 +1,4 @@
-"""Texts through a model under many edits, each pass beginning at the first block that is edited."""
+"""Run texts under many edits; each pass starts at the first edited block."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from layeratlas.models import LoadedModel, intervene, observe
 from layeratlas.models.devices import wide
 from layeratlas.models.resuming import Resumable
 
-# Takes clean logits (n, V) and the true next tokens (n,); what it returns takes a trial's number and its logits (n, V)
-# to numbers (k,).
+# Takes clean logits (n, V) and the true next tokens (n,). Returns a function that maps a trial's index and its edited
+# logits (n, V) to numbers (k,).
 Judge = Callable[[FloatArray, NDArray[np.int64]], Callable[[int, FloatArray], Floats]]
-# Softmax values in float64 that may be kept of a batch: 512 MB.
+# The most softmax values (float64) kept per batch: 512 MB.
 _KEPT = 64_000_000
 
 
@@ -41,9 +41,9 @@ class PassageTokens:
 
 
 def cut_passages(ids: Sequence[NDArray[np.int64]], tokens: int, read: int, first: int = 1) -> PassageTokens:
-    """Cut texts to their first `tokens` tokens, of which `read` positions from `first` on, evenly spaced, are read.
+    """Cut texts to `tokens` tokens and choose `read` evenly spaced positions, from `first` on, to compare.
 
-    Raises DataError where a text is shorter, or where there is no position to read.
+    Raises DataError if a text is shorter, or if there is no position to read.
     """
     short = [i for i, text in enumerate(ids) if len(text) < tokens]
     if short:
@@ -60,10 +60,10 @@ def cut_passages(ids: Sequence[NDArray[np.int64]], tokens: int, read: int, first
 
 
 def stream_sizes(model: LoadedModel, passages: PassageTokens, first: int = 1, batch_tokens: int = 2048) -> Floats:
-    """Return the root mean square of the stream at every point, over positions from `first` on, (texts, L+1)."""
+    """Return the root mean square of the stream at every layer over positions from `first` on, (texts, L+1)."""
     rows = []
     for batch in _lines(model, passages, batch_tokens):
-        # What is selected need not be linear here, since nothing is subtracted from the stream.
+        # The selection may be non-linear here, since nothing is subtracted from `resid`.
         with (
             torch.inference_mode(),
             observe(model.anatomy, ["resid"], lambda h: wide(h[:, first:]).square().mean((1, 2))) as seen,
@@ -80,11 +80,11 @@ def judge_edits(
     judge: Judge,
     batch_tokens: int = 2048,
 ) -> Iterator[tuple[int, int, Floats]]:
-    """Yield (trial, text, numbers) for every trial on every text: what `judge` says of its edited predictions.
+    """Yield (trial, text, numbers) for every trial on every text, with `judge`'s numbers for the edited logits.
 
-    Trials come in the order of their first edited block, batch by batch, so that what lies before it is computed once.
-    Noise follows the number of the text and the position. Raises ModelError for a streamed model, CaptureError where
-    edited logits are not finite.
+    In each batch, trials are ordered by their first edited block, so that the blocks before it are computed once. Noise
+    depends on the index of the text and the position. Raises ModelError for a streamed model, CaptureError if edited
+    logits are not finite.
     """
     resumable = Resumable(model)
     starts = [max(0, min(min(edit.layers) for edit in edits)) if edits else model.anatomy.n_layers for edits in trials]
@@ -123,7 +123,7 @@ def _lines(model: LoadedModel, passages: PassageTokens, batch_tokens: int) -> It
 def _read(model: LoadedModel, passages: PassageTokens, stream: Tensor) -> list[FloatArray]:
     """Return each text's logits (positions, V) in float32; texts of a batch share one product with the unembedding.
 
-    Clean and edited logits come from batches of the same texts, so that an edit of nothing changes no bit.
+    Clean and edited logits come from the same batches, so an edit without effect gives bit-identical logits.
     """
     logits = model.anatomy.logits(stream[:, list(passages.read)].flatten(0, 1))
     return list(logits.float().cpu().numpy().reshape(len(stream), len(passages.read), -1))

@@ -1,4 +1,4 @@
-"""Vectors turned into log-probabilities as they arrive, so that only small numbers are kept."""
+"""Convert vectors to log-probabilities as they arrive, so that no vector is stored."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from layeratlas.store.contract import Shape, Store
 
 
 def exit_shape(readout: Readout, slots: Slots, exits: Sequence[int] = ()) -> Shape:
-    """Return the shape of the store that an ExitStore keeps its numbers in: one per slot and exit."""
+    """Return the shape of an ExitStore's inner store: one number per slot and exit."""
     return Shape(len(slots.tokens), 1, {"resid": len(exits) or readout.points})
 
 
 class ExitStore(Store):
-    """A store that takes the residual stream at readings and keeps, in `inner`, log-probabilities of wanted tokens.
+    """A store that receives the residual stream and keeps log-probabilities of the wanted tokens in `inner`.
 
-    `inner` (in memory or on disk, of `exit_shape`) decides what is whole and what is finished. `read` returns
-    (slots, 1) instead of a vector for each text. `exits`, ascending, are the points that are read out: all by default,
-    or the last alone, where only what the model itself says is asked for.
+    `inner` (in memory or on disk, of `exit_shape`) decides which shards are whole and which are finished. `read`
+    returns (slots, 1) instead of a vector per text. `exits`, ascending, are the layers that are read out: all by
+    default, or only the last for the model's own output.
     """
 
     def __init__(self, inner: Store, readout: Readout, slots: Slots, exits: Sequence[int] = ()) -> None:
@@ -48,7 +48,7 @@ class ExitStore(Store):
     def write(
         self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray], first: Mapping[str, int] | None = None
     ) -> None:
-        """Read a shard of the stream out and keep its log-probabilities."""
+        """Compute the log-probabilities of a shard of the residual stream and store them."""
         start = (first or {}).get("resid", 0)
         chosen, place = self.slots.of(rows)
         tokens, stream = self.slots.tokens[chosen], values["resid"]

@@ -1,4 +1,4 @@
-"""The stream of every batch between two blocks, in memory up to a budget, beyond it on disk."""
+"""The residual stream of every batch between two groups of blocks, in memory up to a budget, then on disk."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PREFIX = "hidden-"
 
 
 class HiddenStates:
-    """One tensor per batch; `budget` bytes stay in memory, the rest lies in a folder that is removed at the end.
+    """One tensor per batch: up to `budget` bytes stay in memory, the rest goes to a folder that is removed at the end.
 
-    What a killed process left in `where` is removed at the start: it is never read.
+    Folders that a killed process left in `where` are deleted at the start and never read.
     """
 
     def __init__(self, budget: int, where: Path | None = None) -> None:
@@ -36,7 +36,7 @@ class HiddenStates:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def put(self, batch: int, hidden: Tensor) -> None:
-        """Keep a batch's stream in place of what was kept before."""
+        """Store a batch's residual stream; it replaces the one stored before."""
         hidden = hidden.to("cpu")
         size = hidden.numel() * hidden.element_size()
         if batch in self._memory or size <= self._free:
@@ -47,7 +47,7 @@ class HiddenStates:
             save_file({"hidden": hidden.contiguous()}, self._path(batch))
 
     def get(self, batch: int, device: torch.device) -> Tensor:
-        """Return a batch's stream on a device."""
+        """Return a batch's residual stream on a device."""
         kept = self._memory.get(batch)
         stream: Tensor = load_file(self._path(batch))["hidden"] if kept is None else kept
         return stream.to(device)

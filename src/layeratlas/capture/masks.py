@@ -1,4 +1,4 @@
-"""The attention masks of a trie's nodes, in the form that a family takes."""
+"""The attention masks of a trie's nodes, in the form that the model family accepts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _additive(seen: np.ndarray, dtype: torch.dtype) -> Tensor:
 
 
 def layer_types(model: LoadedModel) -> set[str]:
-    """Return the kinds of attention that the config names, by layer; none where it names no kinds."""
+    """Return the set of attention types in the config's list by layer; empty if it names none."""
     return set(getattr(model.model.config.get_text_config(), "layer_types", None) or ())
 
 

@@ -1,4 +1,4 @@
-"""The normalisers of exits: by the screen where this machine gains by it, otherwise over the whole vocabulary."""
+"""The log-normalisers of exits: by the 8-bit screen if it is faster on this machine, else over the whole vocabulary."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from layeratlas.capture.screening import TOLERANCE, Screen
 from layeratlas.capture.unembedding import Unembedding
 from layeratlas.core.errors import CaptureError
 
-# With fewer words or rows (also than twice the width) the screen is not worth making.
+# With fewer words, fewer rows, or fewer rows than twice the width, building the screen does not pay.
 _WORDS, _ROWS, _WIDTHS = 16_384, 4096, 2
-# Rows on which both ways are timed; rows of each later batch that are also done exactly, and compared.
+# Rows on which both methods are timed; rows of each later batch that are also computed exactly, as a check.
 TRIED, _CHECKED = 512, 2
 _GAIN = 1.25
 
 
 class Normalisers:
-    """The log of the sum of exponentials of all logits, at most `TOLERANCE` nats off.
+    """The log-sum-exp of all logits, with an error of at most `TOLERANCE` nats.
 
-    Which way is faster is measured once, on the first states. Rows that the screen does not vouch for are done exactly,
-    and so are two rows of every batch that it does. With `exact` the screen is not used.
+    The faster method is measured once, on the first states. Rows that the screen does not accept are computed exactly.
+    As a check, so are two accepted rows of every batch. With `exact` the screen is not used.
     """
 
     def __init__(self, unembedding: Unembedding, exact: bool = False) -> None:
@@ -37,7 +37,7 @@ class Normalisers:
         self._difference = 0.0
 
     def prepare(self, rows: int, sample: Callable[[], Tensor]) -> None:
-        """Choose the way once so many rows have come that it matters; `sample` returns some of them, normed (n, d)."""
+        """Choose the method once enough rows have come for it to matter; `sample` returns some normed states (n, d)."""
         self._coming += rows
         if self._decided or self._coming < max(_ROWS, _WIDTHS * self._unembedding.weight.shape[1]):
             return
@@ -51,9 +51,9 @@ class Normalisers:
             self._screen = None
 
     def __call__(self, ready: Tensor, exactly: Tensor | None = None) -> Tensor:
-        """Return the normalisers of normed states (n, d), float32 (n,) in nats; those of `exactly`, bool (n,), in full.
+        """Return the normalisers of normed states (n, d), float32 (n,) in nats; rows in `exactly`, bool (n,), exactly.
 
-        Raises CaptureError where the screen is further off than `TOLERANCE` in a row that it vouches for.
+        Raises CaptureError if the error of an accepted row exceeds `TOLERANCE`.
         """
         if self._screen is None:
             return self._unembedding.normaliser(ready)
@@ -71,7 +71,7 @@ class Normalisers:
         return values
 
     def record(self) -> dict[str, Any]:
-        """Return what `run.json` keeps: the way, and of a screen its rows, those done again, and the checks."""
+        """Return the entry in `run.json`: the method, and the screen's rows, exactly computed rows and checks."""
         if self._screen is None:
             return {"way": "whole vocabulary"}
         return {
@@ -105,7 +105,7 @@ def _can_be_screened(unembedding: Unembedding) -> bool:
 
 
 def _timed(function: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the seconds of this thread's core that a call takes, and what it returns."""
+    """Return the CPU seconds of this thread that a call takes, and its result."""
     start = time.thread_time()
     value = function()
     return time.thread_time() - start, value

@@ -22,9 +22,9 @@ TRIE, SORTED, EVEN = "prefix trie", "length-sorted", "equal lengths"
 
 @dataclass(frozen=True, kw_only=True)
 class Packing:
-    """A plan and how it came about.
+    """A plan of batches, and how it was chosen.
 
-    `form` is how masks are given, `how` and `why` go to `run.json`, `tokens` are those of all texts.
+    `form` is the form of the masks. `how` and `why` go to `run.json`. `tokens` is the total over all texts.
     """
 
     batches: list[Batch]
@@ -34,7 +34,7 @@ class Packing:
     tokens: int
 
     def record(self) -> dict[str, Any]:
-        """Return what `run.json` keeps."""
+        """Return the entry in `run.json`."""
         return {
             "packing": self.how,
             "why": self.why,
@@ -47,9 +47,10 @@ class Packing:
 def choose_plan(model: LoadedModel, readings: Sequence[Reading], spec: CaptureSpec) -> Packing:
     """Return the batches for these texts.
 
-    With `packing="auto"` the trie is used where the model passes its proof: a trie with lines as long and texts as deep
-    as these must give each text the vector that it has alone (to rounding). Otherwise texts of similar length share a
-    batch, where batches of the shortest and the longest text pass the same proof; otherwise only texts of one length.
+    With `packing="auto"` the prefix trie is used if the model passes its proof: in a trie with lines as long and texts
+    as deep as these, each text must have the same vector as alone (up to rounding). Otherwise texts of similar length
+    share a batch, if batches of the shortest and the longest text pass the same proof. Otherwise only texts of equal
+    length share a batch.
     """
     tokens = sum(len(r.ids) for r in readings)
     why = "asked for" if model.remote is None else "the model is on NDIF"
@@ -68,10 +69,10 @@ def choose_plan(model: LoadedModel, readings: Sequence[Reading], spec: CaptureSp
 
 
 def plan_choices(model: LoadedModel, continuations: Sequence[Continuation], spec: CaptureSpec) -> tuple[Slots, Packing]:
-    """Return what must be read to score continuations, and the batches.
+    """Return the slots needed to score continuations, and their batches.
 
-    Each equals one forward pass per continuation. Where a text's numbers change with its length, a prefix is read in a
-    pass over its whole continuation.
+    The results equal those of one forward pass per continuation. If a text's activations change with its length, each
+    prefix is read in a pass over its whole continuation.
     """
     slots = make_slots(continuations)
     packing = choose_plan(model, slots.readings, spec)
@@ -88,7 +89,7 @@ def _extent(readings: Sequence[Reading], batches: Sequence[Batch]) -> Extent:
 
 
 def prove(model: LoadedModel, extent: Extent) -> tuple[Form, str]:
-    """Return the form of mask under which a trie of this extent equals its texts alone, or `padding`, and why."""
+    """Return the mask form with which a trie of this size equals its texts alone, or `padding`; and the reason."""
     types = layer_types(model)
     if types - _MASKED:
         return "padding", f"{model.info['family']} has layers that take no mask per token ({', '.join(sorted(types))})"

@@ -1,4 +1,4 @@
-"""Every token's states of passages of one length, with attention maps and the logit lens."""
+"""Read the residual stream at every token of passages of equal length, with attention maps and the logit lens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Captured:
     """One passage: `states` float32 (L+1, T, d) without position 0; the others may be None.
 
     `attention` is float32 (L, heads, T+1, T+1) with position 0. `kl`, `entropy` (nats) and `top` are the logit lens at
-    the positions asked for, (L+1, positions).
+    the requested positions, (L+1, positions).
     """
 
     states: FloatArray
@@ -37,12 +37,12 @@ def read_passages(
 ) -> list[Captured]:
     """Run passages of equal length through the model once and return them.
 
-    `maps` asks for attention maps, which are None where any block gives none. `lens_at` are places among the states (0
-    is the second token) at which the lens is read. Raises CaptureError where a state is not finite.
+    `maps` requests attention maps; they are None if any block gives none. `lens_at` are the indices of states (0 is the
+    second token) at which the lens is read. Raises CaptureError if a state is not finite.
     """
     batch = torch.tensor(ids, device=model.device)
     with torch.inference_mode():
-        # A later position never changes an earlier one, so that the first is cut off after the pass.
+        # Later positions depend on position 0, so it is run and cut off afterwards.
         with observe(model.anatomy, ("resid",), lambda h: h[:, 1:]) as seen, attention_maps(model.anatomy) as recorded:
             model.run(batch)
             states = torch.stack(seen["resid"], 1).float()

@@ -1,7 +1,7 @@
-"""Which texts go through the model together: length-sorted batches here, the prefix trie in `trie`.
+"""Which texts share a forward pass: length-sorted batches here, the prefix trie in `trie`.
 
-A plan is a list of batches. Whatever packs them, a batch says which token positions make up the vector of each
-text, and its key changes with its content, so that a finished batch is recognised after a restart.
+A plan is a list of batches. For any packing, a batch gives the token positions that make up each text's vector. Its key
+changes with its content, so that a finished batch is recognised after a restart.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from layeratlas.core.spec import hash_of
 
 @dataclass(frozen=True)
 class Reading:
-    """One text as tokens, and the positions whose mean is its vector."""
+    """A text as token ids, and the positions whose mean is its vector."""
 
     ids: tuple[int, ...]
     positions: tuple[int, ...]
@@ -30,9 +30,9 @@ class Batch:
     """Texts that share a forward pass.
 
     `ids` and `mask`: int64 (lines, tokens). Text `rows[i]` is read on line `lines[i]` at `positions[i]`. Without
-    `parents`, each line is a text, padded on the right, and texts that it begins with may be read on it too. With
-    `parents`, a line holds nodes of a trie: node j follows node `parents[line, j]` (-1 at a root and for pads) and
-    stands at depth `depths[line, j]` of its texts.
+    `parents`, each line is a text, padded on the right; its prefixes may be read on the same line. With `parents`, a
+    line holds nodes of a trie: for node j, `parents[line, j]` is its parent (-1 at a root and for pads) and
+    `depths[line, j]` its depth.
     """
 
     key: str
@@ -55,15 +55,15 @@ def make_plan(readings: Sequence[Reading], batch_tokens: int, pad: int = 0) -> l
 
 
 def make_riding_plan(readings: Sequence[Reading], batch_tokens: int, pad: int = 0) -> list[Batch]:
-    """Return length-sorted batches in which a text that another one begins with is read on that one's line.
+    """Return length-sorted batches in which a text that is a prefix of another is read on the longer text's line.
 
-    What a causal model holds at a token does not depend on what follows, so that such a text (a question before its
-    answer) costs nothing of its own, in recurrent models too.
+    In a causal model the activations at a token do not depend on later tokens, so such a prefix (a question before its
+    answer) adds no cost, in recurrent models too.
     """
     order = sorted(range(len(readings)), key=lambda i: (readings[i].ids, readings[i].positions))
     carried: dict[int, list[int]] = {}
     host = -1
-    # In lexicographic order, a text that any later one begins with is what the very next one begins with.
+    # In lexicographic order, a text that is a prefix of any later text is a prefix of the very next one.
     for row in reversed(order):
         ids = readings[row].ids
         if host < 0 or readings[host].ids[: len(ids)] != ids:
@@ -76,10 +76,10 @@ def make_riding_plan(readings: Sequence[Reading], batch_tokens: int, pad: int = 
 
 
 def make_even_plan(readings: Sequence[Reading], batch_tokens: int) -> list[Batch]:
-    """Return batches of texts of exactly one length each, so that no line is padded and none is read in part.
+    """Return batches of texts of exactly equal length, so that no line is padded or read at a prefix.
 
-    For models in which a text's numbers change with the longest text of its batch. One text that is read at several
-    places has one line.
+    For models in which a text's activations change with the longest text of its batch. A text that is read at several
+    positions has one line.
     """
     order = sorted(range(len(readings)), key=lambda i: (len(readings[i].ids), readings[i].ids, readings[i].positions))
     carried: dict[int, list[int]] = {}
@@ -130,8 +130,8 @@ def _batch(
 def positions_of(where: str, offsets: Sequence[tuple[int, int]], spans: dict[str, tuple[int, int]]) -> tuple[int, ...]:
     """Return the token positions read under `position=where`.
 
-    `offsets` are the characters of each token, BOS as (0, 0). `last` is the last token; `mean` every token but
-    position 0 (the attention sink); `span:NAME` every token that overlaps the named characters.
+    `offsets` give each token's characters, BOS as (0, 0). `last` is the last token; `mean` is every token except
+    position 0 (the attention sink); `span:NAME` is every token that overlaps the named characters.
     """
     if where == "last":
         return (len(offsets) - 1,)
@@ -143,11 +143,11 @@ def positions_of(where: str, offsets: Sequence[tuple[int, int]], spans: dict[str
 def chat_positions_of(
     where: str, offsets: Sequence[tuple[int, int]], spans: dict[str, tuple[int, int]]
 ) -> tuple[int, ...]:
-    """Return the token positions read under `position=where` of a text that is the user's turn of a chat.
+    """Return the token positions read under `position=where` for a text that is the user's turn of a chat.
 
-    `offsets` are the text's own characters of each token, the template's as (0, 0). `last` is the last token of the
-    text, `mean` all of its tokens (without position 0), `span:NAME` those that overlap the named characters; `turn`
-    and `answer` are the last token of all, the chat being rendered so far.
+    `offsets` give each token's characters in the text, (0, 0) for tokens of the template. `last` is the last token of
+    the text; `mean` is all its tokens (without position 0); `span:NAME` is those that overlap the named characters.
+    `turn` and `answer` are the last token of the chat, which is rendered up to that point.
     """
     if where in ("turn", "answer"):
         return (len(offsets) - 1,)

@@ -1,8 +1,8 @@
-"""What may share a forward pass: proved on lines, depths and lengths at least as large as those of the run.
+"""Which texts may share a forward pass, tested with lines, depths and lengths at least as large as the run's.
 
-Masks and positions say little of what a model does with them: local attention may count places in the line (GPT-Neo),
-rotary factors may switch with the longest position of a batch (longrope), sparse attention may begin beyond a number of
-keys. Each shows only where the proof is as large as what it licenses.
+Masks and positions alone do not show what a model does with them. Local attention may count positions in the line
+(GPT-Neo), rotary factors may switch with the longest position of a batch (longrope), and sparse attention may begin
+beyond a number of keys. Each effect appears only in a test as large as the run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _COMPARED = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """The sizes that a run asks for: nodes of its longest line, tokens of its longest and shortest text."""
+    """The sizes of a run: nodes of its longest line, tokens of its longest and shortest text."""
 
     line: int
     longest: int
@@ -38,7 +38,7 @@ class Extent:
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """How far texts computed together are from the same texts alone (relative), and how they were computed."""
+    """The largest relative error of texts computed together against the same texts alone, with limit and mask form."""
 
     form: Form
     error: float
@@ -47,7 +47,7 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """Whether the difference is rounding."""
+        """Whether the error is within rounding."""
         return self.error <= self.limit
 
 
@@ -55,7 +55,7 @@ _proofs: WeakKeyDictionary[object, dict[tuple[str, Extent], Proof]] = WeakKeyDic
 
 
 def prove_trie(model: LoadedModel, extent: Extent) -> Proof:
-    """Return the proof for the form of mask under which a trie of this extent is nearest to its texts alone."""
+    """Return the proof for the mask form with which a trie of this size is closest to its texts alone."""
     types = layer_types(model)
     forms: list[Form] = ["by layer type"] if types else ["one mask"]
     if len(types) == 1:
@@ -71,7 +71,7 @@ def prove_trie(model: LoadedModel, extent: Extent) -> Proof:
 
 
 def prove_padding(model: LoadedModel, extent: Extent) -> Proof:
-    """Return the proof for batches of the run's shortest and longest text, some of them read on another's line."""
+    """Return the proof for batches of the run's shortest and longest text, where prefixes share a line."""
     rng = np.random.default_rng(1)
     longest = rng.integers(*_token_range(model, _STEM), size=max(extent.longest, 2))
     other = rng.integers(*_token_range(model, _STEM), size=max(extent.shortest, 2))
@@ -93,7 +93,7 @@ def _kept(
 
 
 def _token_range(model: LoadedModel, wanted: tuple[int, int]) -> tuple[int, int]:
-    """Return a range of tokens, the wanted one or, of a smaller vocabulary, the same share of it."""
+    """Return a range of token ids: the wanted one, or the same share of a smaller vocabulary."""
     share = min(1.0, int(model.info["vocabulary"]) / (_BRANCH[1] + 1))
     first = int(wanted[0] * share)
     return first, max(first + 1, int(wanted[1] * share))
@@ -104,9 +104,9 @@ def _readings(texts: Sequence[NDArray[np.int64]]) -> list[Reading]:
 
 
 def _branching(model: LoadedModel, extent: Extent) -> list[Reading]:
-    """Return texts whose trie has more nodes than the run's longest line, and a text as deep as its longest.
+    """Return texts whose trie has more nodes than the run's longest line, and is as deep as its longest text.
 
-    The last text in the line parts from the stem at depth 3, so that its nodes are as far from their ancestors as the
+    The last text in the line branches off the stem at depth 3, so that its nodes are as far from their ancestors as the
     line is long.
     """
     rng = np.random.default_rng(0)
@@ -119,7 +119,7 @@ def _branching(model: LoadedModel, extent: Extent) -> list[Reading]:
         tail = rng.integers(*_token_range(model, _BRANCH), size=min(deepest - at, nodes - filled + 4))
         texts.append(np.concatenate([stem[:at], tail]))
         filled += len(tail)
-        at = max(3, deepest // 5 + 1, at - max(1, deepest // 8))  # what shares less is not packed
+        at = max(3, deepest // 5 + 1, at - max(1, deepest // 8))  # a text that shares less is not packed
     last = rng.integers(*_token_range(model, _BRANCH), size=min(4, max(1, deepest - 3)))
     last[0] = min(_BRANCH[1], int(model.info["vocabulary"]) - 1)
     return _readings([*texts, np.concatenate([stem[:3], last])])
@@ -131,18 +131,18 @@ def _difference(model: LoadedModel, form: Form, readings: Sequence[Reading], bat
     for batch in batches:
         try:
             together = read_batch(model, batch, COMPONENTS, tree_mask(model, batch, form))
-        except Exception:  # whatever a family's forward raises on such a mask, it is an answer and not a failure
+        except Exception:  # any error of a family's forward means that it rejects the mask
             return float("inf")
         for i in _spread(len(batch.rows)):
             (single,) = make_plan([readings[batch.rows[i]]], 1)
             alone = read_batch(model, single, COMPONENTS)
             for c in COMPONENTS:
-                # Each layer against its own size: a late layer's norm must not hide an early error.
+                # Errors are relative to each layer's norm: a late layer's norm must not hide an early error.
                 size = np.maximum(np.linalg.norm(alone[c][0], axis=-1), 1e-12)
                 worst = max(worst, float((np.linalg.norm(together[c][i] - alone[c][0], axis=-1) / size).max()))
     return worst if np.isfinite(worst) else float("inf")
 
 
 def _spread(texts: int) -> Iterator[int]:
-    """Yield at most a few of the texts of a line, the first and the last among them."""
+    """Yield the indices of a few texts of a line, including the first and the last."""
     yield from sorted(set(np.linspace(0, texts - 1, min(texts, _COMPARED)).round().astype(int).tolist()))

@@ -1,4 +1,4 @@
-"""One forward pass: a batch through the model, its texts' vectors out."""
+"""One forward pass: run a batch through the model and return the vectors of its texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_batch(
     components: Sequence[str],
     tree: Tensor | dict[str, Tensor] | None = None,
 ) -> dict[str, FloatArray]:
-    """Return `values[component]`, float32 (texts, points, d), of a batch; `tree` is the mask of a trie's nodes."""
+    """Return `values[component]`, float32 (texts, layers, d), of a batch; `tree` is the mask of a trie's nodes."""
     ids = torch.from_numpy(batch.ids)
     if model.remote is not None:
         return {"resid": model.remote.read(ids, torch.from_numpy(batch.mask), _places(batch)).numpy()}
@@ -33,7 +33,7 @@ def read_batch(
 
 
 def _places(batch: Batch) -> Places:
-    """Return where a batch's texts are read, as it is told to a remote model."""
+    """Return where a batch's texts are read, in the form that a remote model takes."""
     weights = torch.zeros((len(batch.lines), batch.ids.shape[1]))
     for text, positions in enumerate(batch.positions):
         weights[text, list(positions)] = 1 / len(positions)
@@ -48,17 +48,17 @@ def _reader(batch: Batch, device: torch.device) -> Callable[[Tensor], Tensor]:
     if all(len(p) == 1 for p in batch.positions):
         at = torch.tensor([p[0] for p in batch.positions], device=device)
         return lambda hidden: hidden[lines, at]
-    # One product per line: a text's mean must not touch the numbers of another line, which may have overflowed.
+    # One product per line: a text's mean must not use values of another line, which may have overflowed.
     places = [sum(line == other for other in batch.lines[:i]) for i, line in enumerate(batch.lines)]
     weights = torch.zeros((len(batch.ids), max(places) + 1, batch.ids.shape[1]), device=device)
     for line, place, positions in zip(batch.lines, places, batch.positions, strict=True):
         weights[line, place, list(positions)] = 1 / len(positions)
-    # Means are taken in float32 whatever the weights: bfloat16 sums lose small differences.
+    # Means are always computed in float32: bfloat16 sums lose small differences.
     return lambda hidden: torch.bmm(weights, hidden.float())[lines, torch.tensor(places, device=device)]
 
 
 def check_finite(batch: Batch, values: dict[str, FloatArray], names: Sequence[str] = (), first_layer: int = 0) -> None:
-    """Raise CaptureError where an activation is not finite, naming the text, the component and the layer."""
+    """Raise CaptureError if an activation is not finite, naming the text, the component and the layer."""
     for component, array in values.items():
         bad = np.argwhere(~np.isfinite(array).all(-1))
         if len(bad):

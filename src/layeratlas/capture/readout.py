@@ -1,4 +1,4 @@
-"""Every point of the residual stream read out as if the model ended there."""
+"""Read out the residual stream at every layer as if the model ended there (early exits)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from layeratlas.core.arrays import FloatArray
 from layeratlas.core.errors import CaptureError, ModelError
 from layeratlas.models import LoadedModel
 
-# Rows (a text at a point) that are read out at once.
+# Rows (a text at a layer) that are read out at once.
 _ROWS, _ROWS_GPU = 1024, 8192
 
 
 class Readout:
-    """A model's final norm and unembedding (with its scale, softcap and bias) at any point of the stream.
+    """A model's final norm and unembedding (with its scale, softcap and bias), applied to any layer of the stream.
 
-    With `norm=False` the norm is left out but at the last point, which then reads as the model itself does: the
-    readout of the published numbers (arXiv 2312.04333). Weights keep their dtype; log-softmax is in float32. With
-    `exact=False` normalisers may be off by what `Normalisers` allows, where that is faster. Raises ModelError where the
-    unembedding does not fit the stream without the norm, or is not one matrix.
+    With `norm=False` the final norm is applied only at the last layer, as in the readout of the published numbers
+    (arXiv 2312.04333). Weights keep their dtype; log-softmax is in float32. With `exact=False` the normalisers may have
+    the error that `Normalisers` allows, if that is faster. Raises ModelError if the unembedding is not one matrix, or
+    does not fit the stream without the norm.
     """
 
     def __init__(self, model: LoadedModel, norm: bool = True, exact: bool = True) -> None:
@@ -58,10 +58,10 @@ class Readout:
     def log_probs(self, hidden: FloatArray, points: Sequence[int], place: np.ndarray, tokens: np.ndarray) -> FloatArray:
         """Return the log-probability of `tokens[s]` at text `place[s]`, in nats; float32 (slots, points).
 
-        `hidden`: (texts, points, d), of the points with these numbers; `place` ascends. Raises CaptureError where one
-        is not finite.
+        `hidden`: (texts, points, d), at the layers `points`. `place` must be ascending. Raises CaptureError if a
+        log-probability is not finite.
         """
-        # What the model itself says is never approximate.
+        # The model's own output (the last layer) is always exact.
         last = torch.tensor([point == self.points - 1 for point in points])
         out = np.empty((len(place), hidden.shape[1]), np.float32)
         self.normalisers.prepare(hidden.shape[0] * hidden.shape[1], lambda: self._sample(hidden, points))
@@ -90,7 +90,7 @@ class Readout:
 
     @torch.inference_mode()
     def token_logits(self, hidden: FloatArray, tokens: np.ndarray) -> FloatArray:
-        """Return the logits of `tokens` (texts, k) at the last point `hidden` (texts, d); float32 (texts, k)."""
+        """Return the logits of `tokens` (texts, k) at the last layer, `hidden` (texts, d); float32 (texts, k)."""
         ready = self._ready(hidden[:, None], [self.points - 1])
         values = self.unembedding.of_words(ready, torch.from_numpy(tokens).to(ready.device))[:, 0]
         logits: FloatArray = values.cpu().numpy()
@@ -98,13 +98,11 @@ class Readout:
 
     @torch.inference_mode()
     def all_logits(self, hidden: FloatArray, point: int) -> Tensor:
-        """Return the logits of every token at one point `hidden` (texts, d); float32 (texts, V)."""
+        """Return the logits of every token at layer `point`, `hidden` (texts, d); float32 (texts, V)."""
         return self.unembedding.all_logits(self._ready(hidden[:, None], [point])[:, 0])
 
     def best(self, hidden: FloatArray, points: Sequence[int]) -> np.ndarray:
-        """Return the likeliest next token at every text and point with these numbers, int64
-        (texts, points).
-        """
+        """Return the most likely next token of every text at the layers `points`, int64 (texts, points)."""
 
         @torch.inference_mode()
         def likeliest(texts: slice) -> np.ndarray:
@@ -120,12 +118,12 @@ class Readout:
         return [slice(first, first + step) for first in range(0, len(hidden), step)]
 
     def _sample(self, hidden: FloatArray, points: Sequence[int]) -> Tensor:
-        """Return states to time normalisers on, of all points, as the unembedding takes them."""
+        """Return a sample of states of all layers, ready for the unembedding, to time the normalisers on."""
         texts = max(1, TRIED // hidden.shape[1])
         return self._ready(hidden[:: max(1, len(hidden) // texts)][:texts], points).flatten(0, 1)
 
     def _ready(self, hidden: FloatArray, points: Sequence[int]) -> Tensor:
-        """Return the stream as the unembedding takes it."""
+        """Return the stream as input of the unembedding: normed, except as `norm=False` says."""
         stream = torch.from_numpy(hidden).to(self.device, self.unembedding.weight.dtype)
         normed: Tensor = self.anatomy.final_norm(stream)
         if self.norm:

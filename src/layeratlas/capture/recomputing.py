@@ -1,7 +1,7 @@
-"""A sample of a run's own texts, each run through the model alone and compared with what the run kept.
+"""Run a sample of a run's texts through the model one by one, and compare with the stored results.
 
-The proofs of packing are made on random tokens before a run; this is made on its own texts after it, whatever lay
-between: packing, padding, shared prefixes, streaming, storing.
+The proofs of packing use random tokens before a run. This check uses the run's own texts after it, and covers every
+step: packing, padding, shared prefixes, streaming and storing.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from layeratlas.store import MemoryStore
 
 SAMPLE = 8
 RELATIVE, NATS = "relative to the size of the vector", "nats per token"
-# A vector smaller than this part of the largest of its layer is compared on the scale of that part.
+# Vector norms below this fraction of the layer's largest norm are raised to it when errors are divided by them.
 _SMALLEST = 1e-2
-# Rounding grows with a log-likelihood: below this one (in nats) the difference is counted per so many nats.
+# Rounding grows with a log-likelihood: above this many nats per token, errors are divided by nats / _DEEP instead.
 _DEEP = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """The largest difference between what was kept and the same texts alone, how large it may be, and where it is."""
+    """The largest difference between stored results and the same texts run alone, its limit, and its location."""
 
     size: float
     limit: float
@@ -45,10 +45,10 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Recomputed:
-    """How far a sample of a run's texts, each run alone, is from what the run kept of them.
+    """The comparison of a run's stored results with a sample of its texts, each run alone.
 
-    `texts` of `total` were compared, of `shortest` to `longest` tokens. `difference` is the largest one, in `unit`, and
-    `where` it is.
+    `texts` of `total` were compared; their lengths are `shortest` to `longest` tokens. `difference` is the largest one,
+    in `unit`, found at `where`.
     """
 
     texts: int
@@ -62,7 +62,7 @@ class Recomputed:
 
     @classmethod
     def of(cls, difference: Difference, lengths: Sequence[int], sample: Sequence[int]) -> Recomputed:
-        """Return the record of a difference on a `sample` of texts, given the tokens of all of them."""
+        """Return the record of a difference on a `sample` of texts; `lengths` are the token counts of all texts."""
         chosen = [lengths[text] for text in sample]
         return cls(
             texts=len(sample),
@@ -77,7 +77,7 @@ class Recomputed:
 
     @property
     def passed(self) -> bool:
-        """Whether the difference is rounding; one that is not a number is not."""
+        """Whether the difference is within rounding; NaN is not."""
         return self.difference <= self.limit
 
     def record(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class Recomputed:
         return asdict(self) | {"passed": self.passed}
 
     def demand(self) -> None:
-        """Raise CaptureError where the difference is more than rounding."""
+        """Raise CaptureError if the difference is more than rounding."""
         if not self.passed:
             raise CaptureError(
                 f"what this run kept differs from the same texts run alone by {self.difference:.1e} ({self.unit}; "
@@ -103,18 +103,18 @@ def sample_texts(lengths: Sequence[int], seed: int, most: int = SAMPLE) -> list[
 
 
 def vectors_alone(model: LoadedModel, readings: Sequence[Reading], spec: CaptureSpec) -> dict[str, FloatArray]:
-    """Return `values[component]`, float32 (texts, points, d), of texts that are run one at a time."""
+    """Return `values[component]`, float32 (texts, points, d), of texts, run one at a time."""
     store = MemoryStore(store_shape(model, len(readings), spec))
     capture(model, make_plan(readings, 1), store)
     return {c: np.stack([store.read(c, layer) for layer in range(n)], 1) for c, n in store.shape.points.items()}
 
 
 def likelihoods_alone(model: LoadedModel, readout: Readout, continuations: Sequence[Continuation]) -> Floats:
-    """Return log-likelihoods at every exit, (continuations, exits) in nats; each is run in a pass of its own."""
+    """Return log-likelihoods at every exit, (continuations, exits) in nats; each continuation has a separate pass."""
     rows = []
     for continuation in continuations if model.streamer is None else ():
         rows.append(_likelihoods(model, readout, [continuation]))
-    # A streamed model reads every weight for each call, so that its texts go through it in one call, one at a time.
+    # A streamed model reads every weight per call of `capture`, so one call runs all texts, in batches of one.
     return np.concatenate(rows) if rows else _likelihoods(model, readout, continuations)
 
 
@@ -132,9 +132,9 @@ def compare_vectors(
     texts: Sequence[int],
     dtype: str = "float32",
 ) -> Difference:
-    """Compare vectors, float32 (texts, points, d) by component, each relative to its own size.
+    """Compare vectors, float32 (texts, points, d) by component, each error relative to the vector's norm.
 
-    `texts` are their numbers in the run; `dtype` is what the kept ones were stored in.
+    `texts` are their indices in the run; `dtype` is the dtype of the stored vectors.
     """
     apart = {}
     for component, values in alone.items():
@@ -149,7 +149,7 @@ def compare_vectors(
 def compare_likelihoods(
     model: LoadedModel, kept: Floats, alone: Floats, continuations: Sequence[Continuation], texts: Sequence[int]
 ) -> Difference:
-    """Compare log-likelihoods at every exit, (continuations, exits), per token; `texts` are their numbers."""
+    """Compare log-likelihoods (continuations, exits) per token; `texts` are their indices in the run."""
     tokens = np.array([len(continuation.ids) - continuation.start for continuation in continuations], dtype=np.float64)
     apart = np.abs(kept - alone) / np.maximum(tokens[:, None], np.abs(alone) / _DEEP)
     limit = precision_of(dtype_of(model.spec.dtype)).nats_limit

@@ -1,4 +1,4 @@
-"""Texts to what the routers of a mixture-of-experts model do with them."""
+"""Read how the routers of a mixture-of-experts model route texts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from layeratlas.models.routing import Router, observe_routers
 def read_routers(
     model: LoadedModel, routers: Sequence[Router], readings: Sequence[Reading], batch_tokens: int, step: Step
 ) -> tuple[Floats, Floats]:
-    """Return the probabilities and the use of experts of every text, each (texts, routers, experts).
+    """Return the probabilities and the use of experts for every text, each (texts, routers, experts).
 
-    Means over the positions of a reading. Texts of one length share a batch, so that none is padded: in some models the
-    experts of a text depend on the pads beside it.
+    Values are means over the positions of a reading. Only texts of equal length share a batch, since in some models
+    padding changes which experts a text uses.
     """
     shape = (len(readings), len(routers), max(router.experts for router in routers))
     probabilities, used = np.zeros(shape), np.zeros(shape)

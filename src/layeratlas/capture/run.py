@@ -1,4 +1,4 @@
-"""Every batch of a plan through the model once, its vectors into the store."""
+"""Run every batch of a plan through the model once and store its vectors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layeratlas.store import Shape, Store
 
 
 def store_shape(model: LoadedModel, texts: int, spec: CaptureSpec) -> Shape:
-    """Return what a store must hold for these texts."""
+    """Return the shape of a store for these texts."""
     layers = model.anatomy.n_layers
     return Shape(texts, model.anatomy.width, {c: layers + (c == "resid") for c in spec.components})
 
@@ -24,7 +24,7 @@ def store_key(model: LoadedModel, readings: Sequence[Reading], spec: CaptureSpec
     """Return a key that changes with the model's files, its numerics, the texts or the capture settings."""
     keys = ("tokenizer_hash", "dtype", "attention", "layers", "width")
     info = {k: model.info[k] for k in keys}
-    # A local model is its files; a hub model is its id and revision.
+    # A local model is identified by its files, a hub model by its id and revision.
     info["weights"] = model.info["files"] or [model.info["id"], model.info["revision"]]
     if model.spec.adapter is not None:
         info["id"] = model.info["id"]
@@ -41,10 +41,9 @@ def capture(
 ) -> None:
     """Run every batch that the store has not finished; `form` is how the model takes the masks of a trie.
 
-    A streamed model goes through in one sweep over its blocks, which begins anew where it was interrupted.
+    A streamed model goes through in one sweep over its blocks, which restarts from the beginning if it was interrupted.
 
-    Raises CaptureError where an activation is not finite, naming the text (`names`, by row), the component and the
-    layer.
+    Raises CaptureError if an activation is not finite, naming the text (`names`, by row), the component and the layer.
     """
     done = store.finished()
     total = sum(b.ids.size for b in plan)

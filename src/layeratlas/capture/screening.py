@@ -1,10 +1,10 @@
-"""Normalisers without the whole product in float32: an 8-bit product finds the few words that make up the sum.
+"""Normalisers without a full float32 product: an 8-bit product finds the few words that dominate the sum.
 
-Of the 49,152 words of the default model, a median of 14 hold 99.9 % of the probability at an exit. Words and states
-are centred, turned by a random rotation (so that no direction is larger than others) and rounded to 8 bits, whose
-product takes a quarter of the time of one in float32. Words that it finds near the top are then multiplied exactly; the
-others are added up as the 8-bit product has them. What these can do to the sum is estimated for every row, and a row
-where it may be more than `TOLERANCE` is not vouched for: it is for the caller to do it exactly.
+For the default model, a median of 14 of its 49,152 words hold 99.9 % of the probability at an exit. Words and states
+are centred, rotated at random (so that no direction dominates) and rounded to 8 bits; the 8-bit product takes a quarter
+of the time of a float32 product. Words with a large 8-bit logit are then multiplied exactly, and the others keep their
+8-bit values. The resulting error is estimated for every row. Rows with an estimate below `TOLERANCE` are accepted; the
+caller must compute the others exactly.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from torch import Tensor
 
 from layeratlas.capture.unembedding import TILE
 
-# The largest error of a normaliser that is vouched for, in nats.
+# The largest error of an accepted normaliser, in nats.
 TOLERANCE = 1e-3
-# Words go in groups, whose largest logit says whether the group is looked at.
+# Words per group; the largest logit of a group decides whether its words are examined.
 _GROUP = 16
 # Words above this probability are multiplied exactly.
 _HEAD = 1e-4
-# Groups whose largest logit is further below the top (nats) are not looked at.
+# Groups whose largest logit is further below the largest of all (nats) are not examined.
 _DEPTH = 12.5
-# How far off, relatively, the sum of the words that were not multiplied exactly may be: rounding errors average out
-# over words, and what the least probable exact words show of it is taken off; with fewer of these than `_ENOUGH` (as
-# many equally probable ones) less is known. Of 2,048 rows of the default model, the largest error was 0.62 of its
+# Relative error of the sum over words that were not multiplied exactly. Rounding errors average out over words, and the
+# least probable exact words serve to correct the rest. With an effective number of such words below `_ENOUGH`, the
+# correction is less certain and the error larger. In 2,048 rows of the default model, the largest error was 0.62 of its
 # estimate.
 _ENOUGH, _FEW_WORDS, _MANY_WORDS = 20, 0.25, 0.06
-# The same of the groups that were not looked at, whose sum is estimated from their largest words.
+# The same for the groups that were not examined, whose sum is estimated from their largest words.
 _UNSEEN = 0.25
-# A group's sum over its largest word, where nothing is known about it, and how many groups that counts for.
+# Prior for the ratio of a group's sum to its largest word, and its weight in number of groups.
 _SUM_OVER_LARGEST, _PRIOR = 2.0, 3
-# Pairs of a row and a word that are multiplied at once.
+# (row, word) pairs that are multiplied at once.
 _PAIRS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Rows:
-    """States as the screen takes them: `codes` int8 (n, d) times `steps` (n, 1), and what the centre adds, (n,)."""
+    """States in 8 bits: `codes` int8 (n, d) times `steps` (n, 1); `base` (n,) is the logit of the mean word."""
 
     exact: Tensor
     codes: Tensor
@@ -49,10 +49,10 @@ class _Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class _Found:
-    """Groups near the top: of `rows` (k,), the groups' numbers (k,), logits over `taken` (k, 16).
+    """The k examined groups: their `rows` (k,), group indices `groups` (k,), and `logits` minus `taken` (k, 16).
 
-    Of each row, (n,): `taken`, the first tile's largest logit; `top`, the largest one; `unseen`, the exponentials of
-    the largest words of the other groups added up.
+    Per row, (n,): `taken` is the largest logit of the first tile, `top` the largest of all. `unseen` is the sum of the
+    exponentials of the largest words of all other groups.
     """
 
     rows: Tensor
@@ -64,7 +64,7 @@ class _Found:
 
 
 class Screen:
-    """The normalisers of a matrix (V, d) in float32 on a CPU, whose logits are multiplied by `scale`."""
+    """The normalisers of an unembedding matrix (V, d), float32 on a CPU, whose logits are multiplied by `scale`."""
 
     def __init__(self, weight: Tensor, scale: float = 1.0) -> None:
         self._weight, self._scale = weight, scale
@@ -76,7 +76,7 @@ class Screen:
         for at in range(0, self._whole, TILE):
             turned = (weight[at : min(at + TILE, self._whole)] - self._mean) @ self._turn
             largest = turned.abs().amax(1)
-            # A group has words of one size, which share a step; its words stand `groups` apart.
+            # A group has words of similar size, which share a step; its words lie one number of groups apart.
             order = largest.argsort(descending=True).view(-1, _GROUP)
             step = largest[order].amax(1).clamp(min=1e-30) / 127
             columns = order.T.reshape(-1)
@@ -87,7 +87,7 @@ class Screen:
 
     @torch.inference_mode()
     def __call__(self, ready: Tensor) -> tuple[Tensor, Tensor]:
-        """Return normalisers of normed states (n, d), float32 (n,) in nats, and which are vouched for, bool (n,)."""
+        """Return normalisers of normed states (n, d), float32 (n,) in nats, and which are accepted, bool (n,)."""
         rows = self._rounded(ready * self._scale)
         return self._added_up(rows, self._near_the_top(rows))
 
@@ -134,13 +134,13 @@ class Screen:
         return rows.base + found.taken + whole.log(), error < TOLERANCE
 
     def _multiplied(self, rows: _Rows, row: Tensor, word: Tensor) -> Tensor:
-        """Return exact logits of pairs of a row and a word, without what the centre adds."""
+        """Return the exact logits of (row, word) pairs, minus the logit of the mean word."""
         chunks = zip(torch.split(row, _PAIRS), torch.split(word, _PAIRS), strict=True)
         parts = [(rows.exact[r] * self._weight[w]).sum(1) for r, w in chunks]
         return torch.cat(parts) - rows.base[row]
 
     def _left_over(self, rows: _Rows, taken: Tensor) -> Tensor:
-        """Return what the last words add, which fill no group."""
+        """Return the sum of exponentials of the last words, which do not fill a group."""
         logits = rows.exact @ self._weight[self._whole :].T - (rows.base + taken)[:, None]
         return logits.exp_().sum(1)
 
@@ -157,7 +157,7 @@ def _by_row(rows: Tensor, values: Tensor, n: int) -> Tensor:
 
 
 def _sum_over_largest(found: _Found, n: int) -> Tensor:
-    """Return how large a group's sum is in units of its largest word, (n,), from the least of those looked at."""
+    """Return the ratio of a group's sum to its largest word, (n,), from the least probable examined groups."""
     largest = found.logits.amax(1)
     least = largest < (found.top - found.taken)[found.rows] - _DEPTH + 2.5
     rows, logits = found.rows[least], found.logits[least]
@@ -169,9 +169,9 @@ def _sum_over_largest(found: _Found, n: int) -> Tensor:
 
 
 def _ratio(rows: Tensor, exact: Tensor, screened: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """Return the sum of exact exponentials over that of screened ones, (n,), drawn to 1 where few words tell it.
+    """Return the ratio of exact to 8-bit sums of exponentials, (n,), shrunk to 1 if it rests on few words.
 
-    With it the number of words that tell it, as many equally probable ones.
+    Also returns the effective number of words that the ratio rests on, (n,).
     """
     sums, of_screened = _by_row(rows, exact, n), _by_row(rows, screened, n)
     known = of_screened**2 / _by_row(rows, screened**2, n).clamp(min=1e-30)

@@ -1,7 +1,8 @@
-"""Layer by layer instead of text by text: a group of blocks is read once and run over every batch.
+"""Capture layer by layer instead of text by text: each group of blocks is loaded once and run over every batch.
 
-For models larger than memory. Between two groups the stream of every batch is kept. The blocks run inside the model's
-own forward, which skips the others, so that masks, position codes and whatever a family hands its blocks are its own.
+This is for models larger than memory. Between two groups the residual stream of every batch is kept. The blocks run
+inside the model's own `forward`, which skips the other blocks, so that masks, position codes and other block arguments
+are the model's own.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ from layeratlas.models.precision import precision_of
 from layeratlas.models.sublayers import sum_error
 from layeratlas.store import Store
 
-# Small blocks travel together: each group costs every batch one pass through what is outside the blocks.
+# Small blocks are grouped, since each group costs every batch one pass through the modules outside the blocks.
 _GROUP = 256_000_000
-# Vectors wait in memory until a shard of this size is full.
+# Vectors are collected in memory until they fill a shard of this size (bytes).
 _SHARD = 256_000_000
 Mask = Callable[[Batch], Any]
 
 
 def cut_blocks(sizes: Sequence[int], room: int) -> list[list[int]]:
-    """Cut blocks of some bytes into groups of which two fit into `room` bytes; a group has at least one block."""
+    """Group blocks by `sizes` (bytes) so that two groups fit into `room` bytes; a group has at least one block."""
     most = min(_GROUP, int(0.35 * room))
     groups: list[list[int]] = []
     filled = 0
@@ -53,9 +54,9 @@ def cut_blocks(sizes: Sequence[int], room: int) -> list[list[int]]:
 def stream(
     model: LoadedModel, plan: Sequence[Batch], store: Store, step: Step, mask: Mask, names: Sequence[str]
 ) -> None:
-    """Run every batch through every group of blocks and keep what the store asks for; each weight is read once.
+    """Run every batch through every group of blocks and store the requested components; each weight is read once.
 
-    Raises CaptureError where an activation is not finite, IdentityError where a block's contributions do not add up.
+    Raises CaptureError if an activation is not finite, IdentityError if a block's contributions do not add up.
     """
     streamer = model.streamer
     assert streamer is not None
@@ -89,7 +90,7 @@ def stream(
 
 @contextmanager
 def _between(loaded: LoadedModel, before: Tensor | None) -> Iterator[list[Tensor]]:
-    """Feed the first block with `before` and keep what the last one returns."""
+    """Replace the first block's input by `before` and record the last block's output."""
     after: list[Tensor] = []
 
     def enter(module: Any, args: Any, kwargs: Any) -> Any:
@@ -114,7 +115,7 @@ def _between(loaded: LoadedModel, before: Tensor | None) -> Iterator[list[Tensor
 
 
 def _demand_sum(loaded: LoadedModel, batch: Batch, values: dict[str, FloatArray]) -> None:
-    """Every block is proved on the first batch, since only one of each kind was in memory at load."""
+    """Check the residual sum of every block on the first batch; at load only one block of each kind was checked."""
     precision = precision_of(next(loaded.model.parameters()).dtype)
     # Position 0 is an attention sink, hundreds of times larger than the rest.
     rows = [i for i, where in enumerate(batch.positions) if where != (0,)] or list(range(len(batch.rows)))
@@ -131,7 +132,7 @@ def _demand_sum(loaded: LoadedModel, batch: Batch, values: dict[str, FloatArray]
 
 
 class _Slab:
-    """Vectors of one group of blocks, kept until they fill a shard."""
+    """Vectors of one group of blocks, collected until they fill a shard."""
 
     def __init__(self, store: Store, start: int, last: bool) -> None:
         self._store, self._start, self._last = store, start, last
@@ -139,7 +140,7 @@ class _Slab:
         self._size = 0
 
     def add(self, batch: Batch, values: dict[str, FloatArray]) -> None:
-        # The stream after the group's last block is the next group's first point, but for the last group.
+        # The stream after a group's last block is stored as the first layer of the next group, if there is one.
         kept = {c: array if c != "resid" or self._last else array[:, :-1] for c, array in values.items()}
         self._batches.append((batch, kept))
         self._size += sum(array.nbytes for array in kept.values())

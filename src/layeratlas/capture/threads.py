@@ -1,4 +1,4 @@
-"""Independent parts of a calculation, one a core."""
+"""Run independent items of a calculation in parallel, one per CPU core."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Result = TypeVar("Result")
 
 
 def each(function: Callable[[Item], Result], items: Sequence[Item], device: torch.device) -> list[Result]:
-    """Return what `function` makes of every item, in order; on a CPU in threads of one core each.
+    """Return `function(item)` for every item, in order; on a CPU, in one single-core thread per core.
 
-    Where a core has a product and what follows it to itself, it waits for no other core at their ends, and finds the
-    numbers in its own cache: a quarter faster than the same products shared out by torch. `function` must enter
-    `inference_mode` itself, which is a thread's own.
+    A core that computes a whole product and its follow-up alone does not wait for other cores and finds the numbers in
+    its cache. This is a quarter faster than letting torch divide each product among cores. `function` must enter
+    `inference_mode` itself, since the mode is per thread.
     """
     cores = torch.get_num_threads()
     if device.type != "cpu" or cores == 1 or len(items) == 1:
@@ -26,4 +26,4 @@ def each(function: Callable[[Item], Result], items: Sequence[Item], device: torc
         with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(function, items))
     finally:
-        torch.set_num_threads(cores)  # of some libraries the number is the whole process's
+        torch.set_num_threads(cores)  # in some libraries the setting is per process

@@ -1,9 +1,9 @@
-"""Affine translators: a layer's stream mapped to the last layer's basis before it is read out (the tuned lens).
+"""Affine translators that map a layer's stream to the last layer's basis before the readout (the tuned lens).
 
-Belrose et al. (2023, arXiv 2303.08112) train them by gradient descent on the divergence from the model's own
-prediction. Here they are fitted in closed form, by ridge regression of the final stream on the layer's (Din et al.
-2023, arXiv 2303.09435): one pass over the texts and no step size to choose, so that the same texts give the same
-translators. Every token weighs the same: its final stream is divided by its root mean square, as the final norm does.
+Belrose et al. (2023, arXiv 2303.08112) train translators by gradient descent on the divergence from the model's own
+prediction. Here they are fitted in closed form, by ridge regression of the final stream on the layer's stream (Din et
+al. 2023, arXiv 2303.09435). This takes one pass over the texts and has no step size, so the same texts give the same
+translators. Every token has equal weight: its final stream is divided by its root mean square, as in the final norm.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from layeratlas.core.errors import StoreError
 from layeratlas.core.files import write_atomic
 from layeratlas.models import LoadedModel, observe
 
-# Penalties, as shares of the mean variance of a dimension; the one with the least error on held-out texts is taken.
+# Penalties, as shares of the mean second moment of a dimension; held-out texts choose the best.
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Translator:
-    """What is added to the stream h (d,) of a point: weight @ h + bias, as the tuned lens has it; float32."""
+    """The vector weight @ h + bias that is added to a layer's stream h (d,), as in the tuned lens; float32."""
 
     weight: FloatArray
     bias: FloatArray
@@ -41,7 +41,7 @@ Translators = Mapping[int, Translator]
 
 
 class TunedReadout(Readout):
-    """A readout that translates the stream first, at the points that have a translator."""
+    """A readout that first applies the translator of each layer that has one."""
 
     def __init__(self, model: LoadedModel, translators: Translators) -> None:
         super().__init__(model)
@@ -56,7 +56,7 @@ class TunedReadout(Readout):
 
 
 class _Sums:
-    """Products of one point's stream x with itself and with the target y, added up text by text; with a constant."""
+    """Sums over texts of the products of a layer's stream x (with a constant column) with itself and the target y."""
 
     def __init__(self, width: int) -> None:
         self.xx: Floats = np.zeros((width + 1, width + 1))
@@ -72,7 +72,7 @@ class _Sums:
         self.n += len(x)
 
     def solved(self, penalty: float) -> Floats:
-        """Return the map (width + 1, width) of least squared error, the penalty pulling it to no prediction at all."""
+        """Return the least-squares map (width + 1, width); the penalty shrinks it to zero, except for the bias."""
         width = len(self.xy[0])
         share = penalty * float(np.trace(self.xx[:width, :width])) / width
         ridge = np.diag([share] * width + [0.0])
@@ -89,7 +89,7 @@ class _Sums:
 def fit_translators(
     model: LoadedModel, ids: Sequence[NDArray[np.int64]], points: Sequence[int], held_out: Sequence[int]
 ) -> dict[int, Translator]:
-    """Return the translators of some points, fitted on texts; those numbered in `held_out` choose the penalty.
+    """Return translators for the layers `points`, fitted on texts; the texts in `held_out` choose the penalty.
 
     Position 0 (an attention sink) is left out.
     """
@@ -105,7 +105,7 @@ def fit_translators(
 
 
 def stream_of(model: LoadedModel, text: NDArray[np.int64]) -> list[FloatArray]:
-    """Return the stream at every point, each (tokens - 1, d), without position 0."""
+    """Return the residual stream at every layer, each (tokens - 1, d), without position 0."""
     with torch.inference_mode(), observe(model.anatomy, ["resid"], lambda h: h[0, 1:]) as seen:
         model.run(torch.from_numpy(np.asarray(text, np.int64))[None])
         return [point.float().cpu().numpy() for point in seen["resid"]]
@@ -125,7 +125,7 @@ def _best(fitted: _Sums, kept: _Sums) -> Translator:
 
 
 def divergence(readout: Readout, model: LoadedModel, states: Sequence[FloatArray], points: Sequence[int]) -> Floats:
-    """Return the mean KL(model || exit) in nats at some points, from the stream of a text; (points,)."""
+    """Return the mean KL(model || exit) in nats at the layers `points`, (points,), from a text's stream."""
     with torch.inference_mode():
         final = model.anatomy.logits(torch.from_numpy(states[-1]).to(model.device)).float().log_softmax(-1)
         out = []
@@ -143,9 +143,9 @@ def save_translators(path: Path, translators: Translators) -> None:
 
 
 def load_translators(path: str | Path, width: int, points: int) -> dict[int, Translator]:
-    """Return the translators in a safetensors file, of points below `points`.
+    """Return the translators in a safetensors file, for layers below `points`.
 
-    Raises StoreError for another kind of file, and where shapes do not fit a stream of that width.
+    Raises StoreError for another kind of file, and for shapes that do not fit a stream of that width.
     """
     try:
         tensors = load_file(str(path))

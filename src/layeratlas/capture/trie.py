@@ -1,7 +1,7 @@
-"""The prefix trie: texts that begin alike share the tokens they begin with, and these are computed once.
+"""The prefix trie: texts with a common prefix share its tokens, which are computed once.
 
-Nodes of the trie are laid out in lines. A node's position id is its depth, and it attends to its ancestors and itself
-alone, so it holds what the last token of its prefix would hold in a text of its own.
+Nodes of the trie are laid out in lines. A node's position id is its depth, and it attends only to its ancestors and
+itself, so its activations equal those of the last token of its prefix run alone.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from layeratlas.capture.plan import Batch, Reading, sorted_plan
 from layeratlas.core.spec import hash_of
 
-# Attention over a line costs the square of its length, so lines are short: at width 576 a line of 128 nodes spends
-# less than a tenth of its operations on attention, and twice that of its time. Several lines share a forward pass,
-# since matrix products of a thousand rows run half as fast again as those of 128.
+# The cost of attention grows with the square of a line's length, so lines are short: at width 576 a line of 128 nodes
+# spends less than a tenth of its operations, and less than a fifth of its time, on attention. Several lines share a
+# forward pass, since matrix products of a thousand rows run 1.5 times as fast as those of 128.
 LINE = 128
-# Each line computes its shared prefix anew, so a long one (few-shot examples) asks for a longer line: with P shared
-# nodes, m others and attention costing 1/1500 of the rest per node, (1 + P/m)(1 + (P+m)/1500) is least near
+# Each line computes its shared prefix again, so a long prefix (few-shot examples) needs a longer line: with P shared
+# nodes, m others and attention costing 1/1500 of the rest per node, (1 + P/m)(1 + (P+m)/1500) is smallest near
 # m = sqrt(1500 P).
 _LONG_PREFIX = 1500
-# A text that shares less than this part of its tokens is as well off in a padded batch of its own length.
+# A text that shares a smaller fraction of its tokens gains nothing over a padded batch of similar length.
 WORTH = 0.15
 
 
@@ -52,7 +52,7 @@ def make_trie_plan(readings: Sequence[Reading], batch_tokens: int, line: int = L
 
 
 def count_prefixes(texts: Sequence[tuple[int, ...]]) -> int:
-    """Return the number of distinct prefixes of texts: the tokens that a trie without lines would compute."""
+    """Return the number of distinct prefixes of texts: the tokens that one trie over all texts would compute."""
     order = sorted(texts)
     return sum(map(len, order)) - sum(_common(a, b) for a, b in pairwise(order))
 
@@ -63,7 +63,7 @@ def _common(a: tuple[int, ...], b: tuple[int, ...]) -> int:
 
 
 class _Line:
-    """A line being filled with texts in lexicographic order, so that the last path holds every shared prefix."""
+    """A line that is filled with texts in lexicographic order, so that the last path contains every shared prefix."""
 
     def __init__(self, room: int) -> None:
         self._room = room
@@ -75,7 +75,7 @@ class _Line:
         self._positions: list[tuple[int, ...]] = []
 
     def take(self, row: int, reading: Reading) -> bool:
-        """Add a text, or return False where the line has no room for its new nodes."""
+        """Add a text, or return False if the line has no room for its new nodes."""
         shared = _common(tuple(self._ids[node] for node in self._path), reading.ids)
         if self._ids and len(self._ids) + len(reading.ids) - shared > self._room:
             return False
@@ -93,12 +93,12 @@ class _Line:
         return len(self._ids)
 
     def fill(self, ids: NDArray[np.int64], parents: NDArray[np.int64], depths: NDArray[np.int64]) -> None:
-        """Write the nodes into rows of (n,) that hold pads: nodes without parents that no text is read at."""
+        """Write the nodes into rows of (n,) filled with pads, which are nodes without parents that no text reads."""
         ids[: len(self)], parents[: len(self)], depths[: len(self)] = self._ids, self._parents, self._depths
 
     @property
     def texts(self) -> list[tuple[int, tuple[int, ...]]]:
-        """The texts by row number, and the nodes each is read at."""
+        """The texts as (row number, nodes at which the text is read)."""
         return list(zip(self._rows, self._positions, strict=True))
 
 
@@ -119,7 +119,7 @@ def _batch(lines: list[_Line]) -> Batch:
 
 
 def ancestors(parents: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return (lines, n, n): may node i see node j of its line? A node sees its ancestors and itself.
+    """Return (lines, n, n): whether node i may attend to node j of its line, that is to its ancestors and itself.
 
     parents: (lines, n), each before its children; -1 at a root.
     """

@@ -1,4 +1,4 @@
-"""What a component typically holds at each block: its mean vector, which an edit `mean` puts there, and its size."""
+"""The typical value of a component at each block: its mean vector, for `mean` edits, and its root mean square."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from layeratlas.models import LoadedModel, observe
 
 @dataclass(frozen=True)
 class Typical:
-    """Of one component: `means` (L, d) float32 and root mean squares `sizes` (L,), over texts and positions.
+    """The typical value of one component: `means` (L, d) float32 and root mean squares `sizes` (L,).
 
-    Of `resid`, a block's row is its output.
+    Both are taken over texts and positions. For `resid`, row l is the output of block l.
     """
 
     means: FloatArray
     sizes: NDArray[np.float64]
 
     def vectors(self, kind: str, seed: int) -> FloatArray:
-        """Return what the edits `mean` and `translate` put at each block, (L, d).
+        """Return the vectors of the edits `mean` and `translate` at each block, (L, d).
 
-        A translation goes in one direction, drawn from the seed and the same at every block, as far at strength 1 as
-        the component is large there (root mean square).
+        A translation has one random direction, drawn from the seed and the same at every block. At strength 1 its root
+        mean square equals the component's at that block.
         """
         if kind == "mean":
             return self.means
@@ -41,11 +41,11 @@ class Typical:
 
 @torch.inference_mode()
 def typical(model: LoadedModel, ids: Sequence[Sequence[int]], component: Component, first: int = 1) -> Typical:
-    """Read texts (token ids) at positions from `first` on; raises SpecError where no text has one."""
+    """Read texts (token ids) at positions from `first` on; raises SpecError if no text has such a position."""
     layers, width = model.anatomy.n_layers, model.anatomy.width
     total, squares, count = np.zeros((layers, width)), np.zeros(layers), 0
     for text in ids:
-        # Squares are taken afterwards: what is selected here must be linear.
+        # Squares are taken afterwards, since the selection must be linear.
         with observe(model.anatomy, [component], lambda h: h[:, first:]) as seen:
             model.run(torch.tensor([list(text)]))
         states = torch.stack([states[0] for states in seen[component][-layers:]]).cpu().double().numpy()

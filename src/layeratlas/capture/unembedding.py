@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# The words of a tile. The vocabulary goes by in tiles: logits of all of it would be written to memory and read back
-# several times, which takes longer than the product itself.
+# Words per tile. The vocabulary is processed in tiles: writing all logits to memory and reading them back several times
+# takes longer than the product itself.
 TILE, TILE_GPU = 1024, 16384
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unembedding:
-    """A matrix (V, d) with its bias (V,), and the scale and softcap that follow; weights keep their dtype."""
+    """A matrix (V, d) with its bias (V,), followed by a scale and a softcap; weights keep their dtype."""
 
     weight: Tensor
     bias: Tensor | None
@@ -30,7 +30,7 @@ class Unembedding:
 
     @property
     def tiles(self) -> range:
-        """The first words of all tiles."""
+        """The index of the first word of each tile."""
         return range(0, self.vocabulary, self.tile)
 
     def logits(self, ready: Tensor, first: int) -> Tensor:
@@ -58,7 +58,7 @@ class Unembedding:
         return words
 
     def finish(self, logits: Tensor) -> Tensor:
-        """Scale and cap, as the model does, in its dtype; then float32."""
+        """Apply scale and softcap in the model's dtype, as the model does; then convert to float32."""
         if self.scale != 1.0:
             logits = logits * self.scale
         if self.softcap is not None:
@@ -68,8 +68,8 @@ class Unembedding:
     def normaliser(self, ready: Tensor) -> Tensor:
         """Return the log of the sum of exponentials over the vocabulary, float32 (n,), of normed states (n, d).
 
-        What is taken off before `exp` need not be the largest logit, only near it: that of the first tile saves a pass
-        over all others. Rows where it is too far below are done again.
+        The value subtracted before `exp` need only be near the largest logit; using the first tile's largest saves a
+        pass over all others. Rows that overflow are computed again.
         """
         first = self.logits(ready, 0)
         taken = first.amax(-1)
@@ -83,7 +83,7 @@ class Unembedding:
         return normaliser
 
     def _largest_first(self, ready: Tensor) -> Tensor:
-        """As `normaliser`, for logits of any range: the largest so far is what is taken off."""
+        """As `normaliser`, for logits of any range: subtract the running maximum."""
         most = torch.full((len(ready),), -torch.inf, device=ready.device)
         total = torch.zeros_like(most)
         for at in self.tiles:

@@ -11,5 +11,5 @@ FloatArray = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-# An array of any namespace of the array API (numpy, torch), on any device.
+# An array of any array API namespace (numpy, torch), on any device.
 Array = Any

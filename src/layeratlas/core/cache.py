@@ -1,4 +1,4 @@
-"""Where files are kept that can be made again."""
+"""The cache directory, for files that can be recomputed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ def cache_root() -> Path:
         return Path(os.path.expanduser(own))
     base = os.environ.get("XDG_CACHE_HOME")
     home = os.path.expanduser("~")
-    if not base and home == "~":  # a process without a home
+    if not base and home == "~":  # a process without a home directory
         return Path(tempfile.gettempdir()) / f"layeratlas-{os.getuid()}"
     return (Path(base) if base else Path(home) / ".cache") / "layeratlas"

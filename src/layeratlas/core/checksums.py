@@ -1,6 +1,6 @@
-"""Every byte that is believed is under a checksum.
+"""Checksums: every file that is read back is verified.
 
-Three forms, by who vouches for a file:
+There are three forms, by where the digest is stored:
 
 - a JSON file that is read on its own carries a `seal`, the digest of all else in it (`write_sealed`, `read_sealed`);
 - a part of an unfinished stage has its digest and its name in `NAME.sha256` beside it, in the form that
@@ -23,7 +23,7 @@ SEAL = "seal"
 
 
 def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes; empty where there is no file that can be read."""
+    """Return the SHA-256 of a file's bytes; '' if the file cannot be read."""
     try:
         return sha256_file(path)
     except OSError:
@@ -31,13 +31,13 @@ def digest_of(path: Path) -> str:
 
 
 def seal_of(value: Mapping[str, Any]) -> str:
-    """Return the digest of a JSON object without its seal, independent of layout and of the order of its keys."""
+    """Return the digest of a JSON object without its seal, independent of layout and key order."""
     as_read = json.loads(json.dumps({key: inner for key, inner in value.items() if key != SEAL}))
     return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
 
 
 def is_sealed(value: Any) -> bool:
-    """Return whether a JSON value is an object that its seal fits."""
+    """Return whether a JSON value is an object with a matching seal."""
     return isinstance(value, dict) and SEAL in value and value[SEAL] == seal_of(value)
 
 
@@ -47,7 +47,7 @@ def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """Return a sealed JSON object without its seal; raises StoreError where it is missing, unreadable or changed."""
+    """Return a sealed JSON object without its seal; raises StoreError if it is missing, unreadable or changed."""
     value = read_json(path)
     if not is_sealed(value):
         raise StoreError(
@@ -59,7 +59,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
 
 
 def read_vouched(path: Path, todo: str) -> dict[str, Any]:
-    """Return a JSON object, with its seal where it has one; raises StoreError where it is damaged, with what `todo`."""
+    """Return a JSON object, checked by any seal; raises StoreError, with advice `todo`, if it is damaged."""
     value = read_json(path)
     if not isinstance(value, dict) or (SEAL in value and not is_sealed(value)):
         raise StoreError(
@@ -69,7 +69,7 @@ def read_vouched(path: Path, todo: str) -> dict[str, Any]:
 
 
 def check_digest(path: Path, digest: str, todo: str) -> None:
-    """Raise StoreError, with what `todo`, where a file is not the one of that digest."""
+    """Raise StoreError, with advice `todo`, if a file does not have that digest."""
     if digest_of(path) != digest:
         raise StoreError(
             f"'{path}' was changed or damaged after it was written", "the file whose checksum was kept", todo
@@ -77,13 +77,13 @@ def check_digest(path: Path, digest: str, todo: str) -> None:
 
 
 def write_checked(path: Path, data: bytes) -> None:
-    """Write a file and, after it, the checksum that makes it count."""
+    """Write a file and then its checksum, which makes it valid."""
     write_atomic(path, data)
     write_atomic(_sidecar(path), _line(path, hashlib.sha256(data).hexdigest()).encode())
 
 
 def is_whole(path: Path) -> bool:
-    """Return whether a file is the one that was written under this name; a directory or a missing file is not."""
+    """Return whether a file matches its checksum; False for a directory or a missing file."""
     digest = digest_of(path)
     try:
         return digest != "" and read_regular(_sidecar(path)) == _line(path, digest).encode()

@@ -1,4 +1,4 @@
-"""Edits of a model's residual stream, or of the contribution of a sublayer to it: plain data, applied by `models`."""
+"""Edits of the residual stream, or of a sublayer's contribution to it, as plain data; `models` applies them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layeratlas.core.errors import SpecError
 from layeratlas.core.spec import COMPONENTS, Component
 
 Kind = Literal["noise", "absolute noise", "scale", "translate", "zero", "mean", "skip"]
-# The stream before block 0, where an edit of `resid` names a block.
+# In an edit of `resid`, the block number of the stream before block 0.
 EMBEDDINGS = -1
 _STRONG = ("noise", "absolute noise", "scale")
 _VECTORS = ("translate", "mean")
@@ -98,6 +98,6 @@ def blocks_named(layers: Sequence[int]) -> str:
 
 
 def thirds(layers: int) -> dict[str, tuple[int, int]]:
-    """Return three spans of equal width, as half-open ranges of blocks, for a model whose segments are not known."""
+    """Return three equal spans of blocks, as half-open ranges, for a model with unknown segments."""
     first, second = round(layers / 3), round(2 * layers / 3)
     return {"first third": (0, first), "middle third": (first, second), "last third": (second, layers)}

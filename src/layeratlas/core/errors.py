@@ -32,7 +32,7 @@ class SpecError(AtlasError):
 def unknown_name(what: str, name: object, known: Iterable[str], todo: str = "") -> SpecError:
     """Return the error for a name that does not exist: it lists the known ones and suggests the nearest.
 
-    `todo` is said where no known name is near.
+    `todo` is the advice if no known name is close.
     """
     known = list(known)
     near = get_close_matches(str(name), known, n=1)

@@ -1,4 +1,4 @@
-"""The fields of a spec in words: which values one takes, for error messages and for `layeratlas list settings`."""
+"""Descriptions of a spec's fields and their values, for error messages and `layeratlas list settings`."""
 
 from __future__ import annotations
 

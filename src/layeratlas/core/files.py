@@ -19,8 +19,8 @@ from layeratlas.core.errors import StoreError
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` so that, even after a crash, `path` holds all of it or its old content.
 
-    The file's permissions are those that the umask leaves. An empty directory in the file's place is removed. Raises
-    StoreError where the disk is full, the folder cannot be written or a directory with files is in the file's place.
+    The file's permissions follow the umask. An empty directory at `path` is removed. Raises StoreError if the disk is
+    full, the folder cannot be written, or a directory with files is at `path`.
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
@@ -63,12 +63,12 @@ def _write_error(path: Path, size: int, error: OSError | ValueError) -> StoreErr
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON value atomically."""
     text = json.dumps(value, indent=1, ensure_ascii=False, sort_keys=False) + "\n"
-    # A lone surrogate, of a name that is not UTF-8, is written as JSON's own escape.
+    # A lone surrogate, from a name that is not UTF-8, is written as a JSON escape.
     write_atomic(path, text.encode(errors="backslashreplace"))
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; raises StoreError where it is missing or broken."""
+    """Read a JSON file; raises StoreError if it is missing or invalid."""
     try:
         return json.loads(read_regular(path))
     except FileNotFoundError:

@@ -41,7 +41,7 @@ def is_number(value: Any) -> bool:
 
 
 def num(value: Any, digits: int = 3) -> str:
-    """Return a number with that many decimals, or a dash where there is none."""
+    """Return a number with `digits` decimals, or a dash if it is not a finite number."""
     if not is_number(value):
         return NONE
     text = f"{value:,.{digits}f}"
@@ -66,7 +66,7 @@ def digits_of(lo: Any, hi: Any) -> int:
 
 
 def pvalue(p: Any) -> str:
-    """Return `p = 0.005` or `p < 0.001`; a dash where no test was made."""
+    """Return `p = 0.005` or `p < 0.001`; a dash if there was no test."""
     if not is_number(p):
         return NONE
     if p < 0.001:
@@ -125,5 +125,5 @@ def ranges(layers: Sequence[int]) -> str:
 
 
 def word(names: Mapping[str, str], code: str) -> str:
-    """Return the words for a code; the code itself where there are none."""
+    """Return the words for a code, or the code itself if there are none."""
     return names.get(code, code)

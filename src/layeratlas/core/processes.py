@@ -1,4 +1,4 @@
-"""Processes that end together: signals that stop a run as Ctrl-C does, and workers that do not outlive their parent."""
+"""Ending processes: signals that stop a run like Ctrl-C, and workers that end with their parent."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 Value = TypeVar("Value")
-# Seconds between two looks of a worker at its parent.
+# Seconds between a worker's checks of its parent.
 _LOOK = 0.5
 _watching = threading.Event()
 
 
 class Terminated(KeyboardInterrupt):
-    """The process was told to end by the signal `number`; cleaned up after as an interrupt from the keyboard is."""
+    """The process received the termination signal `number`; handled like a keyboard interrupt."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -52,8 +52,8 @@ def parallel(
 ) -> Iterator[Value]:
     """Yield `function(*arguments)` in order, computed on all cores by processes or, for short steps, threads.
 
-    The cores are those that this process may use; `LOKY_MAX_CPU_COUNT` limits them further.
-    Worker processes end when this one does, whatever ends it.
+    The cores are those that this process may use; `LOKY_MAX_CPU_COUNT` limits them further. Worker processes end when
+    this one ends, for any reason.
     """
     from joblib import Parallel, cpu_count, delayed
 
@@ -70,13 +70,13 @@ def parallel(
 
 
 def _in_threads(function: Callable[..., Value], arguments: Iterable[tuple[Any, ...]], threads: int) -> Iterator[Value]:
-    # Threads of joblib are asked every 10 ms whether they are done, which is longer than most steps take.
+    # joblib polls its threads every 10 ms, which is longer than most steps take.
     waiting: deque[Future[Value]] = deque()
     executor = ThreadPoolExecutor(threads)
     try:
         for values in arguments:
             waiting.append(executor.submit(function, *values))
-            if len(waiting) > 2 * threads:  # no more arguments are made than are soon used
+            if len(waiting) > 2 * threads:  # limit the number of arguments created in advance
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -91,7 +91,7 @@ def _job(parent: int, function: Callable[..., Value], values: tuple[Any, ...]) -
 
 
 def end_with(parent: int) -> None:
-    """Let this process end, without ceremony, soon after its parent is gone."""
+    """Make this process exit, without clean-up, soon after its parent has ended."""
     if not _watching.is_set():
         _watching.set()
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
@@ -104,7 +104,7 @@ def _watch(parent: int) -> None:
 
 
 def stop_workers() -> None:
-    """Kill the worker processes that are still at work or wait for more."""
+    """Kill all worker processes, busy or idle."""
     reusable = sys.modules.get("joblib.externals.loky.reusable_executor")
     executor = getattr(reusable, "_executor", None)
     if executor is not None:

@@ -28,11 +28,11 @@ class Progress:
         """Show one line of text."""
 
     def preview(self, text: str) -> None:
-        """Show a first result in one line; where nobody watches the progress as it goes, it is left out."""
+        """Show a first result in one line; does nothing if the progress is not displayed live."""
 
 
 def checked_progress(progress: object) -> Progress:
-    """Return the progress that was given, or one that shows nothing; raises SpecError for what is no Progress."""
+    """Return the given progress, or one that shows nothing for None; raises SpecError for another type."""
     if progress is None:
         return Progress()
     if not isinstance(progress, Progress):

@@ -1,8 +1,8 @@
-"""Names to plug-ins: built-in modules by file name, others by entry point, loaded when first asked for.
+"""Plug-ins by name: built-in modules by file name, others by entry point; imported on first use.
 
-A built-in task, probe or metric is one module with an attribute `PLUGIN`, a study a folder whose module `study` has
-one, a claim a module in the folder `claims` of its study. A plug-in of another package is an entry point in the group
-`layeratlas.<kind>` that resolves to the same kind of object.
+A built-in task, probe or metric is a module with an attribute `PLUGIN`. A study is a folder whose module `study` has
+that attribute; a claim is a module in the folder `claims` of its study. A plug-in of another package is an entry point
+in the group `layeratlas.<kind>` that resolves to the same kind of object.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a run is, fixed before it starts: frozen specs whose content hash identifies the run."""
+"""The specification of a run: frozen specs whose content hash identifies the run."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DEFAULT_MODEL = "smollm2-135m"
 class Spec(BaseModel):
     """Frozen settings with a content hash; the base of a study's own settings.
 
-    Raises SpecError, in one line, for an unknown name or a value that a field does not take. `noun` is what messages
-    call a field.
+    Raises SpecError, in one line, for an unknown name or a value that a field does not take. `noun` is the word for a
+    field in error messages.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,7 +34,7 @@ class Spec(BaseModel):
             raise _misfit(type(self), error) from None
 
     def content_hash(self) -> str:
-        """Return 16 hex digits that change when any field does."""
+        """Return 16 hex digits that change with any field of the run's identity."""
         return hash_of(self.model_dump(mode="json"))
 
 
@@ -77,8 +77,8 @@ def hash_of(value: Any) -> str:
 class ModelSpec(Spec):
     """Which model, and how its forward pass is computed.
 
-    `weights`, `parallel` and `memory` say where weights are kept, which changes no number beyond rounding: they are not
-    part of a run's identity.
+    `weights`, `parallel` and `memory` say where weights are kept. They change no number beyond rounding, so they are
+    not part of a run's identity.
     """
 
     noun = "option"
@@ -123,7 +123,7 @@ class ModelSpec(Spec):
     )
 
     def model_post_init(self, context: Any) -> None:
-        """Raise SpecError where options of a chat are given without one, or the BOS policy is not the template's."""
+        """Raise SpecError if chat options are given without a chat, or if the BOS policy is not the template's."""
         given = [name for name in ("system", "chat_options", "chat_template") if getattr(self, name) not in (None, {})]
         if given and not self.chat:
             raise SpecError(f"the option {given[0]} is given without a chat", "chat=True (--chat)", "leave it out")

@@ -1,4 +1,4 @@
-"""The step of training in a model's name: `step1000`, `checkpoint-500`, `stage1-step2000-tokens9B`."""
+"""The training step in a model's name: `step1000`, `checkpoint-500`, `stage1-step2000-tokens9B`."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ _BETWEEN = " -_./"
 
 
 class Checkpoint(NamedTuple):
-    """A model on the way of its training: the `series` that all its checkpoints share, and the `step`."""
+    """A training checkpoint: the `series` that all checkpoints of one training share, and the `step`."""
 
     series: str
     step: int
 
 
 def checkpoint_in(name: str) -> Checkpoint | None:
-    """Return the series and the step that a name holds, such as `pythia-70m step1000`; None where it holds no step.
+    """Return the series and the step that a name holds, such as `pythia-70m step1000`; None if it has no step.
 
-    The series is what stands before the step.
+    The series is the text before the step.
     """
     found = _STEP.search(name)
     return Checkpoint(name[: found.start()].strip(_BETWEEN), int(found[1])) if found else None
 
 
 def directory_name(path: Path) -> str:
-    """Return the name of a model's directory; with its parent's where it names a step alone."""
+    """Return the name of a model's directory; if that is only a step, with the parent's name."""
     found = checkpoint_in(path.name)
     return path.name if found is None or found.series else f"{path.parent.name} {path.name}".strip()
 

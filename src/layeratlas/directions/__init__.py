@@ -1,4 +1,4 @@
-"""Directions to take away from a run: a fitted direction of one layer, its files, and steering with it."""
+"""Fitted directions of one layer: export from a run, files, steering and erasure."""
 
 from layeratlas.directions.direction import Direction, load_direction
 

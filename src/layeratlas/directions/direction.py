@@ -1,4 +1,4 @@
-"""A fitted direction of one layer in the model's own coordinates: what it reads, and what to add to steer."""
+"""A fitted direction of one layer, in the model's coordinates: a linear read-out and vectors for steering."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Direction:
-    """A linear read-out of one layer and the vectors to steer with, in the model's own coordinates.
+    """A linear read-out of one layer and its steering vectors, in the model's coordinates.
 
-    For vectors h (d,) of the layer, `weight @ h + offset` are the scores: one for two classes (above 0 for
-    `classes[1]`), one per class against the rest for more, the predicted number where `classes` is empty.
+    For vectors h (d,) of the layer, `weight @ h + offset` are the scores: one score for two classes (above 0 for
+    `classes[1]`), one per class against the rest for more classes, and the predicted number if `classes` is empty.
 
     - `weight` (k, d), `offset` (k,): fitted on all texts, without the probe's standardisation;
     - `scale` (k,): standard deviation of each score over the texts;
@@ -43,12 +43,12 @@ class Direction:
     typical_norm: float
 
     def vector(self, to: str | None = None, versus: str | None = None) -> Floats:
-        """Return the vector to add (d,): from the mean of a class to that of another.
+        """Return the vector to add, (d,), from the mean of one class to the mean of another.
 
-        `to` is the class to steer to, by default the second of two; `versus` the one to come from, by default all
-        others. Of numbers it is the change of h per unit. Differences of means steer better than the weights of a
-        probe, which also undo correlated features (Marks and Tegmark 2023; Haufe et al. 2014). Raises SpecError for an
-        unknown class, and where more than two classes leave `to` open.
+        `to` is the class to steer to (default: the second of two); `versus` the class to steer away from (default: all
+        others). For numbers the vector is the change of h per unit. Differences of means steer better than the weights
+        of a probe, which also compensate for correlated features (Marks and Tegmark 2023; Haufe et al. 2014). Raises
+        SpecError for an unknown class, and if `to` is not given with more than two classes.
         """
         if not self.classes:
             if to is not None or versus is not None:
@@ -76,7 +76,7 @@ class Direction:
         return self.classes.index(name)
 
     def edit(self, strength: float = 1.0, to: str | None = None, versus: str | None = None) -> Edit:
-        """Return the edit that adds the vector, for `intervene`; strength 1 goes from one mean to the other."""
+        """Return the edit that adds the vector, for `intervene`; strength 1 leads from one mean to the other."""
         vector = self.vector(to, versus)[None]
         return Edit("translate", (self.source.block,), self.source.component, strength=strength, vectors=vector)
 
@@ -95,8 +95,8 @@ class Direction:
     def save(self, path: str | Path, to: str | None = None, versus: str | None = None) -> Path:
         """Write `NAME.safetensors` (everything) or `NAME.gguf` (a llama.cpp control vector), and return its path.
 
-        A manifest is in the file and beside it, as `FILE.json`. `to` and `versus` choose the vector of a control
-        vector. Raises SpecError for another suffix, and for a place that llama.cpp cannot steer.
+        The manifest is in the file and in `FILE.json`. `to` and `versus` choose the vector of a control vector. Raises
+        SpecError for another suffix, and for a layer or component that llama.cpp cannot steer.
         """
         path = Path(path)
         if path.suffix not in (files.SAFETENSORS, files.GGUF):
@@ -112,7 +112,7 @@ class Direction:
         return path
 
     def _control_vector(self, vector: Floats | None) -> Floats:
-        """Return the vector of a control vector; raises SpecError where llama.cpp has no place for it."""
+        """Return the vector for a control vector; raises SpecError if llama.cpp cannot add it at this layer."""
         source = self.source
         if vector is None:
             raise SpecError(
@@ -128,7 +128,7 @@ class Direction:
         return vector
 
     def _manifest(self) -> dict[str, Any]:
-        """Return what the files say of the direction, as JSON."""
+        """Return the direction's manifest, as JSON."""
         return {
             "source": asdict(self.source),
             "quality": asdict(self.quality),
@@ -139,7 +139,7 @@ class Direction:
         }
 
     def _steering(self, vector: Floats, to: str | None, versus: str | None) -> dict[str, Any]:
-        """Return what the vector to add is: adding it once goes from the mean of `from` to that of `to`."""
+        """Return the manifest entry of the steering vector, which leads from the mean of `from` to that of `to`."""
         classes = self.classes
         return {
             "to": to or (classes[1] if classes else "one unit more"),
@@ -150,7 +150,7 @@ class Direction:
 
     @property
     def sign(self) -> str:
-        """What a score above 0 means."""
+        """The meaning of a score above 0."""
         if not self.classes:
             return "the score is the predicted number"
         if len(self.classes) == 2:

@@ -1,10 +1,11 @@
-"""Linear erasure of a label in closed form (LEACE): the least change after which no linear probe can read it.
+"""Linear erasure of a label in closed form (LEACE): the smallest change after which no linear probe decodes the label.
 
-Belrose et al. (2023), arXiv 2306.03819. With covariance S of the vectors and cross-covariance C of vectors and labels
-(one column per class), W = S^(-1/2): x becomes x - W^-1 P W (x - mean), P the orthogonal projection on the columns of
-W C. Afterwards the labels are uncorrelated with every direction, and of all affine maps with that property this one
-moves the vectors least, in the norm of any inner product. With fewer vectors than dimensions S is singular, and an
-eraser fitted on some texts would not erase others: S is then shrunk towards a multiple of the identity.
+Belrose et al. (2023), arXiv 2306.03819. Let S be the covariance of the vectors, C the cross-covariance of vectors and
+labels (one column per class), W = S^(-1/2), and P the orthogonal projection on the columns of W C. Then x becomes x -
+W^-1 P W (x - mean). Afterwards every direction is uncorrelated with the labels, and among all affine maps with that
+property this one changes the vectors least, in the norm of any inner product. With fewer vectors than dimensions S is
+singular, and an eraser fitted on some texts would not work on others; S is then shrunk towards a multiple of the
+identity.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats, Ints
 
-# Singular values below this part of the largest are rounding.
+# Singular values below this fraction of the largest are rounding errors.
 _RANK = 1e-9
 
 
@@ -28,18 +29,18 @@ class Eraser:
     mean: Floats
 
     def change(self, x: Floats) -> Floats:
-        """Return what erasing adds to vectors x (n, d), (n, d)."""
+        """Return the change (n, d) that erasure makes to vectors x (n, d)."""
         moved: Floats = -((x - self.mean) @ self.right.T) @ self.left.T
         return moved
 
     def __call__(self, x: Floats) -> Floats:
-        """Return vectors x (n, d) without the label."""
+        """Return vectors x (n, d) with the label erased."""
         erased: Floats = x + self.change(x)
         return erased
 
 
 def shrinkage(x: Floats) -> float:
-    """Return how far the covariance of x (n, d) is best shrunk to a multiple of the identity, 0 to 1.
+    """Return the optimal shrinkage of the covariance of x (n, d) to a multiple of the identity, 0 to 1.
 
     Ledoit and Wolf (2004): the share that minimises the expected squared error of the covariance.
     """
@@ -56,7 +57,7 @@ def shrinkage(x: Floats) -> float:
 def fit_eraser(x: Floats, codes: Floats | Ints, shrunk: float | None = None) -> Eraser:
     """Return the eraser of class codes (n,) fitted on vectors x (n, d), both float64.
 
-    `shrunk` is the weight of the identity in the covariance, by default that of `shrinkage`; 0 is LEACE as published.
+    `shrunk` is the weight of the identity in the covariance (default: from `shrinkage`); 0 is LEACE as published.
     """
     mean = x.mean(0)
     share = shrinkage(x) if shrunk is None else shrunk

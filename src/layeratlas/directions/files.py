@@ -18,23 +18,23 @@ from layeratlas.core.errors import StoreError
 from layeratlas.core.files import write_atomic, write_json
 
 SAFETENSORS, GGUF = ".safetensors", ".gguf"
-# The fields of a direction, and the vector to add, for libraries that steer.
+# The fields of a direction, and the steering vector for other libraries.
 TENSORS, STEER = ("weight", "offset", "scale", "means"), "steer"
-# llama.cpp adds `direction.N` to the output of block N, and has no place for block 0 or the embeddings.
+# llama.cpp adds `direction.N` to the output of block N; it supports neither block 0 nor the embeddings.
 FIRST_BLOCK = 1
 _FORMAT = 1
 _MANIFEST = "manifest"
 
 
 def write_tensors(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Floats]) -> None:
-    """Write tensors in float32 with their manifest as metadata, and the manifest beside them."""
+    """Write tensors in float32 with the manifest as metadata, and the manifest to `FILE.json`."""
     narrow = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
     write_atomic(path, save(narrow, metadata={_MANIFEST: json.dumps(manifest)}))
     _write_manifest(path, manifest)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Floats]]:
-    """Return the manifest and the tensors (float64) of a file; raises StoreError where it is none of ours."""
+    """Return the manifest and the tensors (float64) of a file; raises StoreError for a file of another kind."""
     try:
         with safe_open(path, framework="np") as file:
             tensors = {name: file.get_tensor(name).astype(np.float64) for name in file.keys()}  # noqa: SIM118
@@ -70,5 +70,5 @@ def write_control_vector(path: Path, manifest: Mapping[str, Any], block: int, ve
 
 
 def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Write what a file holds beside it, with its digest."""
+    """Write a file's manifest, with the file's digest, to `FILE.json`."""
     write_json(path.with_name(f"{path.name}.json"), {"format": _FORMAT, **manifest, "sha256": digest_of(path)})

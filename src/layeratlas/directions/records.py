@@ -1,4 +1,4 @@
-"""Where a direction comes from, and how well it decodes."""
+"""Records of a direction: its origin, and how well it decodes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from layeratlas.core.spec import Component
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where a direction comes from: the model, the texts and the place in the model.
+    """The origin of a direction: the model, the texts, the layer and the component.
 
-    `weights` are the SHA-256 of the model's files by name (empty for a hub model, which its revision identifies);
-    `layer` is a point of `resid` (0 the embeddings) or a block of `attn` and `mlp`; `position` where each text was
-    read; `method` the probe.
+    `weights` are the SHA-256 of the model's files by name (empty for a hub model, which its revision identifies).
+    `layer` is a layer of `resid` (0: the embeddings) or a block of `attn` and `mlp`. `position` is where each text was
+    read; `method` is the probe.
     """
 
     model: str
@@ -32,7 +32,7 @@ class Source:
 
     @property
     def block(self) -> int:
-        """The block whose output (of `resid`), attention or MLP the direction is in; -1 for the embeddings."""
+        """The block whose output (for `resid`), attention or MLP the direction lies in; -1 for the embeddings."""
         return self.layer - 1 if self.component == "resid" else self.layer
 
     @property

@@ -1,4 +1,4 @@
-"""Steer a model with a direction and see what it writes, beside a random direction of equal norm."""
+"""Steer a model with a direction, and compare its text with that under a random direction of equal norm."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class SteerKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Steered:
-    """What a model writes under an edit.
+    """The text that a model generates under an edit.
 
-    `strength` counts distances between the means of two classes; `shift` is
-    the divergence of the next-token prediction from that of the unsteered model, KL(unsteered | steered) in nats.
+    `strength` is in units of the distance between the two class means; `shift` is KL(unsteered | steered) of the
+    next-token prediction, in nats.
     """
 
     kind: SteerKind
@@ -54,7 +54,7 @@ def steer(
 ) -> list[Steered]:
     """Return the continuation of a prompt without steering, and at each strength with the direction and a random one.
 
-    The model is that of the direction unless `spec` names another; `edit` is by default `direction.edit()`. The random
+    The model is the direction's unless `spec` names another; `edit` is by default `direction.edit()`. The random
     direction has the same norm and a fixed seed. Position 0 is not edited. Raises SpecError for a model of another
     width.
     """
@@ -84,7 +84,7 @@ class _Prompt:
         return self._model.run(torch.tensor([self._ids]), logits=True)[0, -1].float().log_softmax(-1)
 
     def continued(self, kind: SteerKind, strength: float, edit: Edit | None) -> Steered:
-        """Return what follows the prompt under an edit at a strength."""
+        """Return the continuation of the prompt under an edit at a strength."""
         with intervene(self._model, [replace(edit, strength=strength)] if edit else []):
             steered = self._log_probabilities()
             ids = greedy(self._model, [self._ids], self._new_tokens)[0]
@@ -94,7 +94,7 @@ class _Prompt:
 
 
 def random_like(edit: Edit, seed: int = 0) -> Edit:
-    """Return an edit with random vectors whose norms are those of a translation's vectors."""
+    """Return an edit with random vectors of the same norms as a translation's vectors."""
     vectors = np.asarray(edit.vectors, np.float64)
     noise = np.random.default_rng([seed, 71]).standard_normal(vectors.shape)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True) / np.linalg.norm(noise, axis=1, keepdims=True)

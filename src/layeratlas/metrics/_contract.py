@@ -1,4 +1,4 @@
-"""What a metric is given and what it promises."""
+"""The interface of a metric: its input and its output."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Signal:
 class LensReadout:
     """The logit lens at some positions of a passage, each array (L+1, positions).
 
-    `kl` is KL(final || lens) in nats, `entropy` that of the lens in nats, `top` its most likely token.
+    `kl` is KL(final || lens) in nats, `entropy` the entropy of the lens in nats, `top` its most likely token.
     """
 
     kl: FloatArray
@@ -54,8 +54,8 @@ class LensReadout:
 class Passage:
     """One passage in the model: residual stream (L+1, T, d) without position 0, float32.
 
-    `attention` is (L, heads, T+1, T+1) with position 0, rows summing to at most 1, or None. `lens` may be None.
-    `seed` fixes the permutations that metrics draw.
+    `attention` is (L, heads, T+1, T+1) with position 0, rows summing to at most 1, or None. `lens` may be None. `seed`
+    determines the permutations that metrics draw.
     """
 
     states: FloatArray
@@ -90,8 +90,8 @@ class Passage:
 class Metric(ABC):
     """Signals of one passage.
 
-    `needs` is the part of a passage that the metric reads: `states` (always given), `attention` or `lens`. Values are
-    kept per passage, so that a bootstrap over passages needs no forward pass.
+    `needs` names the field of a passage that the metric reads: `states` (always given), `attention` or `lens`. Values
+    are stored per passage, so that a bootstrap over passages needs no forward pass.
     """
 
     summary: str = ""

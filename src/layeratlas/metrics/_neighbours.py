@@ -13,7 +13,7 @@ def two_nn(gram: Floats) -> float:
     """Return the intrinsic dimension of points with inner products `gram` (n, n): (n - 1) / sum log(r2 / r1).
 
     The unbiased maximum-likelihood estimate, from the distances r1 and r2 to the first and second neighbour (Facco et
-    al. 2017; Denti et al. 2022). Points that coincide count once. NaN for fewer than five distinct points.
+    al. 2017; Denti et al. 2022). Coinciding points count once. NaN for fewer than five distinct points.
     """
     square = np.diag(gram)
     distance = square[:, None] + square[None, :] - 2 * gram

@@ -1,4 +1,4 @@
-"""The number of directions that the passages of a set span."""
+"""The effective number of directions that the passages of a set span."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layeratlas.metrics._kernels import vector_kernel, von_neumann
 
 
 class DatasetEntropy(SetMetric):
-    """Entropy of the spectrum of the passages' mean states: `prompt_entropy` over passages instead of tokens.
+    """Spectral entropy of the passages' mean states: like `prompt_entropy`, with passages instead of tokens.
 
     S / log min(n, d), 0 to 1 (Skean et al. 2025, arXiv 2502.02013).
     """

@@ -1,4 +1,4 @@
-"""The model's prediction if it stopped at a layer: the logit lens."""
+"""The logit lens: the prediction read out at a layer."""
 
 from __future__ import annotations
 

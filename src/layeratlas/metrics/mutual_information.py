@@ -10,7 +10,7 @@ from layeratlas.metrics._kernels import excess_information
 
 
 class MutualInformation(Metric):
-    """Matrix mutual information between neighbouring points, permuted pairs subtracted; nats.
+    """Matrix mutual information between neighbouring layers, minus that of permuted pairs; nats.
 
     I = S(K) + S(K') - S(K o K'), with K the Gram matrix of centred states of length 1, o the product entry by entry and
     S the entropy of the spectrum (Giraldo et al. 2014; alpha = 1). For few tokens in many dimensions

@@ -1,4 +1,4 @@
-"""The intrinsic dimension of tokens of all passages."""
+"""The intrinsic dimension of tokens pooled over all passages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layeratlas.metrics._neighbours import two_nn
 
 
 class PooledDimension(SetMetric):
-    """TwoNN intrinsic dimension of a few tokens per passage, all passages together (Facco et al. 2017)."""
+    """TwoNN intrinsic dimension of a few tokens per passage, pooled over passages (Facco et al. 2017)."""
 
     summary = "intrinsic dimension of tokens pooled over passages (TwoNN)"
     reads = "tokens"

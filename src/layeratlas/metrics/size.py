@@ -1,4 +1,4 @@
-"""Norm of the states, size and influence of a block's update, and anisotropy."""
+"""Norm and anisotropy of the states, and size and influence of a block's update."""
 
 from __future__ import annotations
 

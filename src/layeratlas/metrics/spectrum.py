@@ -1,4 +1,4 @@
-"""The number of directions that the tokens of a passage span."""
+"""The effective number of directions that the tokens of a passage span."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models: loaded safely, taken apart by structure, proved by self-tests."""
+"""Models: safe loading, anatomy found by structure, and self-tests that check it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when first used: where a model lies is known without torch, whose import takes seconds.
+    # Imported on first use: torch takes seconds to import, and locating a model does not need it.
     for module, names in _HOME.items():
         if name in names:
             return getattr(importlib.import_module(f"layeratlas.models.{module}"), name)

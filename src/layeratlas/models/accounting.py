@@ -1,4 +1,4 @@
-"""Where each tensor of a checkpoint goes in a model, and a refusal of what is missing, left over or misshapen."""
+"""Match each tensor of a checkpoint to a weight of a model; refuse missing, unused and misshapen tensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from layeratlas.core.errors import ModelError
 from layeratlas.models.checkpoint import Checkpoint
 
-# Masks that older transformers kept as buffers: a causal triangle of four axes, and the number put in masked places.
+# Masks that older transformers kept as buffers: a 4-d causal triangle, and the value written at masked positions.
 _MASK, _MASKED = re.compile(r"(^|\.)(cross)?(attn|attention)\.bias$"), re.compile(r"\.masked_bias$")
 _FREQUENCIES, _POSITIONS = re.compile(r"rotary_emb\.inv_freq$"), re.compile(r"(^|\.)position_ids$")
 _SHOWN = 3
@@ -21,11 +21,11 @@ _SHOWN = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """What becomes of each tensor of a checkpoint.
+    """How each tensor of a checkpoint is used by a model.
 
-    `target_of` maps the tensors that are used to a parameter or buffer of the model (the first one, where a tensor is
-    split over several). `unused` tensors go nowhere; `harmless` ones do so too and are known to carry no weight.
-    `missing` are names of the model that no tensor fills. `misfits` say in words what else does not fit.
+    `target_of` maps each used tensor to a parameter or buffer of the model (the first one, if the tensor is split over
+    several). `unused` tensors match no name in the model. `harmless` tensors match none either, but are known to carry
+    no weight. `missing` are names in the model that no tensor fills. `misfits` describe all other mismatches in words.
     """
 
     target_of: Mapping[str, str]
@@ -43,9 +43,9 @@ def account_of(model: Any, checkpoint: Checkpoint) -> Account:
 
 
 def account(model: Any, checkpoint: Checkpoint, mapping: Iterable[Any]) -> Account:
-    """Follow every tensor of a checkpoint through the names that transformers' loader gives it.
+    """Rename every tensor of a checkpoint as transformers' loader does, and record which weight it fills.
 
-    `mapping` are the loader's conversions for this model, which may be on the meta device.
+    `mapping` holds the loader's conversions for this model. The model may be on the meta device.
     """
     from transformers.core_model_loading import WeightConverter, WeightRenaming, dot_natural_key, rename_source_key
 
@@ -91,7 +91,7 @@ def _with_tied(model: Any, covered: set[str]) -> set[str]:
 
 
 def _optional(model: Any) -> set[str]:
-    """Return the buffers that transformers itself computes where a checkpoint has none."""
+    """Return the buffers that transformers computes itself if the checkpoint lacks them."""
     patterns = [re.compile(pattern) for pattern in model._keys_to_ignore_on_load_missing or ()]
     return {name for name, _ in model.named_buffers() if any(pattern.search(name) for pattern in patterns)}
 
@@ -114,7 +114,7 @@ def _misshapen(
 
 
 def _miscounted(sources: Mapping[tuple[str, str | None], list[str]]) -> list[str]:
-    """Say which numbered tensors (experts) that become one parameter are not numbered 0, 1, 2, ..."""
+    """Describe each parameter whose source tensors (one per expert) are not numbered 0, 1, 2, ..."""
     misfits = []
     for (target, pattern), names in sources.items():
         if pattern is None or len(names) == 1:
@@ -134,13 +134,13 @@ def _is_harmless(model: Any, name: str, checkpoint: Checkpoint) -> bool:
         return len(shape) <= 2
     if _FREQUENCIES.search(name):
         return _same_frequencies(model, name, checkpoint)
-    # transformers' patterns for masks ("attn.bias") are found inside other names ("c_attn.bias_scale").
+    # transformers' patterns for masks ("attn.bias") also match inside other names ("c_attn.bias_scale").
     patterns = [pattern for pattern in model._keys_to_ignore_on_load_unexpected or () if not pattern.endswith("bias")]
     return any(re.search(pattern, name) for pattern in patterns)
 
 
 def _same_frequencies(model: Any, name: str, checkpoint: Checkpoint) -> bool:
-    """Return whether saved rotary frequencies are those that the model computes from its config, to rounding."""
+    """Return whether saved rotary frequencies equal, up to rounding, those that the model computes from its config."""
     with checkpoint.tensors([name]) as tensors:
         saved = tensors[name][...].float()
     computed = [buffer for key, buffer in model.named_buffers() if _FREQUENCIES.search(key)]
@@ -150,7 +150,7 @@ def _same_frequencies(model: Any, name: str, checkpoint: Checkpoint) -> bool:
 
 
 def demand_account(model_id: str, model: Any, ledger: Account) -> None:
-    """Raise ModelError where a weight would be random, a tensor is not used, or one does not fit."""
+    """Raise ModelError if a weight has no tensor, a tensor is unused, or a tensor does not fit its weight."""
     demand_complete(model_id, model, ledger.missing)
     demand_used(model_id, model, ledger.unused)
     if ledger.misfits:
@@ -173,7 +173,7 @@ def demand_complete(model_id: str, model: Any, missing: Iterable[str]) -> None:
 
 
 def demand_used(model_id: str, model: Any, unused: Iterable[str]) -> None:
-    """Raise ModelError where a tensor of the file is part of no weight of the model."""
+    """Raise ModelError if the file holds a tensor that no weight of the model uses."""
     left = sorted(unused)
     if left:
         raise ModelError(

@@ -1,4 +1,4 @@
-"""PEFT adapters: merged into the weights where asked for, refused where one lies beside a model unasked."""
+"""PEFT adapters: merged into the weights on request; a model directory that also holds an adapter is refused."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
 
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-# What tells that a directory holds an adapter.
+# Files that show that a directory holds an adapter.
 _SIGNS = (_CONFIG, _WEIGHTS, "adapter_model.bin", "pytorch_lora_weights.safetensors")
 
 
 def check_adapter(folder: Path | None, spec: ModelSpec) -> None:
-    """Raise ModelError where an adapter lies beside a model, or where the one asked for cannot be merged.
+    """Raise ModelError if the model's directory holds an adapter, or if the requested adapter cannot be merged.
 
-    Whether transformers applies an adapter that lies beside a model depends on whether `peft` is installed, so that the
-    same directory would be two models.
+    transformers applies an adapter from the model's directory only if `peft` is installed, so the same directory could
+    load as two different models.
     """
     beside = [name for name in _SIGNS if folder is not None and (folder / name).is_file()]
     if beside:
@@ -41,10 +41,10 @@ def check_adapter(folder: Path | None, spec: ModelSpec) -> None:
 
 
 def merged(model: Any, spec: ModelSpec) -> Any:
-    """Return a model with the adapter that its spec names merged into its weights; the same model where none is.
+    """Merge the adapter that the spec names into the model's weights; return the model unchanged if it names none.
 
-    Raises ModelError where the adapter changes no weights (prompt tuning), or where its file holds other tensors than
-    the adapter that its config describes for this model.
+    Raises ModelError if the adapter changes no weights (prompt tuning), or if the tensors in its file are not those
+    that its config describes for this model.
     """
     if spec.adapter is None:
         return model
@@ -60,7 +60,7 @@ def merged(model: Any, spec: ModelSpec) -> Any:
     if not (Path(spec.adapter) / _WEIGHTS).is_file():
         raise ModelError(f"'{spec.adapter}' holds no {_WEIGHTS}", "safetensors; pickles are refused", "save it again")
     with warnings.catch_warnings():
-        # What it warns of (missing tensors, the base model's name, tied weights) is checked here or recorded.
+        # peft's warnings (missing tensors, the base model's name, tied weights) are checked here or recorded.
         warnings.simplefilter("ignore")
         adapted = PeftModel.from_pretrained(model, spec.adapter, config=config, use_safetensors=True)
         _check_tensors(adapted, spec)
@@ -68,7 +68,7 @@ def merged(model: Any, spec: ModelSpec) -> Any:
 
 
 def _check_tensors(adapted: Any, spec: ModelSpec) -> None:
-    """Raise ModelError where the adapter's file and the adapter that was built name other tensors."""
+    """Raise ModelError if the tensors in the adapter's file differ from those of the adapter that was built."""
     from peft.utils import get_peft_model_state_dict
 
     built = set(get_peft_model_state_dict(adapted))

@@ -14,10 +14,10 @@ from layeratlas.core.errors import ModelError
 
 @dataclass(frozen=True)
 class Tap:
-    """One tensor that a sublayer gives: what `module` returns, less the input `minus` that it has added itself.
+    """One output tensor of a sublayer: the output of `module`, minus the residual input that it has already added.
 
-    `name` is the module's name inside its block, so that the tap can be found again in a block rebuilt elsewhere.
-    `minus` is the position or the keyword of a forward argument, or None. The whole is multiplied by `scale`.
+    `name` is the module's name inside its block; it locates the same tap in a rebuilt block. `minus` is the position or
+    keyword of the forward argument to subtract, or None. The difference is multiplied by `scale`.
     """
 
     name: str
@@ -30,8 +30,8 @@ class Tap:
 class Contribution:
     """What one sublayer of one block adds to the residual stream: `scale` times the sum of its taps.
 
-    `sources` are the sublayer modules themselves; a tap may sit on the norm that follows them. Without taps, the block
-    has no such sublayer.
+    `sources` are the sublayer modules themselves; a tap may read the norm that follows a sublayer. If there are no
+    taps, the block has no such sublayer.
     """
 
     taps: tuple[Tap, ...]
@@ -46,10 +46,10 @@ class Contribution:
 
 @dataclass(frozen=True, kw_only=True)
 class Skeleton:
-    """What the module tree alone tells; it needs no forward pass and works on the meta device.
+    """What the module tree alone shows. Finding it needs no forward pass and works on the meta device.
 
-    `decoder` is the module that owns the list of blocks. `heads` are modules of the model that hold no block and may
-    run between the decoder and the unembedding (ModernBERT's prediction head); none in a multimodal model.
+    `decoder` is the module that owns the list of blocks. `heads` are modules outside the blocks that may run between
+    the decoder and the unembedding (ModernBERT's prediction head); none in a multimodal model.
     """
 
     decoder: nn.Module
@@ -67,11 +67,11 @@ class Skeleton:
 
 @dataclass(frozen=True, kw_only=True)
 class Anatomy:
-    """The parts of a loaded model, each proved by `self_test`.
+    """The blocks, sublayers, final norm and readout of a loaded model, each checked by `self_test`.
 
-    `sublayers[component][layer]` says how block `layer` adds to the stream (component `attn`, which may be another
-    mixer of positions such as a state-space layer, or `mlp`). The final
-    norm may be a chain of modules (OPT projects after it). `scale` multiplies the logits, `softcap` bounds them.
+    `sublayers[component][layer]` describes what a sublayer of block `layer` adds to the residual stream. `component` is
+    `attn` (attention, or another mixer of positions such as a state-space layer) or `mlp`. The final norm may be a
+    chain of modules (OPT projects after it). `scale` multiplies the logits, `softcap` bounds them.
     """
 
     skeleton: Skeleton
@@ -101,13 +101,13 @@ class Anatomy:
         return self.skeleton.width
 
     def without(self, component: str) -> list[int]:
-        """Return the blocks that have no such component; every block has a stream."""
+        """Return the blocks that lack a component; the list is empty for `resid`."""
         contributions = self.sublayers.get(component, ())
         return [layer for layer, contribution in enumerate(contributions) if contribution.absent]
 
     @torch.no_grad()
     def logits(self, hidden: Tensor) -> Tensor:
-        """Read the residual stream out as the model itself does: final norm, unembedding, scale, softcap.
+        """Map the residual stream to logits as the model does: final norm, unembedding, scale, softcap.
 
         `hidden`: (..., d), any float dtype. Returns (..., V) in the model's dtype.
         """
@@ -151,7 +151,7 @@ def find_skeleton(model: Any) -> Skeleton:
         unembedding=unembedding,
         config=config,
         width=int(config.hidden_size),
-        # Around a language model that is a part of a larger one there are the encoders of images and sound.
+        # In a multimodal model, the modules around the language model are image and sound encoders, not heads.
         heads=()
         if config is not model.config
         else tuple(child for child in model.children() if _is_head(child, blocks, unembedding)),
@@ -159,9 +159,10 @@ def find_skeleton(model: Any) -> Skeleton:
 
 
 def _roots(model: Any) -> Iterator[nn.Module]:
-    """Yield where to look for blocks: the text decoder, since a vision tower may have as many, else the whole model.
+    """Yield the modules to search for blocks: the text decoder, then the whole model.
 
-    What a model calls its decoder may be its unembedding (ModernBERT), which has no blocks.
+    A vision tower may have as many blocks as the decoder, so the decoder comes first. The attribute named decoder may
+    be the unembedding, which has no blocks (ModernBERT).
     """
     decoder = getattr(model, "get_decoder", lambda: None)()
     yield from (root for root in (decoder, model) if isinstance(root, nn.Module))

@@ -1,4 +1,4 @@
-"""What an edit makes of a tensor, and the noise that depends on nothing but its place."""
+"""How an edit changes a tensor; its noise depends only on seed, component, layer, text and position."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Change = Callable[[Tensor], Tensor]
 
 
 class Lines:
-    """Which texts a forward pass holds: `samples[i]` is the number of the text on line i (by default i itself).
+    """The texts in a forward pass: `samples[i]` is the number of the text in row i of the batch (i by default).
 
-    Positions are read from each forward pass: its `position_ids`, or its columns counted from the cache's length.
-    Those before `first` are left as they are.
+    Positions are read from each forward pass: from its `position_ids`, or else by counting columns from the length of
+    the cache. Positions before `first` are not edited.
     """
 
     def __init__(self, first: int) -> None:
@@ -29,21 +29,21 @@ class Lines:
         self.positions = torch.zeros(1, 0, dtype=torch.long)
 
     def numbers(self, batch: int) -> Sequence[int]:
-        """Return the texts' numbers; raises SpecError where they are not as many as the lines."""
+        """Return the number of the text in each row; raises SpecError if their count differs from the batch size."""
         numbers = range(batch) if self.samples is None else self.samples
         if len(numbers) != batch:
             raise SpecError(f"{len(numbers)} text numbers for {batch} lines", "one number per line")
         return numbers
 
     def late(self, device: torch.device) -> Tensor:
-        """Return which positions are edited, bool (lines or 1, tokens, 1)."""
+        """Return a mask of the edited positions, bool (lines or 1, tokens, 1)."""
         return (self.positions >= self.first).to(device)[..., None]
 
 
 def change_of(edit: Edit, place: int, lines: Lines) -> Change:
-    """Return what an edit makes of values (lines, tokens, d) at its block number `place`, in their dtype.
+    """Return the function that applies an edit to values (lines, tokens, d) at block `edit.layers[place]`.
 
-    Positions that are not edited keep their bits.
+    It keeps the dtype, and leaves positions that are not edited bit-identical.
     """
     strength = 1.0 if edit.strength is None else edit.strength
     vector = torch.zeros(1) if edit.vectors is None else torch.from_numpy(edit.vectors[place].astype(np.float32))
@@ -65,7 +65,7 @@ def change_of(edit: Edit, place: int, lines: Lines) -> Change:
 
 
 class _Noise:
-    """Standard normal numbers (positions, d) of each text; those of a longer text begin with those of a shorter one."""
+    """Standard normal numbers (positions, d) for each text. Asking for more positions extends the same sequence."""
 
     def __init__(self, key: tuple[int, ...], lines: Lines) -> None:
         self._key, self._lines = key, lines
@@ -81,7 +81,7 @@ class _Noise:
         length = int(self._lines.positions.max()) + 1
         if len(self._drawn.get(number, ())) < length:
             rng = np.random.default_rng([*self._key, number])
-            # Doubled, since decoding asks for one more position per step.
+            # The buffer doubles, since decoding asks for one more position per step.
             room = max(64, 1 << (length - 1).bit_length())
             self._drawn[number] = rng.standard_normal((room, width), dtype=np.float32)
         return self._drawn[number]

@@ -1,4 +1,4 @@
-"""Chats: a tokenizer's own template, rendered in transformers' sandbox, and where a user's text lies in the result."""
+"""Chats: the tokenizer's template, rendered in transformers' sandbox, and the place of the user's text in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
 
-# What templates that ask for today's date are told, so that a run gives the same texts on any day.
+# The date given to templates that ask for today's, so that a run gives the same texts on any day.
 DATE = datetime(2024, 7, 26)
 _MARKS = ("LayerAtlasText", "LayerAtlasAnswer")
 
@@ -28,9 +28,10 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True)
 class Framed:
-    """A text as the user's turn of a chat, in tokens.
+    """The tokens of a chat whose user turn is a given text.
 
-    `offsets` are the characters of `text` that each token covers, (0, 0) for a token of the template.
+    `offsets` gives for each token the `(start, end)` characters of `text` that it covers; (0, 0) for a token of the
+    template.
     """
 
     ids: tuple[int, ...]
@@ -40,8 +41,8 @@ class Framed:
 class Chat:
     """The chat template of a tokenizer, with the system prompt and the variables of a spec.
 
-    `sha256` is that of the template. Raises ModelError in one line where the tokenizer has no template, where the
-    template is not the one that the spec names, and where it fails or leaves a text out.
+    `sha256` is the hash of the template. Raises ModelError if the tokenizer has no template, if the template is not the
+    one that the spec names, or if it fails or drops a text.
     """
 
     def __init__(self, tokenizer: Any, spec: ModelSpec) -> None:
@@ -60,7 +61,7 @@ class Chat:
         self._frames = {answer: self._frame(answer) for answer in (False, True)}
 
     def render(self, turns: Sequence[Turn], answer: bool = False) -> str:
-        """Return a chat as text: the spec's system prompt, then `turns`; with `answer`, up to where an answer begins.
+        """Return a chat as text: the spec's system prompt, then `turns`, then with `answer` the opening of an answer.
 
         Raises ModelError where the template fails.
         """
@@ -81,15 +82,15 @@ class Chat:
         return str(text)
 
     def tokens(self, rendered: str) -> list[int]:
-        """Return the token ids of a rendered chat; the template writes its BOS itself, none is added."""
+        """Return the token ids of a rendered chat; no BOS is added, since the template writes it."""
         ids: list[int] = self._tokenizer(rendered, add_special_tokens=False, verbose=False)["input_ids"]
         return ids
 
     def frame(self, text: str, answer: bool = False) -> Framed:
-        """Return a text as the only turn of the user; with `answer`, up to where an answer begins.
+        """Return the tokens of a chat whose only user turn is `text`; with `answer`, include the opening of an answer.
 
-        Raises ModelError where the tokenizer gives no characters, or the template changes the text beyond the white
-        space around it.
+        Raises ModelError if the tokenizer gives no character offsets, or if the template changes the text other than in
+        the white space around it.
         """
         if not self._tokenizer.is_fast:
             raise ModelError(
@@ -115,14 +116,14 @@ class Chat:
 
     @cached_property
     def before_answer(self) -> str:
-        """White space that the template itself writes between where an answer begins and the answer's text."""
+        """The white space that the template writes between the opening of an answer and the answer's text."""
         user, reply = Turn(role="user", text=_MARKS[0]), Turn(role="assistant", text=_MARKS[1])
         opened, whole = self.render([user], answer=True), self.render([user, reply])
         between = whole.removeprefix(opened).partition(_MARKS[1])[0]
         return between if whole.startswith(opened) and between.isspace() else ""
 
     def record(self) -> dict[str, Any]:
-        """Return what `run.json` says of the chat."""
+        """Return the chat's entry in `run.json`."""
         asks = {"date": DATE.date().isoformat()} if "strftime_now" in self.template else {}
         return {
             "template_sha256": self.sha256,
@@ -135,7 +136,7 @@ class Chat:
         return [{"type": "text", "text": text}] if self._as_blocks else text
 
     def _frame(self, answer: bool) -> tuple[str, str]:
-        """Return what the template writes before and after the text of the user's only turn."""
+        """Return the template's text before and after the user's only turn."""
         parts = self.render([Turn(role="user", text=_MARKS[0])], answer).split(_MARKS[0])
         if len(parts) != 2:
             raise self._changed(_MARKS[0])
@@ -166,7 +167,7 @@ def _template_of(tokenizer: Any, spec: ModelSpec) -> str:
 
 @contextmanager
 def _fixed_date(template: str) -> Iterator[None]:
-    """Tell a template that asks for today's date the same one on any day."""
+    """Give templates that ask for today's date a fixed date."""
     if "strftime_now" not in template:
         yield
         return

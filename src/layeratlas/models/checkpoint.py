@@ -1,4 +1,4 @@
-"""A model's safetensors files: which tensor lies where, and how often each was read."""
+"""A model's safetensors files: which file holds each tensor, and how often each tensor was read."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from layeratlas.core.errors import ModelError
 from layeratlas.core.files import read_json
 
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
-_NAMED = "transformers_weights"  # the config's own word for another file name
+_NAMED = "transformers_weights"  # the config key for another file name
 _DOWNLOAD = "check the download"
 _BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F16": 16, "BF16": 16, "I16": 16, "U16": 16}
 _BITS |= {"F32": 32, "I32": 32, "U32": 32, "F64": 64, "I64": 64, "U64": 64}
 
 
 class Checkpoint:
-    """The tensors of a model's directory by name; none is read before it is asked for.
+    """The tensors in a model's directory, by name; each is read only on request.
 
-    `shapes`, `dtypes` (safetensors' own names) and `sizes` (bytes as stored) by name. `read`: how often each has been
-    handed out. Raises ModelError where a file of the checkpoint is absent, or holds a tensor that another one holds.
+    `shapes`, `dtypes` (safetensors' names) and `sizes` (bytes as stored) are keyed by tensor name. `read` counts how
+    often each tensor has been handed out. Raises ModelError if a file of the checkpoint is absent, or if two files hold
+    the same tensor.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -55,12 +56,12 @@ class Checkpoint:
 
     @property
     def numbers(self) -> int:
-        """How many numbers all tensors hold together."""
+        """The total number of elements in all tensors."""
         return sum(map(prod, self.shapes.values()))
 
     @contextmanager
     def tensors(self, names: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """Give tensors as slices of their open files: `slice[...]` reads one."""
+        """Yield tensors as slices of open files; `slice[...]` reads one."""
         with ExitStack() as stack:
             files: dict[Path, Any] = {}
             slices = {}
@@ -77,7 +78,7 @@ class Checkpoint:
 
 
 def _parts(folder: Path) -> list[Path]:
-    """Return the files that transformers itself reads: one file goes before an index, as there."""
+    """Return the files that transformers would read: the single file, or else those that the index names."""
     named = read_json(folder / "config.json").get(_NAMED) if (folder / "config.json").is_file() else None
     if named is not None:
         raise ModelError(f"'{folder}' names its weights '{named}' in config.json", f"{_SINGLE} or {_INDEX}")
@@ -98,7 +99,7 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _named_parts(folder: Path) -> list[str]:
-    """Return the files that an index names, all of them in its own directory."""
+    """Return the files that the index names; raises ModelError for one outside the index's directory."""
     try:
         weight_map = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"]
         names = sorted(set(map(str, weight_map.values())))

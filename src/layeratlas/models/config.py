@@ -1,4 +1,4 @@
-"""What a model's config says before any weight is read: is it causal, supported, and free of remote code?"""
+"""Check a model's config before any weight is read: is the model causal, supported, and free of remote code?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
 
 def check_config(place: str, spec: ModelSpec, local_files_only: bool = False) -> None:
-    """Refuse a model that is no causal language model, is unknown, or needs code that the spec does not allow.
+    """Refuse a model that is not a causal language model, is unknown, or needs code that the spec does not allow.
 
     `place` is a directory or a hub id. Raises ModelError.
     """

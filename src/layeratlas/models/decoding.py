@@ -1,4 +1,4 @@
-"""Greedy decoding of prompts, with the model's own cache."""
+"""Greedy decoding of prompts, with the model's cache."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def greedy(
     new_tokens: int,
     numbered: Callable[[list[int]], None] = lambda rows: None,
 ) -> list[list[int]]:
-    """Return what each prompt (token ids) is continued with, at most `new_tokens` ids, without the end-of-text token.
+    """Return the continuation of each prompt (token ids): at most `new_tokens` ids, without the end-of-text token.
 
-    Prompts of equal length go together, none is padded. Before each batch `numbered` is told which prompts stand on
-    its lines, so that the noise of `intervene` follows them. Raises ModelError for a streamed model or a context that
-    is too short, SpecError for an empty prompt.
+    Prompts of equal length form one batch, so that none is padded. Before each batch `numbered` receives the indices of
+    its prompts, one per row; the noise of `intervene` needs them. Raises ModelError for a streamed model or a context
+    that is too short, SpecError for an empty prompt.
     """
     model.demand_whole("decoding")
     longest = max(map(len, prompts)) + new_tokens
@@ -46,7 +46,7 @@ def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int
     takes = inspect.signature(model.model.forward).parameters
     ends = _end_ids(model)
     switch = switch_of(model.model.config.get_text_config())
-    # What a cache holds was computed with the frequencies of the shorter text.
+    # Beyond the switch a cache is invalid: it was computed with the rotary frequencies of the shorter text.
     keeps = switch is None or ids.shape[1] + new_tokens <= switch
     forget_lengths(model.model)
     whole = ids.to(model.device)
@@ -54,7 +54,7 @@ def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int
     done = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
     for _ in range(new_tokens):
         seen = whole.shape[1] - given.shape[1]
-        # Some families count positions from the mask, others from what they are told.
+        # Some families count positions from the mask, others need `position_ids`.
         extra = {
             "position_ids": torch.arange(seen, whole.shape[1], device=model.device).expand(given.shape),
             "attention_mask": torch.ones_like(whole),
@@ -64,7 +64,7 @@ def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int
         output = model.model(input_ids=given, use_cache=keeps, **kwargs)
         step = output.logits[:, -1:].argmax(-1)
         whole = torch.cat([whole, step], 1)
-        # Some recurrent models give no cache back: for them too every step runs the whole text.
+        # Some recurrent models return no cache; every step then runs the whole text.
         cache = getattr(output, "past_key_values", None) if keeps else None
         given = whole if cache is None else step
         steps.append(step[:, 0])

@@ -1,7 +1,7 @@
-"""The devices that torch knows: which one a name means, what it holds, and what its numbers are good for.
+"""The devices that torch knows: lookup by name, free memory, float64 support and speed.
 
-Everything asks torch's own interface for accelerators, so that cuda, rocm, mps, xpu and devices that a package
-registers are one case. https://docs.pytorch.org/docs/stable/accelerator.html
+Only torch's generic accelerator interface is used, so that cuda, rocm, mps, xpu and devices registered by a package
+need no separate code. https://docs.pytorch.org/docs/stable/accelerator.html
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _SQUARE = 2048
 
 
 def accelerator() -> torch.device | None:
-    """Return the accelerator of this machine, without an index, or None where there is none that works."""
+    """Return this machine's accelerator, without an index, or None if no accelerator works."""
     return torch.accelerator.current_accelerator(check_available=True)
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device of a name; `auto` is the accelerator where there is one, else the CPU.
+    """Return the device with a given name; `auto` is the accelerator if there is one, else the CPU.
 
-    Raises ModelError for a name that torch does not know and for a device that is not here.
+    Raises ModelError for a name that torch does not know or a device that this machine lacks.
     """
     here = accelerator()
     if name == "auto":
@@ -47,15 +47,15 @@ def find_device(name: str) -> torch.device:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until a device has done all that it was given; nothing on a CPU."""
+    """Wait until a device has finished its queued work; a no-op on a CPU."""
     if device.type != "cpu":
         torch.get_device_module(device).synchronize()
 
 
 def device_memory(device: torch.device) -> int | None:
-    """Return the bytes that are free on a device of its own memory, or None where it shares the CPU's or says nothing.
+    """Return the free bytes of a device with its own memory; None if it shares the CPU's or does not report it.
 
-    Memory that torch keeps for itself counts as free.
+    Memory that torch has reserved but does not use counts as free.
     """
     module = torch.get_device_module(device)
     if hasattr(module, "mem_get_info"):
@@ -71,7 +71,7 @@ def _counts(module: object) -> bool:
 
 
 def wide(tensor: Tensor) -> Tensor:
-    """Return a tensor in float64: on its own device, or on the CPU where that device has no float64 (mps)."""
+    """Return a tensor in float64: on its device, or on the CPU if the device has no float64 (mps)."""
     try:
         return tensor.double()
     except (TypeError, RuntimeError):
@@ -79,7 +79,7 @@ def wide(tensor: Tensor) -> Tensor:
 
 
 def probe_device(name: str) -> torch.device | None:
-    """Return the accelerator of a name where probes can run on it, or None: the CPU, and a device without float64."""
+    """Return the named accelerator if probes can run on it; None for the CPU and for a device without float64."""
     device = find_device(name)
     if device.type == "cpu" or wide(torch.ones(1, device=device)).device.type == "cpu":
         return None
@@ -87,7 +87,7 @@ def probe_device(name: str) -> torch.device | None:
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype, width: int) -> float:
-    """Return operations per second of a product (2048, width) x (width, 4 width), the best of a few."""
+    """Return the operations per second of a matrix product (2048, width) x (width, 4 width), the best of a few runs."""
     x = torch.randn(_SQUARE, width, device=device, dtype=dtype)
     w = torch.randn(width, min(4 * width, 16384), device=device, dtype=dtype)
     best = 0.0
@@ -101,10 +101,10 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, width: int) -> float:
 
 
 def settled(spec: ModelSpec) -> ModelSpec:
-    """Return the spec with its dtype decided, where it says `auto`.
+    """Return the spec with dtype `auto` replaced by the dtype for its device.
 
-    float32 on a CPU, where it is exact and half precision gains little; elsewhere bfloat16 where a device multiplies
-    it at least twice as fast, which is measured.
+    On a CPU this is float32, since half precision gains little there. On other devices it is bfloat16 if a measured
+    matrix product is at least twice as fast in it, else float32.
     """
     if spec.dtype != "auto":
         return spec

@@ -1,4 +1,4 @@
-"""From a loaded model to its anatomy: one watched forward pass, and the readings that reproduce it."""
+"""Find the anatomy of a loaded model: trace one forward pass, and choose the readings that reproduce it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from layeratlas.models.trace import Trace, Tracer
 
 
 def find_anatomy(model: Any, input_ids: Tensor, skeleton: Skeleton | None = None) -> tuple[Anatomy, dict[str, str]]:
-    """Find a causal language model's parts, from its structure and one forward pass over `input_ids` (1, tokens).
+    """Find the anatomy of a causal language model from its structure and one forward pass over `input_ids` (1, tokens).
 
-    `skeleton` is given where some of its blocks are not in memory.
-    Returns the anatomy, and in words how each sublayer and the readout are read. Raises ModelError where the
-    structure does not fit, IdentityError where no reading reproduces the stream or the logits.
+    Pass `skeleton` if some blocks are not in memory. Returns the anatomy, and a description in words of how each
+    sublayer and the readout are read. Raises ModelError if the structure does not fit, IdentityError if no reading
+    reproduces the stream or the logits.
     """
     skeleton = skeleton or find_skeleton(model)
     precision = precision_of(next(model.parameters()).dtype)
@@ -66,7 +66,7 @@ def _chain(tail: list[nn.Module]) -> nn.Module:
 
 
 def _find_readout(plain: Anatomy, trace: Trace, logits: Tensor, precision: Precision) -> tuple[float, float | None]:
-    """Return the scale and the softcap of the logits: none, or the config's own numbers, as the model's logits say."""
+    """Return the first scale and softcap, from none and the config's values, that reproduce the model's logits."""
     last = trace.blocks[-1].after
     wanted = wide(logits[:, -last.shape[1] :])
     raw = wide(plain.logits(last))

@@ -1,4 +1,4 @@
-"""Vectors added to single tokens of a forward pass: each line and column its own, by hooks that are always removed."""
+"""Add a separate vector to each of several tokens in a forward pass, by hooks that are always removed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from layeratlas.models.loaded import LoadedModel
 
 @dataclass(frozen=True, kw_only=True)
 class Displacement:
-    """What is added at one point of the stream: `vectors` (m, d) to the tokens at (`lines`, `columns`), each (m,)."""
+    """What to add at one layer: `vectors` (m, d), to the tokens at rows `lines` and columns `columns`, (m,) each."""
 
     lines: Ints
     columns: Ints

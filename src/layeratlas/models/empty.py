@@ -1,4 +1,4 @@
-"""A model before its weights are read: its modules in the right dtype and attention kernel, and its vocabulary."""
+"""Build a model without weights, in the right dtype and attention kernel, and check its vocabulary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layeratlas.models.streamed import build_empty
 
 
 def empty_model(spec: ModelSpec, config: Any, progress: Progress) -> Any:
-    """Return the model of a config in the spec's dtype and attention kernel, without weights."""
+    """Build the model that a config describes, without weights, in the spec's dtype and attention kernel."""
 
     def build(attention: str) -> Any:
         return build_empty(deepcopy(config), dtype_of(spec.dtype), attention, spec.trust_remote_code)
@@ -23,11 +23,11 @@ def empty_model(spec: ModelSpec, config: Any, progress: Progress) -> Any:
 
 
 def with_kernel(spec: ModelSpec, progress: Progress, make: Callable[[str], Any]) -> Any:
-    """Make a model with the spec's attention kernel, or with eager where its family has no other."""
+    """Build a model with the spec's attention kernel, or with eager attention if the family supports nothing else."""
     try:
         return make(spec.attention)
     except ValueError as error:
-        # Some families have one kernel only; which one runs is recorded.
+        # Some families support one kernel only; the run records which one was used.
         if spec.attention == "eager" or "attention" not in str(error):
             raise
         progress.note(f"{spec.id} has no {spec.attention} attention kernel; using eager")
@@ -35,8 +35,8 @@ def with_kernel(spec: ModelSpec, progress: Progress, make: Callable[[str], Any])
 
 
 def check_vocabulary(spec: ModelSpec, model: Any, tokenizer: Any) -> None:
-    """Raise ModelError where the tokenizer has tokens that the model does not embed."""
-    # Added tokens (a pad, say) may lie beyond the embeddings of a sound model; its base vocabulary may not.
+    """Raise ModelError if the tokenizer has tokens that the model does not embed."""
+    # Added tokens (such as a pad) may exceed the embeddings of a valid model; the base vocabulary may not.
     rows, tokens = model.get_input_embeddings().num_embeddings, tokenizer.vocab_size
     if not 0 < tokens <= rows:
         raise ModelError(

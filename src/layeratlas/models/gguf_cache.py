@@ -1,4 +1,4 @@
-"""GGUF weights, dequantised once to a plain fp32 directory; a half-written one is never trusted."""
+"""GGUF weights, dequantised once to a cached fp32 directory; incomplete directories are rebuilt."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FORMAT = 3
 
 @dataclass(frozen=True)
 class Unpacked:
-    """Where a GGUF file's weights can be read in full precision: `from_pretrained`'s arguments, and what they are."""
+    """Where to read a GGUF file's weights in full precision: arguments for `from_pretrained`, and a description."""
 
     where: dict[str, str]
     sha256: str
@@ -36,11 +36,11 @@ class Unpacked:
 
 
 def unpack(source: Source, progress: Progress) -> Unpacked:
-    """Return where to read a GGUF file dequantised: an fp32 directory in the cache, built on first use.
+    """Return where to read a dequantised GGUF file: an fp32 directory in the cache, built on first use.
 
-    The directory is keyed by the file's SHA-256 and the versions that convert it. It is written aside, checksummed
-    and renamed into place; one whose checksums do not hold is rebuilt. Where the cache cannot be written or the disk
-    is too full, the GGUF file itself is to be read, at each start.
+    The directory is keyed by the file's SHA-256 and the versions of the converting libraries. It is written under a
+    temporary name, checksummed and renamed; a directory with wrong checksums is rebuilt. If the cache cannot be written
+    or the disk is too full, the result points to the GGUF file itself, which is then unpacked at each start.
     """
     gguf = Path(source.place)
     digest = sha256_file(gguf)
@@ -64,12 +64,12 @@ def unpack(source: Source, progress: Progress) -> Unpacked:
 
 
 def gguf_where(path: Path) -> dict[str, str]:
-    """Return `from_pretrained`'s arguments to read a GGUF file itself."""
+    """Return the `from_pretrained` arguments that read a GGUF file directly."""
     return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
 
 
 def _no_room(parent: Path, gguf: Path) -> str:
-    """Return why the cache cannot be built, or nothing. fp32 takes at most 16 times a file of 2 bits a weight."""
+    """Return why the cache cannot be built, or ''. A file with 2 bits per weight grows 16-fold in fp32."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=parent):
@@ -104,7 +104,7 @@ def _build(gguf: Path, folder: Path, key: dict[str, Any]) -> None:
         try:
             aside.rename(folder)
         except OSError:
-            # Another process finished the same directory first; its checksums are tested by the caller.
+            # Another process finished the same directory first; the caller verifies its checksums.
             if not folder.exists():
                 raise
     finally:
@@ -114,7 +114,7 @@ def _build(gguf: Path, folder: Path, key: dict[str, Any]) -> None:
 def convert(gguf: Path, folder: Path) -> None:
     """Write a GGUF file's weights (fp32 safetensors), config and fast tokenizer to a directory.
 
-    Raises ModelError where the file lacks a weight or holds a tensor that the model does not use.
+    Raises ModelError if the file lacks a weight or holds a tensor that the model does not use.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer

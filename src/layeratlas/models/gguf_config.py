@@ -1,4 +1,4 @@
-"""A GGUF file's metadata as a config: what transformers drops is applied, or the file is refused by name."""
+"""Turn a GGUF file's metadata into a config: apply what transformers drops, or refuse the file and name the key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from layeratlas.models.gguf_shapes import apply_falcon, apply_rotary, refused
 from layeratlas.models.gguf_tensors import demand_whole
 
-# Metadata beside what transformers maps, and the config's name for it.
+# Metadata keys that transformers does not map, and their names in the config.
 _APPLIED = {
     "attn_logit_softcapping": "attn_logit_softcapping",
     "final_logit_softcapping": "final_logit_softcapping",
@@ -27,7 +27,7 @@ _APPLIED = {
     "expert_shared_feed_forward_length": "shared_expert_intermediate_size",
     "expert_weights_norm": "norm_topk_prob",
 }
-# What families call the number that their norms add, and the context.
+# The families' names for the epsilon of their norms and for the context length.
 _NAMES = {
     "attention.layer_norm_epsilon": ("layer_norm_epsilon", "layer_norm_eps", "norm_eps", "norm_epsilon"),
     "attention.layer_norm_rms_epsilon": ("rms_norm_eps", "norm_eps", "layer_norm_epsilon"),
@@ -42,8 +42,8 @@ _PLAIN_YARN = {"yarn_ext_factor": 1.0, "yarn_attn_factor": 1.0, "attn_factor": 1
 def read_gguf_config(path: Path) -> Any:
     """Return the config of a GGUF file with its rope scaling, factors, softcaps and context.
 
-    Raises ModelError for one part of a split file, and, naming the key, where the file says something that the
-    architecture's config cannot.
+    Raises ModelError for a split file, and for metadata that the architecture's config cannot express (the error names
+    the key).
     """
     from gguf import GGUFReader
     from transformers import AutoConfig
@@ -63,7 +63,7 @@ def read_gguf_config(path: Path) -> Any:
             continue
         _apply(path, config, key, value)
     if config.model_type == "mistral" and "attention.sliding_window" not in metadata:
-        config.sliding_window = None  # the class's default is one checkpoint's
+        config.sliding_window = None  # the class's default holds for one checkpoint only
     factors = {
         t.name: np.array(t.data, np.float64).ravel().tolist() for t in reader.tensors if t.name.startswith("rope_f")
     }
@@ -75,7 +75,7 @@ def read_gguf_config(path: Path) -> Any:
 
 
 class _Recorder(dict[str, Any]):
-    """Metadata that notes which keys are asked for."""
+    """Metadata that records which keys are read."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         super().__init__(values)
@@ -91,7 +91,7 @@ class _Recorder(dict[str, Any]):
 
 
 def _mapped(architecture: str, reader: Any) -> set[str]:
-    """Return the keys that transformers itself puts into the config; those that it maps to nothing are shapes."""
+    """Return the keys that transformers puts into the config itself; keys that it reads but ignores are shapes."""
     from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
     from transformers.integrations.gguf.gguf_config_mapping import GGUF_CONFIG_ARCHS
 
@@ -101,8 +101,8 @@ def _mapped(architecture: str, reader: Any) -> set[str]:
         return {key.removeprefix(f"{architecture}.") for key in metadata.asked} | {"vocab_size"}
     names = {"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gpt-oss": "gpt_oss", "minimax-m2": "minimax_m2"}
     mapping = GGUF_CONFIG_MAPPING.get(names.get(architecture, architecture), {})
-    # GPT-2's context is put where its config does not look.
-    # A wrong length of the MLP shows in the shapes of its tensors.
+    # transformers writes GPT-2's context length to a field that the config ignores. A wrong length of the MLP shows in
+    # the shapes of its tensors.
     known = {*mapping, "vocab_size", "rope.dimension_count", "feed_forward_length"}
     return known - ({"context_length"} if architecture == "gpt2" else set())
 
@@ -111,7 +111,7 @@ def _apply(path: Path, config: Any, key: str, value: Any) -> None:
     names = _NAMES.get(key) or (_APPLIED.get(key, ""),)
     name = next((name for name in names if name and hasattr(config, name)), None)
     if name is None and key == "context_length":
-        name = "max_seq_len"  # ALiBi has no bound of its own (BLOOM); the file's is kept
+        name = "max_seq_len"  # ALiBi sets no bound (BLOOM); keep the file's
     if name is None:
         raise refused(path, key, value)
     setattr(config, name, value)

@@ -1,4 +1,4 @@
-"""What a GGUF file says of rotary dimensions and heads where transformers' mapping does not reach the config."""
+"""Apply a GGUF file's rotary dimensions and Falcon settings, which transformers does not map to the config."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PARTIAL = "partial_rotary_factor"
 
 
 def refused(path: Path, key: str, value: Any) -> ModelError:
-    """Return the refusal of metadata that no config holds."""
+    """Return the error for metadata that the config cannot express."""
     return ModelError(
         f"'{path}' sets {key} to {value}, which transformers does not apply",
         "metadata that the config can hold",
@@ -21,9 +21,10 @@ def refused(path: Path, key: str, value: Any) -> ModelError:
 
 
 def apply_rotary(path: Path, config: Any, metadata: Mapping[str, Any]) -> None:
-    """Set how many dimensions of a head are rotated, and the base of their frequencies, as the file says.
+    """Set the number of rotary dimensions per head and the base of their frequencies from the file.
 
-    Without a number a file rotates whole heads, as llama.cpp does. Raises ModelError where the config cannot hold it.
+    If the file gives no number, whole heads are rotated, as in llama.cpp. Raises ModelError if the config cannot
+    express the number.
     """
     rope = getattr(config, "rope_parameters", None)
     if not isinstance(rope, dict) or any(isinstance(value, dict) for value in rope.values()):
@@ -40,9 +41,9 @@ def apply_rotary(path: Path, config: Any, metadata: Mapping[str, Any]) -> None:
 
 
 def apply_falcon(path: Path, config: Any, metadata: Mapping[str, Any], names: frozenset[str]) -> None:
-    """Set what the mapping of Falcon misses: the MLP's width, biases, the epsilon of the norms.
+    """Set the Falcon settings that transformers does not map: the width of the MLP and whether there are biases.
 
-    Raises ModelError for files of several key heads, whose fused queries llama.cpp reorders and transformers does not.
+    Raises ModelError for files with several key heads: llama.cpp reorders their fused queries, transformers does not.
     """
     heads = int(metadata.get("attention.head_count_kv", 1))
     if heads != 1 or "blk.0.attn_norm_2.weight" in names:

@@ -1,4 +1,4 @@
-"""Which tensors a GGUF file must hold for a model, and a refusal of files that lack some or hold others."""
+"""Check that a GGUF file holds exactly the tensors that a model needs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from layeratlas.core.errors import ModelError
 from layeratlas.models.accounting import demand_complete, demand_used
 
 _MERGE = "join them with llama.cpp's gguf-split --merge, and name the result"
-# Tables that are computed from the metadata, not weights; what they say is checked where metadata is read.
+# Tables computed from the metadata, not weights; they are checked with the metadata.
 _TABLES = {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"}
 
 
 def demand_whole(path: Path) -> None:
-    """Raise ModelError where a GGUF file is one part of several, or is cut short."""
+    """Raise ModelError if a GGUF file is one of several split files."""
     from gguf import GGUFReader
 
     fields = GGUFReader(path).fields
@@ -26,9 +26,9 @@ def demand_whole(path: Path) -> None:
 
 
 def demand_gguf(path: Path, model: Any) -> None:
-    """Raise ModelError where a GGUF file lacks a tensor of the model that was read from it, or holds one more.
+    """Raise ModelError if a GGUF file lacks a tensor of its model, or holds one that the model does not use.
 
-    transformers leaves out, without a word, what it has no name for.
+    transformers silently ignores tensors that it has no name for.
     """
     from gguf import GGUFReader
 
@@ -44,7 +44,7 @@ def demand_gguf(path: Path, model: Any) -> None:
 
 
 def _wanted(path: Path, model: Any) -> dict[str, str] | None:
-    """Map the tensors that transformers looks for in this file to weights; None where its report lists all itself."""
+    """Map the tensor names that transformers expects in the file to weights; None if its own report is complete."""
     from gguf import GGUFReader
     from transformers.integrations.gguf.utils import is_gguf_arch_supported
     from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor, get_gguf_hf_weights_map

@@ -1,4 +1,4 @@
-"""A look at the hub before anything is downloaded: is the model there, and in safetensors?"""
+"""Check the hub before anything is downloaded: does the model exist, and is it in safetensors?"""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SECONDS = 10
 
 
 def check_hub(place: str, revision: str | None) -> bool:
-    """Return whether to read the hub client's local cache only, because the hub cannot be reached.
+    """Return True if the hub cannot be reached, so that only the hub client's local cache can be read.
 
-    Raises ModelError where the repository has no safetensors, and the hub client's own error where it does not
-    exist, or cannot be reached while nothing is cached.
+    Raises ModelError if the repository has no safetensors. Raises the hub client's error if the repository does not
+    exist, or if the hub cannot be reached and nothing is cached.
     """
     from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
@@ -25,7 +25,7 @@ def check_hub(place: str, revision: str | None) -> bool:
     except (RepositoryNotFoundError, RevisionNotFoundError):
         raise
     except Exception:
-        # Asked file by file, the hub client would retry each for half a minute.
+        # The hub client would otherwise retry each file for half a minute.
         if isinstance(try_to_load_from_cache(place, "config.json", revision=revision), str):
             return True
         raise
@@ -40,7 +40,7 @@ def check_hub(place: str, revision: str | None) -> bool:
 
 
 def snapshot_hashes(place: str, revision: str | None) -> dict[str, str]:
-    """Return the SHA-256 of the files of a hub model in the client's cache, by name; none where it is not there.
+    """Return the SHA-256 of each cached file of a hub model, by name; empty if the model is not cached.
 
     Two revisions may hold the same weights under two names, as some published series of checkpoints do.
     """

@@ -27,9 +27,9 @@ TEXTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """One self-test: its relative error, the limit in the model's dtype, and where the error is worst.
+    """The result of one self-test: its relative error, the limit for the model's dtype, and where the error is largest.
 
-    A test that is not `required` says what the family supports (left padding) and never refuses a model.
+    A test that is not `required` records what the family supports (left padding); a failure does not refuse the model.
     """
 
     name: str
@@ -45,14 +45,14 @@ class Identity:
 
 
 def observed(loaded: LoadedModel, ids: Tensor, mask: Tensor | None = None, positions: Tensor | None = None) -> Seen:
-    """Run one forward pass and return every component at every point, (batch, tokens, d) each."""
+    """Run one forward pass and return every component at every layer, (batch, tokens, d) each."""
     with observe(loaded.anatomy, COMPONENTS, torch.clone) as seen:
         loaded.run(ids, mask, positions)
     return seen
 
 
 class _Worst:
-    """The largest error so far; one that is not a number counts as infinite."""
+    """The largest error so far; NaN counts as infinite."""
 
     def __init__(self) -> None:
         self.error, self.where = 0.0, "no difference"
@@ -68,7 +68,7 @@ def residual_sum(alone: list[Seen], precision: Precision) -> Identity:
     worst = _Worst()
     for text, seen in enumerate(alone):
         for layer in range(len(seen["attn"])):
-            # Position 0 is an attention sink, hundreds of times larger than the rest: it would hide them.
+            # Leave out position 0: an attention sink, hundreds of times larger, would hide errors elsewhere.
             before, after, attn, mlp = (
                 wide(t[:, 1:])
                 for t in (seen["resid"][layer], seen["resid"][layer + 1], seen["attn"][layer], seen["mlp"][layer])
@@ -79,7 +79,7 @@ def residual_sum(alone: list[Seen], precision: Precision) -> Identity:
 
 
 class MiddleText:
-    """One text's forward pass with logits; each MLP is called once more, with the last position alone."""
+    """One text's forward pass with logits, in which each MLP is called again on the last position alone."""
 
     def __init__(self, loaded: LoadedModel, ids: list[int]) -> None:
         self.errors: dict[str, float] = {}
@@ -100,7 +100,7 @@ class MiddleText:
             try:
                 again = module.forward(*map(_last, args), **{key: _last(value) for key, value in kwargs.items()})
             except (RuntimeError, ValueError, TypeError, IndexError):
-                # A module that cannot take one position alone is no MLP.
+                # A module that cannot process one position alone is not an MLP.
                 self.errors[where] = float("inf")
                 return
             whole, alone = first_tensor(output), first_tensor(again)
@@ -117,7 +117,7 @@ def _last(value: Any) -> Any:
 
 
 def position_wise(middle: MiddleText, precision: Precision) -> Identity:
-    """The MLP must not read other positions: called again with one position alone it must give the same."""
+    """The MLP must not read other positions: its output for one position alone must be the same."""
     worst = _Worst()
     for where, error in middle.errors.items():
         worst.add(error, where)
@@ -133,7 +133,7 @@ def readout(loaded: LoadedModel, middle: MiddleText, precision: Precision) -> Id
 
 
 def padding(loaded: LoadedModel, texts: list[list[int]], alone: list[Seen], precision: Precision) -> list[Identity]:
-    """A text must hold the same alone and in a batch padded on either side."""
+    """A text must have the same activations alone as in a batch padded on either side."""
     longest = max(map(len, texts))
     identities = []
     for side in ("right", "left"):
@@ -150,7 +150,7 @@ def padding(loaded: LoadedModel, texts: list[list[int]], alone: list[Seen], prec
             for name in COMPONENTS:
                 for layer, whole in enumerate(alone[row][name]):
                     padded = seen[name][layer][row : row + 1, start : start + len(text)]
-                    # Without position 0, whose size would hide the rest.
+                    # Leave out position 0, whose norm would hide the rest.
                     worst.add(_distance(padded[:, 1:], whole[:, 1:]), f"text {row}, {name} {layer}")
         title = f"alone equals {side}-padded"
         identities.append(_judge(title, worst.error, precision.batch_limit, worst.where, required=side == "right"))
@@ -163,7 +163,7 @@ def _distance(value: Tensor, expected: Tensor) -> float:
 
 
 def one_bos(loaded: LoadedModel) -> Identity:
-    """Encoding must put exactly one BOS first, or none where the tokenizer has none."""
+    """Encoding must put exactly one BOS first, or none if the tokenizer has no BOS."""
     bos, ids = loaded.bos_id, loaded.encode(TEXTS[1])
     if bos is None:
         plain = loaded.tokenizer(TEXTS[1], add_special_tokens=False)["input_ids"]
@@ -174,10 +174,10 @@ def one_bos(loaded: LoadedModel) -> Identity:
 
 
 def causal_and_mixing(loaded: LoadedModel, ids: list[int], precision: Precision) -> list[Identity]:
-    """A token must not change what comes before it; what comes before must change the first attention or mixer.
+    """A token must not change earlier positions; earlier tokens must change the output of the first attention or mixer.
 
-    There the last position has the same input in both texts, so that only a module that reads other positions can
-    tell them apart: an MLP taken for attention fails. Blocks before it have an MLP alone.
+    At that first mixer the input at the last position is the same in both texts, since all earlier blocks have an MLP
+    only. Its output can change only if the module reads other positions, so an MLP mistaken for attention fails.
     """
     vocabulary = int(loaded.anatomy.skeleton.config.vocab_size)
     other = [(token + 1) % vocabulary for token in ids]
@@ -195,6 +195,6 @@ def causal_and_mixing(loaded: LoadedModel, ids: list[int], precision: Precision)
 
 
 def _judge(name: str, error: float, limit: float, detail: str, required: bool = True) -> Identity:
-    # `<=` is False for NaN, so that a model that overflows fails.
+    # `<=` is False for NaN, so a model that overflows fails.
     passed = bool(error <= limit)
     return Identity(name=name, error=error, limit=limit, passed=passed, detail=detail, required=required)

@@ -1,4 +1,4 @@
-"""What was loaded, as a JSON-able record for `run.json`."""
+"""Describe a loaded model as a JSON-able record for `run.json`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from layeratlas.models.tokenizing import appends_eos
 
 @dataclass(frozen=True)
 class Hashes:
-    """SHA-256 of a model's `files` by name (of a hub model those of its revision), and of its `tokenizer`."""
+    """SHA-256 of each of a model's `files`, by name (for a hub model, at its revision), and of its `tokenizer`."""
 
     files: dict[str, str]
     tokenizer: str
 
 
 def hashes_of(source: Source, unpacked: Unpacked | None, bare: LoadedModel) -> Hashes:
-    """Return the hashes of a model's files, the adapter's included, and of its tokenizer."""
+    """Return the hashes of a model's files (including an adapter's) and of its tokenizer."""
     return Hashes(
         _files(source, unpacked, bare.spec.revision) | _adapter_files(bare.spec), tokenizer_hash(bare.tokenizer)
     )
@@ -63,7 +63,7 @@ def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None, mad
 
 
 def _name(spec: ModelSpec, source: Source) -> str:
-    """Return the model's name, with its revision where one was asked for: two are two models."""
+    """Return the model's name, with its revision if one was given: two revisions are two models."""
     return f"{source.name} {spec.revision}" if source.kind == "hub" and spec.revision else source.name
 
 
@@ -78,7 +78,7 @@ def _bos_policy(loaded: LoadedModel) -> str:
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """Return a SHA-256 that changes with the tokenizer's vocabulary or rules."""
+    """Return a SHA-256 of the tokenizer's vocabulary and rules."""
     if tokenizer.is_fast:
         text = tokenizer.backend_tokenizer.to_str()
     else:
@@ -93,7 +93,7 @@ def _quantisation(loaded: LoadedModel, source: Source, unpacked: Unpacked | None
     spec = loaded.spec
     if unpacked is not None:
         return f"{unpacked.quantisation}, dequantised to {spec.dtype}"
-    # Where transformers dequantises (block FP8 without a GPU), it takes the record off the model's own config.
+    # When transformers dequantises (block FP8 without a GPU), it deletes the record from the model's config.
     stored = PretrainedConfig.get_config_dict(source.place, revision=spec.revision, local_files_only=True)[0]
     record = stored.get("quantization_config")
     if record is None:

@@ -24,15 +24,16 @@ from layeratlas.models.observing import added, hook_taps, observe
 
 @contextmanager
 def intervene(model: LoadedModel, edits: Sequence[Edit], first: int = 1) -> Iterator[Lines]:
-    """Carry out edits in every forward pass made inside the `with`; the hooks are always removed.
+    """Apply edits in every forward pass made inside the `with`; the hooks are always removed.
 
-    Positions before `first` are left as they are (position 0 is an attention sink). Edits of one place follow each
-    other in the order given. `observe` inside the `with` sees what the edits made, around it what they were given.
-    What is edited in `attn` and `mlp` is the contribution to the stream, after post-norms and multipliers. Where the
-    numbers of the texts matter (noise in batches), set `samples` on what is yielded before each pass. Lines that pack
-    several texts (a prefix trie, told its depths as positions) take every edit but noise, which knows one text a line.
+    Positions before `first` are not edited (position 0 is an attention sink). Several edits of one component and layer
+    are applied in the order given. `observe` inside the `with` sees edited values; around it, values before the edit.
+    For `attn` and `mlp` the contribution to the stream is edited, after post-norms and multipliers. If text numbers
+    matter (noise in batches), set `samples` on the yielded object before each pass. Lines that pack several texts (a
+    prefix trie, whose positions are its depths) support every edit except noise, which assumes one text per line.
 
-    Raises ModelError for a streamed model or a block that the model has not, SpecError for vectors of another width.
+    Raises ModelError for a streamed model or a block that the model does not have, SpecError for vectors of another
+    width.
     """
     _check(model, edits)
     anatomy, lines = model.anatomy, Lines(first)
@@ -110,7 +111,7 @@ def _input_hook(change: Change) -> Any:
 
 
 def _skip(block: nn.Module, lines: Lines) -> list[Any]:
-    # The block runs all the same: its cache must grow, whatever becomes of its output.
+    # The block still runs, since its cache must grow; only its output is replaced.
     kept: list[Tensor] = []
 
     def before(module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -126,7 +127,7 @@ def _skip(block: nn.Module, lines: Lines) -> list[Any]:
 
 
 def _edit_sublayer(block: nn.Module, contribution: Contribution, change: Change) -> list[Any]:
-    """Hook a sublayer's taps: the last one to be called carries the difference that the edit makes."""
+    """Hook a sublayer's taps; the change is added to the output of the last tap that is called."""
 
     def heard(parts: list[Tensor], output: Any, tap: Tap) -> Any:
         tensor = first_tensor(output)
@@ -136,7 +137,7 @@ def _edit_sublayer(block: nn.Module, contribution: Contribution, change: Change)
         delta = (change(total) - total) / (contribution.scale * tap.scale)
         return with_first(output, tensor + delta.reshape(tensor.shape))
 
-    # A part may be changed in place once it is handed on.
+    # With several taps, clone each value: the model may change it in place afterwards.
     alone = len(contribution.taps) == 1
     return hook_taps(block, contribution, (lambda t: t) if alone else torch.clone, heard)
 
@@ -149,7 +150,7 @@ def with_first(output: Any, tensor: Tensor) -> Any:
 
 
 def swapped(args: Any, kwargs: Any, old: Tensor, new: Tensor) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return a call's arguments with one tensor replaced by another, wherever it stands."""
+    """Return a call's arguments with one tensor replaced by another, positional or keyword."""
     return (
         tuple(new if value is old else value for value in args),
         {key: new if value is old else value for key, value in kwargs.items()},
@@ -159,9 +160,9 @@ def swapped(args: Any, kwargs: Any, old: Tensor, new: Tensor) -> tuple[tuple[Any
 def mean_vectors(
     model: LoadedModel, ids: Sequence[NDArray[np.int64]], component: Component, layers: Sequence[int], first: int = 1
 ) -> NDArray[np.float32]:
-    """Return the mean over texts and positions from `first` on at some blocks, (blocks, d), for an edit `mean`.
+    """Return the mean of a component over all texts and all positions from `first` on, (blocks, d), for an edit `mean`.
 
-    `resid` of a block is its output. Every position weighs the same, so that longer texts count for more.
+    `resid` of a block is its output. Every position has equal weight, so longer texts count for more.
     """
     total = np.zeros((len(layers), model.anatomy.width))
     count = 0

@@ -26,12 +26,11 @@ from layeratlas.models.wrappers import wraps_text
 class LoadedModel:
     """A causal language model in evaluation mode, with the anatomy that its self-tests proved.
 
-    `context` is the largest number of positions, None where the model sets no bound. `info` is a JSON-able record of
-    what was loaded, for `run.json`. With a `streamer` the blocks' weights are not in memory: use `with_blocks`
-    or `sample`.
-    With a `remote` there are no weights here at all: its residual stream is read from NDIF, and nothing else.
-    With a `team` the weights are spread over processes, and forward passes are announced to the others.
-    With a `chat` texts and questions are put to the model by `frame` and `encode_prompt`.
+    `context` is the largest number of positions, or None if the model sets no bound. `info` is a JSON-able record of
+    what was loaded, for `run.json`. With a `streamer` the weights of the blocks are not in memory: use `with_blocks` or
+    `sample`. With a `remote` this machine holds no weights; only the residual stream can be read, from NDIF. With a
+    `team` the weights are spread over processes, and forward passes are announced to the others. With a `chat`, `frame`
+    and `encode_prompt` wrap texts and questions in its template.
     """
 
     model: Any
@@ -47,7 +46,7 @@ class LoadedModel:
     remote: Remote | None = None
 
     def demand_here(self, purpose: str) -> None:
-        """Raise ModelError where the weights are on NDIF."""
+        """Raise ModelError if the weights are on NDIF."""
         if self.remote is not None:
             raise ModelError(
                 f"the weights of '{self.spec.id}' are on NDIF, which gives the residual stream alone",
@@ -56,7 +55,7 @@ class LoadedModel:
             )
 
     def demand_whole(self, purpose: str) -> None:
-        """Raise ModelError where no forward pass of this process alone holds all blocks whole."""
+        """Raise ModelError if the weights are on NDIF, streamed, or spread over processes."""
         self.demand_here(purpose)
         if self.streamer is not None:
             raise ModelError(
@@ -73,7 +72,7 @@ class LoadedModel:
 
     @contextlib.contextmanager
     def with_blocks(self, layers: Sequence[int]) -> Iterator[LoadedModel]:
-        """Make a streamed model consist of some blocks, whose weights are in memory; their numbers then start at 0."""
+        """Restrict a streamed model to some blocks, loaded into memory and numbered from 0."""
         if self.streamer is None:
             raise ModelError("a resident model was asked for a part of its blocks", "a streamed model")
         with self.streamer.only(layers) as skeleton:
@@ -82,7 +81,7 @@ class LoadedModel:
 
     @contextlib.contextmanager
     def sample(self) -> Iterator[LoadedModel]:
-        """Yield a model to try things on: this one, or a block of each kind where the others are not in memory."""
+        """Yield a model for trial passes: this one, or, for a streamed model, one block of each kind."""
         if self.streamer is None:
             yield self
             return
@@ -93,22 +92,22 @@ class LoadedModel:
 
     @property
     def bos_id(self) -> int | None:
-        """The BOS token that `encode` puts first; None where the tokenizer has none or the spec says never."""
+        """The BOS token that `encode` puts first; None if the tokenizer has none or the spec says never."""
         if self.spec.bos == "never":
             return None
         bos: int | None = self.tokenizer.bos_token_id
         return bos
 
     def encode(self, text: str) -> list[int]:
-        """Return a text's token ids: exactly one BOS first where the tokenizer has one, whatever its own default.
+        """Return a text's token ids, with exactly one BOS first if the tokenizer has one, whatever its default.
 
-        Raises ModelError where a token lies beyond the model's embedding.
+        Raises ModelError if a token id exceeds the model's embedding.
         """
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         return self._checked(text, self._with_bos(ids))
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return `encode(text)` of every text; a fast tokenizer takes them together on all cores."""
+        """Return `encode(text)` for every text; a fast tokenizer encodes them in parallel on all cores."""
         if not texts:
             return []
         options = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
@@ -118,7 +117,7 @@ class LoadedModel:
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Return `encode(text)` and each token's `(start, end)` in characters; a BOS put first gets (0, 0).
 
-        Raises ModelError where the tokenizer is not a fast one, or a token lies beyond the model's embedding.
+        Raises ModelError if the tokenizer is not a fast one, or if a token id exceeds the model's embedding.
         """
         if not self.tokenizer.is_fast:
             raise ModelError(
@@ -132,10 +131,10 @@ class LoadedModel:
         return ids, [(0, 0)] * (len(ids) - len(spans)) + spans
 
     def frame(self, text: str, answer: bool = False) -> Framed:
-        """Return a text as the user's turn of the model's chat; with `answer`, up to where an answer begins.
+        """Return the tokens of a chat with `text` as user turn; with `answer`, include the opening of an answer.
 
-        Raises ModelError where the spec asks for no chat, the template changes the text, or a token lies beyond the
-        model's embedding.
+        Raises ModelError if the spec asks for no chat, the template changes the text, or a token id exceeds the model's
+        embedding.
         """
         if self.chat is None:
             raise ModelError(f"'{self.spec.id}' was loaded without a chat", "chat=True (--chat)")
@@ -144,13 +143,13 @@ class LoadedModel:
         return framed
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Return the token ids of a prompt without white space at its end; of a rendered chat just as it is."""
+        """Return the token ids of a prompt, stripped of trailing white space; a rendered chat is encoded unchanged."""
         if self.chat is None:
             return self.encode(text.rstrip())
         return self._checked(text, self.chat.tokens(text))
 
     def _with_bos(self, ids: list[int]) -> list[int]:
-        # A text that spells BOS out itself already has its one.
+        # A text that spells out BOS already has one.
         bos = self.bos_id
         return list(ids) if bos is None or ids[:1] == [bos] else [bos, *ids]
 

@@ -1,4 +1,4 @@
-"""From a spec to a loaded model that has passed its self-tests, or one line that says why not."""
+"""Load a model from a spec and run its self-tests; every failure is a one-line error."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ from layeratlas.models.wrappers import auto_class
 def load(spec: ModelSpec, progress: Progress | None = None, anew: bool = False) -> LoadedModel:
     """Load a causal language model, find its anatomy and run its self-tests.
 
-    Weights are read from safetensors or GGUF, never from pickle; code from the hub runs only with
-    `trust_remote_code`; nothing is asked interactively. Self-tests that were passed before, with the same files,
-    versions and machine, are not run again, unless `anew`. Raises ModelError in one line where the model cannot be
-    loaded safely or is no causal language model, IdentityError where a self-test breaks.
+    Weights are read from safetensors or GGUF, never from pickle. Code from the hub runs only with `trust_remote_code`.
+    Nothing prompts for input. Self-tests that passed before with the same files, versions and machine are skipped
+    unless `anew`. Raises ModelError, in one line, if the model cannot be loaded safely or is not a causal language
+    model; IdentityError if a self-test fails.
     """
     progress = progress or Progress()
     spec = settled(spec)
@@ -68,7 +68,7 @@ def _load(spec: ModelSpec, progress: Progress, anew: bool) -> LoadedModel:
             where: dict[str, Any] = dict(unpacked.where) if unpacked else {PLACE: source.place}
             if source.kind == "hub":
                 where["local_files_only"] = check_hub(source.place, spec.revision)
-            common = common_of(spec, where)  # refuses what is no causal language model before its weights are fetched
+            common = common_of(spec, where)  # refuses other models before their weights are fetched
             if spec.weights == "remote":
                 return load_remote(spec, source, common, progress)
             files = find_weights(source, spec, where)
@@ -95,7 +95,7 @@ class _Parts:
 
 
 def _read_empty(spec: ModelSpec, common: dict[str, Any], files: Checkpoint, progress: Progress) -> _Parts:
-    """Return the model with nothing but what lies outside its blocks in memory, and the tokenizer."""
+    """Return the tokenizer, and the model with only the weights outside its blocks in memory."""
     from transformers import AutoConfig, AutoTokenizer
 
     device = find_device(spec.device)

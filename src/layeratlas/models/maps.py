@@ -18,15 +18,15 @@ _ROUNDING = 1e-3
 def attention_maps(anatomy: Anatomy) -> Iterator[list[Tensor | None]]:
     """Record each block's attention map (batch, heads, tokens, tokens) in every forward pass made inside the `with`.
 
-    A map is None where a block's attention returns none (another kernel, no attention in that block), or returns
-    something that is no causal attention. The hooks are always removed.
+    A map is None if the attention module returns none (another kernel, no attention in that block), or if what it
+    returns is not a causal attention map. The hooks are always removed.
     """
     maps: list[Tensor | None] = [None] * anatomy.n_layers
     handles: list[Any] = []
 
     def reader(layer: int) -> Any:
         def hook(module: torch.nn.Module, args: Any, output: Any) -> None:
-            # Fused kernels compute no map; a module that keeps a cache may return other things in its place.
+            # Fused kernels compute no map; a module that keeps a cache may return another tensor instead.
             candidates = [v for v in output if is_map(v)] if isinstance(output, tuple) else []
             maps[layer] = candidates[0] if len(candidates) == 1 else None
 
@@ -43,9 +43,9 @@ def attention_maps(anatomy: Anatomy) -> Iterator[list[Tensor | None]]:
 
 
 def is_map(value: Any) -> bool:
-    """Return whether a value is a causal attention map: no weight below 0 or ahead, rows that sum to at most 1.
+    """Return whether a value is a causal attention map: no negative or later weights, row sums of at most 1.
 
-    Rows may sum to less than 1, where a model keeps a part of the weight for no token (GPT-OSS).
+    Rows may sum to less than 1, since some models assign weight to no token (GPT-OSS).
     """
     if not isinstance(value, Tensor) or value.dim() != 4 or value.shape[-1] != value.shape[-2]:
         return False

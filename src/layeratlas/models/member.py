@@ -1,4 +1,4 @@
-"""A process that holds a part of a model's weights and takes part in the forward passes that the leader announces."""
+"""A worker process: it holds a share of a model's weights and runs each forward pass that the leader announces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from layeratlas.models.team import Team, join_torchrun, leave, team_of
 
 
 def main() -> None:
-    """Follow the process that started this one until it ends."""
+    """Follow the leader, which started this process, until the leader ends."""
     parent, first = sys.argv[1:]
     end_with(int(parent))
     follow(team_of(ModelSpec.model_validate_json(first)))
@@ -27,7 +27,7 @@ def main() -> None:
 
 @contextmanager
 def joined() -> Iterator[bool]:
-    """Join the processes that torchrun started; yield whether this one leads, the others having followed it to its end.
+    """Join the processes that torchrun started; yield True in the leader, and False in the others after it ends.
 
     The leader ends the others when it leaves.
     """
@@ -43,7 +43,7 @@ def joined() -> Iterator[bool]:
 
 
 def follow(team: Team) -> None:
-    """Take part in what the leader announces until it says that it ends."""
+    """Load models and run forward passes as the leader announces them, until it announces the end."""
     loaded: LoadedModel | None = None
     while True:
         tensors, words = team.receive()
@@ -54,7 +54,7 @@ def follow(team: Team) -> None:
             try:
                 loaded = load(ModelSpec.model_validate_json(words["load"]))
             except AtlasError:
-                loaded = None  # the leader has met the same, and says so
+                loaded = None  # the leader raises and reports the same error
         elif loaded is not None:
             kinds = json.loads(words["kinds"])
             mask: Any = {kind: _given(tensors[f"mask {kind}"]) for kind in kinds} or tensors.get("mask")

@@ -1,4 +1,4 @@
-"""How much memory a model may take, and how it is shared out when it does not fit."""
+"""How much memory a model may use."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 from layeratlas.models.devices import device_memory
 
 _CGROUPS = Path("/sys/fs/cgroup")
-# What a forward pass and the store need beside the weights.
+# The share of the free memory for a model's weights; a forward pass and the store need the rest.
 _SPARE = 0.8
 
 
 def free_bytes(device: torch.device) -> int:
-    """Return the memory that is free on a device, under the limits that the operating system sets this process."""
+    """Return the free memory of a device in bytes, within the operating system's limits for this process."""
     own = None if device.type == "cpu" else device_memory(device)
     if own is not None:
         return own
@@ -39,9 +39,9 @@ def free_bytes(device: torch.device) -> int:
 
 
 def _groups() -> Iterator[tuple[Path, str]]:
-    """Yield, for each control group that this process may be in, its limit's file and what its memory is called.
+    """Yield the path of the limit and the name of the memory use of each control group that may contain this process.
 
-    Cached files are not counted: they make room when it is asked for.
+    Cached files do not count as used, since the system evicts them on demand.
     """
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
@@ -54,5 +54,5 @@ def _groups() -> Iterator[tuple[Path, str]]:
 
 
 def budget(memory: float | None, device: torch.device) -> int:
-    """Return the bytes that a model may take: `memory` in GB, or most of what is free."""
+    """Return the bytes that a model may use: `memory` (GB), or most of the free memory."""
     return int(memory * 1e9) if memory is not None else int(_SPARE * free_bytes(device))

@@ -22,11 +22,11 @@ def observe(anatomy: Anatomy, components: Iterable[str], select: Select) -> Iter
     """Record components during every forward pass made inside the `with`; the hooks are always removed.
 
     `select` takes a tensor (batch, tokens, d) and must be linear: it gathers rows or takes weighted means. It is
-    applied before anything is subtracted, so that only what it returns is kept. After a forward pass
+    applied before any subtraction, so that only its result is kept in memory. After a forward pass
     `seen[component][layer]` is the selected tensor in the model's dtype: `resid` has L+1 entries (the input of each
-    block, then the output of the last one, before the final norm), `attn` and `mlp` L entries (what each sublayer
-    adds to the stream; zeros where a block has none). A later forward pass replaces them. Nothing that is returned
-    shares memory with the model.
+    block, then the output of the last one, before the final norm), `attn` and `mlp` L entries (what each sublayer adds
+    to the stream; zeros where a block has none). The next forward pass replaces them. The tensors share no memory with
+    the model.
 
     Raises CaptureError for an unknown component.
     """
@@ -84,11 +84,11 @@ def _watch_sublayer(
 def hook_taps(
     block: nn.Module, contribution: Contribution, take: Select, heard: Callable[[list[Tensor], Any, Tap], Any]
 ) -> list[Any]:
-    """Hook a sublayer's taps and return the handles, which are the caller's to remove.
+    """Hook a sublayer's taps and return the handles; the caller removes them.
 
-    A tap gives `take` of what its module returns, (batch, tokens, d), less `take` of the input that the module has
-    added itself, times its scale. After each tap `heard` is called with what this pass has given so far, the module's
-    output and the tap; what it returns takes the output's place, unless it is None.
+    The value of a tap is `take(output)` of its module, (batch, tokens, d), minus `take` of the input that the module
+    has already added, times the tap's scale. After each tap, `heard` is called with the values of this pass so far, the
+    module's output and the tap. If `heard` returns a value other than None, it replaces the output.
     """
     contributions: list[Tensor] = []
     batch = [1]
@@ -118,18 +118,18 @@ def hook_taps(
 
 
 def added(contributions: list[Tensor], contribution: Contribution) -> Tensor:
-    """Return what a sublayer adds to the stream, given what its taps gave."""
+    """Return what a sublayer adds to the residual stream, from the values of its taps."""
     total = contributions[0] if len(contributions) == 1 else torch.stack(contributions).sum(0)
     return total if contribution.scale == 1.0 else total * contribution.scale
 
 
 def owned(select: Select, tensor: Tensor) -> Tensor:
-    """Apply `select`, and copy where its result is a view: some models go on to change a tensor in place."""
+    """Apply `select`, and copy the result if it is a view, since some models change tensors in place later."""
     chosen = select(tensor)
     same = chosen.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr()
     return chosen.clone() if same else chosen
 
 
 def unflatten(tensor: Tensor, batch: int) -> Tensor:
-    """Give a sublayer's tensor its three axes back where the model merged batch and tokens (OPT does)."""
+    """Restore the three axes of a sublayer's tensor if the model merged batch and tokens (as OPT does)."""
     return tensor.reshape(batch, -1, tensor.shape[-1]) if tensor.dim() == 2 else tensor

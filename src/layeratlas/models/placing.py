@@ -16,10 +16,10 @@ _NOT = ["original/*", "consolidated*"]
 
 
 def find_weights(source: Source, spec: ModelSpec, where: dict[str, Any]) -> Checkpoint | None:
-    """Return a model's safetensors files; None where its weights are those of a GGUF file that has no cached copy.
+    """Return a model's safetensors files; None for a GGUF file that has no dequantised copy in the cache.
 
-    The hub's client downloads a model that is not there yet. Raises ModelError where streaming was asked for and
-    the weights cannot be streamed.
+    Downloads a hub model that is not cached yet. Raises ModelError if streaming was requested and the weights cannot be
+    streamed.
     """
     if source.kind == "hub":
         return Checkpoint(_snapshot(source, spec, bool(where.get("local_files_only"))))
@@ -35,7 +35,7 @@ def find_weights(source: Source, spec: ModelSpec, where: dict[str, Any]) -> Chec
 
 
 def is_downloaded(source: Source, spec: ModelSpec) -> bool:
-    """Return whether every safetensors file of a model of the hub is on this machine."""
+    """Return whether every safetensors file of a hub model is on this machine."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
@@ -56,10 +56,10 @@ def _snapshot(source: Source, spec: ModelSpec, offline: bool) -> Path:
 
 
 def is_streamed(spec: ModelSpec, checkpoint: Checkpoint, room: int) -> bool:
-    """Return whether to stream: as asked, or where the weights in their dtype exceed `room` (bytes).
+    """Return whether to stream: as the spec says, or, by default, if the weights in their dtype exceed `room` (bytes).
 
-    Quantised weights stay resident, since only whole models are unpacked. Raises ModelError where streaming one of
-    these was asked for.
+    Quantised weights stay resident, since they can only be unpacked for the whole model. Raises ModelError if streaming
+    was requested for a quantised model.
     """
     if spec.weights == "resident":
         return False
@@ -72,12 +72,12 @@ def is_streamed(spec: ModelSpec, checkpoint: Checkpoint, room: int) -> bool:
 
 
 def is_quantised(folder: Path) -> bool:
-    """Return whether the config of a model's directory says that its weights are quantised."""
+    """Return whether the config in a model's directory declares quantised weights."""
     return bool(quantisation_config(folder))
 
 
 def quantisation_config(folder: Path) -> dict[str, Any]:
-    """Return what the config of a model's directory says of its quantisation; nothing where it says nothing."""
+    """Return the quantisation settings in a model directory's config; empty if there are none."""
     from transformers import PretrainedConfig
 
     found = PretrainedConfig.get_config_dict(folder)[0].get("quantization_config")

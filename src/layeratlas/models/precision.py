@@ -11,13 +11,13 @@ import torch
 class Precision:
     """Relative limits of the self-tests for one dtype.
 
-    In fp32 they are the library's promise (1e-4, measured about 1e-6). In half precision the sum of the stream rounds
-    at every block and kernels round differently by batch shape, so that the limits only catch gross errors there:
-    a swapped sublayer, a missing multiplier or a contaminated pad all give errors of the order of 1.
+    In fp32 the limits are the library's promise (1e-4; measured errors are about 1e-6). In half precision the residual
+    sum rounds at every block, and kernels round differently by batch shape. There the limits catch only gross errors: a
+    swapped sublayer, a missing multiplier or a contaminated pad all give errors of order 1.
 
-    `visible` is the size of a contribution, relative to the stream, below which rounding hides its error; `mixing`
-    is how much attention must change with the tokens before it; `snap` is how near a fitted multiplier must be to
-    a number in the config to be taken for it. `nats_limit` is how far a log-probability may be off, in nats.
+    `visible` is the size of a contribution, relative to the stream, below which rounding hides its error. `mixing` is
+    the smallest change of attention that earlier tokens must cause. `snap` is how close a fitted multiplier must be to
+    a number in the config to be replaced by it. `nats_limit` bounds the error of a log-probability, in nats.
     """
 
     sum_limit: float

@@ -1,7 +1,7 @@
-"""Self-tests that a model has passed before, in the cache: the same files, versions, code and machine pass them again.
+"""A cache of passed self-tests, valid for the same files, versions, code and machine.
 
-Only the seven forward passes of the self-tests are spared. The anatomy is found anew at each load, which proves the
-residual sum and the logits on one text. Small models, and models without hashes of their files, are always tested.
+A cached result saves only the seven forward passes of the self-tests. The anatomy is found again at each load, which
+checks the residual sum and the logits on one text. Small models, and models without file hashes, are always tested.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from layeratlas.models.identities import Identity
 from layeratlas.models.info import Hashes
 from layeratlas.models.loaded import LoadedModel
 
-# A model of fewer parameters is tested in less time than matters.
+# Testing a model with fewer parameters takes too little time to matter.
 SMALLEST = 50_000_000
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
 
 def proof_key(bare: LoadedModel, made_from: Hashes) -> str | None:
-    """Return a hash of all that the self-tests of a model depend on; None where they are not kept."""
+    """Return a hash of everything that a model's self-tests depend on; None if their results are not cached."""
     sized = sum(weight.numel() for weight in bare.model.parameters()) >= SMALLEST
     if not made_from.files or not sized or bare.spec.parallel > 1 or bare.spec.trust_remote_code:
         return None
@@ -51,7 +51,7 @@ def _code() -> str:
 
 
 def read_proof(key: str | None) -> list[Identity] | None:
-    """Return the self-tests that were passed under this key; None where there are none, or the record is damaged."""
+    """Return the self-tests that passed under this key; None if there is no record or it is damaged."""
     if key is not None:
         with suppress(AtlasError, OSError, TypeError, KeyError):
             identities = [Identity(**record) for record in read_sealed(_path(key))["identities"]]
@@ -60,7 +60,7 @@ def read_proof(key: str | None) -> list[Identity] | None:
 
 
 def keep_proof(key: str | None, identities: list[Identity]) -> None:
-    """Keep self-tests that were passed; a cache that cannot be written is left as it is."""
+    """Save passed self-tests; do nothing if the cache cannot be written."""
     if key is not None:
         with suppress(AtlasError, OSError):
             _path(key).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What is proved of a model before anything is measured: its anatomy, on the blocks that are in memory."""
+"""Check a model before anything is measured: find its anatomy and run the self-tests on the blocks in memory."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from layeratlas.models.wrappers import LeftOut, leave_out
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proved:
-    """A model's anatomy, how it is read in words, the self-tests it passed (`earlier`: at an earlier load of the
-    same files), and the parts that text does not need.
+    """A checked model: its anatomy, how it is read (in words), its passed self-tests and its unused modules.
+
+    `earlier` is True if the self-tests passed at a previous load of the same files and were not run again.
     """
 
     anatomy: Anatomy
@@ -36,11 +37,11 @@ def prove(
     fill: Callable[[str], None] = lambda part: None,
     key: str | None = None,
 ) -> Proved:
-    """Take out of a model what text does not need, find its anatomy and run the self-tests.
+    """Remove the modules that text does not need, find the anatomy and run the self-tests.
 
-    `skeleton` is given where some blocks are not in memory, and `fill` then reads the weights of another part of a
-    multimodal model. Self-tests that were passed under the same `key` are not run again. Raises ModelError, naming the
-    model, where no anatomy is found, IdentityError where a self-test breaks.
+    Pass `skeleton` if some blocks are not in memory; `fill` then reads the weights of another module of a multimodal
+    model. Self-tests that passed under the same `key` are skipped. Raises ModelError, naming the model, if no anatomy
+    is found; IdentityError if a self-test fails.
     """
     ids = torch.tensor([sample_ids(bare)[1]], device=bare.device)
     try:

@@ -1,4 +1,4 @@
-"""Loading a model without its libraries talking over our own progress display."""
+"""Silence the libraries below while a model loads, to keep the progress display readable."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def quiet() -> Iterator[None]:
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     disable_progress_bars()
-    # The GGUF reader takes its bar from tqdm itself, which has no switch; transformers' own bar has one.
+    # The GGUF reader uses tqdm's bar directly, which has no switch; transformers' bar has one.
     reader.tqdm = logging.tqdm
     try:
         with warnings.catch_warnings():

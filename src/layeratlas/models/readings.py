@@ -18,16 +18,16 @@ _FRAGMENTS = {
     "mlp": re.compile(r"mlp|ffn|feed_?forward|moe|experts|^fc2$"),
 }
 _ASIDE = re.compile(r"norm|dropout|^ln_|_ln$|activation|act_fn|gate$|router", re.IGNORECASE)
-# Blocks of one sublayer each call it by one name, whatever it is (Nemotron-H): its class tells.
+# Some models have one sublayer per block, always under this name (Nemotron-H); its class shows what it is.
 _EITHER = "mixer"
 
 
 @dataclass(frozen=True)
 class TapRule:
-    """One way to read a sublayer, the same in every block of a kind.
+    """One way to read a sublayer, the same in all blocks of one kind.
 
-    `which` numbers the nominated module (None: the sum of all), `after` reads the module that is fed with its output
-    (a post-norm), `minus` names the argument whose value the module has already added. With `absent`, there is no such
+    `which` is the index of the nominated module (None: the sum of all). `after` means: read the post-norm that receives
+    the module's output. `minus` names the argument that the module has already added. `absent` means: there is no such
     sublayer.
     """
 
@@ -48,7 +48,7 @@ ABSENT = TapRule(None, False, None, absent=True)
 
 @dataclass(frozen=True)
 class Option:
-    """A sublayer under one rule: its taps, the modules they belong to, and what each tap gave."""
+    """A sublayer read by one rule: its taps, the sublayer modules, and the value of each tap."""
 
     taps: tuple[Tap, ...]
     sources: tuple[Tap, ...]
@@ -59,7 +59,7 @@ Options = dict[TapRule, Option]
 
 
 def options_of(block: BlockTrace, role: str) -> Options:
-    """Return every way to read a block's sublayer, `attn` or `mlp`; only its absence where no module is nominated."""
+    """Return every way to read a block's sublayer (`attn` or `mlp`); only `ABSENT` if no module is nominated."""
     calls = {name: call for name, call in block.calls.items() if _nominated(name, call.module, role)}
     if not calls:
         return {ABSENT: Option((), (), ())}

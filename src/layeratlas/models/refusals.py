@@ -1,4 +1,4 @@
-"""What transformers and the hub client raise while loading, said in one line."""
+"""Turn the errors of transformers and the hub client while loading into one-line errors."""
 
 from __future__ import annotations
 

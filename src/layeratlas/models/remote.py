@@ -1,6 +1,6 @@
-"""Activations of a model that runs on NDIF, through nnsight: its weights are never on this machine.
+"""Read activations of a model that runs on NDIF, through nnsight; its weights are never on this machine.
 
-Only the residual stream is read: what a sublayer adds is proved on weights, which are not here. https://ndif.us
+Only the residual stream is read, since checking the contributions of sublayers needs the weights. https://ndif.us
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ KEY = "NDIF_API_KEY"
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where texts are read: text i on line `lines[i]`, at its one position `at[i]` or, where that is None, a mean.
+    """Where to read each text: on line `lines[i]`, at position `at[i]`, or as a weighted mean if `at` is None.
 
-    `weights` (texts, tokens) are those of the means.
+    `weights` (texts, tokens) are the weights of the means.
     """
 
     lines: Tensor
@@ -41,7 +41,7 @@ class Remote:
     def read(self, ids: Tensor, mask: Tensor, places: Places) -> Tensor:
         """Return the residual stream, float32 (texts, L+1, d), of padded lines `ids` (lines, tokens) with their mask.
 
-        Raises ModelError, in one line, where NDIF does not serve the model or the request fails.
+        Raises ModelError, in one line, if NDIF does not serve the model or the request fails.
         """
         try:
             points = _read(self._client, self._save, self._path, {"input_ids": ids, "attention_mask": mask}, places)
@@ -57,7 +57,7 @@ class Remote:
 
 
 def _read(client: Any, save: Any, path: str, inputs: dict[str, Tensor], places: Places) -> Sequence[Tensor]:
-    # nnsight sends the source of the block below, with the variables that it names: plain tensors and strings.
+    # nnsight sends the source of the block below and the variables it uses: plain tensors and strings.
     lines, at, weights = places.lines, places.at, places.weights
     with client.trace(inputs, remote=True):
         blocks = client.get(path)

@@ -23,7 +23,7 @@ from layeratlas.models.tokenizing import settle_bos
 
 
 def load_remote(spec: ModelSpec, source: Source, common: dict[str, Any], progress: Progress) -> LoadedModel:
-    """Return a model whose weights are on NDIF: its parts are found by structure, and none can be proved here."""
+    """Return a model whose weights are on NDIF; its anatomy is found by structure and cannot be checked here."""
     from transformers import AutoConfig, AutoTokenizer
 
     if source.kind == "gguf" or spec.adapter is not None or spec.parallel > 1:
@@ -44,7 +44,7 @@ def load_remote(spec: ModelSpec, source: Source, common: dict[str, Any], progres
         remote=Remote(spec, path),
     )
     unproved = {"anatomy": "not proved: the weights are on NDIF", "identities": [], "device": "NDIF", "left_out": []}
-    # So no run goes on here with vectors of NDIF, nor there with those of files.
+    # This keeps a run from mixing activations from NDIF with activations from local files.
     made_from = Hashes(files={"NDIF": f"{spec.id}@{spec.revision or 'newest'}"}, tokenizer=tokenizer_hash(tokenizer))
     unread: dict[str, Any] = {"tensors_not_used": [], "files_not_read": []}
     return dataclasses.replace(loaded, info={**describe(loaded, source, None, made_from), **unproved, **unread})

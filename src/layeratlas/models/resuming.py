@@ -1,4 +1,4 @@
-"""Forward passes that begin at any block with a stream computed before, and end after any other."""
+"""Forward passes over a range of blocks, starting from a residual stream computed before."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from layeratlas.models.loaded import LoadedModel
 
 
 class Resumable:
-    """A resident model whose blocks before or after some point can be left out of a pass.
+    """A resident model that can run only a range of its blocks.
 
-    The blocks run inside the model's own forward, which passes the others by, so that masks and position codes are its
-    own; the result is that of the whole pass bit for bit. Made with one pass over two tokens, which shows in what form
-    blocks return the stream. Raises ModelError for a streamed model.
+    The blocks run inside the model's own `forward`, which skips the other blocks; masks and position codes are
+    therefore the model's own, and the result equals that of a full pass bit for bit. The constructor runs one pass over
+    two tokens to learn in what form blocks return the stream. Raises ModelError for a streamed model.
     """
 
     def __init__(self, model: LoadedModel) -> None:
@@ -38,10 +38,10 @@ class Resumable:
 
     @torch.inference_mode()
     def stream(self, ids: Tensor, start: int = 0, before: Tensor | None = None, stop: int | None = None) -> Tensor:
-        """Return the stream before block `stop` (by default after the last), given that `before` block `start`.
+        """Return the stream before block `stop` (default: after the last), given the stream `before` block `start`.
 
-        `ids`: int64 (lines, tokens), all of them text. `before` and the result: (lines, tokens, d); without `before`
-        the pass begins with the embeddings, whatever `start` is. Hooks of the blocks that run are called.
+        `ids`: int64 (lines, tokens), without padding. `before` and the result: (lines, tokens, d). Without `before` the
+        pass starts at the embeddings and ignores `start`. Hooks of the blocks that run are called.
         """
         stop = self.model.anatomy.n_layers if stop is None else stop
         start = 0 if before is None else start
@@ -75,7 +75,7 @@ def _passing(returned: int | None) -> Any:
 
 @contextmanager
 def _ends(model: LoadedModel, start: int, before: Tensor | None, stop: int) -> Iterator[list[Tensor]]:
-    """Feed block `start`, and keep what it was fed and what block `stop - 1` returns."""
+    """Give block `start` its input, and record that input and the output of block `stop - 1`."""
     ends = [torch.empty(0), torch.empty(0)]
 
     def enter(module: nn.Module, args: Any, kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Rotary frequencies that change with the length of the text (dynamic NTK, longrope), and the memory that some keep."""
+"""Rotary frequencies that change with text length (dynamic NTK, longrope), and their state between passes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _DYNAMIC = "dynamic"
 
 
 def context_of(config: Any) -> int | None:
-    """Return the largest number of positions that a text model's config allows, None where it sets no bound.
+    """Return the largest number of positions that a text model's config allows, or None if it sets no bound.
 
-    A dynamic rope is made for texts `factor` times as long as those of training, which `max_position_embeddings` says.
+    A dynamic rope allows `factor` times the length of the training texts, which is `max_position_embeddings`.
     """
     context = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
     rope = _rope(config)
@@ -20,7 +20,7 @@ def context_of(config: Any) -> int | None:
 
 
 def switch_of(config: Any) -> int | None:
-    """Return the number of tokens beyond which a text has other frequencies at all of its positions, None without."""
+    """Return the length in tokens beyond which all positions of a text get other frequencies, or None."""
     rope = _rope(config)
     if rope.get("rope_type") == "longrope":
         original = rope.get("original_max_position_embeddings") or getattr(
@@ -38,9 +38,10 @@ def _rope(config: Any) -> dict[str, Any]:
 
 
 def forget_lengths(model: Any) -> None:
-    """Set dynamic frequencies back to those of training, so that a pass does not depend on the passes before it.
+    """Reset dynamic frequencies to those of training, so that a pass does not depend on earlier passes.
 
-    transformers keeps the frequencies of the longest text so far for every text that is longer than those of training.
+    transformers keeps the frequencies of the longest text so far, and uses them for every text longer than those of
+    training.
     """
     for module in model.modules():
         if getattr(module, "rope_type", None) == _DYNAMIC and hasattr(module, "max_seq_len_cached"):

@@ -19,9 +19,9 @@ _CHOSEN = ("num_experts_per_tok", "num_experts_per_token", "moe_k", "moe_top_k")
 
 @dataclass(frozen=True, kw_only=True)
 class Router:
-    """A block's router: `weight` (experts, d) of its module gives the logits; `chosen` experts are used per token.
+    """A block's router: `weight` (experts, d) of its module gives the logits, and each token uses `chosen` experts.
 
-    `sigmoid` routers weigh each expert on its own; their probabilities are the sigmoids as shares of their sum.
+    `sigmoid` routers score each expert independently; their probabilities are the sigmoids divided by their sum.
     """
 
     block: int
@@ -33,9 +33,10 @@ class Router:
 
 @dataclass
 class Routed:
-    """What routers did in the last forward pass, by block.
+    """The routing of the last forward pass, by block.
 
-    `probabilities` (batch, tokens, experts), float32, sum to 1; `used` likewise: each chosen expert's equal share.
+    `probabilities` (batch, tokens, experts), float32, sum to 1. `used` has the same shape: each chosen expert has an
+    equal share, the others 0.
     """
 
     probabilities: dict[int, Tensor] = field(default_factory=dict)
@@ -45,8 +46,8 @@ class Routed:
 def find_routers(anatomy: Anatomy, name: str) -> list[Router]:
     """Return the routers of a model's blocks, in order.
 
-    A router is the module of a block whose weight has one row per expert and one column per dimension of the stream,
-    and no other weight of two axes. Raises ModelError where no block has one.
+    A router is a module whose only 2-d weight has one row per expert and one column per dimension of the stream. Raises
+    ModelError if no block has one.
     """
     config = anatomy.skeleton.config
     counts = {int(count) for key in _COUNTS if isinstance(count := getattr(config, key, None), int) and count > 1}
@@ -64,7 +65,7 @@ def find_routers(anatomy: Anatomy, name: str) -> list[Router]:
 
 
 def _experts_of(module: nn.Module, width: int) -> int:
-    """Return the rows of a module's only weight of two axes, named `weight`; 0 where it is no router's."""
+    """Return the rows of a module's only 2-d parameter, named `weight`; 0 if the module is not a router."""
     matrices = {key: value for key, value in module.named_parameters(recurse=False) if value.dim() > 1}
     weight = matrices.get("weight")
     whole = len(matrices) == 1 and weight is not None and weight.dim() == 2 and weight.shape[1] == width
@@ -113,7 +114,7 @@ def _reader(router: Router, routed: Routed, batch: list[int]) -> Any:
 
 
 def _chosen(output: Any, logits: Tensor, router: Router) -> Tensor:
-    """Return which experts each token uses, (tokens, chosen): what the router returns, else the highest logits."""
+    """Return which experts each token uses, (tokens, chosen): from the router's output, else by the highest logits."""
     for part in output if isinstance(output, tuple | list) else ():
         if isinstance(part, Tensor) and part.dtype == torch.int64 and part.shape[-1] == router.chosen:
             return part.reshape(-1, router.chosen)

@@ -1,4 +1,4 @@
-"""The scales of 8-bit float weights: each weight has its own, of the shape that its blocks ask for."""
+"""Check the scales of 8-bit float weights: one per weight, with the shape that the block size requires."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _EXPECTED = "a checkpoint of which each 8-bit weight has its own scale"
 
 
 def demand_scales(model_id: str, checkpoint: Checkpoint, quantised: dict[str, Any]) -> None:
-    """Raise ModelError, naming the tensor, where an 8-bit float weight has no scale, or one of another shape.
+    """Raise ModelError, naming the tensor, if the scale of an 8-bit float weight is missing or has another shape.
 
-    `quantised` is the config's own account of its quantisation. transformers multiplies what is there, whatever its
-    shape, and runs a weight without a scale as it is.
+    `quantised` is the config's quantisation settings. transformers would multiply by a scale of any shape, and would
+    use a weight without a scale unscaled.
     """
     blocks = quantised.get("weight_block_size")
     _demand_method(model_id, str(quantised.get("quant_method")))
@@ -55,7 +55,7 @@ def demand_scales(model_id: str, checkpoint: Checkpoint, quantised: dict[str, An
 
 
 def _demand_method(model_id: str, method: str) -> None:
-    """Raise ModelError for a quantisation that transformers does not know, whose weights it would take as they are."""
+    """Raise ModelError for an unknown quantisation, whose weights transformers would use undequantised."""
     from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING as KNOWN
 
     known = [name for name in KNOWN if method in (name, "bitsandbytes")]
@@ -68,7 +68,7 @@ def _demand_method(model_id: str, method: str) -> None:
 
 
 def demand_floats(model_id: str, checkpoint: Checkpoint, targets: Mapping[str, str], state: Mapping[str, Any]) -> None:
-    """Raise ModelError where integers, truth values or bare 8-bit floats would be read as plain weights.
+    """Raise ModelError if integers, booleans or 8-bit floats without scales would be read as plain weights.
 
     `targets` maps tensors of the checkpoint to names in the model's `state`.
     """

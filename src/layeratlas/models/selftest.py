@@ -1,4 +1,4 @@
-"""The self-tests at load: every identity checked on three short texts, and a model refused that breaks one."""
+"""The self-tests at load: check every identity on three short texts, and refuse a model that fails one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SMALL = 500_000_000
 def sample_ids(loaded: LoadedModel) -> list[list[int]]:
     """Return the built-in texts' token ids, cut to the model's context; at least four tokens each.
 
-    They do not go beyond where rotary frequencies change with the longest text of a batch: packing is proved apart.
+    They stay below the length at which rotary frequencies change; packing is tested separately.
     """
     switch = switch_of(loaded.model.config.get_text_config())
     most = min([_MOST_TOKENS, *(n for n in (loaded.context, switch) if n)])
@@ -45,8 +45,8 @@ def sample_ids(loaded: LoadedModel) -> list[list[int]]:
 def self_test(loaded: LoadedModel) -> list[Identity]:
     """Check every identity on three short texts and return them all, failed ones included.
 
-    The identities: the residual sum at every block, attention that mixes positions and an MLP that does not, the
-    logits, each text alone against padded on either side, exactly one BOS, and causality. About seven short forward
+    The identities are: the residual sum at every block; attention mixes positions and the MLP does not; the logits; a
+    text gives the same alone as padded on either side; exactly one BOS; causality. This takes about seven short forward
     passes.
     """
     precision = precision_of(next(loaded.model.parameters()).dtype)
@@ -66,7 +66,7 @@ def self_test(loaded: LoadedModel) -> list[Identity]:
 
 
 def demand(loaded: LoadedModel, identities: list[Identity]) -> None:
-    """Raise IdentityError for the first required identity that broke."""
+    """Raise IdentityError for the first required identity that failed."""
     for identity in identities:
         if identity.required and not identity.passed:
             raise IdentityError(
@@ -79,7 +79,7 @@ def demand(loaded: LoadedModel, identities: list[Identity]) -> None:
 
 @contextmanager
 def few_threads(model: Any) -> Iterator[None]:
-    """Use one CPU thread for a small model's short texts: on a busy machine more of them wait on each other."""
+    """Use one CPU thread for a small model's short texts: on a busy machine, more threads wait for each other."""
     threads = torch.get_num_threads()
     small = sum(weight.numel() for weight in model.parameters()) < _SMALL
     try:

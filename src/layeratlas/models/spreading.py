@@ -1,4 +1,4 @@
-"""Which models can be spread over processes, and what transformers is told to do so."""
+"""Which models can be spread over processes, and the arguments that make transformers do it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layeratlas.models.unloaded import read_config
 
 
 def check_spread(spec: ModelSpec) -> None:
-    """Refuse, before any process is started, what cannot be spread over processes."""
+    """Refuse, before any process starts, a spec that cannot be spread over processes."""
     if spec.parallel == 1:
         return
     unlike = {"streamed weights": spec.weights == "streamed", "an adapter": spec.adapter is not None}
@@ -35,10 +35,10 @@ def check_spread(spec: ModelSpec) -> None:
 
 
 def spread(config: Any, names: list[str], spec: ModelSpec) -> dict[str, Any]:
-    """Return what `from_pretrained` takes to spread a model; nothing where it is not spread.
+    """Return the `from_pretrained` arguments that spread a model; empty if it is not spread.
 
-    `names` are the modules that stay whole, since they are read on their own: embeddings and unembedding. Raises
-    ModelError for a family without a plan, and for heads that cannot be shared out.
+    `names` are the modules that stay whole because they are read directly: embeddings and unembedding. Raises
+    ModelError for a family without a plan, and if the heads cannot be divided among the processes.
     """
     if spec.parallel == 1:
         return {}
@@ -67,7 +67,7 @@ def whole_modules(model: Any) -> list[str]:
 
 
 def demand_shared(spec: ModelSpec, model: Any) -> None:
-    """Raise ModelError for a loaded model of which every process holds the whole, since its plan names no weight."""
+    """Raise ModelError if every process holds the whole model, because its plan matches no weight."""
     from torch.distributed.tensor import DTensor
 
     if spec.parallel > 1 and not any(isinstance(weight, DTensor) for weight in model.parameters()):

@@ -1,8 +1,8 @@
-"""Models larger than memory: blocks live in their files and are in memory only while they are needed.
+"""Models larger than memory: the weights of a block are in memory only while it runs.
 
-The model is built without weights. Everything outside the blocks (embeddings, final norm, unembedding) is loaded and
-stays; blocks are loaded, run and let go. transformers' own loader converts names and dtypes, so that a block is what
-`from_pretrained` would have made of it.
+The model is built without weights. All weights outside the blocks (embeddings, final norm, unembedding) are loaded once
+and stay in memory; blocks are loaded, run and freed. transformers' loader converts names and dtypes, so a block equals
+the one that `from_pretrained` would load.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_KINDS = 4
 
 
 def build_empty(config: Any, dtype: torch.dtype, attention: str, trust_remote_code: bool = False) -> Any:
-    """Return the model of a config without weights: parameters on the meta device, buffers real."""
+    """Build the model of a config without weights: parameters on the meta device, buffers in memory."""
     from accelerate import init_empty_weights
     from transformers.initialization import no_init_weights
 
@@ -36,7 +36,7 @@ def build_empty(config: Any, dtype: torch.dtype, attention: str, trust_remote_co
         model = auto_class(config).from_config(
             config, dtype=dtype, attn_implementation=attention, trust_remote_code=trust_remote_code
         )
-    model.tie_weights()  # the meta device takes them apart
+    model.tie_weights()  # moving to the meta device unties them
     return model.eval().requires_grad_(False)
 
 
@@ -51,7 +51,7 @@ class Streamer:
         self.present: set[int] = set()
         self._plan = _LoadPlan(model, self.skeleton, checkpoint, device, dtype)
         self._plan.load(self._plan.outside)
-        # As transformers does: weights that the config ties stay apart where the checkpoint holds both and they differ.
+        # As in transformers, weights that the config ties stay separate if the checkpoint holds two different ones.
         model.tie_weights(missing_keys=self._plan.missing, recompute_mapping=False)
         for module in model.modules():
             for name, buffer in list(module._buffers.items()):
@@ -65,7 +65,7 @@ class Streamer:
         return self._plan.harmless
 
     def load_part(self, name: str) -> None:
-        """Read the weights of a part of a multimodal model that is neither decoder nor unembedding."""
+        """Read the weights of a multimodal model's module outside the decoder and the unembedding."""
         self._plan.load(self._plan.beside[name])
 
     @property
@@ -87,7 +87,7 @@ class Streamer:
         self.present |= set(absent)
 
     def free(self, layers: Iterable[int]) -> None:
-        """Let the weights of some blocks go."""
+        """Free the weights of some blocks."""
         for layer in layers:
             self.present.discard(layer)
             for module in self.blocks[layer].modules():
@@ -97,7 +97,7 @@ class Streamer:
 
     @contextmanager
     def only(self, layers: Sequence[int]) -> Iterator[Skeleton]:
-        """Make the model consist of some blocks, which are in memory; the stream passes the others unchanged."""
+        """Restrict the model to some blocks, which must be in memory; the others return the stream unchanged."""
         chosen = [self.blocks[layer] for layer in layers]
         skipped = [block for layer, block in enumerate(self.blocks) if layer not in set(layers)]
         handle = chosen[0].register_forward_hook(self._note_form)
@@ -114,13 +114,13 @@ class Streamer:
         self._returned = len(output) if isinstance(output, tuple) else None
 
     def _pass_on(self, *args: Any, **kwargs: Any) -> Any:
-        """Stand for a block that is not in memory, returning the stream in the form in which blocks return it."""
+        """Replace a block that is not in memory: return the stream unchanged, in the form that blocks return."""
         hidden = hidden_of(args, kwargs)
         return hidden if self._returned is None else (hidden, *[None] * (self._returned - 1))
 
     @cached_property
     def kinds(self) -> list[int]:
-        """For each layer, the first layer of its kind: same parameters, same entries in the config's lists by layer."""
+        """For each layer, the first layer with the same class, parameter shapes and per-layer config entries."""
         lists = [v for v in vars(self.skeleton.config).values() if _by_layer(v, len(self.blocks))]
         seen: dict[Any, int] = {}
         first: list[int] = []
@@ -132,11 +132,11 @@ class Streamer:
 
     @property
     def sample(self) -> list[int]:
-        """One layer of each kind, at most four: what the identities are proved on before the sweep."""
+        """One layer of each kind, at most four; the identities are checked on these before the sweep."""
         return sorted(set(self.kinds))[:_MOST_KINDS]
 
     def extend(self, anatomy: Anatomy) -> Anatomy:
-        """Return the anatomy of all blocks from that of the sample: each is read as the one of its kind."""
+        """Return the anatomy of all blocks: each is read like the sampled block of its kind."""
         at = {layer: i for i, layer in enumerate(self.sample)}
         sublayers = {
             c: tuple(self._alike(of_sample[at.get(kind, 0)], layer) for layer, kind in enumerate(self.kinds))
@@ -167,7 +167,7 @@ def _by_layer(value: Any, depth: int) -> bool:
 
 
 def _outside(skeleton: Skeleton) -> dict[str, Tensor]:
-    """Return the parameters of the decoder and the unembedding that no block holds."""
+    """Return the parameters outside the blocks: those of the decoder, the unembedding and the heads."""
     inside = {id(p) for p in skeleton.blocks.parameters()}
     parts = [("", skeleton.decoder), ("unembedding.", skeleton.unembedding), *(("head.", h) for h in skeleton.heads)]
     by_id = {id(p): (prefix + name, p) for prefix, module in parts for name, p in module.named_parameters()}
@@ -175,15 +175,16 @@ def _outside(skeleton: Skeleton) -> dict[str, Tensor]:
 
 
 def outside_bytes(skeleton: Skeleton) -> int:
-    """Return the bytes of embeddings, final norm and unembedding, shared ones once."""
+    """Return the bytes of the parameters outside the blocks; shared parameters count once."""
     return sum(p.numel() * p.element_size() for p in _outside(skeleton).values())
 
 
 class _LoadPlan:
-    """Which of a checkpoint's tensors make up which block, and transformers' loader for them.
+    """Which tensors of a checkpoint belong to which block, and transformers' loader for them.
 
-    `missing` are the names outside the checkpoint, which tying may fill. Raises ModelError where a tensor is missing,
-    left over or misshapen. `beside` are the tensors of each part of a multimodal model that text may not need.
+    `missing` are the model's names that the checkpoint lacks; tied weights may fill them. `beside` maps each other
+    module of a multimodal model, which text may not need, to its tensors. Raises ModelError if a tensor is missing,
+    unused or misshapen.
     """
 
     def __init__(

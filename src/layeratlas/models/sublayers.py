@@ -1,4 +1,4 @@
-"""What attention (or another mixer) and MLP add to the stream: a few readings, of which the residual sum picks one."""
+"""What attention (or another mixer) and MLP add to the stream: the residual sum selects one of a few readings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Choice:
 
 @dataclass(frozen=True)
 class _Part:
-    """One block: what the taps of its attention and of its MLP gave, and the stream before and after it."""
+    """One block: the values of its attention and MLP taps, and the residual stream before and after it."""
 
     attn: tuple[Tensor, ...]
     mlp: tuple[Tensor, ...]
@@ -45,11 +45,11 @@ class _Part:
 def find_sublayers(
     skeleton: Skeleton, trace: Trace, precision: Precision
 ) -> tuple[dict[str, tuple[Contribution, ...]], dict[str, str]]:
-    """Return the contributions of every block, by component, and in words how each is read.
+    """Return the contributions of every block, by component, and a description in words of how each is read.
 
-    For each kind of block the simplest pair of readings (attention or another mixer, MLP) is taken for which the stream
-    after each block minus the stream before it is the sum of the two, on magnitude; a block may lack one of them.
-    Raises IdentityError where no pair fits, ModelError where no block reads other positions.
+    For each kind of block, the simplest pair of readings (attention or another mixer, MLP) is chosen whose sum is the
+    stream after each block minus the stream before it, in scale too. A block may lack one of the two. Raises
+    IdentityError if no pair fits, ModelError if no block reads other positions.
     """
     contributions: dict[int, tuple[Contribution, Contribution]] = {}
     words: dict[str, dict[str, set[str]]] = {"attn": defaultdict(set), "mlp": defaultdict(set)}
@@ -76,7 +76,7 @@ def find_sublayers(
 
 
 def _kinds(trace: Trace) -> list[list[int]]:
-    """Return the blocks grouped by the modules that they call."""
+    """Group the blocks by the names and classes of the modules that they call."""
     kinds: dict[object, list[int]] = defaultdict(list)
     for layer, block in enumerate(trace.blocks):
         kinds[tuple((name, type(call.module)) for name, call in block.calls.items())].append(layer)
@@ -86,7 +86,7 @@ def _kinds(trace: Trace) -> list[list[int]]:
 def _choose(
     attn: list[Options], mlp: list[Options], blocks: list[BlockTrace], floats: list[float], precision: Precision
 ) -> _Choice:
-    """Return the first pair of readings that adds up in all these blocks, or the nearest."""
+    """Return the simplest pair of readings that adds up in all these blocks, or else the closest pair."""
     best: _Choice | None = None
     for a, m in sorted(itertools.product(_common(attn), _common(mlp)), key=_effort):
         parts = [
@@ -105,7 +105,7 @@ def _choose(
 def _no_reading(
     error: float, layer: int, block: BlockTrace, floats: list[float], precision: Precision
 ) -> IdentityError:
-    """Return the refusal, with the reason where the block puts the output of one of its own modules on the stream."""
+    """Return the error; it says so if the block replaces the stream by the output of one of its modules."""
     why = ""
     attn, mlp = [options_of(block, "attn")], [options_of(block, "mlp")]
     for name, call in block.calls.items():
@@ -144,13 +144,13 @@ def _described(groups: dict[str, set[str]]) -> str:
 
 
 def sum_error(attn: Tensor, mlp: Tensor, before: Tensor, after: Tensor, precision: Precision) -> float:
-    """Return how far two contributions are from a block's change, relative to the smaller of the two.
+    """Return the error of a block's residual sum, relative to the smaller of its two contributions.
 
-    The scale never falls below what the rounding of the stream itself allows to be seen, so that a small
-    contribution cannot hide and rounding is not taken for an error.
+    The denominator has a lower bound set by the rounding of the stream, so that rounding does not count as an error;
+    dividing by the smaller contribution keeps its error visible.
     """
     sizes = [float(tensor.norm()) for tensor in (attn, mlp, before, after)]
-    # A sublayer that is absent is all zeros.
+    # An absent sublayer contributes zeros.
     scale = max(min(filter(None, sizes[:2]), default=0.0), precision.visible * max(sizes), 1e-30)
     return float((after - before - attn - mlp).norm()) / scale
 
@@ -169,7 +169,7 @@ def _config_floats(config: Any) -> list[float]:
 
 
 def _scales(parts: list[_Part], known: list[float], snap: float) -> list[tuple[float, ...]]:
-    """Return the multipliers worth trying: those of the config nearest to the least-squares fit, or the fit."""
+    """Return the multipliers to try: the config's values nearest to the least-squares fit, or else ones and the fit."""
     taps = len(parts[0].attn) + len(parts[0].mlp)
     left, right = torch.zeros(taps, taps, dtype=torch.float64), torch.zeros(taps, dtype=torch.float64)
     for part in parts:

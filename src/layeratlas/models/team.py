@@ -1,9 +1,8 @@
 """Processes that hold one model's weights together, by transformers' tensor parallelism; this one leads.
 
-Every process loads the model and runs its self-tests in step. Afterwards the leader alone does the work, and announces
-each forward pass, so that the others take part in it; the residual stream is whole in every process, and only the
-leader keeps or writes anything. The others end with the leader.
-https://huggingface.co/docs/transformers/perf_infer_gpu_multi
+Every process loads the model and runs its self-tests in step. Afterwards only the leader does the work. It announces
+each forward pass, and the other processes join in. Every process has the whole residual stream, but only the leader
+stores or writes anything. The others end with the leader. https://huggingface.co/docs/transformers/perf_infer_gpu_multi
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from torch import distributed as dist
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
 
-# The others wait for the next forward pass while the leader probes: as long as a run may take.
+# The others wait for the next forward pass while the leader probes, so allow for the longest run.
 _WAIT = timedelta(days=7)
-# Seconds until a process whose connection broke is seen to have ended.
+# Seconds to wait after a broken connection until the ended process shows as ended.
 _SETTLE = 1.0
 _NONE = torch.zeros(0)
 _MEMBER = "LAYERATLAS_MEMBER"
@@ -39,9 +38,9 @@ _current: list[Team] = []
 
 
 class Team:
-    """The processes, `count` of them; `leading` once the model is loaded.
+    """The `count` processes; `leading` is True in the leader once the model is loaded.
 
-    They find each other by the variables of torch.distributed, which `_name` sets or torchrun has set.
+    They connect through torch.distributed's environment variables, set by `_name` or by torchrun.
     """
 
     def __init__(self, count: int, number: int, others: Sequence[subprocess.Popen[bytes]] = ()) -> None:
@@ -57,11 +56,11 @@ class Team:
         return not self._others and self.number == 0
 
     def announce_load(self, spec: ModelSpec) -> None:
-        """Let the others load a model."""
+        """Tell the others to load a model."""
         self._send({}, {"load": written(spec)})
 
     def announce_pass(self, ids: Tensor, mask: Any, positions: Tensor | None, logits: bool) -> None:
-        """Let the others take part in a forward pass, with what `LoadedModel.run` is given."""
+        """Tell the others to run a forward pass with these arguments of `LoadedModel.run`."""
         tensors = {"ids": ids} if positions is None else {"ids": ids, "positions": positions}
         kinds: list[str] = []
         if isinstance(mask, Mapping):
@@ -73,7 +72,7 @@ class Team:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Do what all processes take part in; raises ModelError where one of the others has ended."""
+        """Run a step that needs all processes; raises ModelError if another process has ended."""
         try:
             yield
         except RuntimeError:
@@ -93,7 +92,7 @@ class Team:
         dist.broadcast(message, 0)
 
     def receive(self) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """Wait for what the leader announces, and return its tensors and words."""
+        """Wait for the leader's next announcement; return its tensors and its strings."""
         size = torch.zeros(1, dtype=torch.long)
         dist.broadcast(size, 0)
         message = torch.zeros(int(size), dtype=torch.uint8)
@@ -104,7 +103,7 @@ class Team:
         return unpack(raw), words
 
     def close(self) -> None:
-        """End the others; those that torchrun started are asked to."""
+        """End the other processes; those started by torchrun are asked to end."""
         self.leading = False
         if self.by_torchrun:
             with suppress(RuntimeError):
@@ -117,7 +116,7 @@ class Team:
 
 
 def team_of(spec: ModelSpec) -> Team:
-    """Return the processes of a spec, started where they are not there yet; as many as `spec.parallel`."""
+    """Return the `spec.parallel` processes of a spec; start them if needed."""
     if _current and _current[0].count == spec.parallel:
         return _current[0]
     if _current:
@@ -142,13 +141,13 @@ def team_of(spec: ModelSpec) -> Team:
 
 
 def join_torchrun() -> Team:
-    """Return the processes that torchrun started, of which this is one."""
+    """Return the team of processes that torchrun started, which includes this one."""
     _current.append(Team(int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])))
     return _current[0]
 
 
 def leave() -> None:
-    """Part from processes that end too: one that went first would break the other's connection."""
+    """Disconnect at the same time as the other processes; leaving first would break their connection."""
     dist.barrier()
     dist.destroy_process_group()
 
@@ -165,14 +164,14 @@ def _start(number: int, port: int, spec: ModelSpec) -> subprocess.Popen[bytes]:
 
 
 def written(spec: ModelSpec) -> str:
-    """Return a spec as JSON, with the fields that are no part of a run's identity."""
+    """Return a spec as JSON, including the fields that are not part of a run's identity."""
     own = {name: getattr(spec, name) for name, field in ModelSpec.model_fields.items() if field.exclude}
     return json.dumps({**spec.model_dump(mode="json"), **own})
 
 
 @contextmanager
 def in_step(spec: ModelSpec) -> Iterator[Team | None]:
-    """Load a model in all processes of a spec at once; nothing where it is one."""
+    """Load a model in all processes of a spec at once; yields None for a single process."""
     if spec.parallel == 1:
         if _current and _current[0].by_torchrun:
             count = _current[0].count

@@ -1,4 +1,4 @@
-"""Which BOS token a tokenizer has, the same for one model in two formats."""
+"""Decide which BOS token a tokenizer has, consistently between a model's GGUF and safetensors files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from layeratlas.core.spec import ModelSpec
 
 
 def settle_bos(tokenizer: Any, spec: ModelSpec) -> Any:
-    """Return the tokenizer, without its BOS token where that is none that texts begin with.
+    """Return the tokenizer; remove its BOS token if texts do not begin with it.
 
-    GGUF files name a BOS token for every model, also for those that have none (Qwen names the padding): one that is
-    padding too, and that the tokenizer does not put first by itself (`add_bos_token`), is no BOS token. With
-    `bos="tokenizer"`, no token is that the tokenizer does not put first by itself.
+    GGUF files name a BOS token for every model, even if it has none (Qwen's files name the padding token). A BOS token
+    is removed if the tokenizer does not put it first by default (`add_bos_token`) and it is also the padding token.
+    With `bos="tokenizer"`, the first condition is enough.
     """
     bos = tokenizer.bos_token_id
     if (

@@ -1,4 +1,4 @@
-"""One forward pass, watched: what goes in and out of each block and of the modules inside it."""
+"""Trace one forward pass: the inputs and outputs of each block and of its direct children."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS = 4  # the last positions of one text; with the width they give thousands o
 
 @dataclass
 class Call:
-    """One module's call: the hidden-size tensors it was given, by position or keyword, and the one it gave."""
+    """One call of a module: its inputs of the stream's width, by position or keyword, and its output."""
 
     module: nn.Module
     inputs: dict[int | str, Tensor]
@@ -34,14 +34,14 @@ class BlockTrace:
 
 @dataclass
 class Trace:
-    """Every block, and the modules beside the blocks that ran after the last one, in order."""
+    """All blocks, and the modules outside them that ran after the last block, in order."""
 
     blocks: list[BlockTrace]
     tail: list[nn.Module]
 
 
 class Tracer:
-    """Hooks for one forward pass of a skeleton; use it as a context manager and read `trace` afterwards."""
+    """Trace one forward pass of a skeleton; use it as a context manager and read `trace` afterwards."""
 
     def __init__(self, skeleton: Skeleton) -> None:
         self.skeleton = skeleton

@@ -1,4 +1,4 @@
-"""What a model's files say of it without its weights: config and tokenizer."""
+"""Read a model's config and tokenizer without its weights."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from layeratlas.models.refusals import explained
 from layeratlas.models.sources import find_source
 from layeratlas.models.tokenizing import settle_bos
 
-# Where transformers' `from_pretrained` is told to look.
+# The `from_pretrained` arguments that say where to look.
 PLACE = "pretrained_model_name_or_path"
 
 
 def common_of(spec: ModelSpec, where: dict[str, Any]) -> dict[str, Any]:
-    """Return what every `from_pretrained` of a model takes. Raises ModelError for a config that is refused."""
+    """Return the arguments common to every `from_pretrained` of a model. Raises ModelError for a refused config."""
     if "gguf_file" not in where:
         check_config(where[PLACE], spec, bool(where.get("local_files_only")))
     return {**where, "revision": spec.revision, "trust_remote_code": spec.trust_remote_code}

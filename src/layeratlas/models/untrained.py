@@ -1,4 +1,4 @@
-"""A model's architecture with fresh random weights: what its layers look like before any training."""
+"""A model's architecture with new random weights: its layers before any training."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from layeratlas.models.wrappers import auto_class, leave_out
 
 
 def untrained(like: LoadedModel, seed: int) -> LoadedModel:
-    """Return a model of the same config, tokenizer, dtype and attention kernel with weights as first initialised.
+    """Return a model with the same config, tokenizer, dtype and attention kernel, and newly initialised weights.
 
-    The same seed gives the same weights; the state of torch's generators is left as it was. Raises what `load` raises
-    where the random model fails a self-test.
+    The same seed gives the same weights; the state of torch's generators does not change. Raises the errors of `load`
+    if the random model fails a self-test.
     """
     config = deepcopy(like.model.config)
     for name in ("quantization_config", "_pre_quantization_dtype"):

@@ -1,4 +1,4 @@
-"""Language models inside multimodal ones: which class builds them, and which of their parts pure text never calls."""
+"""Language models inside multimodal ones: which class builds them, and which modules text alone never calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layeratlas.models.anatomy import Skeleton
 
 
 def wrapper_names(kind: str) -> tuple[str, ...]:
-    """Return the names of transformers' multimodal classes of a model type; none where it has none."""
+    """Return the names of transformers' multimodal classes for a model type; empty if there are none."""
     from transformers.models.auto import modeling_auto
 
     mappings = ("MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES", "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES")
@@ -25,7 +25,7 @@ def wrapper_names(kind: str) -> tuple[str, ...]:
 def is_wrapped(kind: str, architectures: list[str] | None) -> bool:
     """Return whether a checkpoint of this model type and these declared classes is a multimodal model.
 
-    Some types (Llama 4, Qwen 3.5) have a class for text alone too: the checkpoint says which it was saved from.
+    Some types (Llama 4, Qwen 3.5) also have a text-only class; the checkpoint names the class that it was saved from.
     """
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
@@ -36,7 +36,7 @@ def is_wrapped(kind: str, architectures: list[str] | None) -> bool:
 
 
 def auto_class(config: Any) -> Any:
-    """Return the auto class of transformers that builds the whole model of a config."""
+    """Return the transformers auto class that builds the whole model for a config."""
     import transformers
 
     if not is_wrapped(config.model_type, config.architectures):
@@ -48,13 +48,13 @@ def auto_class(config: Any) -> Any:
 
 
 def wraps_text(model: Any) -> bool:
-    """Return whether a model's language model is a part of it, with a config of its own."""
+    """Return whether the language model is a submodel with a separate config."""
     return model.config.get_text_config() is not model.config
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """A part of a multimodal model that text alone never reaches, by its name in the model."""
+    """A module of a multimodal model that text alone never calls, by its name in the model."""
 
     name: str
     tensors: int
@@ -62,14 +62,14 @@ class LeftOut:
 
     @property
     def words(self) -> str:
-        """The part in words, for `check`."""
+        """A description of the module, for `check`."""
         return f"{self.name} ({self.tensors} tensors, {self.parameters / 1e6:,.1f} M parameters)"
 
 
 class _StandIn(nn.Module):
-    """Stands where a part was, with what other parts ask of it: device, dtype and config.
+    """Placeholder for a module, with the attributes that other modules read: device, dtype and config.
 
-    Called, it reads the part's weights and runs it; once `part` is gone, it raises ModelError.
+    A call reads the module's weights and runs it; after `part` is removed, a call raises ModelError.
     """
 
     def __init__(self, name: str, part: nn.Module, like: Tensor, fill: Callable[[str], None]) -> None:
@@ -77,7 +77,7 @@ class _StandIn(nn.Module):
         self.device, self.dtype, self.config = like.device, like.dtype, getattr(part, "config", None)
         self.called = False
         self._name, self._fill = name, fill
-        self.part: list[nn.Module] = [part]  # in a list, so that it is no module of the model
+        self.part: list[nn.Module] = [part]  # in a list, so that torch does not register it
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         if not self.part:
@@ -89,7 +89,7 @@ class _StandIn(nn.Module):
 
 
 def parts_beside(model: Any, skeleton: Skeleton) -> dict[str, nn.Module]:
-    """Return the topmost modules of a multimodal model that are no part of its decoder or unembedding, by name."""
+    """Return the topmost modules of a multimodal model outside its decoder and unembedding, by name."""
     kept = (skeleton.decoder, skeleton.unembedding)
     if not wraps_text(model):
         return {}
@@ -110,10 +110,10 @@ def parts_beside(model: Any, skeleton: Skeleton) -> dict[str, nn.Module]:
 def leave_out(
     model: Any, skeleton: Skeleton, input_ids: Tensor, fill: Callable[[str], None] = lambda part: None
 ) -> list[LeftOut]:
-    """Take out the parts of a multimodal model that a pass over text alone does not call, and return them.
+    """Remove the modules of a multimodal model that a pass over text alone does not call, and return them.
 
-    `input_ids`: (1, tokens), text. `fill(name)` reads the weights of a part that is called, where they are not in
-    memory. Nothing is taken from a model of text. Raises ModelError where the model needs more than text.
+    `input_ids`: (1, tokens), text. `fill(name)` reads the weights of a module that is called, if they are not in
+    memory. A text-only model is left unchanged. Raises ModelError if the model cannot run on text alone.
     """
     if not wraps_text(model):
         return []
@@ -159,7 +159,7 @@ def _run(model: Any, input_ids: Tensor) -> None:
 
 
 def _loose_parameters(model: Any, skeleton: Skeleton) -> dict[str, nn.Parameter]:
-    """Return the parameters that the modules around the decoder hold themselves, such as the mark of a line's end."""
+    """Return the parameters held directly by the modules around the decoder, such as an end-of-line embedding."""
     loose: dict[str, nn.Parameter] = {}
     for name, module in model.named_modules():
         if module is skeleton.decoder or module is skeleton.unembedding:

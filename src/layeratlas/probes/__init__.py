@@ -1,4 +1,4 @@
-"""Linear probes, one module per probe; modules named `_x` hold what probes share: folds, shuffles, the layer sweep."""
+"""Linear probes, one module per probe; modules named `_x` hold shared code: folds, shuffles, the layer sweep."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Only the estimators need scikit-learn, which takes long to import: a run does not wait for it.
+    # Imported on first use: scikit-learn is slow to import, and only the estimators need it.
     if name not in __all__:
         raise AttributeError(f"module 'layeratlas.probes' has no attribute '{name}'")
     from layeratlas.probes import _estimator

@@ -9,7 +9,7 @@ from layeratlas.core.arrays import Array, Ints
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.probes._gram import Gram
 
-# A control of fewer shuffles says little: the smallest p-value that it allows is 1 / 21.
+# The least number of shuffles in a control: with 20, the smallest possible p-value is 1 / 21.
 _FEWEST_SHUFFLES = 20
 
 
@@ -18,10 +18,10 @@ class Probe(ABC):
 
     A label column is +-1 for one class against the rest, or numbers to predict.
 
-    `name` is the code in tables and `label` what reports call the probe (the name, where there is no label).
-    `predicts_numbers` tells whether it predicts numbers as well as classes; `costly_shuffles` whether each label
-    shuffle costs a fit of its own; `batched` whether `solve` takes a batch of Gram matrices (..., n, n) of any
-    namespace of the array API, on any device. One that is not is given one numpy matrix at a time.
+    `name` is the probe's code in tables; `label` is its name in reports (by default `name`). `predicts_numbers` tells
+    whether it also predicts numbers; `costly_shuffles` whether each label shuffle needs a separate fit; `batched`
+    whether `solve` takes a batch of Gram matrices (..., n, n) of any namespace of the array API, on any device. A probe
+    that is not batched receives one numpy matrix at a time.
     """
 
     name: str = ""
@@ -36,7 +36,7 @@ class Probe(ABC):
         return self
 
     def shuffles(self, requested: int) -> int:
-        """Return how many of the requested label shuffles to run: of costly ones a fifth, at least 20."""
+        """Return how many of the requested label shuffles to run: all, or a fifth (at least 20) if they are costly."""
         return max(_FEWEST_SHUFFLES, requested // 5) if self.costly_shuffles else requested
 
     @abstractmethod
@@ -49,7 +49,7 @@ class Probe(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Fold:
-    """One split of one repeat: row numbers of the training and the test part."""
+    """One split of one repeat: the row numbers of its training set and its test set."""
 
     repeat: int
     train: Ints

@@ -1,4 +1,4 @@
-"""Control tasks: labels that are random, and the same wherever a word recurs (Hewitt and Liang 2019)."""
+"""Control tasks: random labels, one per word type (Hewitt and Liang 2019)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from layeratlas.data.items import Dataset
 from layeratlas.probes._contract import Fold
 from layeratlas.probes._folds import rows_by
 
-# Control tasks per data set: each is a label column of fits that are made anyway.
+# Control tasks per data set; each adds only a label column to existing fits.
 CONTROL_TASKS = 20
 
 
 def control_labels(data: Dataset, folds: Sequence[Fold], seed: int, tasks: int = CONTROL_TASKS) -> Floats:
     """Return the labels of random tasks (tasks, n): all texts of one word (`Dataset.words`) have the same label.
 
-    A probe that learns which word it reads, and nothing else, solves a control task as far as words recur in train and
-    test. Labels are dealt within the test part (of the first repeat) in which a word occurs most, so that every part
-    has the classes in the same shares; labels dealt over all parts would make a class that is rare in training common
-    in testing.
+    A probe that learns nothing but the identity of words solves a control task as far as words recur in train and test.
+    Each word's label is assigned within the test set (of the first repeat) in which the word is most frequent, so that
+    every test set has the same class shares. Labels assigned over all test sets would make a class that is rare in
+    training frequent in testing.
     """
     rng = np.random.default_rng([seed, 29])
     homes = _homes(data.words, folds)
@@ -33,7 +33,7 @@ def control_labels(data: Dataset, folds: Sequence[Fold], seed: int, tasks: int =
 
 
 def _homes(words: Ints, folds: Sequence[Fold]) -> list[list[Ints]]:
-    """Return, for each test part, the rows of every word that occurs most often in it."""
+    """Return, for each test set, the rows of every word that is most frequent in that test set."""
     part = np.zeros(len(words), dtype=np.int64)
     tests = [fold.test for fold in folds if fold.repeat == 0]
     for number, test in enumerate(tests):
@@ -45,7 +45,7 @@ def _homes(words: Ints, folds: Sequence[Fold]) -> list[list[Ints]]:
 
 
 def _dealt(data: Dataset, words: list[Ints], rng: np.random.Generator) -> list[Floats]:
-    """Return the labels of each word's rows, dealt from the labels of all these rows."""
+    """Return one label per word for its rows, drawn from the labels of all these rows."""
     pool = data.y[np.concatenate(words)]
     if data.kind == "number":
         values = rng.choice(pool, len(words), replace=False)
@@ -55,7 +55,7 @@ def _dealt(data: Dataset, words: list[Ints], rng: np.random.Generator) -> list[F
     dealt: list[Floats] = [np.zeros(0)] * len(words)
     order = rng.permutation(len(words))
     for at in sorted(order, key=lambda i: -len(words[i])):
-        # Of classes with the same number of labels left, a random one.
+        # Break ties at random between classes with equally many labels left.
         best = rng.choice(np.flatnonzero(remaining == remaining.max()))
         remaining[best] -= len(words[at])
         dealt[at] = np.full(len(words[at]), classes[best])

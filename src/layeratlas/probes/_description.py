@@ -1,4 +1,4 @@
-"""Description length: the bits that a probe needs to send the labels, a measure beside accuracy."""
+"""Description length: the bits that a probe needs to encode the labels, as a complement to accuracy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layeratlas.probes._sweep import Design
 _BLOCKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 # Label shuffles of the control; each costs as much as the code itself.
 CODE_SHUFFLES = 5
-# The probability of a class that the training part lacks, and the smallest that a label is sent with.
+# The probability of a class absent from training, and the lower bound for every label's probability.
 _UNSEEN, _SMALLEST = 1e-3, 1e-9
 
 
@@ -29,11 +29,11 @@ class CodeLengths:
 
 
 def code_lengths(x: Floats, y: Floats, groups: Ints, classes: int, seed: int) -> Floats:
-    """Return the bits (n,) that each item's label takes when the labels are sent block by block.
+    """Return the bits (n,) of each item's label when the labels are encoded block by block.
 
-    The prequential code of Voita and Titov (2020): the first block is sent with equal probabilities, each later one
-    with those of a logistic regression fitted to all blocks before it. A block is made of whole groups, in random
-    order.
+    This is the prequential code of Voita and Titov (2020). The first block is encoded with equal probabilities, each
+    later block with those of a logistic regression fitted to all earlier blocks. A block consists of whole groups, in
+    random order.
     """
     order = np.random.default_rng([seed, 23]).permutation(int(groups.max()) + 1)
     place = np.argsort(order)[groups]
@@ -51,7 +51,7 @@ def _probabilities(x: Floats, y: Floats, new: Floats, labels: Floats, classes: i
     from sklearn.linear_model import LogisticRegression
 
     inside, mean, scale = standardise(x)
-    # Strong shrinkage: with few rows in many dimensions an unpenalised fit is overconfident, which costs bits.
+    # Strong shrinkage: with few rows and many dimensions, an unpenalised fit is overconfident, which costs bits.
     model = LogisticRegression(C=1 / x.shape[1], max_iter=300)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fit that has not converged gives a valid, longer code

@@ -1,4 +1,4 @@
-"""The dual form: standardise on the training rows, then work with inner products alone."""
+"""The dual form: standardise on the training rows, then use only inner products."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from layeratlas.probes._gram import Gram, to_numpy
 
 @dataclass(frozen=True, kw_only=True)
 class SplitGram:
-    """Inner products of one split: of the training rows, and of test with training rows; leading axes are a batch.
+    """Inner products of one split: training rows with each other and with test rows; leading axes are a batch.
 
-    The latter, (..., n_test, n_train), are `test` itself, or `test @ basis.mT` with `test` (..., n_test, m), `basis`
-    (..., n_train, m) where there are more rows than features: then their product would be far larger than the features.
+    The test-by-training products, (..., n_test, n_train), are `test` itself if there are at most as many rows as
+    features. With more rows they would be larger than the features; they are then kept as factors, `test @ basis.mT`,
+    with `test` (..., n_test, m) and `basis` (..., n_train, m).
     """
 
     train: Gram
@@ -39,7 +40,7 @@ def standardise(rows: Array) -> tuple[Array, Array, Array]:
     mean = xp.mean(rows, axis=-2)
     centred = rows - mean[..., None, :]
     scale = xp.linalg.vector_norm(centred, axis=-2) / rows.shape[-2] ** 0.5
-    # Rounding gives a constant feature a scale near 1e-16 of its size; dividing by it would amplify the rounding.
+    # Rounding gives a constant feature a scale of about 1e-16 of its size; dividing by that would amplify the error.
     scale = xp.where(scale <= 1e-12 * (1 + abs(mean)), xp.ones_like(scale), scale)
     centred /= scale[..., None, :]
     return centred, mean, scale
@@ -48,7 +49,7 @@ def standardise(rows: Array) -> tuple[Array, Array, Array]:
 def split_gram(x: Array, train: Ints, test: Ints, pca: int | None = None) -> SplitGram:
     """Return the inner products of rows of x (..., n, d), standardised on the training rows.
 
-    With `pca`, of their coordinates on that many principal components of the training rows.
+    With `pca`, rows are first projected on that many principal components of the training rows.
     """
     xp = array_namespace(x)
     inside, mean, scale = standardise(taken(x, train))
@@ -74,14 +75,14 @@ def taken(x: Array, rows: Ints) -> Array:
 def held_out_scores(probe: Probe, gram: SplitGram, y: Array) -> Array:
     """Fit every column of `y` (n_train, k) on the training rows, and return the scores of the test rows.
 
-    These are (..., n_test, k). A probe that takes no batches is given one training set after another.
+    The result is (..., n_test, k). A probe that takes no batches fits one training set at a time.
     """
     dual, intercept = solved(probe, gram.train, y)
     return gram.scores(dual) + intercept[..., None, :]
 
 
 def solved(probe: Probe, gram: Gram, y: Array) -> tuple[Array, Array]:
-    """Return dual coefficients (..., n, k) and intercepts (k,) or (..., k) of a probe, which may take no batches."""
+    """Return a probe's dual coefficients (..., n, k) and intercepts (k,) or (..., k), batched or one by one."""
     if probe.batched:
         return probe.solve(gram, y)
     found = [probe.solve(one, to_numpy(y)) for one in gram.layers]
@@ -113,8 +114,8 @@ def fitted_weights(probe: Probe, x: Floats, y: Floats, pca: int | None = None) -
 def label_columns(y: Floats, classes: int) -> Floats:
     """Return the columns that a probe fits (..., n, k), from class codes or numbers (..., n).
 
-    Two classes give one column of +-1, more give one column per class against the rest, and numbers (`classes` 0) one
-    column as they are.
+    Two classes give one column of +-1, more give one column per class against the rest. Numbers (`classes` 0) form one
+    unchanged column.
     """
     if classes == 0:
         return y[..., None]

@@ -16,7 +16,7 @@ from layeratlas.probes._dual import fitted_weights, label_columns
 
 
 class _LinearProbe(BaseEstimator):  # type: ignore[misc]
-    """Standardise, solve in the dual and keep the weights in the units of the input."""
+    """Standardise, solve in the dual and store the weights in the units of the input."""
 
     def __init__(self, method: str = "ridge") -> None:
         self.method = method
@@ -40,7 +40,7 @@ class LinearProbeClassifier(ClassifierMixin, _LinearProbe):  # type: ignore[misc
     """
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> LinearProbeClassifier:
-        """Fit on every row; raises ValueError where the labels have fewer than two classes."""
+        """Fit on all rows; raises ValueError if the labels have fewer than two classes."""
         x, labels = validate_data(self, X, y, dtype=np.float64)
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
@@ -66,7 +66,7 @@ class LinearProbeRegressor(RegressorMixin, _LinearProbe):  # type: ignore[misc]
     """A linear probe that predicts numbers (`ridge` or a plug-in) as a scikit-learn regressor."""
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> LinearProbeRegressor:
-        """Fit on every row. X: (n, d); y: (n,). Raises ValueError where the probe cannot predict numbers."""
+        """Fit on every row. X: (n, d); y: (n,). Raises ValueError if the probe cannot predict numbers."""
         x, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         if not registry.get("probes", self.method).predicts_numbers:
             raise ValueError(f"the probe '{self.method}' predicts classes only; expected one such as 'ridge'")

@@ -13,11 +13,11 @@ from layeratlas.probes._contract import Fold
 
 
 def make_folds(data: Dataset, folds: int, repeats: int, seed: int) -> list[Fold]:
-    """Return `repeats` partitions of the items into at most `folds` parts; groups are never split across parts.
+    """Return `repeats` partitions of the items into at most `folds` test sets; groups are never split.
 
-    Classes (or, for numbers, quantiles) are spread evenly over the parts by scikit-learn's StratifiedGroupKFold. With
-    fewer groups than twice the folds, groups are left out one by one, in a single repeat.
-    Raises DataError where a training part would lack a class.
+    scikit-learn's StratifiedGroupKFold balances classes (or, for numbers, quantiles) over the test sets. With fewer
+    groups than twice the folds, each group is left out once, in a single repeat. Raises DataError if a training set
+    would lack a class.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -36,10 +36,9 @@ def make_folds(data: Dataset, folds: int, repeats: int, seed: int) -> list[Fold]
 
 
 def _strata(data: Dataset, parts: int) -> Floats | Ints:
-    """Return what is spread evenly over the parts: the classes, or up to ten quantiles of numbers.
+    """Return the strata to balance over the test sets: the classes, or up to ten quantiles of numbers.
 
-    A test part of high numbers leaves a low training mean, and the two together would push a useless probe below
-    chance.
+    A test set of high numbers leaves a low training mean; together they would push a useless probe below chance.
     """
     if data.kind == "classes":
         return data.y
@@ -62,11 +61,11 @@ def _check_classes(data: Dataset, train: Ints) -> None:
 def label_shuffles(data: Dataset, folds: Sequence[Fold], shuffles: int, seed: int) -> Ints:
     """Return row orders (shuffles, n): under shuffle s, item i gets the label of item `orders[s, i]`.
 
-    Where every group holds the same labels in the same shares, labels are exchanged within groups, between units
-    (several readings of one thing keep one label: as separate texts they would make the control too narrow).
-    Otherwise whole groups exchange labels within their test part of the first repeat. Either way every part keeps its
-    class balance: labels shuffled across parts would make a class that is rare in training common in testing, and the
-    control would fall below chance.
+    If every group has the same labels in the same shares, labels are exchanged within groups, between units. All
+    readings of a unit keep one label, since treating them as separate texts would make the control too narrow.
+    Otherwise whole groups exchange labels within their test set of the first repeat. Either way every test set keeps
+    its class balance: labels shuffled across test sets would make a class that is rare in training frequent in testing,
+    and the control would fall below chance.
     """
     rng = np.random.default_rng([seed, 7])
     groups, y = data.groups, data.y
@@ -84,7 +83,7 @@ def rows_by(codes: Ints) -> list[Ints]:
 
 
 def _balanced_alike(labels: list[Floats]) -> bool:
-    """Return whether all groups hold the same labels in the same shares, so that a group is no clue to a label."""
+    """Return whether all groups have the same labels in the same shares, so that a group does not predict a label."""
     shares = [np.unique(group, return_counts=True) for group in labels]
     first = shares[0][0], shares[0][1] / len(labels[0])
     return all(
@@ -109,5 +108,5 @@ def _between_groups(members: list[Ints], folds: list[Ints], n: int, rng: np.rand
 
 
 def _resized(rows: Ints, length: int) -> Ints:
-    """Return rows repeated or truncated to a length; most have it already."""
+    """Return rows repeated or truncated to a length; most already have that length."""
     return rows if len(rows) == length else np.resize(rows, length)

@@ -1,4 +1,4 @@
-"""The Gram matrix that probes share: of one training set, or of a batch of layers, on any device."""
+"""The Gram matrix that all probes share, for one training set or a batch of layers, on any device."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from layeratlas.core.arrays import Array
 
 # Eigenvalues below this fraction of the largest are rounding errors.
 _RANK_TOLERANCE = 1e-12
-# Zero eigenvalues count as this fraction of the mean one in the typical eigenvalue.
+# In the typical eigenvalue, zero eigenvalues count as this fraction of the mean eigenvalue.
 _FLOOR = 1e-3
 _TINIEST = 1e-300
-# About how many fits an iterative solver asks for: a product of (n, n) matrices must pay within these.
+# The approximate number of fits of an iterative solver; a product of (n, n) matrices must pay off within these.
 _ITERATIONS = 100
 
 
 @dataclass(frozen=True)
 class RidgeMap:
-    """Ridge fits at one penalty per Gram matrix: `fit` maps targets to fitted values, `inverse @ target` to their dual.
+    """Ridge at one penalty per Gram matrix: `fit` gives fitted values, `inverse @ target` dual coefficients.
 
-    The fit is `first`, (..., n, n), or `second @ first` where few columns do not pay for that product; in float32.
+    The map of fits is `first` (..., n, n), or, for few columns, the unmultiplied factors `second @ first`; in float32.
     """
 
     inverse: Any
@@ -55,10 +55,10 @@ class _Spectrum:
 class Gram:
     """Inner products of training rows, from features (..., n, d) in float64 that are centred on these rows.
 
-    Leading axes are a batch, such as layers; arrays are of any namespace of the array API, on any device. On a CPU one
-    eigendecomposition, computed on first use, serves every probe, penalty and label column; with more rows than
-    features it comes from the smaller matrix of products, (d, d). Elsewhere, where eigendecompositions are slow, each
-    penalty takes an inverse.
+    Leading axes are a batch, such as layers. Arrays may be of any namespace of the array API, on any device. On a CPU
+    one eigendecomposition, computed on first use, serves every probe, penalty and label column; with more rows than
+    features it is computed from the smaller (d, d) matrix. On other devices, where eigendecompositions are slow, each
+    penalty needs one inverse.
     """
 
     def __init__(self, features: Array) -> None:
@@ -72,7 +72,7 @@ class Gram:
 
     @property
     def share_of_rank(self) -> float:
-        """The largest rank that the matrix can have, as a share of its rows: 1 with as many features as rows."""
+        """The matrix's largest possible rank as a fraction of its rows; 1 with at least as many features as rows."""
         return min(1.0, int(self._features.shape[-1]) / self.rows)
 
     @property
@@ -82,7 +82,7 @@ class Gram:
 
     @property
     def layers(self) -> list[Gram]:
-        """The Gram matrix of each member of a batch, as numpy arrays; of one training set, this one alone."""
+        """The Gram matrix of each member of the batch, as numpy arrays; without a batch, only this one."""
         n, d = self._features.shape[-2:]
         return [Gram(to_numpy(features)) for features in self.xp.reshape(self._features, (-1, n, d))]
 
@@ -100,12 +100,12 @@ class Gram:
 
     @property
     def values(self) -> Array:
-        """Eigenvalues (..., r) in ascending order, at least 0; r = min(n, d), and the n - r others are 0."""
+        """Eigenvalues (..., r) in ascending order, at least 0; r = min(n, d), and the other n - r are 0."""
         return self._eigh[0]
 
     @property
     def vectors(self) -> Array:
-        """Eigenvectors (..., n, r), one per column, zero where more rows than features leave an eigenvalue of 0.
+        """Eigenvectors (..., n, r), one per column; with more rows than features, zero for an eigenvalue of 0.
 
         The orthogonal complement has eigenvalue 0.
         """
@@ -113,7 +113,7 @@ class Gram:
 
     @property
     def spectral(self) -> bool:
-        """Whether eigenvectors are the way to solve: on a CPU."""
+        """Whether to solve by eigenvectors: True on a CPU."""
         return is_numpy_array(self._features)
 
     @property
@@ -132,7 +132,7 @@ class Gram:
             return
         rotated, squares = self.vectors.mT @ y, self.vectors**2
         complete = self.vectors.shape[-1] == self.rows
-        # The part of the labels outside the span of the eigenvectors has eigenvalue 0.
+        # The component of the labels outside the span of the eigenvectors has eigenvalue 0.
         rest, outside = (0.0, 0.0) if complete else (y - self.vectors @ rotated, 1 - xp.sum(squares, axis=-1))
         for penalty in penalties:
             shrink = (1 / (self.values + penalty))[..., None]
@@ -142,7 +142,7 @@ class Gram:
             yield solved, diagonal
 
     def ridge(self, penalty: Array, columns: int) -> RidgeMap:
-        """Return ridge fits at a penalty (...,) each, of about so many columns at a time."""
+        """Return ridge fits at one penalty (...,) per matrix, for about `columns` columns at a time."""
         xp, each = self.xp, penalty[..., None]
         if not self.spectral:
             each, one = each[..., None], self._identity(penalty.dtype)
@@ -156,7 +156,7 @@ class Gram:
         return RidgeMap(_Spectrum(self.values, self.vectors, each), half.mT, half)
 
     def typical_value(self) -> Array:
-        """Return the geometric mean (...,) of min(n, d) eigenvalues, zeros counted as a thousandth of their mean."""
+        """Return the geometric mean (...,) of the min(n, d) eigenvalues; zeros count as a thousandth of the mean."""
         xp, (n, d) = self.xp, self._features.shape[-2:]
         mean = xp.sum(self._features**2, axis=(-2, -1)) / min(n, d)
         floor = _FLOOR * mean + _TINIEST

@@ -1,4 +1,4 @@
-"""Means and sums of products over rows that need not fit into memory, and the ridge that they decide."""
+"""Means and sums of products over rows that need not fit into memory, and ridge regression from these sums."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats
 
-# As for rows in memory: a constant feature is only centred.
+# As with rows in memory, a constant feature is only centred.
 _CONSTANT = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
 class Moments:
-    """Of `n` rows x (n, d) with label columns y (n, k): their means, and sums of products of centred rows.
+    """Means and centred sums of products of `n` rows x (n, d) with label columns y (n, k).
 
-    x: (d,); y: (k,); xx: (d, d); xy: (d, k). Moments of parts add up to those of the whole without the loss of digits
-    that sums of squares suffer (Chan, Golub and LeVeque 1983).
+    x: (d,); y: (k,); xx: (d, d); xy: (d, k). Moments of shards can be added without the loss of precision of raw sums
+    of squares (Chan, Golub and LeVeque 1983).
     """
 
     n: int
@@ -49,7 +49,7 @@ class Moments:
 
 
 class MomentRidge:
-    """Ridge on rows known by their moments, the features standardised: as `Ridge` fits it on the rows themselves."""
+    """Ridge on standardised features, computed from moments; equal to `Ridge` fitted on the rows."""
 
     def __init__(self, moments: Moments) -> None:
         self._moments = moments
@@ -61,7 +61,7 @@ class MomentRidge:
         self._target = self._vectors.T @ (moments.xy / scale[:, None])
 
     def rotated(self, x: Floats) -> Floats:
-        """Return rows x (m, d), standardised, on the eigenvectors: (m, d)."""
+        """Return rows x (m, d), standardised and projected on the eigenvectors, (m, d)."""
         rotated: Floats = (x - self._moments.x) / self._scale @ self._vectors
         return rotated
 
@@ -72,7 +72,7 @@ class MomentRidge:
         return scores
 
     def left_out_error(self, rotated: Floats, y: Floats, penalty: float) -> Floats:
-        """Return the mean squared error (k,) of rows among those fitted, each predicted from all others.
+        """Return the mean squared error (k,) of some fitted rows, each predicted from all other rows.
 
         rotated: (m, d); y: (m, k). In closed form (Golub, Heath and Wahba 1979).
         """
@@ -83,7 +83,8 @@ class MomentRidge:
     def best_scores(self, inside: Floats, y: Floats, outside: Floats, penalties: tuple[float, ...]) -> Floats:
         """Return the scores (m, k) of rows `outside` (m, d), for each column under its best penalty.
 
-        Best is the least error over rows `inside` (r, d) with label columns y (r, k), which are among those fitted.
+        The best penalty has the smallest leave-one-out error over the rows `inside` (r, d) with label columns y (r, k),
+        which must be among the fitted rows.
         """
         inside, outside = self.rotated(inside), self.rotated(outside)
         errors = np.stack([self.left_out_error(inside, y, penalty) for penalty in penalties])

@@ -1,8 +1,8 @@
 """Probe one layer of texts that need not fit into memory, in one pass over its vectors.
 
-Whole groups of texts, the sample, are kept in memory. They are split into folds as any data set is, and are what
-scores, shuffles, bootstrap draws and costly probes are computed on. All other texts only train: ridge sees them in
-every fold, through sums of products, of the size of the vectors squared whatever their number.
+A sample of whole groups of texts is kept in memory. It is split into folds like any data set, and all scores, shuffles,
+bootstrap draws and costly probes are computed on it. All other texts are used for training only: ridge sees them in
+every fold through sums of products, whose size is the square of the width for any number of texts.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from layeratlas.probes._dual import label_columns
 from layeratlas.probes._moments import MomentRidge, Moments
 from layeratlas.probes._sweep import Design, LayerScores, probe_layer
 
-# The probe that sums of products decide, and how close to its boundary a score is rounding.
+# The probe that sums of products can fit, and the distance from its boundary below which a score is rounding.
 _SUMMED, _TIE = "ridge", 1e-6
-# Rows of one step, so that a part of the size of the whole needs no second copy of it in float64.
+# Rows per step, so that a large shard is not copied to float64 as a whole.
 _STEP = 4096
 
 
 def sample_groups(groups: Ints, size: int, seed: int) -> Ints:
-    """Return the rows of about `size` texts, whole groups drawn at random, in ascending order; all where there are few.
+    """Return the rows of about `size` texts in random whole groups, ascending; all rows if there are few texts.
 
-    groups: codes (n,), at least 0. Raises DataError where the sample would be one group.
+    groups: codes (n,), at least 0. Raises DataError if the sample would be one group.
     """
     counts = np.bincount(groups)
     order = np.random.default_rng([seed, 11]).permutation(np.flatnonzero(counts))
@@ -42,12 +42,12 @@ def sample_groups(groups: Ints, size: int, seed: int) -> Ints:
 def probe_shards(
     parts: Iterable[tuple[Ints, FloatArray]], y: Floats, sample: Ints, design: Design, methods: Sequence[str]
 ) -> list[LayerScores]:
-    """Return each method's scores of the sampled texts at one layer, ridge being trained on all texts.
+    """Return each method's scores on the sampled texts at one layer; ridge is trained on all texts.
 
-    parts: texts (m,) and their vectors (m, d), each text once (`Store.parts`); y: (n,) class codes, as in the design's
-    data set, or numbers; sample: rows of the texts, ascending, that the design's data set holds in this order.
-    Shuffles, control tasks and other probes see the sample alone. The penalty of ridge is that of least leave-one-out
-    error over the sampled training texts. Raises DataError where y and the design differ, or the design asks for `pca`.
+    parts: texts (m,) and their vectors (m, d), each text once (`Store.parts`). y: (n,) class codes, as in the design's
+    data set, or numbers. sample: the row numbers, ascending, of the texts in the design's data set, in the same order.
+    Shuffles, control tasks and other probes use only the sample. Ridge uses the penalty with the smallest leave-one-out
+    error over the sampled training texts. Raises DataError if y and the design differ, or if the design asks for `pca`.
     """
     _check(y, sample, design)
     place = np.full(len(y), -1)
@@ -78,7 +78,7 @@ def _check(y: Floats, sample: Ints, design: Design) -> None:
 
 
 def _summed_scores(x: Floats, rest: Moments, design: Design) -> Floats:
-    """Return the out-of-fold scores (repeats, n, k) of ridge trained on the rest and the sample's training texts."""
+    """Return the out-of-fold scores (repeats, n, k) of ridge trained on `rest` and the sample's training texts."""
     y = label_columns(design.y, design.classes)
     scores = np.zeros((design.repeats, *y.shape))
     for fold in design.folds:

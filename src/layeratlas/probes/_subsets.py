@@ -1,4 +1,4 @@
-"""A probe trained on parts of its training folds, or on few dimensions: the points of learning curves."""
+"""Train a probe on a share of its training folds, or on few dimensions, for learning curves."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from layeratlas.probes._dual import SplitGram, held_out_scores, label_columns, s
 from layeratlas.probes._gram import Gram
 from layeratlas.probes._sweep import Design
 
-# How often a subset without all classes is drawn again.
+# How often a subset that lacks a class is drawn again.
 _REDRAWS = 20
 
 
 def subset_scores(x: Floats, design: Design, method: str, share: float, draws: int, seed: int) -> Floats | None:
     """Return out-of-fold scores (draws, n, k) of a probe trained on a share of the groups of each training fold.
 
-    x: vectors (n, d). Folds are those of the first repeat; the test parts are whole. None where a share lacks a class
-    or has fewer than two groups.
+    x: vectors (n, d). The folds of the first repeat are used, with their whole test sets. Returns None if a share lacks
+    a class or has fewer than two groups.
     """
     probe, columns = _probe_and_columns(design, method)
     scores = np.zeros((draws, *columns.shape))
@@ -39,7 +39,7 @@ def subset_scores(x: Floats, design: Design, method: str, share: float, draws: i
 def dimension_scores(x: Floats, design: Design, method: str, dimensions: Sequence[int]) -> dict[int, Floats]:
     """Return out-of-fold scores (n, k) of a probe that sees the first principal components of the training rows.
 
-    By number of components; those beyond the rank of a training part are left out.
+    Keys are numbers of components; numbers beyond the rank of a training set are left out.
     """
     probe, columns = _probe_and_columns(design, method)
     scores = {number: np.zeros(columns.shape) for number in dimensions}
@@ -69,7 +69,7 @@ def _first_repeat(design: Design) -> list[Fold]:
 
 
 def _subset(design: Design, fold: Fold, share: float, rng: np.random.Generator) -> Ints | None:
-    """Return the training rows of a random share of the groups, with all classes; None where there is none."""
+    """Return the training rows of a random share of the groups, with all classes; None if none was found."""
     groups = design.data.groups[fold.train]
     names = np.unique(groups)
     count = round(share * len(names))

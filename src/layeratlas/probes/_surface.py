@@ -1,4 +1,4 @@
-"""What a probe can see of a text without the model: words, character n-grams or tokenizer pieces, and lengths."""
+"""Surface features, which need no model: words, character n-grams or tokenizer pieces, and lengths."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats
 
-# At most this many numbers in a matrix of features (256 MB), and this many n-grams.
+# The most numbers in a feature matrix (256 MB), and the most n-grams.
 _MOST_NUMBERS = 2**25
 _MOST_NGRAMS = 4000
 _FEWEST_COLUMNS = 100
@@ -19,11 +19,11 @@ _NGRAM = (1, 3)
 def surface_features(
     texts: Sequence[str], tokens: Sequence[int], pieces: Sequence[Sequence[str]] | None = None
 ) -> Iterator[Floats]:
-    """Yield features of the texts, each (n, features): the most frequent ones where there are too many to hold.
+    """Yield feature matrices of the texts, each (n, features); if there are too many features, the most frequent ones.
 
-    These are the counts of lower-cased words; of the tokenizer's pieces where they are given (one list per text), else
-    of character n-grams of 1 to 3, which need no spaces between words; and the numbers of characters, words and tokens
-    (`tokens`, one count per text).
+    The matrices are: counts of lower-cased words; counts of the tokenizer's pieces if given (one list per text), else
+    of character n-grams of length 1 to 3, which also work for scripts without spaces; and the numbers of characters,
+    words and tokens (`tokens`, one count per text).
     """
     most = max(_FEWEST_COLUMNS, _MOST_NUMBERS // max(len(texts), 1))
     yield _counts(texts, most, analyzer=_words)
@@ -39,7 +39,7 @@ def _words(text: str) -> list[str]:
 
 
 def _counts(documents: Sequence[Any], most: int, analyzer: str | Callable[[Any], list[Any]], **more: Any) -> Floats:
-    """Return how often each document has each feature, counted sparsely, for the `most` frequent features."""
+    """Return the counts of the `most` frequent features in each document."""
     from sklearn.feature_extraction.text import CountVectorizer
 
     vectorizer = CountVectorizer(analyzer=analyzer, max_features=most, dtype=np.float64, **more)

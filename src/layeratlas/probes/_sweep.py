@@ -1,4 +1,4 @@
-"""Probe a data set layer by layer: out-of-fold scores, and the same on shuffled labels."""
+"""Probe a data set layer by layer: out-of-fold scores on true and on shuffled labels."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from layeratlas.probes._gram import to_numpy
 from layeratlas.probes._surface import surface_features
 from layeratlas.stats.measures import measures_for
 
-# Equal vectors must tie whatever their labels: a score this close to the decision boundary is rounding.
+# Equal vectors must tie, so a score this close to the decision boundary counts as 0 (rounding).
 _TIE = 1e-6
-# The stratum and the task that stand for the whole.
+# The name of the stratum of all items and of the task of a whole level.
 _WHOLE = "all"
 # The probe of the surface baseline: ridge, which predicts classes and numbers.
 _BASELINE_PROBE = "ridge"
@@ -29,10 +29,10 @@ _BASELINE_PROBE = "ridge"
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """What all layers of a data set share.
+    """The folds, shuffles and labels that all layers of a data set share.
 
-    y: labels (n,); shuffled: labels under each shuffle (shuffles, n); control_tasks: labels of each control task
-    (tasks, n), random per word; strata: names of parts of the items, "all" first.
+    y: labels (n,). shuffled: labels under each shuffle (shuffles, n). control_tasks: labels of each control task
+    (tasks, n), random per word. strata: names of subsets of the items, "all" first.
     """
 
     data: Dataset
@@ -55,7 +55,7 @@ class Design:
 
 
 def make_design(data: Dataset, spec: ProbeSpec, seed: int) -> Design:
-    """Return a data set with its folds and shuffles, the same for every layer, component and probe."""
+    """Return the design of a data set, which every layer, component and probe shares."""
     folds = make_folds(data, spec.folds, spec.repeats, seed)
     names = sorted(set(data.strata))
     return Design(
@@ -71,7 +71,7 @@ def make_design(data: Dataset, spec: ProbeSpec, seed: int) -> Design:
 
 
 def without_controls(design: Design) -> Design:
-    """Return a design with the folds of its first repeat alone, one shuffle and no control task."""
+    """Return a design with only the folds of the first repeat, one shuffle and no control task."""
     folds = tuple(fold for fold in design.folds if fold.repeat == 0)
     shuffled, control_tasks = design.shuffled[:1], design.control_tasks[:0]
     return replace(design, folds=folds, repeats=1, shuffled=shuffled, control_tasks=control_tasks)
@@ -81,8 +81,8 @@ def without_controls(design: Design) -> Design:
 class LayerScores:
     """One probe at one layer.
 
-    scores: (repeats, n, k) out of fold; shuffled: (strata, measures, shuffles), the out-of-fold measure of each shuffle
-    on its own labels; control_tasks: (tasks, n, k), the out-of-fold scores of each control task.
+    scores: (repeats, n, k) out of fold. shuffled: (strata, measures, shuffles), the out-of-fold measure of each shuffle
+    against its own labels. control_tasks: (tasks, n, k), the out-of-fold scores of each control task.
     """
 
     scores: Floats
@@ -94,9 +94,9 @@ class LayerScores:
 class Probed:
     """One probe at every layer of one component (P layers).
 
-    scores: (P, repeats, n, k) out of fold; shuffled: (P, strata, measures, shuffles); control_tasks: (P, tasks, n, k),
-    no tasks for probes whose shuffles are costly; `baseline` by measure, and `baseline_scores` (repeats, n, k) of the
-    best surface features, None where they are not kept.
+    scores: (P, repeats, n, k) out of fold. shuffled: (P, strata, measures, shuffles). control_tasks: (P, tasks, n, k),
+    without tasks for probes with costly shuffles. `baseline`: the surface baseline by measure. `baseline_scores`:
+    (repeats, n, k) of the best surface features, or None if they are not kept.
     """
 
     design: Design
@@ -128,8 +128,8 @@ class _Labels:
 class _OutOfFold:
     """The out-of-fold scores of one probe at a batch of layers, filled fold by fold.
 
-    scores: (layers, repeats, n, k); on the folds of the first repeat, those of the shuffles and of the control tasks,
-    each (layers, columns, n, k).
+    scores: (layers, repeats, n, k). Shuffles and control tasks are scored on the folds of the first repeat only,
+    (layers, columns, n, k) each.
     """
 
     def __init__(self, probe: Probe, design: Design, labels: _Labels, layers: int) -> None:
@@ -168,8 +168,8 @@ class _OutOfFold:
 def probe_layers(x: Array, design: Design, methods: Sequence[str]) -> list[list[LayerScores]]:
     """Probe the vectors of layers (layers, n, d) in float64, together, with every method; return each layer's scores.
 
-    x may lie on any device, in any namespace of the array API: folds and Gram matrices are shared by all methods, and
-    computed there.
+    x may be on any device, in any namespace of the array API. Folds and Gram matrices are computed there once and
+    shared by all methods.
     """
     probes: list[Probe] = [registry.get("probes", name).configured(design.spec) for name in methods]
     labels = _Labels.of(design)
@@ -197,13 +197,13 @@ def probe_layer(x: Floats, design: Design, methods: Sequence[str]) -> list[Layer
 
 
 def probe_weights(x: Floats, design: Design, method: str) -> Weights:
-    """Return the probe of a data set fitted on all of one layer's vectors x (n, d), with the settings of the folds."""
+    """Return a probe fitted on all of one layer's vectors x (n, d), with the same settings as in the folds."""
     probe: Probe = registry.get("probes", method).configured(design.spec)
     return fitted_weights(probe, x, label_columns(design.y, design.classes), design.spec.pca)
 
 
 def _measure_shuffles(control: Floats, design: Design) -> Floats:
-    """Return each shuffle's measures on its own labels, (strata, measures, shuffles)."""
+    """Return each shuffle's measures against its own labels, (strata, measures, shuffles)."""
     measures = measures_for(design.data.kind, design.classes)
     y = design.shuffled[: len(control)]
     values = np.zeros((len(design.strata), len(measures), len(control)))
@@ -216,7 +216,7 @@ def _measure_shuffles(control: Floats, design: Design) -> Floats:
 
 @dataclass(frozen=True, kw_only=True)
 class SurfaceBaseline:
-    """The best value per measure without the model, and the out-of-fold scores (repeats, n, k) of the best features.
+    """The best surface features' value per measure, and their out-of-fold scores (repeats, n, k).
 
     The best features are those of the first measure, which findings use.
     """
@@ -226,10 +226,10 @@ class SurfaceBaseline:
 
 
 def surface_baseline(design: Design, tokens: Sequence[int]) -> SurfaceBaseline:
-    """Return what a probe reaches without the model.
+    """Return how well a probe decodes the labels from surface features, without the model.
 
-    It sees counts of words, counts of character n-grams, or the numbers of characters, words and tokens (`tokens`, one
-    count per text).
+    The features are counts of words, counts of character n-grams, or the numbers of characters, words and tokens
+    (`tokens`, one count per text).
     """
     texts = design.data.texts
     everyone = np.ones((1, len(texts)))

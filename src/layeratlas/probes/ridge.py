@@ -1,4 +1,4 @@
-"""Ridge regression on +-1 or on numbers, its penalty chosen by leave-one-out on the training rows."""
+"""Ridge regression on +-1 or on numbers; leave-one-out on the training rows chooses the penalty."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ class Ridge(Probe):
         solved = gram.inverses(self.penalties, y - intercept[..., None, :])
         best = dual = None
         for penalty, (candidate, diagonal) in zip(self.penalties, solved, strict=True):
-            # The leave-one-out error of a row is its coefficient over the diagonal of the inverse. The constant is an
-            # eigenvector of the centred Gram matrix with value 0; the free intercept takes it out of the inverse.
+            # The leave-one-out error of a row is its dual coefficient divided by the diagonal of the inverse. The
+            # constant is an eigenvector of the centred Gram matrix with eigenvalue 0; the free intercept removes it
+            # from the inverse.
             weights = 1 / (diagonal - 1 / (n * penalty)) ** 2
             error = weights[..., None, :] @ (candidate * candidate)  # (..., 1, k)
             if best is None or dual is None:

@@ -1,4 +1,4 @@
-"""Linear support vector machine, many label columns at once from one eigendecomposition."""
+"""Linear support vector machine; one eigendecomposition serves many label columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layeratlas.probes._gram import Gram, RidgeMap, to_numpy
 
 # Over-relaxation, between 1.5 and 1.8 as Boyd et al. recommend, and iterations between two checks for convergence.
 _RELAXATION, _CHECK_EVERY = 1.7, 20
-# A change of penalty costs a product of two (n, n) matrices: few changes, and only by a factor that pays.
+# A change of penalty costs a product of two (n, n) matrices, so changes are few and large.
 _MOST_CHANGES, _SMALLEST_CHANGE = 4, 2.0
 _TINY = 1e-12
 
@@ -23,11 +23,10 @@ _TINY = 1e-12
 class LinearSVM(Probe):
     """Hinge-loss linear SVM with an unpenalised intercept, the same C at every layer.
 
-    One C for all layers: tuning it per layer would blur their comparison. The optimum is that of
-    `sklearn.svm.SVC(kernel="linear", C=C)` on standardised features, found by ADMM (Boyd et al. 2011, sec. 8):
-    its smoothing step is a ridge fit, so one eigendecomposition serves every iteration and every column, where
-    libsvm starts anew for each. Iterations stop when no training score moves by more than `tolerance` (the
-    margin is 1).
+    All layers use one C, since tuning it per layer would blur their comparison. The optimum is that of
+    `sklearn.svm.SVC(kernel="linear", C=C)` on standardised features, found by ADMM (Boyd et al. 2011, sec. 8). Its
+    smoothing step is a ridge fit, so one eigendecomposition serves every iteration and column, while libsvm would start
+    again for each. Iterations stop when no training score changes by more than `tolerance` (the margin is 1).
     """
 
     name = "svm"
@@ -48,18 +47,19 @@ class LinearSVM(Probe):
         xp = gram.xp
         if not xp.all(abs(y) == 1.0):
             raise DataError("the svm probe was given labels other than -1 and 1", "classes", "use --probe ridge")
-        # The penalty 1/rho affects speed alone, and is rebalanced during the iterations. It starts at the typical
-        # eigenvalue, which splits the spectrum evenly between fast and slow directions; lower where more rows than
-        # features leave labels that cannot be separated, for the price then moves up to C times the penalty.
+        # The penalty 1/rho affects only the speed, and is rebalanced during the iterations. It starts at the typical
+        # eigenvalue, which splits the spectrum evenly between fast and slow directions. It starts lower if more rows
+        # than features leave labels that cannot be separated, because the price (dual variable) then moves up to C
+        # times the penalty.
         start = to_numpy(gram.typical_value()) * gram.share_of_rank**2
         dual, intercept = self._iterate(gram, xp.astype(y, xp.float32), np.maximum(start, _TINY))
-        # Where all training rows are equal only the intercept can be fitted.
+        # If all training rows are equal, only the intercept can be fitted.
         flat = _like(start <= _TINY, y)[..., None]
         intercept = xp.where(flat, xp.sign(xp.mean(y, axis=-2)), intercept)
         return xp.where(flat[..., None], xp.zeros_like(dual), dual), intercept
 
     def _iterate(self, gram: Gram, y: Array, penalty: Floats) -> tuple[Array, Array]:
-        """Return dual coefficients (..., n, k) and intercepts (..., k); `penalty` (...,) is where to start."""
+        """Return dual coefficients (..., n, k) and intercepts (..., k); `penalty` (...,) is the initial penalty."""
         xp = gram.xp
         y = xp.broadcast_to(y, (*penalty.shape, *y.shape[-2:]))
         found = _Found(gram, y)
@@ -102,7 +102,7 @@ class LinearSVM(Probe):
 
 
 class _Found:
-    """The solutions of label columns, each kept where it first converges: a later step of others does not change it."""
+    """The solutions of label columns; each is stored when it first converges and does not change afterwards."""
 
     def __init__(self, gram: Gram, y: Array) -> None:
         xp = gram.xp
@@ -112,9 +112,10 @@ class _Found:
         self.intercept = xp.zeros((*y.shape[:-2], y.shape[-1]), dtype=xp.float64, device=y.device)
 
     def keep(self, ridge: RidgeMap, target: Array, converged: Bools) -> tuple[Bools, Ints]:
-        """Keep the columns that have converged.
+        """Store the columns that have converged.
 
-        Return which of the present ones each matrix still waits for (..., k), and their numbers where any does.
+        Return a mask (..., k) of the present columns that have not converged, by matrix, and the numbers of those
+        columns that have not converged in some matrix.
         """
         xp, done = self._xp, self._open[..., self._columns] & converged
         some = np.flatnonzero(done.reshape(-1, done.shape[-1]).any(0))
@@ -133,7 +134,7 @@ class _Found:
 
 
 def _like(values: Floats | Bools, array: Array) -> Array:
-    """Return numpy values as an array beside another one: numbers in its dtype."""
+    """Return numpy values as an array of another one's namespace and device; floats take its dtype."""
     xp = array_namespace(array)
     return xp.asarray(values, dtype=xp.bool if values.dtype == bool else array.dtype, device=array.device)
 
@@ -147,8 +148,8 @@ def _norm(term: Array) -> Floats:
 def _balance(sizes: Sequence[Floats], stay: Bools) -> Floats:
     """Return what to divide each penalty by (...,) so that primal and dual residual shrink at the same relative rate.
 
-    Residual balancing (He, Yang and Wang 2000), on the median of the columns that stay; `sizes` are the norms (..., k)
-    of primal residual, margin, dual residual and price. 1 where a change does not pay.
+    Residual balancing (He, Yang and Wang 2000), on the median of the columns in `stay`. `sizes` are the norms (..., k)
+    of primal residual, margin, dual residual and price. The factor is 1 if a change does not pay.
     """
     primal, margin, dual, price = (np.maximum(size, _TINY) for size in sizes)
     ratios = np.where(stay, primal / margin / (dual / price), np.nan).reshape(-1, stay.shape[-1])

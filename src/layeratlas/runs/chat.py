@@ -1,4 +1,4 @@
-"""What a report says of a chat: its template, its options, and one text as the model reads it."""
+"""The chat section of a report: the template, its options, and one text as the model reads it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def note_example(manifest: dict[str, Any], rendered: str, read: str) -> None:
-    """Keep one rendered chat for the report, which shows it; `read` says in words where the model is read."""
+    """Store one rendered chat for the report; `read` describes in words where the model is read."""
     manifest["chat_example"] = {"rendered": rendered, "read": read}
 
 
 def chat_methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the chat of a run as (heading, text), from its manifest; nothing for a run of plain text."""
+    """Return the chat of a run as (heading, text), from its manifest; empty for a run of plain text."""
     chat = run.get("model", {}).get("chat")
     if not chat:
         return []

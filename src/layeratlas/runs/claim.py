@@ -1,4 +1,4 @@
-"""The contract of a published claim: its citation, what it needs, and how runs decide it."""
+"""The interface of a published claim: its citation, its requirements, and how runs decide it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class ModelSizes(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """The verdict of runs on a claim, with its effect, interval, p, null and n.
+    """The verdict on a claim from one or more runs, with its effect, interval, p, null and n.
 
-    `needs` is the command that would decide the claim, where these runs do not.
+    `needs` is the command that would decide the claim, if these runs do not.
     """
 
     verdict: Verdict
@@ -43,7 +43,7 @@ class Judgement:
 
 
 def undecided(needs: str, reason: str = "") -> Judgement:
-    """Return the judgement of a claim whose needs are not met, with the reason."""
+    """Return the judgement of a claim whose requirements are not met, with the reason."""
     statement = f"Not judged: {reason}." if reason else "Not judged."
     return Judgement(verdict="inconclusive", statement=statement, needs=needs)
 
@@ -52,11 +52,11 @@ class Claim(ABC):
     """A published claim about layers.
 
     - `name`, `summary`, `citation`: the claim and its source; `published` is what the source reports, in words;
-    - `study`: which study's runs decide it;
-    - `sizes`, `families`: the least number of models and of families that it needs;
-    - `about`: the sizes of models that it speaks of: a run of another model is shown and decides nothing;
-    - `joins`: whether it compares models, so that all runs must be of the same texts, size, settings and versions,
-      each of another model.
+    - `study`: the study whose runs decide it;
+    - `sizes`, `families`: the minimum number of models and of families;
+    - `about`: the model sizes that it is about; runs of other sizes are shown but do not decide;
+    - `joins`: whether it compares models; all runs must then have the same texts, size, settings and versions, and
+      different models.
     """
 
     name: str = ""
@@ -70,9 +70,10 @@ class Claim(ABC):
     joins: bool = False
 
     def judge(self, runs: Sequence[FinishedRun]) -> Judgement:
-        """Return the verdict of these runs, which may be of any studies and models.
+        """Return the verdict from these runs, which may be of any studies and models.
 
-        `inconclusive`, with what to run, where the needs are not met or where joined runs are not comparable.
+        The verdict is `inconclusive`, with the command to run, if the requirements are not met or if joined runs are
+        not comparable.
         """
         chosen = self.chosen([run for run in runs if run.study == self.study])
         models = len({identity_of(run) for run in chosen})
@@ -95,19 +96,19 @@ class Claim(ABC):
         return command
 
     def chosen(self, runs: Sequence[FinishedRun]) -> Sequence[FinishedRun]:
-        """Return those of the study's runs that the claim reads: all of them, unless it is overridden."""
+        """Return the runs of the study that the claim reads: all, unless overridden."""
         return runs
 
     @abstractmethod
     def decide(self, runs: Sequence[FinishedRun]) -> Judgement:
-        """Return the verdict of runs that meet the claim's needs."""
+        """Return the verdict from runs that meet the claim's requirements."""
 
     def speaks_of(self, run: FinishedRun) -> bool:
-        """Return whether a run's model has a size that the claim is about."""
+        """Return whether the size of a run's model is within the claim's `about`."""
         return self.about.least <= run.parameters <= self.about.most
 
     def in_scope(self, run: FinishedRun, judgement: Judgement) -> Judgement:
-        """Return a run's judgement; `inconclusive` where the claim does not speak of models of that size."""
+        """Return a run's judgement; `inconclusive` if the claim is not about models of that size."""
         if self.speaks_of(run):
             return judgement
         least, most = self.about

@@ -13,7 +13,7 @@ SHOWN = ("claim", "says", "published", "here", "estimate", "lo", "hi", "p", "nul
 
 
 def claims_exhibit(claims: Sequence[Claim], folder: Path) -> Exhibit:
-    """Return the claims of a study, judged on one run of it."""
+    """Return a table of a study's claims, judged on one run."""
     table = judgement_table(claims, [FinishedRun(folder)])
     text = (
         "What the paper reports, and what this run finds. A run of a small model cannot decide a claim about larger "

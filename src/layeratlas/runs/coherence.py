@@ -1,4 +1,4 @@
-"""One story per report: which findings hold only where others do, or do not, and whether a report keeps to it."""
+"""Consistency of a report: which findings presuppose or exclude others, and how conflicts are resolved."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from layeratlas.runs.finding import Finding, corrected, presupposing
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.verdicts import Verdict
 
-# What parts the two levels of a finding about their order.
+# Separator of the two levels in a finding about their order.
 _BEFORE = " < "
 
 
@@ -20,7 +20,7 @@ def own_levels(finding: Finding) -> tuple[str, ...]:
 
 
 def any_level(finding: Finding) -> tuple[str, ...]:
-    """Return no level: what is presupposed may hold of any."""
+    """Return no level: the presupposed finding may be about any level."""
     return ()
 
 
@@ -28,8 +28,9 @@ def any_level(finding: Finding) -> tuple[str, ...]:
 class Presupposes:
     """A finding of `kind` that is supported needs a supported finding of kind `needs`.
 
-    Of the same component and method, on each of the levels that `levels` names (on any, where it names none).
-    `both_ways`: a finding that is not supported needs it too, as the order of two levels needs that both decode.
+    The needed finding must have the same component and method, on each level that `levels` returns (on any level if it
+    returns none). With `both_ways`, a finding that is `not supported` needs it too: for example, the order of two
+    levels needs both to decode.
     """
 
     kind: str
@@ -38,7 +39,7 @@ class Presupposes:
     both_ways: bool = False
 
     def decides(self, finding: Finding) -> bool:
-        """Return whether the rule asks something of a finding."""
+        """Return whether the rule applies to a finding."""
         decided = finding.verdict == "supported" or (self.both_ways and finding.verdict == "not supported")
         return finding.finding == self.kind and decided
 
@@ -54,20 +55,20 @@ class Presupposes:
         ]
 
     def broken_by(self, finding: Finding, report: Iterable[Finding]) -> bool:
-        """Return whether a finding holds without what it presupposes."""
+        """Return whether the rule applies and the presupposed finding is missing."""
         held = {other.level for other in self.given(finding, report)}
         return self.decides(finding) and not (set(self.levels(finding)) <= held if self.levels(finding) else held)
 
     def reason(self, finding: Finding) -> str:
-        """Return why a finding cannot hold."""
+        """Return the reason why a finding becomes inconclusive."""
         return f"without {self.needs}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Excludes:
-    """A finding of `kind` with the verdict `said` cannot stand beside one of kind `other` with `other_said`.
+    """A finding of `kind` with verdict `said` is excluded by one of kind `other` with verdict `other_said`.
 
-    Of the same level, component and method. The other finding is the more direct one, and stays.
+    Both have the same level, component and method. The other finding is the more direct one and is kept.
     """
 
     kind: str
@@ -76,15 +77,15 @@ class Excludes:
     other_said: Verdict
 
     def decides(self, finding: Finding) -> bool:
-        """Return whether the rule asks something of a finding."""
+        """Return whether the rule applies to a finding."""
         return finding.finding == self.kind and finding.verdict == self.said
 
     def given(self, finding: Finding, report: Iterable[Finding]) -> list[Finding]:
-        """Return nothing: what is excluded is no ground."""
+        """Return nothing, since the rule presupposes no finding."""
         return []
 
     def broken_by(self, finding: Finding, report: Iterable[Finding]) -> bool:
-        """Return whether what excludes a finding is in the report."""
+        """Return whether the report contains a finding that excludes this one."""
         return self.decides(finding) and any(
             (other.finding, other.verdict) == (self.other, self.other_said)
             and (other.level, other.component, other.method) == (finding.level, finding.component, finding.method)
@@ -92,7 +93,7 @@ class Excludes:
         )
 
     def reason(self, finding: Finding) -> str:
-        """Return why a finding cannot hold."""
+        """Return the reason why a finding becomes inconclusive."""
         return f"beside {self.other}, which is {self.other_said}"
 
 
@@ -100,11 +101,11 @@ Rule = Presupposes | Excludes
 
 
 def gated(findings: Iterable[Finding], rules: Iterable[Rule]) -> list[Finding]:
-    """Return the findings of a report, none without its ground, each with a p at least that of what it presupposes.
+    """Return a report's findings without contradictions; each p is at least that of the presupposed findings.
 
-    The adjusted value of the report rises with p: no finding that rests on p then keeps a verdict that its ground
-    loses. What is at odds with the report after its correction all the same (an interval outside of where it must be,
-    of a level that is no longer shown to be answered) becomes inconclusive, and says so.
+    Adjusted p-values increase with p, so no finding that rests on p keeps a verdict if a presupposed finding loses its
+    own. A finding may still contradict the report after the correction: for example, its verdict rests on an interval,
+    and its level is no longer shown to be answered. It becomes inconclusive, and its statement says so.
     """
     report, known = list(findings), list(rules)
     for rule in known:
@@ -123,10 +124,10 @@ def gated(findings: Iterable[Finding], rules: Iterable[Rule]) -> list[Finding]:
 
 
 def contradictions(findings: Iterable[Finding], rules: Iterable[Rule]) -> list[str]:
-    """Return what is at odds in a report, in words; none where it tells one story.
+    """Return the contradictions in a report, in words; empty if there are none.
 
-    At odds is a finding that holds without what it presupposes or beside what excludes it, a question with two answers,
-    and support at a p or an interval that deny it.
+    Contradictions are: a finding without a finding that it presupposes, or with one that excludes it; a question that
+    is both supported and not supported; and support with p above 0.05.
     """
     report = list(findings)
     odds = [

@@ -1,4 +1,4 @@
-"""Which runs may be set against each other: of the same texts, read in the same way, each of another model."""
+"""Which runs are comparable: the same texts, read in the same way, each with a different model."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from layeratlas.core.spec import hash_of
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.fitting import left_out_sets
 
-# In `run.json`, by data set: the worked examples of sets asked with fewer than the spec says.
+# Key in `run.json`: the number of few-shot examples of data sets that got fewer than the spec says.
 FEWER_SHOTS = "fewer_shots"
-# What must agree, in the order in which it is reported, with its path in `run.json`.
+# The properties that must agree, in the order of reporting, with their paths in `run.json`.
 _ALIKE = {
     "size": "spec.size",
     "texts": "texts",
@@ -36,10 +36,10 @@ _ALIKE = {
 
 
 def check_alike(runs: Sequence[FinishedRun]) -> None:
-    """Raise StoreError or SpecError, in one line with what to run again, where runs do not belong together.
+    """Raise StoreError or SpecError, in one line with the command to run again, if runs are not comparable.
 
-    StoreError for the first thing in which a run differs from most of the others (or from the first); SpecError where
-    two are of the same model.
+    StoreError is for the first property in which a run differs from most of the others (or from the first run).
+    SpecError is for two runs of the same model.
     """
     _check_settings(runs)
     _check_models(runs)
@@ -69,7 +69,7 @@ def _check_settings(runs: Sequence[FinishedRun]) -> None:
 
 
 def _remedy(word: str, differing: FinishedRun, reference: FinishedRun) -> str:
-    """Return what makes two runs comparable: other options, where a model has no room for what was asked."""
+    """Return how to make two runs comparable, such as other options if a model's context is too short."""
     runs = (differing, reference)
     if word == "worked examples":
         fewest = min(shots for run in runs for shots in (run.manifest.get(FEWER_SHOTS) or {}).values())
@@ -85,7 +85,7 @@ def _model_id(run: FinishedRun) -> str:
 
 
 def _difference(word: str, path: str, differing: FinishedRun, reference: FinishedRun) -> str:
-    """Return in what two runs differ, in words."""
+    """Describe the property in which two runs differ."""
     if word == "texts":
         read, usual = (_datasets(run) for run in (differing, reference))
         return f"other texts ({read} against {usual})" if read != usual else "other texts of the same names"
@@ -127,7 +127,7 @@ def _check_models(runs: Sequence[FinishedRun]) -> None:
 
 
 def identity_of(run: FinishedRun) -> str:
-    """Return a hash of a run's model: of its weights, or of its name where they were not hashed."""
+    """Return a hash of a run's model: of its weights, or of its name if the weights were not hashed."""
     model = run.manifest["model"]
     files = (model.get("files") or {}).items()
     weights = {name: digest for name, digest in files if name.endswith((".safetensors", ".gguf", ".bin"))}

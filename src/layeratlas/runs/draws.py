@@ -1,4 +1,4 @@
-"""The bootstrap draws of its curves that a run keeps, so that models can be compared on the same texts.
+"""Store and read the bootstrap draws of a run's curves, so that models can be compared on the same texts.
 
 Runs of the same texts, seed and number of draws resample the same groups in draw i, so that the difference of two
 models' draws is paired.
@@ -23,14 +23,14 @@ from layeratlas.stats.curves import Curve
 from layeratlas.stats.draws import Key, LevelDraws
 
 FILE = "draws.safetensors"
-# How many of a curve's pairs of halves are kept.
+# How many pairs of halves are stored per curve.
 _HALVES = 20
 # The tensors of a curve, in the order of the fields of LevelDraws.
 _ARRAYS = ("estimate", "draws", "half_a", "half_b", "floor")
 
 
 def write_draws(folder: Path, curves: Iterable[Curve], values: Mapping[str, Floats] | None = None) -> str:
-    """Keep the draws of every whole level's main measure, in float32, and return the file's name.
+    """Write the draws of the main measure of every level (all tasks), in float32, and return the file's name.
 
     The main measure is the first of a level and component. `values`: draws (B,) of single numbers by name, such as
     `brittleness Local`, resampled over the same groups in every run.
@@ -49,9 +49,10 @@ def write_draws(folder: Path, curves: Iterable[Curve], values: Mapping[str, Floa
 
 
 def _main_curves(curves: Iterable[Curve]) -> list[Curve]:
-    """Return the curves of whole levels in the first measure of each level and component.
+    """Return the level curves (all tasks) of the first measure of each level and component.
 
-    The draws of one group all agree: a comparison would take their spread of 0 for certainty.
+    Curves of one group are left out: their draws are all equal, and a comparison would read the spread of 0 as
+    certainty.
     """
     levels = [curve for curve in curves if curve.task == "all" and curve.stratum == "all" and curve.n_groups > 1]
     main: dict[tuple[str, str], str] = {}
@@ -65,9 +66,9 @@ def _narrow(values: Floats) -> NDArray[np.float32]:
 
 
 class Draws:
-    """The draws of one finished run, each read when it is asked for.
+    """The draws of one finished run; each is read on first use.
 
-    Raises StoreError, in one line, where the file is missing or broken.
+    Raises StoreError, in one line, if the file is missing or damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -85,7 +86,7 @@ class Draws:
             ) from error
 
     def curve(self, key: Key) -> LevelDraws | None:
-        """Return a level curve, or None where the run has none of that key."""
+        """Return a level curve, or None if the run has no curve of that key."""
         if key not in self.keys:
             return None
         at = self.keys.index(key)
@@ -93,7 +94,7 @@ class Draws:
         return LevelDraws(**dict(zip(_ARRAYS, arrays, strict=True)))
 
     def value(self, name: str) -> Floats | None:
-        """Return the draws (B,) of a single number, or None where the run kept none of that name."""
+        """Return the draws (B,) of a single number, or None if the run has none of that name."""
         return self._read(f"value.{self.values.index(name)}")[0] if name in self.values else None
 
     def _read(self, *names: str) -> list[Floats]:
@@ -107,7 +108,7 @@ class Draws:
 
 
 def draws_of(folder: Path) -> Draws | None:
-    """Return a run's draws, or None where it kept none."""
+    """Return a run's draws, or None if it has no draws file."""
     with suppress(StoreError):
         return Draws(folder)
     return None

@@ -17,11 +17,11 @@ class Finding:
     """A statement about a run, with the effect, interval and test that it rests on.
 
     - `finding`: its kind, as the study names it (`peak`, `boundary` ...);
-    - `level`, `component`, `method`: which curve it is of: the level (or segment, or `all`), the component (`resid`,
-      `attn`, `mlp`) and the method (the probe, the score, the segmentation);
+    - `level`, `component`, `method`: the curve: its level (or segment, or `all`), component (`resid`, `attn`,
+      `mlp`) and method (the probe, the score, the segmentation);
     - `statement`: one sentence in plain words;
-    - `estimate`, `lo`, `hi`: the effect with its 95 % interval, in the unit of its kind; NaN where there is none;
-    - `p`: the p-value against `null` (which is in words), corrected where several are read at once; NaN without a test;
+    - `estimate`, `lo`, `hi`: the effect with its 95 % interval, in the unit of its kind; NaN if there is none;
+    - `p`: the p-value against `null` (in words), corrected if several are read together; NaN without a test;
     - `verdict`: `supported`, `not supported` (an opposite effect, or one too small to matter) or `inconclusive`;
     - `n`: how many items (or passages, models) it rests on.
     """
@@ -40,7 +40,7 @@ class Finding:
     n: int
 
 
-# How a statement ends whose verdict the correction over the report has undone.
+# Ending of the statement of a finding that lost its verdict to the correction over the report.
 CORRECTED = "Inconclusive after the correction"
 FINDING_FIELDS = tuple(field.name for field in fields(Finding))
 
@@ -52,10 +52,10 @@ def corrected(findings: Sequence[Finding]) -> list[tuple[Finding, float]]:
 
 
 def _after_correction(finding: Finding, q: float) -> Finding:
-    """Return a finding whose verdict the correction over the report takes away as inconclusive, and says so.
+    """Return the finding, made inconclusive (with a note in its statement) if the correction removes its verdict.
 
-    An opposite effect is a discovery too: it loses its verdict like support. An equivalence, whose p is large, does
-    not rest on p.
+    An opposite effect is a discovery too, and loses its verdict like a supported one. An equivalence does not rest on p
+    and keeps its verdict.
     """
     discovered = finding.verdict == "supported" or (finding.verdict == "not supported" and finding.p <= ALPHA)
     if not discovered or isnan(q) or q <= ALPHA:
@@ -65,10 +65,10 @@ def _after_correction(finding: Finding, q: float) -> Finding:
 
 
 def presupposing(finding: Finding, *others: Finding) -> Finding:
-    """Return a finding that means something only where `others` hold, with a p at least theirs.
+    """Return a finding that presupposes `others`, with p raised to at least theirs.
 
-    Its `q` is then at least theirs (the adjusted values rise with p), so that it never keeps a support that one of them
-    loses.
+    Its `q` is then also at least theirs (adjusted p-values increase with p), so it never stays supported when one of
+    them loses its support.
     """
     if isnan(finding.p):
         return finding
@@ -76,7 +76,7 @@ def presupposing(finding: Finding, *others: Finding) -> Finding:
 
 
 class OfOneCurve(Protocol):
-    """What names a curve: its level, component and method, and how many items it rests on."""
+    """The fields that identify a curve: level, component and method, and its number of items."""
 
     @property
     def level(self) -> str:
@@ -97,7 +97,7 @@ class OfOneCurve(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a finding is about where it is not one curve: the names it is listed under, and the number of items."""
+    """The subject of a finding about several curves: the names it is listed under, and the number of items."""
 
     level: str
     component: str
@@ -106,7 +106,7 @@ class Subject:
 
     @classmethod
     def of(cls, level: str, *curves: OfOneCurve) -> Subject:
-        """Return curves of one component and method together, under the name `level`."""
+        """Return the joint subject of curves of one component and method, under the name `level`."""
         n = sum(curve.n for curve in curves)
         return cls(level=level, component=curves[0].component, method=curves[0].method, n=n)
 
@@ -114,7 +114,7 @@ class Subject:
 def curve_finding(
     kind: str, curve: OfOneCurve, *, statement: str, effect: Effect, null: str, verdict: Verdict
 ) -> Finding:
-    """Return a finding about one curve, or about a subject that is named like one."""
+    """Return a finding about one curve or one subject."""
     return Finding(
         finding=kind,
         level=curve.level,

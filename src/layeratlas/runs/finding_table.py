@@ -1,4 +1,4 @@
-"""The one table that findings are written as."""
+"""The table of findings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FINDING_SCHEMA: dict[str, Any] = {
     "n": pl.Int64,
 }
 FINDING_COLUMNS = tuple(FINDING_SCHEMA)
-# The p-value corrected over all findings of a run; NaN where a finding has none, or in runs written without it.
+# The p-value corrected over all findings of a run; NaN without a p-value, and in runs written without the column.
 Q = "q"
 REPORT_SCHEMA: dict[str, Any] = FINDING_SCHEMA | {Q: pl.Float64}
 
@@ -36,12 +36,12 @@ REPORT_SCHEMA: dict[str, Any] = FINDING_SCHEMA | {Q: pl.Float64}
 def finding_table(findings: Iterable[Finding], model: str, study: str) -> pl.DataFrame:
     """Return one row per finding of a run, in order, with the columns of REPORT_SCHEMA.
 
-    `q` corrects over all findings together. A verdict that rests on p stands only where `q` is at most 0.05 too.
+    `q` is the p-value corrected over all findings together. A verdict that rests on p also needs `q` of at most 0.05.
     """
     rows = [{"model": model, "study": study, **asdict(finding), Q: q} for finding, q in corrected(list(findings))]
     return pl.DataFrame(rows, schema=REPORT_SCHEMA)
 
 
 def with_q(table: pl.DataFrame) -> pl.DataFrame:
-    """Return a table of findings that has a column `q`: NaN where it was written without one."""
+    """Return a table of findings with a column `q`, NaN if it was written without one."""
     return table if Q in table.columns else table.with_columns(pl.lit(float("nan")).alias(Q))

@@ -1,4 +1,4 @@
-"""A finished run, read from its folder: the one view that the report, comparison, claims and the API share."""
+"""A finished run, read from its folder; the report, comparison, claims and the API all use this class."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ REPORT = "report.html"
 
 
 class FinishedRun:
-    """A run whose analysis is done: its folder, its manifest (`run.json`) and its tables, read when first asked for.
+    """A run whose analysis is done: its folder, its manifest (`run.json`) and its tables, which are read on first use.
 
-    `manifest`, `curves` and `findings` replace those of the folder, so that a run can be made in memory. Raises
-    StoreError, in one line, where the manifest is damaged; every table does where its file is missing, cannot be read
-    or is not the one that the run wrote.
+    `manifest`, `curves` and `findings` override those in the folder, so that a run can be built in memory. Raises
+    StoreError, in one line, if the manifest is damaged. Each table raises it if its file is missing, cannot be read, or
+    is not the file that the run wrote.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class FinishedRun:
         return read_table(self.folder / name)
 
     def verify(self, names: Iterable[str] | None = None) -> None:
-        """Raise StoreError where a table is not the one that the run wrote, by its checksum in `run.json`.
+        """Raise StoreError if a file does not match its checksum in `run.json`.
 
-        `names` are files of the run's folder; None stands for all those that a report or a comparison may read, which
-        are not in folders of their own. A file that is missing is left to its reader.
+        `names` are files of the run's folder; None means every output at the top level, which reports and comparisons
+        read. A missing file is not an error here; its reader raises.
         """
         known = self._checksums
         for name in [name for name in known if "/" not in name] if names is None else names:
@@ -72,13 +72,13 @@ class FinishedRun:
 
     @property
     def output_names(self) -> list[str]:
-        """The names of the files that the run's stages wrote and that are under a checksum, where they are."""
+        """The names of all files with a checksum that the run's stages wrote and that exist."""
         return sorted(name for name in self._checksums if (self.folder / name).is_file())
 
     def outputs(self, folder: str) -> list[Path]:
-        """Return the files that the run's stages wrote to a part of its folder; raises StoreError for a changed one.
+        """Return the files that the run's stages wrote to a subfolder; raises StoreError for a changed file.
 
-        Of a manifest that lists none there, they are all files of that part.
+        If the manifest lists none there, all files of the subfolder are returned.
         """
         names = sorted(name for name in self._checksums if name.startswith(f"{folder}/"))
         self.verify(names)
@@ -96,13 +96,13 @@ class FinishedRun:
 
     @cached_property
     def draws(self) -> Draws | None:
-        """The bootstrap draws; None where the run kept none."""
+        """The bootstrap draws; None if the run has none."""
         self.verify([DRAWS])
         return draws_of(self.folder)
 
     @cached_property
     def recommendations(self) -> list[Recommendation]:
-        """Which layer to use for what; raises StoreError where the run kept none."""
+        """The recommended layers; raises StoreError if the run has none."""
         self.verify([RECOMMENDATIONS])
         return read_recommendations(self.folder)
 
@@ -133,22 +133,22 @@ class FinishedRun:
 
     @property
     def parameters(self) -> float:
-        """The number of the model's parameters; NaN where the manifest has none."""
+        """The number of the model's parameters; NaN if the manifest has none."""
         return float(self.manifest["model"].get("parameters") or "nan")
 
     @property
     def blocks(self) -> int:
-        """The number of the model's blocks; 0 where the manifest has none."""
+        """The number of the model's blocks; 0 if the manifest has none."""
         return int(self.manifest["model"].get("layers") or 0)
 
     @property
     def family(self) -> str:
-        """The model's family: the name of its architecture, or the one that `in_family` gave it."""
+        """The model's family: the name of its architecture, or the name set by `in_family`."""
         return str(self.manifest["model"].get("family", "unknown"))
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """The step of training that the model's name holds, or the one that `at_step` gave it."""
+        """The training step in the model's name, or the one set by `at_step`."""
         given = self.manifest["model"].get("checkpoint")
         return Checkpoint(*given) if given else checkpoint_in(self.model)
 
@@ -162,7 +162,7 @@ class FinishedRun:
         return dict(self.manifest.get("words", {}).get(kind, {}))
 
     def in_family(self, families: Mapping[str, str]) -> Self:
-        """Return the run in the first family (`{family: part}`) whose part is in the name of its model or folder."""
+        """Return the run in the first family (`{family: part}`) whose part occurs in its model's or folder's name."""
         name = f"{self.model} {self.folder}".lower()
         for family, fragment in families.items():
             if fragment.lower() in name:
@@ -172,7 +172,7 @@ class FinishedRun:
         return self
 
     def at_step(self, steps: Mapping[int, str]) -> Self:
-        """Return the run at the first step (`{step: part}`) whose part is in the name of its model or folder."""
+        """Return the run at the first step (`{step: part}`) whose part occurs in its model's or folder's name."""
         model = self.manifest["model"]
         for step, fragment in steps.items():
             if any(fragment.lower() in name.lower() for name in (self.model, str(self.folder), str(model.get("id")))):
@@ -184,7 +184,7 @@ class FinishedRun:
 
     @property
     def method(self) -> str:
-        """The method that decides the findings: that of the first one; empty where there is none."""
+        """The main method: that of the first finding; '' if there are no findings."""
         return str(self.findings["method"][0]) if len(self.findings) else ""
 
     @property
@@ -193,14 +193,14 @@ class FinishedRun:
         return self.findings.filter(pl.col("method") == pl.col("method").first(), pl.col("component") == "resid")
 
     def of_kind(self, kind: str, component: str = "resid", method: str = "") -> list[Finding]:
-        """Return the findings of a kind in a component, of one method (by default the first that has any)."""
+        """Return the findings of a kind in a component, of one method (default: the first with such findings)."""
         same = self.findings.filter(pl.col("finding") == kind, pl.col("component") == component)
         rows = same.filter(pl.col("method") == (method or pl.col("method").first()))
         return [Finding(**row) for row in rows.select(FINDING_FIELDS).iter_rows(named=True)]
 
 
 def read_run(folder: str | Path) -> FinishedRun:
-    """Return a run that is complete; raises StoreError, in one line, where it is not or a table cannot be read."""
+    """Return a complete run; raises StoreError, in one line, if it is not complete or a table is unreadable."""
     run = FinishedRun(folder)
     if not run.complete:
         raise StoreError(f"the run in '{folder}' is not finished", "a finished run", "run it again to resume")

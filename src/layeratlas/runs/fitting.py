@@ -1,4 +1,4 @@
-"""What does not fit the model: the user's rows are refused or dropped, built-in sets left out by name."""
+"""Texts that do not fit the model: rows of user files are refused or dropped, built-in sets are left out as a whole."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from layeratlas.data.fitting import LeftOut
 from layeratlas.runs.workspace import Workspace
 
 NOTHING_LEFT_OUT = LeftOut(sets={}, rows={})
-# Dropped rows that `run.json` names, per file.
+# The most dropped rows listed in `run.json`, per file.
 _LISTED = 100
 
 Unfit = Mapping[str, Mapping[int, Dropped]]
 
 
 def leave_out_unfit(work: Workspace, unfit: Unfit, expected: str, todo: str = "shorten or drop it") -> None:
-    """Go on without the texts that do not fit the model: `unfit` rows by data set and 0-based number.
+    """Leave out the texts that do not fit the model: `unfit` rows by data set and 0-based number.
 
-    Rows of a file of the user's are dropped with `bad_rows="drop"`, else refused with CaptureError, which says what
-    was `expected` and what `todo`. A built-in set is left out as a whole, so that its name stands for the same texts in
-    every run; so is a file of which too little is left. Each is noted. Raises CaptureError where nothing is left.
+    Rows of a user's file are dropped with `bad_rows="drop"`, else refused with CaptureError, which states what was
+    `expected` and the advice `todo`. A built-in set is left out as a whole, so that its name stands for the same texts
+    in every run; so is a file with too few rows left. Each is noted. Raises CaptureError if no set is left.
     """
     left_out = work.left_out
     for data in [data for data in work.material if unfit.get(data.name)]:
@@ -68,7 +68,7 @@ def _check_any_left(work: Workspace, left_out: LeftOut, unfit: Unfit, expected: 
 
 
 def record_dropped(work: Workspace, noted: Sequence[str]) -> None:
-    """Note in `run.json` which rows of the user's files are left out, and say so of the sets named in `noted`."""
+    """Record in `run.json` which rows of the user's files are left out; show a note for the sets in `noted`."""
     work.manifest["dropped"] = {}
     for data in work.material:
         rows: Sequence[Dropped] = getattr(data, "dropped", ())
@@ -85,7 +85,8 @@ def record_dropped(work: Workspace, noted: Sequence[str]) -> None:
 def _share(dropped: int, left: int, sampled: Mapping[str, int] | None) -> float:
     """Return the share of a file's rows that are left out.
 
-    Malformed rows are counted in the whole file, those that do not fit the model among the `n` sampled `of` the others.
+    Malformed rows are counted in the whole file; rows that do not fit the model are counted among the `n` rows sampled
+    from the `of` well-formed ones.
     """
     if not sampled:
         return dropped / (dropped + left)
@@ -95,12 +96,12 @@ def _share(dropped: int, left: int, sampled: Mapping[str, int] | None) -> float:
 
 
 def begin_fitting(work: Workspace) -> None:
-    """Forget what an earlier attempt left out, so that numbers of rows are those of the material as it was given."""
+    """Reset what an earlier attempt left out, so that row numbers refer to the original material."""
     with suppress(KeyError):
         del work.manifest["unfit"]
     work.leave_out(NOTHING_LEFT_OUT)
 
 
 def left_out_sets(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return the sets that a run went on without, by name with the reason."""
+    """Return the sets that a run left out: {name: reason}."""
     return dict(manifest.get("unfit", {}).get("sets", {}))

@@ -1,4 +1,4 @@
-"""Claims that a single run decides, and what claims share: the weakest finding decides, families by size."""
+"""Claims that a single run decides, and helpers for claims: joint judgements, runs of a family by size."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class RunClaim(Claim):
 
     @abstractmethod
     def judge_run(self, run: FinishedRun) -> Judgement:
-        """Return the verdict of one run, whatever the size of its model."""
+        """Return the verdict from one run, for a model of any size."""
 
     def decide(self, runs: Sequence[FinishedRun]) -> Judgement:
-        """Return the judgement of all runs together, of which those of models that the claim is about decide."""
+        """Return the joint judgement; if some models are of sizes that the claim is about, only these decide."""
         by_size = sorted(runs, key=lambda run: run.parameters if run.parameters > 0 else 0.0, reverse=True)
         judged = [(run, self.in_scope(run, self.judge_run(run))) for run in by_size]
         if len(judged) == 1:
@@ -33,12 +33,12 @@ class RunClaim(Claim):
 
 
 def joined(judged: Sequence[tuple[FinishedRun, Judgement]], outside: int = 0) -> Judgement:
-    """Return the judgement of several runs together; `outside` more are of models that the claim is not about.
+    """Return the joint judgement of several runs; `outside` counts further runs that the claim is not about.
 
-    P-values are corrected over the runs (Holm), and a run supports the claim only at its corrected p. The verdict is
-    that of the runs that decide, where they all agree; `inconclusive`, with both sides named, where they contradict
-    each other. The effect is that of the weakest run of the verdict: the smallest where the claim is supported, the
-    largest where it is not, else that of the first run.
+    P-values are corrected over the runs (Holm), and a run supports the claim only with its corrected p. If all runs
+    that decide agree, theirs is the verdict; if they contradict each other, it is `inconclusive`, and the statement
+    names both sides. The effect is that of the weakest run with the verdict: the smallest if the claim is supported,
+    the largest if it is not supported, else the first run's.
     """
     corrected = _corrected([judgement for _, judgement in judged])
     names = [run.model for run, _ in judged]
@@ -58,7 +58,7 @@ def joined(judged: Sequence[tuple[FinishedRun, Judgement]], outside: int = 0) ->
 
 
 def _side(sides: Mapping[Verdict, Sequence[int]], judgements: Sequence[Judgement]) -> tuple[Verdict, int]:
-    """Return the verdict that no run contradicts, and which of its judgements is the weakest; else 0, the first."""
+    """Return the verdict that no run contradicts and the index of its weakest judgement; else `inconclusive` and 0."""
     supporting, opposing = sides["supported"], sides["not supported"]
     if supporting and not opposing:
         return "supported", min(supporting, key=lambda i: judgements[i].estimate)
@@ -68,7 +68,7 @@ def _side(sides: Mapping[Verdict, Sequence[int]], judgements: Sequence[Judgement
 
 
 def _corrected(judgements: Sequence[Judgement]) -> list[Judgement]:
-    """Return the judgements with Holm's p-values; support that the correction takes away is inconclusive."""
+    """Return the judgements with Holm's p-values; those that lose their support become inconclusive."""
     tested = [i for i, judgement in enumerate(judgements) if isfinite(judgement.p)]
     corrected = list(judgements)
     for i, p in zip(tested, holm([judgements[i].p for i in tested]), strict=True):
@@ -102,25 +102,26 @@ def _statements(names: Sequence[str], judgements: Sequence[Judgement]) -> list[s
 
 
 class FindingClaim(RunClaim):
-    """A claim that its study judges itself, as findings of one `kind`, which must all hold.
+    """A claim that its study already tests: all findings of one `kind` must be supported.
 
-    `asked` is what to run where a run has none.
+    `asked` is the command to run if a run has no such finding.
     """
 
     kind: str = ""
     asked: str = ""
 
     def judge_run(self, run: FinishedRun) -> Judgement:
-        """Return the verdict of a run's findings together."""
+        """Return the joint verdict of a run's findings."""
         return all_of(run.of_kind(self.kind), 1, self.asked)
 
 
 def all_of(findings: Sequence[Finding], asked: int, needs: str) -> Judgement:
     """Return whether every finding is supported.
 
-    `not supported` where one is not; `inconclusive` where one is, or where there are fewer than `asked`. The effect is
-    that of the weakest: the first that is not supported, else the first inconclusive one, else the smallest. The
-    p-value of findings that must all hold is the largest of theirs (intersection-union test): no correction is needed.
+    The verdict is `not supported` if one finding is, else `inconclusive` if one is or if there are fewer than `asked`.
+    The effect is that of the weakest finding: the first that is not supported, else the first inconclusive one, else
+    the smallest. The p-value of a supported claim is the largest of its findings (intersection-union test), so no
+    correction is needed.
     """
     if not findings:
         return Judgement(verdict="inconclusive", statement="No such finding in this run.", needs=needs)
@@ -143,7 +144,7 @@ def all_of(findings: Sequence[Finding], asked: int, needs: str) -> Judgement:
 
 
 def by_family(runs: Iterable[FinishedRun]) -> dict[str, list[FinishedRun]]:
-    """Return the runs of each family by size, families as they come; models of unknown size are left out."""
+    """Return the runs of each family by size, families in order of appearance; unknown sizes are left out."""
     families: dict[str, list[FinishedRun]] = {}
     for run in runs:
         if run.parameters > 0:
@@ -152,6 +153,6 @@ def by_family(runs: Iterable[FinishedRun]) -> dict[str, list[FinishedRun]]:
 
 
 def largest_family(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
-    """Return the runs of the family with the most sizes, smallest model first; of two, that of the smallest model."""
+    """Return the runs of the family with the most sizes, smallest first; in a tie, the family of the smallest model."""
     families = by_family(sorted(runs, key=lambda run: run.parameters)).values()
     return max(families, key=lambda family: len({run.parameters for run in family}), default=[])

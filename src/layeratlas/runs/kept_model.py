@@ -1,4 +1,4 @@
-"""The model that several runs share: loaded and proved once."""
+"""A model that several runs share, loaded and self-tested once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class KeptModel:
-    """Loads models and keeps the last one, so that runs of one model load it once; `spec` is that of the one kept."""
+    """Loads models and keeps the last one, so that consecutive runs of a model load it once; `spec` is its spec."""
 
     def __init__(self) -> None:
         self.spec: ModelSpec | None = None
         self._model: LoadedModel | None = None
 
     def load(self, spec: ModelSpec, progress: Progress) -> LoadedModel:
-        """Return the model of a spec; the one before is let go first."""
+        """Return the model of a spec; the previous model is freed first."""
         from layeratlas.models import load
 
         if self._model is None or spec != self.spec:

@@ -1,4 +1,4 @@
-"""The layer-order control: what the shape of curves gives when all of them have their layers in one random order."""
+"""The layer-order control: statistics of the curves when the layers of all are put in one random order."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _TEXT = (
 
 
 def layer_order_table(curves: Sequence[Curve], seed: int) -> pl.DataFrame:
-    """Return the size of steps and the gaps of emergence of these curves, beside those of common random orders.
+    """Return the mean steps and emergence gaps of curves, with their distribution under common random orders.
 
-    Curves have the same points; gaps are of neighbours in the given order.
+    All curves have the same layers; gaps are between neighbouring curves in the given order.
     """
     rows = list(_rows(curves, seed)) if curves else []
     return pl.DataFrame(rows, schema=_SCHEMA, orient="row")
@@ -56,13 +56,13 @@ def _rows(curves: Sequence[Curve], seed: int) -> Iterator[tuple[str, float, floa
 
 
 def _row(quantity: str, values: Floats, extremes: Floats) -> tuple[str, float, float, float, float]:
-    """Return the row of a statistic: its value in the true order first; `extremes` are large where it is unusual."""
+    """Return the table row of a statistic; `values[0]` is the true order, and `extremes` are large if unusual."""
     lo, hi = np.percentile(values[1:], [2.5, 97.5])
     return quantity, float(values[0]), float(lo), float(hi), float((extremes >= extremes[0]).mean())
 
 
 def layer_order_exhibits(folder: Path) -> list[Exhibit]:
-    """Return the table of a run; none where it has none."""
+    """Return the control's table of a run, as exhibits; empty if the run has none."""
     if not (folder / LAYER_ORDER).is_file():
         return []
     table = read_table(folder / LAYER_ORDER)

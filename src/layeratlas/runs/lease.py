@@ -1,9 +1,9 @@
-"""One process at a time in a folder of a bucket: an object with a heartbeat, written on conditions only.
+"""One process at a time in a folder of a bucket: a lease object with a heartbeat, written conditionally.
 
-It is created where there is none, and written over only as it was read: to take over a lease that is given back or
-stale, to beat, to give it back. So of several processes one succeeds, and a process that slept while another took its
-lease over notices at its next beat or receipt. Clocks of machines may differ by less than the minutes after which a
-lease is stale.
+Creating the lease requires that there is none. Every other write (a takeover of a returned or stale lease, a heartbeat,
+a return) requires that the object is unchanged since it was read. So only one of several processes succeeds, and a
+process that was suspended while another took its lease over notices at its next heartbeat or receipt. Clocks of
+different machines may differ by less than the time after which a lease is stale.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _held: set[str] = set()
 
 @contextlib.contextmanager
 def leased(bucket: Bucket, name: str) -> Iterator[None]:
-    """Hold the lease that the object `name` is; raises InUseError where another process does."""
+    """Hold the lease stored as object `name`; raises InUseError if another process holds it."""
     token = secrets.token_hex(8)
     tag = _take(bucket, name, token)
     _held.add(token)
@@ -49,7 +49,7 @@ def leased(bucket: Bucket, name: str) -> Iterator[None]:
 
 
 def lease_holder(bucket: Bucket, name: str) -> dict[str, Any] | None:
-    """Return who holds a lease: host, pid and time of start; None where nobody does, or nobody any more."""
+    """Return who holds a lease: host, pid and time of start; None if it is free or stale."""
     found = bucket.read(name)
     known = _read(found[0]) if found else {}
     return known if found and not _is_free(known, found[1]) else None
@@ -60,13 +60,13 @@ class _Heart:
         self._bucket, self._name, self._token, self.tag = bucket, name, token, tag
 
     def beat(self, done: threading.Event) -> None:
-        """Write the lease anew until it is given back or was taken over."""
+        """Rewrite the lease every few seconds until it is returned or was taken over."""
         while not done.wait(BEAT):
             try:
                 self.tag = self._bucket.write(self._name, _line(self._token), over=self.tag)
             except ChangedError:
                 return
-            except StoreError:  # it does not answer now
+            except StoreError:  # no answer; try again at the next beat
                 continue
 
 
@@ -80,7 +80,7 @@ def _take(bucket: Bucket, name: str, token: str) -> dict[str, str]:
             over = {}
             continue
         known, entry = _read(found[0]), found[1]
-        if known.get("token") == token:  # a request of ours that was sent twice
+        if known.get("token") == token:  # our own request, sent twice
             return entry.tag
         if not _is_free(known, entry):
             raise InUseError(
@@ -95,7 +95,7 @@ def _take(bucket: Bucket, name: str, token: str) -> dict[str, str]:
 def _line(token: str, *, held: bool = True) -> bytes:
     started = datetime.now(UTC).isoformat(timespec="seconds")
     who = {"host": platform.node(), "machine": _machine(), "pid": os.getpid(), "started": started}
-    # The nonce gives each beat a tag of its own, where tags are hashes of the content.
+    # The nonce makes tags differ between beats in stores that derive tags from the content.
     return json.dumps({"held": held, "token": token, "nonce": secrets.token_hex(4), **who}).encode()
 
 
@@ -107,7 +107,7 @@ def _read(data: bytes) -> dict[str, Any]:
 
 
 def _is_free(known: dict[str, Any], entry: Entry) -> bool:
-    """Return whether a lease was given back, is silent, or was of a process of this machine that is no more."""
+    """Return whether a lease was returned, is stale, or belonged to a process of this machine that has ended."""
     age = (datetime.now(UTC) - entry.written).total_seconds()
     if not known.get("held", True) or age >= STALE:
         return True
@@ -119,7 +119,7 @@ def _is_free(known: dict[str, Any], entry: Entry) -> bool:
 
 @cache
 def _machine() -> str:
-    """Return what tells this machine, since its start, and this container from others, which may share a host name."""
+    """Return an identifier of this machine (since boot) and container, which may share a host name with others."""
     parts = [platform.node()]
     with contextlib.suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())

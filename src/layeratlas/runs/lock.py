@@ -1,9 +1,9 @@
 """One process at a time in a run's folder: a lock file with a heartbeat.
 
 The file is created exclusively and holds the host, the process id and the time; its modification time is the heartbeat.
-It is stale where its process is gone on this host or its heart has not beaten for some minutes. Whoever removes a lock,
-its holder or who finds it stale, holds the system's own lock of that very file meanwhile (flock), so that of several
-processes that find it stale none removes the lock of the one that was faster.
+A lock is stale if its process on this host has ended, or after some minutes without a heartbeat. A process holds the
+system's lock (flock) of the file while it removes it, whether it is the holder or found the lock stale. So if several
+processes find it stale, none removes the new lock of a faster process.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 LOCK = "run.lock"
-# Seconds between two heartbeats, and after which a silent heart has stopped.
+# Seconds between two heartbeats, and without a heartbeat until a lock is stale.
 BEAT, STALE = 20.0, 300.0
 _DAY = 24 * 3600.0
 _UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
-# The locks of this process: another one with its id, left by a container that is no more, is stale.
+# The locks of this process. A lock with this process's id that is not in the set is stale: a former container left it.
 _held: set[Path] = set()
 _guard = threading.Lock()
 
 
 class InUseError(StoreError):
-    """A folder that another process works in."""
+    """Raised if another process works in a folder."""
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock; raises InUseError where another process does.
+    """Hold a folder's lock; raises InUseError if another process holds it.
 
     A folder that cannot be written needs no lock, since nobody changes it.
     """
     path = folder.absolute() / LOCK
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _guard:  # of two threads, the second sees that this process holds the lock
+        with _guard:  # a second thread must see that this process holds the lock
             inode = _take(path)
             _held.add(path)
     except OSError as error:
@@ -72,12 +72,12 @@ def locked(folder: Path) -> Iterator[None]:
         with _guard:
             _held.discard(path)
             with contextlib.suppress(OSError), _sole(path) as seen:
-                if seen.st_ino == inode:  # else it was taken over from a process that slept for minutes
+                if seen.st_ino == inode:  # else it was taken over while this process was suspended
                     path.unlink()
 
 
 def _take(path: Path) -> int:
-    """Create the lock and return its inode; a stale one is moved out of the way first."""
+    """Create the lock and return its inode; a stale lock is removed first."""
     while True:
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -92,7 +92,7 @@ def _take(path: Path) -> int:
 
 
 def holder(folder: Path) -> dict[str, Any] | None:
-    """Return who holds a folder's lock: host, pid and time of start; None where nobody does, or nobody any more."""
+    """Return who holds a folder's lock: host, pid and time of start; None if it is free or stale."""
     path = folder.absolute() / LOCK
     with contextlib.suppress(OSError):
         seen = path.stat()
@@ -103,12 +103,12 @@ def holder(folder: Path) -> dict[str, Any] | None:
 
 def _is_stale(seen: os.stat_result, known: dict[str, Any], path: Path) -> bool:
     age = time.time() - seen.st_mtime
-    # A file of a copied or restored folder may be of the future, and would be held until then.
+    # A copied or restored folder may have a time in the future, and would count as held until then.
     return age >= STALE or age < -_DAY or _gone(known, path)
 
 
 def _remove_foreign(path: Path) -> None:
-    """Remove what stands in the lock's place and is no file: a link, a pipe, an empty directory."""
+    """Remove anything at the lock's path that is not a regular file: a link, a pipe, an empty directory."""
     with contextlib.suppress(FileNotFoundError):
         mode = path.lstat().st_mode
         if stat.S_ISDIR(mode):
@@ -121,8 +121,8 @@ def _remove_foreign(path: Path) -> None:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a stale lock; raises InUseError where the lock is held."""
-    with contextlib.suppress(FileNotFoundError), _sole(path) as seen:  # not found: it was given back in the meantime
+    """Remove a stale lock; raises InUseError if the lock is held."""
+    with contextlib.suppress(FileNotFoundError), _sole(path) as seen:  # not found: released in the meantime
         known = _holder(read_regular(path).decode(errors="replace"))
         if not _is_stale(seen, known, path):
             raise InUseError(
@@ -136,12 +136,12 @@ def _remove_stale(path: Path) -> None:
 
 @contextlib.contextmanager
 def _sole(path: Path) -> Iterator[os.stat_result]:
-    """Hold the system's lock of the file that stands at the path, and yield its state."""
-    if fcntl is None:  # nor can an open file be removed on such a system
+    """Hold the system's lock (flock) of the file at the path, and yield its state."""
+    if fcntl is None:  # such systems cannot remove an open file either
         yield path.stat()
         return
     with path.open("r+b" if os.access(path, os.W_OK) else "rb") as file:
-        # A file system without flock leaves a gap of microseconds, between the look and the removal.
+        # Without flock, there is a gap of microseconds between check and removal.
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_ino != path.stat().st_ino:  # another process was faster
@@ -157,7 +157,7 @@ def _holder(text: str) -> dict[str, Any]:
 
 
 def _gone(known: dict[str, Any], path: Path) -> bool:
-    """Return whether the holder was a process of this host that is no more."""
+    """Return whether the holder was a process of this host that has ended."""
     pid = known.get("pid")
     if known.get("host") != platform.node() or not isinstance(pid, int):
         return False

@@ -1,4 +1,4 @@
-"""The parts of `run.json` that readers of finished runs rely on, checked once."""
+"""Read `run.json` and check the fields that readers of finished runs rely on."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class _Manifest(_Part):
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return a run's manifest; raises StoreError where there is none, it is damaged or of another form."""
+    """Return a run's manifest; raises StoreError if it is missing, damaged or of another format."""
     manifest = read_vouched(folder / MANIFEST, RERUN)
     try:
         _Manifest.model_validate(manifest)

@@ -9,17 +9,17 @@ import numpy as np
 
 from layeratlas.core.arrays import Ints
 
-# Letters of a text that a page shows.
+# The number of characters of a text that a page shows.
 _LETTERS = 90
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mistakes:
-    """Texts of one task with their labels, and for each layer the places of those that it gets wrong.
+    """Texts of one task with their labels, and for each layer the indices of the texts that it gets wrong.
 
-    `said` is, for each layer, the place in `names` of what it gives for each of its wrong texts; both are None for a
-    layer that was not read. `of` is how many texts the task has, which may be more than are here; `given` how a page
-    says that a layer gives a label.
+    `said` gives, for each layer, the index in `names` of the predicted label of each wrong text; both are None for a
+    layer that was not read. `of` is the number of texts of the task, which may be more than are listed here. `given` is
+    the page's wording for a layer's prediction.
     """
 
     level: str
@@ -40,5 +40,5 @@ def evenly(count: int, most: int) -> Ints:
 
 
 def brief(text: str, letters: int = _LETTERS) -> str:
-    """Return a text, cut at a word where it is longer than that many letters."""
+    """Return a text, cut between words if it has more than `letters` characters."""
     return text if len(text) <= letters else f"{text[:letters].rsplit(' ', 1)[0]} …"

@@ -1,4 +1,4 @@
-"""Running a spec: the stages of its study in order, without those that an earlier process has finished."""
+"""Run a spec: execute the stages of its study in order, and skip those that an earlier process has finished."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from layeratlas.runs.study import Study
 from layeratlas.runs.uses import check_uses
 from layeratlas.runs.workspace import LoadModel, Workspace
 
-# Characters of a part of a folder's name; file systems take 255 bytes in all.
+# The most characters of each component of a folder's name; file systems allow 255 bytes in all.
 _LONGEST = 80
 
 
 def make_material(study: Study, spec: RunSpec) -> list[Material]:
-    """Return what a run reads: the named tasks and the user's files; without either, the study's own tasks.
+    """Return what a run reads: the named tasks and the user's files; if there are none, the study's own tasks.
 
-    Raises SpecError for a task of another study, DataError where two data sets have one name.
+    Raises SpecError for a task of another study, DataError if two data sets have the same name.
     """
     names = spec.tasks or (() if spec.data else study.tasks)
     material: list[Material] = []
@@ -46,7 +46,7 @@ def make_material(study: Study, spec: RunSpec) -> list[Material]:
 def words_of(study: Study, spec: RunSpec) -> dict[str, dict[str, str]]:
     """Return the words for the codes of levels, methods and metrics, each in reading order.
 
-    Levels come in the order of the study's own tasks, then of further tasks as they are named.
+    Levels are in the order of the study's own tasks, then of further tasks as named.
     """
     known = [name for name in study.tasks if name in spec.tasks] if spec.tasks else list(study.tasks)
     further = [name for name in spec.tasks if name not in study.tasks]
@@ -82,10 +82,10 @@ def execute(
 ) -> Path:
     """Run a spec to its report and return the run's folder; a second call resumes it, or finds it complete.
 
-    `load` takes the place of loading the model, for who runs many specs of one.
+    `load` replaces the loading of the model, for callers that run many specs of one model.
 
-    A stage that has to be done makes all that follow it run again, each from those of its own parts that are sound.
-    Raises StoreError where another process runs in the folder.
+    If a stage has to run, all later stages run again too; each reuses its own valid shards. Raises StoreError if
+    another process runs in the folder.
     """
     settings = study.settings(**spec.settings)
     check_uses(spec, study.uses, study.probe_spec(spec.size))
@@ -114,7 +114,7 @@ def execute(
 
 
 def _settled(spec: RunSpec) -> RunSpec:
-    """Return the spec with what decides the run's numbers: the dtype, and the hash of the chat template."""
+    """Return the spec with the settings that determine its numbers: the dtype and the chat template's hash."""
     if spec.model.dtype != "auto" and not spec.model.chat:
         return spec
     from layeratlas.models.devices import settled

@@ -1,6 +1,7 @@
-"""Where a run or a sweep is: a folder of this machine, or a bucket with a folder of this machine that stands for it.
+"""The location of a run or sweep: a local folder, or a bucket with a local folder that mirrors it.
 
-All that a run does to files it does in the folder. What a bucket needs beyond, leases and copies, is here alone.
+A run reads and writes files only in the local folder. Only this module handles what a bucket needs in addition: leases
+and copies.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from layeratlas.store.mirror import Mirror
 
 
 class Place(ABC):
-    """A folder, and what keeps it in step with the bucket that it stands for, if it does.
+    """A local folder, synchronised with a bucket if it mirrors one.
 
-    `address` names it to other processes; `pause` are the least seconds between two looks at what others do there.
-    Names are those of files and folders below it, `''` for all of it.
+    `address` identifies it to other processes; `pause` is the least number of seconds between two checks of other
+    processes' work. Names are those of files and folders below it, `''` for all of it.
     """
 
     folder: Path
@@ -38,35 +39,35 @@ class Place(ABC):
 
     @abstractmethod
     def held(self, name: str) -> contextlib.AbstractContextManager[None]:
-        """Hold the lease of a folder; raises InUseError where another process does."""
+        """Hold the lease of a folder; raises InUseError if another process holds it."""
 
     @abstractmethod
     def holder(self, name: str) -> dict[str, Any] | None:
-        """Return who holds the lease of a folder; None where nobody does."""
+        """Return who holds the lease of a folder; None if it is free."""
 
     @abstractmethod
     def working(self, name: str = "") -> contextlib.AbstractContextManager[Path]:
-        """Yield a run's folder, as it was left by who worked in it last; what is done in it is kept."""
+        """Yield a run's folder in its latest state; changes made in it are kept."""
 
     @abstractmethod
     def bring(self, name: str = "") -> None:
-        """Make a file or folder here the newest."""
+        """Update a local file or folder to its newest version."""
 
     @abstractmethod
     def fetch(self, *names: str) -> None:
-        """Make small files here the newest."""
+        """Update small local files to their newest versions."""
 
     @abstractmethod
     def publish(self, *names: str) -> None:
-        """Show others what was done here to files and folders."""
+        """Make local changes of files and folders visible to other processes."""
 
     @abstractmethod
     def leave(self) -> None:
-        """Remove what nobody reads any more when this process ends."""
+        """Remove local files that are not needed after this process ends."""
 
 
 class FolderPlace(Place):
-    """A folder that every process sees as it is."""
+    """A folder that all processes share directly."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.address = folder, str(folder.absolute())
@@ -87,22 +88,23 @@ class FolderPlace(Place):
         yield self.folder / name
 
     def bring(self, name: str = "") -> None:
-        """Leave all as it is, which is how others see it; so with the methods that follow."""
+        """Do nothing, since other processes see the folder directly."""
 
     def fetch(self, *names: str) -> None:
-        """Leave all as it is."""
+        """Do nothing."""
 
     def publish(self, *names: str) -> None:
-        """Leave all as it is."""
+        """Do nothing."""
 
     def leave(self) -> None:
-        """Leave all as it is."""
+        """Do nothing."""
 
 
 class BucketPlace(Place):
-    """A bucket, and in the cache the folder that stands for it.
+    """A bucket, and a folder in the cache that mirrors it.
 
-    With `apart` the folder is this process's own, and is removed when it leaves or, should it be killed, by the next.
+    With `apart` the folder belongs to this process. It is removed when the process leaves or, if the process is killed,
+    by the next one.
     """
 
     pause = 2.0
@@ -130,23 +132,23 @@ class BucketPlace(Place):
 
     @contextlib.contextmanager
     def working(self, name: str = "") -> Iterator[Path]:
-        """Hold the folder, bring what is published of it, and publish what is finished every few seconds."""
+        """Hold the lease, download the folder, and upload finished files every few seconds."""
         with self.held(name):
             self._mirror.bring(name)
             with self._mirror.publishing(name):
                 yield self.folder / name
 
     def bring(self, name: str = "") -> None:
-        """Make a file or folder here equal to that in the bucket."""
+        """Download a file or folder from the bucket."""
         self._mirror.bring(name)
 
     def fetch(self, *names: str) -> None:
-        """Make small files here equal to those in the bucket."""
+        """Download small files from the bucket."""
         for name in names:
             self._mirror.fetch(name)
 
     def publish(self, *names: str) -> None:
-        """Make files and folders in the bucket equal to those here."""
+        """Upload files and folders to the bucket."""
         for name in names:
             self._mirror.publish(name)
 
@@ -161,7 +163,7 @@ def _lease(name: str) -> str:
 
 
 def _remove_abandoned(root: Path) -> None:
-    """Remove the folders of processes of this host that are no more."""
+    """Remove the folders of ended processes of this host."""
     for folder in root.glob(f"*@{platform.node()}@*"):
         pid = folder.name.partition("@")[0]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):

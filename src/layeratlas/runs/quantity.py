@@ -1,4 +1,4 @@
-"""What a study gives a comparison of models: single numbers of a run with their errors, and the segments of a model."""
+"""A study's input to a comparison of models: single numbers of a run with their errors, and a model's segments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from layeratlas.stats.quantities import Quantity
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Which quantity: its name, the level (or segment) and component that it is of, how it was read and measured."""
+    """The identity of a quantity: its name, level (or segment), component, method and measure."""
 
     quantity: str
     level: str
@@ -20,12 +20,12 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class RunQuantity:
-    """A number of one run that models are compared by.
+    """A number of one run on which models are compared.
 
     - `label`: its name in a sentence ("boundary 1", "brittleness of Local");
-    - `paired`: whether draw i resamples the same texts in every run, so that a difference is taken draw by draw;
-    - `doubt`: why it may be no property of the model ("no two boundaries were found"); empty where there is no doubt.
-      A difference in doubt is inconclusive.
+    - `paired`: whether draw i resamples the same texts in every run, so that differences are computed draw by draw;
+    - `doubt`: why it may not be a property of the model ("no two boundaries were found"), or ''. A difference of
+      doubtful quantities is inconclusive.
     """
 
     place: Place

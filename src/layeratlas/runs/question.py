@@ -1,4 +1,4 @@
-"""The questions that a report answers one by one."""
+"""The questions that a report answers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class Question:
 
     - `title`: the question itself, one sentence;
     - `asked`: what was done to answer it;
-    - `unsaid`: what its answer does not say, however clear it is;
-    - `kinds`: the kinds of findings that answer it; none for a question about one level, which that level's answer.
+    - `unsaid`: what even a clear answer does not show;
+    - `kinds`: the kinds of findings that answer it; empty for a question about one level, whose findings answer it.
     """
 
     title: str
@@ -22,7 +22,7 @@ class Question:
 
 
 def of_level(level: str) -> Question:
-    """Return the question about a level of a study that words none of its own."""
+    """Return the default question about a level, for a study without its own wording."""
     return Question(
         title=f"Where is {level} measured?",
         asked="The measure of every layer, with its control.",

@@ -1,4 +1,4 @@
-"""The random-weight control, one mechanism for every study: the run's architecture with its initial weights."""
+"""The random-weight control of every study: the run's architecture with newly initialised weights."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def random_weight_model(work: Workspace) -> LoadedModel | None:
     """Return a model of the run's architecture with random weights, drawn with the run's seed.
 
-    None, with a note to the user, where a second model does not fit into memory beside the first, or the first is not
-    on this machine.
+    Returns None, with a note to the user, if a second model does not fit into memory, or if the first is not on this
+    machine.
     """
     from layeratlas.models.memory import budget
     from layeratlas.models.untrained import untrained

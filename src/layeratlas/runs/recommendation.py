@@ -1,4 +1,4 @@
-"""Which layer to use for what: the recommendations of a run, and the file that keeps them."""
+"""Recommended layers of a run by purpose, and the file that stores them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from layeratlas.stats.best_layers import CONFIDENCE
 from layeratlas.stats.curves import Curve
 
 FILE = "recommendations.json"
-# The level of a recommendation that covers all levels of a run, and the task of one that covers a whole level.
+# The level of a recommendation for all levels of a run, and the task of one for a whole level.
 ALL = "all"
 _FORMAT = 1
 _MAIN_COMPONENT = "resid"
 
 
 class Purpose(StrEnum):
-    """What a layer is wanted for."""
+    """The purpose of a recommended layer."""
 
     PROBE = "probe"
     STEER = "steer"
@@ -36,13 +36,13 @@ class Purpose(StrEnum):
 class Recommendation:
     """The layer to use for a purpose, and the layers that are as good.
 
-    - `purpose`, `level`, `task`, `component`, `method`, `metric`: what for, and from which curve; the level is `all`
-      where the layer serves all levels together, the task is `all` where it serves a whole level;
-    - `layer`: the layer to use, None where no layer can be recommended; `unit` says what is counted (`point`, `block`
-      or `exit`) and `last` is the number of the last one;
+    - `purpose`, `level`, `task`, `component`, `method`, `metric`: the purpose, and the curve it is based on; the
+      level is `all` for a layer that serves all levels, the task is `all` for one that serves a whole level;
+    - `layer`: the layer to use, or None if none can be recommended; `unit` is the kind of layer (`point`, `block` or
+      `exit`) and `last` the number of the last one;
     - `as_good`: the layers that are as good with probability `confidence`, in order;
-    - `value`, `lo`, `hi`: the metric at the layer with its 95 % interval; `chance`: what guessing reaches;
-    - `reason`: one sentence, why this layer or why none.
+    - `value`, `lo`, `hi`: the metric at the layer with its 95 % interval; `chance`: the score of guessing;
+    - `reason`: one sentence on why this layer, or why none, was chosen.
     """
 
     purpose: str
@@ -64,12 +64,12 @@ class Recommendation:
 
     @property
     def subject(self) -> str:
-        """What is decoded or answered: the task, or the level of all its tasks."""
+        """The subject: the task, or the level if the recommendation covers all its tasks."""
         return self.level if self.task == ALL else self.task
 
     @property
     def short(self) -> str:
-        """The layer and those that are as good, such as `12 (10-14)`; `none` where there is no layer."""
+        """The layer and the equally good layers, such as `12 (10-14)`; `none` if there is no layer."""
         if self.layer is None:
             return "none"
         return f"{self.layer} ({ranges(self.as_good)})" if len(self.as_good) > 1 else f"{self.layer}"
@@ -87,7 +87,7 @@ class Recommendation:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A layer chosen on a curve: the fields of a Recommendation that the rule decides; the defaults choose none."""
+    """A layer chosen on a curve: the fields of a Recommendation that a rule sets; by default no layer."""
 
     reason: str
     layer: int | None = None
@@ -98,7 +98,7 @@ class Choice:
 
 
 def recommend(curve: Curve, purpose: Purpose, choice: Choice, *, unit: str = "") -> Recommendation:
-    """Return a choice on a curve as a recommendation; the unit is by default a point of `resid`, else a block."""
+    """Return a choice on a curve as a recommendation; the default unit is `point` for `resid`, else `block`."""
     return Recommendation(
         purpose=purpose,
         level=curve.level,
@@ -122,7 +122,7 @@ def write_recommendations(folder: Path, recommendations: Sequence[Recommendation
 
 
 def read_recommendations(folder: Path) -> list[Recommendation]:
-    """Return the recommendations of a run; raises StoreError where it kept none, or the file was changed."""
+    """Return the recommendations of a run; raises StoreError if there are none, or if the file was changed."""
     if not (folder / FILE).is_file():
         raise StoreError(
             f"no {FILE} in '{folder}'",
@@ -133,7 +133,7 @@ def read_recommendations(folder: Path) -> list[Recommendation]:
 
 
 def as_records(recommendations: Sequence[Recommendation]) -> list[dict[str, Any]]:
-    """Return recommendations as JSON objects, a number that there is not as None."""
+    """Return recommendations as JSON objects, with None for missing numbers."""
     return [{key: _finite(value) for key, value in asdict(row).items()} for row in recommendations]
 
 
@@ -152,7 +152,7 @@ def _read(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main_recommendations(recommendations: Sequence[Recommendation]) -> list[Recommendation]:
-    """Return those that a report starts with: of whole levels, in the residual stream or else the first component."""
+    """Return the main recommendations: of whole levels, in the residual stream or else the first component."""
     levels = [row for row in recommendations if row.task == ALL]
     components = [row.component for row in levels]
     main = _MAIN_COMPONENT if _MAIN_COMPONENT in components else next(iter(components), "")
@@ -160,7 +160,7 @@ def main_recommendations(recommendations: Sequence[Recommendation]) -> list[Reco
 
 
 def summary_lines(recommendations: Sequence[Recommendation], most: int = 2) -> list[str]:
-    """Return the recommendations of whole levels, one line per purpose, at most so many lines."""
+    """Return the recommendations of whole levels, one line per purpose, at most `most` lines."""
     by_purpose: dict[str, list[Recommendation]] = {}
     for row in main_recommendations(recommendations):
         by_purpose.setdefault(row.purpose, []).append(row)

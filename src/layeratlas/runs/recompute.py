@@ -1,4 +1,4 @@
-"""The stage that runs a sample of a run's texts alone, before anything is analysed."""
+"""The stage that runs a sample of a run's texts alone, as a check before the analysis."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any, Protocol
 from layeratlas.runs.workspace import StageFunction, Workspace
 
 STAGE = "recompute"
-# Where `run.json` keeps what came of it.
+# The key of the result in `run.json`.
 FIELD = "recomputed"
 
 
 class Recomputation(Protocol):
-    """A sample that was run alone; `demand` raises where it differs from what the run kept."""
+    """The comparison of texts run alone with the run's stored results."""
 
     def record(self) -> dict[str, Any]:
-        """Return what `run.json` keeps."""
+        """Return the entry in `run.json`."""
 
     def demand(self) -> None:
-        """Raise an error where the difference is more than rounding."""
+        """Raise an error if the difference is more than rounding."""
 
 
 def recompute_stage(recompute: Callable[[Workspace], Recomputation]) -> StageFunction:
-    """Return the stage that notes in `run.json` how far a study's sample is from what was kept, and fails beyond it."""
+    """Return the stage that records the difference in `run.json` and fails if it is more than rounding."""
 
     def stage(work: Workspace) -> list[str]:
         work.manifest.pop(FIELD, None)

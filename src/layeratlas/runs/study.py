@@ -1,4 +1,4 @@
-"""What a study is: what it reads, its stages, and what its report shows."""
+"""The interface of a study: its material, its stages, and the content of its report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from layeratlas.runs import question
 from layeratlas.runs.recommendation import Purpose
 from layeratlas.runs.uses import OPTIONS
 
-if TYPE_CHECKING:  # a study is listed without loading polars
+if TYPE_CHECKING:  # listing studies must not load polars
     from layeratlas.runs.coherence import Rule
     from layeratlas.runs.finding import Finding
     from layeratlas.runs.finished import FinishedRun
@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # a study is listed without loading polars
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """What a study's report calls things: how estimates were made, and what they are read against."""
+    """The wording of a study's report: how estimates were made, and the references they are compared with."""
 
     method: str = "Probe"
     control: str = "shuffled labels"
@@ -39,7 +39,7 @@ PROBED = Words()
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A chart or a table that a study adds to its report; drawn into `figures/NAME` too.
+    """A chart or a table that a study adds to its report; also written to `figures/NAME`.
 
     `chart` takes a function from a palette name (`ink`, `control`, `series-1` ...) to a colour and returns a chart
     with its data in it, of `report.vega` or of Altair. `table` has the column names that the reader sees.
@@ -55,18 +55,18 @@ class Exhibit:
 class Study(ABC):
     """A question asked of a model: what it reads and the stages that answer it.
 
-    A stage is a function of the run's workspace that reads and writes only the run's folder and returns the
-    files it made; a finished stage is skipped when the run is resumed. `settings` is the class of what `--set` may
-    say; `curves` tells whether the report draws the run's curves level by level. `method_names` and `metric_names` are
-    words for the codes of the study's tables, in reading order. `headlines` are the kinds of findings that the report
-    tells first, in that order; `details` those that it leaves out of an overview that would be too long. `uses` are the
-    options of probes, capture and chat that change the study's numbers; others are refused. `purposes` are those for
-    which its runs recommend a layer, each with its rule in words. `presupposed` says which kinds of findings hold
-    only where others do. `across` are the questions of the report that are about no single level; `question` words that
+    A stage is a function of the run's workspace that reads and writes only the run's folder and returns the names of
+    the files it wrote; a finished stage is skipped when the run is resumed. `settings` is the class of the `--set`
+    options. `curves` tells whether the report plots the run's curves by level. `method_names` and `metric_names` are
+    words for the codes in the study's tables, in reading order. `headlines` are the kinds of findings that the report
+    shows first, in that order; `details` are the kinds that a long overview omits. `uses` are the options of probes,
+    capture and chat that change the study's numbers; other options are refused. `purposes` are those for which its runs
+    recommend a layer, each with its rule in words. `presupposed` are the rules by which kinds of findings presuppose or
+    exclude others. `across` are the report's questions that are not about a single level; `question` words the question
     about a level.
 
     A comparison of models reads `presence`, the kind of finding that says whether a level is encoded (or answered) at
-    all, and `scaled`, the kinds whose estimates are set against model size, each with its component; and it calls
+    all, and `scaled`, the kinds whose estimates are compared with model size, each with its component. It calls
     `quantities`, `segments_of` and `cohort_findings`.
     """
 
@@ -94,25 +94,25 @@ class Study(ABC):
 
     @abstractmethod
     def read(self, path: str, spec: RunSpec) -> Material:
-        """Return a file of the user's as material; raises DataError with the file, the row and what to do.
+        """Return a user's file as material; raises DataError with the file, the row and the advice.
 
         With `bad_rows="drop"` in the run's spec, malformed rows are left out and listed in the material's `dropped`.
         """
 
     def prepare(self, spec: RunSpec, settings: Any) -> RunSpec:
-        """Return the spec as the study runs it: what it cannot do without (an attention kernel, say) is set here."""
+        """Return the spec as the study runs it, with the options that it requires (such as an attention kernel)."""
         return spec
 
     def select(self, spec: RunSpec, settings: Any, material: Sequence[Any]) -> list[Any]:
-        """Return what is read of the material: all of it, or a sample where the settings ask for one."""
+        """Return the material to read: all of it, or a sample if the settings ask for one."""
         return list(material)
 
     def check(self, spec: RunSpec, settings: Any, material: Sequence[Any]) -> None:
-        """Raise SpecError where the settings do not fit the material."""
+        """Raise SpecError if the settings do not fit the material."""
         return None
 
     def texts_of(self, material: Sequence[Any], settings: Any) -> list[str]:
-        """Return the distinct texts that a model reads at least once, to estimate what a run takes."""
+        """Return the distinct texts that a model reads at least once, to estimate the cost of a run."""
         return list(dict.fromkeys(text for data in material for text in data.texts))
 
     @abstractmethod
@@ -120,29 +120,29 @@ class Study(ABC):
         """Return the stages by name, in order."""
 
     def question(self, level: str, words: str) -> question.Question:
-        """Return the question about a level; `words` are what its task calls it, empty where it has no words."""
+        """Return the question about a level; `words` is its task's name for the level, or ''."""
         return question.of_level(words or level)
 
     def mistakes(self, run: FinishedRun) -> list[Mistakes]:
-        """Return the texts that each layer gets wrong, where the study has such; shown layer by layer."""
+        """Return the texts that each layer gets wrong, for the report; empty if the study has none."""
         return []
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
-        """Return the charts and tables of the study's own, made from the run's tables alone."""
+        """Return the study's charts and tables, built only from the run's tables."""
         return []
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Return the methods as (heading, plain text), made from the run's manifest."""
+        """Return the methods as (heading, plain text), built from the run's manifest."""
         return []
 
     def quantities(self, run: FinishedRun) -> list[RunQuantity]:
-        """Return the numbers of a run that models are compared by, beside those of its curves."""
+        """Return the numbers of a run on which models are compared, in addition to those of its curves."""
         return []
 
     def segments_of(self, run: FinishedRun) -> list[ModelSegment]:
-        """Return the segments that a run divides its model into, for the map of all models."""
+        """Return the segments into which a run divides its model, for the map of all models."""
         return []
 
     def cohort_findings(self, runs: Sequence[FinishedRun]) -> list[Finding]:
-        """Return what only several models together show, from comparable runs of this study."""
+        """Return the findings that need several models, from comparable runs of this study."""
         return []

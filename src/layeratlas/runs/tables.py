@@ -46,7 +46,7 @@ _VALUES: dict[str, Any] = {
 # The columns of `curves.parquet`, in order, with their types.
 CURVE_SCHEMA = _KEYS | _VALUES
 CURVE_KEYS, CURVE_VALUES = tuple(_KEYS), tuple(_VALUES)
-# Further columns, null where a curve has no such control and absent from tables of runs that had none.
+# Optional columns: null for curves without the control, absent from tables of runs without any.
 CONTROL_SCHEMA: dict[str, Any] = dict.fromkeys(
     (
         "control_task",
@@ -72,12 +72,12 @@ def write_table(work: Workspace, name: str, table: pl.DataFrame) -> None:
 
 
 def write_part(work: Workspace, name: str, table: pl.DataFrame) -> None:
-    """Write a part of a stage, which a resumed run uses where `has_part` finds it whole."""
+    """Write a partial result of a stage, which a resumed run reuses if `has_part` finds it intact."""
     write_checked(work.folder / name, _bytes(table))
 
 
 def has_part(work: Workspace, name: str) -> bool:
-    """Return whether a part of a stage is there as it was written."""
+    """Return whether a partial result of a stage exists and is unchanged."""
     return is_whole(work.folder / name)
 
 
@@ -88,9 +88,9 @@ def _bytes(table: pl.DataFrame) -> bytes:
 
 
 def read_table(path: Path, todo: str = "run it again", columns: list[str] | None = None) -> pl.DataFrame:
-    """Return a Parquet file's table; raises StoreError, in one line, where it is missing or cannot be read.
+    """Return a Parquet file's table; raises StoreError, in one line, if it is missing or cannot be read.
 
-    The path is a name and never a pattern: `runs[1]` is the folder of that name.
+    The path is never a glob pattern: `runs[1]` is the folder of that name.
     """
     if not path.is_file():
         raise StoreError(f"no {path.name} in '{path.parent}'", "a run whose analysis is finished", todo)
@@ -102,7 +102,7 @@ def read_table(path: Path, todo: str = "run it again", columns: list[str] | None
 
 
 def with_controls(table: pl.DataFrame) -> pl.DataFrame:
-    """Return a table of curves that has the columns of CONTROL_SCHEMA, null where it was written without them."""
+    """Return a table of curves with the columns of CONTROL_SCHEMA, null if it was written without them."""
     missing = [name for name in CONTROL_SCHEMA if name not in table.columns]
     return table.with_columns([pl.lit(None, dtype=CONTROL_SCHEMA[name]).alias(name) for name in missing])
 

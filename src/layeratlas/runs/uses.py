@@ -1,4 +1,4 @@
-"""Which options of probing, capture and chat a study uses; one that would change nothing is refused."""
+"""Which options of probing, capture and chat a study uses; other options are refused, since they have no effect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPTIONS = (
 
 
 def check_uses(spec: RunSpec, uses: frozenset[str], default: ProbeSpec, given: Iterable[str] = ()) -> None:
-    """Raise SpecError where an option is `given`, or differs from its default, that is not in the study's `uses`.
+    """Raise SpecError if an option that is `given`, or differs from its default, is not in the study's `uses`.
 
     `default` are the probe settings of the study at the spec's size.
     """
@@ -41,7 +41,7 @@ def check_uses(spec: RunSpec, uses: frozenset[str], default: ProbeSpec, given: I
 
 
 def name_of(option: str) -> str:
-    """Return what users call an option: `probe` for `probe.methods`, else its last part."""
+    """Return the user's name of an option: `probe` for `probe.methods`, else its last component."""
     return "probe" if option == "probe.methods" else option.rpartition(".")[2]
 
 

@@ -1,4 +1,4 @@
-"""A run's folder: its manifest `run.json`, which stages are finished, and the model when one is needed."""
+"""A run's folder: its manifest `run.json`, its finished stages, and its model, loaded on demand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
 LoadModel = Callable[[ModelSpec, Progress], "LoadedModel"]
-# Outputs that are read again: trusted with their checksum only. A page may be rebuilt at any time.
+# Outputs that are read again, and need a matching checksum. Pages are not listed, since they may be rebuilt.
 _DATA = (".parquet", ".safetensors", ".json")
 _PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "scikit-learn")
 
@@ -52,7 +52,7 @@ def _identities(material: Sequence[Any]) -> list[Any]:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    """Return a manifest as it is; empty where it cannot be read."""
+    """Return a manifest unchecked; empty if it cannot be read."""
     with contextlib.suppress(StoreError):
         known = read_json(path)
         return known if isinstance(known, dict) else {}
@@ -60,7 +60,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings as `probe.repeats: 5`, so that a difference is named where it is."""
+    """Return nested settings as flat keys such as `probe.repeats`, so that a message can name a difference."""
     flat: dict[str, Any] = {}
     for key, inner in value.items():
         flat |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {f"{prefix}{key}": inner}
@@ -70,11 +70,10 @@ def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 class Workspace:
     """A run folder that belongs to one spec and one set of texts (`material`, of the kind that the study reads).
 
-    `settings` are the study's own, typed (`Study.settings`). `key` is a hash of spec, texts and versions. `material` is
-    what is read, without the rows and sets that do not fit the model (`leave_out`); a hash of it, the same for every
-    model that reads it, is `texts` in the manifest.
-    Raises StoreError where the folder holds another run, or one made by other library versions: activations and
-    tables of different origin are never mixed.
+    `settings` are the study's typed settings (`Study.settings`). `key` is a hash of spec, texts and versions.
+    `material` is the data to read, without the rows and sets that do not fit the model (`leave_out`). `texts` in the
+    manifest is a hash of it, equal for every model that reads the same data. Raises StoreError if the folder holds
+    another run, or one written by other library versions: activations and tables of different origin are never mixed.
     """
 
     def __init__(
@@ -89,13 +88,13 @@ class Workspace:
         self.material = self.left_out.of(self._given)
 
     def _opened(self) -> dict[str, Any]:
-        """Return the folder's manifest, or that of a new run; raises StoreError where the folder is of something else.
+        """Return the folder's manifest, or a new one; raises StoreError if the folder belongs to something else.
 
-        A damaged manifest vouches for nothing: the stages run again, each from those of its parts that are sound.
+        A damaged manifest counts as empty: the stages run again, and each reuses its own valid shards.
         """
         path = self.folder / "run.json"
         if not path.exists():
-            sweep_parts(self.folder)  # a kill during the very first write leaves nothing else
+            sweep_parts(self.folder)  # a process killed during the first write leaves only these
             if self.folder.is_dir() and any(path.name != LOCK for path in self.folder.iterdir()):
                 raise StoreError(
                     f"'{self.folder}' is not empty and holds no run", "a new or empty folder", "choose another --out"
@@ -117,7 +116,7 @@ class Workspace:
         return self.manifest
 
     def _replace_or_refuse(self, known: dict[str, Any]) -> dict[str, Any]:
-        """Take over a folder whose run stopped before it kept anything (a misspelt model, say); refuse any other."""
+        """Reuse a folder whose run stopped before it stored anything (such as a misspelt model); refuse any other."""
         stages = known.get("stages", {}).values()
         if not any(stage.get("done") for stage in stages) and not any(self.folder.rglob("*.safetensors")):
             for name in ("items", "activations"):
@@ -153,24 +152,24 @@ class Workspace:
 
     @property
     def left_out(self) -> LeftOut:
-        """What the run goes on without, since it does not fit the model."""
+        """The rows and sets that are left out because they do not fit the model."""
         return LeftOut.from_record(self.manifest.get("unfit", {}))
 
     def leave_out(self, unfit: LeftOut) -> None:
-        """Go on without some rows or sets, and record it; raises DataError where the rest cannot be measured."""
+        """Leave out some rows or sets, and record it; raises DataError if the rest cannot be measured."""
         self.material = unfit.of(self._given)
         self.manifest["unfit"] = unfit.record()
         self.manifest["texts"] = hash_of(_identities(self.material))
 
     def save(self) -> None:
-        """Write `run.json` atomically, with the seal that vouches for it."""
+        """Write `run.json` atomically, with its seal."""
         write_sealed(self.folder / "run.json", self.manifest)
 
     def finished(self, stage: str) -> bool:
-        """Return whether a stage was finished by this or an earlier process, and its outputs are as it left them."""
+        """Return whether this or an earlier process finished a stage and its outputs are unchanged."""
         record = self.manifest["stages"].get(stage, {})
         outputs = record.get("outputs", [])
-        # A name with a suffix is a file's.
+        # A name with a suffix is a file, others are folders.
         paths = [self.folder / name for name in outputs]
         complete = all(path.is_file() if path.suffix else path.is_dir() for path in paths)
         return bool(record.get("done")) and complete and self._checksums(outputs) == record.get("sha256")
@@ -180,7 +179,7 @@ class Workspace:
 
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the seconds spent, also by a stage that is interrupted, and the peak memory to `run.json`."""
+        """Add the seconds spent (even if interrupted) and the peak memory to `run.json`."""
         record = self.manifest["stages"].setdefault(stage, {"seconds": 0.0, "done": False})
         start = time.perf_counter()
         try:
@@ -193,19 +192,19 @@ class Workspace:
                 self.save()
 
     def finish(self, stage: str, outputs: list[str]) -> None:
-        """Mark a stage as finished, its outputs being whole."""
+        """Mark a stage as finished and record its outputs, which must be complete."""
         self.manifest["stages"][stage] |= {"done": True, "outputs": outputs, "sha256": self._checksums(outputs)}
         self.save()
 
     @cached_property
     def model(self) -> LoadedModel:
-        """The model, loaded and self-tested when first asked for.
+        """The model, loaded and self-tested on first use.
 
-        Raises StoreError where an earlier process of this run saw other files under the same name.
+        Raises StoreError if an earlier process of this run saw other files under the same name.
         """
         from layeratlas.models.sources import find_source
 
-        find_source(self.spec.model.id)  # what is no model at all is refused before anything is shown
+        find_source(self.spec.model.id)  # refuse an invalid model before any progress is shown
         with self.progress.stage("import torch", 1):
             from layeratlas.models import load
 

@@ -1,10 +1,10 @@
-"""Do neighbouring layers take turns in what they specialise in, beyond what all tasks share at a layer?
+"""Do neighbouring layers alternate in the tasks they specialise in, beyond the trend that all tasks share?
 
-A layer's specialisation is how well it decodes each task, relative to that task's other layers and to all tasks at that
-layer. What all tasks share at a layer (a common hump, or one order of the layers for all) is removed by the mean over
-tasks; what changes smoothly over depth for one task by a polynomial. What is left is compared between disjoint halves
-of the texts, so that noise of estimation does not bias it: layers take turns where the specialisation of a layer in one
-half is the opposite of its neighbour's in the other.
+A layer's specialisation in a task is how well it decodes the task, relative to the task's other layers and to all tasks
+at that layer. The mean over tasks removes what all tasks share at a layer (a common hump, or one common order of the
+layers). A polynomial removes smooth changes of one task over depth. The rest is compared between disjoint halves of the
+texts, so that estimation noise does not bias it. Layers alternate if a layer's specialisation in one half is opposite
+to its neighbour's in the other half.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from layeratlas.stats.verdicts import Effect
 
 # The degree of the smooth part of one task's specialisation.
 DEGREE = 4
-# Fewer points leave too few directions beside the polynomial.
+# With fewer layers, too few dimensions remain after the polynomial is removed.
 FEWEST_POINTS = DEGREE + 4
 ROTATIONS = 999
 
 
 def specialisation(curves: Floats) -> Floats:
-    """Return curves (..., T, P) in standard deviations over layers, less the mean over tasks."""
+    """Return curves (..., T, P) standardised over layers, minus the mean over tasks."""
     spread = curves.std(-1, keepdims=True)
     centred = curves - curves.mean(-1, keepdims=True)
     z = np.divide(centred, spread, out=np.zeros_like(curves), where=spread > 0)
@@ -33,14 +33,14 @@ def specialisation(curves: Floats) -> Floats:
 
 
 def alternation(half_a: Floats, half_b: Floats, seed: int = 0) -> Effect:
-    """Return how far neighbouring layers take turns: positive where opposite, negative where alike, 0 for no relation.
+    """Return how strongly neighbouring layers alternate: positive if opposite, negative if alike, 0 if unrelated.
 
     `half_a`, `half_b` (H, T, P) are curves of T tasks on H random halves of the texts and on their complements. Under
-    the null the specialisations that both halves share are rotated at random in the space that the polynomial leaves
-    (Langsrud 2005), which is exact where layers without a relation are exchangeable, as those of one random order for
-    all tasks are. The noise of estimation is not rotated, since neighbouring layers share it: the difference of two
-    halves is a draw of it. The estimate is the excess over that of specialisations in random directions, at most about
-    1; the interval is the estimate less the null's central 95 %; p is two-sided.
+    the null hypothesis, the specialisations that both halves share are rotated at random in the space orthogonal to the
+    polynomials (Langsrud 2005). This is exact if unrelated layers are exchangeable, as with one random layer order for
+    all tasks. The estimation noise is not rotated, since neighbouring layers share it; it is drawn as the difference of
+    two halves. The estimate is the excess over specialisations in random directions, at most about 1. The interval is
+    the estimate minus the central 95 % of the null; p is two-sided.
     """
     points = half_a.shape[-1]
     basis = _beyond_polynomials(points)
@@ -48,9 +48,9 @@ def alternation(half_a: Floats, half_b: Floats, seed: int = 0) -> Effect:
     shared = np.einsum("htp,htq->pq", first, second) / len(half_a)
     shared = (shared + shared.T) / 2
     neighbours = basis.T @ ((np.eye(points, k=1) + np.eye(points, k=-1)) / 2) @ basis
-    # What the polynomial leaves alternates by itself: less the mean over directions.
+    # Residuals of a polynomial alternate by construction; subtract the mean over directions.
     neighbours -= np.eye(len(neighbours)) * np.trace(neighbours) / len(neighbours)
-    # Scaled so that the estimate is within -1 and 1 whatever the sizes of the specialisations.
+    # Scale the estimate to between -1 and 1, for any size of the specialisations.
     size = float(np.abs(np.linalg.eigvalsh(shared)).sum()) or 1.0
     estimate = -float((neighbours * shared).sum()) / size
     null = -_null_products(neighbours, shared, (first - second) / 2, np.random.default_rng([seed, 53])) / size
@@ -60,22 +60,22 @@ def alternation(half_a: Floats, half_b: Floats, seed: int = 0) -> Effect:
 
 
 def _beyond_polynomials(points: int) -> Floats:
-    """Return an orthonormal basis (P, P - 1 - DEGREE) of what is left of curves without their smooth part."""
+    """Return an orthonormal basis (P, P - 1 - DEGREE) of the complement of the polynomials."""
     polynomials = np.vander(np.linspace(-1, 1, points), DEGREE + 1)
     return np.linalg.qr(polynomials, mode="complete")[0][:, DEGREE + 1 :]
 
 
 def _null_products(neighbours: Floats, shared: Floats, noise: Floats, rng: np.random.Generator) -> Floats:
-    """Return the products (ROTATIONS,) of neighbours with specialisations that are rotated at random, plus noise.
+    """Return the null statistics (ROTATIONS,): products of neighbours in randomly rotated specialisations plus noise.
 
-    `shared` (Q, Q) are the products of specialisations without noise, `noise` (H, T, Q) half the differences between
-    halves, each as large as the noise of the whole sample.
+    `shared` (Q, Q) are the noise-free products of specialisations. `noise` (H, T, Q) is half the difference between
+    halves, which has the variance of the noise in the whole sample.
     """
     tasks, directions = noise.shape[1:]
     values, vectors = np.linalg.eigh(shared)
     kept = np.argsort(values)[::-1][: min(tasks, directions)]
     sizes = np.maximum(values[kept], 0.0)
-    # Noise makes some of them negative; without those the rest would be too large.
+    # Noise makes some eigenvalues negative; after clipping these, rescale the rest to the same sum.
     sizes *= max(float(values.sum()), 0.0) / max(float(sizes.sum()), ROUNDING)
     amplitudes = np.zeros((tasks, directions))
     amplitudes[: len(kept)] = (vectors[:, kept] * np.sqrt(sizes)).T

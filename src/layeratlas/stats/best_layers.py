@@ -1,4 +1,4 @@
-"""Which layers are as good as the best: the model confidence set of Hansen, Lunde and Nason (2011)."""
+"""The layers that are as good as the best: the model confidence set of Hansen, Lunde and Nason (2011)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from layeratlas.core.arrays import Bools, Floats
 from layeratlas.stats.intervals import ROUNDING
 
-# One part in so many of the layers is averaged to either side of a layer where the highest one is chosen.
+# Each layer is averaged with P // _NEIGHBOURS layers on either side before the highest is chosen.
 _NEIGHBOURS = 12
-# The probability with which a set holds all the layers that are equally the best.
+# The probability that a set contains all layers that are equally best.
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
 class BestLayers:
-    """The layers that no other one is shown to beat.
+    """The layers that no other layer significantly exceeds.
 
-    `p` (P,): the smallest level of the test at which a layer stays in the set; `behind` and `behind_se` (P,): how far
-    its estimate is behind the highest one, and the standard error of that difference.
+    `p` (P,): the p-value of each layer; the layer leaves the set if it is at most 1 - `confidence`. `behind` and
+    `behind_se` (P,): how far the layer's estimate is below the highest, and the standard error of that difference.
     """
 
     p: Floats
@@ -44,13 +44,13 @@ class BestLayers:
 def best_layers(estimate: Floats, draws: Floats, confidence: float = CONFIDENCE) -> BestLayers:
     """Return the layers that are as good as the best, from a curve (P,), higher is better, and its bootstrap (B, P).
 
-    The set holds all layers that are equally the best with probability `confidence`; that the highest of P estimates is
-    partly luck is accounted for. Layers leave one by one, the one first that is furthest behind another in standard
-    errors of their difference, until the largest difference among the layers left is one that equal layers would reach
-    in more than 1 - `confidence` of the draws (the range statistic of Hansen, Lunde and Nason 2011). A curve without
-    differences keeps all its layers.
+    With probability `confidence` the set contains all layers that are equally best; selection of the highest of P
+    estimates is accounted for. Layers are eliminated one by one, first the layer that is furthest below another in
+    standard errors of their difference. Elimination stops when equal layers would reach the largest remaining
+    difference in more than 1 - `confidence` of the draws (the range statistic of Hansen, Lunde and Nason 2011). A curve
+    without differences keeps all its layers.
     """
-    gaps = estimate[None, :] - estimate[:, None]  # how far the row's layer is behind the column's
+    gaps = estimate[None, :] - estimate[:, None]  # how far the row's layer is below the column's
     noise = draws - estimate
     errors = _errors(noise)
     p = _p_values(gaps / errors, noise, errors)
@@ -61,9 +61,9 @@ def best_layers(estimate: Floats, draws: Floats, confidence: float = CONFIDENCE)
 def smoothed(values: Floats) -> Floats:
     """Return the mean of each layer and its neighbours (..., P): two to either side among 31 layers, none among 11.
 
-    Neighbouring layers differ little, and each estimate has noise of its own. On simulated smooth curves of 31 layers
-    the layer with the highest mean is a third to a half less behind the best one than the layer with the highest
-    estimate.
+    Neighbouring layers differ little, and their estimates have independent noise. On simulated smooth curves of 31
+    layers, the layer with the highest mean falls short of the true best by a third to a half less than the layer with
+    the highest estimate.
     """
     reach, points = values.shape[-1] // _NEIGHBOURS, values.shape[-1]
     windows = [slice(max(0, layer - reach), layer + reach + 1) for layer in range(points)]
@@ -71,7 +71,7 @@ def smoothed(values: Floats) -> Floats:
 
 
 def choose(estimate: Floats, inside: Bools) -> int:
-    """Return the layer of a set with the highest mean of its neighbourhood."""
+    """Return the layer of a set with the highest neighbourhood mean."""
     return int(np.where(inside, smoothed(estimate), -np.inf).argmax())
 
 
@@ -84,7 +84,7 @@ def _errors(noise: Floats) -> Floats:
 
 
 def _elimination(ratios: Floats) -> list[int]:
-    """Return the layers in the order in which they leave, the last one included."""
+    """Return the layers in order of elimination, including the last one."""
     left, order = list(range(len(ratios))), []
     while len(left) > 1:
         order.append(left.pop(int(ratios[np.ix_(left, left)].max(1).argmax())))
@@ -92,10 +92,10 @@ def _elimination(ratios: Floats) -> list[int]:
 
 
 def _p_values(ratios: Floats, noise: Floats, errors: Floats) -> Floats:
-    """Return each layer's p-value, (P,): that of its own step, or of an earlier one where that is larger."""
+    """Return each layer's p-value, (P,): the largest of its own elimination step and all earlier steps."""
     order = _elimination(ratios)
     steps, observed, null = np.ones(len(order)), 0.0, np.zeros(len(noise))
-    for place in range(len(order) - 2, -1, -1):  # from the last two layers to all of them
+    for place in range(len(order) - 2, -1, -1):  # from the last two layers to all layers
         layer, rest = order[place], order[place + 1 :]
         observed = max(observed, float(np.abs(ratios[layer, rest]).max()))
         null = np.maximum(null, (np.abs(noise[:, rest] - noise[:, [layer]]) / errors[layer, rest]).max(1))

@@ -17,7 +17,7 @@ _SHARES = ("accuracy", "balanced_accuracy", "auroc")
 
 
 class ReferenceKind(StrEnum):
-    """What the same probe reaches where there is less to read."""
+    """The kind of a reference: the same probe on control tasks, or on a model with random weights."""
 
     CONTROL_TASK = "control_task"
     RANDOM_WEIGHTS = "random_weights"
@@ -25,10 +25,10 @@ class ReferenceKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """A curve (P,) that another one is compared with, and how far that one is above it, on the same texts.
+    """A reference curve (P,) for another curve on the same texts, and the other curve's gain over it.
 
-    `draws` (B, P) are the bootstrap of `estimate`; `gain` (P,) and `gain_draws` (B, P) are the differences, paired by
-    draw; `half_a`, `half_b` (H, P) are those of a Curve, empty where they are not kept; `n` texts in `n_groups` groups.
+    `draws` (B, P) are the bootstrap of `estimate`. `gain` (P,) and `gain_draws` (B, P) are the differences, paired by
+    draw. `half_a`, `half_b` (H, P) are as in Curve, empty if not stored. There are `n` texts in `n_groups` groups.
     """
 
     estimate: Floats
@@ -55,11 +55,11 @@ class Reference:
 class Curve:
     """One measure at P layers (of `resid`, the L+1 points) with its bootstrap.
 
-    `estimate` (P,); `draws` (B, P) over resampled groups; `half_a`, `half_b` (H, P) on random halves of the groups and
-    on their complements; `shuffles` (S, P), the control; `chance`, the score of guessing; `baseline`, that of surface
-    features (NaN for none), and `baseline_draws` (B,) its bootstrap over the same groups as `draws` (empty where it is
-    not kept); `read`, the points of `resid` that the columns are of, the last among them (empty for all);
-    `references`, other curves that it is compared with, as far as they were measured; `n` items in `n_groups` groups.
+    `estimate` (P,). `draws` (B, P) over resampled groups. `half_a`, `half_b` (H, P) on random halves of the groups and
+    on their complements. `shuffles` (S, P): the control. `chance`: the score of guessing. `baseline`: the score of
+    surface features (NaN for none), with its bootstrap `baseline_draws` (B,) over the same groups as `draws` (empty if
+    not stored). `read`: the layers of `resid` in the columns, which include the last one (empty for all). `references`:
+    curves for comparison, if measured. There are `n` items in `n_groups` groups.
     """
 
     level: str
@@ -95,9 +95,9 @@ class Curve:
 
     @property
     def interval(self) -> tuple[Floats, Floats]:
-        """The 95 % bootstrap interval at each layer, lo and hi each (P,): of shares see `share_interval`.
+        """The 95 % bootstrap interval at each layer, lo and hi each (P,); for shares see `share_interval`.
 
-        Of one group it is all that is possible: 0 to 1 for shares, NaN for measures without ends.
+        With one group it is as wide as possible: 0 to 1 for shares, NaN for unbounded measures.
         """
         if self.is_share:
             return share_interval(self.estimate, self.draws, self.n_groups)
@@ -113,7 +113,7 @@ class Curve:
 
     @property
     def floor(self) -> Floats:
-        """What a level must beat at each layer to count as encoded, (P,): the best of chance, control and baseline."""
+        """The floor at each layer, (P,): the largest of chance, control and baseline; encoded levels exceed it."""
         control = self.shuffles.mean(0) if len(self.shuffles) else np.full(len(self.estimate), -np.inf)
         floor: Floats = np.fmax(np.fmax(control, self.chance), self.baseline)
         return floor
@@ -128,9 +128,9 @@ AnyCurve = TypeVar("AnyCurve", bound=Curve)
 
 
 def level_curve(curves: Sequence[AnyCurve], n_groups: int) -> AnyCurve:
-    """Return the mean of a level's task curves (one component, method and measure); they may share groups.
+    """Return the mean of a level's task curves (one component, method and measure), which may share groups.
 
-    A kind of curve with fields of its own has those of the first one and averages them itself, by `mean_of`.
+    A subclass with further fields keeps those of the first curve, unless it averages them itself by `mean_of`.
     """
     return replace(
         curves[0],
@@ -151,7 +151,7 @@ def level_curve(curves: Sequence[AnyCurve], n_groups: int) -> AnyCurve:
 
 
 def _mean_baseline(curves: Sequence[Curve]) -> Floats:
-    """Return the mean of the curves' baseline draws; empty where one of them has none."""
+    """Return the mean of the curves' baseline draws; empty if a curve has none."""
     if any(not curve.baseline_draws.size for curve in curves):
         return np.zeros(0)
     return mean_of(curves, "baseline_draws")

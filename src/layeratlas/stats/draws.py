@@ -1,4 +1,4 @@
-"""A curve as a run kept it."""
+"""A level curve with its bootstrap draws, as stored by a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class LevelDraws:
-    """A level curve of P layers as a run kept it, float64.
+    """A stored level curve of P layers, float64.
 
     estimate (P,); draws (B, P); half_a, half_b (H, P) on random halves of the groups and their complements; floor
     (P,), the largest of chance, surface-only baseline and control.

@@ -1,6 +1,6 @@
-"""Family against size: parts of the variance over models, with exact permutation tests.
+"""Family and size: shares of the variance over models, with exact permutation tests.
 
-Families differ in tokenizer, data, width and more at once: what is found is an association.
+Families differ in tokenizer, data, width and more at once, so the result is an association.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from numpy.typing import NDArray
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.intervals import ALPHA
 
-# Up to this many assignments are all made; of more, a sample.
+# Up to this many assignments are enumerated; beyond it, they are sampled.
 _MOST = 20_000
 _SAMPLED = 9_999
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """How much of a quantity's variance over models goes with family and with log10 parameters.
+    """The share of a quantity's variance over models that family and log10 parameters explain.
 
-    - `family`, `size`: partial R², each given the other; `omega2`: that of family without its bias (type II sums of
-      squares, may be below 0);
+    - `family`, `size`: partial R², each given the other; `omega2`: the bias-corrected share of family (type II sums
+      of squares, may be below 0);
     - `p`: permutation test of `family` over the `assignments` of models to families (all, or a sample); `p_all`:
-      corrected for the quantities looked at together; `smallest`: the smallest p that these models allow;
-    - `lo`, `hi`: the least and the most partial R² of family with one model left out (NaN where there are too few).
+      corrected for all quantities together; `smallest`: the smallest p possible with these models;
+    - `lo`, `hi`: the smallest and largest partial R² of family with one model left out (NaN with too few models).
     """
 
     family: float
@@ -47,10 +47,11 @@ class Parts:
 
 
 def variance_parts(y: Floats, families: Sequence[str], log_size: Floats, seed: int = 0) -> list[Parts]:
-    """Return the parts of each column of y (M, Q), M models.
+    """Return the variance shares for each column of y (M, Q), for M models.
 
-    Empty where there are too few models: at least two of each of two families, and one more. Models are assigned to
-    families in all columns at once, so that `p_all` is corrected for the largest of them (Westfall and Young 1993).
+    Empty if there are too few models: at least two families of two models each, and one more model, are needed. Each
+    permutation assigns models to families in all columns at once, and `p_all` uses the largest value over columns
+    (Westfall and Young 1993).
     """
     counts = Counter(families)
     if len(counts) < 2 or min(counts.values()) < 2 or len(y) < len(counts) + 2 or not np.isfinite(y).all():
@@ -59,7 +60,7 @@ def variance_parts(y: Floats, families: Sequence[str], log_size: Floats, seed: i
     explained = _explained(y, names, log_size)
     null = np.stack([_explained(y, assigned, log_size).family for assigned in _assignments(names, seed)])
     left_out = np.stack([_without(y, names, log_size, model) for model in range(len(y))])
-    sampled = int(_count(counts) > _MOST)  # a sample counts the observed assignment too
+    sampled = int(_count(counts) > _MOST)  # a sample must add the observed assignment
     parts = []
     for column, observed in enumerate(explained.family):
         known = left_out[np.isfinite(left_out[:, column]), column]
@@ -82,14 +83,14 @@ def variance_parts(y: Floats, families: Sequence[str], log_size: Floats, seed: i
 
 
 def least_partial(families: int, models: int) -> float:
-    """Return the partial R² of family, given size, at which an F test over so many models has p = 0.05."""
+    """Return the partial R² of family, given size, at which an F test over `models` models has p = 0.05."""
     between, within = families - 1, models - families - 1
     critical = scipy.stats.f.ppf(1 - ALPHA, between, within)
     return float(between * critical / (between * critical + within))
 
 
 def _smallest_p(counts: Counter[str], assignments: int) -> float:
-    """Return the smallest p possible: families of equal sizes can exchange their names without a change."""
+    """Return the smallest possible p; families of equal sizes can swap their names without changing the statistic."""
     if _count(counts) > _MOST:
         return 1 / (1 + assignments)
     return prod(factorial(equal) for equal in Counter(counts.values()).values()) / _count(counts)
@@ -104,7 +105,7 @@ class _Explained(NamedTuple):
 
 
 def _without(y: Floats, names: NDArray[np.str_], log_size: Floats, model: int) -> Floats:
-    """Return the partial R² of family (Q,) without one model; NaN where too few are left."""
+    """Return the partial R² of family (Q,) without one model; NaN if too few are left."""
     rest = np.arange(len(y)) != model
     families = len(set(names[rest]))
     if families < 2 or rest.sum() < families + 2:
@@ -127,7 +128,7 @@ def _explained(y: Floats, names: NDArray[np.str_], log_size: Floats) -> _Explain
 
 
 def _share(reduced: Floats, full: Floats) -> Floats:
-    """Return the share of the reduced model's error that the full one explains."""
+    """Return the share of the reduced model's error that the full model explains."""
     share: Floats = np.where(reduced > 1e-12, (reduced - full) / np.maximum(reduced, 1e-12), 0.0)
     return share
 
@@ -146,7 +147,7 @@ def _count(counts: Counter[str]) -> int:
 
 
 def _assignments(names: NDArray[np.str_], seed: int) -> Iterator[NDArray[np.str_]]:
-    """Yield every assignment of models to families of the same sizes; a random sample where they are too many."""
+    """Yield every assignment of models to families of the same sizes; a random sample if there are too many."""
     counts = Counter(names.tolist())
     if _count(counts) > _MOST:
         rng = np.random.default_rng([seed, 43])

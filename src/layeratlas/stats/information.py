@@ -1,10 +1,10 @@
-"""A lower bound of mutual information, by decoding what was held out.
+"""A lower bound of mutual information, by decoding held-out items.
 
-For any decoder q, I(X; Y) >= H(Y) - E[-log q(Y | X)] (Barber and Agakov 2003): the entropy of the labels less the cross
-entropy of the decoder on items that it was not fitted on. The entropy is that of the labels' shares among those same
-items, which is at most the true one on average (Miller 1955), so that the whole is a lower bound on average too. A
-decoder that reads nothing gives 0 or less, however many dimensions X has: estimators from neighbours, bins or critics
-have no such bound at hundreds of dimensions. What another decoder would read is not excluded.
+For any decoder q, I(X; Y) >= H(Y) - E[-log q(Y | X)] (Barber and Agakov 2003): the entropy of the labels minus the
+cross entropy of the decoder on items that it was not fitted on. The entropy is computed from the label shares of the
+same items. On average it is at most the true entropy (Miller 1955), so the result is a lower bound on average. An
+uninformative decoder gives 0 or less for any number of dimensions; estimators from neighbours, bins or critics have no
+such bound at hundreds of dimensions. Another decoder may still extract more information.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats, Ints
 
-# Steps of Newton's method for the two numbers of a calibration; a convex problem that takes about five.
+# The most Newton steps for the two parameters of a calibration, a convex problem that takes about five.
 _STEPS = 20
 
 
 def calibrated(scores: Floats, prior: Floats, codes: Ints, asked: Floats) -> Floats:
     """Return log-probabilities of classes (m, C) from a decoder's scores `asked` (m, C).
 
-    Logits are a scores + b log(prior). The two numbers have the least cross entropy on items with the scores (n, C)
-    and classes `codes` (n,), on which the decoder was not fitted: a decoder that reads nothing there gets a = 0.
-    `prior` (C,) are shares above 0.
+    Logits are a * scores + b * log(prior). The parameters a and b minimise the cross entropy on items with `scores` (n,
+    C) and classes `codes` (n,) that the decoder was not fitted on; an uninformative decoder gets a = 0. `prior` (C,)
+    are class shares above 0.
     """
     base = np.log(prior)
     features = np.stack([scores, np.broadcast_to(base, scores.shape)], -1)
@@ -34,7 +34,7 @@ def calibrated(scores: Floats, prior: Floats, codes: Ints, asked: Floats) -> Flo
         gradient = (mean - own).mean(0)
         second = np.einsum("nc,ncf,ncg->fg", share, features, features) / len(codes) - mean.T @ mean / len(codes)
         step = np.linalg.solve(second + 1e-6 * np.eye(2), gradient)
-        # Far from the optimum a whole step can overshoot.
+        # Far from the optimum a full Newton step can overshoot.
         weights = weights - step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < 1e-6:
             break
@@ -42,17 +42,17 @@ def calibrated(scores: Floats, prior: Floats, codes: Ints, asked: Floats) -> Flo
 
 
 def _normalised(logits: Floats) -> Floats:
-    """Return the logarithms of shares (..., C) that add up to 1."""
+    """Return log-probabilities (..., C), normalised over the last axis."""
     top = logits.max(-1, keepdims=True)
     shares: Floats = logits - top - np.log(np.exp(logits - top).sum(-1, keepdims=True))
     return shares
 
 
 def information_bound(likelihood: Floats, counts: Floats, weights: Floats) -> Floats:
-    """Return the lower bound in nats under every row of weights over parts of the items, (B, ...).
+    """Return the lower bound in nats for every row of weights over subsets of the items, (B, ...).
 
-    likelihood: (..., N) the sum over the items of each part of log q of the true class; counts: (N, C) the items of
-    each part by class; weights: (B, N).
+    likelihood: (..., N), the sum of log q of the true class over the items of each subset. counts: (N, C), the items of
+    each subset by class. weights: (B, N).
     """
     by_class = weights @ counts
     total = by_class.sum(1)

@@ -1,4 +1,4 @@
-"""Intervals, and the constants that every interval and verdict rests on, each with where it comes from."""
+"""Intervals, and the constants used by every interval and verdict, each with its source."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Z90 = 1.644854
 ALPHA = 0.05
 # The smallest difference in accuracy that matters: 2 points, the half-width of an interval at size `full`.
 MARGIN = 0.02
-# What training the probe anew adds to the spread that a bootstrap of its scores shows, where the scores do not tell
-# (`stats.refitting` measures it for classes): 1.05 to 1.1 in simulated runs whose texts are many for their dimensions.
+# The factor by which retraining the probe widens the bootstrap spread of its scores, where the scores themselves do not
+# show it (`stats.refitting` measures it for classes): 1.05 to 1.1 in simulated runs with many texts per dimension.
 TRAINING = 1.08
-# Draws that differ by less than this all agree; what is left is rounding.
+# Draws that differ by less than this count as equal (rounding).
 ROUNDING = 1e-12
 
 
@@ -29,15 +29,16 @@ def percentile_interval(draws: Floats, level: float = 0.95) -> tuple[Floats, Flo
 
 
 def rule_of_three(groups: int) -> float:
-    """Return how far a 95 % interval reaches where no group differs: 3 / G (Hanley and Lippman-Hand 1983).
+    """Return the reach of a 95 % interval if no group differs: 3 / G (Hanley and Lippman-Hand 1983).
 
-    Of G groups without an event, the rate of events is below 3 / G with 95 % confidence: (1 - 3 / G)^G is about 0.05.
+    If none of G groups has an event, the rate of events is below 3 / G with 95 % confidence: (1 - 3 / G)^G is about
+    0.05.
     """
     return 3 / max(groups, 1)
 
 
 def one_group(groups: int) -> float:
-    """Return the smallest standard error that G groups can speak of: 1 / G, the effect of one group more or less."""
+    """Return the smallest standard error that G groups can resolve: 1 / G, the effect of one group."""
     return 1 / max(groups, 1)
 
 
@@ -46,9 +47,9 @@ def draws_interval(
 ) -> tuple[Floats, Floats]:
     """Return the 95 % percentile interval of draws (B, ...), within `least` and `most`.
 
-    Where all draws agree (no question changed sides, say), none shows rarer changes: the interval then reaches
-    `rule_of_three` beyond them. One group, whose draws always agree, says nothing about others: the interval is all
-    that is possible.
+    If all draws are equal (for example, no question changed sides), they cannot show rarer changes, and the interval
+    reaches `rule_of_three` beyond them. With one group the draws are always equal and say nothing about other groups;
+    the interval is then as wide as possible.
     """
     lo, hi = percentile_interval(draws)
     if groups < 2:
@@ -60,11 +61,11 @@ def draws_interval(
 def share_interval(estimate: Floats, draws: Floats, groups: int) -> tuple[Floats, Floats]:
     """Return the 95 % interval of shares (...) from their draws (B, ...): Wilson's (1927), by effective sample size.
 
-    It holds the shares p that lie within z standard errors of the estimate, each with the standard error that p itself
-    would have: that of the draws times sqrt(p (1 - p) / (estimate (1 - estimate))). The draws stand for a sample of so
-    many independent items (Korn and Graubard 1998; Dean and Pagano 2015). Near 0 and 1, where the number of failures
-    and with it the error of the draws is smallest when the estimate is luckiest, Wald's and mirrored intervals miss on
-    the far side. Where the draws all agree, at 0 and 1, and of one group, it is `draws_interval`.
+    It contains the shares p within z standard errors of the estimate, where the standard error is the one that p itself
+    would have: that of the draws times sqrt(p (1 - p) / (estimate (1 - estimate))). The draws determine an effective
+    number of independent items (Korn and Graubard 1998; Dean and Pagano 2015). Near 0 and 1, Wald's and mirrored
+    intervals miss on the far side: the luckier the estimate, the fewer failures there are and the smaller is the error
+    of the draws. If all draws are equal, at an estimate of 0 or 1, and with one group, the result is `draws_interval`.
     """
     lo, hi = draws_interval(draws, groups, least=0.0, most=1.0)
     if groups < 2:
@@ -79,15 +80,16 @@ def share_interval(estimate: Floats, draws: Floats, groups: int) -> tuple[Floats
 
 
 def mean_interval(draws: Floats, n: int) -> tuple[Floats, Floats]:
-    """Return the 95 % percentile interval of draws (B, ...) of a mean of n values; NaN where one is all there is."""
+    """Return the 95 % percentile interval of draws (B, ...) of a mean of n values; NaN if n is 1."""
     lo, hi = percentile_interval(draws)
     return (lo, hi) if n > 1 else (np.full_like(lo, np.nan), np.full_like(hi, np.nan))
 
 
 def few_groups(groups: int, times: float = 1.0) -> float:
-    """Return by which factor the percentile bootstrap of so few groups is too narrow, times a factor.
+    """Return the factor by which the percentile bootstrap of G groups is too narrow, multiplied by `times`.
 
-    Cameron, Gelbach and Miller (2008): sqrt(G / (G - 1)) t(0.975, G - 1) / z(0.975): a fifth at 10 groups, 2 % at 100.
+    The factor is sqrt(G / (G - 1)) t(0.975, G - 1) / z(0.975) (Cameron, Gelbach and Miller 2008): 1.2 at 10 groups,
+    1.02 at 100.
     """
     g = max(groups, 2)
     return float(times * np.sqrt(g / (g - 1)) * scipy.stats.t.ppf(0.975, g - 1) / scipy.stats.norm.ppf(0.975))
@@ -102,10 +104,10 @@ def widened(
     least: float = -np.inf,
     most: float = np.inf,
 ) -> Floats:
-    """Return bootstrap draws (B, ...) spread as far as few groups, and a probe trained on them, ask for.
+    """Return bootstrap draws (B, ...) widened for a small number of groups and for the training of the probe.
 
-    The bootstrap resamples scores, not the training of the probe that gave them, hence `times` (...), or one number for
-    all: 1 without a probe.
+    The bootstrap resamples scores but not the training of the probe, hence the factor `times`: an array (...) or one
+    number, 1 without a probe.
     """
     wide: Floats = np.clip(estimate + (draws - estimate) * (few_groups(n_groups) * times), least, most)
     return wide

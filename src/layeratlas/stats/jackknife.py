@@ -1,4 +1,4 @@
-"""Intervals for a statistic of a whole set, which a bootstrap would bias: a passage drawn twice adds nothing."""
+"""Jackknife intervals, for statistics of a set that a bootstrap would bias: a passage drawn twice adds nothing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from layeratlas.core.arrays import Floats
 
 
 def jackknife(measure: Callable[[NDArray[np.int64]], Floats], n: int, parts: int = 10) -> tuple[Floats, Floats, Floats]:
-    """Return a statistic of rows 0..n-1 and its 95 % interval, by leaving out one of `parts` parts of the rows in turn.
+    """Return a statistic of rows 0..n-1 and its 95 % interval, leaving out one of `parts` subsets of rows at a time.
 
-    `measure` takes row numbers. The interval is value +- t se, with se^2 = (k-1)/k sum (theta_i - mean)^2 over k parts
-    (Efron and Tibshirani 1993, chapter 11); NaN where there are fewer than four rows.
+    `measure` takes row numbers. The interval is value +- t se, with se^2 = (k-1)/k sum (theta_i - mean)^2 over k
+    subsets (Efron and Tibshirani 1993, chapter 11); NaN with fewer than four rows.
     """
     rows = np.arange(n)
     value = measure(rows)
@@ -28,7 +28,7 @@ def jackknife(measure: Callable[[NDArray[np.int64]], Floats], n: int, parts: int
 
 
 def jackknife_error(left_out: Floats) -> Floats:
-    """Return the standard error (...) of a statistic from its values (k, ...) with one of k parts left out."""
+    """Return the standard error (...) of a statistic from its values (k, ...), each without one of k subsets."""
     k = len(left_out)
     error: Floats = np.sqrt((k - 1) / k * ((left_out - left_out.mean(0)) ** 2).sum(0))
     return error

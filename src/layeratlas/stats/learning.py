@@ -1,4 +1,4 @@
-"""Learning curves: what more texts would reach, and how many would settle whether a label can be decoded."""
+"""Learning curves: the score that more texts would reach, and how many texts would show that a label is decodable."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.intervals import MARGIN, Z95, percentile_interval
 
-# Exponents of the power law that are tried: 0.5 is that of a mean, and learning curves lie around it.
+# Candidate exponents of the power law: a mean has 0.5, and learning curves are around it.
 _RATES = np.geomspace(0.2, 2.0, 15)
-# How many times as many texts are considered, and at how many numbers between.
+# The largest number of texts considered, as a multiple of the present one, and the number of grid points.
 _FARTHEST, _NUMBERS = 100.0, 200
 
 
 class Reading(StrEnum):
-    """What a learning curve says of a label."""
+    """The conclusion from a learning curve about a label."""
 
     DECODED = "decoded"
     TOO_FEW_TEXTS = "too few texts"
@@ -42,8 +42,8 @@ class PowerLaw:
 def fit_power_law(sizes: Floats, values: Floats, most: float = 1.0) -> PowerLaw:
     """Fit a rising inverse power law to learning curves: values (B, S) at training sizes (S,), by least squares.
 
-    The form is that of Figueroa et al. (2012) and Hestness et al. (2017). No curve falls with more texts and
-    none ends above `most`. For each exponent the fit is linear; the exponent with the smallest error is kept.
+    The form is that of Figueroa et al. (2012) and Hestness et al. (2017). Curves never fall with more texts and never
+    exceed `most`. For each exponent the fit is linear; the exponent with the smallest error is kept.
     """
     best = np.full(len(values), np.inf)
     asymptote, scale, rate = (np.zeros(len(values)) for _ in range(3))
@@ -69,10 +69,10 @@ def _linear(x: Floats, values: Floats, most: float) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """What a learning curve leads to: the asymptote with its 95 % interval, and how many texts would settle it.
+    """The forecast of a learning curve: the asymptote with its 95 % interval, and the number of texts needed.
 
-    `needed` training texts put the lower end of an interval above chance (infinite where no number within 100 times the
-    present one does), with its 95 % interval over the bootstrap.
+    With `needed` training texts, the lower end of the interval is above chance (infinite if more than 100 times the
+    present number are needed). Its 95 % interval is over the bootstrap.
     """
 
     asymptote: float
@@ -87,7 +87,7 @@ class Forecast:
 def forecast(sizes: Floats, values: Floats, draws: Floats, chance: float, most: float = 1.0) -> Forecast:
     """Return the forecast of a learning curve: values (S,) and bootstrap draws (B, S) at training sizes (S,).
 
-    The standard error of an estimate is taken to shrink with the square root of the number of texts.
+    The standard error of an estimate is assumed to shrink with the square root of the number of texts.
     """
     law = fit_power_law(sizes, np.concatenate([values[None], draws]), most)
     lo, hi = percentile_interval(law.asymptote[1:])
@@ -109,7 +109,7 @@ def forecast(sizes: Floats, values: Floats, draws: Floats, chance: float, most: 
 
 
 def _reading(last_lo: float, lo: float, hi: float, chance: float) -> Reading:
-    """Return what the lower end at the present number of texts and the asymptote's interval say."""
+    """Return the conclusion from the lower end at the present number of texts and the asymptote's interval."""
     if last_lo > chance:
         return Reading.DECODED
     if lo > chance:

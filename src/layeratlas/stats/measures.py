@@ -1,4 +1,4 @@
-"""How well scores fit labels: measures that take item weights, so that a bootstrap is one matrix product."""
+"""Measures of how well scores fit labels. They take item weights, so that a bootstrap is one matrix product."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Measure = Callable[[Floats, Floats, Floats], Floats]
 
 
 def credit(scores: Floats, y: Floats) -> Floats:
-    """Return 1 for a right prediction, 0 for a wrong one and a fair share for a tie.
+    """Return 1 for a right prediction, 0 for a wrong one, and 1/k for a tie of k classes that includes the right one.
 
     scores: (..., n, k), k = 1 for two classes; y: (..., n) class codes; returns (..., n).
     """
@@ -36,7 +36,7 @@ def balanced_accuracy(scores: Floats, y: Floats, weights: Floats) -> Floats:
     """Mean over classes of the share of right predictions within the class."""
     right = credit(scores, y)
     parts = [_ratio(right * (y == c), np.broadcast_to(y == c, right.shape), weights) for c in np.unique(y)]
-    # A draw can miss a class; it counts over the others.
+    # A draw can miss a class; the mean is then over the others.
     values = np.stack(parts)
     known = np.isfinite(values)
     with np.errstate(invalid="ignore"):
@@ -45,7 +45,7 @@ def balanced_accuracy(scores: Floats, y: Floats, weights: Floats) -> Floats:
 
 
 def auroc(scores: Floats, y: Floats, weights: Floats) -> Floats:
-    """Area under the ROC curve (two classes): the chance that a positive outscores a negative.
+    """Area under the ROC curve (two classes): the probability that a positive item scores above a negative one.
 
     Weights enter to first order, through each item's placement among the other class (DeLong 1988).
     """
@@ -59,7 +59,7 @@ def auroc(scores: Floats, y: Floats, weights: Floats) -> Floats:
 def _placements(values: Floats, positive: NDArray[np.bool_]) -> Floats:
     """Return each item's share of the other class that it outranks (a negative: that outranks it); ties count half."""
     ranks = scipy.stats.rankdata(values, axis=-1)
-    # With the other class moved to infinity, ranks are those within the own class.
+    # With the other class at infinity, ranks are within the item's own class.
     among_own = np.where(
         positive,
         scipy.stats.rankdata(np.where(positive, values, np.inf), axis=-1),
@@ -71,9 +71,9 @@ def _placements(values: Floats, positive: NDArray[np.bool_]) -> Floats:
 
 
 def spearman(scores: Floats, y: Floats, weights: Floats) -> Floats:
-    """Rank correlation of predicted and true numbers; 0 where the predictions do not vary.
+    """Rank correlation of predicted and true numbers; 0 if the predictions are constant.
 
-    Ranks are those of the whole sample, so weights enter to first order.
+    Ranks are computed on the whole sample, so weights enter to first order.
     """
     a = scipy.stats.rankdata(scores[..., 0], axis=-1)
     b = np.broadcast_to(scipy.stats.rankdata(y, axis=-1), a.shape)
@@ -86,7 +86,7 @@ def spearman(scores: Floats, y: Floats, weights: Floats) -> Floats:
 
 
 def r2(scores: Floats, y: Floats, weights: Floats) -> Floats:
-    """Share of the numbers' variance that the predictions explain; negative where the mean does better."""
+    """Share of the numbers' variance that the predictions explain; negative if the mean predicts better."""
     truth = np.broadcast_to(y, scores.shape[:-1])
     mean = _mean(truth, weights)
     rest = _mean((truth - scores[..., 0]) ** 2, weights)
@@ -112,7 +112,7 @@ def measures_for(kind: str, classes: int) -> dict[str, Measure]:
 
 
 def chance(measure: str, y: Floats) -> float:
-    """Return what a probe that knows only the class shares would score."""
+    """Return the score of a probe that knows only the class shares."""
     if measure in ("spearman", "r2"):
         return 0.0
     shares = np.unique(y, return_counts=True)[1] / len(y)

@@ -1,8 +1,9 @@
-"""How far a model's value is from what its size gives: the random effect of the model, one model per size.
+"""The random effect of a model: the deviation of its value from what its size predicts.
 
-Nothing but the spread of models about a smooth dependence on size can tell it, pooled over the families at hand. A few
-models estimate a variance badly, so that it is moderated (Smyth 2004): it is averaged with a prior value, which counts
-as `_PRIOR_FREEDOM` degrees of freedom, and intervals use Student's t with the sum of both.
+With one model per size, it can be estimated only from the spread of models about a smooth dependence on size, pooled
+over the available families. A variance from a few models is uncertain, so it is moderated (Smyth 2004): it is averaged
+with a prior value, which counts as `_PRIOR_FREEDOM` degrees of freedom, and intervals use Student's t with the sum of
+both degrees of freedom.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ class SizedValues(NamedTuple):
 
 
 def model_effect(families: Iterable[SizedValues]) -> ModelEffect:
-    """Return the random effect of the model from the spread of families about what their sizes give.
+    """Return the random effect, from the spread of each family's values about their dependence on size.
 
-    In each family that is the better of a line in log parameters and one step; what the noise of the items leaves about
-    it is subtracted. A family of two sizes has no spread.
+    In each family the dependence is a line in log parameters or one step, whichever fits better. The noise of the items
+    is subtracted from the residuals. A family of two sizes contributes nothing.
     """
     total, freedom = _PRIOR_FREEDOM * _PRIOR_SPREAD**2, float(_PRIOR_FREEDOM)
     for family in families:
@@ -60,16 +61,16 @@ def _shapes(family: SizedValues) -> tuple[Floats, Floats]:
 
 
 def _beyond_noise(projection: Floats, family: SizedValues) -> float:
-    """Return the squared residuals about a shape, beyond those that the noise of the items leaves."""
+    """Return the sum of squared residuals about a shape, minus its expectation from the noise of the items."""
     away = np.eye(len(projection)) - projection
     return float(((away @ family.values) ** 2).sum() - np.trace(away @ family.covariance))
 
 
 def t_critical(effect: ModelEffect, share: float) -> float:
-    """Return the 97.5th percentile of Student's t where `share` of a variance is that of models (Satterthwaite)."""
+    """Return the 97.5th percentile of Student's t if models cause `share` of a variance (Satterthwaite)."""
     return float(scipy.stats.t.ppf(0.975, freedom_of(effect, share)))
 
 
 def freedom_of(effect: ModelEffect, share: float) -> float:
-    """Return the degrees of freedom of a variance of which `share` is that of models, the rest known."""
+    """Return the degrees of freedom of a variance of which models cause `share`, and the rest is known."""
     return effect.freedom / max(share, 1e-6) ** 2

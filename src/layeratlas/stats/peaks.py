@@ -15,9 +15,9 @@ from layeratlas.stats.intervals import Z95
 class Peak:
     """The best layer of a curve.
 
-    `value` is the estimate at a layer chosen on one half of the groups and read on the other, so that selection
-    does not bias it upward; `lo, hi` are its 95 % interval. `first, last` is the contiguous range of layers within one
-    bootstrap standard error of the maximum; `depths` (B,) the bootstrap distribution of the peak's depth.
+    `value` is the score at a layer chosen on one half of the groups and read on the other half, so that selection does
+    not bias it upward; `lo, hi` is its 95 % interval. `first, last` is the contiguous range of layers within one
+    bootstrap standard error of the maximum. `depths` (B,) is the bootstrap distribution of the peak's depth.
     """
 
     layer: int
@@ -49,7 +49,7 @@ def find_peak(curve: Curve) -> Peak:
         last=last,
         value=value,
         lo=value - Z95 * spread,
-        hi=top if curve.metric == "r2" else min(1.0, top),  # every other measure ends at 1
+        hi=top if curve.metric == "r2" else min(1.0, top),  # all other measures are at most 1
         depths=depths,
     )
 
@@ -57,7 +57,7 @@ def find_peak(curve: Curve) -> Peak:
 def top_depth(values: Floats, depth: Floats) -> Floats:
     """Return the depth of the highest layer of `values` (..., P).
 
-    Layers that tie (at the ceiling, say) share it: the first of them alone would make a false order look sure.
+    Layers that tie (for example at the ceiling) are averaged; taking the first would make a false order look certain.
     """
     top = values == values.max(-1, keepdims=True)
     depths: Floats = (top * depth).sum(-1) / top.sum(-1)
@@ -65,9 +65,9 @@ def top_depth(values: Floats, depth: Floats) -> Floats:
 
 
 def onset(gains: Floats, depth: Floats) -> Floats:
-    """Return the depth at which gains (B, P) first pass half of their largest value, between points by a line.
+    """Return the depth at which gains (B, P) first pass half of their largest value, interpolated linearly.
 
-    A curve that never rises above 0 has its onset at the end.
+    A curve that never exceeds 0 has its onset at the last depth.
     """
     half = gains.max(1) / 2
     at = (gains >= half[:, None]).argmax(1)

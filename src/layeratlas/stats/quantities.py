@@ -1,4 +1,4 @@
-"""Numbers that a model has, with their bootstrap: peaks, ranges, onsets and values of a level's curve."""
+"""Quantities of a level's curve with their bootstrap: peaks, ranges, onsets and values."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from layeratlas.stats.intervals import Z95, percentile_interval
 from layeratlas.stats.peaks import onset, top_depth
 
 Unit = Literal["depth", "value", "log10"]
-# Quantiles that stand for a distribution without draws, and draws of a quantity that is compared unpaired.
+# The number of quantiles that represent a distribution without draws, and of draws in unpaired comparisons.
 EVEN = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
-    """A number that a model has: its estimate, the error of each bootstrap draw (B,), and the grain of its scale.
+    """A quantity of a model: its estimate, the error of each bootstrap draw (B,), and the grain of its scale.
 
-    `grain` is the standard error that a grid of layers alone gives to a depth (0 for others). `unit` is a fraction of
-    depth, the unit of the measure, or log10.
+    `grain` is the standard error of a depth that comes from the discrete grid of layers (0 for other quantities).
+    `unit` is a fraction of depth, the unit of the measure, or log10.
     """
 
     estimate: float
@@ -58,7 +58,7 @@ def minus(b: Quantity, a: Quantity) -> Quantity:
 
 
 def grid_error(step: float) -> float:
-    """Return the standard error of a place that is known to one step of a grid: that of a uniform error."""
+    """Return the standard error of a position known to one grid step, as a uniform error: step / sqrt(12)."""
     return float(step / np.sqrt(12))
 
 
@@ -69,11 +69,11 @@ def normal_errors(spread: float) -> Floats:
 
 
 def curve_quantities(curve: LevelDraws, component: str, placed: bool) -> dict[str, Quantity]:
-    """Return what is compared of a level's curve, by name.
+    """Return the quantities of a level's curve that are compared, by name.
 
-    Always `peak value` (the layer chosen on one half of the groups, the value read on the other) and `last value`; with
-    `placed`, for a level that is encoded at all, also `peak depth`, `range start` and `range end` (the layers within
-    one standard error of the maximum) and `onset depth` (half of the rise above the floor).
+    Two are always present: `peak value` (the layer chosen on one half of the groups, the value read on the other) and
+    `last value`. With `placed`, for a level that is encoded, there are also `peak depth`, `range start` and `range end`
+    (the layers within one standard error of the maximum) and `onset depth` (half of the rise above the floor).
     """
     last = curve.draws[:, -1] - curve.estimate[-1]
     values = {
@@ -86,7 +86,7 @@ def curve_quantities(curve: LevelDraws, component: str, placed: bool) -> dict[st
 def _places(curve: LevelDraws, component: str) -> dict[str, Quantity]:
     depth = depths(len(curve.estimate), component)
     grain = grid_error(float(depth[1] - depth[0])) if len(depth) > 1 else 0.0
-    rows = np.concatenate([curve.estimate[None], curve.draws])  # the estimate, then every draw
+    rows = np.concatenate([curve.estimate[None], curve.draws])  # row 0 is the estimate
     start, end = _range(rows, curve.draws.std(0))
     places = {
         "peak depth": top_depth(rows, depth),
@@ -120,7 +120,7 @@ class Halved(NamedTuple):
 def peak_value(curve: LevelDraws) -> Halved:
     """Return the value at the peak: the layer is chosen on one half of the groups and the value read on the other.
 
-    Choosing and reading on the same groups would be biased upward by selection.
+    Choosing and reading on the same groups would bias the value upward by selection.
     """
     half_a, half_b = (
         np.take_along_axis(read, chosen.argmax(1)[:, None], 1)[:, 0]

@@ -1,11 +1,12 @@
-"""What training the probe anew adds to the spread of a cross-validated accuracy.
+"""The variance that retraining the probe adds to a cross-validated accuracy.
 
-A bootstrap over groups resamples the scores of probes that stay as they are. Yet every group both is tested and trains
-the probes that test the others, and the accuracy would differ with other groups in both places: intervals from the
-scores alone are too narrow (Bates, Hastie and Tibshirani 2024). Where a probe is a weighted sum of its texts, the score
-of text i from text j is also that of j from i. The accuracy is then close to a U-statistic of order two. The part of
-its variance that comes from training is twice what one side of the pairs shows (Hoeffding 1948), and the bootstrap
-sees one side. That part is measured here from what every run has, the scores out of fold of each repeat.
+A bootstrap over groups resamples the scores of fixed probes. But every group is both tested and used to train the
+probes that test other groups, and other groups would change the accuracy in both roles. Intervals from the scores alone
+are therefore too narrow (Bates, Hastie and Tibshirani 2024). If a probe is a weighted sum of its texts, the
+contribution of text j to the score of text i equals that of i to the score of j, and the accuracy is close to a
+U-statistic of order two. The part of its variance that comes from training is twice what one side of the pairs shows
+(Hoeffding 1948), and the bootstrap sees one side. That part is estimated here from the out-of-fold scores of each
+repeat, which every run has.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from layeratlas.core.arrays import Floats, Ints
 from layeratlas.stats.intervals import ROUNDING
 from layeratlas.stats.measures import credit
 
-# What pairs do not tell, as a part of the variance that the bootstrap sees: probes of different training groups differ
-# in how often they are right on all texts. In simulations at width 576 it was 6 to 12 %.
+# Variance that the pairs do not show, as a fraction of the bootstrap variance: probes with different training groups
+# differ in their accuracy on all texts. In simulations at width 576 it was 6 to 12 %.
 _FURTHER = 0.08
 
 
 def margins(scores: Floats, y: Floats) -> Floats:
-    """Return how far the true class is ahead: scores (..., n, k), k = 1 for two classes, y (n,) codes; (..., n)."""
+    """Return the margins of the true class, (..., n), from scores (..., n, k), k = 1 for two classes; y (n,) codes."""
     if scores.shape[-1] == 1:
         ahead: Floats = scores[..., 0] * np.where(y == 1, 1.0, -1.0)
         return ahead
@@ -35,14 +36,14 @@ def margins(scores: Floats, y: Floats) -> Floats:
 
 
 def training_factor(scores: Floats, y: Floats, groups: Ints, folds: int) -> Floats:
-    """Return by which factor (...) the spread of a bootstrap over groups is to be widened for training; 1.04 to 1.44.
+    """Return the factor (...) by which training widens the spread of a bootstrap over groups; 1.04 to 1.44.
 
-    scores: (..., repeats, n, k) out of fold; y: (n,) class codes; groups: (n,) codes; `folds` parts of one repeat. The
-    factor squared is 1.08 + rho nu. rho is the share of the variance of the groups' right answers that goes with their
-    margins; nu the share of the margins' variance that other training groups would change. The probes of two repeats
-    differ in 1 / folds of their groups, hence nu is `folds` times the variance between repeats. One repeat shows none
-    of it, and all of the margins' variance is then taken to be of training, which is nearly so where a text has more
-    dimensions than there are texts.
+    scores: (..., repeats, n, k) out of fold; y: (n,) class codes; groups: (n,) codes; `folds`: test sets per repeat.
+    The squared factor is 1.08 + rho nu. rho is the share of the variance of the groups' right answers that is explained
+    by their margins. nu is the share of the margins' variance that other training groups would change. The probes of
+    two repeats differ in 1 / folds of their groups, so nu is `folds` times the variance between repeats. With one
+    repeat this is unknown, and all of the margins' variance is attributed to training; that is nearly right if there
+    are more dimensions than texts.
     """
     right, ahead = (_by_group(values, groups) for values in (credit(scores, y), margins(scores, y)))
     right, mean = right.mean(-2), ahead.mean(-2)
@@ -51,13 +52,13 @@ def training_factor(scores: Floats, y: Floats, groups: Ints, folds: int) -> Floa
     if repeats < 2:
         return np.sqrt(1 + _FURTHER + rho)
     between = ahead.var(-2, ddof=1).sum(-1)
-    # The mean over repeats has lost a part of what differs between them.
+    # Averaging over repeats removes part of the variance between them; add it back.
     whole = (mean**2).sum(-1) + between * (1 - 1 / repeats)
     return np.sqrt(1 + _FURTHER + rho * _share(folds * between, whole))
 
 
 def _by_group(values: Floats, groups: Ints) -> Floats:
-    """Return values (..., n), less their mean, summed over the items of each group (..., G), less the mean of these."""
+    """Return centred values (..., n) summed over the items of each group, (..., G), and centred again."""
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
     sums = np.add.reduceat((values - values.mean(-1, keepdims=True))[..., order], starts, axis=-1)
@@ -66,6 +67,6 @@ def _by_group(values: Floats, groups: Ints) -> Floats:
 
 
 def _share(part: Floats, whole: Floats) -> Floats:
-    """Return a part of a whole, at most 1; 0 of nothing."""
+    """Return part / whole, at most 1; 0 if the whole is 0."""
     share: Floats = np.divide(part, whole, out=np.zeros_like(whole), where=whole > ROUNDING)
     return np.minimum(share, 1.0)

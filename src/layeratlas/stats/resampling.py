@@ -11,11 +11,11 @@ from layeratlas.core.arrays import Floats
 
 
 class Resampler:
-    """Group weights that are shared by every data set in which a group occurs.
+    """Bootstrap weights of groups, shared by every data set in which a group occurs.
 
-    Row 0 is the whole sample; then `bootstrap` multinomial draws over groups; then `halves` random halves and
-    their complements. Data sets of one level can share groups (a noun has four properties), and then their
-    means must be resampled together.
+    Row 0 is the whole sample; then follow `bootstrap` multinomial draws over groups, then `halves` random halves and
+    their complements. Data sets of one level can share groups (a noun has four properties), so their means must be
+    resampled together.
     """
 
     def __init__(self, groups: Sequence[str], bootstrap: int, seed: int, halves: int = 200) -> None:
@@ -44,9 +44,9 @@ class Sample(NamedTuple):
 
 
 def split_draws(values: Floats, resampler: Resampler) -> Sample:
-    """Return a statistic under every row of a resampler's weights, (1 + B + 2H, ...), by what the rows are.
+    """Split a statistic under every row of a resampler's weights, (1 + B + 2H, ...), by kind of row.
 
-    A draw can miss a class in a small stratum and then has no value; the estimate is used in its place.
+    A draw that misses a class in a small stratum has no value; the estimate is used instead.
     """
     b, h = resampler.bootstrap, resampler.halves
     values = np.where(np.isfinite(values), values, values[:1])

@@ -1,4 +1,4 @@
-"""How texts use the experts of a router: how evenly, and how differently by class."""
+"""How texts use the experts of a router: evenness, and differences between classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from layeratlas.core.arrays import Floats, Ints
 def entropy(probabilities: Floats, experts: Ints) -> Floats:
     """Return the entropy of probabilities (..., R, E) of R routers as a share of the largest: 1 is an even router.
 
-    `experts` (R,) are the numbers of experts; further columns are 0.
+    `experts` (R,) are the numbers of experts of each router; further columns are 0.
     """
     positive = np.where(probabilities > 0, probabilities, 1.0)
     bits = -(probabilities * np.log(positive)).sum(-1)
@@ -21,9 +21,9 @@ def entropy(probabilities: Floats, experts: Ints) -> Floats:
 def distance(used: Floats, y: Floats, weights: Floats) -> Floats:
     """Return how differently classes use experts, (W, R): the mean total variation distance between two classes.
 
-    `used` (n, R, E) sums to 1 over the experts; `y` (n,) are class codes; `weights` (W, n) those of the texts. 0: all
-    classes use the same experts in the same shares, 1: no two share one. A class without weight has no part
-    in it; NaN where fewer than two have some.
+    `used` (n, R, E) sums to 1 over the experts; `y` (n,) are class codes; `weights` (W, n) are the weights of the
+    texts. 0: all classes use the same experts in the same shares; 1: no two classes share an expert. A class without
+    weight is ignored; NaN if fewer than two classes have weight.
     """
     means, held = [], []
     for code in np.unique(y):

@@ -1,7 +1,7 @@
 """How a value changes with a model's size: the change from the smallest to the largest, and its shape.
 
-With one model per size, what distinguishes it from the next beside its size is part of the uncertainty: a random effect
-of the model (`stats.models_effect`). Models of one size count as that size, once, with their mean.
+With one model per size, differences between models other than their size are part of the uncertainty, as a random
+effect of the model (`stats.models_effect`). Models of equal size are averaged and count as one size.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from layeratlas.stats.quantities import Halved, peak_value, value_at
 from layeratlas.stats.shapes import Shape, ShapedValues, ShapeErrors, best_shape, held_out_errors, step_place
 from layeratlas.stats.verdicts import Verdict, decide, least_seen
 
-# A change with size within this much is called none, in units of the measure.
+# Equivalence margin for a change with size, in units of the measure.
 HARDLY = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class BySize:
-    """S values of sizes in order, with their bootstrap.
+    """Values at S sizes in ascending order, with their bootstrap.
 
     `values` (S,); `noise` (B, S) errors of the draws; `half_a`, `half_b` (H, S) on disjoint halves of the groups;
     `log_size` (S,) log10 of the parameters.
@@ -46,7 +46,7 @@ class BySize:
 
     @property
     def sized(self) -> SizedValues:
-        """What tells the random effect of the model."""
+        """The values as input for the random effect of the model."""
         return SizedValues(self.log_size, self.values, self.covariance)
 
 
@@ -62,14 +62,14 @@ _DEPTHS = {Where.LAST: 1.0, Where.MIDDLE: 0.5}
 
 
 def read_at(curve: LevelDraws, component: str, where: Where) -> Halved:
-    """Return a curve's value at its peak or at a fixed depth, with that of both halves."""
+    """Return a curve's value at its peak or at a fixed depth, and the values on both halves."""
     return peak_value(curve) if where is Where.PEAK else value_at(curve, component, _DEPTHS[where])
 
 
 def by_size(curves: Sequence[LevelDraws], parameters: Sequence[float], component: str, where: Where) -> BySize | None:
-    """Return the values of one level's curves by size, smallest first; None where their draws do not match.
+    """Return the values of one level's curves by size, smallest first; None if their draws do not match.
 
-    Models of the same number of parameters are one size: their mean.
+    Models with the same number of parameters are averaged.
     """
     if len({curve.draws.shape[0] for curve in curves}) > 1 or len({len(curve.half_a) for curve in curves}) > 1:
         return None
@@ -87,14 +87,14 @@ def by_size(curves: Sequence[LevelDraws], parameters: Sequence[float], component
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """What size does to a value, over so many `sizes`.
+    """The effect of model size on a value, over `sizes` different sizes.
 
-    `rise` is the largest size's value less the smallest's, with its 95 % interval; `p` that of equal values at every
-    size. Both count the noise of the items and `of_models`, the standard deviation of the random effect of the model.
-    `verdict` tells whether the value changes; `not supported` where the interval stays within HARDLY. `errors` are
-    those of each shape on held-out items; `p_shape` how often data of the other shape speak as strongly for the chosen
-    one (NaN where there is no change). `step` is the first size past the best step, `seen` the smallest rise that these
-    data would show.
+    `rise` is the largest size's value minus the smallest's, with its 95 % interval. `p` tests equal values at every
+    size. Both include the noise of the items and `of_models`, the standard deviation of the random effect of the model.
+    `verdict` says whether the value changes; it is `not supported` if the interval is within HARDLY. `errors` are the
+    held-out errors of each shape. `p_shape` is how often data of the other shape favour the chosen one as strongly (NaN
+    without a change). `step` is the index of the first size past the best step. `seen` is the smallest rise that these
+    data would detect.
     """
 
     sizes: int
@@ -112,10 +112,10 @@ class Growth:
 
 
 def growth(data: BySize, seed: int = 0, *, p: float | None = None, effect: ModelEffect | None = None) -> Growth:
-    """Return what size does to a value, for three sizes or more.
+    """Return the effect of size on a value, for three sizes or more.
 
-    `p` replaces the test's own, where corrected. `effect` is the random effect of the model, from the spread of all
-    families at hand; by default from this family's alone.
+    `p` replaces the p-value of the test, if it was corrected. `effect` is the random effect of the model from all
+    available families; by default it is estimated from this family alone.
     """
     effect = effect or model_effect([data.sized])
     rise = float(data.values[-1] - data.values[0])
@@ -124,7 +124,7 @@ def growth(data: BySize, seed: int = 0, *, p: float | None = None, effect: Model
     reach = t_critical(effect, share) * spread
     lo, hi = rise - reach, rise + reach
     p = equal_p(data, effect) if p is None else p
-    # A change may be in the middle, so that the test of all sizes decides; an equivalence is that of the ends.
+    # A change may be in the middle, so the test over all sizes decides; the equivalence compares only the two ends.
     verdict = decide(shown=p <= ALPHA, refuted=max(-lo, hi) <= HARDLY)
     errors = held_out_errors(data.log_size, data.half_a[None], data.half_b[None])[0]
     shape: Shape = "flat" if verdict == "not supported" else "unsure"
@@ -151,9 +151,9 @@ def growth(data: BySize, seed: int = 0, *, p: float | None = None, effect: Model
 def equal_p(data: BySize, effect: ModelEffect | None = None) -> float:
     """Return the p-value of equal values at every size, by a Wald test with the bootstrap's covariance.
 
-    The variance that models add (`effect`, by default from this family's own spread) is part of the covariance, and the
-    statistic is compared with an F distribution whose degrees of freedom are those that it was estimated with. Never
-    below 1 / (B + 1), B draws.
+    The variance of the random effect (`effect`, by default from this family) is added to the covariance, and the
+    statistic is compared with an F distribution with the degrees of freedom of that variance. Never below 1 / (B + 1),
+    for B draws.
     """
     effect = effect or model_effect([data.sized])
     contrast = np.diff(np.eye(len(data.values)), axis=0)

@@ -1,8 +1,8 @@
-"""Segmenting layers: the boundaries between contiguous segments that leave the least squared error, by exact search.
+"""Segmentation of layers: exact search for the boundaries with the smallest squared error within segments.
 
-Signals are arrays whose last axis is the blocks 0..L-1. Boundaries b1 < b2 are numbers of blocks: the first segment is
-blocks 0..b1-1, the second b1..b2-1, the third b2..L-1. A search for boundaries always finds them; whether they exist is
-a question for a test.
+Signals are arrays whose last axis is the blocks 0..L-1. Boundaries b1 < b2 are block numbers: the first segment is
+blocks 0..b1-1, the second b1..b2-1, the third b2..L-1. A search always finds boundaries; whether they exist is decided
+by a test.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from layeratlas.core.arrays import Floats, Ints
 from layeratlas.core.errors import DataError
 
-# Models of so many blocks or more are segmented without their first and their last block.
+# Models with at least this many blocks are segmented without their first and last block.
 _FEWEST_TRIMMED = 8
 
 
@@ -34,13 +34,13 @@ def shortest_segment(blocks: int) -> int:
 def left_out(blocks: int) -> int:
     """Return how many blocks at either end of L blocks are left out of the search: 1 from 8 blocks on, else 0.
 
-    The first and the last block of a model often jump; such a jump would hide boundaries, or pass for one.
+    The signals often jump at the first and last block; such a jump would hide boundaries or look like one.
     """
     return int(blocks >= _FEWEST_TRIMMED)
 
 
 def without_ends(values: Floats) -> Floats:
-    """Return values (..., L) of the blocks that are segmented, (..., L - 2 `left_out(L)`)."""
+    """Return values (..., L) without the excluded end blocks, (..., L - 2 `left_out(L)`)."""
     ends = left_out(values.shape[-1])
     return values[..., ends : values.shape[-1] - ends]
 
@@ -48,7 +48,7 @@ def without_ends(values: Floats) -> Floats:
 def segment_costs(z: Floats) -> Floats:
     """Return the squared error of every segment around its mean: costs[..., i, j] for blocks i..j-1.
 
-    From (..., S, L) to (..., L+1, L+1), summed over the S signals; 0 where j <= i.
+    From (..., S, L) to (..., L+1, L+1), summed over the S signals; 0 for j <= i.
     """
     zero = np.zeros((*z.shape[:-1], 1))
     sums = np.concatenate([zero, z.cumsum(-1)], -1)
@@ -62,7 +62,7 @@ def segment_costs(z: Floats) -> Floats:
 
 
 def best_boundaries(costs: Floats, count: int, shortest: int) -> tuple[Ints, Floats]:
-    """Return the `count` boundaries of least total cost, exactly (dynamic programming).
+    """Return the `count` boundaries with the smallest total cost, by dynamic programming (exact).
 
     `costs` (..., L+1, L+1) of `segment_costs`; every segment has at least `shortest` blocks. Returns the boundaries
     (..., count), ascending, and their cost (...).

@@ -1,7 +1,7 @@
 """The shape of a change with size: flat, a line in log parameters, or a threshold.
 
-The shape is chosen on held-out items: each is fitted to the values on one half of the groups and read on the other. How
-far the choice can be trusted is told by data simulated under the other shape.
+The shape is chosen on held-out items: each shape is fitted to the values on one half of the groups and evaluated on the
+other. Data simulated under the other shape show how reliable the choice is.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ShapedValues(NamedTuple):
 
 
 def held_out_errors(log_size: Floats, half_a: Floats, half_b: Floats) -> Floats:
-    """Return mean squared errors (N, 3), as ShapeErrors, on the half that a shape was not fitted to.
+    """Return mean squared errors (N, 3), in the order of ShapeErrors, on the held-out half.
 
     Halves are (N, H, S): N data sets, H splits, S sizes.
     """
@@ -51,8 +51,8 @@ def held_out_errors(log_size: Floats, half_a: Floats, half_b: Floats) -> Floats:
 def best_shape(data: ShapedValues, errors: Floats, halves: int, seed: int) -> tuple[Shape, float]:
     """Return the shape with the smaller held-out error, line or threshold, and its p-value.
 
-    p is how often data simulated under the other shape, with this covariance and as many halves, favour the chosen one
-    as strongly; above 0.05 the shape is `unsure`. What models add to their values is the same in both halves.
+    p is how often data simulated under the other shape, with this covariance and number of halves, favour the chosen
+    shape as strongly; above 0.05 the shape is `unsure`. The random effects of models are equal in both halves.
     """
     log_size, values, covariance = data.log_size, data.values, data.covariance
     lead = _lead(errors)
@@ -71,14 +71,14 @@ def best_shape(data: ShapedValues, errors: Floats, halves: int, seed: int) -> tu
 
 
 def _lead(errors: Floats) -> Floats:
-    """Return by how much a threshold fits better than a line."""
+    """Return how much smaller the error of a threshold is than that of a line."""
     by_shape = ShapeErrors(*np.moveaxis(errors, -1, 0))
     lead: Floats = np.asarray(by_shape.linear - by_shape.threshold)
     return lead
 
 
 def step_place(values: Floats) -> int:
-    """Return the first size past the best step of values (S,)."""
+    """Return the index of the first size past the best step of values (S,)."""
     errors = [((step_projection(len(values), at) @ values - values) ** 2).sum() for at in range(1, len(values))]
     return 1 + int(np.argmin(errors))
 
@@ -91,7 +91,7 @@ def line_projection(log_size: Floats) -> Floats:
 
 
 def step_projection(sizes: int, at: int) -> Floats:
-    """Return the projection (S, S) on one value before size `at` and one from it on."""
+    """Return the projection (S, S) on step functions with a step at index `at`."""
     below = np.arange(sizes) < at
     same = below[:, None] == below[None]
     projection: Floats = same / same.sum(1, keepdims=True)

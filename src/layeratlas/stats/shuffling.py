@@ -1,8 +1,8 @@
-"""P-values from a few label shuffles, finer than one shuffle among them.
+"""P-values from a few label shuffles, with a resolution finer than 1 / (1 + S).
 
-S shuffles give no p-value below 1 / (1 + S), which a correction over a report of 140 findings would never pass at 40
-shuffles. Up to that value p is the rank among the shuffles, which is exact. Below it, p is a prediction from the
-shuffles' own distribution, so that no verdict at 0.05 without correction rests on a model of the tail.
+The rank among S shuffles gives no p-value below 1 / (1 + S). With 40 shuffles, such p-values never pass a correction
+over a report of 140 findings. The exact rank is used if p is above that value. Below it, p is predicted from the
+distribution of the shuffles, so that no uncorrected verdict at 0.05 depends on a model of the tail.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import scipy
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.intervals import ALPHA, ROUNDING
 
-# No prediction goes below this: no correction over a report needs less, and no tail is known so far out.
+# Lower bound of predictions: no correction needs less, and the tail is unknown beyond it.
 LEAST = 1e-6
 
 
 def shuffle_maxima(estimate: Floats, shuffles: Floats) -> Floats:
     """Return the largest z-score over P layers of a curve (P,) and of its S shuffles (S, P), (1 + S,).
 
-    Each row's centre by layer and spread, pooled over layers, are those of the other rows: all rows are treated alike,
-    so that under the null they are exchangeable, and a strong signal does not widen its own spread.
+    Each row is standardised by the centre (by layer) and the spread (pooled over layers) of the other rows. All rows
+    are treated alike, so under the null they are exchangeable, and a strong signal does not widen its own spread.
     """
     rows = np.concatenate([estimate[None], shuffles])
     others = len(rows) - 1
@@ -35,8 +35,8 @@ def shuffle_maxima(estimate: Floats, shuffles: Floats) -> Floats:
 def shuffle_p(observed: float, null: Floats) -> float:
     """Return the p-value of a z-score, or a maximum of z-scores, from those of S shuffles (S,).
 
-    Where a shuffle is as large, the rank among the shuffles. Where none is, at most 1 / (1 + S), and less as
-    `predicted_tail` says.
+    If a shuffle is as large, p is the rank among the shuffles. Otherwise it is at most 1 / (1 + S), as given by
+    `predicted_tail`.
     """
     shuffles = len(null)
     rank = (1 + int((null >= observed - ROUNDING).sum())) / (1 + shuffles)
@@ -49,10 +49,11 @@ def shuffle_p(observed: float, null: Floats) -> float:
 def predicted_tail(observed: float, null: Floats) -> float:
     """Return the probability of a maximum of at least `observed` after the S maxima `null` (S,) of z-scores.
 
-    A maximum of k independent z-scores has the distribution function F^k, F that of one. Dependent ones act like fewer,
-    and k is estimated: -log F of a maximum is exponential with rate k, so that the S maxima leave a probability of
-    1 - (1 + e / sum(e_s))^-S for the next, e = -log F (the predictive, Lomax, distribution). F is Student's t with
-    S - 1 degrees of freedom, the fewest that a spread estimated from S shuffles can have, and errs on the safe side.
+    A maximum of k independent z-scores has the distribution function F^k, where F is that of one score. Dependent
+    scores act like fewer independent ones, so k is estimated. -log F of a maximum is exponential with rate k; given S
+    maxima, the next one exceeds `observed` with probability 1 - (1 + e / sum(e_s))^-S, with e = -log F (the predictive
+    Lomax distribution). F is Student's t with S - 1 degrees of freedom, the fewest that a spread estimated from S
+    shuffles can have, which is conservative.
     """
     shuffles = len(null)
     before, seen = (-np.log1p(-scipy.special.stdtr(shuffles - 1, -maxima)) for maxima in (null, observed))

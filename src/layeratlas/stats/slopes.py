@@ -23,9 +23,9 @@ class Slope(NamedTuple):
 
 
 def slope_test(values: Floats, log_size: Floats) -> Slope:
-    """Return the slope of values on log10 parameters, tested over all orders of the models.
+    """Return the slope of values on log10 parameters, tested over all permutations of the models.
 
-    More than eight models are permuted 9,999 times.
+    For more than eight models, 9,999 random permutations are used.
     """
     centred = log_size - log_size.mean()
     product = float(centred @ values)

@@ -1,4 +1,4 @@
-"""How far boundaries vary within a family of models, beside nulls without boundaries."""
+"""The variation of boundaries within a family of models, compared with nulls without boundaries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.segmentation import left_out, two_boundaries, without_ends
 
-# Simulated families per null, and how many are segmented at once.
+# The number of simulated families per null, and the number segmented at once.
 _SETS, _AT_ONCE = 400, 5
 
 
@@ -25,10 +25,10 @@ class NullBand(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """The coefficient of variation (ddof = 1) of a family's boundary, as relative depth, beside that of three nulls.
+    """The coefficient of variation (ddof = 1) of a boundary's relative depth in a family, and in three nulls.
 
-    The nulls are models of the same numbers of blocks: two boundaries fitted to signals that are a smooth `ramp` with
-    5 % noise or `white` noise, or put at `random`.
+    The nulls are models with the same numbers of blocks. Their two boundaries are fitted to signals that are a smooth
+    `ramp` with 5 % noise or `white` noise, or are placed at `random`.
     """
 
     cv: float
@@ -44,14 +44,14 @@ class Spread:
 
     @property
     def variable(self) -> bool:
-        """Whether the CV is within what random boundaries give, and beyond the 95th percentile of the ramp's."""
+        """Whether the CV is not below random boundaries' 5th percentile and above the ramp's 95th percentile."""
         return self.cv > self.ramp.hi and self.cv >= self.random.lo
 
 
 def spread_of(boundaries: Floats, blocks: Sequence[int], seed: int = 0, signals: int = 4) -> list[Spread]:
     """Return the spread of both boundaries (M, 2), fractions of depth, of M models with these numbers of blocks.
 
-    `signals` is how many signals the nulls have; the segments study fuses four.
+    `signals` is the number of signals in the nulls; the segments study fuses four.
     """
     rng = np.random.default_rng([seed, 47])
     nulls = {name: _null(name, blocks, signals, rng) for name in ("ramp", "white", "random")}
@@ -72,7 +72,7 @@ def _cv(values: Floats) -> Floats:
 
 
 def _null(name: str, blocks: Sequence[int], signals: int, rng: np.random.Generator) -> Floats:
-    """Return boundaries (sets, M, 2), as fractions of depth, of models without any."""
+    """Return boundaries (sets, M, 2), as fractions of depth, of simulated models without true boundaries."""
     of_models = []
     for layers in blocks:
         if name == "random":
@@ -85,7 +85,7 @@ def _null(name: str, blocks: Sequence[int], signals: int, rng: np.random.Generat
 
 def _boundaries_of(signals: Floats) -> Floats:
     """Return the two boundaries (N, 2), in blocks, of sets of signals (N, S, L)."""
-    # A few sets at a time, so that their cost matrices stay in the processor's cache.
+    # A few sets at a time, so that their cost matrices fit into the CPU cache.
     pieces = np.array_split(signals, max(1, len(signals) // _AT_ONCE))
     boundaries = np.concatenate([two_boundaries(without_ends(piece))[0] for piece in pieces])
     return boundaries.astype(float) + left_out(signals.shape[-1])

@@ -1,4 +1,4 @@
-"""P-values, and their correction for many tests."""
+"""P-values, and corrections for multiple tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import scipy
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.intervals import ROUNDING
 
-# Credits of 1/k, k up to 6, are whole numbers of this part.
+# Credits of 1/k, for k up to 6, are integers in units of 1 / CREDIT_PARTS.
 CREDIT_PARTS = 60
 
 
@@ -24,10 +24,10 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def false_discovery(ps: Sequence[float]) -> list[float]:
-    """Return Benjamini and Hochberg's (1995) adjusted p-values, in the given order; NaN where there is no p-value.
+    """Return Benjamini and Hochberg's (1995) adjusted p-values, in the given order; NaN for a missing p-value.
 
-    Of the findings with a value at or below 0.05, at most 5 % are expected to be false, where tests are independent or
-    positively dependent (Benjamini and Yekutieli 2001).
+    Of the findings with an adjusted value of at most 0.05, at most 5 % are expected to be false, if tests are
+    independent or positively dependent (Benjamini and Yekutieli 2001).
     """
     values = np.asarray(ps, np.float64)
     adjusted = np.full(len(values), np.nan)
@@ -38,27 +38,27 @@ def false_discovery(ps: Sequence[float]) -> list[float]:
 
 
 def two_sided(draws: Floats) -> float:
-    """Return the bootstrap p-value of `zero`, never below what the number of draws allows."""
+    """Return the two-sided bootstrap p-value of zero, at least 2 / (1 + B) for B draws."""
     return min(1.0, 2 * (1 + min(int((draws <= 0).sum()), int((draws >= 0).sum()))) / (1 + len(draws)))
 
 
 def normal_tail(z: float) -> float:
-    """Return the share of a standard normal above z."""
+    """Return the upper tail probability of a standard normal at z."""
     return float(scipy.stats.norm.sf(z))
 
 
 def two_sided_z(estimate: float, spread: float, draws: int) -> float:
-    """Return the two-sided normal p-value of an estimate with that standard error, no smaller than the draws allow."""
+    """Return the two-sided normal p-value of an estimate with standard error `spread`, at least 1 / `draws`."""
     return float(min(1.0, max(1 / draws, 2 * normal_tail(abs(estimate) / max(spread, ROUNDING)))))
 
 
 def sign_flip(sums: Floats) -> float:
     """Return the exact two-sided p-value of the groups' changes (G,): the share of sign patterns with as large a sum.
 
-    Under the null each group's change is as likely with the other sign (Fisher's randomisation test). With G groups no
-    p-value is below 2^(1 - G), where a bootstrap of few groups would support changes that any signs could give. Changes
-    are rounded to whole numbers of 1/60, which holds sums of credits of 1/k for k up to 6 exactly; the distribution of
-    the sum is then a convolution of G two-point distributions.
+    Under the null each group's change has either sign with equal probability (Fisher's randomisation test). With G
+    groups no p-value is below 2^(1 - G), whereas a bootstrap of few groups could support changes that random signs
+    would also give. Changes are rounded to multiples of 1/60, which is exact for sums of credits of 1/k with k up to 6.
+    The distribution of the sum is then a convolution of G two-point distributions.
     """
     units = np.rint(sums * CREDIT_PARTS).astype(np.int64)
     sizes = np.abs(units[units != 0])
@@ -66,7 +66,7 @@ def sign_flip(sums: Floats) -> float:
         return 1.0
     unit = np.gcd.reduce(sizes)
     sizes, observed = sizes // unit, abs(int(units.sum())) // int(unit)
-    # probability[k]: that the groups with a positive sign sum to k.
+    # probability[k]: the probability that the changes with positive sign sum to k.
     probability = np.zeros(int(sizes.sum()) + 1)
     probability[0] = 1.0
     for size in sizes:

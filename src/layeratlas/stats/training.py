@@ -1,10 +1,10 @@
-"""How a value changes over training: how much it rises, at which step, and whether a depth moves.
+"""Change over training: how much a value rises, at which step, and whether a depth shifts.
 
-Training is measured in doublings of the step, log2(1 + step): checkpoints are usually spaced so, and a level that
-emerges between steps 20 and 40 emerges as clearly as one between 2,000 and 4,000.
+Training time is measured in doublings of the step, log2(1 + step), since checkpoints are usually spaced that way:
+emergence between steps 20 and 40 is as distinct as between 2,000 and 4,000.
 
-One training is one sample: the intervals are those over groups of texts, and another seed or order of the data may move
-what they hold.
+One training is a single sample: the intervals cover groups of texts, and another seed or data order may give values
+outside of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from layeratlas.stats.verdicts import Effect
 
 @dataclass(frozen=True, kw_only=True)
 class OverTraining:
-    """One quantity at K checkpoints of one training, earliest first; the draws of all resample the same texts."""
+    """One quantity at K checkpoints of one training, earliest first; all draws resample the same texts."""
 
     steps: Sequence[int]
     values: Sequence[Quantity]
@@ -38,22 +38,22 @@ class OverTraining:
 
     @property
     def change(self) -> Quantity:
-        """The value at the last checkpoint less that at the first."""
+        """The value at the last checkpoint minus the value at the first."""
         return minus(self.values[-1], self.values[0])
 
 
 class Emerged(NamedTuple):
-    """When a value rises: the step with its 95 % interval; `depth` is the same as a share of the checkpoints' range."""
+    """When a value rises: the step with its 95 % interval; `depth` is its position in the range of checkpoints."""
 
     step: Effect
     depth: Emergence
 
 
 def emerged(course: OverTraining) -> Emerged:
-    """Return at which step a value rises from that of the first checkpoint to its highest.
+    """Return the step at which a value rises from its first to its highest value.
 
-    The mean, in doublings, of the steps at which it first passes each share of the rise, from 10 to 90 % (as the depth
-    of emergence in a curve, `stats.emergence`).
+    This is the mean, in doublings, of the steps at which it first passes each share of the rise from 10 to 90 %, as for
+    the emergence depth of a curve (`stats.emergence`).
     """
     at = course.doublings
     axis = (at - at[0]) / (at[-1] - at[0])
@@ -66,9 +66,9 @@ def emerged(course: OverTraining) -> Emerged:
 
 
 def drift(course: OverTraining) -> Quantity:
-    """Return how far a depth moves from the first checkpoint to the last: the rise of a line in doublings.
+    """Return how far a depth shifts from the first to the last checkpoint, by a linear fit in doublings.
 
-    All checkpoints count, weighed by the inverse of their variance.
+    All checkpoints are used, weighted by their inverse variance.
     """
     at = course.doublings
     weight = np.array([value.spread for value in course.values]) ** -2.0
@@ -83,9 +83,10 @@ def drift(course: OverTraining) -> Quantity:
 
 
 def doublings_between(earlier: Sequence[Emerged], later: Sequence[Emerged], course: OverTraining) -> Effect:
-    """Return how many doublings of the step later some values rise than others, as the difference of their means.
+    """Return how many doublings later one set of values rises than another, as the difference of means.
 
-    The two may be of different texts: their errors are independent, those of one side as dependent as their draws.
+    The two sets may use different texts, so their errors are treated as independent; within a set, the draws determine
+    the dependence.
     """
     reach = float(course.doublings[-1] - course.doublings[0])
     estimates, errors = [], []

@@ -1,4 +1,4 @@
-"""Where vectors are kept: in memory (the reference) or on disk."""
+"""Stores of vectors: in memory (the reference) or on disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HOME = {"DiskStore": "disk", "MemoryStore": "memory"}
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when first used: what a store promises is known without torch.
+    # Imported on first use: the contract of a store does not need torch.
     if name not in _HOME:
         raise AttributeError(f"module 'layeratlas.store' has no attribute '{name}'")
     return getattr(importlib.import_module(f"layeratlas.store.{_HOME[name]}"), name)

@@ -1,6 +1,6 @@
-"""Objects in a bucket, through obstore: read whole, written whole, and written only where nobody else did.
+"""Objects in a bucket, through obstore: read and written whole, with writes that fail if another process wrote first.
 
-The addresses are `s3://BUCKET/PREFIX`, `gs://` and `az://`; credentials are those that the environment names.
+The addresses are `s3://BUCKET/PREFIX`, `gs://` and `az://`; credentials come from the environment.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any
 
 from layeratlas.core.errors import AtlasError, SpecError, StoreError
 
-# What each kind of store takes its credentials from.
+# The environment variables from which each kind of store takes its credentials.
 SCHEMES = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_ENDPOINT_URL for other servers than Amazon's)",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
-# Parts of what the stores answer: no such bucket; and nobody to ask for credentials.
+# Fragments of the stores' error messages: no such bucket; no source of credentials.
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "bucket does not exist")
 _NO_CREDENTIALS = (
     "latest/api/token",
@@ -36,16 +36,16 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class ChangedError(StoreError):
-    """An object that another process has written in the meantime."""
+    """Raised if another process has written an object in the meantime."""
 
 
 class UnreachableError(StoreError):
-    """A store that does not answer, which may pass."""
+    """Raised if a store does not answer; this may be temporary."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What a bucket says of an object: its `tag`, which changes with each write, its bytes, and when it was written."""
+    """A bucket's metadata of an object: its `tag`, which changes with each write, its size in bytes, and its time."""
 
     tag: dict[str, str]
     size: int = 0
@@ -61,7 +61,7 @@ class Entry:
 class Bucket:
     """The objects below one prefix of a bucket; names are relative to it, with `/` between their parts.
 
-    Every method raises StoreError, in one line, where the bucket does not exist, refuses or does not answer.
+    Every method raises StoreError, in one line, if the bucket does not exist, refuses access or does not answer.
     """
 
     def __init__(self, store: Any, url: str) -> None:
@@ -69,7 +69,7 @@ class Bucket:
 
     @classmethod
     def open(cls, url: str) -> Bucket:
-        """Return the bucket of an address; raises SpecError for another address, or where obstore is not installed."""
+        """Return the bucket of an address; raises SpecError for an invalid address, or if obstore is not installed."""
         scheme, _, rest = url.partition("://")
         if scheme not in SCHEMES or not rest.partition("/")[0]:
             raise SpecError(f"'{url}' is no address of a bucket", f"{', '.join(f'{s}://BUCKET/NAME' for s in SCHEMES)}")
@@ -82,25 +82,25 @@ class Bucket:
                 "pip install 'layeratlas[buckets]'",
             ) from None
         retries = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
-        # Only who names a server without encryption speaks to it so.
+        # Unencrypted connections are allowed only if the user names an http server.
         plain = os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
         client = {"timeout": "10min", "connect_timeout": "10s", "allow_http": plain}
         with _one_line(url):
             return cls(from_url(url, retry_config=retries, client_options=client), url)
 
     def entries(self, prefix: str = "") -> dict[str, Entry]:
-        """Return what is below a prefix of whole parts, by name; an object of that very name too."""
+        """Return the objects below a prefix (whole path components), and an object of exactly that name, by name."""
         import obstore
 
         with _one_line(self.url):
             found = {meta["path"]: meta for batch in obstore.list(self._store, prefix or None) for meta in batch}
-            if prefix and not found:  # the name of one object
+            if prefix and not found:  # the prefix may be one object's name
                 with contextlib.suppress(FileNotFoundError):
                     found = {prefix: obstore.head(self._store, prefix)}
         return {name: Entry.of(meta) for name, meta in found.items()}
 
     def read(self, name: str, unless: dict[str, str] | None = None) -> tuple[bytes, Entry] | None:
-        """Return an object's bytes and entry; None where there is none, or where its tag is still `unless`."""
+        """Return an object's bytes and entry; None if there is no such object, or if its tag still equals `unless`."""
         import obstore
         from obstore.exceptions import NotModifiedError
 
@@ -113,22 +113,22 @@ class Bucket:
             return None
 
     def write(self, name: str, data: bytes | Path, over: dict[str, str] | None = None) -> dict[str, str]:
-        """Write an object, a file's content where `data` is a path, and return its tag.
+        """Write an object (bytes, or the content of a file) and return its tag.
 
-        With `over`, it is written over the object of that tag alone, or, where `over` is empty, only where there is
-        none. Raises ChangedError otherwise.
+        With `over`, the write succeeds only if the present object has that tag or, for an empty `over`, if there is no
+        object. Raises ChangedError otherwise.
         """
         import obstore
 
         mode: Any = "overwrite" if over is None else (over or "create")
         with _one_line(self.url):
-            # A write on a condition is one request.
+            # A conditional write must be a single request.
             return Entry.of(
                 obstore.put(self._store, name, data, mode=mode, use_multipart=None if over is None else False)
             ).tag
 
     def remove(self, name: str) -> None:
-        """Remove an object; one that is not there is no matter."""
+        """Remove an object if it exists."""
         import obstore
 
         with contextlib.suppress(FileNotFoundError), _one_line(self.url):
@@ -137,7 +137,7 @@ class Bucket:
 
 @contextlib.contextmanager
 def _one_line(url: str) -> Iterator[None]:
-    """Say in one line what a store answers; an object that is not there stays a FileNotFoundError."""
+    """Turn a store's errors into one-line errors, except FileNotFoundError for a missing object."""
     from obstore.exceptions import (
         AlreadyExistsError,
         NotModifiedError,

@@ -1,4 +1,4 @@
-"""What a store of vectors promises, and the checks that every store makes."""
+"""The contract of a store of vectors, and the checks that every store makes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Shape:
 
 
 class Store(ABC):
-    """Vectors by component, layer and text; written in shards, trusted only when whole.
+    """Vectors by component, layer and text, written in shards; only whole shards are read.
 
-    A shard is named by its content key, so that a resumed run knows which ones are finished. `write` is atomic:
-    after a crash a shard is there and whole, or not there.
+    A shard is named by its content key, so that a resumed run knows which shards are finished. `write` is atomic: after
+    a crash a shard is either whole or absent.
     """
 
     shape: Shape
@@ -46,33 +46,33 @@ class Store(ABC):
     def write(
         self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray], first: Mapping[str, int] | None = None
     ) -> None:
-        """Keep `values[component]`, shape (len(rows), layers, width), for the texts `rows`.
+        """Store `values[component]`, shape (len(rows), layers, width), for the texts `rows`.
 
-        Without `first`, a shard holds every layer of every component. With it, some components, each from layer
-        `first[component]` on.
+        Without `first`, a shard holds every layer of every component. With it, a shard holds some components, each from
+        layer `first[component]` on.
         """
 
     @abstractmethod
     def read(self, component: str, layer: int) -> FloatArray:
-        """Return float32 of shape (texts, width); raises StoreError where a text is missing."""
+        """Return float32 of shape (texts, width); raises StoreError if a text is missing."""
 
     def parts(self, component: str, layer: int) -> Iterator[tuple[Ints, FloatArray]]:
-        """Yield what `read` returns in parts: the texts (m,) and their vectors (m, width), each text once.
+        """Yield the result of `read` in chunks: text numbers (m,) and their vectors (m, width), each text once.
 
-        A store whose vectors need not fit into memory holds one part at a time.
+        A store on disk holds one chunk in memory at a time.
         """
         yield np.arange(self.shape.texts), self.read(component, layer)
 
 
 def unseen(shape: Shape) -> dict[str, NDArray[np.bool_]]:
-    """Return, for each component, (texts, points) of False: what a store has got so far."""
+    """Return, for each component, an array (texts, points) of False, to mark which vectors a store has received."""
     return {c: np.zeros((shape.texts, points), dtype=bool) for c, points in shape.points.items()}
 
 
 def check_shard(
     shape: Shape, rows: Sequence[int], values: Mapping[str, FloatArray], first: Mapping[str, int] | None
 ) -> dict[str, tuple[int, int]]:
-    """Return which layers of each component a shard holds; raise StoreError where it does not fit the store."""
+    """Return which layers of each component a shard holds; raise StoreError if the shard does not fit the store."""
     layers = {}
     for component, points in shape.points.items():
         if first is not None and component not in values:
@@ -90,7 +90,7 @@ def check_shard(
 
 
 def check_request(shape: Shape, component: str, layer: int) -> None:
-    """Raise StoreError where the store cannot hold what is asked for."""
+    """Raise StoreError if the store has no such component or layer."""
     if component not in shape.points:
         raise StoreError(f"no component '{component}'", f"one of {', '.join(shape.points)}")
     if not 0 <= layer < shape.points[component]:
@@ -98,7 +98,7 @@ def check_request(shape: Shape, component: str, layer: int) -> None:
 
 
 def check_complete(seen: np.ndarray) -> None:
-    """Raise StoreError where some text has no vector."""
+    """Raise StoreError if a text has no vector."""
     if not seen.all():
         raise StoreError(
             f"{int((~seen).sum())} of {len(seen)} texts have no activations (the first is text {np.argmin(seen) + 1})",

@@ -1,4 +1,4 @@
-"""The disk store: safetensors shards, each trusted only with its checksummed receipt."""
+"""The disk store: safetensors shards, each valid only with its checksummed receipt."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def _amount(size: int) -> str:
 class DiskStore(Store):
     """Vectors in a folder: `manifest.json`, and `<key>.safetensors` with a receipt `<key>.json` per shard.
 
-    `key` names the content (model, texts, settings). A folder with another key is refused, never mixed. A shard
-    without a sound receipt of this store, or whose bytes differ from it, is as good as absent and is computed again;
-    a damaged manifest is written again.
+    `key` identifies the content (model, texts, settings). A folder with another key is refused, never mixed. A shard
+    without a valid receipt of this store, or with bytes that differ from its receipt, is treated as absent and computed
+    again. A damaged manifest is rewritten.
     """
 
     def __init__(self, folder: Path, shape: Shape, key: str, dtype: str = "float32") -> None:
@@ -60,7 +60,7 @@ class DiskStore(Store):
 
     @classmethod
     def open(cls, folder: Path) -> DiskStore:
-        """Open a folder as it stands, whatever its key."""
+        """Open an existing folder, with any key."""
         manifest = read_manifest(folder)
         shape = Shape(manifest["texts"], manifest["width"], manifest["points"])
         return cls(folder, shape, manifest["key"], manifest["dtype"])
@@ -77,11 +77,11 @@ class DiskStore(Store):
         return set(self._receipts)
 
     def complete(self) -> bool:
-        """Return whether nothing is missing."""
+        """Return whether every text has a vector at every layer of every component."""
         return self.missing_bytes() == 0
 
     def missing_bytes(self) -> int:
-        """Return how many bytes the unfinished part of the store will take."""
+        """Return how many bytes the missing vectors will take."""
         seen = unseen(self.shape)
         for receipt in self._receipts.values():
             for component, (start, stop) in receipt.layers.items():
@@ -89,7 +89,7 @@ class DiskStore(Store):
         return self.shape.width * self._dtype.itemsize * sum(int((~rows).sum()) for rows in seen.values())
 
     def check_space(self) -> None:
-        """Raise StoreError before a run that the disk cannot hold."""
+        """Raise StoreError if the disk has too little space for the missing vectors."""
         free, need = shutil.disk_usage(self.folder).free, self.missing_bytes()
         if need > free:
             raise StoreError(
@@ -101,7 +101,7 @@ class DiskStore(Store):
     def write(
         self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray], first: Mapping[str, int] | None = None
     ) -> None:
-        """Keep a shard: its bytes first, then the receipt that makes it count."""
+        """Write a shard: its bytes first, then the receipt that makes it valid."""
         layers = check_shard(self.shape, rows, values, first)
         tensors = {c: torch.from_numpy(np.ascontiguousarray(a)).to(self._dtype) for c, a in values.items()}
         data = save(tensors)
@@ -118,7 +118,7 @@ class DiskStore(Store):
         return out
 
     def parts(self, component: str, layer: int) -> Iterator[tuple[Ints, FloatArray]]:
-        """Yield the texts and vectors of one shard after the other; raises StoreError, at the end, where some lack."""
+        """Yield the texts and vectors of one shard at a time; raises StoreError at the end if a text is missing."""
         check_request(self.shape, component, layer)
         seen = np.zeros(self.shape.texts, dtype=bool)
         for key, receipt in self._receipts.items():

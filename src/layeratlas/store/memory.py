@@ -1,4 +1,4 @@
-"""The in-memory store: the plainest thing that keeps the contract, which the disk store must equal."""
+"""The in-memory store: the simplest implementation of the contract, and the reference for the disk store."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class MemoryStore(Store):
         return set(self._done)
 
     def complete(self) -> bool:
-        """Return whether nothing is missing."""
+        """Return whether every text has a vector at every layer of every component."""
         return all(bool(seen.all()) for seen in self._seen.values())
 
     def write(
         self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray], first: Mapping[str, int] | None = None
     ) -> None:
-        """Keep a shard."""
+        """Store a shard."""
         for component, (start, stop) in check_shard(self.shape, rows, values, first).items():
             self._values[component][list(rows), start:stop] = values[component]
             self._seen[component][list(rows), start:stop] = True

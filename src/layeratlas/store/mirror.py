@@ -1,8 +1,8 @@
-"""A folder on this machine that stands for a bucket: files are brought when a run begins, published while it goes on.
+"""A local folder that mirrors a bucket: files are downloaded when a run begins and uploaded while it runs.
 
-Nothing of a run is trusted without its checksum, in a folder as in a bucket, so that files may be published in any
-order and a process be killed between any two. JSON files, the receipts, are read before other files are looked for
-and written after them, so that what a receipt speaks of is there; and on the condition that nobody else has written.
+Every file of a run is checked by its checksum, in a folder and in a bucket, so files may be uploaded in any order and a
+process may be killed between two uploads. JSON files, which are the receipts, are downloaded before and uploaded after
+the other files, so that the files that a receipt names exist. Their upload fails if another process has written them.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, write_atomic, write_json
 from layeratlas.store.bucket import Bucket, ChangedError
 
-# Seconds between two looks for files to publish, and requests at a time.
+# Seconds between two scans for files to upload, and the number of simultaneous requests.
 _PAUSE, _REQUESTS = 1.0, 8
 
 
 class _Known(NamedTuple):
-    """A file that is the same here and there: its tag in the bucket, and its inode, size and time of change here."""
+    """A file that is equal in bucket and folder: its tag there, and its inode, size and time of change here."""
 
     tag: dict[str, str]
     stamp: tuple[int, int, int]
 
 
 class Mirror:
-    """The files of `bucket` in `folder`. Names of files and folders are those in the bucket, `''` for all.
+    """The files of `bucket` in `folder`. Files and folders are named as in the bucket; `''` stands for all of it.
 
-    `private` are the names of files, without their folders, that belong to one side and are never copied.
+    `private` are names of files, without folders, that are never copied in either direction.
     """
 
     def __init__(self, folder: Path, bucket: Bucket, private: frozenset[str] = frozenset()) -> None:
@@ -44,10 +44,9 @@ class Mirror:
         self._one_at_a_time = threading.RLock()
 
     def bring(self, name: str = "") -> None:
-        """Make a file or folder here the newest: that in the bucket, and what is not there is removed here.
+        """Update a local file or folder from the bucket; files that the bucket lacks are removed.
 
-        Where nobody else has published since this folder was last in step, what was not published from here is newer,
-        and stays.
+        If no other process has uploaded since the last synchronisation, unpublished local files are newer and stay.
         """
         with self._one_at_a_time:
             there = {key: entry for key, entry in self.bucket.entries(name).items() if self._is_shared(key)}
@@ -63,16 +62,16 @@ class Mirror:
             self._remember()
 
     def fetch(self, name: str) -> None:
-        """Make one small file here equal to that in the bucket."""
+        """Download one small file."""
         with self._one_at_a_time:
             known = self._known.get(name)
             same = known is not None and known.stamp == _stamp(self.folder / name)
             self._get(name, known.tag if known and same else None)
 
     def publish(self, name: str = "") -> None:
-        """Make a file or folder in the bucket equal to that here.
+        """Upload a file or folder, so that the bucket equals the local copy.
 
-        Raises ChangedError where another process has written a receipt of it since it was brought.
+        Raises ChangedError if another process has written one of its receipts since it was downloaded.
         """
         with self._one_at_a_time:
             try:
@@ -94,12 +93,12 @@ class Mirror:
 
     @contextlib.contextmanager
     def publishing(self, name: str = "") -> Iterator[None]:
-        """Publish a folder every few seconds, and at the end, whatever ends it."""
+        """Upload a folder every few seconds, and once more at the end, even after an error."""
         done = threading.Event()
 
         def repeat() -> None:
             while not done.wait(_PAUSE):
-                with contextlib.suppress(StoreError):  # what lasts is raised at the end
+                with contextlib.suppress(StoreError):  # a lasting error is raised at the end
                     self.publish(name)
 
         thread = threading.Thread(target=repeat, daemon=True)
@@ -119,7 +118,7 @@ class Mirror:
         return not path.is_absolute() and ".." not in path.parts and path.name not in self._private
 
     def _files(self, name: str) -> dict[str, tuple[int, int, int]]:
-        """Return the stamps of the whole files below a name, by their names."""
+        """Return the stamps of the complete files below a name, by file name."""
         top, found = self.folder / name, {}
         for path in [top] if top.is_file() else top.rglob("*"):
             key, stamp = path.relative_to(self.folder).as_posix(), _stamp(path)
@@ -151,7 +150,7 @@ class Mirror:
             tag = self.bucket.write(key, data, over=known.tag if known else {})
         except ChangedError:
             found = self.bucket.read(key)
-            if found is None or found[0] != data:  # else a request of ours that was sent twice
+            if found is None or found[0] != data:  # equal: our own request, sent twice
                 raise
             tag = found[1].tag
         self._note(key, tag, stamp)

@@ -1,4 +1,4 @@
-"""What a folder of vectors says of itself: its manifest, and a receipt beside each shard."""
+"""The metadata of a folder of vectors: its manifest, and a receipt for each shard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FORMAT = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What a shard holds: the texts `rows`, and `(first, past the last)` layer of each component.
+    """The content of a shard: the texts `rows`, and for each component its layers as `(first, past the last)`.
 
     `sha256` is the digest of the shard's bytes.
     """
@@ -27,7 +27,7 @@ class Receipt:
     sha256: str
 
     def write(self, folder: Path, key: str, store: str) -> None:
-        """Write the receipt beside its shard `key`, which it makes count in the store of that key, and seal it."""
+        """Write the sealed receipt of shard `key`, which makes the shard valid in the store with key `store`."""
         record = {"store": store, "shard": key, "sha256": self.sha256, "rows": self.rows, "layers": self.layers}
         write_sealed(folder / f"{key}.json", record)
 
@@ -40,8 +40,8 @@ def shard_path(folder: Path, key: str) -> Path:
 def read_receipts(folder: Path, store: str) -> Iterator[tuple[str, Receipt]]:
     """Yield each shard's key and receipt, in the order of the keys.
 
-    Receipts that are damaged or belong to another store or shard, and those without a shard, are left out. The shard's
-    bytes are not read: compare `sha256` where that matters.
+    Damaged receipts, receipts of another store or shard, and receipts without a shard are skipped. The shard's bytes
+    are not read; compare `sha256` if that matters.
     """
     for path in sorted(folder.glob("*.json")):
         if path.name == MANIFEST or not shard_path(folder, path.stem).is_file():
@@ -60,7 +60,7 @@ def _receipt(record: Mapping[str, Any]) -> Receipt:
 
 
 def manifest_of(shape: Shape, key: str, dtype: str) -> dict[str, Any]:
-    """Return what the manifest of a store with this content says."""
+    """Return the manifest of a store with this content."""
     return {
         "format": _FORMAT,
         "key": key,
@@ -77,19 +77,19 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return a store's manifest; raises StoreError where there is none or it is damaged."""
+    """Return a store's manifest; raises StoreError if it is missing or damaged."""
     return read_sealed(folder / MANIFEST)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShardPlace:
-    """Where a vector stands: number `at` in the shard goes to number `to` of what was asked for."""
+    """The place of a layer: index `at` in the shard, index `to` among the requested layers."""
 
     at: int
     to: int
 
 
 def covered(receipt: Receipt, component: str, layers: Sequence[int]) -> list[ShardPlace]:
-    """Return where a shard holds those of `layers` of a component that it has."""
+    """Return the places of those `layers` of a component that a shard holds."""
     first, past = receipt.layers.get(component, (0, 0))
     return [ShardPlace(at=layer - first, to=number) for number, layer in enumerate(layers) if first <= layer < past]

@@ -1,4 +1,4 @@
-"""A few texts at a few layers out of a finished store, without reading the rest."""
+"""Read a few texts at a few layers from a finished store."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from layeratlas.store.receipts import ShardPlace, covered, read_manifest, read_r
 
 
 def points_of(folder: Path, component: str) -> int:
-    """Return how many layers a store holds of a component, 0 where it holds none; raises StoreError without a store."""
+    """Return how many layers of a component a store holds (0 for none); raises StoreError if there is no store."""
     return int(read_manifest(folder)["points"].get(component, 0))
 
 
 def read_rows(folder: Path, component: str, layers: Sequence[int], rows: Sequence[int]) -> FloatArray:
     """Return float32 of shape (len(layers), len(rows), width).
 
-    The checksum of every shard that is read is compared, once per process. Raises StoreError where a text is missing,
-    a shard is damaged or a number is not finite.
+    The checksum of every shard that is read is verified, once per process. Raises StoreError if a text is missing, a
+    shard is damaged or a number is not finite.
     """
     manifest = read_manifest(folder)
     out = np.full((len(layers), len(rows), manifest["width"]), np.nan, np.float32)
@@ -46,7 +46,7 @@ def read_rows(folder: Path, component: str, layers: Sequence[int], rows: Sequenc
 
 
 def _check(path: Path, sha256: str) -> None:
-    """Raise StoreError where a shard's bytes are not those of its receipt."""
+    """Raise StoreError if a shard's bytes do not match its receipt."""
     stat = path.stat()
     if _digest(path, stat.st_mtime_ns, stat.st_size, stat.st_ino) != sha256:
         raise StoreError(

@@ -1,4 +1,4 @@
-"""Small files of numbers that a stage can find again after a stop: whole, and of this run, or computed anew."""
+"""Small files of numbers from which an interrupted stage resumes; damaged or foreign files are ignored."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def write_shard(path: Path, key: str, tensors: Tensors, notes: object = None) -> None:
-    """Write arrays atomically, with the run's key, notes that JSON can hold, and a digest of all of it.
+    """Write arrays atomically, with the run's key, JSON-able notes, and a digest of everything.
 
-    The digest covers the file's name, the key, the notes, and each array's name, dtype, shape and bytes, so that two
-    files that changed places are noticed.
+    The digest covers the file's name, the key, the notes, and each array's name, dtype, shape and bytes. It therefore
+    also detects two swapped files.
     """
     whole = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     known = {"key": key, "notes": json.dumps(notes)}
@@ -30,7 +30,7 @@ def write_shard(path: Path, key: str, tensors: Tensors, notes: object = None) ->
 
 
 def read_shard(path: Path, key: str) -> Tensors | None:
-    """Return the arrays of a shard; None where it is missing, damaged or of another run."""
+    """Return the arrays of a shard; None if it is missing, damaged or of another run."""
     try:
         return load_shard(path, key)[0]
     except StoreError:
@@ -38,7 +38,7 @@ def read_shard(path: Path, key: str) -> Tensors | None:
 
 
 def load_shard(path: Path, key: str) -> tuple[Tensors, Any]:
-    """Return the arrays of a shard and its notes; raises StoreError where it is missing, damaged or of another run."""
+    """Return the arrays of a shard and its notes; raises StoreError if it is missing, damaged or of another run."""
     try:
         with safe_open(path, framework="np") as file:
             known = file.metadata()
