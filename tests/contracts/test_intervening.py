@@ -205,6 +205,9 @@ def test_means_are_those_of_the_positions_that_are_edited(loaded_of, family, com
     assert found.shape == (2, D)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted.numpy(), atol=1e-5)
+    # A text that has none of the positions does not enter.
+    short = mean_vectors(loaded, [*texts, texts[0][:1]], component, (0,), first=3)
+    np.testing.assert_array_equal(short, mean_vectors(loaded, texts, component, (0,), first=3))
     with pytest.raises(SpecError, match="no text is longer than the positions left out"):
         mean_vectors(loaded, [texts[0][:1]], component, (0,))
 

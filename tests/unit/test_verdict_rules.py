@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import types
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+from layeratlas.runs.claim import Judgement
+from layeratlas.runs.judging import joined
 from layeratlas.stats.verdicts import Effect, Verdict, all_hold, any_holds, decide, least_seen
 
 YES: Verdict = "supported"
@@ -37,6 +40,7 @@ def test_a_claim_that_is_shown_is_supported_whatever_else_was_tested() -> None:
         ([OPEN, NO], NO, OPEN),
         ([NO, NO], NO, NO),
         ([OPEN, OPEN], OPEN, OPEN),
+        ([], OPEN, OPEN),
     ],
 )
 def test_a_conjunction_needs_every_part_and_a_disjunction_one(
@@ -91,3 +95,20 @@ def test_the_least_effect_that_is_seen_is_found_with_a_power_of_four_fifths(test
     z = least_seen(1.0, tests=tests, sides=sides) + rng.standard_normal(20_000)
     found = norm.sf(np.abs(z) if sides == 2 else z) * sides * tests <= 0.05
     assert found.mean() == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "p", "joint"),
+    [
+        (YES, 0.02, OPEN),  # three models: Holm's p is 0.06
+        (NO, 0.02, OPEN),  # an opposite effect is a discovery too
+        (NO, 0.6, NO),  # an equivalence does not rest on p
+        (YES, 0.01, YES),
+    ],
+)
+def test_over_several_models_a_verdict_that_rests_on_p_keeps_it_only_with_the_corrected_one(
+    verdict: Verdict, p: float, joint: Verdict
+) -> None:
+    runs = [types.SimpleNamespace(model=name) for name in ("a", "b", "c")]
+    judged = [(run, Judgement(verdict=verdict, statement="Said.", estimate=0.1, p=p, n=1)) for run in runs]
+    assert joined(judged).verdict == joint  # type: ignore[arg-type]

@@ -174,7 +174,7 @@ def mean_vectors(
             model.run(torch.from_numpy(np.asarray(text, np.int64))[None])
         at = [layer + (component == "resid") for layer in layers]
         total += torch.stack([seen[component][i][0] for i in at]).cpu().numpy()
-        count += len(text) - first
+        count += max(len(text) - first, 0)
     if count <= 0:
         raise SpecError("no text is longer than the positions left out", "texts of two tokens or more")
     mean: NDArray[np.float32] = (total / count).astype(np.float32)

@@ -68,12 +68,18 @@ def _side(sides: Mapping[Verdict, Sequence[int]], judgements: Sequence[Judgement
 
 
 def _corrected(judgements: Sequence[Judgement]) -> list[Judgement]:
-    """Return the judgements with Holm's p-values; those that lose their support become inconclusive."""
+    """Return the judgements with Holm's p-values; a verdict that loses its significance becomes inconclusive.
+
+    As in a report (`runs.finding`), an opposite effect loses its verdict like support; an equivalence, whose p is large,
+    does not rest on p.
+    """
     tested = [i for i, judgement in enumerate(judgements) if isfinite(judgement.p)]
     corrected = list(judgements)
     for i, p in zip(tested, holm([judgements[i].p for i in tested]), strict=True):
-        lost = judgements[i].verdict == "supported" and p > ALPHA
-        corrected[i] = replace(judgements[i], p=p, verdict="inconclusive" if lost else judgements[i].verdict)
+        verdict = judgements[i].verdict
+        rests = verdict == "supported" or (verdict == "not supported" and judgements[i].p <= ALPHA)
+        lost = rests and p > ALPHA
+        corrected[i] = replace(judgements[i], p=p, verdict="inconclusive" if lost else verdict)
         if lost:
             statement = f"{judgements[i].statement} After correction over {len(tested)} models, p = {p:.3f}."
             corrected[i] = replace(corrected[i], statement=statement)

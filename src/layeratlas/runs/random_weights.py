@@ -25,7 +25,10 @@ def random_weight_model(work: Workspace) -> LoadedModel | None:
         work.progress.note("the model is on NDIF; the random-weight control is left out")
         return None
     spread = model.streamer is not None or model.team is not None
-    if spread or size > budget(None, model.device):
+    memory = work.spec.model.memory
+    # What is free on the device is what the first model has left; a limit set by the user holds for both.
+    needed = size if memory is None else 2 * size
+    if spread or needed > budget(memory, model.device):
         work.progress.note("no memory for a random-weight model beside this one; this control is left out")
         return None
     return untrained(model, work.spec.seed)

@@ -17,7 +17,8 @@ import scipy
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.shapes import line_projection, step_place, step_projection
 
-# Models of one size differ by two points of accuracy in the prior: the smallest difference that matters.
+# The prior: models of one size differ by three points of accuracy (standard deviation), with the weight of this many
+# degrees of freedom.
 _PRIOR_SPREAD, _PRIOR_FREEDOM = 0.03, 3
 
 

@@ -36,4 +36,4 @@ def slope_test(values: Floats, log_size: Floats) -> Slope:
         return Slope(slope, float((permuted >= abs(product) - ROUNDING).mean()), 2 / len(orders))
     rng = np.random.default_rng(59)
     permuted = np.abs(np.stack([rng.permutation(values) for _ in range(_SAMPLED)]) @ centred)
-    return Slope(slope, (1 + float((permuted >= abs(product)).sum())) / (1 + _SAMPLED), 1 / (1 + _SAMPLED))
+    return Slope(slope, (1 + float((permuted >= abs(product) - ROUNDING).sum())) / (1 + _SAMPLED), 1 / (1 + _SAMPLED))

@@ -44,15 +44,16 @@ def all_hold(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the verdict on a conjunction: the claim holds if every part holds.
 
     Each part is tested at the full level (intersection-union test, Berger 1982); one refuted part refutes the claim.
+    A conjunction of no part is inconclusive.
     """
     parts = list(verdicts)
-    return decide(shown=all(part == "supported" for part in parts), refuted="not supported" in parts)
+    return decide(shown=bool(parts) and all(part == "supported" for part in parts), refuted="not supported" in parts)
 
 
 def any_holds(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the verdict on a disjunction of parts whose p-values were corrected together."""
     parts = list(verdicts)
-    return decide(shown="supported" in parts, refuted=all(part == "not supported" for part in parts))
+    return decide(shown="supported" in parts, refuted=bool(parts) and all(part == "not supported" for part in parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
