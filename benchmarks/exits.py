@@ -128,7 +128,7 @@ def against_exact(model: LoadedModel, posed: Posed, rounds: int) -> None:
     vocabulary, width = model.anatomy.unembedding.weight.shape
     rows = pairs[-1][False][1].normalisers.record().get("rows", 0)
     print(f"{len(posed)} questions, {apart.size} log-likelihoods; {pairs[-1][False][1].normalisers.record()}")
-    for exact, name in ((True, "whole vocabulary"), (False, "default")):
+    for exact, name in ((True, "whole vocabulary"), (False, "8-bit screen")):
         core = statistics.median(pair[exact][1].core_seconds for pair in pairs)
         rate = 2e-9 * rows * vocabulary * width / core
         print(f"{name}: readout {core:.1f} s of a core, as {rate:.0f} GFLOP/s of one float32 product")
@@ -140,7 +140,7 @@ def against_exact(model: LoadedModel, posed: Posed, rounds: int) -> None:
         print(f"readout, {name}: {statistics.median(of(p[True][1]) / of(p[False][1]) for p in pairs):.2f}")
     print(f"all, cores: {statistics.median(pair[True][0] / pair[False][0] for pair in pairs):.2f}")
     if apart.max() > 1e-3 or flipped > ties:
-        raise SystemExit("the default readout is not the exact one")
+        raise SystemExit("the screened sums are not the exact ones")
 
 
 def decisions(values: dict[bool, np.ndarray], posed: Posed) -> tuple[int, int]:

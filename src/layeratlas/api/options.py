@@ -26,7 +26,7 @@ class ModelOptions(TypedDict, total=False):
     dtype: Literal["float32", "bfloat16", "float16", "auto"] | None
     attention: Literal["sdpa", "eager"] | None
     device: str | None
-    bos: Literal["auto", "never"] | None
+    bos: Literal["auto", "never", "tokenizer"] | None
     weights: Literal["resident", "streamed", "auto", "remote"] | None
     parallel: int | None
     memory: float | None

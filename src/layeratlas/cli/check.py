@@ -52,8 +52,8 @@ def validate(
     with one_line():
         from layeratlas.validation import validate as simulate
 
-        print(f"{'planted':<56}{'finding':<34}{'hits':>7}{'trials':>8}{'rate':>8}  bound")
+        print(f"{'planted':<60}{'finding':<34}{'hits':>7}{'trials':>8}{'rate':>8}  bound")
         for row in simulate(runs, check_size(size), make_progress(quiet), seed, out):
             limits = (row.at_least and f">= {row.at_least:.2f}", row.at_most < 1 and f"<= {row.at_most:.2f}")
             bound = " and ".join(limit for limit in limits if limit) + ("" if row.passed else "  !")
-            print(f"{row.planted:<56}{row.finding:<34}{row.hits:>7}{row.trials:>8}{row.rate:>8.3f}  {bound}")
+            print(f"{row.planted:<60}{row.finding:<34}{row.hits:>7}{row.trials:>8}{row.rate:>8.3f}  {bound}")

@@ -16,7 +16,9 @@ from layeratlas.core.spec import DEFAULT_MODEL
 def run(
     study: Annotated[
         str,
-        typer.Argument(help="The study, such as 'hierarchy' ('layeratlas list studies'), or 'atlas': all of them."),
+        typer.Argument(
+            help="The study, such as 'hierarchy' ('layeratlas list studies'), or 'atlas': hierarchy, exits and segments."
+        ),
     ],
     model: Annotated[
         list[str] | None,

@@ -70,8 +70,8 @@ def _side(sides: Mapping[Verdict, Sequence[int]], judgements: Sequence[Judgement
 def _corrected(judgements: Sequence[Judgement]) -> list[Judgement]:
     """Return the judgements with Holm's p-values; a verdict that loses its significance becomes inconclusive.
 
-    As in a report (`runs.finding`), an opposite effect loses its verdict like support; an equivalence, whose p is large,
-    does not rest on p.
+    As in a report (`runs.finding`), an opposite effect loses its verdict like support; an equivalence, whose p is
+    large, does not rest on p.
     """
     tested = [i for i, judgement in enumerate(judgements) if isfinite(judgement.p)]
     corrected = list(judgements)

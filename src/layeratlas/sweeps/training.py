@@ -51,9 +51,9 @@ def training(
     """Run a study on every checkpoint of a training and return their comparison, with its axis of training.
 
     `model` is a folder of checkpoints (`step100/`, `step1000/` ...), several such folders, or a hub id with
-    `revisions`, whose names hold the step. `study` may be `atlas`: all three studies, and whether answers follow what
-    probes read. Options are those of `run`. Every run is in `OUT/runs`, and the same call resumes what was stopped.
-    Raises AtlasError where there are no two checkpoints, or where none or a part of them could be run.
+    `revisions`, whose names hold the step. `study` may be `atlas`: hierarchy, exits and segments, and whether answers
+    follow what probes read. Options are those of `run`. Every run is in `OUT/runs`, and the same call resumes what was
+    stopped. Raises AtlasError where there are no two checkpoints, or where none or a part of them could be run.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if isinstance(revisions, str) or "revision" in given:
