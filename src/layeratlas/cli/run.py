@@ -17,7 +17,7 @@ def run(
     study: Annotated[
         str,
         typer.Argument(
-            help="The study, such as 'hierarchy' ('layeratlas list studies'), or 'atlas': hierarchy, exits and segments."
+            help="The study, such as 'hierarchy' ('layeratlas list studies'), or 'atlas': hierarchy, exits, segments."
         ),
     ],
     model: Annotated[
