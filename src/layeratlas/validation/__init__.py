@@ -1,5 +1,4 @@
-"""Simulated runs with known truth: the rate of each verdict with its effect planted, and without.
---"""
+"""Simulated runs with known truth: the rate of each verdict with its effect planted, and without."""
 
 from layeratlas.validation.gathering import validate
 from layeratlas.validation.rate import Rate
