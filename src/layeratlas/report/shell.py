@@ -82,7 +82,7 @@ def inline(text: str) -> str:
 
 
 def _colours() -> str:
-    """Return the palette as CSS variables, light first, dark where the reader's system asks for it."""
+    """Return the palette as CSS variables: light by default, dark if the reader's system prefers it."""
     light, dark = ("".join(f"--{n}:{pair[i]};" for n, pair in theme.COLOURS.items()) for i in (0, 1))
     return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
 

@@ -64,7 +64,7 @@ class View:
 
     @property
     def map_rows(self) -> list[str]:
-        """The rows of the map: each level, then its tasks where it has several."""
+        """The rows of the map: each level, followed by its tasks if it has several."""
         rows: list[str] = []
         for level in self.levels:
             tasks = [part.row for part in self.of(PartKind.TASK) if part.level == level]
