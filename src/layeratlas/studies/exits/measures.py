@@ -50,7 +50,7 @@ def margin(scores: Floats, key: AnswerKey, strict: bool) -> Floats:
 
 
 def ties(scores: Floats, key: AnswerKey, strict: bool) -> Floats:
-    """1 where the best score among the first true choice and the false ones is shared, else 0."""
+    """1 if the best score among the first true choice and the false ones is shared, else 0."""
     truth = key.first_true_score(scores)
     best = np.maximum(truth, key.best_false_score(scores))[..., None]
     winners = (key.false & (scores == best)).sum(-1) + (truth == best[..., 0])

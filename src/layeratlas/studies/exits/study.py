@@ -141,7 +141,7 @@ def _check_exits(settings: ExitSettings) -> None:
 
 
 def _check_letters(data: QuestionSet) -> None:
-    """Raise SpecError where a question has more choices than there are letters."""
+    """Raise SpecError if a question has more choices than there are letters."""
     most = max(len(question.choices) for question in data.items)
     if most > len(LETTERS):
         raise SpecError(
@@ -152,7 +152,7 @@ def _check_letters(data: QuestionSet) -> None:
 
 
 def _check_shots(data: QuestionSet, asked: int) -> None:
-    """Raise SpecError where a set has fewer worked examples than were asked for."""
+    """Raise SpecError if a set has fewer worked examples than requested."""
     available = len(data.shots)
     if asked > available:
         raise SpecError(
