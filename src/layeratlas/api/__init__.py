@@ -1,4 +1,4 @@
-"""Layer Atlas from Python: run a study, probe texts of your own, compare models, open what is finished."""
+"""Layer Atlas from Python: run a study, probe your own texts, compare models, open finished runs."""
 
 from layeratlas.api.compared import Comparison
 from layeratlas.api.folders import index, report

@@ -1,4 +1,4 @@
-"""Which of a run's recommendations was asked for."""
+"""Finds the requested recommendation of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from layeratlas.runs.recommendation import Purpose, Recommendation
 
 
 def find_recommendation(run: FinishedRun, name: str, purpose: str, component: str) -> Recommendation:
-    """Return a level's or task's recommendation; raises SpecError for what the run does not have."""
+    """Return the recommendation for a level or task; raises SpecError if the run does not have it."""
     if purpose not in set(Purpose):
         raise unknown_name("purpose", purpose, Purpose)
     of_purpose = [row for row in run.recommendations if row.purpose == purpose]
@@ -26,7 +26,7 @@ def find_recommendation(run: FinishedRun, name: str, purpose: str, component: st
 
 
 def recommended_layer(run: FinishedRun, task: str, component: str) -> int:
-    """Return the layer to steer a task at, of a sublayer to probe; raises SpecError where none is recommended."""
+    """Return the layer to steer a task at (for sublayers, to probe); raises SpecError if none is recommended."""
     purpose = Purpose.STEER if component == "resid" else Purpose.PROBE
     row = find_recommendation(run, task, purpose, component)
     if row.layer is None:
@@ -35,13 +35,13 @@ def recommended_layer(run: FinishedRun, task: str, component: str) -> int:
 
 
 def _asks_for(purpose: str) -> str:
-    """Return which study to run for a purpose."""
+    """Return the name of the study that answers a purpose."""
     names = [name for name in registry.names("studies") if purpose in registry.get("studies", name).purposes]
     return f"run one of {', '.join(names)}" if names else "no study here recommends one"
 
 
 def _single_tasks(run: FinishedRun) -> dict[str, str]:
-    """Return the task of each level that has one task only, whose curve is the level's."""
+    """Return the task of each level with a single task, whose curve is also the level's."""
     tasks: dict[str, list[str]] = {}
     for data in run.manifest["datasets"]:
         tasks.setdefault(data["level"], []).append(data["name"])

@@ -15,8 +15,9 @@ from layeratlas.api.folders import folder_path, report
 class Comparison:
     """A comparison of finished runs, or the atlas of one model, read from its folder.
 
-    Its tables are polars data frames, `manifest` is `comparison.json`, `report_path` the page. Raises StoreError where
-    the folder holds no comparison; every table does where it is not the one that the comparison wrote.
+    Its tables are polars data frames, `manifest` is the content of `comparison.json`, `report_path` the path of the
+    page. Raises StoreError if the folder has no comparison. Access to a table raises StoreError if it is not the one
+    that the comparison wrote.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -53,7 +54,7 @@ class Comparison:
 
     @cached_property
     def sizes(self) -> pl.DataFrame:
-        """How each quantity changes with the number of parameters."""
+        """The change of each quantity with the number of parameters."""
         return self._finished.sizes
 
     @cached_property
@@ -73,7 +74,7 @@ class Comparison:
 
     @property
     def report_path(self) -> Path:
-        """Where the page of all runs is."""
+        """The path of the page of all runs."""
         return self.folder / "comparison.html"
 
     def rebuild_report(self) -> Path:
@@ -81,9 +82,9 @@ class Comparison:
         return report(self.folder)
 
     def summary(self, width: int = 0) -> str:
-        """Return the heading, of one model its map where there is `width` for it (in columns), and the first findings.
+        """Return the heading, the map of a single model if it fits in `width` columns, and the first findings.
 
-        At most ten of them; those that are decided come before the inconclusive ones.
+        There are at most ten findings; decided ones come before inconclusive ones.
         """
         head, *found = text_of(self._heading(), self._ranked(), 10).splitlines()
         lines = self._map(width) if width and len(self.models) == 1 else []

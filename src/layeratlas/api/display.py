@@ -1,4 +1,4 @@
-"""How a run or a comparison shows itself: as text, and as HTML in a notebook."""
+"""The display of a run or comparison: as text, and as HTML in a notebook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST = 8
 
 
 def lines_of(findings: pl.DataFrame, most: int | None = None) -> list[str]:
-    """Return findings as `[verdict] statement`; of more than `most` the first ones, and how many more there are."""
+    """Return findings as `[verdict] statement`: at most `most`, followed by the number of the remaining ones."""
     rows = findings.head(most) if most else findings
     lines = [f"[{row['verdict']}] {row['statement']}" for row in rows.iter_rows(named=True)]
     more = findings.height - rows.height
@@ -28,14 +28,14 @@ def text_of(heading: str, findings: pl.DataFrame, most: int | None = MOST) -> st
 
 
 def html_of(heading: str, findings: pl.DataFrame, figure: str, report: Path) -> str:
-    """Return a heading, findings, a figure (SVG, empty where there is none) and the report's path as HTML."""
+    """Return a heading, findings, a figure (SVG, or empty) and the report's path as HTML."""
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines_of(findings, MOST))
     blocks = [f"<p><b>{html.escape(heading)}</b></p>", f"<ul>{items}</ul>" if items else "", figure]
     return "\n".join(block for block in [*blocks, f"<p><code>{html.escape(str(report))}</code></p>"] if block)
 
 
 def figure_of(folder: Path, names: Sequence[str]) -> str:
-    """Return the first of these figures that the folder has, as SVG; empty where it has none."""
+    """Return the first of the named figures that the folder has, as SVG; empty if it has none."""
     for name in names:
         path = folder / "figures" / f"{name}.svg"
         if path.exists():
@@ -54,7 +54,7 @@ def svg_of(chart: Any) -> str:
 
 
 def map_width() -> int:
-    """Return the columns of standard output, 80 where that is no terminal; 0 where it cannot show the map's shades."""
+    """Return the columns of standard output: 80 if it is not a terminal, 0 if it cannot show the map's shades."""
     from layeratlas.report.text_map import SHADES
 
     try:

@@ -1,4 +1,4 @@
-"""What is done to a folder by its path: check it, open its study, build its page."""
+"""Operations on a folder given by its path: check it, open its study, build its page."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.study import Study
 
 COMPARISON = "comparison.json"
-# Characters of a folder's name in a message.
+# The most characters of a folder's name in a message.
 _SHOWN = 60
-# A path keeps one slash of an address.
+# `Path` collapses the double slash of an address.
 _ADDRESS = re.compile("(s3|gs|az|file):/")
 _TAKES_BUCKETS = "only runs, atlases and sweeps are written to one, with --out"
 
 
 def report(folder: str | Path) -> Path:
-    """Build the page of a finished run or of a comparison again, from its tables alone, and return its path."""
+    """Rebuild the page of a finished run or comparison from its tables alone, and return its path."""
     folder = folder_path(folder)
     if (folder / COMPARISON).exists():
         from layeratlas.comparison.page import build_comparison
@@ -34,7 +34,7 @@ def report(folder: str | Path) -> Path:
 def index(folder: str | Path) -> Path:
     """Write the page that lists every run and comparison below a folder and return its path, FOLDER/index.html.
 
-    Raises StoreError where the folder holds no run, or is a sweep, which has an index of its own.
+    Raises StoreError if the folder has no run, or is a sweep, which has its own index.
     """
     from layeratlas.report.index import write_index
 
@@ -42,7 +42,7 @@ def index(folder: str | Path) -> Path:
 
 
 def study_of(run: FinishedRun) -> Study | None:
-    """Return a run's study; None where it belongs to a package that is not installed here."""
+    """Return a run's study; None if its package is not installed here."""
     with suppress(SpecError):
         study: Study = registry.get("studies", run.study)
         return study
@@ -50,7 +50,7 @@ def study_of(run: FinishedRun) -> Study | None:
 
 
 def folder_path(folder: object) -> Path:
-    """Return a folder's path; raises SpecError for what is no path, is not UTF-8 or is a name that no file can have."""
+    """Return a folder's path; raises SpecError for a non-path, a path that is not UTF-8, or an impossible file name."""
     if not isinstance(folder, str | Path):
         raise SpecError(f"a folder is {folder!r}", "a path")
     if _ADDRESS.match(str(folder)):
@@ -62,7 +62,7 @@ def folder_path(folder: object) -> Path:
     try:
         Path(folder).stat()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return Path(folder)  # to be made, or refused by who reads or writes it
+        return Path(folder)  # created, or refused, when it is written or read
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SpecError(f"the folder {_brief(folder)} cannot be used ({reason})", "a path", "check it") from None

@@ -1,4 +1,4 @@
-"""The options of a run, the same from Python and from the command line, and the spec that they make."""
+"""The options of a run, shared by Python and the command line, and the spec built from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Model = str | Path | ModelSpec
 
 
 class ModelOptions(TypedDict, total=False):
-    """How the model is loaded: the fields of ModelSpec. An option that is None or left out keeps its default."""
+    """Options for loading the model: the fields of ModelSpec. An option that is None or missing keeps its default."""
 
     revision: str | None
     dtype: Literal["float32", "bfloat16", "float16", "auto"] | None
@@ -38,13 +38,13 @@ class ModelOptions(TypedDict, total=False):
 
 
 class Options(ModelOptions, total=False):
-    """What a run takes beside study, model and size. An option that is None or left out keeps the study's default.
+    """Options of a run besides study, model and size. An option that is None or missing keeps the study's default.
 
-    `tasks` are names of tasks, `data` paths of your own texts, whose malformed rows `bad_rows` refuses or drops, and
-    whose labels `label_kind` declares classes or numbers.
-    `position` and `components` say what is read of each text. `probe` is the name of a probe, a list of names, or any
-    fields of ProbeSpec by name; `folds`, `repeats`, `shuffles`, `svm_c` and `pca` are such fields. `capture` holds
-    further fields of CaptureSpec, `settings` the study's own settings (`layeratlas list settings STUDY`).
+    `tasks` are names of tasks. `data` are paths of your own texts; `bad_rows` refuses or drops their malformed rows,
+    and `label_kind` declares their labels as classes or numbers. `position` and `components` select the activations of
+    each text. `probe` is the name of a probe, a list of names, or fields of ProbeSpec; `folds`, `repeats`, `shuffles`,
+    `svm_c` and `pca` are also fields of it. `capture` has further fields of CaptureSpec, `settings` the study's own
+    settings (`layeratlas list settings STUDY`).
     """
 
     tasks: str | Sequence[str] | None
@@ -70,7 +70,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What the user gave, by the spec that it is a field of; the rest keeps its default."""
+    """The options that the user gave, grouped by spec; all others keep their defaults."""
 
     run: dict[str, Any]
     model: dict[str, Any]
@@ -79,7 +79,7 @@ class Given:
     settings: dict[str, Any]
 
     def names(self) -> list[str]:
-        """Return the options of probes and capture, such as `probe.folds`."""
+        """Return the names of the given probe and capture options, such as `probe.folds`."""
         return [*(f"probe.{name}" for name in self.probe), *(f"capture.{name}" for name in self.capture)]
 
 
@@ -99,7 +99,7 @@ def explicit(options: type[ModelOptions]) -> Callable[[Function], Function]:
 
 
 def checked(function: Function) -> Function:
-    """Refuse arguments that do not fit a function in one line, as those of a run are refused."""
+    """Refuse arguments that do not fit a function with a one-line error, like the options of a run."""
     signature = inspect.signature(function)
     names = sorted(name for name, known in signature.parameters.items() if known.kind is not known.POSITIONAL_ONLY)
 
@@ -118,17 +118,17 @@ def checked(function: Function) -> Function:
 
 
 def make_spec(study: str, model: Model, size: str, options: Mapping[str, Any]) -> RunSpec:
-    """Return the spec of a run: the study's defaults at that size, and the options over them.
+    """Return the spec of a run: the study's defaults at this size, overridden by the options.
 
-    Raises SpecError for an unknown name, a value that does not fit, and an option that the study does not use.
+    Raises SpecError for an unknown name, an invalid value, or an option that the study does not use.
     """
     return _spec(study, model, size, _given(options))
 
 
 def make_atlas_specs(model: Model, size: str, options: Mapping[str, Any]) -> list[RunSpec]:
-    """Return the specs of an atlas: each option goes to the studies that use it.
+    """Return the specs of an atlas; each option applies to the studies that use it.
 
-    Raises SpecError as `make_spec` does, and for `tasks` and `data`, which are those of single studies.
+    Raises SpecError like `make_spec`, and also for `tasks` and `data`, which belong to single studies.
     """
     given = _given(options)
     for name in ("tasks", "data", "bad_rows", "label_kind"):
@@ -144,7 +144,7 @@ def make_atlas_specs(model: Model, size: str, options: Mapping[str, Any]) -> lis
     for study, plugin in plugins.items():
         kept = replace(
             given,
-            # An option that no study uses stays, and is refused.
+            # Options that no study uses are kept here and refused later.
             probe={k: v for k, v in given.probe.items() if f"probe.{k}" in plugin.uses or f"probe.{k}" not in used},
             capture={
                 k: v for k, v in given.capture.items() if f"capture.{k}" in plugin.uses or f"capture.{k}" not in used
@@ -157,7 +157,7 @@ def make_atlas_specs(model: Model, size: str, options: Mapping[str, Any]) -> lis
 
 
 def make_model_spec(model: Model, options: Mapping[str, Any]) -> ModelSpec:
-    """Return a model's spec: that given, and the options over it."""
+    """Return a model's spec: the given one, overridden by the options."""
     _check_names(options, {"model", "plan", *get_type_hints(ModelOptions)})
     given = {name: value for name, value in options.items() if value is not None}
     if isinstance(model, ModelSpec):
@@ -203,7 +203,7 @@ def _given(options: Mapping[str, Any]) -> Given:
 
 
 def _with_short(name: str, fields: object, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields given in a dict or spec together with those given by their own names."""
+    """Return the fields given in a dict or spec, together with those given as separate options."""
     whole = _fields(name, fields)
     short = {field: given[field] for field in _SHORT[name] if field in given}
     for field in whole.keys() & short.keys():
@@ -214,7 +214,7 @@ def _with_short(name: str, fields: object, given: Mapping[str, Any]) -> dict[str
 
 
 def _fields(name: str, value: object) -> dict[str, Any]:
-    """Return a dict, or the fields that a spec was made with."""
+    """Return a dict unchanged, or the fields that were set on a spec."""
     if isinstance(value, Spec):
         return {field: getattr(value, field) for field in value.model_fields_set}
     if not isinstance(value, Mapping):
@@ -223,7 +223,7 @@ def _fields(name: str, value: object) -> dict[str, Any]:
 
 
 def _listed(value: Any) -> Any:
-    """Return one name or path, or several, as a tuple of text; what is neither is left for the spec to refuse."""
+    """Return one or more names or paths as a tuple of text; other values are left for the spec to refuse."""
     if isinstance(value, str | Path):
         return (str(value),)
     return tuple(str(v) if isinstance(v, Path) else v for v in value) if isinstance(value, Sequence) else value

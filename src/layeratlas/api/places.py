@@ -1,4 +1,4 @@
-"""What `out` says: a folder of this machine, or the address of a bucket."""
+"""The meaning of `out`: a folder on this machine, or the address of a bucket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
 
 def place_of(out: str | Path, *, apart: bool = False) -> Place:
-    """Return the place of a folder or of an address such as `s3://BUCKET/NAME`; `file://` is a folder too.
+    """Return the place of a folder or of an address such as `s3://BUCKET/NAME`; `file://` also means a folder.
 
     `apart` as for BucketPlace. Raises SpecError for any other address.
     """
@@ -31,7 +31,7 @@ def place_of(out: str | Path, *, apart: bool = False) -> Place:
 
 @contextlib.contextmanager
 def working_in(out: str | Path | None) -> Iterator[Path | None]:
-    """Yield the folder of a run, None where none is named; what is done in it is kept where `out` says."""
+    """Yield the working folder of a run (None if none is named); its content is kept at the place given by `out`."""
     if out is None or out == "":
         yield None
         return

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class Run(FinishedRun):
     """A finished run, read from its folder.
 
-    `curves` and `findings` are polars data frames, `manifest` is `run.json`, `report_path` the page. Raises StoreError
-    where the folder holds no finished run.
+    `curves` and `findings` are polars data frames, `manifest` is the content of `run.json`, `report_path` the path of
+    the page. Raises StoreError if the folder has no finished run.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -36,19 +36,19 @@ class Run(FinishedRun):
             raise StoreError(f"the run in '{folder}' is not finished", "a finished run", "run it again to resume")
 
     def plot(self, level: str | None = None, component: str = "resid") -> VConcatChart:
-        """Return the Altair chart of all levels, or of one, by depth; raises SpecError for a name that is not there."""
+        """Return the Altair chart of all levels, or of one, by depth; raises SpecError for an unknown name."""
         from layeratlas.report import figure
 
         return figure(self, study=study_of(self), level=level, component=component)
 
     def rebuild_report(self) -> Path:
-        """Write the report and its figures again, from the run's tables alone, and return the report's path."""
+        """Rebuild the report and its figures from the run's tables alone, and return the report's path."""
         return report(self.folder)
 
     def summary(self, width: int = 0) -> str:
-        """Return the model, its map where there is `width` for it (in columns), a few findings and the layers to use.
+        """Return the model, its map (if it fits in `width` columns), a few findings and the layers to use.
 
-        At most five findings and two lines of layers; the last line says how many findings the report has.
+        There are at most five findings and two lines of layers; the last line gives the report's number of findings.
         """
         from layeratlas.report.lead import headlines
         from layeratlas.report.overview import overview
@@ -74,23 +74,23 @@ class Run(FinishedRun):
         return drawn(level_rows(view, absent), width - 2)
 
     def best_layer(self, name: str = ALL, *, purpose: str = Purpose.PROBE, component: str = "resid") -> Recommendation:
-        """Return the layer to use for a level or task, with those that are as good.
+        """Return the layer to use for a level or task, with the layers that are as good.
 
-        `purpose` is probe, steer, embed, exit or prune; `name` is a level or a task, and `all` for purposes that cover
-        all levels (embed, prune). The record's `layer` is None where no layer can be recommended, and its `reason` says
-        why. Raises SpecError for an unknown name, and for a purpose that runs of another study answer, which it names.
+        `purpose` is probe, steer, embed, exit or prune; `name` is a level or a task, or `all` for purposes that cover
+        all levels (embed, prune). If no layer can be recommended, the record's `layer` is None and its `reason` says
+        why. Raises SpecError for an unknown name, or for a purpose of another study, which the error names.
         """
         return find_recommendation(self, name, purpose, component)
 
     def direction(
         self, task: str, layer: int | None = None, component: Component = "resid", *, method: str = ""
     ) -> Direction:
-        """Return the fitted direction of a task at a layer, in the model's own coordinates.
+        """Return the fitted direction of a task at a layer, in the coordinates of the model's activations.
 
-        `task` is a task, or a level that has one task; `layer` a point of `resid` or a block of `attn` and `mlp`, by
-        default the one to steer (of `attn` and `mlp`, to probe); `method` a probe of the run, by default its first.
-        The run's cross-validation is repeated at the layer and its score compared with the run's curve. Raises
-        SpecError where the run has no such direction or, without `layer`, recommends none.
+        `task` is a task, or a level with a single task. `layer` is a point of `resid` or a block of `attn` or `mlp`; it
+        defaults to the layer recommended for steering (for `attn` and `mlp`, for probing). `method` is a probe of the
+        run, by default its first. The run's cross-validation is repeated at the layer and its score compared with the
+        run's curve. Raises SpecError if the run has no such direction or, without `layer`, recommends no layer.
         """
         from layeratlas.studies.hierarchy.directing import fit_direction
 
@@ -122,6 +122,6 @@ class Run(FinishedRun):
 
 
 def load(folder: str | Path) -> Run | Comparison:
-    """Open a finished run or a comparison; raises StoreError where the folder holds neither."""
+    """Open a finished run or a comparison; raises StoreError if the folder has neither."""
     folder = folder_path(folder)
     return Comparison(folder) if (folder / COMPARISON).exists() else Run(folder)

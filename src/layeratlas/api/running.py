@@ -1,4 +1,4 @@
-"""Run a study or all of them, compare what is finished, check a model."""
+"""Run one or all studies, compare finished runs, check a model."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def run(
     progress: Progress | None = None,
     **options: Unpack[Options],
 ) -> Run:
-    """Run a study on a model and return the finished run; the same call resumes a run that was stopped.
+    """Run a study on a model and return the finished run; the same call resumes an interrupted run.
 
     `model` is a hub id, a directory, a `.gguf` file, a built-in alias or a ModelSpec; `size` is quick, standard or
     full; `out` the run's folder, by default `runs/STUDY-MODEL-SIZE`, or the address of a bucket. The options have the
     same names and meaning as on the command line: `tasks`, `data`, `bad_rows`, `label_kind`, `position`, `components`,
     `probe` (a name, names, or fields such as `{"repeats": 3}`), `folds`, `repeats`, `shuffles`, `svm_c`, `pca`,
-    `capture`, `settings`, `seed`; and of the model `revision`, `dtype`, `attention`, `device`, `bos`, `weights`,
-    `parallel`, `memory`, `adapter`, `trust_remote_code`, and `chat`, `system`, `chat_options` (texts are the user's
-    turn in the model's own chat template). What is not given keeps the study's default at that size.
+    `capture`, `settings`, `seed`; and for the model `revision`, `dtype`, `attention`, `device`, `bos`, `weights`,
+    `parallel`, `memory`, `adapter`, `trust_remote_code`, and `chat`, `system`, `chat_options` (texts become the user's
+    turn in the model's chat template). Options that are not given keep the study's default at this size.
 
-    Raises AtlasError, whose message is one line that says what to do.
+    Raises AtlasError with a one-line message that says what to do.
     """
     if study == "atlas":
         raise SpecError("an atlas is several studies", "the name of one study", "call layeratlas.atlas()")
@@ -67,9 +67,9 @@ def atlas(
 ) -> Comparison:
     """Run the hierarchy, exits and segments studies on a model and return the page of all three.
 
-    Each study is a run of its own in `OUT/STUDY`, which the same call resumes; the page is in `OUT/atlas`. A study that
-    cannot measure this model is left out, and the page's notes say why. Options are those of `run` without `tasks` and
-    `data`; each goes to the studies that use it. Raises AtlasError where fewer than two studies can measure the model.
+    Each study is a separate run in `OUT/STUDY`, which the same call resumes; the page is in `OUT/atlas`. A study that
+    cannot measure this model is left out, and the page's notes say why. Options are those of `run` except `tasks` and
+    `data`; each applies to the studies that use it. Raises AtlasError if fewer than two studies can measure the model.
     """
     progress = checked_progress(progress)
     specs = make_atlas_specs(model, size, options)
@@ -86,12 +86,12 @@ def compare(
     steps: Mapping[int, str] | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Compare finished runs of the same study on the same texts, each of another model or checkpoint.
+    """Compare finished runs of the same study on the same texts, each on a different model or checkpoint.
 
-    `families` names families by a part of their models' names (`{"smollm": "SmolLM"}`); other models belong to the
-    family of their architecture. `steps` names steps of training likewise (`{1000: "early"}`); other models have the
-    step that their revision or directory names (`step1000`). Raises AtlasError, with what to run again, where runs
-    cannot be compared.
+    `families` maps families to a substring of their models' names (`{"smollm": "SmolLM"}`); other models belong to the
+    family of their architecture. `steps` maps training steps in the same way (`{1000: "early"}`); other models have the
+    step named in their revision or directory (`step1000`). Raises AtlasError, with what to run again, if runs cannot be
+    compared.
     """
     from layeratlas.comparison import compare as compare_folders
 
@@ -105,7 +105,7 @@ def compare(
 
 
 def _steps(steps: object) -> dict[int, str]:
-    """Return steps by name, checked."""
+    """Return validated steps by name."""
     if steps is None:
         return {}
     valid = isinstance(steps, Mapping) and all(
@@ -118,10 +118,10 @@ def _steps(steps: object) -> dict[int, str]:
 
 @explicit(ModelOptions)
 def check(*, model: Model = DEFAULT_MODEL, plan: bool = False, **options: Unpack[ModelOptions]) -> str:
-    """Load a model and return its anatomy, its self-tests with their errors, and what a run would take, as text.
+    """Load a model and return its anatomy, its self-tests with their errors, and the cost of a run, as text.
 
-    With `plan` no weights are read. Options are those of the model: `dtype`, `device` and so on. Raises ModelError
-    where the model cannot be measured.
+    With `plan` no weights are read. Options are those of the model: `dtype`, `device` and so on. Raises ModelError if
+    the model cannot be measured.
     """
     from layeratlas.planning.check import describe
 
@@ -138,7 +138,7 @@ def run_spec(spec: RunSpec, out: Path | None = None, progress: Progress | None =
 
 
 def run_atlas(specs: Sequence[RunSpec], out: Path | None = None, progress: Progress | None = None) -> Comparison:
-    """Run the specs, which are of one model and each of another study, and return the page of all."""
+    """Run specs of one model in different studies, and return their common page."""
     from layeratlas.comparison import compare as compare_folders
     from layeratlas.runs.kept_model import KeptModel
     from layeratlas.runs.pipeline import default_folder, execute

@@ -18,9 +18,9 @@ from layeratlas.runs.manifest import MANIFEST
 from layeratlas.runs.tables import CURVES, FINDINGS
 
 CARD = "README.md"
-# Folders of a run that are published beside the tables. Vectors and log-probabilities are large, and can be recomputed.
+# Folders of a run that are published with the tables. Vectors and log-probabilities are large and can be recomputed.
 _FOLDERS = ("items", "scores")
-# What holds texts of the user's, or texts made from these.
+# Files and folders with the user's texts, or with texts derived from these.
 _TEXTS = ("items/", "generated_texts.parquet")
 _MAP_WIDTH = 78
 _WITHOUT_TEXTS = " The texts themselves are not included."
@@ -58,11 +58,11 @@ def share(
 ) -> Path:
     """Write a finished run as a folder to publish and return its path, by default RUN-shared.
 
-    It holds the tables with their checksums, `run.json`, report, figures and a dataset card, and opens with
-    `layeratlas.load`. Vectors and log-probabilities are left out. Texts of files of your own are left out unless
-    `texts`, and so are their paths and the example of a chat. `upload` is a dataset of the Hugging Face hub
-    (OWNER/NAME) to which the folder is uploaded, private where it is new; nothing is uploaded without it. Raises
-    StoreError where `out` is not empty or the upload fails, SpecError where the hub's client is not installed.
+    It has the tables with their checksums, `run.json`, report, figures and a dataset card, and opens with
+    `layeratlas.load`. Vectors and log-probabilities are left out. Without `texts`, texts from your own files are left
+    out, and so are their paths and the example of a chat. `upload` is a dataset of the Hugging Face hub (OWNER/NAME) to
+    which the folder is uploaded, created as private if it is new; without it nothing is uploaded. Raises StoreError if
+    `out` is not empty or the upload fails, SpecError if the hub's client is not installed.
     """
     run = run if isinstance(run, Run) else Run(run)
     if upload is not None:
@@ -92,9 +92,9 @@ def _is_published(name: str, texts: bool) -> bool:
 
 
 def public_manifest(manifest: Mapping[str, Any], kept: list[str], *, texts: bool) -> dict[str, Any]:
-    """Return a manifest that lists the `kept` files only, with the names of local files in place of their paths.
+    """Return a manifest that lists only the `kept` files, with paths of local files replaced by their names.
 
-    Without `texts` it quotes no text: no example of a chat, no rows that were left out.
+    Without `texts` it quotes no text: the example of a chat and the rows that were left out are removed.
     """
     paths = [*manifest["spec"].get("data", []), *filter(None, _model_paths(manifest))]
     written = json.dumps(manifest)
@@ -112,7 +112,7 @@ def public_manifest(manifest: Mapping[str, Any], kept: list[str], *, texts: bool
 
 
 def _model_paths(manifest: Mapping[str, Any]) -> list[str | None]:
-    """Return the model and its adapter where they are local: a name on the hub has no folder that exists here."""
+    """Return the paths of the model and its adapter if they are local; hub names have no existing folder here."""
     spec = manifest["spec"]["model"]
     named = [spec.get("id"), spec.get("adapter")]
     local = manifest["model"].get("source") in ("directory", "gguf")
@@ -120,7 +120,7 @@ def _model_paths(manifest: Mapping[str, Any]) -> list[str | None]:
 
 
 def card_of(run: Run, name: str) -> str:
-    """Return a run's dataset card; `name` is what the data set is called on the hub."""
+    """Return a run's dataset card; `name` is the data set's name on the hub."""
     spec = run.manifest["spec"]
     title = f"Layer Atlas: {run.study} of {run.model}, size {run.size}"
     return _CARD.format(

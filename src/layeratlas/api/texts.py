@@ -1,4 +1,4 @@
-"""Probe labelled texts of your own."""
+"""Probe your own labelled texts."""
 
 from __future__ import annotations
 
@@ -36,13 +36,14 @@ def probe(
     progress: Progress | None = None,
     **options: Unpack[Options],
 ) -> Run:
-    """Probe labelled texts of your own at every layer and component of a model, and return the finished run.
+    """Probe your own labelled texts at every layer and component of a model, and return the finished run.
 
-    `labels` has one label per text: classes, or numbers to predict (more than 10 distinct values); or it is a dict of
-    such columns by name, which share one capture. Groups are never split across train and test; without `groups` each
-    text is a group of its own. The run's `curves` have estimate, interval, chance and control at every layer, and
-    `plot(name)` draws a column (`"label"` where there is only one). The run's folder is `out`, or a new temporary one;
-    the texts lie beside it in `OUT-texts`. Options are those of `run`. Raises DataError, SpecError.
+    `labels` has one label per text: classes, or numbers to predict (more than 10 distinct values). It can also be a
+    dict of such columns by name, which share one capture. Groups are never split across train and test; without
+    `groups`, each text is a separate group. The run's `curves` have estimate, interval, chance and control at every
+    layer, and `plot(name)` draws a column (`"label"` if there is only one). The run's folder is `out`, or a new
+    temporary one; the texts are written next to it in `OUT-texts`. Options are those of `run`. Raises DataError,
+    SpecError.
     """
     progress = checked_progress(progress)
     folder = folder_path(out) if out else Path(tempfile.mkdtemp(prefix="layeratlas-")) / "probe"
@@ -61,7 +62,7 @@ def probe(
 
 
 def _table(name: object, texts: object, labels: object, groups: object) -> pl.DataFrame:
-    """Return one column of labels with its texts and groups; raises SpecError where they do not fit together."""
+    """Return one column of labels with its texts and groups; raises SpecError if lengths or types do not match."""
     if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
         raise SpecError(f"a label column is named '{name}'", "letters, digits, '.', '_' and '-'", "rename it")
     given = {"text": texts, "label": labels} | ({"group": groups} if groups is not None else {})
@@ -93,7 +94,7 @@ def _column(what: str, values: Any) -> list[Any]:
 
 
 def _is_whole(text: str) -> bool:
-    """Tell whether a file can hold a text."""
+    """Tell whether a text can be written to a file."""
     try:
         text.encode()
     except UnicodeEncodeError:

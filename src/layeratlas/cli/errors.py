@@ -15,15 +15,15 @@ import typer
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.processes import Terminated, stop_workers, stoppable
 
-# Set to see the traceback of a fault of this package.
+# Set this variable to see the traceback of an internal error.
 _TRACEBACK = "LAYERATLAS_TRACEBACK"
 
 
 @contextlib.contextmanager
 def one_line() -> Iterator[None]:
-    """Turn every error into one line on stderr and an exit code; SIGTERM and SIGHUP act as Ctrl-C does.
+    """Turn every error into one line on stderr and an exit code; SIGTERM and SIGHUP act like Ctrl-C.
 
-    Where the reader of the output has gone (`| head`), the command ends without a word, as SIGPIPE would end it.
+    If the output pipe is closed by its reader (`| head`), the command ends silently, as with SIGPIPE.
     """
     try:
         with stoppable():
@@ -54,17 +54,17 @@ def _stop(error: KeyboardInterrupt) -> NoReturn:
 
 
 def _output_is_closed() -> bool:
-    """Tell whether the output is a pipe that nobody reads; if so, what is left of it goes nowhere."""
+    """Tell whether the output is a closed pipe; if so, discard the remaining output."""
     watch = select.poll()
     watch.register(sys.stdout.fileno(), 0)
     closed = any(event & select.POLLERR for _, event in watch.poll(0))
-    if closed:  # or the interpreter would complain when it flushes at its end
+    if closed:  # otherwise the interpreter would report an error when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return closed
 
 
 def _interrupt_behind(error: BaseException | None) -> KeyboardInterrupt | None:
-    """Return the interrupt that an import turned into an error of its own, if any."""
+    """Return the interrupt that an import wrapped into another error, if any."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error

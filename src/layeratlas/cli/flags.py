@@ -1,7 +1,6 @@
 """The flags of the commands, each declared once, and pairs such as NAME=VALUE.
 
-The flags of models and runs have the names of the options in `api/options.py`, so that a command passes them on as
-they come.
+The flags of models and runs have the names of the options in `api/options.py`, so that commands pass them on unchanged.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class LoadFlags(TypedDict):
-    """How a model, whichever it is, is loaded."""
+    """The flags for loading any model."""
 
     dtype: Annotated[str | None, typer.Option(help="float32 (default), bfloat16, float16, auto (by device).")]
     attention: Annotated[str | None, typer.Option(help="Attention kernel: sdpa (default) or eager.")]
@@ -61,13 +60,13 @@ class LoadFlags(TypedDict):
 
 
 class ModelFlags(LoadFlags):
-    """Which revision of a model is loaded, and how."""
+    """The flags for loading a model at a revision."""
 
     revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")]
 
 
 class StudyFlags(TypedDict):
-    """What a study reads, and how."""
+    """The flags for the texts and settings of a study."""
 
     tasks: Annotated[
         list[str] | None, typer.Option("--task", help="Only this task; repeatable ('layeratlas list tasks').")
@@ -128,7 +127,7 @@ class RunFlags(StudyFlags, LoadFlags):
 
 
 def with_flags(flags: type[ModelFlags] | type[RunFlags]) -> Callable[[Function], Function]:
-    """Give a command that takes `**flags` each of them as a parameter, None where the user does not set it."""
+    """Give a command that takes `**flags` a parameter for each flag; its value is None unless the user sets it."""
     kind = inspect.Parameter.KEYWORD_ONLY
     hints = get_type_hints(flags, include_extras=True)
     added = [inspect.Parameter(name, kind, default=None, annotation=hint) for name, hint in hints.items()]
@@ -143,7 +142,7 @@ def with_flags(flags: type[ModelFlags] | type[RunFlags]) -> Callable[[Function],
 
 
 def settings(pairs: list[str]) -> dict[str, Any]:
-    """Return `NAME=VALUE` flags as a dict; a value that is JSON (4, true, null) is read as such, any other as text."""
+    """Return `NAME=VALUE` flags as a dict; values that are valid JSON (4, true, null) are parsed, others are text."""
     return {name: _value(text) for name, text in _pairs(pairs, "--set", "NAME=VALUE", "layeratlas list settings")}
 
 
@@ -163,7 +162,7 @@ def families(pairs: list[str]) -> dict[str, str]:
 
 
 def steps(pairs: list[str]) -> dict[int, str]:
-    """Return `STEP=PART` flags as a dict; raises SpecError for a step that is no whole number and for an empty part."""
+    """Return `STEP=PART` flags as a dict; raises SpecError for a step that is not an integer and for an empty part."""
     named = _pairs(pairs, "--step", "STEP=PART", "see --help")
     for step, fragment in named:
         if not (step.isdecimal() and fragment):

@@ -50,7 +50,7 @@ def list_names(
 
 
 def _settings(study: str) -> None:
-    """Print the settings of a study: name, default, the values it takes, and what it means."""
+    """Print the settings of a study: name, default, accepted values and meaning."""
     fields = registry.get("studies", study).settings.model_fields
     print(f"{study}: {'layeratlas run ' + study + ' --set NAME=VALUE' if fields else 'no settings'}")
     rows = [("NAME", "DEFAULT", "VALUES", "MEANING")] if fields else []

@@ -11,7 +11,7 @@ from layeratlas.cli.errors import one_line
 from layeratlas.cli.flags import QuietOption
 from layeratlas.cli.terminal import make_progress
 
-# The exit code of a sweep of which some runs failed.
+# The exit code of a sweep in which some runs failed.
 _SOME_FAILED = 4
 
 

@@ -39,7 +39,7 @@ class _PlainStep:
     def advance(self, amount: float = 1) -> None:
         now = time.monotonic()
         if now - self.start < 0.05 and self._done == self._skipped:
-            self._skipped += amount  # finished by an earlier process: not counted in the speed of this one
+            self._skipped += amount  # finished by an earlier process, so not part of this one's speed
         self._done += amount
         fresh = self._done - self._skipped
         if now - self._last_note >= self._every and self._total and fresh:
@@ -82,7 +82,7 @@ class RichProgress(Progress):
 
 
 def make_progress(quiet: bool) -> Progress:
-    """Return progress that shows nothing where `quiet`, bars at a terminal, plain lines elsewhere."""
+    """Return progress that shows nothing if `quiet`, bars at a terminal, or plain lines elsewhere."""
     if quiet:
         return Progress()
     return RichProgress() if sys.stderr.isatty() else PlainProgress()

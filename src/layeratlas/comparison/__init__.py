@@ -1,4 +1,4 @@
-"""Comparison across models: runs of the same study on the same texts become one folder with tables and a page."""
+"""Comparison across models: combines runs of the same study on the same texts into a folder with tables and a page."""
 
 from layeratlas.comparison.compare import compare, default_folder
 

@@ -1,4 +1,4 @@
-"""The charts of a comparison, each on named rows: live in the page, or fixed in a figure."""
+"""The charts of a comparison, each on named rows: interactive in the page, static in a figure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from layeratlas.comparison.rows import MARK
 from layeratlas.report import theme, vega
 from layeratlas.report.lens import depth
 
-# The height of a row of the map: of many rows, and of few.
+# The height of a row of the map with many rows, and with few.
 _ROW, _TALL_ROW, _MANY = 14, 22, 24
 _SEGMENT_COLOURS = ("series-3", "series-5", "series-7", "series-4", "series-6", "series-8")
 
 
 def _models(names: Sequence[str], live: bool, kind: Any = vega.Color) -> Any:
-    """Return the encoding of a model: a colour, repeated beyond eight, where dashes tell models apart."""
+    """Return the encoding of a model: a colour; beyond eight models colours repeat and dashes distinguish them."""
     hues = theme.series(live)
     scale = vega.Scale(domain=list(names), range=[hues[i % len(hues)] for i in range(len(names))])
     return kind("model:N", scale=scale, legend=None)
@@ -44,10 +44,10 @@ def _tips(*more: Any) -> list[Any]:
 
 
 def atlas(order: Sequence[str], segments: Sequence[str], live: bool, width: Any = 640) -> vega.Chart:
-    """Return the map: of each model its levels by depth, on one axis for all; reads `atlas`, `segments`, `peaks`.
+    """Return the map of each model's levels by depth, on a shared axis; reads `atlas`, `segments`, `peaks`.
 
-    `order` are the rows' names, model and level with MARK between, a model's own row before those of its levels;
-    `segments` the names of segments.
+    `order` are the row names, model and level separated by MARK; a model's own row comes before those of its levels.
+    `segments` are the names of segments.
     """
     y = vega.Y("row:N", sort=list(order), scale=vega.Scale(domain=list(order), paddingInner=0), axis=_row_axis(live))
     left = vega.X(
@@ -80,7 +80,7 @@ def _row_axis(live: bool) -> vega.Spec:
 
 
 def _cells(left: vega.Spec, y: vega.Spec, live: bool) -> vega.Chart:
-    """Return the cells of the map; in the page each leads to its curve."""
+    """Return the cells of the map; in the page each cell links to its curve."""
     heat, paper = theme.colour("heat", live), theme.colour("paper", live)
     cells = _rows("atlas").mark_rect(fill=heat, stroke=paper, strokeWidth=0.4, cursor="pointer")
     shade = vega.Opacity("shade:Q", scale=vega.Scale(domain=[0, 1], range=[0.04, 1]), legend=None)
@@ -139,7 +139,7 @@ def peaks(names: Sequence[str], entries: Sequence[str], live: bool, width: Any =
 
 
 def cka(live: bool, width: Any = 170) -> vega.Chart:
-    """Return a pair's similarity, the first model's depth up and the second's along; reads `cka`."""
+    """Return a pair's similarity, with the first model's depth on the y axis, the second's on the x axis (`cka`)."""
     hue = theme.colour("heat", live)
     ticks = [0, 0.5, 1]
     shared: dict[str, Any] = {"scale": vega.Scale(domain=[-0.04, 1.04], nice=False)}
@@ -215,7 +215,7 @@ def training_grid(panels: Sequence[tuple[str, dict[str, str]]], levels: Sequence
 
 
 def dressed(chart: vega.Chart, live: bool) -> dict[str, Any]:
-    """Return a chart's spec with its configuration; in the page it takes the width of its place."""
+    """Return a chart's spec with its configuration; in the page it takes the width of its container."""
     chart = chart.configure(**theme.config(live))
     if live:
         chart = chart.properties(width="container", autosize=vega.AutoSizeParams(type="fit-x", contains="padding"))

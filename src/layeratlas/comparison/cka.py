@@ -1,10 +1,10 @@
-"""How alike two models represent the same texts, layer by layer: debiased linear CKA.
+"""Similarity between two models' representations of the same texts at each pair of layers: debiased linear CKA.
 
-Every level of texts is centred and weighted by itself, so that what counts is how texts of one kind differ, not that
-documents differ from single words in every model. No test and no verdict: models with random weights that read the same
-tokens are similar too, and more so at equal depths, which no rearrangement of texts or layers imitates. The estimator
-is that of Song et al. (2012) and Nguyen et al. (arXiv 2010.15327): unbiased, so that unrelated vectors have a CKA of 0
-however wide they are.
+Every level of texts is centred and weighted separately, so CKA measures how texts of one kind differ, not that
+documents differ from single words, which holds in every model. There is no test or verdict: models with random weights
+that read the same tokens are similar too, more so at equal depths, and no permutation of texts or layers reproduces
+this. The estimator is that of Song et al. (2012) and Nguyen et al. (arXiv 2010.15327). It is debiased: unrelated
+vectors have a CKA of 0, whatever their width.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.intervals import ROUNDING
 
-# A level of fewer texts is left out.
+# Levels with fewer texts are left out.
 FEWEST = 8
 
 
@@ -30,9 +30,9 @@ class Grams:
 
 
 def grams(vectors: NDArray[np.floating[Any]], levels: NDArray[np.int64]) -> Grams:
-    """Return the inner products of vectors (G, n, d) within each level (n,); levels of under 8 texts are left out.
+    """Return the inner products of vectors (G, n, d) within each level (n,); levels with under 8 texts are left out.
 
-    Each level's mean squared distance from its mean is made 1, unless its vectors are all equal.
+    Each level is scaled to a mean squared distance of 1 from its mean, unless all its vectors are equal.
     """
     blocks = []
     for level in np.unique(levels):
@@ -49,7 +49,7 @@ def grams(vectors: NDArray[np.floating[Any]], levels: NDArray[np.int64]) -> Gram
 
 
 def _centred(block: Floats) -> Floats:
-    """Return U-centred products (G, n, n), divided so that the inner product of two is the unbiased HSIC times n."""
+    """Return U-centred products (G, n, n), scaled so that the inner product of two is the unbiased HSIC times n."""
     n = block.shape[-1]
     k = block * (1 - np.eye(n))
     rows = k.sum(-1)
@@ -61,7 +61,7 @@ def _centred(block: Floats) -> Floats:
 
 
 def cka(a: Grams, b: Grams) -> Floats:
-    """Return the CKA (G, G) of two models of the same texts, the first's depths in rows; NaN where one is constant."""
+    """Return the CKA (G, G) of two models on the same texts, the first's depths in rows; NaN if one is constant."""
     x, y = _flat(a), _flat(b)
     size = np.sqrt(np.outer((x * x).sum(1), (y * y).sum(1)))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -70,5 +70,5 @@ def cka(a: Grams, b: Grams) -> Floats:
 
 
 def _flat(model: Grams) -> Floats:
-    """Return (G, F): the U-centred products of all levels in one row per depth."""
+    """Return the U-centred products of all levels, flattened into one row per depth, (G, F)."""
     return np.concatenate([_centred(block).reshape(len(block), -1) for block in model.blocks], 1)

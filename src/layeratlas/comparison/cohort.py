@@ -1,4 +1,4 @@
-"""Runs that may be compared: the same study on the same texts in the same way, each of another model or checkpoint."""
+"""Runs that can be compared: same study, texts and settings, each on a different model or checkpoint."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from layeratlas.runs.comparable import check_alike, command_of, identity_of, val
 from layeratlas.runs.finished import FinishedRun, read_run
 from layeratlas.runs.study import Study
 
-# What may differ between models and is noted on the page, by its path in `run.json`.
+# Settings that may differ between models and are then noted on the page, by their path in `run.json`.
 _NOTED = {"dtype": "model.dtype", "attention kernel": "model.attention", "weights": "model.quantisation"}
 
 
 class _UnknownStudy(Study):
-    """A study of a package that is not installed here: its curves are compared, and nothing of its own."""
+    """Stands in for a study of a package that is not installed here: only its curves are compared."""
 
     def read(self, path: str, spec: RunSpec) -> Material:
         raise SpecError("this study is not installed here", "an installed study")
@@ -34,9 +34,9 @@ class _UnknownStudy(Study):
 
 @dataclass(frozen=True)
 class Cohort:
-    """The runs of one study, each of another model, sorted by family, size and step.
+    """The runs of one study, each on a different model, sorted by family, size and step.
 
-    `names` are unique labels; `twins` name checkpoints that were left out since their weights are those of a later one.
+    `names` are unique labels; `twins` names checkpoints that were left out because a later one has the same weights.
     """
 
     study: str
@@ -55,7 +55,7 @@ class Cohort:
 
     @cached_property
     def series(self) -> dict[str, tuple[str, ...]]:
-        """The names of the checkpoints of each training that has two or more here, earliest first."""
+        """The checkpoint names of each training with two or more checkpoints in this cohort, earliest first."""
         members: dict[str, list[tuple[int, str]]] = {}
         for name, run in zip(self.names, self.runs, strict=True):
             if run.checkpoint is not None:
@@ -68,7 +68,7 @@ class Cohort:
 
     @cached_property
     def final(self) -> Cohort:
-        """The same without the checkpoints before the last of each training, which are no models of their own."""
+        """The cohort with only the last checkpoint of each training; earlier ones are not models to compare."""
         earlier = {name for names in self.series.values() for name in names[:-1]}
         kept = [(name, run) for name, run in zip(self.names, self.runs, strict=True) if name not in earlier]
         names, runs = zip(*kept, strict=True)
@@ -86,11 +86,11 @@ class Cohort:
 def read_cohorts(
     folders: Sequence[Path], families: Mapping[str, str] | None = None, steps: Mapping[int, str] | None = None
 ) -> list[Cohort]:
-    """Return finished runs by study; one model may be alone, with runs of several studies.
+    """Return finished runs by study; a single model is allowed if its runs are of several studies.
 
-    `families` names a family and a part of its models' names or folders; others belong to their architecture's. `steps`
-    names a step of training and a part of a model's name or folder; others have the step that their name holds. Raises
-    StoreError or SpecError, in one line with what to run again, where runs cannot be compared.
+    `families` maps a family to a substring of its models' names or folders; other models belong to their
+    architecture's family. `steps` maps a training step to a substring of a model's name or folder; other models have
+    the step in their name. Raises StoreError or SpecError, with what to run again, if runs cannot be compared.
     """
     paths = [Path(folder) for folder in folders]
     _check_paths(paths)
@@ -146,9 +146,9 @@ def _cohort(study: str, runs: Sequence[FinishedRun]) -> Cohort:
 
 
 def _distinct(runs: Sequence[FinishedRun]) -> tuple[list[FinishedRun], list[str]]:
-    """Return the runs without checkpoints that have the weights of a later one, and a note that names them.
+    """Return the runs except checkpoints with the same weights as a later one, and a note that names these.
 
-    Published series are known to serve the final weights under the names of many steps.
+    Some published series serve the final weights under the names of many steps.
     """
     same: dict[str, list[FinishedRun]] = {}
     for run in runs:
@@ -156,7 +156,7 @@ def _distinct(runs: Sequence[FinishedRun]) -> tuple[list[FinishedRun], list[str]
     notes, dropped = [], []
     for members in same.values():
         last = max(members, key=lambda run: run.checkpoint or ("", 0))
-        earlier = [run for run in members if run.checkpoint != last.checkpoint]  # one checkpoint twice is refused
+        earlier = [run for run in members if run.checkpoint != last.checkpoint]  # no repeats: they are refused
         if earlier:
             dropped += earlier
             names = f"{', '.join(run.model for run in earlier)} and {last.model}"
@@ -168,7 +168,7 @@ def _distinct(runs: Sequence[FinishedRun]) -> tuple[list[FinishedRun], list[str]
 
 
 def _names(runs: Sequence[FinishedRun]) -> list[str]:
-    """Return the models' names, with the folder where two are equal."""
+    """Return the models' names, with the folder added if two names are equal."""
     counts = Counter(run.model for run in runs)
     names = [run.model if counts[run.model] == 1 else f"{run.model} ({run.folder.name})" for run in runs]
     return names if len(set(names)) == len(names) else [f"{run.model} ({run.folder})" for run in runs]

@@ -1,4 +1,4 @@
-"""compare(folders): finished runs of several models to a comparison folder."""
+"""compare(folders): combines finished runs of several models into a comparison folder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SEGMENTS: dict[str, Any] = {
     "left": pl.Float64,
     "right": pl.Float64,
 }
-# The study whose levels probes read, and that whose levels exits answer.
+# The study whose levels are decoded by probes, and the one whose levels are answered by exits.
 _LEVELS, _ANSWERS = "hierarchy", "exits"
 _MODEL_FIELDS = ("id", "revision", "layers", "width", "parameters", "dtype", "quantisation")
 
@@ -56,11 +56,10 @@ def compare(
 ) -> Path:
     """Compare finished runs and return the comparison's folder; an earlier comparison in it is replaced.
 
-    `families` names families by a part of their models' names, and `steps` steps of training; `notes` are shown on the
-    page. Of the checkpoints of a training the last is the model that is compared with others; all of them are the axis
-    of training. Runs of one model, each
-    of another study, have nothing to compare: their findings are put side by side. Raises StoreError or SpecError, in
-    one line with what to run again, where runs cannot be compared.
+    `families` and `steps` assign families and training steps to models by a substring of their names; `notes` are shown
+    on the page. The last checkpoint of a training is the model that is compared with others; all its checkpoints form
+    the axis of training. Runs of a single model in different studies are not compared; their findings are put side by
+    side. Raises StoreError or SpecError, with what to run again, if runs cannot be compared.
     """
     start, progress = time.perf_counter(), progress or Progress()
     cohorts = read_cohorts(folders, families, steps)
@@ -111,7 +110,7 @@ def _compared(cohort: Cohort) -> _Compared:
     findings = [*trained.findings, *difference_findings(table, models), *grown, *of_family]
     if len(every) > 1:
         shown = finding_table(findings, "all", cohort.study)
-    else:  # nothing to compare: the page shows what the run itself found
+    else:  # nothing to compare: the page shows the run's own findings
         shown = cohort.runs[0].main_findings.with_columns(model=pl.lit(cohort.names[0]))
         shown = with_q(shown).select(pl.col(name).cast(kind) for name, kind in REPORT_SCHEMA.items())
     return _Compared(
@@ -131,7 +130,7 @@ def _compared(cohort: Cohort) -> _Compared:
 
 
 def _followed(cohorts: Sequence[Cohort], results: Sequence[_Compared]) -> pl.DataFrame:
-    """Return whether answers follow levels in training, where studies of both were run on the same checkpoints."""
+    """Return whether answers follow levels in training, if both studies were run on the same checkpoints."""
     of = {cohort.study: result.trained for cohort, result in zip(cohorts, results, strict=True)}
     both = _LEVELS in of and _ANSWERS in of
     return finding_table(follow_findings(of[_LEVELS], of[_ANSWERS]) if both else [], "all", _ANSWERS)
@@ -170,7 +169,7 @@ def _peak_memory() -> int:
 
 
 def _manifest(cohorts: Sequence[Cohort], notes: Sequence[str]) -> dict[str, Any]:
-    """Return which runs were compared, in what they differ, and the words of their levels."""
+    """Return the manifest: the compared runs, their differences, and the words for their levels."""
     runs = [row for cohort in cohorts for row in _run_rows(cohort)]
     first = cohorts[0].runs[0].manifest
     return {
@@ -190,7 +189,7 @@ def _manifest(cohorts: Sequence[Cohort], notes: Sequence[str]) -> dict[str, Any]
 
 
 def _recommendations(cohorts: Sequence[Cohort]) -> list[dict[str, Any]]:
-    """Return what the runs of one model recommend; none of several models, whose runs say it themselves."""
+    """Return the recommendations of the runs of a single model; empty for several models, whose reports have them."""
     if any(len(cohort.runs) > 1 for cohort in cohorts):
         return []
     return [record for cohort in cohorts for record in as_records(kept(cohort.runs[0]))]

@@ -18,10 +18,11 @@ _NUMBERS = ("depth", "estimate", "lo", "hi", "chance", "control", "baseline")
 def stacked(cohort: Cohort) -> pl.DataFrame:
     """Return the curves of all models.
 
-    Of each level and component the first method's first measure on all its texts; a level without a curve of its own
-    gives those of its tasks. `entry` names it; `shade`, 0 to 1, is the estimate's height above chance and control as a
-    share of the most that any model reaches in that entry and component (or, without a chance level, its place between
-    the entry's least and most). It is 0 where the model's run looked for a peak (or an answer) and found none.
+    For each level and component these are the curves of the first method and measure over all texts, or the curves of
+    its tasks if the level has none. `entry` is the name of the level or task. `shade`, 0 to 1, is the estimate's gain
+    over chance and control as a share of the largest gain of any model in the same entry and component; without a
+    chance level it is the position between the entry's minimum and maximum. It is 0 if the run tested for a peak (or an
+    answer) and did not find one.
     """
     parts = [_rows(cohort, run, name, i) for i, (name, run) in enumerate(zip(cohort.names, cohort.runs, strict=True))]
     table = pl.concat(parts).with_columns(study=pl.lit(cohort.study))
@@ -52,7 +53,7 @@ def _rows(cohort: Cohort, run: FinishedRun, name: str, order: int) -> pl.DataFra
 
 
 def _main_curves(run: FinishedRun) -> pl.DataFrame:
-    """Return the rows of whole levels (else of their tasks), of the first method's first measure."""
+    """Return the rows of whole levels (or else of their tasks), for the first method and its first measure."""
     all_texts = run.curves.filter(pl.col("stratum") == "all", pl.col("estimate").is_finite())
     levels = all_texts.filter(pl.col("task") == "all")
     tasks = all_texts.filter(pl.col("task") != "all", ~pl.col("level").is_in(levels["level"].unique().to_list()))

@@ -45,9 +45,10 @@ _UNITS = {"depth": "relative depth", "log10": "log10"}
 def differences(study: str, models: Sequence[Model]) -> pl.DataFrame:
     """Return one row per pair of models and quantity: b - a with its 95 % interval and corrected p.
 
-    Depths are fractions of depth, values those of the measure, brittleness log10. Where both runs kept as many draws
-    of the same texts, differences are paired, else the runs' errors are drawn independently. p is corrected for all
-    levels and pairs of one quantity and component. A quantity in doubt in either model is inconclusive.
+    Depths are fractions of depth, values are in units of the measure, brittleness is log10. Differences are paired if
+    both runs kept the same number of draws of the same texts; otherwise the runs' errors are drawn independently. p is
+    corrected over all levels and pairs of one quantity and component. A quantity in doubt in either model is
+    inconclusive.
     """
     tests = defaultdict(list)
     for a, b in combinations(models, 2):
@@ -92,8 +93,8 @@ def _row(a: Model, b: Model, place: Place, gap: Quantity, p: float) -> dict[str,
 def difference_findings(table: pl.DataFrame, models: Sequence[Model]) -> list[Finding]:
     """Return one finding per quantity and level of the residual stream: how far the models differ, and in which pairs.
 
-    The statement gives the largest difference; its p is corrected for all pairs. Of curves only the depth and the
-    value of the peak are told, of a study's own quantities all.
+    The statement gives the largest difference; its p is corrected for all pairs. For curves, only the depth and the
+    value of the peak have findings; all of a study's own quantities do.
     """
     own = [place.quantity for model in models for place in model.quantities if place not in model.of_curves]
     ordered = {name: i for i, name in enumerate(dict.fromkeys(map(str, (*CURVE_KINDS, *own))))}
@@ -139,12 +140,12 @@ def _statement(
 
 
 def _least(rows: pl.DataFrame) -> float:
-    """Return the smallest difference that every pair could have shown, by its widest interval."""
+    """Return the smallest difference detectable in every pair, from the widest interval."""
     return least_seen(float((rows["hi"] - rows["lo"]).max()) / (2 * Z95))  # type: ignore[arg-type]
 
 
 def _doubts(place: Place, models: Sequence[Model]) -> str:
-    """Return the sentences about models in which a quantity is in doubt."""
+    """Return sentences that name the models in which a quantity is in doubt."""
     doubts: dict[str, list[str]] = {}
     for model in models:
         if place in model.quantities and (doubt := model.quantities[place].doubt):

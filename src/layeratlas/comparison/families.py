@@ -1,4 +1,4 @@
-"""What goes with the family of a model rather than with its size."""
+"""Which quantities depend on the family of a model rather than on its size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OF_CURVES = ("peak depth", "onset depth", "peak value")
 
 
 def family_findings(cohort: Cohort, models: Sequence[Model]) -> list[Finding]:
-    """Return what goes with the family given size: the study's own quantities, and depths and values of peaks."""
+    """Return findings on the effect of family given size: on the study's quantities, and on peak depths and values."""
     known = [model for model in models if model.run.parameters > 0]
     findings: list[Finding] = []
     for name, shared in _groups(known).items():
@@ -39,7 +39,7 @@ def family_findings(cohort: Cohort, models: Sequence[Model]) -> list[Finding]:
 
 
 def _groups(models: Sequence[Model]) -> Mapping[str, list[Place]]:
-    """Return the places that all models have and that are corrected together, by the name of their group."""
+    """Return the quantities that all models have, by the name of the group in which they are corrected together."""
     if not models:
         return {}
     shared = [place for place in models[0].quantities if all(place in model.quantities for model in models)]
@@ -66,7 +66,7 @@ def _too_few(name: str, models: Sequence[Model]) -> Finding:
 
 
 def _finding(place: Place, part: Parts, models: Sequence[Model]) -> Finding:
-    # A permutation test shows no equivalence: that no part goes with the family is never shown.
+    # A permutation test cannot show equivalence, so the absence of a family effect is never shown.
     verdict = decide(shown=part.p_all <= ALPHA, refuted=False)
     families = len({model.run.family for model in models})
     least = f"a partial R² of about {least_partial(families, len(models)):.2f}"

@@ -29,10 +29,10 @@ TABLES = (
 
 
 class FinishedComparison:
-    """A comparison of finished runs: its folder, its manifest and its tables, read when first asked for.
+    """A comparison of finished runs: its folder, its manifest, and its tables, which are read on first access.
 
-    Raises StoreError, in one line, where the manifest is damaged; every table does where its file is missing, cannot be
-    read or is not the one that the comparison wrote.
+    Raises StoreError if the manifest is damaged. Access to a table raises StoreError if its file is missing, unreadable
+    or not the one that the comparison wrote.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -40,7 +40,7 @@ class FinishedComparison:
         self.manifest: dict[str, Any] = read_vouched(self.folder / MANIFEST, _AGAIN)
 
     def verify(self) -> None:
-        """Raise StoreError where a table is missing or is not the one that the comparison wrote."""
+        """Raise StoreError if a table is missing or is not the one that the comparison wrote."""
         for name in TABLES:
             self._table(name)
 
@@ -73,7 +73,7 @@ class FinishedComparison:
 
     @cached_property
     def sizes(self) -> pl.DataFrame:
-        """One row per family, level, place of reading and model."""
+        """One row per family, level, position on the curve (peak, last layer, half depth) and model."""
         return self._table("sizes")
 
     @cached_property
@@ -88,17 +88,17 @@ class FinishedComparison:
 
     @cached_property
     def findings(self) -> pl.DataFrame:
-        """One row per finding, with the columns of a run's."""
+        """One row per finding, with the same columns as a run's findings."""
         return with_q(self._table("findings"))
 
     @cached_property
     def claims(self) -> pl.DataFrame:
-        """One row per published claim, judged on all the runs together."""
+        """One row per published claim, judged on all runs together."""
         return self._table("claims")
 
     @property
     def page_path(self) -> Path:
-        """Where the page is."""
+        """The path of the page."""
         return self.folder / PAGE
 
     @property
@@ -114,6 +114,6 @@ class FinishedComparison:
 
 
 def _place(run: dict[str, Any]) -> tuple[Any, ...]:
-    """Return where a run stands among the others."""
+    """Return the sort key of a run."""
     checkpoint = run.get("checkpoint") or {"series": run["name"], "step": 0}
     return run["family"], run["parameters"] or 0, checkpoint["series"], checkpoint["step"], run["name"]

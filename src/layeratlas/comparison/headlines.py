@@ -1,4 +1,4 @@
-"""Which findings a comparison's page shows first."""
+"""The choice of findings that a comparison's page shows first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _HEADLINES, _PER_KIND, _PER_STUDY = 14, 3, 7
 def headlines(findings: pl.DataFrame) -> tuple[list[Row], list[Row]]:
     """Return the findings of several models that are shown first, and the rest.
 
-    Decided ones first, in the order of kinds, at most three per kind.
+    Decided findings come first, in the order of kinds, with at most three per kind.
     """
     rows = findings.to_dicts()
     rows.sort(key=lambda row: (row["verdict"] == "inconclusive", rank(row["finding"])))
@@ -38,7 +38,7 @@ def headlines_by_study(findings: pl.DataFrame) -> tuple[list[Row], list[Row]]:
 
 
 def leading(findings: pl.DataFrame) -> list[Row]:
-    """Return the few findings of one model that its page starts with: the first of each study, then the second."""
+    """Return the few findings of one model with which its page starts: the first of each study, then the second."""
     found = [in_brief(rows, MOST) for rows in _by_study(findings.to_dicts()).values()]
     turns = [row for turn in zip_longest(*found) for row in turn if row is not None]
     few = turns[:MOST]
@@ -46,7 +46,7 @@ def leading(findings: pl.DataFrame) -> list[Row]:
 
 
 def _by_study(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return the findings of each study, decided ones first, then in the order in which its report tells them."""
+    """Return the findings of each study, decided ones first, otherwise in the order of its report."""
     by_study = {}
     for name in dict.fromkeys(row["study"] for row in rows):
         of_study = [row for row in rows if row["study"] == name]
@@ -60,14 +60,14 @@ def _turn(places: Mapping[str, int], row: Row) -> tuple[bool, int]:
 
 
 def _places(study: str) -> dict[str, int]:
-    """Return the order of a study's kinds of findings; none for a study of a package that is not installed here."""
+    """Return the order of a study's kinds of findings; empty if the study's package is not installed here."""
     with suppress(SpecError):
         return {kind: place for place, kind in enumerate(registry.get("studies", study).headlines)}
     return {}
 
 
 def _first_of(rows: Sequence[Row], most: int) -> list[Row]:
-    """Return the first rows, three of a kind at most."""
+    """Return the first `most` rows, at most three of a kind."""
     first: list[Row] = []
     for row in rows:
         if len(first) < most and sum(kept["finding"] == row["finding"] for kept in first) < _PER_KIND:

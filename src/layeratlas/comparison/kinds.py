@@ -1,4 +1,4 @@
-"""The kinds of findings that a comparison makes itself; those of a study's own quantities are named by the study."""
+"""The kinds of findings of a comparison itself; kinds for a study's own quantities are named by the study."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class ComparisonKind(StrEnum):
     FOLLOW = "answers after levels"
 
 
-# The quantities of curves that get a finding of their own, in order.
+# The quantities of curves that have findings, in order.
 CURVE_KINDS = (ComparisonKind.PEAK_DEPTH, ComparisonKind.PEAK_VALUE)
-# A page shows these kinds first, then those that studies name, then differences between curves.
+# A page shows these kinds first, then the kinds named by studies, then differences between curves.
 _FIRST = (
     ComparisonKind.FOLLOW,
     ComparisonKind.STEP,
@@ -34,12 +34,12 @@ _FIRST = (
 
 
 def by_size(kind: str) -> str:
-    """Return the kind of finding that sets a study's findings of a kind against size."""
+    """Return the kind of finding on how a study's findings of `kind` change with model size."""
     return f"{kind} by size"
 
 
 def rank(kind: str) -> int:
-    """Return the place of a kind on the page, 0 first."""
+    """Return the rank of a kind on the page; 0 comes first."""
     if kind in _FIRST:
         return _FIRST.index(ComparisonKind(kind))
     return len(_FIRST) + (1 + CURVE_KINDS.index(ComparisonKind(kind)) if kind in CURVE_KINDS else 0)

@@ -1,4 +1,4 @@
-"""What is compared of each model: quantities of its level curves, and those that its study adds."""
+"""The compared quantities of each model: those of its level curves, and those added by its study."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """One model's curves and quantities; `of_curves` are the places of quantities that were read off curves."""
+    """One model's curves and quantities; `of_curves` are the keys of quantities computed from curves."""
 
     name: str
     run: FinishedRun
@@ -42,7 +42,7 @@ class Model:
     of_curves: frozenset[Place]
 
     def value(self, place: Place) -> Quantity:
-        """Return the quantity of a place."""
+        """Return the quantity with a key."""
         return self.quantities[place].value
 
 
@@ -101,14 +101,14 @@ def presence(cohort: Cohort, run: FinishedRun) -> dict[tuple[str, str], bool]:
 
 
 def unpaired(model: Model, place: Place) -> Quantity:
-    """Return a quantity whose errors are drawn anew, independently of every other model's and quantity's."""
+    """Return a quantity with newly drawn errors, independent of all other models and quantities."""
     value = model.value(place)
     rng = np.random.default_rng([*f"{model.name} {place}".encode()])
     return replace(value, noise=rng.choice(value.noise, EVEN))
 
 
 def is_paired(place: Place, *models: Model) -> bool:
-    """Return whether models share the draws of a quantity, so that their difference can be taken draw by draw."""
+    """Return whether models share the draws of a quantity, so that their differences are paired."""
     counts = {len(model.value(place).noise) for model in models}
     return len(counts) == 1 and all(model.quantities[place].paired for model in models)
 
@@ -132,7 +132,7 @@ def quantity_table(study: str, models: Sequence[Model]) -> pl.DataFrame:
 
 
 def families_of(models: Sequence[Model]) -> dict[str, list[Model]]:
-    """Return the models of each family by size; a model of unknown size is in none."""
+    """Return the models of each family by size, without models of unknown size."""
     families: dict[str, list[Model]] = {}
     for model in models:
         if model.run.parameters > 0:

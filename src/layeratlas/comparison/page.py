@@ -1,4 +1,4 @@
-"""The page of a comparison: one self-contained file made of the comparison's tables alone."""
+"""The page of a comparison: one self-contained file, built from the comparison's tables alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from layeratlas.runs.recommendation import from_records
 from layeratlas.stats.scaling import Where
 
 Rows = dict[str, pl.DataFrame]
-# Which rows each chart reads.
+# The rows that each chart reads.
 _READS = {
     "atlas": ["atlas", "peaks", "segments"],
     "curves": ["curves"],
@@ -49,7 +49,7 @@ _CLAIM_COLUMNS = ("claim", "says", "published", "here", "estimate", "lo", "hi", 
 def build_comparison(folder: Path) -> Path:
     """Write `comparison.html` and `figures/` from a comparison's tables, and return the page's path.
 
-    Raises StoreError, before anything is drawn, where a table is missing, damaged or cannot be read.
+    Raises StoreError, before drawing anything, if a table is missing, damaged or unreadable.
     """
     comparison = FinishedComparison(folder)
     comparison.verify()
@@ -60,7 +60,7 @@ def build_comparison(folder: Path) -> Path:
 
 
 def _write_figures(comparison: FinishedComparison, rows: Rows) -> None:
-    """Draw the map, the peaks and the last layer's values by size, where there are any."""
+    """Draw the map, the peaks and the last layer's values by size, as far as they have rows."""
     specs: dict[str, dict[str, Any]] = {}
     if order := map_order(comparison, rows):
         specs["atlas"] = charts.dressed(charts.atlas(order, segment_names(comparison), False), False)
@@ -109,12 +109,12 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
 
 
 def _trainings(rows: Rows) -> list[dict[str, str]]:
-    """Return which charts there are over training: one per study, training and quantity."""
+    """Return the list of charts over training: one per study, training and quantity."""
     return rows["training"].select("study", "series", "quantity").unique(maintain_order=True).to_dicts()
 
 
 def _card(comparison: FinishedComparison) -> list[tuple[str, str]]:
-    """Return what the models and the runs are, as (heading, text)."""
+    """Return the description of the models and runs, as (heading, text)."""
     runs, manifest = comparison.manifest["runs"], comparison.manifest
     first = runs[0]
     about = [
@@ -127,13 +127,13 @@ def _card(comparison: FinishedComparison) -> list[tuple[str, str]]:
 
 
 def _source(comparison: FinishedComparison) -> str:
-    """Return what a copied number is from."""
+    """Return the source note for copied numbers."""
     named = ", ".join(comparison.models[:_NAMED]) + (" and others" if len(comparison.models) > _NAMED else "")
     return f"{named}, size {comparison.manifest['size']}, Layer Atlas {comparison.manifest['layeratlas']}"
 
 
 def _rules(comparison: FinishedComparison) -> dict[str, str]:
-    """Return how the studies choose a layer, by purpose; of those that are installed here."""
+    """Return the rules by which the installed studies choose a layer, by purpose."""
     rules: dict[str, str] = {}
     for name in comparison.manifest["studies"]:
         with suppress(SpecError):
@@ -142,7 +142,7 @@ def _rules(comparison: FinishedComparison) -> dict[str, str]:
 
 
 def _runs(comparison: FinishedComparison) -> list[dict[str, Any]]:
-    """Return the runs, each with the path from the page to its report; empty where there is none."""
+    """Return the runs, each with the path from the page to its report (empty if it has none)."""
     runs = []
     for run in comparison.manifest["runs"]:
         report = Path(run["folder"]) / "report.html"
@@ -152,7 +152,7 @@ def _runs(comparison: FinishedComparison) -> list[dict[str, Any]]:
 
 
 def _chart_data(comparison: FinishedComparison, rows: Rows) -> dict[str, Any]:
-    """Return the charts' specs, which rows each reads, and the rows."""
+    """Return the charts' specs, the rows that each reads, and the rows themselves."""
     specs = {
         "atlas": charts.atlas(map_order(comparison, rows), segment_names(comparison), True),
         "curves": charts.curves(comparison.models, True),

@@ -1,4 +1,4 @@
-"""The rows that the charts of a comparison read, made of its tables alone."""
+"""The rows that the charts of a comparison read, built from its tables alone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import polars as pl
 
 from layeratlas.comparison.finished import FinishedComparison
 
-# Between a model and a level (or study) in the name of a row of the map.
+# The separator between model and level (or study) in the name of a row of the map.
 MARK = "\u241f"
-# The charts' limits, a little beyond 0 and 1.
+# The charts' axis limits, slightly beyond 0 and 1.
 _ATLAS_ENDS, _CKA_ENDS = (-0.02, 1.02), (-0.04, 1.04)
 
 
 def chart_rows(comparison: FinishedComparison) -> dict[str, pl.DataFrame]:
-    """Return the rows that the charts read, by name, rounded to what a chart can show."""
+    """Return the rows that the charts read, by name, rounded to display precision."""
     curves = comparison.curves
     curves = curves.join(curve_index(curves), on=["study", "entry", "component"], maintain_order="left")
     cells = _cells(curves)
@@ -46,7 +46,7 @@ def _worded(comparison: FinishedComparison) -> pl.DataFrame:
 
 
 def curve_index(curves: pl.DataFrame) -> pl.DataFrame:
-    """Return a number, `part`, for each entry and component of each study, as they come."""
+    """Return a number, `part`, for each entry and component of each study, in order of occurrence."""
     return curves.select("study", "entry", "component").unique(maintain_order=True).with_row_index("part")
 
 
@@ -71,7 +71,7 @@ def _cells(curves: pl.DataFrame) -> pl.DataFrame:
 
 
 def _squares(similarity: pl.DataFrame) -> pl.DataFrame:
-    """Return the squares of each pair's map, around the depths of its layers."""
+    """Return the squares of each pair's similarity map, centred on the depths of its layers."""
     edges = []
     for depth, low, high in (("depth_a", "low", "high"), ("depth_b", "left", "right")):
         half = 0.5 / (pl.col(depth).n_unique().over("study", "model_a", "model_b") - 1).clip(1)
@@ -93,7 +93,7 @@ def map_order(comparison: FinishedComparison, rows: dict[str, pl.DataFrame]) -> 
 
 
 def in_order(names: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return names in the order in which they are known, others after them as they come."""
+    """Return names in the order of `known`, followed by the others in order of occurrence."""
     places = {name: place for place, name in enumerate(known)}
     return sorted(names, key=lambda name: places.get(name, len(places)))
 
@@ -104,7 +104,7 @@ def placed_levels(comparison: FinishedComparison, rows: dict[str, pl.DataFrame])
 
 
 def sized_levels(rows: dict[str, pl.DataFrame]) -> list[str]:
-    """Return the levels that are shown by size, as they come."""
+    """Return the levels shown by size, in order of occurrence."""
     return list(rows["sizes"]["level"].unique(maintain_order=True).to_list())
 
 

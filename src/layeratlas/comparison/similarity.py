@@ -1,4 +1,4 @@
-"""How similar models are layer by layer on the same texts, from the runs' activations where these are kept."""
+"""The similarity of models at each pair of layers on the same texts, from the activations that the runs kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from layeratlas.core.errors import StoreError
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.tables import read_table
 
-# At most this many texts in all and per level, at this many equal relative depths.
+# The most texts (the limit per level is below), and the most equally spaced relative depths.
 TEXTS, DEPTHS = 400, 16
 _PER_LEVEL = 100
 _ACTIVATIONS = "activations"
@@ -37,7 +37,7 @@ SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Read:
-    """One model's texts at the layers nearest to the depths that all models are read at; `last` is its last point."""
+    """One model's vectors at its layers nearest to the common relative depths; `last` is its last point."""
 
     name: str
     layers: Sequence[int]
@@ -46,9 +46,9 @@ class _Read:
 
 
 def similarity(cohort: Cohort, seed: int = 0) -> tuple[pl.DataFrame, list[str]]:
-    """Return the map of every pair and notes on what could not be read.
+    """Return the similarity map of every pair, and notes on runs that could not be read.
 
-    Debiased linear CKA of the residual stream on at most 400 texts at up to 16 equal relative depths.
+    Uses debiased linear CKA of the residual stream on at most 400 texts, at up to 16 equal relative depths.
     """
     notes: list[str] = []
     nothing = pl.DataFrame(schema=SCHEMA)
@@ -94,7 +94,7 @@ def _vectors(folder: Path, layers: Sequence[int], rows: Sequence[int]) -> NDArra
 
 
 def _texts(run: FinishedRun, seed: int) -> tuple[list[int], NDArray[np.int64]] | None:
-    """Return rows of the store, as many of each level, with codes of their levels; None where a run has no items."""
+    """Return rows of the store, balanced over levels, with their level codes; None if a run has no items."""
     files = [file for file in run.outputs("items") if file.is_file()]
     try:
         parts = [read_table(file, columns=["level", "row"]) for file in files]

@@ -1,4 +1,4 @@
-"""What size changes within a family: the values of level curves, and the shape of the change."""
+"""The effect of model size within a family: on the values of level curves, and the shape of this effect."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _AT = {Where.PEAK: "at its peak", Where.LAST: "at the last layer", Where.MIDDLE:
 
 @dataclass(frozen=True, kw_only=True)
 class _Series:
-    """A level's value in the models of one family, smallest first, read in one place of its curve."""
+    """A level's value in the models of one family, smallest first, at one position on its curve."""
 
     family: str
     key: Key
@@ -61,10 +61,9 @@ class _Series:
 
 
 def size_findings(cohort: Cohort, models: Sequence[Model]) -> tuple[list[Finding], pl.DataFrame]:
-    """Return what size does to every level of the residual stream in families of three sizes or more, and the values.
+    """Return the effects of size on each level of the residual stream, in families of three or more sizes, and a table.
 
-    Read at the peak, at the last layer and at half of the depth; p of a change is corrected over all of them and over
-    the levels (Holm).
+    Values are taken at the peak, the last layer and half of the depth; p is Holm-corrected over these and over levels.
     """
     families = {
         name: members
@@ -155,7 +154,7 @@ def _growth_finding(series: _Series, effect: Growth) -> Finding:
 
 
 def _models_words(effect: Growth) -> str:
-    """Return how much of the interval is that of models, in words."""
+    """Return the contribution of variation between models to the interval, in words."""
     return f"models of one size are taken to differ by {effect.of_models:.3f} (standard deviation)"
 
 
@@ -181,7 +180,7 @@ def _shape_finding(series: _Series, effect: Growth) -> Finding:
 
 
 def _name_of(series: _Series, parameters: float) -> str:
-    """Return the first model of a size."""
+    """Return the name of the first model of a size."""
     return next(model.name for model in series.models if model.run.parameters == parameters)
 
 

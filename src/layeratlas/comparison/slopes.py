@@ -1,4 +1,4 @@
-"""Whether what a study finds grows with size: a slope over the models of a family."""
+"""Whether a study's estimates grow with model size: a slope over the models of a family."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.slopes import slope_test
 from layeratlas.stats.verdicts import Effect, Verdict
 
-# A change with size needs this many sizes of a family.
+# The fewest sizes of a family for a slope.
 FEWEST = 3
 _LINKS: Mapping[Verdict, str] = {
     "supported": "grows with size",
@@ -24,7 +24,7 @@ _LINKS: Mapping[Verdict, str] = {
 def slope_findings(
     models: Sequence[Model], family: str, kind: str, component: str, words: Mapping[str, str]
 ) -> list[Finding]:
-    """Return, level by level, whether the estimates of a kind of finding grow with log10 parameters."""
+    """Return, for each level, whether the estimates of a kind of finding grow with log10 parameters."""
     of_models = {model.name: {f.level: f for f in reversed(model.run.of_kind(kind, component))} for model in models}
     levels = dict.fromkeys(f.level for model in models for f in model.run.of_kind(kind, component))
     findings = []

@@ -1,4 +1,4 @@
-"""What training changes: when each level is learned, whether its depth moves, and whether answers follow."""
+"""Changes over training: when each level is learned, whether its depth moves, and whether answers follow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SCHEMA: dict[str, Any] = {
     "lo": pl.Float64,
     "hi": pl.Float64,
 }
-# What is followed over training: a value that tells whether a level is there, and the depths at which it is.
+# The quantities followed over training: a value that shows whether a level is encoded, and depths.
 VALUE = "peak value"
 DEPTHS = ("onset depth", "peak depth")
 _NO_CHANGE = "no change from the first checkpoint to the last (paired over groups; largest of all levels and series)"
@@ -40,7 +40,7 @@ _NO_DRIFT = "a depth that stays (paired over groups; largest of all levels, seri
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """A quantity of one level at the checkpoints of one training that have it."""
+    """A quantity of one level over the checkpoints of one training in which it was measured."""
 
     series: str
     place: Place
@@ -50,7 +50,7 @@ class Course:
 
     @property
     def subject(self) -> Subject:
-        """What a finding of this course is listed under; n is the number of checkpoints."""
+        """The subject of this course's findings; n is the number of checkpoints."""
         place = self.place
         return Subject(level=place.level, component=place.component, method=place.method, n=len(self.data.steps))
 
@@ -62,7 +62,7 @@ class Course:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What one study says about training: its findings, the courses as rows, and the levels that emerge, by series."""
+    """One study's results over training: findings, courses as rows, and the levels that emerge, by series."""
 
     findings: Sequence[Finding]
     table: pl.DataFrame
@@ -70,7 +70,7 @@ class Trained:
 
 
 def over_training(cohort: Cohort, models: Sequence[Model]) -> Trained:
-    """Return what training changes in the residual stream's levels, for every series of two checkpoints or more."""
+    """Return the changes of the residual stream's levels over training, for each series of two or more checkpoints."""
     courses = [
         course
         for series, members in cohort.series.items()
@@ -143,7 +143,7 @@ def _learned(courses: Sequence[Course]) -> list[Finding]:
 
 
 def _step_finding(course: Course, when: Emerged, learned: Finding) -> Finding:
-    """Return at which step a level that is learned emerges; undecided where any step of the ladder may be it."""
+    """Return the step at which a learned level emerges; undecided if the interval covers all checkpoints."""
     step, (first, last) = when.step, course.steps
     within = step.lo > first or step.hi < last
     ends = "" if within else "; the checkpoints do not tell when"
@@ -189,7 +189,7 @@ def _drifts(courses: Sequence[Course]) -> list[Finding]:
 def follow_findings(levels: Trained, answers: Trained) -> list[Finding]:
     """Return whether answers emerge later in training than levels, for each series in which some of both are learned.
 
-    `levels` are those that probes read (hierarchy), `answers` those of early exits; the texts differ.
+    `levels` are from probes (hierarchy), `answers` from early exits; their texts differ.
     """
     found = []
     for series in levels.emerged.keys() & answers.emerged.keys():
@@ -233,5 +233,5 @@ def _rows(study: str, course: Course) -> list[dict[str, Any]]:
 
 
 def all_courses(trained: Sequence[Trained]) -> pl.DataFrame:
-    """Return the courses of several studies, one table."""
+    """Return the courses of several studies in one table."""
     return pl.concat([pl.DataFrame(schema=SCHEMA), *chain(one.table for one in trained)])

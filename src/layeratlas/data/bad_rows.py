@@ -28,11 +28,11 @@ class BadRowLog:
         self._expected: list[tuple[str, DataError]] = []
 
     def add(self, where: str, error: DataError, *, expected: bool = False) -> None:
-        """Record a malformed row; `expected` ones, known of a published file, are left out under either policy."""
+        """Record a malformed row; `expected` rows, known from a published file, are left out under either policy."""
         (self._expected if expected else self._errors).append((where, error))
 
     def settle(self) -> tuple[Dropped, ...]:
-        """Return the rows left out; raises DataError for the first one that is refused, naming the lines of all."""
+        """Return the rows left out; raises DataError for the first refused row, with the lines of all refused rows."""
         self._errors.sort(key=_line)
         if self._errors and self._bad_rows == "refuse":
             error = self._errors[0][1]
@@ -47,7 +47,7 @@ class BadRowLog:
 
 
 def _line(entry: tuple[str, DataError]) -> int:
-    """Return the line or row number that a place ends in."""
+    """Return the line or row number at the end of a place."""
     number = entry[0].rpartition(" ")[2]
     return int(number) if number.isdecimal() else 0
 

@@ -25,10 +25,10 @@ def arrange(truth: str, wrong: Sequence[str], position: int) -> tuple[tuple[str,
 def near_misses(truth: str, count: int, rng: random.Random) -> list[str]:
     """Return `count` different wrong numbers with the truth's sign, decimals and length in characters.
 
-    Each changes another number: one digit replaced, two neighbouring digits swapped, or 1-20 units of the last place
-    added or subtracted. The number changed is the truth or the first wrong number, so that the other choices resemble
-    the truth no more often than any other choice. They have no leading or trailing zeros where the truth has none, and
-    0 is never one of them. Raises ValueError where there are fewer than `count`.
+    Each is made from the truth or from the first wrong number, so that the choices resemble the truth no more often
+    than any other choice: one digit is replaced, two neighbouring digits are swapped, or 1-20 units of the last place
+    are added or subtracted. They have leading or trailing zeros only if the truth has, and are never 0. Raises
+    ValueError if there are fewer than `count`.
     """
     numbers: list[str] = []
     hub = truth if rng.randrange(count + 1) == 0 else ""
@@ -68,7 +68,7 @@ def _shifted(number: str, by: int) -> str:
 
 
 def _like(truth: str, number: str) -> bool:
-    """Tell whether a number has the truth's length, sign and decimals, and is as short where the truth is."""
+    """Tell whether a number has the truth's length, sign and decimals, and superfluous zeros only if the truth has."""
     same_decimals = len(number.partition(".")[2]) == len(truth.partition(".")[2])
     signed = number.startswith("-") == truth.startswith("-")
     written = _shortest(number) or not _shortest(truth)

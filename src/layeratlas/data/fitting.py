@@ -1,4 +1,4 @@
-"""What a run goes on without, since it does not fit the model: rows of the user's files, or whole data sets by name."""
+"""Material that a run leaves out because it does not fit the model: rows of the user's files, or whole data sets."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from layeratlas.data.bad_rows import Dropped
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """What a run has left out of its material: `sets` by name, with the reason, and `rows` of others by 0-based number.
+    """Material that a run has left out: `sets` by name, with the reason, and `rows` of other sets by 0-based number.
 
-    `record` and `from_record` are its form in `run.json`, by which a resumed run leaves the same out again.
+    `record` and `from_record` convert it to and from `run.json`, so that a resumed run leaves out the same material.
     """
 
     sets: Mapping[str, str]
@@ -22,7 +22,7 @@ class LeftOut:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Return what a manifest says was left out; nothing for an empty record."""
+        """Return the material left out according to a manifest's record; empty for an empty record."""
         rows = {
             name: {int(number): Dropped(**row) for number, row in listed.items()}
             for name, listed in record.get("rows", {}).items()
@@ -35,17 +35,17 @@ class LeftOut:
         return {"sets": dict(self.sets), "rows": rows}
 
     def with_set(self, name: str, reason: str) -> LeftOut:
-        """Return it with one more set."""
+        """Return a copy with one more set."""
         return LeftOut(sets={**self.sets, name: reason}, rows=self.rows)
 
     def with_rows(self, name: str, rows: Mapping[int, Dropped]) -> LeftOut:
-        """Return it with the rows of one more set."""
+        """Return a copy with the rows of one more set."""
         return LeftOut(sets=self.sets, rows={**self.rows, name: rows})
 
     def of(self, material: Iterable[Any]) -> list[Any]:
-        """Return what is left of the material.
+        """Return the remaining material.
 
-        Raises DataError where the rest of a set cannot be measured: no class is left to tell apart, say.
+        Raises DataError if the rest of a set cannot be measured, for example because only one class is left.
         """
         kept = [data for data in material if data.name not in self.sets]
         return [self._whole(data) if data.name in self.rows else data for data in kept]

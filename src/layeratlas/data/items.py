@@ -14,10 +14,11 @@ from layeratlas.core.errors import DataError
 from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.names import check_name
 
-# Wordings of every text, the one that a run reads among them, and how texts without wordings of their own are reworded.
+# The templates that reword texts without their own wordings, and the number of wordings of every text, including the
+# one that a run reads.
 _CARRIERS = ("Here is a text. {text}", "Someone wrote this: {text}")
 WORDINGS = 1 + len(_CARRIERS)
-# Of the variance of numbers to predict: the sums of their squares must be finite, and more than rounding.
+# Bounds on the variance of numbers to predict: sums of their squares must be finite, and larger than rounding errors.
 _SMALLEST, _LARGEST = 1e-290, 1e290
 
 
@@ -25,11 +26,11 @@ _SMALLEST, _LARGEST = 1e-290, 1e290
 class Item:
     """One labelled text. Items of one `group` share material; groups are never split across folds.
 
-    `label` is a class name, or a number where the task is a regression. `stratum` names a part of the task that
-    is also reported by itself (`all`: no part). `spans` maps a name to `(start, end)` in characters, for
-    `position="span:NAME"`. Items of a group with the same `unit` are repeated readings of one thing (a target
-    under several fillers): label shuffles permute units, not the items within one. `wordings` say the same in other
-    words, as many for every item of a data set; none for an item that is reworded by what is put before it.
+    `label` is a class name, or a number if the task is a regression. `stratum` names a subset of the task that is also
+    reported separately (`all`: none). `spans` maps a name to `(start, end)` in characters, for `position="span:NAME"`.
+    Items of a group with the same `unit` are repeated measurements of the same target (such as a target with several
+    fillers); label shuffles permute units, not the items within a unit. `wordings` are paraphrases, the same number for
+    every item of a data set; they are empty for items that are reworded by a template.
     """
 
     text: str
@@ -45,8 +46,8 @@ class Item:
 class Dataset:
     """The items of one probing problem: `name` within a `level` (item, relation, analogy, ...).
 
-    Raises DataError where nothing could be learnt or tested: no items, empty texts, fewer than two classes, fewer than
-    two groups, a class in one group only, labels that are not finite.
+    Raises DataError if nothing could be learnt or tested: no items, empty texts, fewer than two classes, fewer than two
+    groups, a class in only one group, or labels that are not finite.
     """
 
     name: str
@@ -111,16 +112,16 @@ class Dataset:
         return len(self.items)
 
     def identity(self) -> Any:
-        """Return everything that decides a run's numbers, as JSON."""
+        """Return everything that determines a run's numbers, as JSON."""
         return [self.name, self.kind, [[i.text, i.label, i.group, i.stratum, i.unit] for i in self.items]]
 
     def without(self, rows: Collection[int], dropped: Sequence[Dropped]) -> Self:
-        """Return the data set without the items of these 0-based numbers, which are listed in `dropped`."""
+        """Return the data set without the items with these 0-based numbers, which are recorded in `dropped`."""
         kept = tuple(item for number, item in enumerate(self.items) if number not in rows)
         return replace(self, items=kept, dropped=(*self.dropped, *dropped))
 
     def reworded(self, number: int) -> Dataset:
-        """Return the data set with every text in another wording, 1 to WORDINGS - 1; labels and groups stay."""
+        """Return the data set with every text in wording `number`, 1 to WORDINGS - 1; labels and groups are kept."""
         texts = [
             item.wordings[number - 1] if item.wordings else _CARRIERS[number - 1].format(text=item.text)
             for item in self.items
@@ -140,15 +141,15 @@ class Dataset:
 
     @property
     def units(self) -> NDArray[np.int64]:
-        """Unit codes, shape (n,): items of one group and unit share one; an item without a unit has its own."""
+        """Unit codes, shape (n,): items with equal group and unit share a code; without a unit each has its own."""
         return _codes([f"{item.group}\n{item.unit or i}" for i, item in enumerate(self.items)])
 
     @property
     def words(self) -> NDArray[np.int64]:
-        """Word codes, shape (n,): what a control task labels at random.
+        """Word codes, shape (n,), to which a control task assigns random labels.
 
-        The word is the last one of the text, where `position="last"` reads; where all texts end in the same word, the
-        unit.
+        The word is the last one of the text, at which `position="last"` reads. If all texts end in the same word, the
+        unit is used instead.
         """
         last = [item.text.casefold().split()[-1].strip(punctuation) for item in self.items]
         return _codes(last) if len(set(last)) > 1 else self.units

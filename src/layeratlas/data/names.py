@@ -13,9 +13,9 @@ _UNSAFE = re.compile(r"[^\w .,+@=()\[\]#&'-]")
 
 
 def safe_name(name: str) -> str:
-    """Return a name that is one file name wherever it is used: no path, no control characters, at most 120 bytes.
+    """Return a name that is a valid file name on all systems: no path, no control characters, at most 120 bytes.
 
-    A name that is safe already is returned as it is; a name that must be shortened ends in a hash of the whole.
+    A safe name is returned unchanged; a shortened name ends in a hash of the original.
     """
     clean = _UNSAFE.sub("_", unicodedata.normalize("NFC", name)).strip(" .") or "data"
     if len(clean.encode()) <= _MOST_BYTES:

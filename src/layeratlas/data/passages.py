@@ -55,11 +55,11 @@ class Passages:
         return len(self.texts)
 
     def identity(self) -> Any:
-        """Return everything that decides a run's numbers, as JSON."""
+        """Return everything that determines a run's numbers, as JSON."""
         return [self.name, list(self.texts), list(self.kinds)]
 
     def without(self, rows: Collection[int], dropped: Sequence[Dropped]) -> Self:
-        """Return the passages without those of these 0-based numbers, which are listed in `dropped`."""
+        """Return the passages without those with these 0-based numbers, which are recorded in `dropped`."""
         kept = [number for number in range(len(self.texts)) if number not in rows]
         return replace(
             self,

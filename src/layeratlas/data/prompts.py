@@ -1,4 +1,4 @@
-"""Prompts whose next word a label decides: labelled texts, and what each class answers."""
+"""Prompts whose next word depends on a label: labelled texts, and the answer of each class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from layeratlas.data.items import Dataset, Item
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One text to continue; `label` is its class, `answers` what each class of its set (sorted) continues it with."""
+    """One text to continue; `label` is its class, `answers` has a continuation for each of the set's sorted classes."""
 
     text: str
     label: str
@@ -25,8 +25,8 @@ class Prompt:
 class PromptSet:
     """The prompts of one task: `name` within a `level`.
 
-    The answer that is right is that of the prompt's own class, so that a model needs the class to answer. Raises
-    DataError as `Dataset` does, and where a prompt has not one different answer per class.
+    The right answer is that of the prompt's own class, so a model needs the class to answer. Raises DataError like
+    `Dataset`, and also if a prompt does not have a different answer for each class.
     """
 
     name: str
@@ -46,7 +46,7 @@ class PromptSet:
 
     @classmethod
     def of(cls, data: Dataset) -> Self:
-        """Return the prompts of labelled texts whose labels are what continues them; refuses numbers."""
+        """Return the prompts of labelled texts whose labels are their continuations; raises DataError for numbers."""
         if data.kind != "classes":
             raise DataError(
                 f"{data.source or data.name} has numbers to predict",
@@ -71,10 +71,10 @@ class PromptSet:
         return [item.text for item in self.items]
 
     def identity(self) -> Any:
-        """Return everything that decides a run's numbers, as JSON."""
+        """Return everything that determines a run's numbers, as JSON."""
         return [self.name, [[i.text, i.label, i.group, i.answers] for i in self.items]]
 
     def without(self, rows: Collection[int], dropped: Sequence[Dropped]) -> Self:
-        """Return the set without the prompts of these 0-based numbers, which are listed in `dropped`."""
+        """Return the set without the prompts with these 0-based numbers, which are recorded in `dropped`."""
         kept = tuple(item for number, item in enumerate(self.items) if number not in rows)
         return replace(self, items=kept, dropped=(*self.dropped, *dropped))

@@ -17,10 +17,10 @@ from layeratlas.data.names import check_name
 class Question:
     """One question, its choices and which of them are true.
 
-    `text` has no instruction and no options in it; `answers` are the 0-based positions of the true choices. Questions
-    of one `group` (a question in several languages, an integer problem and its float twin) are resampled together.
-    `stratum` names a part of the set that is also reported by itself (`all`: no part). `where` is the file and line
-    that the question was read from.
+    `text` contains neither the instruction nor the options; `answers` are the 0-based positions of the true choices.
+    Questions of one `group` (a question in several languages, an integer problem and its float twin) are resampled
+    together. `stratum` names a subset that is also reported separately (`all`: none). `where` is the file and line from
+    which the question was read.
     """
 
     text: str
@@ -40,10 +40,11 @@ class Question:
 class QuestionSet:
     """The questions of one task: `name` within a `level` (the ability it asks for), in one language.
 
-    `shots` are worked examples; a prompt takes the first few, and they are never scored. `evident` sets have choices
-    that can be judged without the question ("29 * 3 = 97" is wrong by itself): the score of choices without their
-    question is then part of the ability, not a control. `confounded` says what else separates the true choice from the
-    false ones: such sets are plotted, excluded from the tests. `dropped` are the rows of the file that were left out.
+    `shots` are worked examples; a prompt uses the first few, and they are never scored. Sets are `evident` if choices
+    can be judged without the question ("29 * 3 = 97" is wrong by itself); the score of choices without their question
+    then measures part of the ability and is no control. `confounded` states what else separates the true choice from
+    the false ones; such sets are plotted, but excluded from the tests. `dropped` are rows of the file that were left
+    out.
 
     Raises DataError, naming file and line, for questions that cannot be scored: an empty question or choice, one
     choice, duplicate choices, an answer outside the choices, no false choice, a shot that is also an item, a duplicate,
@@ -76,14 +77,14 @@ class QuestionSet:
         return len(self.items)
 
     def identity(self) -> Any:
-        """Return everything that decides a run's numbers, as JSON."""
+        """Return everything that determines a run's numbers, as JSON."""
         questions = [
             [[q.text, q.choices, q.answers, q.group, q.stratum] for q in group] for group in (self.items, self.shots)
         ]
         return [self.name, self.instruction, self.language, self.evident, questions]
 
     def without(self, rows: Collection[int], dropped: Sequence[Dropped]) -> Self:
-        """Return the set without the items of these 0-based numbers, which are listed in `dropped`."""
+        """Return the set without the items with these 0-based numbers, which are recorded in `dropped`."""
         kept = tuple(question for number, question in enumerate(self.items) if number not in rows)
         return replace(self, items=kept, dropped=(*self.dropped, *dropped))
 
@@ -109,9 +110,9 @@ def check_question(question: Question, where: str) -> None:
 
 
 def conflicts(items: Sequence[Question], shots: Sequence[Question], place: str) -> Iterator[tuple[int, DataError]]:
-    """Yield the items that cannot be scored beside the others, by their 0-based number, and why.
+    """Yield the 0-based numbers of items that conflict with other items, each with its error.
 
-    These are items that are also worked examples, duplicates, and items with a false choice that is true of the same
+    These are items that are also worked examples, duplicates, and items with a false choice that is true for the same
     question in another item.
     """
     wheres = [question.where or f"{place}, item {number}" for number, question in enumerate(items, 1)]
@@ -127,7 +128,7 @@ def conflicts(items: Sequence[Question], shots: Sequence[Question], place: str) 
 
 
 def _contradictions(items: Sequence[Question], wheres: Sequence[str]) -> Iterator[tuple[int, DataError]]:
-    """Yield the items with a false choice that is true of the same question in another item."""
+    """Yield the items with a false choice that is true for the same question in another item."""
     true: dict[str, dict[str, str]] = {}
     for question, where in zip(items, wheres, strict=True):
         known = true.setdefault(question.text.strip(), {})
@@ -166,10 +167,10 @@ def _words(question: Question) -> tuple[str, tuple[str, ...]]:
 
 
 def sample_groups(data: QuestionSet, count: int, seed: int) -> QuestionSet:
-    """Return at most `count` questions of a set: whole groups, but at least two, in the order of the set.
+    """Return at most `count` questions of a set, as whole groups (at least two), in the order of the set.
 
-    Which groups come first depends on their names and the seed alone: a smaller sample is part of a larger one, and
-    sets that share groups, such as one in several languages, keep the same ones.
+    The selection depends only on the groups' names and the seed. A smaller sample is therefore a subset of a larger
+    one, and sets that share groups (such as one in several languages) keep the same groups.
     """
     sizes = Counter(question.group for question in data.items)
     order = sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}\n{group}".encode(errors="surrogatepass")).digest())

@@ -1,4 +1,4 @@
-"""What a task is: a name for material of the kind that a study reads."""
+"""The contract of a task: a name for material that a study reads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Task(ABC):
 
 
 class Material(Protocol):
-    """What a study reads: labelled texts, questions, passages."""
+    """The material that a study reads: labelled texts, questions, passages."""
 
     @property
     def name(self) -> str:
@@ -34,18 +34,18 @@ class Material(Protocol):
 
     @property
     def level(self) -> str:
-        """What it measures: the level of its curves."""
+        """The level of its curves."""
         ...
 
     @property
     def source(self) -> str:
-        """The user's file, quoted; empty where there is none."""
+        """The user's file, quoted; empty for built-in material."""
         ...
 
     def __len__(self) -> int:
-        """Return how many texts, questions or passages it has."""
+        """Return the number of texts, questions or passages."""
         ...
 
     def identity(self) -> Any:
-        """Return, as JSON, everything that decides a run's numbers."""
+        """Return, as JSON, everything that determines a run's numbers."""
         ...

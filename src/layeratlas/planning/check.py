@@ -1,4 +1,4 @@
-"""The text of `layeratlas check`: anatomy, identity self-tests, and what a run would take on this machine."""
+"""The text of `layeratlas check`: anatomy, identity self-tests, and the cost of a run on this machine."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from layeratlas.store import MemoryStore
 
 
 def describe(spec: ModelSpec, plan_only: bool = False) -> str:
-    """Load a model and return its anatomy, its self-tests and what a run would take; raises what `load` raises.
+    """Load a model and return its anatomy, its self-tests and the cost of a run; raises the errors of `load`.
 
-    No weights are read with `plan_only`, and for a hub model that is not downloaded and would not fit into memory.
+    Weights are not read with `plan_only`, nor for a hub model that is not downloaded and would not fit in memory.
     """
     spec = settled(spec)
     if plan_only or _is_remote_and_too_large(spec):
@@ -102,7 +102,7 @@ def _plan(model: LoadedModel) -> list[str]:
     rate = None
     lines = ["a run of 'hierarchy' here:  texts   tokens   capture   activations"]
     for size, ids in encoded(_encoder(model)):
-        # A run refuses a longer text; here it is left out of the count.
+        # A run refuses longer texts; they are not counted here.
         readings = [Reading(i, (len(i) - 1,)) for i in ids if not model.context or len(i) <= model.context]
         if not readings:
             return [f"every text of 'hierarchy' is longer than the context of {model.context} tokens"]
@@ -117,7 +117,7 @@ def _plan(model: LoadedModel) -> list[str]:
 def _tokens_per_second(model: LoadedModel, readings: list[Reading]) -> float:
     plan = make_plan(readings, CaptureSpec().batch_tokens)
     shape = store_shape(model, len(readings), CaptureSpec())
-    capture(model, plan[:1], MemoryStore(shape))  # the first pass pays for allocations
+    capture(model, plan[:1], MemoryStore(shape))  # warm-up: the first pass includes allocations
     start = time.perf_counter()
     capture(model, plan, MemoryStore(shape))
     synchronize(model.device)

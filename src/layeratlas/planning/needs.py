@@ -1,4 +1,4 @@
-"""What a run would take with a model that is not loaded: bytes, memory, and seconds at rates measured here."""
+"""The cost of a run with a model that is not loaded: bytes, memory, and seconds at rates measured on this machine."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from layeratlas.models.memory import budget
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.streamed import outside_bytes
 
-# Token ids of each of several texts.
+# Encodes several texts into token ids.
 EncodeAll = Callable[[Sequence[str]], list[list[int]]]
 _SIZES: tuple[Size, ...] = ("quick", "standard", "full")
-# Small enough for a moment, large enough to outlast caches and clock changes.
+# Small enough to take a moment, large enough to average over caches and clock changes.
 _READ = 128 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """A model's bytes from its config alone: whole, outside the blocks, each block."""
+    """A model's bytes, from its config alone: in total, outside the blocks, and per block."""
 
     whole: int
     outside: int
@@ -42,7 +42,7 @@ class Needs:
     n_layers: int
 
     def groups(self, room: int) -> list[list[int]]:
-        """Return the groups of blocks that a streamed run reads in turn."""
+        """Return the groups of blocks that a streamed run reads one after the other."""
         return cut_blocks(self.blocks, room - self.outside)
 
 
@@ -62,7 +62,7 @@ def needs_of(config: Any, spec: ModelSpec) -> Needs:
 
 
 def plan_lines(spec: ModelSpec, needs: Needs, device: torch.device, encode: EncodeAll) -> list[str]:
-    """Return the plan of a hierarchy run, line by line: where weights would be kept, bytes, seconds, memory."""
+    """Return the plan of a hierarchy run, as lines: location of the weights, bytes, seconds, memory."""
     room = budget(spec.memory, device)
     streamed = spec.weights == "streamed" or (spec.weights == "auto" and needs.whole > room)
     item = dtype_of(spec.dtype).itemsize
@@ -90,7 +90,7 @@ def plan_lines(spec: ModelSpec, needs: Needs, device: torch.device, encode: Enco
         tokens = count_prefixes(ids)
         reading = needs.whole / disk
         computing = 2 * tokens * sum(needs.blocks) / item / matrix
-        # A streamed run reads the next blocks while the present ones compute.
+        # A streamed run reads the next blocks while the current ones compute.
         total = max(reading, computing) if streamed else reading + computing
         stream = tokens * needs.width * item if streamed else 0
         kept = len(ids) * needs.width * (3 * needs.n_layers + 1) * 4
@@ -102,7 +102,7 @@ def plan_lines(spec: ModelSpec, needs: Needs, device: torch.device, encode: Enco
 
 
 def encoded(encode: EncodeAll) -> Iterator[tuple[Size, list[tuple[int, ...]]]]:
-    """Yield each size of the hierarchy study with the tokens of its distinct texts; a text is encoded once."""
+    """Yield each size of the hierarchy study with the tokens of its distinct texts; each text is encoded once."""
     study = registry.get("studies", "hierarchy")
     known: dict[str, tuple[int, ...]] = {}
     for size in _SIZES:
@@ -114,7 +114,7 @@ def encoded(encode: EncodeAll) -> Iterator[tuple[Size, list[tuple[int, ...]]]]:
 
 
 def disk_rate() -> float:
-    """Return bytes per second of a file read past the page cache, where the operating system allows that."""
+    """Return the bytes per second of a file read, bypassing the page cache if the operating system allows it."""
     with tempfile.NamedTemporaryFile(dir=_weights_folder()) as file:
         for _ in range(_READ // 2**20):
             file.write(os.urandom(2**20))

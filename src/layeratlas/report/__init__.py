@@ -1,4 +1,4 @@
-"""The report of a run: one page that works with networking off, and its figures."""
+"""The report of a run: one page that works offline, and its figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HOME = {"build": "page", "figure": "notebook"}
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when first used: a study names its report stage long before it draws anything.
+    # Imported on first use, because a study refers to its report stage long before it draws anything.
     if name not in _HOME:
         raise AttributeError(f"module 'layeratlas.report' has no attribute '{name}'")
     return getattr(importlib.import_module(f"layeratlas.report.{_HOME[name]}"), name)

@@ -1,4 +1,4 @@
-"""The table of which layer to use for what, with which a report starts."""
+"""The table of recommended layers by purpose, with which a report starts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from layeratlas.runs.recommendation import FILE, Recommendation, main_recommenda
 
 
 def advice(run: FinishedRun) -> dict[str, Any]:
-    """Return the purposes, and one row per level with a recommendation for each; no rows where the run kept none."""
+    """Return the purposes, and one row per level with a recommendation for each; no rows if the run kept none."""
     return by_subject(kept(run))
 
 
 def by_subject(recommendations: Sequence[Recommendation]) -> dict[str, Any]:
-    """Return the purposes of recommendations, and by level the recommendation for each."""
+    """Return the purposes of recommendations, and the recommendations by level and purpose."""
     rows: dict[str, dict[str, Recommendation]] = {}
     for row in recommendations:
         rows.setdefault(row.subject, {})[row.purpose] = row
@@ -24,8 +24,8 @@ def by_subject(recommendations: Sequence[Recommendation]) -> dict[str, Any]:
 
 
 def kept(run: FinishedRun) -> list[Recommendation]:
-    """Return the recommendations that a report starts with; none where the run kept none."""
-    # Runs of older versions have no such file; one that was changed is refused as every other table is.
+    """Return the recommendations with which a report starts; empty if the run kept none."""
+    # Runs of older versions lack this file; like every table, it is refused if it was modified.
     if not (run.folder / FILE).exists():
         return []
     return main_recommendations(run.recommendations)

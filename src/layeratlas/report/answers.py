@@ -1,4 +1,4 @@
-"""The questions of a report, each with what was asked, its parts, its findings, and what these do not say."""
+"""The questions of a report, each with the texts used, the curves, the findings, and their limits."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _EXAMPLES, _LONGEST = 2, 160
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A question with what answers it.
+    """A question and its answer.
 
-    - `anchor`: its place in the page; `level` and `part`: whose curve it has, empty and None where it has none;
-    - `findings`: rows of the main component and method; `small`: the parts of the level, to be drawn small;
-    - `like`, `like_title`: an earlier question that was asked in the same way, and says the same limits;
+    - `anchor`: its anchor in the page; `level` and `part`: those of its curve, empty and None if it has no curve;
+    - `findings`: rows of the main component and method; `small`: parts of the level, for small charts;
+    - `like`, `like_title`: an earlier question that was asked in the same way and states the same limits;
     - `datasets`: records of its texts; `examples`: pairs of a text and its label.
     """
 
@@ -45,7 +45,7 @@ class Answer:
 
 
 def answers(run: FinishedRun, view: View, study: Study | None) -> list[Answer]:
-    """Return the questions of a run in reading order: those of its levels, those across levels, and what is left."""
+    """Return the questions of a run in reading order: those of levels, those across levels, and all others."""
     rows = main_findings(run.findings, study).to_dicts()
     across = list(study.across) if study else []
     taken = {kind for one in across for kind in one.kinds}
@@ -82,14 +82,14 @@ def _referring(block: Answer, earlier: Sequence[Answer]) -> Answer:
 
 
 def _elsewhere(findings: pl.DataFrame, rows: Sequence[Row]) -> list[Row]:
-    """Return the first method's findings of kinds that the main component lacks (`coordination`, of attention)."""
+    """Return the first method's findings of kinds that exist only in other components (`coordination` of attention)."""
     kinds = {row["finding"] for row in rows}
     first = findings.filter(pl.col("method") == pl.col("method").first())
     return [row for row in first.to_dicts() if row["finding"] not in kinds]
 
 
 def anchors_of(levels: Iterable[str]) -> dict[str, str]:
-    """Return the place of each level in the page, such as `level-buried-item`; different for every level."""
+    """Return the unique anchor of each level in the page, such as `level-buried-item`."""
     anchors: dict[str, str] = {}
     for level in levels:
         slug = re.sub(r"[^a-z0-9]+", "-", level.lower()).strip("-")[:40]
@@ -119,7 +119,7 @@ def _of_level(run: FinishedRun, view: View, study: Study | None, part: Part, anc
 
 
 def _examples(run: FinishedRun, datasets: Sequence[Row]) -> list[tuple[str, str]]:
-    """Return texts of a level with their labels, of different labels; none of the user's own, which may be private."""
+    """Return example texts of a level with different labels; none from the user's files, which may be private."""
     if run.manifest.get("spec", {}).get("data"):
         return []
     for data in datasets:

@@ -30,7 +30,7 @@ _COLUMNS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A chart with its title and the choices whose rows it reads."""
+    """A chart with its title and the choices that select its rows."""
 
     name: str
     chart: Any
@@ -38,7 +38,7 @@ class Figure:
 
 
 def write_figures(folder: Path, view: View) -> None:
-    """Write the figures of the curves into a run's folder, those that have anything to show."""
+    """Write the figures of the curves into a run's folder, except empty ones."""
     for figure in figures_of(view):
         rows = {name: table.to_dicts() for name, table in chart_rows(view, figure.chosen).items()}
         write(folder, figure.name, figure.chart, rows)
@@ -91,7 +91,7 @@ def _heading(part: Part) -> vega.Spec:
 
 
 def write_exhibit(folder: Path, exhibit: Exhibit) -> None:
-    """Write a study's own chart with its heading, in the light colours; nothing where it has only a table."""
+    """Write a study's own chart with its heading, in light colours; nothing for an exhibit with only a table."""
     if exhibit.chart is None:
         return
     chart = exhibit.chart(partial(theme.colour, live=False))
@@ -99,7 +99,7 @@ def write_exhibit(folder: Path, exhibit: Exhibit) -> None:
 
 
 def write(folder: Path, name: str, chart: Any, data: dict[str, list[dict[str, Any]]]) -> None:
-    """Write a chart on these rows into a folder, as `figures/NAME.svg` and, at twice its size, `figures/NAME.png`."""
+    """Write a chart with its rows into a folder, as `figures/NAME.svg` and, at twice the size, `figures/NAME.png`."""
     spec = chart if isinstance(chart, dict) else chart.to_dict()
     text = json.dumps({**spec, "datasets": {**spec.get("datasets", {}), **data}}, sort_keys=True)
     svg = vl_convert.vegalite_to_svg(text, vl_version=vega.VERSION, allowed_base_urls=[])

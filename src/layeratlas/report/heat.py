@@ -14,9 +14,9 @@ _ROW = 22
 
 
 def heat(look: Lens, width: Any = 640) -> vega.Chart:
-    """Return levels and their tasks by depth, darker the further the estimate is from its control to the highest value.
+    """Return the map of levels and their tasks by depth; shades range from an estimate's control to the highest value.
 
-    A share, so that a row of two classes and one of six are as dark where both are read without an error.
+    The shade is a share, so rows with two and with six classes are equally dark if both decode perfectly.
     """
     scope = look.where(*CHOICES, also="datum.row !== null")
     half = 0.5 / look.view.layers
@@ -50,7 +50,7 @@ def _row_axis(look: Lens) -> vega.Spec:
 
 
 def _shade(look: Lens) -> vega.Spec:
-    """Return the shade of a cell, on one scale for all, with its legend."""
+    """Return the encoding of a cell's shade, on one scale for all rows, with its legend."""
     legend = vega.Legend(
         title=None if look.live else f"From the control ({look.view.names.study.control}) to the highest value",
         orient="bottom",

@@ -8,7 +8,7 @@ from layeratlas.report.marks import RANDOM_WEIGHTS, SELECTIVITY, curves, readout
 from layeratlas.report.parts import PartKind
 from layeratlas.report.view import CHOICES, View
 
-# Where the label of a peak's range is: on the range if this is wide, else beside it, towards the middle.
+# The position of a peak range's label: on the range if it is wide, otherwise next to it, towards the middle.
 _WIDE = "datum.first_depth < 0.3 && datum.last_depth > 0.7"
 _LEFT = "datum.first_depth + datum.last_depth <= 1"
 _LABELS = (
@@ -22,7 +22,7 @@ _DOT = {"size": 90, "filled": True, "opacity": 1, "strokeWidth": 1.4}
 
 
 def hero(look: Lens, width: int = 640, height: int = 300) -> vega.Chart:
-    """Return the levels' curves by depth, above a strip of their peaks and the ranges of these."""
+    """Return the levels' curves by depth, above a strip with their peaks and peak ranges."""
     scope = look.where(*CHOICES, also=f"datum.kind === '{PartKind.LEVEL}' && {look.shown}")
     peaks = source("peaks", scope)
     marks = peaks.mark_point(**_DOT, stroke=look.colour("paper")).encode(
@@ -40,7 +40,7 @@ def hero(look: Lens, width: int = 640, height: int = 300) -> vega.Chart:
 
 
 def controls_key(view: View) -> list[str]:
-    """Return how the controls of the main chart are read, those that the run has."""
+    """Return the legend texts for the controls of the main chart that the run has."""
     texts = {
         RANDOM_WEIGHTS: _RANDOM,
         SELECTIVITY: "Lower chart: selectivity, the estimate minus the accuracy on random labels that are the same "
@@ -50,7 +50,7 @@ def controls_key(view: View) -> list[str]:
 
 
 def panel_key(view: View) -> str:
-    """Return how the chart of one level is read."""
+    """Return the legend text for the chart of one level."""
     words = view.names.study
     random_weights = f" {_RANDOM}" if view.measured(RANDOM_WEIGHTS) else ""
     return (
@@ -60,7 +60,7 @@ def panel_key(view: View) -> str:
 
 
 def _selectivity(look: Lens, scope: str, width: int) -> list[vega.Chart]:
-    """Return the chart of selectivity with its interval, for the main chart to stand on; none where no run has it."""
+    """Return the chart of selectivity with its interval, to go below the main chart; empty if the run has none."""
     if not look.view.measured(SELECTIVITY):
         return []
     rows = source("curves", scope).transform_filter(f"isValid(datum.{SELECTIVITY})")
@@ -81,14 +81,14 @@ def _selectivity(look: Lens, scope: str, width: int) -> list[vega.Chart]:
 
 
 def _baselines(look: Lens, peaks: vega.Chart) -> vega.Chart:
-    """Return a triangle per level at its baseline, at the right edge."""
+    """Return a triangle per level at the height of its baseline, at the right edge."""
     rows = peaks.transform_filter("isValid(datum.baseline)").transform_calculate(end="1")
     mark = rows.mark_point(size=42, filled=True, opacity=1, shape="triangle-left", xOffset=8)
     return mark.encode(x=depth("end"), y=look.y("baseline"), color=look.level())
 
 
 def _strip(look: Lens, peaks: vega.Chart) -> vega.Chart:
-    """Return one row per level: its peak, the layers that are about as good, and their numbers."""
+    """Return one row per level: its peak, the layers that are about as good, and the layer numbers."""
     axis = layer_axis(look)
     rows = vega.Axis(labels=False, title=None, minExtent=34, domain=False, ticks=False, grid=False)
     row = vega.Y("level:N", sort=look.view.levels, axis=rows)

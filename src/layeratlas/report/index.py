@@ -1,4 +1,4 @@
-"""The index page of many runs: a table with links and small maps, which sorts and filters; it loads only these maps."""
+"""The index page of many runs: a sortable, filterable table with links and small maps, the only files that it loads."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from layeratlas.runs.manifest import MANIFEST
 INDEX = "index.html"
 _COMPARISON, _COMPARED = "comparison.json", "comparison.html"
 _DONE, _UNFINISHED, _DAMAGED = "done", "unfinished", "damaged"
-# The figure that stands for a run, the first that it has.
+# The figures that can represent a run; the first one that exists is used.
 _THUMBNAILS = ("map", "atlas", "curves", "peaks")
-# Folders below DIR in which runs are looked for: `runs/atlas-NAME/hierarchy` is two below `runs`.
+# The depth below DIR to which runs are searched: `runs/atlas-NAME/hierarchy` is two levels below `runs`.
 _DEPTH = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class IndexRow:
-    """One run: where its report and its map are (relative to the page; empty where there is none) and how it stands.
+    """One run: the paths of its report and its map (relative to the page; empty if it has none), and its state.
 
-    `options` are what the run sets otherwise than by default, in words; `reason` is why it is not done.
+    `options` describes the run's non-default options; `reason` says why it is not done.
     """
 
     name: str
@@ -47,7 +47,7 @@ class IndexRow:
 def write_index(folder: Path) -> Path:
     """Write `index.html` of all runs and comparisons below a folder and return its path.
 
-    Raises StoreError where there is none, or where the folder is a sweep, which writes its own.
+    Raises StoreError if there are none, or if the folder is a sweep, which writes its own index.
     """
     if (folder / "units").is_dir():
         raise StoreError(f"'{folder}' is a sweep", "a folder of runs", "the sweep's own index.html lists its runs")
@@ -59,7 +59,7 @@ def write_index(folder: Path) -> Path:
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """Return the folders of runs and comparisons below a folder, by name; what lies inside a run is no run."""
+    """Return the folders of runs and comparisons below a folder, by name; folders inside a run are not searched."""
     found: list[Path] = []
     for place, inside, files in os.walk(folder):
         inside.sort()
@@ -73,7 +73,7 @@ def run_folders(folder: Path) -> list[Path]:
 
 
 def row_of(run: Path, root: Path) -> IndexRow:
-    """Return how a run or a comparison stands, with links from a page in `root`; a damaged one says what is wrong."""
+    """Return the row of a run or comparison, with links relative to `root`; for a damaged one it states the error."""
     try:
         known = _of_comparison(run) if (run / _COMPARISON).exists() else _of_run(run)
     except StoreError as error:
@@ -86,7 +86,7 @@ def row_of(run: Path, root: Path) -> IndexRow:
 
 
 def thumbnail(run: Path, root: Path) -> str:
-    """Return where the small map of a run is, from a page in `root`; empty where it drew none."""
+    """Return the path of a run's small map relative to `root`; empty if it has none."""
     drawn = [run / "figures" / f"{name}.svg" for name in _THUMBNAILS]
     return next((_link(path, root) for path in drawn if path.is_file()), "")
 
@@ -124,7 +124,7 @@ def _of_comparison(folder: Path) -> dict[str, Any]:
 
 
 def options_of(spec: Mapping[str, Any]) -> str:
-    """Return what a spec sets otherwise than by default: its tasks, files, settings, position and chat."""
+    """Return the non-default options of a spec: tasks, files, settings, position and chat."""
     parts = [*spec.get("tasks", []), *(Path(path).name for path in spec.get("data", []))]
     parts += [f"{name}={value}" for name, value in spec.get("settings", {}).items()]
     position = spec.get("capture", {}).get("position", "last")

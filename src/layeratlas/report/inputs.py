@@ -1,4 +1,4 @@
-"""The run that a report is made of, checked: every missing file, column or number is one line that says what to do."""
+"""Checks the run of a report; a missing file, column or number raises a one-line error that says what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RESTORE = "run the study again, or restore the file"
 
 
 def checked_run(folder: Path) -> FinishedRun:
-    """Return the run in a folder with its tables checked; raises StoreError where a file is missing or unreadable."""
+    """Return the run in a folder with its tables checked; raises StoreError if a file is missing or unreadable."""
     if not folder.is_dir():
         raise StoreError(f"no run folder at '{folder}'", f"a folder with {MANIFEST}", "check the path")
     manifest = _manifest(folder / MANIFEST)

@@ -1,4 +1,4 @@
-"""What a report starts with: a few findings and the model's card."""
+"""The start of a report: a few findings and the model's card."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Row = dict[str, Any]
 MOST = 5
 _UNDECIDED = "inconclusive"
 _DETAIL = re.compile(r"\s*(?::\s|;\s|\s[(\[])")
-# What has at most so many words before a colon names a subject and says nothing of it.
+# A beginning with at most this many words before a colon only names the subject.
 _NAMES = 3
 
 
 def headlines(rows: Sequence[Row], most: int = MOST) -> list[Row]:
-    """Return at most `most` findings: decided ones before inconclusive ones, and of different kinds if it can be.
+    """Return at most `most` findings: decided ones before inconclusive ones, and of different kinds if possible.
 
-    Each has its statement in short as `plain`, and what that leaves out as `rest`. `rows` are in the order of their
-    importance, which is kept otherwise.
+    Each has its shortened statement as `plain`, and the remainder as `rest`. Otherwise the order of `rows`, by
+    importance, is kept.
     """
     seen: Counter[str] = Counter()
     turns = []
@@ -36,9 +36,9 @@ def headlines(rows: Sequence[Row], most: int = MOST) -> list[Row]:
 
 
 def in_short(statement: str) -> dict[str, str]:
-    """Return a statement up to its first number in brackets, colon or semicolon as `plain`, what follows as `rest`.
+    """Return a statement up to its first bracketed number, colon or semicolon as `plain`, the remainder as `rest`.
 
-    The colon after a subject is passed over. What the correction over the report has undone is said to be undecided.
+    A colon after the subject is skipped. Findings overturned by the correction over the report are called undecided.
     """
     match = next((m for m in _DETAIL.finditer(statement) if len(statement[: m.start()].split()) > _NAMES), None)
     undone = "After the correction undecided: " if CORRECTED in statement else ""
@@ -53,7 +53,7 @@ def in_short(statement: str) -> dict[str, str]:
 
 
 def card(run: FinishedRun) -> list[tuple[str, str]]:
-    """Return what the model and the run are, as (heading, text)."""
+    """Return the description of the model and the run, as (heading, text)."""
     model, spec = run.manifest.get("model", {}), run.manifest.get("spec", {})
     datasets = run.manifest.get("datasets", [])
     texts = sum(data.get("n", 0) for data in datasets)
@@ -70,7 +70,7 @@ def card(run: FinishedRun) -> list[tuple[str, str]]:
 
 
 def source(manifest: Mapping[str, Any]) -> str:
-    """Return what a copied number is from: the model, the study and the versions."""
+    """Return the source note for copied numbers: the model, the study and the versions."""
     model, spec = manifest.get("model", {}), manifest.get("spec", {})
     version = manifest.get("versions", {}).get("layeratlas", "")
     parts = (

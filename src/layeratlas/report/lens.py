@@ -1,4 +1,4 @@
-"""What a chart shows, and the encodings that every chart shares."""
+"""The selection of rows that a chart shows, and the encodings shared by all charts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _STEPS = (1, 2, 5, 10, 20, 50, 100, 10**6)
 
 @dataclass(frozen=True, kw_only=True)
 class Lens:
-    """What a chart shows: the choices of the page's switches (`live`, as Vega signals), or fixed ones.
+    """The choices that select a chart's rows: those of the page's switches (`live`, as Vega signals), or fixed ones.
 
-    `part` is the code of the part that the chart is about; None for a chart of all levels.
+    `part` is the code of the chart's part; None for a chart of all levels.
     """
 
     view: View
@@ -30,7 +30,7 @@ class Lens:
     part: int | None = None
 
     def on(self, part: int) -> Lens:
-        """Return the lens on one part; in the page the signal `part` says which."""
+        """Return the lens on one part; in the page the signal `part` selects it."""
         return replace(self, part=part)
 
     def term(self, name: str) -> str:
@@ -46,7 +46,7 @@ class Lens:
 
     @property
     def shown(self) -> str:
-        """A filter on the levels that are switched on."""
+        """A filter on the levels that are switched on in the page."""
         names = "shown" if self.live else json.dumps(self.view.shown)
         return f"indexof({names}, datum.level) >= 0"
 
@@ -55,7 +55,7 @@ class Lens:
         return theme.colour(name, self.live)
 
     def params(self, **more: Any) -> list[Any]:
-        """Return the signals that the page sets; none for a fixed chart."""
+        """Return the signals that the page sets; empty for a fixed chart."""
         if not self.live:
             return []
         values: dict[str, Any] = {**self.chosen, "limits": self.view.limits, "most": self.view.most, **more}
@@ -65,14 +65,14 @@ class Lens:
     def y(self, field: str, ticks: int = 6) -> vega.Spec:
         """Return a y axis on the metric's limits (those of the part, if any), the same for all components and probes.
 
-        What lies beyond the limits is drawn at the edge.
+        Values beyond the limits are drawn at the edge.
         """
         key = LEVELS if self.part is None else str(self.part)
         low, high = self.view.limits[self.chosen["metric"]].get(key, [0.0, 1.0])
         ends: dict[str, Any] = {"domainMin": low, "domainMax": high}
         if self.live:
             limits = f"limits[metric][{json.dumps(LEVELS) if self.part is None else 'part'}]"
-            # A part without this metric is hidden, but its expression is still computed.
+            # A part without this metric is hidden, but Vega still evaluates its expression.
             ends = {
                 f"domain{end}": vega.ExprRef(f"isValid({limits}) ? {limits}[{i}] : {i}")
                 for i, end in enumerate(("Min", "Max"))

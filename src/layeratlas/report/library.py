@@ -1,4 +1,4 @@
-"""The chart library that every page carries."""
+"""The chart library that is embedded in every page."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from layeratlas.report import vega
 
 @cache
 def library() -> str:
-    """Return the scripts that make `vegaEmbed` global.
+    """Return the scripts that define the global `vegaEmbed`.
 
-    Bundling takes two seconds, so that the result is kept in the cache, below its checksum. A file that does not match
-    it is made again; without a cache that can be written, every process bundles for itself.
+    Bundling takes two seconds, so the result is cached under its checksum. A cached file that does not match its
+    checksum is replaced; without a writable cache, every process bundles the scripts again.
     """
     path = cache_root() / "charts" / f"vega-{vega.VERSION}-{version('vl-convert-python')}.js"
     kept = _read(path)
     if kept is not None:
         return kept
-    # The snippet that the bundle ends with makes vegaEmbed global; its own names stay inside the function.
+    # The final snippet of the bundle defines vegaEmbed globally; all other names stay inside the function.
     bundle: Any = vl_convert.javascript_bundle  # its types call the optional snippet required
     text = "(() => {" + str(bundle(vl_version=vega.VERSION)) + "})();"
     try:

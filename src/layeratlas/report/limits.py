@@ -9,22 +9,22 @@ import polars as pl
 
 from layeratlas.report.parts import PartKind
 
-# The key of the limits that all whole levels share; those of a single part are under its code.
+# The key of the limits shared by all whole levels; the limits of a single part are under its code.
 LEVELS = "levels"
 Limits = dict[str, list[float]]
 
 _REACHED = ("estimate", "chance", "control", "baseline", "random_weights")
 _BANDS = ("lo", "hi", "control_lo", "control_hi")
 _ROOM = 0.03
-# Twice the share of 95 % intervals that lie below a true value at chance.
+# Twice the expected share of 95 % intervals that lie below chance if the true value is at chance.
 _BY_CHANCE = 0.05
 
 
 def axis_limits(rows: pl.DataFrame) -> Limits:
     """Return the limits of one metric's axis, `[low, high]`, for all levels together and for each part.
 
-    The parts of a level share theirs. The same for every component and method, so that charts stay comparable when
-    these change.
+    The parts of a level share their limits. Limits are the same for every component and method, so that charts stay
+    comparable when these change.
     """
     levels = rows.filter(pl.col("kind") == PartKind.LEVEL)
     limits = {LEVELS: _limits(rows if levels.is_empty() else levels)}
@@ -35,11 +35,11 @@ def axis_limits(rows: pl.DataFrame) -> Limits:
 
 
 def _limits(rows: pl.DataFrame) -> list[float]:
-    """Return limits that hold every estimate, control, baseline and the chance level.
+    """Return limits that contain every estimate, control, baseline and the chance level.
 
-    Where chance is known it is the floor of the axis: what lies below it by chance is drawn at the edge. Only where
-    more estimates are below chance with their whole interval than chance would put there is the floor lower, by at most
-    half of the range above chance.
+    If the chance level is known, it is the lower limit, and values below it are drawn at the edge. The lower limit is
+    reduced, by at most half of the range above chance, only if more estimates have their whole interval below chance
+    than expected.
     """
     reached, bands = _finite(rows, _REACHED), _finite(rows, _BANDS)
     chance = _finite(rows, ["chance"])
@@ -52,7 +52,7 @@ def _limits(rows: pl.DataFrame) -> list[float]:
     below = rows.filter(pl.col("hi") < pl.col("chance"))
     low = min([floor, *_finite(below, ["estimate"])]) if len(below) > _BY_CHANCE * len(rows) else floor
     span = max(high - floor, 0.05)
-    # A little room below, since a line on the axis itself could not be seen.
+    # A small margin below, because a line on the axis itself would be invisible.
     low = max(low, floor - 0.5 * span) - _ROOM * span
     return [round(low, 4), _ceiling(high, 0.05 if span < 1 else 0.1)]
 

@@ -1,4 +1,4 @@
-"""The layers that several charts share: chance and control, curves with intervals, and the readout of one layer."""
+"""Chart layers shared by several charts: chance and control, curves with intervals, and the readout of one layer."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 from layeratlas.report import theme, vega
 from layeratlas.report.lens import Lens, depth, source, tips
 
-# Columns of the controls that are drawn beside shuffled labels.
+# Columns of the controls that are drawn in addition to shuffled labels.
 RANDOM_WEIGHTS, SELECTIVITY = "random_weights", "selectivity"
 
 
 def references(look: Lens, scope: str, ticks: int = 6) -> list[vega.Chart]:
-    """Return what an estimate is compared with: the control with its 95 % range, chance, random weights."""
+    """Return the references of an estimate: the control with its 95 % range, chance, random weights."""
     base, grey = source("curves", scope), look.colour("control")
     band = base.mark_area(color=grey, opacity=0.13).encode(
         x=depth(), y=look.y("control_lo", ticks), y2="control_hi:Q", detail="part:N"
@@ -24,7 +24,7 @@ def references(look: Lens, scope: str, ticks: int = 6) -> list[vega.Chart]:
 
 
 def _random_weights(look: Lens, base: vega.Chart, ticks: int) -> list[vega.Chart]:
-    """Return the grey curves of the same architecture with random weights; none where no run has them."""
+    """Return the grey curves of the same architecture with random weights; empty if the run has none."""
     if not look.view.measured(RANDOM_WEIGHTS):
         return []
     rows = base.transform_filter(f"isValid(datum.{RANDOM_WEIGHTS})")
@@ -41,7 +41,7 @@ def chance(look: Lens, base: vega.Chart, ticks: int) -> vega.Chart:
 def curves(look: Lens, scope: str, ticks: int = 6) -> list[vega.Chart]:
     """Return intervals and estimates in the colours of their levels."""
     base, lit = source("curves", scope), {}
-    if look.live and look.part is None:  # the level that the reader points at stands out
+    if look.live and look.part is None:  # the level under the pointer is highlighted
         lit = {"strokeOpacity": {"condition": {"test": "!focus || datum.level === focus", "value": 1}, "value": 0.15}}
     band = base.mark_area(opacity=0.16).encode(
         x=depth(), y=look.y("lo", ticks), y2="hi:Q", color=look.level(), detail="part:N"

@@ -1,4 +1,4 @@
-"""What a report calls the codes of a run's tables, in reading order."""
+"""The words of a report for the codes of a run's tables, in reading order."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from layeratlas.runs.study import PROBED, Study, Words
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """Words for codes: `study` is how the study calls its parts, the others map a code to words in reading order.
+    """Words for codes: `study` is the study's name for its parts, the others map codes to words in reading order.
 
-    A code without words stands for itself.
+    A code without words is shown as it is.
     """
 
     study: Words = PROBED
@@ -29,7 +29,7 @@ class Names:
 
 
 def names_of(run: FinishedRun, study: Study | None) -> Names:
-    """Return a run's names: those in its manifest, else its study's (runs of older versions), else the codes."""
+    """Return a run's names: from its manifest, or else from its study (runs of older versions), or else the codes."""
     return Names(
         study=study.words if study else PROBED,
         level=run.words("levels"),
@@ -39,6 +39,6 @@ def names_of(run: FinishedRun, study: Study | None) -> Names:
 
 
 def reading_order(codes: Sequence[str], known: Iterable[str]) -> list[str]:
-    """Return codes in the order in which they are known, then the unknown ones as they come."""
+    """Return codes in the order of `known`, followed by unknown ones in order of occurrence."""
     places = {code: place for place, code in enumerate(known)}
     return sorted(codes, key=lambda code: places.get(code, len(places)))

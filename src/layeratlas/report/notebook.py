@@ -28,8 +28,8 @@ def figure(
 ) -> alt.VConcatChart:
     """Return the curves of the levels by depth, with intervals, controls and peaks.
 
-    Without `level` all levels are drawn; `method` and `metric` default to the report's own. Raises SpecError for a name
-    that the run does not have, StoreError for tables that are no curves.
+    Without `level` all levels are drawn; `method` and `metric` default to those of the report. Raises SpecError for a
+    name that the run does not have, StoreError for tables that are not curves.
     """
     table = checked_curves(run.curves, "the table of curves")
     if level is not None:

@@ -1,4 +1,4 @@
-"""Which findings a report starts with."""
+"""The choice of findings with which a report starts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _SUPPORTED = "supported"
 def overview(findings: pl.DataFrame, study: Study | None) -> list[dict[str, Any]]:
     """Return the findings of the first method on the residual stream (or the first component), headlines first.
 
-    A study without curves has those of all its methods here. Of more than twenty, the study's `details` are left to the
-    table of all findings, except for supported findings of a kind that is a headline too.
+    For a study without curves, findings of all methods are included. If there are more than twenty, the study's
+    `details` appear only in the table of all findings, except supported ones whose kind is also a headline.
     """
     rows = main_findings(findings, study).to_dicts()
     if study is None:

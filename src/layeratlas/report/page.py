@@ -1,4 +1,4 @@
-"""The report of a run: one self-contained page and its figures, made of the run's tables alone."""
+"""The report of a run: one self-contained page and its figures, built from the run's tables alone."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from layeratlas.runs.study import Exhibit, Study
 def build(folder: str | Path, study: Study | None) -> Path:
     """Write a run's `report.html` and `figures/` and return the page's path; the same tables give the same bytes.
 
-    `study` is the run's; None where it belongs to a package that is not installed here. Raises StoreError where a table
-    is missing or cannot be read.
+    `study` is the run's study; None if its package is not installed here. Raises StoreError if a table is missing or
+    unreadable.
     """
     run = checked_run(Path(folder))
     view = prepare(run.curves, run.blocks, names_of(run, study))
@@ -82,7 +82,7 @@ def _page(run: FinishedRun, view: View, study: Study | None, exhibits: Sequence[
 
 
 def _chart_data(view: View, exhibits: Sequence[Exhibit]) -> dict[str, Any]:
-    """Return what the script reads: chart specs, rows, and the choices that its switches offer."""
+    """Return the data for the page's script: chart specs, rows, and the choices of its switches."""
     look = lens(view, live=True)
     charts: dict[str, Any] = {
         "hero": hero(look),
@@ -108,7 +108,7 @@ def _chart_data(view: View, exhibits: Sequence[Exhibit]) -> dict[str, Any]:
 
 
 def _peak_rows(view: View) -> list[dict[str, Any]]:
-    """Return the peaks of the levels on their own first metric, for the table."""
+    """Return the peaks of the levels by their first metric, for the table."""
     levels = view.peaks.filter(pl.col("kind") == PartKind.LEVEL)
     order = [
         pl.col(kind).replace_strict({code: place for place, code in enumerate(codes)}, return_dtype=pl.Int64)

@@ -24,7 +24,7 @@ def panel(look: Lens, part: int, width: Any = 190, height: int = 118) -> vega.Ch
         fontSize=10.5,
         align=vega.ExprRef("datum.depth < 0.15 ? 'left' : datum.depth > 0.85 ? 'right' : 'center'"),
     )
-    # An invisible label at the highest place there can be, in every panel, keeps neighbouring panels aligned.
+    # An invisible label at the highest possible position in every panel keeps neighbouring panels aligned.
     spacer = vega.chart(vega.Data([{}])).mark_text(text="layer", dy=-11, fontSize=10.5, opacity=0.001)
     layers = [
         *references(look, scope, _TICKS),

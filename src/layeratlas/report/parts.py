@@ -1,4 +1,4 @@
-"""The parts of a run that have curves: whole levels, their tasks, and strata of tasks."""
+"""The parts of a run with curves: whole levels, their tasks, and strata of tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import polars as pl
 
-ALL = "all"  # in the columns `task` and `stratum`: the whole level, the whole task
+ALL = "all"  # in the columns `task` and `stratum`: the whole level, or the whole task
 
 
 class PartKind(StrEnum):
@@ -58,7 +58,7 @@ def parts_of(curves: pl.DataFrame, levels: Sequence[str]) -> list[Part]:
 def with_parts(curves: pl.DataFrame, parts: Sequence[Part]) -> pl.DataFrame:
     """Return the curves with the columns `part`, `kind` and `row` of their part.
 
-    A level that has one task and no mean curve has that task's curves as its own too.
+    For a level with a single task and no mean curve, the task's curves are repeated as those of the level.
     """
     index = pl.DataFrame(
         {
@@ -75,7 +75,7 @@ def with_parts(curves: pl.DataFrame, parts: Sequence[Part]) -> pl.DataFrame:
 
 
 def _single_tasks(rows: pl.DataFrame, parts: Sequence[Part]) -> list[pl.DataFrame]:
-    """Return the rows of single tasks as rows of their levels, where a level has none."""
+    """Return the rows of single tasks as rows of their levels, for levels without rows."""
     copies = []
     present = set(rows["part"].unique().to_list())
     for level in parts:

@@ -14,7 +14,7 @@ CURVE_KEY = ("part", "component", "method", "metric")
 def peaks_of(rows: pl.DataFrame) -> pl.DataFrame:
     """Return one row per curve: its highest layer and, as `first` to `last`, the adjacent layers within one SE of it.
 
-    `first_depth` and `last_depth` are these in fractions of depth. Rows are in order of layers.
+    `first_depth` and `last_depth` are the same as fractions of depth. `rows` must be in order of layers.
     """
     peaks = []
     for curve in rows.partition_by(CURVE_KEY, maintain_order=True):
@@ -27,14 +27,14 @@ def peaks_of(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _standard_error(curve: pl.DataFrame, place: int) -> float:
-    """Return the standard error that the interval implies; 0 where there is no interval."""
+    """Return the standard error implied by the interval; 0 if there is no interval."""
     lo, hi = curve["lo"][place], curve["hi"][place]
     error = (hi - lo) / (2 * Z95) if lo is not None and hi is not None else 0.0
     return error if math.isfinite(error) else 0.0
 
 
 def _as_good(values: list[float], top: int, error: float) -> tuple[int, int]:
-    """Return the first and last place of the unbroken range around the top that stays within one standard error."""
+    """Return the first and last index of the contiguous range around `top` that stays within one standard error."""
     floor = values[top] - error
     first = last = top
     while first > 0 and values[first - 1] >= floor:

@@ -40,7 +40,7 @@ _DIGITS = 5
 def chart_rows(view: View, chosen: dict[str, str] | None = None) -> dict[str, pl.DataFrame]:
     """Return the rows of curves and of peaks, all of them or those of the given choices.
 
-    Numbers are rounded, and `row` is null for what has no row of its own in the map.
+    Numbers are rounded; `row` is null for curves without a row in the map.
     """
     mapped = (pl.col("stratum") == ALL) & pl.col("row").is_in(view.map_rows)
     numbers = pl.selectors.float()

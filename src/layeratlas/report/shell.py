@@ -1,4 +1,4 @@
-"""What every page consists of: one frame, style, script and chart library, and rows packed for the script."""
+"""The common shell of all pages: frame, style, script, chart library, and rows packed for the script."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def rendered(
 ) -> str:
     """Return the page of template `PAGE.html` and script `PAGE.js` as one file that loads nothing.
 
-    `data` is what the script reads. The template knows `values`, the verdicts, and by kind (component, method, metric)
-    the words for codes: `names`, or those of components alone.
+    `data` is the input of the script. The template can use `values`, the verdicts, and the words for codes by kind
+    (component, method, metric), from `names` or else for components alone.
     """
     environment = _environment()
     light = {name: pair[0] for name, pair in theme.COLOURS.items()}
@@ -74,21 +74,21 @@ def _source(environment: Environment, file: str) -> str:
 
 
 def inline(text: str) -> str:
-    """Return a text compressed for a page, as base64 of gzip; the same text gives the same letters.
+    """Return a text compressed for a page, as base64 of gzip; the result is deterministic.
 
-    Chart library and rows take a quarter of their size so, and base64 cannot end the script element that holds it.
+    This reduces chart library and rows to a quarter of their size, and base64 cannot close its script element.
     """
     return base64.b64encode(gzip.compress(text.encode(), compresslevel=9, mtime=0)).decode("ascii")
 
 
 def _colours() -> str:
-    """Return the palette as CSS variables, light first, dark where the reader's system asks for it."""
+    """Return the palette as CSS variables: light by default, dark if the reader's system prefers it."""
     light, dark = ("".join(f"--{n}:{pair[i]};" for n, pair in theme.COLOURS.items()) for i in (0, 1))
     return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
 
 
 def packed(table: pl.DataFrame) -> dict[str, Any]:
-    """Return a table by column; texts are written once, and rows hold their places (-1 for none)."""
+    """Return a table by column; each distinct text is stored once, and rows hold its index (-1 for null)."""
     columns: dict[str, Any] = {}
     for column in table.iter_columns():
         if column.dtype == pl.String:

@@ -11,16 +11,17 @@ import polars as pl
 from layeratlas.report.parts import PartKind
 from layeratlas.report.view import View
 
-# From at most the control to nearly the highest value, in equal steps; the first is a dot, so that a row has an end.
+# Shades in equal steps from the control (or below) to nearly the highest value; the first is a dot, so that the end of
+# a row is visible.
 SHADES = "·░▒▓█"
 _MOST_ROWS, _NARROW, _MARGIN = 12, 16, 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextRow:
-    """A row of the map: its name, for each layer how far it is on the way to the highest value, and the best layer.
+    """A row of the map: its name, each layer's share of the range from control to highest value, and the best layer.
 
-    `best` is None where nothing was detected at any layer.
+    `best` is None if nothing was detected at any layer.
     """
 
     name: str
@@ -29,7 +30,7 @@ class TextRow:
 
 
 def level_rows(view: View, undetected: Collection[str] = ()) -> list[TextRow]:
-    """Return a row per level, on the first component and method and, of the level's own metrics, the first."""
+    """Return a row per level, for the first component, the first method and the level's first metric."""
     chosen = {name: view.defaults[name] for name in ("component", "method")}
     rows = []
     for part in view.of(PartKind.LEVEL):
@@ -47,9 +48,9 @@ def level_rows(view: View, undetected: Collection[str] = ()) -> list[TextRow]:
 
 
 def drawn(rows: Sequence[TextRow], width: int) -> list[str]:
-    """Return the map in at most `width` columns, a line per row under an axis of layers; nothing where it has no room.
+    """Return the map in at most `width` columns, a line per row under an axis of layers; empty if it does not fit.
 
-    Where layers are more than columns, a column shows the best of the layers that it stands for.
+    If there are more layers than columns, each column shows the best of its layers.
     """
     names = max([_NARROW, *(len(row.name) for row in rows[:_MOST_ROWS])])
     room = width - names - _MARGIN
@@ -67,7 +68,7 @@ def drawn(rows: Sequence[TextRow], width: int) -> list[str]:
 
 
 def cells(shares: Sequence[float], columns: int) -> str:
-    """Return shares from 0 to 1 as shades; where they are more than columns, each shows the highest of several."""
+    """Return shares from 0 to 1 as shades; with more shares than columns, each column shows the highest of several."""
     count = len(shares)
     if count <= columns:
         values = list(shares)

@@ -1,7 +1,7 @@
 """One palette for page and charts: Okabe-Ito hues, each with a light and a dark variant.
 
-Charts in the page name CSS variables, so that dark mode and print need no redrawing; figures and notebooks get the
-light colours themselves.
+Charts in the page use CSS variables, so that dark mode and print need no redrawing; figures and notebooks use the
+light colours directly.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def series(live: bool) -> list[str]:
 
 
 def components(names: list[str], live: bool) -> list[str]:
-    """Return one colour per component, none of them among the first colours of levels."""
+    """Return one colour per component, distinct from the first colours of levels."""
     hues = ("ink", "series-4", "series-5", "series-6", "series-7", "series-8")
     return [colour(hues[i % len(hues)], live) for i in range(len(names))]
 

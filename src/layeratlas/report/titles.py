@@ -23,7 +23,7 @@ def _uncapitalised(text: str) -> str:
 
 
 def key(words: Words) -> tuple[str, str]:
-    """Return how the curves of the main chart are read."""
+    """Return the legend texts for the curves of the main chart."""
     return (
         f"Bands: 95 % intervals. Dashed grey: control ({words.control}) with its 95 % range. Thin line: chance.",
         f"Triangles at the right edge: baseline ({words.baseline}).",
@@ -31,7 +31,7 @@ def key(words: Words) -> tuple[str, str]:
 
 
 def header(text: str, subtitle: str | Sequence[str]) -> dict[str, Any]:
-    """Return a title with its subtitle as Vega-Lite takes it."""
+    """Return a title with its subtitle in Vega-Lite's format."""
     return {"text": text, "subtitle": subtitle if isinstance(subtitle, str) else list(subtitle), "anchor": "start"} | {
         "offset": 12
     }

@@ -1,8 +1,8 @@
 """Charts as plain Vega-Lite specs, written with the names and arguments of Altair.
 
-Altair copies a chart with all that it holds each time something is added, and checks it against the whole schema: that
-took most of a report's time. Here nothing is copied, since nothing is changed in place; the tests check the specs
-against Altair's schema.
+Altair copies a chart with all its contents at each addition, and validates it against the whole schema, which took most
+of a report's time. Here nothing is changed in place, so nothing is copied; the tests validate the specs against
+Altair's schema.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# A test compares both with those of the installed Altair.
+# A test compares both constants with those of the installed Altair.
 VERSION = "6.4"
 SCHEMA_URL = "https://vega.github.io/schema/vega-lite/v6.4.1.json"
 _TYPES = {"Q": "quantitative", "N": "nominal", "O": "ordinal"}
-# Channels that take the type of another.
+# Channels that take the type of another channel.
 _SECOND = ("x2", "y2")
 
 Spec = dict[str, Any]
@@ -48,7 +48,7 @@ def Data(values: Sequence[Mapping[str, Any]]) -> Spec:  # noqa: N802
 
 
 def NamedData(name: str) -> Spec:  # noqa: N802
-    """Return the data that the page or a figure's writer gives under a name."""
+    """Return named data, which the page or the writer of a figure supplies."""
     return {"name": name}
 
 
@@ -175,7 +175,7 @@ def chart(data: Spec) -> Chart:
 
 
 def layer(*charts: Chart) -> Chart:
-    """Return charts drawn over each other; data that all of them have is written once."""
+    """Return charts drawn over each other; data shared by all of them is written once."""
     specs = [part.spec for part in charts]
     data = specs[0].get("data")
     if data is None or any(spec.get("data") is not data for spec in specs):

@@ -1,4 +1,4 @@
-"""What the charts draw, made from tidy curves: rows, peaks, parts, axis limits and default choices."""
+"""The input of the charts, built from tidy curves: rows, peaks, parts, axis limits and default choices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layeratlas.report.peaks import CURVE_KEY, peaks_of
 from layeratlas.runs.tables import with_controls
 
 CHOICES = ("component", "method", "metric")
-# With more levels than a reader can tell apart, only a few are shown at first.
+# With more levels than readers can distinguish, only a few are shown at first.
 _READABLE, _FEW = 6, 4
 
 
@@ -23,9 +23,9 @@ class View:
     """Everything that the charts need.
 
     - `rows` and `peaks`: one row per curve and layer, and one per curve, with the columns of `parts.with_parts`;
-    - `levels`, and by name `choices` of component, method and metric: the codes in reading order; `defaults` the first;
-    - `limits`: of each metric, axis limits (see `limits.axis_limits`); `most`: the highest value that it can
-      have, 1, or of an unbounded one the highest that it reaches;
+    - `levels`, and `choices` of component, method and metric by name: codes in reading order; `defaults` are the first;
+    - `limits`: axis limits by metric (see `limits.axis_limits`); `most`: the largest possible value of each metric (1),
+      or the largest observed value of an unbounded one;
     - `layers`: the number of blocks.
     """
 
@@ -46,11 +46,11 @@ class View:
 
     @property
     def shown(self) -> list[str]:
-        """The levels that are shown at first, in reading order: all of a few, the first of many."""
+        """The levels that are shown at first, in reading order: all if there are few, otherwise the first ones."""
         return self.levels if len(self.levels) <= _READABLE else self.levels[:_FEW]
 
     def measured(self, control: str) -> bool:
-        """Tell whether any curve of a whole level has a control, by its column."""
+        """Tell whether any curve of a whole level has the control in column `control`."""
         levels = self.rows.filter(pl.col("kind") == PartKind.LEVEL)
         return not levels[control].is_null().all()
 
@@ -59,12 +59,12 @@ class View:
         return [part for part in self.parts if part.kind is kind]
 
     def has(self, part: Part, **chosen: str) -> bool:
-        """Tell whether a part has a curve of these choices."""
+        """Tell whether a part has a curve for these choices."""
         return not self.peaks.filter(part=part.code, **chosen).is_empty()
 
     @property
     def map_rows(self) -> list[str]:
-        """The rows of the map: each level, then its tasks where it has several."""
+        """The rows of the map: each level, followed by its tasks if it has several."""
         rows: list[str] = []
         for level in self.levels:
             tasks = [part.row for part in self.of(PartKind.TASK) if part.level == level]
@@ -104,7 +104,7 @@ def _most(rows: pl.DataFrame) -> dict[str, float]:
 
 
 def _blocks(curves: pl.DataFrame) -> int:
-    """Return the number of blocks that the layers imply: L for L+1 points of the stream or for L blocks."""
+    """Return the number of blocks implied by the layers: L for L+1 points of the stream or for L blocks."""
     resid = curves.filter(component="resid")
     last: Any = resid["layer"].max() if len(resid) else curves["layer"].max()
     return int(last) + (0 if len(resid) else 1)

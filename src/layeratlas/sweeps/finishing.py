@@ -1,4 +1,4 @@
-"""What ends a sweep: comparisons of the runs that differ by model only, the claims over all runs, and an index page."""
+"""The end of a sweep: comparisons of runs that differ only in the model, claims over all runs, and an index page."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _LOOK = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Finish:
-    """How finished runs are put together: families by a part of their models' names."""
+    """How finished runs are combined: families are given by a substring of their models' names."""
 
     families: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = field(default_factory=Progress)
 
 
 def finish(place: Place, units: Sequence[Unit], options: Finish) -> list[str]:
-    """Compare, judge and index what is done, and return notes on what could not be compared.
+    """Compare, judge and index the finished runs; return notes on runs that could not be compared.
 
-    Of two sweeps that end in one folder the second waits for the first.
+    If two sweeps end in the same folder, the second one waits for the first.
     """
     while True:
         try:
@@ -75,7 +75,7 @@ def _finish(place: Place, units: Sequence[Unit], options: Finish) -> list[str]:
 
 
 def write_index(place: Place, units: Sequence[Unit], pages: Mapping[str, Path], notes: Sequence[str]) -> None:
-    """Write the page that lists every unit, how it stands, and links to its report."""
+    """Write the page that lists every unit with its state and links to its report."""
     out, rows = place.folder, []
     for unit in units:
         state, run = state_of(place, unit), run_folder(place, unit)

@@ -17,7 +17,7 @@ def write_plan(place: Place, sweep: SweepSpec) -> str:
 
 
 def read_plan(place: Place, name: str) -> list[Unit]:
-    """Return the units of a plan; raises StoreError where it is damaged."""
+    """Return the units of a plan; raises StoreError if it is damaged."""
     place.fetch(_path(name))
     fields = read_sealed(place.folder / _path(name))
     variants = tuple(Variant(**variant) for variant in fields.pop("variants"))

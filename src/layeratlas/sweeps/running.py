@@ -1,4 +1,4 @@
-"""Run a sweep: start workers, replace those that die, and put what is finished together."""
+"""Run a sweep: start workers, replace those that crash, and combine the finished runs."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from layeratlas.sweeps.spec import SweepSpec, read_sweep
 from layeratlas.sweeps.state import ATTEMPTS, Standing, UnitState, reopen, run_folder, run_name, state_of
 from layeratlas.sweeps.units import Unit, units_of
 
-# Seconds between two looks at the units.
+# Seconds between polls of the units' states.
 _LOOK = 0.5
 _SETTLED = (Standing.DONE, Standing.FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What a sweep may use: workers on an engine, and per worker threads, GPUs and GB of memory.
+    """The resources of a sweep: workers on an engine, and threads, GPUs and GB of memory per worker.
 
-    `threads` are by default the cores of this machine, shared out among the workers.
+    `threads` defaults to the cores of this machine divided by the number of workers.
     """
 
     workers: int = 1
@@ -49,7 +49,7 @@ class Resources:
                 raise SpecError(f"the option {name}={value} is invalid", f"a whole number, at least {least}")
 
     def launch(self, place: Place, plan: str) -> Launch:
-        """Return what each worker is told."""
+        """Return the launch settings of the workers."""
         from joblib import cpu_count
 
         threads = self.threads or max(1, cpu_count() // self.workers)
@@ -59,9 +59,9 @@ class Resources:
 
 
 class Sweep:
-    """A sweep's place: its units, how each stands, the finished runs and what they say together.
+    """A sweep: its units and their states, the finished runs, and their combined results.
 
-    `folder` is where its files are on this machine, for a bucket too.
+    `folder` is the folder of its files on this machine, also for a bucket.
     """
 
     def __init__(self, place: Place, units: Sequence[Unit]) -> None:
@@ -69,12 +69,12 @@ class Sweep:
 
     @property
     def states(self) -> dict[str, UnitState]:
-        """How each unit stands now, by name."""
+        """The current state of each unit, by name."""
         return {unit.name: state_of(self.place, unit) for unit in self.units}
 
     @property
     def failed(self) -> dict[str, str]:
-        """The reasons of the units that failed, by name."""
+        """The errors of the failed units, by name."""
         return {name: state.reason for name, state in self.states.items() if state.standing is Standing.FAILED}
 
     @property
@@ -91,7 +91,7 @@ class Sweep:
         return self.folder / INDEX
 
     def summary(self) -> str:
-        """Return how many units stand how, and why some failed, one per line."""
+        """Return the number of units in each state, and the errors of failed ones, one per line."""
         states = self.states
         counts = Counter(state.standing for state in states.values())
         head = ", ".join(f"{counts[standing]} {standing}" for standing in Standing if counts[standing])
@@ -113,13 +113,13 @@ def sweep(
 ) -> Sweep:
     """Run every unit of a sweep that is not done yet, compare what can be compared, and return the sweep.
 
-    `plan` is a TOML file, its fields, or a SweepSpec. Every unit is one ordinary run, in `OUT/runs/NAME`, where `out`
-    is a folder or the address of a bucket; the same call resumes a sweep that was stopped, and does nothing where all
-    is done. Several calls, on one machine or many, may share `out`: each unit is computed once. A unit whose worker is
-    killed is begun again, twice at most; an error of a unit is final, until `retry` is asked for, and the rest goes on.
-    `engine` takes the place of the one that `resources` names.
+    `plan` is a TOML file, its fields, or a SweepSpec. Every unit is an ordinary run in `OUT/runs/NAME`, where `out` is
+    a folder or the address of a bucket. The same call resumes an interrupted sweep, and does nothing if all units are
+    done. Several calls, on one or more machines, may share `out`: each unit is computed once. A unit whose worker is
+    killed is restarted at most twice. A unit that raises an error stays failed until `retry` is given; the other units
+    continue. `engine` replaces the engine named in `resources`.
 
-    Raises SpecError, before anything starts, where a unit could not be run.
+    Raises SpecError, before anything starts, if a unit could not be run.
     """
     sweep_spec, progress = spec_of(plan), checked_progress(progress)
     units, resources = units_of(sweep_spec), resources or Resources()
@@ -128,7 +128,7 @@ def sweep(
     for unit in units:
         if retry:
             reopen(place, unit, Standing.FAILED)
-        if unit.spec.data:  # whether the files are still the same is seen by the run
+        if unit.spec.data:  # the run checks whether the files are unchanged
             reopen(place, unit, Standing.DONE)
     _Supervisor(engine or find_engine(resources.on), launch, Sweep(place, units), progress).run(resources.workers)
     for note in finish(place, units, Finish(families=sweep_spec.families, progress=progress)):
@@ -137,7 +137,7 @@ def sweep(
 
 
 def spec_of(plan: SweepSpec | Mapping[str, Any] | str | Path) -> SweepSpec:
-    """Return the sweep of a file, of fields or as it is; raises SpecError for anything else."""
+    """Return the sweep from a file, from fields, or from a SweepSpec; raises SpecError for anything else."""
     if isinstance(plan, SweepSpec):
         return plan
     if isinstance(plan, str | Path):
@@ -148,7 +148,7 @@ def spec_of(plan: SweepSpec | Mapping[str, Any] | str | Path) -> SweepSpec:
 
 
 class _Supervisor:
-    """Keeps workers at work while units are open."""
+    """Keeps workers running while units are open."""
 
     def __init__(self, engine: Engine, launch: Launch, sweep: Sweep, progress: Progress) -> None:
         self._engine, self._launch, self._progress = engine, launch, progress
@@ -156,10 +156,10 @@ class _Supervisor:
         self._states: dict[str, UnitState] = {}
 
     def run(self, workers: int) -> None:
-        """Return when every unit is done or failed; raises StoreError where workers end and leave units open."""
+        """Return when every unit is done or failed; raises StoreError if workers end and leave units open."""
         running: list[Worker] = []
         started = 0
-        # A unit may cost a worker as often as it may be begun.
+        # Each unit may crash as many workers as it has attempts.
         limit = workers + ATTEMPTS * len(self._units)
         try:
             while open_units := self._open():
@@ -181,13 +181,13 @@ class _Supervisor:
                     worker.stop()
 
     def _wait(self, running: Sequence[Worker]) -> None:
-        """Let workers see for themselves that nothing is left."""
+        """Wait until the workers end by themselves because no unit is left."""
         deadline = time.monotonic() + 20
         while any(worker.is_running() for worker in running) and time.monotonic() < deadline:
             time.sleep(_LOOK / 5)
 
     def _open(self) -> int:
-        """Return how many units are neither done nor failed; changes are shown."""
+        """Return the number of units that are neither done nor failed; report changes."""
         for unit in self._units:
             before = self._states.get(unit.name)
             if before is not None and before.standing in _SETTLED:

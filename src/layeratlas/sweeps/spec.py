@@ -1,4 +1,4 @@
-"""What a sweep is: models x revisions x studies x tasks x variants x seeds, read from a TOML file."""
+"""The specification of a sweep: models x revisions x studies x tasks x variants x seeds, read from a TOML file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TABLE = re.compile(r"\s*\[{1,2}\s*([A-Za-z0-9_.\"-]+?)\s*\]{1,2}\s*(#.*)?$")
 
 
 class Variant(Spec):
-    """One way to run the studies: settings and options over those of the whole sweep."""
+    """One way to run the studies: settings and options that override those of the whole sweep."""
 
     noun: ClassVar[str] = "variant field"
 
@@ -29,9 +29,9 @@ class Variant(Spec):
 class SweepSpec(Spec):
     """A sweep: every combination of its lists is one run.
 
-    An element of `tasks` is the name of a task, or a list of names that one run reads together; a study reads those
-    that are its own. `settings` holds the settings of each study by the study's name. `variants` are further ways to
-    run the same; without any there is one.
+    An element of `tasks` is the name of a task, or a list of names that one run reads together; each study reads only
+    its own tasks. `settings` holds the settings of each study by its name. `variants` are ways to run the same
+    combination; without any there is one.
     """
 
     noun: ClassVar[str] = "sweep field"
@@ -54,7 +54,7 @@ class SweepSpec(Spec):
 
 
 def read_sweep(path: Path) -> SweepSpec:
-    """Return the sweep of a TOML file; raises SpecError with the line at fault."""
+    """Return the sweep of a TOML file; raises SpecError with the number of the faulty line."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -76,7 +76,7 @@ def read_sweep(path: Path) -> SweepSpec:
 
 
 class _At:
-    """Adds the file and the line of the field that an error names."""
+    """Adds to an error the file and the line of the field that it names."""
 
     def __init__(self, path: Path, text: str, fields: dict[str, Any], variant: int | None = None) -> None:
         self._path, self._text, self._fields, self._variant = path, text, fields, variant
@@ -92,7 +92,7 @@ class _At:
 
 
 def line_of(text: str, name: str | None, variant: int | None = None) -> int:
-    """Return the line, from 1, on which a field of the top level or of a variant is set; that of its table if none."""
+    """Return the line, from 1, that sets a field of the top level or of a variant, or else the line of its table."""
     table, seen, start = "", -1, 1
     for number, line in enumerate(text.splitlines(), 1):
         header = _TABLE.match(line)

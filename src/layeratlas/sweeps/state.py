@@ -1,7 +1,7 @@
 """The state of a unit, read from the sweep's folder: waiting, running, done or failed.
 
-`runs/NAME/` is the run. `units/NAME/` holds its lease, a lock with a heartbeat that one worker at a time has, and
-`state.json`, which the holder of the lease alone writes: how often it was begun, and how it ended.
+`runs/NAME/` is the run. `units/NAME/` holds its lease, a lock with a heartbeat held by one worker at a time, and
+`state.json` with the number of attempts and the outcome, which only the holder of the lease writes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from layeratlas.runs.place import Place
 from layeratlas.runs.workspace import versions
 from layeratlas.sweeps.units import Unit
 
-# A worker that was killed is replaced twice; what kills three has a cause.
+# A unit is attempted three times: if three workers were killed, the unit is probably the cause.
 ATTEMPTS = 3
 
 
 class Standing(StrEnum):
-    """How a unit stands."""
+    """The state of a unit."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -39,7 +39,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class UnitState:
-    """A unit's standing, who runs it, why it failed, at which stage it is, and the seconds that it has taken."""
+    """A unit's state, its worker, its error, its current stage, and the seconds taken."""
 
     standing: Standing
     attempts: int = 0
@@ -49,7 +49,7 @@ class UnitState:
 
 
 def run_name(unit: Unit) -> str:
-    """Return the name of a unit's run, below the sweep's folder."""
+    """Return the path of a unit's run relative to the sweep's folder."""
     return f"runs/{unit.name}"
 
 
@@ -59,10 +59,10 @@ def run_folder(place: Place, unit: Unit) -> Path:
 
 
 def state_of(place: Place, unit: Unit) -> UnitState:
-    """Return how a unit stands now."""
+    """Return the current state of a unit."""
     record, manifest = _record(place, unit), _manifest(place, unit)
     seconds = sum(stage.get("seconds", 0.0) for stage in manifest.get("stages", {}).values())
-    # Whether files of the user's are the same is for the run to see: a sweep starts such a unit once per call.
+    # Only the run can check whether the user's files are unchanged, so a sweep starts such a unit once per call.
     same = record.get("standing") == Standing.DONE or (not unit.spec.data and _is_of(manifest, unit.spec))
     if same and _is_complete(manifest):
         return UnitState(standing=Standing.DONE, attempts=record.get("attempts", 0), seconds=seconds)
@@ -77,13 +77,13 @@ def state_of(place: Place, unit: Unit) -> UnitState:
 
 
 def _is_complete(manifest: dict[str, Any]) -> bool:
-    """Return whether a manifest is sound, and that of a finished run made by the library versions of today."""
+    """Return whether a manifest is intact and belongs to a finished run with the current library versions."""
     complete = manifest.get("status") == "complete" and manifest.get("versions") == versions()
     return complete and is_sealed(manifest)
 
 
 def _is_of(manifest: dict[str, Any], spec: RunSpec) -> bool:
-    """Return whether a manifest is that of a spec, one that a run fills nothing into when it begins."""
+    """Return whether a manifest belongs to a spec; the study prepares the spec before it is compared."""
     study = registry.get("studies", spec.study)
     prepared = study.prepare(spec, study.settings(**spec.settings))
     return bool(manifest.get("spec") == prepared.model_dump(mode="json"))
@@ -91,25 +91,25 @@ def _is_of(manifest: dict[str, Any], spec: RunSpec) -> bool:
 
 @contextlib.contextmanager
 def lease(place: Place, unit: Unit) -> Iterator[None]:
-    """Hold a unit; raises InUseError where another worker does."""
+    """Hold the lease of a unit; raises InUseError if another worker holds it."""
     with place.held(_lease(unit)):
         yield
 
 
 def begin(place: Place, unit: Unit, worker: str) -> int:
-    """Note that the holder of the lease begins, and return how often the unit has now been begun."""
+    """Record that the holder of the lease begins, and return the number of attempts so far."""
     attempts = int(_record(place, unit).get("attempts", 0)) + 1
     _write(place, unit, standing=Standing.RUNNING, attempts=attempts, worker=worker, started=time.time())
     return attempts
 
 
 def end(place: Place, unit: Unit, standing: Standing, attempts: int, error: str = "") -> None:
-    """Note how the holder's work on a unit ended."""
+    """Record the outcome of the holder's work on a unit."""
     _write(place, unit, standing=standing, attempts=attempts, error=error)
 
 
 def reopen(place: Place, unit: Unit, standing: Standing) -> None:
-    """Let a unit that ended so be begun again, unless a worker has it."""
+    """Reset a unit that ended in the state `standing`, unless a worker holds it."""
     with contextlib.suppress(InUseError), lease(place, unit):
         if _record(place, unit).get("standing") == standing:
             _write(place, unit, standing=Standing.WAITING, attempts=0)
@@ -129,7 +129,7 @@ def _write(place: Place, unit: Unit, **record: Any) -> None:
 
 
 def _record(place: Place, unit: Unit) -> dict[str, Any]:
-    """Return what was noted of a unit; nothing where nothing was, or where it is damaged."""
+    """Return the record of a unit; empty if there is none or it is damaged."""
     place.fetch(_state(unit))
     with contextlib.suppress(StoreError):
         return read_sealed(place.folder / _state(unit))

@@ -1,4 +1,4 @@
-"""A sweep in the terminal: how every run stands, and what the open ones will take."""
+"""A sweep in the terminal: the state of every run, and the cost of open runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from layeratlas.sweeps.units import Unit
 
 
 def status_table(sweep: Sweep) -> str:
-    """Return one line per run: how it stands, its minutes, and the minutes left or why it failed."""
+    """Return one line per run: its state, its minutes, and the minutes left or its error."""
     states, lines = sweep.states, [f"{'state':<9}{'minutes':>8}{'left':>8}  run"]
     for unit in sweep.units:
         state = states[unit.name]
@@ -31,7 +31,7 @@ def status_table(sweep: Sweep) -> str:
 
 
 def _left(unit: Unit, state: UnitState, units: Sequence[Unit], states: dict[str, UnitState]) -> str:
-    """Return the minutes left, by the median of the finished runs of the same study, of the same model if any."""
+    """Return the minutes left, from the median of finished runs of the same study (and of the same model, if any)."""
     if state.standing in (Standing.DONE, Standing.FAILED):
         return ""
     alike = [u for u in units if states[u.name].standing is Standing.DONE and u.spec.study == unit.spec.study]
@@ -44,7 +44,7 @@ def _left(unit: Unit, state: UnitState, units: Sequence[Unit], states: dict[str,
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a run takes: tokens, seconds at this machine's matrix rate, bytes of weights and of activations."""
+    """The cost of a run: tokens, seconds at this machine's matrix rate, bytes of weights and of activations."""
 
     tokens: int
     seconds: float
@@ -83,7 +83,7 @@ def _numbers(cost: Cost) -> str:
 
 
 class _Costs:
-    """Costs of runs, with each model's config read once."""
+    """Computes costs of runs; each model's config is read once."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Any, Needs, float]] = {}

@@ -26,13 +26,13 @@ _EXPECTED = "two or more --revision, or a folder of checkpoints (step100, step10
 
 
 def is_training(models: Sequence[str], revisions: Sequence[str]) -> bool:
-    """Return whether these are checkpoints of a training: several revisions, or folders of checkpoints."""
+    """Return whether the arguments name checkpoints of a training: several revisions, or folders of checkpoints."""
     return len(revisions) > 1 or any(len(checkpoints_of(model)) > 1 for model in models)
 
 
 def checkpoints_of(model: str) -> list[str]:
-    """Return the checkpoints in a folder that is no model itself, earliest first; the model itself for any other."""
-    folder = Path(os.path.expanduser(model))  # which leaves ~nobody as it is
+    """Return the checkpoints in a folder that is not itself a model, earliest first; otherwise the model itself."""
+    folder = Path(os.path.expanduser(model))  # leaves ~nobody unchanged
     is_folder = folder.is_dir() and not (folder / "config.json").exists()
     return [str(path) for path in checkpoints_below(folder)] if is_folder else [model]
 
@@ -65,7 +65,7 @@ def training(
 def plan_of(
     study: str, models: Sequence[str], revisions: Sequence[str], size: str, options: Mapping[str, Any]
 ) -> SweepSpec:
-    """Return the sweep over all checkpoints; raises SpecError where there are not two, or a name holds no step."""
+    """Return the sweep over all checkpoints; raises SpecError for fewer than two, or for a name without a step."""
     found = [path for model in models for path in checkpoints_of(model)]
     if len(found) * max(len(revisions), 1) < 2:
         raise SpecError(f"{', '.join(map(repr, models))} holds no two checkpoints", _EXPECTED)
@@ -90,7 +90,7 @@ def plan_of(
 
 
 def _own(study: str, settings: Mapping[str, Any], asked: str) -> dict[str, Any]:
-    """Return the settings of a study: those that are its own, of those given for all of an atlas."""
+    """Return the settings that belong to a study, out of those given for all studies of an atlas."""
     fields = registry.get("studies", study).settings.model_fields
     return {name: value for name, value in settings.items() if asked == study or name in fields}
 
@@ -105,6 +105,6 @@ def over_checkpoints(plan: SweepSpec, out: str | Path | None, progress: Progress
             f"{len(done.failed)} of {len(done.units)} runs failed, the first '{name}': {why}", "", "fix it"
         )
     compared = done.folder / "comparisons" / TOGETHER
-    if not (compared / MANIFEST).exists():  # the reason why there is none
+    if not (compared / MANIFEST).exists():  # comparing raises the reason
         compare([run_folder(done.place, unit) for unit in done.units], compared, progress=progress)
     return Comparison(compared)

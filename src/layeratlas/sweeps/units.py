@@ -1,4 +1,4 @@
-"""The units of a sweep: one ordinary run each, in a folder of its own."""
+"""The units of a sweep; each is an ordinary run in a separate folder."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from layeratlas.core.spec import RunSpec
 from layeratlas.runs.pipeline import default_folder
 from layeratlas.sweeps.spec import SweepSpec, Variant
 
-# The group of runs that are put on one page.
+# The group of runs that share a page.
 TOGETHER = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One run of a sweep: its spec, its name, which is its folder's, and its group.
+    """One run of a sweep: its spec, its name (also that of its folder), and its group.
 
-    Runs of one group differ by model or revision only, so that they can be compared.
+    Runs of a group differ only in model or revision, so they can be compared.
     """
 
     name: str
@@ -30,11 +30,11 @@ class Unit:
 
 
 def units_of(sweep: SweepSpec) -> list[Unit]:
-    """Return every run of a sweep, those of one model together.
+    """Return every run of a sweep, grouped by model.
 
-    Raises SpecError for what no run could be made of: a study, task, option or setting that does not exist, a task of
-    no named study, a study without a task of its own, settings of a study that the sweep does not run, and variants of
-    one name.
+    Raises SpecError for an unknown study, task, option or setting, for a task that belongs to none of the named
+    studies, for a study without any of the named tasks, for settings of a study that the sweep does not run, and for
+    variants with equal names.
     """
     _check(sweep)
     units = [
@@ -70,7 +70,7 @@ def _seeded(
 
 
 def _tasks_of(study: str, sweep: SweepSpec) -> list[tuple[str, ...]]:
-    """Return the sets of tasks that a study runs: those of the sweep that are its own (empty: its defaults)."""
+    """Return the sets of tasks that a study runs: the sweep's tasks that belong to it (empty: its defaults)."""
     if not sweep.tasks:
         return [()]
     reads = registry.get("studies", study).reads

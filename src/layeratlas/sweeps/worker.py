@@ -1,7 +1,7 @@
-"""A worker: takes unit after unit of a sweep's folder until every one is done or failed.
+"""A worker: runs one unit of a sweep's folder after another until all are done or failed.
 
-Any number may work on one folder, on any machines that share it. Which unit belongs to whom is decided by leases
-alone; a worker prefers units of the model that it has loaded, then models that no other worker runs.
+Any number of workers can share a folder, on any machines with access to it. Units are assigned by leases alone. A
+worker prefers units of the model that it has loaded, then units of models that no other worker runs.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from layeratlas.sweeps.plan import read_plan
 from layeratlas.sweeps.state import ATTEMPTS, Standing, begin, end, lease, run_name, state_of
 from layeratlas.sweeps.units import Unit
 
-# Seconds between two looks at units that other workers hold.
+# Seconds between checks of units that other workers hold.
 _LOOK = 1.0
 _OPEN = (Standing.WAITING, Standing.RUNNING)
 
 
 def work(out: str, plan: str) -> None:
-    """Work on the sweep that the plan of that name in a folder or bucket describes, until no unit is left."""
+    """Work on the sweep of the plan `plan` in the folder or bucket `out`, until no unit is left."""
     place, models = place_of(out, apart=True), KeptModel()
     try:
         units = read_plan(place, plan)
@@ -47,7 +47,7 @@ def work(out: str, plan: str) -> None:
 
 
 def _in_order(place: Place, units: Sequence[Unit], loaded: ModelSpec | None) -> list[Unit]:
-    """Return the units that nobody runs, the best for this worker first."""
+    """Return the units that no worker runs, in this worker's order of preference."""
     running = [state_of(place, unit).standing is Standing.RUNNING for unit in units]
     busy = [unit.spec.model for unit, taken in zip(units, running, strict=True) if taken]
     waiting = [unit for unit, taken in zip(units, running, strict=True) if not taken]
@@ -55,7 +55,7 @@ def _in_order(place: Place, units: Sequence[Unit], loaded: ModelSpec | None) -> 
 
 
 def _take(place: Place, unit: Unit, models: KeptModel) -> bool:
-    """Run a unit to its end and return True; return False where another worker has it or has ended it."""
+    """Run a unit to its end and return True; return False if another worker holds it or has ended it."""
     try:
         with lease(place, unit):
             if state_of(place, unit).standing not in (Standing.WAITING, Standing.RUNNING):
@@ -74,9 +74,9 @@ def _run(place: Place, unit: Unit, models: KeptModel) -> None:
     try:
         with place.working(run_name(unit)) as folder:
             execute(registry.get("studies", unit.spec.study), unit.spec, folder, load=models.load)
-    except (ChangedError, UnreachableError):  # the unit was taken over; or this worker ends, as if it were killed
+    except (ChangedError, UnreachableError):  # the unit was taken over, or this worker must end as if it were killed
         raise
-    except InUseError:  # a run outside the sweep, or one whose lease is not stale yet though the unit's was
+    except InUseError:  # a run outside the sweep, or one with a lease that is not stale yet, unlike the unit's
         end(place, unit, Standing.WAITING, attempts - 1)
         raise
     except AtlasError as error:
@@ -92,7 +92,7 @@ def _run(place: Place, unit: Unit, models: KeptModel) -> None:
 
 
 def main() -> None:
-    """Work on the folder and plan that the command line names; end with the process that launched this one."""
+    """Work on the folder and plan given on the command line; end when the launching process ends."""
     out, plan, parent = sys.argv[1:]
     end_with(int(parent))
     try:

@@ -1,4 +1,4 @@
-"""Simulated runs of known truth: how often each verdict is given where its effect is planted, and where it is not."""
+"""Simulated runs with known truth: the rate of each verdict with its effect planted, and without."""
 
 from layeratlas.validation.gathering import validate
 from layeratlas.validation.rate import Rate

@@ -1,4 +1,4 @@
-"""The kinds of runs that are simulated: what is planted in each."""
+"""The kinds of simulated runs, with the signal planted in each."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from layeratlas.validation.planted import hump
 LAYERS = 30
 SHORT_TASKS = ("items", "relations", "analogies")
 ALL_TASKS = (*SHORT_TASKS, "grammar", "documents", "buried")
-# Strength at the peak, an accuracy of 0.90, and width of a hump in layers, as sharp as those of small models.
+# Strength at the peak (an accuracy of 0.90), and width of a hump in layers (as narrow as in small models).
 _TOP, _WIDTH = 1.3, 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlantedSignal:
-    """The strength of each task's signal at each point (L+1,), and the layer of each level's peak where it has one."""
+    """The strength of each task's signal at each point (L+1,), and the layer of each level's peak if it has one."""
 
     strength: dict[str, Floats]
     peaks: dict[str, int] = field(default_factory=dict)
 
 
-# A signal for the tasks of a run (task -> level), drawn anew for each run.
+# Draws a signal for the tasks of a run (task -> level); called for each run.
 Plant = Callable[[np.random.Generator, Mapping[str, str]], PlantedSignal]
 
 
@@ -49,7 +49,7 @@ def _ordered_humps(rng: np.random.Generator, levels: Mapping[str, str]) -> Plant
 
 
 def _double_humps(rng: np.random.Generator, levels: Mapping[str, str]) -> PlantedSignal:
-    """Return two humps at the same layers for every level, and moves from layer to layer that all tasks share."""
+    """Return two humps at the same layers for every level, plus variation between layers that all tasks share."""
     first = int(rng.integers(3, 6))
     both = np.maximum(hump(LAYERS, first, 1.5), hump(LAYERS, first + 9, 1.5))
     moves = 0.15 * rng.standard_normal(LAYERS + 1)
@@ -76,7 +76,7 @@ def _plateau(rng: np.random.Generator, levels: Mapping[str, str]) -> PlantedSign
 
 
 def _items_alone(rng: np.random.Generator, levels: Mapping[str, str]) -> PlantedSignal:
-    """Return a plateau for the tasks of the first level, and nothing for the others."""
+    """Return a plateau for the tasks of the first level, and no signal for the others."""
     plateau, nothing = _rise(8.0), np.zeros(LAYERS + 1)
     return PlantedSignal(
         strength={task: plateau if level == HIERARCHY[0] else nothing for task, level in levels.items()}

@@ -1,4 +1,4 @@
-"""All checks of verdicts that need no run: the functions that give them, called on what such runs would hand them.
+"""All checks of verdicts that need no run: the functions that give verdicts are called on simulated inputs.
 
 `validation.table` simulates whole runs of the hierarchy study.
 """

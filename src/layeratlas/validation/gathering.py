@@ -1,4 +1,4 @@
-"""Gather the table of rates: simulate what is missing of each of its lines, a few simulations of each in turn."""
+"""Compute the table of rates: run the missing simulations of all lines, a few of each line in turn."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from layeratlas.validation.simulated import SimulatedRun, simulate_case
 from layeratlas.validation.table import table
 from layeratlas.validation.trials import Trials
 
-# So many runs of each case, and as many simulations of each check as they ask for, are one round. After a stop all
-# lines of the table have about as many simulations.
+# The number of runs per case in one round; checks have a corresponding number of simulations. Rounds keep the numbers
+# of simulations of all lines similar if the computation is interrupted.
 _ROUND = 5
 
 
 class _Job(NamedTuple):
-    """Some seeds of a line: of a case, or (the cases counted first) of a check."""
+    """Some seeds of a line, which is a case or a check; lines are numbered with the cases first."""
 
     line: int
     seeds: tuple[int, ...]
@@ -33,9 +33,9 @@ class _Job(NamedTuple):
 def validate(
     runs: int, size: Size = "quick", progress: Progress | None = None, seed: int = 0, out: Path | None = None
 ) -> list[Rate]:
-    """Simulate that many runs of each case and return the table; `seed` is that of the first run.
+    """Simulate `runs` runs of each case and return the table; `seed` is the seed of the first run.
 
-    With a folder `out`, every simulation is kept there: the same call resumes, and one with more runs adds to it.
+    With a folder `out`, every simulation is kept there: the same call resumes, and a call with more runs adds to it.
     """
     if out is None:
         return _gathered(runs, size, progress or Progress(), seed, Trials(None, size))
@@ -61,7 +61,7 @@ def _gathered(runs: int, size: Size, progress: Progress, seed: int, trials: Tria
 
 
 def _name(line: int) -> str:
-    """Return the name of a line, under which its results are kept."""
+    """Return the name under which a line's results are kept."""
     if line < len(CASES):
         return f"run {CASES[line].name}"
     check = CHECKS[line - len(CASES)]
@@ -69,7 +69,7 @@ def _name(line: int) -> str:
 
 
 def _missing(runs: int, size: Size, seed: int, trials: Trials) -> list[_Job]:
-    """Return the simulations that are not known yet, in rounds."""
+    """Return the missing simulations, in rounds."""
     jobs = []
     for first in range(0, runs, _ROUND):
         last = min(first + _ROUND, runs)
@@ -83,7 +83,7 @@ def _missing(runs: int, size: Size, seed: int, trials: Trials) -> list[_Job]:
 
 
 def _seeds(line: int, first: int, last: int) -> Sequence[Sequence[int]]:
-    """Return the simulations of a round, from run `first` to before `last`: a run each, of a check all together."""
+    """Return the seeds of a round's jobs, for runs `first` to `last` - 1: one job per run, or one per check."""
     if line < len(CASES):
         return [[i] for i in range(first, last)]
     check = CHECKS[line - len(CASES)]
@@ -91,7 +91,7 @@ def _seeds(line: int, first: int, last: int) -> Sequence[Sequence[int]]:
 
 
 def _simulate(job: _Job) -> list[Any]:
-    """Return the results of a job, by seed, as values that JSON can write."""
+    """Return the results of a job, by seed, as JSON values."""
     if job.line < len(CASES):
         return [simulate_case(CASES[job.line], job.size, seed).record() for seed in job.seeds]
     check = CHECKS[job.line - len(CASES)]

@@ -1,4 +1,4 @@
-"""Noise as the layers of a model have it."""
+"""Noise with the correlation between a model's layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from layeratlas.core.arrays import Floats
 
 POINTS = 30
-# Correlation of the noise of neighbouring layers.
+# Correlation between the noise of neighbouring layers.
 _PERSISTENCE = 0.7
 
 

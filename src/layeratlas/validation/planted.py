@@ -21,18 +21,19 @@ from layeratlas.studies.hierarchy.names import ACTIVATIONS, FINDINGS
 
 STUDY = "hierarchy"
 WIDTH = 16
-# Correlation of a text's noise between neighbouring layers: a residual stream changes little from layer to layer.
+# Correlation of a text's noise between neighbouring layers; the residual stream changes little between layers.
 _PERSISTENCE = 0.7
 # Token count of every placeholder text ("text 12").
 _TOKENS = 3
-# Few draws and one probe, so that a run takes seconds; two repeats, as at size standard, to tell what training adds.
+# Few draws and one probe, so that a run takes seconds; two repeats, as at size standard, to estimate the variance from
+# refitting.
 PROBE = ProbeSpec(methods=("ridge",), repeats=2, shuffles=40, bootstrap=400)
 
 
 def placeholder_data(tasks: Sequence[str], size: Size) -> list[Dataset]:
     """Return the tasks' data sets with their labels and groups, and placeholders for their texts.
 
-    Items of equal text, in one task or in several, share a placeholder.
+    Items with equal text, within a task or across tasks, share a placeholder.
     """
     material = [data for task in tasks for data in registry.get("tasks", task).build(size)]
     placeholders: dict[str, str] = {}
@@ -57,10 +58,10 @@ def simulate_run(folder: Path, material: Sequence[Dataset], strength: Mapping[st
     """Plant a signal in the store of a new run, analyse it with the hierarchy study's stages and return the findings.
 
     `strength[task]` (L+1,) is half the distance between two classes at each point of the residual stream, in standard
-    deviations of the noise: the best linear reader is right with probability Phi(strength). Tasks without an entry are
-    noise alone. Each class has one direction at all layers; noise is Gaussian and correlated between neighbouring
-    layers. As in a real run, equal texts are one row: they share noise and carry the signals of all their tasks, which
-    are further noise to each other. `folder` then holds the tables of a run.
+    deviations of the noise: the accuracy of the best linear probe is Phi(strength). Tasks without an entry have only
+    noise. Each class has the same direction at all layers; noise is Gaussian and correlated between neighbouring
+    layers. As in a real run, equal texts are one row: they share noise and have the signals of all their tasks, which
+    act as additional noise for each other. Afterwards `folder` has the tables of a run.
     """
     points = len(next(iter(strength.values())))
     work = _workspace(folder, material, points, seed)

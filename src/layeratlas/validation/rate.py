@@ -1,4 +1,4 @@
-"""A line of the table of rates: what was planted, what was counted, the bounds asked for, and the check that counts."""
+"""A line of the table of rates (the planted effect, the count, the required bounds), and the check that computes it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import scipy
 
-# A table of correct verdicts fails one of its lines by chance with this probability per line.
+# The probability that a line fails by chance although the verdicts are correct.
 _FALSE_ALARM = 0.01
 
 
@@ -16,7 +16,7 @@ _FALSE_ALARM = 0.01
 class Rate:
     """One line of the table: hits among trials, and the bounds on the rate that are required.
 
-    `planted` names the case and `finding` what is counted.
+    `planted` names the case, `finding` the counted verdict.
     """
 
     planted: str
@@ -33,9 +33,9 @@ class Rate:
 
     @property
     def passed(self) -> bool:
-        """Whether the rate lies between two bounds, or misses a single bound by no more than chance does 1 time in 100.
+        """Whether the rate lies between two bounds, or does not miss a single bound significantly (p = 0.01).
 
-        Under a single bound hits are binomial; without any trial there is nothing to pass.
+        With a single bound, hits are tested as binomial. Without any trial, the line fails.
         """
         if not self.trials:
             return False
@@ -55,10 +55,10 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A line of the table: what is planted, what is counted in one simulation, and the bounds on its rate.
+    """A line of the table: the planted effect, the count from one simulation, and the bounds on its rate.
 
-    `simulate` takes a seed. `weight` multiplies the number of simulations that is asked for: above 1 for a
-    cheap check whose rate must be known well, below 1 for a costly one.
+    `simulate` takes a seed. `weight` multiplies the requested number of simulations: above 1 for a cheap check whose
+    rate must be known precisely, below 1 for an expensive one.
     """
 
     planted: str
@@ -69,7 +69,7 @@ class Check:
     weight: float = 1.0
 
     def simulations(self, runs: int) -> int:
-        """Return how many simulations the check asks for beside so many runs; at least one beside any."""
+        """Return the check's number of simulations for a number of runs per case; at least one if there are runs."""
         return max(1, round(runs * self.weight)) if runs else 0
 
     def rate(self, counts: Iterable[Count]) -> Rate:

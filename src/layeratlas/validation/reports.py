@@ -1,4 +1,4 @@
-"""Simulated reports of curves, with a signal in some levels or in none: peaks, and the correction over a report."""
+"""Simulated reports of curves, with a signal in some or no levels: validates peaks and the correction over a report."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from layeratlas.validation.noise import POINTS, layer_noise
 from layeratlas.validation.rate import Check, Count
 
 LEVELS = ("item", "relation", "analogy")
-# The standard error of an accuracy of noise, and of the difference of two probes from it.
+# The standard error of an accuracy at chance; each probe has an additional independent error of half this size.
 _ERROR = 0.03
 
 
 def simulated_report(seed: int, shuffles: int, planted: Sequence[str] = ()) -> list[Curve]:
-    """Return curves of three levels by two probes: noise, the real labels being one more shuffle, plus planted rises.
+    """Return curves of three levels by two probes: noise, as if the labels were one more shuffle, plus planted rises.
 
-    The errors of both probes are alike, and their draws, halves and shuffles have the same distribution.
+    The errors of the two probes are correlated; draws, halves and shuffles have the same distribution.
     """
     rng = np.random.default_rng([seed, 5])
     curves = []
@@ -79,7 +79,7 @@ def _false_report(shuffles: int) -> Callable[[int], Count]:
 
 
 def _false_discoveries(shuffles: int) -> Callable[[int], Count]:
-    """Return a simulation of how many supported findings are about the level without a signal."""
+    """Return a simulation that counts the supported findings on levels without a signal."""
 
     def simulate(seed: int) -> Count:
         supported = _supported(seed, shuffles, LEVELS[:2])

@@ -1,4 +1,4 @@
-"""Simulated curves that rise at a known depth: whether the interval of emergence, and of its order, holds the truth."""
+"""Simulated curves that rise at a known depth: do the intervals of emergence, and of its order, cover the truth?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layeratlas.validation.noise import layer_noise
 from layeratlas.validation.rate import Check, Count
 
 _CHANCE, _DRAWS, _SHUFFLES = 0.5, 300, 40
-# Standard errors of an accuracy, of small and of large data sets.
+# Standard errors of an accuracy, for small and for large data sets.
 _ERRORS = (0.01, 0.02, 0.03)
 KINDS = ("plateau", "two steps", "hump")
 
@@ -34,7 +34,7 @@ def true_rise(kind: str, points: int, rng: np.random.Generator) -> Floats:
 
 
 def noisy(truth: Floats, error: float, rng: np.random.Generator) -> Curve:
-    """Return a curve whose estimate, draws and shuffles have that standard error, correlated between layers."""
+    """Return a curve whose estimate, draws and shuffles have standard error `error`, correlated between layers."""
     points = len(truth)
     estimate = truth + error * layer_noise(rng, points)
     return Curve(
@@ -57,12 +57,12 @@ def noisy(truth: Floats, error: float, rng: np.random.Generator) -> Curve:
 
 
 def true_depth(truth: Floats, definition: Definition = emergence_depth) -> float:
-    """Return the depth at which accuracies without noise emerge."""
+    """Return the depth of emergence of accuracies without noise."""
     return float(definition(truth - _CHANCE, np.linspace(0, 1, len(truth))))
 
 
 def _holds_depth(points: int) -> Callable[[int], Count]:
-    """Return a simulation of whether the interval of a level's depth holds the true one."""
+    """Return a simulation of whether the interval of a level's depth covers the true depth."""
 
     def simulate(seed: int) -> Count:
         rng = np.random.default_rng([points, seed, 23])
@@ -74,7 +74,7 @@ def _holds_depth(points: int) -> Callable[[int], Count]:
 
 
 def _holds_gap(points: int) -> Callable[[int], Count]:
-    """Return a simulation of whether the interval of the order of two levels holds the true difference."""
+    """Return a simulation of whether the interval of the difference between two levels covers the true difference."""
 
     def simulate(seed: int) -> Count:
         rng = np.random.default_rng([points, seed, 29])

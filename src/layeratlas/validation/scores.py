@@ -1,4 +1,4 @@
-"""Simulated scores of exits of known accuracy."""
+"""Simulated scores of exits with known accuracy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EXITS = 6
 
 
 def interval(groups: int, size: int, truth: float, seed: int) -> tuple[Floats, Floats]:
-    """Return the intervals of six exits of accuracy `truth`, lo and hi each (6,); a group's questions are alike."""
+    """Return the intervals of six exits with accuracy `truth`, lo and hi each (6,); groups have alike questions."""
     rng = np.random.default_rng([seed, groups])
     n, shared = groups * size, 0.3 if size > 1 else 0.0
     items = tuple(Question(f"q{i}", ("a", "b"), (0,), f"g{i // size}") for i in range(n))
@@ -40,7 +40,7 @@ def interval(groups: int, size: int, truth: float, seed: int) -> tuple[Floats, F
 
 
 def exit_interval(groups: int, size: int, truth: float = 0.75) -> Callable[[int], Count]:
-    """Return a simulation of how many exits' intervals hold the accuracy `truth`."""
+    """Return a simulation that counts the exits whose intervals cover the accuracy `truth`."""
 
     def simulate(seed: int) -> Count:
         lo, hi = interval(groups, size, truth, seed)
@@ -49,7 +49,7 @@ def exit_interval(groups: int, size: int, truth: float = 0.75) -> Callable[[int]
     return simulate
 
 
-# Groups of questions, and questions of a group.
+# Numbers of groups, and of questions per group.
 SHAPES = ((8, 10), (13, 10), (40, 5), (200, 1))
 
 EXIT_CHECKS: Sequence[Check] = tuple(

@@ -1,4 +1,4 @@
-"""Signals over depth with known boundaries, or with none: what the existence of boundaries is validated on."""
+"""Signals over depth with known boundaries or none, for validating the existence test of boundaries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GROUPS = ["attention", "attention", "information", "geometry", "information", "g
 
 
 def levels(random: np.random.Generator) -> Floats:
-    """Three levels, neighbours at least 1 apart."""
+    """Three levels; neighbouring levels differ by at least 1."""
     second = random.choice([-1, 1]) * random.uniform(1, 2)
     return np.array([0, second, second + random.choice([-1, 1]) * random.uniform(1, 2)])
 
@@ -37,7 +37,7 @@ SHAPES: Mapping[str, Shape] = {
     "sine 2": lambda t: np.sin(4 * np.pi * t + 0.5),
     "square root": np.sqrt,
 }
-# Shapes that the test was never tried on while it was worked out; they are in the full simulation alone.
+# Held-out shapes: not used while the test was developed, and only part of the full simulation.
 HELD_OUT: Mapping[str, Shape] = {
     "tanh": lambda t: np.tanh((t - 0.35) / 0.08),
     "chirp": lambda t: np.sin(2 * np.pi * t * (1 + t)),
@@ -50,7 +50,7 @@ HELD_OUT: Mapping[str, Shape] = {
 }
 SMOOTH = [*SHAPES, *HELD_OUT]
 _ALL: Mapping[str, Shape] = {**SHAPES, **HELD_OUT}
-# How much a jump of the first or last block is higher than the signals' steps.
+# The height of a jump of the first or last block relative to the signals' steps.
 _JUMP = 4.0
 
 
@@ -67,8 +67,8 @@ def signals(
 ) -> Floats:
     """Return one signal per group entry, (S, layers), each with its own sign, size and noise.
 
-    `kind`: `steps`; `one`, a single step; without boundaries a shape, `white`, autocorrelated noise such as `ar 0.6`,
-    or a shape with such noise, `ramp + ar 0.6`. `jump`: 0 or -1, the block at either end that jumps.
+    `kind` is `steps`, `one` (a single step), or a kind without boundaries: a shape, `white`, autocorrelated noise such
+    as `ar 0.6`, or a shape with such noise, `ramp + ar 0.6`. `jump` is 0 or -1 for a jump of the first or last block.
     """
     t = np.linspace(0, 1, layers)
     x: NDArray[np.floating[Any]]
@@ -90,7 +90,7 @@ def signals(
 
 
 def passages(boundaries: Ints, layers: int, count: int = 30, seed: int = 0, noise: float = 0.5) -> Floats:
-    """Return passage-level signals (count, S, layers) whose steps are at `boundaries`."""
+    """Return passage-level signals (count, S, layers) with steps at `boundaries`."""
     random = np.random.default_rng(seed)
     at = (np.arange(layers)[:, None] >= boundaries).sum(1)
     mean = np.array([levels(random)[at] for _ in GROUPS])

@@ -21,7 +21,7 @@ _SURROGATES = 99
 
 
 def _boundaries_claimed(signals: Floats, seed: int) -> bool:
-    """Return whether two boundaries are claimed; surrogates are left out where the sharpness, a part of p, forbids."""
+    """Return whether two boundaries are claimed; surrogates are skipped if the sharpness test already fails."""
     boundaries, _ = two_boundaries(signals, shapes.GROUPS)
     if max(sharp.p for sharp in sharpness(signals, boundaries)) > ALPHA:
         return False
@@ -51,7 +51,7 @@ def _two_steps(layers: int, noise: float) -> Callable[[int], Count]:
 
 
 def _brittle_interval(passages: int, spread: float) -> Callable[[int], Count]:
-    """Return a simulation of whether the interval of B holds its mean over log-normal passages."""
+    """Return a simulation of whether the interval of B covers its mean over log-normal passages."""
 
     def simulate(seed: int) -> Count:
         rng = np.random.default_rng([passages, seed])
@@ -65,7 +65,7 @@ def _brittle_interval(passages: int, spread: float) -> Callable[[int], Count]:
 
 
 def _special_segment(layers: int, times: float) -> Callable[[int], Count]:
-    """Return a simulation of whether a segment whose blocks are so many times as brittle is called special."""
+    """Return a simulation of whether a segment is called special if its blocks are `times` times as brittle."""
 
     def simulate(seed: int) -> Count:
         rng = np.random.default_rng([layers, seed, 11])
@@ -73,7 +73,7 @@ def _special_segment(layers: int, times: float) -> Callable[[int], Count]:
         log_b = 0.3 * layer_noise(rng, layers)
         log_b[start:stop] += np.log(times)
         contrast = segment_contrast(log_b, log_b + 0.05 * rng.standard_normal((100, layers)), (start, stop))
-        return Count(int(3 * contrast.p <= ALPHA))  # corrected over three segments
+        return Count(int(3 * contrast.p <= ALPHA))  # Bonferroni over three segments
 
     return simulate
 

@@ -1,4 +1,4 @@
-"""One simulated run: what is kept of it, and how it is made."""
+"""One simulated run: its kept results, and the simulation."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from layeratlas.studies.hierarchy.names import CURVES, WHOLE
 from layeratlas.validation.cases import Case
 from layeratlas.validation.planted import placeholder_data, simulate_run
 
-# What the table reads of a finding and of a level curve.
+# The columns of a finding and of a level curve that the table reads.
 _OF_FINDINGS = {"finding": pl.String, "level": pl.String, "verdict": pl.String, "estimate": pl.Float64}
 _OF_CURVES = {"level": pl.String, "layer": pl.Int64, "estimate": pl.Float64, "lo": pl.Float64, "hi": pl.Float64}
-# The variable that joblib reads for the number of cores.
+# The environment variable from which joblib reads the number of cores.
 _CORES = "LOKY_MAX_CPU_COUNT"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedRun:
-    """What is kept of one simulated run.
+    """The kept results of one simulated run.
 
-    Its findings, its level curves (accuracy), the layers at which peaks were planted, and whether two of its findings
-    are at odds.
+    These are its findings, its level curves (accuracy), the layers of planted peaks, and whether two of its findings
+    contradict each other.
     """
 
     findings: pl.DataFrame
@@ -43,7 +43,7 @@ class SimulatedRun:
     at_odds: bool
 
     def record(self) -> dict[str, Any]:
-        """Return the run as values that JSON can write."""
+        """Return the run as JSON values."""
         return {
             "findings": self.findings.rows(),
             "curves": self.curves.rows(),
@@ -85,7 +85,7 @@ def simulate_case(case: Case, size: Size, seed: int) -> SimulatedRun:
 
 @contextmanager
 def _one_core() -> Iterator[None]:
-    """Keep the stages of a run from starting workers of their own: the runs are spread over the cores already."""
+    """Prevent the stages of a run from starting workers: the runs are already spread over the cores."""
     before = os.environ.get(_CORES)
     os.environ[_CORES] = "1"
     try:

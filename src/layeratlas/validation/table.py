@@ -1,4 +1,4 @@
-"""The table of rates: how often each finding is supported where its effect is planted, and where it is not."""
+"""The table of rates: how often each finding is supported with its effect planted, and without."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from layeratlas.validation.cases import CASES, DOUBLE, LAYERS, MIXED, NOTHING, O
 from layeratlas.validation.rate import Rate
 from layeratlas.validation.simulated import SimulatedRun
 
-# A peak counts as found within one layer; depths are rounded.
+# A peak counts as found if it is within one layer; the margin is for rounded depths.
 _ONE_LAYER = 1.01
 
 
 def supported_rate(case: Case, runs: Sequence[SimulatedRun], kind: HierarchyFinding, **bounds: float) -> Rate:
-    """Return how often findings of a kind are supported, among all of that kind."""
+    """Return the share of supported findings among all findings of a kind."""
     tables = [run.findings.filter(pl.col("finding") == kind) for run in runs]
     hits = sum(int((table["verdict"] == "supported").sum()) for table in tables)
     return Rate(planted=case.name, finding=kind, hits=hits, trials=sum(map(len, tables)), **bounds)
 
 
 def peak_rate(case: Case, runs: Sequence[SimulatedRun], **bounds: float) -> Rate:
-    """Return how many peaks lie within one layer of where they were planted."""
+    """Return the share of peaks within one layer of the planted peak."""
     hits = []
     for run in runs:
         for level, layer in run.peaks.items():
@@ -34,7 +34,7 @@ def peak_rate(case: Case, runs: Sequence[SimulatedRun], **bounds: float) -> Rate
 
 
 def coverage_rate(case: Case, runs: Sequence[SimulatedRun], **bounds: float) -> Rate:
-    """Return how many intervals of level curves contain the mean of all runs, each of which draws its texts anew."""
+    """Return the share of level-curve intervals that cover the mean over all runs; each run draws new texts."""
     values = np.stack([run.curves.select("estimate", "lo", "hi").to_numpy() for run in runs])
     estimate, lo, hi = np.moveaxis(values, -1, 0)
     truth = estimate.mean(0)
@@ -44,7 +44,7 @@ def coverage_rate(case: Case, runs: Sequence[SimulatedRun], **bounds: float) -> 
 
 
 def per_run_rate(case: Case, runs: Sequence[SimulatedRun], kind: str, **bounds: float) -> Rate:
-    """Return in how many runs any finding of a kind is supported."""
+    """Return the share of runs with any supported finding of a kind."""
     false = [
         run.findings.filter(pl.col("finding") == kind, pl.col("verdict") == "supported").height > 0 for run in runs
     ]
@@ -52,7 +52,7 @@ def per_run_rate(case: Case, runs: Sequence[SimulatedRun], kind: str, **bounds: 
 
 
 def false_discovery_rate(case: Case, runs: Sequence[SimulatedRun], **bounds: float) -> Rate:
-    """Return how many of the supported findings of a report with items alone speak of another level."""
+    """Return the share of supported findings on other levels, in reports with a signal in items alone."""
     tables = [run.findings.filter(pl.col("verdict") == "supported") for run in runs]
     hits = sum(table.filter(pl.col("level") != HIERARCHY[0]).height for table in tables)
     name = "false among supported findings"
@@ -60,7 +60,7 @@ def false_discovery_rate(case: Case, runs: Sequence[SimulatedRun], **bounds: flo
 
 
 def at_odds_rate(runs: Sequence[SimulatedRun]) -> Rate:
-    """Return in how many reports two findings are at odds."""
+    """Return the share of reports in which two findings contradict each other."""
     odds = [run.at_odds for run in runs]
     return Rate(planted="all of these", finding="two findings at odds", hits=sum(odds), trials=len(odds), at_most=0.0)
 
@@ -93,7 +93,7 @@ def table(runs: Mapping[str, Sequence[SimulatedRun]]) -> list[Rate]:
 
 
 def nothing_rates(runs: Sequence[SimulatedRun]) -> list[Rate]:
-    """Return how many runs without any signal have a supported finding, for each kind that they report."""
+    """Return, for each kind of finding, the share of runs without any signal that have a supported finding."""
     others = sorted({kind for run in runs for kind in run.findings["finding"]} - {HierarchyFinding.PEAK})
     rates = [per_run_rate(NOTHING, runs, kind, at_most=0.05) for kind in (HierarchyFinding.PEAK, *others)]
     supported = [run.findings.filter(pl.col("verdict") == "supported").height > 0 for run in runs]

@@ -1,4 +1,4 @@
-"""Results of simulations that are kept as they come, so that a table can be gathered over several sittings."""
+"""Results of simulations, written as they are computed, so that a table can be computed in several sessions."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from layeratlas.core.files import read_json, write_json
 from layeratlas.core.spec import Size
 
 _HEADER = "validation.json"
-# The format of the folder; a change of what the simulations hand on changes it.
+# The version of the folder's format; it changes with the results of simulations.
 _FORMAT = 1
 
 
 class Trials:
-    """The results of a table, by line and seed; with a folder, each one is written there as soon as it is there.
+    """The results of a table, by line and seed; with a folder, each result is written there immediately.
 
-    One file per line, `trials/NAME.jsonl`, one row per seed. A row that a stop cut off is computed again. Raises
-    StoreError for a folder of another version or size, whose results would not be of the same table.
+    There is one file per line of the table, `trials/NAME.jsonl`, with one row per seed. A row truncated by an
+    interruption is computed again. Raises StoreError for a folder of another version or size.
     """
 
     def __init__(self, folder: Path | None, size: Size) -> None:
@@ -57,7 +57,7 @@ class Trials:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a+b") as file:
-                # A row that was cut off gets a line of its own.
+                # Start a new line after a truncated row.
                 file.write((("\n" if _is_torn(file) else "") + rows).encode())
         except OSError as error:
             raise StoreError(
@@ -76,7 +76,7 @@ class Trials:
                 row = json.loads(line)
                 known[int(row["seed"])] = row["result"]
             except (ValueError, KeyError, TypeError):
-                continue  # a row that a stop cut off
+                continue  # a truncated row
         return known
 
     def _path(self, name: str) -> Path:
@@ -85,7 +85,7 @@ class Trials:
 
 
 def _is_torn(file: BinaryIO) -> bool:
-    """Return whether a file ends within a row."""
+    """Return whether a file ends with a truncated row."""
     if not file.seek(0, os.SEEK_END):
         return False
     file.seek(-1, os.SEEK_END)

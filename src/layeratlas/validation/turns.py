@@ -1,4 +1,4 @@
-"""Simulated specialisations of layers: those that take turns, and those that all tasks share."""
+"""Simulated specialisations of layers: alternating ones, and ones that all tasks share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _common_order(rng: np.random.Generator, tasks: int) -> Floats:
 
 
 def _turns(rng: np.random.Generator, tasks: int) -> Floats:
-    """Return layers that take turns at two halves of the tasks, on humps of each task's own."""
+    """Return curves whose layers alternate between two halves of the tasks, on a different hump for each task."""
     sign = np.where(np.arange(POINTS) % 2, 1, -1) * rng.permutation(np.resize([-1, 1], tasks))[:, None]
     humps = np.stack([_hump(centre) for centre in rng.uniform(0.15, 0.8, tasks)])
     profiles: Floats = humps + 0.06 * sign * np.abs(rng.standard_normal((tasks, POINTS)))
@@ -43,7 +43,7 @@ Profile = Callable[[np.random.Generator, int], Floats]
 
 
 def _turn_verdict(profile: Profile, seed: int, split: int = 0) -> str:
-    """Return the verdict on the curves of six tasks over 20 groups of texts, of which `split` draws the halves."""
+    """Return the verdict on the curves of six tasks over 20 groups of texts; `split` is the seed of the halves."""
     rng, halving = np.random.default_rng([seed, 7]), np.random.default_rng([seed, split, 8])
     tasks, groups, halves = 6, 20, 200
     texts = profile(rng, tasks) + 0.03 * np.sqrt(groups) * layer_noise(rng, groups, tasks, POINTS)
@@ -57,7 +57,7 @@ def _turn_rate(profile: Profile, verdict: str) -> Callable[[int], Count]:
 
 
 def _turns_agree(seed: int) -> Count:
-    """Count the verdicts of ten ways of halving that are those of most."""
+    """Count how many of ten random splits into halves give the majority verdict."""
     verdicts = [_turn_verdict(_turns, seed, split) for split in range(10)]
     return Count(max(verdicts.count(verdict) for verdict in set(verdicts)), len(verdicts))
 

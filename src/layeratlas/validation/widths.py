@@ -1,4 +1,4 @@
-"""Simulated probing at the widths of real models, against an analytic truth: what fitted probes score on all texts."""
+"""Simulated probing at the widths of real models, against an analytic truth: the accuracy of fitted probes."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from layeratlas.studies.hierarchy.curves import task_curves
 from layeratlas.studies.hierarchy.names import WHOLE
 from layeratlas.validation.rate import Check, Count
 
-# The repeats of size standard.
+# The repeats at size standard.
 _PROBE = ProbeSpec(methods=("ridge",), repeats=2, shuffles=20, bootstrap=400)
-# So many partitions into folds are made, which take longer than the probes.
+# The number of partitions into folds; computing one takes longer than the probes.
 _PARTITIONS = 8
-# So many training sets give the mean accuracy of probes; its standard error is then below 0.004.
+# The number of training sets for the mean accuracy of probes; its standard error is then below 0.004.
 _TRAINING_SETS = 30
 
 
 class Cell(NamedTuple):
-    """Width, groups, texts of a group, half the distance of the classes in standard deviations, and the shared noise.
+    """Width, groups, texts per group, half the distance of the classes in standard deviations, and the shared noise.
 
-    `shared` is the part of the variance that the texts of a group have in common.
+    `shared` is the share of the variance that the texts of a group have in common.
     """
 
     width: int
@@ -52,7 +52,7 @@ CELLS = (
 
 
 class _Planted(NamedTuple):
-    """Texts (n, width) of two classes whose means are at +-`mean`, and how they are probed."""
+    """Texts (n, width) of two classes with means at +-`mean`, and their design for probing."""
 
     x: Floats
     mean: Floats
@@ -61,7 +61,7 @@ class _Planted(NamedTuple):
 
 @cache
 def _design(groups: int, size: int, seed: int) -> Design:
-    """Return a data set of two classes and its folds, without controls, which no interval reads."""
+    """Return the design of a data set of two classes, without controls, because intervals do not use them."""
     items = tuple(Item(f"text {i}", f"class {i // size % 2}", f"group-{i // size:04d}") for i in range(groups * size))
     design = make_design(Dataset("planted", "planted", items), _PROBE, seed)
     return replace(design, shuffled=design.shuffled[:1], control_tasks=design.control_tasks[:0])
@@ -95,12 +95,12 @@ def exact_accuracy(planted: _Planted) -> float:
 
 @cache
 def expected_accuracy(cell: Cell) -> float:
-    """Return the exact accuracy of a probe, mean over training sets that no simulation uses."""
+    """Return the exact accuracy of a probe, averaged over training sets that no simulation uses."""
     return float(np.mean([exact_accuracy(_planted(cell, 10**6 + seed)) for seed in range(_TRAINING_SETS)]))
 
 
 def interval(cell: Cell, seed: int) -> tuple[float, float]:
-    """Return the interval that a run states for the accuracy of such texts at one layer."""
+    """Return the interval that a run reports for the accuracy on such texts at one layer."""
     planted = _planted(cell, seed)
     scores = probe_layer(planted.x, planted.design, _PROBE.methods)[0]
     probed = Probed(
@@ -118,7 +118,7 @@ def interval(cell: Cell, seed: int) -> tuple[float, float]:
 
 
 def holds(cell: Cell) -> Callable[[int], Count]:
-    """Return a simulation of whether an interval holds the expected accuracy."""
+    """Return a simulation of whether an interval covers the expected accuracy."""
 
     def simulate(seed: int) -> Count:
         lo, hi = interval(cell, seed)

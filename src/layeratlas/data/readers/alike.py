@@ -1,4 +1,4 @@
-"""Names that are one name written in two ways: a refusal, since each way would be a class or a group of its own."""
+"""Refuses names that are spelled in two ways, because each spelling would become a separate class or group."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from layeratlas.core.errors import DataError
 
 
 def check_alike(values: Iterable[tuple[Any, str, bool]], what: str, where: str) -> None:
-    """Raise DataError where two names differ in white space around them, in Unicode's composition, or as `1` and `1.0`.
+    """Raise DataError if two names differ only in surrounding white space, in Unicode composition, or as `1` and `1.0`.
 
-    `values` are each value as it was read, as it is written, and whether it reads as a number.
+    `values` has each value as it was read, as it is written, and whether it can be read as a number.
     """
     seen: dict[tuple[bool, Any], str] = {}
     truths: dict[bool, str] = {}

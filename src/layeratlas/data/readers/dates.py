@@ -1,4 +1,4 @@
-"""Dates as numbers: years with a fraction."""
+"""Converts dates to numbers: years with a fraction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from layeratlas.data.readers.row import Row
 
 
 def with_dates(rows: Sequence[Row], column: str) -> list[Row]:
-    """Return rows with the dates of a column as years with a fraction; as they are where one value is no ISO date."""
+    """Return rows with the dates of a column as years with a fraction; unchanged if any value is not an ISO date."""
     years = [_year(row.fields[column]) for row in rows]
     if any(year is None for year in years):
         return list(rows)
@@ -19,7 +19,7 @@ def with_dates(rows: Sequence[Row], column: str) -> list[Row]:
 
 
 def _year(value: Any) -> float | None:
-    """Return 1986.0 for the first of January 1986, and so on; None for what is no date."""
+    """Return a date as a fractional year (1986.0 for 1 January 1986); None if the value is not a date."""
     if isinstance(value, date):
         day = value
     elif isinstance(value, str) and "-" in value:

@@ -1,4 +1,4 @@
-"""The bytes and the text of a user's file: size limits, gzip, encodings and line ends, the same for every reader."""
+"""Reads the bytes and the text of a user's file: size limits, gzip, encodings and line ends, for all readers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from layeratlas.core.errors import DataError
 
 MOST_BYTES = 2**30
-# Text is rarely compressed more than twenty-fold; a small file that expands to gigabytes is no text.
+# Text rarely compresses more than twentyfold; a small file that expands to gigabytes is not text.
 MOST_EXPANSION = 200
 _ALWAYS_ALLOWED = 2**26
 _CHUNK = 2**20
 _GZIP = b"\x1f\x8b"
-# UTF-32 first: its little-endian mark begins with that of UTF-16.
+# UTF-32 comes first, because its little-endian mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -34,7 +34,7 @@ def shown(path: str | Path) -> str:
 
 
 def resolved(path: str | Path) -> Path:
-    """Return a path with `~` expanded where that user exists; raises DataError for names that are not UTF-8."""
+    """Return a path with `~` expanded if the user exists; raises DataError for names that are not UTF-8."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -46,7 +46,7 @@ def resolved(path: str | Path) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Tell whether a path is a regular file; False for names that no file can have."""
+    """Tell whether a path is a regular file; False for impossible file names."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -54,7 +54,7 @@ def is_file(path: Path) -> bool:
 
 
 def kind_of(path: Path) -> str:
-    """Return the suffix that tells a file's format, without `.gz`, in lower case."""
+    """Return the suffix that identifies a file's format, without `.gz`, in lower case."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     return next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
 
@@ -66,7 +66,7 @@ def stem_of(path: Path) -> str:
 
 
 def read_bytes(path: Path, expected: str) -> bytes:
-    """Return the bytes of a file, decompressed where it is gzip; raises DataError for what cannot be read."""
+    """Return the bytes of a file, decompressed if it is gzip; raises DataError if it cannot be read."""
     if not is_file(path):
         raise DataError(f"{shown(path)} does not exist", expected, "check the path")
     try:
@@ -119,7 +119,7 @@ def decode(raw: bytes, path: Path) -> str:
 
 
 def read_text(path: Path, expected: str) -> str:
-    """Return the text of a file, plain or gzip, in UTF-8 or UTF-16; raises DataError for what cannot be read."""
+    """Return the text of a file, plain or gzip, in UTF-8 or UTF-16; raises DataError if it cannot be read."""
     return decode(read_bytes(path, expected), path)
 
 

@@ -14,8 +14,7 @@ PREFIX = "hub:"
 def hub_rows(path: str) -> tuple[RowFile, str]:
     """Load `hub:NAME#CONFIG#SPLIT` and return its rows and its name.
 
-    Without a configuration it is the data set's default one, without a split `test`. Raises DataError where it cannot
-    be loaded.
+    The configuration defaults to that of the data set, the split to `test`. Raises DataError if it cannot be loaded.
     """
     try:
         load_dataset = importlib.import_module("datasets").load_dataset

@@ -11,10 +11,10 @@ from layeratlas.core.errors import DataError
 from layeratlas.data.readers.files import lines_of, shown
 from layeratlas.data.readers.row import Row, RowFile
 
-# Where published files keep their rows, beside what describes the whole file.
+# The fields in which published files keep their rows, next to fields that describe the whole file.
 _LISTS = ("examples", "samples", "rows", "data", "questions")
 _DEEPEST = 64
-# The name under which rows find what their file says of all of them.
+# The field of a row with the information of its file on all rows.
 FILE = "file"
 
 
@@ -50,7 +50,7 @@ def json_rows(text: str, path: Path) -> RowFile:
 
 
 def _inner(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return what the hub's viewer wraps, `{"row_idx": 0, "row": {...}}`; other fields as they are."""
+    """Unwrap a row of the hub's viewer, `{"row_idx": 0, "row": {...}}`; other fields are returned unchanged."""
     return fields["row"] if isinstance(fields.get("row"), dict) else fields
 
 
@@ -66,7 +66,7 @@ def _collect(values: Iterable[tuple[Any, str]]) -> RowFile:
 
 
 def _whole(text: str, start: int) -> dict[str, Any] | None:
-    """Return the one object that a file is; None for JSON lines and for what is no JSON as a whole."""
+    """Return the content of a file that is a single object; None for JSON lines and for invalid JSON."""
     try:
         value, end = _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Parquet to rows, from bytes, so that a file's name is never taken as a pattern."""
+"""Reads rows from Parquet bytes, so that a file's name is never interpreted as a glob pattern."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_ROWS = 20_000_000
 
 
 def parquet_rows(raw: bytes, path: Path) -> RowFile:
-    """Return the rows of a Parquet file; raises DataError where it cannot be read or is larger than it should be."""
+    """Return the rows of a Parquet file; raises DataError if it cannot be read or is too large."""
     arrow, parquet = (importlib.import_module(name) for name in ("pyarrow", "pyarrow.parquet"))
     try:
         file = parquet.ParquetFile(arrow.BufferReader(raw))

@@ -19,10 +19,10 @@ _TABLES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 
 def read_passages(path: str | Path, bad_rows: BadRows = "refuse") -> Passages:
-    """Read passages from `.txt` (paragraphs, or lines where no line is blank) or rows with `text`, perhaps `kind`.
+    """Read passages from `.txt` (paragraphs, or lines if no line is blank) or from rows with `text` and maybe `kind`.
 
-    The kind is the file's name where none is given. Raises DataError with the file, the line and what to do; with
-    `bad_rows="drop"` empty and duplicated passages are left out and listed in `dropped`.
+    The kind defaults to the file's name. Raises DataError with the file, the line and what to do; with
+    `bad_rows="drop"`, empty and duplicated passages are left out and listed in `dropped`.
     """
     file = resolved(path)
     if kind_of(file) not in (".txt", *_TABLES):
@@ -48,7 +48,7 @@ def read_passages(path: str | Path, bad_rows: BadRows = "refuse") -> Passages:
 
 
 def _paragraphs(file: Path) -> list[Row]:
-    """Return the paragraphs of a text, or its lines where no line is blank."""
+    """Return the paragraphs of a text, or its lines if no line is blank."""
     lines = lines_of(read_text(file, _EXPECTED).strip())
     content = "\n".join(lines)
     separator = r"\n(?:[ \t]*\n)+" if any(not line.strip() for line in lines) else r"\n"

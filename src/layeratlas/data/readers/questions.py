@@ -19,13 +19,13 @@ from layeratlas.data.readers.row import Row, RowFile
 from layeratlas.data.readers.rows import read_rows
 
 _MOST_LISTED = 20
-# How file names give their language, besides by its two letters.
+# Names of languages in file names, in addition to two-letter codes.
 _LANGUAGES = {"english": "en", "chinese": "zh", "spanish": "es", "french": "fr", "german": "de", "thai": "th"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """Where questions come from: the path as given, the file if there is one, its name and the parts asked for."""
+    """The source of questions: the path as given, the file (if any), its name and the requested parts."""
 
     path: str
     file: Path | None
@@ -40,14 +40,14 @@ class _Source:
 def read_questions(path: str, bad_rows: BadRows = "refuse") -> QuestionSet:
     """Return a file as a question set named after it (`gsm8k-test` for a `test.jsonl` of GSM8K).
 
-    Own questions are JSON or JSON lines (`question, choices, answer`, and perhaps `group`, `stratum` and `shot`;
-    `answer` is a 0-based position, a list of positions or the text of a choice, the same kind throughout) or a table
-    (`question, A, B, ..., answer` as a letter). Rows marked `shot` are worked examples. Published sets are read as
-    downloaded, in CSV, TSV, JSON, JSON lines or Parquet (see `formats/`). `FILE#PART,PART` reads parts of a file (a
-    language, tasks, relations), and `hub:NAME#CONFIG#SPLIT` a data set of the hub.
+    Your own questions are JSON or JSON lines (`question, choices, answer`, and optionally `group`, `stratum` and
+    `shot`; `answer` is a 0-based position, a list of positions or the text of a choice, of the same kind in all rows)
+    or a table (`question, A, B, ..., answer` as a letter). Rows marked `shot` are worked examples. Published sets are
+    read as downloaded, in CSV, TSV, JSON, JSON lines or Parquet (see `formats/`). `FILE#PART,PART` reads parts of a
+    file (a language, tasks, relations), and `hub:NAME#CONFIG#SPLIT` reads a data set of the hub.
 
-    Raises DataError that names every malformed row by file and line, or with `bad_rows="drop"` leaves these out and
-    lists them in `dropped`.
+    Raises DataError that names every malformed row by file and line; with `bad_rows="drop"`, these rows are left out
+    and listed in `dropped`.
     """
     log = BadRowLog(bad_rows)
     source, rows = _open(path)
@@ -96,7 +96,7 @@ def _open(path: str) -> tuple[_Source, RowFile]:
 
 
 def _select(rows: list[Row], kind: Format, source: _Source) -> list[Row]:
-    """Return the rows of the parts asked for."""
+    """Return the rows of the requested parts."""
     if not source.parts:
         return rows
     known = sorted({named(row, kind.part_column) for row in rows if kind.part_column in row.fields})
@@ -119,7 +119,7 @@ def _language(rows: list[Row], kind: Format, source: _Source) -> str:
         return languages[0]
     ending = re.search(r"[-_]([A-Za-z]+)$", source.stem)
     word = ending[1].lower() if ending and kind.language_in_name else ""
-    # Two letters may be another word of a published name ("mc").
+    # Two letters can be another abbreviation in a published name ("mc").
     return _LANGUAGES.get(word, word if word in _LANGUAGES.values() or _is_code(word, kind) else "en")
 
 
@@ -128,7 +128,7 @@ def _is_code(word: str, kind: Format) -> bool:
 
 
 def _parse(rows: Sequence[Row], kind: Format, log: BadRowLog) -> tuple[list[Question], list[bool]]:
-    """Parse and check every row; malformed ones go to the log. Returns questions, and which are worked examples."""
+    """Parse and check every row; malformed rows go to the log. Returns the questions, and which are worked examples."""
     parse = kind.parser(rows)
     questions, shots = [], []
     for row in rows:

@@ -9,34 +9,34 @@ from typing import Any
 
 from layeratlas.core.errors import DataError
 
-# Given the first row of a table, the headings of a format that has none; None where the row is the header.
+# Takes the first row of a table; returns the headings of a format without header, or None if the row is the header.
 Headings = Callable[[Sequence[str]], Sequence[str] | None]
 _SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The fields of one row, and where it is: `'own.jsonl', line 7`."""
+    """The fields of one row, and its location: `'own.jsonl', line 7`."""
 
     fields: dict[str, Any]
     where: str
 
     def text(self, name: str) -> str:
-        """Return a field that must be a text; raises DataError where it is not."""
+        """Return a field that must be a text; raises DataError otherwise."""
         value = self.fields.get(name)
         if not isinstance(value, str):
             raise DataError(f"{self.where}: '{name}' is {brief(value)}", "a text", "fix it")
         return checked(value, self.where, name).strip()
 
     def texts(self, name: str) -> list[str]:
-        """Return a field that must be a list of texts; raises DataError where it is not."""
+        """Return a field that must be a list of texts; raises DataError otherwise."""
         values = self.fields.get(name)
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             raise DataError(f"{self.where}: '{name}' is {brief(values)}", "a list of texts", "fix it")
         return [checked(value, self.where, name).strip() for value in values]
 
     def number(self, name: str) -> int:
-        """Return a field that must be a whole number, written in digits or not; raises DataError where it is not."""
+        """Return a field that must be a whole number, as a number or as text; raises DataError otherwise."""
         value = self.fields.get(name)
         if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 10:
             return int(value)
@@ -54,7 +54,7 @@ class RowFile:
 
 
 def checked(text: str, where: str, name: str) -> str:
-    """Return a text; raises DataError where it has half of a surrogate pair, which no file can hold."""
+    """Return a text; raises DataError if it has half of a surrogate pair, which cannot be written to a file."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -73,5 +73,5 @@ def brief(value: Any) -> str:
 
 
 def is_index(name: str) -> bool:
-    """Tell whether a column is the index that pandas writes beside a table."""
+    """Tell whether a column is the index that pandas writes into a table."""
     return not name.strip() or name.startswith(("Unnamed: ", "__index_level_"))

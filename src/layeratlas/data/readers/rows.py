@@ -1,4 +1,4 @@
-"""The rows of a file in any format that is read, with one rule for all."""
+"""Reads the rows of a file in any supported format."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from layeratlas.data.readers.tables import table_rows
 def read_rows(path: Path, expected: str, headings: Headings | None = None) -> RowFile:
     """Return the rows of a CSV, TSV, JSON, JSON lines or Parquet file, plain or gzip.
 
-    `expected` says in error messages what the file should hold. Columns of a pandas index are left out. Raises
-    DataError where the file as a whole cannot be read; single malformed rows are returned in `bad`.
+    `expected` describes the expected content in error messages. Columns of a pandas index are left out. Raises
+    DataError if the file as a whole cannot be read; single malformed rows are returned in `bad`.
     """
     raw = read_bytes(path, expected)
     kind = kind_of(path)

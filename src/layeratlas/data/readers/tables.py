@@ -1,4 +1,4 @@
-"""CSV and TSV to rows. Cells are texts: nothing is guessed, `0001` stays `0001`."""
+"""Reads rows from CSV and TSV. Cells are texts: types are not guessed, `0001` stays `0001`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 def table_rows(text: str, path: Path, headings: Headings | None = None) -> RowFile:
-    """Return the rows of a table; its first row is the header, unless `headings` knows it as data."""
+    """Return the rows of a table; its first row is the header, unless `headings` recognises it as data."""
     delimiter = _delimiter(text, path)
     lines = (_tab_lines(text) if delimiter == "\t" else None) or _quoted_lines(text, path, delimiter)
     file = RowFile()
@@ -51,9 +51,9 @@ def _delimiter(text: str, path: Path) -> str:
 
 
 def _tab_lines(text: str) -> list[Cells] | None:
-    """Return the cells of a TSV in which every line is a row; quotes around a whole cell are taken off.
+    """Return the cells of a TSV in which every line is a row; quotes around a whole cell are removed.
 
-    Quotes elsewhere are text, as in files that quote nothing. None where a row goes over several lines.
+    Quotes elsewhere are text, as in files without quoting. None if a row spans several lines.
     """
     lines = [(line.split("\t"), number) for number, line in enumerate(lines_of(text), 1) if line.strip()]
     broken = [cell for cells, _ in lines for cell in cells if cell.startswith('"') and not cell.endswith('"')]
@@ -67,7 +67,7 @@ def _unquoted(cell: str) -> str:
 
 
 def _quoted_lines(text: str, path: Path, delimiter: str) -> Iterator[Cells]:
-    """Yield the cells of each row, whose quoted cells may go over several lines."""
+    """Yield the cells of each row; quoted cells may span several lines."""
     limit = csv.field_size_limit(MOST_BYTES)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:

@@ -1,4 +1,4 @@
-"""The user's own labelled texts, from CSV, TSV, JSON, JSON lines or Parquet; also the places of world-models."""
+"""The user's own labelled texts, from CSV, TSV, JSON, JSON lines or Parquet; also the tables of world-models."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _EXPECTED = "a header and at least two labelled texts"
 _SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
 # A numeric column with more distinct values than this is a number to predict, not a set of class names.
 _MOST_NUMERIC_CLASSES = 10
-# How tables write that a value is missing.
+# The markers of missing values in tables.
 _MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none"))
-# A number as text. `007` is a name: no number is written so.
+# A number as text. `007` is a name, because numbers are not written with leading zeros.
 _NUMBER = re.compile(
     r"[-+]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?|[-+]?inf(?:inity)?", re.IGNORECASE | re.ASCII
 )
@@ -35,7 +35,7 @@ _NUMBER = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Columns:
-    """The columns of a table that hold text, label and group (empty: each text is a group of its own)."""
+    """The columns of a table with text, label and group (empty: each text is a separate group)."""
 
     text: str
     label: str
@@ -46,7 +46,8 @@ class _Columns:
         return [name for name in (self.text, self.label, self.group) if name]
 
 
-# Published tables with other names, by the columns that identify them: world-models (places, works of art, headlines).
+# Published tables with other column names, by their identifying columns: world-models (places, works of art,
+# headlines).
 _KNOWN = (
     ({"name", "latitude", "longitude"}, _Columns(text="name", label="latitude")),
     ({"name", "death_year"}, _Columns(text="name", label="death_year")),
@@ -58,11 +59,11 @@ _KNOWN = (
 def read_table(path: str | Path, labels: Labels = "auto", bad_rows: BadRows = "refuse") -> Dataset:
     """Read columns `text`, `label` and (optional) `group` into a data set named after the file.
 
-    Texts, labels and groups are kept as written. Without `group`, each text is a group of its own. `FILE#COLUMN` takes
-    the label from another column. Dates of the tables of world-models are years with a fraction. `labels="auto"` takes
-    more than 10 different numbers as numbers to predict and all else as classes; `classes` and `numbers` say what they
-    are. Raises DataError with the file, the row and what to do;
-    with `bad_rows="drop"` rows without text, label or group are left out and listed in `dropped`.
+    Texts, labels and groups are kept as written. Without `group`, each text is a separate group. `FILE#COLUMN` takes
+    the label from another column. Dates in the tables of world-models become years with a fraction. `labels="auto"`
+    interprets more than 10 different numbers as numbers to predict and everything else as classes; `classes` and
+    `numbers` declare them. Raises DataError with the file, the row and what to do; with `bad_rows="drop"`, rows without
+    text, label or group are left out and listed in `dropped`.
     """
     file, column = _split(str(path))
     if kind_of(file) not in _SUFFIXES:
@@ -147,7 +148,7 @@ def _check(row: Row, name: str, missing: frozenset[str]) -> None:
 
 
 def _is_scalar(value: Any) -> bool:
-    """Tell whether a value of a Parquet column is one name: a date, a time, a decimal number."""
+    """Tell whether a value of a Parquet column can be a name: a date, a time, a decimal number."""
     return hasattr(value, "isoformat") or hasattr(value, "as_tuple")
 
 
@@ -168,7 +169,7 @@ def _check_one_group(rows: Sequence[Row], columns: _Columns, log: BadRowLog) -> 
 
 
 def _kind(values: Sequence[Any], labels: Labels, where: str) -> Literal["classes", "number"]:
-    """Return what labels are. Numbers in JSON and Parquet are typed; in tables they are what reads as numbers."""
+    """Return the kind of labels. Numbers are typed in JSON and Parquet; in tables they are matched as text."""
     if labels == "classes":
         return "classes"
     wrong = next((value for value in values if not _is_number(value)), None)
@@ -187,7 +188,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _number(value: Any) -> float:
-    """Return a number; one beyond those that a computer holds is infinite, and is refused as such."""
+    """Return a number; one beyond the range of floats becomes infinite and is refused later."""
     try:
         return float(value)
     except OverflowError:

@@ -11,7 +11,7 @@ from layeratlas.data.lists import read_list
 from layeratlas.data.task import Task
 
 _ROUNDS = {"quick": 8, "standard": 18, "full": 22}
-# Crossing two such relations gives a pair of pairs that some readers would call an analogy.
+# Crossing two such relations gives a text that some readers would call an analogy.
 _TOO_CLOSE = {
     frozenset(("capital", "nationality")),
     frozenset(("comparative", "superlative")),

@@ -37,9 +37,9 @@ class Buried(Task):
     matched pair of nouns, one with the property and one without. At `full` every target is crossed with every filler,
     and a group holds its texts under all fillers.
 
-    `*_by_filler` (`standard`, `full`) are texts of those data sets with one filler per target group, grouped by filler,
-    so that tested targets and tested filler are both new to the probe. They share their texts with the main data sets
-    and need no extra forward pass. `spans["target"]` marks the target without its full stop.
+    `*_by_filler` (`standard`, `full`) are texts of these data sets with one filler per target group, grouped by filler,
+    so that the probe has seen neither the targets nor the filler of its test texts. They share their texts with the
+    main data sets and need no extra forward pass. `spans["target"]` marks the target without its full stop.
     """
 
     summary = "an item, relation or analogy read after 100 words of filler; also with new fillers"
@@ -77,10 +77,10 @@ def _targets(size: Size) -> list[Dataset]:
 
 
 def _turns(target: Dataset, size: Size, fillers: int) -> Iterator[tuple[str, list[Item], int]]:
-    """Yield the target groups of a size, each with the number of its own filler.
+    """Yield the target groups of a size, each with the number of its filler.
 
-    Within a stratum, fillers are dealt in rounds, each filler once per round and in random order, so that fillers and
-    targets are not confounded.
+    Within a stratum, fillers are assigned in rounds, each filler once per round and in random order, so that fillers
+    and targets are not confounded.
     """
     groups = _groups(target)
     for stratum in dict.fromkeys(items[0].stratum for _, items in groups):

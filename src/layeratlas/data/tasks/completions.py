@@ -1,4 +1,4 @@
-"""Prompts whose next word needs what a probe reads: "A crow is a kind of", "The storks near the trees"."""
+"""Prompts whose next word depends on a label that probes decode: "A crow is a kind of", "The storks near the trees"."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _CONTINENTS = ("Africa", "Asia", "Europe")
 
 
 class Completions(Task):
-    """Six sets of prompts; the class of each decides which of the set's answers is right.
+    """Six sets of prompts; the class of a prompt determines which of the set's answers is right.
 
-    Made from the lists of other tasks: nouns that are animals or not (items), subjects in the singular or the plural
-    and verbs in the past or the present (morphology), countries by continent, pairs of a country and its capital
-    or its adjective, and sentences of good and bad reviews (documents). All prompts of a set end in the same
-    words, so that the last token says nothing of the class by itself. Related pairs of nouns are asked for by no
-    question that a next word answers: there is no such set.
+    They are built from the lists of other tasks: nouns that are animals or not (items), subjects in the singular or the
+    plural and verbs in the past or the present (morphology), countries by continent, pairs of a country and its capital
+    or its adjective, and sentences of good and bad reviews (documents). All prompts of a set end in the same words, so
+    the last token alone gives no information on the class. There is no set for related pairs of nouns, because no
+    prompt asks for relatedness with a single next word.
     """
 
     summary = (

@@ -10,7 +10,7 @@ from layeratlas.data.lists import read_list
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.data.task import Task
 
-# At least one block per relation: fewer groups could not detect which of 90 single ablations has a cost.
+# At least one block per relation: with fewer groups, the cost of one of 90 single ablations could not be detected.
 _BLOCKS = {"quick": 13, "standard": 40, "full": 1000}
 _SHOTS = (
     ("The capital of Tunisia is", ("Minsk", "Tunis", "Quito", "Amman"), 1),
@@ -25,9 +25,9 @@ _SHOTS = (
 class Facts(Task):
     """Well-known facts as statements to complete; the candidates are objects of the same relation.
 
-    Four facts of a relation form a block and a group: they share four candidates, and each candidate is the truth of
-    one of them. A rule that reads only the candidates (length, frequency, likelihood without the question) therefore
-    scores exactly 25 %. No candidate is true of two subjects of its block.
+    Four facts of a relation form a block, which is a group: they share four candidates, and each candidate is the true
+    answer of one fact. A rule that uses only the candidates (length, frequency, likelihood without the question)
+    therefore scores exactly 25 %. No candidate is true of two subjects of its block.
     """
 
     summary = "complete a fact: 'The capital of Peru is'; thirteen relations, four candidates shared by four facts"

@@ -1,4 +1,4 @@
-"""Graded labels: how long is the thing ("An apple"), how related are the two ("A church and steeple")?"""
+"""Graded labels: the size of an object ("An apple"), the relatedness of two nouns ("A church and steeple")."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ANCHORS = {"quick": 30, "standard": 1000, "full": 1000}
 
 
 class Graded(Task):
-    """Numbers instead of classes: the size of a thing and the relatedness of two.
+    """Numeric labels instead of classes: the size of an object and the relatedness of two nouns.
 
     `size` is the decimal logarithm of the typical longest dimension in centimetres, from 1 mm to 100 m; the group
     is the noun, and every decade has several categories of things. `relatedness` runs from 0 to 10; four pairs

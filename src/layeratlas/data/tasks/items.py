@@ -1,4 +1,4 @@
-"""Properties of single things: "An apple" is edible, not an animal, not man-made, smaller than a person."""
+"""Properties of single nouns: "An apple" is edible, not an animal, not man-made, smaller than a person."""
 
 from __future__ import annotations
 

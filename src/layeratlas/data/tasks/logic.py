@@ -1,4 +1,4 @@
-"""Logic: ranks in an order that statements fix, and what follows from premises with made-up words."""
+"""Logic: ranks in an order determined by statements, and conclusions from premises with made-up words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from layeratlas.data.task import Task
 
 _COUNT = {"quick": 8, "standard": 60, "full": 300}
 _SHOTS = 6
-# All of the same length, so that length gives no name away.
+# All of the same length, so that length gives no information on the answer.
 _NAMES = (
     *("Anna", "Carl", "Dora", "Emil", "Finn", "Hugo", "Ivan", "Jane", "Karl"),
     *("Lena", "Mary", "Nora", "Otto", "Paul", "Rosa", "Tina", "Vera", "Walt"),
@@ -44,10 +44,10 @@ _FORMS = {
 class Logic(Task):
     """Two sets of puzzles whose choices have the same form and length.
 
-    `ordering`: neighbours among three to five people are compared, in random order and by either word ("taller",
-    "shorter"). All ranks are asked equally often, so that who is named first, last or least often is uninformative.
-    `syllogism`: two pairs of premises about made-up things, one from which a conclusion follows and one of the same
-    form from which none does; the four choices combine either subject with either predicate.
+    `ordering`: neighbours among three to five people are compared, in random order and with either word ("taller",
+    "shorter"). All ranks are asked equally often, so it is uninformative who is named first, last or least often.
+    `syllogism`: two pairs of premises about made-up nouns, one with a valid conclusion and one of the same form
+    without; the four choices combine either subject with either predicate.
     """
 
     summary = "who is the second tallest, which conclusion follows? puzzles with made-up words"

@@ -33,7 +33,7 @@ class Relations(Task):
     def of(self, groups_per_type: int, both_orders: bool = False) -> Dataset:
         """Return the first `groups_per_type` groups of each relation type; with `both_orders` also in reversed order.
 
-        A group has no reversed texts where one of them is a graded pair: tasks share no texts.
+        A group has no reversed texts if one of them is a graded pair, because tasks do not share texts.
         """
         graded = {f"{row['article']} {row['x']} and {row['y']}" for row in read_list("relatedness")}
         items: list[Item] = []

@@ -20,11 +20,11 @@ _KINDS = {
 
 
 class Statements(Task):
-    """Statements made of the facts of five relations, one data set each, all with the labels `true` and `false`.
+    """Statements built from the facts of five relations, one data set each, all with the labels `true` and `false`.
 
-    The four facts of a block share their objects: each subject stands in one true and one false statement, and each
-    object too, so that no word alone tells true from false. The block is the group. The sets are there for transfer: a
-    direction of truth should be read across them, one of a relation should not.
+    The four facts of a block share their objects: each subject and each object occurs in one true and one false
+    statement, so no word alone predicts the label. The block is the group. The sets are meant for transfer: a direction
+    of truth should transfer between them, a direction of a single relation should not.
     """
 
     summary = "is the statement true? 'The capital of Peru is Lima.'; five relations, to see what carries over"

@@ -16,10 +16,10 @@ _SHOTS = ("eggs", "shopping", "garden", "train", "posters", "barrel")
 class WordProblems(Task):
     """Word problems in two or three steps, whose choices are worked solutions of equal length.
 
-    `wrong-calculation`: each wrong solution has one wrong result, near the right one, and continues with it (after
-    MPS-Cal of Chen et al., arXiv 2312.04333; there the error is nearly always in the last step). `wrong-reasoning`:
-    each wrong solution has another operation in at least one step, and all its calculations are right (after MPS-Rea).
-    Both sets ask the same problems, which share their groups.
+    `wrong-calculation`: each wrong solution has one wrong result, close to the right one, and continues with it
+    (modelled on MPS-Cal of Chen et al., arXiv 2312.04333, in which the error is nearly always in the last step).
+    `wrong-reasoning`: each wrong solution has another operation in at least one step, and all its calculations are
+    right (modelled on MPS-Rea). Both sets have the same problems, with the same groups.
     """
 
     summary = "which worked solution is right? wrong results, or wrong operations with right results"

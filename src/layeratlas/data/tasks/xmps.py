@@ -42,8 +42,8 @@ class CrossLingual(Task):
 class Mixed(Task):
     """The same problems in the form that was published: only the true solution is translated.
 
-    Question, wrong solutions and worked examples stay English, so that the language of a choice, or its length, gives
-    the true one away. For replication, in the published languages: the sets are `confounded`, that is plotted and
+    Question, wrong solutions and worked examples remain in English, so the language or length of a choice reveals the
+    true one. The sets are for replication, in the published languages; they are `confounded`, that is, plotted but
     excluded from the tests.
     """
 

@@ -1,4 +1,4 @@
-"""Word problems of which only the true solution is translated, as published: language and truth are confounded."""
+"""Word problems in which only the true solution is translated, as published: language and truth are confounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stage that turns logits and vectors into the table, the curves and the findings."""
+"""The stage that derives the table, the curves and the findings from logits and vectors."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _row(effects: SetEffects, cell: Cell) -> dict[str, Any]:
 
 
 def _curves(work: Workspace, sets: Sequence[SetEffects]) -> pl.DataFrame:
-    """Return what probes read and what erasing costs, as curves at the points that were edited."""
+    """Return probe accuracy and the cost of erasing, as curves over the edited points."""
     rows = [row for effects in sets for row in _curve_rows(effects, _layers(work))]
     model = work.manifest["model"]["name"]
     shared = {"model": model, "study": work.spec.study, "component": "resid", "stratum": "all"}

@@ -1,4 +1,4 @@
-"""The stage that reads the prompts: the stream at the last token of each, at the points that are edited."""
+"""The stage that captures the residual stream at the last token of each prompt, at the edited points."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Read:
 
 
 def points_of(layers: int, count: int) -> list[int]:
-    """Return `count` points of the stream from the output of the first block to that of the last, evenly spaced."""
+    """Return `count` evenly spaced points of the stream, from the output of the first block to that of the last."""
     return sorted({round(point) for point in np.linspace(1, layers, min(count, layers))})
 
 
@@ -46,7 +46,7 @@ def refuse_streamed(model: LoadedModel) -> None:
 
 
 def capture_stage(work: Workspace) -> list[str]:
-    """Write the vectors of every set, and note the points and the sets in `run.json`."""
+    """Write the vectors of every set, and record the points and the sets in `run.json`."""
     refuse_streamed(work.model)
     points = points_of(work.model.anatomy.n_layers, work.settings.points)
     work.manifest["points"] = points
@@ -78,13 +78,13 @@ def read_prompts(work: Workspace, prompts: Sequence[tuple[int, ...]], points: li
 
 
 def load_read(work: Workspace, name: str) -> Read:
-    """Return what the stage wrote of a set; raises StoreError for a damaged file or another run's."""
+    """Return the captured vectors of a set; raises StoreError for a damaged file or another run's file."""
     tensors, _ = load_shard(work.folder / vectors_file(name), work.key)
     return Read(vectors=tensors[_VECTORS], answers=tensors[_ANSWERS])
 
 
 def _record(work: Workspace, posed: Posed) -> dict[str, object]:
-    """Return what `run.json` says of a set."""
+    """Return the `run.json` entry of a set."""
     data, lengths = posed.data.dataset, [len(ids) for ids in posed.ids]
     labels = [str(item.label) for item in data.items]
     return {

@@ -1,4 +1,4 @@
-"""The charts of a causal run: encoded and used on one map, and every loss beside its controls."""
+"""The charts of a causal run: a map of what is encoded and used, and every loss with its controls."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _map(table: pl.DataFrame, colour: Colour) -> Any:
         .mark_rect(fill=colour("heat"), stroke=colour("paper"))
         .encode(opacity=vega.Opacity("gain:Q", scale=shade, title="encoded", legend=key))
     )
-    # Percent: two legends of one domain would be drawn as one.
+    # In percent, because Vega merges two legends with the same domain.
     size = vega.Scale(domain=[0, 100], range=[30, 420], clamp=True)
     dots = (
         base.transform_filter(f"datum.use === '{_USED}'")

@@ -1,4 +1,4 @@
-"""Which findings of the causal study hold only where others do: use, where the model answers at all."""
+"""Which findings of the causal study presuppose others: use presupposes that the model answers at all."""
 
 from __future__ import annotations
 

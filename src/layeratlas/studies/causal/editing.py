@@ -1,4 +1,4 @@
-"""The stage that edits: every measured prompt under every edit at every point, and the logits of its answers."""
+"""The stage that runs every measured prompt under every edit at every point and writes the logits of its answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CLEAN, _EDITED, _ROWS = "clean", "edited", "rows"
 
 
 def edit_stage(work: Workspace) -> list[str]:
-    """Write the answers' logits of every set; finished sets of a stopped run are kept."""
+    """Write the answers' logits of every set; sets finished by an interrupted run are kept."""
     sets = pose_all(work)
     points = points_of(work.model.anatomy.n_layers, work.settings.points)
     edits = len(_plan(work, sets[0]).edits)

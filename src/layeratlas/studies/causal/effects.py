@@ -1,4 +1,4 @@
-"""What erasing and steering do to the answers of a set, and what a probe reads there, point by point."""
+"""The effects of erasing and steering on the answers of a set, and the probe's accuracy, at each point."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from layeratlas.studies.causal.names import Edited
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a linear probe reads at one point, out of fold.
+    """The out-of-fold accuracy of a linear probe at one point.
 
-    `gain`: accuracy over `chance`, with the p-value of shuffled labels (largest over points); `left`: the accuracy of a
-    probe on the erased vectors; `shuffled`: the mean on shuffled labels.
+    `gain`: accuracy minus `chance`, with the p-value from shuffled labels (maximum over points); `left`: the accuracy
+    of a probe on the erased vectors; `shuffled`: the mean accuracy on shuffled labels.
     """
 
     gain: Effect
@@ -37,12 +37,12 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One set at one point. Losses are means, in nats, of the log-odds of the right answer that an edit takes away.
+    """One set at one point. A loss is the mean decrease, in nats, of the log-odds of the right answer under an edit.
 
-    `used`: the loss by erasing less that of the control that costs more, random directions or those of shuffled labels;
-    `specific`: less that of erasing another task's label; `steered`: the loss by steering to another class less that of
-    random directions. p-values are exact sign flips of groups, Holm over the points of the set. `unused_p`: that the
-    loss is `margin` or more.
+    `used`: the loss from erasing minus that of the stronger control (random directions, or directions of shuffled
+    labels); `specific`: the loss from erasing minus that from erasing another task's label; `steered`: the loss from
+    steering to another class minus that of random directions. p-values are exact sign flips of groups, Holm-corrected
+    over the points of the set. `unused_p` is the p-value against a loss of `margin` or more.
     """
 
     point: int
@@ -58,9 +58,9 @@ class Cell:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the answers need what the probe reads here.
+        """Verdict on whether the answers need the information that the probe decodes here.
 
-        `not supported` where a loss of the margin is excluded: a loss that is shown and too small to matter is no use.
+        `not supported` if a loss as large as the margin is excluded, even if a smaller loss is shown.
         """
         if self.used.hi < self.margin:
             return "not supported"
@@ -69,10 +69,10 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class SetEffects:
-    """A set's cells, and how well the whole model answers: mean log-odds of the right answer, and accuracy.
+    """A set's cells, and the unedited model's performance: mean log-odds of the right answer, and accuracy.
 
-    `steering` (1 + B, P): how much more steering moves the answers than random directions do, the estimate and its
-    draws.
+    `steering` (1 + B, P) is the effect of steering on the answers minus that of random directions: the estimate,
+    followed by its draws.
     """
 
     level: str
@@ -96,7 +96,7 @@ class Measured:
 
 
 def log_odds(logits: FloatArray, codes: Ints) -> Floats:
-    """Return the log-odds of the right answer against a mean other one, (n, ...), from logits (n, ..., k)."""
+    """Return the log-odds of the right answer against the mean of the others, (n, ...), from logits (n, ..., k)."""
     wide = logits.astype(np.float64)
     index = codes.reshape(-1, *[1] * (wide.ndim - 1))
     right = np.take_along_axis(wide, index, -1)[..., 0]
@@ -109,7 +109,7 @@ def log_odds(logits: FloatArray, codes: Ints) -> Floats:
 def set_effects(
     level: str, measured: Measured, readings: Sequence[Reading], points: Sequence[int], unused: float, draws: Resampler
 ) -> SetEffects:
-    """Return a set's effects; `unused` is the share of the clean log-odds that is too small a loss to matter."""
+    """Return a set's effects; losses below the share `unused` of the clean log-odds count as negligible."""
     clean = log_odds(measured.clean, measured.codes)
     losses = clean[:, None, None] - log_odds(measured.edited, measured.codes)
     by_edit = {
@@ -174,13 +174,13 @@ class _Sampler:
         return [Effect(estimate=float(means[0, i]), lo=float(lo[i]), hi=float(hi[i]), p=p) for i, p in enumerate(ps)]
 
     def below(self, values: Floats, margin: float) -> float:
-        """Return the one-sided p-value of a mean of values (n,) that is `margin` or more."""
+        """Return the one-sided p-value against a mean of values (n,) of `margin` or more."""
         draws = self.draws(values[:, None])[1:, 0]
         return float((1 + (draws >= margin).sum()) / (1 + len(draws)))
 
 
 def _weaker(first: Sequence[Effect], second: Sequence[Effect]) -> list[Effect]:
-    """Return, of two contrasts that must both hold, the smaller with the larger p (intersection-union test)."""
+    """Return, for two contrasts that must both hold, the smaller one with the larger p (intersection-union test)."""
     return [
         replace(min(pair, key=lambda effect: effect.estimate), p=max(effect.p for effect in pair))
         for pair in zip(first, second, strict=True)
@@ -188,17 +188,17 @@ def _weaker(first: Sequence[Effect], second: Sequence[Effect]) -> list[Effect]:
 
 
 def _weaker_values(erased: Floats, by_edit: dict[Edited, Floats], at: int) -> Floats:
-    """Return the losses at a point less those of the control that costs more there, (n,)."""
+    """Return the losses at a point minus those of the stronger control there, (n,)."""
     controls = [by_edit[kind][:, at] for kind in (Edited.RANDOM, Edited.SHUFFLED)]
     values: Floats = erased[:, at] - max(controls, key=lambda losses: float(losses.mean()))
     return values
 
 
 def unused_point(effects: SetEffects) -> tuple[Cell, float, Verdict]:
-    """Return the point that is most clearly encoded and not used, its p (Holm over points), and the verdict.
+    """Return the point that most clearly encodes the label without using it, its p (Holm over points), and a verdict.
 
-    Both must be shown: that a probe reads the label, and that erasing it costs less than the margin. `not supported`
-    where every point at which it is encoded is used.
+    Both must be shown: that a probe decodes the label, and that erasing it costs less than the margin. It is
+    `not supported` if the label is used at every point at which it is encoded.
     """
     cells = effects.cells
     ps = holm([max(cell.reading.gain.p, cell.unused_p) for cell in cells])

@@ -1,4 +1,4 @@
-"""The findings of a causal run: is the level answered, is what a probe reads used, and where is it not?"""
+"""The findings of a causal run: is the level answered, is the decoded information used, and where is it not used?"""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _SIGN_FLIPS = "exact sign flips of groups, Holm over points"
 
 
 def causal_findings(sets: Sequence[SetEffects], words: Mapping[str, str]) -> list[Finding]:
-    """Return the findings of every set; `words` are what levels are called."""
+    """Return the findings of every set; `words` are the names of levels."""
     findings = []
     for effects in sets:
         name = words.get(effects.level, effects.level)
         findings += [
             _answered(effects, name),
             _used(effects, name),
-            *([_specific(effects, name)] if len(sets) > 1 else []),  # one set has no other to compare with
+            *([_specific(effects, name)] if len(sets) > 1 else []),  # a single set has no other set to compare with
             _steered(effects, name),
             _unused(effects, name),
         ]
@@ -141,7 +141,7 @@ def _unused(effects: SetEffects, name: str) -> Finding:
 
 
 def _clearest(cells: Sequence[Cell], effect_of: Callable[[Cell], Effect]) -> Cell:
-    """Return the point with the smallest p of a positive effect; of equal ones that with the largest effect."""
+    """Return the point with the smallest p of a positive effect; among ties, the one with the largest effect."""
     return min(
         cells,
         key=lambda cell: (effect_of(cell).estimate <= 0, effect_of(cell).p, -effect_of(cell).estimate),

@@ -1,4 +1,4 @@
-"""The methods of a run in words, made from its manifest."""
+"""The methods text of a run, written from its manifest."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What each edit adds to the stream of each prompt at one point: erasure, its controls of equal norm, and steering.
+"""The vectors that edits add to each prompt's stream at one point: erasure, its controls of equal norm, and steering.
 
-Everything is fitted without the prompt it is applied to: on the other folds of its set.
+All edits of a prompt are fitted on the other folds of its set, never on the prompt itself.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Plan:
 
 
 def moves(x: Floats, plan: Plan, point: int, other: Eraser | None) -> Floats:
-    """Return what is added to vectors x (n, d) at a point, (edits, n, d) in the order of `plan.edits`.
+    """Return the vectors to add to x (n, d) at a point, (edits, n, d) in the order of `plan.edits`.
 
-    Controls move each vector as far as the edit that they are compared with; `other` erases another task's label (none:
-    nothing is moved).
+    Controls move each vector as far as the edit that they are compared with. `other` erases another task's label; if it
+    is None, that edit moves nothing.
     """
     out = np.zeros((len(plan.edits), *x.shape))
     rng = np.random.default_rng([plan.seed, 53, point])
@@ -59,7 +59,7 @@ def moves(x: Floats, plan: Plan, point: int, other: Eraser | None) -> Floats:
 
 
 def erased_vectors(x: Floats, plan: Plan) -> Floats:
-    """Return x (n, d) erased fold by fold, as the model's stream is."""
+    """Return x (n, d) erased fold by fold, in the same way as the model's stream."""
     out = np.empty_like(x)
     for fold in plan.folds:
         out[fold.test] = fit_eraser(x[fold.train], plan.codes[fold.train])(x[fold.test])
@@ -83,7 +83,7 @@ def _of_fold(x: Floats, plan: Plan, fold: Fold, other: Eraser | None, rng: np.ra
 
 
 def _steering(train: Floats, codes: Ints, own: Ints) -> Floats:
-    """Return what goes from the mean of each prompt's class to that of the next one, (len(own), d)."""
+    """Return the vectors from the mean of each prompt's class to the mean of the next class, (len(own), d)."""
     classes = np.unique(codes)
     means = np.stack([train[codes == code].mean(0) for code in classes])
     moved: Floats = means[(own + 1) % len(classes)] - means[own]
@@ -93,7 +93,8 @@ def _steering(train: Floats, codes: Ints, own: Ints) -> Floats:
 def _directions(train: Floats, count: int, rng: np.random.Generator) -> Floats:
     """Return random directions (count, d) in which texts vary: sums of centred texts with random weights.
 
-    A direction drawn evenly from all dimensions would mostly point where the stream never goes, and change nothing.
+    A direction drawn uniformly from all dimensions would mostly be one in which the stream does not vary, and editing
+    along it would change nothing.
     """
     centred = train - train.mean(0)
     weighted: Floats = rng.standard_normal((count, len(train))) @ centred
@@ -101,14 +102,14 @@ def _directions(train: Floats, count: int, rng: np.random.Generator) -> Floats:
 
 
 def _towards_mean(test: Floats, train: Floats, as_far: Floats, rng: np.random.Generator) -> Floats:
-    """Return moves along random directions towards the mean, as an eraser makes them, as long as those given."""
+    """Return moves along random directions towards the mean, like those of an eraser, with the norms of `as_far`."""
     directions = _directions(train, len(test), rng)
     side = np.sign(np.einsum("nd,nd->n", test - train.mean(0), directions))
     return _as_long_as(as_far, -side[:, None] * directions)
 
 
 def _as_long_as(given: Floats, moved: Floats) -> Floats:
-    """Return moves with the norms of those given."""
+    """Return moves rescaled to the norms of the given ones."""
     norms = np.linalg.norm(moved, axis=1, keepdims=True)
     scaled: Floats = moved * np.linalg.norm(given, axis=1, keepdims=True) / np.maximum(norms, _LEAST)
     return scaled

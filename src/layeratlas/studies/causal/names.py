@@ -23,7 +23,7 @@ class CausalFinding(StrEnum):
 
 
 class Edited(StrEnum):
-    """What was done to the stream at one point."""
+    """The kinds of edits to the stream at one point."""
 
     ERASE = "erase"
     RANDOM = "random"

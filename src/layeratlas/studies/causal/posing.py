@@ -1,4 +1,4 @@
-"""Prompts as tokens up to where their answers part, and the next token of each class's answer."""
+"""Prompts as tokens up to the point where their answers differ, and the next token of each class's answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Posed:
         return self.data.dataset.y.astype(np.int64)
 
     def measured(self, count: int) -> Ints:
-        """Return the prompts that are measured under edits, at most `count`: as many of each class, of many groups."""
+        """Return at most `count` prompts to measure under edits, balanced over classes and spread over groups."""
         seen: Counter[tuple[int, str]] = Counter()
         places = []
         for row, (code, item) in enumerate(zip(self.codes.tolist(), self.data.items, strict=True)):
@@ -46,8 +46,8 @@ class Posed:
 def pose_all(work: Workspace) -> list[Posed]:
     """Return the run's sets as tokens, without prompts that cannot be posed (see `leave_out_unfit`).
 
-    A prompt is read up to where its answers part, mostly its own end, and cannot be posed where they do not all part
-    there, or where it is longer than the context.
+    A prompt is read up to the token at which its answers differ, which is usually its end. It cannot be posed if the
+    answers do not all differ there, or if it is longer than the context.
     """
     begin_fitting(work)
     unfit: dict[str, dict[int, Dropped]] = {}
@@ -63,7 +63,7 @@ def pose_all(work: Workspace) -> list[Posed]:
 
 
 def _encoded(model: LoadedModel, data: PromptSet, number: int) -> tuple[tuple[int, ...], list[int]]:
-    """Return the tokens that all of a prompt's answers share, and each answer's next one, -1 where it has none."""
+    """Return the tokens shared by all of a prompt's answers, and each answer's next token (-1 if it has none)."""
     prompt = data.items[number]
     whole = [model.encode(f"{prompt.text.rstrip()} {answer.strip()}") for answer in prompt.answers]
     least = min(map(len, whole))

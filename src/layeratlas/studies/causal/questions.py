@@ -1,4 +1,4 @@
-"""What the report of this study asks, in plain words."""
+"""The questions that this study's report asks, in plain words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a linear probe reads of a set at each point, before and after erasure."""
+"""The accuracy of a linear probe on a set at each point, before and after erasure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from layeratlas.studies.causal.moving import Plan, erased_vectors
 
 
 def readings_of(vectors: FloatArray, data: Dataset, plan: Plan, probe: ProbeSpec, seed: int) -> list[Reading]:
-    """Return what the run's first probe reads at each point of vectors (points, n, d)."""
+    """Return the results of the run's first probe at each point of vectors (points, n, d)."""
     design = make_design(data, probe, seed)
     scored = [probe_layer(x.astype(np.float64), design, probe.methods[:1])[0] for x in vectors]
     credits = [_credit(result.scores, design) for result in scored]
@@ -43,7 +43,7 @@ def readings_of(vectors: FloatArray, data: Dataset, plan: Plan, probe: ProbeSpec
 
 
 def _credit(scores: Floats, design: Design) -> Floats:
-    """Return each text's share of right predictions over the repeats, (n,)."""
+    """Return each text's share of correct predictions over the repeats, (n,)."""
     right: Floats = credit(scores, design.y).mean(0)
     return right
 

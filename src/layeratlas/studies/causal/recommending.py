@@ -1,4 +1,4 @@
-"""Where to steer: the point at which steering moves the answers most, measured."""
+"""Where to steer: the point at which steering has the largest measured effect on the answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RULES: Mapping[Purpose, str] = {
 
 
 def recommendations(sets: Sequence[SetEffects], layers: int) -> list[Recommendation]:
-    """Return the point to steer each set at; none where steering is not shown to move its answers."""
+    """Return the recommended steering point of each set; none if steering is not shown to change its answers."""
     return [_steering(effects, layers) for effects in sets]
 
 

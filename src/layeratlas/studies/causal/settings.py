@@ -1,4 +1,4 @@
-"""What `--set` can change in a causal run."""
+"""The settings of a causal run that `--set` can change."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _PROMPTS = {"quick": 32, "standard": 96, "full": 400}
 class CausalSettings(Spec):
     """The settings of a causal run.
 
-    Erasers and probes are fitted on all texts of a set; edits are measured on `prompts` of them. `controls` random
-    directions and as many of shuffled labels are drawn for every prompt and point.
+    Erasers and probes are fitted on all texts of a set; edits are measured on `prompts` of them. For every prompt and
+    point, `controls` random directions and the same number of shuffled labels are drawn.
     """
 
     points: int = Field(default=8, ge=1, description="points of the stream that are edited, evenly spaced to the last")

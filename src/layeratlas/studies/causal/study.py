@@ -1,6 +1,6 @@
-"""The causal study: what a probe reads at a layer, does the model use it?
+"""The causal study: does the model use the information that a probe decodes at a layer?
 
-Erases what a probe reads from the stream in closed form, steers along it, and measures the answers that need it.
+It erases this information from the stream in closed form, steers along it, and measures the answers that need it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from layeratlas.studies.causal.settings import CausalSettings
 
 
 class Causal(Study):
-    """Prompts whose answer needs a label; the label is erased from the stream, and steered, at several points."""
+    """Prompts whose answers need a label, which is erased from the stream, and steered, at several points."""
 
     summary = "is what a probe reads used? erased and steered at several layers, beside directions of equal norm"
     tasks = ("completions",)
@@ -45,7 +45,7 @@ class Causal(Study):
     details = (CausalFinding.ANSWERED, CausalFinding.SPECIFIC)
 
     def probe_spec(self, size: Size) -> ProbeSpec:
-        """Return the settings of the probe: one repeat, and as many shuffles as Holm over eight points needs."""
+        """Return the settings of the probe: one repeat, and enough shuffles for Holm's correction over eight points."""
         return ProbeSpec(methods=("ridge",), repeats=1, shuffles=399)
 
     def read(self, path: str, spec: RunSpec) -> PromptSet:
@@ -53,7 +53,7 @@ class Causal(Study):
         return PromptSet.of(read_table(path, "classes", spec.bad_rows))
 
     def check(self, spec: RunSpec, settings: CausalSettings, material: Sequence[PromptSet]) -> None:
-        """Refuse sets of one level: they would be one row of the map."""
+        """Raise DataError for several sets of the same level, which would share a row of the map."""
         levels = [data.level for data in material]
         repeated = next((level for level in levels if levels.count(level) > 1), None)
         if repeated is not None:
@@ -66,10 +66,10 @@ class Causal(Study):
         return stages(self)
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
-        """Return the map of what is encoded and used, the losses beside their controls, the table and the claims."""
+        """Return the map of what is encoded and used, the losses with their controls, the table and the claims."""
         from layeratlas.runs.claims_exhibit import claims_exhibit
 
-        # Altair takes long to import: a study is listed without it.
+        # Altair is imported here because it takes long, and listing studies does not need it.
         from layeratlas.studies.causal.charts import exhibits
 
         return [*exhibits(folder), claims_exhibit(registry.claims_of("causal"), folder)]

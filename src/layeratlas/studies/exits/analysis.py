@@ -44,7 +44,7 @@ from layeratlas.studies.exits.tuned.stage import load_tuned
 
 
 def analyse_stage(work: Workspace) -> list[str]:
-    """Write curves, findings, baselines, draws and, where the run has them, ablations; return the files."""
+    """Write curves, findings, baselines, draws and (if the run has them) ablations; return the files."""
     settings: ExitSettings = work.settings
     bootstrap, seed = work.spec.probe.bootstrap, work.spec.seed
     sets = list(load_scores(work))
@@ -65,7 +65,8 @@ def analyse_stage(work: Workspace) -> list[str]:
     table = finding_table(gated(findings, PRESUPPOSED), work.manifest["model"]["name"], work.spec.study)
     write_table(work, "findings.parquet", table)
     advised = write_recommendations(work.folder, advise(curves, table, settings.score), RULES)
-    # Neighbours are compared there, and draws of several models at depths that count the points.
+    # The layer order compares neighbouring layers, and comparisons of models derive depths from the number of points:
+    # both need evenly spaced exits.
     even = [curve for curve in curves if is_even(curve)]
     write_table(work, LAYER_ORDER, layer_order_table(answered_levels(even, settings.score), seed))
     write_table(work, BASELINES_FILE, baseline_table(sets, curves, settings))
@@ -88,12 +89,12 @@ def is_even(curve: ExitCurve) -> bool:
 
 
 def answered_levels(curves: Sequence[ExitCurve], score: str) -> list[ExitCurve]:
-    """Return the main curves of whole levels whose exits beat their floor somewhere."""
+    """Return the main curves of whole levels in which some exit beats its floor."""
     return [c for c in curves if c.is_main(score) and c.task == ALL and (c.interval[0] > c.floor).any()]
 
 
 def advise(curves: Sequence[ExitCurve], findings: pl.DataFrame, score: str) -> list[Recommendation]:
-    """Return where to exit, for every level that the findings are about."""
+    """Return the recommended exit for every level with findings."""
     exits = findings.filter(pl.col("finding") == ExitFinding.EXIT)
     tested = [c for c in curves if c.task == ALL and c.is_main(score) and c.level in exits["level"].to_list()]
     return recommendations(tested, exits.filter(pl.col("verdict") == "supported")["level"].to_list())
@@ -106,10 +107,10 @@ def analyse(
     seed: int,
     random: Mapping[str, RandomSet] | None = None,
 ) -> tuple[list[ExitCurve], list[Finding]]:
-    """Return the curves, those of whole levels first, and the findings.
+    """Return the curves (whole levels first) and the findings.
 
-    `bootstrap` is the number of draws over groups, `random` what a random-weight model gave some questions.
-    Levels with a confounded set have curves, but no finding.
+    `bootstrap` is the number of draws over groups. `random` holds a random-weight model's scores of some questions, by
+    set. Levels with a confounded set have curves but are excluded from the tests.
     """
     by_level: dict[str, list[ScoredSet]] = {}
     for scored in sets:

@@ -1,4 +1,4 @@
-"""Which choices of each question are true, and what blind choice scores."""
+"""Which choices of each question are true."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from layeratlas.data.questions import QuestionSet
 class AnswerKey:
     """The answers of n questions with at most K choices.
 
-    `exists` (n, K): whether a question has that choice; `true` (n, K): whether it is true; `first` (n,): the place of
-    the first true one.
+    `exists` (n, K): whether a question has that choice; `true` (n, K): whether the choice is true; `first` (n,): the
+    index of the first true choice.
     """
 
     exists: Bools
@@ -44,7 +44,7 @@ class AnswerKey:
         return bool((self.true.sum(1) > 1).any())
 
     def subset(self, inside: Bools) -> AnswerKey:
-        """Return the key of some questions, `inside` (n,)."""
+        """Return the key of the questions selected by the mask `inside` (n,)."""
         return AnswerKey(exists=self.exists[inside], true=self.true[inside], first=self.first[inside])
 
     def first_true_score(self, scores: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The table of baselines: what surface rules and choices without their question reach, beside the exits."""
+"""The table of baselines: accuracy of surface rules, of choices without their question, and of the exits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def rule_column(rule: Rule) -> str:
 
 
 def baseline_table(sets: Sequence[ScoredSet], curves: Sequence[ExitCurve], settings: ExitSettings) -> pl.DataFrame:
-    """Return, for each question set, the accuracy of every surface rule beside that of the exits."""
+    """Return one row per question set: the accuracy of every surface rule and of the exits."""
     whole = {(c.task, c.metric): c for c in curves if c.stratum == ALL and c.method == settings.score}
     rows = [
         _row(scored, whole[scored.data.name, ACCURACY], whole[scored.data.name, TIES].estimate, settings)
@@ -36,7 +36,7 @@ def baseline_table(sets: Sequence[ScoredSet], curves: Sequence[ExitCurve], setti
 
 
 def _row(scored: ScoredSet, curve: ExitCurve, tied: Floats, settings: ExitSettings) -> dict[str, Any]:
-    """Return a set's row from its accuracy and share of ties at each exit, (P,); null for an exit not read out."""
+    """Return a set's row from its accuracy and its share of ties at each exit, (P,); null for exits not read out."""
     right, layers, first = curve.estimate, curve.layers, scored.place_of_exit_1
     bare = accuracy(scored.scores(settings.score, bare=True), scored.key, settings.strict).mean(-1)
     rules = {rule_column(rule): _rule_accuracy(scored, rule) for rule in Rule}

@@ -1,4 +1,4 @@
-"""The first and the last exit beside the baselines, so that no accuracy is read alone."""
+"""The first and the last exit next to the baselines, so that accuracies are always seen with their baselines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Mark:
 
 
 _RULE_COLOURS = ("series-2", "series-4", "series-5")
-# By column of the table of baselines.
+# Keyed by column of the baseline table.
 _TICKS = {
     rule_column(rule): Mark(colour=colour) for rule, colour in zip(BASELINE_RULES, _RULE_COLOURS, strict=True)
 } | {BARE_LAST: Mark(colour="series-3"), CHANCE: Mark(colour="control")}
@@ -51,7 +51,7 @@ class Value:
 
 
 def exhibits(table: pl.DataFrame, curves: pl.DataFrame, settings: ExitSettings) -> list[Exhibit]:
-    """Return the chart of the first and last exit over the baselines; `table` is that of the baselines."""
+    """Return the chart of the first and the last exit next to the baselines; `table` is the table of baselines."""
     text = (
         "An exit whose interval covers a surface rule shows nothing that needs a model. Uniform logits, which carry no "
         "information, score each choice by a constant times its number of tokens: the published accuracies of the "

@@ -1,4 +1,4 @@
-"""Which findings of the exits study hold only where others do (onsets where a level is answered), or do not."""
+"""Rules between findings of the exits study: which presuppose another (onsets need an answered level) or exclude it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PRESUPPOSED: tuple[Rule, ...] = (
     Presupposes(kind=ExitFinding.X4_START, needs=ExitFinding.EXIT, both_ways=True),
     Presupposes(kind=ExitFinding.X8, needs=ExitFinding.EXIT),
     Presupposes(kind=ExitFinding.X9, needs=ExitFinding.EXIT),
-    # Where the exit before the last is better, the last one does not beat every other.
+    # If the exit before the last is better, the last exit cannot be the best of all.
     *(
         Excludes(kind=kind, said="supported", other=ExitFinding.LAST_EXIT, other_said="not supported")
         for kind in (ExitFinding.LAST_AGAINST_BEST, ExitFinding.X2)

@@ -1,4 +1,4 @@
-"""Curves over exits, each with its baselines and the control: the same choices without their question."""
+"""Curves over exits, each with its baseline and its control (the same choices without their question)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from layeratlas.studies.exits.settings import SCORES
 class ExitCurve(Curve):
     """A curve whose control (`shuffles`) is the bootstrap of the choices without their question.
 
-    `baseline_draws` (B,) is the bootstrap of the baseline, over the same draws; `control_a`, `control_b` (H, P) are the
-    control in the halves of the groups. Where the choices of a set are `evident` (wrong ones can be told without the
-    question), the control is plotted, and is not part of the floor.
+    `baseline_draws` (B,) is the bootstrap of the baseline over the same draws; `control_a`, `control_b` (H, P) are the
+    control in the two halves of the groups. If a set's choices are `evident` (wrong choices can be recognised without
+    the question), the control is plotted but excluded from the floor.
     """
 
     baseline_draws: Floats
@@ -33,7 +33,7 @@ class ExitCurve(Curve):
         return self.floor_with(self.shuffles.mean(0))
 
     def floor_with(self, control: Floats) -> Floats:
-        """Return the floor where the choices without their questions reach `control` (..., P)."""
+        """Return the floor for a given accuracy `control` (..., P) of the choices without their questions."""
         floor: Floats = np.maximum(control * (not self.evident), max(self.chance, self.baseline))
         return floor
 
@@ -72,14 +72,14 @@ def _mean_curve(curves: Sequence[ExitCurve], n_groups: int) -> ExitCurve:
     return replace(
         level_curve(curves, n_groups),
         baseline_draws=mean_of(curves, "baseline_draws"),
-        evident=all(curve.evident for curve in curves),  # one set that is not keeps the control in the floor
+        evident=all(curve.evident for curve in curves),  # one set that is not evident keeps the control in the floor
         control_a=mean_of(curves, "control_a"),
         control_b=mean_of(curves, "control_b"),
     )
 
 
 def deciding_first(curves: Sequence[ExitCurve], score: str) -> list[ExitCurve]:
-    """Return the curves with those of the deciding score first, as in the findings."""
+    """Return the curves, those of the deciding score first."""
     return sorted(curves, key=lambda curve: curve.method != score)
 
 

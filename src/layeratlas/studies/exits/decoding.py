@@ -1,4 +1,4 @@
-"""Greedy decoding from the exit at layer l, each exit continuing its own words."""
+"""Greedy decoding from the exit at layer l; each exit continues its own answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TokenIds = tuple[int, ...]
 
 
 class BestTokenStore(Store):
-    """A store that takes the residual stream and keeps the likeliest next token of every text at some exits."""
+    """A store that receives the residual stream and keeps only the likeliest next token of each text at some exits."""
 
     def __init__(self, readout: Readout, texts: int, exits: Sequence[int]) -> None:
         self.readout, self.exits = readout, list(exits)
@@ -34,13 +34,13 @@ class BestTokenStore(Store):
         return set(self._done)
 
     def complete(self) -> bool:
-        """Return whether every text has a token at every exit."""
+        """Tell whether every text has a token at every exit."""
         return bool((self._best >= 0).all())
 
     def write(
         self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray], first: Mapping[str, int] | None = None
     ) -> None:
-        """Read a shard out at those of the exits that it holds."""
+        """Read out a shard at the exits that it contains."""
         start, stream = (first or {}).get("resid", 0), values["resid"]
         for column, point in enumerate(self.exits):
             at = point - start
@@ -49,7 +49,7 @@ class BestTokenStore(Store):
         self._done.add(key)
 
     def read(self, component: str, layer: int) -> FloatArray:
-        """Return the tokens at the exit of that place, as float32 (texts, 1)."""
+        """Return the tokens at the exit with index `layer`, float32 (texts, 1)."""
         return self.tokens[:, [layer]].astype(np.float32)
 
     @property
@@ -59,16 +59,16 @@ class BestTokenStore(Store):
 
 
 def chosen_exits(points: int, count: int) -> list[int]:
-    """Return at most `count` points from 1 to the last, evenly spaced, the last among them."""
+    """Return at most `count` evenly spaced points from 1 to the last, including the last."""
     return sorted({round(x) for x in np.linspace(points - 1, 1, min(count, points - 1))})
 
 
 def decode(
     work: Workspace, prompts: Sequence[str], exits: Sequence[int], readout: Readout, most: int
 ) -> list[list[str]]:
-    """Return the answer of each exit to each prompt: greedy, one line, at most `most` tokens.
+    """Return each exit's answer to each prompt: greedy decoding, one line, at most `most` tokens.
 
-    The model runs once per token over all prompts and answers so far, whose shared prefixes are computed once.
+    Each new token takes one model run over all prompts and the answers so far; shared prefixes are computed once.
     """
     model = work.model
     starts = [tuple(model.encode_prompt(prompt)) for prompt in prompts]

@@ -1,4 +1,4 @@
-"""The methods of a run in words, made from its manifest."""
+"""The methods text of a run, written from its manifest."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _questions(run: Mapping[str, Any], settings: ExitSettings) -> str:
 
 
 def _examples(run: Mapping[str, Any], settings: ExitSettings) -> str:
-    """Return how many worked examples each set had: one number where they had the same."""
+    """Return the number of worked examples per set; a single number if all sets had the same."""
     shots = {data["name"]: data["shots"] for data in run.get("datasets", []) if "shots" in data}
     if len(set(shots.values())) < 2 and not run.get(FEWER_SHOTS):
         return str(next(iter(shots.values()), f"at most {settings.shots}"))
@@ -87,7 +87,7 @@ def _exits(run: Mapping[str, Any], settings: ExitSettings) -> str:
 
 
 def _normalisers(run: Mapping[str, Any]) -> str:
-    """Return how the sums over the vocabulary were computed, where not in full."""
+    """Return how the sums over the vocabulary were approximated; empty if they were exact."""
     way = run.get("normaliser", {})
     if "rows" not in way:
         return ""

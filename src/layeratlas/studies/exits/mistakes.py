@@ -18,15 +18,15 @@ from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.scoring import AFTER, BARE
 from layeratlas.studies.exits.settings import settings_of
 
-# Questions of a set that a page holds, and letters of a choice.
+# The most questions of a set on a page, and the most letters shown of a choice.
 _MOST, _LETTERS = 60, 60
 
 
 def mistakes(run: FinishedRun) -> list[Mistakes]:
-    """Return, for each question set, the questions at which an exit does not rank the first true choice highest.
+    """Return, for each question set, the questions for which some exit does not rank the first true choice highest.
 
-    A tie counts as a mistake. None of the user's own questions, which a report does not show, and of runs that kept no
-    scores.
+    A tie counts as a mistake. The user's own questions are left out, because reports do not show them. Empty for a run
+    that kept no scores.
     """
     if run.manifest["spec"].get("data"):
         return []

@@ -1,4 +1,4 @@
-"""What the study calls things: its findings, measures and files, and words for the codes of its tables."""
+"""Names used by the study: its findings, measures and files, and the words for the codes in its tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MARGIN_METRIC, TIES = "margin", "ties"
 EXACT_MATCH, AGREEMENT = "exact_match", "agreement"
 # The method of free answers, which are decoded greedily.
 GREEDY = "greedy"
-# The task and stratum of what covers a whole level or set.
+# The task and stratum of curves over a whole level or set.
 ALL = "all"
 # Measures that are shares, between 0 and 1.
 SHARES = frozenset((ACCURACY, MC2, MC3, TIES, EXACT_MATCH))

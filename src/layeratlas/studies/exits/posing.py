@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PosedSet:
-    """A question set as tokens: its prompts, and the choices of all questions after them (`after`) and after a prompt
-    without a question (`bare`), one question after another.
+    """A question set as tokens: its prompts, and all choices in question order.
 
-    `shots` worked examples are in every prompt; `lengths` are the tokens that each question takes, the longest choice
-    or free answer included.
+    `after` are the choices after their prompts, `bare` the choices after a prompt without a question. Every prompt has
+    `shots` worked examples. `lengths` are the tokens per question, including its longest choice or free answer.
     """
 
     data: QuestionSet
@@ -37,7 +36,7 @@ class PosedSet:
 
 
 def pose(model: LoadedModel, data: QuestionSet, settings: ExitSettings) -> PosedSet:
-    """Return a set's prompts and choices as tokens, whatever their length."""
+    """Return a set's prompts and choices as tokens, without checking that they fit the context."""
     prompts = [_prompt(model, data, question, settings) for question in data.items]
     blind = blind_prompt(model)
     after: list[Continuation] = []
@@ -54,7 +53,7 @@ def pose(model: LoadedModel, data: QuestionSet, settings: ExitSettings) -> Posed
 
 
 def blind_prompt(model: LoadedModel) -> str:
-    """Return the prompt without a question: `A:` alone, in a chat as the user's turn."""
+    """Return the prompt without a question: `A:` alone (the user's turn in a chat)."""
     return BARE if model.chat is None else model.chat.render([Turn(role="user", text=BARE)], answer=True)
 
 
@@ -72,10 +71,11 @@ def _encoded(model: LoadedModel, prompt: str, choices: Sequence[str]) -> list[Co
 
 
 def pose_fitting(work: Workspace) -> list[PosedSet]:
-    """Return the run's question sets as tokens, each with as many of its worked examples as the context has room for.
+    """Return the run's question sets as tokens, each with as many worked examples as fit the context.
 
-    Sets of one level have the same number of them, since languages are compared within a level; a note names those
-    with fewer than asked for. Questions that do not fit without any are left out or refused: see `leave_out_unfit`.
+    All sets of a level get the same number of worked examples, because languages are compared within a level. A note
+    names sets with fewer than requested. Questions that do not fit even without worked examples are left out or
+    refused: see `leave_out_unfit`.
     """
     settings: ExitSettings = work.settings
     model = work.model
@@ -93,7 +93,7 @@ def pose_fitting(work: Workspace) -> list[PosedSet]:
 
 
 def _leave_out_long(work: Workspace, context: int) -> None:
-    """Leave out, or refuse, the questions that are longer than the context without any worked example."""
+    """Leave out, or refuse, the questions that exceed the context even without worked examples."""
     settings = work.settings.with_shots(0)
     unfit: dict[str, dict[int, Dropped]] = {}
     for data in work.material:
@@ -107,7 +107,7 @@ def _leave_out_long(work: Workspace, context: int) -> None:
 
 
 def _pose_level(work: Workspace, sets: Sequence[QuestionSet], context: int) -> list[PosedSet]:
-    """Return the sets of one level with the most worked examples, the same number of each, that all have room for."""
+    """Return the sets of one level with the largest number of worked examples that fits all of them."""
     settings: ExitSettings = work.settings
     for shots in range(settings.shots, -1, -1):
         posed = [pose(work.model, data, settings.with_shots(shots)) for data in sets]
@@ -124,5 +124,5 @@ def _pose_level(work: Workspace, sets: Sequence[QuestionSet], context: int) -> l
 
 
 def _place(data: QuestionSet, number: int) -> str:
-    """Return what messages call a question, by its 0-based number."""
+    """Return the name of a question in messages; `number` is 0-based."""
     return data.items[number].where or f"{data.source or data.name}, question {number + 1}"

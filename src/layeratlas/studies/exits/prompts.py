@@ -17,7 +17,7 @@ BARE = "A:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """One question as text: what the model reads, and the continuations that are its choices, in their order."""
+    """One question as text: the prompt, and its choices as continuations in their order."""
 
     text: str
     choices: tuple[str, ...]
@@ -26,8 +26,8 @@ class Prompt:
 def make_prompt(data: QuestionSet, question: Question, settings: ExitSettings) -> Prompt:
     """Return the prompt of a question: the set's instruction, its first worked examples, the question.
 
-    `text` and `free`: `Q: ...`, then `A:`; a choice is one space and its text. `letter`: the choices are listed by
-    letter; a choice is one space and its letter. `cloze`: the question begins a statement, which the choice completes.
+    Formats: `text` and `free` are `Q: ...`, then `A:`, and a choice is a space and its text; `letter` lists the choices
+    by letter, and a choice is a space and its letter; in `cloze` the question begins a statement that the choice ends.
     """
     examples = [
         question_text(shot, settings.format) + choice_texts(shot, settings.format)[shot.answers[0]]
@@ -39,7 +39,7 @@ def make_prompt(data: QuestionSet, question: Question, settings: ExitSettings) -
 
 
 def make_turns(data: QuestionSet, question: Question, settings: ExitSettings) -> list[Turn]:
-    """Return a question as the turns of a chat: each worked example a question and its answer, then the question.
+    """Return a question as chat turns: a question and an answer per worked example, then the question.
 
     The set's instruction begins the first turn. Raises SpecError for the format `cloze`, whose questions are
     statements to complete.
@@ -72,6 +72,6 @@ def question_text(question: Question, form: Format) -> str:
 
 
 def choice_texts(question: Question, form: Format) -> tuple[str, ...]:
-    """Return what is scored after the question, one continuation per choice."""
+    """Return the continuations that are scored after the question, one per choice."""
     words: Sequence[str] = LETTERS[: len(question.choices)] if form == "letter" else question.choices
     return tuple(f" {word}" for word in words)

@@ -1,4 +1,4 @@
-"""The first questions of every set asked of the same architecture with random weights: the stage, and its curves."""
+"""The random-weight control: the stage that asks the first questions of every set, and its curves."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from layeratlas.studies.exits.scoring import scored_set
 from layeratlas.studies.exits.set_curves import weighted_means
 from layeratlas.studies.exits.settings import ExitSettings
 
-# Questions of each set, in whole groups, and exits that are read out, evenly spaced: reading an exit out is most of the
-# work, and exits of a random-weight model hardly differ.
+# The most questions per set (whole groups), and the most exits (evenly spaced). Few exits suffice: the readout takes
+# most of the time, and the exits of a random-weight model hardly differ.
 _QUESTIONS: dict[Size, int] = {"quick": 12, "standard": 20, "full": 60}
 _EXITS = 8
 _AFTER, _BARE, _READ = "after", "bare", "exits"
@@ -37,15 +37,17 @@ _AFTER, _BARE, _READ = "after", "bare", "exits"
 
 @dataclass(frozen=True, kw_only=True)
 class RandomSet:
-    """Questions with what a random-weight model gave their choices at the exits `exits` (E,), places among those
-    that the run reads out: (C, E) in nats."""
+    """Questions with a random-weight model's log-likelihoods of their choices, (C, E) in nats.
+
+    `exits` (E,) are indices into the exits that the run reads out.
+    """
 
     scored: ScoredSet
     exits: np.ndarray
 
 
 def random_weights_stage(work: Workspace) -> list[str]:
-    """Ask the first questions of every set of a random-weight model, where the run wants that; one file per set."""
+    """Ask a random-weight model the first questions of every set, if the run asks for it; one file per set."""
     setting: bool | None = work.settings.random_weights
     wanted = work.spec.size != "quick" if setting is None else setting
     sets = [_asked(work, data) for data in work.material] if wanted else []
@@ -57,7 +59,7 @@ def random_weights_stage(work: Workspace) -> list[str]:
 
 
 def scores_file(name: str) -> str:
-    """Return the path of what a random-weight model gave a set's choices."""
+    """Return the path of a random-weight model's log-likelihoods of a set's choices."""
     return f"scores/{name}.random_weights.safetensors"
 
 
@@ -66,7 +68,7 @@ def _asked(work: Workspace, data: QuestionSet) -> QuestionSet:
 
 
 def _ask(work: Workspace, sets: list[QuestionSet]) -> bool:
-    """Write the log-likelihoods of every set; False where there is no memory for a second model."""
+    """Write the log-likelihoods of every set; False if a second model does not fit in memory."""
     model = random_weight_model(work)
     if model is None:
         return False
@@ -99,7 +101,7 @@ def _write(work: Workspace, posed_sets: Iterable[PosedSet], values: Floats, exit
 
 
 def load_random(work: Workspace) -> dict[str, RandomSet]:
-    """Return what a random-weight model gave the questions of each set that it was asked, by name."""
+    """Return the random-weight model's results by set name, for the sets that it was asked."""
     measured = {}
     for data in work.material:
         if data.name in work.manifest.get("random_weights", {}):
@@ -117,7 +119,7 @@ def with_random_weights(
     *,
     strict: bool,
 ) -> list[ExitCurve]:
-    """Return the curves of question sets, those over all questions with their random weights where measured."""
+    """Return the set curves; those over all questions get their random-weight reference if it was measured."""
 
     def measured(curve: ExitCurve) -> ExitCurve:
         if curve.stratum != ALL or curve.task not in random or curve.metric not in MEASURES:
@@ -129,7 +131,7 @@ def with_random_weights(
 
 
 def _reference(curve: ExitCurve, scored: ScoredSet, random: RandomSet, resampler: Resampler, strict: bool) -> Reference:
-    """Return the curve of the random-weight model, NaN at exits that were not read out, and the gain on its texts."""
+    """Return the random-weight model's curve (NaN at exits not read out), and the gain over it on its questions."""
     groups = random.scored.groups
     inside = np.isin(scored.groups, groups)
     weights = resampler.weights(groups)

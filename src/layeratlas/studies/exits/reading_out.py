@@ -1,4 +1,4 @@
-"""Which exits a run reads out: all, every n-th, or a list; the last one always, since it is the model."""
+"""Which exits a run reads out: all, every n-th, or a list. The last exit is always included: it is the full model."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from layeratlas.core.errors import SpecError
 ALL_EXITS = "all"
 _EVERY = re.compile(r"every ([1-9]\d*)")
 _LISTED = re.compile(r"\d+(,\d+)*")
-# The record of a run that did not read out all exits.
+# The manifest entry of a run that did not read out all exits.
 EXITS_READ = "exits_read"
 
 
 def check_exits(asked: str) -> None:
-    """Raise SpecError unless `asked` is `all`, `every N`, or numbers with commas between."""
+    """Raise SpecError unless `asked` is `all`, `every N`, or numbers separated by commas."""
     if asked != ALL_EXITS and not _EVERY.fullmatch(asked) and not _LISTED.fullmatch(asked.replace(" ", "")):
         raise SpecError(f"the exits '{asked}'", "all, every N, or numbers with commas between (0,10,20)", "correct it")
 
 
 def exits_of(asked: str, points: int) -> list[int]:
-    """Return the exits of a model with so many points, ascending; every N counts from the last one.
+    """Return the exits of a model with `points` points, ascending; `every N` counts down from the last one.
 
     Raises SpecError for an exit that the model does not have.
     """

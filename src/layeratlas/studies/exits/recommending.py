@@ -51,7 +51,7 @@ def _choice(curve: ExitCurve, is_answered: bool) -> Choice:
 
 
 def _as_good_as_last(curve: ExitCurve) -> list[int]:
-    """Return the places of exits from the earliest that passes to the last; none where the last one fails."""
+    """Return the indices of the final run of passing exits, up to the last exit; empty if the last one fails."""
     losses = curve.draws - curve.draws[:, -1:]
     least, _ = draws_interval(losses, curve.n_groups)
     least[-1] = 0.0  # the last one loses nothing to itself

@@ -1,6 +1,6 @@
-"""The published curves of LLaMA 2, under those of a run of such a model.
+"""The published curves of LLaMA 2, plotted under the curves of a LLaMA 2 run.
 
-Numbers of Chen et al. (2023), arXiv 2312.04333, as their result tables give them.
+Numbers from the result tables of Chen et al. (2023), arXiv 2312.04333.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from layeratlas.runs.study import Exhibit
 from layeratlas.studies.exits.names import ACCURACY, ALL
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
 
-# Published task, and the level that the study's own sets ask in its place.
+# Published task, and the corresponding level of the study's own sets.
 LEVELS = {
     "MPS-Cal": "calculation",
     "MPS-Rea": "reasoning",
@@ -31,7 +31,7 @@ LEVELS = {
 # Languages of the published cross-lingual sets, and of the task xmps_paper, which imitates them.
 LANGUAGES = ("es", "fr", "zh", "th")
 BLOCKS = {"7B": 32, "13B": 40, "70B": 80}
-# Share of the published questions whose truth has strictly the fewest LLaMA tokens.
+# Share of the published questions whose true choice has strictly the fewest LLaMA tokens.
 FEWEST_TOKENS = {
     "MPS-Cal": 0.0801,
     "TFQA-MC1": 0.1983,
@@ -50,7 +50,7 @@ _COLOURS = {"7B": "series-3", "13B": "series-5", "70B": "series-4"}
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """One published task: its curves, and those of the run in their place."""
+    """One published task: its curves, and the corresponding curves of the run."""
 
     title: str
     published: pl.DataFrame
@@ -76,9 +76,9 @@ def published_arithmetic() -> pl.DataFrame:
 
 
 def exhibits(run: Mapping[str, Any], curves: pl.DataFrame) -> list[Exhibit]:
-    """Return the run's levels over the published curves, where the model is a LLaMA 2; nothing for others.
+    """Return the chart of the run's levels over the published curves; empty if the model is not a LLaMA 2.
 
-    `run` is `run.json`, whose data sets have the level, the language and the worked examples of each.
+    `run` is the content of `run.json`; its data sets give each set's level, language and number of worked examples.
     """
     model, settings = run["model"], settings_of(run)
     if not _LLAMA_2.search(f"{model.get('id', '')} {model.get('name', '')}"):
@@ -108,7 +108,7 @@ def _arithmetic() -> Exhibit:
 
 
 def _asked(settings: ExitSettings, shots: Sequence[int]) -> str:
-    """Return whether the run was asked as the published curves were, and which settings would do so."""
+    """Return whether the run used the settings of the published curves, and which settings would match them."""
     changes = [f"--set {name}={_cli(value)}" for name, value in _PUBLISHED.items() if getattr(settings, name) != value]
     changes += [] if settings.format in ("text", "free") else ["--set format=text"]
     others = sorted({n for n in shots or [settings.shots] if not _FEWEST_SHOTS <= n <= _MOST_SHOTS})

@@ -15,7 +15,7 @@ from layeratlas.studies.exits.answer_key import AnswerKey
 
 
 class Rule(StrEnum):
-    """Ways to choose that need no model."""
+    """Rules for choosing an answer without a model."""
 
     FEWEST_TOKENS = "fewest tokens"
     FEWEST_BYTES = "fewest bytes"
@@ -29,10 +29,10 @@ BASELINE_RULES = (Rule.FEWEST_TOKENS, Rule.FEWEST_BYTES, Rule.MOST_FREQUENT_ANSW
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredSet:
-    """A question set with what the model gave its C choices, the choices of all questions one after another.
+    """A question set with the log-likelihoods of its C choices, in question order.
 
     `after`, `bare`: (C, P), float64, log-likelihood in nats at every exit, after the question and after `A:` alone.
-    `tokens`, `characters`, `bytes`: (C,), sizes of the choices. `read`: the exits, empty for all of the model.
+    `tokens`, `characters`, `bytes`: (C,), sizes of the choices. `read`: the exits that were read out; empty for all.
     """
 
     data: QuestionSet
@@ -45,7 +45,7 @@ class ScoredSet:
 
     @property
     def place_of_exit_1(self) -> int | None:
-        """The column of exit 1, None where it was not read out."""
+        """The column of exit 1; None if it was not read out."""
         exits = self.read or range(self.after.shape[1])
         return exits.index(1) if 1 in exits else None
 
@@ -66,9 +66,9 @@ class ScoredSet:
         return out
 
     def scores(self, method: str, *, bare: bool = False) -> Floats:
-        """Return the score of every choice at every exit, (P, n, K); of the choices without their question if `bare`.
+        """Return the score of every choice at every exit, (P, n, K); without the question if `bare`.
 
-        `minus_answer` has nothing left without the question; its control is the choices' own log-likelihood.
+        `minus_answer` would be 0 without the question, so its control is the log-likelihood of the choice alone.
         """
         values = self.bare if bare else self.after
         size = {"per_character": self.characters, "per_byte": self.bytes, "per_token": self.tokens}.get(method)
@@ -81,7 +81,7 @@ class ScoredSet:
     def rule_scores(self, rule: Rule) -> Floats:
         """Return the score that a rule gives every choice, (n, K).
 
-        The most frequent answer is counted over the true choices of other groups: "yes", or "invalid".
+        The rule of the most frequent answer counts how often a choice ("yes", "invalid") is true in other groups.
         """
         if rule is Rule.MOST_FREQUENT_ANSWER:
             return self.by_question(self._frequency_elsewhere())
@@ -93,7 +93,7 @@ class ScoredSet:
         return self.by_question(sizes[rule])
 
     def _frequency_elsewhere(self) -> Floats:
-        """Return how often each choice is the truth of a question of another group, (C,)."""
+        """Return how often each choice is the true answer to a question of another group, (C,)."""
         everywhere = Counter(q.truth for q in self.data.items)
         in_group = Counter((q.group, q.truth) for q in self.data.items)
         return np.array([float(everywhere[c] - in_group[q.group, c]) for q in self.data.items for c in q.choices])

@@ -1,4 +1,4 @@
-"""The stage that asks: prompts and choices to log-likelihoods at every exit, written as tables of the run."""
+"""The scoring stage: log-likelihoods of all choices at every exit, written as tables of the run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ AFTER, BARE = "after", "bare"
 
 
 def score_stage(work: Workspace) -> list[str]:
-    """Run every distinct prefix of every question and choice through the model once and keep log-likelihoods."""
+    """Score all choices and keep their log-likelihoods; each distinct prefix runs through the model once."""
     from layeratlas.capture import Readout
 
     settings: ExitSettings = work.settings
@@ -55,7 +55,7 @@ def score_stage(work: Workspace) -> list[str]:
     if len(exits) < readout.points:
         work.manifest[EXITS_READ] = exits
     log_likelihoods = _run(work, continuations, readout, exits)
-    # How many choices have a token that spans the end of the prompt.
+    # The number of choices with a token that spans the end of the prompt.
     work.manifest["boundaries"] = {posed.data.name: sum(not c.clean for c in posed.after) for posed in posed_sets}
     outputs, start = [], 0
     for posed in posed_sets:
@@ -69,7 +69,7 @@ def score_stage(work: Workspace) -> list[str]:
 
 
 def recompute(work: Workspace) -> Recomputed:
-    """Return how far a sample of the run's choices, each run alone after its question, is from their kept scores."""
+    """Score a sample of the run's choices again, each run alone; return the deviation from the kept scores."""
     from layeratlas.capture import Readout
     from layeratlas.capture.recomputing import Recomputed, compare_likelihoods, likelihoods_alone, sample_texts
 
@@ -86,7 +86,7 @@ def recompute(work: Workspace) -> Recomputed:
 
 
 def _run(work: Workspace, continuations: list[Continuation], readout: Readout, exits: list[int]) -> Floats:
-    """Return the log-likelihood of every continuation at every exit read; the shards of a stopped run are used."""
+    """Return the log-likelihood of every continuation at every exit read; shards of an interrupted run are reused."""
     from layeratlas.capture import capture, plan_choices, store_key
     from layeratlas.capture.exit_store import ExitStore, exit_shape
     from layeratlas.store import DiskStore
@@ -106,7 +106,7 @@ def _run(work: Workspace, continuations: list[Continuation], readout: Readout, e
 
 
 def _write_items(work: Workspace, posed: PosedSet) -> str:
-    """Write a set's questions with the sizes of their choices, and note the set in `run.json`."""
+    """Write a set's questions with the sizes of their choices, and add the set to `run.json`."""
     data, start = posed.data, 0
     rows: list[dict[str, Any]] = []
     for question, prompt in zip(data.items, posed.prompts, strict=True):
@@ -133,7 +133,7 @@ def _write_items(work: Workspace, posed: PosedSet) -> str:
 
 
 def _record(posed: PosedSet) -> dict[str, Any]:
-    """Return what `run.json` says of a set."""
+    """Return the `run.json` entry of a set."""
     data, lengths = posed.data, [len(continuation.ids) for continuation in posed.after]
     places = [question.answers[0] + 1 for question in data.items]
     record = {

@@ -1,4 +1,4 @@
-"""The curves of a question set: every score by every measure, and the strata by the score that decides."""
+"""The curves of a question set: every score with every measure, and the strata with the deciding score."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from layeratlas.studies.exits.strata import make_strata
 
 
 def set_curves(scored: ScoredSet, resampler: Resampler, *, strict: bool, score: str) -> list[ExitCurve]:
-    """Return the curves of a question set; `score` is the deciding one, whose accuracy is also given by stratum."""
+    """Return the curves of a question set; the accuracy of the deciding score `score` is also given by stratum."""
     return list(_curves(scored, resampler, strict, score))
 
 
@@ -51,7 +51,7 @@ class _Values:
 
 @dataclass(frozen=True, kw_only=True)
 class _Stratum:
-    """Some questions of a set, `inside` (n,), and how they are judged and resampled."""
+    """A subset of a set's questions, given by the mask `inside` (n,), with its measures and resampling."""
 
     scored: ScoredSet
     name: str
@@ -102,7 +102,7 @@ class _Stratum:
         )
 
     def _sample(self, means: Floats, metric: str) -> Sample:
-        """Return means under every row of weights by what the rows are, the draws widened for few groups."""
+        """Split means under every row of weights into estimate, draws and halves; widen the draws for few groups."""
         sample = split_draws(means, self.resampler)
         least, most = (0.0, 1.0) if metric in WITH_BASELINE else (-np.inf, np.inf)
         wide = widened(sample.estimate, sample.draws, len(set(self.groups)), times=1.0, least=least, most=most)

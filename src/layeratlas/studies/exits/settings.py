@@ -1,4 +1,4 @@
-"""How questions are asked and exits are read out: the settings of the study, typed once."""
+"""The settings of the study: how questions are asked and how exits are read out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCORES: tuple[Score, ...] = get_args(Score)
 
 
 class ExitSettings(Spec):
-    """What `--set` accepts for the study with what it means."""
+    """The settings that `--set` accepts for the study, with their meanings."""
 
     shots: int = Field(default=4, ge=0, le=6, description="worked examples before each question, never scored")
     questions: int | None = Field(
@@ -90,12 +90,12 @@ class ExitSettings(Spec):
 
     @property
     def readout_note(self) -> str:
-        """What statements add about the readout: nothing for the model's own."""
+        """The note that statements add about the readout; empty for the model's own readout."""
         return "" if self.normed else ", norm left out"
 
     @property
     def while_ablating(self) -> ExitSettings:
-        """The same settings with the worked examples of the ablations."""
+        """The same settings with the number of worked examples for ablations."""
         return self.with_shots(min(self.ablate_shots, self.shots))
 
     def with_shots(self, shots: int) -> ExitSettings:

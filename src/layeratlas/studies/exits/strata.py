@@ -1,4 +1,4 @@
-"""The parts of a question set that are reported alone."""
+"""The strata of a question set that are reported separately."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from layeratlas.core.arrays import Bools
 from layeratlas.data.questions import QuestionSet
 from layeratlas.studies.exits.names import ALL
 
-# A stratum with fewer questions is not reported alone.
+# A stratum with fewer questions is not reported separately.
 FEWEST = 20
 
 
 def make_strata(data: QuestionSet) -> dict[str, Bools]:
-    """Return which questions, (n,), are in each stratum that has 20 questions or more, and not all of them.
+    """Return a mask (n,) for each stratum with at least 20 questions that does not contain all questions.
 
-    Where every question's stratum has the same number of words, two or more, and at each place the words differ between
-    questions (`1-2 add float`), each word is a stratum of its own. The stratum `all` marks questions that are in none.
+    If all stratum names have the same number of words (two or more) and vary at every position (`1-2 add float`), each
+    word is a separate stratum. Questions with the stratum `all` belong to none.
     """
     words = [question.stratum.split() for question in data.items]
     crossed = len({len(w) for w in words}) == 1 and len(words[0]) > 1

@@ -67,18 +67,18 @@ class Exits(Study):
         return read_questions(path, bad_rows=spec.bad_rows)
 
     def select(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> list[QuestionSet]:
-        """Return the sets, or with the setting `questions` whole groups of each."""
+        """Return the sets, cut to whole groups of each if the setting `questions` is given."""
         if settings.questions is None:
             return list(material)
         return [sample_groups(data, settings.questions, spec.seed) for data in material]
 
     def texts_of(self, material: Sequence[QuestionSet], settings: ExitSettings) -> list[str]:
-        """Return every prompt with each of its choices; of prompts that share a beginning, a run computes it once."""
+        """Return every prompt with each of its choices; a run computes a shared beginning once."""
         prompts = [make_prompt(data, question, settings) for data in material for question in data.items]
         return list(dict.fromkeys(prompt.text + choice for prompt in prompts for choice in prompt.choices))
 
     def check(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> None:
-        """Refuse what could not be asked: too few worked examples, more choices than letters."""
+        """Raise SpecError for sets that cannot be asked: too few worked examples, or more choices than letters."""
         _check_exits(settings)
         for data in material if settings.format == "letter" else ():
             _check_letters(data)
@@ -102,7 +102,7 @@ class Exits(Study):
         return mistakes(run)
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
-        """Return the baselines, the ablations and the published curves, where the run has them, and the claims."""
+        """Return the baselines, the ablations and published curves (if the run has them), and the claims."""
         from layeratlas.runs.claims_exhibit import claims_exhibit
         from layeratlas.runs.layer_order import layer_order_exhibits
         from layeratlas.runs.tables import read_table
@@ -133,7 +133,7 @@ class Exits(Study):
 
 
 def _check_exits(settings: ExitSettings) -> None:
-    """Raise SpecError for exits that are not understood, or where another setting needs all of them."""
+    """Raise SpecError if `exits` cannot be parsed, or if another setting needs all exits."""
     check_exits(settings.exits)
     for needs, name in ((settings.tuned, "tuned=true"), (settings.format == "free", "format=free")):
         if needs and settings.exits != ALL_EXITS:
@@ -141,7 +141,7 @@ def _check_exits(settings: ExitSettings) -> None:
 
 
 def _check_letters(data: QuestionSet) -> None:
-    """Raise SpecError where a question has more choices than there are letters."""
+    """Raise SpecError if a question has more choices than there are letters."""
     most = max(len(question.choices) for question in data.items)
     if most > len(LETTERS):
         raise SpecError(
@@ -152,7 +152,7 @@ def _check_letters(data: QuestionSet) -> None:
 
 
 def _check_shots(data: QuestionSet, asked: int) -> None:
-    """Raise SpecError where a set has fewer worked examples than were asked for."""
+    """Raise SpecError if a set has fewer worked examples than requested."""
     available = len(data.shots)
     if asked > available:
         raise SpecError(

@@ -1,4 +1,4 @@
-"""The third stage: curves to findings, and the run's tables."""
+"""The third stage: derives findings from curves and writes the run's tables."""
 
 from __future__ import annotations
 
@@ -78,19 +78,19 @@ def analyse_stage(work: Workspace) -> list[str]:
 
 
 def _moved(work: Workspace) -> Moved:
-    """Return how far other wordings, words, folds and seeds move each level, where the run has measured it."""
+    """Return how far other wordings, words, folds and seeds move each level; empty if not measured."""
     file = work.folder / ROBUSTNESS
     return moved_by(read_table(file)) if file.is_file() else NOT_MOVED
 
 
 def _of_places(work: Workspace) -> list[Finding]:
-    """Return whether labels decode before the last token, where the run has measured it."""
+    """Return the findings on whether labels decode before the last token; empty if not measured."""
     file = work.folder / POSITIONS
     return place_findings(read_table(file)) if file.is_file() else []
 
 
 def _of_experts(work: Workspace) -> list[Finding]:
-    """Return whether classes use different experts, where the run has read the routers."""
+    """Return the findings on whether classes use different experts; empty if the run did not read the routers."""
     file = work.folder / EXPERTS
     return expert_findings(read_table(file)) if file.is_file() else []
 
@@ -104,11 +104,11 @@ def _decoded_levels(curves: Sequence[Curve], findings: Sequence[Finding]) -> lis
 
 
 def find(curves: Sequence[Curve], phrasing: Phrasing, moved: Moved = NOT_MOVED) -> list[Finding]:
-    """Return the findings of a run: the peaks of each probe, then the claims, on the first probe.
+    """Return the findings of a run: the peaks of every probe, then the claims for the first probe.
 
-    Claims are made per component, on the levels that decode: emergence, its order and that of peaks (H1), decline and
-    surface, second peaks (H3), deep compression (H2) and coordination across tasks (H4). `moved` widens the intervals
-    of depths in the residual stream, where it was measured.
+    Claims are tested per component, on the levels that decode: emergence, the order of emergence and of peaks (H1),
+    decline and surface, second peaks (H3), deep compression (H2) and coordination across tasks (H4). `moved` widens the
+    intervals of depths in the residual stream.
     """
     main = [curve for curve in _main_curves(curves) if curve.stratum == WHOLE]
     levels = [curve for curve in main if curve.task == WHOLE]
@@ -125,7 +125,7 @@ def find(curves: Sequence[Curve], phrasing: Phrasing, moved: Moved = NOT_MOVED) 
 
 
 def advise(curves: Sequence[Curve], findings: Sequence[Finding], phrasing: Phrasing) -> list[Recommendation]:
-    """Return which layer to use for what, from the main measure of the first probe."""
+    """Return the recommended layer for each purpose, by the main measure of the first probe."""
     main = [curve for curve in _main_curves(curves) if curve.stratum == WHOLE]
     first = [curve for curve in main if curve.method == main[0].method]
     return recommendations(first, [f for f in findings if f.finding == HierarchyFinding.PEAK], phrasing)
@@ -155,7 +155,7 @@ def _ordered(levels: Sequence[Curve]) -> list[Curve]:
 
 
 def _emergence_table(curves: Sequence[Curve], findings: Sequence[Finding], moved: Moved) -> pl.DataFrame:
-    """Return where the levels that decode emerge, and in which order, by every definition and in every component."""
+    """Return the depths and the order of emergence of the decoded levels, by every definition and component."""
     main = [curve for curve in _main_curves(curves) if curve.stratum == curve.task == WHOLE]
     first, tables = main[0].method, []
     for component in _distinct(curve.component for curve in main):

@@ -37,7 +37,7 @@ class DistinctTexts:
     rows: dict[str, int] = field(default_factory=dict)
 
     def add(self, item: Item, reading: Reading, name: str) -> None:
-        """Append a text that is not there yet."""
+        """Append a text unless it is already present."""
         self.rows[_text_key(item)] = len(self.readings)
         self.readings.append(reading)
         self.names.append(name)
@@ -48,7 +48,7 @@ class DistinctTexts:
 
 
 def _text_key(item: Item) -> str:
-    """Return what makes two texts one: the text and its spans."""
+    """Return the key of a distinct text: the text and its spans."""
     return json.dumps([item.text, item.spans], sort_keys=True)
 
 
@@ -78,10 +78,10 @@ def capture_stage(work: Workspace) -> list[str]:
 
 
 def _measurable(work: Workspace) -> CaptureSpec:
-    """Return the capture settings without the components that some block of the model lacks, and note these.
+    """Return the capture settings without the components that some block of the model lacks; a note names these.
 
-    Zeros in the place of an MLP that is not there would be probed as if they were activations. Raises SpecError where
-    nothing is left.
+    Zeros in place of a missing MLP would be probed as if they were activations. Raises SpecError if no component is
+    left.
     """
     spec, model = work.spec.capture, work.model
     absent = {component: why for component in spec.components if (why := _why_absent(model, component))}
@@ -99,7 +99,7 @@ def _measurable(work: Workspace) -> CaptureSpec:
 
 
 def _why_absent(model: LoadedModel, component: str) -> str:
-    """Return why a component is not measured; empty where it is."""
+    """Return why a component is not measured; empty if it is measured."""
     if model.remote is not None and component != RESIDUAL:
         return "NDIF gives the residual stream alone"
     absent = len(model.anatomy.without(component))
@@ -128,7 +128,7 @@ def residual_vectors(
 
 
 def recompute(work: Workspace) -> Recomputed:
-    """Return how far a sample of the run's texts, each run alone, is from its stored vectors."""
+    """Run a sample of the run's texts again, each alone; return the deviation from their stored vectors."""
     from layeratlas.capture.recomputing import Recomputed, compare_vectors, sample_texts, vectors_alone
     from layeratlas.store.rows import read_rows
 
@@ -148,7 +148,7 @@ Encoded = tuple[list[int], list[tuple[int, int]]]
 
 
 def distinct_texts(model: LoadedModel, material: Sequence[Dataset], position: str) -> DistinctTexts:
-    """Return the texts of data sets, which fit the model's context, as tokens, each read at a position."""
+    """Return the distinct texts of data sets as tokens, read at a position; all must fit the model's context."""
     from layeratlas.capture import Reading
     from layeratlas.capture.plan import chat_positions_of, positions_of
 
@@ -164,7 +164,7 @@ def distinct_texts(model: LoadedModel, material: Sequence[Dataset], position: st
 
 
 def _leave_out_long(work: Workspace) -> None:
-    """Leave out, or refuse, what is longer than the model's context."""
+    """Leave out, or refuse, texts that are longer than the model's context."""
     begin_fitting(work)
     context = work.model.context
     if not context:
@@ -186,7 +186,7 @@ def _leave_out_long(work: Workspace) -> None:
 
 
 def _name(data: Dataset, number: int) -> str:
-    """Return what messages call a text, counted from 1."""
+    """Return the name of a text in messages; texts are numbered from 1."""
     return f"{data.source or data.name}, text {number}"
 
 
@@ -194,7 +194,7 @@ def _encode(model: LoadedModel, text: str, position: str) -> Encoded:
     if model.chat is not None:
         framed = model.frame(text, answer=position == "answer")
         return list(framed.ids), list(framed.offsets)
-    # Only a named span needs the characters of each token, which not every tokenizer gives.
+    # Only named spans need character offsets, which not every tokenizer provides.
     if position.startswith("span:"):
         return model.encode_with_offsets(text)
     ids = model.encode(text)

@@ -1,4 +1,4 @@
-"""The paper whose claims this study tests, and the model sizes that they are about."""
+"""The paper whose claims this study tests, and the model sizes to which the claims apply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which findings of the hierarchy study hold only where others do: all of them where the level decodes."""
+"""Which findings of the hierarchy study presuppose others: all presuppose that the level decodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PEAK = HierarchyFinding.PEAK
 
 
 def _buried_and_plain(finding: Finding) -> tuple[str, ...]:
-    """Return a buried level and the same content not buried."""
+    """Return a buried level and the level of the same content when not buried."""
     return finding.level, finding.level.removeprefix(f"{BURIED} ")
 
 

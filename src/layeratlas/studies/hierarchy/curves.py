@@ -1,4 +1,4 @@
-"""Out-of-fold scores to curves: measures by layer, with their bootstrap."""
+"""Curves from out-of-fold scores: measures by layer, with their bootstrap."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from layeratlas.studies.hierarchy.refitting import training_of
 
 
 def all_curves(work: Workspace) -> list[Curve]:
-    """Return the curve of every level, the mean of its tasks' curves, and then every task's own curves."""
+    """Return the curves of levels (means over their tasks), followed by the curves of the tasks."""
     groups = _groups_by_level(work)
     samplers = {
         level: Resampler(names, work.spec.probe.bootstrap, work.spec.seed + i)
@@ -34,7 +34,7 @@ def all_curves(work: Workspace) -> list[Curve]:
 
 
 def _groups_by_level(work: Workspace) -> dict[str, list[str]]:
-    """Return the group of every item of every level: tasks of a level can share groups, which are drawn together."""
+    """Return the group of every item by level; tasks of a level can share groups, which are resampled together."""
     groups: dict[str, list[str]] = {}
     for data in work.material:
         groups.setdefault(data.level, []).extend(item.group for item in data.items)
@@ -90,7 +90,7 @@ def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
 
 
 def _baseline_draws(probed: Probed, measure: Measure, weights: Floats, resampler: Resampler) -> Floats:
-    """Return draws (B,) of the surface baseline over the same groups as those of a curve; empty without scores."""
+    """Return draws (B,) of the surface baseline over the same resampled groups as the curve; empty without scores."""
     if probed.baseline_scores is None:
         return np.zeros(0)
     rows = weights[: 1 + resampler.bootstrap]

@@ -1,4 +1,4 @@
-"""Description lengths as a curve: how well a probe compresses the labels at each layer."""
+"""Compression curves: how well a probe compresses the labels at each layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from layeratlas.stats.intervals import widened
 from layeratlas.stats.resampling import Resampler
 from layeratlas.studies.hierarchy.names import CODE_METRIC, CODE_PROBE, WHOLE
 
-# The smallest total of bits that is divided by.
+# The smallest divisor, in bits, of a compression.
 _FEWEST_BITS = 1e-9
 
 
@@ -27,7 +27,7 @@ class Coded:
 
 
 def compression_curve(coded: Coded, resampler: Resampler) -> Curve:
-    """Return a task's compression by layer: bits of a uniform code over bits of the probe's code (1: useless)."""
+    """Return a task's compression by layer: uniform code length over the probe's code length (1: no information)."""
     codes, data, uniform = coded.codes, coded.design.data, np.log2(coded.design.classes)
     weights = resampler.weights([item.group for item in data.items])
     values: Floats = weights.sum(1)[:, None] * uniform / np.maximum(weights @ codes.bits.T, _FEWEST_BITS)

@@ -11,9 +11,9 @@ _DESIGNS: WeakKeyDictionary[Workspace, list[Design]] = WeakKeyDictionary()
 
 
 def designs_of(work: Workspace) -> list[Design]:
-    """Return the design of every data set, in the run's order: the plan, the probes and the curves share it.
+    """Return the design of every data set, in the run's order; the plan, the probes and the curves share it.
 
-    Raises DataError where a training fold would lack a class.
+    Raises DataError if a training fold would lack a class.
     """
     if work not in _DESIGNS:
         _DESIGNS[work] = [make_design(data, work.spec.probe, work.spec.seed) for data in work.material]

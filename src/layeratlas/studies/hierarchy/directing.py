@@ -1,4 +1,4 @@
-"""The direction that a finished run fitted at a layer, fitted again on all texts and checked against the run."""
+"""The probe direction of a finished run at a layer, refitted on all texts and checked against the run's scores."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from layeratlas.store.receipts import MANIFEST
 from layeratlas.store.rows import read_rows
 from layeratlas.studies.hierarchy.names import ACTIVATIONS, WHOLE
 
-# Scores of kept vectors are those of the run to rounding.
+# Scores from kept vectors must equal the run's scores up to rounding.
 _ROUNDING = 1e-6
 
 
 def fit_direction(
     run: FinishedRun, task: str, layer: int, component: Component = "resid", method: str = ""
 ) -> Direction:
-    """Return the direction of a task at a layer, in the model's own coordinates.
+    """Return the direction of a task at a layer, in the coordinates of the model's activations.
 
-    The probe is fitted on all texts with the run's own settings. First the run's cross-validation is repeated at this
-    layer, and its score compared with the run's curve: they are equal, or the vectors are not those of the run.
-    Vectors come from the run's `activations/`; where these were deleted, the model reads the texts again. `method` is
-    by default the run's first probe.
+    The probe is fitted on all texts with the run's settings. Before that, the run's cross-validation is repeated at
+    this layer and its score compared with the run's curve, which shows whether the vectors are those of the run.
+    Vectors come from the run's `activations/`; if these were deleted, the model reads the texts again. `method`
+    defaults to the run's first probe.
 
-    Raises SpecError for an unknown task, component, layer or probe, StoreError where the scores differ or the model's
+    Raises SpecError for an unknown task, component, layer or probe, StoreError if the scores differ or the model's
     files have changed.
     """
     spec = RunSpec(**run.manifest["spec"])
@@ -65,7 +65,7 @@ def fit_direction(
 
 
 def load_data(run: FinishedRun, task: str) -> Dataset:
-    """Return a task's texts as the run read them; a level that has one task stands for it."""
+    """Return the texts of a task as the run read them; `task` may be a level that has a single task."""
     records: list[dict[str, Any]] = run.manifest["datasets"]
     of_level = [record["name"] for record in records if record["level"] == task]
     names = [record["name"] for record in records]
@@ -106,7 +106,7 @@ def _quality(run: FinishedRun, data: Dataset, layer: int, component: str, method
 
 
 def _vectors(run: FinishedRun, spec: RunSpec, data: Dataset, component: Component, layer: int) -> Floats:
-    """Return the vectors of a task's texts (n, d): those that the run kept, else read again."""
+    """Return the vectors (n, d) of a task's texts: those that the run kept, or else read again from the model."""
     if (run.folder / ACTIVATIONS / MANIFEST).is_file():
         vectors = kept_vectors(run, data, component, [layer])
     else:
@@ -115,7 +115,7 @@ def _vectors(run: FinishedRun, spec: RunSpec, data: Dataset, component: Componen
 
 
 def kept_vectors(run: FinishedRun, data: Dataset, component: Component, layers: Sequence[int]) -> Floats:
-    """Return a task's vectors at some layers out of the run's `activations/`, (layers, n, d)."""
+    """Return a task's vectors at some layers from the run's `activations/`, (layers, n, d)."""
     rows = _items(run, data.name)["row"].to_list()
     distinct = list(dict.fromkeys(rows))
     place = {row: i for i, row in enumerate(distinct)}
@@ -125,14 +125,14 @@ def kept_vectors(run: FinishedRun, data: Dataset, component: Component, layers: 
 
 
 def read_again(run: FinishedRun, spec: RunSpec, data: Dataset, component: Component, layers: Sequence[int]) -> Floats:
-    """Return the vectors of texts at some layers from the run's model, (layers, n, d), read as the run reads them."""
+    """Return the vectors of texts at some layers, (layers, n, d), read with the run's model and capture settings."""
     from layeratlas.capture import capture, choose_plan, store_shape
     from layeratlas.models import load
     from layeratlas.store import MemoryStore
     from layeratlas.studies.hierarchy.capturing import distinct_texts
 
     model = load(ModelSpec(**dict(spec.model)))
-    known = run.manifest["model"]  # an earlier version hashed no files of the hub
+    known = run.manifest["model"]  # earlier versions did not hash files from the hub
     changed = [name for name in ("files", "tokenizer_hash") if known[name] not in ({}, model.info[name])]
     if changed:
         raise StoreError(
@@ -150,14 +150,14 @@ def read_again(run: FinishedRun, spec: RunSpec, data: Dataset, component: Compon
 
 
 def _score(x: Floats, design: Design, method: str) -> float:
-    """Return the out-of-fold score of the run's cross-validation."""
+    """Return the out-of-fold score under the run's cross-validation."""
     scores = probe_layer(x, design, [method])[0].scores
     measure = next(iter(measures_for(design.data.kind, design.classes).values()))
     return float(measure(scores, design.y, np.ones((1, len(design.y)))).mean())
 
 
 def _compare(score: float, quality: Quality, run: FinishedRun) -> None:
-    """Raise StoreError where a score is not the run's; vectors read again may move one text across the boundary."""
+    """Raise StoreError if a score differs from the run's; vectors read again may change the class of one text."""
     kept = (run.folder / ACTIVATIONS / MANIFEST).is_file()
     if abs(score - quality.value) > (_ROUNDING if kept else 1.5 / quality.n):
         raise StoreError(
@@ -168,7 +168,7 @@ def _compare(score: float, quality: Quality, run: FinishedRun) -> None:
 
 
 def _means(x: Floats, data: Dataset) -> Floats:
-    """Return the mean vector of each class; for numbers the change of a vector per unit of the label, (1, d)."""
+    """Return the mean vector of each class; for numeric labels, the vector's change per unit of the label, (1, d)."""
     y = data.y
     if data.classes:
         return np.stack([x[y == code].mean(0) for code in range(len(data.classes))])

@@ -1,4 +1,4 @@
-"""The exhibit of emergence: depths and their order by every definition, from the run's table."""
+"""The emergence exhibit: depths of emergence and their order by every definition."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEXT = (
 
 
 def emergence_exhibits(folder: Path) -> list[Exhibit]:
-    """Return the table of a run's residual stream; none where the run has no such table or no level that decodes."""
+    """Return the table for the residual stream; empty if the run has no such table or no level decodes."""
     if not (folder / EMERGENCE).is_file():
         return []
     table = read_table(folder / EMERGENCE).filter(pl.col("component") == "resid")

@@ -1,4 +1,4 @@
-"""The curve of a data set as one line of text, shown as soon as its layers are probed."""
+"""The curve of a data set as one line of text, shown when its layers have been probed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _NAME, _COLUMNS = 24, 40
 
 
 def first_look(design: Design, layers: Sequence[Floats]) -> str:
-    """Return the name, the curve from chance to 1 as shades, and the highest value with its layer.
+    """Return the name, the curve as shades from chance to 1, and the highest value with its layer.
 
-    layers: for each layer the scores out of fold of its first probe, (repeats, n, k). An estimate without an interval:
-    the findings come at the end of the run.
+    `layers` are the out-of-fold scores of the first probe by layer, (repeats, n, k). The line is an estimate without an
+    interval; the findings follow at the end of the run.
     """
     name, measure = next(iter(measures_for(design.data.kind, design.classes).items()))
     everything = np.ones((1, len(design.y)))

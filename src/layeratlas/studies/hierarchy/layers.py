@@ -1,4 +1,4 @@
-"""The probes of one data set at every layer of a component: batches of layers, on all cores or on an accelerator."""
+"""Probes one data set at every layer of a component, in batches of layers, on all cores or on an accelerator."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from layeratlas.probes import CodeLengths, Design, LayerScores, layer_bits, prob
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store import Store
 
-# Texts times layers above which processes pay off: starting them costs seconds, but a probe of a few hundred texts is
-# many short steps of Python, which threads run one after the other.
+# Texts times layers above which processes pay off. Starting them takes seconds, but threads would run the probes one
+# after the other: probing a few hundred texts takes many short steps of Python, which hold its lock.
 _WORTH_PROCESSES = 1500
-# Numbers in a batch of layers: on a CPU few enough for its caches, on an accelerator 1 GB in float64. Small batches
-# share the steps of Python, which take most of the time of sixty texts; large ones leave the cache.
+# Numbers in a batch of layers: on a CPU few enough for its caches, on an accelerator 1 GB in float64. Batches share the
+# overhead of Python, which dominates at sixty texts; batches that are too large leave the cache.
 _CPU_NUMBERS, _DEVICE_NUMBERS, _MOST_LAYERS = 2**19, 2**27, 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerResult:
-    """One layer's scores, one per probe, and its code lengths where they are measured."""
+    """One layer's scores, one array per probe, and its code lengths if they are measured."""
 
     scores: list[LayerScores]
     codes: CodeLengths | None = None
@@ -31,9 +31,9 @@ class LayerResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Probing:
-    """Rows of a store's component, with a data set's design and probes; a seed asks for code lengths too.
+    """The rows of a store's component to probe, with a data set's design and probes.
 
-    `only` are the layers to probe; empty for all.
+    With a seed, code lengths are measured too. `only` are the layers to probe; empty for all.
     """
 
     store: Store
@@ -50,7 +50,7 @@ class Probing:
         return self.only or range(self.store.shape.points[self.component])
 
     def batches(self, numbers: int) -> Iterator[FloatArray]:
-        """Yield the vectors of the layers in order, (layers, n, d) at a time, of about so many numbers."""
+        """Yield the layers' vectors in order, in batches (layers, n, d) of about `numbers` numbers."""
         width = self.store.shape.width
         step = max(1, min(_MOST_LAYERS, numbers // max(1, len(self.rows) * max(width, len(self.rows)))))
         for first in range(0, len(self.layers), step):
@@ -61,7 +61,7 @@ class Probing:
 def probed_layers(work: Workspace, asked: Probing) -> Iterator[LayerResult]:
     """Yield the results of every layer in order.
 
-    On the run's accelerator, where it has one with float64; else on all cores, batches in parallel.
+    Runs on the run's accelerator if it has one with float64, or else batches in parallel on all cores.
     """
     device = _device(work)
     if device is None:

@@ -1,4 +1,4 @@
-"""Which texts the first probe gets wrong at each point of the residual stream, from the scores that a run kept."""
+"""The texts that the first probe gets wrong at each point of the residual stream, from the scores that a run kept."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.mistakes import Mistakes, brief, evenly
 from layeratlas.studies.hierarchy.names import RESIDUAL
 
-# Texts of a task that a page holds.
+# The most texts of a task on a page.
 _MOST = 300
 
 
 def mistakes(run: FinishedRun) -> list[Mistakes]:
     """Return the mistakes of the run's first probe on held-out texts, for each task with classes.
 
-    None of the user's own texts, which a report does not show, and of runs that kept no scores.
+    The user's own texts are left out, because reports do not show them. Empty for a run that kept no scores.
     """
     if run.manifest["spec"].get("data"):
         return []
@@ -54,9 +54,9 @@ def _of_task(run: FinishedRun, data: dict[str, Any]) -> Mistakes:
 
 
 def predicted(scores: Floats, classes: int) -> Any:
-    """Return the place of the class of each text, (layers, n), from scores (layers, repeats, n, columns).
+    """Return the index of the predicted class of each text, (layers, n), from scores (layers, repeats, n, columns).
 
-    Two classes have one column, whose sign decides; scores of several repeats are averaged.
+    Two classes have a single column, whose sign decides. Scores of several repeats are averaged.
     """
     mean = scores.mean(1)
     return (mean[..., 0] > 0).astype(int) if classes == 2 else mean.argmax(-1)

@@ -1,4 +1,4 @@
-"""The names of this study: kinds of findings, files, levels whose comparison is planned, and words for codes."""
+"""The names of this study: kinds of findings, files, levels that are compared, and words for codes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WHOLE = "all"
 
 
 class HierarchyFinding(StrEnum):
-    """The kinds of findings of the hierarchy study, as the column `finding` has them."""
+    """The kinds of findings of the hierarchy study, as in the column `finding`."""
 
     PEAK = "peak"
     EMERGENCE = "emergence"
@@ -63,13 +63,13 @@ DETAILS = (
     HierarchyFinding.ANTI_PERSISTENCE,
 )
 
-# The hierarchy that H1 claims, from shallow to deep. A run without these levels compares its own levels in the order
-# in which they are given.
+# The hierarchy that H1 claims, from shallow to deep. A run without these levels compares its levels in their given
+# order.
 HIERARCHY = ("item", "relation", "analogy")
-# Levels that reuse the targets of other levels ("An apple"), by the beginning of their names. Their estimates share
-# sampling noise with those levels, which would imitate coordination.
+# Name prefixes of levels that reuse the targets of other levels ("An apple"). Their estimates share sampling noise with
+# those levels, which would look like coordination.
 REUSED_TARGETS = ("buried", "graded item")
-# Levels read after 100 words of filler; each has the labels of the level and of the tasks without that word.
+# Prefix of levels read after 100 words of filler; their labels are those of the level and tasks without the prefix.
 BURIED = "buried"
 BURIED_LEVELS = ("buried item", "buried relation", "buried analogy")
 
@@ -77,7 +77,7 @@ RESIDUAL = "resid"
 COMPONENT_NAMES = {"resid": "the residual stream", "attn": "the attention output", "mlp": "the MLP output"}
 # The probe of description lengths, and its measure.
 CODE_PROBE, CODE_METRIC = "logistic", "compression"
-# Measures as they read in the middle of a sentence.
+# Names of measures in the middle of a sentence.
 METRICS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",

@@ -1,4 +1,4 @@
-"""Stages that a run may leave out: on at every size but quick, unless a setting says otherwise."""
+"""Optional stages: on at every size except quick, unless a setting says otherwise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OptionalStage = Literal["random_weights", "robustness", "learning_curves"]
 
 
 def is_wanted(work: Workspace, stage: OptionalStage) -> bool:
-    """Return whether a run has an optional stage, by its setting; all of them probe the residual stream."""
+    """Return whether a run includes an optional stage; never without the residual stream, which all of them probe."""
     setting: bool | None = getattr(work.settings, stage)
     asked = work.spec.size != "quick" if setting is None else setting
     return asked and RESIDUAL in work.spec.capture.components

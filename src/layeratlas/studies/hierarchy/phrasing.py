@@ -1,4 +1,4 @@
-"""How statements of this study name levels, measures and layers."""
+"""The words for levels, measures and layers in this study's statements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layeratlas.studies.hierarchy.names import METRICS
 
 @dataclass(frozen=True, kw_only=True)
 class Phrasing:
-    """Words for the levels of a run, by code; a level without words is quoted.
+    """The words for the levels of a run, by code; a level without words is quoted.
 
     `levels` are plural nouns ("item properties"), as tasks declare them and `run.json` lists them.
     """
@@ -20,21 +20,21 @@ class Phrasing:
     levels: Mapping[str, str] = field(default_factory=dict)
 
     def level(self, level: str) -> str:
-        """Return a level in the middle of a sentence."""
+        """Return the words for a level in the middle of a sentence."""
         return self.levels.get(level, f"'{level}'")
 
     def decodes(self, level: str) -> str:
-        """Return a level as the subject of a sentence with the verb `decode`."""
+        """Return the words for a level as the subject of a sentence with the verb `decode`."""
         return f"{capitalised(self.level(level))} decode" if level in self.levels else f"Level '{level}' decodes"
 
 
 def capitalised(words: str) -> str:
-    """Return words as the beginning of a sentence."""
+    """Return words capitalised for the beginning of a sentence."""
     return words[:1].upper() + words[1:]
 
 
 def measure(curve: Curve) -> str:
-    """Return the measure of a curve in the middle of a sentence."""
+    """Return the name of a curve's measure in the middle of a sentence."""
     return METRICS.get(curve.metric, curve.metric)
 
 

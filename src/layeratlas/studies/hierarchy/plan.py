@@ -1,4 +1,4 @@
-"""The plan that is shown before capture: texts, tokens, disk, memory and time."""
+"""The plan shown before capture: texts, tokens, disk, memory and time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from layeratlas.capture.packing import Packing
     from layeratlas.store import Shape
 
-# The fraction of the machine's matrix rate that capture reaches; the rest is attention, norms and memory traffic.
+# The fraction of the machine's matrix rate that capture reaches; the rest goes to attention, norms and memory traffic.
 _MATRIX_SHARE = 0.7
-# Texts of the small problem that the cost of probing is extrapolated from: about 0.1 s of work.
+# Texts of the small problem from which the cost of probing is extrapolated (about 0.1 s of work).
 _SAMPLE = 160
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -38,7 +38,7 @@ def describe(work: Workspace, packing: Packing, shape: Shape) -> str:
 
 
 def _capture_seconds(work: Workspace, packing: Packing) -> float:
-    """Return the time of all matrix products, two operations per parameter and token."""
+    """Return the time in seconds of all matrix products, at two operations per parameter and token."""
     from layeratlas.models.devices import matrix_rate
 
     model = work.model
@@ -48,7 +48,7 @@ def _capture_seconds(work: Workspace, packing: Packing) -> float:
 
 
 def _probe_seconds(work: Workspace, shape: Shape) -> float:
-    """Return the time of a small problem, scaled by the operations of each data set."""
+    """Return the time in seconds of probing: that of a small problem, scaled by the operations of each data set."""
     spec = work.spec.probe
     items = tuple(Item(f"text {i}", str(i % 2), str(i)) for i in range(_SAMPLE))
     sample = make_design(Dataset("sample", "sample", items), spec, 0)
@@ -61,14 +61,14 @@ def _probe_seconds(work: Workspace, shape: Shape) -> float:
 
 
 def _operations(design: Design, width: int, spec: ProbeSpec) -> float:
-    """Return the operations of probing one layer: per fold an eigendecomposition, and every label column on it."""
+    """Return the operations for probing one layer: per fold, an eigendecomposition and a fit of every label column."""
     total = 0.0
     for fold in design.folds:
         n = len(fold.train)
         rank = min(n, width)
         columns = (design.classes if design.classes > 2 else 1) * (1 + (fold.repeat == 0) * spec.shuffles)
         total += 10 * rank**3 + 4 * n * rank * width + 2 * n * rank * columns * len(spec.penalties)
-        # The SVM iterates on label columns, about a fifth of the shuffles at the usual sizes.
+        # The SVM iterates over the label columns; at the usual sizes these cost about a fifth of the shuffles.
         total += 100 * n * n * min(columns, 41) if "svm" in spec.methods else 0
     return total
 

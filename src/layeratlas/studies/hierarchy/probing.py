@@ -1,6 +1,6 @@
 """The second stage: probe every data set at every layer, and read the results back.
 
-What needs torch is imported where it is used: a run that is already complete does not wait for it.
+Modules that need torch are imported inside functions, so that a run that is already complete does not wait for it.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from layeratlas.studies.hierarchy.names import ACTIVATIONS, RESIDUAL
 if TYPE_CHECKING:
     from layeratlas.store import DiskStore
 
-# The tensors of code lengths in a file of scores.
+# The names of the tensors with code lengths, in a file of scores.
 _BITS, _SHUFFLED_BITS = "bits", "bits.shuffled"
-# The tensor of the surface baseline's scores.
+# The name of the tensor with the surface baseline's scores.
 _SURFACE = "surface.scores"
-# The tensor of a probe's scores on control tasks.
+# The name of the tensor with a probe's scores on control tasks.
 _CONTROL_TASKS = "control_tasks"
 _NONE = np.zeros((0, 0, 0, 0))
 
 
 def probe_stage(work: Workspace) -> list[str]:
-    """Probe every data set and component; one file of scores each, so that a stop loses little."""
+    """Probe every data set and component; each has its own file of scores, so an interruption loses little work."""
     store = whole_store(work)
     requested = work.spec.probe.shuffles
     work.manifest["shuffles"] = {m: registry.get("probes", m).shuffles(requested) for m in work.spec.probe.methods}
@@ -68,7 +68,7 @@ def probe_stage(work: Workspace) -> list[str]:
 
 
 def _probe_components(work: Workspace, store: Store, design: Design, components: Sequence[str], step: Step) -> None:
-    """Write the scores of one data set, file by file; its surface baseline is that of every component."""
+    """Write the scores of one data set, one file per component; all components share its surface baseline."""
     tokens = read_table(work.folder / items_file(design.data), columns=["tokens"])["tokens"].to_list()
     baseline = surface_baseline(design, tokens)
     for component in components:
@@ -87,7 +87,7 @@ def scores_file(data: Dataset, component: str) -> str:
 
 
 def methods_for(work: Workspace, data: Dataset) -> list[str]:
-    """Return the run's probes that apply to a data set: numbers need one that predicts numbers."""
+    """Return the run's probes that apply to a data set; numeric labels need probes that predict numbers."""
     methods = work.spec.probe.methods
     return [m for m in methods if data.kind == "classes" or registry.get("probes", m).predicts_numbers]
 

@@ -16,7 +16,7 @@ from layeratlas.studies.hierarchy.names import WHOLE
 def z_scores(values: Floats, component: str) -> Floats:
     """Return curves (..., P) as z-scores over layers, without point 0 of the residual stream.
 
-    Point 0 is the embedding of the token read, often at chance, which would inflate the spread.
+    Point 0 is the token embedding, which is often at chance and would inflate the standard deviation.
     """
     inner = values[..., 1:] if component == "resid" else values
     spread = inner.std(-1, keepdims=True)
@@ -25,7 +25,7 @@ def z_scores(values: Floats, component: str) -> Floats:
 
 
 def smooth(values: Floats) -> Floats:
-    """Return the running mean (..., P) over three layers, over two at the ends."""
+    """Return the running mean (..., P) over three layers (two at the ends)."""
     padded = np.concatenate([values[..., :1], values, values[..., -1:]], -1)
     counts = np.full(values.shape[-1], 3.0)
     total = padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]
@@ -37,7 +37,7 @@ def smooth(values: Floats) -> Floats:
 
 
 def profile_table(curves: Sequence[Curve]) -> pl.DataFrame:
-    """Return the z-scores over layers, and their first and second differences, of every curve over all its texts."""
+    """Return, for every curve over all texts, the z-scores over layers and their first and second differences."""
     return pl.concat([_profile(curve) for curve in curves if curve.stratum == WHOLE])
 
 

@@ -1,4 +1,4 @@
-"""What the report of this study asks, in plain words."""
+"""The questions that this study's report asks, in plain words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNSAID = (
 
 
 def of_level(level: str, words: str) -> Question:
-    """Return the question about a level; `words` are its plural noun, empty where it has none (a user's labels)."""
+    """Return the question about a level; `words` are its plural noun, empty for a user's own level."""
     subject = f"are {words}" if words else f"is ‘{level}’"
     return Question(title=f"At which depth {subject} decoded?", asked=_ASKED, unsaid=_UNSAID)
 

@@ -30,14 +30,14 @@ RULES: Mapping[Purpose, str] = {
     Purpose.EMBED: f"The layer with the highest mean over all levels that decode, {_NEIGHBOURS}, each level on a scale "
     f"from chance (0) to certainty (1): one vector for all the run's labels. {_RULE_OF_SET}",
 }
-# The measure of embeddings: the share of the way from chance to certainty.
+# The measure for embeddings: the value as a share of the range from chance to certainty.
 SHARE = "share of the way to certainty"
 
 
 def recommendations(curves: Sequence[Curve], findings: Sequence[Finding], phrasing: Phrasing) -> list[Recommendation]:
-    """Return the layers to use for each level and, where a level has several, each task, in every component.
+    """Return the layers to use, in every component, for each level and for each task of a level with several.
 
-    `curves` are those of the main measure of one probe over all texts. A level without a supported peak has none.
+    `curves` are those of the main measure of one probe over all texts. Levels without a supported peak are left out.
     """
     levels = [curve for curve in curves if curve.task == WHOLE]
     tasks = [curve for curve in curves if curve.task != WHOLE and _siblings(curve, curves) > 1]
@@ -55,12 +55,12 @@ def recommendations(curves: Sequence[Curve], findings: Sequence[Finding], phrasi
 
 
 def _siblings(curve: Curve, curves: Sequence[Curve]) -> int:
-    """Return how many tasks a curve's level has."""
+    """Return the number of tasks of a curve's level."""
     return len({other.task for other in curves if other.level == curve.level and other.task != WHOLE})
 
 
 def _of_curve(curve: Curve, peak: Finding) -> list[Recommendation]:
-    """Return what to probe and, in the residual stream, where to steer."""
+    """Return the layer to probe and, in the residual stream, the layer to steer at."""
     steers = curve.component == "resid"
     if peak.verdict != "supported":
         none = Choice(reason=f"No layer is shown to decode it. {peak.statement}")
@@ -71,7 +71,7 @@ def _of_curve(curve: Curve, peak: Finding) -> list[Recommendation]:
 
 
 def _probing(curve: Curve, best: BestLayers) -> Choice:
-    """Return the layer of the highest neighbourhood; its value is read on groups that did not choose it."""
+    """Return the layer with the best neighbourhood; its value is measured on groups that did not choose it."""
     layer = choose(curve.estimate, best.inside)
     lo, hi = curve.interval
     value = _held_out_value(curve)
@@ -90,7 +90,7 @@ def _probing(curve: Curve, best: BestLayers) -> Choice:
 
 
 def _held_out_value(curve: Curve) -> float:
-    """Return the mean value of a layer chosen on one half of the groups and read on the other."""
+    """Return the mean value of a layer chosen on one half of the groups and measured on the other."""
     values = []
     for chosen_on, read_on in ((curve.half_a, curve.half_b), (curve.half_b, curve.half_a)):
         at = smoothed(chosen_on).argmax(1)
@@ -120,7 +120,7 @@ def _steering(curve: Curve, best: BestLayers) -> Choice:
 
 
 def _embedding(curves: Sequence[Curve]) -> Recommendation:
-    """Return the layer of one component that serves all of these levels best."""
+    """Return the layer of one component with the best mean over all of these levels."""
     estimate = np.mean([_share(curve, curve.estimate) for curve in curves], axis=0)
     draws = np.mean([_share(curve, curve.draws) for curve in curves], axis=0)
     best = best_layers(estimate, draws)
@@ -139,7 +139,7 @@ def _embedding(curves: Sequence[Curve]) -> Recommendation:
 
 
 def _share(curve: Curve, values: Floats) -> Floats:
-    """Return values as shares of the way from chance to certainty; every main measure ends at 1."""
+    """Return values as shares of the range from chance to certainty (1 for every main measure)."""
     return (values - curve.chance) / (1 - curve.chance)
 
 

@@ -1,4 +1,4 @@
-"""The factor by which the draws of a task's scores are widened for training the probe anew."""
+"""The factor that widens the draws of a task's scores for the variation from refitting the probe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from layeratlas.stats.refitting import training_factor
 
 
 def training_of(scores: Floats, design: Design) -> Floats | float:
-    """Return the factor (...) of scores (..., repeats, n, k); that of probes which predict numbers is a constant."""
+    """Return the factor (...) for scores (..., repeats, n, k); it is constant for probes that predict numbers."""
     if not design.classes:
         return TRAINING
     parts = sum(fold.repeat == 0 for fold in design.folds)

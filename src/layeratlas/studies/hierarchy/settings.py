@@ -8,7 +8,7 @@ from layeratlas.core.spec import Spec
 
 
 class ProbingSettings(Spec):
-    """What can be set beside the probes themselves."""
+    """The settings in addition to those of the probes."""
 
     mdl: bool = Field(
         default=False,

@@ -49,7 +49,7 @@ class Hierarchy(Study):
 
     @property
     def method_names(self) -> Mapping[str, str]:  # type: ignore[override]
-        """The labels of all installed probes; looked up on use, since another package may have added some."""
+        """The labels of all installed probes; looked up on use, because other packages can add probes."""
         return method_names()
 
     presence = "peak"
@@ -57,7 +57,7 @@ class Hierarchy(Study):
     scaled = {"second peak": "resid", "coordination": "attn"}
 
     def probe_spec(self, size: Size) -> ProbeSpec:
-        """Return the probe settings of a size; the five repeats of `full` average out the choice of folds."""
+        """Return the probe settings of a size; the five repeats at `full` average over the choice of folds."""
         return {
             "quick": ProbeSpec(repeats=1, shuffles=40),
             "standard": ProbeSpec(repeats=2, shuffles=100),
@@ -65,11 +65,11 @@ class Hierarchy(Study):
         }[size]
 
     def read(self, path: str, spec: RunSpec) -> Dataset:
-        """Return a file of labelled texts, whose labels may be declared."""
+        """Return the data set of a file of labelled texts; its label columns may be declared in `spec`."""
         return read_table(path, spec.label_kind, spec.bad_rows)
 
     def check(self, spec: RunSpec, settings: ProbingSettings, material: Sequence[Dataset]) -> None:
-        """Raise SpecError where a data set has numbers to predict and no probe of the run predicts numbers."""
+        """Raise SpecError if a data set has numeric labels and no probe of the run predicts numbers."""
         probes = {name: registry.get("probes", name) for name in spec.probe.methods}
         if any(probe.predicts_numbers for probe in probes.values()):
             return

@@ -1,4 +1,4 @@
-"""The stage that turns what was measured into tables and findings."""
+"""The stage that derives tables and findings from the measurements."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def analyse_stage(work: Workspace) -> list[str]:
 
 
 def _write_information(work: Workspace) -> list[Finding]:
-    """Write the bounds of mutual information and return their findings; none where nothing was decoded."""
+    """Write the bounds of mutual information and return their findings; empty if nothing was decoded."""
     trained = read_informed(work, informing.TRAINED)
     if trained is None:
         return []
@@ -86,13 +86,13 @@ def _write_information(work: Workspace) -> list[Finding]:
 
 
 def _measured(work: Workspace, trained: Tensors) -> list[str]:
-    """Return the signals of passages that were measured in every passage."""
+    """Return the per-passage signals that were measured in every passage."""
     missing = work.manifest["segments"]["missing"]
     return [name for name in passage_signals() if name in trained and name not in missing]
 
 
 def _signal_rows(work: Workspace, trained: Tensors) -> list[pl.DataFrame]:
-    """Return the rows of every signal, of passages and of the whole set."""
+    """Return the table rows of every signal, both per-passage and whole-set signals."""
     signals, metrics, seed = passage_signals(), set_metrics(), work.spec.seed
     control = read_values(work, UNTRAINED)
     vectors = {"means": trained["means"], "tokens": trained["tokens"]} | read_values(work, VIEWS)
@@ -123,7 +123,7 @@ def _write_findings(work: Workspace, findings: Sequence[Finding]) -> None:
 
 
 def _of_run(work: Workspace, table: pl.DataFrame) -> pl.DataFrame:
-    """Return a table with the columns that name the run."""
+    """Return a table with added columns that name the run."""
     return table.with_columns(
         model=pl.lit(work.manifest["model"]["name"]),
         study=pl.lit(work.spec.study),
@@ -131,9 +131,9 @@ def _of_run(work: Workspace, table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _write_draws(work: Workspace, brittleness: Brittleness | None) -> str:
-    """Keep the draws of each segment's brittleness.
+    """Write the draws of each segment's brittleness.
 
-    Every model is perturbed on the same passages, resampled alike, so that differences between models are paired.
+    All models are perturbed on the same passages with the same resampling, so differences between models are paired.
     """
     values = {}
     if brittleness:

@@ -1,4 +1,4 @@
-"""Where the boundaries of a model's layers are, and how sure that is: a bootstrap over passages, signals left out."""
+"""The boundaries between a model's layers and their uncertainty: bootstrap over passages, and leave-one-signal-out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BoundaryEstimate:
 
     `boundaries` (2,); `draws` (B, 2); `mode` (2,), the most frequent pair of the draws; `lo`, `hi` (2,), the central
     90 % of the draws; `share` (2,), the share of draws with each boundary at its mode; `together` (L, L), the share of
-    draws in which two blocks are in one segment.
+    draws in which two blocks are in the same segment.
     """
 
     boundaries: Ints
@@ -40,9 +40,9 @@ class BoundaryEstimate:
 
 
 def two_boundaries(signals: Floats, groups: Sequence[str]) -> tuple[Ints, Floats]:
-    """Return the two boundaries (..., 2) of signals (..., S, L), and C2 / C0, the share of the cost that they leave.
+    """Return the two boundaries (..., 2) of signals (..., S, L), and C2 / C0, the share of the cost that remains.
 
-    From 8 blocks on the first and the last block are left out of the search; boundaries are numbers of all blocks.
+    With 8 or more blocks, the first and the last one are excluded from the search; boundaries still count all blocks.
     """
     boundaries, left = segmentation.two_boundaries(fuse(without_ends(signals), groups))
     return boundaries + left_out(signals.shape[-1]), left
@@ -59,7 +59,7 @@ def cost_curve(z: Floats) -> Floats:
 
 
 def resampled(values: Floats, draws: int, seed: int) -> Floats:
-    """Return the mean signals (B, S, L) of passages drawn with replacement from values (P, S, L)."""
+    """Return the mean signals (B, S, L) over passages drawn with replacement from values (P, S, L)."""
     passages = len(values)
     random = np.random.default_rng(seed)
     weights = random.multinomial(passages, np.full(passages, 1 / passages), size=draws) / passages
@@ -76,7 +76,7 @@ def find_boundaries(signals: BlockSignals, draws: int = 200, seed: int = 0) -> B
 
 
 def summarise(boundaries: Ints, drawn: Ints, layers: int) -> BoundaryEstimate:
-    """Return the record of boundaries (2,) and of the draws' boundaries (B, 2)."""
+    """Return the estimate for boundaries (2,) and the boundaries of the draws (B, 2)."""
     pairs, counts = np.unique(drawn, axis=0, return_counts=True)
     mode = pairs[counts.argmax()]
     lo, hi = np.quantile(drawn, [0.05, 0.95], axis=0, method="nearest")
@@ -93,7 +93,7 @@ def summarise(boundaries: Ints, drawn: Ints, layers: int) -> BoundaryEstimate:
 
 
 def leave_one_out(signals: BlockSignals) -> dict[str, Ints]:
-    """Return, by signal, the boundaries (2,) without it; empty if there is only one signal."""
+    """Return, for each signal, the boundaries (2,) found without it; empty if there is only one signal."""
     if len(signals.names) < 2:
         return {}
     mean, boundaries = signals.values.mean(0), {}

@@ -1,4 +1,4 @@
-"""Which findings of the segments study hold only where others do: boundaries where two exist, layers in order."""
+"""Rules between findings of the segments study, such as: boundary positions presuppose that two boundaries exist."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from layeratlas.studies.segments.names import SegmentFinding
 PRESUPPOSED: tuple[Rule, ...] = (
     Presupposes(kind=SegmentFinding.BOUNDARY, needs=SegmentFinding.EXISTENCE),
     Presupposes(kind=SegmentFinding.TRAINING, needs=SegmentFinding.EXISTENCE),
-    # Three segments fit layers in order: then no random order fits them better.
+    # If three segments fit the ordered layers, random orders cannot fit better.
     Excludes(
         kind=SegmentFinding.LAYER_ORDER,
         said="not supported",

@@ -1,4 +1,4 @@
-"""The findings on what the boundaries depend on: training, single signals, kinds of text."""
+"""The findings on whether the boundaries depend on training, on single signals, or on the kind of text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from layeratlas.studies.segments.findings import (
 from layeratlas.studies.segments.names import SegmentFinding, readable
 from layeratlas.studies.segments.record import KindsRecord, SegmentsRecord, UntrainedRecord
 
-# A boundary that moves by no more than this fraction of depth has not moved.
+# A boundary counts as moved if it moves by more than this fraction of depth.
 _STEADY = 0.08
 
 
@@ -37,7 +37,7 @@ def segment_findings(record: SegmentsRecord) -> list[Finding]:
 
 
 def _training(record: SegmentsRecord, control: UntrainedRecord) -> Finding:
-    """Do the boundaries come from training? Supported where the model has two and random weights are shown smooth."""
+    """Do the boundaries come from training? Supported if the model has two and random weights are shown smooth."""
     trained, untrained = existence_verdict(record), tested_verdict(control.existence)
     verdict = decide(shown=trained == "supported" and untrained == "not supported", refuted=untrained == "supported")
     # Of the tests that the verdict rests on: boundaries of the untrained model, or of this one and none there.
@@ -71,7 +71,7 @@ def _training(record: SegmentsRecord, control: UntrainedRecord) -> Finding:
 def _signal_left_out(record: SegmentsRecord) -> Finding:
     allowed = max(1, round(_STEADY * record.blocks))
     shifts = {name: _shift(moved, record.exact.boundaries) for name, moved in record.leave_one_out.items()}
-    # A boundary that moves within its own interval may have stayed where it is.
+    # A move within the boundary's own interval is no evidence of a move.
     outside = [
         name
         for name, moved in record.leave_one_out.items()
@@ -98,7 +98,7 @@ def _signal_left_out(record: SegmentsRecord) -> Finding:
 
 
 def _text_kinds(record: SegmentsRecord, kinds: KindsRecord) -> Finding:
-    """Do boundaries differ between kinds? `Not supported` is an equivalence: shifts of 0.08 of the depth at most."""
+    """Do boundaries differ between kinds? `not supported` needs equivalence: shifts of at most 0.08 of the depth."""
     first_kind, second_kind = kinds.compared
     first, second = (kinds.by_kind[name].boundaries for name in (first_kind, second_kind))
     allowed = max(1, round(_STEADY * record.blocks))
@@ -124,12 +124,12 @@ def _text_kinds(record: SegmentsRecord, kinds: KindsRecord) -> Finding:
 
 
 def _shift(boundaries: tuple[int, int], moved: tuple[int, int]) -> int:
-    """Return how far the boundary that moves most is from where it was, in blocks."""
+    """Return the largest move of a boundary, in blocks."""
     return max(abs(a - b) for a, b in zip(boundaries, moved, strict=True))
 
 
 def _leaves(moved: tuple[int, int], intervals: Sequence[tuple[int, int]]) -> bool:
-    """Return whether a boundary moved out of its 90 % interval."""
+    """Return whether any boundary moved out of its 90 % interval."""
     return any(not lo <= boundary <= hi for boundary, (lo, hi) in zip(moved, intervals, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""The charts and tables of a segments run's report, made from the run's files alone."""
+"""The charts and tables of a segments run's report, built from the run's files alone."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
 """The existence test: are there two boundaries, or smooth change, noise, or one boundary?
 
-Two boundaries are found in any signal, so three questions are asked of them:
+The search finds two boundaries in any signal, so they are tested in three ways:
 
 - Is each of them sharp (`sharpness`)? More than half of the change across it must happen between two neighbouring
-  blocks. No smooth change does that, whatever its shape.
-- Do they leave less cost than boundaries of noise? Surrogates have smooth change over depth with noise that
-  neighbouring layers share. The statistic is C2 / C0, the share of the cost that two boundaries leave.
-- Is there a second one? Surrogates have the signals' own best single boundary as a step. The statistic is C2 / C1, the
-  share of the cost that a second boundary leaves.
+  blocks. A smooth change of any shape fails this test.
+- Do they fit better than boundaries found in noise? Surrogates combine a smooth change over depth with autocorrelated
+  noise. The statistic is C2 / C0, the share of the cost that remains with two boundaries.
+- Is there a second one? Surrogates have the signals' best single boundary as a step. The statistic is C2 / C1, the
+  share of the cost that remains with a second boundary.
 
-The p-value of two boundaries is the largest of them all: every test must reject (an intersection-union test). From 8
-blocks on the first and the last block are left out: a jump there would hide boundaries, or pass for one.
+The p-value of two boundaries is the largest of these: every test must reject (an intersection-union test). With 8 or
+more blocks, the first and the last one are left out, because a jump there would hide boundaries or look like one.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ SURROGATES = 199
 
 @dataclass(frozen=True, kw_only=True)
 class Existence:
-    """The share of the cost that two boundaries leave (`left`), their sharpness, the p-values and the nulls.
+    """The result of the existence test: statistics, sharpness, p-values and null distributions.
 
-    `smooth_p` and `second_p` are the p-values against smooth change and against one boundary; `first` is the first
-    block after the best single boundary, `second_left` the share of the cost that a second one leaves. `null_left` and
-    `null_second_left` (B,) are those shares of every surrogate. `curve` (K+1,) is C_K / C_0 and `null_curves` (B, K+1)
-    that of the surrogates. `shuffled_left` (B,) is `left` of the same layers in random order, and `shuffled_p` its
-    p-value.
+    `left` is the share of the cost that remains with two boundaries. `smooth_p` and `second_p` are the p-values against
+    smooth change and against a single boundary. `first` is the first block after the best single boundary;
+    `second_left` is the share of the cost that remains with a second one. `null_left` and `null_second_left` (B,) are
+    the values of `left` and `second_left` in the surrogates. `curve` (K+1,) is C_K / C_0 and `null_curves` (B, K+1) the
+    same for the surrogates. `shuffled_left` (B,) is `left` with the layers in random order, `shuffled_p` its p-value.
     """
 
     left: float
@@ -102,7 +102,7 @@ def _shuffled(inner: Floats, groups: Sequence[str], count: int, seed: int) -> Fl
 
 
 def _second_boundary(inner: Floats, groups: Sequence[str]) -> tuple[Any, Any]:
-    """Return the best single boundary (...) of signals (..., S, L), and C2 / C1, the share that a second one leaves."""
+    """Return the best single boundary (...) of signals (..., S, L), and C2 / C1, the share left by a second one."""
     costs, shortest = segment_costs(fuse(inner, groups)), shortest_segment(inner.shape[-1])
     single, cost_of_one = best_boundaries(costs, 1, shortest)
     _, cost_of_two = best_boundaries(costs, 2, shortest)

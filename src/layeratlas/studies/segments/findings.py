@@ -1,6 +1,6 @@
-"""The findings on boundaries, each with its null: whether they exist, where they are, whether layers are ordered.
+"""The findings on boundaries: whether they exist, where they are, and whether layers are ordered.
 
-`not supported` says that the opposite is shown. What is undecided names the smallest effect that would have been seen.
+`not supported` means that the opposite is shown. Inconclusive findings state the smallest detectable effect.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ SURROGATE_NULL = (
     "at most half of the change across a boundary in one step between blocks (t-test); smooth change (cubic trend) "
     "with autocorrelated noise in every signal; the same with one boundary; the largest p"
 )
-# The widest 90 % interval of a boundary whose place is known, as a fraction of depth.
+# The widest 90 % interval, as a fraction of depth, with which a boundary counts as located.
 _WIDEST = 0.15
-# With fewer passages the bootstrap cannot say where a boundary is.
+# The fewest passages with which the bootstrap can locate a boundary.
 FEWEST_PASSAGES = 8
 
 
 def boundary_findings(record: SegmentsRecord) -> list[Finding]:
-    """Return the findings on existence, on both boundaries and on the order of layers."""
+    """Return the findings on existence, the position of both boundaries, and the order of layers."""
     return [_existence(record), _boundary(record, 0), _boundary(record, 1), _layer_order(record)]
 
 
@@ -42,29 +42,30 @@ def boundary_finding(
 
 
 def widths(record: SegmentsRecord) -> list[float]:
-    """Return the width of each exact boundary's 90 % interval as a fraction of depth."""
+    """Return the width of the 90 % interval of each boundary of the exact method, as a fraction of depth."""
     return [(hi - lo) / record.blocks for lo, hi in record.exact.intervals]
 
 
 def tested_verdict(test: ExistenceRecord) -> Verdict:
-    """Return what the existence test says of two boundaries.
+    """Return the verdict of the existence test on two boundaries.
 
-    Supported where every part of the test rejects; not supported where at least one of the two boundaries is shown to
-    be smooth (p <= 0.05, Bonferroni over both); else inconclusive.
+    Supported if every test rejects; not supported if at least one of the two boundaries is shown to be smooth
+    (p <= 0.05, Bonferroni over both); inconclusive otherwise.
     """
     return decide(shown=test.p <= ALPHA, refuted=smooth_p(test) <= ALPHA)
 
 
 def smooth_p(test: ExistenceRecord) -> float:
-    """Return the p-value of two boundaries, against at least one that is smooth (Bonferroni over both)."""
+    """Return the p-value for at least one of the two boundaries being smooth (Bonferroni over both)."""
     return min(1.0, 2 * min(sharp.smooth_p for sharp in test.sharpness))
 
 
 def existence_verdict(record: SegmentsRecord) -> Verdict:
     """Return the verdict on two prominent boundaries (the claim P1.1).
 
-    Of the exact boundaries, whichever method the run shows: that of the test, except that two boundaries are supported
-    only if each 90 % interval is at most 0.15 of the depth, and there are eight passages or more to resample.
+    It is the verdict of the existence test, with two more conditions for `supported`: each 90 % interval spans at most
+    0.15 of the depth, and there are at least eight passages. It always concerns the boundaries of the exact method,
+    even if the run shows those of another one.
     """
     verdict = tested_verdict(record.existence)
     certain = max(widths(record)) <= _WIDEST and record.passages >= FEWEST_PASSAGES
@@ -105,7 +106,7 @@ def _result(record: SegmentsRecord, verdict: Verdict) -> str:
 
 
 def sharp_words(sharp: SharpnessRecord) -> str:
-    """Return how sharp a boundary is, in words, with the intervals over passages."""
+    """Return the sharpness of a boundary in words, with the intervals over passages."""
     share, width = (f"[{lo:.2f}, {hi:.2f}]" for lo, hi in (sharp.share_interval, sharp.width_interval))
     return (
         f"at block {sharp.boundary} a share of {sharp.share:.2f} {share} of the change happens in one step between "
@@ -114,7 +115,7 @@ def sharp_words(sharp: SharpnessRecord) -> str:
 
 
 def boundaries_seen(test: ExistenceRecord) -> str:
-    """Return the smallest effect that the part of the test with the largest p could have seen, in words."""
+    """Return in words the smallest effect detectable by the test with the largest p."""
     least = max(test.sharpness, key=lambda sharp: sharp.p)
     if least.p >= max(test.smooth_p, test.second_p):
         if least.seen > 1:
@@ -140,7 +141,7 @@ def _boundary(record: SegmentsRecord, number: int) -> Finding:
     before, after = (record.segments[i].name for i in (number, number + 1))
     place = f"block {boundary}, at {boundary / blocks:.2f} of the depth (90 % interval: block {lo} to {hi})"
     depths = Effect(estimate=boundary / blocks, lo=lo / blocks, hi=hi / blocks, p=record.existence.p)
-    if record.method != EXACT:  # the tests are of the exact boundaries, wherever those are
+    if record.method != EXACT:  # the tests concern the boundaries of the exact method
         return boundary_finding(
             SegmentFinding.BOUNDARY,
             f"By this rule the {after} segment begins at {place}; the existence test is of the exact boundaries alone.",
@@ -170,7 +171,7 @@ def _boundary(record: SegmentsRecord, number: int) -> Finding:
 
 
 def _layer_order(record: SegmentsRecord) -> Finding:
-    """Do the signals depend on depth? Opposite: layers in order fit three segments worse than 95 % of random orders."""
+    """Do the signals depend on depth? Refuted if ordered layers fit three segments worse than 95 % of random orders."""
     test = record.existence
     low, _, high = test.shuffled_left
     verdict = decide(shown=test.shuffled_p <= ALPHA, refuted=test.left > high)

@@ -1,4 +1,4 @@
-"""The rule of the first version of arXiv 2505.18244: boundaries where the mutual information falls most."""
+"""The rule of the first version of arXiv 2505.18244: boundaries at the largest falls of mutual information."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SD = 2.0
 
 
 def steepest_falls(information: Floats) -> Ints:
-    """Return the two most negative changes (2,) of the mutual information (L,) of each block's input and output.
+    """Return the blocks (2,) with the largest falls of mutual information (L,) between a block's input and output.
 
-    The change at l is I(l) - I(l-1), and a boundary at l begins a segment with block l. Segments have at least the
-    shortest length of the exact method.
+    The change at l is I(l) - I(l-1); a boundary at l means that block l begins a segment. The shortest segment is that
+    of the exact method.
     """
     blocks = len(information)
     shortest = shortest_segment(blocks)
@@ -30,7 +30,7 @@ def steepest_falls(information: Floats) -> Ints:
 
 
 def candidates(information: Floats) -> Ints:
-    """Return the blocks whose change is below mean - 2 sd, that version's candidates (often fewer than two)."""
+    """Return the blocks whose change is below mean - 2 sd, the first version's candidates (often fewer than two)."""
     change = np.diff(information)
     below: Ints = np.flatnonzero(change < change.mean() - _SD * change.std()) + 1
     return below
@@ -42,7 +42,7 @@ def information_of(signals: BlockSignals) -> Floats | None:
 
 
 def first_version_boundaries(information: Floats, draws: int, seed: int) -> BoundaryEstimate:
-    """Return the boundaries by this rule of values (P, 1, L), with their bootstrap over passages."""
+    """Return the boundaries of values (P, 1, L) by this rule, with their bootstrap over passages."""
     means = resampled(information, draws, seed)[:, 0]
     drawn = np.array([steepest_falls(mean) for mean in means])
     return summarise(steepest_falls(information.mean((0, 1))), drawn, layers=information.shape[2])

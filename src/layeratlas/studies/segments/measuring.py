@@ -1,7 +1,7 @@
-"""The stage that measures: passages through the model a few at a time, every metric on each, the numbers kept.
+"""The measuring stage: runs passages through the model in batches and computes every metric on each passage.
 
-Little is kept: the values of every signal, and mean states and a few tokens for the metrics of the whole set. Each
-batch makes one shard, so that an interrupted run loses one batch.
+It writes only the values of every signal, and the mean states and a few tokens for whole-set metrics. Each batch is one
+shard, so an interrupted run loses at most one batch.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
 FOLDER = "signals"
-# Passages that are run again alone: they are long, and all of one length.
+# The number of passages that are run again alone; few, because they are long.
 _AGAIN = 4
-# What was measured, the beginning of the shards' names.
+# The prefixes of the shards' names, by kind of measurement.
 TRAINED, UNTRAINED, VIEWS = "trained", "untrained", "views"
 _BATCH = 4
 _UNTRAINED_PASSAGES: dict[Size, int] = {"quick": 0, "standard": 12, "full": 32}
-# A copy is shorter than a passage and measured by fewer metrics: its share of a passage's time.
+# The time for a copy as a share of that for a passage; copies are shorter and have fewer metrics.
 _COPY_SHARE = 1 / 8
 
 Read = Callable[[Sequence[Sequence[int]], int], Tensors]
@@ -71,7 +71,7 @@ def measure_stage(work: Workspace) -> list[str]:
 
 
 def recompute(work: Workspace) -> Recomputed:
-    """Return how far the states of a sample of passages, each run alone, are from those that the metrics were given."""
+    """Run a sample of passages again, each alone; return the deviation from the states used for the metrics."""
     from layeratlas.capture.passages import read_passages
     from layeratlas.capture.recomputing import Recomputed, compare_vectors, sample_texts
 
@@ -89,12 +89,12 @@ def recompute(work: Workspace) -> Recomputed:
 
 
 def _by_place(states: Tensors) -> Tensors:
-    """Return kept states, (passages, places, L+1, d) by name, as (passages, L+1, d) by name and place."""
+    """Split kept states (passages, positions, L+1, d) by name into (passages, L+1, d) by name and position."""
     return {f"{name} {place}": values[:, place] for name, values in states.items() for place in range(values.shape[1])}
 
 
 def _check_model(work: Workspace, model: LoadedModel) -> None:
-    """Raise DataError, SpecError or ModelError, before anything is measured, if the study cannot run on the model."""
+    """Raise DataError, SpecError or ModelError if the study cannot run on the model; called before measuring."""
     shortest_segment(model.anatomy.n_layers)
     for intervention in work.settings.interventions:
         sites_of(intervention, model.anatomy.n_layers, {}, controls=0)
@@ -120,7 +120,7 @@ def _write_copies(work: Workspace, copies: list[list[int]], read: CopyReader, ad
 
 
 def _write_shard(work: Workspace, name: str, first: int, batch: list[list[int]], read: Read) -> str:
-    """Measure a batch unless its shard is sound; return the shard's name."""
+    """Measure a batch unless its shard exists and is intact; return the shard's name."""
     file = _shard_name(name, first)
     if read_shard(work.folder / file, work.key) is None:
         write_shard(work.folder / file, work.key, read(batch, first))
@@ -132,13 +132,13 @@ def _shard_name(name: str, first: int) -> str:
 
 
 def _untrained_passages(work: Workspace, passages: int) -> int:
-    """Return how many passages are to go through a random-weight model."""
+    """Return the number of passages to run through a random-weight model."""
     setting = work.settings.untrained
     return min(_UNTRAINED_PASSAGES[work.spec.size] if setting is None else setting, passages)
 
 
 def _write_untrained(work: Workspace, ids: list[list[int]], advance: Advance) -> list[str]:
-    """Return the shards of a random-weight model; none where there is no memory for a second model."""
+    """Write and return the shards of a random-weight model; none if a second model does not fit in memory."""
     files = [_shard_name(UNTRAINED, first) for first in range(0, len(ids), _BATCH)]
     if all(read_shard(work.folder / file, work.key) is not None for file in files):
         advance(len(ids))
@@ -151,9 +151,9 @@ def _write_untrained(work: Workspace, ids: list[list[int]], advance: Advance) ->
 
 
 def read_values(work: Workspace, name: str, outputs: Sequence[str] | None = None) -> Tensors:
-    """Return what was measured under a name (TRAINED, UNTRAINED, VIEWS), all batches together; may be empty.
+    """Return the measurements of a kind (TRAINED, UNTRAINED, VIEWS), over all batches; may be empty.
 
-    `outputs` are the shards of the stage, by default those that the finished stage recorded.
+    `outputs` are the shards of the stage, by default those recorded by the finished stage.
     """
     files = work.manifest["stages"]["measure"]["outputs"] if outputs is None else outputs
     own = [file for file in files if file.startswith(f"{FOLDER}/{name}-")]

@@ -7,7 +7,7 @@ from enum import StrEnum
 # The three segments, first to last.
 SEGMENT_NAMES = LOCAL, INTERMEDIATE, GLOBAL = ("Local", "Intermediate", "Global")
 
-# The rules that place boundaries: the exact search over all signals, and that of the paper's first version.
+# The methods for finding boundaries: the exact search over all signals, and the rule of the paper's first version.
 EXACT, FIRST_VERSION = "exact", "v1"
 
 CURVES_FILE, FINDINGS_FILE = "curves.parquet", "findings.parquet"

@@ -1,4 +1,4 @@
-"""What an edit does to a model's predictions, token by token."""
+"""The effect of an edit on a model's predictions, token by token."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from layeratlas.core.arrays import FloatArray, Floats
 
 OUTCOMES = ("kl", "nll", "flips", "jsd")
-# From clean logits and true next tokens of a text to what a trial's edited logits are to them, in order of OUTCOMES.
+# Takes the clean logits and true next tokens of a text, and returns a function of a trial's edited logits; its values
+# are in the order of OUTCOMES.
 Judge = Callable[[FloatArray, NDArray[np.int64]], Callable[[int, FloatArray], Floats]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Clean against edited predictions at n tokens, each (n,).
+    """Edited predictions compared with clean ones at n tokens, each (n,).
 
-    `kl`: KL(clean || edited) in nats; `nll`: rise of the negative log-likelihood of the true next token in nats;
-    `flips`: 1 if the most likely token changed, else 0; `jsd`: Jensen-Shannon divergence in nats, at most log 2, NaN if
-    it was not asked for.
+    `kl`: KL(clean || edited) in nats; `nll`: increase of the negative log-likelihood of the true next token in nats;
+    `flips`: 1 if the most likely token changed, else 0; `jsd`: Jensen-Shannon divergence in nats, at most log 2, NaN
+    unless requested.
     """
 
     kl: Floats
@@ -36,10 +37,10 @@ class Outcome:
 
 
 class Reference:
-    """A model's clean predictions at n tokens, with which edited ones are compared.
+    """A model's clean predictions at n tokens, with which edited predictions are compared.
 
-    logits (n, V) of any float dtype; targets (n,) the true next tokens. Softmax and sums are in float64, so that
-    divergences of 1e-10 nats, as tiny perturbations give, are more than rounding; equal logits give exactly 0.
+    `logits` (n, V) of any float dtype; `targets` (n,) are the true next tokens. Softmax and sums are in float64, so
+    divergences of 1e-10 nats, from tiny perturbations, exceed rounding errors; equal logits give exactly 0.
     """
 
     def __init__(self, logits: FloatArray, targets: NDArray[np.int64]) -> None:
@@ -54,7 +55,7 @@ class Reference:
         gap = self._logp - logq
         at = np.arange(len(gap)), self._targets
         return Outcome(
-            # Rounding may leave a sum of both signs slightly below 0.
+            # The terms have both signs, so rounding can make the sum slightly negative.
             kl=np.maximum(np.einsum("nv,nv->n", self._p, gap), 0.0),
             nll=gap[at],
             flips=(logits.argmax(-1) != self._top).astype(float),
@@ -70,7 +71,7 @@ class Reference:
 
 
 def judge_of(jsd: Sequence[bool]) -> Judge:
-    """Return a judge of trials; `jsd` says for which the costly Jensen-Shannon divergence is computed."""
+    """Return a judge of trials; `jsd` selects those with the Jensen-Shannon divergence, which is expensive."""
 
     def judge(clean: FloatArray, targets: NDArray[np.int64]) -> Callable[[int, FloatArray], Floats]:
         reference = Reference(clean, targets)

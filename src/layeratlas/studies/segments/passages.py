@@ -1,4 +1,4 @@
-"""The passages of a run as tokens of one length; noisy copies of some; a choice of them in turn from each kind."""
+"""The passages of a run as tokens of equal length, their noisy copies, and selection in turn from each kind."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def kinds_of(work: Workspace) -> list[str]:
 
 
 def encode_passages(work: Workspace, model: LoadedModel) -> list[list[int]]:
-    """Return the token ids of all passages, truncated to one length: BOS, if the model has one, and the run's `tokens`.
+    """Return the token ids of all passages, truncated to one length: BOS (if the model has one) and the run's `tokens`.
 
-    The length is at most the model's context and that of the shortest passage; a note says so where it is less than
-    was asked for. Passages below 64 tokens (or the number asked for) do not fit: see `leave_out_unfit`. Raises
-    DataError where the context itself is shorter, or than the number that the user gave.
+    The length is at most the model's context and the shortest passage; a note tells if it is less than requested.
+    Passages with fewer than 64 tokens (or than requested, if that is less) do not fit: see `leave_out_unfit`. Raises
+    DataError if the context is shorter than that, or than the number that the user requested.
     """
     asked, bos = work.settings.tokens, int(model.bos_id is not None)
     room = min(asked, model.context - bos) if model.context else asked
@@ -67,7 +67,7 @@ def encode_passages(work: Workspace, model: LoadedModel) -> list[list[int]]:
 
 
 def _leave_out_short(work: Workspace, counts: Mapping[str, int], fewest: int) -> None:
-    """Leave out, or refuse, the passages that have too few tokens."""
+    """Leave out, or refuse, passages with too few tokens."""
     unfit: dict[str, dict[int, Dropped]] = {}
     for passages in work.material:
         where = passages.source or passages.name
@@ -80,7 +80,7 @@ def _leave_out_short(work: Workspace, counts: Mapping[str, int], fewest: int) ->
 
 
 def encode_copies(work: Workspace, model: LoadedModel, passages: int) -> list[list[int]]:
-    """Return the token ids of the noisy copies of that many passages, passage by passage, truncated to one length."""
+    """Return the token ids of the noisy copies of the first `passages` passages, in order, truncated to one length."""
     if not passages:
         return []
     settings = work.settings
@@ -91,7 +91,7 @@ def encode_copies(work: Workspace, model: LoadedModel, passages: int) -> list[li
 
 
 def in_turn(values: Sequence[Value], kinds: Sequence[str], count: int) -> list[Value]:
-    """Return `count` of the values, in turn from each kind."""
+    """Return `count` of the values, taken in turn from each kind."""
     places: dict[str, int] = {}
     turns = []
     for i, kind in enumerate(kinds):
@@ -101,7 +101,7 @@ def in_turn(values: Sequence[Value], kinds: Sequence[str], count: int) -> list[V
 
 
 def dataset_record(passages: Passages, tokens: int) -> dict[str, Any]:
-    """Return what `run.json` says of a set of passages."""
+    """Return the `run.json` entry of a set of passages."""
     n = len(passages.texts)
     return {
         "name": passages.name,

@@ -1,4 +1,4 @@
-"""What segments runs give a comparison of models: boundaries, brittleness, segments, and the spread within a family."""
+"""The quantities of segments runs for comparing models: boundaries, brittleness, segments, spread within a family."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from layeratlas.studies.segments.names import (
     SegmentFinding,
 )
 
-# A spread over models needs this many of them, each of this many blocks.
+# A spread over models needs at least this many models, each with at least this many blocks.
 FEWEST_MODELS, FEWEST_BLOCKS = 3, 8
 _NO_BOUNDARIES = "no two boundaries were found, so that this is a boundary fitted to smooth change"
 
@@ -35,8 +35,8 @@ _NO_BOUNDARIES = "no two boundaries were found, so that this is a boundary fitte
 def quantities(run: FinishedRun) -> list[RunQuantity]:
     """Return both boundaries (fractions of depth) and the brittleness of each segment (log10), with their errors.
 
-    The errors are the draws that the run kept; without any, those of a normal distribution as wide as the finding's
-    interval, which no other run shares.
+    The errors are the draws that the run kept. Without kept draws, they are independent draws from a normal
+    distribution as wide as the finding's interval.
     """
     return [*_boundaries(run), *_brittleness(run)]
 
@@ -64,9 +64,9 @@ def _boundaries(run: FinishedRun) -> list[RunQuantity]:
 
 
 def boundary_draws(run: FinishedRun, boundary: int) -> Floats | None:
-    """Return the draws (B,) of the first (1) or second (2) boundary, in blocks; None where the run kept none.
+    """Return the draws (B,) of the first (1) or second (2) boundary, in blocks; None if the run kept none.
 
-    They are those of the method by which the run's boundaries were found.
+    They belong to the method that found the run's boundaries.
     """
     if not run.blocks:
         return None
@@ -106,7 +106,7 @@ def _brittleness(run: FinishedRun) -> list[RunQuantity]:
 
 
 def segments_of(run: FinishedRun) -> list[ModelSegment]:
-    """Return the segments between a run's two boundaries; none where it has no two."""
+    """Return the segments between a run's two boundaries; empty unless it has two."""
     boundaries = [finding.estimate for finding in run.of_kind(SegmentFinding.BOUNDARY)]
     if len(boundaries) < len(SEGMENT_NAMES) - 1:
         return []
@@ -118,7 +118,7 @@ def segments_of(run: FinishedRun) -> list[ModelSegment]:
 
 
 def spread_findings(runs: Sequence[FinishedRun]) -> list[Finding]:
-    """Return, for each family of three models or more, the CV of both boundaries beside its nulls."""
+    """Return, for each family with three or more models, the CV of both boundaries and its nulls."""
     findings = []
     for family, members in by_family(runs).items():
         boundaries = [[finding.estimate for finding in run.of_kind(SegmentFinding.BOUNDARY)][:2] for run in members]

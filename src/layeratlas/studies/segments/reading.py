@@ -1,4 +1,4 @@
-"""Passages through one model, and every metric on each."""
+"""Runs passages through one model and computes every metric on each."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from layeratlas.capture.passages import Captured
     from layeratlas.models import LoadedModel
 
-# Tokens of each passage that are kept for metrics of the whole set.
+# The number of tokens of each passage that are kept for whole-set metrics.
 _TOKENS_KEPT = 5
 
 
 class PassageReader:
-    """Runs batches of passages through one model and measures every metric on each passage."""
+    """Runs batches of passages through one model and computes every metric on each passage."""
 
     def __init__(self, model: LoadedModel, settings: SegmentSettings) -> None:
         self.model, self.settings = model, settings
         self.metrics = passage_metrics()
 
     def __call__(self, ids: Sequence[Sequence[int]], first: int) -> Tensors:
-        """Return the values of a batch of passages, the first of which has number `first`."""
+        """Return the values of a batch of passages; `first` is the number of its first passage."""
         from layeratlas.capture.passages import read_passages
 
         positions = len(ids[0]) - 1
@@ -53,7 +53,7 @@ class PassageReader:
 
 
 def kept_states(states: FloatArray) -> Tensors:
-    """Return what is kept of a passage's states, (L+1, T, d): the mean, (1, L+1, d), and a few tokens, (n, L+1, d)."""
+    """Reduce a passage's states (L+1, T, d) to what is kept: the mean (1, L+1, d) and a few tokens (n, L+1, d)."""
     kept = np.linspace(0, states.shape[1] - 1, _TOKENS_KEPT).astype(int)
     return {"means": states.mean(1)[None], "tokens": states[:, kept].transpose(1, 0, 2)}
 

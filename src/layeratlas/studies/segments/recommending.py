@@ -1,4 +1,4 @@
-"""Which block to leave out: the one without which predictions change least."""
+"""Which block to skip: the one whose removal changes predictions least."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ RULES: Mapping[Purpose, str] = {
     f"{CONFIDENCE:.0%} probability (model confidence set). It holds for one block: what leaving out several does is "
     "not the sum, and is not measured by this run.",
 }
-# A divergence below this is rounding.
+# Divergences below this are rounding errors.
 _LEAST = 1e-9
 
 
 def recommendations(brittleness: Brittleness) -> list[Recommendation]:
-    """Return the block to leave out."""
+    """Return the recommended block to skip."""
     return [pruning(brittleness.mean(brittleness.effects.by_skip()))]
 
 
 def pruning(skipped: Estimate) -> Recommendation:
-    """Return the block to leave out, from the mean divergence without each block (L,)."""
+    """Return the block to skip, from the mean divergence with each block skipped (L,)."""
     cost, draws = (np.log(np.maximum(values, _LEAST)) for values in (skipped.value, skipped.plausible))
     best = best_layers(-cost, -draws)
     block = int(cost.argmin())

@@ -1,4 +1,4 @@
-"""`segments.json`: the boundaries, how sure they are, the existence test and the controls, as one typed record."""
+"""`segments.json` as a typed record: the boundaries, their uncertainty, the existence test and the controls."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NullQuantiles = tuple[float, float, float]
 
 
 class Segment(Spec):
-    """A named segment: its first and last block, and how many blocks it has."""
+    """A named segment: its first and last block, and its number of blocks."""
 
     name: str
     first: int
@@ -48,9 +48,8 @@ class KindRecord(BoundaryRecord):
 class KindsRecord(Spec):
     """The boundaries by kind of passage, and the test of a difference between the two kinds compared.
 
-    `loss` is the share of the variation that each kind's boundaries cost in the other kind, and `seen` the share
-    above which p is at most 0.05. `shifts` are the 90 % intervals of how far each boundary is from that of the other
-    kind, in blocks.
+    `loss` is the share of the variation lost by using each kind's boundaries for the other kind; p is at most 0.05 for
+    a loss above `seen`. `shifts` are the 90 % intervals of the distance between the two kinds' boundaries, in blocks.
     """
 
     by_kind: dict[str, KindRecord]
@@ -62,7 +61,7 @@ class KindsRecord(Spec):
 
 
 class FirstVersionRecord(Spec):
-    """Boundaries by the rule of the first version, and the blocks whose change is below mean - 2 sd."""
+    """Boundaries by the rule of the paper's first version, and the blocks whose change is below mean - 2 sd."""
 
     boundaries: Pair
     below_two_sd: list[int]
@@ -82,10 +81,10 @@ class SharpnessRecord(Spec):
 
 
 class ExistenceRecord(Spec):
-    """The existence test (see `Existence`), with quantiles of its nulls in place of the surrogates.
+    """The existence test (see `Existence`), with quantiles instead of the values of all surrogates.
 
-    `null_left`, `null_second_left` and `shuffled_left` are 5, 50 and 95 % quantiles; `null_lo`, `null_hi` the 5 and
-    95 % quantiles of the surrogates' cost curves; `surrogates` how many there are.
+    `null_left`, `null_second_left` and `shuffled_left` are 5, 50 and 95 % quantiles; `null_lo`, `null_hi` are the 5 and
+    95 % quantiles of the surrogates' cost curves; `surrogates` is their number.
     """
 
     left: float
@@ -115,11 +114,11 @@ class UntrainedRecord(Spec):
 
 
 class SegmentsRecord(BoundaryRecord):
-    """All that `segments.json` holds; the boundaries at the top are those of `method`, the rule that the run shows.
+    """The content of `segments.json`; the top-level boundaries are those of `method`, the rule that the run shows.
 
-    `signals` are the fused signals with their groups, `missing` those that could not be measured; `shortest` is the
-    smallest number of blocks per segment, without the first and the last block where they are left out; `mode`, `share`
-    and `together` as in `BoundaryEstimate`. `leave_one_out` are the boundaries without each signal; `v1`, `kinds` and
+    `signals` are the fused signals with their groups, `missing` are those that could not be measured. `shortest` is the
+    smallest number of blocks per segment, not counting a first and last block that are left out. `mode`, `share` and
+    `together` are as in `BoundaryEstimate`. `leave_one_out` are the boundaries without each signal; `v1`, `kinds` and
     `untrained` are None if they were not measured.
     """
 
@@ -152,7 +151,7 @@ class SegmentsRecord(BoundaryRecord):
 
 
 def read_segments(folder: Path) -> SegmentsRecord:
-    """Return the record of a run's folder; raises StoreError if the file is missing or broken."""
+    """Return the record of a run's folder; raises StoreError if the file is missing or damaged."""
     return SegmentsRecord(**read_json(folder / SEGMENTS_FILE))
 
 
@@ -167,7 +166,7 @@ def boundary_record(estimate: BoundaryEstimate) -> BoundaryRecord:
 
 
 def segments_between(boundaries: Pair, blocks: int) -> list[Segment]:
-    """Return the three segments that two boundaries part L blocks into."""
+    """Return the three segments into which two boundaries divide L blocks."""
     ends = [0, *boundaries, blocks]
     return [
         Segment(name=name, first=ends[i], last=ends[i + 1] - 1, blocks=ends[i + 1] - ends[i])

@@ -81,7 +81,7 @@ def segment_stage(work: Workspace) -> list[str]:
 
 
 def tested_existence(signals: BlockSignals, settings: SegmentSettings, seed: int) -> ExistenceRecord:
-    """Return the existence test of the mean over passages, with intervals over passages of how sharp boundaries are."""
+    """Return the existence test of the mean over passages, with intervals over passages for the sharpness."""
     mean, passages = signals.values.mean(0), len(signals.values)
     existence = existence_test(mean, signals.groups, seed, settings.surrogates)
     places = [sharp.boundary for sharp in existence.boundaries]
@@ -92,8 +92,8 @@ def tested_existence(signals: BlockSignals, settings: SegmentSettings, seed: int
 def draw_table(estimates: Mapping[str, BoundaryEstimate]) -> pl.DataFrame:
     """Return the bootstrap draws by method: `draw` from 0, `boundary` 1 or 2, `layer` the first block after it.
 
-    Runs of as many passages and the same seed resample the same passages in each draw, so that the difference of two
-    models is paired.
+    Runs with the same number of passages and the same seed resample the same passages in each draw, so the difference
+    between two models is paired.
     """
     parts = []
     for method, estimate in estimates.items():

@@ -1,4 +1,4 @@
-"""What `--set` can change in a segments run."""
+"""The settings of a segments run that `--set` can change."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from layeratlas.studies.segments.intervention.plan import Intervention, read_int
 class SegmentSettings(Spec):
     """The settings of a segments run.
 
-    `tokens` are measured in each passage, besides BOS. Without `maps` the attention kernel asked for is kept and
-    attention is not measured. `untrained` passages also go through a random-weight model of the same config (0 at size
-    quick, 12 at standard, 32 at full, unless given). `method` is the rule that places boundaries. `noise` is what is
-    added to the residual stream to measure brittleness. `edits` are interventions in words, made on every segment or on
-    the blocks that they name; with `generate`, prompts of `prompt_tokens` are continued by `new_tokens` under each.
+    `tokens` tokens, plus BOS, are measured in each passage. Without `maps`, the chosen attention kernel is kept and
+    attention is not measured. `untrained` passages are also run through a random-weight model of the same config (by
+    default 0 at size quick, 12 at standard, 32 at full). `method` is the rule that finds the boundaries. `noise` is
+    the noise added to the residual stream to measure brittleness. `edits` describes interventions, made on every
+    segment or on the blocks that they name; with `generate`, prompts of `prompt_tokens` tokens are continued by
+    `new_tokens` tokens under each intervention.
     """
 
     tokens: int = Field(default=256, ge=16, description="tokens measured in each passage")
@@ -51,5 +52,5 @@ class SegmentSettings(Spec):
 
     @property
     def interventions(self) -> list[Intervention]:
-        """The interventions named in `edits`; raises SpecError for a text that names none."""
+        """The interventions named in `edits`; raises SpecError if the text cannot be parsed."""
         return [] if self.edits in ("default", "none") else read_interventions(self.edits)

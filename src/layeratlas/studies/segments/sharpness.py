@@ -1,9 +1,9 @@
-"""How sharp a boundary is: the share of the change across it that happens between two neighbouring blocks.
+"""The sharpness of a boundary: the share of the change across it that happens between two neighbouring blocks.
 
-Two boundaries can be placed on any smooth change, and no trend follows every smooth shape. What sets a boundary apart
-is a jump: the lines through the blocks on either side, extended to the boundary, do not meet. The jump over the change
-across the boundary is 1 for a step and near 0 for a smooth change, whatever its shape. A boundary is sharp where this
-share is above one half.
+Two boundaries can be placed on any smooth change, and no trend model fits every smooth shape. A true boundary has a
+jump: the lines through the blocks on either side, extended to the boundary, do not meet. The jump divided by the change
+across the boundary is 1 for a step and near 0 for a smooth change of any shape. A boundary is sharp if this share is
+above one half.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from layeratlas.stats.intervals import ALPHA, few_groups, percentile_interval
 from layeratlas.stats.segmentation import left_out, without_ends
 from layeratlas.stats.verdicts import POWER
 
-# Blocks on either side of a boundary through which a line is drawn, as a share of all blocks; at least two.
+# Blocks on either side of a boundary to which a line is fitted, as a share of all blocks; at least two.
 _WINDOW = 0.06
-# A change is a boundary where more than this share of it happens between two neighbouring blocks.
+# A change is a boundary if more than this share of it happens between two neighbouring blocks.
 LEAST_SHARE = 0.5
-# A segment of so few blocks is taken as level: a line would leave too little to estimate the noise from.
+# Segments with at most this many blocks are fitted by their mean: a line would leave too few degrees of freedom to
+# estimate the noise.
 _SHORT = 3
-# The smallest noise of a contrast, as a share of the change: what is less is rounding.
+# The smallest noise of a contrast, as a share of the change; anything smaller is rounding.
 _LEAST_NOISE = 1e-9
 
 
@@ -33,10 +34,10 @@ _LEAST_NOISE = 1e-9
 class Sharpness:
     """How sharp one boundary (the first block after it) is.
 
-    `share` is the jump over the change across the boundary, over all signals. `p` is one-sided against a share of one
-    half or less, `smooth_p` against one half or more. `seen` is the smallest share that this test finds with a power
-    of 0.8; above 1 the noise hides even a step. `width` is how many layers it would take from the mean of the segment
-    before to that of the segment after at the rate of change at the boundary: 1 for a step, at most all of them.
+    `share` is the jump divided by the change across the boundary, over all signals. `p` is one-sided against a share of
+    at most one half, `smooth_p` against at least one half. `seen` is the smallest share detectable with a power of 0.8;
+    above 1, noise hides even a step. `width` is the number of layers needed to go from the mean of the segment before
+    to that of the segment after, at the rate of change at the boundary: 1 for a step, at most all layers.
     """
 
     boundary: int
@@ -64,11 +65,11 @@ class _Contrasts:
 
 
 def sharpness(signals: Floats, boundaries: Sequence[int] | Ints) -> list[Sharpness]:
-    """Return how sharp each boundary of signals (S, L) is, the first and the last block left out from 8 blocks on.
+    """Return the sharpness of each boundary of signals (S, L); with 8 or more blocks, the first and last are left out.
 
-    Signals are scaled to unit variance over blocks and summed with weights in proportion to their change across the
-    boundary. The noise is that of the sum about a line in each segment (about its mean in a short one); the test is
-    Student's t with the degrees of freedom that these lines leave. It is conservative where a segment is curved.
+    Signals are scaled to unit variance over blocks and summed with weights proportional to their change across the
+    boundary. The noise is the residual of the sum from a line in each segment (from the mean in a short one). The test
+    is Student's t with the residual degrees of freedom. It is conservative for curved segments.
     """
     inner, before = without_ends(signals), left_out(signals.shape[1])
     spread = inner.std(1, keepdims=True)
@@ -82,7 +83,7 @@ def sharpness_intervals(
 ) -> list[SharpnessInterval]:
     """Return the intervals of each boundary's sharpness from bootstrap means (B, S, L) over passages.
 
-    The percentile interval, widened for few passages, at the boundaries of the mean signals (S, L).
+    They are percentile intervals, widened for few passages, at the boundaries of the mean signals (S, L).
     """
     numbers = [np.array([(s.share, s.width) for s in sharpness(each, boundaries)]) for each in (signals, *draws)]
     estimate, drawn = numbers[0], np.array(numbers[1:])
@@ -126,7 +127,7 @@ def _contrasts(blocks: int, boundary: int) -> _Contrasts:
 
 
 def _width(signals: Floats, boundaries: Sequence[int], boundary: int) -> float:
-    """Return how many layers the change from one segment to the next takes at the rate that it has at the boundary."""
+    """Return the number of layers that the change between two segments takes at its rate at the boundary."""
     blocks = signals.shape[1]
     ends = [0, *boundaries, blocks]
     number = ends.index(boundary)
@@ -137,7 +138,7 @@ def _width(signals: Floats, boundaries: Sequence[int], boundary: int) -> float:
 
 
 def _noise(values: Floats, boundaries: Sequence[int]) -> tuple[float, int]:
-    """Return the standard deviation of values (L,) about a line in each segment, and its degrees of freedom."""
+    """Return the residual standard deviation of values (L,) from a line in each segment, and its degrees of freedom."""
     squares, freedom = 0.0, 0
     for segment in np.split(values, list(boundaries)):
         lines = np.vander(np.arange(len(segment)), 2 if len(segment) > _SHORT else 1)

@@ -1,4 +1,4 @@
-"""The installed metrics, the signals that boundaries are searched in, and how signals are made comparable."""
+"""The installed metrics, the signals in which boundaries are searched, and the scaling that makes them comparable."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from layeratlas.core.errors import DataError
 from layeratlas.metrics import Metric, SetMetric, Signal
 from layeratlas.store.shards import Tensors
 
-# Robust z-scores are clipped here, so that one layer cannot decide where the boundaries are.
+# Robust z-scores are clipped at this value, so that no single layer determines the boundaries.
 CLIP = 3.0
-# The standard deviation of a normal distribution is this times its median absolute deviation.
+# The standard deviation of a normal distribution divided by its median absolute deviation.
 _MAD_TO_SD = 1.4826
 
 
@@ -45,7 +45,7 @@ def all_signals() -> dict[str, Signal]:
 
 @dataclass(frozen=True, kw_only=True)
 class BlockSignals:
-    """The signals that boundaries are searched in: values per passage and block (P, S, L), names and groups (S)."""
+    """The signals in which boundaries are searched: values (P, S, L) by passage and block, names and groups (S)."""
 
     values: Floats
     names: list[str]
@@ -53,9 +53,9 @@ class BlockSignals:
 
 
 def block_signals(measured: Tensors) -> BlockSignals:
-    """Return the fused signals that were measured in every passage, on blocks; a point goes to the block before it.
+    """Return the fused signals that were measured in every passage, by block; points are assigned to the block before.
 
-    Raises DataError if there is none.
+    Raises DataError if there are none.
     """
     chosen = [
         signal
@@ -79,7 +79,7 @@ def _on_blocks(signal: Signal, measured: Mapping[str, Floats]) -> Floats:
 def robust_z(signals: Floats, clip: float = CLIP) -> Floats:
     """Return (..., L) centred on the median and divided by 1.4826 MAD, clipped to +-`clip`.
 
-    If more than half of the values agree (MAD = 0), the standard deviation is used; a constant signal is 0.
+    If more than half of the values are equal (MAD = 0), the standard deviation is used; a constant signal gives 0.
     """
     centred = signals - np.median(signals, -1, keepdims=True)
     scale = _MAD_TO_SD * np.median(np.abs(centred), -1, keepdims=True)
@@ -91,7 +91,7 @@ def robust_z(signals: Floats, clip: float = CLIP) -> Floats:
 
 
 def fuse(signals: Floats, groups: Sequence[str], clip: float = CLIP) -> Floats:
-    """Return the mean robust z-score of each group, so that groups weigh the same: (..., G, L) from (..., S, L)."""
+    """Return the mean robust z-score of each group, (..., G, L) from (..., S, L), so that groups have equal weights."""
     z = robust_z(signals, clip)
     names = list(dict.fromkeys(groups))
     means: Floats = np.stack([z[..., [group == name for group in groups], :].mean(-2) for name in names], -2)

@@ -42,7 +42,7 @@ _BRITTLENESS_METRICS = {
 
 
 class Segments(Study):
-    """Layer metrics on running text, two exact boundaries, and a test whether they exist."""
+    """Layer metrics on running text, two boundaries by exact search, and a test of whether they exist."""
 
     summary = "do the layers form Local, Intermediate and Global segments, and do the boundaries exist?"
     words = Words(
@@ -84,7 +84,7 @@ class Segments(Study):
 
     @cached_property
     def metric_names(self) -> Mapping[str, str]:  # type: ignore[override]
-        """The words for every signal, and for the measures of brittleness."""
+        """The labels of every signal and of the measures of brittleness."""
         return {signal.name: signal.title for signal in all_signals().values()} | _BRITTLENESS_METRICS
 
     def read(self, path: str, spec: RunSpec) -> Passages:
@@ -92,13 +92,13 @@ class Segments(Study):
         return read_passages(path, bad_rows=spec.bad_rows)
 
     def prepare(self, spec: RunSpec, settings: SegmentSettings) -> RunSpec:
-        """Ask for the eager kernel, the only one that gives attention maps, unless the run goes without them."""
+        """Request the eager attention kernel, the only one with attention maps, unless the run does not need them."""
         if not settings.maps:
             return spec
         return spec.model_copy(update={"model": spec.model.model_copy(update={"attention": "eager"})})
 
     def check(self, spec: RunSpec, settings: SegmentSettings, material: Sequence[Any]) -> None:
-        """Raise SpecError if there are no passages, or an edit is not understood."""
+        """Raise SpecError if there are no passages, or an edit cannot be parsed."""
         _ = settings.interventions
         if not material:
             raise SpecError("no passages were named", "the study's own task or files of passages")

@@ -1,10 +1,10 @@
 """Surrogate signals without boundaries: the null distribution of the existence test.
 
-Surrogates are constrained realisations (Theiler and Prichard 1996): each has exactly the cubic trend, the size of the
-residuals, their lag-1 autocorrelation and the correlations between signals of the measured signals. Surrogates drawn
-from a fitted model would have them on average only. They would add their own noise to the noise that the fit already
-contains, above all in the trend, would be easier to segment than the measured signals, and the test would hardly ever
-reject white or autocorrelated noise.
+Surrogates are constrained realisations (Theiler and Prichard 1996): each has exactly the measured signals' cubic trend,
+size of residuals, lag-1 autocorrelation of residuals, and correlations between signals. Surrogates drawn from a fitted
+model would match these only on average. They would add their own noise to the noise already contained in the fit, above
+all in the trend, and would be easier to segment than the measured signals. The test would then hardly ever reject for
+white or autocorrelated noise.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def surrogates(signals: Floats, count: int, seed: int, step: int | None = None) 
 
     With `step`, the trend is a quadratic with one step before that block.
 
-    Residuals are expanded in directions that are orthogonal to the trend and have known autocorrelation.
-    Autoregressive noise replaces their amplitudes, so that the position of every feature is lost.
+    Residuals are expanded in directions that are orthogonal to the trend and have known autocorrelation. Their
+    amplitudes are replaced by autoregressive noise, which removes the position of every feature.
     """
     names, layers = signals.shape
     depth = np.linspace(-1, 1, layers)
     trend_basis = np.vander(depth, _DEGREE + 1)
-    if step is not None:  # a cubic and a step would leave too little of twelve layers to see a second step
+    if step is not None:  # a cubic and a step would leave too few degrees of freedom for a second step
         trend_basis = np.column_stack([np.vander(depth, _DEGREE), np.arange(layers) >= step])
     basis = np.linalg.qr(trend_basis, mode="complete")[0]
     correlations, directions = _directions(basis[:, trend_basis.shape[1] :])
@@ -73,8 +73,8 @@ def _autocorrelation_of(energy: Floats, correlations: Floats) -> Floats:
 def _weights(slope: Floats, correlations: Floats) -> Floats:
     """Return the amplitude (..., K) of first-order autoregressive noise in each direction.
 
-    Its energy in a direction of autocorrelation a is 1 / (1 + rho^2 - 2 rho a) up to a factor. `slope` runs from -inf,
-    all noise in the first direction, to inf, all in the last.
+    Its energy in a direction of autocorrelation a is proportional to 1 / (1 + rho^2 - 2 rho a). `slope` ranges from
+    -inf (all noise in the first direction) to inf (all noise in the last).
     """
     middle = (correlations[-1] + correlations[0]) / 2
     half = (correlations[-1] - correlations[0]) / 2 or 1.0  # 0 if one direction is left
@@ -85,8 +85,9 @@ def _weights(slope: Floats, correlations: Floats) -> Floats:
 def _solve(energy: Floats, correlations: Floats, rho: Floats) -> Floats:
     """Return the slope (...) at which noise of energy (..., K) has the autocorrelation rho (S,), by bisection.
 
-    The autocorrelation increases with the slope, so one solution exists for every rho between those of the first and
-    the last direction. Bisection by hand: scipy's is for scalars, and there are thousands of equations.
+    The autocorrelation increases with the slope, so there is one solution for every rho between those of the first and
+    the last direction. The bisection is implemented here because scipy's takes scalars only, and there are thousands
+    of equations.
     """
     low, high = (np.full(energy.shape[:-1], end) for end in (-_EDGE, _EDGE))
     for _ in range(_STEPS):
@@ -98,7 +99,7 @@ def _solve(energy: Floats, correlations: Floats, rho: Floats) -> Floats:
 
 
 def _correlated(noise: Floats, observed: Floats) -> Floats:
-    """Return noise (B, S, K) whose signals are correlated exactly as those of `observed` (S, K) (Langsrud 2005)."""
+    """Return noise (B, S, K) with exactly the correlations between signals of `observed` (S, K) (Langsrud 2005)."""
     length = np.linalg.norm(observed, axis=-1, keepdims=True)
     unit = np.divide(observed, length, out=np.zeros_like(observed), where=length > 0)
     correlated: Floats = _power(unit @ unit.T, 0.5) @ _power(noise @ noise.swapaxes(1, 2), -0.5) @ noise

@@ -32,12 +32,12 @@ class Band(NamedTuple):
 
 
 def as_numbers(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of curves with every value as float64, so that parts can be joined."""
+    """Return rows of curves with every value as float64, so that tables can be concatenated."""
     return rows.with_columns(pl.col(_NUMBERS).cast(pl.Float64))
 
 
 def passage_rows(signal: Signal, values: Floats, control: Floats | None, seed: int) -> pl.DataFrame:
-    """Return the rows of a signal of passages, values and control (P, layers)."""
+    """Return the rows of a per-passage signal; `values` and `control` are (P, layers)."""
     band = None if control is None else _mean_band(control, seed)
     return _signal_rows(signal, _mean_band(values, seed), band, len(values))
 
@@ -66,7 +66,7 @@ def _mean_band(values: Floats, seed: int) -> Band:
 
 
 def _signal_rows(signal: Signal, band: Band, control: Band | None, n: int) -> pl.DataFrame:
-    """Return a signal's rows; an edge is at the point that it leads to."""
+    """Return a signal's rows; an edge between two points is listed at the later point."""
     points = len(band.value)
     missing = np.full(points, np.nan)
     control = control or Band(missing, missing, missing)
@@ -100,7 +100,7 @@ def settle_finding(settled: Floats, seed: int) -> Finding:
     depth = settle_depth(settled)
     band = _mean_band(depth[:, None], seed)
     effect = Effect(estimate=float(depth.mean()), lo=float(band.lo[0]), hi=float(band.hi[0]))
-    # Settled at most one layer before the last is settled at the last layer.
+    # Settling at most one layer before the last counts as settling at the last layer.
     verdict = effect.short_of(1).verdict(margin=1 / (settled.shape[1] - 1))
     statement = {
         "supported": "On average the most likely next token is settled",

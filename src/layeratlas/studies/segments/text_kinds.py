@@ -19,14 +19,14 @@ from layeratlas.studies.segments.signals import BlockSignals, fuse
 
 @dataclass(frozen=True, kw_only=True)
 class KindsTest:
-    """What the boundaries of each of two kinds cost in the other, `loss`, and the losses of shuffled kinds (B,)."""
+    """The loss from using the boundaries of each of two kinds for the other, and that of shuffled kinds (B,)."""
 
     loss: float
     null: Floats
 
     @property
     def p(self) -> float:
-        """The share of shuffles, the kinds as they are among them, that lose as much."""
+        """The share of shuffles (counting the observed kinds as one) with at least the observed loss."""
         return float((1 + (self.null >= self.loss - 1e-12).sum()) / (1 + len(self.null)))
 
     @property
@@ -36,10 +36,11 @@ class KindsTest:
 
 
 def kinds_test(signals: BlockSignals, first: NDArray[np.bool_], shuffles: int, seed: int) -> KindsTest:
-    """Return the test of a difference of the boundaries between two kinds of passages, against shuffled kinds.
+    """Test whether the boundaries differ between two kinds of passages, against shuffled kinds.
 
-    The statistic is the cost of placing each kind's boundaries where the other kind's are, as a share of its whole
-    cost; positions alone jump between boundaries that are nearly as good. `first` (P,) marks the passages of one kind.
+    The statistic is the added cost of using the other kind's boundaries, as a share of the kind's whole cost. Positions
+    alone would be unstable, because they jump between boundaries that are nearly as good. `first` (P,) marks the
+    passages of the first kind.
     """
     inner, random = without_ends(signals.values), np.random.default_rng(seed)
     masks = np.array([first, *(random.permutation(first) for _ in range(shuffles))], float)
@@ -59,13 +60,13 @@ def compare_kinds(
 ) -> KindsRecord | None:
     """Return the boundaries of each kind of passage, and whether the first two kinds differ.
 
-    None if there is one kind, or a kind of one passage.
+    None if there is only one kind, or a kind with a single passage.
     """
     names = list(dict.fromkeys(kinds))
     marks = {name: np.array([kind == name for kind in kinds]) for name in names}
     if len(names) < 2 or min(mark.sum() for mark in marks.values()) < 2:
         return None
-    # Kinds are independent samples, so each has its own draws.
+    # Kinds are independent samples, so each is resampled separately.
     estimates = {
         name: find_boundaries(_subset(signals, mark), settings.draws, seed + number)
         for number, (name, mark) in enumerate(marks.items())
@@ -89,7 +90,7 @@ def compare_kinds(
 
 
 def _shifts(first: BoundaryEstimate, second: BoundaryEstimate) -> tuple[Interval, Interval]:
-    """Return the 90 % interval of how far each boundary of the second kind is from that of the first, in blocks."""
+    """Return the 90 % interval of the distance between each boundary of the second kind and of the first, in blocks."""
     lo, hi = np.quantile(second.draws - first.draws, [0.05, 0.95], axis=0, method="nearest").tolist()
     return (lo[0], hi[0]), (lo[1], hi[1])
 

@@ -1,4 +1,4 @@
-"""Engines launch workers; the sweep's folder decides what each of them does."""
+"""Engines launch workers; the sweep's folder determines the work of each."""
 
 from layeratlas.sweeps.engines.contract import Engine, Launch, Worker, find_engine
 

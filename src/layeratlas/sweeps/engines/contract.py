@@ -1,4 +1,4 @@
-"""What an engine is: it starts workers, and says whether one still runs."""
+"""The contract of engines, which start workers and report whether they still run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _ENGINES = {"processes": "", "ray": "ray", "slurm": "slurm"}
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """What the workers of an engine are told: where the sweep is, its plan, and what each of them may use.
+    """What an engine passes to workers: the location of the sweep, its plan, and the resources of each worker.
 
-    `address` is the sweep's folder or bucket; `out` a folder of this machine, for what workers print.
-    `threads` are the cores of one worker, `memory` its GB (None: not limited), `gpus` the devices that it is given.
+    `address` is the sweep's folder or bucket; `out` is a folder on this machine for the workers' output. `threads` are
+    the cores per worker, `memory` its GB (None: no limit), `gpus` the number of its devices.
     """
 
     out: Path
@@ -33,21 +33,21 @@ class Worker(Protocol):
     """A worker that was started."""
 
     def is_running(self) -> bool:
-        """Return whether it has not ended yet, in whatever way."""
+        """Return whether it has not ended yet, whether by success or failure."""
 
     def stop(self) -> None:
-        """End it and wait until it has."""
+        """Stop it and wait until it has ended."""
 
 
 class Engine(Protocol):
     """Starts workers, on this machine or elsewhere."""
 
     def start(self, launch: Launch, number: int) -> Worker:
-        """Start the worker of that number; raises SpecError where the engine cannot be used."""
+        """Start the worker with this number; raises SpecError if the engine cannot be used."""
 
 
 def find_engine(name: str) -> Engine:
-    """Return an engine by name; raises SpecError where it is unknown or what it needs is not installed."""
+    """Return an engine by name; raises SpecError if it is unknown or its dependencies are not installed."""
     if name not in _ENGINES:
         raise unknown_name("engine", name, _ENGINES)
     module = importlib.import_module(f"layeratlas.sweeps.engines.{name}")

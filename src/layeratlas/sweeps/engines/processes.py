@@ -1,4 +1,4 @@
-"""Workers as processes on this machine, each with its share of the cores and, where there are any, a GPU of its own."""
+"""Workers as processes on this machine, each with its share of the cores and of the GPUs (if any)."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import IO
 
 from layeratlas.sweeps.engines.contract import Engine, Launch, Worker
 
-# Seconds that a worker has to leave its folders in order.
+# Seconds that a terminated worker has to clean up its folders.
 _GRACE = 20.0
-# Which variable hides devices from a process, where it is not CUDA's, which ROCm reads too.
+# The variable that restricts the devices of a process, for backends other than CUDA (ROCm reads CUDA's too).
 _VISIBLE = {"xpu": "ZE_AFFINITY_MASK", "npu": "ASCEND_RT_VISIBLE_DEVICES"}
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 
 
 def worker_environment(threads: int) -> dict[str, str]:
-    """Return the variables that keep a worker to its share of the cores."""
+    """Return the environment variables that limit a worker to its share of the cores."""
     return dict.fromkeys(_THREADS, str(threads))
 
 
 class ProcessWorker(Worker):
-    """A child process; what it prints goes to `workers/NUMBER.log`."""
+    """A child process; its output goes to `workers/NUMBER.log`."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
         self._process, self._log = process, log
@@ -40,7 +40,7 @@ class ProcessWorker(Worker):
         return running
 
     def stop(self) -> None:
-        """Terminate it, as Ctrl-C would, and kill it where that takes too long."""
+        """Terminate it with time to clean up, and kill it if that takes too long."""
         self._process.terminate()
         try:
             self._process.wait(_GRACE)
@@ -54,7 +54,7 @@ class Processes(Engine):
     """The default engine."""
 
     def start(self, launch: Launch, number: int) -> Worker:
-        """Start the worker of that number."""
+        """Start the worker with this number."""
         logs = launch.out / "workers"
         logs.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, **worker_environment(launch.threads)}
@@ -69,7 +69,7 @@ class Processes(Engine):
 
 
 def _devices(number: int, gpus: int) -> dict[str, str]:
-    """Return the variable that gives a worker its devices: they are dealt out in turn, among those of this process."""
+    """Return the variable that sets a worker's devices; those of this process are assigned in turn."""
     import torch
 
     from layeratlas.models.devices import accelerator

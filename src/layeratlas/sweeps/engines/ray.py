@@ -11,18 +11,18 @@ from layeratlas.sweeps.engines.processes import worker_environment
 
 
 class RayWorker(Worker):
-    """A task that Ray has queued or runs."""
+    """A task that Ray has queued or is running."""
 
     def __init__(self, ray: Any, task: Any) -> None:
         self._ray, self._task = ray, task
 
     def is_running(self) -> bool:
-        """Return whether it has neither ended nor died; what it raised stands in the unit's state."""
+        """Return whether it has neither ended nor crashed; its error, if any, is in the unit's state."""
         ready, _ = self._ray.wait([self._task], timeout=0)
         return not ready
 
     def stop(self) -> None:
-        """Interrupt it, and let Ray kill it where that does not help."""
+        """Interrupt it, and let Ray kill it if it does not stop."""
         self._ray.cancel(self._task, force=False)
         _, running = self._ray.wait([self._task], timeout=20)
         if running:
@@ -30,13 +30,13 @@ class RayWorker(Worker):
 
 
 class Ray(Engine):
-    """Asks Ray for cores, GPUs and memory per worker; a worker that dies is replaced by the sweep, not by Ray."""
+    """Requests cores, GPUs and memory per worker from Ray; the sweep, not Ray, replaces workers that crash."""
 
     def __init__(self, ray: Any) -> None:
         self._ray = ray
 
     def start(self, launch: Launch, number: int) -> Worker:
-        """Queue the worker of that number; raises SpecError where no cluster answers."""
+        """Queue the worker with this number; raises SpecError if no cluster responds."""
         if not self._ray.is_initialized():
             try:
                 self._ray.init(

@@ -1,4 +1,4 @@
-"""Workers as Slurm jobs through submitit; `LAYERATLAS_SLURM=local` runs them on this machine, to try a sweep out.
+"""Workers as Slurm jobs through submitit; `LAYERATLAS_SLURM=local` runs them on this machine for testing.
 
 Further options of `sbatch` are taken from `LAYERATLAS_SLURM_OPTIONS`, such as `partition=gpu,time=12:00:00`.
 """
@@ -16,13 +16,13 @@ CLUSTER, OPTIONS = "LAYERATLAS_SLURM", "LAYERATLAS_SLURM_OPTIONS"
 
 
 class SlurmWorker(Worker):
-    """A job that is queued or runs."""
+    """A job that is queued or running."""
 
     def __init__(self, job: Any) -> None:
         self._job = job
 
     def is_running(self) -> bool:
-        """Return whether it has not ended yet, in whatever way."""
+        """Return whether it has not ended yet, whether by success or failure."""
         return not self._job.done(force_check=True)
 
     def stop(self) -> None:
@@ -37,7 +37,7 @@ class Slurm(Engine):
         self._submitit = submitit
 
     def start(self, launch: Launch, number: int) -> Worker:
-        """Submit the worker of that number; raises SpecError where Slurm does not take it."""
+        """Submit the worker with this number; raises SpecError if Slurm rejects it."""
         cluster = os.environ.get(CLUSTER, "slurm")
         try:
             executor = self._submitit.AutoExecutor(folder=launch.out / "workers" / "%j", cluster=cluster)
@@ -62,7 +62,7 @@ def _needs(launch: Launch, cluster: str) -> dict[str, Any]:
 
 
 def _further() -> dict[str, str]:
-    """Return the user's options of `sbatch`; raises SpecError for one without a value."""
+    """Return the user's options for `sbatch`; raises SpecError for an option without a value."""
     given = os.environ.get(OPTIONS, "")
     pairs = [pair.partition("=") for pair in given.split(",") if pair]
     for name, _, value in pairs:
@@ -72,7 +72,7 @@ def _further() -> dict[str, str]:
 
 
 def _work(out: str, plan: str, threads: int) -> None:
-    # Libraries read these when they are first imported, which the worker does below.
+    # Libraries read these variables at their first import, which happens below.
     os.environ.update(worker_environment(threads))
     from layeratlas.sweeps.worker import work
 

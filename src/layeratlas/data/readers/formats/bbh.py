@@ -1,4 +1,4 @@
-"""BIG-Bench Hard, with its options in the text."""
+"""BIG-Bench Hard, whose options are in the text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from layeratlas.data.questions import Question
 from layeratlas.data.readers.formats.format import Format, by_row, columns, make, named, position
 from layeratlas.data.readers.row import Row
 
-# Some tasks ask these without listing them.
+# Some tasks have these options without listing them.
 _CLOSED = (("True", "False"), ("Yes", "No"), ("yes", "no"), ("valid", "invalid"))
 _OPTION = re.compile(r"^[ ]*(?:\(([A-Z])\)|-)[ ]+(.*?)[ ]*$", re.MULTILINE)
 
 
 def bbh(row: Row) -> Question:
-    """Parse an input with options in its text, or one that is answered by yes or no, and its target."""
+    """Parse `input`, with options in its text or with a yes/no answer, and `target`."""
     text, mark, options = row.text("input").partition("Options:")
     target, task = row.text("target"), named(row, "task")
     listed = _OPTION.findall(options)

@@ -23,7 +23,7 @@ from layeratlas.data.readers.formats.format import LETTERS, Format
 from layeratlas.data.readers.json_rows import FILE
 from layeratlas.data.readers.row import Row
 
-# The first whose columns a row has. Formats with more columns come before those with some of them.
+# A row has the first format whose columns it has. Formats come before those that need only a subset of their columns.
 FORMATS: tuple[Format, ...] = (
     *lm_eval.FORMATS,
     *inspect_logs.FORMATS,
@@ -43,7 +43,7 @@ _SEARCHED = 100
 
 
 def headings(first: Sequence[str]) -> Sequence[str] | None:
-    """Return the headings of a published table without header, given its first row; None where that is a header."""
+    """Return the headings of a published table without header, given its first row; None if this row is a header."""
     if _KNOWN & {cell.strip() for cell in first}:
         return None
     if len(first) == 2:
@@ -52,7 +52,7 @@ def headings(first: Sequence[str]) -> Sequence[str] | None:
 
 
 def recognise(rows: Sequence[Row], stem: str, parts: Sequence[str], where: str) -> Format:
-    """Return the format of the first rows; raises DataError, with the known columns, where there is none."""
+    """Return the format of the first rows; raises DataError, with the known columns, if there is none."""
     for row in rows[:_SEARCHED]:
         for kind in FORMATS:
             if kind.matches(row, stem, parts):

@@ -10,7 +10,7 @@ from layeratlas.data.readers.files import lines_of, read_text, stem_of
 from layeratlas.data.readers.formats.format import Format, by_row, columns, label, make, named
 from layeratlas.data.readers.row import Row
 
-# Between a premise and its cause or its effect.
+# The connective between a premise and its cause or its effect.
 _CAUSE_EFFECT = {
     "en": ("because", "therefore"),
     "et": ("sest", "seetõttu"),
@@ -41,7 +41,7 @@ def piqa(row: Row) -> Question:
 
 
 def _with_labels(rows: list[Row], file: Path | None) -> list[Row]:
-    """Give the rows of PIQA's first release their labels, which are in `NAME-labels.lst` beside the file."""
+    """Add labels to the rows of PIQA's first release, from `NAME-labels.lst` in the same folder."""
     if "label" in rows[0].fields:
         return rows
     beside = file.with_name(f"{stem_of(file)}-labels.lst") if file else None
@@ -80,7 +80,7 @@ def copa(row: Row) -> Question:
 
 
 def _in_language(rows: list[Row], file: Path | None) -> list[Row]:
-    """Give rows the language that their file's name ends in, as in `test.th.jsonl`."""
+    """Add to rows the language from the end of the file's name, as in `test.th.jsonl`."""
     if "lang" in rows[0].fields or file is None:
         return rows
     words = [word for piece in file.name.split(".") for word in piece.replace("_", "-").split("-")]

@@ -23,7 +23,7 @@ _TRIES = 60
 
 
 def facts(rows: Sequence[Row]) -> Parse:
-    """Parse facts; candidates are objects of the relation, as frequent as there, that the subject never has."""
+    """Parse facts; candidates are objects of the relation, drawn by frequency, that are not true of the subject."""
     true: dict[tuple[str, str], set[str]] = defaultdict(set)
     objects: dict[str, list[str]] = defaultdict(list)
     for row in rows:
@@ -65,7 +65,7 @@ def _candidates(objects: list[str], true: set[str], seed: str) -> list[str]:
 
 
 def _with_patterns(rows: list[Row], file: Path | None) -> list[Row]:
-    """Give facts common names, and their patterns from `patterns.tsv` beside the file; a repeated fact counts once."""
+    """Rename the columns of facts; add patterns from `patterns.tsv` in the same folder; repeated facts count once."""
     rows = rename(_NAMES)(rows, file)
     beside = file.parent / "patterns.tsv" if file else None
     if "pattern" not in rows[0].fields and beside and beside.is_file():
@@ -79,13 +79,13 @@ def _with_patterns(rows: list[Row], file: Path | None) -> list[Row]:
 
 
 def _best(patterns: list[str]) -> str:
-    """Return the first pattern that ends in the object, else the first that has it after the subject."""
+    """Return the first pattern that ends with the object, or else the first with the object after the subject."""
     good = [pattern for pattern in patterns if -1 < pattern.find("[X]") < pattern.find("[Y]")]
     return next((pattern for pattern in good if not pattern.partition("[Y]")[2].strip(" .")), good[0] if good else "")
 
 
 def _of_relation_file(rows: list[Row], file: Path | None) -> list[Row]:
-    """Give the samples of an LRE file its relation's name, and its first template as pattern."""
+    """Add to the samples of an LRE file the name of its relation, and its first template as pattern."""
     named_rows = []
     for row in rows:
         described: dict[str, Any] = row.fields[FILE]
@@ -103,7 +103,7 @@ def _in_relation_file(row: Row) -> bool:
 
 
 def prompts(rows: Sequence[Row]) -> Parse:
-    """Parse `Prompt` with a mask, `Ans`, `Candidate Ans`, without candidates that other rows call true."""
+    """Parse `Prompt` with a mask, `Ans`, `Candidate Ans`; candidates that are true in other rows are removed."""
     true: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         true[str(row.fields["Prompt"])].add(str(row.fields["Ans"]).strip())

@@ -1,4 +1,4 @@
-"""What a file format is: the columns that identify it, and how a row of it becomes a question."""
+"""The definition of a file format: the columns that identify it, and the parser of its rows."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _NUMBER = re.compile(r"-?\d+(?:,\d+)*(?:\.\d+)?|-?\.\d+")
 class Format:
     """A file format of questions.
 
-    `columns` identify it, `fits` tells it from others with the same columns, and `in_name` is a part of the file's name
-    that it requires. `parser` takes all rows and returns the parser of one, which raises DataError, naming the row, for
-    what it cannot use. Without a `name` or `level`, sets are named after their file. `prepare` renames or joins
-    columns, given the file. `part_column` is the column that `FILE#PART` selects by, and `part_name` the one `#PART`
-    that asks for this reading of the columns. `language` is the column that names the language, of which a set has one;
-    `language_in_name` is for formats whose language is at the end of the file's name. `evident` and `confounded` are
-    those of the question set. `lenient` formats have rows without a false choice, as published; these are left out and
-    recorded.
+    `columns` identify it, `fits` distinguishes it from formats with the same columns, and `in_name` is a required
+    substring of the file's name. `parser` takes all rows and returns the parser of a single row, which raises DataError
+    with the row's place for invalid rows. Without a `name` or `level`, sets are named after their file. `prepare`
+    renames or joins columns, given the file. `part_column` is the column by which `FILE#PART` selects rows, and
+    `part_name` is the `#PART` that requests this interpretation of the columns. `language` is the column of the
+    language, which must be the same throughout a set; `language_in_name` marks formats with the language at the end of
+    the file's name. `evident` and `confounded` are those of the question set. Published files of `lenient` formats have
+    rows without a false choice, which are left out and recorded.
     """
 
     columns: frozenset[str]
@@ -51,12 +51,12 @@ class Format:
     lenient: bool = False
 
     def matches(self, row: Row, stem: str, parts: Sequence[str]) -> bool:
-        """Tell whether a row has this format, given its file's name without suffix and the parts asked for."""
+        """Tell whether a row has this format, given its file's name without suffix and the requested parts."""
         asked = not self.part_name or list(parts) == [self.part_name]
         return asked and self.in_name in stem.lower() and self.has_columns(row)
 
     def has_columns(self, row: Row) -> bool:
-        """Tell whether a row has the columns of this format, and their form."""
+        """Tell whether a row has the columns of this format, with values of the right form."""
         return self.columns <= row.fields.keys() and self.fits(row)
 
 
@@ -78,7 +78,7 @@ def rename(names: dict[str, str]) -> Callable[[list[Row], Path | None], list[Row
 def make(
     row: Row, text: str, choices: Sequence[str], answers: Sequence[int], stratum: str = "", group: str = ""
 ) -> Question:
-    """Return a row's question; `group` and `stratum` are the row's own columns where it has them."""
+    """Return a row's question; `group` and `stratum` are taken from the row's columns if it has them."""
     own_group, own_stratum = named(row, "group"), named(row, "stratum")
     return Question(
         text=text,
@@ -91,9 +91,9 @@ def make(
 
 
 def named(row: Row, column: str) -> str:
-    """Return a column that names something, as text: 0 is a name, and empty means none.
+    """Return a column with a name, as text: 0 is a name, and empty means none.
 
-    Raises DataError where it holds a list, an object or a number that is not finite.
+    Raises DataError if it has a list, an object or a number that is not finite.
     """
     value = row.fields.get(column)
     if value is None:
@@ -104,7 +104,7 @@ def named(row: Row, column: str) -> str:
 
 
 def position(answer: str, choices: Sequence[str], row: Row) -> int:
-    """Return where an answer is among the choices; raises DataError where it is not."""
+    """Return the index of an answer among the choices; raises DataError if it is not among them."""
     if not answer:
         raise DataError(f"{row.where} has no answer", f"one of {', '.join(choices)}", "use a split with answers")
     if answer not in choices:
@@ -113,7 +113,7 @@ def position(answer: str, choices: Sequence[str], row: Row) -> int:
 
 
 def label(row: Row, column: str, first: int = 0) -> int:
-    """Return the 0-based position that a column gives, counted from `first`; raises DataError where it is empty."""
+    """Return the 0-based position from a column that counts from `first`; raises DataError if it is empty."""
     value = row.fields.get(column)
     if value in (None, "", -1, "-1"):
         raise DataError(f"{row.where} has no answer ('{column}')", "a position", "use a split with answers")
@@ -126,7 +126,7 @@ def is_number(text: Any) -> bool:
 
 
 def near(number: str, row: Row, seed: str) -> list[str]:
-    """Return near misses of a number, with commas and spaces where the number has them."""
+    """Return near misses of a number, with commas and spaces in the same positions."""
     marks = [(place, character) for place, character in enumerate(number) if character in ", "]
     try:
         wrong = near_misses(plain(number), WRONG, random.Random(seed))

@@ -1,6 +1,6 @@
-"""Wrong reasoning for GSM8K: one step of a worked solution takes another operation, and all that follows is right sums.
+"""Wrong reasoning for GSM8K: one step of a worked solution uses another operation; all later calculations are right.
 
-The published reasoning set (MPS-Rea of arXiv 2312.04333) was not released; this is its like, made of GSM8K's own steps.
+The published reasoning set (MPS-Rea of arXiv 2312.04333) was not released; this one imitates it with GSM8K's own steps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from layeratlas.data.readers.row import Row
 _STEP = re.compile(r"<<([^<>=]+)=([^<>=]*)>>")
 _NUMBER = re.compile(r"(?<![\d.,])(?:\d+(?:,\d{3})*(?:\.\d+)?|\.\d+)(?![\d]|[.,]\d)")
 _PAIR = re.compile(r"\s*([\d.]+)\s*([-+*/])\s*([\d.]+)\s*")
-# How solutions write an operation.
+# The signs with which solutions write an operation.
 _SIGNS = {"+": r"\+", "-": "[-–−]", "*": "[*xX×]", "/": "[/÷]"}
 _DOES: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
     ast.Add: operator.add,
@@ -34,7 +34,7 @@ _DECIMALS = 2
 
 
 def gsm8k(rows: Sequence[Row]) -> Parse:
-    """Parse problem and worked solution; the wrong ones reason wrongly once, and each ends in another answer."""
+    """Parse problem and worked solution; each wrong solution has one wrong step and a different answer."""
     standing = positions(WRONG + 1, "gsm8k-reasoning")
 
     def parse(row: Row) -> Question:
@@ -51,7 +51,7 @@ def gsm8k(rows: Sequence[Row]) -> Parse:
 
 @cache
 def wrong_paths(question: str, answer: str) -> list[str]:
-    """Return at most WRONG wrong solutions with different answers; fewer where the steps allow no more."""
+    """Return at most WRONG wrong solutions with different answers; fewer if the steps allow no more."""
     solution, _, final = (text.strip() for text in answer.rpartition("####"))
     steps = list(_STEP.finditer(solution))
     turns = [(i, sign) for i, step in enumerate(steps) if _PAIR.fullmatch(step[1]) for sign in _SIGNS]
@@ -65,7 +65,7 @@ def wrong_paths(question: str, answer: str) -> list[str]:
 
 
 def _turned(solution: str, steps: Sequence[re.Match[str]], turn: int, sign: str, final: str) -> tuple[str, str] | None:
-    """Return the answer and the solution with another sign in one step; None where it cannot be followed to the end."""
+    """Return the answer and the solution with another sign in one step; None if later steps cannot be recomputed."""
     changed: dict[str, str] = {}
     out, at = "", 0
     for i, step in enumerate(steps):
@@ -90,25 +90,25 @@ def _turned(solution: str, steps: Sequence[re.Match[str]], turn: int, sign: str,
 
 
 def _style(solution: str, sign: str) -> str:
-    """Return how a solution writes an operation: a sign that only wrong ones have would tell them."""
+    """Return the sign with which a solution writes an operation; other signs would reveal the wrong solutions."""
     match = re.search(rf"[\d.]\s*\$?({_SIGNS[sign]})\s*\$?[\d.]", _STEP.sub("", solution))
     return match[1] if match else sign
 
 
 def _renamed(text: str, changed: dict[str, str]) -> str:
-    """Return a text with the numbers that have changed."""
+    """Return a text with the changed numbers replaced."""
     return _NUMBER.sub(lambda number: changed.get(_plain(number[0]), number[0]), text)
 
 
 def _plain(number: str) -> str:
-    """Return a number as sums give it: no commas, no closing zeros."""
+    """Return a number in the form of calculated results: no commas, no trailing zeros."""
     plain = number.strip().lstrip("$").replace(",", "")
     plain = plain.rstrip("0").rstrip(".") if "." in plain else plain
     return f"0{plain}" if plain.startswith(".") else plain
 
 
 def _value(term: str) -> str | None:
-    """Return what a sum gives, where that is above 0 with at most two decimals."""
+    """Return the result of a calculation; None unless it is above 0 with at most two decimals."""
     try:
         value = _reckoned(ast.parse(term.replace(",", "").strip(), mode="eval").body)
     except (SyntaxError, ValueError, ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""Logs of Inspect (inspect.aisi.org.uk) as JSON: the multiple-choice samples that it asked, asked again."""
+"""Logs of Inspect (inspect.aisi.org.uk) as JSON: their multiple-choice samples are asked again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layeratlas.data.readers.row import Row, brief
 
 
 def sample(row: Row) -> Question:
-    """Parse `input` (a text, or messages), `choices` and `target`, a letter or several; `id` is the group."""
+    """Parse `input` (a text, or messages), `choices` and `target` (one or more letters); `id` is the group."""
     choices = row.texts("choices") if row.fields["choices"] else []
     if len(choices) < 2:
         problem = f"{row.where} has {len(choices)} choices"
@@ -21,7 +21,7 @@ def sample(row: Row) -> Question:
 
 
 def _text(row: Row) -> str:
-    """Return the input as one text; of messages the texts, with a blank line between two."""
+    """Return the input as one text; the texts of messages are joined by blank lines."""
     value: Any = row.fields["input"]
     if not isinstance(value, list):
         return row.text("input")
@@ -32,7 +32,7 @@ def _text(row: Row) -> str:
 
 
 def _contents(message: Any) -> list[Any]:
-    """Return the texts of a message, whose content is a text or a list of parts; None for what is no text."""
+    """Return the texts of a message, whose content is a text or a list of parts; None for a part that is not text."""
     content = message.get("content") if isinstance(message, dict) else None
     parts = content if isinstance(content, list) else [{"text": content}]
     return [part.get("text") if isinstance(part, dict) else None for part in parts]
@@ -45,7 +45,7 @@ def _answers(row: Row, choices: list[str]) -> list[int]:
 
 
 def _first_epoch(rows: list[Row], file: Path | None) -> list[Row]:
-    """Return each sample once: later epochs ask the same again."""
+    """Return each sample once; later epochs repeat the same samples."""
     return [row for row in rows if row.fields["epoch"] in (1, "1")]
 
 

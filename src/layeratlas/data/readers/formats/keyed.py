@@ -1,4 +1,4 @@
-"""Questions whose answer is the label of a choice: ARC, OpenBookQA, CommonsenseQA, from the hub or first released."""
+"""Questions whose answer is the label of a choice: ARC, OpenBookQA, CommonsenseQA, from the hub or first releases."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _choices(row: Row) -> tuple[list[str], list[str]]:
 
 
 def _flattened(rows: list[Row], file: Path | None) -> list[Row]:
-    """Take stem and choices out of `question`, as in the first releases."""
+    """Move stem and choices out of `question`, where the first releases have them."""
     flat = []
     for row in rows:
         inner = row.fields.get("question")
@@ -68,7 +68,7 @@ def _asks_of_a_concept(row: Row) -> bool:
 
 
 def _of_openbookqa(row: Row) -> bool:
-    """Tell a nested row by its id: OpenBookQA's are like `7-980`, ARC's like `Mercury_417466`."""
+    """Tell whether a nested row is OpenBookQA's, by its id: those are like `7-980`, ARC's like `Mercury_417466`."""
     return _nested(row) and re.fullmatch(r"\d+-\d+", str(row.fields.get("id"))) is not None
 
 

@@ -1,4 +1,4 @@
-"""Sample logs of lm-evaluation-harness: the contexts and continuations that it scored, asked again."""
+"""Sample logs of lm-evaluation-harness: the scored contexts and continuations are asked again."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from layeratlas.data.readers.row import Row, brief
 
 
 def sample(row: Row) -> Question:
-    """Parse `arguments` (context and continuation of each choice) and `target`, the position or text of the true one.
+    """Parse `arguments` (context and continuation of each choice) and `target`, the index or text of the true choice.
 
-    Where the contexts differ and the continuation is the same (WinoGrande), the question is what the contexts begin
-    with, and a choice is the rest of its context and the continuation.
+    If the contexts differ and the continuation is the same (WinoGrande), the question is the common beginning of the
+    contexts, and a choice is the rest of its context followed by the continuation.
     """
     requests = _requests(row)
     text = requests[0][0]
@@ -25,7 +25,7 @@ def sample(row: Row) -> Question:
 
 
 def _common_start(contexts: list[str]) -> str:
-    """Return what all contexts begin with, up to the end of a word."""
+    """Return the common beginning of all contexts, up to the end of a word."""
     first, last = min(contexts), max(contexts)
     length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
     return first[: first.rfind(" ", 0, length) + 1] or first[:length]

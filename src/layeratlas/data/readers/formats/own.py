@@ -22,7 +22,7 @@ from layeratlas.data.readers.formats.format import (
 )
 from layeratlas.data.readers.row import Row, brief
 
-# The headings that the tables of MMLU, which have none, are given; the first is none of another format.
+# The headings assigned to MMLU's tables, which have none; the first heading occurs in no other format.
 _BARE_QUESTION = "question of mmlu"
 MMLU_COLUMNS = (_BARE_QUESTION, "A", "B", "C", "D", "answer")
 _LOCALE = re.compile(r"_([A-Z]{2})-[A-Z]{2}$")
@@ -30,7 +30,7 @@ _PLACE, _PLACES, _TEXT, _LETTER = "a position", "a list of positions", "a text",
 
 
 def listed(rows: Sequence[Row]) -> Parse:
-    """Parse `question, choices, answer`, the answer of the same kind as in the first row; `subject` is a stratum."""
+    """Parse `question, choices, answer`; answers must be of the same kind as in row 1; `subject` is a stratum."""
     kind = _kind(rows[0])
 
     def parse(row: Row) -> Question:
@@ -77,7 +77,7 @@ def lettered(row: Row) -> Question:
 
 
 def _with_subject(rows: list[Row], file: Path | None) -> list[Row]:
-    """Give rows the subject of their file's name, as in `college_physics_test.csv`."""
+    """Add to rows the subject from their file's name, as in `college_physics_test.csv`."""
     subject = re.sub("_(test|val|dev)$", "", stem_of(file)) if file else ""
     named_rows = rename({_BARE_QUESTION: "question"})(rows, file)
     return [Row({**row.fields, "subject": subject}, row.where) for row in named_rows]
@@ -88,9 +88,10 @@ def _of_mmlu(row: Row) -> bool:
 
 
 def _multilingual(rows: list[Row], file: Path | None) -> list[Row]:
-    """Lower the names of the multilingual MMLU (`Question`, `Answer`, `Subject`).
+    """Convert the column names of the multilingual MMLU (`Question`, `Answer`, `Subject`) to lower case.
 
-    The language is in the file's name (`mmlu_DE-DE.csv`); a row is the same question in every language, and so a group.
+    The language is in the file's name (`mmlu_DE-DE.csv`). Row n is the same question in every language, so it is a
+    group.
     """
     place = _LOCALE.search(stem_of(file)) if file else None
     renamed = []

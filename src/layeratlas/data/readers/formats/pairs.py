@@ -26,7 +26,7 @@ def pairs(rows: Sequence[Row]) -> Parse:
     def parse(row: Row) -> Question:
         good, bad = row.text("sentence_good"), row.text("sentence_bad")
         paradigm = named(row, "UID") or named(row, "paradigm")
-        wrong = [bad] if bad != good else []  # as in eight of BLiMP's pairs
+        wrong = [bad] if bad != good else []  # eight of BLiMP's pairs have equal sentences
         choices, answers = arrange(good, wrong, min(next(place), len(wrong)))
         return make(row, QUESTION, choices, answers, paradigm, f"{paradigm} {good}")
 
@@ -34,10 +34,10 @@ def pairs(rows: Sequence[Row]) -> Parse:
 
 
 def _joined(rows: list[Row], file: Path | None) -> list[Row]:
-    """Join the lines of CLAMS, `True` and a sentence or `False` and a sentence, to pairs.
+    """Join the lines of CLAMS (`True` or `False` and a sentence) into pairs.
 
-    The language is that of the folder, as in `de_evalset/simple_agrmt.txt`. A sentence that no `False` follows is
-    a pair with itself: like a row without a false choice it is left out and recorded.
+    The language is taken from the folder, as in `de_evalset/simple_agrmt.txt`. A sentence that is not followed by a
+    `False` line is paired with itself; like other rows without a false choice, it is left out and recorded.
     """
     paradigm = stem_of(file) if file else ""
     place = _FOLDER.match(file.absolute().parent.name) if file else None

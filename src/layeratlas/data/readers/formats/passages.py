@@ -11,7 +11,7 @@ from layeratlas.data.readers.formats.format import Format, Parse, by_row, column
 from layeratlas.data.readers.row import Row, brief
 
 _YES_NO = ("yes", "no")
-# ISO 639-3 codes of Belebele's dialects that have a code of two letters elsewhere in this package.
+# ISO 639-3 codes of Belebele's dialects, for which this package uses two-letter codes elsewhere.
 _SHORT = {"eng": "en", "zho": "zh", "spa": "es", "fra": "fr", "deu": "de", "tha": "th", "jpn": "ja", "rus": "ru"}
 
 
@@ -55,7 +55,7 @@ def belebele(row: Row) -> Question:
 
 
 def _in_language(rows: list[Row], file: Path | None) -> list[Row]:
-    """Name the language by its code alone: `eng_Latn` is `en`."""
+    """Replace the language by its short code: `eng_Latn` becomes `en`."""
     renamed = []
     for row in rows:
         code = str(row.fields.get("dialect", "eng_Latn"))

@@ -1,4 +1,4 @@
-"""Right and wrong worked solutions: the MPS and xMPS files that go with arXiv 2312.04333."""
+"""Right and wrong worked solutions: the MPS and xMPS files published with arXiv 2312.04333."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from layeratlas.data.readers.row import Row
 
 
 def solutions(row: Row) -> Question:
-    """Parse right and wrong worked solutions, on one line each, as those who published them ask them."""
+    """Parse right and wrong worked solutions, each joined to one line, as in the published evaluation."""
     text, true = row.text("question"), _in_one_line(row, "truth_answer")
     false = [solution for solution in _in_one_line(row, "error") if solution not in true]
     return shuffled(row, text, true, false, f"truthfulqa-{text}")
@@ -24,7 +24,7 @@ def _in_one_line(row: Row, name: str) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-# The reasoning files have the columns of the others; their names tell them (`gsm8k_reason_mc_pure.json`).
+# The reasoning files have the same columns as the others; their names identify them (`gsm8k_reason_mc_pure.json`).
 MIXED_REASONING = "cross-lingual reasoning, mixed"
 _MPS = columns("question truth_answer error")
 _mps = partial(Format, name="mps", columns=_MPS, parser=by_row(solutions), lenient=True, language_in_name=True)

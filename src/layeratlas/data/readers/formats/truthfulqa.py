@@ -1,4 +1,4 @@
-"""TruthfulQA as its authors, the hub and others write it."""
+"""TruthfulQA in the formats of its authors, the hub and others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMES = {
 
 
 def _renamed(rows: list[Row], file: Path | None) -> list[Row]:
-    """Give rows common names, and answers that are separated by semicolons as lists."""
+    """Rename the columns of rows, and split answers separated by semicolons into lists."""
     renamed = []
     for row in rows:
         fields = {_NAMES.get(name, name): value for name, value in row.fields.items()}
@@ -35,8 +35,8 @@ def _renamed(rows: list[Row], file: Path | None) -> list[Row]:
 def answers(row: Row) -> Question:
     """Parse the best, the correct and the incorrect answers.
 
-    An answer repeated on one side counts once; one that is on both sides (two of the published questions have one) is
-    left out, unless it is the best.
+    An answer repeated among the correct or the incorrect ones counts once. An answer in both lists (as in two of the
+    published questions) is left out, unless it is the best answer.
     """
     best, correct, incorrect = row.text("best"), row.texts("correct"), row.texts("incorrect")
     true = dict.fromkeys([best, *(answer for answer in correct if answer not in incorrect)])
@@ -69,7 +69,7 @@ def _labelled(row: Row, name: str) -> list[tuple[str, bool]]:
 
 
 def _question(row: Row, true: list[str], false: list[str]) -> Question:
-    """Shuffle the choices, since their order gives the true ones away; the first answer stays the best."""
+    """Shuffle the choices, because their order reveals the true ones; the first answer remains the best one."""
     text = row.text("question")
     return shuffled(row, text, true, false, f"truthfulqa-{text}")
 

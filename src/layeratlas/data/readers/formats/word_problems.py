@@ -21,7 +21,7 @@ _ANY_NUMBER = re.compile(r"-?\d+(?:,\d+)*(?:\.\d+)?|-?\.\d+")
 
 
 def gsm8k(rows: Sequence[Row]) -> Parse:
-    """Parse problem and worked solution; the wrong ones have another result of the last calculation."""
+    """Parse problem and worked solution; wrong solutions have another result of the last calculation."""
     place = positions(WRONG + 1, "gsm8k")
 
     def parse(row: Row) -> Question:
@@ -89,7 +89,7 @@ def _numbers(row: Row, answer: str, seed: str, place: int) -> tuple[tuple[str, .
 
 
 def _mgsm_place(problem: str) -> int:
-    """Return where a problem's truth is in every language; each place once in four problems numbered one by one."""
+    """Return the index of a problem's true choice, equal in all languages; each block of four uses each index once."""
     if not (problem.isascii() and problem.isdecimal() and len(problem) < 20):
         return random.Random(f"mgsm-{problem}").randrange(WRONG + 1)
     turn, within = divmod(int(problem), WRONG + 1)
@@ -117,7 +117,7 @@ def _bare_number(row: Row) -> bool:
 
 
 def _with_steps(rows: list[Row], file: Path | None) -> list[Row]:
-    """Keep the rows whose solutions have enough steps to change; raises DataError where none has."""
+    """Keep the rows whose solutions have enough steps to change; raises DataError if there are none."""
     kept = [row for row in rows if _can_turn(row)]
     if not kept:
         raise DataError(

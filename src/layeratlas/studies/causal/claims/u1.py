@@ -1,4 +1,4 @@
-"""U1: what a probe reads need not be used."""
+"""U1: information that a probe decodes need not be used by the model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from layeratlas.studies.causal.names import CausalFinding
 
 
 class UnusedClaim(RunClaim):
-    """At least one level must be encoded at a point where erasing it costs too little to matter."""
+    """At least one level must be encoded at a point where erasing it has a negligible cost."""
 
     name = "U1"
     summary = "what a probe reads at a layer need not be used there"

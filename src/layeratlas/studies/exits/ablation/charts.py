@@ -1,4 +1,4 @@
-"""What the report shows of ablations: a map of levels by block, and a table of halves and spans."""
+"""The report's exhibits on ablations: a map of levels by block, and a table of halves and spans."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LOWER, _HIGHER = "lower without", "higher without"
 
 
 def exhibits(folder: Path) -> list[Exhibit]:
-    """Return the map and the table of halves and spans, where the run made ablations."""
+    """Return the map and the table of halves and spans; empty for a run without ablations."""
     if not (folder / ABLATION_FILE).exists():
         return []
     table = read_table(folder / ABLATION_FILE)
@@ -57,9 +57,9 @@ def exhibits(folder: Path) -> list[Exhibit]:
 
 
 def _plotted(single: pl.DataFrame) -> pl.DataFrame:
-    """Return blocks skipped, and sublayers set to their mean, or to zero where the run has no means.
+    """Return skipped blocks, and sublayers set to their mean (to zero if the run has no mean ablations).
 
-    The mean leaves the stream where the model has learnt to expect it.
+    Unlike zero, the mean keeps the residual stream close to the activations that the model was trained on.
     """
     replacement = "mean" if "mean" in single["kind"] else "zero"
     return single.filter(pl.col("kind").is_in(["skip", replacement]))
@@ -136,7 +136,7 @@ def _map(single: pl.DataFrame, colour: Colour) -> Any:
         vega.vconcat(*panels, spacing=16)
         .resolve_scale(fill="shared", opacity="shared")
         .properties(
-            usermeta={"aside": 290}  # the abilities' names at the left, the keys at the right
+            usermeta={"aside": 290}  # ability names on the left, legends on the right
         )
     )
 
@@ -157,7 +157,7 @@ def _cell(row: dict[str, Any]) -> dict[str, Any]:
 
 def _panel(values: list[dict[str, Any]], name: str, largest: float, colour: Colour) -> Any:
     ways = vega.Scale(domain=[_LOWER, _HIGHER], range=[colour("bad"), colour("series-1")])
-    # A colour of the page is a CSS variable, which a scale cannot mix: opacity is varied instead.
+    # The page's colours are CSS variables, which a Vega scale cannot interpolate, so opacity is varied instead.
     strength = vega.Scale(domain=[0, largest], range=[0, 1], clamp=True)
     key = vega.Legend(
         format=".2f",
@@ -176,7 +176,7 @@ def _panel(values: list[dict[str, Any]], name: str, largest: float, colour: Colo
         opacity=vega.Opacity("size:Q", scale=strength, title="change", legend=key),
         tooltip=["ability:N", "block:O", "edited:Q", "change:Q", "lo:Q", "hi:Q", "p:Q"],
     )
-    # A layer of its own: the opacity of the cells would make the outline fainter too.
+    # The outline is a separate chart layer, so that the cells' opacity does not apply to it.
     outline = base.transform_filter("datum.supported").mark_rect(
         fill="transparent", stroke=colour("ink"), strokeWidth=1.6
     )

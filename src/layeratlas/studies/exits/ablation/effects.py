@@ -1,4 +1,4 @@
-"""What each ablation does to the accuracy of each level."""
+"""The effect of each ablation on the accuracy of each level."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ _FAMILIES = (WIDE, (Role.LAYER,), (Role.CONTROL,))
 
 @dataclass(frozen=True, kw_only=True)
 class AblationEffect:
-    """What one ablation does to one level.
+    """The effect of one ablation on one level.
 
-    `change` is ablated less clean accuracy over the same n questions, with the 95 % interval of a bootstrap over
-    groups, widened for few groups, and the p-value of exact sign flips of the groups' changes, Holm-corrected over the
-    level's halves and spans, its single blocks and sublayers, or its controls. `share_as_large` is the share of ranges
-    of the same width (itself and the controls; for single blocks all others of its kind) that lower accuracy as much or
-    more. `draws` (B,) is the bootstrap, `group_sums` (G,) the sum of the changes in each group.
+    `change` is the ablated minus the clean accuracy on the same n questions. Its 95 % interval is a bootstrap over
+    groups, widened for few groups. Its p-value comes from exact sign flips of the groups' changes and is
+    Holm-corrected within one family of the level: halves and spans, single blocks and sublayers, or controls.
+    `share_as_large` is the share of ranges of the same width (this one and the controls; for single blocks, all of the
+    same kind) that lower accuracy at least as much. `draws` (B,) are the bootstrap draws of the change, `group_sums`
+    (G,) the sum of the changes in each group.
     """
 
     level: str
@@ -43,12 +44,12 @@ class AblationEffect:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether accuracy falls: `not supported` where it rises."""
+        """Verdict on a fall in accuracy; `not supported` if accuracy rises."""
         return loss_verdict(self.change)
 
 
 def loss_verdict(change: Effect) -> Verdict:
-    """Return what an exact test says of a loss, which is a negative change."""
+    """Return the verdict of an exact test for a loss, which is a negative change."""
     return Effect(estimate=-change.estimate, p=change.p).verdict_by_sign()
 
 
@@ -59,10 +60,10 @@ def ablation_effects(
     groups: Sequence[str],
     resampler: Resampler,
 ) -> list[AblationEffect]:
-    """Return the effects on one level.
+    """Return the effects of all ablations on one level.
 
-    `clean` and each of `ablated`: (n,) credit of each question, 0 to 1; `groups` the questions' groups, resampled
-    together. Raises DataError where shapes differ.
+    `clean` and each of `ablated` are (n,), the credit of each question from 0 to 1. `groups` are the questions' groups;
+    the questions of a group are resampled together. Raises DataError if shapes differ.
     """
     _check(level, clean, ablated, groups)
     plan = list(ablated)
@@ -114,9 +115,9 @@ def _corrected(plan: Sequence[Ablation], sums: Floats) -> list[float]:
 
 
 def _share_as_large(plan: Sequence[Ablation], at: int, changes: Floats) -> float:
-    """Return the share of ablations like the one at `at`, itself included, that lower accuracy as much or more.
+    """Return the share of ablations like the one at `at`, itself included, that lower accuracy at least as much.
 
-    Equal changes count: what does nothing among things that do nothing has a share of 1.
+    Ties count as at least as large: if no ablation changes the accuracy, every share is 1.
     """
     own = plan[at]
     alike = [

@@ -1,4 +1,4 @@
-"""What halves and named spans are needed for, and whether the lower half is needed more than the upper."""
+"""Which halves and named spans a level needs, and whether it needs the lower half more than the upper half."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from layeratlas.studies.exits.names import ExitFinding
 
 
 def ablation_findings(effects: Sequence[AblationEffect], method: str) -> list[Finding]:
-    """Return, for each level, what halves and named spans do, and whether the lower half matters more.
+    """Return, for each level, the effects of halves and named spans, and whether the lower half matters more.
 
-    `method` is the score under which the findings are listed. An ablation matters where accuracy falls (Holm over the
-    level's halves and spans); it is special where that is more than random ranges of its width do, which the statement
-    says.
+    `method` is the score under which the findings are listed. An ablation matters if accuracy falls (p-values are
+    Holm-corrected over the level's halves and spans). The statement also compares the fall with that of random ranges
+    of the same width.
     """
     findings = []
     for level in dict.fromkeys(effect.level for effect in effects):
@@ -36,7 +36,7 @@ def ablation_findings(effects: Sequence[AblationEffect], method: str) -> list[Fi
 def groups_needed(tests: int) -> int:
     """Return how many groups exact sign flips need before one of `tests` can be supported (Holm, 0.05).
 
-    With G groups the smallest p-value is 2^(1 - G), so that G is at least 1 + log2(tests / 0.05).
+    With G groups the smallest p-value is 2^(1 - G), so G must be at least 1 + log2(tests / 0.05).
     """
     return math.ceil(1 + math.log2(tests / ALPHA))
 

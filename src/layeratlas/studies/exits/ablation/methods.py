@@ -1,4 +1,4 @@
-"""The methods of the ablations in words, made from a run's manifest."""
+"""The methods text on ablations, written from a run's manifest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what was ablated as (heading, text), or why nothing was; nothing where it was not asked for."""
+    """Return (heading, text) on what was ablated, or why nothing was; empty if no ablation was requested."""
     record = run.get("ablation")
     if not record:
         return []

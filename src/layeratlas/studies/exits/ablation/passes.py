@@ -1,4 +1,4 @@
-"""Passes of the same questions through the model, whole or edited, read at the last exit."""
+"""Forward passes of the same questions through the whole or the edited model, scored at the last exit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """Continuations ready to go through the model again and again; a call does so once."""
+    """Packed continuations that can be run through the model repeatedly; each call is one pass."""
 
     model: LoadedModel
     readout: Readout
@@ -31,7 +31,7 @@ class Pass:
 
     @property
     def tokens(self) -> int:
-        """The tokens that one pass computes."""
+        """The number of tokens that one pass computes."""
         tokens: int = self.packing.record()["tokens_computed"]
         return tokens
 
@@ -51,7 +51,7 @@ class Pass:
 
 
 def make_pass(model: LoadedModel, continuations: Sequence[Continuation], batch_tokens: int) -> Pass:
-    """Return the pass of some continuations, each distinct prefix computed once."""
+    """Return the pass over some continuations; each distinct prefix is computed once."""
     from layeratlas.capture import Readout, plan_choices
 
     spec = CaptureSpec(components=("resid",), batch_tokens=batch_tokens)
@@ -60,7 +60,7 @@ def make_pass(model: LoadedModel, continuations: Sequence[Continuation], batch_t
 
 
 def continuations_of(posed_sets: Sequence[PosedSet], settings: ExitSettings) -> list[Continuation]:
-    """Return what is scored: all choices after their questions, and then without them where the score needs that."""
+    """Return the scored continuations: choices after their questions, then without a question if the score needs it."""
     after = [continuation for posed in posed_sets for continuation in posed.after]
     if settings.score != "minus_answer":
         return after
@@ -68,7 +68,7 @@ def continuations_of(posed_sets: Sequence[PosedSet], settings: ExitSettings) -> 
 
 
 def mean_outputs(model: LoadedModel, posed_sets: Sequence[PosedSet]) -> dict[Component, FloatArray]:
-    """Return the mean of what each block's sublayers add, (L, d), over all questions with their true choice."""
+    """Return each sublayer's mean output at every block, (L, d), over all questions with their true choice."""
     from layeratlas.models import mean_vectors
 
     texts = []

@@ -53,11 +53,11 @@ class Ablation:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Ablation:
-        """Return an ablation from its fields as JSON has them."""
+        """Return an ablation from its JSON fields."""
         return cls(**{**record, "role": Role(record["role"])})
 
     def edit(self, means: NDArray[np.float32] | None = None) -> Edit:
-        """Return what is done to the model; `means` (L, d) of the component at every block, for the kind `mean`."""
+        """Return the model edit; `means` (L, d), the component's mean outputs by block, are for the kind `mean`."""
         layers = tuple(range(self.start, self.stop))
         vectors = means[self.start : self.stop] if means is not None and self.kind == "mean" else None
         return Edit(kind=self.kind, layers=layers, component=self.component, vectors=vectors)
@@ -72,8 +72,9 @@ def plan_ablations(
 ) -> list[Ablation]:
     """Return the ablations of a model of `layers` blocks; `spans` are half-open ranges of blocks by name.
 
-    Every block skipped; attention and MLP of every block set to zero or to their means, or both (`kinds`); both halves
-    and the spans skipped; and as controls `controls` random ranges of each of their widths (fewer where fewer exist).
+    The plan skips every block; sets the attention and the MLP of every block to zero, to its mean, or to each in turn
+    (`kinds`); skips both halves and the spans; and, as controls, skips `controls` random ranges of each width of a half
+    or span (fewer if fewer exist).
     """
     middle = layers // 2
     halves = {"lower half": (0, middle), "upper half": (layers - middle, layers)}
@@ -91,7 +92,7 @@ def plan_ablations(
 
 
 def _controls(layers: int, taken: Sequence[tuple[int, int]], count: int, seed: int) -> list[Ablation]:
-    """Return random ranges as wide as those taken, other than them; single blocks are all in the plan already."""
+    """Return random ranges as wide as those taken, but different; single blocks are all in the plan already."""
     rng = np.random.default_rng([seed, 31])
     controls = []
     for width in sorted({stop - start for start, stop in taken if stop - start > 1}):
@@ -102,7 +103,7 @@ def _controls(layers: int, taken: Sequence[tuple[int, int]], count: int, seed: i
 
 
 def _single(role: Role, kind: AblationKind, component: Component, start: int, stop: int) -> Ablation:
-    """Return an ablation named after what it does."""
+    """Return an ablation with a name that describes the edit."""
     of = "" if component == "resid" else f"{component} of "
     name = f"{kind} {of}{blocks_named(range(start, stop))}"
     return Ablation(role=role, name=name, kind=kind, component=component, start=start, stop=stop)

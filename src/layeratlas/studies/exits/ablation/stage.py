@@ -1,6 +1,6 @@
-"""The stage that asks again with parts of the model ablated: one pass over some questions per ablation.
+"""The stage that asks some questions again under each ablation, one forward pass per ablation.
 
-A folder `ablated/` holds one file per ablation, so that an interrupted stage continues where it stopped.
+The folder `ablated/` holds one file per ablation, so an interrupted stage resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _KINDS: dict[Replacement, tuple[SublayerKind, ...]] = {
 
 
 def ablate_stage(work: Workspace) -> list[str]:
-    """Ask the first questions of every set without each block and sublayer; return the files, the whole model's first.
+    """Ask the first questions of every set under each ablation; return the files, the whole model's first.
 
-    Nothing is done unless `--set ablate=true`. Where the model cannot be edited (streamed weights) or a question does
-    not fit, nothing is done and `run.json` says why under `ablation`.
+    Runs only with `--set ablate=true`. If the model cannot be edited (streamed weights) or a question does not fit the
+    context, the stage is skipped and `run.json` gives the reason under `ablation`.
     """
     settings: ExitSettings = work.settings
     if not settings.ablate:
@@ -53,7 +53,7 @@ def ablate_stage(work: Workspace) -> list[str]:
 def first_groups(data: QuestionSet, count: int) -> QuestionSet:
     """Return the first whole groups of a set with at most `count` questions in all, but at least one group.
 
-    The questions of a smaller count are among those of a larger one.
+    The questions for a smaller count are a subset of those for a larger count.
     """
     kept: set[str] = set()
     taken = 0
@@ -67,7 +67,7 @@ def first_groups(data: QuestionSet, count: int) -> QuestionSet:
 
 def _ablate(work: Workspace, settings: ExitSettings) -> list[str]:
     plan = _plan(work, settings)
-    # No more worked examples than the whole set had room for.
+    # At most as many worked examples as fitted the context for the whole set.
     room = {data["name"]: data["shots"] for data in work.manifest["datasets"]}
     shots = {name: min(settings.while_ablating.shots, had) for name, had in room.items()}
     posed_sets = [
@@ -90,7 +90,7 @@ def _ablate(work: Workspace, settings: ExitSettings) -> list[str]:
 
 
 def _plan(work: Workspace, settings: ExitSettings) -> list[Ablation]:
-    """Return the run's ablations; raises ModelError, before anything is asked, for a model that cannot be edited."""
+    """Return the run's ablations; raises ModelError for a model that cannot be edited, before asking any question."""
     from layeratlas.models import intervene
 
     anatomy, layers = work.model.anatomy, work.model.anatomy.n_layers
@@ -103,7 +103,7 @@ def _plan(work: Workspace, settings: ExitSettings) -> list[Ablation]:
 
 
 def _file(key: str, ablation: Ablation | None) -> str:
-    """Return the file of an ablation, or of the whole model."""
+    """Return the file name for an ablation, or for the whole model."""
     return f"{FOLDER}/{hash_of([key, asdict(ablation) if ablation else 'whole'])}.safetensors"
 
 
@@ -138,9 +138,9 @@ class Ablated:
 
 
 def load_ablated(work: Workspace) -> Ablated | None:
-    """Return what the stage wrote; None where nothing was ablated.
+    """Return the stage's results; None if nothing was ablated.
 
-    Raises StoreError for a damaged file or one of other questions.
+    Raises StoreError for a damaged file or one written for other questions.
     """
     record: dict[str, Any] = work.manifest.get("ablation", {})
     if "key" not in record or not work.settings.ablate:

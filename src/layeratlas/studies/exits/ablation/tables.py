@@ -1,4 +1,4 @@
-"""The table and the findings of a run's ablations, from the credit of every question."""
+"""The table and the findings of a run's ablations, computed from the credit of each question."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AblationResults:
 class Credits:
     """The credit of each question of a level, 0 to 1.
 
-    `clean` (n,): from the whole model; `ablated` (ablations, n); `chance` (n,): from blind choice; `groups`: n names.
+    `clean` (n,): whole model; `ablated` (ablations, n); `chance` (n,): random choice; `groups`: n names.
     """
 
     level: str
@@ -47,7 +47,7 @@ class Credits:
 
 
 def ablation_results(work: Workspace) -> AblationResults | None:
-    """Return the table and the findings; None where nothing was ablated."""
+    """Return the table and the findings; None if nothing was ablated."""
     loaded = load_ablated(work)
     if loaded is None:
         return None
@@ -63,8 +63,9 @@ def ablation_results(work: Workspace) -> AblationResults | None:
 
 
 def _by_level(work: Workspace, log_likelihoods: Floats) -> list[Credits]:
-    """Return the credits of each level from (1 + ablations, continuations): all choices after their questions, and
-    then without them where the score needs that.
+    """Return the credits of each level from `log_likelihoods` (1 + ablations, continuations).
+
+    The columns are all choices after their questions, then without a question if the score needs it.
     """
     sets = [first_groups(data, work.settings.ablate_questions) for data in work.material]
     counts = [sum(len(question.choices) for question in data.items) for data in sets]
@@ -137,7 +138,7 @@ def _effect_columns(effect: AblationEffect) -> dict[str, Any]:
 
 
 def _control_columns(ablation: Ablation, effects: Sequence[AblationEffect]) -> dict[str, Any]:
-    """Return what random ranges as wide as a half or a span do; nothing for single blocks."""
+    """Return the control columns: the effect of random ranges as wide as the half or span; empty for single blocks."""
     changes = [
         effect.change.estimate
         for effect in effects

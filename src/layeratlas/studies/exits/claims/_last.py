@@ -1,4 +1,4 @@
-"""The exit before the last against the last, of one level: what claims about single levels share."""
+"""Base class of claims that compare the exit before the last with the last one in a single level."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _OPPOSITE: dict[Verdict, Verdict] = {
 
 
 class LastButOneOfLevel(RunClaim):
-    """The exit before the last must beat the last one in `level`, which `task` asks."""
+    """The exit before the last must beat the last one in `level`; `task` is the task that asks it."""
 
     study = "exits"
     level = ""
     task = ""
 
     def judge_run(self, run: FinishedRun) -> Judgement:
-        """Return the finding on the last two exits from the other side."""
+        """Judge the finding on the last two exits with its sign reversed."""
         found = [turned(finding) for finding in run.of_kind(ExitFinding.LAST_EXIT) if finding.level == self.level]
         return all_of(found, 1, f"layeratlas run exits with the task {self.task}")
 
 
 def turned(finding: Finding) -> Finding:
-    """Return a comparison of two exits from the other side."""
+    """Return the comparison with the two exits swapped."""
     return replace(
         finding,
         estimate=-finding.estimate,

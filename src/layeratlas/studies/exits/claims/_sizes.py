@@ -1,4 +1,4 @@
-"""What size does to a level at the last exit: what the claims about thresholds share."""
+"""The effect of model size on a level at the last exit, shared by the claims about thresholds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from layeratlas.stats.verdicts import decide
 
 
 def effect_of_size(runs: Sequence[FinishedRun], level: str) -> Growth | None:
-    """Return what size does to a level at the last exit; None where a run kept no such curve."""
+    """Return the effect of model size on a level at the last exit; None if a run kept no such curve."""
     draws = [run.draws for run in runs if run.draws is not None]
     key = next((key for key in draws[0].keys if key.level == level and key.component == "resid"), None)
     curves = [] if key is None else [curve for kept in draws if (curve := kept.curve(key)) is not None]
@@ -28,12 +28,12 @@ def is_threshold(effect: Growth) -> bool:
 
 
 def lacks_threshold(effect: Growth) -> bool:
-    """Tell whether a value is shown to rise along a line, to stay as it is, or to fall."""
+    """Tell whether a value is shown to rise linearly, to stay constant, or to fall."""
     return effect.shape in ("linear", "flat") or (effect.verdict == "supported" and effect.rise < 0)
 
 
 class ThresholdOfLevel(Claim):
-    """The accuracy at the last exit must rise by a threshold in `level`, which `task` asks."""
+    """The accuracy at the last exit must rise by a threshold in `level`; `task` is the task that asks it."""
 
     study = "exits"
     sizes = 3

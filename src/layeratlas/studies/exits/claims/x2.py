@@ -7,7 +7,7 @@ from layeratlas.studies.exits.citation import CHEN
 
 
 class LastFactsClaim(FindingClaim):
-    """The last exit must beat the best other one, which is chosen on one half and read on the other."""
+    """The last exit must beat the best other exit, chosen on one half of the groups and measured on the other."""
 
     name = "X2"
     summary = "facts peak at the last layer"

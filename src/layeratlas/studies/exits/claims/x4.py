@@ -7,7 +7,7 @@ from layeratlas.studies.exits.citation import CHEN
 
 
 class MiddleStartClaim(FindingClaim):
-    """Half of the rise must be passed in the middle half of the depth, in every level that is answered."""
+    """In every answered level, accuracy must pass half of its rise within the middle half of the depth."""
 
     name = "X4"
     summary = "gains start mid-network in every task"

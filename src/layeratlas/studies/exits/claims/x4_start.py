@@ -1,4 +1,4 @@
-"""X4-start: gains start, rather than reach half of their rise, mid-network."""
+"""X4-start: gains start mid-network (X4 itself asks where they reach half of their rise)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from layeratlas.studies.exits.names import ExitFinding
 
 
 class StartClaim(FindingClaim):
-    """The depth at which gains leave the floor must be in the middle half, in every level that is answered."""
+    """In every answered level, gains must leave the floor within the middle half of the depth."""
 
     name = "X4-start"
     summary = "gains start mid-network in every task, by where they leave the floor"

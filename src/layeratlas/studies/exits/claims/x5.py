@@ -26,7 +26,7 @@ _WORDS = {
 
 
 class LowAlikeClaim(Claim):
-    """What exits below a quarter of the depth gain over the best baseline must agree within 0.05 between all sizes."""
+    """The gain of exits below a quarter of the depth over the best baseline must agree within 0.05 across sizes."""
 
     name = "X5"
     summary = "low layers perform alike across sizes"
@@ -46,7 +46,8 @@ class LowAlikeClaim(Claim):
         if len(gains) < 2:
             return undecided("layeratlas run exits on two sizes of a family or more")
         gaps = [_gap(*pair) for pair in combinations(gains, 2)]
-        # All pairs must agree, each at the level 0.05. Of many pairs one differs by chance, hence Bonferroni there.
+        # Agreement needs every pair at the 0.05 level, without a correction. A difference needs only one of many pairs,
+        # which can occur by chance, so it is Bonferroni-corrected.
         wider = float(scipy.stats.norm.isf(ALPHA / 2 / len(gaps)) / scipy.stats.norm.isf(ALPHA / 2))
         alike = all(abs(gap.estimate) + gap.reach <= _MARGIN for gap in gaps)
         apart = any(abs(gap.estimate) > max(_MARGIN, wider * gap.reach) for gap in gaps)

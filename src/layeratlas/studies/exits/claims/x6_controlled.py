@@ -8,7 +8,7 @@ from layeratlas.studies.exits.names import ExitFinding
 
 
 class ControlledFloatsClaim(FindingClaim):
-    """Floats must be harder than their integer twins after tokens of the answer, carries and size are taken away."""
+    """Floats must be harder than their integer twins after controlling for answer tokens, carries and size."""
 
     name = "X6-controlled"
     summary = "floats are harder than integers at equal tokens, carries and size"

@@ -1,4 +1,4 @@
-"""X6-precision: floats are harder the more decimals they have."""
+"""X6-precision: floats with more decimals are harder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""X7: size helps reasoning only past a threshold, calculation and facts hardly."""
+"""X7: model size helps reasoning only past a threshold, and hardly helps calculation and facts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ASKED = "layeratlas run exits with the tasks word_problems and facts on three s
 
 
 class ThresholdClaim(Claim):
-    """Reasoning at the last exit must rise by a threshold, and calculation and facts by less than 0.05 in all."""
+    """Reasoning at the last exit must rise by a threshold; calculation and facts must each rise by less than 0.05."""
 
     name = "X7"
     summary = "size helps reasoning only past a threshold, calculation and facts hardly"

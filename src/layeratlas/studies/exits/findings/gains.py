@@ -20,11 +20,11 @@ from layeratlas.studies.exits.names import ExitFinding
 
 @dataclass(frozen=True, kw_only=True)
 class LevelGain:
-    """What the exits of a level gain over its floor, and the depth at which the gain begins.
+    """The gain of a level's exits over its floor, and the depth at which the gain begins.
 
-    `layer` is the place of the exit with the largest gain in the whole sample. `effect` is the gain at an exit that was
-    chosen on one half of the groups and read on the other, with p corrected over the levels (Holm). `onset` is the
-    depth at which the gain first passes half of its largest value, and `onset_draws` (B,) its bootstrap.
+    `layer` is the index of the exit with the largest gain in the whole sample. `effect` is the gain at an exit chosen
+    on one half of the groups and measured on the other, with p Holm-corrected over the levels. `onset` is the depth at
+    which the gain first passes half of its largest value, `onset_draws` (B,) its bootstrap.
     """
 
     curve: ExitCurve
@@ -35,7 +35,7 @@ class LevelGain:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the level is answered above its baselines; `not supported` where the gain is below the margin."""
+        """Verdict on whether exits beat the level's baselines; `not supported` if the gain is below the margin."""
         return self.effect.verdict(margin=MARGIN)
 
     @property
@@ -45,7 +45,7 @@ class LevelGain:
 
 
 def level_gains(curves: Sequence[ExitCurve]) -> list[LevelGain]:
-    """Return the gains of level curves of one score and measure, their p-values corrected together."""
+    """Return the gains of level curves of one score and measure, with p-values corrected over the levels."""
     effects = holm_corrected([_gain_effect(curve) for curve in curves])
     return [_level_gain(curve, effect) for curve, effect in zip(curves, effects, strict=True)]
 
@@ -66,7 +66,7 @@ def _level_gain(curve: ExitCurve, effect: Effect) -> LevelGain:
 def _gain_effect(curve: ExitCurve) -> Effect:
     gain = _gain_on_other_half(curve)
     spread = float(curve.gains[:, curve.excess.argmax()].std())
-    # Draws that are all equal (everything right) show no error: that of one group is the least.
+    # If all draws are equal (every answer right), their spread is 0; one group's share is the smallest plausible error.
     spread = max(spread, one_group(curve.n_groups))
     p = two_sided_z(gain, spread, len(curve.draws))
     return Effect(estimate=gain, lo=gain - Z95 * spread, hi=gain + Z95 * spread, p=p)
@@ -75,7 +75,8 @@ def _gain_effect(curve: ExitCurve) -> Effect:
 def _gain_on_other_half(curve: ExitCurve) -> float:
     """Return the mean gain over the floor at an exit chosen on the other half of the groups.
 
-    Each half has its own floor: an exit whose floor is low by luck would be chosen, and credited with that luck.
+    Each half has its own floor. With a shared floor, an exit whose floor is low by chance would be chosen for it and
+    then gain from the same chance in the other half.
     """
     over_a = curve.half_a - curve.floor_with(curve.control_a)
     over_b = curve.half_b - curve.floor_with(curve.control_b)
@@ -87,7 +88,7 @@ def _gain_on_other_half(curve: ExitCurve) -> float:
 
 
 def gain_findings(gains: Sequence[LevelGain], readout_note: str) -> list[Finding]:
-    """Return whether each level is answered, and where it is, from what depth on."""
+    """Return one finding per level on whether it is answered and, for answered levels, one on the onset depth."""
     findings = []
     for gain in gains:
         findings.append(_exit_finding(gain, readout_note))

@@ -19,15 +19,15 @@ from layeratlas.studies.exits.measures import accuracy
 from layeratlas.studies.exits.names import AGREEMENT, ALL, ExitFinding
 from layeratlas.studies.exits.scores import ScoredSet
 
-# Two languages are compared where they share ten groups or more.
+# Two languages are compared if they share at least this many groups.
 FEWEST_SHARED = 10
-# Low exits are those up to this fraction of depth, the embeddings left out.
+# Low exits are those up to this fraction of depth, without the embeddings.
 LOWER_THIRD = 1 / 3
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two sets of one level in two languages, and the groups they share: the same questions."""
+    """Two sets of one level in two languages, and the groups (the same questions) that they share."""
 
     first: ScoredSet
     second: ScoredSet
@@ -47,7 +47,7 @@ class _Pair:
 
 
 def _rows_of(scored: ScoredSet, groups: Sequence[str]) -> list[int]:
-    """Return the question of each group; the last one, where a group has several."""
+    """Return the row of each group's question; the last one if a group has several."""
     row = {group: i for i, group in enumerate(scored.groups)}
     return [row[group] for group in groups]
 
@@ -55,10 +55,10 @@ def _rows_of(scored: ScoredSet, groups: Sequence[str]) -> list[int]:
 def agreement_curve(
     sets: Sequence[ScoredSet], curve: ExitCurve, resampler: Resampler, *, strict: bool
 ) -> ExitCurve | None:
-    """Return Cohen's (1960) kappa of being right in two languages, by exit, mean over pairs of languages.
+    """Return by exit how far two languages agree on which questions are right: Cohen's (1960) kappa, mean over pairs.
 
-    `sets` are those of one level, `curve` its main curve. Questions in several languages share a group. None where no
-    two languages share ten groups. The control is the kappa of the choices without their questions.
+    `sets` are those of one level, `curve` is its main curve. The versions of a question in several languages share a
+    group. None if no two languages share ten groups. The control is the kappa of the choices without their questions.
     """
     by_language = {scored.data.language: scored for scored in sets}
     pairs = [_Pair(*two) for two in combinations(by_language.values(), 2)]
@@ -97,7 +97,7 @@ def agreement_curve(
 
 
 def _kappa(first: Floats, second: Floats, weights: Floats) -> Floats:
-    """Return kappa under every row of weights: credits (P, n) and (b, n) to (b, P); 0 where nothing can agree."""
+    """Return kappa under every row of weights: credits (P, n) and (b, n) to (b, P); 0 where kappa is undefined."""
     w = weights / np.maximum(weights.sum(1, keepdims=True), ROUNDING)
     right_first, right_second, right_both = (w @ credit.T for credit in (first, second, first * second))
     observed = 1 - right_first - right_second + 2 * right_both
@@ -108,9 +108,9 @@ def _kappa(first: Floats, second: Floats, weights: Floats) -> Floats:
 def language_finding(main: ExitCurve, agreement: ExitCurve) -> Finding | None:
     """Return X8: exits in the lower third gain over the baselines, and agree between languages.
 
-    The choice without its question is a baseline here, also where it shows by itself whether it is true: to see that a
-    sum is wrong needs no language. Agreement is measured over that of the choices without their questions. Both must
-    hold, their p-values corrected together (Holm). None for a model of one or two blocks, which has no such exit.
+    Choices without their question are always a baseline here, even if they are evident: recognising a wrong sum needs
+    no language. The agreement is measured relative to that of the choices without their questions. Both conditions
+    must hold (p-values Holm-corrected over the two). None for a model of one or two blocks, which has no such exit.
     """
     curve = replace(main, evident=False)
     inside = (curve.depth <= LOWER_THIRD) & (curve.depth > 0)

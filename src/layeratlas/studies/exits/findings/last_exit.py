@@ -1,4 +1,4 @@
-"""Is the last exit the best? It is compared with the one before it, and with the best other one (X2, X3)."""
+"""Is the last exit the best? It is compared with the exit before it and with the best other exit (X2, X3)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CALCULATION_AND_REASONING = ("arithmetic", "calculation", "reasoning")
 
 
 class ComparedExit(StrEnum):
-    """The exits that are compared, as statements call them."""
+    """The compared exits, with their names in statements."""
 
     LAST = "the last exit"
     LAST_BUT_ONE = "the last but one"
@@ -32,7 +32,7 @@ class ComparedExit(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ExitComparison:
-    """The accuracy of a level's `first` exit less that of the `second`, p corrected over the levels (Holm)."""
+    """The accuracy of a level's `first` exit minus that of the `second`, with p Holm-corrected over the levels."""
 
     curve: ExitCurve
     first: ComparedExit
@@ -41,19 +41,20 @@ class ExitComparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the first exit is better; `not supported` where it is worse. Either needs a p of 0.05 or less."""
+        """Verdict on whether the first exit is better; `not supported` if it is worse. Both need p <= 0.05."""
         return self.effect.verdict() if self.effect.p <= ALPHA else "inconclusive"
 
     def turned(self) -> ExitComparison:
-        """Return the same comparison from the other side."""
+        """Return the same comparison with the two exits swapped."""
         turned = replace(self.effect, estimate=-self.effect.estimate, lo=-self.effect.hi, hi=-self.effect.lo)
         return replace(self, first=self.second, second=self.first, effect=turned)
 
 
 def compare_last(curves: Sequence[ExitCurve]) -> list[ExitComparison]:
-    """Return, for each level curve, the last exit against the last but one, and then against the best other one.
+    """Return, for each level curve, the last exit against the exit before it, and against the best other exit.
 
-    Without the first where the last but one was not read out, and without any where no other exit was.
+    The first comparison needs the exit before the last to be read out, the second any other exit; comparisons that
+    cannot be made are left out.
     """
     effects = {}
     if all(curve.layers[-2:] == [curve.layers[-1] - 1, curve.layers[-1]] for curve in curves):
@@ -75,7 +76,7 @@ def _against_previous(curve: ExitCurve) -> Effect:
 
 
 def _against_best(curve: ExitCurve) -> Effect:
-    """Return the last exit less the best other one, which is chosen on one half of the groups and read on the other."""
+    """Return the last exit minus the best other exit, chosen on one half of the groups and measured on the other."""
     a, b = curve.half_a, curve.half_b
     gap = float(np.mean([_gap(chosen_on=a, read_on=b), _gap(chosen_on=b, read_on=a)]))
     spread = float((curve.draws[:, -1] - curve.draws[:, curve.estimate[:-1].argmax()]).std())
@@ -96,7 +97,7 @@ def last_findings(comparisons: Sequence[ExitComparison], readout_note: str) -> l
 
 
 def last_claims(comparisons: Sequence[ExitComparison], readout_note: str) -> list[Finding]:
-    """Return X2 (facts peak at the last exit) and X3 (for calculation and reasoning the exit before it is better)."""
+    """Return X2 (facts peak at the last exit) and X3 (calculation and reasoning peak at the exit before the last)."""
     x2 = [
         _finding(ExitFinding.X2, comparison, f"{readout_note} (X2)")
         for comparison in comparisons

@@ -1,4 +1,4 @@
-"""What do low exits answer? This model's part of X5, which compares sizes, and whether low exits reason (X9)."""
+"""What do low exits answer? One model's estimate for X5, which compares sizes, and whether low exits reason (X9)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _REASONING = ("reasoning", "logic")
 
 
 def low_exits_finding(curves: Sequence[ExitCurve], readout_note: str) -> list[Finding]:
-    """Return X5: the mean gain of low exits over the best baseline, always inconclusive from one model.
+    """Return X5: the mean gain of low exits over the best baseline; always inconclusive for a single model.
 
-    None where no low exit was read out.
+    None if no low exit was read out.
     """
     inside = curves[0].depth < LOW
     if not inside.any():
@@ -48,11 +48,11 @@ def low_exits_finding(curves: Sequence[ExitCurve], readout_note: str) -> list[Fi
 
 
 def low_reasoning_findings(curves: Sequence[ExitCurve], readout_note: str) -> list[Finding]:
-    """Return X9 for each level of reasoning: exits up to a third of depth gain over every baseline.
+    """Return X9 for each level of reasoning: exits up to a third of the depth gain over every baseline.
 
-    The embeddings are left out. The choice without its question is a baseline here also where it shows by itself
-    whether it is true: to see that a sum is wrong needs no reasoning about the question. p is Holm-corrected over the
-    levels. None for a model of one or two blocks, which has no such exit.
+    The embeddings are left out. Choices without their question are always a baseline here, even if they are evident:
+    recognising a wrong sum needs no reasoning about the question. p is Holm-corrected over the levels. Empty for a
+    model of one or two blocks, which has no such exit.
     """
     asked = [replace(curve, evident=False) for curve in curves if curve.level in _REASONING]
     inside = [(curve.depth <= LOWER_THIRD) & (curve.depth > 0) for curve in asked]

@@ -1,4 +1,4 @@
-"""Why are floats harder? Pairs of an integer problem and its float twin, with what else differs between them."""
+"""Why are floats harder? Pairs of an integer problem and its float twin, controlled for their other differences."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from layeratlas.studies.exits.scores import ScoredSet
 
 _PROBLEM = re.compile(r"(-?\d+(?:\.\d+)?) ([+\-*/]) (-?\d+(?:\.\d+)?)")
 _CONTROLS = ("tokens", "carries", "size")
-# A direction of the controls with less than this share of the largest one's variation cannot be told from the others.
+# Controls are collinear if a direction has less than this share of the design's norm.
 _RANK = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Problem:
-    """What is known of a problem: whether it is answered, tokens of its answer, carries, log10 size, decimals."""
+    """The properties of a problem: whether it is answered, tokens of its answer, carries, log10 size, decimals."""
 
     right: float
     tokens: float
@@ -39,7 +39,7 @@ class _Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pairs:
-    """Pairs by row: their groups, `lead` (m,) of the integer, and what the float has more of, `more` (m, 3)."""
+    """Pairs by row: groups, the integer's lead `lead` (m,), and the controls, float minus integer, `more` (m, 3)."""
 
     groups: list[str]
     lead: Floats
@@ -50,7 +50,7 @@ class _Pairs:
 def control_findings(
     sets: Sequence[ScoredSet], curves: Sequence[ExitCurve], resampler: Resampler, *, strict: bool
 ) -> list[Finding]:
-    """Return, for sets with ten pairs, whether floats are harder at equal tokens, carries and size, and by decimals.
+    """Return, for sets with ten or more pairs, whether floats are harder at equal controls, and with more decimals.
 
     `curves` are the sets' main ones, in the same order. Only problems of the form `A + B` (or -, *, /) count.
     """
@@ -103,7 +103,7 @@ def _problem(a: Decimal, b: Decimal, operator: str, *, right: float, tokens: flo
 
 
 def carries(first: int, second: int, *, borrow: bool) -> int:
-    """Return how many digits are carried in a sum of two numbers, or borrowed in the larger less the smaller one."""
+    """Return the number of carries in a sum of two numbers, or of borrows in the larger minus the smaller one."""
     high, low = max(first, second), min(first, second)
     count = carry = 0
     while high or low:
@@ -115,9 +115,9 @@ def carries(first: int, second: int, *, borrow: bool) -> int:
 
 
 def _controlled(pairs: _Pairs, curve: ExitCurve, weights: Floats, resampler: Resampler) -> Finding:
-    """Return the lead of integers where the twins are alike in the controls: the intercept of a regression on them."""
+    """Return the lead of integers at equal controls: the intercept of a regression of the lead on their differences."""
     varying, mean = pairs.more.std(0) > 0, pairs.more.mean(0)
-    # A control that is never equal between twins, and by the same amount in all, cannot be taken away.
+    # A control that differs by the same amount in every pair cannot be separated from the intercept.
     fixed = [name for name, moves, by in zip(_CONTROLS, varying, mean, strict=True) if not moves and by]
     design = np.concatenate([np.ones((len(pairs.lead), 1)), pairs.more[:, varying]], 1)
     effect = _coefficient(pairs, design, 0, weights, resampler)

@@ -19,7 +19,7 @@ from layeratlas.studies.exits.names import ExitFinding
 from layeratlas.studies.exits.scores import ScoredSet
 
 INTEGER, FLOAT = "integer", "float"
-# With fewer pairs nothing is reported.
+# The fewest pairs that are reported.
 FEWEST_PAIRS = 10
 
 
@@ -68,7 +68,7 @@ def float_findings(
 
 
 def number_type(question: Question) -> str:
-    """Return whether a question is of integers or of floats, as its stratum says; empty for neither."""
+    """Return whether a question has integers or floats, from its stratum; empty for neither."""
     return next((name for name in (INTEGER, FLOAT) if name in question.stratum.split()), "")
 
 

@@ -22,7 +22,7 @@ _NULL_X4 = "half of the rise is reached outside depth 0.25 to 0.75"
 
 
 def upper_half_findings(gains: Sequence[LevelGain]) -> list[Finding]:
-    """Return X1 for each level of calculation that is answered: half of the rise is reached in the upper half."""
+    """Return X1 for each answered level of calculation: half of the rise is reached in the upper half of the depth."""
     return [_upper_half(gain) for gain in gains if gain.curve.level in CALCULATION and gain.is_answered]
 
 
@@ -47,7 +47,7 @@ def _upper_half(gain: LevelGain) -> Finding:
 
 
 def mid_network_finding(gains: Sequence[LevelGain]) -> Finding:
-    """Return X4: in every level that is answered, half of the rise is reached in the middle half of the network."""
+    """Return X4: in every answered level, half of the rise is reached in the middle half of the depth."""
     answered = [gain for gain in gains if gain.is_answered]
     if not answered:
         return levels_finding(
@@ -81,7 +81,7 @@ def _outside(answered: Sequence[LevelGain]) -> list[LevelGain]:
 
 
 def _mid_network_verdict(answered: Sequence[LevelGain]) -> Verdict:
-    """Return the verdict of an intersection: every interval must be inside; one outside decides against."""
+    """Return the verdict on all levels together: supported if every interval is inside, refuted if one is outside."""
     return all_hold(gain.onset.within(LOWER, UPPER) for gain in answered)
 
 

@@ -14,7 +14,7 @@ from layeratlas.studies.exits.names import ExitFinding
 
 
 def random_weights_findings(curves: Sequence[ExitCurve], readout_note: str) -> list[Finding]:
-    """Return whether the last exit of each level beats random weights, for levels that were measured.
+    """Return, for each level measured with random weights, whether the last exit beats them.
 
     Groups are resampled together for both models; p is two-sided, Holm-corrected over the levels.
     """

@@ -1,4 +1,4 @@
-"""At which depth do gains start, rather than reach half of their rise? The published claim X4, taken at its word."""
+"""At which depth do gains start? The literal reading of the published claim X4."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from layeratlas.studies.exits.names import ExitFinding
 
 
 def start_findings(gains: Sequence[LevelGain]) -> list[Finding]:
-    """Return for each level that is answered whether its gains start in the middle half of the network.
+    """Return, for each answered level, whether its gains start in the middle half of the depth.
 
-    They start where the line through a quarter and half of the rise, extended down, meets the floor.
+    The start is the depth at which the line through a quarter and a half of the rise crosses the floor.
     """
     return [_finding(gain) for gain in gains if gain.is_answered]
 
@@ -45,7 +45,7 @@ def _finding(gain: LevelGain) -> Finding:
 def _effect(start: Emergence) -> Effect:
     """Return the depth with its interval; p is the larger of two one-sided tests against the ends of the middle half.
 
-    It is never below what the number of draws allows.
+    p is at least the smallest value that the number of draws allows.
     """
     lo, hi = start.interval
     error = max(start.error, ROUNDING)

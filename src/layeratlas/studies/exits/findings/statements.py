@@ -25,7 +25,7 @@ def levels_finding(
 
 
 def title(curve: ExitCurve) -> str:
-    """Return the level's name as a statement begins."""
+    """Return the level's name as the start of a statement."""
     return curve.level[:1].upper() + curve.level[1:]
 
 

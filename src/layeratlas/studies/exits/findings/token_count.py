@@ -17,17 +17,17 @@ from layeratlas.studies.exits.measures import accuracy
 from layeratlas.studies.exits.names import ALL, ExitFinding
 from layeratlas.studies.exits.scores import Rule, ScoredSet
 
-# With fewer questions whose choices differ in tokens nothing is reported.
+# The fewest questions, with choices that differ in tokens, that are reported.
 FEWEST_QUESTIONS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenChoices:
-    """How exit 1 and blind choice treat the number of tokens, for n questions whose choices differ in it.
+    """How often exit 1 and random choice pick the fewest tokens, for n questions whose choices differ in token count.
 
-    `fewest`, `blind` (n,): the share of exit 1's choice, and of blind choice, that has the fewest tokens (below 1 where
-    several choices tie). `right`, `rule_right` (n,): the credit of exit 1, and of choosing the fewest tokens. `groups`:
-    the questions' groups.
+    `fewest`, `blind` (n,): the probability that exit 1, or random choice, picks a choice with the fewest tokens (exit 1
+    splits ties evenly). `right`, `rule_right` (n,): the credit of exit 1, and of always choosing the fewest tokens.
+    `groups`: the questions' groups.
     """
 
     fewest: Floats
@@ -39,8 +39,10 @@ class TokenChoices:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenEffects:
-    """The means of `TokenChoices` with their intervals, `lead` of exit 1 over blind choice in choosing the fewest
-    tokens, and `beyond`, its accuracy less that of always choosing them.
+    """The means of `TokenChoices` with their intervals.
+
+    `lead` is how much more often exit 1 picks the fewest tokens than random choice does; `beyond` is the accuracy of
+    exit 1 minus that of always choosing the fewest tokens.
     """
 
     fewest: Effect
@@ -57,8 +59,8 @@ def token_count_finding(
 ) -> Finding | None:
     """Return whether exit 1 chooses the fewest tokens, by the summed score, more often than blind choice does.
 
-    `method` is the score under which the finding is listed. None for fewer than ten questions whose choices differ in
-    tokens, and where exit 1 was not read out.
+    `method` is the score under which the finding is listed. None if exit 1 was not read out, or if the choices of fewer
+    than ten questions differ in tokens.
     """
     if any(scored.place_of_exit_1 is None for scored in sets):
         return None
@@ -86,7 +88,7 @@ def token_count_finding(
 
 
 def token_choices(scored: ScoredSet) -> TokenChoices:
-    """Return how exit 1 of a set treats the number of tokens, for its questions whose choices differ in it."""
+    """Return how exit 1 of a set treats the number of tokens, over the questions whose choices differ in it."""
     first = scored.place_of_exit_1 or 0
     sums, tokens, exists = scored.scores("sum")[first], scored.rule_scores(Rule.FEWEST_TOKENS), scored.key.exists
     fewest, best = (values == values.max(1, keepdims=True) for values in (tokens, sums))

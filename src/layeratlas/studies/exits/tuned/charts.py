@@ -1,4 +1,4 @@
-"""The tuned exits beside the model's own: accuracy by exit, and the table with held-out losses."""
+"""The tuned exits next to the model's own: accuracy by exit, and the table with held-out losses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Colour = Callable[[str], str]
 
 
 def exhibits(folder: Path) -> list[Exhibit]:
-    """Return the chart and the table, where the run has tuned exits."""
+    """Return the chart and the table; empty for a run without tuned exits."""
     if not (folder / TUNED_FILE).exists():
         return []
     table = read_table(folder / TUNED_FILE)
@@ -56,7 +56,7 @@ def _table(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _chart(table: pl.DataFrame, colour: Colour) -> Any:
-    """Return accuracy by exit, ability by ability, and below it the divergence from the model's own prediction."""
+    """Return the chart: accuracy by exit for each ability, and below it the divergence from the model's prediction."""
     hues = vega.Scale(domain=["own", "tuned"], range=[colour("control"), colour("series-2")])
     key = vega.Color("readout:N", scale=hues, title="readout", sort=None)
     x = vega.X("exit:Q", title="exit")

@@ -1,4 +1,4 @@
-"""Cannot this exit answer, or does it only use another basis? The tuned exits beside the model's own."""
+"""Is an exit unable to answer, or does it only use another basis? The tuned exits next to the model's own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ANOTHER_BASIS, CANNOT, OPEN = "uses another basis", "cannot answer", "not decide
 
 @dataclass(frozen=True, kw_only=True)
 class Credits:
-    """The credit of each question of a level, 0 to 1: `own`, `tuned` (n, E) at the points `points`; `chance` (n,)."""
+    """The credit of each question of a level, 0 to 1: `own` and `tuned` (n, E) at `points`, and `chance` (n,)."""
 
     level: str
     points: list[int]
@@ -39,10 +39,10 @@ class Credits:
 
 @dataclass(frozen=True, kw_only=True)
 class TunedExit:
-    """One exit of a level: accuracies, what translating gains, and how far it is short of half of the last exit.
+    """One exit of a level: its accuracies, the gain from translation, and the shortfall from half of the last exit.
 
-    `gain`: tuned less own, with Holm's p over the exits; `above`: tuned less chance; `short`: half of the last exit's
-    accuracy over chance, less that of the tuned exit.
+    `gain`: tuned minus own accuracy, p Holm-corrected over the exits; `above`: tuned accuracy minus chance; `short`:
+    half of the last exit's accuracy over chance, minus the tuned exit's accuracy over chance.
     """
 
     point: int
@@ -54,14 +54,14 @@ class TunedExit:
 
     @property
     def says(self) -> str:
-        """What the exit is: it uses another basis, cannot answer, or neither is shown."""
+        """The conclusion on the exit: it uses another basis, it cannot answer, or neither is shown."""
         if self.gain.verdict() == "supported" and self.above.verdict() == "supported":
             return ANOTHER_BASIS
         return CANNOT if self.short.verdict() == "supported" else OPEN
 
 
 def level_credits(sets: Sequence[ScoredSet], tuned: Mapping[str, TunedSet], settings: ExitSettings) -> list[Credits]:
-    """Return the credits of every level, of the questions that were asked through translators."""
+    """Return the credits of every level over the questions that were asked through translators."""
     parts: dict[str, list[Credits]] = {}
     for scored in sets:
         found = tuned[scored.data.name]
@@ -93,7 +93,7 @@ def _joined(level: str, parts: Sequence[Credits]) -> Credits:
 
 
 def tuned_exits(credits: Credits, resampler: Resampler) -> list[TunedExit]:
-    """Return every exit but the last, which has no translator."""
+    """Return the results of every exit except the last, which has no translator."""
     above = credits.tuned - credits.chance[:, None]
     last = credits.own[:, -1:] - credits.chance[:, None]
     gains, tops, shorts = (
@@ -114,7 +114,7 @@ def tuned_exits(credits: Credits, resampler: Resampler) -> list[TunedExit]:
 
 
 def _effects(values: Floats, groups: Sequence[str], resampler: Resampler) -> list[Effect]:
-    """Return the mean of each column (n, E) with its interval and its exact p, Holm over the columns."""
+    """Return the mean of each column of (n, E) with its interval and exact p, Holm-corrected over the columns."""
     weights = resampler.weights(groups, halves=False)
     means = (weights @ values) / np.maximum(weights.sum(1, keepdims=True), 1)
     names, group_of = np.unique(np.asarray(groups), return_inverse=True)
@@ -137,7 +137,7 @@ def tuned_table(exits: Mapping[str, Sequence[TunedExit]], losses: Mapping[str, S
 
 
 def tuned_findings(exits: Mapping[str, Sequence[TunedExit]], credits: Sequence[Credits], method: str) -> list[Finding]:
-    """Return, for each level, whether translating lets an exit answer better than it does by the model's readout."""
+    """Return, for each level, whether an exit answers better through its translator than by the model's readout."""
     return [_finding(each.level, exits[each.level], len(each.groups), method) for each in credits]
 
 

@@ -1,6 +1,6 @@
-"""The stage that fits translators on passages and asks again through them, at a few exits.
+"""The stage that fits translators on passages and scores some questions again through them, at a few exits.
 
-`translators.safetensors` has the names of the tuned lens; `--set translators=FILE` takes published ones instead.
+`translators.safetensors` uses the tensor names of the tuned lens; `--set translators=FILE` loads published ones.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ TRANSLATORS = "translators.safetensors"
 _AFTER, _BARE = "after", "bare"
 _EXITS = 8
 _TOKENS = 256
-# Of four passages two are fitted on, one chooses the penalty, and one shows the loss.
+# Of every four passages, two are for fitting, one for choosing the penalty and one for the held-out loss.
 _HELD_OUT = 4
 _SHOWS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class TunedSet:
-    """Questions with what the tuned exits gave their choices at the points `points` (E,): (C, E) in nats."""
+    """Questions with the tuned exits' log-likelihoods of their choices at `points` (E,): (C, E) in nats."""
 
     scored: ScoredSet
     points: list[int]
@@ -49,7 +49,7 @@ class TunedSet:
 def tuned_stage(work: Workspace) -> list[str]:
     """Fit or load translators and ask the first questions of every set through them; one file per set.
 
-    Nothing is done unless `--set tuned=true`. Raises ModelError for a streamed model.
+    Runs only with `--set tuned=true`. Raises ModelError for a streamed model.
     """
     settings: ExitSettings = work.settings
     if not settings.tuned:
@@ -76,12 +76,12 @@ def asked(work: Workspace, data: QuestionSet) -> QuestionSet:
 
 
 def scores_file(name: str) -> str:
-    """Return the path of what tuned exits gave a set's choices."""
+    """Return the path of the tuned exits' log-likelihoods of a set's choices."""
     return f"scores/{name}.tuned.safetensors"
 
 
 def load_tuned(work: Workspace) -> dict[str, TunedSet]:
-    """Return what the tuned exits gave the questions of each set, by name; empty where nothing was tuned."""
+    """Return the tuned exits' results by set name; empty if nothing was tuned."""
     if not work.settings.tuned:
         return {}
     found = {}
@@ -93,13 +93,13 @@ def load_tuned(work: Workspace) -> dict[str, TunedSet]:
 
 
 def _translators(work: Workspace, model: LoadedModel) -> tuple[list[int], Translators]:
-    """Return the points that are read and their translators, and note the held-out losses in `run.json`."""
+    """Return the points read out and their translators; write the held-out losses to `run.json`."""
     from layeratlas.capture.translating import fit_translators, load_translators, save_translators
 
     last = model.anatomy.n_layers
     points = sorted({round(point) for point in np.linspace(0, last, min(_EXITS, last + 1))})
     ids = _passages(work, model)
-    # What has chosen the penalty would show too small a loss.
+    # The passages that chose the penalty would underestimate the loss.
     held_out = ids[_SHOWS::_HELD_OUT]
     others = [text for i, text in enumerate(ids) if i % _HELD_OUT != _SHOWS]
     given = work.settings.translators
@@ -123,7 +123,7 @@ def _translators(work: Workspace, model: LoadedModel) -> tuple[list[int], Transl
 
 
 def _passages(work: Workspace, model: LoadedModel) -> list[NDArray[np.int64]]:
-    """Return the passages as tokens, those of the user's file where one is given; raises SpecError for too few."""
+    """Return the passages as tokens, from the user's file if given; raises SpecError for too few."""
     given = work.settings.tuned_on
     sets = [read_passages(given)] if given else registry.get("tasks", "passages").build(work.spec.size)
     longest = min(_TOKENS + 1, model.context or _TOKENS + 1)
@@ -137,14 +137,14 @@ def _passages(work: Workspace, model: LoadedModel) -> list[NDArray[np.int64]]:
 def _held_out_losses(
     model: LoadedModel, texts: list[NDArray[np.int64]], translators: Translators, points: list[int]
 ) -> tuple[Floats, Floats]:
-    """Return KL(model || exit) in nats at the points, by the model's own readout and by the tuned one."""
+    """Return KL(model || exit) in nats at the points, for the model's own readout and for the tuned one."""
     from layeratlas.capture import Readout
     from layeratlas.capture.translating import TunedReadout, divergence, stream_of
 
     own, tuned = Readout(model), TunedReadout(model, translators)
     values = []
     for text in texts:
-        # A sixteenth of the positions: the vocabulary is large.
+        # Every sixteenth position is enough: the logits over the whole vocabulary are large.
         states = [point[8::16] if len(point) > 32 else point for point in stream_of(model, text)]
         values.append([divergence(readout, model, states, points) for readout in (own, tuned)])
     means = np.array(values).mean(0)
@@ -169,7 +169,7 @@ def _ask(work: Workspace, data: QuestionSet, translators: Translators, points: l
 
 
 def _shots(work: Workspace, data: QuestionSet) -> ExitSettings:
-    """Return the settings with as many worked examples as the whole set had room for."""
+    """Return the settings with as many worked examples as fitted the context for the whole set."""
     had = {each["name"]: each["shots"] for each in work.manifest["datasets"]}
     settings: ExitSettings = work.settings.with_shots(had[data.name])
     return settings

@@ -1,4 +1,4 @@
-"""Where a level peaks, against the layers that a paper names: what several claims share."""
+"""Compares the peak of a level with the layers published in a paper; shared by several claims."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from layeratlas.studies.hierarchy.names import RESIDUAL, HierarchyFinding
 
 @dataclass(frozen=True, kw_only=True)
 class Layers:
-    """The layers `first` to `last`, of so many, at which a paper has a peak.
+    """The layers `first` to `last` of `of` at which a paper reports a peak.
 
-    It does not say whether layers are counted from 0 or from 1, or whether a layer means its input or its output: one
-    layer more counts on either side.
+    The paper does not say whether layers are counted from 0 or from 1, or whether a layer means its input or its
+    output, so one more layer on either side is accepted.
     """
 
     first: int
@@ -29,7 +29,7 @@ class Layers:
 
     @property
     def least(self) -> float:
-        """The least relative depth that agrees."""
+        """The smallest relative depth that agrees."""
         return (self.first - 1) / self.of
 
     @property
@@ -45,7 +45,7 @@ class Layers:
 
 
 def kept_curve(run: FinishedRun, level: str) -> LevelDraws | None:
-    """Return a level's curve in the residual stream as the run kept it; None where it kept none."""
+    """Return the kept curve of a level in the residual stream; None if the run kept none."""
     kept = run.draws
     key = next((key for key in kept.keys if (key.level, key.component) == (level, RESIDUAL)), None) if kept else None
     return kept.curve(key) if kept and key else None
@@ -54,8 +54,8 @@ def kept_curve(run: FinishedRun, level: str) -> LevelDraws | None:
 def peaks_within(run: FinishedRun, published: Mapping[str, Layers]) -> list[Finding]:
     """Return, for each level that decodes, whether its peak lies within the published layers.
 
-    The interval is that of the peak over resampled groups; p is the larger share of draws beyond either end (two
-    one-sided tests), where the run kept its draws.
+    The interval is that of the peak over resampled groups. If the run kept its draws, p is the larger share of draws
+    beyond either end (two one-sided tests).
     """
     peaks = {finding.level: finding for finding in run.of_kind(HierarchyFinding.PEAK)}
     findings = []

@@ -1,4 +1,4 @@
-"""H1: in a small model items come before relations, and relations before analogies."""
+"""H1: in a small model, items are encoded before relations, and relations before analogies."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NEEDS = "layeratlas run hierarchy with the tasks items, relations and analogies
 
 
 class OrderClaim(RunClaim):
-    """Both steps of the order must hold in the residual stream; one that is reversed decides against.
+    """Both steps of the order must hold in the residual stream; a single reversed step refutes the claim.
 
-    The depth of emergence decides. The paper speaks of peaks, which carry no order where curves reach a plateau; their
-    order is named beside it.
+    The verdict uses the depth of emergence. The paper uses peaks, whose order is meaningless on a plateau, so the
+    statement reports the order of peaks but the verdict does not depend on it.
     """
 
     name = "H1"
@@ -31,7 +31,7 @@ class OrderClaim(RunClaim):
     about = SMALL
 
     def judge_run(self, run: FinishedRun) -> Judgement:
-        """Return the verdict on the order of emergence, with that on the order of peaks in its statement."""
+        """Return the verdict on the order of emergence; its statement also reports the order of peaks."""
         emergence = all_of(_steps(run, HierarchyFinding.EMERGENCE_ORDER), len(_PAIRS), _NEEDS)
         peaks = all_of(_steps(run, HierarchyFinding.ORDER), len(_PAIRS), _NEEDS)
         statement = (

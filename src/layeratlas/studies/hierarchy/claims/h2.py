@@ -1,4 +1,4 @@
-"""H2: deep layers keep early, narrow content that is compressed, not abstracted."""
+"""H2: deep layers keep early, narrow content in compressed rather than abstracted form."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KINDS = (HierarchyFinding.DEEP_CONTENT, HierarchyFinding.DEEP_COMPRESSION)
 
 
 class CompressionClaim(RunClaim):
-    """Deep layers must encode buried items, and buried relations, each more than the same not buried."""
+    """Deep layers must encode buried items and buried relations, each more than the same content when not buried."""
 
     name = "H2"
     summary = "deep layers keep narrow content of early text, compressed rather than abstracted"

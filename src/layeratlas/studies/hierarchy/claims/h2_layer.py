@@ -8,7 +8,7 @@ from layeratlas.runs.judging import RunClaim, all_of
 from layeratlas.studies.hierarchy.citation import CITATION, LARGE
 from layeratlas.studies.hierarchy.claims._places import Layers, peaks_within
 
-# The source names one layer. Four more on either side, 0.05 of the depth, are as near as comparisons ask for.
+# The source names a single layer. The tolerance of four layers (0.05 of the depth) is the one used in comparisons.
 _PUBLISHED = {"buried relation": Layers(first=32, last=38, of=80)}
 _NEEDS = "layeratlas run hierarchy with the tasks relations and buried, at standard size or full"
 

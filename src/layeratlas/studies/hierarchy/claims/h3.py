@@ -1,4 +1,4 @@
-"""H3: in a large model relations and analogies rise, fall and rise again."""
+"""H3: in a large model, the curves of relations and analogies rise, fall and rise again."""
 
 from __future__ import annotations
 

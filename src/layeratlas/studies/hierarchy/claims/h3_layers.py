@@ -23,7 +23,7 @@ _NEEDS = "layeratlas run hierarchy with the tasks relations and analogies, at st
 
 
 class DoublePeakLayersClaim(RunClaim):
-    """Both levels must have a second peak, and both their peaks must lie within the published layers."""
+    """Both levels must have two peaks, and all of these must lie within the published layers."""
 
     name = "H3-layers"
     summary = "the two peaks of relations and analogies lie at layers 12-16 and 25-33 of 80, by relative depth"
@@ -33,14 +33,14 @@ class DoublePeakLayersClaim(RunClaim):
     about = LARGE
 
     def judge_run(self, run: FinishedRun) -> Judgement:
-        """Return the verdict on where the peaks are, of levels that are shown to have two."""
+        """Return the verdict on the layers of both peaks, for levels with a supported second peak."""
         seconds = [finding for finding in run.of_kind(HierarchyFinding.SECOND_PEAK) if finding.level in _LEVELS]
         places = [place for finding in seconds if finding.verdict == "supported" for place in _places(run, finding)]
         return all_of(places, len(_LEVELS) * len(_PUBLISHED), _NEEDS)
 
 
 def _places(run: FinishedRun, second: Finding) -> list[Finding]:
-    """Return both peaks of a level against the published layers, over the draws that have two; none without draws."""
+    """Compare both peaks of a level with the published layers, over the draws with two peaks; empty without draws."""
     curve = kept_curve(run, second.level)
     whole = None if curve is None else double_peak(curve.estimate, RESIDUAL)
     if curve is None or whole is None:

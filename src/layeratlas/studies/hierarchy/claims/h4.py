@@ -1,4 +1,4 @@
-"""H4: in a large model the attention outputs of neighbouring layers take turns in what they specialise in."""
+"""H4: in a large model, the attention outputs of neighbouring layers alternate in their specialisation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from layeratlas.studies.hierarchy.citation import CITATION, LARGE
 
 
 class CoordinationClaim(RunClaim):
-    """What a layer specialises in, beyond what all tasks share, must be opposite in its neighbours."""
+    """A layer's specialisation, beyond what all tasks share, must be opposite to that of its neighbours."""
 
     name = "H4"
     summary = "attention outputs of neighbouring layers take turns in what they specialise in, in a large model"

@@ -1,4 +1,4 @@
-"""H5: items and relations are decoded less well in the layers after their peaks."""
+"""H5: items and relations decode worse in the layers after their peaks."""
 
 from __future__ import annotations
 

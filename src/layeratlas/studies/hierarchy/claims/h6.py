@@ -8,7 +8,7 @@ from layeratlas.studies.hierarchy.names import HierarchyFinding
 
 
 class DeepDocumentsClaim(FindingClaim):
-    """The last quarter must decode documents better than their words and lengths alone do."""
+    """The last quarter of depth must decode documents better than words and lengths alone."""
 
     name = "H6"
     summary = "deep layers represent document-wide abstractions"

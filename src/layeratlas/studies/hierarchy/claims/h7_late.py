@@ -25,7 +25,7 @@ _FROM, _SHARE = 0.5, 0.5
 
 
 class LateGrammarClaim(RunClaim):
-    """From half of the depth on, the mean gain must be more than half of that at the peak."""
+    """In the deeper half of the layers, the mean gain must exceed half of the gain at the peak."""
 
     name = "H7-late"
     summary = "grammar is sustained from layer 14 of 28 on, by relative depth"
@@ -34,16 +34,16 @@ class LateGrammarClaim(RunClaim):
     study = "hierarchy"
 
     def judge_run(self, run: FinishedRun) -> Judgement:
-        """Return the verdict on what the deeper half keeps, where grammar decodes at all."""
+        """Return the verdict on the share of the gain that the deeper half keeps, if grammar decodes at all."""
         peaks = [finding for finding in run.of_kind(HierarchyFinding.PEAK) if finding.level == _LEVEL]
         kept = [held for peak in peaks if peak.verdict == "supported" for held in _sustained(run, peak)]
         return all_of(kept, 1, "layeratlas run hierarchy with the task grammar, at standard size or full")
 
 
 def _sustained(run: FinishedRun, peak: Finding) -> list[Finding]:
-    """Return whether a level keeps more than half of its gain over the floor; none where the run kept no draws.
+    """Return whether a level keeps more than half of its gain over the floor; empty if the run kept no draws.
 
-    The peak is chosen on one half of the groups and read on the other, so that selection does not raise it.
+    The peak is chosen on one half of the groups and measured on the other, so it is not biased upward by selection.
     """
     curve = kept_curve(run, peak.level)
     if curve is None:

@@ -1,4 +1,4 @@
-"""The same texts in a model of the same architecture with random weights: the stage, and its curves."""
+"""The random-weight control: the stage that probes a random-weight model on the same texts, and its curves."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from layeratlas.studies.hierarchy.optional import is_wanted
 from layeratlas.studies.hierarchy.probing import methods_for
 from layeratlas.studies.hierarchy.refitting import training_of
 
-# Data sets with more tokens are left out: documents and buried texts at standard size, where they would take longer
-# than all others together.
+# Data sets with more tokens are left out. At standard size these are documents and buried texts, which would take
+# longer than all others together.
 _MOST_TOKENS: dict[Size, float] = {"quick": 12_000, "standard": 12_000, "full": float("inf")}
-# The tensor of the scores.
+# The name of the tensor with the scores.
 _SCORES = "scores"
 
 
 def random_weights_stage(work: Workspace) -> list[str]:
-    """Probe the residual stream of a random-weight model on all texts that are short enough; one file per data set."""
+    """Probe the residual stream of a random-weight model on all data sets that are small enough; one file each."""
     measured = short_sets(work) if is_wanted(work, "random_weights") else []
     files = [scores_file(data) for data in measured]
     if any(read_shard(work.folder / file, work.key) is None for file in files):
@@ -56,7 +56,7 @@ def scores_file(data: Dataset) -> str:
 
 
 def short_sets(work: Workspace) -> list[Dataset]:
-    """Return the data sets that this control covers: all of them at size full."""
+    """Return the data sets that are small enough for this control; all of them at size full."""
     return [data for data in work.material if sum(tokens_of(work, data)) <= _MOST_TOKENS[work.spec.size]]
 
 
@@ -71,7 +71,7 @@ def _probe(work: Workspace, data: Dataset, store: Store, rows: list[int]) -> Non
 
 
 def with_random_weights(work: Workspace, probed: Probed, curves: Sequence[Curve], resampler: Resampler) -> list[Curve]:
-    """Return the curves of a probed component, those over all texts with their random weights where measured."""
+    """Return the curves of a probed component; those over all texts get their random-weight reference if measured."""
     data = probed.design.data
     if probed.component != RESIDUAL or data.name not in work.manifest.get("random_weights", []):
         return list(curves)
@@ -87,7 +87,7 @@ def with_random_weights(work: Workspace, probed: Probed, curves: Sequence[Curve]
 
 
 def random_weights_reference(scores: Floats, design: Design, curve: Curve, resampler: Resampler) -> Reference:
-    """Return the random-weight model's curve by the measure of a curve on the same texts, and how far that is above."""
+    """Return the random-weight model's curve on the same texts and measure, and the gain of `curve` over it."""
     measure = measures_for(design.data.kind, design.classes)[curve.metric]
     weights = resampler.weights([item.group for item in design.data.items])
     sample = split_draws(measure(scores, design.y, weights).mean(-1), resampler)

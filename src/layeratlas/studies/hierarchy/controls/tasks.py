@@ -1,4 +1,4 @@
-"""Control tasks and selectivity: the accuracy that random labels per word reach with the same probe and folds."""
+"""Control tasks (random labels per word, with the same probe and folds) and selectivity."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from layeratlas.stats.measures import measures_for
 
 
 def control_task_reference(probed: Probed, metric: str, curve: Curve, weights: Floats) -> Reference:
-    """Return the mean over control tasks of a measure, and the selectivity: how far the curve is above it.
+    """Return a measure's mean over control tasks, and the selectivity: the curve minus this mean.
 
-    weights: (1 + B, n), the whole sample and the draws of the curve. Draws resample groups, those of the curve, and
-    control tasks, so that the interval holds for other random labels too.
+    `weights` (1 + B, n) are the whole sample and the draws of the curve. Draws resample the groups (as in the curve)
+    and the control tasks, so the interval also covers other random labels.
     """
     design = probed.design
     measure = measures_for(design.data.kind, design.classes)[metric]

@@ -17,7 +17,7 @@ from layeratlas.studies.hierarchy.names import EXPERT_USE, EXPERTS
 
 
 def expert_exhibits(folder: Path) -> list[Exhibit]:
-    """Return the use of experts and the table of routers; none where the run has not read them."""
+    """Return the use of experts and the table of routers; empty if the run did not read the routers."""
     if not (folder / EXPERTS).is_file():
         return []
     table, use = read_table(folder / EXPERTS), read_table(folder / EXPERT_USE)

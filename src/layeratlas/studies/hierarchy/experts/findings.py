@@ -1,4 +1,4 @@
-"""Whether the classes of a data set use other experts."""
+"""Whether the classes of a data set use different experts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMPONENT, _METHOD = "mlp", "router"
 def expert_findings(table: pl.DataFrame) -> list[Finding]:
     """Return one finding per data set of classes: the block at which its classes differ most in their experts.
 
-    p: the largest distance of all routers, each in standard deviations of its shuffles; Holm over the data sets.
+    p tests the largest distance over all routers, each in standard deviations of its shuffles; Holm over data sets.
     """
     sets = table.filter(pl.col("distance").is_not_null()).partition_by("task", maintain_order=True)
     ps = holm([part["p"][0] for part in sets])

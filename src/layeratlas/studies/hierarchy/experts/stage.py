@@ -20,15 +20,15 @@ from layeratlas.studies.hierarchy.capturing import distinct_texts
 from layeratlas.studies.hierarchy.designs import designs_of
 from layeratlas.studies.hierarchy.names import EXPERT_USE, EXPERTS
 
-# Shuffled labels: enough that Holm over the data sets of a run can show one.
+# Label shuffles: enough for one data set to be supported after Holm's correction over all data sets of a run.
 _SHUFFLES = 1999
 _SCHEMA = {"level": pl.String, "block": pl.Int64, "expert": pl.Int64, "share": pl.Float64}
 
 
 def experts_stage(work: Workspace) -> list[str]:
-    """Read every router at the run's position, and keep entropy, use of experts and its difference between classes.
+    """Read every router at the run's position; write its entropy, use of experts and difference between classes.
 
-    Raises ModelError where the model has no router, or its weights are streamed.
+    Raises ModelError if the model has no router or its weights are streamed.
     """
     if not work.settings.experts:
         return []
@@ -54,7 +54,7 @@ def experts_stage(work: Workspace) -> list[str]:
 def _of_set(
     work: Workspace, design: Design, probabilities: Floats, used: Floats, where: tuple[list[int], Ints]
 ) -> pl.DataFrame:
-    """Return one row per router of a data set; `p` is that of the largest distance of any router."""
+    """Return one row per router of a data set; `p` is for the largest distance over all routers."""
     data, (rows, numbers) = design.data, where
     groups = [item.group for item in data.items]
     sampler = Resampler(groups, work.spec.probe.bootstrap, work.spec.seed)
@@ -83,18 +83,18 @@ _DISTANCES = ("distance", "distance_lo", "distance_hi", "control", "control_hi",
 def _between_classes(
     work: Workspace, design: Design, used: Floats, weights: Floats
 ) -> dict[str, Floats | float | None]:
-    """Return how differently classes use experts, with its interval and that of shuffled labels; None for numbers."""
+    """Return the distance in expert use between classes, its interval and its null; None for numeric labels."""
     if not design.classes:
         return dict.fromkeys(_DISTANCES)
     drawn = distance(used, design.y, weights)
-    drawn = np.where(np.isfinite(drawn), drawn, drawn[:1])  # a draw can miss a class
+    drawn = np.where(np.isfinite(drawn), drawn, drawn[:1])  # a bootstrap draw can lack a class
     orders = label_shuffles(design.data, design.folds, _SHUFFLES, work.spec.seed)
     everyone = np.ones((1, len(design.y)))
     shuffled = np.concatenate([distance(used, design.y[order], everyone) for order in orders])
     spread, mean = shuffled.std(0) + 1e-12, shuffled.mean(0)
-    # Each router against its own shuffles, so that one with few experts or texts does not decide alone.
+    # Each router is standardised by its own shuffles, so that no single router with few experts or texts dominates.
     observed, null = ((drawn[0] - mean) / spread).max(), ((shuffled - mean) / spread).max(1)
-    # What finite texts alone add to a distance is in the draws once more; the interval is that of the excess.
+    # Resampling adds the bias of a finite sample to the distance a second time; the interval is shifted back by it.
     lo, hi = draws_interval(
         drawn[1:] - (drawn[1:].mean(0) - drawn[0]), len(set(design.data.groups)), least=0.0, most=1.0
     )

@@ -1,8 +1,9 @@
-"""Do deep layers hold early content, and is more of it in deep layers than of the same content not buried? (H2)
+"""Do deep layers hold early content, and more of it if the content is buried? (H2)
 
-Each level is judged by itself; the claim joins them. Levels are never compared with each other, since some are easier
-to decode than others: buried content is compared with the same labels and kinds of targets not buried, at the same
-depths, each as a share of its own best layer, so that difficulty and the number of texts drop out.
+Each level is judged separately; the claim combines them. Levels are not compared with each other, because some are
+easier to decode than others. Instead, buried content is compared with the same labels and kinds of targets when not
+buried, at the same depths. Each curve is a share of its own best layer, which removes differences in difficulty and in
+the number of texts.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
 # The deep layers: the last quarter of depth.
 DEEP = 0.75
-# The smallest gain over chance that matters, as a share of the way from chance to certainty.
+# The smallest gain over chance that matters, as a share of the range from chance to certainty.
 _SMALLEST_GAIN = 0.05
 
 
 def deep_gain(values: Floats, curve: Curve) -> Floats:
-    """Return the mean gain over chance of curves (..., P) in the last quarter, of the way from chance to certainty."""
+    """Return the mean gain of curves (..., P) in the last quarter, as a share of the range from chance to certainty."""
     gain: Floats = (values[..., curve.depth >= DEEP].mean(-1) - curve.chance) / (1 - curve.chance)
     return gain
 
@@ -37,8 +38,8 @@ def deep_gain(values: Floats, curve: Curve) -> Floats:
 def content_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding], phrasing: Phrasing) -> list[Finding]:
     """Return for each buried level whether it decodes in the last quarter of depth.
 
-    `curves` are one component's level curves, `decoded` the supported peaks by level: what decodes nowhere does not
-    decode here. p is corrected for the buried levels by the maximum over them under shuffled labels.
+    `curves` are one component's level curves. `decoded` are the supported peaks by level: a level without one cannot be
+    supported here. p is corrected for all buried levels by their maximum under shuffled labels.
     """
     buried = [curve for curve in curves if curve.level in BURIED_LEVELS]
     if not buried:
@@ -79,10 +80,10 @@ def _content_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) 
 
 
 def compression_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding], phrasing: Phrasing) -> list[Finding]:
-    """Return for each buried level whether it is deeper in the model than the same content not buried.
+    """Return for each buried level whether it lies deeper in the model than the same content when not buried.
 
-    `curves` are one component's curves, of levels and of tasks. Tasks are matched by name (`buried_animal`, `animal`),
-    and both levels must decode. p is two-sided, Holm-corrected over the levels.
+    `curves` are one component's curves of levels and tasks. Tasks are matched by name (`buried_animal`, `animal`), and
+    both levels must decode. p is two-sided, Holm-corrected over the levels.
     """
     pairs = [pair for level in BURIED_LEVELS if (pair := _matched(curves, level, decoded)) is not None]
     effects = holm_corrected([_shift_difference(pair) for pair in pairs])
@@ -91,14 +92,14 @@ def compression_findings(curves: Sequence[Curve], decoded: Mapping[str, Finding]
 
 @dataclass(frozen=True, kw_only=True)
 class _Matched:
-    """The curves of the same labels and targets, buried and not buried."""
+    """The curves of the same labels and targets, buried (`buried`) and not buried (`plain`)."""
 
     buried: Curve
     plain: Curve
 
 
 def _matched(curves: Sequence[Curve], level: str, decoded: Mapping[str, Finding]) -> _Matched | None:
-    """Return the means over the tasks that a buried level shares with its level; None where either does not decode."""
+    """Return the mean curves over the tasks that a buried level shares with the plain one; None unless both decode."""
     tasks = {curve.task: curve for curve in curves if curve.task != WHOLE and curve.stratum == WHOLE}
     pairs = [
         (curve, tasks[plain])
@@ -115,10 +116,10 @@ def _matched(curves: Sequence[Curve], level: str, decoded: Mapping[str, Finding]
 
 
 def _shift(curve: Curve) -> tuple[float, Floats]:
-    """Return how much more of its best gain a curve has in the last quarter than before it, and its draws (B,).
+    """Return a curve's mean in the last quarter minus its mean before it, as a share of the best gain, and draws (B,).
 
-    1 where all is in the last quarter, 0 on a plateau, negative where the curve falls. The best layer is chosen on one
-    half of the groups and evaluated on the other.
+    1 if all of the gain is in the last quarter, 0 on a plateau, negative if the curve falls. The best layer is chosen
+    on one half of the groups and evaluated on the other.
     """
     best = max(cross_chosen(curve, np.zeros(len(curve.estimate))) - curve.chance, ROUNDING)
     top = np.maximum(curve.draws[:, curve.estimate.argmax()] - curve.estimate.max() + best, ROUNDING)
@@ -159,5 +160,5 @@ def _compression_finding(pair: _Matched, effect: Effect, phrasing: Phrasing) -> 
 
 
 def _plain(level: str) -> str:
-    """Return the level of the same content not buried."""
+    """Return the level of the same content when not buried."""
     return level.removeprefix(f"{BURIED} ")

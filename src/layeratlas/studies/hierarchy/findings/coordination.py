@@ -1,9 +1,9 @@
-"""Do the layers coordinate: do neighbours take turns in what they specialise in? (H4)
+"""Do layers coordinate, that is, do neighbouring layers alternate in their specialisation? (H4)
 
-The published statistics are the lag-1 autocorrelation of differenced z-scored curves, and the mean correlation of these
-across tasks. Independent noise alone gives a lag-1 autocorrelation of -0.5, and whatever all tasks share at a layer (a
-broad hump, one order of the layers) gives a positive correlation. The verdict is therefore about the part of each layer
-that tasks do not share (`stats.alternation`); the published statistics are named beside it.
+The published statistics are the lag-1 autocorrelation of differenced z-scored curves, and its mean correlation across
+tasks. However, independent noise alone gives a lag-1 autocorrelation of -0.5, and any effect of a layer that all tasks
+share (a broad hump, a common order of layers) gives a positive correlation. The verdict is therefore based on the
+component of each layer that tasks do not share (`stats.alternation`); statements also report the published statistics.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from layeratlas.stats.verdicts import Effect, decide
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.profiles import z_scores
 
-# Draws of independent noise.
+# Number of draws of independent noise.
 _NOISE_DRAWS = 2000
-# With two tasks the specialisation of one is the opposite of the other's.
+# Two tasks are too few: their specialisations would be exactly opposite.
 _FEWEST_CURVES = 3
-# The level of these findings, which are about all tasks together.
+# The level name of these findings, which cover all tasks together.
 _LEVEL = "all experiments"
 
 
@@ -52,11 +52,11 @@ def published_correlation(z: Floats) -> float:
 
 
 def coordination_findings(curves: Sequence[Curve]) -> list[Finding]:
-    """Return two findings for the task curves of one component, none for too few curves or layers.
+    """Return two findings for the task curves of one component; empty for too few curves or layers.
 
-    Coordination: do neighbouring layers take turns in what they specialise in? Anti-persistence: do differences
-    alternate more than noise? The curves must come from disjoint texts, or from tasks of one level, whose halves are
-    split together: shared texts share estimation noise.
+    Coordination: do neighbouring layers alternate in their specialisation? Anti-persistence: do differences alternate
+    more than noise? The curves must come from disjoint texts, or from tasks of one level, whose halves are split
+    together, because curves of shared texts share estimation noise.
     """
     if len(curves) < _FEWEST_CURVES:
         return []
@@ -100,7 +100,7 @@ def _coordination_finding(curves: Sequence[Curve], z: Floats) -> Finding:
 
 
 def _persistence_finding(curves: Sequence[Curve], lag: float, points: int) -> Finding:
-    """Return whether differences alternate more than those of independent noise, which alternate by themselves."""
+    """Return whether differences alternate more than those of independent noise, which also alternate."""
     null = noise_lags(len(curves), points)
     lo, hi = (float(end) for end in percentile_interval(null))
     tail = min(int((null <= lag).sum()), int((null >= lag).sum()))

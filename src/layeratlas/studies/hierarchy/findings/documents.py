@@ -1,4 +1,4 @@
-"""Do deep layers hold properties of whole documents, beyond what their words alone tell? (H6)"""
+"""Do deep layers encode properties of whole documents beyond what words alone predict? (H6)"""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LEVEL = "document"
 
 
 def document_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
-    """Return whether the last quarter of depth decodes documents better than words and lengths alone do.
+    """Return whether the last quarter of depth decodes documents better than words and lengths alone.
 
-    `curves` are one component's curves of levels that decode. The baseline is resampled with the curve, group by
-    group. The mean over the deep layers is taken, so that no layer is chosen.
+    `curves` are one component's curves of levels that decode. The baseline is resampled over the same groups as the
+    curve. The test uses the mean over the deep layers, so no layer is selected.
     """
     return [_finding(curve, phrasing) for curve in curves if curve.level == _LEVEL]
 
@@ -45,7 +45,7 @@ def _finding(curve: Curve, phrasing: Phrasing) -> Finding:
 
 
 def _gain(curve: Curve) -> tuple[Effect, float]:
-    """Return the mean of the deep layers over the best of baseline and chance, paired by draw, and that floor."""
+    """Return the mean gain of the deep layers over the floor (the better of baseline and chance), and the floor."""
     deep = curve.depth >= DEEP
     floor = float(np.fmax(curve.baseline, curve.chance))
     drawn = np.maximum(curve.baseline_draws, curve.chance) if curve.baseline_draws.size else floor

@@ -26,14 +26,14 @@ from layeratlas.studies.hierarchy.findings.order import Pair, pair_name
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
-# Definitions of the depth of emergence, by name; the first decides, the others show how far the order depends on it.
+# Definitions of the depth of emergence by name. The first one decides; the others show how far the order depends on it.
 DEFINITIONS: Mapping[str, Definition] = {
     "mean": emergence_depth,
     "quarter": partial(passage_depth, share=0.25),
     "half": partial(passage_depth, share=0.5),
     "three quarters": partial(passage_depth, share=0.75),
 }
-# The last row of a level in the table: from where its curve stays above half of its maximum.
+# The last row of a level in the table: the depth from which its curve stays above half of its maximum.
 SETTLED = "settled"
 _SHARES = f"{LOWEST:.0%} to {HIGHEST:.0%}"
 
@@ -77,7 +77,7 @@ def emergence_order_findings(pairs: Sequence[Pair], phrasing: Phrasing, moved: M
 
 
 def pair_effects(pairs: Sequence[Pair], definition: Definition, moved: Moved = NOT_MOVED) -> list[Effect]:
-    """Return how much deeper the later level of each pair emerges by a definition; p is not corrected."""
+    """Return, for each pair, how much deeper the later level emerges by a definition; p is not corrected."""
     return [
         emergence_gap(_measured(earlier, definition, moved), _measured(later, definition, moved))
         for earlier, later in pairs
@@ -107,10 +107,10 @@ def _statement(pair: Pair, effect: Effect, verdict: Verdict, phrasing: Phrasing)
 
 
 def emergence_table(curves: Sequence[Curve], pairs: Sequence[Pair], moved: Moved = NOT_MOVED) -> pl.DataFrame:
-    """Return the depths of emergence by every definition, of levels and of the differences of pairs.
+    """Return the depths of emergence of levels, and their differences for pairs of levels, by every definition.
 
-    `depth` rows are fractions of depth; `settled` is infinite where a curve does not hold half of its maximum to the
-    end. `difference` rows are the later level's depth less the earlier one's.
+    `depth` rows are fractions of depth; `settled` is infinite if a curve does not stay above half of its maximum until
+    the end. `difference` rows are the later level's depth minus the earlier level's.
     """
     rows = []
     for curve in curves:

@@ -1,4 +1,4 @@
-"""How far a peak is above other layers."""
+"""The gain of a peak over other layers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layeratlas.stats.verdicts import Effect
 
 @dataclass(frozen=True, kw_only=True)
 class Floor:
-    """What a peak must beat beside other layers: an estimate and its draws (B,), paired with the curve's."""
+    """A value that a peak must beat in addition to other layers, and its draws (B,), paired with the curve's."""
 
     estimate: float = 0.0
     draws: Floats = field(default_factory=lambda: np.zeros(1))
@@ -26,7 +26,7 @@ NO_FLOOR = Floor()
 
 
 def peak_gain(curve: Curve, reference: Floats, floor: Floor = NO_FLOOR) -> Effect:
-    """Return how far the peak is above the weighted layers `reference` (P,) plus a floor.
+    """Return the peak minus the weighted sum of layers (weights `reference`, (P,)) and a floor.
 
     The peak is chosen on one half of the groups and evaluated on the other, so that the gain is not biased upward by
     selection. Its standard error is that of the bootstrap; p is two-sided, under a normal approximation.
@@ -40,7 +40,7 @@ def peak_gain(curve: Curve, reference: Floats, floor: Floor = NO_FLOOR) -> Effec
 def _standard_error(curve: Curve, differences: Floats) -> float:
     """Return the standard error of a difference from the peak, from its draws (B,).
 
-    At the ceiling, where all draws agree, it is that of the peak's own interval.
+    If all draws agree (at the ceiling), the standard error of the peak's own interval is used.
     """
     error = float(differences.std())
     if error > ROUNDING:

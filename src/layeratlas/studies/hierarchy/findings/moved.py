@@ -1,4 +1,4 @@
-"""How far other wordings, words, folds and seeds move where a level peaks and emerges: part of the main intervals."""
+"""The variation of peak and emergence depths over wordings, words, folds and seeds, included in the main intervals."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from layeratlas.core.arrays import Floats
 
 @dataclass(frozen=True, kw_only=True)
 class Moved:
-    """Standard errors of depths by level, beyond those over groups; a level that was not measured has none."""
+    """Standard errors of depths by level, in addition to those over groups; unmeasured levels are missing."""
 
     peak: Mapping[str, float] = field(default_factory=dict)
     emergence: Mapping[str, float] = field(default_factory=dict)
 
     def of_pair(self, quantity: Mapping[str, float], earlier: str, later: str) -> float:
-        """Return the standard error of a difference of two levels, whose texts are different ones."""
+        """Return the standard error of the difference of two levels, whose errors are independent (different texts)."""
         return float(np.hypot(quantity.get(earlier, 0.0), quantity.get(later, 0.0)))
 
 
@@ -26,7 +26,7 @@ NOT_MOVED = Moved()
 
 
 def spread_out(draws: Floats, error: float) -> Floats:
-    """Return draws (B,) with a further normal error in them, the same in every run; themselves where there is none."""
+    """Return draws (B,) with an added normal error (seeded, equal in every run); unchanged if `error` is 0."""
     if not error:
         return draws
     wide: Floats = draws + error * np.random.default_rng(61).standard_normal(len(draws))

@@ -26,9 +26,9 @@ def pair_name(pair: Pair) -> str:
 
 
 def decoded_pairs(curves: Sequence[Curve], decoded: Collection[str]) -> list[Pair]:
-    """Return the pairs of neighbouring levels that both decode.
+    """Return the pairs of neighbouring levels in which both levels decode.
 
-    `curves` are one component's level curves, shallowest level first as the study expects.
+    `curves` are one component's level curves, ordered from the expected shallowest level to the deepest.
     """
     return [(earlier, later) for earlier, later in pairwise(curves) if {earlier.level, later.level} <= set(decoded)]
 
@@ -38,8 +38,7 @@ def order_findings(
 ) -> list[Finding]:
     """Return a finding per pair of neighbouring levels that both decode: does the later one peak deeper?
 
-    The interval is that of the difference in peak depth over the bootstrap; p is two-sided, Holm-corrected over the
-    pairs.
+    The interval is for the difference in peak depth (bootstrap); p is two-sided, Holm-corrected over the pairs.
     """
     pairs = decoded_pairs(curves, decoded)
     gaps = [

@@ -21,11 +21,11 @@ from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure
 def peak_findings(curves: Sequence[Curve], phrasing: Phrasing, moved: Moved = NOT_MOVED) -> list[Finding]:
     """Return one finding per curve, of all probes, levels and components of a run.
 
-    The null is the maximum over all layers and curves of the z-scored shuffled curves (Westfall and Young 1993), of the
-    first probe of each level and component; p is corrected for every layer and curve searched, and continued beyond one
-    shuffle in S by the shuffles' own distribution (`stats.shuffling`). A further probe asks the same question of the
-    same labels: its p is at least the first one's (gatekeeping), so that together they are wrong as rarely as the first
-    alone. `moved` widens the intervals of the depths in the residual stream.
+    The null distribution is the maximum of the z-scored shuffled curves over all layers and curves (Westfall and Young
+    1993), for the first probe of each level and component. p is thereby corrected for every layer and curve searched;
+    below one in S shuffles it is extrapolated from the shuffles' own distribution (`stats.shuffling`). Further probes
+    test the same labels, so their p is at least that of the first probe (gatekeeping): the error rate of all probes
+    together is that of the first one. `moved` widens the intervals of the depths in the residual stream.
     """
     first: dict[tuple[str, str], Curve] = {}
     for curve in curves:
@@ -60,7 +60,7 @@ def _tests(curves: Sequence[Curve]) -> Iterator[tuple[Curve, _Test]]:
 
 def _peak_finding(curve: Curve, test: _Test, phrasing: Phrasing, moved: float) -> Finding:
     peak, (p, shuffles) = find_peak(curve), test
-    # Without an upper end: that one probe fails to decode a level never shows that the level is absent.
+    # No upper end: that one probe does not decode a level never shows that the level is not encoded.
     verdict = Effect(estimate=peak.value, lo=peak.lo, p=p).verdict(null=curve.chance)
     lo, hi = np.clip(percentile_interval(spread_out(peak.depths, moved)), 0.0, 1.0)
     return curve_finding(

@@ -17,9 +17,9 @@ from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
 
 def random_weights_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
-    """Return whether each peak is above the best layer of the random-weight model, where the run has measured that.
+    """Return whether each peak exceeds the best layer of the random-weight model, for curves with this reference.
 
-    Both layers are chosen on one half of the groups and read on the other; p is two-sided, Holm-corrected.
+    Both layers are chosen on one half of the groups and measured on the other; p is two-sided, Holm-corrected.
     """
     measured = [curve for curve in curves if ReferenceKind.RANDOM_WEIGHTS in curve.references]
     effects = holm_corrected([gain_over_random_weights(curve) for curve in measured])
@@ -27,7 +27,7 @@ def random_weights_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list
 
 
 def gain_over_random_weights(curve: Curve) -> Effect:
-    """Return how far the peak of a curve is above the peak of its random-weight reference, paired by draw."""
+    """Return the peak of a curve minus the peak of its random-weight reference, paired by draw."""
     random = curve.references[ReferenceKind.RANDOM_WEIGHTS]
     nothing = np.zeros(len(curve.estimate))
     gain = cross_chosen(curve, nothing) - cross_chosen(random, nothing)

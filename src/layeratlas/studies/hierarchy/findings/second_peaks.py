@@ -19,12 +19,13 @@ from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure
 from layeratlas.studies.hierarchy.profiles import smooth, z_scores
 
-# What counts as two maxima, on the smoothed z-scored curve: both in the first 60 % of depth, each with a prominence of
-# half a standard deviation, and 5 % of the layers apart. The thresholds are ours; the dip is reported beside them.
+# Two maxima of the smoothed z-scored curve count as a double peak if both are in the first 60 % of depth, each has a
+# prominence of half a standard deviation, and they are 5 % of the layers apart. These thresholds are ours; the size of
+# the dip is reported as well.
 _EARLY, _PROMINENCE, _APART = 0.6, 0.5, 0.05
 # Random halves of the groups over which the dip is averaged.
 _HALVES = 50
-# Bootstrap draws in which a dip is looked for where the whole sample has none.
+# Number of bootstrap draws searched for a dip if the whole sample has none.
 _DRAWS = 200
 
 
@@ -37,7 +38,7 @@ class DoublePeak:
     second: int
 
     def dip(self, values: Floats) -> float:
-        """Return how far a curve (P,) falls between the two maxima: the smaller of both falls."""
+        """Return how far a curve (P,) falls between the two maxima (the smaller of the two falls)."""
         return float(min(values[self.first], values[self.second]) - values[self.trough])
 
 
@@ -72,7 +73,7 @@ class Dip:
         return normal_tail(self.size / self.error)
 
     def effect(self, p: float) -> Effect:
-        """Return the dip with its 95 % interval and a p-value, corrected for all dips that are tested."""
+        """Return the dip with its 95 % interval and the given p-value, which is corrected for all tested dips."""
         reach = Z95 * self.error
         return Effect(estimate=self.size, lo=self.size - reach, hi=self.size + reach, p=p)
 
@@ -87,8 +88,8 @@ def largest_dip(curve: Curve) -> float:
 def measure_dip(curve: Curve) -> Dip | None:
     """Return the dip between the two maxima of a curve, or None without two maxima.
 
-    The layers are chosen on one half of the groups and the dip is measured on the other, both ways, so that a dip that
-    is noise averages to zero. Its standard error is that of the bootstrap at the layers of the whole sample.
+    The layers are chosen on one half of the groups and the dip is measured on the other, in both directions, so a dip
+    that is only noise averages to zero. The standard error is the bootstrap's, at the layers of the whole sample.
     """
     peaks = double_peak(curve.estimate, curve.component)
     if peaks is None:

@@ -1,4 +1,4 @@
-"""Does the peak beat what surface features reach without the model?"""
+"""Does the peak beat surface features, which need no model?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
 
 @dataclass(frozen=True, kw_only=True)
 class _Comparison:
-    """A peak against the best surface feature, which is named."""
+    """The comparison of a peak with the best surface feature, and the name of this feature."""
 
     feature: str
     level: float
@@ -28,7 +28,7 @@ class _Comparison:
 def surface_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:
     """Return whether each peak beats the best surface feature: words, lengths, or the embedding (point 0).
 
-    The baseline is resampled with the curve, group by group; p is two-sided, Holm-corrected over the curves.
+    The baseline is resampled over the same groups as the curve; p is two-sided, Holm-corrected over the curves.
     """
     comparisons = [_compare(curve) for curve in curves]
     effects = holm_corrected([comparison.effect for comparison in comparisons])
@@ -40,7 +40,7 @@ def surface_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Findin
 
 def _compare(curve: Curve) -> _Comparison:
     reference = np.zeros(len(curve.estimate))
-    # Not `>=`: where there is no baseline (NaN), the embedding is the reference too.
+    # `>=` would be wrong: without a baseline (NaN) the embedding must be the reference.
     if curve.component == "resid" and not curve.estimate[0] < curve.baseline:
         reference[0] = 1
         effect = peak_gain(curve, reference, NO_FLOOR)

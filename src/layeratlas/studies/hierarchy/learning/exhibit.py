@@ -1,4 +1,4 @@
-"""The exhibits of learning curves: accuracy by number of texts and of dimensions, and what more texts would do."""
+"""The exhibits of learning curves: accuracy by number of texts and of dimensions, and the forecast for more texts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COLUMNS = 3
 
 
 def learning_exhibits(folder: Path) -> list[Exhibit]:
-    """Return the learning curves of a run; none where it measured none."""
+    """Return the learning curves of a run; empty if it measured none."""
     if not (folder / LEARNING).is_file():
         return []
     points, forecasts = read_table(folder / LEARNING), read_table(folder / FORECASTS)
@@ -61,7 +61,7 @@ def _rows(points: pl.DataFrame, axis: Axis) -> list[dict[str, Any]]:
 
 
 def _chart(rows: list[dict[str, Any]], title: str, colour: Callable[[str], str]) -> Any:
-    """Return one small chart per task, its lines the two layers."""
+    """Return one small chart per task with a line for each of the two layers."""
     base = vega.Chart()
     x = vega.X(
         "size:Q", title=title, scale=vega.Scale(type="log", nice=False), axis=vega.Axis(tickCount=4, format="~s")

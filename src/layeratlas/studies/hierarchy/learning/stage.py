@@ -1,4 +1,4 @@
-"""Learning curves of the layers that matter: accuracy by number of training texts, and by number of dimensions."""
+"""Learning curves of the peak layer and the last one: accuracy by number of training texts and of dimensions."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from layeratlas.studies.hierarchy.names import FORECASTS, LEARNING, RESIDUAL
 from layeratlas.studies.hierarchy.optional import is_wanted
 from layeratlas.studies.hierarchy.probing import methods_for, rows_of, scores_file, whole_store
 
-# Shares of the training groups, how often each is drawn, and numbers of principal components.
+# Shares of the training groups, the number of draws of each, and the numbers of principal components.
 SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
 _DRAWS = 3
 _DIMENSIONS = (2, 8, 32, 128)
 _BOOTSTRAP = 300
-# Below this many sizes no power law is fitted: it has three parameters.
+# The fewest sizes to which a power law is fitted; it has three parameters.
 _FEWEST_SIZES = 4
 
 
@@ -43,7 +43,7 @@ class Role(StrEnum):
 
 
 class Axis(StrEnum):
-    """What a learning curve runs over."""
+    """The horizontal axis of a learning curve."""
 
     TEXTS = "training texts"
     DIMENSIONS = "dimensions"
@@ -64,7 +64,7 @@ class LearningCurve:
 
 
 def learning_stage(work: Workspace) -> list[str]:
-    """Measure the learning curves of every data set at its peak layer and its last, and forecast what more would do."""
+    """Measure every data set's learning curves at its peak and last layer; forecast the value with more texts."""
     if not is_wanted(work, "learning_curves"):
         return []
     store = whole_store(work)
@@ -109,7 +109,7 @@ def _curves(work: Workspace, store: Store, data: Dataset) -> Iterator[LearningCu
 
 
 def _layers(scores: Floats, design: Design) -> dict[Role, int]:
-    """Return the layer at which a data set decodes best, by scores (P, repeats, n, k), and the last one."""
+    """Return the layer at which a data set decodes best, from scores (P, repeats, n, k), and the last layer."""
     measure = next(iter(measures_for(design.data.kind, design.classes).values()))
     values = measure(scores, design.y, np.ones((1, len(design.y)))).mean(-1)[0]
     return {Role.PEAK: int(values.argmax()), Role.LAST: len(values) - 1}
@@ -118,9 +118,9 @@ def _layers(scores: Floats, design: Design) -> dict[Role, int]:
 def _score_layer(
     x: FloatArray, design: Design, method: str, seed: int, whole: Floats
 ) -> dict[Axis, dict[float, Floats]]:
-    """Return the scores (draws, n, k) of a layer by training texts and by dimensions.
+    """Return the scores (draws, n, k) of a layer by number of training texts and by number of dimensions.
 
-    `whole` (1, n, k) are those of all training texts, which the run has measured already.
+    `whole` (1, n, k) are the scores with all training texts, which the run has already.
     """
     wide = x.astype(np.float64)
     per_fold = np.mean([len(fold.train) for fold in design.folds if fold.repeat == 0])
@@ -139,7 +139,7 @@ def _score_layer(
 def _measured(
     work: Workspace, design: Design, layer: int, role: Role, axis: Axis, points: dict[float, Floats]
 ) -> LearningCurve:
-    """Return the measure at every point, with a bootstrap over the groups that are tested."""
+    """Return the measure at every point, with a bootstrap over the test groups."""
     metric, measure = next(iter(measures_for(design.data.kind, design.classes).items()))
     names = [item.group for item in design.data.items]
     weights = Resampler(names, _BOOTSTRAP, work.spec.seed, halves=1).weights(names, halves=False)

@@ -1,4 +1,4 @@
-"""The map of places: layer by place in the text, data set by data set."""
+"""The map of places: one panel per data set, with layers by places in the text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COLUMNS = 3
 
 
 def position_exhibits(folder: Path) -> list[Exhibit]:
-    """Return the map; none where the run has not measured it."""
+    """Return the map; empty if the run did not measure it."""
     if not (folder / POSITIONS).is_file():
         return []
     table = read_table(folder / POSITIONS)

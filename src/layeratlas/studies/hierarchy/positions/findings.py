@@ -1,4 +1,4 @@
-"""Whether a label decodes before the last token of its text, and where first."""
+"""Whether a label decodes before the last token of its text, and at which place first."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Row = dict[str, Any]
 
 
 def place_findings(table: pl.DataFrame) -> list[Finding]:
-    """Return one finding per data set that has places before the last token; none of an empty table.
+    """Return one finding per data set with places before the last token; empty for an empty table.
 
-    p of a place: the highest value over all points, against shuffled labels, Holm over the places of the data set.
+    p of a place compares its highest value over all points with shuffled labels; Holm over the data set's places.
     """
     if table.is_empty():
         return []

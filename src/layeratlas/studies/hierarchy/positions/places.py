@@ -1,4 +1,4 @@
-"""Where in its text a data set can be read: its named spans, the words of its template, and the ends of a chat turn."""
+"""The places at which a data set is read: named spans, words of the template, and the ends of a chat turn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from layeratlas.capture import Reading
     from layeratlas.models import LoadedModel
 
-# Places of one data set: words of a template, or tokens counted from the end.
+# The most places of one data set: words of a template, or tokens counted from the end.
 _MOST_WORDS, _MOST_TOKENS = 12, 8
 _WORD = re.compile(r"\S+")
 LAST, MEAN = "last token", "mean of all tokens"
@@ -24,7 +24,7 @@ Offsets = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceRead:
-    """One place: its name, every item of a data set as tokens that are read there, and whether more text follows."""
+    """One place: its name, the tokens of every item with the positions read, and whether more text follows it."""
 
     name: str
     readings: Sequence[Reading]
@@ -32,11 +32,11 @@ class PlaceRead:
 
 
 def places_of(model: LoadedModel, data: Dataset) -> list[PlaceRead]:
-    """Return the places of a data set in the order of the text, the last token or the end of the chat after them.
+    """Return the places of a data set in text order, followed by the last token, the mean, and the ends of a chat.
 
-    Named spans are those that every text names; a span is the mean of its tokens. Where all texts have the same number
-    of words, at most 12, each word is a place, read at its last token; otherwise the last tokens are, counted from the
-    end. In a chat, the mean is that over the user's turn.
+    A named span is used if every text has it, and is read as the mean over its tokens. If all texts have the same
+    number of words (at most 12), each word is a place and is read at its last token; otherwise the places are the last
+    tokens, counted from the end. In a chat, the mean is over the user's turn.
     """
     texts = [_tokens(model, item.text) for item in data.items]
     found = {f"span '{name}'": _of_span(name) for name in _shared_spans(data)}
@@ -59,7 +59,7 @@ Find = Callable[[Item, Offsets], tuple[int, ...]]
 
 
 def _read(name: str, find: Find, data: Dataset, texts: Sequence[tuple[tuple[int, ...], Offsets]]) -> PlaceRead | None:
-    """Return a place; None where some text has no token there."""
+    """Return a place; None if some text has no token there."""
     from layeratlas.capture import Reading
 
     readings = []
@@ -72,12 +72,12 @@ def _read(name: str, find: Find, data: Dataset, texts: Sequence[tuple[tuple[int,
 
 
 def _inside(offsets: Offsets) -> tuple[int, ...]:
-    """Return the tokens of the text itself, without a BOS and a chat's template."""
+    """Return the tokens of the text itself, without BOS and chat template."""
     return tuple(i for i, (start, end) in enumerate(offsets) if end > start)
 
 
 def _all(offsets: Offsets) -> tuple[int, ...]:
-    """Return the tokens of the text without position 0, the attention sink."""
+    """Return the tokens of the text except position 0, the attention sink."""
     inside = _inside(offsets)
     return tuple(i for i in inside if i) or inside
 
@@ -96,9 +96,9 @@ def _of_span(name: str) -> Find:
 
 
 def _of_words(data: Dataset) -> Mapping[str, Find]:
-    """Return the words of a template, by number; none where texts differ in their number of words.
+    """Return the words of a template by number; empty if texts differ in their number of words.
 
-    The last word is left out where it ends the text: its last token is the last of all.
+    The last word is left out, because its last token is the last token of the text.
     """
     counts = {len(_WORD.findall(text)) for text in data.texts}
     if len(counts) != 1 or not 1 < (count := counts.pop()) <= _MOST_WORDS:
@@ -124,7 +124,7 @@ def _back(steps: int) -> Find:
 
 
 def _ends_of_chat(model: LoadedModel, data: Dataset) -> list[PlaceRead]:
-    """Return the last token of the user's turn, with what the template closes it, and the one before the answer."""
+    """Return two places: the token with which the template ends the user's turn, and the last one before the answer."""
     from layeratlas.capture import Reading
 
     places = []

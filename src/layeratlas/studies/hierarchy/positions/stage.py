@@ -1,4 +1,4 @@
-"""The stage that probes every place of a text: layer by place, with intervals and shuffled labels."""
+"""The stage that probes every layer at every place of a text, with intervals and shuffled labels."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from layeratlas.studies.hierarchy.positions.places import PlaceRead, places_of
 from layeratlas.studies.hierarchy.probing import methods_for
 from layeratlas.studies.hierarchy.robustness.variants import part_of
 
-# Texts of each data set, points of the stream, and shuffles: enough of these that Holm over 12 places can show one.
+# The most texts per data set and points of the stream, and the shuffles: enough for Holm's correction over 12 places.
 _MOST_TEXTS, _MOST_POINTS, _SHUFFLES = 240, 16, 400
-# Vectors that are in memory at once, in numbers.
+# The most numbers, over all vectors, that are in memory at once.
 _MOST_NUMBERS = 2e8
 _SCORES, _SHUFFLED = "scores", "shuffled"
 
@@ -66,12 +66,12 @@ def _probe_spec(work: Workspace) -> ProbeSpec:
 
 
 def layers_of(points: int) -> Ints:
-    """Return the points of the stream that are probed: all, or 16 at even distances, first and last among them."""
+    """Return the probed points of the stream: all, or 16 evenly spaced ones including the first and the last."""
     return np.unique(np.linspace(0, points - 1, min(points, _MOST_POINTS)).round()).astype(np.int64)
 
 
 def _probe_places(work: Workspace, design: Design) -> None:
-    """Write the out-of-fold scores of every place, and those of shuffled labels."""
+    """Write the out-of-fold scores of every place, with true and with shuffled labels."""
     method = methods_for(work, design.data)[0]
     design = replace(design, control_tasks=design.control_tasks[:0])
     tensors: dict[str, Floats] = {}
@@ -91,7 +91,7 @@ def _probe_places(work: Workspace, design: Design) -> None:
 
 
 def _captured(work: Workspace, places: Sequence[PlaceRead]) -> Iterator[tuple[PlaceRead, MemoryStore, Ints]]:
-    """Run the texts through the model, as many places at once as memory allows; yield each place with its rows."""
+    """Run the texts through the model, for as many places at once as fit in memory; yield each place with its rows."""
     from layeratlas.capture import capture, choose_plan, store_shape
 
     model, spec = work.model, work.spec.capture.model_copy(update={"components": (RESIDUAL,)})
@@ -110,7 +110,7 @@ def _captured(work: Workspace, places: Sequence[PlaceRead]) -> Iterator[tuple[Pl
 
 
 def _table(work: Workspace, design: Design) -> pl.DataFrame:
-    """Return one row per place and point; `p` is that of the place, corrected over places (Holm)."""
+    """Return one row per place and point; `p` belongs to the place and is Holm-corrected over places."""
     data = design.data
     tensors, notes = load_shard(work.folder / scores_file(data), work.key)
     sampler = Resampler([item.group for item in data.items], work.spec.probe.bootstrap, work.spec.seed)
@@ -137,13 +137,13 @@ def _curve(design: Design, method: str, scores: Floats, shuffled: Floats, sample
 
 
 def _p_value(curve: Curve) -> float:
-    """Return the share of shuffles whose best point is as high as the best point of the labels."""
+    """Return the share of shuffles whose best point is at least as high as the best point with the true labels."""
     best = curve.shuffles.max(1)
     return float((1 + (best >= curve.estimate.max()).sum()) / (1 + len(best)))
 
 
 def _rows(data: Dataset, about: Mapping[str, Any], curve: Curve, notes: Mapping[str, Any]) -> pl.DataFrame:
-    """Return one row per point; `best`, `best_lo`, `best_hi` are the value of the best one, read on other groups."""
+    """Return one row per point; `best`, `best_lo`, `best_hi` are the best point's value, measured on other groups."""
     peak = find_peak(curve)
     lo, hi = curve.interval
     layers = np.array(notes["layers"])

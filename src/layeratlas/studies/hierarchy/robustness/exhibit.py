@@ -28,7 +28,7 @@ _TITLES = {
 
 
 def robustness_exhibits(folder: Path) -> list[Exhibit]:
-    """Return the table of a run; none where the run has not measured it."""
+    """Return the table of a run; empty if the run did not measure it."""
     if not (folder / ROBUSTNESS).is_file():
         return []
     table = read_table(folder / ROBUSTNESS)

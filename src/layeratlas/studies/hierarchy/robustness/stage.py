@@ -1,4 +1,4 @@
-"""The stage that probes every variant: other wordings go through the model, other words and folds do not."""
+"""The stage that probes every variant; only other wordings need new runs of the model."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from layeratlas.studies.hierarchy.robustness.tables import variant_table
 from layeratlas.studies.hierarchy.robustness.variants import Source, Variant, part_of, probed_variants, wording
 
 _SCORES = "scores"
-# Texts of each data set: every variant is a run of its own over them.
+# The most texts per data set; every variant is probed on all of them.
 _MOST_TEXTS: dict[Size, float] = {"quick": 240, "standard": 240, "full": float("inf")}
 
 
 def robustness_stage(work: Workspace) -> list[str]:
-    """Probe the residual stream under other wordings, word lists and folds, and keep where each level decodes."""
+    """Probe the residual stream under other wordings, word lists and folds; write where each level decodes."""
     if not is_wanted(work, "robustness"):
         return []
     most, spec, seed = _MOST_TEXTS[work.spec.size], work.spec.probe, work.spec.seed
@@ -62,7 +62,7 @@ def _missing(work: Workspace, data: Dataset, variant: Variant) -> bool:
 def _probe_as_captured(
     work: Workspace, sets: Sequence[Dataset], designs: Mapping[str, Mapping[Variant, Design]]
 ) -> None:
-    """Probe the variants that need no other vectors than the run's own."""
+    """Probe the variants that use the run's own vectors."""
     store = whole_store(work)
     groups = {data.name: [item.group for item in data.items] for data in work.material}
     with work.progress.stage("robustness", len(sets)) as step:
@@ -114,6 +114,6 @@ def _table(work: Workspace, sets: Sequence[Dataset], designs: Mapping[str, Mappi
                 baseline=own[data.name].baseline,
             )
             levels.setdefault(data.level, {}).setdefault(variant, []).append(probed)
-    # A level of which some data sets are left out is not what the run's own curve is of.
+    # A level with some data sets left out cannot be compared with the run's own curve.
     whole = {data.level for data in work.material} - {data.level for data in work.material if data.name not in names}
     return variant_table({level: levels[level] for level in levels if level in whole}, work.spec.seed)

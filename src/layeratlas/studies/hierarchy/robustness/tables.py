@@ -1,4 +1,4 @@
-"""Where each level decodes under every variant, and how far each source of variation moves that."""
+"""The depths at which each level decodes under every variant, and their variation from each source."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ SCHEMA = {
     "emergence": pl.Float64,
     "emergence_error": pl.Float64,
 }
-# The quantities whose spread is summarised, each with the column of its standard error.
+# The summarised quantities, each with the column of its standard error.
 QUANTITIES = {"peak": "peak_error", "emergence": "emergence_error"}
 
 
 def variant_table(levels: Mapping[str, Mapping[Variant, Sequence[Probed]]], seed: int) -> pl.DataFrame:
     """Return one row per level and variant: peak and emergence as fractions of depth, with standard errors over groups.
 
-    A variant must have all data sets of its level. The run's own scores are also resampled with other seeds.
+    A variant must cover all data sets of its level. The run's own scores are also resampled with other seeds.
     """
     rows = []
     for level, variants in levels.items():
@@ -54,7 +54,7 @@ def variant_table(levels: Mapping[str, Mapping[Variant, Sequence[Probed]]], seed
 
 
 def level_curve_of(probed: Sequence[Probed], seed: int) -> Curve:
-    """Return the mean curve of a level's data sets in their first measure."""
+    """Return the mean curve of a level's data sets by their first measure."""
     names = [item.group for sweep in probed for item in sweep.design.data.items]
     sampler = Resampler(names, _BOOTSTRAP, seed, _HALVES)
     whole = [replace(sweep, design=replace(sweep.design, strata=(WHOLE,))) for sweep in probed]
@@ -80,10 +80,10 @@ def _row(level: str, variant: Variant, curve: Curve) -> dict[str, object]:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """A quantity of a level as run, and its standard error from each source; `lo`, `hi` hold all of them.
+    """A quantity of a level in the run itself, and its standard error from each source.
 
-    `groups` is the bootstrap over groups. `sources` has the standard deviation over the variants of each source; that
-    of word lists counts as far as it exceeds what the bootstrap already has.
+    `groups` is the standard error from the bootstrap over groups. `sources` are the standard deviations over the
+    variants of each source. For word lists, only the variance in excess of the bootstrap's is added.
     """
 
     level: str
@@ -94,7 +94,7 @@ class Spread:
 
     @property
     def total(self) -> float:
-        """The standard error with every source in it."""
+        """The standard error from all sources together."""
         parts = [value for source, value in self.sources.items() if source is not Source.WORD_LIST]
         lists = self.sources.get(Source.WORD_LIST, 0.0)
         excess = max(0.0, lists**2 - self.groups**2)
@@ -102,12 +102,12 @@ class Spread:
 
     @property
     def beyond_groups(self) -> float:
-        """The standard error of every source but the groups together."""
+        """The standard error from all sources except the groups."""
         return float(np.sqrt(max(self.total**2 - self.groups**2, 0.0)))
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval with every source in it, within the depths of a model."""
+        """The 95 % interval from all sources together, clipped to relative depths 0 to 1."""
         return max(self.estimate - Z95 * self.total, 0.0), min(self.estimate + Z95 * self.total, 1.0)
 
 
@@ -136,7 +136,7 @@ def moved_by(table: pl.DataFrame) -> Moved:
 def _deviation(own: float, others: Sequence[float], source: Source) -> float:
     """Return the standard deviation over the run and its variants.
 
-    Two halves of the words differ by sqrt(2) times as much as two full lists would, so theirs is divided by that.
+    Two halves of the words differ sqrt(2) times as much as two full lists would; the deviation is divided by this.
     """
     if source is Source.WORD_LIST:
         return float(np.std(others, ddof=1) / np.sqrt(2)) if len(others) > 1 else 0.0

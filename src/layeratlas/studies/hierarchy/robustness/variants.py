@@ -1,4 +1,4 @@
-"""The variants of a data set that should not change where it decodes: other wordings, words, folds and seeds."""
+"""Variants of a data set that should not change the depth at which it decodes: wordings, words, folds and seeds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import WORDINGS, Dataset
 from layeratlas.probes import Design, make_design, without_controls
 
-# Other partitions into folds, other seeds of the bootstrap, and how far their seeds are from the run's own.
+# The numbers of other partitions into folds and of other bootstrap seeds, and the step between their seeds.
 FOLD_SEEDS = BOOTSTRAP_SEEDS = 2
 SEED_STEP = 1000
 _LISTS = ("A", "B")
 
 
 class Source(StrEnum):
-    """Where a variant comes from."""
+    """The source of variation that a variant represents."""
 
     AS_RUN = "as run"
     WORDING = "wording"
@@ -33,14 +33,14 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One variant: its source and its name among those of the source."""
+    """One variant: its source, and its name within this source."""
 
     source: Source
     name: str = ""
 
     @property
     def file(self) -> str:
-        """The part of a file's name."""
+        """The part of a file name that identifies the variant."""
         return f"{self.source.replace(' ', '-')}{self.name}"
 
 
@@ -53,9 +53,10 @@ def wording(number: int) -> Variant:
 
 
 def probed_variants(data: Dataset, spec: ProbeSpec, seed: int) -> dict[Variant, Design]:
-    """Return the design of every variant that is probed; those of wordings are the run's own, on other vectors.
+    """Return the design of every probed variant; wordings use the run's own design on other vectors.
 
-    Word lists are left out where one is too small for the folds, and so are folds that would lack a class.
+    Word lists are left out if one of them is too small for the folds. Partitions with a fold that lacks a class are
+    left out too.
     """
     own = without_controls(make_design(data, spec, seed))
     designs = {AS_RUN: own} | {wording(number): own for number in range(1, WORDINGS)}
@@ -73,7 +74,7 @@ def probed_variants(data: Dataset, spec: ProbeSpec, seed: int) -> dict[Variant, 
 
 
 def part_of(data: Dataset, most: float, spec: ProbeSpec, seed: int) -> Dataset:
-    """Return random whole groups of a data set with at most that many texts; all of it where they cannot be probed."""
+    """Return random whole groups with at most `most` texts in total, or the whole set if these cannot be probed."""
     try:
         part = first_texts(data, most, seed)
         make_design(part, spec, seed)
@@ -83,7 +84,7 @@ def part_of(data: Dataset, most: float, spec: ProbeSpec, seed: int) -> Dataset:
 
 
 def first_texts(data: Dataset, most: float, seed: int) -> Dataset:
-    """Return random whole groups of a data set with at most that many texts together; all of them where they fit."""
+    """Return random whole groups of a data set with at most `most` texts in total."""
     sizes = Counter(item.group for item in data.items)
     kept: set[str] = set()
     taken = 0
@@ -95,13 +96,13 @@ def first_texts(data: Dataset, most: float, seed: int) -> Dataset:
 
 
 def half_of(data: Dataset, side: int) -> Dataset:
-    """Return one of two disjoint halves of a data set, by its groups: two lists of words.
+    """Return one of two disjoint halves of a data set, split by groups (two lists of words).
 
-    A group is in the same half in every data set. Raises DataError where a half has too few groups or classes.
+    A group is in the same half in every data set. Raises DataError if a half has too few groups or classes.
     """
     return replace(data, items=tuple(item for item in data.items if list_of(item.group) == side))
 
 
 def list_of(group: str) -> int:
-    """Return in which half a group is, 0 or 1."""
+    """Return the half of a group, 0 or 1."""
     return zlib.crc32(group.encode()) % 2

@@ -1,4 +1,4 @@
-"""The matrix of transfers: probes by data set read, layer by layer."""
+"""The transfer matrix: probes by the data set they are applied to, at every layer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from layeratlas.studies.hierarchy.names import TRANSFER
 
 
 def transfer_exhibits(folder: Path) -> list[Exhibit]:
-    """Return the curves and the matrix; none where no two data sets have the same classes."""
+    """Return the curves and the matrix; empty if no two data sets have the same classes."""
     if not (folder / TRANSFER).is_file():
         return []
     table = read_table(folder / TRANSFER)

@@ -1,4 +1,4 @@
-"""The table of transfers, and whether what is read on one data set is read on another."""
+"""The table of transfers, and the findings on whether a probe of one data set works on another."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def transfer_table(transfers: Sequence[Transfer]) -> pl.DataFrame:
 
 
 def transfer_findings(transfers: Sequence[Transfer], method: str) -> list[Finding]:
-    """Return whether each probe reads each other data set, at the layer where it decodes its own best.
+    """Return whether each probe decodes each other data set, at the layer where it decodes its own data set best.
 
-    p: labels of the target exchanged within its groups, Holm over the pairs; `not supported` where the probe
-    reads the opposite, or too little to matter.
+    p comes from shuffling the target's labels within groups, with Holm's correction over the pairs. The verdict is
+    `not supported` if the probe predicts the opposite, or too little to matter.
     """
     effects = [each.effect(each.layer) for each in transfers]
     ps = holm([effect.p for effect in effects])

@@ -1,4 +1,4 @@
-"""A probe fitted on one data set and read on another, layer by layer, with the cosines of the two directions."""
+"""Probes fitted on one data set and applied to another, by layer, with the cosines between the two directions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from layeratlas.studies.hierarchy.designs import designs_of
 from layeratlas.studies.hierarchy.names import RESIDUAL
 from layeratlas.studies.hierarchy.probing import load_probed, rows_of, whole_store
 
-# Enough that Holm over the 20 pairs of five data sets can support one.
+# Enough shuffles for one pair to be supported after Holm's correction over the 20 pairs of five data sets.
 _SHUFFLES = 1999
 
 
@@ -26,7 +26,7 @@ _SHUFFLES = 1999
 class Fitted:
     """A data set's probe at every layer (P): its weights, its mean differences, and its own out-of-fold score (P,).
 
-    `differences[l]` (k, d): class means less the mean of all others.
+    `differences[l]` (k, d): the mean of each class minus the mean of all other texts.
     """
 
     design: Design
@@ -38,12 +38,12 @@ class Fitted:
 
 @dataclass(frozen=True, kw_only=True)
 class Transfer:
-    """What the probe of `source` reads on `target`, by layer (P): `value` and `draws` (B, P) of `metric`.
+    """The performance of `source`'s probe on `target` by layer: `value` (P,) and `draws` (B, P) of `metric`.
 
-    `own` (P,) is the score of the source on its own texts, out of fold; `cosine` (P,) that of the two sets' differences
-    of class means, `weight_cosine` of their probes. `layer` is where the source decodes best: it is chosen without the
-    target. `p` is two-sided, at that layer: the labels of the target exchanged within its groups (between them, where a
-    group has one label). `n` texts of the target that the source has not.
+    `own` (P,) is the out-of-fold score of the source on its own texts. `cosine` (P,) compares the two sets' differences
+    of class means, `weight_cosine` (P,) their probe weights. `layer` is where the source decodes best, so it is chosen
+    without the target. `p` is two-sided, at that layer, from shuffling the target's labels within groups (or between
+    groups, if each has a single label). `n` counts the texts of the target that are not in the source.
     """
 
     source: str
@@ -65,7 +65,7 @@ class Transfer:
         return int(self.own.argmax())
 
     def effect(self, layer: int) -> Effect:
-        """Return the value over chance at a layer; p is that of the chosen layer, and NaN elsewhere."""
+        """Return the value minus chance at a layer; p is NaN except at the chosen layer."""
         draws = self.draws[:, layer] - self.chance
         lo, hi = draws_interval(draws, self.n_groups, least=-self.chance, most=1 - self.chance)
         p = self.p if layer == self.layer else float("nan")
@@ -73,9 +73,9 @@ class Transfer:
 
 
 def transfers_of(work: Workspace) -> list[Transfer]:
-    """Return every ordered pair of data sets with the same classes, in the residual stream by the first probe.
+    """Return the transfer of every ordered pair of data sets with equal classes (residual stream, first probe).
 
-    Pairs are of one level of built-in texts, or of the user's files.
+    Both data sets of a pair are of the same built-in level, or both are the user's files.
     """
     alike: dict[tuple[str, ...], list[Design]] = {}
     for design in designs_of(work):
@@ -112,7 +112,7 @@ def _fit_all(work: Workspace, designs: Sequence[Design]) -> list[Fitted]:
 
 
 def fit(design: Design, vectors: list[Floats], scores: Floats, method: str) -> Fitted:
-    """Return a data set's probe, fitted on vectors (n, d) of every layer; `scores` (P, repeats, n, k): out of fold."""
+    """Return a data set's probe, fitted on each layer's vectors (n, d); `scores` (P, repeats, n, k) are out of fold."""
     _, measure = main_measure(design)
     everyone = np.ones((1, len(design.y)))
     return Fitted(
@@ -125,14 +125,14 @@ def fit(design: Design, vectors: list[Floats], scores: Floats, method: str) -> F
 
 
 def main_measure(design: Design) -> tuple[str, Measure]:
-    """Return the measure of transfer: AUROC for two classes, which no shift of the stream changes, else accuracy."""
+    """Return the measure of transfer: AUROC for two classes (invariant to a shift of the stream), or else accuracy."""
     measures = measures_for("classes", design.classes)
     name = "auroc" if "auroc" in measures else "accuracy"
     return name, measures[name]
 
 
 def transfer(source: Fitted, target: Fitted, bootstrap: int, seed: int) -> Transfer:
-    """Return what the source's probe reads on the texts of the target that the source has not."""
+    """Apply the source's probe to the texts of the target that are not in the source."""
     known = set(source.design.data.texts)
     rows = np.array([i for i, text in enumerate(target.design.data.texts) if text not in known], np.int64)
     items = [target.design.data.items[row] for row in rows]
@@ -159,7 +159,7 @@ def transfer(source: Fitted, target: Fitted, bootstrap: int, seed: int) -> Trans
 
 
 def _p_value(scores: Floats, design: Design, rows: Ints, seed: int) -> float:
-    """Return the two-sided p-value of scores (n, k) of some texts: the share of label shuffles as far to one side."""
+    """Return the two-sided p-value of scores (n, k): twice the smaller share of label shuffles at least as extreme."""
     _, measure = main_measure(design)
     y = design.y[label_shuffles(design.data, design.folds, _SHUFFLES, seed)][:, rows]
     everyone = np.ones((1, len(rows)))

@@ -1,4 +1,4 @@
-"""Where the boundaries are, under every choice of signals, passages and rule: a chart and a table."""
+"""A chart and a table of the boundaries under every choice of signals, passages and rule."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    """Two boundaries of some signals, passages or rule, with their 90 % intervals if there are any."""
+    """Two boundaries for one choice of signals, passages or rule, with 90 % intervals if available."""
 
     name: str
     boundaries: Pair
@@ -50,7 +50,7 @@ def _rows(record: SegmentsRecord) -> list[_Row]:
 
 
 def boundary_table(record: SegmentsRecord) -> pl.DataFrame:
-    """Return the boundaries as a reader sees them."""
+    """Return the boundaries as a table with readable columns."""
     rows = []
     for row in _rows(record):
         intervals = [f"{lo} to {hi}" for lo, hi in row.intervals] or ["–", "–"]
@@ -82,7 +82,7 @@ def boundary_chart(record: SegmentsRecord, colour: Colour) -> Any:
 
 
 def cost_chart(record: SegmentsRecord, colour: Colour) -> Any:
-    """Return the share of the signals' variation that K boundaries leave, beside that of surrogates."""
+    """Return the chart of the signals' variation that remains with K boundaries, with that of surrogates."""
     test, control = record.existence, record.untrained
     rows = [
         {"boundaries": k, "left": left, "lo": test.null_lo[k], "hi": test.null_hi[k]}

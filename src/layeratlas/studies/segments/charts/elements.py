@@ -1,4 +1,4 @@
-"""Elements that the study's charts share."""
+"""Elements shared by the study's charts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from layeratlas.report import vega
 from layeratlas.studies.segments.names import SEGMENT_NAMES
 
-# From a name of the page's palette to a colour.
+# Maps a name of the page's palette to a colour.
 Colour = Callable[[str], str]
 # The palette name of each segment.
 SEGMENT_HUES = dict(zip(SEGMENT_NAMES, ("series-1", "series-3", "series-2"), strict=True))

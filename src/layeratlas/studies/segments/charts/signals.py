@@ -1,4 +1,4 @@
-"""Every signal over depth, as small multiples with the boundaries in each."""
+"""Every signal over depth, as small multiples with the boundaries marked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layeratlas.studies.segments.signals import all_signals
 
 _GROUP_HUES = {group: f"series-{i + 1}" for i, group in enumerate(GROUPS)}
 _OTHER_HUE = "series-8"
-# A first layer that makes the frame this much taller than the rest runs out of it.
+# If the first layer would stretch the vertical scale by more than this factor, it is clipped.
 _FLATTENED = 3.0
 
 
@@ -96,7 +96,7 @@ def _null_is_near(rows: pl.DataFrame) -> bool:
 
 
 def _scale(rows: pl.DataFrame) -> Any:
-    """Return the vertical scale; a first layer that would flatten the rest runs out of the frame."""
+    """Return the vertical scale; a first layer that would flatten the rest of the curve is clipped."""
     values = rows.sort("layer").select("estimate", "lo", "hi", "control").to_numpy()
     if not np.isfinite(values[1:]).any():
         return vega.Scale(zero=False)

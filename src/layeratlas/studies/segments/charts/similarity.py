@@ -19,7 +19,7 @@ def similarity_chart(record: SegmentsRecord, cka: pl.DataFrame, colour: Colour) 
     )
     scale = vega.Scale(domain=[0, record.blocks + 1], nice=False)
     axis = vega.Axis(tickMinStep=1, grid=False)
-    # A colour of the page is a CSS variable, which a scale cannot mix: opacity varies instead.
+    # The page's colours are CSS variables, which a Vega scale cannot interpolate, so opacity is varied instead.
     opacity = vega.Opacity(
         "cka:Q",
         title="CKA",

@@ -13,7 +13,7 @@ from layeratlas.studies.segments.names import SegmentFinding
 
 
 class BoundariesClaim(FindingClaim):
-    """Two boundaries must beat boundary-free surrogates and be placed within 0.15 of the depth, in every model."""
+    """In every model, two boundaries must beat boundary-free surrogates and have intervals below 0.15 of the depth."""
 
     name = "P1.1"
     summary = "every model shows two prominent boundaries between layers"

@@ -1,4 +1,4 @@
-"""P-bottleneck: layers compress the input and keep what predicts the next token."""
+"""P-bottleneck: layers compress the input and keep the information that predicts the next token."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from layeratlas.studies.segments.names import SegmentFinding
 
 
 class BottleneckClaim(FindingClaim):
-    """Deep layers must keep less of the token itself and know more of the next one, each beyond random weights."""
+    """Deep layers must hold less information on the current token and more on the next, each beyond random weights."""
 
     name = "P-bottleneck"
     summary = "layers compress the input and keep what predicts the next token"

@@ -1,4 +1,4 @@
-"""Boundaries keep their place over sizes in a strongly dominated family (Llama) and vary in a weak one (Qwen)."""
+"""Boundary positions are stable over sizes in a strongly dominated family (Llama) and vary in a weak one (Qwen)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAMED = re.compile(rf"({'|'.join(_SIDES)})[-_ ]?v?\d*(\.\d+)*")
 
 
 class SteadyBoundariesClaim(Claim):
-    """Llama's boundaries must vary less than those of boundary-free signals and random ones, Qwen's as random ones."""
+    """Llama's boundaries must vary less than boundary-free signals' and random ones; Qwen's as much as random ones."""
 
     name = "P-boundaries"
     summary = "boundaries keep their relative place over sizes in Llama and vary in Qwen"
@@ -38,7 +38,7 @@ class SteadyBoundariesClaim(Claim):
         return [run for run in runs if _side(run.family)]
 
     def decide(self, runs: Sequence[FinishedRun]) -> Judgement:
-        """Return the verdict over the families of either name that have enough models, each by itself."""
+        """Return the verdict over the families of either name with enough models; each family is judged separately."""
         spreads: dict[str, dict[str, list[Spread]]] = {side: {} for side in _SIDES}
         count = 0
         for family, members in by_family(runs).items():
@@ -73,7 +73,7 @@ def _judged(spreads: Mapping[str, Mapping[str, Sequence[Spread]]], models: int) 
 
 
 def _side(family: str) -> str:
-    """Return which of the two names a family has; empty for neither."""
+    """Return which of the names `llama` and `qwen` a family has; empty for neither."""
     match = _NAMED.fullmatch(family.lower())
     return match[1] if match else ""
 

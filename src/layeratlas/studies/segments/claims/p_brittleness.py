@@ -1,4 +1,4 @@
-"""Brittleness of the Local segment goes with the family, more than with size."""
+"""Brittleness of the Local segment depends on the model family more than on model size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layeratlas.studies.segments.claims._brittleness import ASKED, local_brittle
 
 
 class LocalBrittlenessClaim(Claim):
-    """Family must explain more of log10 B than size does, by an exact permutation test over models."""
+    """Family must explain more of the variance of log10 B than size, by an exact permutation test over models."""
 
     name = "P-brittleness"
     summary = "brittleness of the Local segment goes with the family, beyond size"
@@ -45,7 +45,7 @@ class LocalBrittlenessClaim(Claim):
         return self._judged(parts[0], [b for _, b in local], len(set(families)))
 
     def _judged(self, part: Parts, values: Sequence[float], families: int) -> Judgement:
-        """Return the verdict; `not supported` where size has an effect and always explains more than family."""
+        """Return the verdict; `not supported` if size has an effect and always explains more than family."""
         size_explains_more = part.size >= least_partial(2, len(values) - families + 2) and part.hi < part.size
         verdict = decide(
             shown=part.p <= ALPHA and part.family > part.size and not size_explains_more, refuted=size_explains_more

@@ -25,7 +25,7 @@ _REACH = 0.5
 class BrittlenessRatioClaim(Claim):
     """The ratio of the families' geometric means must be within half a decade of the published one.
 
-    Models are the units, so that what distinguishes models of one family is in the interval (Welch 1947).
+    Models are the units, so the interval includes the variation between models of a family (Welch 1947).
     """
 
     name = "P-ratio"
@@ -38,11 +38,11 @@ class BrittlenessRatioClaim(Claim):
     joins = True
 
     def chosen(self, runs: Sequence[FinishedRun]) -> Sequence[FinishedRun]:
-        """Return the runs that have measured a Local segment under relative noise."""
+        """Return the runs with a Local segment measured under relative noise."""
         return [run for run in runs if local_brittleness(run) is not None]
 
     def decide(self, runs: Sequence[FinishedRun]) -> Judgement:
-        """Return the verdict on the two families that differ most, of those with two models or more."""
+        """Return the verdict on the two families that differ most, among those with two or more models."""
         logs = {
             family: np.log10([b for run in members if (b := local_brittleness(run)) is not None])
             for family, members in by_family(runs).items()
@@ -76,9 +76,9 @@ def _judged(gap: Effect, known: Mapping[str, Floats], pair: tuple[str, str]) -> 
 
 
 def _welch(larger: Floats, smaller: Floats, tests: int) -> Effect:
-    """Return the difference of two means with Welch's interval; p is that of a ratio beyond either bound.
+    """Return the difference of two means with Welch's interval; p tests a ratio beyond either bound.
 
-    The pair is the one of `tests` that differs most: level and p are corrected for that (Bonferroni).
+    The pair is the one, of `tests` pairs, that differs most, so the level and p are Bonferroni-corrected.
     """
     centre = float(np.log10(_PUBLISHED))
     gap = float(larger.mean() - smaller.mean())

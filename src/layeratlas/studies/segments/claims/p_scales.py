@@ -1,4 +1,4 @@
-"""P-scales: deep layers hold more of distant tokens than shallow ones."""
+"""P-scales: deep layers hold more information on distant tokens than shallow layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from layeratlas.studies.segments.names import SegmentFinding
 
 
 class ScalesClaim(FindingClaim):
-    """More of the tokens 8 and 16 before must be decoded from deep layers, beyond random weights."""
+    """The tokens 8 and 16 positions earlier must decode better from deep layers, beyond random weights."""
 
     name = "P-scales"
     summary = "shallow layers hold near tokens, deep ones distant tokens too"

@@ -1,4 +1,4 @@
-"""P-stable: boundaries keep their relative place over at least ten times in size."""
+"""P-stable: boundaries keep their relative depth over at least a tenfold range of model size."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from layeratlas.studies.segments.citation import ZHANG
 from layeratlas.studies.segments.names import SegmentFinding
 
 _FEWEST, _TIMES = 4, 10.0
-# How far a boundary may move over the whole range: as far as two may be apart within one model (`one signal left out`).
+# How far a boundary may move over the whole range. Within a model, two boundaries within this distance count as equal
+# (`one signal left out`).
 _MARGIN = 0.08
 _ASKED = f"layeratlas run segments on {_FEWEST} sizes of a family, the largest {_TIMES:g} times the smallest or more"
 
 
 class StableOverSizesClaim(Claim):
-    """Neither boundary may move by more than 0.08 of the depth from the smallest size to the largest.
+    """Neither boundary may move by more than 0.08 of the depth from the smallest to the largest size.
 
-    The move is that of a line in log parameters through the models, which are the units: its interval has what
-    distinguishes models beside their size, and the rounding to whole blocks. Of the families that span ten times in
-    size the one with the most sizes is judged.
+    The move is that of a regression line on log parameters with models as units, so its interval includes differences
+    between models other than size, and rounding to whole blocks. Among the families with a tenfold range of sizes, the
+    one with the most sizes is judged.
     """
 
     name = "P-stable"
@@ -41,12 +42,12 @@ class StableOverSizesClaim(Claim):
     joins = True
 
     def chosen(self, runs: Sequence[FinishedRun]) -> Sequence[FinishedRun]:
-        """Return the runs of the family that spans ten times in size and has the most sizes."""
+        """Return the runs of the family with the most sizes, among those with a tenfold range of sizes."""
         wide = [members for members in by_family(runs).values() if _spans(members)]
         return max(wide, key=lambda members: len({run.parameters for run in members}), default=[])
 
     def decide(self, runs: Sequence[FinishedRun]) -> Judgement:
-        """Return the verdict on both boundaries, of the models in which two are found."""
+        """Return the verdict on both boundaries, over the models in which two are found."""
         placed = [(run, found) for run in runs if len(found := _boundaries(run)) == 2]
         members = [run for run, _ in placed]
         if len({run.parameters for run in members}) < _FEWEST or not _spans(members):
@@ -86,7 +87,7 @@ def _move(log_size: Floats, places: Floats) -> Effect:
     """Return the move over the whole range of sizes of a least-squares line, with Student's interval over models."""
     span, free = float(log_size.max() - log_size.min()), len(places) - 2
     fit = scipy.stats.linregress(log_size, places)
-    # Equal places leave no residual: a place is known to one block in a hundred at best.
+    # Equal positions leave no residual; assume that a position is known to one block in a hundred at best.
     error = max(float(fit.stderr) * span, 0.01 / np.sqrt(12))
     reach = float(scipy.stats.t(free).isf(ALPHA / 2)) * error
     move = float(fit.slope) * span
@@ -95,7 +96,7 @@ def _move(log_size: Floats, places: Floats) -> Effect:
 
 
 def _verdict(move: Effect, p: float) -> Verdict:
-    """Return whether a boundary stays; `not supported` where it moves (p corrected) by what matters."""
+    """Return whether a boundary is stable; `not supported` if it moves (corrected p) by more than the margin."""
     return decide(shown=move.lo >= -_MARGIN and move.hi <= _MARGIN, refuted=p <= ALPHA and abs(move.estimate) > _MARGIN)
 
 

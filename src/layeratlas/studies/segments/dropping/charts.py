@@ -21,7 +21,7 @@ _HUES = {INFLUENCE: "series-1", MEASURED: "series-2", RANDOM: "control"}
 
 
 def drop_exhibits(folder: Path) -> list[Exhibit]:
-    """Return the loss curves and their table, where blocks were dropped."""
+    """Return the loss curves and their table; empty if no blocks were dropped."""
     if not (folder / DROPPED_FILE).exists():
         return []
     table = read_table(folder / DROPPED_FILE)

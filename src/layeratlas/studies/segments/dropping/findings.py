@@ -1,4 +1,4 @@
-"""What dropping blocks costs in each order: the table of loss curves, and whether an order beats random ones."""
+"""The cost of dropping blocks in each order: the table of loss curves, and whether an order beats random orders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BOOTSTRAP = 1000
 
 
 def by_passage(dropped: Dropped, rule: str, outcome: str) -> Floats:
-    """Return an outcome by passage and count (N, K), mean over a rule's orders."""
+    """Return an outcome by passage and count (N, K), averaged over a rule's orders."""
     rows = dropped.table.filter(rule=rule).group_by("passage", "count").agg(pl.col(outcome).mean())
     wide = rows.sort("count").pivot("count", index="passage", values=outcome, maintain_order=True).sort("passage")
     values: Floats = wide.drop("passage").to_numpy().astype(np.float64)
@@ -33,7 +33,8 @@ def by_passage(dropped: Dropped, rule: str, outcome: str) -> Floats:
 def drop_table(dropped: Dropped, seed: int) -> pl.DataFrame:
     """Return one row per rule and count: the loss and the divergence with 95 % intervals over passages, and the blocks.
 
-    The order by measured costs is made twice, from the other half of the passages; the blocks are those of one.
+    The order by measured costs is computed twice, each time from the other half of the passages; the column of blocks
+    shows one of the two orders.
     """
     rows: list[dict[str, Any]] = []
     for rule in dropped.table["rule"].unique(maintain_order=True):
@@ -64,7 +65,7 @@ def _draws(values: Floats, seed: int) -> Floats:
 
 
 def drop_findings(dropped: Dropped, seed: int) -> list[Finding]:
-    """Return whether each order costs less than random ones, mean over the counts, and whether the rules differ."""
+    """Return whether each order costs less than random orders (mean over the counts), and whether the rules differ."""
     losses = {
         rule: by_passage(dropped, rule, "nll").mean(1) for rule in dropped.table["rule"].unique(maintain_order=True)
     }

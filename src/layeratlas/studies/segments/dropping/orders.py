@@ -1,4 +1,4 @@
-"""In which order blocks are dropped: by the published rule, by what each costs alone, and at random."""
+"""The orders in which blocks are dropped: by the published rule, by the cost of dropping each alone, and at random."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from layeratlas.core.edits import Edit
 
 INFLUENCE, MEASURED, RANDOM = "block influence", "measured", "random"
 RANDOM_ORDERS = 4
-# The most blocks that are dropped, as a share of all.
+# The largest share of blocks that are dropped.
 _MOST = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drop:
-    """Blocks that are left out together, the first ones of an order; `half` are the passages it is measured on.
+    """Blocks dropped together (the first ones of an order); `half` is the half of the passages on which it is measured.
 
-    Passages of half 0 are the even ones. An order by measured costs is made from the other half than the one on which
-    it is measured, or the blocks whose cost is low by luck would come first.
+    Half 0 has the even passages. An order by measured costs is computed from the other half of the passages; otherwise
+    blocks whose cost is low by chance would come first.
     """
 
     rule: str
@@ -30,12 +30,12 @@ class Drop:
 
     @property
     def edit(self) -> Edit:
-        """The edit that leaves the blocks out."""
+        """The edit that skips the blocks."""
         return Edit("skip", tuple(sorted(self.blocks)))
 
 
 def counts_of(layers: int) -> list[int]:
-    """Return how many blocks are dropped at once: about six numbers up to half of the blocks, each larger by a half."""
+    """Return the numbers of blocks dropped at once: about six, up to half of the blocks, each 1.5 times the last."""
     most = max(1, int(_MOST * layers))
     return sorted({max(1, round(most / 1.6**step)) for step in range(7)})
 

@@ -1,4 +1,4 @@
-"""The stage that drops blocks in several orders and measures what predictions lose; one file per half of passages."""
+"""The stage that drops blocks in several orders and measures the loss in predictions; one file per half of passages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHOWN = ("kl", "nll", "flips")
 
 @dataclass(frozen=True, kw_only=True)
 class Dropped:
-    """What was measured: one row per drop and passage, with `rule`, `number`, `count`, `passage` and outcomes."""
+    """The measurements: one row per drop and passage, with `rule`, `number`, `count`, `passage` and outcomes."""
 
     table: pl.DataFrame
     influence: list[float]
@@ -31,9 +31,9 @@ class Dropped:
 
 
 def drop_stage(work: Workspace) -> list[str]:
-    """Drop blocks in every order; nothing unless `--set drop=true`.
+    """Drop blocks in every order; runs only with `--set drop=true`.
 
-    Where the model cannot be edited (streamed), nothing is done and `run.json` says why under `dropping`.
+    If the model cannot be edited (streamed), the stage is skipped and `run.json` gives the reason under `dropping`.
     """
     if not work.settings.drop:
         return []
@@ -91,7 +91,7 @@ def _measured(work: Workspace, drops: list[Drop], rows: list[int], passages: obj
 
 
 def read_dropped(work: Workspace) -> Dropped | None:
-    """Return what the stage measured; None where nothing was dropped."""
+    """Return the stage's measurements; None if nothing was dropped."""
     record = work.manifest.get("dropping", {})
     if "influence" not in record or not work.settings.drop:
         return None

@@ -1,1 +1,1 @@
-"""What the stream keeps of the tokens before it and of the next one: lower bounds of mutual information."""
+"""The residual stream's information on previous tokens and on the next one: lower bounds of mutual information."""

@@ -1,4 +1,4 @@
-"""What is decoded of nearby tokens over depth, as small multiples."""
+"""The decoded information on nearby tokens over depth, as small multiples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from layeratlas.studies.segments.names import INFORMATION_FILE
 
 
 def information_exhibits(folder: Path) -> list[Exhibit]:
-    """Return the bounds over depth and their table, where nearby tokens were decoded."""
+    """Return the bounds over depth and their table; empty if nearby tokens were not decoded."""
     if not (folder / INFORMATION_FILE).exists():
         return []
     table = read_table(folder / INFORMATION_FILE)

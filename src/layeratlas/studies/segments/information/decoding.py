@@ -1,4 +1,4 @@
-"""Decode tokens near a position from the stream at one point: ridge on classes, calibrated, on held-out passages."""
+"""Decodes tokens near a position from the stream at one point: calibrated ridge on classes, on held-out passages."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def parts(passages: Ints) -> Iterator[Parts]:
 
 
 def log_likelihoods(x: Floats, codes: Ints, passages: Ints, classes: int) -> Floats:
-    """Return log q of every row's true class for every target, (J, n), by decoders fitted on other passages.
+    """Return log q of every row's true class for every target, (J, n) in nats, by decoders fitted on other passages.
 
-    x: (n, d) float64; codes: (J, n) in 0 .. classes - 1; passages: (n,) numbers. Features are standardised on the rows
-    of the fit. All targets share one eigendecomposition per split.
+    `x`: (n, d) float64; `codes`: (J, n) in 0 .. classes - 1; `passages`: (n,) numbers. Features are standardised on the
+    fitting rows. All targets share one eigendecomposition per split.
     """
     found = np.zeros(codes.shape)
     for split in parts(passages):
@@ -50,7 +50,7 @@ def log_likelihoods(x: Floats, codes: Ints, passages: Ints, classes: int) -> Flo
 
 
 def _scores(x: Floats, codes: Ints, split: Parts, classes: int) -> Floats:
-    """Return the scores of the rows to calibrate on and then of those to decode, (m, J classes)."""
+    """Return the scores of the calibration rows followed by the rows to decode, (m, J * classes)."""
     inside = x[split.fitted]
     mean, scale = inside.mean(0), inside.std(0)
     scale[scale <= 1e-12 * (1 + np.abs(mean))] = 1.0

@@ -1,4 +1,4 @@
-"""What deep layers keep of the input and know of the next token, against shallow ones and against random weights."""
+"""The information of deep layers on the input and on the next token, against shallow layers and random weights."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def bounds_of(informed: Informed, seed: int) -> Bounds:
     names = [str(number) for number in range(int(informed.passages.max()) + 1)]
     weights = Resampler(names, _BOOTSTRAP, seed, halves=0).weights(names, halves=False)
     own, control = informations(informed, weights)
-    # The entropy of resampled labels is lower on average; the draws are of the error about the estimate.
+    # Resampled labels have lower entropy on average, so the draws are centred on the estimate.
     centred = own[1:] - own[1:].mean(0) + own[0]
     return Bounds(estimate=own[0], draws=widened(own[0], centred, len(names), times=1.0), control=control[0])
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Contrast:
-    """The mean bound for some targets in the last third of the layers against the first, times `sign`.
+    """The mean bound for some targets in the last third of the layers minus that in the first third, times `sign`.
 
-    `of` names the targets; the others say what the contrast means, where it is above that of random weights and below.
+    `of` names the targets; the other texts describe a contrast above and below that of random weights.
     """
 
     kind: SegmentFinding
@@ -93,7 +93,7 @@ _CONTRASTS = (
 
 
 def contrast(draws: Floats, targets: Sequence[str], sign: int) -> Floats:
-    """Return the contrast (B,) of bounds (B, P, J): the blocks' outputs of the last third less those of the first."""
+    """Return the contrast (B,) of bounds (B, P, J): the mean over outputs of the last third minus that of the first."""
     blocks = draws.shape[1] - 1
     third = max(1, blocks // 3)
     mean = draws[:, :, [TARGETS.index(target) for target in targets]].mean(2)
@@ -102,7 +102,7 @@ def contrast(draws: Floats, targets: Sequence[str], sign: int) -> Floats:
 
 
 def information_findings(trained: Bounds, random: Bounds | None, passages: int) -> list[Finding]:
-    """Return the contrasts, less those of random weights where these were measured; Holm over the three."""
+    """Return the contrasts, minus those of random weights if these were measured; Holm over the three."""
     effects = [_effect(each, trained, random, passages) for each in _CONTRASTS]
     return [
         _finding(each, effect, trained, random, passages)
@@ -122,7 +122,7 @@ def _finding(each: _Contrast, effect: Effect, trained: Bounds, random: Bounds | 
     best, least = _best(each, trained)
     verdict: Verdict = "inconclusive"
     if random is None:
-        # The untrained architecture could give the same.
+        # The untrained architecture could have the same contrast.
         said = f"Undecided without random weights whether {each.above} ({effect.could_have_seen} nats)"
     elif least <= 0:
         seen = could_have_seen(f"{best - least:.2f}")
@@ -157,7 +157,7 @@ def _best(each: _Contrast, bounds: Bounds) -> tuple[float, float]:
 
 
 def _change(each: _Contrast, bounds: Bounds) -> float:
-    """Return the change of the mean bound from the first third to the last, in nats."""
+    """Return the change of the mean bound from the first to the last third, in nats."""
     return float(contrast(bounds.estimate[None], each.targets, 1)[0])
 
 

@@ -1,4 +1,4 @@
-"""The stage that decodes nearby tokens from the stream: passages through the model, a decoder at every point."""
+"""The stage that runs passages through the model and decodes nearby tokens from the stream at every point."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
 FOLDER = "information"
-# How far before a position the tokens are that are decoded there.
+# Distances, in tokens, from a position back to the tokens decoded there.
 DISTANCES = (0, 1, 2, 4, 8, 16)
 NEXT, PREDICTION = "next token", "prediction"
 TARGETS = (*(f"token {distance} before" for distance in DISTANCES), NEXT, PREDICTION)
-# The commonest tokens of the passages are a class each, and all others one more.
+# The most common tokens of the passages are one class each; all other tokens share one more.
 CLASSES = 16
 _PASSAGES, _POSITIONS, _BATCH = 48, 64, 4
-# With fewer there is too little to fit a decoder on, or no place for the farthest token.
+# Minimums: enough passages to fit a decoder, and enough tokens to reach the farthest target.
 _FEWEST_PASSAGES, _FEWEST_TOKENS = 8, 40
-# Wider streams are projected to so many random directions, which can only lose information.
+# Wider streams are projected to this many random directions; the projection can only lose information.
 _WIDEST = 1024
 MODELS = TRAINED, RANDOM = ("trained", "random")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Informed:
-    """What was decoded, of one model.
+    """The decoding results of one model.
 
-    likelihood, control: (P, J, n), log q of each position's true class, and of the class in another passage at the same
-    place; codes, other: (J, n), those classes; passages: (n,).
+    `likelihood`, `control`: (P, J, n), log q of each position's true class, and of the class at the same position of
+    another passage; `codes`, `other`: (J, n), these classes; `passages`: (n,).
     """
 
     likelihood: FloatArray
@@ -51,7 +51,7 @@ class Informed:
 
 
 def inform_stage(work: Workspace) -> list[str]:
-    """Decode at every point, of the model and of the same architecture with random weights; only if asked for."""
+    """Decode at every point of the model and of the same architecture with random weights, if the run asks for it."""
     if not work.settings.information:
         return []
     ids = in_turn(encode_passages(work, work.model), kinds_of(work), _PASSAGES)
@@ -75,7 +75,7 @@ def inform_stage(work: Workspace) -> list[str]:
 
 
 def read_informed(work: Workspace, name: str) -> Informed | None:
-    """Return what was decoded of a model (TRAINED, RANDOM); None where nothing was."""
+    """Return the decoding results of a model (TRAINED, RANDOM); None if nothing was decoded."""
     file = f"{FOLDER}/{name}.safetensors"
     if file not in work.manifest["stages"].get("inform", {}).get("outputs", []):
         return None
@@ -85,7 +85,7 @@ def read_informed(work: Workspace, name: str) -> Informed | None:
 def _informed(model: LoadedModel, ids: Sequence[Sequence[int]], seed: int) -> Tensors:
     states, targets, passages = _read(model, ids, seed)
     codes = coded(targets, np.asarray(ids))
-    # At the same place of the next passage: equally frequent, and unrelated.
+    # The control is the token at the same position of the next passage: equally frequent, but unrelated.
     places = len(passages) // len(ids)
     other = np.roll(codes, places, axis=1)
     both = np.concatenate([codes, other])
@@ -103,7 +103,7 @@ def _informed(model: LoadedModel, ids: Sequence[Sequence[int]], seed: int) -> Te
 
 
 def _read(model: LoadedModel, ids: Sequence[Sequence[int]], seed: int) -> tuple[FloatArray, Ints, Ints]:
-    """Return states (n, P, d) at some positions of each passage, the token ids of all targets (J, n), and passages."""
+    """Return states (n, P, d) at some positions of each passage, all targets' token ids (J, n), and passage numbers."""
     from layeratlas.capture.passages import read_passages
 
     length = len(ids[0])
@@ -121,7 +121,7 @@ def _read(model: LoadedModel, ids: Sequence[Sequence[int]], seed: int) -> tuple[
 
 
 def _predicted(model: LoadedModel, last: FloatArray) -> Ints:
-    """Return the model's most likely next token from its last states (n, d), (n,)."""
+    """Return the model's most likely next token (n,), from its last states (n, d)."""
     import torch
 
     with torch.inference_mode():
@@ -132,7 +132,7 @@ def _predicted(model: LoadedModel, last: FloatArray) -> Ints:
 
 
 def _narrowed(states: FloatArray, seed: int) -> FloatArray:
-    """Return states (P, n, d) of at most 1,024 dimensions."""
+    """Return states (P, n, d) projected to at most 1,024 dimensions."""
     width = states.shape[-1]
     if width <= _WIDEST:
         return states
@@ -142,7 +142,7 @@ def _narrowed(states: FloatArray, seed: int) -> FloatArray:
 
 
 def coded(targets: Ints, ids: Ints) -> Ints:
-    """Return token ids (J, n) as classes: the commonest tokens of the passages `ids`, and one for all others."""
+    """Return token ids (J, n) as classes: one for each of the most common tokens in `ids`, and one for all others."""
     tokens, counts = np.unique(ids, return_counts=True)
     common = tokens[np.argsort(-counts, kind="stable")][: CLASSES - 1]
     codes = np.full(targets.shape, CLASSES - 1)
@@ -152,7 +152,7 @@ def coded(targets: Ints, ids: Ints) -> Ints:
 
 
 def informations(informed: Informed, weights: Floats) -> tuple[Floats, Floats]:
-    """Return the bounds in nats (B, P, J) under weights of the passages (B, N), and those of the control."""
+    """Return the bounds and the control's bounds, each (B, P, J) in nats, under passage weights (B, N)."""
     from layeratlas.stats.information import information_bound
 
     own = (informed.passages[:, None] == np.arange(weights.shape[1])).astype(float)

@@ -1,4 +1,4 @@
-"""Effects of interventions in the report: on predictions (chart and table) and on generated text (table)."""
+"""The report's exhibits on interventions: effects on predictions (chart, table) and on generated text (table)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from layeratlas.studies.segments.charts.elements import Colour, data
 from layeratlas.studies.segments.names import GENERATED_FILE, INTERVENTIONS_FILE
 
 _HUES = ("series-1", "series-3", "series-2", "series-4", "series-5", "series-6")
-# Outcomes shown beside the divergence, by their mean alone; the file has all of them with their intervals.
+# Outcomes shown next to the divergence, without intervals; the file has all outcomes with their intervals.
 _BESIDE = {"nll": "Rise of the loss (nats)", "flips": "Top predictions changed"}
-# A divergence below this is rounding, and cannot be plotted on a logarithmic axis.
+# Divergences below this are rounding errors and cannot be plotted on a logarithmic axis.
 _FLOOR = 1e-9
 _PREDICTIONS = (
     "Divergence (KL, nats) of the predictions from the unperturbed ones under interventions on every block of a "
@@ -60,7 +60,7 @@ def intervention_exhibits(folder: Path) -> list[Exhibit]:
 
 
 def _effect_table(table: pl.DataFrame) -> pl.DataFrame:
-    """Return the divergences with other outcomes beside them, rounded, under a reader's column names."""
+    """Return a table of the divergences and other outcomes, rounded, with readable column names."""
     key = ["edit", "span", "blocks"]
     rounded = _rounded(table)
     divergences = rounded.filter(outcome="kl")
@@ -113,7 +113,7 @@ def _interval(lo: str, hi: str) -> pl.Expr:
 
 
 def _effect_chart(table: pl.DataFrame, colour: Colour) -> Any:
-    """Return one row per intervention and one mark per segment; the other spans hollow."""
+    """Return a chart with one row per intervention and one mark per segment; control spans are hollow marks."""
     divergences = table.filter(outcome="kl")
     edits = divergences["edit"].unique(maintain_order=True).to_list()
     spans = divergences["span"].unique(maintain_order=True).to_list()

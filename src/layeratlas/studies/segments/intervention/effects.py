@@ -1,4 +1,4 @@
-"""What an intervention did at a site, beside the same intervention at its controls; over passages."""
+"""The effect of an intervention on a segment and on its controls, over passages."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ UNKNOWN = MeanInterval()
 class SiteEffect:
     """The effect of one intervention on one segment: means over N passages with 95 % bootstrap intervals.
 
-    `control` is the same on other spans of the same shape, `difference` the segment less the controls, paired over
-    passages; both NaN if no other span of that shape fits. No interval is over spans: a difference says that these
-    spans differ, not that the segment is unusual among all spans.
+    `control` is the effect on other spans of the same shape, `difference` the segment minus the controls, paired over
+    passages; both are NaN if no other span of that shape fits. Intervals are over passages, not over spans: a
+    difference means that these spans differ, not that the segment is unusual among all spans.
     """
 
     estimate: MeanInterval

@@ -17,7 +17,7 @@ from layeratlas.studies.segments.intervention.text_tests import FEWEST_PROMPTS
 from layeratlas.studies.segments.perturbation.stage import choose_texts
 
 FOLDER = "generated"
-# What the column `edit` and `span` say of texts generated without an intervention.
+# The values of the columns `edit` and `span` for texts generated without an intervention.
 UNPERTURBED = "none"
 _UNPERTURBED_COLUMNS = {
     "edit": UNPERTURBED,
@@ -31,10 +31,10 @@ _UNPERTURBED_COLUMNS = {
 
 
 def generate_stage(work: Workspace) -> list[str]:
-    """Generate text without and under every intervention and return the files written; nothing without `generate`.
+    """Generate text without and with every intervention; return the files written (none without `generate`).
 
-    If text cannot be generated (too few passages, too short a context), no file is written and `run.json` says why
-    under `generated`.
+    If text cannot be generated (too few passages, or a context that is too short), no file is written and `run.json`
+    gives the reason under `generated`.
     """
     settings = work.settings
     if not settings.generate:
@@ -65,7 +65,7 @@ def generate_stage(work: Workspace) -> list[str]:
 
 
 def _prompts(work: Workspace) -> list[list[int]]:
-    """Return the first tokens of passages, in turn from each set, all of one length."""
+    """Return the first tokens of passages, taken in turn from each set, all of equal length."""
     settings = work.settings
     texts = choose_texts([passages.texts for passages in work.material], settings.prompts)
     if len(texts) < FEWEST_PROMPTS:
@@ -76,7 +76,7 @@ def _prompts(work: Workspace) -> list[list[int]]:
 
 
 def _write_texts(work: Workspace, bench: Bench, prompts: list[list[int]], job: tuple[Intervention, Site] | None) -> str:
-    """Write the texts of one intervention at one site (or of none) and return the file's name."""
+    """Write the texts generated under one intervention at one site (or under none); return the file name."""
     new_tokens = work.settings.new_tokens
     columns: dict[str, Any] = _UNPERTURBED_COLUMNS if job is None else site_columns(*job)
     key = [work.key, prompts, new_tokens, {**columns, "strength": str(columns["strength"])}]

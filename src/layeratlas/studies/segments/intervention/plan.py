@@ -1,8 +1,8 @@
-"""Interventions in words, and the sites at which each is made.
+"""Parses interventions, and chooses the sites at which each is made.
 
-`noise 0.3; zero of mlp; mean of attn of blocks 3-5, 8` are three interventions: a kind of `Edit`, a strength if it
-takes one, a component other than the residual stream, and blocks. Without blocks, an intervention is made on every
-segment. Each is also made on other spans of the same shape, its controls.
+`noise 0.3; zero of mlp; mean of attn of blocks 3-5, 8` are three interventions. Each names a kind of `Edit`, its
+strength if it takes one, optionally a component (by default the residual stream), and optionally blocks. Without
+blocks, an intervention is made on every segment. Each one is also made on its controls: other spans of the same shape.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _HELP = "edits such as 'noise 0.3; scale 1.2; zero of mlp; mean of attn of block
 
 @dataclass(frozen=True, kw_only=True)
 class Intervention:
-    """An edit of some kind and strength, of a component, on blocks (none: on every segment)."""
+    """An edit of a component, with its kind and strength, on some blocks (empty: on every segment)."""
 
     kind: Kind
     strength: float | None = None
@@ -43,7 +43,7 @@ class Intervention:
         return f"{self.kind}{strength}{'' if self.component == 'resid' else f' of {self.component}'}"
 
     def edit(self, blocks: Sequence[int], vectors: NDArray[np.floating[Any]] | None = None, seed: int = 0) -> Edit:
-        """Return the edit on some blocks; `vectors` (L, d), one per block of the model, for kinds that need them."""
+        """Return the edit of some blocks; `vectors` (L, d), one per block of the model, for kinds that need them."""
         chosen = None if vectors is None or self.kind not in NEED_VECTORS else vectors[list(blocks)]
         return Edit(self.kind, tuple(blocks), self.component, strength=self.strength, vectors=chosen, seed=seed)
 
@@ -61,7 +61,7 @@ def read_interventions(text: str) -> list[Intervention]:
             component=cast("Component", match[3] or "resid"),
             blocks=_read_blocks(form, match[4] or ""),
         )
-        # An edit checks what does not fit together, such as a strength for `zero`.
+        # The edit itself rejects invalid combinations, such as a strength for `zero`.
         intervention.edit(intervention.blocks or (0,), np.zeros((1 + max(intervention.blocks, default=0), 1)))
         interventions.append(intervention)
     return interventions
@@ -79,7 +79,7 @@ def _read_blocks(form: str, text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """The blocks of an intervention. `span` is the segment's name, `control` tells another span of its shape."""
+    """The blocks of an intervention; `span` is the segment's name, `control` marks another span of its shape."""
 
     span: str
     blocks: tuple[int, ...]
@@ -91,8 +91,8 @@ def sites_of(
 ) -> list[Site]:
     """Return an intervention's segments, each followed by at most `controls` other spans of its shape.
 
-    Controls that share the fewest blocks with the segment come first, in random order among equals: a segment moved by
-    one block is nearly the same segment. `segments` are half-open ranges of blocks by name. All interventions on one
+    Controls that share the fewest blocks with the segment come first (ties in random order), because a segment shifted
+    by one block is nearly the same segment. `segments` are half-open ranges of blocks by name. All interventions on a
     segment have the same controls. Raises SpecError for a block that the model does not have.
     """
     if intervention.blocks and max(intervention.blocks) >= layers:
@@ -109,7 +109,7 @@ def sites_of(
 
 
 def _other_spans(blocks: tuple[int, ...], layers: int, seed: int) -> list[tuple[int, ...]]:
-    """Return all other spans of a shape: those that share the fewest blocks with it first, equals in random order."""
+    """Return all other spans of the same shape, those with the fewest shared blocks first, ties in random order."""
     first, last = min(blocks), max(blocks)
     shifts = [shift for shift in range(-first, layers - last) if shift]
     shuffled = np.random.default_rng([seed, 31, first, last]).permutation(shifts).tolist()

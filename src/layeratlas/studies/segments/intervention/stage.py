@@ -1,6 +1,6 @@
-"""The stage that makes every intervention on the segments, and on other spans of their shape, over passages.
+"""The stage that makes every intervention, on the segments and on control spans of the same shape, over passages.
 
-A folder `intervened/` holds one file per intervention, so that an interrupted stage resumes where it stopped.
+The folder `intervened/` holds one file per intervention, so an interrupted stage resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
 FOLDER = "intervened"
-# Absolute noise is a tenth of the stream's median size, one number for all blocks.
+# Absolute noise is a tenth of the stream's median size, equal for all blocks.
 _ABSOLUTE = 0.1
 _DEFAULT = "noise 0.1; noise 0.3; absolute noise {:.3g}; scale 1.2; translate 0.3; zero of mlp; mean of attn; skip"
 _CONTROLS: dict[Size, int] = {"quick": 1, "standard": 1, "full": 4}
@@ -42,7 +42,7 @@ _CONTROLS: dict[Size, int] = {"quick": 1, "standard": 1, "full": 4}
 
 @dataclass(kw_only=True)
 class Bench:
-    """A model with the passages on which it is edited, and the typical values of its components there."""
+    """A model, the passages on which it is edited, and the typical values of its components on these."""
 
     model: LoadedModel
     ids: list[list[int]]
@@ -50,7 +50,7 @@ class Bench:
     _known: dict[Component, Typical] = field(default_factory=dict)
 
     def typical(self, component: Component) -> Typical:
-        """Return the typical values of a component, read once."""
+        """Return the typical values of a component; they are computed once."""
         from layeratlas.capture.typical import typical
 
         if component not in self._known:
@@ -65,7 +65,7 @@ class Bench:
         return intervention.edit(site.blocks, vectors, self.seed)
 
     def interventions(self, text: str) -> list[Intervention]:
-        """Return the interventions of the setting `edits`; those of `default` are scaled to the stream."""
+        """Return the interventions named in `edits`; those of `default` are scaled to the size of the stream."""
         if text == "default":
             text = _DEFAULT.format(_ABSOLUTE * float(np.median(self.typical("resid").sizes)))
         return [] if text == "none" else read_interventions(text)
@@ -87,10 +87,10 @@ def run_sites(work: Workspace, intervention: Intervention, controls: int) -> lis
 
 
 def intervene_stage(work: Workspace) -> list[str]:
-    """Make every intervention and return the files written; nothing with `--set edits=none`.
+    """Make every intervention; return the files written (none with `--set edits=none`).
 
-    An intervention that cannot be made (the model lacks the component, logits overflow) is left out, and `run.json`
-    says why under `interventions`.
+    An intervention that cannot be made (the model lacks the component, or logits overflow) is left out, and `run.json`
+    gives the reason under `interventions`.
     """
     if work.settings.edits == "none":
         return []

@@ -1,4 +1,4 @@
-"""The tables of interventions: the effect of each on predictions and on generated text, beside other spans."""
+"""The tables of interventions: effects on predictions and on generated text, for segments and other spans."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def write_intervention_tables(work: Workspace) -> tuple[list[str], list[Finding]
 def effect_table(effects: pl.DataFrame, seed: int) -> pl.DataFrame:
     """Return one row per intervention, span and outcome, from one row per passage and site.
 
-    `control_blocks` names the other spans it is compared with, separated by semicolons; empty if none fits.
-    `random_spans` is their number.
+    `control_blocks` names the control spans, separated by semicolons; empty if none fits. `random_spans` is their
+    number.
     """
     rows: list[dict[str, Any]] = []
     for key, rows_of_span in effects.group_by(*_KEYS, maintain_order=True):
@@ -65,7 +65,7 @@ def effect_table(effects: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class _GeneratedTexts:
-    """The unperturbed texts, and those of every intervention on a span and on its control, in order of prompts."""
+    """The unperturbed texts, and the texts under every intervention on a span and on its control, in prompt order."""
 
     clean: list[str]
     edited: dict[EditedSpan, list[str]] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""Generated text under interventions on segments, beside interventions on other spans and none: table and findings.
+"""Generated text under interventions on segments, on other spans, and without interventions: table and findings.
 
-The first version of arXiv 2505.18244 claims that perturbing local layers changes the choice of words, intermediate ones
-the sentences, global ones the coherence.
+The first version of arXiv 2505.18244 claims that perturbing local layers changes the choice of words, intermediate
+layers the sentences, and global layers the coherence.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from layeratlas.studies.segments.names import GLOBAL, INTERMEDIATE, LOCAL, Segme
 
 
 class EditedSpan(NamedTuple):
-    """An intervention, by its name, and the segment or the blocks on which it is made."""
+    """The name of an intervention, and the segment or blocks on which it is made."""
 
     edit: str
     span: str
@@ -47,7 +47,7 @@ class _Claimed:
     words: str
 
 
-# Chosen before any result was seen.
+# These measures were chosen before any result was seen.
 _CLAIMED = (
     _Claimed(span=LOCAL, measure=DISTINCT_2, words="the choice of words (distinct-2)"),
     _Claimed(span=INTERMEDIATE, measure=SENTENCE_LENGTH, words="the length of sentences"),
@@ -56,10 +56,10 @@ _CLAIMED = (
 
 
 def text_rows(clean: Sequence[str], edited: Texts, controls: Texts, seed: int = 0) -> list[dict[str, Any]]:
-    """Return one row per intervention, span and measure, all texts in the same order of prompts.
+    """Return one row per intervention, span and measure; all texts must be in the same order of prompts.
 
-    `effect` is the rank-biserial correlation with the unperturbed texts, `p` its test, Holm over all rows; columns that
-    begin with `control` are the same of another span of that width (NaN if none fits).
+    `effect` is the rank-biserial correlation against the unperturbed texts; `p` is Holm-corrected over all rows.
+    Columns with the prefix `control` are the same values for another span of equal width (NaN if none fits).
     """
     keys = list(edited)
     comparisons = _compare_all(clean, [edited[key] for key in keys], range(len(keys)), seed)
@@ -84,7 +84,7 @@ def text_rows(clean: Sequence[str], edited: Texts, controls: Texts, seed: int = 
 def _compare_all(
     clean: Sequence[str], texts: Sequence[Sequence[str]], numbers: Sequence[int], seed: int
 ) -> dict[tuple[int, str], TextComparison]:
-    """Return the comparisons of several sets of texts by the set's number and the measure."""
+    """Return the comparisons of several sets of texts, keyed by the set's number and the measure."""
     by_name = {str(number): continued for number, continued in zip(numbers, texts, strict=True)}
     comparisons = compare_texts(clean, by_name, BOOTSTRAP, seed)
     return {(int(comparison.edit), comparison.measure): comparison for comparison in comparisons}
@@ -102,7 +102,7 @@ def _mean(values: Floats, seed: int) -> MeanInterval:
 
 @dataclass(frozen=True, kw_only=True)
 class _ClaimTest:
-    """How much further a measure moves under interventions on a segment than on another span, by prompt (n,)."""
+    """The test of a claim: by prompt (n,), how much more a measure changes for the segment than for another span."""
 
     claimed: _Claimed
     edits: int
@@ -110,12 +110,12 @@ class _ClaimTest:
 
 
 def text_findings(clean: Sequence[str], edited: Texts, controls: Texts, seed: int = 0) -> list[Finding]:
-    """Return a finding per segment: do interventions change its property more than they do on another span?
+    """Return a finding per segment: do interventions on it change its property more than those on another span?
 
-    Per prompt, how far the measure moves from the unperturbed text under an intervention on the segment, less how far
-    it moves under the same on one other span of its width, mean over interventions; signed ranks over prompts. A
-    difference is one between these two spans and says nothing of other spans. A segment without a control, or with
-    texts of one sentence, has no finding.
+    For each prompt, the statistic is the change of the measure from the unperturbed text under interventions on the
+    segment, minus the change under the same interventions on one other span of equal width, averaged over
+    interventions; it is tested by signed ranks over prompts. The result concerns these two spans only. Segments without
+    a control, or whose texts have a single sentence, have no finding.
     """
     tests = []
     for claimed in _CLAIMED:
@@ -129,7 +129,7 @@ def text_findings(clean: Sequence[str], edited: Texts, controls: Texts, seed: in
 
 
 def _further(clean: Sequence[str], pairs: Sequence[tuple[Sequence[str], Sequence[str]]], measure: str) -> Floats:
-    """Return the mean over (edited, control) texts of how much further the first move from the clean ones, (n,)."""
+    """Return, over (edited, control) pairs, the mean additional change of the edited texts from clean ones, (n,)."""
     before = measured(clean, measure)
     moved = [
         np.abs(measured(texts, measure) - before) - np.abs(measured(control, measure) - before)
@@ -166,5 +166,5 @@ def _finding(test: _ClaimTest, p: float, tests: int, seed: int) -> Finding:
 
 
 def _least_seen(gaps: Floats, tests: int) -> float:
-    """Return the smallest mean difference that so many prompts show with a power of 0.8, Holm over the tests."""
+    """Return the smallest mean difference detectable with this many prompts at a power of 0.8, Holm over the tests."""
     return least_seen(float(gaps.std(ddof=1) / np.sqrt(len(gaps))), tests=tests)

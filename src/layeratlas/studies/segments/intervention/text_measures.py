@@ -20,13 +20,13 @@ def words(text: str) -> list[str]:
 
 
 def sentences(text: str) -> list[str]:
-    """Return a text's sentences that hold a word: split after `.`, `!`, `?` and at blank lines."""
+    """Return a text's sentences with at least one word; split after `.`, `!`, `?` and at blank lines."""
     pieces = re.split(r"(?<=[.!?])[\"'”’)]*\s+|(?<=[。！？])|\n\s*\n", text)
     return [piece for piece in pieces if words(piece)]
 
 
 def distinct(text: str, n: int) -> float:
-    """Return the share of different n-grams of words among all (Li et al., arXiv 1510.03055), 0 to 1.
+    """Return the share of distinct word n-grams among all n-grams (Li et al., arXiv 1510.03055), 0 to 1.
 
     NaN for a text of fewer than n words.
     """

@@ -17,7 +17,7 @@ from layeratlas.studies.segments.intervention.text_measures import MEASURES, mea
 
 _NAN = float("nan")
 BOOTSTRAP = 1000
-# With fewer prompts a signed-rank test cannot reach p = 0.05.
+# The fewest prompts with which a signed-rank test can reach p = 0.05.
 FEWEST_PROMPTS = 6
 
 
@@ -25,9 +25,9 @@ FEWEST_PROMPTS = 6
 class TextComparison:
     """One measure of edited texts against clean ones, paired over prompts.
 
-    `clean`, `edited` are means over the n pairs in which both have a value; `effect` the rank-biserial correlation of
-    the differences, -1 (all fall) to 1 (all rise), with a 95 % bootstrap interval over prompts; `p` of the Wilcoxon
-    signed-rank test, corrected (Holm) over everything compared in one call.
+    `clean` and `edited` are means over the n pairs in which both have a value. `effect` is the rank-biserial
+    correlation of the differences, from -1 (all fall) to 1 (all rise), with a 95 % bootstrap interval over prompts.
+    `p` is that of the Wilcoxon signed-rank test, Holm-corrected over all comparisons of one call.
     """
 
     edit: str
@@ -58,9 +58,9 @@ class _Pairs:
 def compare_texts(
     clean: Sequence[str], edited: Mapping[str, Sequence[str]], bootstrap: int = BOOTSTRAP, seed: int = 0
 ) -> list[TextComparison]:
-    """Return every measure of every edit's texts against the clean ones, all in the same order of prompts.
+    """Compare every edit's texts with the clean ones by every measure; all texts must be in the same order of prompts.
 
-    Raises DataError if their numbers differ, or are below six, too few for the test to reach p = 0.05.
+    Raises DataError if the numbers of texts differ, or for fewer than six, with which p cannot reach 0.05.
     """
     if len(clean) < FEWEST_PROMPTS or any(len(texts) != len(clean) for texts in edited.values()):
         counts = ", ".join(str(len(texts)) for texts in edited.values())
@@ -106,11 +106,11 @@ def signed_rank(gaps: Floats) -> float:
 
 
 def rank_biserial(gaps: Floats) -> Floats:
-    """Return the matched-pairs rank-biserial correlation (Kerby 2014): favourable less unfavourable share of ranks.
+    """Return the matched-pairs rank-biserial correlation (Kerby 2014): favourable minus unfavourable share of ranks.
 
-    From differences (..., n), one number per row. Pairs without a difference are left out; 0 if no pair differs.
+    Takes differences (..., n) and returns (...). Pairs without a difference are left out; 0 if no pair differs.
     """
-    # Pairs without a difference have the lowest ranks, which are subtracted from the others'.
+    # Pairs without a difference have the lowest ranks; their number is subtracted from the ranks of the others.
     ties = (gaps == 0).sum(-1, keepdims=True)
     ranks = np.where(gaps == 0, 0.0, scipy.stats.rankdata(np.abs(gaps), axis=-1) - ties)
     total = ranks.sum(-1)

@@ -1,9 +1,9 @@
-"""How brittle each layer and each span of blocks is: B = KL / sigma^2 under noise, with its checks.
+"""The brittleness of each layer and span of blocks: B = KL / sigma^2 under noise, with checks of its assumptions.
 
 Re-implements the approach described in arXiv 2505.18244; noise, definition and thresholds are ours. Noise is relative
-to the stream, so B does not change when the whole stream is rescaled (with absolute noise it would). In the quadratic
-regime B is additive: B of a span whose blocks share the variance is the mean of its blocks' B. This is checked on
-segments and on other spans that are measured.
+to the size of the stream, so B does not change if the whole stream is rescaled (with absolute noise it would). In the
+quadratic regime B is additive: B of a span whose blocks share the variance is the mean of its blocks' B. This is
+checked on the segments and on other measured spans.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from layeratlas.studies.segments.perturbation.trials import Role, Span, TrialEff
 
 
 class Brittleness:
-    """Every estimate of one model's effects, over the same bootstrap of passages."""
+    """All estimates from one model's effects, over the same bootstrap of passages."""
 
     def __init__(self, effects: TrialEffects, seed: int = 0) -> None:
         self.effects, self.spec = effects, effects.spec
@@ -29,21 +29,21 @@ class Brittleness:
         self._weights = counts / counts.sum(1, keepdims=True)
 
     def mean(self, by_passage: Floats, most: float = np.inf) -> Estimate:
-        """Return the mean over passages of (N, ...) values, at most `most` each."""
+        """Return the mean over passages of values (N, ...); each value is at most `most`."""
         values = np.tensordot(self._weights, by_passage, axes=1)
         return self.estimate(values[0], values[1:], most)
 
     def estimate(self, value: Floats, draws: Floats, most: float = np.inf) -> Estimate:
-        """Return an estimate over these passages from its value and its draws."""
+        """Return an estimate over these passages from a value and its draws."""
         return Estimate(value=value, draws=draws, passages=self.effects.passages, most=most)
 
     def at_points(self) -> Estimate:
-        """Return B at every point, (L+1,), in nats, from noise of the smallest strength."""
+        """Return B at every point, (L+1,) in nats, from noise of the smallest strength."""
         sigma = self.spec.small[0]
         return self.mean(self.effects.by_point(sigma) / sigma**2)
 
     def of_span(self, span: Span) -> Estimate:
-        """Return B of a span from its blocks' own B: the mean, by additivity."""
+        """Return B of a span as the mean of its blocks' B (by additivity)."""
         points, (start, stop) = self.at_points(), span
         blocks = slice(start + 1, stop + 1)
         return self.estimate(points.value[blocks].mean(), points.draws[:, blocks].mean(1))
@@ -54,16 +54,16 @@ class Brittleness:
         return self.mean(self.effects.of(role, span, sigma) / sigma**2)
 
     def constancy(self) -> Estimate:
-        """Return B at the larger over B at the smaller of the small strengths, geometric mean over points.
+        """Return B at the larger of the small strengths over B at the smaller one, as a geometric mean over points.
 
-        Both under the first seed, so that the noise is the same.
+        Both are measured under the first seed, so the noise is the same.
         """
         low, high = (self.mean(self.effects.by_point(sigma, seed=0) / sigma**2) for sigma in self.spec.small)
         value, draws = np.log(high.value / low.value), np.log(high.draws / low.draws)
         return self.estimate(np.exp(value.mean()), np.exp(draws.mean(1)))
 
     def ratios(self) -> tuple[Estimate, Estimate]:
-        """Return the ratios that `constancy` averages, at every point (L+1,), and those of every segment (S,)."""
+        """Return the ratios averaged by `constancy`, at every point (L+1,), and the ratios of every segment (S,)."""
         spans, by_strength = self.effects.segments.values(), []
         for sigma in self.spec.small:
             segments = np.stack([self.effects.of("segment", span, sigma, seed=0) for span in spans], 1)
@@ -78,7 +78,7 @@ class Brittleness:
         )
 
     def additivity(self) -> Estimate:
-        """Return measured B over the mean of the blocks' B, geometric mean over segments and random spans."""
+        """Return measured B over the mean of the blocks' B, as a geometric mean over segments and random spans."""
         trials = self.effects.trials
         spans = sorted({(trial.role, trial.span) for trial in trials if trial.role in ("segment", "span")})
         pairs = [(self.measured(role, span), self.of_span(span)) for role, span in spans]
@@ -87,7 +87,7 @@ class Brittleness:
         return self.estimate(np.exp(value), np.exp(draws))
 
     def half(self, role: Role, span: Span) -> Estimate:
-        """Return the strength at which half of the top predictions have changed; infinite if none reaches that."""
+        """Return the strength at which half of the top predictions have changed; infinite if none reaches half."""
         sigmas = self.effects.sigmas(role, span)
         flips = [self.effects.of(role, span, sigma, "flips") for sigma in sigmas]
         agreement = self.mean(1 - np.stack(flips, 1), most=1.0)
@@ -101,9 +101,9 @@ class Brittleness:
 
 
 def half_point(sigmas: Sequence[float], agreement: Floats) -> Floats:
-    """Return where agreement (..., S) first falls below 1/2, interpolated over log sigma.
+    """Return the strength at which agreement (..., S) first falls below 1/2, interpolated over log sigma.
 
-    The smallest strength if it is below there already, infinity if it never is.
+    It is the smallest strength if agreement is already below 1/2 there, and infinite if it never is.
     """
     log = np.log(np.asarray(sigmas))
     below = agreement < 0.5

@@ -1,4 +1,4 @@
-"""How brittle each layer and segment is, above the size of the stream."""
+"""The brittleness of each layer and segment, above a chart of the size of the stream."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _TOOLTIP = ["layer:Q", "estimate:Q", "lo:Q", "hi:Q"]
 
 
 def brittleness_exhibits(folder: Path, record: SegmentsRecord, curves: pl.DataFrame) -> list[Exhibit]:
-    """Return how brittle each layer and segment is, if that was measured."""
+    """Return the exhibits of each layer's and segment's brittleness; empty if it was not measured."""
     if not (folder / BRITTLENESS_FILE).exists():
         return []
     segments = read_table(folder / BRITTLENESS_FILE)
@@ -79,7 +79,7 @@ def _chart(record: SegmentsRecord, rows: pl.DataFrame, segments: pl.DataFrame, c
 
 
 def _layer_curves(rows: pl.DataFrame, colour: Colour) -> list[Any]:
-    """Return the divergence under noise at every point, and with each block left out."""
+    """Return charts of the divergence under noise at every point, and with each block skipped."""
     axis = vega.Axis(tickCount=5, format="~g", minExtent=44, grid=False)
     y = vega.Y("estimate:Q", title="nats", scale=_LOG, axis=axis)
     noise, skip = _points(rows.filter(metric=BRITTLENESS)), _points(rows.filter(metric=KL, method=SKIP))
@@ -102,7 +102,7 @@ def _points(rows: pl.DataFrame, title: str | None = None) -> Any:
 
 
 def _segment_bars(record: SegmentsRecord, segments: pl.DataFrame, colour: Colour) -> list[Any]:
-    """Return a bar per segment with its interval."""
+    """Return a chart with a bar and its interval per segment."""
     bars = [
         {"from": row["first"] / record.blocks, "to": (row["last"] + 1) / record.blocks}
         | {name: row[name] for name in ("segment", "b", "lo", "hi")}

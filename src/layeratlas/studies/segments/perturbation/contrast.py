@@ -1,10 +1,10 @@
-"""Is a segment more or less brittle than the other blocks, by more than blocks differ anyway?
+"""Does a segment's brittleness differ from that of the other blocks by more than the usual variation between blocks?
 
-Spans of one width overlap, and a rank among a few of them cannot be small. Instead log B by block is regressed on
-whether a block is in the segment, with errors that neighbouring blocks share (first-order autoregression). The
-autocorrelation is unknown and cannot be estimated well from a few dozen blocks, so the test is averaged over all its
-values, weighted by their restricted likelihood (Zellner and Tiao 1964; Harville 1974). Smooth change over depth counts
-as strong autocorrelation: then only a change at the segment's boundaries is evidence.
+A rank test among spans of equal width would have little power, because few spans fit and they overlap. Instead, log B
+by block is regressed on membership in the segment, with autoregressive errors (first order). The autocorrelation cannot
+be estimated well from a few dozen blocks, so the test is averaged over all its values, weighted by their restricted
+likelihood (Zellner and Tiao 1964; Harville 1974). Smooth change over depth looks like strong autocorrelation, under
+which only a change at the segment's boundaries is evidence.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.verdicts import least_seen
 from layeratlas.studies.segments.perturbation.trials import Span
 
-# Values of the autocorrelation that are averaged over, all alike before the data are seen.
+# The values of the autocorrelation to average over (uniform prior).
 _AUTOCORRELATIONS = np.linspace(0.0, 0.98, 25)
-# What is added to sums of squares, so that blocks without any difference have no effect.
+# Added to sums of squares, so that equal blocks have no effect.
 _TINY = 1e-24
 
 
@@ -45,16 +45,17 @@ class SegmentContrast:
         return float(self.ratio * np.exp(-reach)), float(self.ratio * np.exp(reach))
 
     def seen(self, tests: int) -> float:
-        """Return the smallest ratio above 1 found with a power of 0.8 where this many segments are tested together."""
+        """Return the smallest ratio above 1 detectable with a power of 0.8 if `tests` segments are tested together."""
         return float(np.exp(least_seen(self.error, tests=tests, freedom=self.freedom)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Regressions:
-    """The regression on a segment at every autocorrelation (R): what depends on the blocks' number alone.
+    """The data-independent terms of the regression on a segment at each autocorrelation (R).
 
-    `residual` (R, L, L) gives the sum of squares of what is left, `effect` (R, L) the estimate, `variance` (R,) its
-    variance over that of an error, `log_weight` (R,) the part of the log-likelihood without the data.
+    `residual` (R, L, L) is the quadratic form of the residual sum of squares, `effect` (R, L) gives the estimate,
+    `variance` (R,) is its variance relative to that of an error, `log_weight` (R,) is the data-independent term of the
+    log-likelihood.
     """
 
     residual: Floats
@@ -78,7 +79,7 @@ def segment_contrast(log_b: Floats, draws: Floats, span: Span) -> SegmentContras
     variances = squares / freedom * at.variance + over_passages
     p = weight @ (2 * scipy.stats.t.sf(np.abs(effects) / np.sqrt(variances), freedom))
     mean = float(weight @ effects)
-    # Autocorrelations disagree about the effect as well.
+    # Adds the variance between the estimates at different autocorrelations.
     variance = weight @ variances + weight @ (effects - mean) ** 2
     return SegmentContrast(ratio=float(np.exp(mean)), error=float(np.sqrt(variance)), freedom=freedom, p=float(p))
 

@@ -16,9 +16,9 @@ from layeratlas.studies.segments.perturbation.brittleness import Brittleness
 from layeratlas.studies.segments.perturbation.estimate import Estimate
 from layeratlas.studies.segments.perturbation.result import Result
 
-# An end matters more where it is more than this many times as sensitive as the middle.
+# An end counts as more sensitive if its sensitivity is more than this many times that of the middle.
 _MOST = 1.25
-# Each end is this share of the depth; the middle is the half between the quarters.
+# Each end is this share of the depth; the middle is the half between the first and the last quarter.
 _END = 0.1
 _TESTS = 4
 
@@ -35,9 +35,9 @@ class _EndTest:
 
 
 def end_findings(brittleness: Brittleness) -> list[Finding]:
-    """Return whether the first and the last blocks are more brittle than the middle, under noise and left out.
+    """Return whether the first and the last blocks are more sensitive than the middle, to noise and to skipping blocks.
 
-    No two blocks are exactly alike, and many passages show the smallest difference: it counts beyond a margin.
+    With many passages even a tiny difference is significant, so the ratio must exceed a margin.
     """
     noise, points = brittleness.spec.noise, brittleness.at_points()
     blocks = replace(points, value=points.value[1:], draws=points.draws[:, 1:])
@@ -69,7 +69,7 @@ def _end_tests(method: str, perturbation: str, blocks: Estimate) -> list[_EndTes
 
 
 def _end_finding(brittleness: Brittleness, test: _EndTest) -> Finding:
-    """Return whether an end is more sensitive; `not supported` where it is shown to be less than 1.25 times as much."""
+    """Return whether an end is more sensitive; `not supported` if the ratio is shown to be below 1.25."""
     value, lo, hi = test.ratio.numbers
     verdict = decide(shown=test.p <= ALPHA, refuted=hi < _MOST)
     end = f"The {test.end} {'are' if test.end.endswith('blocks') else 'is'}"
@@ -88,5 +88,5 @@ def _end_finding(brittleness: Brittleness, test: _EndTest) -> Finding:
 
 
 def _least_seen(ratio: Estimate) -> float:
-    """Return the smallest ratio that this many passages show to be above 1.25 with a power of 0.8 (Holm over four)."""
+    """Return the smallest ratio that can be shown to exceed 1.25 with a power of 0.8 (Holm over four)."""
     return float(_MOST * np.exp(least_seen(np.log(ratio.plausible).std(), tests=_TESTS, sides=1)))

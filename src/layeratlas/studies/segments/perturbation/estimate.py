@@ -1,4 +1,4 @@
-"""An estimate over passages with its bootstrap draws, and the interval that so few passages allow."""
+"""An estimate over passages with its bootstrap draws, and an interval that is valid for few passages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.intervals import few_groups
 
-# What is added for skew: simulated intervals of log-normal divergences (standard deviation 0.2 to 0.5) need it.
+# Extra widening for skew; simulated intervals of log-normal divergences (standard deviation 0.2 to 0.5) need it.
 _SKEWED = 1.08
 
 
@@ -17,7 +17,7 @@ _SKEWED = 1.08
 class Estimate:
     """A number (or an array of them) over `passages` passages, with its bootstrap draws on the first axis.
 
-    `most` is the largest value that is possible.
+    `most` is the largest possible value.
     """
 
     value: Floats
@@ -27,10 +27,10 @@ class Estimate:
 
     @property
     def plausible(self) -> Floats:
-        """Plausible values of what is estimated (B, ...): draws widened for few passages (`few_groups`).
+        """Plausible values of the quantity (B, ...): draws widened for few passages (`few_groups`).
 
-        Positive numbers are widened on a log scale and mirrored there at the estimate (the basic bootstrap):
-        divergences are skewed over passages, and a sample that lacks the large ones is too low and spreads too little.
+        Positive numbers are widened on a log scale and mirrored at the estimate (basic bootstrap). Divergences are
+        skewed over passages, so a sample without large ones has too low a mean and too small a spread.
         """
         factor = few_groups(self.passages, _SKEWED)
         finite = np.isfinite(self.draws).all(0) & np.isfinite(self.value)
@@ -44,7 +44,7 @@ class Estimate:
 
     @property
     def interval(self) -> tuple[Floats, Floats]:
-        """The 95 % interval, of order statistics, since draws may be infinite."""
+        """The 95 % interval, from order statistics because draws may be infinite."""
         draws = np.sort(self.plausible, axis=0)
         out = int(0.025 * len(draws))
         return draws[out], draws[-1 - out]

@@ -19,10 +19,10 @@ from layeratlas.studies.segments.perturbation.estimate import Estimate
 from layeratlas.studies.segments.perturbation.result import Result
 from layeratlas.studies.segments.perturbation.trials import Span
 
-# A ratio between these is called constant: the mean with its interval, and every single point and segment.
+# A ratio within these bounds counts as constant; this applies to the mean's interval and to every point and segment.
 _LEAST, _MOST = 0.8, 1.25
 _CHANGE_SEEN = f"The bounds are {_LEAST:g} and {_MOST:g}: an interval within them shows it, one outside refutes it."
-# A segment's B is like that of the other blocks where their ratio is within this factor either way.
+# A segment's B counts as equal to that of the other blocks if their ratio is within this factor in either direction.
 _ALIKE = 2.0
 
 
@@ -39,8 +39,8 @@ def brittleness_findings(brittleness: Brittleness) -> list[Finding]:
 def _constancy(brittleness: Brittleness) -> Finding:
     """Is B the same at both small strengths, over all points and at each of them?
 
-    A mean hides deviations that cancel, so one point or segment that is shown to be beyond the bounds is enough for
-    `not supported`, and one whose estimate is beyond them for `inconclusive`.
+    Deviations can cancel in a mean. Therefore one point or segment shown to be outside the bounds is enough for
+    `not supported`, and one with an estimate outside them is enough for `inconclusive`.
     """
     small, large = brittleness.spec.small
     points, segments = brittleness.ratios()
@@ -73,7 +73,7 @@ _ADDED: dict[Verdict, str] = {
 
 
 def _additivity(brittleness: Brittleness) -> Finding:
-    """Is B of noise in several blocks at once the mean of the blocks' own B?"""
+    """Does B under noise in several blocks at once equal the mean of the blocks' B?"""
     ratio = brittleness.additivity()
     verdict = _near_one(ratio)
     statement = f"{_ADDED[verdict]}: measured over added {_measured(ratio)}. {_CHANGE_SEEN}"
@@ -83,13 +83,13 @@ def _additivity(brittleness: Brittleness) -> Finding:
 
 
 def _near_one(ratio: Estimate) -> Verdict:
-    """Return whether a ratio is about 1 (equivalence): its interval is within 0.8 to 1.25, or outside."""
+    """Return whether a ratio is about 1, by equivalence: whether its interval lies within or outside 0.8 to 1.25."""
     value, lo, hi = ratio.numbers
     return Effect(estimate=value, lo=lo, hi=hi).within(_LEAST, _MOST)
 
 
 def _each(estimates: Estimate) -> list[Estimate]:
-    """Return the single estimates of an array of them."""
+    """Return the single estimates of an array estimate."""
     return [replace(estimates, value=value, draws=estimates.draws[:, i]) for i, value in enumerate(estimates.value)]
 
 
@@ -107,7 +107,7 @@ def _range(values: Floats) -> str:
 
 
 def _segments(brittleness: Brittleness) -> list[Finding]:
-    """Return one finding per segment: its B, and whether its blocks differ from all others."""
+    """Return one finding per segment: its B, and whether its blocks differ from all other blocks."""
     segments = brittleness.effects.segments
     contrasts = [brittleness.contrast(span) for span in segments.values()]
     adjusted = holm([contrast.p for contrast in contrasts])
@@ -135,7 +135,7 @@ def _segment(brittleness: Brittleness, name: str, span: Span, contrast: SegmentC
 
 
 def _compared(contrast: SegmentContrast, count: int) -> tuple[Verdict, str]:
-    """Return whether a segment differs from the other blocks; `not supported` is an equivalence within twofold."""
+    """Return whether a segment differs from the other blocks; `not supported` needs equality within a factor of 2."""
     if not np.isfinite(contrast.error):
         return "inconclusive", "The model has too few other blocks for a comparison, whatever the difference."
     lo, hi = contrast.interval

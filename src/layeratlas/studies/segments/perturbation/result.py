@@ -1,4 +1,4 @@
-"""An estimate of brittleness with what a test says of it, and its finding."""
+"""An estimate of brittleness with the result of its test, and its finding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAN = float("nan")
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """An estimate and what a test said of it."""
+    """An estimate and the result of its test."""
 
     estimate: Estimate
     null: str

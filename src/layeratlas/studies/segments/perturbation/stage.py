@@ -1,6 +1,6 @@
-"""The stage that perturbs a model over passages, and how later stages read what it measured.
+"""The stage that perturbs a model over passages, and the reader of its measurements for later stages.
 
-A folder `perturbed/` holds one file per first edited block, so that an interrupted stage resumes where it stopped.
+The folder `perturbed/` holds one file per first edited block, so an interrupted stage resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _KINDS: dict[str, NoiseKind] = {"relative": "noise", "absolute": "absolute noise
 
 
 def choose_texts(texts: Sequence[Sequence[str]], count: int) -> list[str]:
-    """Return `count` texts, in turn from each set, from the front of each; all if there are fewer."""
+    """Return the first `count` texts, taken in turn from each set; all if there are fewer."""
     ranked = sorted(
         (i, number, text) for number, texts_of_set in enumerate(texts) for i, text in enumerate(texts_of_set)
     )
@@ -46,23 +46,23 @@ def choose_texts(texts: Sequence[Sequence[str]], count: int) -> list[str]:
 
 
 def perturb_stage(work: Workspace) -> list[str]:
-    """Perturb every layer and the run's segments; nothing with `--set noise=none`."""
+    """Perturb every layer and the run's segments; does nothing with `--set noise=none`."""
     noise = work.settings.noise
     if noise == "none":
         return []
     spec = noise_spec(work.spec.size)
-    # No longer than the passages measured, which fit into the model's context.
+    # No longer than the measured passages, which fit the model's context.
     tokens = min(spec.tokens, work.manifest["segments"]["tokens"] + int(work.model.bos_id is not None))
     spec = spec.model_copy(update={"noise": _KINDS[noise], "tokens": tokens})
     return perturb(work, spec, read_segments(work.folder).spans)
 
 
 def perturb(work: Workspace, spec: NoiseSpec, segments: Spans | None = None) -> list[str]:
-    """Measure every perturbation of the run's passages and return the files written.
+    """Measure every perturbation on the run's passages; return the files written.
 
-    `work.material` are passages with `texts`; `segments` half-open ranges of blocks by name, thirds of the depth if
-    none are given. If the model cannot be measured (streamed, half precision), no file is written and `run.json` says
-    why under `brittleness`.
+    `work.material` are passages with `texts`; `segments` are half-open ranges of blocks by name, by default thirds of
+    the depth. If the model cannot be measured (streamed, half precision), no file is written and `run.json` gives the
+    reason under `brittleness`.
     """
     model = work.model
     try:
@@ -90,7 +90,7 @@ def _check_measurable(work: Workspace) -> None:
 
 
 def measure(work: Workspace, ids: Sequence[NDArray[np.int64]], trials: Sequence[Trial], spec: NoiseSpec) -> list[str]:
-    """Run the trials that are not yet in the run's folder: one file per first edited block, and the stream's size."""
+    """Run the trials missing from the run's folder; writes one file per first edited block, and the stream's size."""
     from layeratlas.capture.effects import cut_passages, judge_edits, stream_sizes
 
     passages = cut_passages(ids, spec.tokens, spec.read)
@@ -105,7 +105,7 @@ def measure(work: Workspace, ids: Sequence[NDArray[np.int64]], trials: Sequence[
     todo = [(i, j) for i in remaining for j in range(len(groups[i]))]
     values = {i: np.empty((len(groups[i]), len(ids), len(OUTCOMES))) for i in remaining}
     edits = [[groups[i][j].edit(spec.noise)] for i, j in todo]
-    # The Jensen-Shannon divergence is costly, and is measured only for large perturbations.
+    # The Jensen-Shannon divergence is expensive, so it is measured only for large perturbations.
     large = [groups[i][j].role in ("skip", "segment") for i, j in todo]
     with work.progress.stage("perturb", len(todo) * len(ids)) as step:
         for trial, text, outcome in judge_edits(work.model, passages, edits, judge_of(large)):
@@ -126,7 +126,7 @@ def _table(trials: Sequence[Trial], values: Floats) -> pl.DataFrame:
 
 
 def read_effects(work: Workspace) -> TrialEffects | None:
-    """Return what the stage measured, or None if it could not."""
+    """Return the stage's measurements; None if the model could not be measured."""
     manifest = work.manifest.get("brittleness", {})
     if "spec" not in manifest:
         return None

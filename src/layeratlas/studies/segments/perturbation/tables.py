@@ -20,7 +20,7 @@ UNPERTURBED = "none"
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCurve:
-    """One quantity by layer; `chance` is its value under no perturbation."""
+    """One quantity by layer; `chance` is its value without a perturbation."""
 
     method: str
     metric: str
@@ -29,11 +29,11 @@ class LayerCurve:
 
 
 def curve_rows(brittleness: Brittleness) -> list[dict[str, Any]]:
-    """Return the rows of `curves.parquet` by layer, without model and study.
+    """Return the rows of `curves.parquet` by layer, without the columns for model and study.
 
-    `brittleness` (nats), `sigma at half agreement` and `stream rms` at every point, divergence and agreement at every
-    strength, and the effect of leaving out each block. The chance value of a divergence is 0, that of a model from
-    itself. A half-agreement strength beyond the largest that was tried is NaN.
+    They are `brittleness` (nats), `sigma at half agreement` and `stream rms` at every point, divergence and agreement
+    at every strength, and the effect of skipping each block. The chance value of a divergence is 0 (unchanged model).
+    A half-agreement strength above the largest measured one is NaN.
     """
     effects, spec, mean = brittleness.effects, brittleness.spec, brittleness.mean
     halves = [brittleness.half("point", (b, b + 1)) for b in range(EMBEDDINGS, effects.layers)]
@@ -88,11 +88,11 @@ def finite(value: Any) -> float:
 
 
 def segment_rows(brittleness: Brittleness) -> list[dict[str, Any]]:
-    """Return a table of the segments: blocks, stream rms, B with interval, and its variants.
+    """Return a table of the segments: blocks, stream rms, B with interval, and variants of B.
 
-    `b` from noise in all blocks at once, `b_added` the mean of the blocks' own, `b_entry` of the first block alone,
-    `b_unshared` with full noise in every block. `ratio` is that of the segment's blocks to all others, geometric means,
-    with its 95 % interval and its uncorrected `p_ratio`.
+    `b` is from noise in all blocks at once, `b_added` is the mean of the blocks' B, `b_entry` is B of the first block
+    alone, and `b_unshared` is with full noise in every block. `ratio` is the geometric mean of B over the segment's
+    blocks relative to that over all others, with its 95 % interval and its uncorrected `p_ratio`.
     """
     effects, rows = brittleness.effects, []
     for name, span in effects.segments.items():

@@ -1,4 +1,4 @@
-"""Which perturbations measure how brittle each segment is, and what each did."""
+"""The perturbations that measure brittleness, and their effects."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Spans = Mapping[str, Span]
 
 
 class NoiseSpec(Spec):
-    """How brittleness is measured.
+    """The settings for measuring brittleness.
 
-    `passages` texts of `tokens` tokens, predictions read at `read` positions of each. `small` are the two strengths of
-    the quadratic regime, the first measured under `seeds` seeds; `large` continue the curve, and `between` that of
-    segments. `spans` random spans of blocks, as wide as each segment, are measured beside it. Two trials with the same
-    seed have the same noise.
+    Uses `passages` texts of `tokens` tokens and reads predictions at `read` positions of each. `small` are the two
+    strengths in the quadratic regime, of which the first is measured under `seeds` seeds; `large` are larger strengths,
+    and `between` are added for segments. For each segment, `spans` random spans of the same width are measured too.
+    Trials with the same seed have the same noise.
     """
 
     passages: int = Field(default=12, ge=4)
@@ -44,7 +44,7 @@ class NoiseSpec(Spec):
 
 
 def noise_spec(size: Size) -> NoiseSpec:
-    """Return the settings of a size; for 30 blocks about 25,000, 75,000 and 1,000,000 tokens of forward pass."""
+    """Return the settings of a size; with 30 blocks, about 25,000, 75,000 and 1,000,000 tokens of forward passes."""
     if size == "quick":
         return NoiseSpec(passages=8, tokens=32, read=8, seeds=1, between=(), spans=1)
     return NoiseSpec() if size == "standard" else NoiseSpec(passages=48, tokens=128, read=32, seeds=3, spans=8)
@@ -52,11 +52,11 @@ def noise_spec(size: Size) -> NoiseSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One perturbation: of blocks `start` to `stop` - 1 at once, at a strength, under a seed.
+    """One perturbation of blocks `start` to `stop` - 1 at once, with a strength and a seed.
 
-    `point`: noise after one block (-1: on the embeddings); `skip`: one block left out; `segment`: noise of constant
-    total variance over a segment; `unshared`: the same with full variance in every block; `span`: noise over a random
-    span of blocks. `name` is the segment's.
+    Roles: `point` is noise after one block (-1: on the embeddings); `skip` skips one block; `segment` is noise of
+    constant total variance over a segment; `unshared` is the same with full variance in every block; `span` is noise
+    over a random span of blocks. `name` is the segment's name.
     """
 
     role: Role
@@ -68,7 +68,7 @@ class Trial:
 
     @property
     def span(self) -> Span:
-        """The blocks perturbed."""
+        """The perturbed blocks."""
         return self.start, self.stop
 
     def edit(self, noise: NoiseKind) -> Edit:
@@ -81,7 +81,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class _Dose:
-    """A strength of noise, and the seed that it is drawn with."""
+    """A strength of noise and its seed."""
 
     sigma: float
     seed: int = 0
@@ -91,7 +91,7 @@ class _Dose:
 
 
 def make_trials(layers: int, segments: Spans, spec: NoiseSpec, seed: int = 0) -> list[Trial]:
-    """Return every perturbation of a model with that many blocks.
+    """Return every perturbation of a model with `layers` blocks.
 
     Raises DataError for a segment outside the model, or a model of fewer than three blocks.
     """
@@ -116,7 +116,7 @@ def _check_segments(layers: int, segments: Spans) -> None:
 
 
 def _random_spans(layers: int, segments: Spans, spec: NoiseSpec, seed: int) -> list[Span]:
-    """Return random spans as wide as the segments, none of them a segment."""
+    """Return random spans as wide as the segments, excluding the segments."""
     rng, spans = np.random.default_rng([seed, 23]), []
     for width in sorted({stop - start for start, stop in segments.values()}):
         known = {start for start, stop in segments.values() if stop - start == width}
@@ -127,10 +127,10 @@ def _random_spans(layers: int, segments: Spans, spec: NoiseSpec, seed: int) -> l
 
 @dataclass(frozen=True, kw_only=True)
 class TrialEffects:
-    """What every trial did: `values` (trials, passages, 4), in the order of `OUTCOMES`.
+    """The effects of all trials: `values` (trials, passages, 4), in the order of `OUTCOMES`.
 
-    `sizes` (passages, L+1) is the root mean square of the stream. Raises DataError if shapes do not fit or a number is
-    missing.
+    `sizes` (passages, L+1) is the root mean square of the stream. Raises DataError if shapes do not match or a number
+    is missing.
     """
 
     trials: Sequence[Trial]
@@ -165,7 +165,7 @@ class TrialEffects:
         return sorted({trial.sigma for trial in self.trials if (trial.role, trial.span) == (role, span)})
 
     def of(self, role: Role, span: Span, sigma: float, outcome: str = "kl", *, seed: int | None = None) -> Floats:
-        """Return one perturbation's outcome by passage, mean over its seeds or under one of them, (N,)."""
+        """Return one perturbation's outcome by passage, (N,): the mean over its seeds, or the value for one seed."""
         rows = [
             i
             for i, trial in enumerate(self.trials)
@@ -177,12 +177,12 @@ class TrialEffects:
     def by_point(self, sigma: float, outcome: str = "kl", seed: int | None = None) -> Floats:
         """Return the outcome of noise at every point, (N, L+1): the embeddings, then each block's output.
 
-        Mean over seeds, or under one of them.
+        It is the mean over seeds, or the value for one seed.
         """
         rows = [i for i, trial in enumerate(self.trials) if trial.role == "point" and seed in (None, trial.seed)]
         points = replace(self, trials=[self.trials[i] for i in rows], values=self.values[rows])
         return np.stack([points.of("point", (b, b + 1), sigma, outcome) for b in range(EMBEDDINGS, self.layers)], 1)
 
     def by_skip(self, outcome: str = "kl") -> Floats:
-        """Return the outcome of leaving out each block, (N, L)."""
+        """Return the outcome of skipping each block, (N, L)."""
         return np.stack([self.of("skip", (b, b + 1), 0.0, outcome) for b in range(self.layers)], 1)
