@@ -295,6 +295,7 @@ def test_a_broken_manifest_is_made_anew_from_the_sound_parts(atlas, spec, undist
     same(copy, undisturbed)
 
 
+@pytest.mark.truth
 def test_a_run_in_a_bucket_is_resumed_elsewhere_from_what_was_published(
     atlas, spec, undisturbed, s3, in_s3, tmp_path, monkeypatch
 ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import fake_run
 import layeratlas as la
+from layeratlas.api import sharing
 from layeratlas.core.checksums import digest_of, write_sealed
 from layeratlas.core.errors import SpecError, StoreError
 
@@ -92,7 +94,8 @@ def test_a_folder_is_uploaded_only_when_asked_and_a_failure_keeps_it(run: Path, 
             if repo_id == "me/closed":
                 raise OSError("401: not logged in\ntrace")
 
-    monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", types.SimpleNamespace(HfApi=Client))
+    monkeypatch.setattr(sharing, "report", lambda folder: (folder / "report.html").write_text("the page"))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(HfApi=Client))
     la.share(run, run.parent / "a")
     assert calls == []
     la.share(run, run.parent / "b", upload="me/atlas")
