@@ -24,6 +24,7 @@ from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models import load
 from layeratlas.models.spreading import check_spread
+from layeratlas.models.team import written
 
 TESTS = Path(__file__).parents[1]
 # Grouped heads, sliding windows, experts, fused projections, linear attention, multipliers.
@@ -145,6 +146,7 @@ def test_a_run_over_two_processes_has_the_tables_of_one_and_leaves_no_process(tm
     assert_frame_equal(shared.curves, alone.curves, abs_tol=1e-3)
     assert json.loads((tmp_path / "two" / "run.json").read_text())["model"]["processes"] == 2
     deadline = time.monotonic() + 20
+    assert model in written(ModelSpec(id=model, parallel=2))  # by which a member's command line is recognised
     while members(model) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not members(model)

@@ -158,10 +158,12 @@ def test_a_simulated_run_is_kept_whole():
     assert again.curves.equals(run.curves)
 
 
+# Coverages must be within their bounds, which six simulations cannot show.
+FEW = [check for check in CHECKS if check.weight <= 1 and not (check.at_least > 0 and check.at_most < 1)]
+
+
 @pytest.mark.truth
-@pytest.mark.parametrize(
-    "check", [check for check in CHECKS if check.weight <= 1], ids=lambda check: f"{check.finding}, {check.planted}"
-)
+@pytest.mark.parametrize("check", FEW, ids=lambda check: f"{check.finding}, {check.planted}")
 def test_a_few_simulations_of_each_check_miss_its_bound_by_no_more_than_chance(check):
     assert check.rate(check.simulate(seed) for seed in range(max(1, round(6 * check.weight)))).passed
 
