@@ -12,7 +12,7 @@ atlas.showMistakes = (mistakes, layer) => {
     box.querySelector("ul").replaceChildren(...all.slice(0, most).map(([set, place, said]) => {
       const row = document.createElement("li");
       const quote = Object.assign(document.createElement("q"), { textContent: set.texts[place] });
-      row.append(quote, ` is ${set.labels[place]}, ${set.given} ${set.names[said]}${sets.length > 1 ? ` (${set.task})` : ""}`);
+      row.append(quote, ` – ${set.labels[place]}, ${set.given} ${set.names[said]}${sets.length > 1 ? ` (${set.task})` : ""}`);
       return row;
     }));
     if (all.length > most) box.querySelector("ul").append(Object.assign(document.createElement("li"), { textContent: `and ${all.length - most} more` }));
