@@ -47,7 +47,7 @@ def chart_rows(view: View, chosen: dict[str, str] | None = None) -> dict[str, pl
 
     def trimmed(table: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
         return (
-            table.filter(**(chosen or {}))
+            table.filter(True, **(chosen or {}))
             .with_columns(pl.when(mapped).then("row").alias("row"))
             .select(columns)
             .with_columns(pl.when(numbers.is_finite()).then(numbers.round(_DIGITS)).name.keep())
