@@ -30,6 +30,7 @@ from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.spec import SweepSpec
 from layeratlas.sweeps.state import Standing, state_of
 from layeratlas.sweeps.units import units_of
+from processes import dead_pid
 
 obstore = pytest.importorskip("obstore")
 
@@ -72,14 +73,6 @@ def abandon(bucket: Bucket, **changed: object) -> None:
     with leased(bucket, LOCK):
         kept = json.loads(bucket.read(LOCK)[0])
     bucket.write(LOCK, json.dumps({**kept, **changed}).encode())
-
-
-def dead_pid() -> int:
-    pid = os.fork()
-    if not pid:
-        os._exit(0)
-    os.waitpid(pid, 0)
-    return pid
 
 
 @pytest.mark.parametrize("left", ["nothing", "given back", "dead", "silent"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import threading
 import time
@@ -24,6 +23,7 @@ from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.spec import SweepSpec
 from layeratlas.sweeps.state import Standing, begin, lease, reopen, state_of
 from layeratlas.sweeps.units import Unit, units_of
+from processes import dead_pid
 
 SWEEP = SweepSpec(models=("one", "other", "third"), studies=("hierarchy", "exits"), seeds=(0, 1), size="quick")
 
@@ -53,14 +53,6 @@ def computed(monkeypatch):
 
     monkeypatch.setattr(worker, "execute", execute)
     return ran
-
-
-def dead_pid() -> int:
-    pid = os.fork()
-    if not pid:
-        os._exit(0)
-    os.waitpid(pid, 0)
-    return pid
 
 
 def killed(place: Place, unit: Unit) -> None:

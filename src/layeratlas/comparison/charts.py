@@ -167,42 +167,46 @@ def cka(live: bool, width: Any = 170) -> vega.Chart:
 
 def sizes(levels: Sequence[str], live: bool, width: Any = 300) -> vega.Chart:
     """Return values of levels by parameters, with intervals; reads `sizes`."""
-    hues = theme.series(live)
-    scale = vega.Scale(domain=list(levels), range=[hues[i % len(hues)] for i in range(len(levels))])
-    key = vega.Legend(title=None, orient="bottom", columns=2, labelLimit=180)
-    colour = vega.Color("level:N", scale=scale, legend=key)
     x = vega.X(
         "parameters:Q", scale=vega.Scale(type="log"), axis=vega.Axis(title="parameters", format="~s", tickCount=4)
     )
-    y: dict[str, Any] = {"scale": vega.Scale(zero=False), "axis": vega.Axis(title=None, tickCount=5)}
-    base = _rows("sizes")
-    numbers = [vega.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "lo", "hi")]
-    tips = ["level:N", "model:N", *numbers, "shape:N"]
-    line = base.mark_line(strokeWidth=1.4).encode(x=x, y=vega.Y("value:Q", **y), color=colour)
-    rule = base.mark_rule(opacity=0.5).encode(x=x, y=vega.Y("lo:Q", **y), y2="hi:Q", color=colour)
-    dot = base.mark_circle(size=44, opacity=1).encode(x=x, y=vega.Y("value:Q", **y), color=colour, tooltip=tips)
-    return vega.layer(line, rule, dot).properties(width=width, height=220)
+    base = _rows("sizes").encode(x=x, color=_hue(levels, live))
+    line = base.mark_line(strokeWidth=1.4).encode(y=_value("value"))
+    rule = base.mark_rule(opacity=0.5).encode(y=_value("lo"), y2="hi:Q")
+    return vega.layer(line, rule, _dots(base, ["shape:N"])).properties(width=width, height=220)
 
 
 def training(levels: Sequence[str], live: bool, width: Any = 300) -> vega.Chart:
     """Return a quantity of levels by step of training, in doublings, with intervals; reads `training`."""
-    hues = theme.series(live)
-    scale = vega.Scale(domain=list(levels), range=[hues[i % len(hues)] for i in range(len(levels))])
-    key = vega.Legend(title=None, orient="bottom", columns=2, labelLimit=180)
-    colour = vega.Color("level:N", scale=scale, legend=key)
     x = vega.X(
         "at:Q",
         scale=vega.Scale(type="log", base=2, nice=False),
         axis=vega.Axis(title="step of training", format="~s", tickCount=8, labelOverlap=True),
     )
-    y: dict[str, Any] = {"scale": vega.Scale(zero=False), "axis": vega.Axis(title=None, tickCount=5)}
-    base = _rows("training")
+    base = _rows("training").encode(x=x, color=_hue(levels, live))
+    band = base.mark_area(opacity=0.12).encode(y=_value("lo"), y2="hi:Q")
+    line = base.mark_line(strokeWidth=1.4).encode(y=_value("value"))
+    return vega.layer(band, line, _dots(base, ["step:Q"])).properties(width=width, height=220)
+
+
+def _hue(levels: Sequence[str], live: bool) -> Any:
+    """Return the colour of each level, with its legend below the chart."""
+    hues = theme.series(live)
+    scale = vega.Scale(domain=list(levels), range=[hues[i % len(hues)] for i in range(len(levels))])
+    return vega.Color(
+        "level:N", scale=scale, legend=vega.Legend(title=None, orient="bottom", columns=2, labelLimit=180)
+    )
+
+
+def _value(name: str) -> Any:
+    return vega.Y(f"{name}:Q", scale=vega.Scale(zero=False), axis=vega.Axis(title=None, tickCount=5))
+
+
+def _dots(base: vega.Chart, further: Sequence[str]) -> vega.Chart:
+    """Return a dot per model, which shows its level, name, value, interval and `further` fields on hover."""
     numbers = [vega.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "lo", "hi")]
-    tips = ["level:N", "model:N", "step:Q", *numbers]
-    band = base.mark_area(opacity=0.12).encode(x=x, y=vega.Y("lo:Q", **y), y2="hi:Q", color=colour)
-    line = base.mark_line(strokeWidth=1.6).encode(x=x, y=vega.Y("value:Q", **y), color=colour)
-    dot = base.mark_circle(size=40, opacity=1).encode(x=x, y=vega.Y("value:Q", **y), color=colour, tooltip=tips)
-    return vega.layer(band, line, dot).properties(width=width, height=220)
+    tips = ["level:N", "model:N", *numbers, *further]
+    return base.mark_circle(size=44, opacity=1).encode(y=_value("value"), tooltip=tips)
 
 
 def training_grid(panels: Sequence[tuple[str, dict[str, str]]], levels: Sequence[str]) -> vega.Chart:

@@ -127,19 +127,18 @@ def _learned(courses: Sequence[Course]) -> list[Finding]:
             "not supported": "falls" if falls else f"stays within {MARGINS['value']:g}",
             "inconclusive": f"has no detected change ({could_have_seen(f'{least_seen(change.spread):.2f}')})",
         }[verdict]
-        found.append(
-            curve_finding(
-                ComparisonKind.LEARNED,
-                course.subject,
-                statement=f"The value of {course.words} at its peak {says} over the training of {course.series}: "
-                f"{first} at step {course.steps[0]:,}, {last} at step {course.steps[1]:,} "
-                f"({change.estimate:+.2f} [{lo:+.2f}, {hi:+.2f}]).",
-                effect=Effect(estimate=change.estimate, lo=lo, hi=hi, p=p),
-                null=_NO_CHANGE,
-                verdict=verdict,
-            )
+        statement = (
+            f"The value of {course.words} at its peak {says} over the training of {course.series}: {first} at step "
+            f"{course.steps[0]:,}, {last} at step {course.steps[1]:,} ({change.estimate:+.2f} [{lo:+.2f}, {hi:+.2f}])."
         )
+        effect = Effect(estimate=change.estimate, lo=lo, hi=hi, p=p)
+        found.append(_finding(ComparisonKind.LEARNED, course, effect, verdict, statement))
     return found
+
+
+def _finding(kind: ComparisonKind, course: Course, effect: Effect, verdict: Verdict, statement: str) -> Finding:
+    null = _NO_CHANGE if kind is ComparisonKind.LEARNED else _NO_DRIFT
+    return curve_finding(kind, course.subject, statement=statement, effect=effect, null=null, verdict=verdict)
 
 
 def _step_finding(course: Course, when: Emerged, learned: Finding) -> Finding:
@@ -171,18 +170,13 @@ def _drifts(courses: Sequence[Course]) -> list[Finding]:
             "not supported": f"stays within {MARGINS['depth']:g}",
             "inconclusive": f"has no detected movement ({could_have_seen(f'{least_seen(move.spread):.2f}')})",
         }[verdict]
-        found.append(
-            curve_finding(
-                ComparisonKind.DRIFT,
-                course.subject,
-                statement=f"The {course.place.quantity} of {course.words} {says} over the training of {course.series}: "
-                f"{move.estimate:+.2f} of the depth [{lo:+.2f}, {hi:+.2f}] from step {course.steps[0]:,} to "
-                f"{course.steps[1]:,} ({len(course.data.steps)} checkpoints that have the level).",
-                effect=Effect(estimate=move.estimate, lo=lo, hi=hi, p=p),
-                null=_NO_DRIFT,
-                verdict=verdict,
-            )
+        statement = (
+            f"The {course.place.quantity} of {course.words} {says} over the training of {course.series}: "
+            f"{move.estimate:+.2f} of the depth [{lo:+.2f}, {hi:+.2f}] from step {course.steps[0]:,} to "
+            f"{course.steps[1]:,} ({len(course.data.steps)} checkpoints that have the level)."
         )
+        effect = Effect(estimate=move.estimate, lo=lo, hi=hi, p=p)
+        found.append(_finding(ComparisonKind.DRIFT, course, effect, verdict, statement))
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import polars as pl
 
 from layeratlas.core.formatting import estimate
 from layeratlas.report import vega
+from layeratlas.runs.exhibits import table_exhibit
 from layeratlas.runs.study import Exhibit
-from layeratlas.runs.tables import read_table
 from layeratlas.studies.exits.names import TUNED_FILE
 
 Colour = Callable[[str], str]
@@ -20,21 +19,17 @@ Colour = Callable[[str], str]
 
 def exhibits(folder: Path) -> list[Exhibit]:
     """Return the chart and the table; empty for a run without tuned exits."""
-    if not (folder / TUNED_FILE).exists():
-        return []
-    table = read_table(folder / TUNED_FILE)
-    return [
-        Exhibit(
-            name="tuned",
-            title="Cannot answer, or uses another basis?",
-            text="Accuracy on the same questions at each exit, by the model's own readout and through a translator: an "
-            "affine map to the last layer's basis. An exit that answers only through its translator uses another "
-            "basis; an exit whose translator reaches less than half of the last exit's gain over chance cannot answer. "
-            "Divergence: KL from the model's own prediction, in nats, on passages held out from fitting.",
-            chart=partial(_chart, table),
-            table=_table(table),
-        )
-    ]
+    return table_exhibit(
+        folder / TUNED_FILE,
+        name="tuned",
+        title="Cannot answer, or uses another basis?",
+        text="Accuracy on the same questions at each exit, by the model's own readout and through a translator: an "
+        "affine map to the last layer's basis. An exit that answers only through its translator uses another "
+        "basis; an exit whose translator reaches less than half of the last exit's gain over chance cannot answer. "
+        "Divergence: KL from the model's own prediction, in nats, on passages held out from fitting.",
+        chart=_chart,
+        rows=_table,
+    )
 
 
 def _table(table: pl.DataFrame) -> pl.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import polars as pl
 
 from layeratlas.core.formatting import estimate, num
 from layeratlas.report import vega
+from layeratlas.runs.exhibits import table_exhibit
 from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
 from layeratlas.studies.hierarchy.names import EXPERT_USE, EXPERTS
@@ -18,21 +18,17 @@ from layeratlas.studies.hierarchy.names import EXPERT_USE, EXPERTS
 
 def expert_exhibits(folder: Path) -> list[Exhibit]:
     """Return the use of experts and the table of routers; empty if the run did not read the routers."""
-    if not (folder / EXPERTS).is_file():
-        return []
-    table, use = read_table(folder / EXPERTS), read_table(folder / EXPERT_USE)
-    return [
-        Exhibit(
-            name="experts",
-            title="Which experts?",
-            text="Rows: the levels of text. Columns: experts, block by block. Colour: the share of the level's use "
-            "that an expert has, at the position that the run reads. The table has, for each data set and block, the "
-            "entropy of the router as a share of the largest possible (1: all experts equally likely), and how much of "
-            "the use differs between classes.",
-            chart=partial(_chart, use),
-            table=_table(table),
-        )
-    ]
+    return table_exhibit(
+        folder / EXPERTS,
+        name="experts",
+        title="Which experts?",
+        text="Rows: the levels of text. Columns: experts, block by block. Colour: the share of the level's use "
+        "that an expert has, at the position that the run reads. The table has, for each data set and block, the "
+        "entropy of the router as a share of the largest possible (1: all experts equally likely), and how much of "
+        "the use differs between classes.",
+        chart=lambda table, colour: _chart(read_table(folder / EXPERT_USE), colour),
+        rows=_table,
+    )
 
 
 def _table(table: pl.DataFrame) -> pl.DataFrame:

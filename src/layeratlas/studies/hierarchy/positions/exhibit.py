@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import polars as pl
 
 from layeratlas.core.formatting import estimate, num, pvalue
 from layeratlas.report import vega
+from layeratlas.runs.exhibits import table_exhibit
 from layeratlas.runs.study import Exhibit
-from layeratlas.runs.tables import read_table
 from layeratlas.studies.hierarchy.names import POSITIONS
 
 _COLUMNS = 3
@@ -20,22 +19,16 @@ _COLUMNS = 3
 
 def position_exhibits(folder: Path) -> list[Exhibit]:
     """Return the map; empty if the run did not measure it."""
-    if not (folder / POSITIONS).is_file():
-        return []
-    table = read_table(folder / POSITIONS)
-    if table.is_empty():
-        return []
-    return [
-        Exhibit(
-            name="positions",
-            title="Where in the text?",
-            text="Rows: the places at which texts are read, in the order of the text. Columns: points of the residual "
-            "stream. Colour: the gain over chance and shuffled labels, as a share of the most that is possible; a dot "
-            "where the interval is above both. A causal model cannot decode at a place what only later words say.",
-            chart=partial(_chart, table),
-            table=_table(table),
-        )
-    ]
+    return table_exhibit(
+        folder / POSITIONS,
+        name="positions",
+        title="Where in the text?",
+        text="Rows: the places at which texts are read, in the order of the text. Columns: points of the residual "
+        "stream. Colour: the gain over chance and shuffled labels, as a share of the most that is possible; a dot "
+        "where the interval is above both. A causal model cannot decode at a place what only later words say.",
+        chart=_chart,
+        rows=_table,
+    )
 
 
 def _table(table: pl.DataFrame) -> pl.DataFrame:

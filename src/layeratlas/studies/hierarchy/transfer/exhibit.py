@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +10,25 @@ import polars as pl
 
 from layeratlas.core.formatting import estimate, num
 from layeratlas.report import vega
+from layeratlas.runs.exhibits import table_exhibit
 from layeratlas.runs.study import Exhibit
-from layeratlas.runs.tables import read_table
 from layeratlas.studies.hierarchy.names import TRANSFER
 
 
 def transfer_exhibits(folder: Path) -> list[Exhibit]:
     """Return the curves and the matrix; empty if no two data sets have the same classes."""
-    if not (folder / TRANSFER).is_file():
-        return []
-    table = read_table(folder / TRANSFER)
-    if table.is_empty():
-        return []
-    return [
-        Exhibit(
-            name="transfer",
-            title="Does it carry over?",
-            text="Rows: the data set that a probe is fitted on. Columns: the one it is read on. Coloured: what it "
-            "reads there, with 95 % intervals over the groups of the texts read; grey: what it reads on its own texts, "
-            "out of fold; dashed: the cosine of the two sets' differences of class means. The table is of the layer at "
-            "which "
-            "the first set decodes best.",
-            chart=partial(_chart, table),
-            table=_table(table),
-        )
-    ]
+    return table_exhibit(
+        folder / TRANSFER,
+        name="transfer",
+        title="Does it carry over?",
+        text="Rows: the data set that a probe is fitted on. Columns: the one it is read on. Coloured: what it "
+        "reads there, with 95 % intervals over the groups of the texts read; grey: what it reads on its own texts, "
+        "out of fold; dashed: the cosine of the two sets' differences of class means. The table is of the layer at "
+        "which "
+        "the first set decodes best.",
+        chart=_chart,
+        rows=_table,
+    )
 
 
 def _table(table: pl.DataFrame) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import polars as pl
 from layeratlas.core.edits import blocks_named
 from layeratlas.core.formatting import estimate, num
 from layeratlas.report import vega
+from layeratlas.runs.exhibits import table_exhibit
 from layeratlas.runs.study import Exhibit
-from layeratlas.runs.tables import read_table
 from layeratlas.studies.segments.charts.elements import Colour, data
 from layeratlas.studies.segments.dropping.orders import INFLUENCE, MEASURED, RANDOM
 from layeratlas.studies.segments.names import DROPPED_FILE
@@ -22,20 +21,16 @@ _HUES = {INFLUENCE: "series-1", MEASURED: "series-2", RANDOM: "control"}
 
 def drop_exhibits(folder: Path) -> list[Exhibit]:
     """Return the loss curves and their table; empty if no blocks were dropped."""
-    if not (folder / DROPPED_FILE).exists():
-        return []
-    table = read_table(folder / DROPPED_FILE)
-    return [
-        Exhibit(
-            name="dropping",
-            title="Which blocks can be dropped?",
-            text="Rise of the loss (nats per token) as more blocks are left out, in three kinds of order: least block "
-            "influence first (1 - cosine of input and output), least measured cost first (the cost of leaving out that "
-            "block alone, on the other half of the passages), and random; 95 % intervals over passages.",
-            chart=partial(_chart, table),
-            table=_table(table),
-        )
-    ]
+    return table_exhibit(
+        folder / DROPPED_FILE,
+        name="dropping",
+        title="Which blocks can be dropped?",
+        text="Rise of the loss (nats per token) as more blocks are left out, in three kinds of order: least block "
+        "influence first (1 - cosine of input and output), least measured cost first (the cost of leaving out that "
+        "block alone, on the other half of the passages), and random; 95 % intervals over passages.",
+        chart=_chart,
+        rows=_table,
+    )
 
 
 def _table(table: pl.DataFrame) -> pl.DataFrame:

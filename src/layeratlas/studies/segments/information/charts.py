@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +9,26 @@ import polars as pl
 
 from layeratlas.core.formatting import estimate, num
 from layeratlas.report import vega
+from layeratlas.runs.exhibits import table_exhibit
 from layeratlas.runs.study import Exhibit
-from layeratlas.runs.tables import read_table
 from layeratlas.studies.segments.charts.elements import DEPTH, Colour, data
 from layeratlas.studies.segments.names import INFORMATION_FILE
 
 
 def information_exhibits(folder: Path) -> list[Exhibit]:
     """Return the bounds over depth and their table; empty if nearby tokens were not decoded."""
-    if not (folder / INFORMATION_FILE).exists():
-        return []
-    table = read_table(folder / INFORMATION_FILE)
-    return [
-        Exhibit(
-            name="information",
-            title="What each layer keeps of the input and knows of the next token",
-            text="Lower bounds of the mutual information (nats) between the residual stream and the token so far "
-            "before, the next token, and the model's own prediction, by decoding passages that were held out; 95 % "
-            "intervals over passages. Tokens are put in 16 classes, the 15 commonest and all others. Dashed grey: the "
-            "same architecture with random weights. Dotted: the token at the same place of another passage, of which "
-            "0 or less is decoded. A bound says what a linear decoder reads, and does not exclude more.",
-            chart=partial(_chart, table),
-            table=_table(table),
-        )
-    ]
+    return table_exhibit(
+        folder / INFORMATION_FILE,
+        name="information",
+        title="What each layer keeps of the input and knows of the next token",
+        text="Lower bounds of the mutual information (nats) between the residual stream and the token so far "
+        "before, the next token, and the model's own prediction, by decoding passages that were held out; 95 % "
+        "intervals over passages. Tokens are put in 16 classes, the 15 commonest and all others. Dashed grey: the "
+        "same architecture with random weights. Dotted: the token at the same place of another passage, of which "
+        "0 or less is decoded. A bound says what a linear decoder reads, and does not exclude more.",
+        chart=_chart,
+        rows=_table,
+    )
 
 
 def _table(table: pl.DataFrame) -> pl.DataFrame:
