@@ -17,13 +17,12 @@ from layeratlas.validation import scores, widths
 def main(trials: int) -> None:
     """Print one line per cell."""
     for groups, size in scores.SHAPES:
-        for truth in (0.75, 0.9, 0.95):
+        for truth in scores.ACCURACIES:
             ends = np.array([scores.interval(groups, size, truth, seed) for seed in range(trials // 2)])
             show(f"exits, {groups} groups, accuracy {truth}", ends[:, 0].ravel(), ends[:, 1].ravel(), truth)
     for cell in widths.CELLS:
         ends = np.array([widths.interval(cell, seed) for seed in range(trials)])
-        name = f"width {cell.width}, {cell.groups} groups, {cell.shared:.0%} shared noise"
-        show(name, ends[:, 0], ends[:, 1], widths.expected_accuracy(cell))
+        show(str(cell), ends[:, 0], ends[:, 1], widths.expected_accuracy(cell))
 
 
 def show(name: str, lo: np.ndarray, hi: np.ndarray, truth: float) -> None:

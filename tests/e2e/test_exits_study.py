@@ -279,6 +279,7 @@ def test_some_exits_are_those_of_a_run_of_all(monkeypatch, model, tmp_path):
         done = run(monkeypatch, model, tmp_path / asked, page=asked == "0,2", exits=asked)
         assert done.manifest["exits_read"] == read
         assert done.curves.select(keys).equals(whole.curves.filter(pl.col("layer").is_in(read)).select(keys))
+        assert {r.last for r in done.recommendations} == {3}  # the model's last exit, whichever were read out
         said = set(done.findings["finding"])
         # What compares the last exit with the one before it, or is about exit 1, needs these.
         assert (ExitFinding.LAST_EXIT in said) == (2 in read)

@@ -15,7 +15,7 @@ from layeratlas.cli.app import app
 from layeratlas.core.errors import StoreError
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.hierarchy.names import HierarchyFinding
-from layeratlas.validation import Rate, gathering, simulate_case, validate
+from layeratlas.validation import Rate, gathering, simulate_case, trials, validate
 from layeratlas.validation.cases import NOTHING, ORDERED, PLATEAU
 from layeratlas.validation.checks import CHECKS
 from layeratlas.validation.rate import Check, Count
@@ -145,6 +145,13 @@ def test_simulations_of_another_size_are_not_mixed(few_lines, tmp_path):
     validate(1, out=tmp_path)
     with pytest.raises(StoreError, match=r"size quick.*size standard"):
         validate(1, "standard", out=tmp_path)
+
+
+def test_simulations_of_other_code_are_not_mixed(few_lines, tmp_path, monkeypatch):
+    validate(1, out=tmp_path)
+    monkeypatch.setattr(trials, "code_digest", lambda *folders: "0123456789abcdef")
+    with pytest.raises(StoreError, match=r"code \w{12}, .*code 0123456789ab,"):
+        validate(1, out=tmp_path)
 
 
 def test_a_simulated_run_is_kept_whole():

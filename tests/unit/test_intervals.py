@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ def test_draws_that_all_agree_have_the_width_of_what_their_groups_could_miss(val
 
 @given(st.lists(st.floats(0, 1), min_size=20, max_size=40), st.floats(0, 1), st.integers(2, 500))
 def test_the_interval_of_a_share_holds_its_estimate_and_stays_a_share(draws, estimate, groups):
-    lo, hi = share_interval(np.array(estimate), np.array(draws), groups)
+    lo, hi = share_interval(np.array(estimate), np.array(draws), groups, 4 * groups)
     assert 0 <= lo <= estimate <= hi <= 1
     assert hi > lo
 
@@ -29,12 +30,25 @@ def test_the_interval_of_a_share_holds_its_estimate_and_stays_a_share(draws, est
 def test_the_interval_of_a_share_near_the_ceiling_reaches_further_down_than_up():
     rng = np.random.default_rng(0)
     draws = rng.binomial(20, 0.9, 4000) / 20
-    lo, hi = share_interval(np.array(0.9), draws, 20)
+    lo, hi = share_interval(np.array(0.9), draws, 20, 20)
     assert 0.9 - lo > 1.5 * (hi - 0.9)
     below, _ = percentile_interval(draws)  # percentiles mirror the tail
     assert lo < below
     even = 0.5 + 0.05 * rng.standard_normal(4000)
-    np.testing.assert_allclose(share_interval(np.array(0.5), even, 500), percentile_interval(even), atol=0.005)
+    np.testing.assert_allclose(share_interval(np.array(0.5), even, 500, 500), percentile_interval(even), atol=0.005)
+
+
+def test_groups_that_are_alike_do_not_count_for_more_than_their_items():
+    """One of four is right in every group by design, but for one group: the draws hardly vary."""
+    rng = np.random.default_rng(0)
+    shares = np.r_[0.5, np.full(39, 0.25)]
+    draws = shares[rng.integers(0, 40, (4000, 40))].mean(1)
+    lo, hi = share_interval(np.array(shares.mean()), draws, 40, 160)
+    wilson = scipy.stats.binomtest(41, 160).proportion_ci(method="wilson")
+    np.testing.assert_allclose([lo, hi], wilson, atol=1e-3)
+    # The control: without the bound on the effective number it is a fifth as wide.
+    bare = share_interval(np.array(shares.mean()), draws, 40, 10**9)
+    assert bare[1] - bare[0] < (hi - lo) / 4
 
 
 @given(st.lists(st.floats(-1, 1), min_size=20, max_size=40))

@@ -33,7 +33,7 @@ def test_the_peak_is_the_best_layer_and_its_range_is_contiguous():
 
 
 def test_the_range_shrinks_with_the_error():
-    peak = find_peak(planting.drawn_curve(HUMP, spread=0.001))
+    peak = find_peak(planting.drawn_curve(HUMP, spread=0.001, n=250_000))
     assert (peak.layer, peak.first, peak.last) == (4, 4, 4)
     wide = find_peak(planting.drawn_curve(HUMP, spread=0.15))
     assert (wide.first, wide.last) == (3, 6)
@@ -90,7 +90,7 @@ def test_a_peak_finding_has_layer_depth_value_and_chance():
 
 
 def test_a_level_of_the_users_own_is_quoted_and_a_sublayer_has_blocks():
-    curve = planting.drawn_curve([0.5, 0.9, 0.6], 0.001, level="tone", component="mlp")
+    curve = planting.drawn_curve([0.5, 0.9, 0.6], 0.001, level="tone", component="mlp", n=250_000)
     (peak,) = peak_findings([curve], planting.PHRASING)
     assert peak.statement == (
         "Level 'tone' decodes best from the MLP output at block 1 of 0-2, depth 0.67: accuracy 0.90 [0.90, 0.90], "
@@ -209,7 +209,7 @@ def test_a_decline_says_what_falls_where_and_by_how_much():
 
 
 def test_a_rise_to_the_end_is_no_decline():
-    rise = planting.drawn_curve([0.5, 0.6, 0.7, 0.8, 0.9], 0.003)
+    rise = planting.drawn_curve([0.5, 0.6, 0.7, 0.8, 0.9], 0.003, n=25_000)
     assert decline_finding(rise, planting.PHRASING).verdict == "not supported"
 
 

@@ -42,7 +42,7 @@ def test_it_is_tested_again_where_anything_changed(tested, tiny_model_dir, tmp_p
         tensors[next(iter(tensors))][0, 0] += 1e-3
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     if change == "code":
-        monkeypatch.setattr(proof_cache, "_code", lambda: "other")
+        monkeypatch.setattr(proof_cache, "code_digest", lambda *folders: "other")
     if change == "damaged record":
         (record,) = (tmp_path / "cache/proofs").glob("*.json")
         record.write_text(record.read_text().replace("1", "2", 1))

@@ -25,7 +25,7 @@ class Normalisers:
     """The log-sum-exp of all logits, with an error of at most `TOLERANCE` nats.
 
     The faster method is measured once, on the first states. Rows that the screen does not accept are computed exactly.
-    As a check, so are two accepted rows of every batch. With `exact` the screen is not used.
+    As a check, so are two accepted rows of every batch, drawn at random. With `exact` the screen is not used.
     """
 
     def __init__(self, unembedding: Unembedding, exact: bool = False) -> None:
@@ -33,6 +33,8 @@ class Normalisers:
         self._screen: Screen | None = None
         self._decided = exact or not _can_be_screened(unembedding)
         self._lock = Lock()
+        # Rows at fixed places of a batch would always check the same answers of a question.
+        self._places = torch.Generator().manual_seed(0)
         self._coming = self._rows = self._again = self._checked = 0
         self._difference = 0.0
 
@@ -62,7 +64,8 @@ class Normalisers:
         values = torch.empty(len(ready))
         values[rows], sure = self._screened(ready[rows])
         vouched = rows[sure]
-        checked = vouched[:: max(1, len(vouched) // _CHECKED)]
+        with self._lock:
+            checked = vouched[torch.randperm(len(vouched), generator=self._places)[:_CHECKED]]
         again = torch.cat([asked.nonzero()[:, 0], rows[~sure]])
         exact = self._unembedding.normaliser(ready[torch.cat([again, checked])])
         apart = (values[checked] - exact[len(again) :]).abs()

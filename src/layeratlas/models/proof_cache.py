@@ -6,18 +6,16 @@ checks the residual sum and the logits on one text. Small models, and models wit
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from contextlib import suppress
 from dataclasses import asdict
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from layeratlas.core.cache import cache_root
-from layeratlas.core.checksums import read_sealed, write_sealed
+from layeratlas.core.checksums import code_digest, read_sealed, write_sealed
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.spec import hash_of
 from layeratlas.models.identities import Identity
@@ -40,14 +38,7 @@ def proof_key(bare: LoadedModel, made_from: Hashes) -> str | None:
     settings = bare.spec.model_dump(mode="json", exclude={"id", "memory"})
     attention = bare.model.config._attn_implementation
     versions = [version(name) for name in _PACKAGES]
-    return hash_of([asdict(made_from), settings, attention, machine, versions, _code()])
-
-
-@cache
-def _code() -> str:
-    """Return a hash of the code that loads models and tests them."""
-    text = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-    return hashlib.sha256(text).hexdigest()
+    return hash_of([asdict(made_from), settings, attention, machine, versions, code_digest("core", "models")])
 
 
 def read_proof(key: str | None) -> list[Identity] | None:

@@ -9,6 +9,7 @@ from layeratlas.probes._description import CodeLengths, layer_bits
 from layeratlas.probes._dual import Weights
 from layeratlas.probes._folds import label_shuffles, make_folds
 from layeratlas.probes._gram import Gram
+from layeratlas.probes._refitting import training_of
 from layeratlas.probes._shards import probe_shards, sample_groups
 from layeratlas.probes._subsets import dimension_scores, subset_scores
 from layeratlas.probes._sweep import (
@@ -51,6 +52,7 @@ __all__ = [
     "sample_groups",
     "subset_scores",
     "surface_baseline",
+    "training_of",
     "without_controls",
 ]
 

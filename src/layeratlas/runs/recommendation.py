@@ -107,7 +107,7 @@ def recommend(curve: Curve, purpose: Purpose, choice: Choice, *, unit: str = "")
         method=curve.method,
         metric=curve.metric,
         unit=unit or ("point" if curve.component == "resid" else "block"),
-        last=len(curve.estimate) - 1,
+        last=curve.layers[-1],
         confidence=CONFIDENCE,
         chance=curve.chance,
         **{field.name: getattr(choice, field.name) for field in fields(choice)},

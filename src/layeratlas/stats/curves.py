@@ -10,10 +10,10 @@ from typing import TypeVar
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.intervals import percentile_interval, share_interval
+from layeratlas.stats.intervals import draws_interval, percentile_interval, share_interval
 
-# Shares among the measures of probes.
-_SHARES = ("accuracy", "balanced_accuracy", "auroc")
+# Shares of the items among the measures of probes; a share of pairs, whose variance is not p (1 - p) over the items.
+_SHARES, _RANKS = ("accuracy", "balanced_accuracy"), ("auroc",)
 
 
 class ReferenceKind(StrEnum):
@@ -99,8 +99,10 @@ class Curve:
 
         With one group it is as wide as possible: 0 to 1 for shares, NaN for unbounded measures.
         """
+        if self.metric in _RANKS:
+            return draws_interval(self.draws, self.n_groups, least=0.0, most=1.0)
         if self.is_share:
-            return share_interval(self.estimate, self.draws, self.n_groups)
+            return share_interval(self.estimate, self.draws, self.n_groups, self.n)
         if self.n_groups < 2:
             unknown = np.full(len(self.estimate), np.nan)
             return unknown, unknown

@@ -58,12 +58,13 @@ def draws_interval(
     return np.maximum(lo - reach, least), np.minimum(hi + reach, most)
 
 
-def share_interval(estimate: Floats, draws: Floats, groups: int) -> tuple[Floats, Floats]:
-    """Return the 95 % interval of shares (...) from their draws (B, ...): Wilson's (1927), by effective sample size.
+def share_interval(estimate: Floats, draws: Floats, groups: int, items: int) -> tuple[Floats, Floats]:
+    """Return the 95 % interval of shares (...) of `items` from draws (B, ...): Wilson's (1927), by effective size.
 
     It contains the shares p within z standard errors of the estimate, where the standard error is the one that p itself
     would have: that of the draws times sqrt(p (1 - p) / (estimate (1 - estimate))). The draws determine an effective
-    number of independent items (Korn and Graubard 1998; Dean and Pagano 2015). Near 0 and 1, Wald's and mirrored
+    number of independent items, at most the number of items (Korn and Graubard 1998; Dean and Pagano 2015): groups that
+    are alike by chance or by design do not show how far other groups differ. Near 0 and 1, Wald's and mirrored
     intervals miss on the far side: the luckier the estimate, the fewer failures there are and the smaller is the error
     of the draws. If all draws are equal, at an estimate of 0 or 1, and with one group, the result is `draws_interval`.
     """
@@ -72,7 +73,7 @@ def share_interval(estimate: Floats, draws: Floats, groups: int) -> tuple[Floats
         return lo, hi
     spread, error = estimate * (1 - estimate), draws.std(0)
     degenerate = (spread < ROUNDING) | (error < ROUNDING)
-    ratio = (Z95 * error) ** 2 / np.where(degenerate, 1.0, spread)
+    ratio = Z95**2 * np.maximum(error**2 / np.where(degenerate, 1.0, spread), 1 / items)
     centre = (estimate + ratio / 2) / (1 + ratio)
     reach = np.sqrt(ratio * spread + ratio**2 / 4) / (1 + ratio)
     low, high = np.where(degenerate, lo, centre - reach), np.where(degenerate, hi, centre + reach)
@@ -100,14 +101,14 @@ def widened(
     draws: Floats,
     n_groups: int,
     *,
-    times: Floats | float = TRAINING,
+    times: Floats | float,
     least: float = -np.inf,
     most: float = np.inf,
 ) -> Floats:
     """Return bootstrap draws (B, ...) widened for a small number of groups and for the training of the probe.
 
     The bootstrap resamples scores but not the training of the probe, hence the factor `times`: an array (...) or one
-    number, 1 without a probe.
+    number. It is 1 without a probe, or with a probe that no resampled text has trained.
     """
     wide: Floats = np.clip(estimate + (draws - estimate) * (few_groups(n_groups) * times), least, most)
     return wide

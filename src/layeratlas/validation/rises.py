@@ -51,7 +51,7 @@ def noisy(truth: Floats, error: float, rng: np.random.Generator) -> Curve:
         shuffles=_CHANCE + error * layer_noise(rng, _SHUFFLES, points),
         chance=_CHANCE,
         baseline=_CHANCE,
-        n=400,
+        n=round(0.25 / error**2),  # as many items as the error is that of
         n_groups=100,
     )
 

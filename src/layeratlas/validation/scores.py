@@ -49,8 +49,8 @@ def exit_interval(groups: int, size: int, truth: float = 0.75) -> Callable[[int]
     return simulate
 
 
-# Numbers of groups, and of questions per group.
-SHAPES = ((8, 10), (13, 10), (40, 5), (200, 1))
+# Numbers of groups, and of questions per group; accuracies of exits.
+SHAPES, ACCURACIES = ((8, 10), (13, 10), (40, 5), (200, 1)), (0.75, 0.9, 0.95)
 
 EXIT_CHECKS: Sequence[Check] = tuple(
     Check(
@@ -62,5 +62,5 @@ EXIT_CHECKS: Sequence[Check] = tuple(
         weight=3,
     )
     for groups, size in SHAPES
-    for truth in (0.75, 0.9)
+    for truth in ACCURACIES
 )

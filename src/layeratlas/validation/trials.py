@@ -9,20 +9,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from layeratlas.core.checksums import code_digest
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, write_json
 from layeratlas.core.spec import Size
 
 _HEADER = "validation.json"
-# The version of the folder's format; it changes with the results of simulations.
-_FORMAT = 1
+# The code whose results the simulations show. A row of a folder holds for the code that computed it alone.
+_SIMULATED = ("stats", "probes", "metrics", "runs", "studies", "comparison", "validation")
 
 
 class Trials:
     """The results of a table, by line and seed; with a folder, each result is written there immediately.
 
     There is one file per line of the table, `trials/NAME.jsonl`, with one row per seed. A row truncated by an
-    interruption is computed again. Raises StoreError for a folder of another version or size.
+    interruption is computed again. Raises StoreError for a folder of other code or another size.
     """
 
     def __init__(self, folder: Path | None, size: Size) -> None:
@@ -30,7 +31,7 @@ class Trials:
         self._known: dict[str, dict[int, Any]] = {}
         if folder is None:
             return
-        header = {"format": _FORMAT, "version": version("layeratlas"), "size": size}
+        header = {"version": version("layeratlas"), "code": code_digest(*_SIMULATED)[:12], "size": size}
         path = folder / _HEADER
         found = read_json(path) if path.exists() else header
         if found != header:
@@ -94,4 +95,4 @@ def _is_torn(file: BinaryIO) -> bool:
 
 def _described(header: Any) -> str:
     known = header if isinstance(header, dict) else {}
-    return f"version {known.get('version', '?')}, format {known.get('format', '?')}, size {known.get('size', '?')}"
+    return f"version {known.get('version', '?')}, code {known.get('code', '?')}, size {known.get('size', '?')}"

@@ -20,8 +20,7 @@ from layeratlas.studies.hierarchy.curves import task_curves
 from layeratlas.studies.hierarchy.names import WHOLE
 from layeratlas.validation.rate import Check, Count
 
-# The repeats at size standard.
-_PROBE = ProbeSpec(methods=("ridge",), repeats=2, shuffles=20, bootstrap=400)
+_PROBE = ProbeSpec(methods=("ridge",), shuffles=20, bootstrap=400)
 # The number of partitions into folds; computing one takes longer than the probes.
 _PARTITIONS = 8
 # The number of training sets for the mean accuracy of probes; its standard error is then below 0.004.
@@ -31,7 +30,8 @@ _TRAINING_SETS = 30
 class Cell(NamedTuple):
     """Width, groups, texts per group, half the distance of the classes in standard deviations, and the shared noise.
 
-    `shared` is the share of the variance that the texts of a group have in common.
+    `shared` is the share of the variance that the texts of a group have in common; `repeats` the number of partitions
+    into folds: two at size standard, one at size quick.
     """
 
     width: int
@@ -39,6 +39,11 @@ class Cell(NamedTuple):
     size: int
     strength: float
     shared: float
+    repeats: int = 2
+
+    def __str__(self) -> str:
+        text = f"width {self.width}, {self.groups} groups, {self.shared:.0%} shared noise"
+        return text if self.repeats > 1 else f"{text}, one repeat"
 
 
 CELLS = (
@@ -48,6 +53,8 @@ CELLS = (
     Cell(576, 40, 5, 1.3, 0.2),
     Cell(576, 200, 1, 1.3, 0.0),
     Cell(3072, 40, 5, 2.0, 0.2),
+    Cell(576, 13, 8, 1.6, 0.2, repeats=1),
+    Cell(576, 40, 5, 1.3, 0.2, repeats=1),
 )
 
 
@@ -60,10 +67,11 @@ class _Planted(NamedTuple):
 
 
 @cache
-def _design(groups: int, size: int, seed: int) -> Design:
+def _design(groups: int, size: int, repeats: int, seed: int) -> Design:
     """Return the design of a data set of two classes, without controls, because intervals do not use them."""
     items = tuple(Item(f"text {i}", f"class {i // size % 2}", f"group-{i // size:04d}") for i in range(groups * size))
-    design = make_design(Dataset("planted", "planted", items), _PROBE, seed)
+    probe = _PROBE.model_copy(update={"repeats": repeats})
+    design = make_design(Dataset("planted", "planted", items), probe, seed)
     return replace(design, shuffled=design.shuffled[:1], control_tasks=design.control_tasks[:0])
 
 
@@ -76,7 +84,7 @@ def _planted(cell: Cell, seed: int) -> _Planted:
     own = rng.standard_normal((len(group), cell.width))
     sign = np.where(group % 2, 1.0, -1.0)[:, None]
     x = sign * mean + np.sqrt(cell.shared) * common + np.sqrt(1 - cell.shared) * own
-    return _Planted(x=x, mean=mean, design=_design(cell.groups, cell.size, seed % _PARTITIONS))
+    return _Planted(x=x, mean=mean, design=_design(cell.groups, cell.size, cell.repeats, seed % _PARTITIONS))
 
 
 def exact_accuracy(planted: _Planted) -> float:
@@ -129,7 +137,7 @@ def holds(cell: Cell) -> Callable[[int], Count]:
 
 WIDTH_CHECKS: Sequence[Check] = tuple(
     Check(
-        planted=f"width {cell.width}, {cell.groups} groups, {cell.shared:.0%} shared noise",
+        planted=str(cell),
         finding="hierarchy: interval",
         simulate=holds(cell),
         at_least=0.93,

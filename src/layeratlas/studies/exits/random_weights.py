@@ -151,9 +151,9 @@ def _reference(curve: ExitCurve, scored: ScoredSet, random: RandomSet, resampler
     gain = own.estimate - other.estimate
     return Reference(
         estimate=spread(other.estimate),
-        draws=spread(widened(other.estimate, other.draws, n_groups)),
+        draws=spread(widened(other.estimate, other.draws, n_groups, times=1.0)),
         gain=spread(gain),
-        gain_draws=spread(widened(gain, own.draws - other.draws, n_groups)),
+        gain_draws=spread(widened(gain, own.draws - other.draws, n_groups, times=1.0)),
         n=len(groups),
         n_groups=n_groups,
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.probes import Probed
+from layeratlas.probes import Probed, training_of
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve, ReferenceKind, level_curve
 from layeratlas.stats.intervals import widened
@@ -19,7 +19,6 @@ from layeratlas.studies.hierarchy.controls.tasks import control_task_reference
 from layeratlas.studies.hierarchy.description_length import compression_curve
 from layeratlas.studies.hierarchy.names import WHOLE
 from layeratlas.studies.hierarchy.probing import load_codes, load_probed
-from layeratlas.studies.hierarchy.refitting import training_of
 
 
 def all_curves(work: Workspace) -> list[Curve]:

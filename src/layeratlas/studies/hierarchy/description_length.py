@@ -9,7 +9,7 @@ import numpy as np
 from layeratlas.core.arrays import Floats
 from layeratlas.probes import CodeLengths, Design
 from layeratlas.stats.curves import Curve
-from layeratlas.stats.intervals import widened
+from layeratlas.stats.intervals import TRAINING, widened
 from layeratlas.stats.resampling import Resampler
 from layeratlas.studies.hierarchy.names import CODE_METRIC, CODE_PROBE, WHOLE
 
@@ -41,7 +41,7 @@ def compression_curve(coded: Coded, resampler: Resampler) -> Curve:
         method=CODE_PROBE,
         metric=CODE_METRIC,
         estimate=values[0],
-        draws=widened(values[0], values[1 : 1 + b], n_groups),
+        draws=widened(values[0], values[1 : 1 + b], n_groups, times=TRAINING),
         half_a=values[1 + b : 1 + b + h],
         half_b=values[1 + b + h :],
         shuffles=(uniform / codes.shuffled.mean(-1)).T,

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from layeratlas.core.arrays import Floats
 from layeratlas.core.spec import Size
 from layeratlas.data.items import Dataset
-from layeratlas.probes import Design, Probed, make_design, without_controls
+from layeratlas.probes import Design, Probed, make_design, training_of, without_controls
 from layeratlas.runs.random_weights import random_weight_model
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve, Reference, ReferenceKind
@@ -25,7 +25,6 @@ from layeratlas.studies.hierarchy.layers import Probing, probed_layers
 from layeratlas.studies.hierarchy.names import RESIDUAL, WHOLE
 from layeratlas.studies.hierarchy.optional import is_wanted
 from layeratlas.studies.hierarchy.probing import methods_for
-from layeratlas.studies.hierarchy.refitting import training_of
 
 # Data sets with more tokens are left out. At standard size these are documents and buried texts, which would take
 # longer than all others together.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.probes import Probed
+from layeratlas.probes import Probed, training_of
 from layeratlas.stats.curves import Curve, Reference
 from layeratlas.stats.intervals import widened
 from layeratlas.stats.measures import measures_for
@@ -25,7 +25,8 @@ def control_task_reference(probed: Probed, metric: str, curve: Curve, weights: F
     drawn = np.random.default_rng([tasks, 31]).multinomial(tasks, np.full(tasks, 1 / tasks), size=len(values) - 1)
     estimate = values[0].mean(-1)
     draws = np.einsum("bpt,bt->bp", values[1:], drawn / tasks)
-    control = widened(estimate, draws, n_groups, most=1.0)
+    # The same probe on the same texts; random labels have one repeat, which shows nothing of its training.
+    control = widened(estimate, draws, n_groups, times=training_of(probed.scores, design), most=1.0)
     gain = curve.estimate - estimate
     return Reference(
         estimate=estimate,

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from layeratlas.core.arrays import FloatArray, Floats
 from layeratlas.core.processes import parallel
 from layeratlas.data.items import Dataset
-from layeratlas.probes import Design, dimension_scores, make_design, subset_scores
+from layeratlas.probes import Design, dimension_scores, make_design, subset_scores, training_of
 from layeratlas.runs.tables import has_part, read_table, write_part, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.intervals import percentile_interval, widened
@@ -145,6 +145,8 @@ def _measured(
     weights = Resampler(names, _BOOTSTRAP, work.spec.seed, halves=1).weights(names, halves=False)
     values = np.stack([measure(scores, design.y, weights).mean(-1) for scores in points.values()], -1)
     values = np.where(np.isfinite(values), values, values[:1])
+    # What training adds is taken from the scores with all texts (or dimensions): the other points draw subsets.
+    times = training_of(points[max(points)], design)
     return LearningCurve(
         design=design,
         layer=layer,
@@ -153,7 +155,7 @@ def _measured(
         metric=metric,
         sizes=np.array(list(points)),
         values=values[0],
-        draws=widened(values[0], values[1:], len(set(names)), most=1.0),
+        draws=widened(values[0], values[1:], len(set(names)), times=times, most=1.0),
     )
 
 

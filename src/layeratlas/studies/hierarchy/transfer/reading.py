@@ -10,7 +10,7 @@ import numpy as np
 from layeratlas.core.arrays import Floats, Ints
 from layeratlas.probes import Design, Weights, label_shuffles, probe_weights
 from layeratlas.runs.workspace import Workspace
-from layeratlas.stats.intervals import ROUNDING, draws_interval, widened
+from layeratlas.stats.intervals import ROUNDING, TRAINING, draws_interval, widened
 from layeratlas.stats.measures import Measure, measures_for
 from layeratlas.stats.resampling import Resampler
 from layeratlas.stats.verdicts import Effect
@@ -148,7 +148,7 @@ def transfer(source: Fitted, target: Fitted, bootstrap: int, seed: int) -> Trans
         metric=name,
         chance=0.5 if name == "auroc" else 1 / source.design.classes,
         value=table[0],
-        draws=widened(table[0], table[1:], len(set(groups)), least=0.0, most=1.0),
+        draws=widened(table[0], table[1:], len(set(groups)), times=TRAINING, least=0.0, most=1.0),
         own=source.own,
         cosine=np.array([_cosine(a, b) for a, b in zip(source.differences, target.differences, strict=True)]),
         weight_cosine=np.array([_cosine(a.coef, b.coef) for a, b in zip(source.weights, target.weights, strict=True)]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layeratlas.core.arrays import Floats
-from layeratlas.probes import Design
+from layeratlas.probes._sweep import Design
 from layeratlas.stats.intervals import TRAINING
 from layeratlas.stats.refitting import training_factor
 
