@@ -180,5 +180,5 @@ def _unread(each: _Contrast, most: tuple[float, float]) -> str:
 
 def _shown(each: _Contrast, change: Effect) -> str:
     """Return a change in nats with its interval; a loss is negative."""
-    ends = sorted((each.sign * change.lo, each.sign * change.hi))
-    return estimate(each.sign * change.estimate, *ends)
+    lo, hi = sorted((each.sign * change.lo, each.sign * change.hi))
+    return estimate(each.sign * change.estimate, lo, hi)
