@@ -136,7 +136,7 @@ def distances(chances: list[float], experts: list[int], seed: int, n: int = 60) 
 
 def test_the_most_different_of_many_routers_is_not_called_different_for_being_the_most():
     """Of 12 routers that send all classes alike: read on other texts, the excess of the largest is 0 on average."""
-    found = [distances([0.0] * 12, [4, 8] * 6, seed) for seed in range(20)]
+    found = [distances([0.0] * 12, [4, 8] * 6, seed) for seed in range(12)]
     assert abs(np.mean([one.excess.estimate for one in found])) < 0.03
     assert sum(one.excess.verdict() == "supported" for one in found) <= 3
     same = [one.value[one.top] - one.control[one.top] for one in found]

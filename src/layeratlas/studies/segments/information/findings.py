@@ -159,8 +159,7 @@ def _said(each: _Contrast, changes: _Changes, verdict: Verdict) -> str:
     if verdict == "supported":
         return f"trained layers {what}, and more than random weights do"
     if verdict == "not supported":
-        further = "with random weights the change is further in this direction"
-        return f"trained layers do not {what} by {_MARGIN:g} nats or more; {further}"
+        return f"trained layers do not {what} by {_MARGIN:g} nats or more, and fall short of random weights"
     if changes.random is None:
         return f"undecided without random weights whether trained layers {what} beyond them ({seen} nats)"
     if changes.own.lo > 0 and changes.beyond.hi < 0:
