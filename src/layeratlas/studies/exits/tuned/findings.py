@@ -117,7 +117,7 @@ def tuned_table(exits: Mapping[str, Sequence[TunedExit]], losses: Mapping[str, S
     rows: list[dict[str, Any]] = []
     for level, found in exits.items():
         for i, each in enumerate(found):
-            row: dict[str, Any] = {"ability": level, "exit": each.point, "own": each.own, "tuned": each.tuned}
+            row: dict[str, Any] = {"level": level, "exit": each.point, "own": each.own, "tuned": each.tuned}
             row |= {"gain": each.gain.estimate, "lo": each.gain.lo, "hi": each.gain.hi, "p": each.gain.p}
             row |= {"divergence_own": losses["own"][i], "divergence_tuned": losses["tuned"][i], "says": each.says}
             rows.append(row)
