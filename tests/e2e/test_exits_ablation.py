@@ -109,7 +109,7 @@ def test_the_only_block_that_matters_is_the_only_one_on_the_map(monkeypatch, mod
     assert any(line.startswith(said) for line in notes.said)
     found = pl.read_parquet(done.folder / "ablation.parquet")
     assert len(found) == 2 * len(PLAN)
-    facts = found.filter(ability="facts")
+    facts = found.filter(level="facts")
     assert set(facts["clean"]) == {1.0}
     touched = (pl.col("start") <= BLOCK) & (pl.col("stop") > BLOCK)
     # Blocks that add next to nothing can be skipped, and what they add can be set to zero, without moving one answer.
@@ -123,7 +123,7 @@ def test_the_only_block_that_matters_is_the_only_one_on_the_map(monkeypatch, mod
     assert block["verdict"] == "supported"
     assert facts.filter(verdict="supported").select(touched.all()).item()
     # What the model does not know it cannot lose, whichever block is gone.
-    assert "supported" not in found.filter(ability="logic")["verdict"]
+    assert "supported" not in found.filter(level="logic")["verdict"]
     assert done.findings.filter(finding="ablation", level="facts", verdict="supported").height >= 1
     assert set(done.findings.filter(finding="ablation")["method"]) == {"sum"}
     shown = {exhibit.name: exhibit for exhibit in PLUGIN.exhibits(done.folder)}
@@ -142,6 +142,9 @@ def test_the_only_block_that_matters_is_the_only_one_on_the_map(monkeypatch, mod
     for words in ("What each block is needed for", "Random ranges", "ablations, each one pass over the first"):
         assert words in page
     assert (done.folder / "figures/ablation.svg").exists()
+    # A run of version 0.1 calls the column of levels otherwise.
+    found.rename({"level": "ability"}).write_parquet(done.folder / "ablation.parquet")
+    assert next(one for one in PLUGIN.exhibits(done.folder) if one.name == "ablation").text == first.text
 
 
 def test_a_stopped_stage_goes_on_where_it_stopped(monkeypatch, model, tmp_path):

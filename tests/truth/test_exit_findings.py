@@ -12,6 +12,7 @@ from layeratlas.stats.peaks import onset
 from layeratlas.stats.resampling import Resampler
 from layeratlas.studies.exits.analysis import analyse
 from layeratlas.studies.exits.findings.gains import level_gains
+from layeratlas.studies.exits.findings.languages import agreement_curve
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.set_curves import set_curves
 from layeratlas.studies.exits.settings import ExitSettings
@@ -109,6 +110,31 @@ def test_languages_that_tell_the_truth_without_their_questions_share_no_ability(
     known = [replace(one, data=replace(one.data, evident=True)) for one in sets]
     assert findings(*known)["exit", "cross-lingual"].verdict == "supported"
     assert findings(*known)["X8", "cross-lingual"].verdict != "supported"
+
+
+def grouped(one, each):
+    """The same answers with `each` questions in a group."""
+    items = tuple(replace(item, group=f"g{i // each}") for i, item in enumerate(one.data.items))
+    return replace(one, data=replace(one.data, items=items))
+
+
+def kappa(*sets):
+    sampler = Resampler([group for one in sets for group in one.groups], 300, 0)
+    return agreement_curve(sets, main_curve(sets[0]), sampler, strict=False)
+
+
+def test_all_questions_of_a_group_count_in_the_agreement_of_languages():
+    """Every second question is answered alike, and it comes first in its group of two."""
+    alike, other = (planted(seed, np.full(POINTS, 1.0), "cross-lingual") for seed in (5, 6))
+    first = np.repeat(np.arange(200) % 2 == 0, 4)[:, None]
+    half = replace(alike, after=np.where(first, alike.after, other.after))
+    de = replace(half, data=replace(alike.data, language="de"))
+    single, double = kappa(alike, de), kappa(grouped(alike, 2), grouped(de, 2))
+    np.testing.assert_allclose(double.estimate, single.estimate)
+    assert single.estimate.mean() == pytest.approx(0.5, abs=0.1)
+    assert (single.n_groups, double.n_groups) == (200, 100)
+    # Which of two questions a single one is a version of is unknown.
+    assert kappa(grouped(alike, 2), de) is None
 
 
 def test_the_last_exit_against_the_one_before():

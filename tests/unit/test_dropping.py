@@ -64,12 +64,13 @@ def test_nearby_tokens_are_decoded_in_the_same_run(idle):
     itself = table.filter(target="token 0 before")
     assert len(itself) == 7
     assert itself["lo"].min() > 0.5
-    assert itself["random_weights"].is_finite().all()
+    assert itself["random_weights"].min() > 0.5
+    assert table["control"].max() < 0.0  # the token at the same place of another passage
     assert (table["lo"] <= table["nats"]).all()
     assert (table["nats"] <= table["hi"]).all()
     found = idle.findings.filter(pl.col("finding").is_in(["information bottleneck", "information from afar"]))
-    assert set(found["level"]) == {"input", "prediction", "far tokens"}
-    assert set(found["verdict"]) == {"inconclusive"}
+    assert set(found["level"]) == {"input", "next token", "far tokens"}
+    assert found["statement"].str.contains("with random weights").all()
 
 
 def test_an_order_by_measured_costs_is_made_without_the_passages_it_is_measured_on():
@@ -98,7 +99,7 @@ def test_a_better_order_is_found_and_one_like_chance_is_not():
     verdicts = {f.level: f.verdict for f in drop_findings(measured({INFLUENCE: 0.5, MEASURED: 0.2, RANDOM: 1.0}), 0)}
     assert set(verdicts.values()) == {"supported"}
     verdicts = {f.level: f.verdict for f in drop_findings(measured({INFLUENCE: 1.0, MEASURED: 1.0, RANDOM: 1.0}), 0)}
-    assert "supported" not in verdicts.values()
+    assert set(verdicts.values()) == {"inconclusive"}
     verdicts = {f.level: f.verdict for f in drop_findings(measured({INFLUENCE: 1.5, MEASURED: 0.2, RANDOM: 1.0}), 0)}
     assert verdicts[INFLUENCE] == "not supported"
 

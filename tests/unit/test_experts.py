@@ -17,7 +17,9 @@ from layeratlas.capture.routes import read_routers
 from layeratlas.core.errors import ModelError
 from layeratlas.core.progress import Progress
 from layeratlas.models.routing import find_routers
+from layeratlas.stats.resampling import Resampler
 from layeratlas.stats.routing import distance, entropy
+from layeratlas.studies.hierarchy.experts.classes import Distances, class_distances
 from planted_models import WORDS, word_tokenizer
 
 WITH_ROUTERS = {
@@ -118,3 +120,33 @@ def test_a_distance_is_that_of_total_variation_whatever_the_weights_of_texts():
     assert distance(used, y, weights)[:, 0] == pytest.approx([1, 1, np.nan], nan_ok=True)
     half = distance(used[[0, 0, 1]], y, weights)
     assert half[:, 0] == pytest.approx([0.5, 0.5, np.nan], nan_ok=True)
+
+
+def distances(chances: list[float], experts: list[int], seed: int, n: int = 60) -> Distances:
+    """Of routers with these numbers of experts; a text of class 1 goes to expert 0 with some chance, else anywhere."""
+    rng = np.random.default_rng(seed)
+    y, groups = np.arange(n) % 2, [f"g{i}" for i in range(n)]
+    used = np.zeros((n, len(experts), max(experts)))
+    for router, (chance, count) in enumerate(zip(chances, experts, strict=True)):
+        chosen = np.where((rng.random(n) < chance) & (y == 1), 0, rng.integers(count, size=n))
+        used[np.arange(n), router, chosen] = 1.0
+    orders = np.stack([rng.permutation(n) for _ in range(60)])
+    return class_distances(used, y, orders, groups, Resampler(groups, 200, seed, halves=40))
+
+
+def test_the_most_different_of_many_routers_is_not_called_different_for_being_the_most():
+    """Of 12 routers that send all classes alike: read on other texts, the excess of the largest is 0 on average."""
+    found = [distances([0.0] * 12, [4, 8] * 6, seed) for seed in range(12)]
+    assert abs(np.mean([one.excess.estimate for one in found])) < 0.03
+    assert sum(one.excess.verdict() == "supported" for one in found) <= 3
+    same = [one.value[one.top] - one.control[one.top] for one in found]
+    assert np.mean(same) > 0.1  # negative control: chosen and read on the same texts
+
+
+def test_the_router_is_chosen_by_the_spread_of_its_shuffles_and_its_difference_is_found():
+    """A router of 2 experts differs by 0.45; among 60 experts, labels without meaning differ by about 0.6."""
+    found = distances([0.0, 0.9, 0.0], [60, 2, 60], seed=1, n=120)
+    assert found.value.argmax() != 1  # negative control: the largest distance is of a router without a difference
+    assert found.top == 1
+    assert 0.15 < found.excess.estimate < 0.45
+    assert found.excess.verdict() == "supported"

@@ -41,10 +41,21 @@ def test_words_of_a_template_and_named_spans_are_read_where_they_are(planted):
     model = load(ModelSpec(id=str(planted)))
     texts = ["w1 warm is", "w2 cold is", "w3 warm is", "w4 cold is"]
     places = read(model, dataset(texts, name=[(3, 7)] * 4))
-    assert list(places) == ["span 'name'", "word 1 of 3", "word 2 of 3", LAST, MEAN]
+    assert list(places) == ["word 1 of 3", "span 'name'", "word 2 of 3", LAST, MEAN]
     assert places["span 'name'"] == places["word 2 of 3"] == [["warm"], ["cold"], ["warm"], ["cold"]]
     assert places[LAST] == [["is"]] * 4
     assert places[MEAN][1] == ["w2", "cold", "is"]
+
+
+def test_places_are_in_the_order_of_the_text_and_a_span_up_to_its_end_is_not_before_it(planted):
+    """Twelve words, since `word 10` is before `word 2` in the order of letters."""
+    model = load(ModelSpec(id=str(planted)))
+    texts = [f"w{i + 3} {'w1 ' * 8}{word} w2 is" for i, word in enumerate(("warm", "cold", "warm", "cold"))]
+    data = dataset(texts, end=[(32, 37)] * 3 + [(35, 37)], early=[(0, 2)] * 4)
+    places = {place.name: place for place in places_of(model, data)}
+    words = [f"word {number} of 12" for number in range(1, 12)]
+    assert list(places) == ["span 'early'", *words, "span 'end'", LAST, MEAN]
+    assert [name for name, place in places.items() if not place.before] == ["span 'end'", LAST, MEAN]
 
 
 def test_texts_of_other_lengths_are_read_from_the_end(planted):
@@ -65,7 +76,8 @@ def test_a_chat_is_read_in_the_text_and_at_the_ends_of_the_turn(tmp_path):
     assert last.positions[0] < turn.positions[0] == len(turn.ids) - 1
     assert answer.ids[: len(turn.ids)] == turn.ids
     assert len(answer.ids) > len(turn.ids)
-    assert [place for place in places.values() if place.before]
+    assert [place.before for place in list(places.values())[-4:]] == [False] * 4
+    assert {place.before for place in list(places.values())[:-4]} == {True}
 
 
 @pytest.mark.parametrize("labelled", [True, False])

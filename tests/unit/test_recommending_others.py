@@ -1,4 +1,4 @@
-"""Where to exit, and which block to leave out: recommendations of the exits and segments studies."""
+"""Where to exit, which block to leave out and where to steer: what the other studies recommend."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ import pytest
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.finding_table import finding_table
 from layeratlas.runs.recommendation import Recommendation
+from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.verdicts import Effect
+from layeratlas.studies.causal import recommending as steering
+from layeratlas.studies.causal.effects import Measured, Reading, SetEffects, set_effects
+from layeratlas.studies.causal.names import Edited
 from layeratlas.studies.exits.analysis import advise
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.recommending import recommendations
@@ -144,3 +149,46 @@ def test_the_exits_study_advises_on_the_levels_of_its_findings(verdicts, layers)
     curves = [exit_curve(RISE, 0.01), replace(exit_curve(RISE, 0.01), task="of the level")]
     rows = advise(curves, finding_table(findings, "m", "exits"), "sum")
     assert [row.layer for row in rows] == layers
+
+
+def steered(effect: np.ndarray, seed: int, questions: int = 40, noise: float = 1.0) -> SetEffects:
+    """The effects on a set whose log-odds fall by `effect` (P,) on average, with independent noise by point."""
+    rng = np.random.default_rng(seed)
+    edits = list(Edited)
+    logits = np.zeros((questions, len(effect), len(edits), 2))
+    fall = effect + noise * rng.standard_normal((questions, len(effect)))
+    logits[:, :, edits.index(Edited.STEER), 1] = fall
+    groups = [f"g{question}" for question in range(questions)]
+    reading = Reading(gain=Effect(estimate=0.0, lo=-0.1, hi=0.1, p=1.0), chance=0.5, left=0.5, shuffled=0.5)
+    measured = Measured(
+        clean=np.zeros((questions, 2)), edited=logits, edits=edits, codes=np.zeros(questions, int), groups=groups
+    )
+    draws = Resampler(groups, 300, seed, halves=40)
+    return set_effects("facts", measured, [reading] * len(effect), range(len(effect)), 0.1, draws)
+
+
+def steer(effects: SetEffects) -> Recommendation:
+    return steering.recommendations([effects], len(effects.cells))[0]
+
+
+def test_the_value_of_a_point_to_steer_is_not_raised_by_its_choice():
+    """Of twelve points that all move the answers by 0.5, one seems to move them by more than 0.7."""
+    effects = [steered(np.full(12, 0.5), seed) for seed in range(12)]
+    assert np.mean([max(cell.steered.estimate for cell in each.cells) for each in effects]) > 0.7  # negative control
+    found = [steer(each) for each in effects]
+    assert np.mean([one.value for one in found]) == pytest.approx(0.5, abs=0.1)
+    assert sum(one.lo < 0.5 < one.hi for one in found) >= 10
+
+
+def test_points_as_good_to_steer_are_all_that_may_be_the_best():
+    """Also those at which an effect is not shown: the set is a confidence set of the best point."""
+    effects = steered(np.r_[0.0, np.full(11, 0.5)], 3)
+    one = steer(effects)
+    assert any(cell.steered.verdict() != "supported" for cell in effects.cells[1:])
+    assert set(range(1, 12)) <= set(one.as_good)
+    clear = steer(steered(np.r_[np.zeros(5), 3.0, np.zeros(6)], 3))
+    assert (clear.layer, clear.as_good) == (5, (5,))
+    assert clear.value == pytest.approx(3.0, abs=0.6)
+    none = steer(steered(np.zeros(12), 3))
+    assert none.layer is None
+    assert none.as_good == ()

@@ -13,6 +13,7 @@ import polars as pl
 from layeratlas.comparison.kinds import CURVE_KINDS
 from layeratlas.comparison.models import Model, is_paired, unpaired
 from layeratlas.core import formatting as wording
+from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.runs.quantity import Place
 from layeratlas.stats.contrasts import MARGINS, adjusted, verdict_of
@@ -125,7 +126,7 @@ def _statement(
 ) -> str:
     holder = next(model for model in models if place in model.quantities)
     label, unit = holder.quantities[place].label, holder.value(place).unit
-    name = f"{label[0].upper()}{label[1:]}" + (f" ({_UNITS[unit]})" if unit in _UNITS else "")
+    name = capitalised(label) + (f" ({_UNITS[unit]})" if unit in _UNITS else "")
     link = {
         "supported": "differs",
         "not supported": f"is equal within {MARGINS[unit]:g}",

@@ -10,6 +10,7 @@ import numpy as np
 from layeratlas.comparison.cohort import Cohort
 from layeratlas.comparison.kinds import ComparisonKind
 from layeratlas.comparison.models import Model, families_of
+from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.runs.quantity import Place
 from layeratlas.stats.families import Parts, least_partial, variance_parts
@@ -81,7 +82,7 @@ def _finding(place: Place, part: Parts, models: Sequence[Model]) -> Finding:
     return curve_finding(
         ComparisonKind.FAMILY,
         Subject(level=label, component=place.component, method=place.method, n=len(models)),
-        statement=f"{label[0].upper()}{label[1:]} {link}: partial R² {part.family:.2f} given size ({part.lo:.2f} to "
+        statement=f"{capitalised(label)} {link}: partial R² {part.family:.2f} given size ({part.lo:.2f} to "
         f"{part.hi:.2f} with one model left out; omega² {part.omega2:.2f}), size {part.size:.2f} given family; "
         f"p = {part.p_all:.3f} over {part.assignments} assignments of models to families (smallest possible "
         f"{part.smallest:.3f}). Families differ in more than their name.",

@@ -127,3 +127,8 @@ def ranges(layers: Sequence[int]) -> str:
 def word(names: Mapping[str, str], code: str) -> str:
     """Return the words for a code, or the code itself if there are none."""
     return names.get(code, code)
+
+
+def capitalised(words: str) -> str:
+    """Return words capitalised for the beginning of a sentence; the other letters stay as they are."""
+    return words[:1].upper() + words[1:]

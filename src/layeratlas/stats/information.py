@@ -10,6 +10,7 @@ such bound at hundreds of dimensions. Another decoder may still extract more inf
 from __future__ import annotations
 
 import numpy as np
+import scipy
 
 from layeratlas.core.arrays import Floats, Ints
 
@@ -29,7 +30,7 @@ def calibrated(scores: Floats, prior: Floats, codes: Ints, asked: Floats) -> Flo
     own = features[np.arange(len(codes)), codes]
     weights = np.array([0.0, 1.0])
     for _ in range(_STEPS):
-        share = np.exp(_normalised(features @ weights))
+        share = scipy.special.softmax(features @ weights, axis=-1)
         mean = np.einsum("nc,ncf->nf", share, features)
         gradient = (mean - own).mean(0)
         second = np.einsum("nc,ncf,ncg->fg", share, features, features) / len(codes) - mean.T @ mean / len(codes)
@@ -38,14 +39,8 @@ def calibrated(scores: Floats, prior: Floats, codes: Ints, asked: Floats) -> Flo
         weights = weights - step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < 1e-6:
             break
-    return _normalised(asked * weights[0] + base * weights[1])
-
-
-def _normalised(logits: Floats) -> Floats:
-    """Return log-probabilities (..., C), normalised over the last axis."""
-    top = logits.max(-1, keepdims=True)
-    shares: Floats = logits - top - np.log(np.exp(logits - top).sum(-1, keepdims=True))
-    return shares
+    logs: Floats = scipy.special.log_softmax(asked * weights[0] + base * weights[1], axis=-1)
+    return logs
 
 
 def information_bound(likelihood: Floats, counts: Floats, weights: Floats) -> Floats:

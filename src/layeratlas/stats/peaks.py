@@ -84,8 +84,16 @@ def cross_chosen(curve: Curve | Reference, reference: Floats) -> float:
 
     `reference` (P,) are weights of the layers to subtract; zeros for none.
     """
+    return cross_read(*(half - (half @ reference)[:, None] for half in (curve.half_a, curve.half_b)))
+
+
+def cross_read(half_a: Floats, half_b: Floats, scales: Floats | float = 1.0) -> float:
+    """Return the mean of values at the column with the largest value / scale on the other half of the groups.
+
+    `half_a`, `half_b` (H, P): the values on random halves of the groups and on their complements. `scales` (P,).
+    """
     total = []
-    for chosen_on, read_on in ((curve.half_a, curve.half_b), (curve.half_b, curve.half_a)):
-        at = chosen_on.argmax(1)
-        total.append(np.take_along_axis(read_on, at[:, None], 1)[:, 0] - read_on @ reference)
+    for chosen_on, read_on in ((half_a, half_b), (half_b, half_a)):
+        at = (chosen_on / scales).argmax(1)
+        total.append(np.take_along_axis(read_on, at[:, None], 1)[:, 0])
     return float(np.mean(total))

@@ -9,9 +9,9 @@ import numpy as np
 import scipy
 
 from layeratlas.core.arrays import FloatArray, Floats, Ints
-from layeratlas.stats.intervals import draws_interval, widened
-from layeratlas.stats.resampling import Resampler
-from layeratlas.stats.tests import holm, sign_flip
+from layeratlas.stats.group_means import GroupMeans, group_means
+from layeratlas.stats.resampling import Resampler, Sample
+from layeratlas.stats.tests import holm
 from layeratlas.stats.verdicts import Effect, Verdict, decide
 from layeratlas.studies.causal.names import Edited
 
@@ -71,15 +71,14 @@ class Cell:
 class SetEffects:
     """A set's cells, and the unedited model's performance: mean log-odds of the right answer, and accuracy.
 
-    `steering` (1 + B, P) is the effect of steering on the answers minus that of random directions: the estimate,
-    followed by its draws.
+    `steering` has the effect of steering at the P points, minus that of random directions, with its draws and halves.
     """
 
     level: str
     answered: Effect
     accuracy: float
     cells: list[Cell]
-    steering: Floats
+    steering: Sample
     n: int
     n_groups: int
 
@@ -116,25 +115,29 @@ def set_effects(
         edit: losses[:, :, [i for i, other in enumerate(measured.edits) if other is edit]].mean(2)
         for edit in dict.fromkeys(measured.edits)
     }
-    sampler = _Sampler(measured.groups, draws)
-    answered = sampler.effects(clean[:, None])[0]
+
+    def means(values: Floats) -> GroupMeans:
+        return group_means(values, measured.groups, draws)
+
+    answered = means(clean[:, None]).effects()[0]
     margin = unused * max(answered.estimate, 0.0)
     erased = by_edit[Edited.ERASE]
-    used = _weaker(*(sampler.effects(erased - by_edit[kind]) for kind in (Edited.RANDOM, Edited.SHUFFLED)))
-    specific = sampler.effects(erased - by_edit[Edited.OTHER])
-    moved = by_edit[Edited.STEER] - by_edit[Edited.STEER_RANDOM]
-    steered = sampler.effects(moved)
+    against = [means(erased - by_edit[kind]) for kind in (Edited.RANDOM, Edited.SHUFFLED)]
+    used = _weaker(*(contrast.effects() for contrast in against))
+    specific = means(erased - by_edit[Edited.OTHER]).effects()
+    moved = means(by_edit[Edited.STEER] - by_edit[Edited.STEER_RANDOM])
+    lost, steered = means(erased).effects(), moved.effects()
     right = measured.edited.argmax(-1) == measured.codes[:, None, None]
     cells = [
         Cell(
             point=point,
             reading=readings[i],
-            loss=sampler.effects(erased)[i],
+            loss=lost[i],
             losses={edit: float(values[:, i].mean()) for edit, values in by_edit.items()},
             used=used[i],
             specific=specific[i],
             steered=steered[i],
-            unused_p=sampler.below(_weaker_values(erased, by_edit, i), margin),
+            unused_p=_below(_weaker_draws(against, i), margin),
             margin=margin,
             erased_accuracy=float(right[:, i, list(measured.edits).index(Edited.ERASE)].mean()),
         )
@@ -146,37 +149,15 @@ def set_effects(
         answered=answered,
         accuracy=accuracy,
         cells=cells,
-        steering=sampler.draws(moved),
+        steering=moved.sample,
         n=len(clean),
         n_groups=len(set(measured.groups)),
     )
 
 
-class _Sampler:
-    """Means over prompts with intervals over groups, and exact tests."""
-
-    def __init__(self, groups: Sequence[str], draws: Resampler) -> None:
-        self._weights = draws.weights(groups, halves=False)
-        names, self._group_of = np.unique(np.asarray(groups), return_inverse=True)
-        self._count = len(names)
-
-    def draws(self, values: Floats) -> Floats:
-        """Return the means of columns (n, P) and their draws, (1 + B, P)."""
-        means = (self._weights @ values) / np.maximum(self._weights.sum(1, keepdims=True), 1)
-        return np.concatenate([means[:1], widened(means[:1], means[1:], self._count, times=1.0)])
-
-    def effects(self, values: Floats) -> list[Effect]:
-        """Return the mean of each column of values (n, P), its interval and p-value (Holm over the columns)."""
-        means = self.draws(values)
-        lo, hi = draws_interval(means[1:], self._count)
-        sums = np.stack([np.bincount(self._group_of, column, self._count) for column in values.T], 1)
-        ps = holm([sign_flip(own) for own in sums.T])
-        return [Effect(estimate=float(means[0, i]), lo=float(lo[i]), hi=float(hi[i]), p=p) for i, p in enumerate(ps)]
-
-    def below(self, values: Floats, margin: float) -> float:
-        """Return the one-sided p-value against a mean of values (n,) of `margin` or more."""
-        draws = self.draws(values[:, None])[1:, 0]
-        return float((1 + (draws >= margin).sum()) / (1 + len(draws)))
+def _below(draws: Floats, margin: float) -> float:
+    """Return the one-sided p-value against a mean of `margin` or more, from draws (B,)."""
+    return float((1 + (draws >= margin).sum()) / (1 + len(draws)))
 
 
 def _weaker(first: Sequence[Effect], second: Sequence[Effect]) -> list[Effect]:
@@ -187,11 +168,11 @@ def _weaker(first: Sequence[Effect], second: Sequence[Effect]) -> list[Effect]:
     ]
 
 
-def _weaker_values(erased: Floats, by_edit: dict[Edited, Floats], at: int) -> Floats:
-    """Return the losses at a point minus those of the stronger control there, (n,)."""
-    controls = [by_edit[kind][:, at] for kind in (Edited.RANDOM, Edited.SHUFFLED)]
-    values: Floats = erased[:, at] - max(controls, key=lambda losses: float(losses.mean()))
-    return values
+def _weaker_draws(against: Sequence[GroupMeans], at: int) -> Floats:
+    """Return the draws (B,) of the loss at a point minus that of the stronger control there."""
+    weaker = min(against, key=lambda contrast: float(contrast.sample.estimate[at]))
+    draws: Floats = weaker.sample.draws[:, at]
+    return draws
 
 
 def unused_point(effects: SetEffects) -> tuple[Cell, float, Verdict]:

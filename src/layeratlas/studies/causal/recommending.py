@@ -7,16 +7,20 @@ from dataclasses import asdict
 
 import numpy as np
 
+from layeratlas.core.formatting import ranges
 from layeratlas.runs.recommendation import ALL, Choice, Purpose, Recommendation
 from layeratlas.stats.best_layers import CONFIDENCE, best_layers
+from layeratlas.stats.peaks import cross_read
 from layeratlas.studies.causal.effects import SetEffects
 from layeratlas.studies.causal.names import LOG_ODDS, STEER
 
 RULES: Mapping[Purpose, str] = {
     Purpose.STEER: "Of the points that were edited, the one at which steering from the mean of one class to that of "
-    "another moves the answers most, in nats of log-odds more than random directions of equal norm do; only points at "
-    "which that is shown. The points that are as good hold all that are equally the best with "
-    f"{CONFIDENCE:.0%} probability (model confidence set). It holds for steering at the last token of the prompt.",
+    "another moves the answers most, in nats of log-odds more than random directions of equal norm do, if that is "
+    "shown there. The points that are as good hold all that are equally the best with "
+    f"{CONFIDENCE:.0%} probability (model confidence set), whether or not an effect is shown at each. The value is "
+    "that of the best point chosen on one half of the groups and read on the other. It holds for steering at the last "
+    "token of the prompt.",
 }
 
 
@@ -50,15 +54,22 @@ def _choice(effects: SetEffects) -> Choice:
             reason="Steering is not shown to move the answers more than random directions do at any point (most at "
             f"point {top.point}, {top.steered.could_have_seen} nats)."
         )
-    moved, draws = effects.steering[0], effects.steering[1:]
-    at = int(np.where(shown, moved, -np.inf).argmax())
-    inside = best_layers(moved, draws).inside & shown
-    inside[at] = True
+    moved = effects.steering
+    inside = best_layers(moved.estimate, moved.draws).inside
+    if not (inside & shown).any():
+        return Choice(
+            reason="The points at which steering is shown to move the answers "
+            f"({ranges([cells[i].point for i in np.flatnonzero(shown)])}) are not among those where it moves them most."
+        )
+    at = int(np.where(inside & shown, moved.estimate, -np.inf).argmax())
+    value = cross_read(moved.half_a, moved.half_b)
+    shift = value - cells[at].steered.estimate
     return Choice(
         layer=cells[at].point,
         as_good=tuple(cell.point for cell, kept in zip(cells, inside, strict=True) if kept),
-        value=cells[at].steered.estimate,
-        lo=cells[at].steered.lo,
-        hi=cells[at].steered.hi,
-        reason=f"Steering moves the answers most there, of {len(cells)} points that were edited.",
+        value=value,
+        lo=cells[at].steered.lo + shift,
+        hi=cells[at].steered.hi + shift,
+        reason=f"Steering moves the answers most there, of {len(cells)} points that were edited; the value is that of "
+        "a point chosen on other groups.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from layeratlas.core import registry
+from layeratlas.core.formatting import capitalised
 
 ACTIVATIONS = "activations"
 CURVES = "curves.parquet"
@@ -86,7 +87,7 @@ METRICS = {
     "r2": "R²",
     CODE_METRIC: "compression (description length)",
 }
-METRIC_NAMES = {code: f"{words[0].upper()}{words[1:]}" for code, words in METRICS.items()}
+METRIC_NAMES = {code: capitalised(words) for code, words in METRICS.items()}
 
 
 def method_names() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from layeratlas.core.formatting import capitalised
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.peaks import Peak
 from layeratlas.studies.hierarchy.names import METRICS
@@ -26,11 +27,6 @@ class Phrasing:
     def decodes(self, level: str) -> str:
         """Return the words for a level as the subject of a sentence with the verb `decode`."""
         return f"{capitalised(self.level(level))} decode" if level in self.levels else f"Level '{level}' decodes"
-
-
-def capitalised(words: str) -> str:
-    """Return words capitalised for the beginning of a sentence."""
-    return words[:1].upper() + words[1:]
 
 
 def measure(curve: Curve) -> str:

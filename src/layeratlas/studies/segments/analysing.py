@@ -19,7 +19,8 @@ from layeratlas.studies.segments.dependence import segment_findings
 from layeratlas.studies.segments.dropping.findings import drop_findings, drop_table
 from layeratlas.studies.segments.dropping.stage import read_dropped
 from layeratlas.studies.segments.information import stage as informing
-from layeratlas.studies.segments.information.findings import bounds_of, information_findings, information_table
+from layeratlas.studies.segments.information.bounds import bounds_of, information_table
+from layeratlas.studies.segments.information.findings import information_findings
 from layeratlas.studies.segments.information.stage import read_informed
 from layeratlas.studies.segments.intervention.tables import write_intervention_tables
 from layeratlas.studies.segments.measuring import TRAINED, UNTRAINED, VIEWS, read_values

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from layeratlas.core.arrays import FloatArray, Floats
@@ -44,14 +45,14 @@ class Reference:
     """
 
     def __init__(self, logits: FloatArray, targets: NDArray[np.int64]) -> None:
-        self._logp = log_softmax(logits)
+        self._logp = _log_softmax(logits)
         self._p = np.exp(self._logp)
         self._top = logits.argmax(-1)
         self._targets = targets
 
     def against(self, logits: FloatArray, jsd: bool = False) -> Outcome:
         """Return the outcome of edited logits (n, V)."""
-        logq = log_softmax(logits)
+        logq = _log_softmax(logits)
         gap = self._logp - logq
         at = np.arange(len(gap)), self._targets
         return Outcome(
@@ -80,9 +81,7 @@ def judge_of(jsd: Sequence[bool]) -> Judge:
     return judge
 
 
-def log_softmax(logits: FloatArray) -> Floats:
+def _log_softmax(logits: FloatArray) -> Floats:
     """Return log-probabilities (..., V) in float64."""
-    values = logits.astype(np.float64)
-    values -= values.max(-1, keepdims=True)
-    values -= np.log(np.exp(values).sum(-1, keepdims=True))
-    return values
+    logs: Floats = scipy.special.log_softmax(logits.astype(np.float64), axis=-1)
+    return logs

@@ -35,7 +35,8 @@ def exhibits(folder: Path) -> list[Exhibit]:
     """Return the map and the table of halves and spans; empty for a run without ablations."""
     if not (folder / ABLATION_FILE).exists():
         return []
-    table = read_table(folder / ABLATION_FILE)
+    # Version 0.1 called the column of levels `ability`.
+    table = read_table(folder / ABLATION_FILE).rename({"ability": "level"}, strict=False)
     single = table.filter(role=Role.LAYER.value)
     wide = table.filter(pl.col("role").is_in([role.value for role in WIDE]))
     return [
@@ -71,7 +72,7 @@ def _map_text(single: pl.DataFrame) -> str:
         "the groups' changes, Holm over the single blocks and sublayers of the ability). The table of all ablations is "
         "ablation.parquet."
     ]
-    for (level,), rows in single.group_by("ability", maintain_order=True):
+    for (level,), rows in single.group_by("level", maintain_order=True):
         first = rows.row(0, named=True)
         whole = f"{num(first['clean'], 2)} [{num(first['clean_lo'], 2)}, {num(first['clean_hi'], 2)}]"
         size = f"{first['n']} questions in {first['n_groups']} groups"
@@ -106,7 +107,7 @@ def _cautions(rows: pl.DataFrame) -> str:
 def _wide_table(wide: pl.DataFrame) -> pl.DataFrame:
     rows = [
         {
-            "Ability": row["ability"],
+            "Ability": row["level"],
             "Ablated": row["name"],
             "Blocks": f"{row['start']}–{row['stop'] - 1}",
             "n": row["n"],
@@ -145,7 +146,7 @@ def _cell(row: dict[str, Any]) -> dict[str, Any]:
     """Return what one cell of the map shows, its numbers rounded."""
     numbers = {name: round(row[name], 4) for name in ("change", "lo", "hi", "edited", "p")}
     return {
-        "ability": row["ability"],
+        "level": row["level"],
         **numbers,
         "panel": _PANELS[row["kind"], row["component"]],
         "block": row["start"],
@@ -169,12 +170,12 @@ def _panel(values: list[dict[str, Any]], name: str, largest: float, colour: Colo
     )
     base = vega.chart(vega.Data(values=values)).encode(
         x=vega.X("block:O", title="block", axis=vega.Axis(labelOverlap=True, labelAngle=0)),
-        y=vega.Y("ability:N", title=None, sort=None, axis=vega.Axis(labelLimit=150)),
+        y=vega.Y("level:N", title=None, sort=None, axis=vega.Axis(labelLimit=150)),
     )
     cells = base.mark_rect().encode(
         fill=vega.Fill("way:N", scale=ways, title="accuracy", sort=None),
         opacity=vega.Opacity("size:Q", scale=strength, title="change", legend=key),
-        tooltip=["ability:N", "block:O", "edited:Q", "change:Q", "lo:Q", "hi:Q", "p:Q"],
+        tooltip=["level:N", "block:O", "edited:Q", "change:Q", "lo:Q", "hi:Q", "p:Q"],
     )
     # The outline is a separate chart layer, so that the cells' opacity does not apply to it.
     outline = base.transform_filter("datum.supported").mark_rect(

@@ -9,9 +9,10 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.core.errors import DataError
-from layeratlas.stats.intervals import ROUNDING, draws_interval, few_groups
+from layeratlas.stats.group_means import group_means
+from layeratlas.stats.intervals import ROUNDING
 from layeratlas.stats.resampling import Resampler
-from layeratlas.stats.tests import holm, sign_flip
+from layeratlas.stats.tests import holm
 from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.exits.ablation.plan import WIDE, Ablation, Role
 
@@ -68,26 +69,20 @@ def ablation_effects(
     _check(level, clean, ablated, groups)
     plan = list(ablated)
     gaps = np.stack([credit - clean for credit in ablated.values()], 1)
-    weights = resampler.weights(groups, halves=False)
-    means = (weights @ gaps) / np.maximum(weights.sum(1, keepdims=True), 1)
-    names, group_of = np.unique(np.asarray(groups), return_inverse=True)
-    sums = np.stack([np.bincount(group_of, gap, len(names)).astype(float) for gap in gaps.T], 1)
-    changes = means[0]
-    draws = changes + (means[1:] - changes) * few_groups(len(names))
-    lo, hi = draws_interval(draws, len(names), least=-1.0, most=1.0)
-    ps = _corrected(plan, sums)
+    means = group_means(gaps, groups, resampler)
+    effects = means.effects(_corrected(plan, means.ps), least=-1.0, most=1.0)
     return [
         AblationEffect(
             level=level,
             ablation=ablation,
             clean=float(clean.mean()),
             ablated=float(ablated[ablation].mean()),
-            change=Effect(estimate=float(changes[i]), lo=float(lo[i]), hi=float(hi[i]), p=ps[i]),
-            share_as_large=_share_as_large(plan, i, changes),
+            change=effects[i],
+            share_as_large=_share_as_large(plan, i, means.sample.estimate),
             n=len(clean),
-            n_groups=len(names),
-            draws=draws[:, i],
-            group_sums=sums[:, i],
+            n_groups=len(means.sums),
+            draws=means.sample.draws[:, i],
+            group_sums=means.sums[:, i],
         )
         for i, ablation in enumerate(plan)
     ]
@@ -103,9 +98,8 @@ def _check(level: str, clean: Floats, ablated: Mapping[Ablation, Floats], groups
         )
 
 
-def _corrected(plan: Sequence[Ablation], sums: Floats) -> list[float]:
-    """Return the p-value of each ablation, corrected within its family; `sums` (G, ablations)."""
-    raw = [sign_flip(own) for own in sums.T]
+def _corrected(plan: Sequence[Ablation], raw: Sequence[float]) -> list[float]:
+    """Return the p-value of each ablation, corrected within its family, from the uncorrected ones."""
     ps = [1.0] * len(plan)
     for roles in _FAMILIES:
         family = [i for i, ablation in enumerate(plan) if ablation.role in roles]

@@ -107,7 +107,7 @@ def _rows(effects: Sequence[AblationEffect], credits: Credits, resampler: Resamp
     draws = (weights @ credits.clean) / np.maximum(weights.sum(1), 1)
     lo, hi = draws_interval(draws, len(set(credits.groups)), least=0.0, most=1.0)
     shared = {
-        "ability": credits.level,
+        "level": credits.level,
         "chance": float(credits.chance.mean()),
         "clean_lo": float(lo),
         "clean_hi": float(hi),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -27,29 +28,31 @@ LOWER_THIRD = 1 / 3
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two sets of one level in two languages, and the groups (the same questions) that they share."""
+    """Two sets of one level in two languages. Versions of a question are in the same place of the same group."""
 
     first: ScoredSet
     second: ScoredSet
 
     @property
     def shared(self) -> list[str]:
-        return sorted(set(self.first.groups) & set(self.second.groups))
+        """The groups of which both languages have equally many questions; others do not say which are versions."""
+        first, second = Counter(self.first.groups), Counter(self.second.groups)
+        return sorted(group for group, count in first.items() if second[group] == count)
 
     def kappa(self, method: str, resampler: Resampler, *, strict: bool, bare: bool) -> Floats:
         """Return the agreement of the two languages under every row of weights, (1 + B + 2H, P)."""
-        groups = self.shared
-        right = [
-            accuracy(scored.scores(method, bare=bare), scored.key, strict)[:, _rows_of(scored, groups)]
-            for scored in (self.first, self.second)
-        ]
-        return _kappa(right[0], right[1], resampler.weights(groups))
+        shared = set(self.shared)
+        rows = [_rows_of(scored, shared) for scored in (self.first, self.second)]
+        first, second = (
+            accuracy(scored.scores(method, bare=bare), scored.key, strict)[:, own]
+            for scored, own in zip((self.first, self.second), rows, strict=True)
+        )
+        return _kappa(first, second, resampler.weights([self.first.groups[row] for row in rows[0]]))
 
 
-def _rows_of(scored: ScoredSet, groups: Sequence[str]) -> list[int]:
-    """Return the row of each group's question; the last one if a group has several."""
-    row = {group: i for i, group in enumerate(scored.groups)}
-    return [row[group] for group in groups]
+def _rows_of(scored: ScoredSet, groups: Collection[str]) -> list[int]:
+    """Return the rows of all questions of some groups, by group and then in the order of the set."""
+    return sorted((i for i, group in enumerate(scored.groups) if group in groups), key=lambda i: scored.groups[i])
 
 
 def agreement_curve(
@@ -58,10 +61,10 @@ def agreement_curve(
     """Return by exit how far two languages agree on which questions are right: Cohen's (1960) kappa, mean over pairs.
 
     `sets` are those of one level, `curve` is its main curve. The versions of a question in several languages share a
-    group. None if no two languages share ten groups. The control is the kappa of the choices without their questions.
+    group; all questions of a group count, and groups are resampled. None if no two languages share ten groups. The
+    control is the kappa of the choices without their questions.
     """
-    by_language = {scored.data.language: scored for scored in sets}
-    pairs = [_Pair(*two) for two in combinations(by_language.values(), 2)]
+    pairs = [_Pair(*two) for two in combinations(sets, 2) if two[0].data.language != two[1].data.language]
     pairs = [pair for pair in pairs if len(pair.shared) >= FEWEST_SHARED]
     if not pairs:
         return None
@@ -87,7 +90,7 @@ def agreement_curve(
         shuffles=bare.draws,
         chance=0.0,
         baseline=float("nan"),
-        n=sum(len(scored.data.items) for scored in by_language.values()),
+        n=sum(len(scored.data.items) for scored in sets),
         n_groups=len({group for pair in pairs for group in pair.shared}),
         baseline_draws=np.zeros(resampler.bootstrap),
         evident=False,

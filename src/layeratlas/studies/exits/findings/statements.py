@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.exits.curves import ExitCurve
@@ -26,7 +27,7 @@ def levels_finding(
 
 def title(curve: ExitCurve) -> str:
     """Return the level's name as the start of a statement."""
-    return curve.level[:1].upper() + curve.level[1:]
+    return capitalised(curve.level)
 
 
 def signed(value: float) -> str:

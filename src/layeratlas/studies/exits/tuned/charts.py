@@ -35,7 +35,7 @@ def exhibits(folder: Path) -> list[Exhibit]:
 def _table(table: pl.DataFrame) -> pl.DataFrame:
     rows = [
         {
-            "Ability": row["ability"],
+            "Ability": row["level"],
             "Exit": row["exit"],
             "Own": row["own"],
             "Tuned": row["tuned"],
@@ -62,7 +62,7 @@ def _chart(table: pl.DataFrame, colour: Colour) -> Any:
             x=x,
             y=vega.Y("accuracy:Q", scale=vega.Scale(domain=[0, 1])),
             color=key,
-            tooltip=["ability:N", "exit:Q", "readout:N", "accuracy:Q"],
+            tooltip=["level:N", "exit:Q", "readout:N", "accuracy:Q"],
         )
         .properties(width=190, height=110)
     )
@@ -77,8 +77,8 @@ def _chart(table: pl.DataFrame, colour: Colour) -> Any:
         color=key,
         tooltip=["exit:Q", "readout:N", "divergence:Q"],
     ).properties(width=190, height=110, title="held-out passages")
-    by = vega.Facet("ability:N", title=None, sort=table["ability"].unique(maintain_order=True).to_list())
-    rows = _long(table.select("ability", "exit", "own", "tuned"), ["ability", "exit"], "accuracy")
+    by = vega.Facet("level:N", title=None, sort=table["level"].unique(maintain_order=True).to_list())
+    rows = _long(table.select("level", "exit", "own", "tuned"), ["level", "exit"], "accuracy")
     return vega.vconcat(chart.facet(by, data=vega.Data(rows), columns=3), below, spacing=18)
 
 

@@ -12,9 +12,8 @@ import polars as pl
 from layeratlas.core.arrays import Floats
 from layeratlas.core.formatting import estimate
 from layeratlas.runs.finding import Finding, Subject, curve_finding
-from layeratlas.stats.intervals import draws_interval, widened
+from layeratlas.stats.group_means import group_means
 from layeratlas.stats.resampling import Resampler
-from layeratlas.stats.tests import holm, sign_flip
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.exits.measures import accuracy, chance_levels
 from layeratlas.studies.exits.names import ACCURACY, ExitFinding
@@ -97,7 +96,7 @@ def tuned_exits(credits: Credits, resampler: Resampler) -> list[TunedExit]:
     above = credits.tuned - credits.chance[:, None]
     last = credits.own[:, -1:] - credits.chance[:, None]
     gains, tops, shorts = (
-        _effects(values[:, :-1], credits.groups, resampler)
+        group_means(values[:, :-1], credits.groups, resampler).effects(least=-2.0, most=2.0)
         for values in (credits.tuned - credits.own, above, last / 2 - above)
     )
     return [
@@ -113,23 +112,12 @@ def tuned_exits(credits: Credits, resampler: Resampler) -> list[TunedExit]:
     ]
 
 
-def _effects(values: Floats, groups: Sequence[str], resampler: Resampler) -> list[Effect]:
-    """Return the mean of each column of (n, E) with its interval and exact p, Holm-corrected over the columns."""
-    weights = resampler.weights(groups, halves=False)
-    means = (weights @ values) / np.maximum(weights.sum(1, keepdims=True), 1)
-    names, group_of = np.unique(np.asarray(groups), return_inverse=True)
-    draws = widened(means[:1], means[1:], len(names), times=1.0)
-    lo, hi = draws_interval(draws, len(names), least=-2.0, most=2.0)
-    ps = holm([sign_flip(np.bincount(group_of, column, len(names)).astype(float)) for column in values.T])
-    return [Effect(estimate=float(means[0, i]), lo=float(lo[i]), hi=float(hi[i]), p=p) for i, p in enumerate(ps)]
-
-
 def tuned_table(exits: Mapping[str, Sequence[TunedExit]], losses: Mapping[str, Sequence[float]]) -> pl.DataFrame:
     """Return one row per level and exit; `losses` are the held-out divergences `own` and `tuned` by exit."""
     rows: list[dict[str, Any]] = []
     for level, found in exits.items():
         for i, each in enumerate(found):
-            row: dict[str, Any] = {"ability": level, "exit": each.point, "own": each.own, "tuned": each.tuned}
+            row: dict[str, Any] = {"level": level, "exit": each.point, "own": each.own, "tuned": each.tuned}
             row |= {"gain": each.gain.estimate, "lo": each.gain.lo, "hi": each.gain.hi, "p": each.gain.p}
             row |= {"divergence_own": losses["own"][i], "divergence_tuned": losses["tuned"][i], "says": each.says}
             rows.append(row)

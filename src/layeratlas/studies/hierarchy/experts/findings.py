@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import polars as pl
 
 from layeratlas.core.formatting import estimate
 from layeratlas.runs.finding import Finding, Subject, curve_finding
-from layeratlas.stats.intervals import ALPHA, MARGIN
+from layeratlas.stats.intervals import MARGIN
 from layeratlas.stats.tests import holm
 from layeratlas.stats.verdicts import Effect, could_have_seen, decide
 from layeratlas.studies.hierarchy.names import HierarchyFinding
@@ -27,12 +25,11 @@ def expert_findings(table: pl.DataFrame) -> list[Finding]:
 
 
 def _finding(part: pl.DataFrame, p: float) -> Finding:
-    excess = part["distance"] - part["control"]
-    top = part.row(int(excess.arg_max() or 0), named=True)
-    effect = Effect(estimate=top["distance"] - top["control"], p=p)
-    effect = replace(effect, lo=top["distance_lo"] - top["control"], hi=top["distance_hi"] - top["control"])
+    first = part.row(0, named=True)
+    top = part.row(by_predicate=pl.col("block") == first["best_block"], named=True)
+    effect = Effect(estimate=first["best"], lo=first["best_lo"], hi=first["best_hi"], p=p)
     highest = float((part["distance_hi"] - part["control"]).to_numpy().max())
-    verdict = decide(shown=p <= ALPHA and effect.estimate > 0, refuted=highest < MARGIN)
+    verdict = decide(shown=effect.verdict() == "supported", refuted=highest < MARGIN)
     task = top["task"].replace("_", " ").capitalize()
     says = {
         "supported": f"The classes of {task} use different experts",
@@ -40,13 +37,15 @@ def _finding(part: pl.DataFrame, p: float) -> Finding:
         "inconclusive": f"No difference detected in the experts of the classes of {task} "
         f"({could_have_seen(f'{highest:.2f}')})",
     }[verdict]
-    shown = estimate(top["distance"], top["distance_lo"], top["distance_hi"])
     return curve_finding(
         HierarchyFinding.EXPERTS,
         Subject(level=top["task"], component=_COMPONENT, method=_METHOD, n=top["n"]),
-        statement=f"{says}: most at block {top['block']}, where {shown} of the use differs, {top['control']:.2f} with "
-        f"shuffled labels; entropy of its router {top['entropy']:.2f} of the largest possible.",
+        statement=f"{says}: most at block {top['block']}, where {top['distance']:.2f} of the use differs, "
+        f"{top['control']:.2f} with shuffled labels; difference, at the block chosen on other texts, "
+        f"{estimate(effect.estimate, effect.lo, effect.hi)}; entropy of its router {top['entropy']:.2f} of the largest "
+        "possible.",
         effect=effect,
-        null="labels shuffled within folds; the largest distance over routers (Holm over data sets)",
+        null="labels shuffled within folds; the largest distance over routers, in standard deviations of its shuffles "
+        "(Holm over data sets)",
         verdict=verdict,
     )

@@ -13,11 +13,12 @@ from layeratlas.data.items import Dataset
 from layeratlas.probes import Design, label_shuffles
 from layeratlas.runs.tables import write_table
 from layeratlas.runs.workspace import Workspace
-from layeratlas.stats.intervals import draws_interval
+from layeratlas.stats.intervals import draws_interval, widened
 from layeratlas.stats.resampling import Resampler
-from layeratlas.stats.routing import distance, entropy
+from layeratlas.stats.routing import entropy
 from layeratlas.studies.hierarchy.capturing import distinct_texts
 from layeratlas.studies.hierarchy.designs import designs_of
+from layeratlas.studies.hierarchy.experts.classes import class_distances
 from layeratlas.studies.hierarchy.names import EXPERT_USE, EXPERTS
 
 # Label shuffles: enough for one data set to be supported after Holm's correction over all data sets of a run.
@@ -54,14 +55,15 @@ def experts_stage(work: Workspace) -> list[str]:
 def _of_set(
     work: Workspace, design: Design, probabilities: Floats, used: Floats, where: tuple[list[int], Ints]
 ) -> pl.DataFrame:
-    """Return one row per router of a data set; `p` is for the largest distance over all routers."""
+    """Return one row per router of a data set; `best` and `p` belong to the data set (see `Distances`)."""
     data, (rows, numbers) = design.data, where
     groups = [item.group for item in data.items]
     sampler = Resampler(groups, work.spec.probe.bootstrap, work.spec.seed)
     weights, n_groups = sampler.weights(groups, halves=False), len(set(groups))
     even = entropy(probabilities[rows], numbers[:, 1])
     entropies = weights @ even / weights.sum(1, keepdims=True)
-    lo, hi = draws_interval(entropies[1:], n_groups, least=0.0, most=1.0)
+    wide = widened(entropies[0], entropies[1:], n_groups, times=1.0, least=0.0, most=1.0)
+    lo, hi = draws_interval(wide, n_groups, least=0.0, most=1.0)
     columns = {
         "level": data.level,
         "task": data.name,
@@ -70,41 +72,41 @@ def _of_set(
         "entropy": entropies[0],
         "entropy_lo": lo,
         "entropy_hi": hi,
-        **_between_classes(work, design, used[rows], weights),
+        **_between_classes(work, design, used[rows], numbers[:, 0]),
         "n": len(rows),
         "n_groups": n_groups,
     }
-    return pl.DataFrame(columns, schema_overrides=dict.fromkeys(_DISTANCES, pl.Float64))
+    return pl.DataFrame(columns, schema_overrides=_OF_CLASSES)
 
 
-_DISTANCES = ("distance", "distance_lo", "distance_hi", "control", "control_hi", "p")
+_OF_CLASSES = dict.fromkeys(
+    ("distance", "distance_lo", "distance_hi", "control", "control_hi", "best", "best_lo", "best_hi", "p"), pl.Float64
+) | {"best_block": pl.Int64}
 
 
-def _between_classes(
-    work: Workspace, design: Design, used: Floats, weights: Floats
-) -> dict[str, Floats | float | None]:
-    """Return the distance in expert use between classes, its interval and its null; None for numeric labels."""
+def _between_classes(work: Workspace, design: Design, used: Floats, blocks: Ints) -> dict[str, Floats | float | None]:
+    """Return the columns about classes; None for numeric labels."""
     if not design.classes:
-        return dict.fromkeys(_DISTANCES)
-    drawn = distance(used, design.y, weights)
-    drawn = np.where(np.isfinite(drawn), drawn, drawn[:1])  # a bootstrap draw can lack a class
-    orders = label_shuffles(design.data, design.folds, _SHUFFLES, work.spec.seed)
-    everyone = np.ones((1, len(design.y)))
-    shuffled = np.concatenate([distance(used, design.y[order], everyone) for order in orders])
-    spread, mean = shuffled.std(0) + 1e-12, shuffled.mean(0)
-    # Each router is standardised by its own shuffles, so that no single router with few experts or texts dominates.
-    observed, null = ((drawn[0] - mean) / spread).max(), ((shuffled - mean) / spread).max(1)
-    # Resampling adds the bias of a finite sample to the distance a second time; the interval is shifted back by it.
-    lo, hi = draws_interval(
-        drawn[1:] - (drawn[1:].mean(0) - drawn[0]), len(set(design.data.groups)), least=0.0, most=1.0
+        return dict.fromkeys(_OF_CLASSES)
+    groups = [item.group for item in design.data.items]
+    found = class_distances(
+        used,
+        design.y,
+        label_shuffles(design.data, design.folds, _SHUFFLES, work.spec.seed),
+        groups,
+        Resampler(groups, work.spec.probe.bootstrap, work.spec.seed),
     )
     return {
-        "distance": drawn[0],
-        "distance_lo": lo,
-        "distance_hi": hi,
-        "control": mean,
-        "control_hi": np.percentile(shuffled, 97.5, axis=0),
-        "p": float((1 + (null >= observed - 1e-9).sum()) / (1 + len(null))),
+        "distance": found.value,
+        "distance_lo": found.lo,
+        "distance_hi": found.hi,
+        "control": found.control,
+        "control_hi": found.control_hi,
+        "best": found.excess.estimate,
+        "best_lo": found.excess.lo,
+        "best_hi": found.excess.hi,
+        "p": found.excess.p,
+        "best_block": int(blocks[found.top]),
     }
 
 

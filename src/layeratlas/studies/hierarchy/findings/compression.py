@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from layeratlas.core.arrays import Floats
+from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.curves import Curve, level_curve
 from layeratlas.stats.intervals import ROUNDING, percentile_interval
@@ -21,7 +22,7 @@ from layeratlas.stats.peaks import cross_chosen
 from layeratlas.stats.shuffling import shuffle_maxima, shuffle_p
 from layeratlas.stats.verdicts import Effect, bootstrapped, holm_corrected
 from layeratlas.studies.hierarchy.names import BURIED, BURIED_LEVELS, COMPONENT_NAMES, WHOLE, HierarchyFinding
-from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
+from layeratlas.studies.hierarchy.phrasing import Phrasing
 
 # The deep layers: the last quarter of depth.
 DEEP = 0.75

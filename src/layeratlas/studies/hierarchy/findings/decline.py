@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import MARGIN
 from layeratlas.studies.hierarchy.findings.gain import peak_gain
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
-from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure
+from layeratlas.studies.hierarchy.phrasing import Phrasing, measure
 
 
 def decline_finding(curve: Curve, phrasing: Phrasing) -> Finding:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import MARGIN
 from layeratlas.stats.verdicts import Effect, bootstrapped
 from layeratlas.studies.hierarchy.findings.compression import DEEP
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
-from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
+from layeratlas.studies.hierarchy.phrasing import Phrasing
 
 _LEVEL = "document"
 

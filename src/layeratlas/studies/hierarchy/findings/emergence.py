@@ -7,6 +7,7 @@ from functools import partial
 
 import polars as pl
 
+from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.emergence import (
@@ -24,7 +25,7 @@ from layeratlas.stats.verdicts import Effect, Verdict, holm_corrected
 from layeratlas.studies.hierarchy.findings.moved import NOT_MOVED, Moved
 from layeratlas.studies.hierarchy.findings.order import Pair, pair_name
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
-from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
+from layeratlas.studies.hierarchy.phrasing import Phrasing
 
 # Definitions of the depth of emergence by name. The first one decides; the others show how far the order depends on it.
 DEFINITIONS: Mapping[str, Definition] = {

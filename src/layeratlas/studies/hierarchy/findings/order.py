@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from layeratlas.core.arrays import Floats
+from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import percentile_interval
@@ -14,7 +15,7 @@ from layeratlas.stats.tests import holm, two_sided
 from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.hierarchy.findings.moved import NOT_MOVED, Moved, spread_out
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
-from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
+from layeratlas.studies.hierarchy.phrasing import Phrasing
 
 # An earlier and a later level.
 Pair = tuple[Curve, Curve]

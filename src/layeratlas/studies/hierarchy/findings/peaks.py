@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import percentile_interval
@@ -15,7 +16,7 @@ from layeratlas.stats.shuffling import shuffle_maxima, shuffle_p
 from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.hierarchy.findings.moved import NOT_MOVED, Moved, spread_out
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, RESIDUAL, HierarchyFinding
-from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure, place
+from layeratlas.studies.hierarchy.phrasing import Phrasing, measure, place
 
 
 def peak_findings(curves: Sequence[Curve], phrasing: Phrasing, moved: Moved = NOT_MOVED) -> list[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve, ReferenceKind
 from layeratlas.stats.intervals import MARGIN, ROUNDING, Z95
@@ -13,7 +14,7 @@ from layeratlas.stats.peaks import cross_chosen
 from layeratlas.stats.tests import two_sided_z
 from layeratlas.stats.verdicts import Effect, holm_corrected
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
-from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
+from layeratlas.studies.hierarchy.phrasing import Phrasing
 
 
 def random_weights_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Finding]:

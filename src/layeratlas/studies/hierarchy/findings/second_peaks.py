@@ -10,13 +10,14 @@ import numpy as np
 import scipy
 
 from layeratlas.core.arrays import Floats
+from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import MARGIN, ROUNDING, Z95, percentile_interval
 from layeratlas.stats.tests import holm, normal_tail
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
-from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised, measure
+from layeratlas.studies.hierarchy.phrasing import Phrasing, measure
 from layeratlas.studies.hierarchy.profiles import smooth, z_scores
 
 # Two maxima of the smoothed z-scored curve count as a double peak if both are in the first 60 % of depth, each has a

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import MARGIN
 from layeratlas.stats.verdicts import Effect, holm_corrected
 from layeratlas.studies.hierarchy.findings.gain import NO_FLOOR, Floor, peak_gain
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
-from layeratlas.studies.hierarchy.phrasing import Phrasing, capitalised
+from layeratlas.studies.hierarchy.phrasing import Phrasing
 
 
 @dataclass(frozen=True, kw_only=True)

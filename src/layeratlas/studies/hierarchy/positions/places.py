@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,19 +20,26 @@ _WORD = re.compile(r"\S+")
 LAST, MEAN = "last token", "mean of all tokens"
 _TURN, _ANSWER = "end of the turn", "before the answer"
 Offsets = Sequence[tuple[int, int]]
+Tokens = tuple[tuple[int, ...], Offsets]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceRead:
-    """One place: its name, the tokens of every item with the positions read, and whether more text follows it."""
+    """One place: its name, and the tokens of every item with the positions read.
+
+    `before`: whether text follows the place in every item. `ahead`: how many tokens of the text follow it on average.
+    """
 
     name: str
     readings: Sequence[Reading]
     before: bool
+    ahead: float
 
 
 def places_of(model: LoadedModel, data: Dataset) -> list[PlaceRead]:
     """Return the places of a data set in text order, followed by the last token, the mean, and the ends of a chat.
+
+    A place is where its last token is, on average over the texts.
 
     A named span is used if every text has it, and is read as the mean over its tokens. If all texts have the same
     number of words (at most 12), each word is a place and is read at its last token; otherwise the places are the last
@@ -41,13 +48,13 @@ def places_of(model: LoadedModel, data: Dataset) -> list[PlaceRead]:
     texts = [_tokens(model, item.text) for item in data.items]
     found = {f"span '{name}'": _of_span(name) for name in _shared_spans(data)}
     found |= _of_words(data) or _from_the_end(texts)
-    found |= {LAST: lambda item, offsets: _inside(offsets)[-1:], MEAN: lambda item, offsets: _all(offsets)}
-    places = [_read(name, find, data, texts) for name, find in found.items()]
+    places = sorted(_read(found, data, texts), key=lambda place: -place.ahead)
+    ends = {LAST: lambda item, offsets: _inside(offsets)[-1:], MEAN: lambda item, offsets: _all(offsets)}
     chat = [] if model.chat is None else _ends_of_chat(model, data)
-    return [place for place in (*places, *chat) if place is not None]
+    return [*places, *_read(ends, data, texts), *chat]
 
 
-def _tokens(model: LoadedModel, text: str) -> tuple[tuple[int, ...], Offsets]:
+def _tokens(model: LoadedModel, text: str) -> Tokens:
     if model.chat is not None:
         framed = model.frame(text)
         return framed.ids, framed.offsets
@@ -58,17 +65,22 @@ def _tokens(model: LoadedModel, text: str) -> tuple[tuple[int, ...], Offsets]:
 Find = Callable[[Item, Offsets], tuple[int, ...]]
 
 
-def _read(name: str, find: Find, data: Dataset, texts: Sequence[tuple[tuple[int, ...], Offsets]]) -> PlaceRead | None:
-    """Return a place; None if some text has no token there."""
+def _read(found: Mapping[str, Find], data: Dataset, texts: Sequence[Tokens]) -> Iterator[PlaceRead]:
+    """Yield the places at which every text has a token."""
     from layeratlas.capture import Reading
 
-    readings = []
-    for item, (ids, offsets) in zip(data.items, texts, strict=True):
-        positions = find(item, offsets)
-        if not positions:
-            return None
-        readings.append(Reading(ids=ids, positions=positions))
-    return PlaceRead(name=name, readings=readings, before=name not in (LAST, MEAN))
+    last = [_inside(offsets)[-1:] for _, offsets in texts]
+    for name, find in found.items():
+        at = [find(item, offsets) for item, (_, offsets) in zip(data.items, texts, strict=True)]
+        if not all(at):
+            continue
+        ahead = [end[0] - max(positions) for end, positions in zip(last, at, strict=True)]
+        yield PlaceRead(
+            name=name,
+            readings=[Reading(ids=ids, positions=positions) for (ids, _), positions in zip(texts, at, strict=True)],
+            before=min(ahead) > 0,
+            ahead=sum(ahead) / len(ahead),
+        )
 
 
 def _inside(offsets: Offsets) -> tuple[int, ...]:
@@ -114,7 +126,7 @@ def _of_word(number: int) -> Find:
     return find
 
 
-def _from_the_end(texts: Sequence[tuple[tuple[int, ...], Offsets]]) -> Mapping[str, Find]:
+def _from_the_end(texts: Sequence[Tokens]) -> Mapping[str, Find]:
     fewest = min(len(_inside(offsets)) for _, offsets in texts)
     return {f"token {back} before the last": _back(back) for back in range(min(fewest, _MOST_TOKENS) - 1, 0, -1)}
 
@@ -133,5 +145,5 @@ def _ends_of_chat(model: LoadedModel, data: Dataset) -> list[PlaceRead]:
         if any(not ids for ids in framed):
             raise CaptureError("a chat without tokens", "a template that writes the text", "run without --chat")
         readings = [Reading(ids=ids, positions=(len(ids) - 1,)) for ids in framed]
-        places.append(PlaceRead(name=name, readings=readings, before=False))
+        places.append(PlaceRead(name=name, readings=readings, before=False, ahead=0.0))
     return places

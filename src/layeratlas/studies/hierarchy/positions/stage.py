@@ -11,7 +11,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from layeratlas.core.arrays import Floats, Ints
-from layeratlas.core.spec import ProbeSpec
+from layeratlas.core.spec import ProbeSpec, hash_of
 from layeratlas.data.items import Dataset
 from layeratlas.probes import Design, Probed, make_design
 from layeratlas.runs.tables import write_table
@@ -20,6 +20,7 @@ from layeratlas.stats.curves import Curve
 from layeratlas.stats.measures import measures_for
 from layeratlas.stats.peaks import find_peak
 from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.shuffling import shuffle_maxima, shuffle_p
 from layeratlas.stats.tests import holm
 from layeratlas.store import MemoryStore
 from layeratlas.store.shards import load_shard, read_shard, write_shard
@@ -31,11 +32,13 @@ from layeratlas.studies.hierarchy.positions.places import PlaceRead, places_of
 from layeratlas.studies.hierarchy.probing import methods_for
 from layeratlas.studies.hierarchy.robustness.variants import part_of
 
-# The most texts per data set and points of the stream, and the shuffles: enough for Holm's correction over 12 places.
+# The most texts per data set and points of the stream, and the shuffles (a fifth for probes whose shuffles are costly).
 _MOST_TEXTS, _MOST_POINTS, _SHUFFLES = 240, 16, 400
 # The most numbers, over all vectors, that are in memory at once.
 _MOST_NUMBERS = 2e8
 _SCORES, _SHUFFLED = "scores", "shuffled"
+# The version of the scores' files, which hold the order of the places.
+_FORMAT = 2
 
 
 def positions_stage(work: Workspace) -> list[str]:
@@ -47,7 +50,7 @@ def positions_stage(work: Workspace) -> list[str]:
     with work.progress.stage("positions", len(sets)) as step, threadpool_limits(1):
         for data in sets:
             design = make_design(data, _probe_spec(work), work.spec.seed)
-            if read_shard(work.folder / scores_file(data), work.key) is None:
+            if read_shard(work.folder / scores_file(data), _key(work)) is None:
                 _probe_places(work, design)
             files.append(scores_file(data))
             tables.append(_table(work, design))
@@ -59,6 +62,10 @@ def positions_stage(work: Workspace) -> list[str]:
 def scores_file(data: Dataset) -> str:
     """Return the file of a data set's scores at every place, in the run's folder."""
     return f"scores/{data.name}.positions.safetensors"
+
+
+def _key(work: Workspace) -> str:
+    return hash_of([work.key, _FORMAT])
 
 
 def _probe_spec(work: Workspace) -> ProbeSpec:
@@ -87,7 +94,7 @@ def _probe_places(work: Workspace, design: Design) -> None:
         names.append([place.name, place.before])
     points_read = layers_of(work.model.anatomy.n_layers + 1).tolist()
     notes = {"places": names, "method": method, "layers": points_read, "last": work.model.anatomy.n_layers}
-    write_shard(work.folder / scores_file(design.data), work.key, tensors, notes)
+    write_shard(work.folder / scores_file(design.data), _key(work), tensors, notes)
 
 
 def _captured(work: Workspace, places: Sequence[PlaceRead]) -> Iterator[tuple[PlaceRead, MemoryStore, Ints]]:
@@ -112,7 +119,7 @@ def _captured(work: Workspace, places: Sequence[PlaceRead]) -> Iterator[tuple[Pl
 def _table(work: Workspace, design: Design) -> pl.DataFrame:
     """Return one row per place and point; `p` belongs to the place and is Holm-corrected over places."""
     data = design.data
-    tensors, notes = load_shard(work.folder / scores_file(data), work.key)
+    tensors, notes = load_shard(work.folder / scores_file(data), _key(work))
     sampler = Resampler([item.group for item in data.items], work.spec.probe.bootstrap, work.spec.seed)
     curves = [
         _curve(design, notes["method"], tensors[f"{i}.{_SCORES}"], tensors[f"{i}.{_SHUFFLED}"], sampler)
@@ -137,9 +144,12 @@ def _curve(design: Design, method: str, scores: Floats, shuffled: Floats, sample
 
 
 def _p_value(curve: Curve) -> float:
-    """Return the share of shuffles whose best point is at least as high as the best point with the true labels."""
-    best = curve.shuffles.max(1)
-    return float((1 + (best >= curve.estimate.max()).sum()) / (1 + len(best)))
+    """Return p of the best point against the best points of the shuffles, as for a peak.
+
+    Probes whose shuffles are costly have a fifth of them; the resolution below one in S is the same for all.
+    """
+    maxima = shuffle_maxima(curve.estimate, curve.shuffles)
+    return shuffle_p(float(maxima[0]), maxima[1:])
 
 
 def _rows(data: Dataset, about: Mapping[str, Any], curve: Curve, notes: Mapping[str, Any]) -> pl.DataFrame:

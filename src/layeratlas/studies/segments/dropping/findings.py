@@ -11,9 +11,8 @@ from layeratlas.core.arrays import Floats
 from layeratlas.core.edits import blocks_named
 from layeratlas.core.formatting import estimate
 from layeratlas.runs.finding import Finding, Subject, curve_finding
-from layeratlas.stats.intervals import draws_interval, widened
+from layeratlas.stats.group_means import GroupMeans, group_means
 from layeratlas.stats.resampling import Resampler
-from layeratlas.stats.tests import holm, sign_flip
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.segments.dropping.orders import INFLUENCE, MEASURED, RANDOM
 from layeratlas.studies.segments.dropping.stage import Dropped
@@ -40,28 +39,22 @@ def drop_table(dropped: Dropped, seed: int) -> pl.DataFrame:
     for rule in dropped.table["rule"].unique(maintain_order=True):
         own = dropped.table.filter(rule=rule)
         counts = own["count"].unique().sort().to_list()
-        curves = {outcome: _mean(by_passage(dropped, rule, outcome), seed) for outcome in ("nll", "kl", "flips")}
+        curves = {
+            outcome: _means(by_passage(dropped, rule, outcome), seed).effects() for outcome in ("nll", "kl", "flips")
+        }
         for i, count in enumerate(counts):
             row: dict[str, Any] = {"rule": rule, "count": count, "share": count / len(dropped.influence)}
-            for outcome, (value, lo, hi) in curves.items():
-                row |= {outcome: value[i], f"{outcome}_lo": lo[i], f"{outcome}_hi": hi[i]}
+            for outcome, effects in curves.items():
+                row |= {outcome: effects[i].estimate, f"{outcome}_lo": effects[i].lo, f"{outcome}_hi": effects[i].hi}
             blocks = own.filter(count=count)["blocks"][0].to_list() if rule != RANDOM else []
             rows.append(row | {"blocks": blocks, "n": own["passage"].n_unique()})
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _mean(values: Floats, seed: int) -> tuple[Floats, Floats, Floats]:
-    """Return the mean over passages of values (N, K), with the ends of its interval."""
-    draws = _draws(values, seed)
-    lo, hi = draws_interval(draws[1:], len(values))
-    return draws[0], lo, hi
-
-
-def _draws(values: Floats, seed: int) -> Floats:
+def _means(values: Floats, seed: int) -> GroupMeans:
+    """Return the means over passages of values (N, K)."""
     names = [str(i) for i in range(len(values))]
-    weights = Resampler(names, _BOOTSTRAP, seed, halves=0).weights(names)
-    means = (weights @ values) / weights.sum(1, keepdims=True)
-    return np.concatenate([means[:1], widened(means[:1], means[1:], len(values), times=1.0)])
+    return group_means(values, names, Resampler(names, _BOOTSTRAP, seed, halves=0))
 
 
 def drop_findings(dropped: Dropped, seed: int) -> list[Finding]:
@@ -70,21 +63,16 @@ def drop_findings(dropped: Dropped, seed: int) -> list[Finding]:
         rule: by_passage(dropped, rule, "nll").mean(1) for rule in dropped.table["rule"].unique(maintain_order=True)
     }
     rules = [rule for rule in (INFLUENCE, MEASURED) if rule in losses]
-    gains = [losses[RANDOM] - losses[rule] for rule in rules]
-    ps = holm([sign_flip(gain) for gain in gains])
+    passages = len(losses[RANDOM])
+    gains = np.stack([losses[RANDOM] - losses[rule] for rule in rules], 1)
     findings = [
-        _against_random(dropped, rule, _effect(gain, p, seed), float(losses[rule].mean()), len(gain))
-        for rule, gain, p in zip(rules, gains, ps, strict=True)
+        _against_random(dropped, rule, effect, float(losses[rule].mean()), passages)
+        for rule, effect in zip(rules, _means(gains, seed).effects(), strict=True)
     ]
     if MEASURED in rules:
-        gain = losses[INFLUENCE] - losses[MEASURED]
-        findings.append(_measured_against_rule(_effect(gain, sign_flip(gain), seed), len(gain)))
+        (effect,) = _means((losses[INFLUENCE] - losses[MEASURED])[:, None], seed).effects()
+        findings.append(_measured_against_rule(effect, passages))
     return findings
-
-
-def _effect(values: Floats, p: float, seed: int) -> Effect:
-    value, lo, hi = _mean(values[:, None], seed)
-    return Effect(estimate=float(value[0]), lo=float(lo[0]), hi=float(hi[0]), p=p)
 
 
 def _against_random(dropped: Dropped, rule: str, effect: Effect, loss: float, n: int) -> Finding:

@@ -3,93 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import polars as pl
 
 from layeratlas.core.arrays import Floats
-from layeratlas.core.formatting import estimate
+from layeratlas.core.formatting import capitalised, estimate
 from layeratlas.runs.finding import Finding, Subject, curve_finding
-from layeratlas.stats.intervals import widened
-from layeratlas.stats.resampling import Resampler
-from layeratlas.stats.verdicts import Effect, Verdict, bootstrapped, could_have_seen, holm_corrected
-from layeratlas.studies.segments.information.stage import NEXT, PREDICTION, TARGETS, Informed, informations
+from layeratlas.stats.tests import two_sided
+from layeratlas.stats.verdicts import Effect, Verdict, bootstrapped, could_have_seen, decide, holm_corrected
+from layeratlas.studies.segments.information.bounds import Bounds
+from layeratlas.studies.segments.information.stage import NEXT, TARGETS
 from layeratlas.studies.segments.names import DECODING, SegmentFinding
 
-_BOOTSTRAP = 1000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bounds:
-    """Lower bounds in nats at P points for J targets: the estimate (P, J), its draws (B, P, J) and the control's."""
-
-    estimate: Floats
-    draws: Floats
-    control: Floats
-
-    @property
-    def interval(self) -> tuple[Floats, Floats]:
-        """The 95 % interval, lo and hi each (P, J)."""
-        lo, hi = np.percentile(self.draws, [2.5, 97.5], axis=0)
-        return lo, hi
-
-
-def bounds_of(informed: Informed, seed: int) -> Bounds:
-    """Return the bounds with draws over passages; models of one run share the draws."""
-    names = [str(number) for number in range(int(informed.passages.max()) + 1)]
-    weights = Resampler(names, _BOOTSTRAP, seed, halves=0).weights(names, halves=False)
-    own, control = informations(informed, weights)
-    # Resampled labels have lower entropy on average, so the draws are centred on the estimate.
-    centred = own[1:] - own[1:].mean(0) + own[0]
-    return Bounds(estimate=own[0], draws=widened(own[0], centred, len(names), times=1.0), control=control[0])
+# A change of less than this, in nats, counts as none: about a thirtieth of the entropy of a token's classes.
+_MARGIN = 0.05
+_NULL = (
+    "the same change as with random weights, or for the opposite a change of the trained layers of {margin:g} nats "
+    "(bootstrap over passages; both must be rejected; Holm over three contrasts)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Contrast:
     """The mean bound for some targets in the last third of the layers minus that in the first third, times `sign`.
 
-    `of` names the targets; the other texts describe a contrast above and below that of random weights.
+    `of` names the targets, and `verb` the change that is claimed.
     """
 
     kind: SegmentFinding
     level: str
     targets: Sequence[str]
     sign: int
+    verb: str
     of: str
-    above: str
-    below: str
 
 
+# The model's own prediction is a function of the last state, so a gain of it is no finding.
 _CONTRASTS = (
     _Contrast(
         kind=SegmentFinding.BOTTLENECK,
         level="input",
         targets=("token 0 before",),
         sign=-1,
+        verb="lose",
         of="the token itself",
-        above="training adds to what layers lose of the token itself",
-        below="trained layers keep more of the token itself than those with random weights",
     ),
     _Contrast(
         kind=SegmentFinding.BOTTLENECK,
-        level="prediction",
-        targets=(PREDICTION, NEXT),
+        level="next token",
+        targets=(NEXT,),
         sign=1,
-        of="the next token and the prediction",
-        above="trained layers gain what predicts the next token",
-        below="trained layers lose what predicts the next token",
+        verb="gain",
+        of="the next token",
     ),
     _Contrast(
         kind=SegmentFinding.REACH,
         level="far tokens",
         targets=("token 8 before", "token 16 before"),
         sign=1,
+        verb="gain",
         of="the tokens 8 and 16 before",
-        above="trained layers gain distant tokens with depth",
-        below="trained layers lose distant tokens with depth",
     ),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Changes:
+    """A contrast of the trained layers (`own`), of random weights, and their difference; positive is as claimed.
+
+    p of the difference is that of two nulls which must both be rejected: no difference, and no change (or, against the
+    claim, a change of `_MARGIN`) of the trained layers.
+    """
+
+    own: Effect
+    random: Effect | None
+    beyond: Effect
+
+    @property
+    def verdict(self) -> Verdict:
+        """The claimed change beyond random weights; its opposite, or none, that also falls short of random weights.
+
+        A claimed change that is smaller than with random weights is neither.
+        """
+        if self.random is None:
+            return "inconclusive"  # the untrained architecture could have the same contrast
+        clear = self.beyond.significant
+        return decide(
+            shown=clear and self.beyond.lo > 0 and self.own.lo > 0,
+            refuted=clear and self.beyond.hi < 0 and self.own.hi < _MARGIN,
+        )
 
 
 def contrast(draws: Floats, targets: Sequence[str], sign: int) -> Floats:
@@ -102,85 +105,79 @@ def contrast(draws: Floats, targets: Sequence[str], sign: int) -> Floats:
 
 
 def information_findings(trained: Bounds, random: Bounds | None, passages: int) -> list[Finding]:
-    """Return the contrasts, minus those of random weights if these were measured; Holm over the three."""
-    effects = [_effect(each, trained, random, passages) for each in _CONTRASTS]
+    """Return the contrasts, against those of random weights if these were measured; Holm over the three."""
+    changes = [_changes(each, trained, random, passages) for each in _CONTRASTS]
+    corrected = holm_corrected([change.beyond for change in changes])
     return [
-        _finding(each, effect, trained, random, passages)
-        for each, effect in zip(_CONTRASTS, holm_corrected(effects), strict=True)
+        _finding(each, replace(change, beyond=beyond), trained.most(each.targets), passages)
+        for each, change, beyond in zip(_CONTRASTS, changes, corrected, strict=True)
     ]
 
 
-def _effect(each: _Contrast, trained: Bounds, random: Bounds | None, passages: int) -> Effect:
-    value, draws = (contrast(rows, each.targets, each.sign) for rows in (trained.estimate[None], trained.draws))
-    if random is not None:
-        value = value - contrast(random.estimate[None], each.targets, each.sign)
-        draws = draws - contrast(random.draws, each.targets, each.sign)
-    return bootstrapped(float(value[0]), draws, passages)
-
-
-def _finding(each: _Contrast, effect: Effect, trained: Bounds, random: Bounds | None, passages: int) -> Finding:
-    best, least = _best(each, trained)
-    verdict: Verdict = "inconclusive"
+def _changes(each: _Contrast, trained: Bounds, random: Bounds | None, passages: int) -> _Changes:
+    value, draws = _contrasts(each, trained)
+    own = bootstrapped(value, draws, passages)
     if random is None:
-        # The untrained architecture could have the same contrast.
-        said = f"Undecided without random weights whether {each.above} ({effect.could_have_seen} nats)"
-    elif least <= 0:
-        seen = could_have_seen(f"{best - least:.2f}")
-        said = f"Undecided whether {each.above}: at most {best:.2f} nats are decoded ({seen} nats)"
-    else:
-        verdict = effect.verdict()
-        said = {
-            "supported": _capital(each.above),
-            "not supported": _capital(each.below),
-            "inconclusive": f"Undecided whether {each.above} ({effect.could_have_seen} nats)",
-        }[verdict]
-    where = f"Decoded of {each.of}, from the first third of the layers to the last"
-    changes = [f"{_change(each, trained):+.2f} nats"]
-    changes += [] if random is None else [f"{_change(each, random):+.2f} with random weights"]
+        return _Changes(own=own, random=None, beyond=own)
+    control, control_draws = _contrasts(each, random)
+    beyond = bootstrapped(value - control, draws - control_draws, passages)
+    side = draws if beyond.estimate > 0 else _MARGIN - draws
+    # Twice the one-sided p: a change on the wrong side rejects nothing.
+    p = two_sided(side) if np.median(side) > 0 else 1.0
+    return _Changes(
+        own=own,
+        random=bootstrapped(control, control_draws, passages),
+        beyond=replace(beyond, p=max(beyond.p, p)),
+    )
+
+
+def _contrasts(each: _Contrast, bounds: Bounds) -> tuple[float, Floats]:
+    """Return a contrast's estimate and its draws (B,)."""
+    value, draws = (contrast(rows, each.targets, each.sign) for rows in (bounds.estimate[None], bounds.draws))
+    return float(value[0]), draws
+
+
+def _finding(each: _Contrast, changes: _Changes, most: tuple[float, float], passages: int) -> Finding:
+    decoded = most[1] > 0
+    verdict: Verdict = changes.verdict if decoded else "inconclusive"
+    said = _said(each, changes, verdict) if decoded else _unread(each, most)
+    shown = [f"{_shown(each, changes.own)} nats"]
+    shown += [] if changes.random is None else [f"{_shown(each, changes.random)} with random weights"]
     return curve_finding(
         each.kind,
         Subject(level=each.level, component="resid", method=DECODING, n=passages),
-        statement=f"{said}. {where}: {', '.join(changes)}; difference "
-        f"{estimate(effect.estimate, effect.lo, effect.hi)}.",
-        effect=effect,
-        null="the same change as with random weights (bootstrap over passages, Holm over three contrasts)",
+        statement=f"{capitalised(said)}. Decoded of {each.of}, from the first third of the layers to the last: "
+        f"{', '.join(shown)}.",
+        effect=changes.beyond,
+        null=_NULL.format(margin=_MARGIN),
         verdict=verdict,
     )
 
 
-def _best(each: _Contrast, bounds: Bounds) -> tuple[float, float]:
-    """Return the largest bound of a contrast's targets over the layers, and the lower end of its interval."""
-    targets = [TARGETS.index(target) for target in each.targets]
-    values, lower = bounds.estimate[:, targets].mean(1), bounds.interval[0][:, targets].mean(1)
-    layer = int(values.argmax())
-    return float(values[layer]), float(lower[layer])
+def _said(each: _Contrast, changes: _Changes, verdict: Verdict) -> str:
+    what, seen = _claimed(each), changes.beyond.could_have_seen
+    if verdict == "supported":
+        return f"trained layers {what}, and more than random weights do"
+    if verdict == "not supported":
+        return f"trained layers do not {what} by {_MARGIN:g} nats or more, and fall short of random weights"
+    if changes.random is None:
+        return f"undecided without random weights whether trained layers {what} beyond them ({seen} nats)"
+    if changes.own.lo > 0 and changes.beyond.hi < 0:
+        return f"undecided: trained layers {what}, but less than random weights do ({seen} nats)"
+    return f"undecided whether trained layers {what} beyond random weights ({seen} nats)"
 
 
-def _change(each: _Contrast, bounds: Bounds) -> float:
-    """Return the change of the mean bound from the first to the last third, in nats."""
-    return float(contrast(bounds.estimate[None], each.targets, 1)[0])
+def _claimed(each: _Contrast) -> str:
+    return f"{each.verb} information on {each.of}"
 
 
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+def _unread(each: _Contrast, most: tuple[float, float]) -> str:
+    value, lo = most
+    seen = could_have_seen(f"{value - lo:.2f}")
+    return f"undecided whether trained layers {_claimed(each)}: at most {value:.2f} nats are decoded ({seen} nats)"
 
 
-def information_table(trained: Bounds, random: Bounds | None, passages: int) -> pl.DataFrame:
-    """Return one row per point and target: the bound in nats with its interval, the control and random weights."""
-    lo, hi = trained.interval
-    rows = [
-        {
-            "layer": point,
-            "depth": point / (len(trained.estimate) - 1),
-            "target": target,
-            "nats": trained.estimate[point, j],
-            "lo": lo[point, j],
-            "hi": hi[point, j],
-            "control": trained.control[point, j],
-            "random_weights": float("nan") if random is None else random.estimate[point, j],
-            "n": passages,
-        }
-        for j, target in enumerate(TARGETS)
-        for point in range(len(trained.estimate))
-    ]
-    return pl.DataFrame(rows)
+def _shown(each: _Contrast, change: Effect) -> str:
+    """Return a change in nats with its interval; a loss is negative."""
+    lo, hi = sorted((each.sign * change.lo, each.sign * change.hi))
+    return estimate(each.sign * change.estimate, lo, hi)

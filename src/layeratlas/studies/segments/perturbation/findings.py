@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from layeratlas.core.arrays import Floats
+from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.tests import holm
@@ -124,7 +125,7 @@ def _segment(brittleness: Brittleness, name: str, span: Span, contrast: SegmentC
     rms = float(brittleness.effects.sizes[:, start + 1 : stop + 1].mean())
     verdict, comparison = _compared(contrast, count)
     statement = (
-        f"{name[0].upper()}{name[1:]} (blocks {start}-{stop - 1}): KL / strength² is {value} [{lo}, {hi}] nats, stream "
+        f"{capitalised(name)} (blocks {start}-{stop - 1}): KL / strength² is {value} [{lo}, {hi}] nats, stream "
         f"rms {rms:.3g}; half of the top predictions change at strength {_half(brittleness, span)}. {comparison}"
     )
     if brittleness.spec.noise == "absolute noise":
