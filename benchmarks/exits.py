@@ -1,18 +1,21 @@
 """All exits of a model against lm-evaluation-harness's last layer, on the same questions, prompt and encoding.
 
-    python benchmarks/exits.py --questions 500 --rounds 1 [--shots 4] [--tasks facts logic] [--model ...]
+    python benchmarks/exits.py --questions 500 --rounds 1 [--shots 4] [--tasks facts logic] [--model ...] [--screened]
     python benchmarks/exits.py --against exact [...]
 
 With `--against exact` the other side is the same readout with every normaliser summed over the whole vocabulary in
-float32: what choosing words by an 8-bit product saves, of the readout alone and with the forward passes. It fails where
-a log-likelihood differs by more than 1e-3 nats per token, or another choice wins at an exit by more than that.
+float32: what choosing words by an 8-bit product saves, of the readout alone and with the forward passes. It also
+prints the rate of one core's products in float32, bf16 and 8-bit integers, and the share of sums that were made over
+the whole vocabulary all the same. It fails where a log-likelihood differs by more than 1e-3 nats per token, or another
+choice wins at an exit by more than that.
 
 The questions are the project's own, as many of each set: facts, arithmetic, word problems and logic. One side scores
-every choice at all L + 1 exits: encoding, forward, readout, sums. The other is `simple_evaluate` of
-lm-evaluation-harness (`pip install lm_eval`) on a task of its own kind made of the same prompts and choices, on the
-same model object, in this process, at batch size 8. Every choice's log-likelihood at the last exit is compared, and
-`acc`, `acc_norm` (per character) and `acc_bytes` with those that the harness itself reports; the script fails where
-they differ. The last line is the median of the paired ratios of time.
+every choice at all L + 1 exits: encoding, forward, readout, sums (exact, as by default; with `--screened` as with
+`--set normaliser=auto`). The other is `simple_evaluate` of lm-evaluation-harness (`pip install lm_eval`) on a task of
+its own kind made of the same prompts and choices, on the same model object, in this process, at batch size 8. Every
+choice's log-likelihood at the last exit is compared, and `acc`, `acc_norm` (per character) and `acc_bytes` with those
+that the harness itself reports; the script fails where they differ. The last line is the median of the paired ratios of
+time.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import time
 from typing import Any
 
 import numpy as np
+import torch
 
 from layeratlas.capture import Readout, capture, choose_plan, encode_choices, make_slots
 from layeratlas.capture.exit_store import ExitStore, exit_shape
@@ -126,8 +130,13 @@ def against_exact(model: LoadedModel, posed: Posed, rounds: int) -> None:
     apart = np.abs(values[True] - values[False]) / np.array(lengths)[:, None]
     flipped, ties = decisions(values, posed)
     vocabulary, width = model.anatomy.unembedding.weight.shape
-    rows = pairs[-1][False][1].normalisers.record().get("rows", 0)
-    print(f"{len(posed)} questions, {apart.size} log-likelihoods; {pairs[-1][False][1].normalisers.record()}")
+    record = pairs[-1][False][1].normalisers.record()
+    rows = record.get("rows", 0)
+    print(f"{len(posed)} questions, {apart.size} log-likelihoods; {record}")
+    rates = product_rates(model.anatomy.unembedding.weight.detach())
+    print("products on one core:", ", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in rates.items()))
+    if rows:
+        print(f"sums made over the whole vocabulary all the same: {record['exactly'] / rows:.1%}")
     for exact, name in ((True, "whole vocabulary"), (False, "8-bit screen")):
         core = statistics.median(pair[exact][1].core_seconds for pair in pairs)
         rate = 2e-9 * rows * vocabulary * width / core
@@ -141,6 +150,33 @@ def against_exact(model: LoadedModel, posed: Posed, rounds: int) -> None:
     print(f"all, cores: {statistics.median(pair[True][0] / pair[False][0] for pair in pairs):.2f}")
     if apart.max() > 1e-3 or flipped > ties:
         raise SystemExit("the screened sums are not the exact ones")
+
+
+def product_rates(weight: torch.Tensor, rows: int = 512, words: int = 8192, rounds: int = 5) -> dict[str, float]:
+    """Return the rate of one core's products of states with words of an unembedding, GFLOP/s by dtype; best of rounds.
+
+    Seconds are those of the core, which other work on the machine changes less than the clock. The 8-bit product gives
+    32-bit integers; its operations are counted like those of floats.
+    """
+    words = min(words, len(weight))
+    states, table = torch.randn(rows, weight.shape[1]), weight[:words].float()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    rates = {}
+    for name, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16), ("int8", torch.int8)):
+        if dtype is torch.int8 and not hasattr(torch, "_int_mm"):
+            continue
+        times = 127 / float(table.abs().max()) if dtype is torch.int8 else 1.0
+        a, b = (states * (30 if times != 1 else 1)).clamp(-127, 127).to(dtype), (table * times).to(dtype)
+        multiply = torch._int_mm if dtype is torch.int8 else torch.matmul
+        seconds = []
+        for _ in range(rounds):
+            start = time.process_time()
+            multiply(a, b.T)
+            seconds.append(time.process_time() - start)
+        rates[name] = 2e-9 * rows * words * weight.shape[1] / min(seconds)
+    torch.set_num_threads(threads)
+    return rates
 
 
 def decisions(values: dict[bool, np.ndarray], posed: Posed) -> tuple[int, int]:
@@ -172,6 +208,7 @@ def main() -> None:
     parser.add_argument("--shots", type=int, default=4)
     parser.add_argument("--tasks", nargs="+", default=TASKS)
     parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--screened", action="store_true", help="as with --set normaliser=auto, not in exact sums")
     parser.add_argument("--against", choices=("harness", "exact"), default="harness")
     args = parser.parse_args()
     posed = pose(args.tasks, args.questions, args.shots)
@@ -181,7 +218,7 @@ def main() -> None:
         against_exact(model, posed, args.rounds)
         return
     harness = harness_of(model)
-    readout = Readout(model, exact=False)
+    readout = Readout(model, exact=not args.screened)
     found, seconds = ours(model, posed[:2], readout), []
     expected, said = np.empty(0), dict.fromkeys(SCORES, float("nan"))
     for _ in range(args.rounds):

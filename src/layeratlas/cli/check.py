@@ -47,7 +47,8 @@ def validate(
     Whole runs with peaks, order, second peaks and coordination, with some of these, and with none of them; curves,
     signals and scores for the verdicts of the other studies.
 
-    A rate fails (!) if it misses its bound by more than chance would in 1 of 100 tables.
+    A line fails (!) if its rate misses its bound significantly (p = 0.01 for each line, not for the table), or if the
+    coverage of an interval is outside its bounds.
     """
     with one_line():
         from layeratlas.validation import validate as simulate
