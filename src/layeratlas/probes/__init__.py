@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from layeratlas.probes._contract import Fold, Probe
 from layeratlas.probes._description import CodeLengths, layer_bits
-from layeratlas.probes._dual import Weights
+from layeratlas.probes._dual import Weights, held_out_scores, split_gram
 from layeratlas.probes._folds import label_shuffles, make_folds
 from layeratlas.probes._gram import Gram
 from layeratlas.probes._shards import probe_shards, sample_groups
@@ -40,6 +40,7 @@ __all__ = [
     "SurfaceBaseline",
     "Weights",
     "dimension_scores",
+    "held_out_scores",
     "label_shuffles",
     "layer_bits",
     "make_design",
@@ -49,6 +50,7 @@ __all__ = [
     "probe_shards",
     "probe_weights",
     "sample_groups",
+    "split_gram",
     "subset_scores",
     "surface_baseline",
     "without_controls",
