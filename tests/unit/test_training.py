@@ -175,6 +175,16 @@ def test_answers_that_follow_are_told_from_those_that_come_first(tmp_path):
         assert verdicts(table, "answers after levels") == {"all": verdict}, name
 
 
+def test_levels_and_answers_are_followed_over_the_checkpoints_that_both_have(tmp_path):
+    truth = lambda step: fake.rise(0.5 + 0.4 * learned(step, 300.0))  # noqa: E731
+    answers = write(tmp_path / "answers", truth, study="exits", levels=("facts",), low=0.0)[2:]
+    table = findings([*write(tmp_path / "levels", planted), *answers], tmp_path / "out")
+    (found,) = table.filter(pl.col("finding") == "answers after levels").to_dicts()
+    reach = np.log2((1 + STEPS[-1]) / (1 + STEPS[2]))
+    assert found["statement"].endswith(f", of {reach:.1f} between the first checkpoint and the last.")
+    assert found["estimate"] < reach
+
+
 class Noted(Progress):
     """Keeps what a user would be told."""
 
