@@ -14,9 +14,9 @@ from layeratlas.api.options import (
     Options,
     checked,
     explicit,
-    make_atlas_specs,
     make_model_spec,
     make_spec,
+    make_specs,
 )
 from layeratlas.api.places import working_in
 from layeratlas.api.results import Run
@@ -72,7 +72,7 @@ def atlas(
     `data`; each applies to the studies that use it. Raises AtlasError if fewer than two studies can measure the model.
     """
     progress = checked_progress(progress)
-    specs = make_atlas_specs(model, size, options)
+    specs = make_specs("atlas", model, size, options)
     with working_in(out) as folder:
         return run_atlas(specs, folder, progress)
 

@@ -19,6 +19,7 @@ from layeratlas.models.remote import Remote
 from layeratlas.models.rotary import forget_lengths
 from layeratlas.models.streamed import Streamer
 from layeratlas.models.team import Team
+from layeratlas.models.tokenizing import bos_of, with_bos
 from layeratlas.models.wrappers import wraps_text
 
 
@@ -93,10 +94,7 @@ class LoadedModel:
     @property
     def bos_id(self) -> int | None:
         """The BOS token that `encode` puts first; None if the tokenizer has none or the spec says never."""
-        if self.spec.bos == "never":
-            return None
-        bos: int | None = self.tokenizer.bos_token_id
-        return bos
+        return bos_of(self.tokenizer, self.spec)
 
     def encode(self, text: str) -> list[int]:
         """Return a text's token ids, with exactly one BOS first if the tokenizer has one, whatever its default.
@@ -104,7 +102,7 @@ class LoadedModel:
         Raises ModelError if a token id exceeds the model's embedding.
         """
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        return self._checked(text, self._with_bos(ids))
+        return self._checked(text, with_bos(ids, self.bos_id))
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """Return `encode(text)` for every text; a fast tokenizer encodes them in parallel on all cores."""
@@ -112,7 +110,7 @@ class LoadedModel:
             return []
         options = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
         ids = self.tokenizer(list(texts), **options)["input_ids"]
-        return [self._checked(text, self._with_bos(of_text)) for text, of_text in zip(texts, ids, strict=True)]
+        return [self._checked(text, with_bos(of_text, self.bos_id)) for text, of_text in zip(texts, ids, strict=True)]
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Return `encode(text)` and each token's `(start, end)` in characters; a BOS put first gets (0, 0).
@@ -126,7 +124,7 @@ class LoadedModel:
                 "use position 'last' or 'mean'",
             )
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        ids = self._checked(text, self._with_bos(encoded["input_ids"]))
+        ids = self._checked(text, with_bos(encoded["input_ids"], self.bos_id))
         spans = [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
         return ids, [(0, 0)] * (len(ids) - len(spans)) + spans
 
@@ -147,11 +145,6 @@ class LoadedModel:
         if self.chat is None:
             return self.encode(text.rstrip())
         return self._checked(text, self.chat.tokens(text))
-
-    def _with_bos(self, ids: list[int]) -> list[int]:
-        # A text that spells out BOS already has one.
-        bos = self.bos_id
-        return list(ids) if bos is None or ids[:1] == [bos] else [bos, *ids]
 
     def _checked(self, text: str, ids: list[int]) -> list[int]:
         rows = self.model.get_input_embeddings().num_embeddings

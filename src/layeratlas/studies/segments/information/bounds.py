@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.intervals import percentile_interval, widened
+from layeratlas.stats.intervals import TRAINING, percentile_interval, widened
 from layeratlas.stats.peaks import cross_read
 from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.studies.segments.information.stage import TARGETS, Informed, informations
@@ -57,7 +57,7 @@ def bounds_of(informed: Informed, seed: int) -> Bounds:
     centred = sample.draws - sample.draws.mean(0) + sample.estimate
     return Bounds(
         estimate=sample.estimate,
-        draws=widened(sample.estimate, centred, len(names)),
+        draws=widened(sample.estimate, centred, len(names), times=TRAINING),
         half_a=sample.half_a,
         half_b=sample.half_b,
         control=control[0],
