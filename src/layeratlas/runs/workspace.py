@@ -20,14 +20,14 @@ from layeratlas.core.checksums import digest_of, is_sealed, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, sweep_parts
 from layeratlas.core.progress import Progress
-from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
+from layeratlas.core.spec import RunSpec, hash_of
 from layeratlas.data.fitting import LeftOut
+from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import LOCK
 
 if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
-LoadModel = Callable[[ModelSpec, Progress], "LoadedModel"]
 # Outputs that are read again, and need a matching checksum. Pages are not listed, since they may be rebuilt.
 _DATA = (".parquet", ".safetensors", ".json")
 _PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "scikit-learn")
@@ -83,7 +83,7 @@ class Workspace:
         self._given = list(material)
         self.key = hash_of([spec.model_dump(mode="json"), _identities(self._given), versions()])
         self.material: list[Any] = self._given
-        self.load: LoadModel | None = None
+        self.models = KeptModel()
         self.manifest: dict[str, Any] = self._opened()
         self.material = self.left_out.of(self._given)
 
@@ -205,10 +205,7 @@ class Workspace:
         from layeratlas.models.sources import find_source
 
         find_source(self.spec.model.id)  # refuse an invalid model before any progress is shown
-        with self.progress.stage("import torch", 1):
-            from layeratlas.models import load
-
-        loaded = (self.load or load)(self.spec.model, self.progress)
+        loaded = self.models.load(self.spec.model, self.progress)
         known = self.manifest["model"]
         if known and any(known[k] != loaded.info[k] for k in ("files", "tokenizer_hash")):
             raise StoreError(

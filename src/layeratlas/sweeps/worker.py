@@ -43,6 +43,7 @@ def work(out: str, plan: str) -> None:
             if not any(_take(place, unit, models) for unit in _in_order(place, open_units, models.spec)):
                 time.sleep(max(_LOOK, place.pause))
     finally:
+        models.close()
         place.leave()
 
 
@@ -73,7 +74,7 @@ def _run(place: Place, unit: Unit, models: KeptModel) -> None:
         return
     try:
         with place.working(run_name(unit)) as folder:
-            execute(registry.get("studies", unit.spec.study), unit.spec, folder, load=models.load)
+            execute(registry.get("studies", unit.spec.study), unit.spec, folder, models=models)
     except (ChangedError, UnreachableError):  # the unit was taken over, or this worker must end as if it were killed
         raise
     except InUseError:  # a run outside the sweep, or one with a lease that is not stale yet, unlike the unit's
