@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from layeratlas.core.checksums import digest_of, is_sealed, write_sealed
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import read_json, sweep_parts
+from layeratlas.core.files import read_object, sweep_parts
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec, hash_of
 from layeratlas.data.fitting import LeftOut
@@ -49,14 +49,6 @@ def versions() -> dict[str, str]:
 
 def _identities(material: Sequence[Any]) -> list[Any]:
     return [data.identity() for data in material]
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    """Return a manifest unchecked; empty if it cannot be read."""
-    with contextlib.suppress(StoreError):
-        known = read_json(path)
-        return known if isinstance(known, dict) else {}
-    return {}
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -100,7 +92,7 @@ class Workspace:
                     f"'{self.folder}' is not empty and holds no run", "a new or empty folder", "choose another --out"
                 )
             return self._begin()
-        known = _read_manifest(path)
+        known = read_object(path)
         if known.get("key", self.key) != self.key:
             return self._replace_or_refuse(known)
         for folder in (self.folder, *filter(Path.is_dir, self.folder.iterdir())):
