@@ -158,7 +158,7 @@ def test_without_the_package_or_a_key_it_is_refused(ndif, folder_of, monkeypatch
     monkeypatch.setitem(sys.modules, "nnsight", None)
     with pytest.raises(SpecError, match=r"needs the package 'nnsight'.*pip install 'layeratlas\[ndif\]'"):
         load(spec)
-    with pytest.raises(ModelError, match="with --weights remote"):
+    with pytest.raises(ModelError, match="remote weights with --parallel 2"):
         load(spec.model_copy(update={"parallel": 2}))
 
 

@@ -143,16 +143,17 @@ def run_atlas(specs: Sequence[RunSpec], out: Path | None = None, progress: Progr
     from layeratlas.runs.kept_model import KeptModel
     from layeratlas.runs.pipeline import default_folder, execute
 
-    progress, kept = progress or Progress(), KeptModel()
+    progress = progress or Progress()
     folder = out or default_folder(specs[0].model_copy(update={"study": "atlas"}))
     folders, notes = [], []
-    for spec in specs:
-        try:
-            study = registry.get("studies", spec.study)
-            folders.append(execute(study, spec, folder / spec.study, progress, kept.load))
-        except (ModelError, CaptureError) as error:
-            if not folders or (spec is specs[-1] and len(folders) < 2):
-                raise
-            notes.append(f"{spec.study} is left out: {error}")
-            progress.note(notes[-1])
+    with KeptModel() as kept:
+        for spec in specs:
+            try:
+                study = registry.get("studies", spec.study)
+                folders.append(execute(study, spec, folder / spec.study, progress, kept))
+            except (ModelError, CaptureError) as error:
+                if not folders or (spec is specs[-1] and len(folders) < 2):
+                    raise
+                notes.append(f"{spec.study} is left out: {error}")
+                progress.note(notes[-1])
     return Comparison(compare_folders(folders, folder / "atlas", progress=progress, notes=notes))

@@ -30,8 +30,9 @@ class LoadedModel:
     `context` is the largest number of positions, or None if the model sets no bound. `info` is a JSON-able record of
     what was loaded, for `run.json`. With a `streamer` the weights of the blocks are not in memory: use `with_blocks` or
     `sample`. With a `remote` this machine holds no weights; only the residual stream can be read, from NDIF. With a
-    `team` the weights are spread over processes, and forward passes are announced to the others. With a `chat`, `frame`
-    and `encode_prompt` wrap texts and questions in its template.
+    `team` the weights are spread over processes, and forward passes are announced to the others, which end when the
+    model is closed; it is a context manager. With a `chat`, `frame` and `encode_prompt` wrap texts and questions in
+    its template.
     """
 
     model: Any
@@ -45,6 +46,17 @@ class LoadedModel:
     chat: Chat | None = None
     team: Team | None = None
     remote: Remote | None = None
+
+    def close(self) -> None:
+        """End the processes that hold a share of the weights; a model in one process needs no end."""
+        if self.team is not None:
+            self.team.close()
+
+    def __enter__(self) -> LoadedModel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def demand_here(self, purpose: str) -> None:
         """Raise ModelError if the weights are on NDIF."""
@@ -64,7 +76,7 @@ class LoadedModel:
                 f"a model whose weights are in memory for {purpose}",
                 "use --weights resident",
             )
-        if self.team is not None and self.team.leading:
+        if self.team is not None:
             raise ModelError(
                 f"the weights of '{self.spec.id}' are spread over {self.team.count} processes",
                 f"a model in one process for {purpose}",
@@ -181,7 +193,7 @@ class LoadedModel:
         own output (batch, tokens, d or its projection) is returned.
         """
         self.demand_here("a forward pass")
-        if self.team is not None and self.team.leading:
+        if self.team is not None:
             self.team.announce_pass(input_ids, attention_mask, position_ids, logits)
         module = self.model if logits else self._decoder()
         given = {"attention_mask": attention_mask, "position_ids": position_ids, "use_cache": False}

@@ -8,6 +8,13 @@ from typing import Any
 from layeratlas.core.spec import ModelSpec
 
 
+def read_tokenizer(spec: ModelSpec, common: dict[str, Any]) -> Any:
+    """Return a model's tokenizer with its BOS settled; `common` are the arguments of `from_pretrained`."""
+    from transformers import AutoTokenizer
+
+    return settle_bos(AutoTokenizer.from_pretrained(**common), spec)
+
+
 def settle_bos(tokenizer: Any, spec: ModelSpec) -> Any:
     """Return the tokenizer; remove its BOS token if texts do not begin with it.
 

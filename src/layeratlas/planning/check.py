@@ -34,13 +34,13 @@ def describe(spec: ModelSpec, plan_only: bool = False) -> str:
     if plan_only or _is_remote_and_too_large(spec):
         return "\n".join(_planned(spec))
     start = time.perf_counter()
-    model = load(spec, anew=True)
-    seconds = time.perf_counter() - start
-    lines = [*_anatomy(model, seconds), "", *_identities(model), ""]
-    if model.streamer is None:
-        return "\n".join([*lines, *_plan(model)])
-    needs = needs_of(model.model.config, spec)
-    return "\n".join([*lines, *plan_lines(spec, needs, model.device, _encoder(model))])
+    with load(spec, anew=True) as model:
+        seconds = time.perf_counter() - start
+        lines = [*_anatomy(model, seconds), "", *_identities(model), ""]
+        if model.streamer is None:
+            return "\n".join([*lines, *_plan(model)])
+        needs = needs_of(model.model.config, spec)
+        return "\n".join([*lines, *plan_lines(spec, needs, model.device, _encoder(model))])
 
 
 def _encoder(model: LoadedModel) -> EncodeAll:

@@ -9,16 +9,14 @@ from typing import Any, Unpack
 
 from layeratlas.api.compared import Comparison
 from layeratlas.api.options import Options, explicit, make_specs
-from layeratlas.comparison import compare
-from layeratlas.comparison.finished import MANIFEST
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.core.spec import DEFAULT_MODEL, Size, check_size
 from layeratlas.core.steps import checkpoint_in, checkpoints_below
 from layeratlas.runs.pipeline import default_folder
+from layeratlas.sweeps.finishing import comparison_folder
 from layeratlas.sweeps.running import Resources, sweep
 from layeratlas.sweeps.spec import SweepSpec
-from layeratlas.sweeps.state import run_folder
 from layeratlas.sweeps.units import TOGETHER, units_of
 
 _EXPECTED = "two or more --revision, or a folder of checkpoints (step100, step1000 ...)"
@@ -99,7 +97,6 @@ def over_checkpoints(plan: SweepSpec, out: str | Path | None, progress: Progress
         raise StoreError(
             f"{len(done.failed)} of {len(done.units)} runs failed, the first '{name}': {why}", "", "fix it"
         )
-    compared = done.folder / "comparisons" / TOGETHER
-    if not (compared / MANIFEST).exists():  # comparing raises the reason
-        compare([run_folder(done.place, unit) for unit in done.units], compared, progress=progress)
-    return Comparison(compared)
+    for why in done.uncompared.values():  # an earlier comparison in the folder is of other runs
+        raise StoreError(f"the {len(done.units)} runs are done, and could not be compared: {why}")
+    return Comparison(comparison_folder(done.place, TOGETHER))
