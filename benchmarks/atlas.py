@@ -21,7 +21,7 @@ from pathlib import Path
 
 import polars as pl
 
-from layeratlas.api.options import ATLAS, make_atlas_specs
+from layeratlas.api.options import ATLAS, make_specs
 from layeratlas.core import registry
 from layeratlas.core.spec import DEFAULT_MODEL
 from layeratlas.runs.pipeline import make_material
@@ -30,7 +30,7 @@ from layeratlas.runs.pipeline import make_material
 def count_shared(size: str) -> None:
     """Print how many texts each study reads, and how many two studies share or begin with."""
     texts = {}
-    for spec in make_atlas_specs(DEFAULT_MODEL, size, {}):
+    for spec in make_specs("atlas", DEFAULT_MODEL, size, {}):
         study = registry.get("studies", spec.study)
         settings = study.settings(**spec.settings)
         texts[spec.study] = set(study.texts_of(study.select(spec, settings, make_material(study, spec)), settings))

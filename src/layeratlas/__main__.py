@@ -9,7 +9,7 @@ import sys
 def main() -> None:
     """Run the command line; an interrupt while it is being imported ends in one line too."""
     try:
-        if "TORCHELASTIC_RUN_ID" not in os.environ:
+        if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("WORLD_SIZE") == "1":
             _command_line()
             return
         from layeratlas.models.member import joined

@@ -20,9 +20,11 @@ import layeratlas as la
 import small_runs
 from layeratlas.capture import Reading, capture, choose_plan, store_shape
 from layeratlas.capture.readout import Readout
+from layeratlas.core import registry
 from layeratlas.core.errors import ModelError, SpecError
 from layeratlas.core.spec import CaptureSpec, ModelSpec
 from layeratlas.models import intervene, load
+from layeratlas.planning.check import describe
 from layeratlas.store import MemoryStore
 
 TEXTS = ("the river rose", "a", "the river rose and the town slept", "nobody had read it")
@@ -107,6 +109,34 @@ def test_what_ndif_does_not_give_is_refused(ndif, folder_of, loaded_of):
             use()
 
 
+def test_a_check_says_what_a_run_sends_and_receives(ndif, folder_of, monkeypatch):
+    monkeypatch.setattr(registry.get("studies", "hierarchy"), "tasks", ("items",))
+    spec = ModelSpec(id=str(folder_of("llama")), weights="remote")
+    head, blocks, _, *sizes = describe(spec).splitlines()
+    assert head.endswith("(Llama): its weights are on NDIF, so no self-test can be run here")
+    assert blocks.split() == [
+        "blocks",
+        "3",
+        "of",
+        "width",
+        "32;",
+        "only",
+        "the",
+        "residual",
+        "stream",
+        "can",
+        "be",
+        "read",
+    ]
+    texts = {text for data in registry.get("tasks", "items").build("quick") for text in data.texts}
+    tokens = sum(map(len, load(spec).encode_all(list(texts))))
+    assert sizes[0].split() == ["quick", f"{len(texts):,}", f"{tokens:,}", f"{len(texts) * 4 * 32 * 4 / 1e9:.2f}", "GB"]
+    monkeypatch.delenv("NDIF_API_KEY")
+    assert describe(spec, plan_only=True).splitlines()[0] == head
+    with pytest.raises(SpecError, match="needs a key of NDIF"):
+        describe(spec)
+
+
 def test_a_request_that_fails_ends_in_one_line(ndif, folder_of, monkeypatch):
     remote = load(ModelSpec(id=str(folder_of("llama")), weights="remote"))
 
@@ -128,7 +158,7 @@ def test_without_the_package_or_a_key_it_is_refused(ndif, folder_of, monkeypatch
     monkeypatch.setitem(sys.modules, "nnsight", None)
     with pytest.raises(SpecError, match=r"needs the package 'nnsight'.*pip install 'layeratlas\[ndif\]'"):
         load(spec)
-    with pytest.raises(ModelError, match="with --weights remote"):
+    with pytest.raises(ModelError, match="remote weights with --parallel 2"):
         load(spec.model_copy(update={"parallel": 2}))
 
 

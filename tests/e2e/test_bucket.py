@@ -12,8 +12,9 @@ import pytest
 
 import layeratlas as la
 from commands import the_line
+from layeratlas.runs.lease import leased
 from layeratlas.runs.lock import LOCK
-from layeratlas.store.bucket import Bucket
+from layeratlas.store.bucket import ABSENT, Bucket, ChangedError, Tag
 from layeratlas.sweeps.running import Resources
 from test_sweep import same_tables
 
@@ -44,6 +45,38 @@ def test_a_bucket_that_cannot_be_used_ends_in_one_line(atlas, s3, tiny_model_dir
     done = atlas(*RUN, address, "--model", str(tiny_model_dir), env=environment)
     assert said in the_line(done, done.code)
     assert done.code in (2, 3)
+
+
+@pytest.mark.truth
+def test_a_run_in_a_bucket_with_versions_is_resumed_and_its_lease_is_held(atlas, s3, in_s3, tiny_model_dir):
+    """Listings name no version of an object, and answers to a write do."""
+    import boto3
+
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="versions")
+    client.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    bucket = Bucket.open("s3://versions/run")
+    first = bucket.write("tag", b"1", over=ABSENT)
+    assert first.version is not None
+    assert bucket.entries("tag")["tag"].tag == first  # by its e_tag: the listing has no version
+    second = bucket.write("tag", b"2", over=first)
+    with pytest.raises(ChangedError):
+        bucket.write("tag", b"3", over=first)
+    bucket.write("tag", b"3", over=second)
+    bucket.remove("tag")
+    with leased(bucket, LOCK) as lease:
+        lease._beaten = 0.0
+        lease.demand()  # renews it
+        lease._beaten = 0.0
+        lease.demand()
+    command = (*RUN, "s3://versions/run", "--model", str(tiny_model_dir))
+    for _ in range(2):
+        done = atlas(*command, env=s3)
+        assert done.code == 0, done.err
+    before = bucket.entries()
+    assert atlas(*command, env=s3).code == 0
+    changed = {name for name, entry in bucket.entries().items() if before[name] != entry}
+    assert changed == {LOCK}
 
 
 @pytest.mark.truth
@@ -79,7 +112,7 @@ def test_a_sweep_of_twelve_runs_in_a_bucket_with_kills_equals_a_serial_one(
     assert len(again.runs) == 12
 
 
-def runs_of(address: str) -> dict[str, dict[str, str]]:
+def runs_of(address: str) -> dict[str, Tag]:
     """Return the tag of every file of a sweep's runs; leases come and go."""
     entries = Bucket.open(address).entries("runs")
     return {name: entry.tag for name, entry in entries.items() if not name.endswith(LOCK)}

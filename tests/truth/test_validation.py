@@ -27,8 +27,6 @@ from layeratlas.validation.table import coverage_rate, nothing_rates, peak_rate,
 RUNS = 2
 # The two smallest tasks, for what does not need three levels.
 TWO_TASKS = ("relations", "analogies")
-# Coverages need more simulations.
-FEW = [check for check in CHECKS if check.weight <= 1]
 
 
 def simulated(case, runs=RUNS):

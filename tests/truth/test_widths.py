@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from layeratlas.studies.hierarchy.refitting import training_of
 from scipy.stats import binom, norm
 
-from layeratlas.probes import LinearProbeClassifier
+from layeratlas.probes import LinearProbeClassifier, probe_layer
 from layeratlas.validation import widths
 from layeratlas.validation.widths import CELLS, Cell, exact_accuracy, expected_accuracy, interval
 
@@ -44,6 +45,20 @@ def test_the_exact_accuracy_is_what_the_probes_score_on_new_texts():
     assert np.mean(right) == pytest.approx(exact_accuracy(planted), abs=0.02)
     # No probe can do better than the one that knows the means.
     assert exact_accuracy(planted) < norm.cdf(cell.strength)
+
+
+def test_training_widens_intervals_where_there_are_more_features_than_texts():
+    """A probe of few features hardly depends on its training texts: only the constant 8 % of variance are added."""
+    wide, narrow = (
+        np.mean([factor_of(widths._planted(cell, seed)) for seed in range(3)])
+        for cell in (Cell(256, 20, 4, 1.3, 0.2), Cell(4, 40, 4, 1.3, 0.0))
+    )
+    assert 1.2 < wide <= 1.08**0.5 * 2**0.5
+    assert narrow == pytest.approx(1.08**0.5, abs=0.04)
+
+
+def factor_of(planted: widths._Planted) -> float:
+    return float(training_of(probe_layer(planted.x, planted.design, ["ridge"])[0].scores, planted.design))
 
 
 @pytest.mark.truth

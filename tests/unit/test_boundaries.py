@@ -15,7 +15,7 @@ from layeratlas.studies.segments.existence import existence_test
 from layeratlas.studies.segments.first_version import candidates, steepest_falls
 from layeratlas.studies.segments.sharpness import sharpness, sharpness_intervals
 from layeratlas.studies.segments.signals import BlockSignals, fuse, robust_z
-from layeratlas.studies.segments.surrogates import autocorrelation, surrogates
+from layeratlas.studies.segments.surrogates import surrogates
 from layeratlas.studies.segments.text_kinds import kinds_test
 from layeratlas.validation import shapes
 
@@ -132,6 +132,11 @@ def test_kinds_with_other_boundaries_differ_and_shuffled_kinds_do_not():
     apart = kinds_test(block_signals(values), first, 99, 0)
     assert apart.p <= 0.05
     assert apart.loss > apart.seen
+
+
+def autocorrelation(residuals):
+    """The lag-1 autocorrelation (...) of residuals (..., L): sum x_l x_l+1 / sum x_l^2."""
+    return (residuals[..., 1:] * residuals[..., :-1]).sum(-1) / (residuals**2).sum(-1)
 
 
 def test_surrogates_keep_trend_size_and_autocorrelation_and_lose_the_steps():

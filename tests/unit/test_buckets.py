@@ -18,12 +18,12 @@ from layeratlas.api.places import place_of
 from layeratlas.core.checksums import write_sealed
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.runs import lease
-from layeratlas.runs.lease import lease_holder, leased
+from layeratlas.runs.lease import TakenOverError, lease_holder, leased
 from layeratlas.runs.lock import LOCK, InUseError
 from layeratlas.runs.place import BucketPlace, FolderPlace
 from layeratlas.runs.workspace import versions
-from layeratlas.store import DiskStore, Shape
-from layeratlas.store.bucket import Bucket, ChangedError
+from layeratlas.store import DiskStore, Shape, mirror
+from layeratlas.store.bucket import Bucket, ChangedError, UnreachableError
 from layeratlas.store.mirror import Mirror
 from layeratlas.sweeps import worker
 from layeratlas.sweeps.plan import write_plan
@@ -58,12 +58,19 @@ def at_once(count: int, do) -> list[str]:
     return ended
 
 
-def hold(bucket: Bucket, gate: threading.Barrier):
+def hold(bucket: Bucket, count: int):
+    """Return what each of `count` threads does: it tries to hold the lease until all have tried."""
+    gate, tried = threading.Barrier(count), threading.Barrier(count)
+
     def one(_: int) -> str:
         gate.wait()
-        with leased(bucket, LOCK):
-            time.sleep(0.2)
-            return "held"
+        try:
+            with leased(bucket, LOCK):
+                tried.wait(60)
+                return "held"
+        except InUseError:
+            tried.wait(60)
+            raise
 
     return one
 
@@ -87,7 +94,7 @@ def test_one_of_six_gets_a_lease_that_is_free(bucket, monkeypatch, left):
         fresh = lease._is_free
         monkeypatch.setattr(lease, "STALE", 3.0)
         monkeypatch.setattr(lease, "_is_free", lambda known, entry: entry.written == written or fresh(known, entry))
-    ended = at_once(6, hold(bucket, threading.Barrier(6)))
+    ended = at_once(6, hold(bucket, 6))
     assert Counter(ended) == {"held": 1, "InUseError": 5}
     assert lease_holder(bucket, LOCK) is None
 
@@ -114,9 +121,108 @@ def test_a_lease_is_silent_after_minutes_and_beats_before(bucket, monkeypatch):
 
 def test_who_slept_gives_no_lease_of_another_back(bucket):
     with leased(bucket, LOCK):
-        taken = json.dumps({"held": True, "machine": "another", "pid": 1, "token": "theirs"}).encode()
-        bucket.write(LOCK, taken)
-    assert bucket.read(LOCK)[0] == taken
+        bucket.write(LOCK, THEIRS)
+    assert bucket.read(LOCK)[0] == THEIRS
+
+
+THEIRS = json.dumps({"held": True, "machine": "another", "pid": 1, "token": "theirs"}).encode()
+
+
+@pytest.fixture
+def place(bucket, tmp_path, monkeypatch) -> BucketPlace:
+    monkeypatch.setenv("LAYERATLAS_CACHE", str(tmp_path))
+    monkeypatch.setattr(mirror, "_PAUSE", 0.02)
+    return BucketPlace(bucket)
+
+
+def slept(monkeypatch) -> None:
+    """Let this process have given no sign for longer than any lease lasts."""
+    now = time.time()
+    monkeypatch.setattr(lease.time, "time", lambda: now + 1000)
+
+
+def work(place: BucketPlace, do) -> None:
+    """Call `do(folder)` as a run in the place's folder `a`."""
+    with place.working("a") as folder:
+        do(folder)
+
+
+def test_who_slept_uploads_nothing_once_another_has_taken_over(bucket, place, monkeypatch):
+    def be_late(folder) -> None:
+        fill(folder, {"run.json": "1"})
+        place.publish("a")
+        bucket.write(f"a/{LOCK}", THEIRS)
+        fill(folder, {"run.json": "2", "curves.parquet": "c"})
+        slept(monkeypatch)
+        place.publish("a")
+
+    with pytest.raises(TakenOverError, match=r"another process has taken over 's3://memory/x/a/.*; run the same"):
+        work(place, be_late)
+    assert bucket.read("a/run.json")[0] == b"1"
+    assert bucket.read("a/curves.parquet") is None
+    assert bucket.read(f"a/{LOCK}")[0] == THEIRS
+
+
+def test_a_run_whose_lease_is_lost_stops_at_once(bucket, place, monkeypatch):
+    ended = []
+
+    def go_on(_) -> None:
+        bucket.write(f"a/{LOCK}", THEIRS)
+        slept(monkeypatch)
+        threading.Event().wait(60)
+        ended.append(True)
+
+    with pytest.raises(TakenOverError):
+        work(place, go_on)
+    assert not ended
+
+
+def test_our_own_heartbeat_sent_twice_keeps_the_lease(bucket, place, monkeypatch):
+    with place.working("a") as folder:
+        ours = json.loads(bucket.read(f"a/{LOCK}")[0])
+        bucket.write(
+            f"a/{LOCK}", json.dumps({**ours, "nonce": "of a request that was answered and not heard"}).encode()
+        )
+        slept(monkeypatch)
+        fill(folder, {"run.json": "1"})
+        place.publish("a")
+    assert bucket.read("a/run.json")[0] == b"1"
+    assert lease_holder(bucket, f"a/{LOCK}") is None  # given back
+
+
+@pytest.mark.parametrize("name", ["run.json", LOCK], ids=["upload", "heartbeat"])
+def test_credentials_that_end_during_a_run_are_told_and_a_store_that_is_silent_for_once_is_not(
+    bucket, place, monkeypatch, name
+):
+    monkeypatch.setattr(lease, "BEAT", 0.02)
+    does, errors = Bucket.write, []
+
+    def write(self, key, *rest, **options):
+        if key.endswith(name) and errors:
+            raise errors.pop()
+        return does(self, key, *rest, **options)
+
+    monkeypatch.setattr(Bucket, "write", write)
+    with place.working("a") as folder:
+        errors.append(UnreachableError("it does not answer"))
+        fill(folder, {"run.json": "1"})
+        until(lambda: not errors and bucket.read("a/run.json"))
+
+    def go_on(folder) -> None:
+        fill(folder, {"run.json": "2"})
+        errors.extend([SpecError("there are no valid credentials")] * 100)
+        threading.Event().wait(60)
+
+    with pytest.raises(SpecError, match="no valid credentials"):
+        work(place, go_on)
+    assert errors
+
+
+def until(true) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def fill(folder, files: dict[str, str]) -> None:
@@ -175,6 +281,23 @@ def test_what_could_not_be_published_is_kept_unless_another_has_published(bucket
     assert "more.parquet" not in read(again.folder)
 
 
+def test_versions_which_listings_lack_tell_nothing(bucket, tmp_path, monkeypatch):
+    """A bucket with versions: what was not published yet stays, and receipts are written over what was read."""
+    puts = obstore.put
+    monkeypatch.setattr(obstore, "put", lambda *given, **more: {**puts(*given, **more), "version": str(time.time())})
+    fill(tmp_path / "here", FILES)
+    Mirror(tmp_path / "here", bucket).publish()
+    fill(tmp_path / "here", {"run.json": "newer", "more.parquet": "m"})
+    again = Mirror(tmp_path / "here", bucket)
+    again.bring()
+    assert read(again.folder)["run.json"] == "newer"
+    assert "more.parquet" in read(again.folder)
+    again.publish()
+    assert bucket.read("run.json")[0] == b"newer"
+    with leased(bucket, LOCK), pytest.raises(InUseError), leased(bucket, LOCK):
+        pass
+
+
 def test_what_is_the_same_travels_once(bucket, tmp_path, monkeypatch):
     fill(tmp_path / "here", FILES)
     Mirror(tmp_path / "here", bucket).publish()
@@ -195,9 +318,9 @@ def test_what_is_the_same_travels_once(bucket, tmp_path, monkeypatch):
 
 def test_a_receipt_that_another_wrote_is_not_written_over(bucket, tmp_path):
     mirrors = [Mirror(tmp_path / name, bucket) for name in "ab"]
-    for mirror in mirrors:
-        mirror.bring()
-        fill(mirror.folder, {"run.json": mirror.folder.name, "table.parquet": "t"})
+    for one in mirrors:
+        one.bring()
+        fill(one.folder, {"run.json": one.folder.name, "table.parquet": "t"})
     mirrors[0].publish()
     with pytest.raises(ChangedError, match="another process has written"):
         mirrors[1].publish()
@@ -249,7 +372,7 @@ def test_two_workers_compute_each_unit_of_a_bucket_once(bucket, tmp_path, monkey
     monkeypatch.setattr(worker, "place_of", lambda out, apart: BucketPlace(bucket, apart=apart))
     ran = []
 
-    def execute(study, spec, out, progress=None, load=None):
+    def execute(study, spec, out, progress=None, models=None):
         ran.append(spec.content_hash())
         prepared = study.prepare(spec, study.settings(**spec.settings))
         manifest = {"status": "complete", "versions": versions(), "spec": prepared.model_dump(mode="json")}
@@ -273,6 +396,11 @@ def test_an_address_that_cannot_be_used_is_refused_in_one_line(monkeypatch, tmp_
         place_of("ftp://a/b")
     with pytest.raises(SpecError, match="no address of a bucket"):
         place_of("s3:///x")
+    for whole in ("s3://bucket", "s3://bucket/", "gs://bucket//"):
+        with pytest.raises(
+            SpecError, match=r"is a whole bucket; expected a place in it, such as (s3|gs)://bucket/NAME"
+        ):
+            place_of(whole)
     with pytest.raises(SpecError, match=r"'s3:/a/b' is the address of a bucket; expected a folder"):
         folder_path("s3:/a/b")
     place = place_of(f"file://{tmp_path}/a%20b")

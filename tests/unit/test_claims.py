@@ -9,7 +9,7 @@ import scipy
 
 from layeratlas.core import registry
 from layeratlas.runs.claim import judgement_table
-from layeratlas.runs.finding_table import FINDING_COLUMNS
+from layeratlas.runs.finding_table import FINDING_SCHEMA
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.stats.verdicts import Verdict
 
@@ -33,7 +33,7 @@ def run(parameters: float, verdict: Verdict = "supported", **changed: Verdict) -
             component = "attn" if finding == "coordination" else "resid"
             named = ("m", "hierarchy", finding, level, component, "ridge", f"Said of {level}.")
             rows.append((*named, 0.1, 0.05, 0.15, 0.01, "a null", mine, 50))
-    findings = pl.DataFrame(rows, schema=list(FINDING_COLUMNS), orient="row")
+    findings = pl.DataFrame(rows, schema=list(FINDING_SCHEMA), orient="row")
     manifest = {"spec": {"study": "hierarchy"}, "model": {"name": f"m{parameters:.0e}", "parameters": parameters}}
     return FinishedRun("m", manifest=manifest, findings=findings)
 

@@ -11,7 +11,7 @@ import pytest
 from layeratlas.core import registry
 from layeratlas.core.spec import RunSpec
 from layeratlas.runs.claim import Judgement
-from layeratlas.runs.finding_table import FINDING_COLUMNS
+from layeratlas.runs.finding_table import FINDING_SCHEMA
 from layeratlas.runs.finished import FinishedRun
 
 
@@ -23,7 +23,7 @@ def run(
         (model, study, finding, level, "resid", "sum", f"Said of {level}.", *numbers, 0.01, "a null", verdict, 50)
         for finding, level, *numbers, verdict in rows
     ]
-    findings = pl.DataFrame(rows_of_findings, schema=list(FINDING_COLUMNS), orient="row")
+    findings = pl.DataFrame(rows_of_findings, schema=list(FINDING_SCHEMA), orient="row")
     about = {"name": model, "parameters": size, "family": "llama"}
     spec = RunSpec(study=study, size="quick").model_dump(mode="json") | {"model": {"id": model}}
     manifest = {"spec": spec, "model": about, "texts": {"hash": "the same"}} | changed

@@ -15,7 +15,7 @@ from fake_models import FakeModel
 from layeratlas.core import registry
 from layeratlas.core.errors import StoreError
 from layeratlas.runs.finding import Finding
-from layeratlas.runs.finding_table import FINDING_COLUMNS, finding_table
+from layeratlas.runs.finding_table import FINDING_SCHEMA, finding_table
 from layeratlas.runs.finished import FinishedRun, read_run
 
 MODEL = FakeModel("small", lambda level, depth: fake.hump(0.4)(depth))
@@ -43,7 +43,7 @@ def in_memory(*findings: Finding) -> FinishedRun:
 def test_findings_come_back_as_they_were_written():
     run = in_memory(FINDING, replace(FINDING, level="relation"))
     assert run.of_kind("peak") == [FINDING, replace(FINDING, level="relation")]
-    assert run.findings.columns == [*FINDING_COLUMNS, "q"]
+    assert run.findings.columns == [*FINDING_SCHEMA, "q"]
 
 
 def test_an_empty_table_has_the_columns_and_types_of_a_full_one():

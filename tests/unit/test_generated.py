@@ -118,3 +118,11 @@ def test_a_claim_on_generated_text_needs_more_than_another_span_does():
     assert more.estimate > 0 > less.estimate
     assert finding(texts(rng, 20, 60), texts(rng, 20, 60)).verdict == "inconclusive"
     assert text_findings(clean, {EditedSpan("skip", "blocks 1-2"): near}, {}) == []
+
+
+def test_a_claim_needs_two_texts():
+    rng = np.random.default_rng(3)
+    clean, edited = texts(rng, 2, 60), texts(rng, 2, 6)
+    span = EditedSpan("skip", LOCAL)
+    assert len(text_findings(clean, {span: edited}, {span: clean})) == 1
+    assert text_findings(clean[:1], {span: edited[:1]}, {span: clean[:1]}) == []

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import layeratlas as la
 from layeratlas.api import running
-from layeratlas.api.options import ATLAS, ModelOptions, Options, make_atlas_specs, make_spec
+from layeratlas.api.options import ATLAS, ModelOptions, Options, make_spec, make_specs
 from layeratlas.cli.app import app
 from layeratlas.cli.flags import ModelFlags, RunFlags
 from layeratlas.core import registry
@@ -88,7 +88,7 @@ def test_a_model_spec_is_kept_and_options_go_over_it():
 
 
 def test_a_chat_goes_to_the_studies_of_an_atlas_that_put_texts_to_the_model():
-    specs = {spec.study: spec for spec in make_atlas_specs("m", "quick", {"chat": True, "system": "Be brief."})}
+    specs = {spec.study: spec for spec in make_specs("atlas", "m", "quick", {"chat": True, "system": "Be brief."})}
     assert {study: spec.model.chat for study, spec in specs.items()} == {
         "hierarchy": True,
         "exits": True,
@@ -100,7 +100,7 @@ def test_a_chat_goes_to_the_studies_of_an_atlas_that_put_texts_to_the_model():
 
 def test_the_options_of_an_atlas_go_to_the_studies_that_use_them():
     options = {"repeats": 3, "position": "mean", "seed": 2, "settings": {"shots": 1, "tokens": 32}}
-    specs = {spec.study: spec for spec in make_atlas_specs("m", "quick", options)}
+    specs = {spec.study: spec for spec in make_specs("atlas", "m", "quick", options)}
     assert list(specs) == list(ATLAS)
     assert specs["hierarchy"].probe.repeats == 3
     assert specs["hierarchy"].capture.position == "mean"

@@ -10,6 +10,7 @@ import families
 from layeratlas.core import registry
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
+from layeratlas.planning import check as checking
 from layeratlas.planning import needs as planning
 from layeratlas.planning.check import describe
 from layeratlas.planning.needs import encoded, needs_of, plan_lines
@@ -76,6 +77,14 @@ def test_a_plan_needs_no_weights(bare):
     texts = [int(line.split()[1].replace(",", "")) for line in lines[5:8]]
     assert texts == sorted(texts)
     assert texts[0] > 100
+
+
+def test_a_plan_counts_the_tokens_that_a_run_encodes(bare, monkeypatch):
+    seen = []
+    monkeypatch.setattr(checking, "plan_lines", lambda spec, needs, device, encode: seen.append(encode(["ab"])) or [])
+    for bos in ("auto", "never"):
+        describe(ModelSpec(id=str(bare), bos=bos), plan_only=True)
+    assert [len(ids) for (ids,) in seen] == [3, 2]
 
 
 def test_texts_beyond_learned_positions_are_left_out(tmp_path, monkeypatch):

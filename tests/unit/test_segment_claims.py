@@ -11,7 +11,7 @@ import pytest
 from layeratlas.core import registry
 from layeratlas.core.spec import RunSpec
 from layeratlas.runs.claim import Judgement
-from layeratlas.runs.finding_table import FINDING_COLUMNS
+from layeratlas.runs.finding_table import FINDING_SCHEMA
 from layeratlas.runs.finished import FinishedRun
 
 SIZES = (1e9, 3e9, 8e9, 2e10, 7e10)
@@ -23,7 +23,7 @@ def run(name: str, family: str, size: float, *rows: tuple[str, str, float, str])
         (name, "segments", kind, level, "resid", method, "Said.", at, at, at, 0.01, "a null", "supported", 12)
         for kind, level, at, method in rows
     ]
-    findings = pl.DataFrame(rows_of_findings, schema=list(FINDING_COLUMNS), orient="row")
+    findings = pl.DataFrame(rows_of_findings, schema=list(FINDING_SCHEMA), orient="row")
     spec = RunSpec(study="segments", size="quick").model_dump(mode="json") | {"model": {"id": name}}
     about = {"name": name, "parameters": size, "family": family}
     return FinishedRun(Path(name), manifest={"spec": spec, "model": about, "texts": {"hash": "t"}}, findings=findings)

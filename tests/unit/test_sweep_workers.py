@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 import threading
 import time
 from collections import Counter
 from itertools import pairwise
 
+import polars as pl
 import pytest
 
 from layeratlas.core.checksums import write_sealed
-from layeratlas.core.errors import ModelError
+from layeratlas.core.errors import DataError, ModelError, StoreError
+from layeratlas.core.files import COMPARISON
+from layeratlas.core.progress import Progress
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.place import FolderPlace, Place
 from layeratlas.runs.workspace import versions
 from layeratlas.store.bucket import UnreachableError
-from layeratlas.sweeps import worker
+from layeratlas.sweeps import finishing, state, worker
 from layeratlas.sweeps.plan import write_plan
+from layeratlas.sweeps.running import Sweep
 from layeratlas.sweeps.spec import SweepSpec
-from layeratlas.sweeps.state import Standing, begin, lease, reopen, state_of
-from layeratlas.sweeps.units import Unit, units_of
+from layeratlas.sweeps.state import Standing, begin, lease, reopen, state_of, states_of
+from layeratlas.sweeps.units import TOGETHER, Unit, units_of
 from processes import dead_pid
 
 SWEEP = SweepSpec(models=("one", "other", "third"), studies=("hierarchy", "exits"), seeds=(0, 1), size="quick")
@@ -43,7 +48,7 @@ def computed(monkeypatch):
     """Replace running a spec by writing the manifest that a finished run has; returns what was run, in order."""
     ran = []
 
-    def execute(study, spec, out, progress=None, load=None):
+    def execute(study, spec, out, progress=None, models=None):
         ran.append(spec)
         time.sleep(0.01)
         prepared = study.prepare(spec, study.settings(**spec.settings))
@@ -93,7 +98,7 @@ def test_a_worker_stays_with_the_model_that_it_has_loaded(tmp_path, place, compu
 def test_a_worker_begins_with_a_model_that_nobody_runs(place, units):
     with lease(place, units[0]):
         begin(place, units[0], "another")
-        order = worker._in_order(place, units, None)
+        order = worker._in_order(units, states_of(place, units), None)
     assert units[0] not in order
     assert order[0].spec.model.id == "other"
 
@@ -113,7 +118,7 @@ def test_a_unit_whose_worker_was_killed_is_begun_again_twice(tmp_path, place, un
 def test_an_error_is_final_and_the_rest_goes_on(tmp_path, place, units, computed, monkeypatch):
     works = worker.execute
 
-    def fail_one(study, spec, out, progress=None, load=None):
+    def fail_one(study, spec, out, progress=None, models=None):
         if spec == units[3].spec:
             raise ModelError("it is no model", "a model", "choose one")
         return works(study, spec, out)
@@ -151,6 +156,45 @@ def test_a_unit_that_a_live_worker_holds_is_left_to_it(place, units, computed):
     assert computed == []
 
 
+class Read:
+    """A finished run, as far as the end of a sweep looks at it."""
+
+    def in_family(self, _: object) -> Read:
+        return self
+
+
+def test_a_comparison_that_fails_is_told_and_an_earlier_one_is_not_returned(tmp_path, place, computed, monkeypatch):
+    training = sys.modules["layeratlas.sweeps.training"]  # the package has a function of that name
+    together = SWEEP.model_copy(update={"together": True})
+    units = units_of(together)
+    worker.work(str(tmp_path), write_plan(place, together))
+    earlier = finishing.comparison_folder(place, TOGETHER)
+    write_sealed(earlier / COMPARISON, {"format": 1, "runs": []})
+
+    def fail(*_: object) -> None:
+        raise DataError("the runs read other texts")
+
+    monkeypatch.setattr(finishing, "compare", fail)
+    monkeypatch.setattr(finishing, "read_run", lambda _: Read())
+    monkeypatch.setattr(finishing, "judge_claims", lambda runs: pl.DataFrame({"claim": ["one"] * len(runs)}))
+    uncompared = finishing.finish(place, units, finishing.Finish())
+    assert uncompared == {TOGETHER: "the runs read other texts"}
+    assert "all is not compared: the runs read other texts" in (tmp_path / "index.html").read_text()
+    monkeypatch.setattr(training, "sweep", lambda *_, **__: Sweep(place, units, uncompared))
+    with pytest.raises(StoreError, match="the 12 runs are done, and could not be compared: the runs read other texts"):
+        training.over_checkpoints(together, tmp_path, Progress())
+    monkeypatch.setattr(training, "sweep", lambda *_, **__: Sweep(place, units))
+    assert training.over_checkpoints(together, tmp_path, Progress()).folder == earlier
+
+
+def test_states_are_read_once_for_each_look(place, units, computed, monkeypatch):
+    looked: list[str] = []
+    read = state.state_of
+    monkeypatch.setattr(state, "state_of", lambda place, unit: looked.append(unit.name) or read(place, unit))
+    Sweep(place, units).summary()
+    assert len(looked) == len(units)
+
+
 @pytest.mark.parametrize("field", ["versions", "spec", "status", "seal"])
 def test_a_run_of_another_origin_is_not_called_done(tmp_path, place, units, computed, field):
     plan = write_plan(place, SWEEP)
@@ -170,7 +214,7 @@ def test_a_run_of_another_origin_is_not_called_done(tmp_path, place, units, comp
 def test_a_run_that_fills_in_its_spec_when_it_begins_is_done_once(tmp_path, place, units, computed, monkeypatch):
     works = worker.execute
 
-    def fill_in(study, spec, out, progress=None, load=None):
+    def fill_in(study, spec, out, progress=None, models=None):
         works(study, spec, out)
         manifest = json.loads((out / "run.json").read_text())
         manifest["spec"]["model"]["chat_template"] = "a hash"

@@ -14,6 +14,7 @@ import fake_models as fake
 import layeratlas as la
 from fake_models import FakeModel
 from layeratlas import api
+from layeratlas.api.options import make_specs
 from layeratlas.comparison import page as comparing
 from layeratlas.comparison.compare import compare
 from layeratlas.core.errors import AtlasError
@@ -107,6 +108,21 @@ def test_a_folder_of_checkpoints_is_read_by_step_and_becomes_one_run_for_each(tm
     assert len({unit.group for unit in revised}) == 1
 
 
+def test_the_options_of_an_atlas_over_training_go_to_the_studies_that_use_them():
+    """As in an atlas of one checkpoint; a setting of no study is not lost in silence."""
+    options = {"folds": 3, "position": "mean", "chat": True, "settings": {"shots": 1, "tokens": 32}, "seed": 2}
+    units = units_of(plan_of("atlas", ["a/b"], ["step1", "step20"], "quick", options))
+    for revision in ("step1", "step20"):
+        alone = make_specs("atlas", "a/b", "quick", {**options, "revision": revision})
+        assert [unit.spec for unit in units if unit.spec.model.revision == revision] == alone
+    for wrong, message in (
+        ({"settings": {"shotz": 1}}, "no setting named 'shotz'.*did you mean 'shots'"),
+        ({"tasks": ("items",)}, "an atlas does not take the option 'tasks'"),
+    ):
+        with pytest.raises(AtlasError, match=message):
+            plan_of("atlas", ["a/b"], ["step1", "step20"], "quick", wrong)
+
+
 def test_what_is_no_training_is_one_line(tmp_path):
     for models, revisions, message in (
         ([str(tmp_path)], [], "holds no two checkpoints; expected two or more --revision"),
@@ -157,6 +173,16 @@ def test_answers_that_follow_are_told_from_those_that_come_first(tmp_path):
         answers = write(tmp_path / name, truth, study="exits", levels=("facts",), low=0.0)
         table = findings([*late, *answers], tmp_path / f"out-{name}")
         assert verdicts(table, "answers after levels") == {"all": verdict}, name
+
+
+def test_levels_and_answers_are_followed_over_the_checkpoints_that_both_have(tmp_path):
+    truth = lambda step: fake.rise(0.5 + 0.4 * learned(step, 300.0))  # noqa: E731
+    answers = write(tmp_path / "answers", truth, study="exits", levels=("facts",), low=0.0)[2:]
+    table = findings([*write(tmp_path / "levels", planted), *answers], tmp_path / "out")
+    (found,) = table.filter(pl.col("finding") == "answers after levels").to_dicts()
+    reach = np.log2((1 + STEPS[-1]) / (1 + STEPS[2]))
+    assert found["statement"].endswith(f", of {reach:.1f} between the first checkpoint and the last.")
+    assert found["estimate"] < reach
 
 
 class Noted(Progress):

@@ -4,7 +4,7 @@ from layeratlas.api.compared import Comparison
 from layeratlas.api.folders import index, report
 from layeratlas.api.results import Run, load
 from layeratlas.api.running import atlas, check, compare, run, run_atlas, run_spec
-from layeratlas.api.sharing import share
+from layeratlas.api.sharing import share, shared_contents
 from layeratlas.api.texts import probe
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "run_atlas",
     "run_spec",
     "share",
+    "shared_contents",
 ]

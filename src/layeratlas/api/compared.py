@@ -10,6 +10,7 @@ import polars as pl
 
 from layeratlas.api.display import figure_of, html_of, text_of
 from layeratlas.api.folders import folder_path, report
+from layeratlas.core.files import COMPARISON_PAGE
 
 
 class Comparison:
@@ -75,7 +76,7 @@ class Comparison:
     @property
     def report_path(self) -> Path:
         """The path of the page of all runs."""
-        return self.folder / "comparison.html"
+        return self.folder / COMPARISON_PAGE
 
     def rebuild_report(self) -> Path:
         """Write the page and its figures again, from the tables alone, and return its path."""

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError
+from layeratlas.core.files import COMPARISON
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.study import Study
+from layeratlas.store.bucket import SCHEMES
 
-COMPARISON = "comparison.json"
 # The most characters of a folder's name in a message.
 _SHOWN = 60
 # `Path` collapses the double slash of an address.
-_ADDRESS = re.compile("(s3|gs|az|file):/")
+_ADDRESS = re.compile(f"({'|'.join(SCHEMES)}|file):/")
 _TAKES_BUCKETS = "only runs, atlases and sweeps are written to one, with --out"
 
 

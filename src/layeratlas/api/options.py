@@ -117,58 +117,16 @@ def checked(function: Function) -> Function:
     return cast(Function, call)
 
 
-def make_spec(study: str, model: Model, size: str, options: Mapping[str, Any]) -> RunSpec:
+def make_spec(study: str, model: Model, size: str, options: Mapping[str, Any], together: Sequence[str] = ()) -> RunSpec:
     """Return the spec of a run: the study's defaults at this size, overridden by the options.
 
-    Raises SpecError for an unknown name, an invalid value, or an option that the study does not use.
+    `together` are the studies for which the options are given: what only others of them use is left out. Raises
+    SpecError for an unknown name, an invalid value, or an option that none of the studies uses.
     """
-    return _spec(study, model, size, _given(options))
-
-
-def make_atlas_specs(model: Model, size: str, options: Mapping[str, Any]) -> list[RunSpec]:
-    """Return the specs of an atlas; each option applies to the studies that use it.
-
-    Raises SpecError like `make_spec`, and also for `tasks` and `data`, which belong to single studies.
-    """
-    given = _given(options)
-    for name in ("tasks", "data", "bad_rows", "label_kind"):
-        if name in given.run:
-            raise SpecError(f"an atlas does not take the option '{name}'", "the studies' own texts", "run one study")
-    plugins = {study: registry.get("studies", study) for study in ATLAS}
-    settings = {study: set(plugin.settings.model_fields) for study, plugin in plugins.items()}
-    for name in given.settings:
-        if name not in set().union(*settings.values()):
-            raise unknown_name("setting", name, sorted(set().union(*settings.values())))
-    used = frozenset[str]().union(*(plugin.uses for plugin in plugins.values()))
-    specs = []
-    for study, plugin in plugins.items():
-        kept = replace(
-            given,
-            # Options that no study uses are kept here and refused later.
-            probe={k: v for k, v in given.probe.items() if f"probe.{k}" in plugin.uses or f"probe.{k}" not in used},
-            capture={
-                k: v for k, v in given.capture.items() if f"capture.{k}" in plugin.uses or f"capture.{k}" not in used
-            },
-            settings={k: v for k, v in given.settings.items() if k in settings[study]},
-            model={k: v for k, v in given.model.items() if f"model.{k}" not in CHAT - plugin.uses},
-        )
-        specs.append(_spec(study, model, size, kept))
-    return specs
-
-
-def make_model_spec(model: Model, options: Mapping[str, Any]) -> ModelSpec:
-    """Return a model's spec: the given one, overridden by the options."""
-    _check_names(options, {"model", "plan", *get_type_hints(ModelOptions)})
-    given = {name: value for name, value in options.items() if value is not None}
-    if isinstance(model, ModelSpec):
-        return ModelSpec(**{**dict(model), **given})
-    if not isinstance(model, str | Path):
-        raise SpecError(f"the option model={model!r} is invalid", "a hub id, a directory, a .gguf file or an alias")
-    return ModelSpec(id=str(model), **given)
-
-
-def _spec(study: str, model: Model, size: str, given: Given) -> RunSpec:
     plugin = registry.get("studies", study)
+    given = _given(options)
+    if together:
+        given = _part_of(given, plugin.uses, frozenset().union(*(registry.get("studies", s).uses for s in together)))
     default: ProbeSpec = plugin.probe_spec(check_size(size))
     spec = RunSpec(
         study=study,
@@ -182,6 +140,46 @@ def _spec(study: str, model: Model, size: str, given: Given) -> RunSpec:
     check_uses(spec, plugin.uses, default, given.names())
     plugin.settings(**spec.settings)
     return spec
+
+
+def make_specs(study: str, model: Model, size: str, options: Mapping[str, Any]) -> list[RunSpec]:
+    """Return the spec of a study, or those of an atlas, whose options and settings go to the studies that use them.
+
+    Raises SpecError like `make_spec`, and for an atlas also for `tasks` and `data`, which belong to single studies.
+    """
+    if study != "atlas":
+        return [make_spec(study, model, size, options)]
+    given = _given(options)
+    for name in ("tasks", "data", "bad_rows", "label_kind"):
+        if name in given.run:
+            raise SpecError(f"an atlas does not take the option '{name}'", "the studies' own texts", "run one study")
+    fields = {study: set(registry.get("studies", study).settings.model_fields) for study in ATLAS}
+    for name in given.settings:
+        if name not in set().union(*fields.values()):
+            raise unknown_name("setting", name, sorted(set().union(*fields.values())))
+    own = {study: {k: v for k, v in given.settings.items() if k in fields[study]} for study in ATLAS}
+    return [make_spec(study, model, size, {**options, "settings": own[study]}, ATLAS) for study in ATLAS]
+
+
+def _part_of(given: Given, uses: frozenset[str], used: frozenset[str]) -> Given:
+    """Return the options that a study `uses`, and those that no study `used`, which are then refused."""
+
+    def part(of: Mapping[str, Any], spec: str) -> dict[str, Any]:
+        return {k: v for k, v in of.items() if f"{spec}.{k}" in uses or f"{spec}.{k}" not in used}
+
+    model = {k: v for k, v in given.model.items() if f"model.{k}" not in CHAT - uses}
+    return replace(given, probe=part(given.probe, "probe"), capture=part(given.capture, "capture"), model=model)
+
+
+def make_model_spec(model: Model, options: Mapping[str, Any]) -> ModelSpec:
+    """Return a model's spec: the given one, overridden by the options."""
+    _check_names(options, {"model", "plan", *get_type_hints(ModelOptions)})
+    given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(model, ModelSpec):
+        return ModelSpec(**{**dict(model), **given})
+    if not isinstance(model, str | Path):
+        raise SpecError(f"the option model={model!r} is invalid", "a hub id, a directory, a .gguf file or an alias")
+    return ModelSpec(id=str(model), **given)
 
 
 def _given(options: Mapping[str, Any]) -> Given:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from layeratlas.api.advice import find_recommendation, recommended_layer
 from layeratlas.api.compared import Comparison
 from layeratlas.api.display import figure_of, html_of, svg_of, text_of
-from layeratlas.api.folders import COMPARISON, folder_path, report, study_of
+from layeratlas.api.folders import folder_path, report, study_of
 from layeratlas.core.errors import SpecError, StoreError
+from layeratlas.core.files import COMPARISON
 from layeratlas.core.formatting import size as parameters_in_words
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.recommendation import ALL, Purpose, Recommendation, summary_lines

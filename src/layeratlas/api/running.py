@@ -14,9 +14,9 @@ from layeratlas.api.options import (
     Options,
     checked,
     explicit,
-    make_atlas_specs,
     make_model_spec,
     make_spec,
+    make_specs,
 )
 from layeratlas.api.places import working_in
 from layeratlas.api.results import Run
@@ -72,7 +72,7 @@ def atlas(
     `data`; each applies to the studies that use it. Raises AtlasError if fewer than two studies can measure the model.
     """
     progress = checked_progress(progress)
-    specs = make_atlas_specs(model, size, options)
+    specs = make_specs("atlas", model, size, options)
     with working_in(out) as folder:
         return run_atlas(specs, folder, progress)
 
@@ -143,16 +143,17 @@ def run_atlas(specs: Sequence[RunSpec], out: Path | None = None, progress: Progr
     from layeratlas.runs.kept_model import KeptModel
     from layeratlas.runs.pipeline import default_folder, execute
 
-    progress, kept = progress or Progress(), KeptModel()
+    progress = progress or Progress()
     folder = out or default_folder(specs[0].model_copy(update={"study": "atlas"}))
     folders, notes = [], []
-    for spec in specs:
-        try:
-            study = registry.get("studies", spec.study)
-            folders.append(execute(study, spec, folder / spec.study, progress, kept.load))
-        except (ModelError, CaptureError) as error:
-            if not folders or (spec is specs[-1] and len(folders) < 2):
-                raise
-            notes.append(f"{spec.study} is left out: {error}")
-            progress.note(notes[-1])
+    with KeptModel() as kept:
+        for spec in specs:
+            try:
+                study = registry.get("studies", spec.study)
+                folders.append(execute(study, spec, folder / spec.study, progress, kept))
+            except (ModelError, CaptureError) as error:
+                if not folders or (spec is specs[-1] and len(folders) < 2):
+                    raise
+                notes.append(f"{spec.study} is left out: {error}")
+                progress.note(notes[-1])
     return Comparison(compare_folders(folders, folder / "atlas", progress=progress, notes=notes))

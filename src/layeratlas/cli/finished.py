@@ -35,7 +35,7 @@ def index(folder: Annotated[Path, typer.Argument(help="A folder that holds folde
 def share(
     folder: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
     out: Annotated[Path | None, typer.Option(help="The folder to write. Default: FOLDER-shared.")] = None,
-    texts: Annotated[bool, typer.Option("--texts", help="Include the texts of files of your own.")] = False,
+    texts: Annotated[bool, typer.Option("--texts", help="Include your own texts, labels and prompts.")] = False,
     upload: Annotated[
         str | None, typer.Option(metavar="OWNER/NAME", help="Upload it to this dataset of the Hugging Face hub.")
     ] = None,
@@ -48,7 +48,9 @@ def share(
     with one_line():
         from layeratlas import api
 
-        print(api.share(folder, out, texts=texts, upload=upload))
+        shared = api.share(folder, out, texts=texts, upload=upload)
+        print(api.shared_contents(shared))
+        print(shared)
 
 
 def compare(

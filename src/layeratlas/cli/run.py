@@ -54,7 +54,7 @@ def run(
     """
     with one_line():
         from layeratlas.api.display import map_width
-        from layeratlas.api.options import make_atlas_specs, make_spec
+        from layeratlas.api.options import make_specs
         from layeratlas.api.places import working_in
         from layeratlas.api.running import run_atlas, run_spec
         from layeratlas.runs.pipeline import default_folder
@@ -75,14 +75,15 @@ def run(
             return
         options["revision"] = revisions[0] if revisions else None
         for name in model or [DEFAULT_MODEL]:
-            whole = study == "atlas"
-            specs = make_atlas_specs(name, size, options) if whole else [make_spec(study, name, size, options)]
+            specs = make_specs(study, name, size, options)
             place = out
             if out and len(model or ()) > 1:
                 place = f"{out}/{default_folder(specs[0].model_copy(update={'study': study})).name}"
             progress = make_progress(quiet)
             with working_in(place) as folder:
-                result = run_atlas(specs, folder, progress) if whole else run_spec(specs[0], folder, progress)
+                result = (
+                    run_atlas(specs, folder, progress) if study == "atlas" else run_spec(specs[0], folder, progress)
+                )
             if not quiet:
                 print(result.summary(map_width()))
             print(result.report_path)

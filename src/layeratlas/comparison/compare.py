@@ -19,7 +19,6 @@ from layeratlas.comparison.cohort import Cohort, read_cohorts
 from layeratlas.comparison.curves import stacked
 from layeratlas.comparison.differences import difference_findings, differences
 from layeratlas.comparison.families import family_findings
-from layeratlas.comparison.finished import MANIFEST
 from layeratlas.comparison.models import quantity_table, read_models
 from layeratlas.comparison.similarity import similarity
 from layeratlas.comparison.sizes import SCHEMA as SIZES
@@ -27,6 +26,7 @@ from layeratlas.comparison.sizes import size_findings
 from layeratlas.comparison.training import Trained, follow_findings, over_training
 from layeratlas.core.checksums import digest_of, write_sealed
 from layeratlas.core.errors import StoreError
+from layeratlas.core.files import COMPARISON
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
 from layeratlas.report.advice import kept
@@ -79,14 +79,14 @@ def compare(
         write_parquet(folder / f"{name}.parquet", table)
     manifest = _manifest(cohorts, [*notes, *(note for result in results for note in result.notes)])
     manifest["sha256"] = {f"{name}.parquet": digest_of(folder / f"{name}.parquet") for name in tables}
-    write_sealed(folder / MANIFEST, manifest)
+    write_sealed(folder / COMPARISON, manifest)
     with progress.stage("report", 1) as step:
         from layeratlas.comparison.page import build_comparison
 
         build_comparison(folder)
         step.advance()
     spent = {"seconds": round(time.perf_counter() - start, 2), "peak_memory_mb": _peak_memory()}
-    write_sealed(folder / MANIFEST, manifest | spent | {"status": "complete"})
+    write_sealed(folder / COMPARISON, manifest | spent | {"status": "complete"})
     return folder
 
 
@@ -155,7 +155,7 @@ def default_folder(cohorts: Sequence[Cohort]) -> Path:
 
 
 def _check_folder(folder: Path) -> None:
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / COMPARISON).exists():
         raise StoreError(
             f"'{folder}' is not empty and holds no comparison",
             "a new folder or an earlier comparison",

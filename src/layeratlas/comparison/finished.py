@@ -9,11 +9,10 @@ from typing import Any
 import polars as pl
 
 from layeratlas.core.checksums import check_digest, read_vouched
+from layeratlas.core.files import COMPARISON, COMPARISON_PAGE
 from layeratlas.runs.finding_table import with_q
 from layeratlas.runs.tables import read_table
 
-MANIFEST = "comparison.json"
-PAGE = "comparison.html"
 _AGAIN = "compare the runs again with the same --out"
 TABLES = (
     "curves",
@@ -37,7 +36,7 @@ class FinishedComparison:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self.manifest: dict[str, Any] = read_vouched(self.folder / MANIFEST, _AGAIN)
+        self.manifest: dict[str, Any] = read_vouched(self.folder / COMPARISON, _AGAIN)
 
     def verify(self) -> None:
         """Raise StoreError if a table is missing or is not the one that the comparison wrote."""
@@ -99,7 +98,7 @@ class FinishedComparison:
     @property
     def page_path(self) -> Path:
         """The path of the page."""
-        return self.folder / PAGE
+        return self.folder / COMPARISON_PAGE
 
     @property
     def levels(self) -> list[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -55,6 +54,11 @@ class Course:
         place = self.place
         return Subject(level=place.level, component=place.component, method=place.method, n=len(self.data.steps))
 
+    def over(self, steps: Collection[int]) -> Course:
+        """Return the course at some of its steps."""
+        models = [model for step, model in zip(self.data.steps, self.models, strict=True) if step in steps]
+        return replace(self, models=models, data=self.data.at(steps))
+
     @property
     def steps(self) -> tuple[int, int]:
         """The first and the last step."""
@@ -63,11 +67,11 @@ class Course:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """One study's results over training: findings, courses as rows, and the levels that emerge, by series."""
+    """One study's results over training: findings, courses as rows, and the values that are learned, by series."""
 
     findings: Sequence[Finding]
     table: pl.DataFrame
-    emerged: Mapping[str, Sequence[tuple[Course, Emerged]]]
+    learned: Mapping[str, Sequence[Course]]
 
 
 def over_training(cohort: Cohort, models: Sequence[Model]) -> Trained:
@@ -80,15 +84,14 @@ def over_training(cohort: Cohort, models: Sequence[Model]) -> Trained:
     values = [course for course in courses if course.place.quantity == VALUE]
     learned = _learned(values)
     findings = list(learned)
-    came: dict[str, list[tuple[Course, Emerged]]] = {}
+    risen: dict[str, list[Course]] = {}
     for course, finding in zip(values, learned, strict=True):
         if finding.verdict == "supported":
-            when = emerged(course.data)
-            came.setdefault(course.series, []).append((course, when))
-            findings.append(_step_finding(course, when, finding))
+            risen.setdefault(course.series, []).append(course)
+            findings.append(_step_finding(course, emerged(course.data), finding))
     findings += _drifts([course for course in courses if course.place.quantity in DEPTHS])
     table = pl.DataFrame([row for course in courses for row in _rows(cohort.study, course)], schema=SCHEMA)
-    return Trained(findings=findings, table=table, emerged=came)
+    return Trained(findings=findings, table=table, learned=risen)
 
 
 def _courses(series: str, models: Sequence[Model], cohort: Cohort) -> list[Course]:
@@ -184,29 +187,34 @@ def _drifts(courses: Sequence[Course]) -> list[Finding]:
 def follow_findings(levels: Trained, answers: Trained) -> list[Finding]:
     """Return whether answers emerge later in training than levels, for each series in which some of both are learned.
 
-    `levels` are from probes (hierarchy), `answers` from early exits; their texts differ.
+    `levels` are from probes (hierarchy), `answers` from early exits; their texts differ. Both are followed over the
+    checkpoints that both have, since a rise is measured from the first of them.
     """
     found = []
-    for series in levels.emerged.keys() & answers.emerged.keys():
-        sides = [trained.emerged[series] for trained in (levels, answers)]
-        earlier, later = ([when for _, when in side] for side in sides)
-        course = sides[0][0][0]
-        effect = doublings_between(earlier, later, course.data)
-        named = (", ".join(one.words for one, _ in side) for side in sides)
-        verdict = effect.verdict()
-        found.append(_follow_finding(series, effect, verdict, dict(zip(("levels", "answers"), named, strict=True))))
+    for series in levels.learned.keys() & answers.learned.keys():
+        sides = [trained.learned[series] for trained in (levels, answers)]
+        shared = set.intersection(*(set(course.data.steps) for side in sides for course in side))
+        if len(shared) < 2:
+            continue
+        sides = [[course.over(shared) for course in side] for side in sides]
+        sides = [[course for course in side if course.data.change.interval[0] > 0] for side in sides]
+        if all(sides):
+            earlier, later = ([emerged(course.data) for course in side] for side in sides)
+            reach = sides[0][0].data.reach
+            found.append(_follow_finding(series, doublings_between(earlier, later, reach), sides, reach))
     return sorted(found, key=lambda finding: finding.statement)
 
 
-def _follow_finding(series: str, effect: Effect, verdict: Verdict, named: Mapping[str, str]) -> Finding:
-    says = {"supported": "after", "not supported": "before", "inconclusive": "at about the same step as"}[verdict]
-    if verdict == "inconclusive":
-        says = "neither shown before nor after"
+def _follow_finding(series: str, effect: Effect, sides: Sequence[Sequence[Course]], reach: float) -> Finding:
+    verdict = effect.verdict()
+    levels, answers = (", ".join(course.words for course in side) for side in sides)
+    says = {"supported": "after", "not supported": "before", "inconclusive": "neither shown before nor after"}[verdict]
     return curve_finding(
         ComparisonKind.FOLLOW,
         Subject(level="all", component="resid", method="all", n=1),
-        statement=f"In the training of {series}, answers ({named['answers']}) emerge {says} what probes read "
-        f"({named['levels']}): {effect.estimate:+.1f} doublings of the step [{effect.lo:+.1f}, {effect.hi:+.1f}].",
+        statement=f"In the training of {series}, answers ({answers}) emerge {says} what probes read ({levels}): "
+        f"{effect.estimate:+.1f} doublings of the step [{effect.lo:+.1f}, {effect.hi:+.1f}], of {reach:.1f} between "
+        "the first checkpoint and the last.",
         effect=effect,
         null="both emerge at the same step (bootstrap over groups)",
         verdict=verdict,
@@ -225,8 +233,3 @@ def _rows(study: str, course: Course) -> list[dict[str, Any]]:
             | {"value": value.estimate, "lo": lo, "hi": hi}
         )
     return rows
-
-
-def all_courses(trained: Sequence[Trained]) -> pl.DataFrame:
-    """Return the courses of several studies in one table."""
-    return pl.concat([pl.DataFrame(schema=SCHEMA), *chain(one.table for one in trained)])

@@ -15,6 +15,9 @@ from typing import Any
 
 from layeratlas.core.errors import StoreError
 
+# The manifest and the page of a comparison's folder.
+COMPARISON, COMPARISON_PAGE = "comparison.json", "comparison.html"
+
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` so that, even after a crash, `path` holds all of it or its old content.
@@ -77,6 +80,14 @@ def read_json(path: Path) -> Any:
         raise StoreError(
             f"'{path}' cannot be read ({error})", "JSON written by layeratlas", "run the same command again"
         ) from None
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file, unchecked; empty if it cannot be read."""
+    with contextlib.suppress(StoreError):
+        value = read_json(path)
+        return value if isinstance(value, dict) else {}
+    return {}
 
 
 def sha256_file(path: Path) -> str:

@@ -8,17 +8,6 @@ from typing import Any
 
 NONE = "–"
 COMPONENTS = {"resid": "Residual stream", "attn": "Attention output", "mlp": "MLP output"}
-METHODS = {
-    "ridge": "Ridge",
-    "svm": "Linear SVM",
-    "logistic": "Logistic regression",
-    "sum": "Sum",
-    "per_character": "Per character",
-    "per_byte": "Per byte",
-    "per_token": "Per token",
-    "minus_answer": "Minus answer alone",
-    "greedy": "Free answer",
-}
 METRICS = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
@@ -56,13 +45,6 @@ def interval(lo: Any, hi: Any, digits: int = 3) -> str:
 def estimate(value: Any, lo: Any, hi: Any, digits: int = 2) -> str:
     """Return an estimate with its interval, such as `0.41 [0.26, 0.59]`, or a dash."""
     return f"{num(value, digits)} [{num(lo, digits)}, {num(hi, digits)}]" if is_number(value) else NONE
-
-
-def digits_of(lo: Any, hi: Any) -> int:
-    """Return the decimals that an interval supports: two significant digits of its width, at most three."""
-    if not (is_number(lo) and is_number(hi)) or hi <= lo:
-        return 3
-    return max(0, min(3, 1 - math.floor(math.log10(hi - lo))))
 
 
 def pvalue(p: Any) -> str:

@@ -1,8 +1,9 @@
-"""Ending processes: signals that stop a run like Ctrl-C, and workers that end with their parent."""
+"""Processes: signals that stop a run like Ctrl-C, workers that end with their parent, and which have ended."""
 
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import sys
 import threading
@@ -10,7 +11,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -45,6 +48,12 @@ def stoppable() -> Iterator[None]:
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated(number)
+
+
+def interrupt(thread: int) -> None:
+    """Raise KeyboardInterrupt in the main thread, if `thread` is its identifier and Ctrl-C would do so."""
+    if thread == threading.main_thread().ident and callable(signal.getsignal(signal.SIGINT)):
+        signal.pthread_kill(thread, signal.SIGINT)  # wakes a thread that waits, too
 
 
 def parallel(
@@ -101,6 +110,25 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK)
     os._exit(1)
+
+
+def has_ended(pid: int) -> bool:
+    """Return whether no process of this machine has an id (now)."""
+    import psutil
+
+    with suppress(OverflowError):
+        return not psutil.pid_exists(pid)
+    return True
+
+
+@cache
+def machine() -> str:
+    """Return an identifier of this machine (since boot) and container, which may share a host name with others."""
+    parts = [platform.node()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return " ".join(parts)
 
 
 def stop_workers() -> None:

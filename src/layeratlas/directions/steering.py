@@ -58,19 +58,19 @@ def steer(
     direction has the same norm and a fixed seed. Position 0 is not edited. Raises SpecError for a model of another
     width.
     """
-    model = load(spec or ModelSpec(id=direction.source.model_id, revision=direction.source.revision))
     edit = edit or direction.edit()
-    if model.anatomy.width != direction.weight.shape[1]:
-        raise SpecError(
-            f"a direction of width {direction.weight.shape[1]} in a model of width {model.anatomy.width}",
-            f"the model it was fitted on, '{direction.source.model_id}'",
-        )
-    prompted = _Prompt(model, prompt, new_tokens)
-    rows = [prompted.continued(SteerKind.NONE, 0.0, None)]
-    for strength in strengths:
-        rows.append(prompted.continued(SteerKind.DIRECTION, strength, edit))
-        rows.append(prompted.continued(SteerKind.RANDOM, strength, random_like(edit)))
-    return rows
+    with load(spec or ModelSpec(id=direction.source.model_id, revision=direction.source.revision)) as model:
+        if model.anatomy.width != direction.weight.shape[1]:
+            raise SpecError(
+                f"a direction of width {direction.weight.shape[1]} in a model of width {model.anatomy.width}",
+                f"the model it was fitted on, '{direction.source.model_id}'",
+            )
+        prompted = _Prompt(model, prompt, new_tokens)
+        rows = [prompted.continued(SteerKind.NONE, 0.0, None)]
+        for strength in strengths:
+            rows.append(prompted.continued(SteerKind.DIRECTION, strength, edit))
+            rows.append(prompted.continued(SteerKind.RANDOM, strength, random_like(edit)))
+        return rows
 
 
 class _Prompt:

@@ -19,6 +19,7 @@ from layeratlas.models.remote import Remote
 from layeratlas.models.rotary import forget_lengths
 from layeratlas.models.streamed import Streamer
 from layeratlas.models.team import Team
+from layeratlas.models.tokenizing import bos_of, with_bos
 from layeratlas.models.wrappers import wraps_text
 
 
@@ -29,8 +30,9 @@ class LoadedModel:
     `context` is the largest number of positions, or None if the model sets no bound. `info` is a JSON-able record of
     what was loaded, for `run.json`. With a `streamer` the weights of the blocks are not in memory: use `with_blocks` or
     `sample`. With a `remote` this machine holds no weights; only the residual stream can be read, from NDIF. With a
-    `team` the weights are spread over processes, and forward passes are announced to the others. With a `chat`, `frame`
-    and `encode_prompt` wrap texts and questions in its template.
+    `team` the weights are spread over processes, and forward passes are announced to the others, which end when the
+    model is closed; it is a context manager. With a `chat`, `frame` and `encode_prompt` wrap texts and questions in
+    its template.
     """
 
     model: Any
@@ -44,6 +46,17 @@ class LoadedModel:
     chat: Chat | None = None
     team: Team | None = None
     remote: Remote | None = None
+
+    def close(self) -> None:
+        """End the processes that hold a share of the weights; a model in one process needs no end."""
+        if self.team is not None:
+            self.team.close()
+
+    def __enter__(self) -> LoadedModel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def demand_here(self, purpose: str) -> None:
         """Raise ModelError if the weights are on NDIF."""
@@ -63,7 +76,7 @@ class LoadedModel:
                 f"a model whose weights are in memory for {purpose}",
                 "use --weights resident",
             )
-        if self.team is not None and self.team.leading:
+        if self.team is not None:
             raise ModelError(
                 f"the weights of '{self.spec.id}' are spread over {self.team.count} processes",
                 f"a model in one process for {purpose}",
@@ -93,10 +106,7 @@ class LoadedModel:
     @property
     def bos_id(self) -> int | None:
         """The BOS token that `encode` puts first; None if the tokenizer has none or the spec says never."""
-        if self.spec.bos == "never":
-            return None
-        bos: int | None = self.tokenizer.bos_token_id
-        return bos
+        return bos_of(self.tokenizer, self.spec)
 
     def encode(self, text: str) -> list[int]:
         """Return a text's token ids, with exactly one BOS first if the tokenizer has one, whatever its default.
@@ -104,7 +114,7 @@ class LoadedModel:
         Raises ModelError if a token id exceeds the model's embedding.
         """
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        return self._checked(text, self._with_bos(ids))
+        return self._checked(text, with_bos(ids, self.bos_id))
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """Return `encode(text)` for every text; a fast tokenizer encodes them in parallel on all cores."""
@@ -112,7 +122,7 @@ class LoadedModel:
             return []
         options = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
         ids = self.tokenizer(list(texts), **options)["input_ids"]
-        return [self._checked(text, self._with_bos(of_text)) for text, of_text in zip(texts, ids, strict=True)]
+        return [self._checked(text, with_bos(of_text, self.bos_id)) for text, of_text in zip(texts, ids, strict=True)]
 
     def encode_with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Return `encode(text)` and each token's `(start, end)` in characters; a BOS put first gets (0, 0).
@@ -126,7 +136,7 @@ class LoadedModel:
                 "use position 'last' or 'mean'",
             )
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        ids = self._checked(text, self._with_bos(encoded["input_ids"]))
+        ids = self._checked(text, with_bos(encoded["input_ids"], self.bos_id))
         spans = [(int(start), int(end)) for start, end in encoded["offset_mapping"]]
         return ids, [(0, 0)] * (len(ids) - len(spans)) + spans
 
@@ -147,11 +157,6 @@ class LoadedModel:
         if self.chat is None:
             return self.encode(text.rstrip())
         return self._checked(text, self.chat.tokens(text))
-
-    def _with_bos(self, ids: list[int]) -> list[int]:
-        # A text that spells out BOS already has one.
-        bos = self.bos_id
-        return list(ids) if bos is None or ids[:1] == [bos] else [bos, *ids]
 
     def _checked(self, text: str, ids: list[int]) -> list[int]:
         rows = self.model.get_input_embeddings().num_embeddings
@@ -188,7 +193,7 @@ class LoadedModel:
         own output (batch, tokens, d or its projection) is returned.
         """
         self.demand_here("a forward pass")
-        if self.team is not None and self.team.leading:
+        if self.team is not None:
             self.team.announce_pass(input_ids, attention_mask, position_ids, logits)
         module = self.model if logits else self._decoder()
         given = {"attention_mask": attention_mask, "position_ids": position_ids, "use_cache": False}

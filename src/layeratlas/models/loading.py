@@ -30,14 +30,14 @@ from layeratlas.models.proof_cache import proof_key
 from layeratlas.models.proving import prove
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
-from layeratlas.models.remote_loading import load_remote
+from layeratlas.models.remote_loading import check_remote, read_remotely
 from layeratlas.models.rotary import context_of
 from layeratlas.models.scales import demand_floats, demand_scales
 from layeratlas.models.sources import Source, find_source
 from layeratlas.models.spreading import check_spread, demand_shared, spread, whole_modules
 from layeratlas.models.streamed import Streamer, build_empty
-from layeratlas.models.team import in_step
-from layeratlas.models.tokenizing import settle_bos
+from layeratlas.models.team import demand_plain, opened
+from layeratlas.models.tokenizing import read_tokenizer
 from layeratlas.models.unloaded import PLACE, common_of
 from layeratlas.models.wrappers import auto_class
 
@@ -47,20 +47,25 @@ def load(spec: ModelSpec, progress: Progress | None = None, anew: bool = False) 
 
     Weights are read from safetensors or GGUF, never from pickle. Code from the hub runs only with `trust_remote_code`.
     Nothing prompts for input. Self-tests that passed before with the same files, versions and machine are skipped
-    unless `anew`. Raises ModelError, in one line, if the model cannot be loaded safely or is not a causal language
-    model; IdentityError if a self-test fails.
+    unless `anew`. Close a model that is spread over processes, best by `with load(...) as model`. Raises ModelError, in
+    one line, if the model cannot be loaded safely or is not a causal language model; IdentityError if a self-test
+    fails.
     """
-    progress = progress or Progress()
     spec = settled(spec)
     check_spread(spec)
-    with in_step(spec) as team:
-        loaded = _load(spec, progress, anew)
-        return loaded if team is None else dataclasses.replace(loaded, team=team)
+    if spec.parallel == 1:
+        demand_plain(spec)
+        return load_share(spec, progress, anew)
+    with opened(spec) as team:
+        loaded = dataclasses.replace(load_share(spec, progress, anew), team=team)
+    return loaded
 
 
-def _load(spec: ModelSpec, progress: Progress, anew: bool) -> LoadedModel:
-    device = find_device(spec.device)
+def load_share(spec: ModelSpec, progress: Progress | None = None, anew: bool = False) -> LoadedModel:
+    """Load this process's share of a model, which is all of it unless it is spread over processes."""
+    progress = progress or Progress()
     source = find_source(spec.id)
+    check_remote(spec, source)
     with progress.stage(f"load {source.name}", 3) as step, quiet():
         with explained(spec):
             unpacked = unpack(source, progress) if source.kind == "gguf" else None
@@ -69,17 +74,23 @@ def _load(spec: ModelSpec, progress: Progress, anew: bool) -> LoadedModel:
             if source.kind == "hub":
                 where["local_files_only"] = check_hub(source.place, spec.revision)
             common = common_of(spec, where)  # refuses other models before their weights are fetched
+            tokenizer = read_tokenizer(spec, common)
             if spec.weights == "remote":
-                return load_remote(spec, source, common, progress)
-            files = find_weights(source, spec, where)
-            check_adapter(None if files is None else files.folder, spec)
-            room = budget(spec.memory, device) * spec.parallel
-            if spec.adapter is None and files is not None and is_streamed(spec, files, room):
-                parts = _read_empty(spec, common, files, progress)
+                parts = _Parts(model=_without_weights(spec, common, progress), device=torch.device("cpu"))
             else:
-                parts = _read(spec, common, files, progress)
+                files = find_weights(source, spec, where)
+                check_adapter(None if files is None else files.folder, spec)
+                room = budget(spec.memory, find_device(spec.device)) * spec.parallel
+                if spec.adapter is None and files is not None and is_streamed(spec, files, room):
+                    parts = _read_streamed(spec, common, files, progress)
+                else:
+                    parts = _read(spec, common, files, progress)
+            check_vocabulary(spec, parts.model, tokenizer)
             step.advance()
-            loaded = _examined(spec, source, unpacked, parts, anew)
+            if spec.weights == "remote":
+                loaded = read_remotely(spec, source, parts.model, tokenizer)
+            else:
+                loaded = _examined(spec, source, unpacked, parts, tokenizer, anew)
         step.advance()
     return loaded
 
@@ -87,25 +98,24 @@ def _load(spec: ModelSpec, progress: Progress, anew: bool) -> LoadedModel:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Parts:
     model: Any
-    tokenizer: Any
     device: torch.device
     streamer: Streamer | None = None
     harmless: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
 
 
-def _read_empty(spec: ModelSpec, common: dict[str, Any], files: Checkpoint, progress: Progress) -> _Parts:
-    """Return the tokenizer, and the model with only the weights outside its blocks in memory."""
-    from transformers import AutoConfig, AutoTokenizer
+def _without_weights(spec: ModelSpec, common: dict[str, Any], progress: Progress) -> Any:
+    from transformers import AutoConfig
 
-    device = find_device(spec.device)
-    tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
-    model = empty_model(spec, AutoConfig.from_pretrained(**common), progress)
-    check_vocabulary(spec, model, tokenizer)
+    return empty_model(spec, AutoConfig.from_pretrained(**common), progress)
+
+
+def _read_streamed(spec: ModelSpec, common: dict[str, Any], files: Checkpoint, progress: Progress) -> _Parts:
+    """Return the model with only the weights outside its blocks in memory."""
+    device, model = find_device(spec.device), _without_weights(spec, common, progress)
     streamer = Streamer(model, files, device, dtype_of(spec.dtype))
     return _Parts(
         model=model,
-        tokenizer=tokenizer,
         device=device,
         streamer=streamer,
         harmless=streamer.harmless,
@@ -114,10 +124,7 @@ def _read_empty(spec: ModelSpec, common: dict[str, Any], files: Checkpoint, prog
 
 
 def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, progress: Progress) -> _Parts:
-    from transformers import AutoTokenizer
-
     device = find_device(spec.device)
-    tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
     if files is not None and is_quantised(files.folder):
         demand_scales(spec.id, files, quantisation_config(files.folder))
     model, report = with_kernel(spec, progress, lambda attention: _weights(common, spec, attention))
@@ -133,11 +140,10 @@ def _read(spec: ModelSpec, common: dict[str, Any], files: Checkpoint | None, pro
         harmless = ledger.harmless
     if "gguf_file" in common:
         demand_gguf(Path(common[PLACE]) / common["gguf_file"], model)
-    check_vocabulary(spec, model, tokenizer)
     placed = model if spec.parallel > 1 else merged(model, spec).to(device)
     model = placed.eval().requires_grad_(False)
     beside = tuple(files.beside) if files is not None else ()
-    return _Parts(model=model, tokenizer=tokenizer, device=model.device, harmless=harmless, beside=beside)
+    return _Parts(model=model, device=model.device, harmless=harmless, beside=beside)
 
 
 def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[Any, dict[str, Any]]:
@@ -157,12 +163,14 @@ def _weights(common: dict[str, Any], spec: ModelSpec, attention: str) -> tuple[A
     return loaded
 
 
-def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts: _Parts, anew: bool) -> LoadedModel:
+def _examined(
+    spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts: _Parts, tokenizer: Any, anew: bool
+) -> LoadedModel:
     model, device, streamer = parts.model, parts.device, parts.streamer
     config = model.config.get_text_config()
     context = context_of(config)
-    chat = Chat(parts.tokenizer, spec) if spec.chat else None
-    bare = LoadedModel(model, parts.tokenizer, None, spec, device, context, chat=chat)  # type: ignore[arg-type]
+    chat = Chat(tokenizer, spec) if spec.chat else None
+    bare = LoadedModel(model, tokenizer, None, spec, device, context, chat=chat)  # type: ignore[arg-type]
     made_from = hashes_of(source, unpacked, bare)
     if streamer is None:
         proved = prove(bare, None, key=None if anew else proof_key(bare, made_from))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,19 +11,23 @@ from typing import Any
 
 from torch import Tensor
 
-from layeratlas.core.errors import AtlasError
 from layeratlas.core.processes import end_with
 from layeratlas.core.spec import ModelSpec
+from layeratlas.models.links import Link
 from layeratlas.models.loaded import LoadedModel
-from layeratlas.models.loading import load
-from layeratlas.models.team import Team, join_torchrun, leave, team_of
+from layeratlas.models.loading import load_share
+from layeratlas.models.starting import join, join_torchrun
+from layeratlas.models.team import led
 
 
 def main() -> None:
-    """Follow the leader, which started this process, until the leader ends."""
-    parent, first = sys.argv[1:]
+    """Load the model for which the leader started this process, and follow the leader until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the leader ends the others
+    parent, number, port, written = sys.argv[1:]
     end_with(int(parent))
-    follow(team_of(ModelSpec.model_validate_json(first)))
+    spec = ModelSpec.model_validate_json(written)
+    link = join(int(number), int(port), spec.parallel)
+    _follow(link, _loaded(link, spec))
 
 
 @contextmanager
@@ -31,34 +36,47 @@ def joined() -> Iterator[bool]:
 
     The leader ends the others when it leaves.
     """
-    team = join_torchrun()
-    if team.number:
-        follow(team)
+    link = join_torchrun()
+    if link.number:
+        _follow(link, None)
         yield False
         return
-    try:
+    with led(link):
         yield True
-    finally:
-        team.close()
 
 
-def follow(team: Team) -> None:
+def _follow(link: Link, model: LoadedModel | None) -> None:
     """Load models and run forward passes as the leader announces them, until it announces the end."""
-    loaded: LoadedModel | None = None
     while True:
-        tensors, words = team.receive()
+        tensors, words = link.receive()
         if "end" in words:
-            leave()
+            link.leave()
             return
+        if "load" in words or "drop" in words:
+            model = None  # free its memory first
         if "load" in words:
-            try:
-                loaded = load(ModelSpec.model_validate_json(words["load"]))
-            except AtlasError:
-                loaded = None  # the leader raises and reports the same error
-        elif loaded is not None:
+            model = _loaded(link, ModelSpec.model_validate_json(words["load"]))
+        elif model is not None:
             kinds = json.loads(words["kinds"])
             mask: Any = {kind: _given(tensors[f"mask {kind}"]) for kind in kinds} or tensors.get("mask")
-            loaded.run(tensors["ids"], mask, tensors.get("positions"), json.loads(words["logits"]))
+            model.run(tensors["ids"], mask, tensors.get("positions"), json.loads(words["logits"]))
+
+
+def _loaded(link: Link, spec: ModelSpec) -> LoadedModel | None:
+    """Load this process's share and tell how that went; None if it failed.
+
+    This process ends if the leader waits for it in the middle of the load.
+    """
+    link.begin_load()
+    try:
+        model = load_share(spec)
+    except Exception as error:
+        link.tell(f"{error}" or type(error).__name__)
+        if link.have_told([0], failed=True):
+            return None
+        sys.exit(1)
+    link.tell()
+    return model
 
 
 def _given(mask: Tensor) -> Tensor | None:

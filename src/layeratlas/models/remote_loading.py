@@ -9,28 +9,27 @@ import torch
 from torch import nn
 
 from layeratlas.core.errors import ModelError
-from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.anatomy import Anatomy, find_skeleton
 from layeratlas.models.chat import Chat
-from layeratlas.models.empty import check_vocabulary, empty_model
 from layeratlas.models.info import Hashes, describe, tokenizer_hash
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.remote import Remote
 from layeratlas.models.rotary import context_of
 from layeratlas.models.sources import Source
-from layeratlas.models.tokenizing import settle_bos
 
 
-def load_remote(spec: ModelSpec, source: Source, common: dict[str, Any], progress: Progress) -> LoadedModel:
-    """Return a model whose weights are on NDIF; its anatomy is found by structure and cannot be checked here."""
-    from transformers import AutoConfig, AutoTokenizer
+def check_remote(spec: ModelSpec, source: Source) -> None:
+    """Refuse, before anything is read, a spec that NDIF cannot serve."""
+    if spec.weights == "remote" and (source.kind == "gguf" or spec.adapter is not None):
+        raise ModelError("a .gguf file or an adapter with --weights remote", "a model that NDIF serves")
 
-    if source.kind == "gguf" or spec.adapter is not None or spec.parallel > 1:
-        raise ModelError("a .gguf file, an adapter or --parallel with --weights remote", "a model that NDIF serves")
-    tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
-    model = empty_model(spec, AutoConfig.from_pretrained(**common), progress)
-    check_vocabulary(spec, model, tokenizer)
+
+def read_remotely(spec: ModelSpec, source: Source, model: Any, tokenizer: Any) -> LoadedModel:
+    """Return a model whose weights are on NDIF; its anatomy is found by structure and cannot be checked here.
+
+    `model` is without weights.
+    """
     skeleton = find_skeleton(model)
     path = next(name for name, module in model.named_modules() if module is skeleton.blocks)
     loaded = LoadedModel(

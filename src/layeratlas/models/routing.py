@@ -1,8 +1,8 @@
-"""The routers of mixture-of-experts blocks: found by structure, and read in a forward pass by hooks."""
+"""The routers of mixture-of-experts blocks, read in a forward pass by hooks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,22 +13,32 @@ from torch import Tensor, nn
 from layeratlas.core.errors import ModelError
 from layeratlas.models.anatomy import Anatomy, first_tensor, hidden_of
 
-_COUNTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
-_CHOSEN = ("num_experts_per_tok", "num_experts_per_token", "moe_k", "moe_top_k")
+# How a router turns logits (tokens, experts) into scores of the same shape, by name.
+SCORES: dict[str, Callable[[Tensor], Tensor]] = {"softmax": lambda logits: logits.softmax(-1), "sigmoid": torch.sigmoid}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Router:
-    """A block's router: `weight` (experts, d) of its module gives the logits, and each token uses `chosen` experts.
+    """A block's router: `gate` gives a logit to each of `experts`; `module` returns the `chosen` ones of each token.
 
-    `sigmoid` routers score each expert independently; their probabilities are the sigmoids divided by their sum.
+    `module` is `gate` or a module around it. `score` is a name in SCORES; a router's probabilities are its scores
+    divided by their sum.
     """
 
     block: int
     module: nn.Module
+    gate: nn.Module
     experts: int
     chosen: int
-    sigmoid: bool
+    score: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The experts that a router chose: their `places` (tokens, chosen), int64, and their `weights`, same shape."""
+
+    places: Tensor
+    weights: Tensor
 
 
 @dataclass
@@ -43,33 +53,37 @@ class Routed:
     used: dict[int, Tensor] = field(default_factory=dict)
 
 
-def find_routers(anatomy: Anatomy, name: str) -> list[Router]:
-    """Return the routers of a model's blocks, in order.
+def logits_of(gate: nn.Module, args: Sequence[Any]) -> Tensor:
+    """Return the logits (tokens, experts), float32, of a gate that was called with hidden states as first argument."""
+    hidden = first_tensor(args)
+    if hidden is None:
+        raise ModelError("a router was called without a tensor", "hidden states first", "leave out --set experts")
+    weight, bias = (getattr(gate, name, None) for name in ("weight", "bias"))
+    found = nn.functional.linear(hidden.float(), *(w.float() for w in (weight, bias) if isinstance(w, Tensor)))
+    return found.reshape(-1, found.shape[-1])
 
-    A router is a module whose only 2-d weight has one row per expert and one column per dimension of the stream. Raises
-    ModelError if no block has one.
+
+def choices_in(output: Any, tokens: int, experts: int) -> list[Choice]:
+    """Return what may be the choice among a module's outputs, the likeliest first.
+
+    It is one row of int64 places per token with weights of that shape or for all experts, or weights for all experts
+    that are 0 but for equally many in each row (Llama 4).
     """
-    config = anatomy.skeleton.config
-    counts = {int(count) for key in _COUNTS if isinstance(count := getattr(config, key, None), int) and count > 1}
-    chosen = next((int(k) for key in _CHOSEN if (k := getattr(config, key, None))), 1)
-    routers = []
-    for number, block in enumerate(anatomy.blocks):
-        found = [module for module in block.modules() if _experts_of(module, anatomy.width) in counts]
-        if len(found) == 1:
-            experts = _experts_of(found[0], anatomy.width)
-            sigmoid = any("correction_bias" in key for key in found[0].state_dict())
-            routers.append(Router(block=number, module=found[0], experts=experts, chosen=chosen, sigmoid=sigmoid))
-    if not routers:
-        raise ModelError(f"no block of {name} has a router", "a mixture-of-experts model", "leave out --set experts")
-    return routers
-
-
-def _experts_of(module: nn.Module, width: int) -> int:
-    """Return the rows of a module's only 2-d parameter, named `weight`; 0 if the module is not a router."""
-    matrices = {key: value for key, value in module.named_parameters(recurse=False) if value.dim() > 1}
-    weight = matrices.get("weight")
-    whole = len(matrices) == 1 and weight is not None and weight.dim() == 2 and weight.shape[1] == width
-    return int(weight.shape[0]) if whole and weight is not None and not isinstance(module, nn.Embedding) else 0
+    tensors = [part for part in output if isinstance(part, Tensor)] if isinstance(output, tuple | list) else []
+    rows = [part.reshape(tokens, -1) for part in tensors if part.numel() % tokens == 0]
+    floats = [part.float() for part in rows if part.is_floating_point()]
+    dense = [part for part in floats if part.shape[1] == experts]
+    found = []
+    for places in (part for part in rows if part.dtype == torch.int64 and 0 < part.shape[1] <= experts):
+        if 0 <= int(places.min()) <= int(places.max()) < experts:
+            found += [Choice(places, part) for part in floats if part.shape == places.shape]
+            found += [Choice(places, part.gather(1, places)) for part in dense]
+    for part in () if found else dense:
+        count = int((part[0] != 0).sum())
+        if 0 < count < experts and bool(((part != 0).sum(1) == count).all()):
+            weights, places = part.topk(count, -1)
+            found.append(Choice(places, weights))
+    return found
 
 
 @contextmanager
@@ -82,7 +96,8 @@ def observe_routers(anatomy: Anatomy, routers: Sequence[Router]) -> Iterator[Rou
             batch = [1]
             block = anatomy.blocks[router.block]
             handles.append(block.register_forward_pre_hook(_batch_of(batch), with_kwargs=True))
-            handles.append(router.module.register_forward_hook(_reader(router, routed, batch)))
+            handles.append(router.gate.register_forward_pre_hook(_probabilities(router, routed, batch)))
+            handles.append(router.module.register_forward_hook(_use(router, routed, batch)))
         yield routed
     finally:
         for handle in handles:
@@ -96,26 +111,26 @@ def _batch_of(batch: list[int]) -> Any:
     return hook
 
 
-def _reader(router: Router, routed: Routed, batch: list[int]) -> Any:
-    def hook(module: nn.Module, args: Any, output: Any) -> None:
-        hidden = first_tensor(args)
-        if hidden is None:
-            raise ModelError(f"the router of block {router.block} was called without a tensor", "hidden states first")
-        weight, bias = (getattr(module, name, None) for name in ("weight", "bias"))
-        logits = nn.functional.linear(hidden.float(), *(w.float() for w in (weight, bias) if isinstance(w, Tensor)))
-        shares = logits.sigmoid() if router.sigmoid else logits.softmax(-1)
+def _probabilities(router: Router, routed: Routed, batch: list[int]) -> Any:
+    def hook(module: nn.Module, args: Any) -> None:
+        shares = SCORES[router.score](logits_of(module, args))
         shares = shares / shares.sum(-1, keepdim=True)
         routed.probabilities[router.block] = shares.reshape(batch[0], -1, router.experts)
-        places = _chosen(output, logits, router)
-        used = torch.zeros_like(logits).reshape(-1, router.experts).scatter_(1, places, 1.0) / places.shape[1]
-        routed.used[router.block] = used.reshape(batch[0], -1, router.experts)
 
     return hook
 
 
-def _chosen(output: Any, logits: Tensor, router: Router) -> Tensor:
-    """Return which experts each token uses, (tokens, chosen): from the router's output, else by the highest logits."""
-    for part in output if isinstance(output, tuple | list) else ():
-        if isinstance(part, Tensor) and part.dtype == torch.int64 and part.shape[-1] == router.chosen:
-            return part.reshape(-1, router.chosen)
-    return logits.reshape(-1, router.experts).topk(router.chosen, -1).indices
+def _use(router: Router, routed: Routed, batch: list[int]) -> Any:
+    def hook(module: nn.Module, args: Any, output: Any) -> None:
+        shares = routed.probabilities[router.block]
+        choices = choices_in(output, shares.shape[0] * shares.shape[1], router.experts)
+        if not choices or choices[0].places.shape[1] != router.chosen:
+            raise ModelError(
+                f"the router of block {router.block} did not choose {router.chosen} experts for every token",
+                "as many experts for every token",
+                "leave out --set experts",
+            )
+        used = torch.zeros_like(shares).reshape(-1, router.experts).scatter_(1, choices[0].places, 1.0) / router.chosen
+        routed.used[router.block] = used.reshape(batch[0], -1, router.experts)
+
+    return hook

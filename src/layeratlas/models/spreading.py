@@ -17,7 +17,8 @@ def check_spread(spec: ModelSpec) -> None:
     """Refuse, before any process starts, a spec that cannot be spread over processes."""
     if spec.parallel == 1:
         return
-    unlike = {"streamed weights": spec.weights == "streamed", "an adapter": spec.adapter is not None}
+    unlike = {f"{kind} weights": spec.weights == kind for kind in ("streamed", "remote")}
+    unlike["an adapter"] = spec.adapter is not None
     source = find_source(spec.id)
     unlike["a .gguf file"] = source.kind == "gguf"
     given = next((name for name, is_given in unlike.items() if is_given), None)

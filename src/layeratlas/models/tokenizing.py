@@ -1,10 +1,18 @@
-"""Decide which BOS token a tokenizer has, consistently between a model's GGUF and safetensors files."""
+"""Which BOS token texts begin with, consistently between a model's GGUF and safetensors files."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from layeratlas.core.spec import ModelSpec
+
+
+def read_tokenizer(spec: ModelSpec, common: dict[str, Any]) -> Any:
+    """Return a model's tokenizer with its BOS settled; `common` are the arguments of `from_pretrained`."""
+    from transformers import AutoTokenizer
+
+    return settle_bos(AutoTokenizer.from_pretrained(**common), spec)
 
 
 def settle_bos(tokenizer: Any, spec: ModelSpec) -> Any:
@@ -22,6 +30,17 @@ def settle_bos(tokenizer: Any, spec: ModelSpec) -> Any:
     ):
         tokenizer.bos_token = None
     return tokenizer
+
+
+def bos_of(tokenizer: Any, spec: ModelSpec) -> int | None:
+    """Return the token that every text begins with; None if the settled tokenizer has none or the spec says never."""
+    bos: int | None = None if spec.bos == "never" else tokenizer.bos_token_id
+    return bos
+
+
+def with_bos(ids: Sequence[int], bos: int | None) -> list[int]:
+    """Return the tokens of a text with exactly one BOS first: a text that spells it out already has one."""
+    return list(ids) if bos is None or list(ids[:1]) == [bos] else [bos, *ids]
 
 
 def puts_first(tokenizer: Any, token: int) -> bool:

@@ -13,7 +13,7 @@ from layeratlas.models.gguf_config import read_gguf_config
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
 from layeratlas.models.sources import find_source
-from layeratlas.models.tokenizing import settle_bos
+from layeratlas.models.tokenizing import read_tokenizer
 
 # The `from_pretrained` arguments that say where to look.
 PLACE = "pretrained_model_name_or_path"
@@ -28,27 +28,21 @@ def common_of(spec: ModelSpec, where: dict[str, Any]) -> dict[str, Any]:
 
 def read_config(spec: ModelSpec) -> tuple[Any, Any]:
     """Return a model's config and tokenizer; no weight is read. Raises what `load` raises for them."""
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoConfig
 
     source = find_source(spec.id, need_weights=False)
     with quiet(), explained(spec):
         common = common_of(spec, gguf_where(Path(source.place)) if source.kind == "gguf" else {PLACE: source.place})
-        tokenizer = settle_bos(AutoTokenizer.from_pretrained(**common), spec)
+        tokenizer = read_tokenizer(spec, common)
         if source.kind == "gguf":
             return read_gguf_config(Path(source.place)), tokenizer
         return AutoConfig.from_pretrained(**common), tokenizer
 
 
-def read_tokenizer(spec: ModelSpec) -> Any:
-    """Return a model's tokenizer; no weight is read. Raises what `load` raises for it."""
-    from transformers import AutoTokenizer
-
+def template_hash(spec: ModelSpec) -> str:
+    """Return the SHA-256 of a model's chat template; no weight is read. Raises ModelError as `Chat` does."""
     source = find_source(spec.id)
     with quiet(), explained(spec):
         where = gguf_where(Path(source.place)) if source.kind == "gguf" else {PLACE: source.place}
-        return AutoTokenizer.from_pretrained(**common_of(spec, where))
-
-
-def template_hash(spec: ModelSpec) -> str:
-    """Return the SHA-256 of a model's chat template; no weight is read. Raises ModelError as `Chat` does."""
-    return Chat(read_tokenizer(spec), spec).sha256
+        tokenizer = read_tokenizer(spec, common_of(spec, where))
+    return Chat(tokenizer, spec).sha256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from layeratlas.capture import Reading, capture, make_plan, store_shape
 from layeratlas.core.spec import CaptureSpec, ModelSpec
@@ -12,7 +13,9 @@ from layeratlas.models.chat import Chat, Turn
 from layeratlas.models.devices import find_device, settled, synchronize
 from layeratlas.models.memory import budget
 from layeratlas.models.placing import is_downloaded
+from layeratlas.models.precision import dtype_of
 from layeratlas.models.sources import find_source
+from layeratlas.models.tokenizing import bos_of, with_bos
 from layeratlas.models.unloaded import read_config
 from layeratlas.models.wrappers import LeftOut
 from layeratlas.planning.needs import EncodeAll, encoded, needs_of, plan_lines
@@ -22,19 +25,22 @@ from layeratlas.store import MemoryStore
 def describe(spec: ModelSpec, plan_only: bool = False) -> str:
     """Load a model and return its anatomy, its self-tests and the cost of a run; raises the errors of `load`.
 
-    Weights are not read with `plan_only`, nor for a hub model that is not downloaded and would not fit in memory.
+    Weights are not read with `plan_only`, nor for a hub model that is not downloaded and would not fit in memory. A
+    model on NDIF has no self-tests, and its cost here is what a run sends and receives.
     """
     spec = settled(spec)
+    if spec.weights == "remote":
+        return "\n".join(_on_ndif(spec, plan_only))
     if plan_only or _is_remote_and_too_large(spec):
         return "\n".join(_planned(spec))
     start = time.perf_counter()
-    model = load(spec, anew=True)
-    seconds = time.perf_counter() - start
-    lines = [*_anatomy(model, seconds), "", *_identities(model), ""]
-    if model.streamer is None:
-        return "\n".join([*lines, *_plan(model)])
-    needs = needs_of(model.model.config, spec)
-    return "\n".join([*lines, *plan_lines(spec, needs, model.device, _encoder(model))])
+    with load(spec, anew=True) as model:
+        seconds = time.perf_counter() - start
+        lines = [*_anatomy(model, seconds), "", *_identities(model), ""]
+        if model.streamer is None:
+            return "\n".join([*lines, *_plan(model)])
+        needs = needs_of(model.model.config, spec)
+        return "\n".join([*lines, *plan_lines(spec, needs, model.device, _encoder(model))])
 
 
 def _encoder(model: LoadedModel) -> EncodeAll:
@@ -52,18 +58,40 @@ def _is_remote_and_too_large(spec: ModelSpec) -> bool:
 def _planned(spec: ModelSpec) -> list[str]:
     config, tokenizer = read_config(spec)
     needs, device = needs_of(config, spec), find_device(spec.device)
-    kind = type(config).__name__.removesuffix("Config")
-    head = f"{spec.id} ({kind}): a plan from its config alone; no weight was read and no self-test was run"
+    head = f"{_title(config, spec)}: a plan from its config alone; no weight was read and no self-test was run"
+    return [head, *plan_lines(spec, needs, device, _text_encoder(tokenizer, spec))]
 
-    chat = Chat(tokenizer, spec) if spec.chat else None
+
+def _on_ndif(spec: ModelSpec, plan_only: bool) -> list[str]:
+    if not plan_only:
+        load(spec)  # refuses what has no package, no key, or blocks that are not found
+    config, tokenizer = read_config(spec)
+    needs = needs_of(config, spec)
+    lines = [
+        f"{_title(config, spec)}: its weights are on NDIF, so no self-test can be run here",
+        f"  blocks         {needs.n_layers} of width {needs.width}; only the residual stream can be read",
+        "a run of 'hierarchy' sends:   texts       tokens   and receives",
+    ]
+    for size, ids in encoded(_text_encoder(tokenizer, spec)):
+        received = len(ids) * (needs.n_layers + 1) * needs.width * dtype_of(spec.dtype).itemsize / 1e9
+        lines.append(f"  {size:<24} {len(ids):>8,} {sum(map(len, ids)):>12,} {received:>11.2f} GB")
+    return lines
+
+
+def _title(config: Any, spec: ModelSpec) -> str:
+    return f"{spec.id} ({type(config).__name__.removesuffix('Config')})"
+
+
+def _text_encoder(tokenizer: Any, spec: ModelSpec) -> EncodeAll:
+    """Return a function that encodes texts as the loaded model would."""
+    chat, bos = Chat(tokenizer, spec) if spec.chat else None, bos_of(tokenizer, spec)
 
     def encode(texts: Sequence[str]) -> list[list[int]]:
         if chat is not None or not texts:
             return [list(chat.frame(text).ids) for text in texts] if chat is not None else []
-        bos = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-        return [[*bos, *ids] for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+        return [with_bos(ids, bos) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
 
-    return [head, *plan_lines(spec, needs, device, encode)]
+    return encode
 
 
 def _anatomy(model: LoadedModel, seconds: float) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from layeratlas.probes._contract import Fold, Probe
 from layeratlas.probes._description import CodeLengths, layer_bits
-from layeratlas.probes._dual import Weights
+from layeratlas.probes._dual import Weights, held_out_scores, split_gram
 from layeratlas.probes._folds import label_shuffles, make_folds
 from layeratlas.probes._gram import Gram
 from layeratlas.probes._refitting import training_of
@@ -41,6 +41,7 @@ __all__ = [
     "SurfaceBaseline",
     "Weights",
     "dimension_scores",
+    "held_out_scores",
     "label_shuffles",
     "layer_bits",
     "make_design",
@@ -50,6 +51,7 @@ __all__ = [
     "probe_shards",
     "probe_weights",
     "sample_groups",
+    "split_gram",
     "subset_scores",
     "surface_baseline",
     "training_of",

@@ -11,6 +11,9 @@ from layeratlas.core.arrays import Array, Floats, Ints
 from layeratlas.probes._contract import Probe
 from layeratlas.probes._gram import Gram, to_numpy
 
+# The least scale of a feature as a fraction of its size, and of a class score beside a margin of 1: less is rounding.
+_CONSTANT, _TIE = 1e-12, 1e-6
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplitGram:
@@ -40,10 +43,24 @@ def standardise(rows: Array) -> tuple[Array, Array, Array]:
     mean = xp.mean(rows, axis=-2)
     centred = rows - mean[..., None, :]
     scale = xp.linalg.vector_norm(centred, axis=-2) / rows.shape[-2] ** 0.5
-    # Rounding gives a constant feature a scale of about 1e-16 of its size; dividing by that would amplify the error.
-    scale = xp.where(scale <= 1e-12 * (1 + abs(mean)), xp.ones_like(scale), scale)
+    scale = scale_of(scale, mean)
     centred /= scale[..., None, :]
     return centred, mean, scale
+
+
+def scale_of(spread: Array, mean: Array) -> Array:
+    """Return what features (..., d) are divided by: their standard deviation, and 1 for a constant feature.
+
+    Rounding gives a constant feature a spread of about 1e-16 of its size; dividing by that would amplify the error.
+    """
+    xp = array_namespace(spread)
+    scale: Array = xp.where(spread <= _CONSTANT * (1 + abs(mean)), xp.ones_like(spread), spread)
+    return scale
+
+
+def with_ties(scores: Floats) -> Floats:
+    """Return the scores of classes with those within rounding of the boundary at 0, so that equal vectors tie."""
+    return np.where(np.abs(scores) < _TIE, 0.0, scores)
 
 
 def split_gram(x: Array, train: Ints, test: Ints, pca: int | None = None) -> SplitGram:
@@ -51,19 +68,26 @@ def split_gram(x: Array, train: Ints, test: Ints, pca: int | None = None) -> Spl
 
     With `pca`, rows are first projected on that many principal components of the training rows.
     """
-    xp = array_namespace(x)
     inside, mean, scale = standardise(taken(x, train))
     gram = Gram(inside)
     outside = taken(x, test) - mean[..., None, :]
     outside /= scale[..., None, :]
     if pca is not None:
-        vectors = gram.vectors[..., -pca:]
-        lengths = xp.sqrt(xp.clip(gram.values[..., -pca:], 1e-300, None))
-        part = Gram(vectors * lengths[..., None, :])
+        part, vectors = components(gram, pca)
         return SplitGram(train=part, test=outside @ (inside.mT @ vectors), basis=vectors)
     if inside.shape[-2] > inside.shape[-1]:
         return SplitGram(train=gram, test=outside, basis=inside)
     return SplitGram(train=gram, test=outside @ inside.mT)
+
+
+def components(gram: Gram, number: int) -> tuple[Gram, Array]:
+    """Return the Gram matrix of rows projected on their first principal components, and its eigenvectors (..., n, r).
+
+    With `number` beyond the rank, all components are used.
+    """
+    xp, vectors = gram.xp, gram.vectors[..., -number:]
+    lengths = xp.sqrt(xp.clip(gram.values[..., -number:], 1e-300, None))
+    return Gram(vectors * lengths[..., None, :]), vectors
 
 
 def taken(x: Array, rows: Ints) -> Array:
@@ -103,8 +127,7 @@ def fitted_weights(probe: Probe, x: Floats, y: Floats, pca: int | None = None) -
     z, mean, scale = standardise(x)
     gram, vectors = Gram(z), None
     if pca is not None:
-        vectors = gram.vectors[:, -pca:]
-        gram = Gram(vectors * np.sqrt(np.maximum(gram.values[-pca:], 1e-300)))
+        gram, vectors = components(gram, pca)
     dual, intercept = solved(probe, gram, y)
     inside = dual if vectors is None else vectors @ (vectors.T @ dual)
     coef = (z.T @ inside).T / scale

@@ -8,9 +8,7 @@ from typing import Self
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-
-# As with rows in memory, a constant feature is only centred.
-_CONSTANT = 1e-12
+from layeratlas.probes._dual import scale_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +51,7 @@ class MomentRidge:
 
     def __init__(self, moments: Moments) -> None:
         self._moments = moments
-        scale = np.sqrt(np.diagonal(moments.xx) / moments.n)
-        scale[scale <= _CONSTANT * (1 + np.abs(moments.x))] = 1.0
+        scale = scale_of(np.sqrt(np.diagonal(moments.xx) / moments.n), moments.x)
         self._scale = scale
         values, self._vectors = np.linalg.eigh(moments.xx / np.outer(scale, scale))
         self._values = np.maximum(values, 0.0)

@@ -14,12 +14,12 @@ import numpy as np
 
 from layeratlas.core.arrays import FloatArray, Floats, Ints
 from layeratlas.core.errors import DataError
-from layeratlas.probes._dual import label_columns
+from layeratlas.probes._dual import label_columns, with_ties
 from layeratlas.probes._moments import MomentRidge, Moments
 from layeratlas.probes._sweep import Design, LayerScores, probe_layer
 
-# The probe that sums of products can fit, and the distance from its boundary below which a score is rounding.
-_SUMMED, _TIE = "ridge", 1e-6
+# The probe that sums of products can fit.
+_SUMMED = "ridge"
 # Rows per step, so that a large shard is not copied to float64 as a whole.
 _STEP = 4096
 
@@ -85,6 +85,4 @@ def _summed_scores(x: Floats, rest: Moments, design: Design) -> Floats:
         inside, labels = x[fold.train], y[fold.train]
         ridge = MomentRidge(rest + Moments.of(inside, labels))
         scores[fold.repeat, fold.test] = ridge.best_scores(inside, labels, x[fold.test], design.spec.penalties)
-    if design.classes:
-        scores[np.abs(scores) < _TIE] = 0.0
-    return scores
+    return with_ties(scores) if design.classes else scores

@@ -9,8 +9,7 @@ import numpy as np
 from layeratlas.core import registry
 from layeratlas.core.arrays import Floats, Ints
 from layeratlas.probes._contract import Fold, Probe
-from layeratlas.probes._dual import SplitGram, held_out_scores, label_columns, split_gram
-from layeratlas.probes._gram import Gram
+from layeratlas.probes._dual import SplitGram, components, held_out_scores, label_columns, split_gram
 from layeratlas.probes._sweep import Design
 
 # How often a subset that lacks a class is drawn again.
@@ -49,14 +48,13 @@ def dimension_scores(x: Floats, design: Design, method: str, dimensions: Sequenc
             if number not in scores or number > len(gram.train.values):
                 scores.pop(number, None)
                 continue
-            scores[number][fold.test] = held_out_scores(probe, _components(gram, number), columns[fold.train])
+            scores[number][fold.test] = held_out_scores(probe, _part(gram, number), columns[fold.train])
     return scores
 
 
-def _components(gram: SplitGram, number: int) -> SplitGram:
-    vectors, values = gram.train.vectors[:, -number:], gram.train.values[-number:]
-    lengths = np.sqrt(np.maximum(values, 1e-300))
-    return SplitGram(train=Gram(vectors * lengths), test=gram.scores(vectors), basis=vectors)
+def _part(gram: SplitGram, number: int) -> SplitGram:
+    train, vectors = components(gram.train, number)
+    return SplitGram(train=train, test=gram.scores(vectors), basis=vectors)
 
 
 def _probe_and_columns(design: Design, method: str) -> tuple[Probe, Floats]:

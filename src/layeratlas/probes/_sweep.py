@@ -13,14 +13,20 @@ from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset
 from layeratlas.probes._contract import Fold, Probe
 from layeratlas.probes._control_tasks import control_labels
-from layeratlas.probes._dual import SplitGram, Weights, fitted_weights, held_out_scores, label_columns, split_gram
+from layeratlas.probes._dual import (
+    SplitGram,
+    Weights,
+    fitted_weights,
+    held_out_scores,
+    label_columns,
+    split_gram,
+    with_ties,
+)
 from layeratlas.probes._folds import label_shuffles, make_folds
 from layeratlas.probes._gram import to_numpy
 from layeratlas.probes._surface import surface_features
 from layeratlas.stats.measures import measures_for
 
-# Equal vectors must tie, so a score this close to the decision boundary counts as 0 (rounding).
-_TIE = 1e-6
 # The name of the stratum of all items and of the task of a whole level.
 _WHOLE = "all"
 # The probe of the surface baseline: ridge, which predicts classes and numbers.
@@ -159,7 +165,7 @@ class _OutOfFold:
         flat = to_numpy(held_out_scores(self._probe, gram, columns))
         scores = flat.reshape(len(flat), len(fold.test), -1, self._real.shape[-1])
         if self._discrete:
-            scores = np.where(np.abs(scores) < _TIE, 0.0, scores)
+            scores = with_ties(scores)
         self.scores[:, fold.repeat, fold.test] = scores[:, :, 0]
         if fold.repeat == 0:
             self._random_scores[:, :, fold.test] = scores[:, :, 1:].transpose(0, 2, 1, 3)

@@ -14,6 +14,7 @@ from layeratlas.report.parts import Part, PartKind
 from layeratlas.report.view import View
 from layeratlas.runs import question
 from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.mistakes import brief
 from layeratlas.runs.study import Study
 
 Row = dict[str, Any]
@@ -128,9 +129,5 @@ def _examples(run: FinishedRun, datasets: Sequence[Row]) -> list[tuple[str, str]
             table = pl.read_parquet(path)
             if {"text", "label"} <= set(table.columns):
                 rows = table.select("text", pl.col("label").cast(pl.String)).unique("label", maintain_order=True)
-                return [(_cut(text), label) for text, label in rows.head(_EXAMPLES).iter_rows()]
+                return [(brief(text, _LONGEST), label) for text, label in rows.head(_EXAMPLES).iter_rows()]
     return []
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST].rsplit(' ', 1)[0]} …"

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import read_json, write_atomic
+from layeratlas.core.files import COMPARISON, COMPARISON_PAGE, read_json, write_atomic
 from layeratlas.report.shell import page_alone
 from layeratlas.runs.finished import REPORT, FinishedRun
 from layeratlas.runs.manifest import MANIFEST
 
 INDEX = "index.html"
-_COMPARISON, _COMPARED = "comparison.json", "comparison.html"
 _DONE, _UNFINISHED, _DAMAGED = "done", "unfinished", "damaged"
 # The figures that can represent a run; the first one that exists is used.
 _THUMBNAILS = ("map", "atlas", "curves", "peaks")
@@ -64,7 +63,7 @@ def run_folders(folder: Path) -> list[Path]:
     for place, inside, files in os.walk(folder):
         inside.sort()
         depth = len(Path(place).relative_to(folder).parts)
-        if {MANIFEST, _COMPARISON} & set(files):
+        if {MANIFEST, COMPARISON} & set(files):
             found.append(Path(place))
             inside.clear()
         elif depth >= _DEPTH:
@@ -75,10 +74,10 @@ def run_folders(folder: Path) -> list[Path]:
 def row_of(run: Path, root: Path) -> IndexRow:
     """Return the row of a run or comparison, with links relative to `root`; for a damaged one it states the error."""
     try:
-        known = _of_comparison(run) if (run / _COMPARISON).exists() else _of_run(run)
+        known = _of_comparison(run) if (run / COMPARISON).exists() else _of_run(run)
     except StoreError as error:
         known = {"model": "", "study": "", "seed": "", "standing": _DAMAGED, "seconds": 0.0, "reason": str(error)}
-    page = run / (_COMPARED if (run / _COMPARISON).exists() else REPORT)
+    page = run / (COMPARISON_PAGE if (run / COMPARISON).exists() else REPORT)
     name = run.relative_to(root).as_posix()
     return IndexRow(
         name=name if name != "." else run.name, link=_link(page, root), thumbnail=thumbnail(run, root), **known
@@ -109,7 +108,7 @@ def _of_run(folder: Path) -> dict[str, Any]:
 
 
 def _of_comparison(folder: Path) -> dict[str, Any]:
-    manifest = read_json(folder / _COMPARISON)
+    manifest = read_json(folder / COMPARISON)
     models = list(dict.fromkeys(run["name"] for run in manifest["runs"]))
     done = manifest.get("status") == "complete"
     return {

@@ -27,7 +27,6 @@ FINDING_SCHEMA: dict[str, Any] = {
     "verdict": pl.String,
     "n": pl.Int64,
 }
-FINDING_COLUMNS = tuple(FINDING_SCHEMA)
 # The p-value corrected over all findings of a run; NaN without a p-value, and in runs written without the column.
 Q = "q"
 REPORT_SCHEMA: dict[str, Any] = FINDING_SCHEMA | {Q: pl.Float64}

@@ -1,8 +1,8 @@
 """One process at a time in a folder of a bucket: a lease object with a heartbeat, written conditionally.
 
 Creating the lease requires that there is none. Every other write (a takeover of a returned or stale lease, a heartbeat,
-a return) requires that the object is unchanged since it was read. So only one of several processes succeeds, and a
-process that was suspended while another took its lease over notices at its next heartbeat or receipt. Clocks of
+a return) requires that the object is unchanged since it was read. So only one of several processes succeeds. A process
+that was suspended while another took its lease over notices before it uploads anything (`Lease.demand`). Clocks of
 different machines may differ by less than the time after which a lease is stale.
 """
 
@@ -10,100 +10,122 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import platform
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import psutil
-
-from layeratlas.core.errors import StoreError
-from layeratlas.runs.lock import BEAT, STALE, InUseError
-from layeratlas.store.bucket import Bucket, ChangedError, Entry
+from layeratlas.core.errors import AtlasError, SpecError, StoreError
+from layeratlas.core.processes import machine
+from layeratlas.runs.lock import BEAT, STALE, in_use, read_holder, this_process, was_abandoned
+from layeratlas.store.bucket import ABSENT, Bucket, ChangedError, Entry, Tag
 
 _held: set[str] = set()
 
 
+class TakenOverError(ChangedError):
+    """Raised if another process has taken over a lease of this one, which gave no sign for minutes."""
+
+
 @contextlib.contextmanager
-def leased(bucket: Bucket, name: str) -> Iterator[None]:
+def leased(bucket: Bucket, name: str) -> Iterator[Lease]:
     """Hold the lease stored as object `name`; raises InUseError if another process holds it."""
     token = secrets.token_hex(8)
-    tag = _take(bucket, name, token)
+    lease = Lease(bucket, name, token, _take(bucket, name, token))
     _held.add(token)
-    done, heart = threading.Event(), _Heart(bucket, name, token, tag)
-    thread = threading.Thread(target=heart.beat, args=(done,), daemon=True)
+    done = threading.Event()
+    thread = threading.Thread(target=lease.keep, args=(done,), daemon=True)
     thread.start()
     try:
-        yield
+        yield lease
     finally:
         done.set()
         thread.join()
         _held.discard(token)
-        with contextlib.suppress(StoreError):
-            bucket.write(name, _line(token, held=False), over=heart.tag)
+        lease.give_back()
 
 
 def lease_holder(bucket: Bucket, name: str) -> dict[str, Any] | None:
     """Return who holds a lease: host, pid and time of start; None if it is free or stale."""
     found = bucket.read(name)
-    known = _read(found[0]) if found else {}
+    known = read_holder(found[0]) if found else {}
     return known if found and not _is_free(known, found[1]) else None
 
 
-class _Heart:
-    def __init__(self, bucket: Bucket, name: str, token: str, tag: dict[str, str]) -> None:
-        self._bucket, self._name, self._token, self.tag = bucket, name, token, tag
+class Lease:
+    """A lease that this process has taken, as long as no other process takes it over."""
 
-    def beat(self, done: threading.Event) -> None:
-        """Rewrite the lease every few seconds until it is returned or was taken over."""
-        while not done.wait(BEAT):
-            try:
-                self.tag = self._bucket.write(self._name, _line(self._token), over=self.tag)
-            except ChangedError:
+    def __init__(self, bucket: Bucket, name: str, token: str, tag: Tag) -> None:
+        self._bucket, self._name, self._token, self._tag = bucket, name, token, tag
+        self._beaten, self._one_at_a_time = time.time(), threading.Lock()
+        self._error: AtlasError | None = None
+
+    def demand(self) -> None:
+        """Raise TakenOverError if another process has the lease, and SpecError if it could not be renewed.
+
+        If this process gave no sign for several heartbeats, as one that was suspended, the bucket is asked.
+        """
+        with self._one_at_a_time:
+            if self._error is None and time.time() - self._beaten > 2 * BEAT:
+                self._renew()
+            if self._error is not None:
+                raise self._error
+
+    def keep(self, done: threading.Event) -> None:
+        """Renew the lease every few seconds until it is given back or was taken over."""
+        while self._error is None and not done.wait(BEAT):
+            with self._one_at_a_time, contextlib.suppress(StoreError):  # no answer: try again at the next heartbeat
+                self._renew()
+
+    def give_back(self) -> None:
+        """Let others take the lease."""
+        if self._error is None:
+            with contextlib.suppress(AtlasError):
+                self._bucket.write(self._name, _line(self._token, held=False), over=self._tag)
+
+    def _renew(self) -> None:
+        now = time.time()
+        try:
+            self._tag = self._bucket.write(self._name, _line(self._token), over=self._tag)
+        except ChangedError:
+            found = self._bucket.read(self._name)
+            if found is None or read_holder(found[0]).get("token") != self._token:
+                self._error = TakenOverError(
+                    f"another process has taken over '{self._bucket.url}/{self._name}', since this one gave no sign "
+                    f"for {STALE / 60:.0f} minutes",
+                    "one process per run",
+                    "run the same command again to see what it has done",
+                )
                 return
-            except StoreError:  # no answer; try again at the next beat
-                continue
+            self._tag = found[1].tag  # our own request, sent twice
+        except SpecError as error:
+            self._error = error
+            return
+        self._beaten = now
 
 
-def _take(bucket: Bucket, name: str, token: str) -> dict[str, str]:
-    over: dict[str, str] = {}
+def _take(bucket: Bucket, name: str, token: str) -> Tag:
+    over = ABSENT
     while True:
         with contextlib.suppress(ChangedError):
             return bucket.write(name, _line(token), over=over)
         found = bucket.read(name)
         if found is None:
-            over = {}
+            over = ABSENT
             continue
-        known, entry = _read(found[0]), found[1]
+        known, entry = read_holder(found[0]), found[1]
         if known.get("token") == token:  # our own request, sent twice
             return entry.tag
         if not _is_free(known, entry):
-            raise InUseError(
-                f"'{bucket.url}/{name}' is held by process {known.get('pid', '?')} on "
-                f"{known.get('host', 'some host')}, since {known.get('started', 'just now')}",
-                "one process per run",
-                "wait until it ends, or choose another --out",
-            )
+            raise in_use(f"{bucket.url}/{name}", known)
         over = entry.tag
 
 
 def _line(token: str, *, held: bool = True) -> bytes:
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    who = {"host": platform.node(), "machine": _machine(), "pid": os.getpid(), "started": started}
     # The nonce makes tags differ between beats in stores that derive tags from the content.
-    return json.dumps({"held": held, "token": token, "nonce": secrets.token_hex(4), **who}).encode()
-
-
-def _read(data: bytes) -> dict[str, Any]:
-    with contextlib.suppress(ValueError):
-        known = json.loads(data)
-        return known if isinstance(known, dict) else {}
-    return {}
+    return json.dumps({"held": held, "token": token, "nonce": secrets.token_hex(4), **this_process()}).encode()
 
 
 def _is_free(known: dict[str, Any], entry: Entry) -> bool:
@@ -111,17 +133,5 @@ def _is_free(known: dict[str, Any], entry: Entry) -> bool:
     age = (datetime.now(UTC) - entry.written).total_seconds()
     if not known.get("held", True) or age >= STALE:
         return True
-    if known.get("machine") != _machine() or not isinstance(known.get("pid"), int):
-        return False
-    ours = known["pid"] == os.getpid()
-    return known.get("token") not in _held if ours else not psutil.pid_exists(known["pid"])
-
-
-@cache
-def _machine() -> str:
-    """Return an identifier of this machine (since boot) and container, which may share a host name with others."""
-    parts = [platform.node()]
-    with contextlib.suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-        parts.append(os.readlink("/proc/self/ns/pid"))
-    return " ".join(parts)
+    # Machines all over the world that share a bucket may have one name.
+    return known.get("machine") == machine() and was_abandoned(known, known.get("token") in _held)

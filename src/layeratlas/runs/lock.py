@@ -23,6 +23,7 @@ from typing import Any
 
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_regular
+from layeratlas.core.processes import has_ended, machine
 
 try:
     import fcntl
@@ -86,8 +87,7 @@ def _take(path: Path) -> int:
             _remove_stale(path)
             continue
         with os.fdopen(handle, "w") as file:
-            started = datetime.now(UTC).isoformat(timespec="seconds")
-            json.dump({"host": platform.node(), "pid": os.getpid(), "started": started}, file)
+            json.dump(this_process(), file)
             return os.fstat(file.fileno()).st_ino
 
 
@@ -96,7 +96,7 @@ def holder(folder: Path) -> dict[str, Any] | None:
     path = folder.absolute() / LOCK
     with contextlib.suppress(OSError):
         seen = path.stat()
-        known = _holder(read_regular(path).decode(errors="replace"))
+        known = read_holder(read_regular(path))
         return None if _is_stale(seen, known, path) else known
     return None
 
@@ -104,7 +104,10 @@ def holder(folder: Path) -> dict[str, Any] | None:
 def _is_stale(seen: os.stat_result, known: dict[str, Any], path: Path) -> bool:
     age = time.time() - seen.st_mtime
     # A copied or restored folder may have a time in the future, and would count as held until then.
-    return age >= STALE or age < -_DAY or _gone(known, path)
+    if age >= STALE or age < -_DAY:
+        return True
+    # Machines that share a folder have names of their own, and a container that is restarted keeps its name.
+    return known.get("host") == platform.node() and was_abandoned(known, path in _held)
 
 
 def _remove_foreign(path: Path) -> None:
@@ -123,14 +126,9 @@ def _remove_foreign(path: Path) -> None:
 def _remove_stale(path: Path) -> None:
     """Remove a stale lock; raises InUseError if the lock is held."""
     with contextlib.suppress(FileNotFoundError), _sole(path) as seen:  # not found: released in the meantime
-        known = _holder(read_regular(path).decode(errors="replace"))
+        known = read_holder(read_regular(path))
         if not _is_stale(seen, known, path):
-            raise InUseError(
-                f"'{path.parent}' is in use by process {known.get('pid', '?')} on {known.get('host', 'some host')}, "
-                f"since {known.get('started', 'just now')}",
-                "one process per run",
-                "wait until it ends, or choose another --out",
-            )
+            raise in_use(str(path.parent), known)
         path.unlink()
 
 
@@ -149,27 +147,34 @@ def _sole(path: Path) -> Iterator[os.stat_result]:
         yield path.stat()
 
 
-def _holder(text: str) -> dict[str, Any]:
+def this_process() -> dict[str, Any]:
+    """Return what a lock tells of its holder, which is this process."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"host": platform.node(), "machine": machine(), "pid": os.getpid(), "started": started}
+
+
+def read_holder(data: bytes) -> dict[str, Any]:
+    """Return what a lock tells of its holder; empty if it is damaged."""
     with contextlib.suppress(ValueError):
-        known = json.loads(text)
+        known = json.loads(data)
         return known if isinstance(known, dict) else {}
     return {}
 
 
-def _gone(known: dict[str, Any], path: Path) -> bool:
-    """Return whether the holder was a process of this host that has ended."""
+def was_abandoned(known: dict[str, Any], ours: bool) -> bool:
+    """Return whether a lock's holder, a process of this machine, has ended; `ours`: this process holds the lock."""
     pid = known.get("pid")
-    if known.get("host") != platform.node() or not isinstance(pid, int):
-        return False
-    if pid == os.getpid():
-        return path not in _held
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False
+    return isinstance(pid, int) and (not ours if pid == os.getpid() else has_ended(pid))
+
+
+def in_use(what: str, known: dict[str, Any]) -> InUseError:
+    """Return the error for a lock that another process holds."""
+    return InUseError(
+        f"'{what}' is in use by process {known.get('pid', '?')} on {known.get('host', 'some host')}, since "
+        f"{known.get('started', 'just now')}",
+        "one process per run",
+        "wait until it ends, or choose another --out",
+    )
 
 
 def _beat(path: Path, done: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from pathlib import Path
@@ -12,10 +13,11 @@ from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
 from layeratlas.data.task import Material
 from layeratlas.runs.fitting import record_dropped
+from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import locked
 from layeratlas.runs.study import Study
 from layeratlas.runs.uses import check_uses
-from layeratlas.runs.workspace import LoadModel, Workspace
+from layeratlas.runs.workspace import Workspace
 
 # The most characters of each component of a folder's name; file systems allow 255 bytes in all.
 _LONGEST = 80
@@ -78,11 +80,11 @@ def execute(
     spec: RunSpec,
     out: Path | None = None,
     progress: Progress | None = None,
-    load: LoadModel | None = None,
+    models: KeptModel | None = None,
 ) -> Path:
     """Run a spec to its report and return the run's folder; a second call resumes it, or finds it complete.
 
-    `load` replaces the loading of the model, for callers that run many specs of one model.
+    `models` loads the model and keeps it, for callers that run many specs of one model; they close it.
 
     If a stage has to run, all later stages run again too; each reuses its own valid shards. Raises StoreError if
     another process runs in the folder.
@@ -94,9 +96,9 @@ def execute(
     material = study.select(spec, settings, read)
     study.check(spec, settings, material)
     folder = out or default_folder(spec)
-    with locked(folder):
+    with locked(folder), contextlib.nullcontext(models) if models else KeptModel() as kept:
         work = Workspace(folder, spec, material, progress or Progress(), settings)
-        work.load = load
+        work.models = kept
         work.manifest["words"] = words_of(study, spec)
         work.manifest["sampled"] = {
             data.name: {"n": len(data), "of": len(whole)}

@@ -16,11 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from layeratlas.core.cache import cache_root
+from layeratlas.core.processes import has_ended
 from layeratlas.core.spec import hash_of
-from layeratlas.runs.lease import lease_holder, leased
+from layeratlas.runs.lease import Lease, lease_holder, leased
 from layeratlas.runs.lock import LOCK, holder, locked
 from layeratlas.store.bucket import Bucket
 from layeratlas.store.mirror import Mirror
@@ -119,12 +118,17 @@ class BucketPlace(Place):
         self.folder = self._root / "files"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._mirror = Mirror(self.folder, bucket, frozenset({LOCK}))
+        self._leases: list[Lease] = []
 
     @contextlib.contextmanager
     def held(self, name: str) -> Iterator[None]:
         """Hold the lease in the bucket."""
-        with leased(self._bucket, _lease(name)):
-            yield
+        with leased(self._bucket, _lease(name)) as lease:
+            self._leases.append(lease)
+            try:
+                yield
+            finally:
+                self._leases.remove(lease)
 
     def holder(self, name: str) -> dict[str, Any] | None:
         """Return who holds the lease in the bucket."""
@@ -135,7 +139,7 @@ class BucketPlace(Place):
         """Hold the lease, download the folder, and upload finished files every few seconds."""
         with self.held(name):
             self._mirror.bring(name)
-            with self._mirror.publishing(name):
+            with self._mirror.publishing(name, self._demand):
                 yield self.folder / name
 
     def bring(self, name: str = "") -> None:
@@ -148,9 +152,14 @@ class BucketPlace(Place):
             self._mirror.fetch(name)
 
     def publish(self, *names: str) -> None:
-        """Upload files and folders to the bucket."""
+        """Upload files and folders to the bucket; raises TakenOverError if a lease of this process was taken over."""
+        self._demand()
         for name in names:
             self._mirror.publish(name)
+
+    def _demand(self) -> None:
+        for lease in list(self._leases):
+            lease.demand()
 
     def leave(self) -> None:
         """Remove the folder of this process."""
@@ -166,5 +175,5 @@ def _remove_abandoned(root: Path) -> None:
     """Remove the folders of ended processes of this host."""
     for folder in root.glob(f"*@{platform.node()}@*"):
         pid = folder.name.partition("@")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+        if pid.isdigit() and has_ended(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)

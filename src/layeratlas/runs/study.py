@@ -12,6 +12,7 @@ from layeratlas.core.spec import ProbeSpec, RunSpec, Size, Spec
 from layeratlas.data.items import Dataset
 from layeratlas.data.task import Material
 from layeratlas.runs import question
+from layeratlas.runs.published import Published
 from layeratlas.runs.recommendation import Purpose
 from layeratlas.runs.uses import OPTIONS
 
@@ -63,7 +64,7 @@ class Study(ABC):
     capture and chat that change the study's numbers; other options are refused. `purposes` are those for which its runs
     recommend a layer, each with its rule in words. `presupposed` are the rules by which kinds of findings presuppose or
     exclude others. `across` are the report's questions that are not about a single level; `question` words the question
-    about a level.
+    about a level. `published` lists which of its outputs hold no text of the user and may be shared.
 
     A comparison of models reads `presence`, the kind of finding that says whether a level is encoded (or answered) at
     all, and `scaled`, the kinds whose estimates are compared with model size, each with its component. It calls
@@ -87,6 +88,7 @@ class Study(ABC):
     keeps_vectors: bool = False
     presupposed: tuple[Rule, ...] = ()
     across: tuple[question.Question, ...] = ()
+    published: Published = Published()
 
     def probe_spec(self, size: Size) -> ProbeSpec:
         """Return the default probe settings at a size."""

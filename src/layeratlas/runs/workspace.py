@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from layeratlas.core.checksums import digest_of, is_sealed, write_sealed
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import read_json, sweep_parts
+from layeratlas.core.files import read_object, sweep_parts
 from layeratlas.core.progress import Progress
-from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
+from layeratlas.core.spec import RunSpec, hash_of
 from layeratlas.data.fitting import LeftOut
+from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import LOCK
 
 if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
-LoadModel = Callable[[ModelSpec, Progress], "LoadedModel"]
 # Outputs that are read again, and need a matching checksum. Pages are not listed, since they may be rebuilt.
 _DATA = (".parquet", ".safetensors", ".json")
 _PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "scikit-learn")
@@ -49,14 +49,6 @@ def versions() -> dict[str, str]:
 
 def _identities(material: Sequence[Any]) -> list[Any]:
     return [data.identity() for data in material]
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    """Return a manifest unchecked; empty if it cannot be read."""
-    with contextlib.suppress(StoreError):
-        known = read_json(path)
-        return known if isinstance(known, dict) else {}
-    return {}
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -83,7 +75,7 @@ class Workspace:
         self._given = list(material)
         self.key = hash_of([spec.model_dump(mode="json"), _identities(self._given), versions()])
         self.material: list[Any] = self._given
-        self.load: LoadModel | None = None
+        self.models = KeptModel()
         self.manifest: dict[str, Any] = self._opened()
         self.material = self.left_out.of(self._given)
 
@@ -100,7 +92,7 @@ class Workspace:
                     f"'{self.folder}' is not empty and holds no run", "a new or empty folder", "choose another --out"
                 )
             return self._begin()
-        known = _read_manifest(path)
+        known = read_object(path)
         if known.get("key", self.key) != self.key:
             return self._replace_or_refuse(known)
         for folder in (self.folder, *filter(Path.is_dir, self.folder.iterdir())):
@@ -205,10 +197,7 @@ class Workspace:
         from layeratlas.models.sources import find_source
 
         find_source(self.spec.model.id)  # refuse an invalid model before any progress is shown
-        with self.progress.stage("import torch", 1):
-            from layeratlas.models import load
-
-        loaded = (self.load or load)(self.spec.model, self.progress)
+        loaded = self.models.load(self.spec.model, self.progress)
         known = self.manifest["model"]
         if known and any(known[k] != loaded.info[k] for k in ("files", "tokenizer_hash")):
             raise StoreError(

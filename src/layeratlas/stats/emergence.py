@@ -44,8 +44,7 @@ def emergence_depth(gains: Floats, depth: Floats) -> Floats:
     Curves are linear between layers. A curve that never rises emerges at the last depth.
     """
     reached = rise(gains)
-    previous = np.concatenate([np.zeros_like(reached[..., :1]), reached[..., :-1]], -1)
-    start, end = (np.clip(share, LOWEST, HIGHEST) for share in (previous, reached))
+    previous, start, end = _between(reached)
     step = reached - previous
     # The position of the mean share between two layers, as a fraction of the way from one to the next.
     way = np.divide((start + end) / 2 - previous, step, out=np.zeros_like(step), where=step > 0)
@@ -53,6 +52,27 @@ def emergence_depth(gains: Floats, depth: Floats) -> Floats:
     mean = ((end - start) * (before + way * (depth - before))).sum(-1) / (HIGHEST - LOWEST)
     depths: Floats = np.where(reached[..., -1] > 0, mean, depth[-1])
     return depths
+
+
+def grid_spread(gains: Floats, depth: Floats) -> Floats:
+    """Return the standard error (...) of an emergence depth from the spacing of the points at which gains are known.
+
+    Where the whole rise of gains (..., P) falls between two points, it may be anywhere between them: a uniform error,
+    their distance / sqrt(12). Of a rise over many points the depth is nearly exact. The error between two points is
+    therefore weighted by the squared share of the rise between them, with which intervals over training have nominal
+    coverage (`tests/truth/test_training_rates.py`).
+    """
+    _, start, end = _between(rise(gains))
+    shares, gaps = (end - start) / (HIGHEST - LOWEST), np.diff(depth, prepend=depth[:1])
+    spread: Floats = np.sqrt(((shares**2 * gaps) ** 2).sum(-1) / 12)
+    return spread
+
+
+def _between(reached: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the share of the rise at the layer before, and both ends of each step, cut to 10 to 90 %, (..., P)."""
+    previous = np.concatenate([np.zeros_like(reached[..., :1]), reached[..., :-1]], -1)
+    start, end = (np.clip(share, LOWEST, HIGHEST) for share in (previous, reached))
+    return previous, start, end
 
 
 def passage_depth(gains: Floats, depth: Floats, share: float) -> Floats:
@@ -102,8 +122,8 @@ class Emergence:
     Noise shifts the first passage of a share in one direction. The bootstrap estimates this bias: draws differ from the
     estimate as the estimate differs from the truth. The mean difference is subtracted once. This correction is itself
     uncertain, and too small on a plateau, where the estimate's maximum is already too high. The standard error
-    therefore combines the spread of the draws (B,), the correction times `_UNSURE`, and `moved`, the variation over
-    other wordings, words, folds and seeds.
+    therefore combines the spread of the draws (B,), the correction times `_UNSURE`, and `moved`: the variation over
+    other wordings, words, folds and seeds, or the error from the spacing of checkpoints.
     """
 
     estimate: float

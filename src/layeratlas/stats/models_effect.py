@@ -29,9 +29,6 @@ class ModelEffect(NamedTuple):
     freedom: float
 
 
-NO_EFFECT = ModelEffect(variance=0.0, freedom=float("inf"))
-
-
 class SizedValues(NamedTuple):
     """The values (S,) of one family at S sizes, log10 of the parameters, and the covariance of the items' noise."""
 

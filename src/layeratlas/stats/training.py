@@ -10,14 +10,14 @@ outside of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.emergence import Emergence, emergence_depth, measure_depth
+from layeratlas.stats.emergence import Emergence, emergence_depth, grid_spread, measure_depth
 from layeratlas.stats.intervals import Z95
 from layeratlas.stats.quantities import Quantity, minus
 from layeratlas.stats.tests import two_sided_z
@@ -31,10 +31,20 @@ class OverTraining:
     steps: Sequence[int]
     values: Sequence[Quantity]
 
+    def at(self, steps: Collection[int]) -> OverTraining:
+        """Return the course at some of its steps."""
+        kept = [(step, value) for step, value in zip(self.steps, self.values, strict=True) if step in steps]
+        return OverTraining(steps=[step for step, _ in kept], values=[value for _, value in kept])
+
     @property
     def doublings(self) -> Floats:
         """The steps in doublings, (K,)."""
         return np.log2(1.0 + np.asarray(self.steps, np.float64))
+
+    @property
+    def reach(self) -> float:
+        """The length of the training between the first and the last checkpoint, in doublings."""
+        return float(self.doublings[-1] - self.doublings[0])
 
     @property
     def change(self) -> Quantity:
@@ -53,15 +63,19 @@ def emerged(course: OverTraining) -> Emerged:
     """Return the step at which a value rises from its first to its highest value.
 
     This is the mean, in doublings, of the steps at which it first passes each share of the rise from 10 to 90 %, as for
-    the emergence depth of a curve (`stats.emergence`).
+    the emergence depth of a curve (`stats.emergence`). The rise is that above the first checkpoint and not above
+    chance: what was learned before the first checkpoint has no step here. A rise between two checkpoints may be
+    anywhere between them, which the interval includes.
     """
     at = course.doublings
-    axis = (at - at[0]) / (at[-1] - at[0])
+    axis = (at - at[0]) / course.reach
     values = np.array([value.estimate for value in course.values])
     drawn = values + np.stack([value.noise for value in course.values], 1)
-    depth = measure_depth(values - values[0], drawn - drawn[:, :1], axis, emergence_depth)
+    gains = values - values[0]
+    depth = measure_depth(gains, drawn - drawn[:, :1], axis, emergence_depth)
+    depth = replace(depth, moved=float(grid_spread(gains, axis)))
     ends = (depth.estimate, *depth.interval)
-    step, lo, hi = (float(2 ** (at[0] + share * (at[-1] - at[0])) - 1) for share in ends)
+    step, lo, hi = (float(2 ** (at[0] + share * course.reach) - 1) for share in ends)
     return Emerged(Effect(estimate=step, lo=lo, hi=hi), depth)
 
 
@@ -73,7 +87,7 @@ def drift(course: OverTraining) -> Quantity:
     at = course.doublings
     weight = np.array([value.spread for value in course.values]) ** -2.0
     centred = at - (weight @ at) / weight.sum()
-    factor = (at[-1] - at[0]) * weight * centred / (weight @ centred**2)
+    factor = course.reach * weight * centred / (weight @ centred**2)
     return Quantity(
         estimate=float(factor @ [value.estimate for value in course.values]),
         noise=np.stack([value.noise for value in course.values], 1) @ factor,
@@ -82,13 +96,12 @@ def drift(course: OverTraining) -> Quantity:
     )
 
 
-def doublings_between(earlier: Sequence[Emerged], later: Sequence[Emerged], course: OverTraining) -> Effect:
+def doublings_between(earlier: Sequence[Emerged], later: Sequence[Emerged], reach: float) -> Effect:
     """Return how many doublings later one set of values rises than another, as the difference of means.
 
-    The two sets may use different texts, so their errors are treated as independent; within a set, the draws determine
-    the dependence.
+    All values are known at the same checkpoints, which span `reach` doublings. The two sets may use different texts, so
+    their errors are treated as independent; within a set, the draws determine the dependence.
     """
-    reach = float(course.doublings[-1] - course.doublings[0])
     estimates, errors = [], []
     for side in (earlier, later):
         count = min(len(one.depth.draws) for one in side)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from layeratlas.core.errors import AtlasError, SpecError, StoreError
 
-# The environment variables from which each kind of store takes its credentials.
+# The schemes of addresses, and the environment variables from which each kind of store takes its credentials.
 SCHEMES = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_ENDPOINT_URL for other servers than Amazon's)",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
@@ -43,19 +43,38 @@ class UnreachableError(StoreError):
     """Raised if a store does not answer; this may be temporary."""
 
 
+@dataclass(frozen=True)
+class Tag:
+    """What tells an object from what was written over it: its `e_tag`.
+
+    Stores with versions name them too, but not in listings, so a version is no part of a comparison. Google's
+    conditional writes need it.
+    """
+
+    e_tag: str | None = None
+    version: str | None = field(default=None, compare=False)
+
+
+# The tag of an object that does not exist.
+ABSENT = Tag()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """A bucket's metadata of an object: its `tag`, which changes with each write, its size in bytes, and its time."""
 
-    tag: dict[str, str]
+    tag: Tag
     size: int = 0
     written: datetime = _NEVER
 
     @classmethod
     def of(cls, meta: Any) -> Entry:
         """Return the entry of obstore's record."""
-        tag = {key: meta[key] for key in ("e_tag", "version") if meta.get(key) is not None}
-        return cls(tag=tag, size=meta.get("size", 0), written=meta.get("last_modified", _NEVER))
+        return cls(
+            tag=Tag(meta.get("e_tag"), meta.get("version")),
+            size=meta.get("size", 0),
+            written=meta.get("last_modified", _NEVER),
+        )
 
 
 class Bucket:
@@ -73,6 +92,8 @@ class Bucket:
         scheme, _, rest = url.partition("://")
         if scheme not in SCHEMES or not rest.partition("/")[0]:
             raise SpecError(f"'{url}' is no address of a bucket", f"{', '.join(f'{s}://BUCKET/NAME' for s in SCHEMES)}")
+        if not rest.partition("/")[2].strip("/"):
+            raise SpecError(f"'{url}' is a whole bucket", f"a place in it, such as {url.rstrip('/')}/NAME")
         try:
             from obstore.store import from_url
         except ImportError:
@@ -99,12 +120,12 @@ class Bucket:
                     found = {prefix: obstore.head(self._store, prefix)}
         return {name: Entry.of(meta) for name, meta in found.items()}
 
-    def read(self, name: str, unless: dict[str, str] | None = None) -> tuple[bytes, Entry] | None:
+    def read(self, name: str, unless: Tag | None = None) -> tuple[bytes, Entry] | None:
         """Return an object's bytes and entry; None if there is no such object, or if its tag still equals `unless`."""
         import obstore
         from obstore.exceptions import NotModifiedError
 
-        options: Any = {"if_none_match": unless["e_tag"]} if unless else None
+        options: Any = {"if_none_match": unless.e_tag} if unless else None
         try:
             with _one_line(self.url):
                 got = obstore.get(self._store, name, options=options)
@@ -112,15 +133,17 @@ class Bucket:
         except (FileNotFoundError, NotModifiedError):
             return None
 
-    def write(self, name: str, data: bytes | Path, over: dict[str, str] | None = None) -> dict[str, str]:
+    def write(self, name: str, data: bytes | Path, over: Tag | None = None) -> Tag:
         """Write an object (bytes, or the content of a file) and return its tag.
 
-        With `over`, the write succeeds only if the present object has that tag or, for an empty `over`, if there is no
-        object. Raises ChangedError otherwise.
+        With `over`, the write succeeds only if the present object has that tag or, for ABSENT, if there is no object.
+        Raises ChangedError otherwise.
         """
         import obstore
 
-        mode: Any = "overwrite" if over is None else (over or "create")
+        mode: Any = "overwrite" if over is None else "create"
+        if over is not None and over != ABSENT:
+            mode = {key: value for key, value in asdict(over).items() if value is not None}
         with _one_line(self.url):
             # A conditional write must be a single request.
             return Entry.of(

@@ -12,12 +12,14 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from layeratlas.core.errors import StoreError
+from layeratlas.core.errors import AtlasError, SpecError, StoreError
 from layeratlas.core.files import read_json, write_atomic, write_json
-from layeratlas.store.bucket import Bucket, ChangedError
+from layeratlas.core.processes import interrupt
+from layeratlas.store.bucket import ABSENT, Bucket, ChangedError, Tag
 
 # Seconds between two scans for files to upload, and the number of simultaneous requests.
 _PAUSE, _REQUESTS = 1.0, 8
@@ -26,7 +28,7 @@ _PAUSE, _REQUESTS = 1.0, 8
 class _Known(NamedTuple):
     """A file that is equal in bucket and folder: its tag there, and its inode, size and time of change here."""
 
-    tag: dict[str, str]
+    tag: Tag
     stamp: tuple[int, int, int]
 
 
@@ -92,25 +94,44 @@ class Mirror:
                 self._put_receipt(key, stamp, data)
 
     @contextlib.contextmanager
-    def publishing(self, name: str = "") -> Iterator[None]:
-        """Upload a folder every few seconds, and once more at the end, even after an error."""
-        done = threading.Event()
+    def publishing(self, name: str, demand: Callable[[], None]) -> Iterator[None]:
+        """Upload a folder every few seconds, and once more at the end, even after an error.
+
+        `demand` raises an error if this process may not upload. Such an error, a changed receipt or missing credentials
+        stop the work at once; a store that does not answer is asked again, and its error is raised at the end.
+        """
+        done, failed, worker = threading.Event(), list[AtlasError](), threading.get_ident()
 
         def repeat() -> None:
             while not done.wait(_PAUSE):
-                with contextlib.suppress(StoreError):  # a lasting error is raised at the end
+                try:
+                    demand()
                     self.publish(name)
+                except (ChangedError, SpecError) as error:
+                    failed.append(error)
+                    interrupt(worker)
+                    return
+                except StoreError:
+                    continue
 
         thread = threading.Thread(target=repeat, daemon=True)
         thread.start()
         try:
-            yield
-        except BaseException:
-            with contextlib.suppress(StoreError):
-                _stop(done, thread)
+            try:
+                yield
+            finally:
+                done.set()
+                thread.join()
+        except BaseException as error:
+            if failed:
+                raise failed[0] from error
+            with contextlib.suppress(AtlasError):
+                demand()
                 self.publish(name)
             raise
-        _stop(done, thread)
+        if failed:
+            raise failed[0]
+        demand()
         self.publish(name)
 
     def _is_shared(self, key: str) -> bool:
@@ -130,7 +151,7 @@ class Mirror:
         known = self._known.get(key)
         return known is None or known.stamp != stamp
 
-    def _get(self, key: str, unless: dict[str, str] | None = None) -> None:
+    def _get(self, key: str, unless: Tag | None = None) -> None:
         found = self.bucket.read(key, unless)
         if found is not None:
             write_atomic(self.folder / key, found[0])
@@ -147,7 +168,7 @@ class Mirror:
     def _put_receipt(self, key: str, stamp: tuple[int, int, int], data: bytes) -> None:
         known = self._known.get(key)
         try:
-            tag = self.bucket.write(key, data, over=known.tag if known else {})
+            tag = self.bucket.write(key, data, over=known.tag if known else ABSENT)
         except ChangedError:
             found = self.bucket.read(key)
             if found is None or found[0] != data:  # equal: our own request, sent twice
@@ -155,20 +176,20 @@ class Mirror:
             tag = found[1].tag
         self._note(key, tag, stamp)
 
-    def _note(self, key: str, tag: dict[str, str], stamp: tuple[int, int, int] | None = None) -> None:
+    def _note(self, key: str, tag: Tag, stamp: tuple[int, int, int] | None = None) -> None:
         stamp = stamp or _stamp(self.folder / key)
         if stamp is not None:
             self._known[key] = _Known(tag, stamp)
 
     def _remembered(self) -> dict[str, _Known]:
         try:
-            return {key: _Known(tag, tuple(stamp)) for key, (tag, stamp) in read_json(self._index).items()}
+            return {key: _Known(Tag(**tag), tuple(stamp)) for key, (tag, stamp) in read_json(self._index).items()}
         except (StoreError, AttributeError, TypeError, ValueError):
             return {}
 
     def _remember(self) -> None:
         if self._known != self._written:
-            write_json(self._index, self._known)
+            write_json(self._index, {key: (asdict(tag), stamp) for key, (tag, stamp) in self._known.items()})
             self._written = dict(self._known)
 
 
@@ -189,11 +210,6 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
-
-
-def _stop(done: threading.Event, thread: threading.Thread) -> None:
-    done.set()
-    thread.join()
 
 
 def _each(do: Callable[[str], Any], names: Iterable[str]) -> None:

@@ -20,7 +20,7 @@ from layeratlas.runs.finished import read_run
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.place import Place
 from layeratlas.runs.tables import write_parquet
-from layeratlas.sweeps.state import Standing, run_folder, run_name, state_of
+from layeratlas.sweeps.state import Standing, UnitState, run_folder, run_name, states_of
 from layeratlas.sweeps.units import Unit
 
 CLAIMS, _COMPARISONS = "claims.parquet", "comparisons"
@@ -35,8 +35,8 @@ class Finish:
     progress: Progress = field(default_factory=Progress)
 
 
-def finish(place: Place, units: Sequence[Unit], options: Finish) -> list[str]:
-    """Compare, judge and index the finished runs; return notes on runs that could not be compared.
+def finish(place: Place, units: Sequence[Unit], options: Finish) -> dict[str, str]:
+    """Compare, judge and index the finished runs; return why groups could not be compared, by their names.
 
     If two sweeps end in the same folder, the second one waits for the first.
     """
@@ -44,41 +44,50 @@ def finish(place: Place, units: Sequence[Unit], options: Finish) -> list[str]:
         try:
             with place.held(_COMPARISONS):
                 place.bring(_COMPARISONS)
-                notes = _finish(place, units, options)
+                uncompared = _finish(place, units, options)
                 place.publish(_COMPARISONS, CLAIMS, INDEX)
-                return notes
+                return uncompared
         except InUseError:
             time.sleep(max(_LOOK, place.pause))
 
 
-def _finish(place: Place, units: Sequence[Unit], options: Finish) -> list[str]:
-    out = place.folder
-    done = [unit for unit in units if state_of(place, unit).standing is Standing.DONE]
+def _finish(place: Place, units: Sequence[Unit], options: Finish) -> dict[str, str]:
+    out, states = place.folder, states_of(place, units)
+    done = [unit for unit in units if states[unit.name].standing is Standing.DONE]
     for unit in done:
         place.bring(run_name(unit))
-    notes, pages = [], {}
+    uncompared: dict[str, str] = {}
+    pages = {}
     for group in dict.fromkeys(unit.group for unit in done):
         folders = [run_folder(place, unit) for unit in done if unit.group == group]
         if len(folders) < 2:
             continue
-        target = out / _COMPARISONS / _folder_name(group)
+        target = comparison_folder(place, group)
         try:
             compare(folders, target, options.families, options.progress)
             pages[group] = Comparison(target).report_path.relative_to(out)
         except AtlasError as error:
-            notes.append(f"{group} is not compared: {error}")
+            uncompared[group] = str(error)
     runs = [read_run(run_folder(place, unit)).in_family(options.families) for unit in done]
     if runs:
         write_parquet(out / CLAIMS, judge_claims(runs))
-    write_index(place, units, pages, notes)
-    return notes
+    rows = _index_rows(place, units, states)
+    links = {group: page.as_posix() for group, page in pages.items()}
+    notes = notes_on(uncompared)
+    write_atomic(out / INDEX, index_page(f"{len(units)} runs", rows, links, notes).encode())
+    return uncompared
 
 
-def write_index(place: Place, units: Sequence[Unit], pages: Mapping[str, Path], notes: Sequence[str]) -> None:
-    """Write the page that lists every unit with its state and links to its report."""
+def notes_on(uncompared: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each group that could not be compared."""
+    return [f"{group} is not compared: {why}" for group, why in uncompared.items()]
+
+
+def _index_rows(place: Place, units: Sequence[Unit], states: Mapping[str, UnitState]) -> list[IndexRow]:
+    """Return a row for every unit, with its state and a link to its report."""
     out, rows = place.folder, []
     for unit in units:
-        state, run = state_of(place, unit), run_folder(place, unit)
+        state, run = states[unit.name], run_folder(place, unit)
         report = run / "report.html"
         rows.append(
             IndexRow(
@@ -95,8 +104,12 @@ def write_index(place: Place, units: Sequence[Unit], pages: Mapping[str, Path], 
                 thumbnail=thumbnail(run, out),
             )
         )
-    links = {group: page.as_posix() for group, page in pages.items()}
-    write_atomic(out / INDEX, index_page(f"{len(units)} runs", rows, links, notes).encode())
+    return rows
+
+
+def comparison_folder(place: Place, group: str) -> Path:
+    """Return the folder of a group's comparison."""
+    return place.folder / _COMPARISONS / _folder_name(group)
 
 
 def _folder_name(group: str) -> str:

@@ -18,10 +18,10 @@ from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.report.index import INDEX
 from layeratlas.runs.place import Place
 from layeratlas.sweeps.engines import Engine, Launch, Worker, find_engine
-from layeratlas.sweeps.finishing import Finish, finish
+from layeratlas.sweeps.finishing import Finish, finish, notes_on
 from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.spec import SweepSpec, read_sweep
-from layeratlas.sweeps.state import ATTEMPTS, Standing, UnitState, reopen, run_folder, run_name, state_of
+from layeratlas.sweeps.state import ATTEMPTS, Standing, UnitState, reopen, run_folder, run_name, state_of, states_of
 from layeratlas.sweeps.units import Unit, units_of
 
 # Seconds between polls of the units' states.
@@ -61,26 +61,29 @@ class Resources:
 class Sweep:
     """A sweep: its units and their states, the finished runs, and their combined results.
 
-    `folder` is the folder of its files on this machine, also for a bucket.
+    `folder` is the folder of its files on this machine, also for a bucket. `uncompared` tells why groups of runs could
+    not be compared, by the group's name.
     """
 
-    def __init__(self, place: Place, units: Sequence[Unit]) -> None:
+    def __init__(self, place: Place, units: Sequence[Unit], uncompared: Mapping[str, str] | None = None) -> None:
         self.place, self.folder, self.units = place, place.folder, tuple(units)
+        self.uncompared = dict(uncompared or {})
 
     @property
     def states(self) -> dict[str, UnitState]:
         """The current state of each unit, by name."""
-        return {unit.name: state_of(self.place, unit) for unit in self.units}
+        return states_of(self.place, self.units)
 
     @property
     def failed(self) -> dict[str, str]:
         """The errors of the failed units, by name."""
-        return {name: state.reason for name, state in self.states.items() if state.standing is Standing.FAILED}
+        return _reasons(self.states)
 
     @property
     def runs(self) -> dict[str, Run]:
         """The finished runs, by the unit's name."""
-        done = [unit for unit in self.units if state_of(self.place, unit).standing is Standing.DONE]
+        states = self.states
+        done = [unit for unit in self.units if states[unit.name].standing is Standing.DONE]
         for unit in done:
             self.place.bring(run_name(unit))
         return {unit.name: Run(run_folder(self.place, unit)) for unit in done}
@@ -95,10 +98,14 @@ class Sweep:
         states = self.states
         counts = Counter(state.standing for state in states.values())
         head = ", ".join(f"{counts[standing]} {standing}" for standing in Standing if counts[standing])
-        return "\n".join([f"{len(states)} runs: {head}", *(f"{name}: {why}" for name, why in self.failed.items())])
+        return "\n".join([f"{len(states)} runs: {head}", *(f"{name}: {why}" for name, why in _reasons(states).items())])
 
     def __repr__(self) -> str:
         return f"Sweep in '{self.place.address}', {self.summary()}"
+
+
+def _reasons(states: Mapping[str, UnitState]) -> dict[str, str]:
+    return {name: state.reason for name, state in states.items() if state.standing is Standing.FAILED}
 
 
 @checked
@@ -131,9 +138,10 @@ def sweep(
         if unit.spec.data:  # the run checks whether the files are unchanged
             reopen(place, unit, Standing.DONE)
     _Supervisor(engine or find_engine(resources.on), launch, Sweep(place, units), progress).run(resources.workers)
-    for note in finish(place, units, Finish(families=sweep_spec.families, progress=progress)):
+    uncompared = finish(place, units, Finish(families=sweep_spec.families, progress=progress))
+    for note in notes_on(uncompared):
         progress.note(note)
-    return Sweep(place, units)
+    return Sweep(place, units, uncompared)
 
 
 def spec_of(plan: SweepSpec | Mapping[str, Any] | str | Path) -> SweepSpec:

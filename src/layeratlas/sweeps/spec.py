@@ -44,7 +44,7 @@ class SweepSpec(Spec):
     tasks: tuple[str | tuple[str, ...], ...] = Field(default=(), description="names of tasks, or lists of names")
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="seeds of folds, shuffles and draws")
     size: Size = Field(default="standard", description="how many texts")
-    options: dict[str, Any] = Field(default={}, description="options of every run by name, as for layeratlas.run")
+    options: dict[str, Any] = Field(default={}, description="options of a run by name, for the studies that use them")
     settings: dict[str, dict[str, Any]] = Field(default={}, description="settings by study")
     variants: tuple[Variant, ...] = Field(default=(), description="further ways to run the same")
     together: bool = Field(

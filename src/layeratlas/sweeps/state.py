@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import Any
 from layeratlas.core import registry
 from layeratlas.core.checksums import is_sealed, read_sealed, write_sealed
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import read_json
+from layeratlas.core.files import read_object
 from layeratlas.core.spec import RunSpec
 from layeratlas.runs.lock import InUseError
+from layeratlas.runs.manifest import MANIFEST
 from layeratlas.runs.place import Place
 from layeratlas.runs.workspace import versions
 from layeratlas.sweeps.units import Unit
@@ -74,6 +75,11 @@ def state_of(place: Place, unit: Unit) -> UnitState:
         since = time.time() - record.get("started", time.time())
         return UnitState(standing=Standing.RUNNING, attempts=attempts, stage=stage, seconds=since)
     return UnitState(standing=Standing.WAITING, attempts=attempts, seconds=seconds)
+
+
+def states_of(place: Place, units: Sequence[Unit]) -> dict[str, UnitState]:
+    """Return the current state of each unit, by name."""
+    return {unit.name: state_of(place, unit) for unit in units}
 
 
 def _is_complete(manifest: dict[str, Any]) -> bool:
@@ -137,8 +143,5 @@ def _record(place: Place, unit: Unit) -> dict[str, Any]:
 
 
 def _manifest(place: Place, unit: Unit) -> dict[str, Any]:
-    place.fetch(f"{run_name(unit)}/run.json")
-    with contextlib.suppress(StoreError):
-        known = read_json(run_folder(place, unit) / "run.json")
-        return known if isinstance(known, dict) else {}
-    return {}
+    place.fetch(f"{run_name(unit)}/{MANIFEST}")
+    return read_object(run_folder(place, unit) / MANIFEST)

@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from layeratlas.api.compared import Comparison
-from layeratlas.api.options import ATLAS, Options, explicit
-from layeratlas.comparison import compare
-from layeratlas.comparison.finished import MANIFEST
-from layeratlas.core import registry
+from layeratlas.api.options import Options, explicit, make_specs
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.core.spec import DEFAULT_MODEL, Size, check_size
 from layeratlas.core.steps import checkpoint_in, checkpoints_below
 from layeratlas.runs.pipeline import default_folder
+from layeratlas.sweeps.finishing import comparison_folder
 from layeratlas.sweeps.running import Resources, sweep
 from layeratlas.sweeps.spec import SweepSpec
-from layeratlas.sweeps.state import run_folder
 from layeratlas.sweeps.units import TOGETHER, units_of
 
 _EXPECTED = "two or more --revision, or a folder of checkpoints (step100, step1000 ...)"
@@ -65,7 +62,10 @@ def training(
 def plan_of(
     study: str, models: Sequence[str], revisions: Sequence[str], size: str, options: Mapping[str, Any]
 ) -> SweepSpec:
-    """Return the sweep over all checkpoints; raises SpecError for fewer than two, or for a name without a step."""
+    """Return the sweep over all checkpoints.
+
+    Raises SpecError like `make_specs`, and for fewer than two checkpoints or a name without a step.
+    """
     found = [path for model in models for path in checkpoints_of(model)]
     if len(found) * max(len(revisions), 1) < 2:
         raise SpecError(f"{', '.join(map(repr, models))} holds no two checkpoints", _EXPECTED)
@@ -73,26 +73,19 @@ def plan_of(
     if unnamed:
         todo = "run each on its own, then layeratlas compare --step STEP=PART"
         raise SpecError(f"the revision '{unnamed[0]}' names no step", "names such as step1000", todo)
+    specs = make_specs(study, found[0], size, {**options, "revision": None})
     kept = {name: value for name, value in options.items() if name not in ("settings", "seed", "tasks", "revision")}
-    studies = ATLAS if study == "atlas" else (study,)
-    tasks = options.get("tasks") or ()
     return SweepSpec(
         models=tuple(found),
         revisions=tuple(revisions),
-        studies=studies,
-        tasks=(tuple([tasks] if isinstance(tasks, str) else tasks),) if tasks else (),
-        seeds=(options.get("seed") or 0,),
+        studies=tuple(spec.study for spec in specs),
+        tasks=(specs[0].tasks,) if specs[0].tasks else (),
+        seeds=(specs[0].seed,),
         size=check_size(size),
         options=kept,
-        settings={name: _own(name, options.get("settings") or {}, study) for name in studies},
+        settings={spec.study: spec.settings for spec in specs},
         together=True,
     )
-
-
-def _own(study: str, settings: Mapping[str, Any], asked: str) -> dict[str, Any]:
-    """Return the settings that belong to a study, out of those given for all studies of an atlas."""
-    fields = registry.get("studies", study).settings.model_fields
-    return {name: value for name, value in settings.items() if asked == study or name in fields}
 
 
 def over_checkpoints(plan: SweepSpec, out: str | Path | None, progress: Progress) -> Comparison:
@@ -104,7 +97,6 @@ def over_checkpoints(plan: SweepSpec, out: str | Path | None, progress: Progress
         raise StoreError(
             f"{len(done.failed)} of {len(done.units)} runs failed, the first '{name}': {why}", "", "fix it"
         )
-    compared = done.folder / "comparisons" / TOGETHER
-    if not (compared / MANIFEST).exists():  # comparing raises the reason
-        compare([run_folder(done.place, unit) for unit in done.units], compared, progress=progress)
-    return Comparison(compared)
+    for why in done.uncompared.values():  # an earlier comparison in the folder is of other runs
+        raise StoreError(f"the {len(done.units)} runs are done, and could not be compared: {why}")
+    return Comparison(comparison_folder(done.place, TOGETHER))

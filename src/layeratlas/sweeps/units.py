@@ -61,7 +61,8 @@ def _seeded(
     settings = {**sweep.settings.get(study, {}), **varied}
     for seed in sweep.seeds:
         options = {**sweep.options, **(variant.options if variant else {}), "settings": settings, "seed": seed}
-        spec = make_spec(study, model, sweep.size, {**options, "revision": revision, "tasks": tasks or None})
+        options |= {"revision": revision, "tasks": tasks or None}
+        spec = make_spec(study, model, sweep.size, options, sweep.studies)
         parts = [variant.name if variant else "", f"seed{seed}" if len(sweep.seeds) > 1 else ""]
         ends = "".join(f"-{part}" for part in parts if part)
         group = f"{study}-{sweep.size}{''.join(f'-{task}' for task in tasks)}{ends}"

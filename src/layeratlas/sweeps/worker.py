@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from layeratlas.api.places import place_of
 from layeratlas.core import registry
@@ -23,7 +23,7 @@ from layeratlas.runs.pipeline import execute
 from layeratlas.runs.place import Place
 from layeratlas.store.bucket import ChangedError, UnreachableError
 from layeratlas.sweeps.plan import read_plan
-from layeratlas.sweeps.state import ATTEMPTS, Standing, begin, end, lease, run_name, state_of
+from layeratlas.sweeps.state import ATTEMPTS, Standing, UnitState, begin, end, lease, run_name, state_of, states_of
 from layeratlas.sweeps.units import Unit
 
 # Seconds between checks of units that other workers hold.
@@ -37,20 +37,20 @@ def work(out: str, plan: str) -> None:
     try:
         units = read_plan(place, plan)
         while True:
-            open_units = [unit for unit in units if state_of(place, unit).standing in _OPEN]
-            if not open_units:
+            states = states_of(place, units)
+            if not any(state.standing in _OPEN for state in states.values()):
                 return
-            if not any(_take(place, unit, models) for unit in _in_order(place, open_units, models.spec)):
+            if not any(_take(place, unit, models) for unit in _in_order(units, states, models.spec)):
                 time.sleep(max(_LOOK, place.pause))
     finally:
+        models.close()
         place.leave()
 
 
-def _in_order(place: Place, units: Sequence[Unit], loaded: ModelSpec | None) -> list[Unit]:
-    """Return the units that no worker runs, in this worker's order of preference."""
-    running = [state_of(place, unit).standing is Standing.RUNNING for unit in units]
-    busy = [unit.spec.model for unit, taken in zip(units, running, strict=True) if taken]
-    waiting = [unit for unit, taken in zip(units, running, strict=True) if not taken]
+def _in_order(units: Sequence[Unit], states: Mapping[str, UnitState], loaded: ModelSpec | None) -> list[Unit]:
+    """Return the open units that no worker runs, in this worker's order of preference."""
+    busy = [unit.spec.model for unit in units if states[unit.name].standing is Standing.RUNNING]
+    waiting = [unit for unit in units if states[unit.name].standing is Standing.WAITING]
     return sorted(waiting, key=lambda unit: (unit.spec.model != loaded, unit.spec.model in busy))
 
 
@@ -73,7 +73,7 @@ def _run(place: Place, unit: Unit, models: KeptModel) -> None:
         return
     try:
         with place.working(run_name(unit)) as folder:
-            execute(registry.get("studies", unit.spec.study), unit.spec, folder, load=models.load)
+            execute(registry.get("studies", unit.spec.study), unit.spec, folder, models=models)
     except (ChangedError, UnreachableError):  # the unit was taken over, or this worker must end as if it were killed
         raise
     except InUseError:  # a run outside the sweep, or one with a lease that is not stale yet, unlike the unit's

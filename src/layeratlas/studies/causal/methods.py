@@ -56,7 +56,13 @@ def methods(run: Mapping[str, Any], settings: CausalSettings) -> list[tuple[str,
 
 def _prompts(run: Mapping[str, Any]) -> str:
     sets = run.get("datasets", [])
-    listed = "; ".join(f"{d['name']} {d['n']}, of which {d['measured']} edited (“{d['example']}”)" for d in sets)
+    # No example of the user's texts, which may be private.
+    shown = not run.get("spec", {}).get("data")
+    examples = [f" (“{data['example']}”)" if shown else "" for data in sets]
+    listed = "; ".join(
+        f"{data['name']} {data['n']}, of which {data['measured']} edited{example}"
+        for data, example in zip(sets, examples, strict=True)
+    )
     return (
         "Probes and erasers are fitted on all prompts; edits are measured on a subset with equal numbers of each "
         f"class: {listed}."

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from layeratlas.runs.published import Published
+
 TABLE_FILE = "causal.parquet"
+PUBLISHED = Published(files=frozenset((TABLE_FILE,)), records=frozenset(("points",)))
 # Methods of curves and findings.
 PROBE, ERASE, STEER = "probe", "erase", "steer"
 ACCURACY, LOG_ODDS = "accuracy", "log_odds"

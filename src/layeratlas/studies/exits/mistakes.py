@@ -26,13 +26,13 @@ def mistakes(run: FinishedRun) -> list[Mistakes]:
     """Return, for each question set, the questions for which some exit does not rank the first true choice highest.
 
     A tie counts as a mistake. The user's own questions are left out, because reports do not show them. Empty for a run
-    that kept no scores.
+    without scores or texts (a shared one).
     """
     if run.manifest["spec"].get("data"):
         return []
     known = {path.name for path in run.outputs("scores")}
     sets = [data for data in run.manifest.get("datasets", []) if Path(scores_file(data["name"])).name in known]
-    return [_of_set(run, data) for data in sets]
+    return [_of_set(run, data) for data in sets if (run.folder / items_file(data["name"])).is_file()]
 
 
 def _of_set(run: FinishedRun, data: dict[str, Any]) -> Mistakes:

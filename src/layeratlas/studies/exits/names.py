@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from layeratlas.runs.published import Published
+
 ACCURACY, MC2, MC3 = "accuracy", "mc2", "mc3"
 MARGIN_METRIC, TIES = "margin", "ties"
 EXACT_MATCH, AGREEMENT = "exact_match", "agreement"
@@ -61,6 +63,20 @@ class ExitFinding(StrEnum):
 BASELINES_FILE = "baselines.parquet"
 ABLATION_FILE = "ablation.parquet"
 TUNED_FILE = "tuned.parquet"
+TRANSLATORS_FILE = "translators.safetensors"
+
+PUBLISHED = Published(
+    files=frozenset((BASELINES_FILE, ABLATION_FILE, TUNED_FILE)),
+    with_texts=("scores/*.free.parquet", TRANSLATORS_FILE),
+    records=frozenset(["fewer_shots", "normaliser", "boundaries", "random_weights", "exits_read", "tuned", "ablation"]),
+    words=(
+        *["spec.settings.format", "spec.settings.exit_norm", "spec.settings.exits", "spec.settings.normaliser"],
+        *["spec.settings.score", "spec.settings.ablate_to", "normaliser.*", "ablation.key"],
+        *["datasets.*.language", "datasets.*.confounded"],
+    ),
+    quotes=("ablation.missing",),
+    paths=("spec.settings.tuned_on", "spec.settings.translators", "tuned.from"),
+)
 
 
 def items_file(name: str) -> str:

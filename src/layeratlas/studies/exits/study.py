@@ -20,7 +20,7 @@ from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.uses import CHAT
 from layeratlas.studies.exits import questions
 from layeratlas.studies.exits.coherence import PRESUPPOSED
-from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, ExitFinding
+from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, PUBLISHED, ExitFinding
 from layeratlas.studies.exits.prompts import LETTERS, make_prompt
 from layeratlas.studies.exits.reading_out import ALL_EXITS, check_exits
 from layeratlas.studies.exits.recommending import RULES
@@ -38,6 +38,7 @@ class Exits(Study):
     summary = "which layer can already answer? choices scored by early exit at every layer, over surface baselines"
     purposes = RULES
     across = questions.ACROSS
+    published = PUBLISHED
     tasks = ("arithmetic", "word_problems", "xmps", "facts", "truth", "logic")
     reads = QuestionSet
     uses = frozenset({"probe.bootstrap", "capture.batch_tokens"}) | CHAT

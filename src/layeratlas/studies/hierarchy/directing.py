@@ -131,20 +131,20 @@ def read_again(run: FinishedRun, spec: RunSpec, data: Dataset, component: Compon
     from layeratlas.store import MemoryStore
     from layeratlas.studies.hierarchy.capturing import distinct_texts
 
-    model = load(ModelSpec(**dict(spec.model)))
-    known = run.manifest["model"]  # earlier versions did not hash files from the hub
-    changed = [name for name in ("files", "tokenizer_hash") if known[name] not in ({}, model.info[name])]
-    if changed:
-        raise StoreError(
-            f"the {changed[0]} of model '{spec.model.id}' have changed since the run",
-            "the same model, since the run's activations were deleted",
-            "run the study again",
-        )
-    texts = distinct_texts(model, [data], spec.capture.position)
-    settings = spec.capture.model_copy(update={"components": (component,)})
-    store = MemoryStore(store_shape(model, len(texts.readings), settings))
-    packing = choose_plan(model, texts.readings, settings)
-    capture(model, packing.batches, store, form=packing.form, names=texts.names)
+    with load(ModelSpec(**dict(spec.model))) as model:
+        known = run.manifest["model"]  # earlier versions did not hash files from the hub
+        changed = [name for name in ("files", "tokenizer_hash") if known[name] not in ({}, model.info[name])]
+        if changed:
+            raise StoreError(
+                f"the {changed[0]} of model '{spec.model.id}' have changed since the run",
+                "the same model, since the run's activations were deleted",
+                "run the study again",
+            )
+        texts = distinct_texts(model, [data], spec.capture.position)
+        settings = spec.capture.model_copy(update={"components": (component,)})
+        store = MemoryStore(store_shape(model, len(texts.readings), settings))
+        packing = choose_plan(model, texts.readings, settings)
+        capture(model, packing.batches, store, form=packing.form, names=texts.names)
     rows = texts.rows_of(data)
     return np.stack([store.read(component, layer)[rows].astype(np.float64) for layer in layers])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ _MOST = 300
 def mistakes(run: FinishedRun) -> list[Mistakes]:
     """Return the mistakes of the run's first probe on held-out texts, for each task with classes.
 
-    The user's own texts are left out, because reports do not show them. Empty for a run that kept no scores.
+    The user's own texts are left out, because reports do not show them. Empty for a run without scores or without
+    texts (a shared one).
     """
     if run.manifest["spec"].get("data"):
         return []
@@ -28,14 +30,18 @@ def mistakes(run: FinishedRun) -> list[Mistakes]:
     return [
         _of_task(run, data)
         for data in run.manifest.get("datasets", [])
-        if data.get("classes") and f"{data['name']}.{RESIDUAL}.safetensors" in known
+        if data.get("classes") and f"{data['name']}.{RESIDUAL}.safetensors" in known and _items(run, data).is_file()
     ]
+
+
+def _items(run: FinishedRun, data: dict[str, Any]) -> Path:
+    return run.folder / "items" / f"{data['name']}.parquet"
 
 
 def _of_task(run: FinishedRun, data: dict[str, Any]) -> Mistakes:
     name = data["name"]
     tensors = load_file(run.folder / "scores" / f"{name}.{RESIDUAL}.safetensors")
-    items = pl.read_parquet(run.folder / "items" / f"{name}.parquet", columns=["text", "label"])
+    items = pl.read_parquet(_items(run, data), columns=["text", "label"])
     classes = list(data["classes"])
     given = predicted(tensors[f"{run.method}.scores"], len(classes))
     labels = items["label"].cast(pl.String).to_numpy()

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from layeratlas.core import registry
 from layeratlas.core.formatting import capitalised
+from layeratlas.runs.published import Published
 
 ACTIVATIONS = "activations"
 CURVES = "curves.parquet"
@@ -19,6 +20,12 @@ TRANSFER = "transfer.parquet"
 POSITIONS = "positions.parquet"
 EXPERTS = "experts.parquet"
 EXPERT_USE = "expert_use.parquet"
+
+PUBLISHED = Published(
+    files=frozenset((PROFILES, EMERGENCE, ROBUSTNESS, LEARNING, FORECASTS, TRANSFER, POSITIONS, EXPERTS, EXPERT_USE)),
+    records=frozenset(("left_out", "shuffles", "random_weights")),
+    words=("left_out.*", "random_weights.*"),
+)
 
 # The task of a curve that is the mean over a level's tasks, and the stratum of a curve over all texts.
 WHOLE = "all"

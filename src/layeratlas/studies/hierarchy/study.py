@@ -19,7 +19,7 @@ from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.uses import LABELS, OPTIONS
 from layeratlas.studies.hierarchy import questions
 from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
-from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, method_names
+from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, PUBLISHED, method_names
 from layeratlas.studies.hierarchy.recommending import RULES
 from layeratlas.studies.hierarchy.settings import ProbingSettings
 
@@ -46,6 +46,7 @@ class Hierarchy(Study):
     details = DETAILS
     purposes = RULES
     across = questions.ACROSS
+    published = PUBLISHED
 
     @property
     def method_names(self) -> Mapping[str, str]:  # type: ignore[override]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from layeratlas.runs.published import Published
+
 # The three segments, first to last.
 SEGMENT_NAMES = LOCAL, INTERMEDIATE, GLOBAL = ("Local", "Intermediate", "Global")
 
@@ -20,6 +22,28 @@ DROPPED_FILE = "dropped.parquet"
 INFORMATION_FILE = "information.parquet"
 GENERATED_FILE = "generated.parquet"
 GENERATED_TEXTS_FILE = "generated_texts.parquet"
+
+PUBLISHED = Published(
+    files=frozenset(
+        (
+            SEGMENTS_FILE,
+            BOUNDARY_DRAWS_FILE,
+            SIMILARITY_FILE,
+            BRITTLENESS_FILE,
+            INTERVENTIONS_FILE,
+            DROPPED_FILE,
+            INFORMATION_FILE,
+            GENERATED_FILE,
+        )
+    ),
+    with_texts=(GENERATED_TEXTS_FILE,),
+    records=frozenset(["segments", "brittleness", "dropping", "interventions", "generated"]),
+    words=(
+        *["spec.settings.noise", "spec.settings.edits", "spec.settings.method", "segments.missing.*"],
+        *["brittleness.spec.noise", "interventions.edits.*"],
+    ),
+    quotes=("brittleness.missing", "dropping.missing", "generated.missing", "interventions.missing.*"),
+)
 
 # Levels and methods of tables and findings.
 BOUNDARIES = "boundaries"

@@ -54,6 +54,7 @@ class Segments(Study):
     )
     purposes = RULES
     across = questions.ACROSS
+    published = names.PUBLISHED
     tasks = ("passages",)
     reads = Passages
     uses: frozenset[str] = frozenset()

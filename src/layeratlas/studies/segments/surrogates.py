@@ -47,14 +47,6 @@ def surrogates(signals: Floats, count: int, seed: int, step: int | None = None) 
     return surrogate
 
 
-def autocorrelation(residuals: Floats) -> Floats:
-    """Return the lag-1 autocorrelation (...) of residuals (..., L), sum x_l x_l+1 / sum x_l^2; 0 for constant zero."""
-    energy = (residuals**2).sum(-1)
-    products = (residuals[..., 1:] * residuals[..., :-1]).sum(-1)
-    rho: Floats = np.divide(products, energy, out=np.zeros_like(energy), where=energy > 0)
-    return rho
-
-
 def _directions(outside: Floats) -> tuple[Floats, Floats]:
     """Return autocorrelations (K,), ascending, of orthonormal directions (L, K) in the space of `outside` (L, K)."""
     layers = len(outside)

@@ -20,6 +20,7 @@ from layeratlas.data.readers.passages import read_passages
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import load_shard, read_shard, write_shard
 from layeratlas.studies.exits.ablation.stage import first_groups
+from layeratlas.studies.exits.names import TRANSLATORS_FILE
 from layeratlas.studies.exits.posing import PosedSet, pose
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.scoring import scored_set
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from layeratlas.capture.translating import Translators
     from layeratlas.models import LoadedModel
 
-TRANSLATORS = "translators.safetensors"
 _AFTER, _BARE = "after", "bare"
 _EXITS = 8
 _TOKENS = 256
@@ -67,7 +67,7 @@ def tuned_stage(work: Workspace) -> list[str]:
         if read_shard(work.folder / file, work.key) is None:
             _ask(work, asked(work, data), translators, points)
     work.manifest["tuned"] |= {"points": points}
-    return [TRANSLATORS, *files]
+    return [TRANSLATORS_FILE, *files]
 
 
 def asked(work: Workspace, data: QuestionSet) -> QuestionSet:
@@ -110,7 +110,7 @@ def _translators(work: Workspace, model: LoadedModel) -> tuple[list[int], Transl
         with work.progress.stage("tune", 1) as step:
             translators = fit_translators(model, others, points[:-1], range(_HELD_OUT - 2, len(others), _HELD_OUT - 1))
             step.advance()
-    save_translators(work.folder / TRANSLATORS, translators)
+    save_translators(work.folder / TRANSLATORS_FILE, translators)
     own, tuned = _held_out_losses(model, held_out, translators, points)
     work.manifest["tuned"] = {
         "passages": len(ids),

@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 
 from layeratlas.core.arrays import Floats, Ints
-from layeratlas.core.errors import ModelError
 from layeratlas.data.items import Dataset
 from layeratlas.probes import Design, label_shuffles
 from layeratlas.runs.tables import write_table
@@ -29,17 +28,15 @@ _SCHEMA = {"level": pl.String, "block": pl.Int64, "expert": pl.Int64, "share": p
 def experts_stage(work: Workspace) -> list[str]:
     """Read every router at the run's position; write its entropy, use of experts and difference between classes.
 
-    Raises ModelError if the model has no router or its weights are streamed.
+    Raises ModelError as `find_routers` does.
     """
     if not work.settings.experts:
         return []
     from layeratlas.capture.routes import read_routers
-    from layeratlas.models.routing import find_routers
+    from layeratlas.models.routers import find_routers
 
     model = work.model
-    routers = find_routers(model.anatomy, model.info["name"])
-    if model.streamer is not None or model.team is not None:
-        raise ModelError("routers cannot be read of streamed or spread weights", "resident weights", "free memory")
+    routers = find_routers(model)
     texts = distinct_texts(model, work.material, work.spec.capture.position)
     readings = texts.readings
     with work.progress.stage("experts", sum(len(reading.ids) for reading in readings)) as step:

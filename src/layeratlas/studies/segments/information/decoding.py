@@ -9,7 +9,7 @@ import numpy as np
 
 from layeratlas.core import registry
 from layeratlas.core.arrays import Floats, Ints
-from layeratlas.probes import Gram
+from layeratlas.probes import held_out_scores, split_gram
 from layeratlas.stats.information import calibrated
 
 _PARTS = 5
@@ -51,12 +51,8 @@ def log_likelihoods(x: Floats, codes: Ints, passages: Ints, classes: int) -> Flo
 
 def _scores(x: Floats, codes: Ints, split: Parts, classes: int) -> Floats:
     """Return the scores of the calibration rows followed by the rows to decode, (m, J * classes)."""
-    inside = x[split.fitted]
-    mean, scale = inside.mean(0), inside.std(0)
-    scale[scale <= 1e-12 * (1 + np.abs(mean))] = 1.0
-    z = (inside - mean) / scale
+    gram = split_gram(x, split.fitted, np.concatenate([split.calibrated, split.decoded]))
     hot = (codes[:, split.fitted, None] == np.arange(classes)).astype(float)
-    dual, intercept = registry.get("probes", "ridge").solve(Gram(z), hot.transpose(1, 0, 2).reshape(len(z), -1))
-    outside = (x[np.concatenate([split.calibrated, split.decoded])] - mean) / scale
-    scores: Floats = outside @ (z.T @ dual) + intercept
+    columns = hot.transpose(1, 0, 2).reshape(len(split.fitted), -1)
+    scores: Floats = held_out_scores(registry.get("probes", "ridge"), gram, columns)
     return scores

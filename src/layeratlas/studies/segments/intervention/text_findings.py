@@ -115,14 +115,14 @@ def text_findings(clean: Sequence[str], edited: Texts, controls: Texts, seed: in
     For each prompt, the statistic is the change of the measure from the unperturbed text under interventions on the
     segment, minus the change under the same interventions on one other span of equal width, averaged over
     interventions; it is tested by signed ranks over prompts. The result concerns these two spans only. Segments without
-    a control, or whose texts have a single sentence, have no finding.
+    a control, or for which fewer than two prompts have the measure (texts of a single sentence), have no finding.
     """
     tests = []
     for claimed in _CLAIMED:
         keys = [key for key in edited if key.span == claimed.span and key in controls]
         pairs = [(edited[key], controls[key]) for key in keys]
         gaps = _further(clean, pairs, claimed.measure) if pairs else np.zeros(0)
-        if len(gaps):
+        if len(gaps) > 1:
             tests.append(_ClaimTest(claimed=claimed, edits=len(keys), gaps=gaps))
     ps = holm([signed_rank(test.gaps) for test in tests])
     return [_finding(test, p, len(tests), seed) for test, p in zip(tests, ps, strict=True)]
