@@ -17,9 +17,8 @@ from layeratlas.capture.translating import Translator, TunedReadout, fit_transla
 from layeratlas.core.errors import StoreError
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models import load
-from layeratlas.studies.exits.names import TUNED_FILE
+from layeratlas.studies.exits.names import TRANSLATORS_FILE, TUNED_FILE
 from layeratlas.studies.exits.tuned.findings import ANOTHER_BASIS, CANNOT
-from layeratlas.studies.exits.tuned.stage import TRANSLATORS
 
 
 def sentence(rng: np.random.Generator, word: str) -> str:
@@ -62,7 +61,7 @@ def test_an_exit_in_another_basis_is_told_from_one_that_cannot_answer(run):
 
 def test_written_translators_load_and_map_as_the_tuned_lens_does(run):
     model = load(ModelSpec(id=run.manifest["spec"]["model"]["id"]))
-    path = run.folder / TRANSLATORS
+    path = run.folder / TRANSLATORS_FILE
     found = load_translators(path, planted_models.WIDTH, planted_models.LAYERS)
     tensors = load_file(path)
     hidden = np.random.default_rng(0).standard_normal((5, planted_models.WIDTH)).astype(np.float32)

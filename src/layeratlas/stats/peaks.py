@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,16 +85,29 @@ def cross_chosen(curve: Curve | Reference, reference: Floats) -> float:
 
     `reference` (P,) are weights of the layers to subtract; zeros for none.
     """
-    return cross_read(*(half - (half @ reference)[:, None] for half in (curve.half_a, curve.half_b)))
+    half_a, half_b = (half - (half @ reference)[:, None] for half in (curve.half_a, curve.half_b))
+    return cross_read(half_a, half_b)
 
 
-def cross_read(half_a: Floats, half_b: Floats, scales: Floats | float = 1.0) -> float:
-    """Return the mean of values at the column with the largest value / scale on the other half of the groups.
+def _as_it_is(values: Floats) -> Floats:
+    return values
 
-    `half_a`, `half_b` (H, P): the values on random halves of the groups and on their complements. `scales` (P,).
+
+def cross_halves(
+    half_a: Floats, half_b: Floats, judge: Callable[[Floats], Floats] = _as_it_is
+) -> tuple[Floats, Floats]:
+    """Return values on halves of the groups, (H,), each at the column that is best on the complement of the half.
+
+    `half_a`, `half_b` (H, P): the values on random halves and on their complements. The best column is the one with
+    the highest `judge(values)`, by default the highest value.
     """
-    total = []
-    for chosen_on, read_on in ((half_a, half_b), (half_b, half_a)):
-        at = (chosen_on / scales).argmax(1)
-        total.append(np.take_along_axis(read_on, at[:, None], 1)[:, 0])
-    return float(np.mean(total))
+    on_a, on_b = (
+        np.take_along_axis(read_on, judge(chosen_on).argmax(1)[:, None], 1)[:, 0]
+        for chosen_on, read_on in ((half_b, half_a), (half_a, half_b))
+    )
+    return on_a, on_b
+
+
+def cross_read(half_a: Floats, half_b: Floats, judge: Callable[[Floats], Floats] = _as_it_is) -> float:
+    """Return the mean value at the column chosen on other groups, which the choice does not raise (`cross_halves`)."""
+    return float(np.mean(cross_halves(half_a, half_b, judge)))

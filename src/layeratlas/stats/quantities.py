@@ -14,7 +14,7 @@ from layeratlas.core.arrays import Floats
 from layeratlas.stats.curves import depths
 from layeratlas.stats.draws import LevelDraws
 from layeratlas.stats.intervals import Z95, percentile_interval
-from layeratlas.stats.peaks import onset, top_depth
+from layeratlas.stats.peaks import cross_halves, onset, top_depth
 
 Unit = Literal["depth", "value", "log10"]
 # The number of quantiles that represent a distribution without draws, and of draws in unpaired comparisons.
@@ -122,10 +122,7 @@ def peak_value(curve: LevelDraws) -> Halved:
 
     Choosing and reading on the same groups would bias the value upward by selection.
     """
-    half_a, half_b = (
-        np.take_along_axis(read, chosen.argmax(1)[:, None], 1)[:, 0]
-        for chosen, read in ((curve.half_b, curve.half_a), (curve.half_a, curve.half_b))
-    )
+    half_a, half_b = cross_halves(curve.half_a, curve.half_b)
     top = int(curve.estimate.argmax())
     estimate = float(np.mean([half_b.mean(), half_a.mean()]))
     return Halved(

@@ -10,7 +10,7 @@ from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.causal.effects import Cell, SetEffects, unused_point
 from layeratlas.studies.causal.names import ERASE, STEER, CausalFinding
 
-_SIGN_FLIPS = "exact sign flips of groups, Holm over points"
+_SIGN_FLIPS = "exact sign flips of groups, Holm over points; the effect is that of the clearest point"
 
 
 def causal_findings(sets: Sequence[SetEffects], words: Mapping[str, str]) -> list[Finding]:

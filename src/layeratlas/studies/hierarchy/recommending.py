@@ -13,6 +13,7 @@ from layeratlas.runs.recommendation import ALL, Choice, Purpose, Recommendation,
 from layeratlas.stats.best_layers import CONFIDENCE, BestLayers, best_layers, choose, smoothed
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import percentile_interval
+from layeratlas.stats.peaks import cross_read
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
 from layeratlas.studies.hierarchy.names import WHOLE
 from layeratlas.studies.hierarchy.phrasing import Phrasing
@@ -74,7 +75,7 @@ def _probing(curve: Curve, best: BestLayers) -> Choice:
     """Return the layer with the best neighbourhood; its value is measured on groups that did not choose it."""
     layer = choose(curve.estimate, best.inside)
     lo, hi = curve.interval
-    value = _held_out_value(curve)
+    value = cross_read(curve.half_a, curve.half_b, smoothed)
     shift = value - float(curve.estimate[layer])
     reason = (
         "No layer is shown to be better than another." if best.inside.all() else "It and its neighbours decode best."
@@ -87,15 +88,6 @@ def _probing(curve: Curve, best: BestLayers) -> Choice:
         hi=min(1.0, float(hi[layer]) + shift),
         reason=reason,
     )
-
-
-def _held_out_value(curve: Curve) -> float:
-    """Return the mean value of a layer chosen on one half of the groups and measured on the other."""
-    values = []
-    for chosen_on, read_on in ((curve.half_a, curve.half_b), (curve.half_b, curve.half_a)):
-        at = smoothed(chosen_on).argmax(1)
-        values.append(np.take_along_axis(read_on, at[:, None], 1).mean())
-    return float(np.mean(values))
 
 
 def _steering(curve: Curve, best: BestLayers) -> Choice:

@@ -46,7 +46,7 @@ def class_distances(used: Floats, y: Floats, orders: Ints, groups: Sequence[str]
     # Each router is standardised by its own shuffles, so that no single router with few experts or texts dominates.
     standard = (sample.estimate - control) / spread
     null = ((shuffled - control) / spread).max(1)
-    value = cross_read(*_excesses(used, y, orders, weights, sampler), spread)
+    value = cross_read(*_excesses(used, y, orders, weights, sampler), lambda excess: excess / spread)
     count, top = len(set(groups)), int(standard.argmax())
     # Resampling adds the bias of a finite sample to the distance a second time; the interval is shifted back by it.
     unbiased = sample.draws - (sample.draws.mean(0) - sample.estimate)
