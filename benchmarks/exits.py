@@ -14,8 +14,8 @@ every choice at all L + 1 exits: encoding, forward, readout, sums (exact, as by 
 `--set normaliser=auto`). The other is `simple_evaluate` of lm-evaluation-harness (`pip install lm_eval`) on a task of
 its own kind made of the same prompts and choices, on the same model object, in this process, at batch size 8. Every
 choice's log-likelihood at the last exit is compared, and `acc`, `acc_norm` (per character) and `acc_bytes` with those
-that the harness itself reports; the script fails where they differ. The last line is the median of the paired ratios of
-time.
+that the harness itself reports; the script fails where they differ. The last lines are the medians of the paired ratios
+of seconds of cores, which other work on the machine changes less, and of time.
 """
 
 from __future__ import annotations
@@ -222,23 +222,26 @@ def main() -> None:
     found, seconds = ours(model, posed[:2], readout), []
     expected, said = np.empty(0), dict.fromkeys(SCORES, float("nan"))
     for _ in range(args.rounds):
-        start = time.perf_counter()
+        marks = [(time.perf_counter(), time.process_time())]
         found = ours(model, posed, readout)
-        middle = time.perf_counter()
+        marks.append((time.perf_counter(), time.process_time()))
         if harness is not None:
             expected, said = theirs(harness, posed)
-        seconds.append((middle - start, time.perf_counter() - middle))
-    mine, other = (statistics.median(pair[side] for pair in seconds) for side in (0, 1))
+        marks.append((time.perf_counter(), time.process_time()))
+        seconds.append(np.diff(marks, axis=0))
+    (mine, mine_cores), (other, other_cores) = np.median(seconds, axis=0)
     print(f"{len(posed)} questions of {', '.join(args.tasks)}; {len(found)} choices")
-    print(f"layeratlas, all {found.shape[1]} exits: {mine:.1f} s")
+    print(f"layeratlas, all {found.shape[1]} exits: {mine:.1f} s, {mine_cores:.1f} s of cores")
     if harness is None:
         print("lm_eval is not installed here: pip install lm_eval")
         return
-    print(f"harness, last layer: {other:.1f} s")
+    print(f"harness, last layer: {other:.1f} s, {other_cores:.1f} s of cores")
     gap, own = float(np.abs(found[:, -1] - expected).max()), scores(found[:, -1], posed)
     print(f"largest difference of a log-likelihood: {gap:.1e} nats")
     print(*(f"{name} {own[name]:.4f}, harness {said[name]:.4f}" for name in SCORES), sep="\n")
-    print(f"harness (last layer) / layeratlas (all exits): {statistics.median(b / a for a, b in seconds):.2f}")
+    clock, cores = np.median([theirs_took / ours_took for ours_took, theirs_took in seconds], axis=0)
+    print(f"harness (last layer) / layeratlas (all exits), cores: {cores:.2f}")
+    print(f"harness (last layer) / layeratlas (all exits): {clock:.2f}")
     if gap > 1e-3 or any(abs(own[name] - said[name]) > 1e-9 for name in SCORES):
         raise SystemExit("the last exit is not what the harness computes")
 
