@@ -22,8 +22,9 @@ from typing import Any
 import vl_convert
 
 from layeratlas.core.files import write_atomic
+from layeratlas.core.spec import DEFAULT_MODEL
 
-MODEL = 'model="path/to/model", '
+NAMED, BUILT_IN = '"path/to/model"', f'"{DEFAULT_MODEL}"'
 _SCALE = 1.25
 
 
@@ -43,7 +44,7 @@ def cells_of(source: str) -> list[Cell]:
             lines = [line.removeprefix("#").removeprefix(" ") for line in part.splitlines()[1:]]
             cells.append(Cell(is_code=False, text="\n".join(lines).strip()))
         else:
-            cells.append(Cell(is_code=True, text=part.replace(MODEL, "").strip()))
+            cells.append(Cell(is_code=True, text=part.replace(NAMED, BUILT_IN).strip()))
     return cells
 
 

@@ -47,7 +47,7 @@ def test_a_page_has_the_prose_the_code_and_what_each_cell_gives(tmp_path: Path) 
     assert "```text\nsaid\n```\n\n```text\n[1, 2]\n```\n" in text
     assert "![The chart of the cell above](notebook-my-notes-1.png)" in text
     assert (page.parent / "notebook-my-notes-1.png").read_bytes().startswith(b"\x89PNG")
-    assert "y = dict(n=x[1])\n```\n\n*Made from" in text  # an assignment shows nothing
+    assert 'y = dict(model="smollm2-135m", n=x[1])\n```\n\n*Made from' in text  # an assignment shows nothing
     assert len(parts) == 6
 
 
