@@ -243,6 +243,9 @@ def test_the_folder_that_one_stands_in_is_shared_beside_it(run: Path, undrawn: N
     assert "own.csv" in done.output
     assert "left" not in os.listdir(path)
     assert not part.exists()
+    again = CliRunner().invoke(app, ["share", path])
+    assert again.exit_code != 0
+    assert "is a shared copy; expected the folder of the run itself" in again.output
 
 
 def test_a_folder_is_uploaded_only_when_asked_and_a_failed_upload_is_tried_again(
