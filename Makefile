@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test truth truth-thin gpu bench lint types format docs clean
+.PHONY: demo test truth truth-thin gpu bench lint types format docs gallery notebooks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/layeratlas run hierarchy --size quick
@@ -40,6 +40,21 @@ format: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python tools/build_site.py
+
+# Runs every study on each of MODELS, except where it is done, and writes docs/gallery.md with its pictures. A study that cannot
+# be run on a model says why, and is left out.
+MODELS ?= smollm2-135m
+GALLERY := runs/gallery
+gallery: $(VENV)/.installed-dev
+	for model in $(MODELS); do for study in hierarchy exits segments causal; do \
+	  $(BIN)/layeratlas run $$study --model $$model --size quick --out $(GALLERY)/$$(basename $$model)-$$study || true; \
+	done; done
+	test $(words $(MODELS)) -lt 2 || $(BIN)/layeratlas compare $(GALLERY)/*-hierarchy --out $(GALLERY)/compared
+	$(BIN)/python tools/gallery.py $$(ls $(GALLERY)/*/report.html $(GALLERY)/*/comparison.html 2>/dev/null | xargs -n 1 dirname)
+
+# Runs the notebooks on the built-in model, and writes their pages with what the cells show.
+notebooks: $(VENV)/.installed-dev
+	$(BIN)/python tools/notebook_pages.py notebooks/first_map.py notebooks/choose_a_layer.py --work runs/notebooks
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed; set PYTHON=python3.11"; exit 1; }

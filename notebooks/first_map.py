@@ -10,7 +10,7 @@
 # ---
 
 # %% [markdown]
-# # A first map in ten minutes
+# # From a model to a map
 #
 # Which layer of a model encodes what? `jupytext --to notebook notebooks/first_map.py` makes a notebook of this
 # file. Replace `path/to/model` by your model, or leave `model=` out for the built-in one.

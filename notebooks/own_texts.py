@@ -10,9 +10,9 @@
 # ---
 
 # %% [markdown]
-# # Your own texts, and which layer to steer
+# # Your own texts
 #
-# Labelled texts in, a map of the layers and a direction out. Texts that share material (here: a number) are one
+# Labelled texts in, a map of the layers out. Texts that share material (here: a number) are one
 # group, and groups are never split across train and test.
 
 # %%
@@ -31,11 +31,3 @@ run.plot("label")
 # %%
 curve = run.curves.filter(component="resid", metric="accuracy", method="ridge", task="label", stratum="all")
 curve.select("layer", "estimate", "lo", "hi", "control", "baseline")
-
-# %% [markdown]
-# The layer to steer, and the direction there, in the model's own coordinates.
-
-# %%
-layer = run.best_layer("label", purpose="steer").layer
-direction = run.direction("label", layer if layer is not None else 1)
-direction

@@ -39,6 +39,7 @@ ELSEWHERE = {
 }
 NAV = {
     "Layer Atlas": ["index.md", "start.md", "how-to.md", "concepts.md", "coming-from.md", "faq.md"],
+    "Gallery and notebooks": ["gallery.md", "notebook-first-map.md", "notebook-choose-a-layer.md"],
     "The studies": ["hierarchy.md", "exits.md", "segments.md", "claims.md", "validation.md", "word-lists.md"],
     "Using it": ["data.md", "models.md", "use.md", "compare.md", "interventions.md", "large-models.md", "scale.md"],
     "Reference": ["commands.md", "python.md", "names.md", "run-folder.md", "glossary.md"],

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import planting
 from layeratlas.core.spec import ProbeSpec, RunSpec
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks/best_layer.py"
+from scripts import script
 
 
 @pytest.fixture(scope="module")
 def benchmark():
-    spec = importlib.util.spec_from_file_location("best_layer", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["best_layer"] = module  # where dataclasses look up their own types
-    spec.loader.exec_module(module)
-    yield module
+    yield script("benchmarks/best_layer.py")
     del sys.modules["best_layer"]
 
 

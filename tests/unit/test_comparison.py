@@ -84,8 +84,10 @@ def test_what_cannot_be_compared_is_one_line_that_says_what_to_run(tmp_path, cha
 
 def test_the_rerun_is_asked_of_the_odd_run_in_the_way_of_the_others(tmp_path):
     same = {"spec.tasks": ["items"], "spec.capture.position": "mean", "spec.probe.methods": ["ridge"]}
+    same |= {"spec.capture.components": ["resid"]}
     models = [replace(EARLY, change=same), replace(LATE, change=same), replace(EARLY, name="odd")]
-    with pytest.raises(StoreError, match=r"odd.*--model odd --size quick --task items --probe ridge .*--position mean"):
+    wanted = r"odd.*--model odd --size quick --task items --probe ridge .*--component=resid --position mean"
+    with pytest.raises(StoreError, match=wanted):
         read_cohorts(write(tmp_path, *models))
 
 

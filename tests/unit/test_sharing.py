@@ -136,7 +136,7 @@ def test_nothing_that_a_real_run_read_is_shared_but_names(study: str, tmp_path: 
     stages = kind().stages()
     monkeypatch.setattr(kind, "stages", lambda self: {name: stages[name] for name in stages if name != "report"})
     run = la.run(
-        study, model=str(here / "MARKMODEL"), size="quick", data=[str(here / file)], out=tmp_path / "r", **options
+        study, model=str(here / "MARKMODEL"), size="quick", data=[str(here / file)], out=here / "run", **options
     )
     shared = la.share(run)
     assert marks_in(shared) <= NAMES
@@ -147,7 +147,7 @@ def test_nothing_that_a_real_run_read_is_shared_but_names(study: str, tmp_path: 
     assert la.load(shared).findings.equals(run.findings)
     # The control: with texts, what the run kept of them is there; paths of this machine are not.
     monkeypatch.setattr(sharing, "report", blank)
-    marks = marks_in(la.share(run, tmp_path / "with texts", texts=True))
+    marks = marks_in(la.share(run, here / "with texts", texts=True))
     assert KEPT[study] <= marks
     assert "MARKFOLDER" in marks_in(run.folder)
     assert "MARKFOLDER" not in marks
@@ -243,6 +243,9 @@ def test_the_folder_that_one_stands_in_is_shared_beside_it(run: Path, undrawn: N
     assert "own.csv" in done.output
     assert "left" not in os.listdir(path)
     assert not part.exists()
+    again = CliRunner().invoke(app, ["share", path])
+    assert again.exit_code != 0
+    assert "is a shared copy; expected the folder of the run itself" in again.output
 
 
 def test_a_folder_is_uploaded_only_when_asked_and_a_failed_upload_is_tried_again(

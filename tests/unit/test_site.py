@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from layeratlas.core import registry
+from scripts import script
 
 ROOT = Path(__file__).parents[2]
 
 
-def the_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build_site", ROOT / "tools/build_site.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-site = the_tool()
+site = script("tools/build_site.py")
 
 
 @pytest.fixture(scope="module")

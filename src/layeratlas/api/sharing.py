@@ -71,9 +71,11 @@ def share(
     their names. `upload` is a dataset of the Hugging Face hub (OWNER/NAME) to which the folder is uploaded, created as
     private if it is new; without it nothing is uploaded. After a failed upload the same call uploads the folder that is
     there. Raises StoreError if `out` is not empty, a file is damaged or the upload fails, SpecError if the hub's client
-    is not installed.
+    is not installed, or for a shared copy.
     """
     run = run if isinstance(run, Run) else Run(run)
+    if SHARED in run.manifest:
+        raise SpecError(f"'{run.folder}' is a shared copy", "the folder of the run itself", "share the run")
     if upload is not None:
         _check_name(upload)
     here = run.folder.resolve()
@@ -140,7 +142,7 @@ def shared_contents(folder: str | Path) -> str:
     study = study_of(run)
     published = study.published if study else Published()
     own = has_own_texts(run.manifest, published)
-    if run.manifest[SHARED]["texts"]:
+    if run.manifest.get(SHARED, {}).get("texts"):
         texts = "The user's texts, labels and prompts are included."
     elif own:
         texts = "The texts themselves are not included, nor labels, prompts and answers that the model wrote."

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from layeratlas.core.errors import SpecError, StoreError
-from layeratlas.core.spec import hash_of
+from layeratlas.core.spec import COMPONENTS, hash_of
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.fitting import left_out_sets
 
@@ -146,6 +146,8 @@ def command_of(run: FinishedRun, model: str) -> str:
     words += ["--bad-rows", spec["bad_rows"]] if spec.get("bad_rows", "refuse") != "refuse" else []
     words += ["--labels", spec["label_kind"]] if spec.get("label_kind", "auto") != "auto" else []
     words += _probe_options(spec["probe"], run.manifest.get("defaults", {}).get("probe", spec["probe"]))
+    components = spec["capture"].get("components", list(COMPONENTS))
+    words += [f"--component={name}" for name in components] if tuple(components) != COMPONENTS else []
     if spec["capture"]["position"] != "last":
         words += ["--position", spec["capture"]["position"]]
     if spec["model"].get("bos", "auto") != "auto":
