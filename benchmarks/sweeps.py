@@ -51,15 +51,21 @@ def _ratio(plan: dict[str, object], folder: Path) -> str:
     for workers in (1, 2, 1, 2):  # interleaved, since machines drift
         start = time.perf_counter()
         out = folder / f"{workers}-{len(seconds)}-{time.time_ns()}"
-        la.sweep(plan, out=out, resources=Resources(workers=workers))
+        _demand_done(la.sweep(plan, out=out, resources=Resources(workers=workers)))
         seconds[workers] = min(seconds.get(workers, float("inf")), time.perf_counter() - start)
         print(f"{workers} workers: {time.perf_counter() - start:.1f} s", flush=True)
     return f"two workers take {seconds[2] / seconds[1]:.2f} of the time of one"
 
 
+def _demand_done(sweep: la.Sweep) -> None:
+    if sweep.failed:
+        raise SystemExit(sweep.summary())
+
+
 def _killed(plan: dict[str, object], folder: Path, given: argparse.Namespace) -> str:
     rng = random.Random(given.seed)
     serial = la.sweep(plan, out=folder / "serial", resources=Resources(threads=1))
+    _demand_done(serial)
     names = [unit.name for unit in serial.units if unit.spec.study == "hierarchy"]
     equal = kills = 0
     for number in range(given.killed):

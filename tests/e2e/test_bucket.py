@@ -13,7 +13,7 @@ import pytest
 import layeratlas as la
 from commands import the_line
 from layeratlas.runs.lease import leased
-from layeratlas.runs.lock import LOCK
+from layeratlas.runs.lock import BEAT, LOCK
 from layeratlas.store.bucket import ABSENT, Bucket, ChangedError, Tag
 from layeratlas.sweeps.running import Resources
 from test_sweep import same_tables
@@ -77,6 +77,26 @@ def test_a_run_in_a_bucket_with_versions_is_resumed_and_its_lease_is_held(atlas,
     assert atlas(*command, env=s3).code == 0
     changed = {name for name, entry in bucket.entries().items() if before[name] != entry}
     assert changed == {LOCK}
+
+
+@pytest.mark.truth
+def test_a_run_that_slept_while_another_took_it_over_stops_in_one_line(atlas, s3, in_s3, tiny_model_dir):
+    bucket = Bucket.open("s3://runs/slept")
+    command = atlas.start(*RUN, "s3://runs/slept", "--model", str(tiny_model_dir), env=s3)
+    end = time.monotonic() + 120
+    while bucket.read("run.json") is None:
+        assert command.running()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    command.send(signal.SIGSTOP)
+    time.sleep(2 * BEAT + 1)  # after which the process doubts its lease
+    bucket.write(LOCK, b'{"held": true, "machine": "another", "pid": 1, "token": "theirs"}')
+    before = bucket.entries()
+    command.send(signal.SIGCONT)
+    done = command.wait()
+    assert done.code == 3, done.err
+    assert done.err.splitlines()[-1].startswith("layeratlas: another process has taken over 's3://runs/slept/run.lock'")
+    assert bucket.entries() == before
 
 
 @pytest.mark.truth

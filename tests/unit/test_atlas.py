@@ -24,7 +24,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The studies that refuse the model; the others find at once what a fake model's run holds."""
     studies: set[str] = set()
 
-    def execute(study: object, spec: RunSpec, out: Path, progress: object, load: object) -> Path:
+    def execute(study: object, spec: RunSpec, out: Path, progress: object, models: object) -> Path:
         if spec.study in studies:
             raise ModelError(f"the model has too few blocks for {spec.study}")
         boundaries = (0.2, 0.7) if spec.study == "segments" else None
@@ -76,17 +76,23 @@ def test_two_models_and_an_odd_study_are_still_refused(tmp_path):
 
 
 def test_studies_that_take_the_model_alike_share_one_that_is_loaded_once(monkeypatch, tmp_path):
-    loaded = []
-    monkeypatch.setattr("layeratlas.models.load", lambda spec, progress: loaded.append(spec) or object())
+    loaded, closed = [], []
+
+    class Model:
+        def close(self) -> None:
+            closed.append(self)
+
+    monkeypatch.setattr("layeratlas.models.load", lambda spec, progress: loaded.append(spec) or Model())
     given = []
 
-    def execute(study, spec, out, progress, load):
+    def execute(study, spec, out, progress, models):
         # As `pipeline.execute` does: what a study cannot do without (attention maps) is set in its spec.
-        given.append(load(study.prepare(spec, study.settings(**spec.settings)).model, progress))
+        given.append(models.load(study.prepare(spec, study.settings(**spec.settings)).model, progress))
         boundaries = (0.2, 0.7) if spec.study == "segments" else None
         return fake.write_model(out, replace(MODEL, study=spec.study, levels=LEVELS[spec.study], boundaries=boundaries))
 
     monkeypatch.setattr(pipeline, "execute", execute)
     la.atlas(model="early", size="quick", out=tmp_path / "out")
     assert given[0] is given[1]
+    assert closed == [given[0], given[2]]
     assert [spec.attention for spec in loaded] == ["sdpa", "eager"]

@@ -172,9 +172,10 @@ def test_a_run_whose_lease_is_lost_stops_at_once(bucket, place, monkeypatch):
         threading.Event().wait(60)
         ended.append(True)
 
-    with pytest.raises(TakenOverError):
+    with pytest.raises(TakenOverError) as raised:
         work(place, go_on)
     assert not ended
+    assert raised.value.__context__ is None  # else a command would call it the user's interrupt
 
 
 def test_our_own_heartbeat_sent_twice_keeps_the_lease(bucket, place, monkeypatch):

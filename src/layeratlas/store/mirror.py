@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from layeratlas.core.errors import AtlasError, SpecError, StoreError
 from layeratlas.core.files import read_json, write_atomic, write_json
@@ -122,9 +122,9 @@ class Mirror:
             finally:
                 done.set()
                 thread.join()
-        except BaseException as error:
+        except BaseException:
             if failed:
-                raise failed[0] from error
+                _raise_alone(failed[0])
             with contextlib.suppress(AtlasError):
                 demand()
                 self.publish(name)
@@ -191,6 +191,15 @@ class Mirror:
         if self._known != self._written:
             write_json(self._index, {key: (asdict(tag), stamp) for key, (tag, stamp) in self._known.items()})
             self._written = dict(self._known)
+
+
+def _raise_alone(error: AtlasError) -> NoReturn:
+    """Raise an error as the reason of an interrupt, which is then not taken for the user's."""
+    try:
+        raise error
+    except AtlasError:
+        error.__context__ = None
+        raise
 
 
 def _is_below(key: str, name: str) -> bool:
