@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, write_json
 from layeratlas.core.spec import Size
+from layeratlas.core.versions import version_of
 
 _HEADER = "validation.json"
 # The version of the folder's format; it changes with the results of simulations.
@@ -30,7 +30,7 @@ class Trials:
         self._known: dict[str, dict[int, Any]] = {}
         if folder is None:
             return
-        header = {"format": _FORMAT, "version": version("layeratlas"), "size": size}
+        header = {"format": _FORMAT, "version": version_of("layeratlas"), "size": size}
         path = folder / _HEADER
         found = read_json(path) if path.exists() else header
         if found != header:
