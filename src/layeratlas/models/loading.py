@@ -63,7 +63,7 @@ def _load(spec: ModelSpec, progress: Progress, anew: bool) -> LoadedModel:
     source = find_source(spec.id)
     with progress.stage(f"load {source.name}", 3) as step, quiet():
         with explained(spec):
-            unpacked = unpack(source, progress) if source.kind == "gguf" else None
+            unpacked = unpack(source, progress, anew) if source.kind == "gguf" else None
             step.advance()
             where: dict[str, Any] = dict(unpacked.where) if unpacked else {PLACE: source.place}
             if source.kind == "hub":
@@ -163,7 +163,7 @@ def _examined(spec: ModelSpec, source: Source, unpacked: Unpacked | None, parts:
     context = context_of(config)
     chat = Chat(parts.tokenizer, spec) if spec.chat else None
     bare = LoadedModel(model, parts.tokenizer, None, spec, device, context, chat=chat)  # type: ignore[arg-type]
-    made_from = hashes_of(source, unpacked, bare)
+    made_from = hashes_of(source, unpacked, bare, anew)
     if streamer is None:
         proved = prove(bare, None, key=None if anew else proof_key(bare, made_from))
         anatomy = proved.anatomy
