@@ -2,13 +2,15 @@
 
     python benchmarks/start_up.py [--rounds 5]
     python benchmarks/start_up.py --cores [--rounds 5]
+    python benchmarks/start_up.py --warm [--rounds 5]
 
 Runs `layeratlas run hierarchy --size quick --task items` with the default model (cached by a first round that does not
 count) and stops it as soon as capturing begins. Between two such rounds, a process of its own does no more than
 `from_pretrained` of the same cached files with transformers, which no program that loads this model so can undercut.
 The last lines are medians in seconds. With `--cores` only loading is compared, each side in new processes in turn, in
 seconds of all cores, which other work on the machine changes less: the model proved anew, proved by an earlier load of
-the same files, and transformers alone; then what the answers of commands that load nothing take.
+the same files, and transformers alone; then what the answers of commands that load nothing take, and of a run that is
+finished. With `--warm` both sides load in turn in one process that has imported all packages, on one core.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+from random_model import TINY, write_random
 
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import DEFAULT_MODEL
@@ -61,7 +66,7 @@ from layeratlas.core.spec import DEFAULT_MODEL, ModelSpec
 from layeratlas.models import load
 load(ModelSpec(id=DEFAULT_MODEL), anew=sys.argv[1] == "anew")
 """
-COMMANDS = (("--help",), ("list", "settings"), ("list", "tasks"))
+COMMANDS = (("--help",), ("list",), ("list", "settings"), ("list", "tasks"))
 
 
 def core_seconds(*arguments: str) -> float:
@@ -80,10 +85,52 @@ def compare_cores(place: Path, rounds: int) -> None:
     for command in COMMANDS:
         taken = statistics.median(core_seconds("-m", "layeratlas", *command) for _ in range(rounds))
         print(f"layeratlas {' '.join(command)}: {taken:.2f} s")
+    print(f"a finished run, started again: {finished_seconds(rounds):.2f} s")
     bare, anew, kept = (statistics.median(column) for column in zip(*found, strict=True))
     print(f"transformers alone {bare:.2f} s; loaded and proved anew {anew:.2f} s, by an earlier proof {kept:.2f} s")
     print(f"proved anew / transformers alone: {statistics.median(a / b for b, a, _ in found):.2f}")
     print(f"by an earlier proof / transformers alone: {statistics.median(k / b for b, _, k in found):.2f}")
+
+
+def finished_seconds(rounds: int) -> float:
+    """Return the seconds of cores that the answer of a finished run takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "model"
+        write_random(model, TINY)
+        rows = [f"the {word} thing {i},{word},{i}" for i in range(24) for word in ("warm", "cold")]
+        (Path(folder) / "own.csv").write_text("\n".join(["text,label,group", *rows]))
+        run = ("run", "hierarchy", "--model", str(model), "--data", f"{folder}/own.csv", "--size", "quick")
+        command = ("-m", "layeratlas", *run, "--probe", "ridge", "--component", "resid", "--out", f"{folder}/run")
+        core_seconds(*command)
+        return statistics.median(core_seconds(*command) for _ in range(rounds))
+
+
+def compare_warm(place: Path, rounds: int) -> None:
+    """Print the seconds of loading in a process that has done so before, and the ratio to transformers alone last."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from layeratlas.core.spec import ModelSpec
+    from layeratlas.models import load
+
+    torch.set_num_threads(1)
+
+    def bare() -> None:
+        AutoTokenizer.from_pretrained(place)
+        AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
+
+    def ours() -> None:
+        load(ModelSpec(id=DEFAULT_MODEL))
+
+    def seconds(side: Callable[[], None]) -> float:
+        start = time.process_time()
+        side()
+        return time.process_time() - start
+
+    pairs = [(seconds(bare), seconds(ours)) for _ in range(rounds + 1)][1:]
+    alone, proved = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(f"transformers alone {alone:.2f} s; loaded and proved by an earlier proof {proved:.2f} s")
+    print(f"by an earlier proof / transformers alone: {statistics.median(o / b for b, o in pairs):.2f}")
 
 
 def floor(place: Path) -> float:
@@ -98,8 +145,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cores", action="store_true")
+    parser.add_argument("--warm", action="store_true")
     args = parser.parse_args()
     place = Path(unpack(find_source(DEFAULT_MODEL), Progress()).where["pretrained_model_name_or_path"])
+    if args.warm:
+        compare_warm(place, args.rounds)
+        return
     if args.cores:
         compare_cores(place, args.rounds)
         return

@@ -244,6 +244,12 @@ def test_the_command_line_does_not_wait_for_heavy_packages(statement):
     assert loaded_by(statement) & HEAVY == set()
 
 
+def test_the_names_of_commands_and_kinds_need_no_numbers():
+    """`layeratlas --help` and `layeratlas list` compute nothing."""
+    found = loaded_by("import layeratlas.cli.app, layeratlas.api.options, layeratlas.core.steps")
+    assert found & {*HEAVY, "numpy", "scipy", "psutil", "jinja2"} == set()
+
+
 @pytest.mark.parametrize("study", ["hierarchy", "exits", "segments", "causal"])
 def test_the_first_progress_does_not_wait_for_heavy_packages(study):
     statement = (

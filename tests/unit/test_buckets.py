@@ -18,9 +18,10 @@ from layeratlas.api.places import place_of
 from layeratlas.core.checksums import write_sealed
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.runs import lease
+from layeratlas.runs.bucket_place import BucketPlace
 from layeratlas.runs.lease import TakenOverError, lease_holder, leased
 from layeratlas.runs.lock import LOCK, InUseError
-from layeratlas.runs.place import BucketPlace, FolderPlace
+from layeratlas.runs.place import FolderPlace
 from layeratlas.runs.workspace import versions
 from layeratlas.store import DiskStore, Shape, mirror
 from layeratlas.store.bucket import Bucket, ChangedError, UnreachableError

@@ -19,12 +19,12 @@ from layeratlas.comparison import page as comparing
 from layeratlas.comparison.compare import compare
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.progress import Progress
-from layeratlas.core.steps import Checkpoint, checkpoint_in, checkpoints_below, directory_name
+from layeratlas.core.steps import Checkpoint, checkpoint_in, checkpoints_below, directory_name, is_training
 from layeratlas.models.sources import find_source
 from layeratlas.stats.emergence import emergence_depth
 from layeratlas.stats.quantities import Quantity
 from layeratlas.stats.training import OverTraining, drift, emerged
-from layeratlas.sweeps.training import is_training, plan_of
+from layeratlas.sweeps.training import plan_of
 from layeratlas.sweeps.units import units_of
 
 STEPS = (10, 20, 40, 80, 160, 320, 640)

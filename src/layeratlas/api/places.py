@@ -9,8 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from layeratlas.api.folders import folder_path
-from layeratlas.runs.place import BucketPlace, FolderPlace, Place
-from layeratlas.store.bucket import Bucket
+from layeratlas.runs.place import FolderPlace, Place
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
@@ -26,6 +25,9 @@ def place_of(out: str | Path, *, apart: bool = False) -> Place:
     scheme, rest = address.groups()
     if scheme == "file":
         return FolderPlace(folder_path(unquote(rest)))
+    from layeratlas.runs.bucket_place import BucketPlace
+    from layeratlas.store.bucket import Bucket
+
     return BucketPlace(Bucket.open(f"{scheme}://{rest.rstrip('/')}"), apart=apart)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layeratlas.api.advice import find_recommendation, recommended_layer
-from layeratlas.api.compared import Comparison
 from layeratlas.api.display import figure_of, html_of, svg_of, text_of
 from layeratlas.api.folders import folder_path, report, study_of
 from layeratlas.core.errors import SpecError, StoreError
@@ -20,6 +19,7 @@ from layeratlas.runs.study import Study
 if TYPE_CHECKING:
     from altair import VConcatChart
 
+    from layeratlas.api.compared import Comparison
     from layeratlas.core.spec import Component
     from layeratlas.directions import Direction
 
@@ -125,4 +125,8 @@ class Run(FinishedRun):
 def load(folder: str | Path) -> Run | Comparison:
     """Open a finished run or a comparison; raises StoreError if the folder has neither."""
     folder = folder_path(folder)
-    return Comparison(folder) if (folder / COMPARISON).exists() else Run(folder)
+    if not (folder / COMPARISON).exists():
+        return Run(folder)
+    from layeratlas.api.compared import Comparison
+
+    return Comparison(folder)

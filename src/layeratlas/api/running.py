@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from layeratlas.api.compared import Comparison
 from layeratlas.api.folders import folder_path
 from layeratlas.api.options import (
     Model,
@@ -24,6 +23,9 @@ from layeratlas.core import registry
 from layeratlas.core.errors import CaptureError, ModelError, SpecError
 from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.core.spec import DEFAULT_MODEL, RunSpec, Size
+
+if TYPE_CHECKING:
+    from layeratlas.api.compared import Comparison
 
 
 @explicit(Options)
@@ -93,6 +95,7 @@ def compare(
     step named in their revision or directory (`step1000`). Raises AtlasError, with what to run again, if runs cannot be
     compared.
     """
+    from layeratlas.api.compared import Comparison
     from layeratlas.comparison import compare as compare_folders
 
     if isinstance(runs, str | Path) or not isinstance(runs, Sequence):
@@ -139,6 +142,7 @@ def run_spec(spec: RunSpec, out: Path | None = None, progress: Progress | None =
 
 def run_atlas(specs: Sequence[RunSpec], out: Path | None = None, progress: Progress | None = None) -> Comparison:
     """Run specs of one model in different studies, and return their common page."""
+    from layeratlas.api.compared import Comparison
     from layeratlas.comparison import compare as compare_folders
     from layeratlas.runs.kept_model import KeptModel
     from layeratlas.runs.pipeline import default_folder, execute

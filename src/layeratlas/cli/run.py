@@ -57,8 +57,8 @@ def run(
         from layeratlas.api.options import make_specs
         from layeratlas.api.places import working_in
         from layeratlas.api.running import run_atlas, run_spec
+        from layeratlas.core.steps import is_training
         from layeratlas.runs.pipeline import default_folder
-        from layeratlas.sweeps.training import is_training, over_checkpoints, plan_of
 
         options: dict[str, Any] = {
             **flags,
@@ -67,6 +67,8 @@ def run(
         }
         revisions = options.pop("revision") or []
         if is_training(model or [], revisions):
+            from layeratlas.sweeps.training import over_checkpoints, plan_of
+
             plan = plan_of(study, model or [DEFAULT_MODEL], revisions, size, options)
             compared = over_checkpoints(plan, out, make_progress(quiet))
             if not quiet:

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from layeratlas.core.errors import StoreError
 from layeratlas.core.files import COMPARISON
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
+from layeratlas.core.versions import version_of
 from layeratlas.report.advice import kept
 from layeratlas.runs.finding_table import REPORT_SCHEMA, finding_table, with_q
 from layeratlas.runs.recommendation import as_records
@@ -176,7 +176,7 @@ def _manifest(cohorts: Sequence[Cohort], notes: Sequence[str]) -> dict[str, Any]
         "format": 1,
         "status": "running",
         "key": hash_of([[run["study"], run["name"], run["family"], run["key"]] for run in runs]),
-        "layeratlas": version("layeratlas"),
+        "layeratlas": version_of("layeratlas"),
         "studies": [cohort.study for cohort in cohorts],
         "size": first["spec"]["size"],
         "texts": {cohort.study: cohort.runs[0].manifest.get("texts") for cohort in cohorts},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,3 +39,15 @@ def checkpoints_below(folder: Path) -> list[Path]:
     steps = {path: found for path in folder.iterdir() if (found := checkpoint_in(path.name))}
     models = [path for path in steps if (path / "config.json").is_file()]
     return sorted(models, key=lambda path: (steps[path].series, steps[path].step))
+
+
+def checkpoints_of(model: str) -> list[str]:
+    """Return the checkpoints in a folder that is not itself a model, earliest first; otherwise the model itself."""
+    folder = Path(os.path.expanduser(model))  # leaves ~nobody unchanged
+    is_folder = folder.is_dir() and not (folder / "config.json").exists()
+    return [str(path) for path in checkpoints_below(folder)] if is_folder else [model]
+
+
+def is_training(models: Sequence[str], revisions: Sequence[str]) -> bool:
+    """Return whether the arguments name checkpoints of a training: several revisions, or folders of checkpoints."""
+    return len(revisions) > 1 or any(len(checkpoints_of(model)) > 1 for model in models)

@@ -1,15 +1,63 @@
-"""Hashes of the files that a model came from."""
+"""Hashes of the files that a model came from; those of large files are kept in the cache as long as the file stays."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from layeratlas.core.cache import cache_root
+from layeratlas.core.checksums import read_sealed, write_sealed
+from layeratlas.core.errors import AtlasError
 from layeratlas.core.files import sha256_file
 
 _RECORDED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.gguf")
+# Smaller files are hashed in a moment.
+SMALLEST = 2**20
+# A file that was changed this many seconds ago may be changed again without a new time, where clocks are coarse.
+_SETTLED = 3.0
 
 
-def hashes(folder: Path) -> dict[str, str]:
+def hashes(folder: Path, anew: bool = False) -> dict[str, str]:
     """Return the SHA-256 of every weight, config and tokenizer file in a model's directory, by name."""
     names = sorted({path for pattern in _RECORDED for path in folder.glob(pattern) if path.is_file()})
-    return {path.name: sha256_file(path) for path in names}
+    return {path.name: digest(path, anew) for path in names}
+
+
+def digest(path: Path, anew: bool = False) -> str:
+    """Return the SHA-256 of a file's bytes; raises OSError as `sha256_file` does.
+
+    The digest of a large file is kept in the user's cache, and read from there unless `anew`, while the file has the
+    same place, size, inode and times of change. Every write sets the last of these (ctime), which programs cannot set
+    back. What is not noticed is a disk that loses bits by itself; `layeratlas check` reads the files anew.
+    """
+    before = _stamp(path)
+    if before["size"] < SMALLEST:
+        return sha256_file(path)
+    receipt = cache_root() / "hashes" / f"{hashlib.sha256(os.fsencode(before['path'])).hexdigest()}.json"
+    if not anew:
+        with suppress(AtlasError, OSError, KeyError):
+            kept = read_sealed(receipt)
+            if kept["stamp"] == before:
+                return str(kept["sha256"])
+    found = sha256_file(path)
+    if _stamp(path) == before and time.time() - before["changed"] / 1e9 > _SETTLED:
+        with suppress(AtlasError, OSError):
+            write_sealed(receipt, {"stamp": before, "sha256": found})
+    return found
+
+
+def _stamp(path: Path) -> dict[str, Any]:
+    """Return what changes with every write to a file; names of links lead to the file itself."""
+    real = path.resolve()
+    seen = real.stat()
+    return {
+        "path": os.fsdecode(real),
+        "size": seen.st_size,
+        "file": [seen.st_dev, seen.st_ino],
+        "modified": seen.st_mtime_ns,
+        "changed": seen.st_ctime_ns,
+    }

@@ -7,17 +7,16 @@ import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from layeratlas.core.cache import cache_root
 from layeratlas.core.errors import ModelError
-from layeratlas.core.files import sha256_file
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
+from layeratlas.core.versions import version_of
 from layeratlas.models.accounting import demand_complete, demand_used
-from layeratlas.models.files import hashes
+from layeratlas.models.files import digest, hashes
 from layeratlas.models.gguf_config import read_gguf_config
 from layeratlas.models.gguf_tensors import demand_gguf
 from layeratlas.models.sources import Source
@@ -35,32 +34,33 @@ class Unpacked:
     quantisation: str
 
 
-def unpack(source: Source, progress: Progress) -> Unpacked:
+def unpack(source: Source, progress: Progress, anew: bool = False) -> Unpacked:
     """Return where to read a dequantised GGUF file: an fp32 directory in the cache, built on first use.
 
     The directory is keyed by the file's SHA-256 and the versions of the converting libraries. It is written under a
-    temporary name, checksummed and renamed; a directory with wrong checksums is rebuilt. If the cache cannot be written
-    or the disk is too full, the result points to the GGUF file itself, which is then unpacked at each start.
+    temporary name, checksummed and renamed; one with wrong checksums (read again as by `digest`) is rebuilt. If the
+    cache cannot be written or the disk is too full, the result points to the GGUF file itself, which is then unpacked
+    at each start.
     """
     gguf = Path(source.place)
-    digest = sha256_file(gguf)
+    sha256 = digest(gguf, anew)
     key = {
         "format": _FORMAT,
-        "gguf": digest,
-        "versions": {name: version(name) for name in ("torch", "transformers", "gguf")},
+        "gguf": sha256,
+        "versions": {name: version_of(name) for name in ("torch", "transformers", "gguf")},
     }
     folder = cache_root() / "gguf" / f"{gguf.stem}-{hash_of(key)}"
-    marker = _trusted(folder)
+    marker = _trusted(folder, anew)
     if marker is None and (why := _no_room(folder.parent, gguf)):
         progress.note(f"{gguf.name} is dequantised at every start: {why}")
-        return Unpacked(gguf_where(gguf), digest, quantisation(gguf))
+        return Unpacked(gguf_where(gguf), sha256, quantisation(gguf))
     if marker is None:
         progress.note(f"dequantising {gguf.name} once; later starts read {folder}")
         _build(gguf, folder, key)
-        marker = _trusted(folder)
+        marker = _trusted(folder, anew)
     if marker is None:
         raise ModelError(f"the cache '{folder}' does not hold what was written to it", "a sound disk", "check it")
-    return Unpacked({"pretrained_model_name_or_path": str(folder)}, digest, marker["quantisation"])
+    return Unpacked({"pretrained_model_name_or_path": str(folder)}, sha256, marker["quantisation"])
 
 
 def gguf_where(path: Path) -> dict[str, str]:
@@ -84,10 +84,10 @@ def _no_room(parent: Path, gguf: Path) -> str:
     )
 
 
-def _trusted(folder: Path) -> dict[str, Any] | None:
+def _trusted(folder: Path, anew: bool) -> dict[str, Any] | None:
     try:
         marker: dict[str, Any] = json.loads((folder / MARKER).read_text())
-        whole = bool(marker["files"]) and all(sha256_file(folder / name) == h for name, h in marker["files"].items())
+        whole = bool(marker["files"]) and all(digest(folder / name, anew) == h for name, h in marker["files"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return marker if whole else None

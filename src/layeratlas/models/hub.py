@@ -39,7 +39,7 @@ def check_hub(place: str, revision: str | None) -> bool:
     return False
 
 
-def snapshot_hashes(place: str, revision: str | None) -> dict[str, str]:
+def snapshot_hashes(place: str, revision: str | None, anew: bool = False) -> dict[str, str]:
     """Return the SHA-256 of each cached file of a hub model, by name; empty if the model is not cached.
 
     Two revisions may hold the same weights under two names, as some published series of checkpoints do.
@@ -47,4 +47,4 @@ def snapshot_hashes(place: str, revision: str | None) -> dict[str, str]:
     from huggingface_hub import try_to_load_from_cache
 
     config = try_to_load_from_cache(place, "config.json", revision=revision)
-    return hashes(Path(config).parent) if isinstance(config, str) else {}
+    return hashes(Path(config).parent, anew) if isinstance(config, str) else {}

@@ -25,11 +25,10 @@ class Hashes:
     tokenizer: str
 
 
-def hashes_of(source: Source, unpacked: Unpacked | None, bare: LoadedModel) -> Hashes:
-    """Return the hashes of a model's files (including an adapter's) and of its tokenizer."""
-    return Hashes(
-        _files(source, unpacked, bare.spec.revision) | _adapter_files(bare.spec), tokenizer_hash(bare.tokenizer)
-    )
+def hashes_of(source: Source, unpacked: Unpacked | None, bare: LoadedModel, anew: bool = False) -> Hashes:
+    """Return the hashes of a model's files (including an adapter's) and of its tokenizer; `anew` as for `digest`."""
+    files = _files(source, unpacked, bare.spec.revision, anew) | _adapter_files(bare.spec, anew)
+    return Hashes(files, tokenizer_hash(bare.tokenizer))
 
 
 def describe(loaded: LoadedModel, source: Source, unpacked: Unpacked | None, made_from: Hashes) -> dict[str, Any]:
@@ -107,12 +106,14 @@ def _quantisation(loaded: LoadedModel, source: Source, unpacked: Unpacked | None
     return f"{record.get('quant_method', 'unknown method')}{shape}, {how}"
 
 
-def _files(source: Source, unpacked: Unpacked | None, revision: str | None) -> dict[str, str]:
+def _files(source: Source, unpacked: Unpacked | None, revision: str | None, anew: bool) -> dict[str, str]:
     if unpacked is not None:
         return {Path(source.place).name: unpacked.sha256}
-    return hashes(Path(source.place)) if source.kind == "directory" else snapshot_hashes(source.place, revision)
+    if source.kind == "directory":
+        return hashes(Path(source.place), anew)
+    return snapshot_hashes(source.place, revision, anew)
 
 
-def _adapter_files(spec: ModelSpec) -> dict[str, str]:
-    digests = {} if spec.adapter is None else hashes(Path(spec.adapter))
+def _adapter_files(spec: ModelSpec, anew: bool) -> dict[str, str]:
+    digests = {} if spec.adapter is None else hashes(Path(spec.adapter), anew)
     return {f"adapter/{name}": digest for name, digest in digests.items()}

@@ -68,7 +68,7 @@ def load_share(spec: ModelSpec, progress: Progress | None = None, anew: bool = F
     check_remote(spec, source)
     with progress.stage(f"load {source.name}", 3) as step, quiet():
         with explained(spec):
-            unpacked = unpack(source, progress) if source.kind == "gguf" else None
+            unpacked = unpack(source, progress, anew) if source.kind == "gguf" else None
             step.advance()
             where: dict[str, Any] = dict(unpacked.where) if unpacked else {PLACE: source.place}
             if source.kind == "hub":
@@ -171,7 +171,7 @@ def _examined(
     context = context_of(config)
     chat = Chat(tokenizer, spec) if spec.chat else None
     bare = LoadedModel(model, tokenizer, None, spec, device, context, chat=chat)  # type: ignore[arg-type]
-    made_from = hashes_of(source, unpacked, bare)
+    made_from = hashes_of(source, unpacked, bare, anew)
     if streamer is None:
         proved = prove(bare, None, key=None if anew else proof_key(bare, made_from))
         anatomy = proved.anatomy

@@ -9,7 +9,6 @@ from __future__ import annotations
 import platform
 from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -18,6 +17,7 @@ from layeratlas.core.cache import cache_root
 from layeratlas.core.checksums import code_digest, read_sealed, write_sealed
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.spec import hash_of
+from layeratlas.core.versions import version_of
 from layeratlas.models.identities import Identity
 from layeratlas.models.info import Hashes
 from layeratlas.models.loaded import LoadedModel
@@ -37,7 +37,7 @@ def proof_key(bare: LoadedModel, made_from: Hashes) -> str | None:
         machine.append(torch.cuda.get_device_name(bare.device))
     settings = bare.spec.model_dump(mode="json", exclude={"id", "memory"})
     attention = bare.model.config._attn_implementation
-    versions = [version(name) for name in _PACKAGES]
+    versions = [version_of(name) for name in _PACKAGES]
     return hash_of([asdict(made_from), settings, attention, machine, versions, code_digest("core", "models")])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import vl_convert
 from layeratlas.core.cache import cache_root
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import write_atomic
+from layeratlas.core.versions import version_of
 from layeratlas.report import vega
 
 
@@ -23,7 +23,7 @@ def library() -> str:
     Bundling takes two seconds, so the result is cached under its checksum. A cached file that does not match its
     checksum is replaced; without a writable cache, every process bundles the scripts again.
     """
-    path = cache_root() / "charts" / f"vega-{vega.VERSION}-{version('vl-convert-python')}.js"
+    path = cache_root() / "charts" / f"vega-{vega.VERSION}-{version_of('vl-convert-python')}.js"
     kept = _read(path)
     if kept is not None:
         return kept

@@ -98,6 +98,8 @@ def execute(
     folder = out or default_folder(spec)
     with locked(folder), contextlib.nullcontext(models) if models else KeptModel() as kept:
         work = Workspace(folder, spec, material, progress or Progress(), settings)
+        if work.complete:  # found without importing the stages, which takes longer than all else here
+            return folder
         work.models = kept
         work.manifest["words"] = words_of(study, spec)
         work.manifest["sampled"] = {

@@ -1,28 +1,14 @@
-"""The location of a run or sweep: a local folder, or a bucket with a local folder that mirrors it.
-
-A run reads and writes files only in the local folder. Only this module handles what a bucket needs in addition: leases
-and copies.
-"""
+"""The location of a run or sweep: a local folder, which may mirror a bucket (`runs.bucket_place`)."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import platform
-import secrets
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from layeratlas.core.cache import cache_root
-from layeratlas.core.processes import has_ended
-from layeratlas.core.spec import hash_of
-from layeratlas.runs.lease import Lease, lease_holder, leased
-from layeratlas.runs.lock import LOCK, holder, locked
-from layeratlas.store.bucket import Bucket
-from layeratlas.store.mirror import Mirror
+from layeratlas.runs.lock import holder, locked
 
 
 class Place(ABC):
@@ -97,83 +83,3 @@ class FolderPlace(Place):
 
     def leave(self) -> None:
         """Do nothing."""
-
-
-class BucketPlace(Place):
-    """A bucket, and a folder in the cache that mirrors it.
-
-    With `apart` the folder belongs to this process. It is removed when the process leaves or, if the process is killed,
-    by the next one.
-    """
-
-    pause = 2.0
-
-    def __init__(self, bucket: Bucket, *, apart: bool = False) -> None:
-        self.address, self._bucket, self._apart = bucket.url, bucket, apart
-        root = cache_root() / "buckets" / hash_of(bucket.url)[:16]
-        if apart:
-            root = root / "workers"
-            _remove_abandoned(root)
-        self._root = root / f"{os.getpid()}@{platform.node()}@{secrets.token_hex(4)}" if apart else root
-        self.folder = self._root / "files"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._mirror = Mirror(self.folder, bucket, frozenset({LOCK}))
-        self._leases: list[Lease] = []
-
-    @contextlib.contextmanager
-    def held(self, name: str) -> Iterator[None]:
-        """Hold the lease in the bucket."""
-        with leased(self._bucket, _lease(name)) as lease:
-            self._leases.append(lease)
-            try:
-                yield
-            finally:
-                self._leases.remove(lease)
-
-    def holder(self, name: str) -> dict[str, Any] | None:
-        """Return who holds the lease in the bucket."""
-        return lease_holder(self._bucket, _lease(name))
-
-    @contextlib.contextmanager
-    def working(self, name: str = "") -> Iterator[Path]:
-        """Hold the lease, download the folder, and upload finished files every few seconds."""
-        with self.held(name):
-            self._mirror.bring(name)
-            with self._mirror.publishing(name, self._demand):
-                yield self.folder / name
-
-    def bring(self, name: str = "") -> None:
-        """Download a file or folder from the bucket."""
-        self._mirror.bring(name)
-
-    def fetch(self, *names: str) -> None:
-        """Download small files from the bucket."""
-        for name in names:
-            self._mirror.fetch(name)
-
-    def publish(self, *names: str) -> None:
-        """Upload files and folders to the bucket; raises TakenOverError if a lease of this process was taken over."""
-        self._demand()
-        for name in names:
-            self._mirror.publish(name)
-
-    def _demand(self) -> None:
-        for lease in list(self._leases):
-            lease.demand()
-
-    def leave(self) -> None:
-        """Remove the folder of this process."""
-        if self._apart:
-            shutil.rmtree(self._root, ignore_errors=True)
-
-
-def _lease(name: str) -> str:
-    return f"{name}/{LOCK}" if name else LOCK
-
-
-def _remove_abandoned(root: Path) -> None:
-    """Remove the folders of ended processes of this host."""
-    for folder in root.glob(f"*@{platform.node()}@*"):
-        pid = folder.name.partition("@")[0]
-        if pid.isdigit() and has_ended(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)

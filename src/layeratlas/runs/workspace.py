@@ -11,8 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cache, cached_property
-from importlib.metadata import PackageNotFoundError, version
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_object, sweep_parts
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec, hash_of
+from layeratlas.core.versions import version_of
 from layeratlas.data.fitting import LeftOut
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import LOCK
@@ -33,18 +33,10 @@ _DATA = (".parquet", ".safetensors", ".json")
 _PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "scikit-learn")
 
 
-@cache
-def _versions() -> dict[str, str]:
-    known = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            known[name] = version(name)
-    return known
-
-
 def versions() -> dict[str, str]:
     """Return the versions that a run's numbers depend on."""
-    return dict(_versions())
+    known = {name: version_of(name) for name in _PACKAGES}
+    return {"python": platform.python_version()} | {name: version for name, version in known.items() if version}
 
 
 def _identities(material: Sequence[Any]) -> list[Any]:
@@ -165,6 +157,11 @@ class Workspace:
         paths = [self.folder / name for name in outputs]
         complete = all(path.is_file() if path.suffix else path.is_dir() for path in paths)
         return bool(record.get("done")) and complete and self._checksums(outputs) == record.get("sha256")
+
+    @property
+    def complete(self) -> bool:
+        """Return whether an earlier process finished the run and all its outputs are unchanged."""
+        return self.manifest["status"] == "complete" and all(map(self.finished, self.manifest["stages"]))
 
     def _checksums(self, outputs: list[str]) -> dict[str, str]:
         return {name: digest_of(self.folder / name) for name in outputs if name.endswith(_DATA)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
@@ -12,7 +11,7 @@ from layeratlas.api.options import Options, explicit, make_specs
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.core.spec import DEFAULT_MODEL, Size, check_size
-from layeratlas.core.steps import checkpoint_in, checkpoints_below
+from layeratlas.core.steps import checkpoint_in, checkpoints_of
 from layeratlas.runs.pipeline import default_folder
 from layeratlas.sweeps.finishing import comparison_folder
 from layeratlas.sweeps.running import Resources, sweep
@@ -20,18 +19,6 @@ from layeratlas.sweeps.spec import SweepSpec
 from layeratlas.sweeps.units import TOGETHER, units_of
 
 _EXPECTED = "two or more --revision, or a folder of checkpoints (step100, step1000 ...)"
-
-
-def is_training(models: Sequence[str], revisions: Sequence[str]) -> bool:
-    """Return whether the arguments name checkpoints of a training: several revisions, or folders of checkpoints."""
-    return len(revisions) > 1 or any(len(checkpoints_of(model)) > 1 for model in models)
-
-
-def checkpoints_of(model: str) -> list[str]:
-    """Return the checkpoints in a folder that is not itself a model, earliest first; otherwise the model itself."""
-    folder = Path(os.path.expanduser(model))  # leaves ~nobody unchanged
-    is_folder = folder.is_dir() and not (folder / "config.json").exists()
-    return [str(path) for path in checkpoints_below(folder)] if is_folder else [model]
 
 
 @explicit(Options)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,6 +12,7 @@ from layeratlas.core.checksums import code_digest
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, write_json
 from layeratlas.core.spec import Size
+from layeratlas.core.versions import version_of
 
 _HEADER = "validation.json"
 # The code whose results the simulations show. A row of a folder holds for the code that computed it alone.
@@ -31,7 +31,7 @@ class Trials:
         self._known: dict[str, dict[int, Any]] = {}
         if folder is None:
             return
-        header = {"version": version("layeratlas"), "code": code_digest(*_SIMULATED)[:12], "size": size}
+        header = {"version": version_of("layeratlas"), "code": code_digest(*_SIMULATED)[:12], "size": size}
         path = folder / _HEADER
         found = read_json(path) if path.exists() else header
         if found != header:

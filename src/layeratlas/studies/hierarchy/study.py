@@ -71,16 +71,14 @@ class Hierarchy(Study):
 
     def check(self, spec: RunSpec, settings: ProbingSettings, material: Sequence[Dataset]) -> None:
         """Raise SpecError if a data set has numeric labels and no probe of the run predicts numbers."""
-        probes = {name: registry.get("probes", name) for name in spec.probe.methods}
-        if any(probe.predicts_numbers for probe in probes.values()):
+        numbers = next((data for data in material if data.kind == "number"), None)
+        if numbers is None or any(registry.get("probes", name).predicts_numbers for name in spec.probe.methods):
             return
-        for data in material:
-            if data.kind == "number":
-                raise SpecError(
-                    f"{data.source or data.name} has numbers to predict, which {' and '.join(probes)} cannot",
-                    "a probe for numbers",
-                    "add --probe ridge",
-                )
+        raise SpecError(
+            f"{numbers.source or numbers.name} has numbers to predict, which {' and '.join(spec.probe.methods)} cannot",
+            "a probe for numbers",
+            "add --probe ridge",
+        )
 
     def stages(self) -> dict[str, StageFunction]:
         """Return the stages in order."""
