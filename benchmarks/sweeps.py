@@ -2,6 +2,7 @@
 
     python benchmarks/sweeps.py --model DIR --model OTHER --model THIRD          # the ratio of two workers to one
     python benchmarks/sweeps.py --model DIR ... --killed 20                      # that many sweeps with two kills each
+    python benchmarks/sweeps.py --split                                          # two workers on one run, against one
 
 Prints its ratio, or the number of sweeps whose tables are equal to the serial one's, last.
 """
@@ -30,10 +31,17 @@ SIGNS = {"activations/*.safetensors": "capture", "scores": "probing"}
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", action="append", required=True)
+    parser.add_argument("--model", action="append", default=[])
     parser.add_argument("--killed", type=int, default=0)
+    parser.add_argument("--split", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    if given.split:
+        with tempfile.TemporaryDirectory() as folder:
+            print(_split(given.model[:1] or ["smollm2-135m"], Path(folder)))
+        return
+    if not given.model:
+        parser.error("--model is needed, but with --split")
     plan = {
         "models": given.model,
         "studies": ["hierarchy", "exits"],
@@ -60,6 +68,28 @@ def _ratio(plan: dict[str, object], folder: Path) -> str:
 def _demand_done(sweep: la.Sweep) -> None:
     if sweep.failed:
         raise SystemExit(sweep.summary())
+
+
+def _split(models: list[str], folder: Path) -> str:
+    """Return the ratio of the seconds that two workers and one take for the stages of one run that can be split."""
+    plan = {"models": models, "studies": ["hierarchy"], "size": "quick"}
+    sweeps = {}
+    for workers in (1, 2):
+        start = time.perf_counter()
+        sweeps[workers] = la.sweep(plan, out=folder / str(workers), resources=Resources(workers=workers, threads=1))
+        stages = _seconds(sweeps[workers])
+        told = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in stages.items())
+        print(f"{workers} workers: {told}, in all {time.perf_counter() - start:.0f} s", flush=True)
+    (name,) = sweeps[1].runs
+    same = "equal" if _tables(sweeps[1], name) == _tables(sweeps[2], name) else "other"
+    ratio = {stage: seconds / _seconds(sweeps[1])[stage] for stage, seconds in _seconds(sweeps[2]).items()}
+    told = " and ".join(f"{share:.2f} of the time to {stage}" for stage, share in ratio.items())
+    return f"two workers take {told} of one, and have {same} tables"
+
+
+def _seconds(sweep: la.Sweep) -> dict[str, float]:
+    (run,) = sweep.runs.values()
+    return {stage: run.manifest["stages"][stage]["seconds"] for stage in ("capture", "probe")}
 
 
 def _killed(plan: dict[str, object], folder: Path, given: argparse.Namespace) -> str:

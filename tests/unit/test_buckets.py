@@ -374,7 +374,7 @@ def test_two_workers_compute_each_unit_of_a_bucket_once(bucket, tmp_path, monkey
     monkeypatch.setattr(worker, "place_of", lambda out, apart: BucketPlace(bucket, apart=apart))
     ran = []
 
-    def execute(study, spec, out, progress=None, models=None):
+    def execute(study, spec, out, progress=None, models=None, turns=None):
         ran.append(spec.content_hash())
         prepared = study.prepare(spec, study.settings(**spec.settings))
         manifest = {"status": "complete", "versions": versions(), "spec": prepared.model_dump(mode="json")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import platform
 
 import pytest
 
@@ -15,6 +16,7 @@ from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec
 from layeratlas.data.items import Dataset, Item
 from layeratlas.runs.workspace import Workspace
+from processes import dead_pid
 
 
 def fail_with(code):
@@ -151,3 +153,24 @@ def test_a_folder_whose_first_write_was_cut_short_is_still_new(tmp_path):
     (tmp_path / "run.json").rename(tmp_path / "notes.txt")
     with pytest.raises(StoreError, match="is not empty and holds no run"):
         Workspace(tmp_path, RunSpec(), [Dataset("own", "own", items)], Progress())
+
+
+@pytest.mark.parametrize(
+    ("writer", "here", "age", "kept"),
+    [
+        ("another", True, 0, True),
+        ("another", True, 301, False),
+        ("dead", True, 0, False),
+        ("own", True, 0, False),  # of a former container, whose process had the same number
+        ("dead", False, 0, True),
+        ("dead", False, 301, False),
+    ],
+)
+def test_what_another_process_is_writing_is_not_swept(tmp_path, writer, here, age, kept):
+    pid = {"another": os.getppid, "dead": dead_pid, "own": os.getpid}[writer]()
+    path = tmp_path / f".{pid}@{platform.node() if here else 'other-host'}@0123456789abcdef.part"
+    path.touch()
+    before = path.stat().st_mtime - age
+    os.utime(path, (before, before))
+    sweep_parts(tmp_path)
+    assert path.exists() is kept

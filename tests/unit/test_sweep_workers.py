@@ -48,7 +48,7 @@ def computed(monkeypatch):
     """Replace running a spec by writing the manifest that a finished run has; returns what was run, in order."""
     ran = []
 
-    def execute(study, spec, out, progress=None, models=None):
+    def execute(study, spec, out, progress=None, models=None, turns=None):
         ran.append(spec)
         time.sleep(0.01)
         prepared = study.prepare(spec, study.settings(**spec.settings))
@@ -118,7 +118,7 @@ def test_a_unit_whose_worker_was_killed_is_begun_again_twice(tmp_path, place, un
 def test_an_error_is_final_and_the_rest_goes_on(tmp_path, place, units, computed, monkeypatch):
     works = worker.execute
 
-    def fail_one(study, spec, out, progress=None, models=None):
+    def fail_one(study, spec, out, progress=None, models=None, turns=None):
         if spec == units[3].spec:
             raise ModelError("it is no model", "a model", "choose one")
         return works(study, spec, out)
@@ -214,7 +214,7 @@ def test_a_run_of_another_origin_is_not_called_done(tmp_path, place, units, comp
 def test_a_run_that_fills_in_its_spec_when_it_begins_is_done_once(tmp_path, place, units, computed, monkeypatch):
     works = worker.execute
 
-    def fill_in(study, spec, out, progress=None, models=None):
+    def fill_in(study, spec, out, progress=None, models=None, turns=None):
         works(study, spec, out)
         manifest = json.loads((out / "run.json").read_text())
         manifest["spec"]["model"]["chat_template"] = "a hash"

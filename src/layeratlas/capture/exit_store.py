@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ class ExitStore(Store):
     """
 
     def __init__(self, inner: Store, readout: Readout, slots: Slots, exits: Sequence[int] = ()) -> None:
-        self.inner, self.readout, self.slots = inner, readout, slots
+        self.inner, self.readout, self.slots, self.turns = inner, readout, slots, inner.turns
         self.exits = list(exits) or list(range(readout.points))
         self.shape = Shape(len(slots.readings), readout.anatomy.width, {"resid": readout.points})
 
@@ -40,6 +40,10 @@ class ExitStore(Store):
     def finished(self) -> set[str]:
         """Return the keys of the shards that are whole."""
         return self.inner.finished()
+
+    def gather(self, keys: Iterable[str]) -> None:
+        """Take in those of the named shards that other processes have written."""
+        self.inner.gather(keys)
 
     def complete(self) -> bool:
         """Return whether every slot has a number at every exit."""

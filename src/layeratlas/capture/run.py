@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import torch
 
 from layeratlas.capture.masks import Form, tree_mask
 from layeratlas.capture.plan import Batch, Reading
 from layeratlas.capture.reading import check_finite, read_batch
 from layeratlas.capture.streaming import stream
-from layeratlas.core.progress import Progress
+from layeratlas.core.progress import Progress, Step
 from layeratlas.core.spec import CaptureSpec, hash_of
+from layeratlas.core.turns import Check, Part
 from layeratlas.models import LoadedModel
 from layeratlas.store import Shape, Store
+
+# Processes that share a capture take ranges of batches: many more than processes, so that all end at about one time.
+_RANGES = 128
 
 
 def store_shape(model: LoadedModel, texts: int, spec: CaptureSpec) -> Shape:
@@ -41,22 +47,59 @@ def capture(
 ) -> None:
     """Run every batch that the store has not finished; `form` is how the model takes the masks of a trie.
 
-    A streamed model goes through in one sweep over its blocks, which restarts from the beginning if it was interrupted.
+    If other processes write into the store too (`store.turns`), they are given ranges of batches. A streamed model goes
+    through in one sweep over its blocks, in one process, which restarts from the beginning if it was interrupted.
 
     Raises CaptureError if an activation is not finite, naming the text (`names`, by row), the component and the layer.
     """
-    done = store.finished()
     total = sum(b.ids.size for b in plan)
     with (progress or Progress()).stage("capture", total) as step:
         if model.streamer is not None:
             if not store.complete():
                 stream(model, plan, store, step, lambda batch: tree_mask(model, batch, form), names)
             return
-        step.advance(sum(b.ids.size for b in plan if b.key in done))
-        for batch in plan:
-            if batch.key in done:
-                continue
-            values = read_batch(model, batch, tuple(store.shape.points), tree_mask(model, batch, form))
-            check_finite(batch, values, names)
-            store.write(batch.key, batch.rows, values)
-            step.advance(batch.ids.size)
+        reader = _Reader(model, store, form, names, step)
+        store.turns.each(list(reader.parts(plan)), on=kind_of(model))
+
+
+def kind_of(model: LoadedModel) -> str:
+    """Return what the last bits of a vector depend on besides the run: the kind of device, and a CPU's threads."""
+    kind = str(model.device.type)
+    return f"{kind}, {torch.get_num_threads()} threads" if kind == "cpu" else kind
+
+
+class _Reader:
+    """Runs batches through a model into a store."""
+
+    def __init__(self, model: LoadedModel, store: Store, form: Form, names: Sequence[str], step: Step) -> None:
+        self._model, self._store, self._form, self._names, self._step = model, store, form, names, step
+
+    def parts(self, plan: Sequence[Batch]) -> Iterator[Part]:
+        """Yield ranges of batches as parts of a stage."""
+        step = max(1, -(-len(plan) // _RANGES))
+        for first in range(0, len(plan), step):
+            yield self._part(plan[first : first + step])
+
+    def _part(self, batches: Sequence[Batch]) -> Part:
+        keys, size = [batch.key for batch in batches], sum(batch.ids.size for batch in batches)
+
+        def is_done() -> bool:
+            self._store.gather(keys)
+            return self._store.finished().issuperset(keys)
+
+        def compute(check: Check) -> None:
+            done = self._store.finished()
+            for batch in batches:
+                if batch.key not in done:
+                    self._run(batch, check)
+                self._step.advance(batch.ids.size)
+
+        name = keys[0] if len(keys) == 1 else hash_of(keys)
+        return Part(name=name, is_done=is_done, compute=compute, skip=lambda: self._step.advance(size))
+
+    def _run(self, batch: Batch, check: Check) -> None:
+        mask = tree_mask(self._model, batch, self._form)
+        values = read_batch(self._model, batch, tuple(self._store.shape.points), mask)
+        check_finite(batch, values, self._names)
+        check()
+        self._store.write(batch.key, batch.rows, values)

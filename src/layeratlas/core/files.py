@@ -7,8 +7,10 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import secrets
 import stat
+import time
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from layeratlas.core.errors import StoreError
 
 # The manifest and the page of a comparison's folder.
 COMPARISON, COMPARISON_PAGE = "comparison.json", "comparison.html"
+# Seconds after which a half-written file of another machine counts as left behind.
+_LEFT = 300.0
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -25,7 +29,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     The file's permissions follow the umask. An empty directory at `path` is removed. Raises StoreError if the disk is
     full, the folder cannot be written, or a directory with files is at `path`.
     """
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    temporary = path.with_name(f".{os.getpid()}@{platform.node()}@{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -111,7 +115,19 @@ def _regular(path: Path) -> BufferedReader:
 
 
 def sweep_parts(folder: Path) -> None:
-    """Remove files that an earlier process left half-written in a folder."""
-    for leftover in folder.glob(".*.part"):
+    """Remove files that an earlier process left half-written in a folder, but none that another one is writing."""
+    for path in folder.glob(".*.part"):
         with contextlib.suppress(OSError):
-            leftover.unlink(missing_ok=True)
+            if not _is_being_written(path):
+                path.unlink(missing_ok=True)
+
+
+def _is_being_written(path: Path) -> bool:
+    """Return whether a half-written file may belong to a process that runs, other than this one."""
+    import psutil
+
+    writer, _, rest = path.name[1:].partition("@")
+    node = rest.rpartition("@")[0]
+    if not writer.isdigit() or not node or time.time() - path.stat().st_mtime > _LEFT:
+        return False
+    return node != platform.node() or (int(writer) != os.getpid() and psutil.pid_exists(int(writer)))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from layeratlas.core import registry
 from layeratlas.core.errors import DataError, SpecError
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
+from layeratlas.core.turns import ALONE, Turns
 from layeratlas.data.task import Material
 from layeratlas.runs.fitting import record_dropped
 from layeratlas.runs.kept_model import KeptModel
@@ -81,40 +84,67 @@ def execute(
     out: Path | None = None,
     progress: Progress | None = None,
     models: KeptModel | None = None,
+    turns: Turns = ALONE,
 ) -> Path:
     """Run a spec to its report and return the run's folder; a second call resumes it, or finds it complete.
 
-    `models` loads the model and keeps it, for callers that run many specs of one model; they close it.
+    `models` loads the model and keeps it, for callers that run many specs of one model; they close it. `turns` may let
+    other processes compute parts of stages.
 
     If a stage has to run, all later stages run again too; each reuses its own valid shards. Raises StoreError if
     another process runs in the folder.
     """
+    ready = prepare(study, spec)
+    folder = out or default_folder(ready.spec)
+    with locked(folder), contextlib.nullcontext(models) if models else KeptModel() as kept:
+        work = ready.open(folder, progress or Progress())
+        if work.complete:  # found without importing the stages, which takes longer than all else here
+            return folder
+        ready.begin(work)
+        work.models, work.turns = kept, turns
+        _run_stages(study, work)
+        if work.manifest["status"] != "complete":
+            work.manifest["status"] = "complete"
+            work.save()
+    return folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A spec that is ready to run: with all its settings, the texts that were `read`, and those selected of them."""
+
+    study: Study
+    spec: RunSpec
+    settings: Any
+    read: list[Material]
+    material: list[Material]
+
+    def open(self, folder: Path, progress: Progress) -> Workspace:
+        """Return the run's folder, which must be locked."""
+        return Workspace(folder, self.spec, self.material, progress, self.settings)
+
+    def begin(self, work: Workspace) -> None:
+        """Make the folder what the stages of the study take."""
+        work.manifest["words"] = words_of(self.study, self.spec)
+        work.manifest["sampled"] = {
+            data.name: {"n": len(data), "of": len(whole)}
+            for data, whole in zip(self.material, self.read, strict=True)
+            if len(data) < len(whole)
+        }
+        begins = "dropped" not in work.manifest
+        record_dropped(work, [data.name for data in work.material] if begins else [])
+        work.manifest["defaults"] = {"probe": self.study.probe_spec(self.spec.size).model_dump(mode="json")}
+
+
+def prepare(study: Study, spec: RunSpec) -> Prepared:
+    """Return a spec that is ready to run; raises AtlasError if it cannot be run."""
     settings = study.settings(**spec.settings)
     check_uses(spec, study.uses, study.probe_spec(spec.size))
     spec = _settled(study.prepare(spec, settings))
     read = make_material(study, spec)
     material = study.select(spec, settings, read)
     study.check(spec, settings, material)
-    folder = out or default_folder(spec)
-    with locked(folder), contextlib.nullcontext(models) if models else KeptModel() as kept:
-        work = Workspace(folder, spec, material, progress or Progress(), settings)
-        if work.complete:  # found without importing the stages, which takes longer than all else here
-            return folder
-        work.models = kept
-        work.manifest["words"] = words_of(study, spec)
-        work.manifest["sampled"] = {
-            data.name: {"n": len(data), "of": len(whole)}
-            for data, whole in zip(material, read, strict=True)
-            if len(data) < len(whole)
-        }
-        begins = "dropped" not in work.manifest
-        record_dropped(work, [data.name for data in work.material] if begins else [])
-        work.manifest["defaults"] = {"probe": study.probe_spec(spec.size).model_dump(mode="json")}
-        _run_stages(study, work)
-        if work.manifest["status"] != "complete":
-            work.manifest["status"] = "complete"
-            work.save()
-    return folder
+    return Prepared(study=study, spec=spec, settings=settings, read=read, material=material)
 
 
 def _settled(spec: RunSpec) -> RunSpec:
@@ -137,6 +167,7 @@ def _run_stages(study: Study, work: Workspace) -> None:
             continue
         stale = True
         work.manifest["status"] = "running"
+        work.turns.begin(name)
         with work.timed(name):
             outputs = stage(work)
         work.finish(name, outputs)

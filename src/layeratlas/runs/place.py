@@ -15,12 +15,14 @@ class Place(ABC):
     """A local folder, synchronised with a bucket if it mirrors one.
 
     `address` identifies it to other processes; `pause` is the least number of seconds between two checks of other
-    processes' work. Names are those of files and folders below it, `''` for all of it.
+    processes' work; `shared` tells whether all processes see the files of `folder` at once. Names are those of files
+    and folders below it, `''` for all of it.
     """
 
     folder: Path
     address: str
     pause: float = 0.0
+    shared: bool = False
 
     @abstractmethod
     def held(self, name: str) -> contextlib.AbstractContextManager[None]:
@@ -53,6 +55,8 @@ class Place(ABC):
 
 class FolderPlace(Place):
     """A folder that all processes share directly."""
+
+    shared = True
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.address = folder, str(folder.absolute())

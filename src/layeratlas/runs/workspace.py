@@ -20,6 +20,7 @@ from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_object, sweep_parts
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec, hash_of
+from layeratlas.core.turns import ALONE, Turns
 from layeratlas.core.versions import version_of
 from layeratlas.data.fitting import LeftOut
 from layeratlas.runs.kept_model import KeptModel
@@ -58,6 +59,7 @@ class Workspace:
     `material` is the data to read, without the rows and sets that do not fit the model (`leave_out`). `texts` in the
     manifest is a hash of it, equal for every model that reads the same data. Raises StoreError if the folder holds
     another run, or one written by other library versions: activations and tables of different origin are never mixed.
+    `common` is the folder of parts that several processes may compute in `turns`; in a helper, another process owns it.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Workspace:
         self.key = hash_of([spec.model_dump(mode="json"), _identities(self._given), versions()])
         self.material: list[Any] = self._given
         self.models = KeptModel()
+        self.common = folder
+        self.turns: Turns = ALONE
         self.manifest: dict[str, Any] = self._opened()
         self.material = self.left_out.of(self._given)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from layeratlas.core.arrays import FloatArray, Ints
 from layeratlas.core.errors import StoreError
+from layeratlas.core.turns import ALONE, Turns
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,18 @@ class Store(ABC):
     """Vectors by component, layer and text, written in shards; only whole shards are read.
 
     A shard is named by its content key, so that a resumed run knows which shards are finished. `write` is atomic: after
-    a crash a shard is either whole or absent.
+    a crash a shard is either whole or absent. `turns` says which processes write into the store.
     """
 
     shape: Shape
+    turns: Turns = ALONE
 
     @abstractmethod
     def finished(self) -> set[str]:
         """Return the keys of the shards that are whole."""
+
+    def gather(self, keys: Iterable[str]) -> None:  # noqa: B027 - most stores belong to one process
+        """Take in those of the named shards that other processes have written."""
 
     @abstractmethod
     def complete(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,14 @@ from layeratlas.core.arrays import FloatArray, Ints
 from layeratlas.core.checksums import digest_of
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import sweep_parts, write_atomic
+from layeratlas.core.turns import ALONE, Turns
 from layeratlas.store.contract import Shape, Store, check_complete, check_request, check_shard, unseen
 from layeratlas.store.receipts import (
     Receipt,
     covered,
     manifest_of,
     read_manifest,
+    read_receipt,
     read_receipts,
     shard_path,
     write_manifest,
@@ -38,11 +40,12 @@ class DiskStore(Store):
 
     `key` identifies the content (model, texts, settings). A folder with another key is refused, never mixed. A shard
     without a valid receipt of this store, or with bytes that differ from its receipt, is treated as absent and computed
-    again. A damaged manifest is rewritten.
+    again. A damaged manifest is rewritten. A process that is helping trusts receipts; the process that it helps reads
+    every shard once to compare it with its receipt.
     """
 
-    def __init__(self, folder: Path, shape: Shape, key: str, dtype: str = "float32") -> None:
-        self.folder, self.shape, self.key = folder, shape, key
+    def __init__(self, folder: Path, shape: Shape, key: str, dtype: str = "float32", turns: Turns = ALONE) -> None:
+        self.folder, self.shape, self.key, self.turns = folder, shape, key, turns
         self._dtype: torch.dtype = getattr(torch, dtype)
         manifest, known = manifest_of(shape, key, dtype), None
         with contextlib.suppress(StoreError):
@@ -55,22 +58,26 @@ class DiskStore(Store):
                 "those of this run",
                 "choose another --out or remove that folder",
             )
-        sweep_parts(folder)
-        self._receipts = self._verify()
+        if not turns.helping:
+            sweep_parts(folder)
+        self._receipts = {key: receipt for key, receipt in read_receipts(folder, self.key) if self._holds(key, receipt)}
 
     @classmethod
-    def open(cls, folder: Path) -> DiskStore:
+    def open(cls, folder: Path, turns: Turns = ALONE) -> DiskStore:
         """Open an existing folder, with any key."""
         manifest = read_manifest(folder)
         shape = Shape(manifest["texts"], manifest["width"], manifest["points"])
-        return cls(folder, shape, manifest["key"], manifest["dtype"])
+        return cls(folder, shape, manifest["key"], manifest["dtype"], turns)
 
-    def _verify(self) -> dict[str, Receipt]:
-        return {
-            key: receipt
-            for key, receipt in read_receipts(self.folder, self.key)
-            if digest_of(shard_path(self.folder, key)) == receipt.sha256
-        }
+    def _holds(self, key: str, receipt: Receipt) -> bool:
+        return self.turns.helping or digest_of(shard_path(self.folder, key)) == receipt.sha256
+
+    def gather(self, keys: Iterable[str]) -> None:
+        """Take in those of the named shards that other processes have written."""
+        for key in keys:
+            receipt = None if key in self._receipts else read_receipt(self.folder, key, self.key)
+            if receipt is not None and self._holds(key, receipt):
+                self._receipts[key] = receipt
 
     def finished(self) -> set[str]:
         """Return the keys of the shards whose bytes match their receipts."""

@@ -44,14 +44,18 @@ def read_receipts(folder: Path, store: str) -> Iterator[tuple[str, Receipt]]:
     are not read; compare `sha256` if that matters.
     """
     for path in sorted(folder.glob("*.json")):
-        if path.name == MANIFEST or not shard_path(folder, path.stem).is_file():
-            continue
-        try:
-            record = read_sealed(path)
-            if (record["store"], record["shard"]) == (store, path.stem):
-                yield path.stem, _receipt(record)
-        except (StoreError, KeyError, TypeError, ValueError):
-            continue
+        receipt = None if path.name == MANIFEST else read_receipt(folder, path.stem, store)
+        if receipt is not None:
+            yield path.stem, receipt
+
+
+def read_receipt(folder: Path, key: str, store: str) -> Receipt | None:
+    """Return the receipt of shard `key`; None if `read_receipts` would skip it."""
+    try:
+        record = read_sealed(folder / f"{key}.json") if shard_path(folder, key).is_file() else {}
+        return _receipt(record) if (record["store"], record["shard"]) == (store, key) else None
+    except (StoreError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _receipt(record: Mapping[str, Any]) -> Receipt:

@@ -21,7 +21,17 @@ from layeratlas.sweeps.engines import Engine, Launch, Worker, find_engine
 from layeratlas.sweeps.finishing import Finish, finish, notes_on
 from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.spec import SweepSpec, read_sweep
-from layeratlas.sweeps.state import ATTEMPTS, Standing, UnitState, reopen, run_folder, run_name, state_of, states_of
+from layeratlas.sweeps.state import (
+    ATTEMPTS,
+    Standing,
+    UnitState,
+    desk_of,
+    reopen,
+    run_folder,
+    run_name,
+    state_of,
+    states_of,
+)
 from layeratlas.sweeps.units import Unit, units_of
 
 # Seconds between polls of the units' states.
@@ -172,7 +182,7 @@ class _Supervisor:
         try:
             while open_units := self._open():
                 running = [worker for worker in running if worker.is_running()]
-                while len(running) < min(workers, open_units) and started < limit:
+                while len(running) < self._wanted(workers, open_units) and started < limit:
                     running.append(self._engine.start(self._launch, started))
                     started += 1
                 if not running:
@@ -187,6 +197,11 @@ class _Supervisor:
             for worker in running:
                 if worker.is_running():
                     worker.stop()
+
+    def _wanted(self, workers: int, open_units: int) -> int:
+        """Return how many workers have work: one per open unit, or all if a unit takes help."""
+        takes_help = open_units < workers and any(desk_of(self._place, unit).order() for unit in self._units)
+        return workers if takes_help else min(workers, open_units)
 
     def _wait(self, running: Sequence[Worker]) -> None:
         """Wait until the workers end by themselves because no unit is left."""

@@ -1,7 +1,8 @@
 """The state of a unit, read from the sweep's folder: waiting, running, done or failed.
 
 `runs/NAME/` is the run. `units/NAME/` holds its lease, a lock with a heartbeat held by one worker at a time, and
-`state.json` with the number of attempts and the outcome, which only the holder of the lease writes.
+`state.json` with the number of attempts and the outcome, which only the holder of the lease writes. While other workers
+may help with a stage, `order.json` names its parts and `parts/` holds the lease of each.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from layeratlas.core.spec import RunSpec
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.manifest import MANIFEST
 from layeratlas.runs.place import Place
+from layeratlas.runs.splitting import Desk
 from layeratlas.runs.workspace import versions
 from layeratlas.sweeps.units import Unit
 
@@ -100,6 +102,11 @@ def lease(place: Place, unit: Unit) -> Iterator[None]:
     """Hold the lease of a unit; raises InUseError if another worker holds it."""
     with place.held(_lease(unit)):
         yield
+
+
+def desk_of(place: Place, unit: Unit) -> Desk:
+    """Return where the worker that runs a unit posts the stages that others can help with."""
+    return Desk(place, _lease(unit))
 
 
 def begin(place: Place, unit: Unit, worker: str) -> int:

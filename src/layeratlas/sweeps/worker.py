@@ -1,7 +1,8 @@
 """A worker: runs one unit of a sweep's folder after another until all are done or failed.
 
 Any number of workers can share a folder, on any machines with access to it. Units are assigned by leases alone. A
-worker prefers units of the model that it has loaded, then units of models that no other worker runs.
+worker prefers units of the model that it has loaded, then units of models that no other worker runs. If no unit is
+left, it helps the workers of units whose current stage takes long.
 """
 
 from __future__ import annotations
@@ -17,13 +18,28 @@ from layeratlas.core import registry
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.processes import end_with, stoppable
 from layeratlas.core.spec import ModelSpec
+from layeratlas.core.turns import ALONE
+from layeratlas.runs.helping import help_with
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.pipeline import execute
 from layeratlas.runs.place import Place
+from layeratlas.runs.splitting import OwnTurns
 from layeratlas.store.bucket import ChangedError, UnreachableError
 from layeratlas.sweeps.plan import read_plan
-from layeratlas.sweeps.state import ATTEMPTS, Standing, UnitState, begin, end, lease, run_name, state_of, states_of
+from layeratlas.sweeps.state import (
+    ATTEMPTS,
+    Standing,
+    UnitState,
+    begin,
+    desk_of,
+    end,
+    lease,
+    run_folder,
+    run_name,
+    state_of,
+    states_of,
+)
 from layeratlas.sweeps.units import Unit
 
 # Seconds between checks of units that other workers hold.
@@ -33,14 +49,16 @@ _OPEN = (Standing.WAITING, Standing.RUNNING)
 
 def work(out: str, plan: str) -> None:
     """Work on the sweep of the plan `plan` in the folder or bucket `out`, until no unit is left."""
-    place, models = place_of(out, apart=True), KeptModel()
+    place, models, helped = place_of(out, apart=True), KeptModel(), set[str]()
     try:
         units = read_plan(place, plan)
         while True:
             states = states_of(place, units)
             if not any(state.standing in _OPEN for state in states.values()):
                 return
-            if not any(_take(place, unit, models) for unit in _in_order(units, states, models.spec)):
+            taken = any(_take(place, unit, models) for unit in _in_order(units, states, models.spec))
+            running = (unit for unit in units if states[unit.name].standing is Standing.RUNNING)
+            if not taken and not any(_help(place, unit, models, helped) for unit in running):
                 time.sleep(max(_LOOK, place.pause))
     finally:
         models.close()
@@ -73,7 +91,8 @@ def _run(place: Place, unit: Unit, models: KeptModel) -> None:
         return
     try:
         with place.working(run_name(unit)) as folder:
-            execute(registry.get("studies", unit.spec.study), unit.spec, folder, models=models)
+            turns = OwnTurns(desk_of(place, unit)) if _can_be_split(place, unit) else ALONE
+            execute(registry.get("studies", unit.spec.study), unit.spec, folder, models=models, turns=turns)
     except (ChangedError, UnreachableError):  # the unit was taken over, or this worker must end as if it were killed
         raise
     except InUseError:  # a run outside the sweep, or one with a lease that is not stale yet, unlike the unit's
@@ -89,6 +108,27 @@ def _run(place: Place, unit: Unit, models: KeptModel) -> None:
         end(place, unit, Standing.FAILED, attempts, f"internal error, {type(error).__name__}: {reason}")
     else:
         end(place, unit, Standing.DONE, attempts)
+
+
+def _can_be_split(place: Place, unit: Unit) -> bool:
+    """Return whether workers see each other's files, and a worker can take part without more processes of its own."""
+    return place.shared and unit.spec.model.parallel == 1
+
+
+def _help(place: Place, unit: Unit, models: KeptModel, helped: set[str]) -> bool:
+    """Compute parts of a unit that another worker runs; return False if it needs no help, or had this worker's."""
+    desk = desk_of(place, unit)
+    order = desk.order() if _can_be_split(place, unit) else None
+    if order is None or order.by in helped or state_of(place, unit).standing is not Standing.RUNNING:
+        return False
+    helped.add(order.by)
+    try:
+        study = registry.get("studies", unit.spec.study)
+        computed = help_with(study, unit.spec, run_folder(place, unit), desk, order, models)
+    except Exception as error:  # the unit's own worker meets the same error, and records it
+        print(f"cannot help with {unit.name}: {error}", file=sys.stderr, flush=True)
+        return False
+    return bool(computed)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import polars as pl
 
 from layeratlas.core.arrays import Floats
 from layeratlas.core.spec import CaptureSpec, hash_of
+from layeratlas.core.turns import ALONE
 from layeratlas.data.questions import QuestionSet
 from layeratlas.runs.chat import note_example
 from layeratlas.runs.comparable import FEWER_SHOTS
@@ -96,7 +97,9 @@ def _run(work: Workspace, continuations: list[Continuation], readout: Readout, e
     settings: ExitSettings = work.settings
     read = [exits, settings.exit_norm, settings.normaliser]
     key = hash_of([store_key(model, slots.readings, spec), slots.tokens.tolist(), read])
-    inner = DiskStore(work.folder / EXITS, exit_shape(readout, slots, exits), key)
+    # The faster normaliser is found by its time, so each process could choose another.
+    turns = work.turns if settings.normaliser == "exact" else ALONE
+    inner = DiskStore(work.common / EXITS, exit_shape(readout, slots, exits), key, turns=turns)
     inner.check_space()
     store: ExitStore = ExitStore(inner, readout, slots, exits)
     work.manifest["capture"] = packing.record() | {"rows": len(slots.readings), "wanted": len(slots.tokens)}

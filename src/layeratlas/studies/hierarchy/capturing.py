@@ -67,7 +67,8 @@ def capture_stage(work: Workspace) -> list[str]:
         rows = texts.rows_of(data)
         outputs.append(write_items(work, data, rows, [len(texts.readings[row].ids) for row in rows]))
     shape = store_shape(model, len(texts.readings), spec)
-    store = DiskStore(work.folder / ACTIVATIONS, shape, store_key(model, texts.readings, spec), spec.dtype)
+    key = store_key(model, texts.readings, spec)
+    store = DiskStore(work.common / ACTIVATIONS, shape, key, spec.dtype, work.turns)
     store.check_space()
     packing = choose_plan(model, texts.readings, spec)
     work.manifest["capture"] = packing.record() | {"components": list(spec.components)}

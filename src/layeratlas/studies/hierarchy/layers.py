@@ -19,6 +19,8 @@ _WORTH_PROCESSES = 1500
 # Numbers in a batch of layers: on a CPU few enough for its caches, on an accelerator 1 GB in float64. Batches share the
 # overhead of Python, which dominates at sixty texts; batches that are too large leave the cache.
 _CPU_NUMBERS, _DEVICE_NUMBERS, _MOST_LAYERS = 2**19, 2**27, 16
+# The fewest layers that a process takes in a turn if several share a stage.
+_CELL = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,8 @@ class LayerResult:
 class Probing:
     """The rows of a store's component to probe, with a data set's design and probes.
 
-    With a seed, code lengths are measured too. `only` are the layers to probe; empty for all.
+    With a seed, code lengths are measured too. `only` are the layers to probe; empty for all. If they are one of
+    several cells that are probed in turn, `among` is the number of layers in all of them.
     """
 
     store: Store
@@ -43,16 +46,21 @@ class Probing:
     methods: Sequence[str]
     seed: int | None = None
     only: Sequence[int] = ()
+    among: int = 0
 
     @property
     def layers(self) -> Sequence[int]:
         """The layers that are probed, in order."""
         return self.only or range(self.store.shape.points[self.component])
 
+    def at_once(self, numbers: int) -> int:
+        """Return the layers in a batch of about `numbers` numbers."""
+        n, width = len(self.rows), self.store.shape.width
+        return max(1, min(_MOST_LAYERS, numbers // max(1, n * max(width, n))))
+
     def batches(self, numbers: int) -> Iterator[FloatArray]:
         """Yield the layers' vectors in order, in batches (layers, n, d) of about `numbers` numbers."""
-        width = self.store.shape.width
-        step = max(1, min(_MOST_LAYERS, numbers // max(1, len(self.rows) * max(width, len(self.rows)))))
+        step = self.at_once(numbers)
         for first in range(0, len(self.layers), step):
             layers = self.layers[first : first + step]
             yield np.stack([self.store.read(self.component, layer)[self.rows] for layer in layers])
@@ -66,7 +74,7 @@ def probed_layers(work: Workspace, asked: Probing) -> Iterator[LayerResult]:
     device = _device(work)
     if device is None:
         jobs = ((x, asked.design, asked.methods, asked.seed) for x in asked.batches(_CPU_NUMBERS))
-        size = len(asked.rows) * len(asked.layers)
+        size = len(asked.rows) * (asked.among or len(asked.layers))
         for results in parallel(_probed, jobs, processes=size > _WORTH_PROCESSES):
             yield from results
         return
@@ -76,6 +84,23 @@ def probed_layers(work: Workspace, asked: Probing) -> Iterator[LayerResult]:
         there = torch.from_numpy(x).to(device).double()
         for scores, one in zip(probe_layers(there, asked.design, asked.methods), x, strict=True):
             yield LayerResult(scores=scores, codes=_codes(one, asked.design, asked.seed))
+
+
+def cell_layers(work: Workspace, asked: Probing) -> int:
+    """Return how many layers a process probes in a turn: all of them if it is alone, else a few whole batches."""
+    if not work.turns.shared:
+        return len(asked.layers)
+    from joblib import cpu_count
+
+    step = asked.at_once(_CPU_NUMBERS if _device(work) is None else _DEVICE_NUMBERS)
+    cores: int = cpu_count()
+    return step * max(1, -(-max(_CELL, cores) // step))
+
+
+def probe_kind(work: Workspace) -> str:
+    """Return the kind of device that probes run on."""
+    device = _device(work)
+    return "cpu" if device is None else str(device.type)
 
 
 def _device(work: Workspace) -> Array | None:

@@ -9,11 +9,11 @@ from layeratlas.runs.study import Study
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.hierarchy.analysing import analyse_stage
 from layeratlas.studies.hierarchy.capturing import capture_stage, recompute
+from layeratlas.studies.hierarchy.cells import probe_stage
 from layeratlas.studies.hierarchy.controls.random_weights import random_weights_stage
 from layeratlas.studies.hierarchy.experts.stage import experts_stage
 from layeratlas.studies.hierarchy.learning.stage import learning_stage
 from layeratlas.studies.hierarchy.positions.stage import positions_stage
-from layeratlas.studies.hierarchy.probing import probe_stage
 from layeratlas.studies.hierarchy.robustness.stage import robustness_stage
 
 

@@ -7,11 +7,13 @@ shard, so an interrupted run loses at most one batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from layeratlas.core.spec import Size
+from layeratlas.core.turns import ALONE, Check, Part
 from layeratlas.runs.random_weights import random_weight_model
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.segmentation import shortest_segment
@@ -48,6 +50,8 @@ Advance = Callable[[float], None]
 
 def measure_stage(work: Workspace) -> list[str]:
     """Measure every passage, noisy copies of some, and a few passages in a model with random weights."""
+    from layeratlas.capture.run import kind_of
+
     settings, model = work.settings, work.model
     _check_model(work, model)
     ids = encode_passages(work, model)
@@ -57,8 +61,13 @@ def measure_stage(work: Workspace) -> list[str]:
     length = len(ids[0]) - int(model.bos_id is not None)
     work.manifest["datasets"] = [dataset_record(passages, len(ids[0])) for passages in work.material]
     with work.progress.stage("measure", len(ids) + len(copies) * _COPY_SHARE + control) as step:
-        outputs = _write_batches(work, TRAINED, ids, PassageReader(model, settings), step.advance)
-        outputs += _write_copies(work, copies, CopyReader(model, settings.views), step.advance)
+        parts = _parts(work, TRAINED, ids, PassageReader(model, settings), step.advance)
+        reader = CopyReader(model, settings.views)
+        parts += _parts(
+            work, VIEWS, copies, reader, lambda n: step.advance(n * _COPY_SHARE), at_once=reader.views * _BATCH
+        )
+        work.turns.each(parts, on=kind_of(model))
+        outputs = [_shard_name(part.name) for part in parts]
         random = _write_untrained(work, in_turn(ids, kinds_of(work), control), step.advance) if control else []
     work.manifest["segments"] = {
         "passages": len(ids),
@@ -101,34 +110,36 @@ def _check_model(work: Workspace, model: LoadedModel) -> None:
     model.demand_whole("the study of segments, which compares every layer of a passage with the next")
 
 
-def _write_batches(work: Workspace, name: str, ids: list[list[int]], read: Read, advance: Advance) -> list[str]:
-    outputs = []
-    for first in range(0, len(ids), _BATCH):
-        batch = ids[first : first + _BATCH]
-        outputs.append(_write_shard(work, name, first, batch, read))
-        advance(len(batch))
-    return outputs
+def _parts(
+    work: Workspace, name: str, ids: list[list[int]], read: Read, advance: Advance, at_once: int = _BATCH
+) -> list[Part]:
+    """Return batches of `at_once` passages or copies as parts of the stage."""
+    batches = {first: ids[first : first + at_once] for first in range(0, len(ids), at_once)}
+    return [
+        _part(work, _batch_name(name, first), partial(read, batch, first), partial(advance, len(batch)))
+        for first, batch in batches.items()
+    ]
 
 
-def _write_copies(work: Workspace, copies: list[list[int]], read: CopyReader, advance: Advance) -> list[str]:
-    outputs, at_once = [], read.views * _BATCH
-    for first in range(0, len(copies), at_once):
-        batch = copies[first : first + at_once]
-        outputs.append(_write_shard(work, VIEWS, first, batch, read))
-        advance(len(batch) * _COPY_SHARE)
-    return outputs
+def _part(work: Workspace, name: str, read: Callable[[], Tensors], advance: Callable[[], None]) -> Part:
+    """Return the part that measures a batch unless its shard exists and is intact."""
+    path = work.common / _shard_name(name)
+
+    def compute(check: Check) -> None:
+        values = read()
+        check()
+        write_shard(path, work.key, values)
+        advance()
+
+    return Part(name=name, is_done=lambda: read_shard(path, work.key) is not None, compute=compute, skip=advance)
 
 
-def _write_shard(work: Workspace, name: str, first: int, batch: list[list[int]], read: Read) -> str:
-    """Measure a batch unless its shard exists and is intact; return the shard's name."""
-    file = _shard_name(name, first)
-    if read_shard(work.folder / file, work.key) is None:
-        write_shard(work.folder / file, work.key, read(batch, first))
-    return file
+def _batch_name(name: str, first: int) -> str:
+    return f"{name}-{first:05d}"
 
 
-def _shard_name(name: str, first: int) -> str:
-    return f"{FOLDER}/{name}-{first:05d}.safetensors"
+def _shard_name(batch: str) -> str:
+    return f"{FOLDER}/{batch}.safetensors"
 
 
 def _untrained_passages(work: Workspace, passages: int) -> int:
@@ -139,7 +150,7 @@ def _untrained_passages(work: Workspace, passages: int) -> int:
 
 def _write_untrained(work: Workspace, ids: list[list[int]], advance: Advance) -> list[str]:
     """Write and return the shards of a random-weight model; none if a second model does not fit in memory."""
-    files = [_shard_name(UNTRAINED, first) for first in range(0, len(ids), _BATCH)]
+    files = [_shard_name(_batch_name(UNTRAINED, first)) for first in range(0, len(ids), _BATCH)]
     if all(read_shard(work.folder / file, work.key) is not None for file in files):
         advance(len(ids))
         return files
@@ -147,7 +158,8 @@ def _write_untrained(work: Workspace, ids: list[list[int]], advance: Advance) ->
     if random is None:
         advance(len(ids))
         return []
-    return _write_batches(work, UNTRAINED, ids, PassageReader(random, work.settings), advance)
+    ALONE.each(_parts(work, UNTRAINED, ids, PassageReader(random, work.settings), advance), on="")
+    return files
 
 
 def read_values(work: Workspace, name: str, outputs: Sequence[str] | None = None) -> Tensors:

@@ -1,0 +1,44 @@
+"""Help with a run that belongs to another process: compute free parts of the stage that it has posted."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from layeratlas.core.files import read_json
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import RunSpec
+from layeratlas.runs.kept_model import KeptModel
+from layeratlas.runs.pipeline import prepare
+from layeratlas.runs.splitting import Desk, HelpingTurns, NothingLeftError, Order
+from layeratlas.runs.study import Study
+
+
+def help_with(study: Study, spec: RunSpec, folder: Path, desk: Desk, order: Order, models: KeptModel) -> list[str]:
+    """Run the stage of an order as the owner of the run in `folder` does, but compute free parts only; return these.
+
+    The helper works in a copy of the run's small files, so that it writes nothing but parts in the run's own folder.
+    Raises AtlasError if the run cannot be read or has other texts, settings or versions.
+    """
+    turns = HelpingTurns(desk, order)
+    with tempfile.TemporaryDirectory(prefix="layeratlas-helper-") as name:
+        scratch = Path(name)
+        _copy(folder, scratch)
+        ready = prepare(study, spec)
+        work = ready.open(scratch, Progress())
+        ready.begin(work)
+        work.common, work.turns, work.models = folder, turns, models
+        with contextlib.suppress(NothingLeftError):
+            study.stages()[order.stage](work)
+    return turns.computed
+
+
+def _copy(folder: Path, scratch: Path) -> None:
+    """Copy `run.json` and the outputs of finished stages; raises StoreError if there is no run."""
+    stages = read_json(folder / "run.json").get("stages", {}).values()
+    for name in ["run.json", *(output for stage in stages if stage.get("done") for output in stage["outputs"])]:
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, scratch / name)

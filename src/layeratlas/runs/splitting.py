@@ -1,0 +1,173 @@
+"""A run whose stages are split among processes that share its folder: its owner, and helpers.
+
+A stage is a list of parts (`core/turns.py`), each with files of its own in the run's folder. Once a stage has taken a
+while, the owner posts an order: the stage, and the names of its parts. From then on every process, the owner too, holds
+the lease of a part while it computes it. Helpers leave when no part is free; the owner waits for the parts that others
+hold, takes over those whose holder has died, and writes everything else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from layeratlas.core.checksums import read_sealed, write_sealed
+from layeratlas.core.errors import StoreError
+from layeratlas.core.turns import Check, Part, Turns
+from layeratlas.runs.lock import InUseError
+from layeratlas.runs.place import Place
+
+# Seconds after which a stage is worth the time that a helper takes to load a model.
+WORTH = 20.0
+# Seconds between two looks at the parts that other processes hold.
+_LOOK = 0.2
+
+
+class NothingLeftError(Exception):
+    """Raised in a helper when no part of the stage is free."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A stage to help with: its parts by name, what their numbers depend on besides the run, and who posted it."""
+
+    stage: str
+    parts: list[str]
+    on: str
+    by: str
+
+
+class Desk:
+    """Where the owner of a run posts orders, and where parts are held: files below `name` at a place.
+
+    All processes must see the place's files at once (`place.shared`).
+    """
+
+    def __init__(self, place: Place, name: str) -> None:
+        self._place, self._name = place, name
+        self._path = place.folder / name / "order.json"
+
+    def order(self) -> Order | None:
+        """Return the order that is posted, if any."""
+        with contextlib.suppress(StoreError, TypeError):
+            return Order(**read_sealed(self._path)) if self._path.exists() else None
+        return None
+
+    def post(self, order: Order) -> None:
+        """Post an order in place of any other."""
+        write_sealed(self._path, asdict(order))
+
+    def clear(self) -> None:
+        """Remove the order and the leases of its parts."""
+        self._path.unlink(missing_ok=True)
+        shutil.rmtree(self._path.with_name("parts"), ignore_errors=True)
+
+    @contextlib.contextmanager
+    def held(self, part: Part) -> Iterator[Check]:
+        """Hold a part; raises InUseError if another process holds it."""
+        name = f"{self._name}/parts/{part.name}"
+        with self._place.held(name):
+            yield lambda: _demand(self._place.holder(name), part.name)
+
+
+def _demand(holder: dict[str, Any] | None, part: str) -> None:
+    """Raise InUseError unless this process holds a part: after a long sleep, another one may have taken it over."""
+    if holder is None or (holder.get("host"), holder.get("pid")) != (platform.node(), os.getpid()):
+        raise InUseError(f"another process has taken over the part {part}", "a process that does not sleep")
+
+
+class OwnTurns(Turns):
+    """The turns of the process that a run belongs to."""
+
+    shared = True
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._stage = desk, ""
+
+    def begin(self, stage: str) -> None:
+        """Take note of the stage that begins, for the order."""
+        self._stage = stage
+
+    def each(self, parts: Sequence[Part], on: str) -> None:
+        """Compute parts, alone at first, and wait for those that helpers have begun."""
+        by = f"{platform.node()}:{os.getpid()}:{secrets.token_hex(4)}"
+        order = Order(stage=self._stage, parts=[part.name for part in parts], on=on, by=by)
+        began, posted = time.monotonic(), False
+        open_parts = list(parts)
+        # An order of a former owner, which was killed, may have helpers still.
+        due = self._desk.order() is not None
+        while open_parts:
+            held = []
+            for left, part in zip(range(len(open_parts), 0, -1), open_parts, strict=True):
+                due = due or (left > 1 and time.monotonic() - began >= WORTH)
+                if due and not posted:
+                    self._desk.post(order)
+                    posted = True
+                if not (self._taken(part) if posted else _alone(part)):
+                    held.append(part)
+            open_parts = held
+            if held:
+                time.sleep(_LOOK)
+        if posted:
+            self._desk.clear()
+
+    def _taken(self, part: Part) -> bool:
+        """Compute a part under its lease if it is not done; return False if another process holds it."""
+        if part.is_done():
+            part.skip()
+            return True
+        try:
+            with self._desk.held(part) as check:
+                return _alone(part, check)
+        except InUseError:
+            return False
+
+
+def _alone(part: Part, check: Check = lambda: None) -> bool:
+    if part.is_done():
+        part.skip()
+    else:
+        part.compute(check)
+    return True
+
+
+class HelpingTurns(Turns):
+    """The turns of a process that helps with an order; `computed` are the names of the parts that it has computed."""
+
+    shared = helping = True
+
+    def __init__(self, desk: Desk, order: Order) -> None:
+        self._desk, self._order = desk, order
+        self.computed: list[str] = []
+
+    def begin(self, stage: str) -> None:
+        """Do nothing, since the order names the stage."""
+
+    def each(self, parts: Sequence[Part], on: str) -> None:
+        """Compute parts of the order that no other process holds; raises NothingLeftError after the last.
+
+        Parts of an earlier step of the stage are done, and are passed. If the parts are neither, as with other hardware
+        or another packing, this process cannot help.
+        """
+        asked = ([part.name for part in parts], on) == (self._order.parts, self._order.on)
+        if not asked and all(part.is_done() for part in parts):
+            return
+        for part in parts if asked else ():
+            if self._desk.order() != self._order:
+                break
+            if not part.is_done():
+                self._compute(part)
+        raise NothingLeftError
+
+    def _compute(self, part: Part) -> None:
+        with contextlib.suppress(InUseError), self._desk.held(part) as check:
+            if not part.is_done():
+                part.compute(check)
+                self.computed.append(part.name)
