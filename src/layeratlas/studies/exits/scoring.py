@@ -20,6 +20,7 @@ from layeratlas.store.shards import load_shard, write_shard
 from layeratlas.studies.exits.free_answers import write_free_answers
 from layeratlas.studies.exits.names import items_file, scores_file
 from layeratlas.studies.exits.posing import PosedSet, pose_fitting
+from layeratlas.studies.exits.prompts import counted_choices
 from layeratlas.studies.exits.reading_out import EXITS_READ, exits_of, read_exits
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.settings import ExitSettings
@@ -111,6 +112,7 @@ def _write_items(work: Workspace, posed: PosedSet) -> str:
     rows: list[dict[str, Any]] = []
     for question, prompt in zip(data.items, posed.prompts, strict=True):
         encoded = posed.after[start : start + len(question.choices)]
+        counted = counted_choices(data, question, prompt)
         rows.append(
             asdict(question)
             | {
@@ -120,8 +122,8 @@ def _write_items(work: Workspace, posed: PosedSet) -> str:
                 "prompt": prompt.text,
                 "prompt_tokens": encoded[0].start,
                 "tokens": [len(continuation.ids) - continuation.start for continuation in encoded],
-                "bytes": [len(choice.strip().encode()) for choice in prompt.choices],
-                "characters": [len(choice.strip()) for choice in prompt.choices],
+                "bytes": [len(choice.encode()) for choice in counted],
+                "characters": [len(choice) for choice in counted],
             }
         )
         start += len(question.choices)
@@ -146,6 +148,8 @@ def _record(posed: PosedSet) -> dict[str, Any]:
         "language": data.language,
         "shots": posed.shots,
     }
+    if data.written is not None:
+        record["prompts"] = data.written.by
     return record | ({"confounded": data.confounded} if data.confounded else {})
 
 
