@@ -65,7 +65,9 @@ def write_task(folder: Path, name: str = "quiz", **changes: Any) -> Path:
     return path
 
 
-class _Task:
+class Task:
+    """A task over local files."""
+
     MULTIMODAL = False
     multiple_input = 0
 
@@ -120,7 +122,7 @@ class _TaskManager:
         self.all_tasks = [*self.all_subtasks, *(["ai2_arc"] if include_defaults else [])]
 
     def load(self, path: str) -> dict[str, Any]:
-        task = _Task(Path(path))
+        task = Task(Path(path))
         return {"tasks": {task.config.task: task}}
 
 

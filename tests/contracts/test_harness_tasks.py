@@ -84,6 +84,19 @@ def test_what_cannot_be_asked_is_refused_in_one_line(harness: str, tmp_path: Pat
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [("multiple_input", 2, "writes its choices into its contexts"), ("MULTIMODAL", True, "has images or sound")],
+)
+def test_choices_that_no_exit_could_score_are_refused(
+    quiz: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: int, found: str
+) -> None:
+    small_harness.stand_in(monkeypatch)
+    monkeypatch.setattr(small_harness.Task, name, value)
+    with pytest.raises(DataError, match=found):
+        read_questions(f"lm-eval:{quiz}")
+
+
 def test_a_name_is_checked_before_any_data_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     small_harness.stand_in(monkeypatch)
     with pytest.raises(DataError, match=r"no task named 'arc_esy'; expected a name .*; did you mean 'arc_easy'\?"):
