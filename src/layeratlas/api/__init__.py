@@ -5,6 +5,7 @@ from layeratlas.api.folders import index, report
 from layeratlas.api.results import Run, load
 from layeratlas.api.running import atlas, check, compare, run, run_atlas, run_spec
 from layeratlas.api.sharing import share
+from layeratlas.api.status import status
 from layeratlas.api.texts import probe
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "run_atlas",
     "run_spec",
     "share",
+    "status",
 ]

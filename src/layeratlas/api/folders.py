@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from layeratlas.core import registry
-from layeratlas.core.errors import SpecError
+from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.study import Study
 
@@ -67,6 +67,14 @@ def folder_path(folder: object) -> Path:
         reason = getattr(error, "strerror", None) or str(error)
         raise SpecError(f"the folder {_brief(folder)} cannot be used ({reason})", "a path", "check it") from None
     return Path(folder)
+
+
+def new_folder(out: str | Path | None, run: Path, ending: str) -> Path:
+    """Return the folder to write, by default RUN-ENDING beside the run; raises StoreError unless it is new or empty."""
+    folder = folder_path(out) if out is not None else run.with_name(f"{run.name}-{ending}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StoreError(f"'{folder}' is not empty", "a new or empty folder", "choose another --out")
+    return folder
 
 
 def _brief(folder: object) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from layeratlas.api.folders import folder_path, report
+from layeratlas.api.folders import new_folder, report
 from layeratlas.api.results import Run
 from layeratlas.core.checksums import write_sealed
 from layeratlas.core.errors import SpecError, StoreError
@@ -67,9 +67,7 @@ def share(
     run = run if isinstance(run, Run) else Run(run)
     if upload is not None:
         _check_name(upload)
-    target = folder_path(out) if out is not None else run.folder.with_name(f"{run.folder.name}-shared")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise StoreError(f"'{target}' is not empty", "a new or empty folder", "choose another --out")
+    target = new_folder(out, run.folder, "shared")
     run.verify()
     kept = [name for name in run.output_names if _is_published(name, texts or not run.manifest["spec"].get("data"))]
     part = target.with_name(f".{target.name}.part")

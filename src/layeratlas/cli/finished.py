@@ -1,4 +1,4 @@
-"""What reads finished runs: `layeratlas report`, `index`, `share`, `compare` and `claims`."""
+"""What reads the folders of runs: `report`, `index`, `status`, `share`, `compare` and `claims`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,18 @@ def index(folder: Annotated[Path, typer.Argument(help="A folder that holds folde
         from layeratlas import api
 
         print(api.index(folder))
+
+
+def status(folder: Annotated[Path, typer.Argument(help="The folder of a run, or one above.")]) -> None:
+    """Show how far runs are: what is done, what is computed now and its time left, first curves, and what is to come.
+
+    \b
+    layeratlas status runs/mine
+    """
+    with one_line():
+        from layeratlas import api
+
+        print(api.status(folder))
 
 
 def share(

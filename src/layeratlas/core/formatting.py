@@ -127,3 +127,10 @@ def ranges(layers: Sequence[int]) -> str:
 def word(names: Mapping[str, str], code: str) -> str:
     """Return the words for a code, or the code itself if there are none."""
     return names.get(code, code)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a reader says it: `40 s`, `12 min` or `30 h`."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 36000 else f"{seconds / 3600:,.0f} h"

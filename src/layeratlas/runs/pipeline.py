@@ -12,6 +12,7 @@ from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
 from layeratlas.data.task import Material
 from layeratlas.runs.fitting import record_dropped
+from layeratlas.runs.kept_progress import KeptProgress
 from layeratlas.runs.lock import locked
 from layeratlas.runs.study import Study
 from layeratlas.runs.uses import check_uses
@@ -95,7 +96,8 @@ def execute(
     study.check(spec, settings, material)
     folder = out or default_folder(spec)
     with locked(folder):
-        work = Workspace(folder, spec, material, progress or Progress(), settings)
+        kept = KeptProgress(progress or Progress(), folder)
+        work = Workspace(folder, spec, material, kept, settings)
         work.load = load
         work.manifest["words"] = words_of(study, spec)
         work.manifest["sampled"] = {
@@ -110,6 +112,7 @@ def execute(
         if work.manifest["status"] != "complete":
             work.manifest["status"] = "complete"
             work.save()
+        kept.end()
     return folder
 
 

@@ -12,12 +12,14 @@ import polars as pl
 from layeratlas.core.arrays import Floats
 from layeratlas.core.spec import CaptureSpec, hash_of
 from layeratlas.data.questions import QuestionSet
+from layeratlas.report.text_map import curve_line
 from layeratlas.runs.chat import note_example
 from layeratlas.runs.comparable import FEWER_SHOTS
 from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import load_shard, write_shard
 from layeratlas.studies.exits.free_answers import write_free_answers
+from layeratlas.studies.exits.measures import accuracy
 from layeratlas.studies.exits.names import items_file, scores_file
 from layeratlas.studies.exits.posing import PosedSet, pose_fitting
 from layeratlas.studies.exits.prompts import counted_choices
@@ -64,9 +66,17 @@ def score_stage(work: Workspace) -> list[str]:
         outputs.append(_write_items(work, posed))
         outputs.append(_write_scores(work, posed, log_likelihoods[start:middle], log_likelihoods[middle:end]))
         start = end
+    for scored in load_scores(work):
+        work.progress.preview(first_look(scored, settings))
     if settings.format == "free":
         outputs += write_free_answers(work, posed_sets, settings, readout)
     return outputs
+
+
+def first_look(scored: ScoredSet, settings: ExitSettings) -> str:
+    """Return a set's accuracy by exit as one line, from chance to 1."""
+    values = accuracy(scored.scores(settings.score), scored.key, settings.strict).mean(-1)
+    return curve_line(scored.data.name, values.tolist(), scored.data.chance, scored.read)
 
 
 def recompute(work: Workspace) -> Recomputed:
