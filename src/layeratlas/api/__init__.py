@@ -1,6 +1,7 @@
 """Layer Atlas from Python: run a study, probe your own texts, compare models, open finished runs."""
 
 from layeratlas.api.compared import Comparison
+from layeratlas.api.event_files import tensorboard
 from layeratlas.api.folders import index, report
 from layeratlas.api.results import Run, load
 from layeratlas.api.running import atlas, check, compare, run, run_atlas, run_spec
@@ -23,4 +24,5 @@ __all__ = [
     "run_spec",
     "share",
     "status",
+    "tensorboard",
 ]

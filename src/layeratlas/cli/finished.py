@@ -1,4 +1,4 @@
-"""What reads the folders of runs: `report`, `index`, `status`, `share`, `compare` and `claims`."""
+"""What reads the folders of runs: `report`, `index`, `status`, `share`, `tensorboard`, `compare` and `claims`."""
 
 from __future__ import annotations
 
@@ -61,6 +61,21 @@ def share(
         from layeratlas import api
 
         print(api.share(folder, out, texts=texts, upload=upload))
+
+
+def tensorboard(
+    folder: Annotated[Path, typer.Argument(help="The folder of a finished run, or of a comparison over training.")],
+    out: Annotated[Path | None, typer.Option(help="The folder to write. Default: FOLDER-tensorboard.")] = None,
+) -> None:
+    """Write the curves of a finished run as TensorBoard event files; a step is a layer, or a training step.
+
+    \b
+    layeratlas tensorboard runs/mine
+    """
+    with one_line():
+        from layeratlas import api
+
+        print(api.tensorboard(folder, out))
 
 
 def compare(
