@@ -67,8 +67,8 @@ def test_help_says_what_to_do(atlas, command, advice):
 
 def test_help_names_every_kind_and_command(atlas):
     assert set(re.findall(r"^│ (\w+) ", atlas("--help").out, re.M)) == {
-        "run", "report", "list", "check", "claims", "validate", "compare", "index", "share", "sweep", "direction",
-        "steer",
+        "run", "report", "list", "check", "claims", "validate", "compare", "index", "share", "status", "sweep",
+        "direction", "steer", "tensorboard",
     }  # fmt: skip
     assert all(name in atlas("run", "--help").out for name in ("quick", "standard", "full", "CSV", "JSONL", "Parquet"))
 

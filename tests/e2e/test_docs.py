@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import chats
 import families
+import small_harness
 from layeratlas.cli.app import app
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.report import figures
@@ -51,6 +52,7 @@ def desk(tmp_path: Path) -> Path:
     (desk / "my_passages.txt").write_text("\n\n".join(passages), encoding="utf-8")
     facts = [{"question": f"The number {i} is", "choices": ["even", "odd"], "answer": i % 2} for i in range(12)]
     (desk / "my_questions.jsonl").write_text("\n".join(json.dumps(fact) for fact in facts), encoding="utf-8")
+    small_harness.write_task(desk, "my_task")
     (desk / "sweep.toml").write_text(blocks(ROOT / "docs/scale.md", "toml")[0], encoding="utf-8")
     return desk
 
@@ -84,6 +86,7 @@ def first_only(draw: Callable[..., None]) -> Callable[..., None]:
 
 def test_every_command_and_snippet_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(desk)
+    small_harness.stand_in(monkeypatch)
     # The commands are those printed; two of the seven tasks and one probe are enough to see that they run.
     monkeypatch.setattr(Hierarchy, "tasks", ("items", "relations"))
     light = ProbeSpec(methods=("ridge",), repeats=1, shuffles=20, bootstrap=100)

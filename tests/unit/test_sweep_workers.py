@@ -15,9 +15,10 @@ import pytest
 
 from layeratlas.core.checksums import write_sealed
 from layeratlas.core.errors import DataError, ModelError, StoreError
-from layeratlas.core.files import COMPARISON
+from layeratlas.core.files import COMPARISON, write_json
 from layeratlas.core.progress import Progress
 from layeratlas.runs.kept_model import KeptModel
+from layeratlas.runs.kept_progress import PROGRESS, Moment
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.place import FolderPlace, Place
 from layeratlas.runs.workspace import versions
@@ -27,6 +28,7 @@ from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.running import Sweep
 from layeratlas.sweeps.spec import SweepSpec
 from layeratlas.sweeps.state import Standing, begin, lease, reopen, state_of, states_of
+from layeratlas.sweeps.status import status_table
 from layeratlas.sweeps.units import TOGETHER, Unit, units_of
 from processes import dead_pid
 
@@ -146,6 +148,17 @@ def test_an_interrupted_unit_waits_and_counts_no_attempt(tmp_path, place, units,
         worker.work(str(tmp_path), write_plan(place, SWEEP))
     assert {state_of(place, unit).standing for unit in units} == {Standing.WAITING}
     assert {state_of(place, unit).attempts for unit in units} == {0}
+
+
+def test_the_status_shows_the_present_step_of_a_unit_and_its_time_left(place, units):
+    with lease(place, units[0]):
+        begin(place, units[0], "a worker")
+        assert f"{units[0].name} (starting)" in status_table(Sweep(place, units))
+        moment = Moment(step="probe", share=0.25, left=200.0)
+        write_json(place.folder / "runs" / units[0].name / PROGRESS, moment.model_dump())
+        assert f"{units[0].name} (probe, 25 %, about 3 min left)" in status_table(Sweep(place, units))
+    # What a killed worker left says nothing about a unit that waits.
+    assert "probe" not in status_table(Sweep(place, units))
 
 
 def test_a_unit_that_a_live_worker_holds_is_left_to_it(place, units, computed):

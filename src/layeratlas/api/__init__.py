@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from layeratlas.api.compared import Comparison
+    from layeratlas.api.event_files import tensorboard
     from layeratlas.api.folders import index, report
     from layeratlas.api.results import Run, load
+    from layeratlas.api.run_status import status
     from layeratlas.api.running import atlas, check, compare, run, run_atlas, run_spec
     from layeratlas.api.sharing import share, shared_contents
     from layeratlas.api.texts import probe
@@ -28,11 +30,15 @@ __all__ = [
     "run_spec",
     "share",
     "shared_contents",
+    "status",
+    "tensorboard",
 ]
 _HOME = {
     "compared": ("Comparison",),
+    "event_files": ("tensorboard",),
     "folders": ("index", "report"),
     "results": ("Run", "load"),
+    "run_status": ("status",),
     "running": ("atlas", "check", "compare", "run", "run_atlas", "run_spec"),
     "sharing": ("share", "shared_contents"),
     "texts": ("probe",),

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from layeratlas.core import registry
-from layeratlas.core.errors import SpecError
+from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.files import COMPARISON
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.study import Study
@@ -68,6 +68,18 @@ def folder_path(folder: object) -> Path:
         reason = getattr(error, "strerror", None) or str(error)
         raise SpecError(f"the folder {_brief(folder)} cannot be used ({reason})", "a path", "check it") from None
     return Path(folder)
+
+
+def folder_beside(run: Path, out: str | Path | None, ending: str) -> Path:
+    """Return the folder to write what a run has to give: `out`, or RUN-ENDING beside the run."""
+    here = run.resolve()  # a run may be named '.'
+    return folder_path(out) if out is not None else here.with_name(f"{here.name}-{ending}")
+
+
+def check_new(folder: Path) -> None:
+    """Raise StoreError unless a folder is new or empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StoreError(f"'{folder}' is not empty", "a new or empty folder", "choose another --out")
 
 
 def _brief(folder: object) -> str:

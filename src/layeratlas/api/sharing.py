@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from layeratlas.api.folders import folder_path, report, study_of
+from layeratlas.api.folders import check_new, folder_beside, report, study_of
 from layeratlas.api.public import SHARED, given_names, has_own_texts, is_published, public_manifest, shortened
 from layeratlas.api.results import Run
 from layeratlas.core.checksums import digest_of, write_sealed
@@ -78,11 +78,9 @@ def share(
         raise SpecError(f"'{run.folder}' is a shared copy", "the folder of the run itself", "share the run")
     if upload is not None:
         _check_name(upload)
-    here = run.folder.resolve()
-    target = folder_path(out) if out is not None else here.with_name(f"{here.name}-shared")
+    target = folder_beside(run.folder, out, "shared")
     if upload is None or not _is_shared_already(run, target, texts):
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise StoreError(f"'{target}' is not empty", "a new or empty folder", "choose another --out")
+        check_new(target)
         _write(run, target, texts, upload or _PLACEHOLDER)
     if upload is not None:
         _upload(target, upload)

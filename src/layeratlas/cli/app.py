@@ -8,7 +8,7 @@ import typer
 
 from layeratlas.cli.check import check, validate
 from layeratlas.cli.directing import direction, steer
-from layeratlas.cli.finished import claims, compare, index, report, share
+from layeratlas.cli.finished import claims, compare, index, report, share, status, tensorboard
 from layeratlas.cli.lists import list_names
 from layeratlas.cli.run import run
 from layeratlas.cli.sweep import sweep
@@ -28,7 +28,9 @@ app.command()(sweep)
 app.command()(report)
 app.command()(compare)
 app.command()(index)
+app.command()(status)
 app.command()(share)
+app.command()(tensorboard)
 app.command()(claims)
 app.command()(direction)
 app.command()(steer)

@@ -1,4 +1,4 @@
-"""What reads finished runs: `layeratlas report`, `index`, `share`, `compare` and `claims`."""
+"""What reads the folders of runs: `report`, `index`, `status`, `share`, `tensorboard`, `compare` and `claims`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,18 @@ def index(folder: Annotated[Path, typer.Argument(help="A folder that holds folde
         print(api.index(folder))
 
 
+def status(folder: Annotated[Path, typer.Argument(help="The folder of a run, or one above.")]) -> None:
+    """Show how far runs are: what is done, what is computed now and its time left, first curves, and what is to come.
+
+    \b
+    layeratlas status runs/mine
+    """
+    with one_line():
+        from layeratlas import api
+
+        print(api.status(folder))
+
+
 def share(
     folder: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
     out: Annotated[Path | None, typer.Option(help="The folder to write. Default: FOLDER-shared.")] = None,
@@ -51,6 +63,21 @@ def share(
         shared = api.share(folder, out, texts=texts, upload=upload)
         print(api.shared_contents(shared))
         print(shared)
+
+
+def tensorboard(
+    folder: Annotated[Path, typer.Argument(help="The folder of a finished run, or of a comparison over training.")],
+    out: Annotated[Path | None, typer.Option(help="The folder to write. Default: FOLDER-tensorboard.")] = None,
+) -> None:
+    """Write the curves of a finished run as TensorBoard event files; a step is a layer, or a training step.
+
+    \b
+    layeratlas tensorboard runs/mine
+    """
+    with one_line():
+        from layeratlas import api
+
+        print(api.tensorboard(folder, out))
 
 
 def compare(

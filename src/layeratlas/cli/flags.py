@@ -73,7 +73,10 @@ class StudyFlags(TypedDict):
     ]
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="Your own texts: CSV, JSONL or Parquet with columns text, label and (optional) group."),
+        typer.Option(
+            help="Your own texts: CSV, JSONL or Parquet with columns text, label and (optional) group. For exits: "
+            "questions with choices, or lm-eval:TASK."
+        ),
     ]
     probe: Annotated[list[str] | None, typer.Option(help="Only this probe; repeatable. Default: ridge and svm.")]
     position: Annotated[

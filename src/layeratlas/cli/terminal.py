@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from layeratlas.core.progress import Progress, Step
+from layeratlas.core.progress import Pace, Progress, Step
 
 
 class PlainProgress(Progress):
@@ -23,7 +23,7 @@ class PlainProgress(Progress):
         self.note(f"{name} ...")
         step = _PlainStep(self, name, total, self._every)
         yield step
-        self.note(f"{name}: done in {time.monotonic() - step.start:.0f} s")
+        self.note(f"{name}: done in {time.monotonic() - step.pace.start:.0f} s")
 
     def note(self, text: str) -> None:
         """Show one line of text."""
@@ -32,19 +32,15 @@ class PlainProgress(Progress):
 
 class _PlainStep:
     def __init__(self, progress: PlainProgress, name: str, total: float, every: float) -> None:
-        self._progress, self._name, self._total, self._every = progress, name, total, every
-        self.start = self._last_note = time.monotonic()
-        self._done = self._skipped = 0.0
+        self._progress, self._name, self._every = progress, name, every
+        self.pace = Pace(total)
+        self._last_note = self.pace.start
 
     def advance(self, amount: float = 1) -> None:
-        now = time.monotonic()
-        if now - self.start < 0.05 and self._done == self._skipped:
-            self._skipped += amount  # finished by an earlier process, so not part of this one's speed
-        self._done += amount
-        fresh = self._done - self._skipped
-        if now - self._last_note >= self._every and self._total and fresh:
-            left = (now - self.start) * (self._total - self._done) / fresh
-            self._progress.note(f"{self._name}: {100 * self._done / self._total:.0f} %, about {left:.0f} s left")
+        self.pace.advance(amount)
+        left, now = self.pace.left, time.monotonic()
+        if left is not None and now - self._last_note >= self._every:
+            self._progress.note(f"{self._name}: {100 * self.pace.share:.0f} %, about {left:.0f} s left")
             self._last_note = now
 
 

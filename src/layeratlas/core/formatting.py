@@ -114,3 +114,10 @@ def word(names: Mapping[str, str], code: str) -> str:
 def capitalised(words: str) -> str:
     """Return words capitalised for the beginning of a sentence; the other letters stay as they are."""
     return words[:1].upper() + words[1:]
+
+
+def duration(seconds: float) -> str:
+    """Return a time as a reader says it: `40 s`, `12 min` or `30 h`."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 36000 else f"{seconds / 3600:,.0f} h"

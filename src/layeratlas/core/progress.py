@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -29,6 +30,33 @@ class Progress:
 
     def preview(self, text: str) -> None:
         """Show a first result in one line; does nothing if the progress is not displayed live."""
+
+
+class Pace:
+    """How much of a stage is done, and how long the rest will take at this process's speed."""
+
+    def __init__(self, total: float) -> None:
+        self.total, self.done, self.start = total, 0.0, time.monotonic()
+        self._skipped = 0.0
+
+    def advance(self, amount: float) -> None:
+        """Count work; what is reported at once was done by an earlier process, and is no part of this one's speed."""
+        if time.monotonic() - self.start < 0.05 and self.done == self._skipped:
+            self._skipped += amount
+        self.done += amount
+
+    @property
+    def share(self) -> float:
+        """The share of the stage that is done, from 0 to 1."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def left(self) -> float | None:
+        """The seconds left; None while nothing shows the speed."""
+        fresh = self.done - self._skipped
+        if not fresh or not self.total:
+            return None
+        return max(0.0, (time.monotonic() - self.start) * (self.total - self.done) / fresh)
 
 
 def checked_progress(progress: object) -> Progress:

@@ -36,6 +36,18 @@ class Question:
         return self.choices[self.answers[0]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Prompts that another tool wrote: a question's `text` is the whole prompt, and a choice follows after `delimiter`.
+
+    `by` is the tool with its version; each prompt contains `shots` worked examples.
+    """
+
+    by: str
+    delimiter: str
+    shots: int
+
+
 @dataclass(frozen=True)
 class QuestionSet:
     """The questions of one task: `name` within a `level` (the ability it asks for), in one language.
@@ -44,7 +56,7 @@ class QuestionSet:
     can be judged without the question ("29 * 3 = 97" is wrong by itself); the score of choices without their question
     then measures part of the ability and is no control. `confounded` states what else separates the true choice from
     the false ones; such sets are plotted, but excluded from the tests. `dropped` are rows of the file that were left
-    out.
+    out. `written` is given if the questions are whole prompts; then there is no instruction, and there are no shots.
 
     Raises DataError, naming file and line, for questions that cannot be scored: an empty question or choice, one
     choice, duplicate choices, an answer outside the choices, no false choice, a shot that is also an item, a duplicate,
@@ -61,6 +73,7 @@ class QuestionSet:
     evident: bool = False
     confounded: str = ""
     dropped: tuple[Dropped, ...] = ()
+    written: Written | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -81,7 +94,8 @@ class QuestionSet:
         questions = [
             [[q.text, q.choices, q.answers, q.group, q.stratum] for q in group] for group in (self.items, self.shots)
         ]
-        return [self.name, self.instruction, self.language, self.evident, questions]
+        written = [self.written.delimiter] if self.written else []
+        return [self.name, self.instruction, self.language, self.evident, questions, *written]
 
     def without(self, rows: Collection[int], dropped: Sequence[Dropped]) -> Self:
         """Return the set without the items with these 0-based numbers, which are recorded in `dropped`."""

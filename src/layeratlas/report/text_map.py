@@ -15,6 +15,7 @@ from layeratlas.report.view import View
 # a row is visible.
 SHADES = "·░▒▓█"
 _MOST_ROWS, _NARROW, _MARGIN = 12, 16, 16
+_LOOK_NAME, _LOOK_COLUMNS = 24, 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,19 @@ def drawn(rows: Sequence[TextRow], width: int) -> list[str]:
         lines.append(f"{row.name:>{names}} {drawn_cells:<{columns}} {best}")
     more = len(rows) - _MOST_ROWS
     return [*lines, *([f"{'':>{names}} and {more} more levels in the report"] if more > 0 else [])]
+
+
+def curve_line(name: str, values: Sequence[float], floor: float, layers: Sequence[int] = ()) -> str:
+    """Return a curve as one line: its name, shades from `floor` to 1, and the highest value with its layer.
+
+    `layers` are those of the values, by default all from 0. The line is an estimate without an interval, shown while a
+    run goes; the findings follow at its end.
+    """
+    shares = [min(1.0, max(0.0, (value - floor) / (1 - floor))) for value in values]
+    best = max(range(len(values)), key=lambda place: values[place])
+    shown = name if len(name) <= _LOOK_NAME else f"{name[: _LOOK_NAME - 1]}…"
+    drawn_cells = cells(shares, min(len(shares), _LOOK_COLUMNS))
+    return f"{shown:>{_LOOK_NAME}} {drawn_cells} {values[best]:.2f} at layer {layers[best] if layers else best}"
 
 
 def cells(shares: Sequence[float], columns: int) -> str:

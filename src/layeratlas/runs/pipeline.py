@@ -17,6 +17,7 @@ from layeratlas.core.turns import ALONE, Turns
 from layeratlas.data.task import Material
 from layeratlas.runs.fitting import record_dropped
 from layeratlas.runs.kept_model import KeptModel
+from layeratlas.runs.kept_progress import KeptProgress
 from layeratlas.runs.lock import locked
 from layeratlas.runs.study import Study
 from layeratlas.runs.uses import check_uses
@@ -97,7 +98,8 @@ def execute(
     ready = prepare(study, spec)
     folder = out or default_folder(ready.spec)
     with locked(folder), contextlib.nullcontext(models) if models else KeptModel() as kept:
-        work = ready.open(folder, progress or Progress())
+        shown = KeptProgress(progress or Progress(), folder)
+        work = ready.open(folder, shown)
         if work.complete:  # found without importing the stages, which takes longer than all else here
             return folder
         ready.begin(work)
@@ -106,6 +108,7 @@ def execute(
         if work.manifest["status"] != "complete":
             work.manifest["status"] = "complete"
             work.save()
+        shown.end()
     return folder
 
 

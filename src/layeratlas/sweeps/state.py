@@ -20,6 +20,7 @@ from layeratlas.core.checksums import is_sealed, read_sealed, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_object
 from layeratlas.core.spec import RunSpec
+from layeratlas.runs.kept_progress import PROGRESS, moment_of
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.manifest import MANIFEST
 from layeratlas.runs.place import Place
@@ -42,7 +43,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class UnitState:
-    """A unit's state, its worker, its error, its current stage, and the seconds taken."""
+    """A unit's state, its worker, its error, its current stage with what is left of it, and the seconds taken."""
 
     standing: Standing
     attempts: int = 0
@@ -73,7 +74,8 @@ def state_of(place: Place, unit: Unit) -> UnitState:
     if record.get("standing") == Standing.FAILED:
         return UnitState(standing=Standing.FAILED, attempts=attempts, reason=reason, seconds=seconds)
     if place.holder(_lease(unit)) is not None:
-        stage = next(reversed(manifest.get("stages", {})), "load")
+        place.fetch(f"{run_name(unit)}/{PROGRESS}")
+        stage = moment_of(run_folder(place, unit)).words
         since = time.time() - record.get("started", time.time())
         return UnitState(standing=Standing.RUNNING, attempts=attempts, stage=stage, seconds=since)
     return UnitState(standing=Standing.WAITING, attempts=attempts, seconds=seconds)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layeratlas.core.errors import DataError
-from layeratlas.data.bad_rows import BadRowLog, BadRows
+from layeratlas.data.bad_rows import BadRowLog, BadRows, Dropped
 from layeratlas.data.names import safe_name
 from layeratlas.data.questions import Question, QuestionSet, check_question, conflicts
 from layeratlas.data.readers.files import is_file, resolved, stem_of
 from layeratlas.data.readers.formats.catalogue import headings, recognise
 from layeratlas.data.readers.formats.format import Format, named
+from layeratlas.data.readers.harness import PREFIX as HARNESS
+from layeratlas.data.readers.harness import read_task
 from layeratlas.data.readers.hub import PREFIX, hub_rows
 from layeratlas.data.readers.row import Row, RowFile
 from layeratlas.data.readers.rows import read_rows
@@ -44,12 +46,15 @@ def read_questions(path: str, bad_rows: BadRows = "refuse") -> QuestionSet:
     `shot`; `answer` is a 0-based position, a list of positions or the text of a choice, of the same kind in all rows)
     or a table (`question, A, B, ..., answer` as a letter). Rows marked `shot` are worked examples. Published sets are
     read as downloaded, in CSV, TSV, JSON, JSON lines or Parquet (see `formats/`). `FILE#PART,PART` reads parts of a
-    file (a language, tasks, relations), and `hub:NAME#CONFIG#SPLIT` reads a data set of the hub.
+    file (a language, tasks, relations), `hub:NAME#CONFIG#SPLIT` reads a data set of the hub, and `lm-eval:TASK#SHOTS` a
+    task of lm-evaluation-harness (see `harness.py`).
 
     Raises DataError that names every malformed row by file and line; with `bad_rows="drop"`, these rows are left out
     and listed in `dropped`.
     """
     log = BadRowLog(bad_rows)
+    if path.startswith(HARNESS):
+        return _harness_set(path, log)
     source, rows = _open(path)
     for where, error in rows.bad:
         log.add(where, error)
@@ -63,10 +68,7 @@ def read_questions(path: str, bad_rows: BadRows = "refuse") -> QuestionSet:
     questions, shots = _parse(selected, kind, log)
     items = tuple(question for question, shot in zip(questions, shots, strict=True) if not shot)
     examples = tuple(question for question, shot in zip(questions, shots, strict=True) if shot)
-    items = _consistent(items, examples, source, log)
-    dropped = log.settle()
-    if not items:
-        raise DataError(f"{source.where} has no question that can be scored", "at least one", "check the file")
+    items, dropped = _kept(items, examples, source.where, log)
     named_kind = [] if kind.name in source.stem else [kind.name]
     return QuestionSet(
         name=safe_name("-".join([*named_kind, source.stem, *source.parts])),
@@ -78,6 +80,20 @@ def read_questions(path: str, bad_rows: BadRows = "refuse") -> QuestionSet:
         evident=kind.evident,
         confounded=kind.confounded,
         dropped=dropped,
+    )
+
+
+def _harness_set(path: str, log: BadRowLog) -> QuestionSet:
+    """Return a task of lm-evaluation-harness, named as the harness's logs are."""
+    task, where = read_task(path, log), f"'{path}'"
+    items, dropped = _kept(task.questions, (), where, log)
+    return QuestionSet(
+        name=safe_name(f"lm_eval-{task.name}"),
+        level=safe_name(task.level),
+        items=items,
+        source=where,
+        dropped=dropped,
+        written=task.written,
     )
 
 
@@ -166,11 +182,15 @@ def _columns(row: Row, kind: Format) -> set[str]:
     return row.fields.keys() & (kind.columns | {"group", "stratum", kind.part_column, kind.language})
 
 
-def _consistent(
-    items: tuple[Question, ...], shots: tuple[Question, ...], source: _Source, log: BadRowLog
-) -> tuple[Question, ...]:
-    """Return the items without duplicates, worked examples and contradictions, which go to the log."""
-    wrong = dict(conflicts(items, shots, source.where))
+def _kept(
+    items: tuple[Question, ...], shots: tuple[Question, ...], where: str, log: BadRowLog
+) -> tuple[tuple[Question, ...], tuple[Dropped, ...]]:
+    """Return the items without duplicates, worked examples and contradictions, and all rows that are left out."""
+    wrong = dict(conflicts(items, shots, where))
     for number, error in wrong.items():
         log.add(items[number].where, error)
-    return tuple(item for number, item in enumerate(items) if number not in wrong)
+    dropped = log.settle()
+    kept = tuple(item for number, item in enumerate(items) if number not in wrong)
+    if not kept:
+        raise DataError(f"{where} has no question that can be scored", "at least one", "check the file")
+    return kept, dropped

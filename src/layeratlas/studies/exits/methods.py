@@ -22,7 +22,7 @@ def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what was done as (heading, text)."""
     settings = settings_of(run)
     return [
-        ("Questions", _questions(run, settings)),
+        ("Questions", _asked(run, settings)),
         ("Exits", _exits(run, settings)),
         ("Boundary", _boundary(run)),
         ("Scores", _scores(settings)),
@@ -46,6 +46,20 @@ def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         *_warning(run),
     ]
+
+
+def _asked(run: Mapping[str, Any], settings: ExitSettings) -> str:
+    """Return how questions were written, by this study or by another tool."""
+    sets = run.get("datasets", [])
+    ours = [data for data in sets if "prompts" not in data]
+    parts = [
+        f"{data['name']}: prompts and choices as {data['prompts']} writes them, with {data['shots']} worked examples."
+        for data in sets
+        if "prompts" in data
+    ]
+    if ours or not parts:
+        parts.append(("Others: " if parts else "") + _questions({**run, "datasets": ours}, settings))
+    return " ".join(parts)
 
 
 def _questions(run: Mapping[str, Any], settings: ExitSettings) -> str:

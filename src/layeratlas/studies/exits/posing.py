@@ -48,7 +48,7 @@ def pose(model: LoadedModel, data: QuestionSet, settings: ExitSettings) -> Posed
         lengths.append(max(answer, *(len(continuation.ids) for continuation in encoded)))
         after += encoded
         bare += _encoded(model, blind, prompt.choices)
-    shots = min(settings.shots, len(data.shots))
+    shots = data.written.shots if data.written is not None else min(settings.shots, len(data.shots))
     return PosedSet(data=data, prompts=prompts, after=after, bare=bare, shots=shots, lengths=lengths)
 
 

@@ -28,7 +28,10 @@ def make_prompt(data: QuestionSet, question: Question, settings: ExitSettings) -
 
     Formats: `text` and `free` are `Q: ...`, then `A:`, and a choice is a space and its text; `letter` lists the choices
     by letter, and a choice is a space and its letter; in `cloze` the question begins a statement that the choice ends.
+    Prompts that another tool wrote stay as they are.
     """
+    if data.written is not None:
+        return Prompt(text=question.text, choices=tuple(f"{data.written.delimiter}{c}" for c in question.choices))
     examples = [
         question_text(shot, settings.format) + choice_texts(shot, settings.format)[shot.answers[0]]
         for shot in data.shots[: settings.shots]
@@ -59,6 +62,11 @@ def make_turns(data: QuestionSet, question: Question, settings: ExitSettings) ->
 def _asked(question: Question, form: Format) -> str:
     """Return a question as a user's turn: without the `Q:` and `A:` that mark the turns of a plain prompt."""
     return question_text(question, form).removeprefix("Q: ").removesuffix(f"\n{BARE}")
+
+
+def counted_choices(data: QuestionSet, question: Question, prompt: Prompt) -> list[str]:
+    """Return the choices as their sizes are counted: without what separates them from the prompt."""
+    return list(question.choices) if data.written is not None else [choice.strip() for choice in prompt.choices]
 
 
 def question_text(question: Question, form: Format) -> str:

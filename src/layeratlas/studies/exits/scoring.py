@@ -13,14 +13,17 @@ from layeratlas.core.arrays import Floats
 from layeratlas.core.spec import CaptureSpec, hash_of
 from layeratlas.core.turns import ALONE
 from layeratlas.data.questions import QuestionSet
+from layeratlas.report.text_map import curve_line
 from layeratlas.runs.chat import note_example
 from layeratlas.runs.comparable import FEWER_SHOTS
 from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import load_shard, write_shard
 from layeratlas.studies.exits.free_answers import write_free_answers
+from layeratlas.studies.exits.measures import accuracy
 from layeratlas.studies.exits.names import items_file, scores_file
 from layeratlas.studies.exits.posing import PosedSet, pose_fitting
+from layeratlas.studies.exits.prompts import counted_choices
 from layeratlas.studies.exits.reading_out import EXITS_READ, exits_of, read_exits
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.settings import ExitSettings
@@ -64,9 +67,17 @@ def score_stage(work: Workspace) -> list[str]:
         outputs.append(_write_items(work, posed))
         outputs.append(_write_scores(work, posed, log_likelihoods[start:middle], log_likelihoods[middle:end]))
         start = end
+    for scored in load_scores(work):
+        work.progress.preview(first_look(scored, settings))
     if settings.format == "free":
         outputs += write_free_answers(work, posed_sets, settings, readout)
     return outputs
+
+
+def first_look(scored: ScoredSet, settings: ExitSettings) -> str:
+    """Return a set's accuracy by exit as one line, from chance to 1."""
+    values = accuracy(scored.scores(settings.score), scored.key, settings.strict).mean(-1)
+    return curve_line(scored.data.name, values.tolist(), scored.data.chance, scored.read)
 
 
 def recompute(work: Workspace) -> Recomputed:
@@ -114,6 +125,7 @@ def _write_items(work: Workspace, posed: PosedSet) -> str:
     rows: list[dict[str, Any]] = []
     for question, prompt in zip(data.items, posed.prompts, strict=True):
         encoded = posed.after[start : start + len(question.choices)]
+        counted = counted_choices(data, question, prompt)
         rows.append(
             asdict(question)
             | {
@@ -123,8 +135,8 @@ def _write_items(work: Workspace, posed: PosedSet) -> str:
                 "prompt": prompt.text,
                 "prompt_tokens": encoded[0].start,
                 "tokens": [len(continuation.ids) - continuation.start for continuation in encoded],
-                "bytes": [len(choice.strip().encode()) for choice in prompt.choices],
-                "characters": [len(choice.strip()) for choice in prompt.choices],
+                "bytes": [len(choice.encode()) for choice in counted],
+                "characters": [len(choice) for choice in counted],
             }
         )
         start += len(question.choices)
@@ -149,6 +161,8 @@ def _record(posed: PosedSet) -> dict[str, Any]:
         "language": data.language,
         "shots": posed.shots,
     }
+    if data.written is not None:
+        record["prompts"] = data.written.by
     return record | ({"confounded": data.confounded} if data.confounded else {})
 
 

@@ -81,6 +81,8 @@ class Exits(Study):
     def check(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> None:
         """Raise SpecError for sets that cannot be asked: too few worked examples, or more choices than letters."""
         _check_exits(settings)
+        for data in material:
+            _check_written(data, spec)
         for data in material if settings.format == "letter" else ():
             _check_letters(data)
         if material and "shots" in spec.settings:
@@ -139,6 +141,15 @@ def _check_exits(settings: ExitSettings) -> None:
     for needs, name in ((settings.tuned, "tuned=true"), (settings.format == "free", "format=free")):
         if needs and settings.exits != ALL_EXITS:
             raise SpecError(f"{name} with exits={settings.exits}", "all exits", f"leave out exits, or {name}")
+
+
+def _check_written(data: QuestionSet, spec: RunSpec) -> None:
+    """Raise SpecError for an option that would change prompts which another tool wrote."""
+    given = [f"--set {name}" for name in ("shots", "format", "ablate_shots") if name in spec.settings]
+    given += ["--chat"] if spec.model.chat else []
+    if data.written is not None and given:
+        todo = "leave it out" + ("; write #N after the task's name instead" if given[0] == "--set shots" else "")
+        raise SpecError(f"{given[0]} with {data.source}", f"its prompts as {data.written.by} writes them", todo)
 
 
 def _check_letters(data: QuestionSet) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from layeratlas.core.formatting import duration
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset, Item
 from layeratlas.probes import Design, make_design, probe_layer
@@ -33,7 +34,7 @@ def describe(work: Workspace, packing: Packing, shape: Shape) -> str:
     return (
         f"plan: {shape.texts:,} texts, {record['tokens']:,} tokens ({record['tokens_computed']:,} computed); "
         f"{disk / 1e9:.2f} GB of activations on disk, {weights / 1e9:.2f} GB of weights; about "
-        f"{_duration(_capture_seconds(work, packing))} to capture and {_duration(_probe_seconds(work, shape))} to probe"
+        f"{duration(_capture_seconds(work, packing))} to capture and {duration(_probe_seconds(work, shape))} to probe"
     )
 
 
@@ -71,7 +72,3 @@ def _operations(design: Design, width: int, spec: ProbeSpec) -> float:
         # The SVM iterates over the label columns; at the usual sizes these cost about a fifth of the shuffles.
         total += 100 * n * n * min(columns, 41) if "svm" in spec.methods else 0
     return total
-
-
-def _duration(seconds: float) -> str:
-    return f"{max(1, round(seconds)):,} s" if seconds < 90 else f"{seconds / 60:,.0f} min"

@@ -1,0 +1,65 @@
+"""How far runs are: what is done, what is computed now with its time left, first results, and what is to come."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from layeratlas.api.folders import folder_path
+from layeratlas.core import registry
+from layeratlas.core.errors import SpecError, StoreError
+from layeratlas.core.formatting import duration
+from layeratlas.report.index import run_folders
+from layeratlas.runs.kept_progress import moment_of
+from layeratlas.runs.lock import holder
+from layeratlas.runs.manifest import MANIFEST, read_manifest
+
+_MOST_PREVIEWS = 12
+
+
+def status(folder: str | Path) -> str:
+    """Return the status of a run, or of every run below a folder, such as an atlas or a sweep.
+
+    Raises StoreError if there is no run.
+    """
+    folder = folder_path(folder)
+    runs = [run for run in run_folders(folder) if (run / MANIFEST).exists()]
+    if not runs:
+        raise StoreError(f"'{folder}' has no run", "the folder of a run, or one above", "check the path")
+    return "\n".join(line for run in runs for line in _lines(run))
+
+
+def _lines(folder: Path) -> Iterator[str]:
+    """Yield the lines of one run."""
+    try:
+        manifest = read_manifest(folder)
+    except StoreError as error:
+        yield str(error)
+        return
+    spec, held = manifest["spec"], holder(folder)
+    title = f"{folder}: {spec['study']} of {spec['model']['id']}, {spec['size']}"
+    if manifest.get("status") == "complete" and held is None:
+        seconds = sum(stage.get("seconds", 0.0) for stage in manifest.get("stages", {}).values())
+        yield f"{title}: done in {duration(seconds)}"
+        return
+    by = f"running in process {held.get('pid', '?')} on {held.get('host', '?')}" if held is not None else ""
+    yield f"{title}: {by or 'stopped; the same command resumes it'}"
+    moment = moment_of(folder)
+    for name, words in _stages(spec["study"], manifest.get("stages", {})).items():
+        yield f"  {name:<16} {words or (moment.words if held is not None else 'not finished')}".rstrip()
+    if moment.previews:
+        yield "  first curves:"
+        yield from (f"    {line}" for line in moment.previews[-_MOST_PREVIEWS:])
+
+
+def _stages(study: str, known: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return every stage with its state in words, in order; empty words for the one that is computed now."""
+    names = list(known)
+    with contextlib.suppress(SpecError):  # the study's package may not be installed here
+        names = list(registry.get("studies", study).stages())
+    done = list(takewhile(lambda name: known.get(name, {}).get("done"), names))
+    words = {name: f"done in {duration(known[name].get('seconds', 0.0))}" for name in done}
+    return words | {name: "to come" if place else "" for place, name in enumerate(names[len(done) :])}
