@@ -18,7 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks/README.md"]
+# Pages that tools write from finished runs and notebooks: their numbers are the output of the code on the page.
+WRITTEN = ("gallery", "notebook-")
+WRITTEN_BY_HAND = [page for page in sorted((ROOT / "docs").glob("*.md")) if not page.name.startswith(WRITTEN)]
+PAGES = [ROOT / "README.md", *WRITTEN_BY_HAND, ROOT / "benchmarks/README.md"]
 UNITS = r"(?:%|s|ms|min|hours?|minutes|seconds|[KMG]B|nats|GFLOP/s)"
 MEASURED = re.compile(rf"\d[\d,.]* {UNITS}(?![\w-])|\b\d[\d,]* of (?:the )?\d[\d,]*|\[[+-]?\d[\d.]*, [+-]?\d[\d.]*\]")
 # Levels of intervals and tests, and bounds, which are set and not measured.
