@@ -172,16 +172,25 @@ def test_workers_share_a_run_of_another_study(plan, deep, tmp_path, computed, st
     check_workers(2, sweep, tmp_path, computed, {"batch"} if study == "exits" else {"passages"})
 
 
-# A worker that posts every stage at once, cuts probes as above, and takes a while for each part.
+# A worker that posts every stage at once, cuts probes as above, takes a while for each part, and waits in its first
+# one until another worker is in one too.
 _SLOW = """
+import sys
 import time
+from pathlib import Path
 from layeratlas.capture import run
 from layeratlas.runs import splitting
 from layeratlas.studies.hierarchy import cells, layers
 from layeratlas.sweeps import worker
 
+end = time.monotonic() + 120
+
 def slow(function):
     def slowly(*given):
+        global end
+        while len(list(Path(sys.argv[1]).glob("units/*/parts/*/run.lock"))) < 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        end = 0.0
         time.sleep(0.5)
         return function(*given)
     return slowly

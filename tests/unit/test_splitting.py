@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,20 @@ def test_a_process_that_slept_while_its_part_was_taken_over_writes_nothing(work)
         with pytest.raises(InUseError, match="has taken over the part"):
             part.compute(check)
     assert not (work.folder / part.name).exists()
+
+
+def test_an_error_of_the_owner_sends_the_helpers_away(work):
+    """Those that are in a part are heeded by the next owner all the same, since leases are kept."""
+    parts = work.parts()
+
+    def fail(check: Check) -> None:
+        raise ValueError("it is full")
+
+    turns = OwnTurns(work.desk)
+    with pytest.raises(ValueError, match="it is full"):
+        turns.each([*parts[:3], replace(parts[3], compute=fail), *parts[4:]], on=CPU)
+    assert work.desk.order() is None
+    assert work.desk.is_used()
+    work.owned()
+    assert Counter(work.computed) == Counter(part.name for part in parts)
+    assert not work.desk.is_used()

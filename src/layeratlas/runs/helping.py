@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec
@@ -26,8 +27,11 @@ def help_with(study: Study, spec: RunSpec, folder: Path, desk: Desk, order: Orde
     with tempfile.TemporaryDirectory(prefix="layeratlas-helper-") as name:
         scratch = Path(name)
         _copy(folder, scratch)
+        key = read_json(scratch / "run.json").get("key")
         ready = prepare(study, spec)
         work = ready.open(scratch, Progress())
+        if work.key != key:
+            raise StoreError(f"'{folder}' holds a run of other texts, settings or versions", "those of this process")
         ready.begin(work)
         work.common, work.turns, work.models = folder, turns, models
         with contextlib.suppress(NothingLeftError):

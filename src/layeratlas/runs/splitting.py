@@ -52,7 +52,7 @@ class Desk:
 
     def __init__(self, place: Place, name: str) -> None:
         self._place, self._name = place, name
-        self._path = place.folder / name / "order.json"
+        self._path, self._parts = place.folder / name / "order.json", place.folder / name / "parts"
 
     def order(self) -> Order | None:
         """Return the order that is posted, if any."""
@@ -64,10 +64,18 @@ class Desk:
         """Post an order in place of any other."""
         write_sealed(self._path, asdict(order))
 
+    def is_used(self) -> bool:
+        """Return whether a former owner did not end a stage that it had posted, so that helpers may be left."""
+        return self._path.exists() or self._parts.exists()
+
+    def withdraw(self) -> None:
+        """Remove the order, so that helpers take no more parts."""
+        self._path.unlink(missing_ok=True)
+
     def clear(self) -> None:
         """Remove the order and the leases of its parts."""
-        self._path.unlink(missing_ok=True)
-        shutil.rmtree(self._path.with_name("parts"), ignore_errors=True)
+        self.withdraw()
+        shutil.rmtree(self._parts, ignore_errors=True)
 
     @contextlib.contextmanager
     def held(self, part: Part) -> Iterator[Check]:
@@ -99,15 +107,23 @@ class OwnTurns(Turns):
         """Compute parts, alone at first, and wait for those that helpers have begun."""
         by = f"{platform.node()}:{os.getpid()}:{secrets.token_hex(4)}"
         order = Order(stage=self._stage, parts=[part.name for part in parts], on=on, by=by)
-        began, posted = time.monotonic(), False
-        open_parts = list(parts)
-        # An order of a former owner, which was killed, may have helpers still.
-        due = self._desk.order() is not None
+        try:
+            posted = self._go_through(parts, order)
+        except Exception:
+            self._desk.withdraw()
+            raise
+        if posted:
+            self._desk.clear()
+
+    def _go_through(self, parts: Sequence[Part], order: Order) -> bool:
+        """Compute parts until all are done; return whether the order was posted."""
+        open_parts, posted, due = list(parts), self._desk.is_used(), time.monotonic() + WORTH
+        if posted:
+            self._desk.post(order)
         while open_parts:
             held = []
             for left, part in zip(range(len(open_parts), 0, -1), open_parts, strict=True):
-                due = due or (left > 1 and time.monotonic() - began >= WORTH)
-                if due and not posted:
+                if not posted and left > 1 and time.monotonic() >= due:
                     self._desk.post(order)
                     posted = True
                 if not (self._taken(part) if posted else _alone(part)):
@@ -115,8 +131,7 @@ class OwnTurns(Turns):
             open_parts = held
             if held:
                 time.sleep(_LOOK)
-        if posted:
-            self._desk.clear()
+        return posted
 
     def _taken(self, part: Part) -> bool:
         """Compute a part under its lease if it is not done; return False if another process holds it."""
