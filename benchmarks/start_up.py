@@ -16,6 +16,7 @@ finished. With `--warm` both sides load in turn in one process that has imported
 from __future__ import annotations
 
 import argparse
+import gc
 import resource
 import statistics
 import subprocess
@@ -123,6 +124,7 @@ def compare_warm(place: Path, rounds: int) -> None:
         load(ModelSpec(id=DEFAULT_MODEL))
 
     def seconds(side: Callable[[], None]) -> float:
+        gc.collect()  # what an earlier load has left counts for neither side
         start = time.process_time()
         side()
         return time.process_time() - start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,31 @@ def test_it_is_tested_again_where_anything_changed(tested, tiny_model_dir, tmp_p
     again = load(ModelSpec(id=str(folder), **settings), anew=change == "anew")
     assert len(tested) == 2
     assert again.info["proved"] == "at this load"
+
+
+def test_an_anatomy_that_fewer_tokens_read_otherwise_is_found_and_tested_as_before(
+    tested, tiny_model_dir, own_cache, monkeypatch
+):
+    first = load(ModelSpec(id=str(tiny_model_dir)))
+    lengths: list[int] = []
+    whole = proving.find_anatomy
+
+    def find(model, ids, skeleton):
+        lengths.append(ids.shape[1])
+        anatomy, words = whole(model, ids, skeleton)
+        return (replace(anatomy, scale=1 + 1e-15), words) if ids.shape[1] == 8 else (anatomy, words)
+
+    monkeypatch.setattr(proving, "find_anatomy", find)
+    again = load(ModelSpec(id=str(tiny_model_dir)))
+    assert lengths == [8, 24]
+    assert again.anatomy.scale == first.anatomy.scale
+    assert (len(tested), again.info["proved"]) == (2, "at this load")
+
+
+@pytest.mark.parametrize("family", ["granite", "gemma2", "cohere", "falcon_h1", "gpt_oss", "opt_projected"])
+def test_a_proved_model_is_read_to_the_last_bit_as_when_it_was_proved(tested, folder_of, family):
+    first, second = (load(ModelSpec(id=str(folder_of(family)))) for _ in range(2))
+    assert proof_cache.reading_of(first.anatomy, {}) == proof_cache.reading_of(second.anatomy, {})
 
 
 def test_a_small_model_is_always_tested(own_cache, tiny_model_dir):

@@ -1,14 +1,16 @@
 """A cache of passed self-tests, valid for the same files, versions, code and machine.
 
 A cached result saves only the seven forward passes of the self-tests. The anatomy is found again at each load, which
-checks the residual sum and the logits on one text. Small models, and models without file hashes, are always tested.
+checks the residual sum and the logits on one text, shorter than that of the first load. Small models, and models
+without file hashes, are always tested.
 """
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -18,6 +20,7 @@ from layeratlas.core.checksums import code_digest, read_sealed, write_sealed
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.spec import hash_of
 from layeratlas.core.versions import version_of
+from layeratlas.models.anatomy import Anatomy
 from layeratlas.models.identities import Identity
 from layeratlas.models.info import Hashes
 from layeratlas.models.loaded import LoadedModel
@@ -41,21 +44,40 @@ def proof_key(bare: LoadedModel, made_from: Hashes) -> str | None:
     return hash_of([asdict(made_from), settings, attention, machine, versions, code_digest("core", "models")])
 
 
-def read_proof(key: str | None) -> list[Identity] | None:
-    """Return the self-tests that passed under this key; None if there is no record or it is damaged."""
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """Self-tests that passed, and a hash of how the anatomy was read then (`reading_of`)."""
+
+    identities: list[Identity]
+    reading: str
+
+
+def reading_of(anatomy: Anatomy, words: Mapping[str, str]) -> str:
+    """Return a hash of how sublayers and readout are read: in words, and every scale to the last bit."""
+    parts = [part for component in anatomy.sublayers.values() for part in component]
+    scales = [[part.scale, *(tap.scale for tap in part.taps)] for part in parts]
+    return hash_of([dict(words), scales, anatomy.scale, anatomy.softcap])
+
+
+def read_proof(key: str | None) -> Proof | None:
+    """Return the proof under this key; None if there is no record or it is damaged."""
     if key is not None:
         with suppress(AtlasError, OSError, TypeError, KeyError):
-            identities = [Identity(**record) for record in read_sealed(_path(key))["identities"]]
-            return identities if all(each.passed or not each.required for each in identities) else None
+            kept = read_sealed(_path(key))
+            proof = Proof(
+                identities=[Identity(**record) for record in kept["identities"]], reading=str(kept["reading"])
+            )
+            return proof if all(each.passed or not each.required for each in proof.identities) else None
     return None
 
 
-def keep_proof(key: str | None, identities: list[Identity]) -> None:
-    """Save passed self-tests; do nothing if the cache cannot be written."""
+def keep_proof(key: str | None, proof: Proof) -> None:
+    """Save a proof; do nothing if the cache cannot be written."""
     if key is not None:
         with suppress(AtlasError, OSError):
             _path(key).parent.mkdir(parents=True, exist_ok=True)
-            write_sealed(_path(key), {"identities": [identity.record() for identity in identities]})
+            record = {"identities": [identity.record() for identity in proof.identities], "reading": proof.reading}
+            write_sealed(_path(key), record)
 
 
 def _path(key: str) -> Path:
