@@ -23,7 +23,9 @@ from layeratlas.runs.recommendation import (
     write_recommendations,
 )
 from layeratlas.stats.best_layers import best_layers, choose, smoothed
+from layeratlas.studies.hierarchy.analysing import advise
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
+from layeratlas.studies.hierarchy.names import HierarchyFinding
 from layeratlas.studies.hierarchy.recommending import RULES, SHARE, recommendations
 
 # Layers 5 to 8 are equally the best.
@@ -92,6 +94,18 @@ def advice_on(*curves, component: str = "resid"):
     levels = [dataclasses.replace(curve, component=component) for curve in curves]
     peaks = peak_findings([curve for curve in levels if curve.task == "all"], planting.PHRASING)
     return recommendations(levels, peaks, planting.PHRASING)
+
+
+def test_no_layer_is_recommended_where_the_correction_of_the_report_removes_the_peak():
+    curve = planting.drawn_curve(PLATEAU)
+    (peak,) = peak_findings([curve], planting.PHRASING)
+    peak = dataclasses.replace(peak, p=0.03)
+    others = [dataclasses.replace(peak, finding=HierarchyFinding.SURFACE, p=0.9)] * 20
+    alone, among = (advise([curve], [peak, *rest], planting.PHRASING) for rest in ([], others))
+    assert {row.layer for row in among} == {None}
+    assert {row.purpose for row in among} == {Purpose.PROBE, Purpose.STEER}
+    assert "q = " in among[0].reason
+    assert None not in {row.layer for row in alone}
 
 
 def chosen(rows, purpose: Purpose, subject: str = "item"):

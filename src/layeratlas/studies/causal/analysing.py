@@ -11,6 +11,7 @@ import polars as pl
 from layeratlas.core.arrays import Ints
 from layeratlas.data.prompts import PromptSet
 from layeratlas.runs.coherence import gated
+from layeratlas.runs.finding import corrected
 from layeratlas.runs.finding_table import finding_table
 from layeratlas.runs.recommendation import write_recommendations
 from layeratlas.runs.tables import CONTROL_SCHEMA, CURVE_SCHEMA, CURVES, FINDINGS, write_table
@@ -23,7 +24,7 @@ from layeratlas.studies.causal.editing import load_effects
 from layeratlas.studies.causal.effects import Cell, Measured, SetEffects, set_effects
 from layeratlas.studies.causal.findings import causal_findings
 from layeratlas.studies.causal.moving import Plan
-from layeratlas.studies.causal.names import ACCURACY, ERASE, LOG_ODDS, PROBE, TABLE_FILE, Edited
+from layeratlas.studies.causal.names import ACCURACY, ERASE, LOG_ODDS, PROBE, TABLE_FILE, CausalFinding, Edited
 from layeratlas.studies.causal.reading import readings_of
 from layeratlas.studies.causal.recommending import RULES, recommendations
 
@@ -40,11 +41,12 @@ def analyse_stage(work: Workspace) -> list[str]:
     write_table(work, CURVES, _curves(work, sets))
     found = gated(causal_findings(sets, work.manifest["words"]["levels"]), PRESUPPOSED)
     write_table(work, FINDINGS, finding_table(found, work.manifest["model"]["name"], work.spec.study))
+    steered = [f.level for f, _ in corrected(found) if (f.finding, f.verdict) == (CausalFinding.STEERED, "supported")]
     return [
         TABLE_FILE,
         CURVES,
         FINDINGS,
-        write_recommendations(work.folder, recommendations(sets, _layers(work)), RULES),
+        write_recommendations(work.folder, recommendations(sets, steered, _layers(work)), RULES),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -24,12 +24,16 @@ RULES: Mapping[Purpose, str] = {
 }
 
 
-def recommendations(sets: Sequence[SetEffects], layers: int) -> list[Recommendation]:
-    """Return the recommended steering point of each set; none if steering is not shown to change its answers."""
-    return [_steering(effects, layers) for effects in sets]
+def recommendations(sets: Sequence[SetEffects], steered: Collection[str], layers: int) -> list[Recommendation]:
+    """Return the recommended steering point of each set.
+
+    No point is recommended for a set that is not among the levels `steered`, of which the report shows that steering
+    moves the answers.
+    """
+    return [_steering(effects, effects.level in steered, layers) for effects in sets]
 
 
-def _steering(effects: SetEffects, layers: int) -> Recommendation:
+def _steering(effects: SetEffects, steered: bool, layers: int) -> Recommendation:
     return Recommendation(
         purpose=Purpose.STEER,
         level=effects.level,
@@ -41,14 +45,14 @@ def _steering(effects: SetEffects, layers: int) -> Recommendation:
         last=layers,
         confidence=CONFIDENCE,
         chance=float("nan"),
-        **asdict(_choice(effects)),
+        **asdict(_choice(effects, steered)),
     )
 
 
-def _choice(effects: SetEffects) -> Choice:
+def _choice(effects: SetEffects, steered: bool) -> Choice:
     cells = effects.cells
     shown = np.array([cell.steered.verdict() == "supported" for cell in cells])
-    if not shown.any():
+    if not (steered and shown.any()):
         top = max(cells, key=lambda cell: cell.steered.estimate)
         return Choice(
             reason="Steering is not shown to move the answers more than random directions do at any point (most at "

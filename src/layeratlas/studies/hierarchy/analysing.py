@@ -8,7 +8,7 @@ import polars as pl
 
 from layeratlas.runs.coherence import gated
 from layeratlas.runs.draws import write_draws
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, corrected
 from layeratlas.runs.finding_table import finding_table
 from layeratlas.runs.layer_order import LAYER_ORDER, layer_order_table
 from layeratlas.runs.recommendation import Recommendation, write_recommendations
@@ -125,10 +125,14 @@ def find(curves: Sequence[Curve], phrasing: Phrasing, moved: Moved = NOT_MOVED) 
 
 
 def advise(curves: Sequence[Curve], findings: Sequence[Finding], phrasing: Phrasing) -> list[Recommendation]:
-    """Return the recommended layer for each purpose, by the main measure of the first probe."""
+    """Return the recommended layer for each purpose, by the main measure of the first probe.
+
+    `findings` are all of the report, over which it corrects: what it does not show to decode has no layer to use.
+    """
     main = [curve for curve in _main_curves(curves) if curve.stratum == WHOLE]
     first = [curve for curve in main if curve.method == main[0].method]
-    return recommendations(first, [f for f in findings if f.finding == HierarchyFinding.PEAK], phrasing)
+    peaks = [finding for finding, _ in corrected(findings) if finding.finding == HierarchyFinding.PEAK]
+    return recommendations(first, peaks, phrasing)
 
 
 def _main_curves(curves: Sequence[Curve]) -> list[Curve]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from layeratlas.core.arrays import Bools, Floats
-from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding import Finding, corrected
 from layeratlas.runs.recommendation import ALL, Choice, Purpose, Recommendation, recommend
 from layeratlas.stats.best_layers import CONFIDENCE, BestLayers, best_layers, choose, smoothed
 from layeratlas.stats.curves import Curve
@@ -38,7 +38,9 @@ SHARE = "share of the way to certainty"
 def recommendations(curves: Sequence[Curve], findings: Sequence[Finding], phrasing: Phrasing) -> list[Recommendation]:
     """Return the layers to use, in every component, for each level and for each task of a level with several.
 
-    `curves` are those of the main measure of one probe over all texts. Levels without a supported peak are left out.
+    `curves` are those of the main measure of one probe over all texts, and `findings` the peaks of levels after the
+    correction over the report. The peaks of tasks are corrected among themselves, since a report does not have them.
+    No layer is recommended without a supported peak.
     """
     levels = [curve for curve in curves if curve.task == WHOLE]
     tasks = [curve for curve in curves if curve.task != WHOLE and _siblings(curve, curves) > 1]
@@ -46,7 +48,8 @@ def recommendations(curves: Sequence[Curve], findings: Sequence[Finding], phrasi
     rows: list[Recommendation] = []
     for curve in levels:
         rows += _of_curve(curve, peaks[curve.level, curve.component, curve.method])
-    for curve, peak in zip(tasks, peak_findings(tasks, phrasing) if tasks else [], strict=True):
+    of_tasks = corrected(peak_findings(tasks, phrasing)) if tasks else []
+    for curve, (peak, _) in zip(tasks, of_tasks, strict=True):
         rows += _of_curve(curve, peak)
     for component in dict.fromkeys(curve.component for curve in levels):
         inside = [curve for curve in levels if curve.component == component]
