@@ -167,5 +167,6 @@ def summary_lines(recommendations: Sequence[Recommendation], most: int = 2) -> l
     lines = []
     for purpose, rows in list(by_purpose.items())[:most]:
         layers = ", ".join(f"{row.subject} {row.short}" for row in rows)
-        lines.append(f"{rows[0].unit} to {purpose} (as good, {rows[0].confidence:.0%} confidence): {layers}")
+        use = "stop at" if purpose == Purpose.EXIT else purpose
+        lines.append(f"{rows[0].unit} to {use} (as good, {rows[0].confidence:.0%} confidence): {layers}")
     return lines
