@@ -44,14 +44,17 @@ def step_of(middle: float, scale: float) -> float:
     return float(emergence_depth(truth - truth[0], fine))
 
 
-def steps_held(rng: np.random.Generator, count: int, scale: float) -> tuple[bool, bool, float]:
-    """Return whether the intervals of a step and of a difference of two steps hold the truth, and the first's width."""
+def steps_held(rng: np.random.Generator, count: int, scale: float, levels: int = 1) -> tuple[bool, bool, float]:
+    """Return whether the intervals of a step and of a difference of two steps hold the truth, and the first's width.
+
+    The difference is that of two sets of `levels` each, whose levels rise at the same time.
+    """
     at, middles = np.linspace(FIRST, LAST, count), rng.uniform(4.5, 8, 2)
-    found = [course(learned(at, middle, scale), rng, at) for middle in middles]
+    sides = [[course(learned(at, middle, scale), rng, at) for _ in range(levels)] for middle in middles]
     true = [step_of(middle, scale) for middle in middles]
-    one, other = (emerged(each) for each in found)
-    lo, hi = np.log2(1 + one.step.lo), np.log2(1 + one.step.hi)
-    gap = doublings_between([one], [other], found[0].reach)
+    risen = [[emerged(each) for each in side] for side in sides]
+    lo, hi = np.log2(1 + risen[0][0].step.lo), np.log2(1 + risen[0][0].step.hi)
+    gap = doublings_between(*risen, sides[0][0].reach)
     return bool(lo <= true[0] <= hi), gap.lo <= true[1] - true[0] <= gap.hi, float(hi - lo)
 
 
@@ -96,6 +99,20 @@ def test_intervals_hold_the_truth_and_flat_courses_stay_flat(held: Callable[[np.
 def test_a_few_intervals_of_steps_hold_them(count: int, scale: float) -> None:
     held = [steps_held(np.random.default_rng([seed, 7]), count, scale) for seed in range(20)]
     assert sum(step for step, _, _ in held) >= binom.ppf(0.01, 20, 0.95)
+
+
+def test_a_few_differences_of_several_levels_that_rise_together_hold_theirs() -> None:
+    held = [steps_held(np.random.default_rng([seed, 7]), 4, 0.1, levels=4) for seed in range(20)]
+    assert sum(gap for _, gap, _ in held) >= binom.ppf(0.01, 20, 0.95)
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("levels", [4, 8])
+@pytest.mark.parametrize(("count", "scale"), [(4, 0.1), (4, 0.25), (8, 0.1)])
+def test_differences_of_several_levels_that_rise_together_hold_theirs(count: int, scale: float, levels: int) -> None:
+    held = sum(steps_held(np.random.default_rng([seed, 5]), count, scale, levels)[1] for seed in range(100))
+    print(f"{count} checkpoints, scale {scale}, {levels} levels: difference {held} of 100")
+    assert held >= binom.ppf(0.01, 100, 0.95)
 
 
 def test_an_interval_that_takes_a_steep_rise_for_a_line_fails_the_same_test(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,10 +99,10 @@ class Curve:
 
         With one group it is as wide as possible: 0 to 1 for shares, NaN for unbounded measures.
         """
-        if self.metric in _RANKS:
-            return draws_interval(self.draws, self.n_groups, least=0.0, most=1.0)
         if self.is_share:
             return share_interval(self.estimate, self.draws, self.n_groups, self.n)
+        if self.is_bounded:
+            return draws_interval(self.draws, self.n_groups, least=0.0, most=1.0)
         if self.n_groups < 2:
             unknown = np.full(len(self.estimate), np.nan)
             return unknown, unknown
@@ -112,6 +112,11 @@ class Curve:
     def is_share(self) -> bool:
         """Whether the measure is a share of the items, between 0 and 1."""
         return self.metric in _SHARES
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the measure is between 0 and 1."""
+        return self.is_share or self.metric in _RANKS
 
     @property
     def floor(self) -> Floats:

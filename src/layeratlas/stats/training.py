@@ -100,15 +100,17 @@ def doublings_between(earlier: Sequence[Emerged], later: Sequence[Emerged], reac
     """Return how many doublings later one set of values rises than another, as the difference of means.
 
     All values are known at the same checkpoints, which span `reach` doublings. The two sets may use different texts, so
-    their errors are treated as independent; within a set, the draws determine the dependence.
+    their errors are treated as independent; within a set, the draws determine the dependence. Values that rise between
+    the same two checkpoints share the error of these, so within a set it does not average out.
     """
     estimates, errors = [], []
     for side in (earlier, later):
         count = min(len(one.depth.draws) for one in side)
         mean = np.mean([one.depth.draws[:count] for one in side], 0)
-        systematic = math.hypot(*(one.depth.systematic for one in side)) / len(side)
+        correction = math.hypot(*(one.depth.bias_error for one in side)) / len(side)
+        spacing = float(np.mean([one.depth.moved for one in side]))
         estimates.append(float(np.mean([one.depth.estimate for one in side])))
-        errors.append(float(np.hypot(mean.std(), systematic)))
+        errors.append(float(math.hypot(mean.std(), correction, spacing)))
     gap, spread = reach * (estimates[1] - estimates[0]), reach * math.hypot(*errors)
     p = two_sided_z(gap, spread, min(len(one.depth.draws) for one in (*earlier, *later)))
     return Effect(estimate=gap, lo=gap - Z95 * spread, hi=gap + Z95 * spread, p=p)

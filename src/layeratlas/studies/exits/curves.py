@@ -9,7 +9,7 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.curves import Curve, level_curve, mean_of
-from layeratlas.studies.exits.names import ACCURACY, ALL, SHARES
+from layeratlas.studies.exits.names import ACCURACY, ALL, BOUNDED, SHARES
 from layeratlas.studies.exits.settings import SCORES
 
 
@@ -53,6 +53,11 @@ class ExitCurve(Curve):
     def is_share(self) -> bool:
         """Whether the measure is a share of the questions, between 0 and 1."""
         return self.metric in SHARES
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the measure is between 0 and 1."""
+        return self.is_share or self.metric in BOUNDED
 
     def is_main(self, score: str) -> bool:
         """Whether this is the curve that findings use: the accuracy of the deciding score, over all questions."""

@@ -13,8 +13,9 @@ EXACT_MATCH, AGREEMENT = "exact_match", "agreement"
 GREEDY = "greedy"
 # The task and stratum of curves over a whole level or set.
 ALL = "all"
-# Measures that are shares, between 0 and 1.
-SHARES = frozenset((ACCURACY, MC2, MC3, TIES, EXACT_MATCH))
+# Shares of the questions; and measures between 0 and 1 of which each question has its own share, so that their variance
+# is not p (1 - p).
+SHARES, BOUNDED = frozenset((ACCURACY, TIES, EXACT_MATCH)), frozenset((MC2, MC3))
 
 METHOD_NAMES = {
     "sum": "Sum",
