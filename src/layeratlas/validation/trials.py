@@ -16,7 +16,7 @@ from layeratlas.core.versions import version_of
 
 _HEADER = "validation.json"
 # The code whose results the simulations show. A row of a folder holds for the code that computed it alone.
-_SIMULATED = ("stats", "probes", "metrics", "runs", "studies", "comparison", "validation")
+_SIMULATED = ("core", "data", "store", "stats", "probes", "metrics", "runs", "studies", "comparison", "validation")
 
 
 class Trials:

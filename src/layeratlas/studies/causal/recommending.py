@@ -16,10 +16,11 @@ from layeratlas.studies.causal.names import LOG_ODDS, STEER
 
 RULES: Mapping[Purpose, str] = {
     Purpose.STEER: "Of the points where steering from the mean of one class to that of another is shown to move the "
-    "answers more than random directions of equal norm do, the one where it moves them most, in nats of log-odds. The points that are as good hold all that are equally the best with "
+    "answers more than random directions of equal norm do, the one where it moves them most, in nats of log-odds, "
+    "if it may be the best of all points. The points that are as good hold all that are equally the best with "
     f"{CONFIDENCE:.0%} probability (model confidence set), whether or not an effect is shown at each. The value is "
-    "that of the best point chosen on one half of the groups and read on the other. It holds for steering at the last "
-    "token of the prompt.",
+    "that of the best of these points chosen on one half of the groups and read on the other. It holds for steering at "
+    "the last token of the prompt.",
 }
 
 
@@ -64,8 +65,9 @@ def _choice(effects: SetEffects, steered: bool) -> Choice:
             reason="The points at which steering is shown to move the answers "
             f"({ranges([cells[i].point for i in np.flatnonzero(shown)])}) are not among those where it moves them most."
         )
-    at = int(np.where(inside & shown, moved.estimate, -np.inf).argmax())
-    value = cross_read(moved.half_a, moved.half_b)
+    usable = np.flatnonzero(inside & shown)
+    at = int(usable[moved.estimate[usable].argmax()])
+    value = cross_read(moved.half_a[:, usable], moved.half_b[:, usable])
     shift = value - cells[at].steered.estimate
     return Choice(
         layer=cells[at].point,
@@ -73,6 +75,6 @@ def _choice(effects: SetEffects, steered: bool) -> Choice:
         value=value,
         lo=cells[at].steered.lo + shift,
         hi=cells[at].steered.hi + shift,
-        reason=f"Steering moves the answers most there, of {len(cells)} points that were edited; the value is that of "
-        "a point chosen on other groups.",
+        reason=f"Of {len(cells)} points that were edited, steering moves the answers most there, among those where it "
+        "is shown to; the value is that of such a point chosen on other groups.",
     )

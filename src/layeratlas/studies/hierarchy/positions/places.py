@@ -39,11 +39,10 @@ class PlaceRead:
 def places_of(model: LoadedModel, data: Dataset) -> list[PlaceRead]:
     """Return the places of a data set in text order, followed by the last token, the mean, and the ends of a chat.
 
-    A place is where its last token is, on average over the texts.
-
-    A named span is used if every text has it, and is read as the mean over its tokens. If all texts have the same
-    number of words (at most 12), each word is a place and is read at its last token; otherwise the places are the last
-    tokens, counted from the end. In a chat, the mean is over the user's turn.
+    The order is that of the places' last tokens, on average over the texts. A named span is used if every text has it,
+    and is read as the mean over its tokens. If all texts have the same number of words (at most 12), each word is a
+    place and is read at its last token; otherwise the places are the last tokens, counted from the end. In a chat, the
+    mean is over the user's turn.
     """
     texts = [_tokens(model, item.text) for item in data.items]
     found = {f"span '{name}'": _of_span(name) for name in _shared_spans(data)}

@@ -148,6 +148,7 @@ def transfer(source: Fitted, target: Fitted, bootstrap: int, seed: int) -> Trans
         metric=name,
         chance=0.5 if name == "auroc" else 1 / source.design.classes,
         value=table[0],
+        # Another sample of the source's texts would have trained another probe, which no draw shows.
         draws=widened(table[0], table[1:], len(set(groups)), times=TRAINING, least=0.0, most=1.0),
         own=source.own,
         cosine=np.array([_cosine(a, b) for a, b in zip(source.differences, target.differences, strict=True)]),

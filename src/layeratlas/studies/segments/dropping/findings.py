@@ -39,13 +39,16 @@ def drop_table(dropped: Dropped, seed: int) -> pl.DataFrame:
     for rule in dropped.table["rule"].unique(maintain_order=True):
         own = dropped.table.filter(rule=rule)
         counts = own["count"].unique().sort().to_list()
-        curves = {
-            outcome: _means(by_passage(dropped, rule, outcome), seed).effects() for outcome in ("nll", "kl", "flips")
-        }
+        curves = {outcome: _means(by_passage(dropped, rule, outcome), seed) for outcome in ("nll", "kl", "flips")}
         for i, count in enumerate(counts):
             row: dict[str, Any] = {"rule": rule, "count": count, "share": count / len(dropped.influence)}
-            for outcome, effects in curves.items():
-                row |= {outcome: effects[i].estimate, f"{outcome}_lo": effects[i].lo, f"{outcome}_hi": effects[i].hi}
+            for outcome, means in curves.items():
+                lo, hi = means.interval()
+                row |= {
+                    outcome: float(means.sample.estimate[i]),
+                    f"{outcome}_lo": float(lo[i]),
+                    f"{outcome}_hi": float(hi[i]),
+                }
             blocks = own.filter(count=count)["blocks"][0].to_list() if rule != RANDOM else []
             rows.append(row | {"blocks": blocks, "n": own["passage"].n_unique()})
     return pl.DataFrame(rows, infer_schema_length=None)

@@ -19,8 +19,8 @@ from layeratlas.studies.segments.names import DECODING, SegmentFinding
 # A change of less than this, in nats, counts as none: about a thirtieth of the entropy of a token's classes.
 _MARGIN = 0.05
 _NULL = (
-    "the same change as with random weights, or for the opposite a change of the trained layers of {margin:g} nats "
-    "(bootstrap over passages; both must be rejected; Holm over three contrasts)"
+    "no change of the trained layers (for the opposite: a change of {margin:g} nats), or the same change as with "
+    "random weights (bootstrap over passages; both must be rejected; Holm over three contrasts)"
 )
 
 
