@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -164,6 +165,15 @@ def test_who_slept_uploads_nothing_once_another_has_taken_over(bucket, place, mo
     assert bucket.read(f"a/{LOCK}")[0] == THEIRS
 
 
+@pytest.fixture
+def attended():
+    """Ctrl-C as it is in a terminal: shells start jobs in the background with it ignored."""
+    known = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, known)
+
+
+@pytest.mark.usefixtures("attended")
 def test_a_run_whose_lease_is_lost_stops_at_once(bucket, place, monkeypatch):
     ended = []
 
@@ -192,6 +202,7 @@ def test_our_own_heartbeat_sent_twice_keeps_the_lease(bucket, place, monkeypatch
     assert lease_holder(bucket, f"a/{LOCK}") is None  # given back
 
 
+@pytest.mark.usefixtures("attended")
 @pytest.mark.parametrize("name", ["run.json", LOCK], ids=["upload", "heartbeat"])
 def test_credentials_that_end_during_a_run_are_told_and_a_store_that_is_silent_for_once_is_not(
     bucket, place, monkeypatch, name

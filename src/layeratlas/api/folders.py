@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from layeratlas.core import registry
+from layeratlas.core.addresses import SCHEMES
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.files import COMPARISON
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.study import Study
-from layeratlas.store.bucket import SCHEMES
 
 # The most characters of a folder's name in a message.
 _SHOWN = 60

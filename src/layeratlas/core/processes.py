@@ -51,9 +51,14 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def interrupt(thread: int) -> None:
-    """Raise KeyboardInterrupt in the main thread, if `thread` is its identifier and Ctrl-C would do so."""
-    if thread == threading.main_thread().ident and callable(signal.getsignal(signal.SIGINT)):
-        signal.pthread_kill(thread, signal.SIGINT)  # wakes a thread that waits, too
+    """Raise KeyboardInterrupt in the main thread, if `thread` is its identifier and Ctrl-C or SIGTERM would do so.
+
+    Shells start jobs in the background with Ctrl-C ignored.
+    """
+    stopping = (number for number in (signal.SIGINT, signal.SIGTERM) if callable(signal.getsignal(number)))
+    number = next(stopping, None)
+    if thread == threading.main_thread().ident and number is not None:
+        signal.pthread_kill(thread, number)  # wakes a thread that waits, too
 
 
 def parallel(

@@ -33,18 +33,20 @@ class TakenOverError(ChangedError):
 def leased(bucket: Bucket, name: str) -> Iterator[Lease]:
     """Hold the lease stored as object `name`; raises InUseError if another process holds it."""
     token = secrets.token_hex(8)
-    lease = Lease(bucket, name, token, _take(bucket, name, token))
-    _held.add(token)
-    done = threading.Event()
-    thread = threading.Thread(target=lease.keep, args=(done,), daemon=True)
-    thread.start()
+    _held.add(token)  # before it is written: another thread must not take it for that of a process that has ended
     try:
-        yield lease
+        lease = Lease(bucket, name, token, _take(bucket, name, token))
+        done = threading.Event()
+        thread = threading.Thread(target=lease.keep, args=(done,), daemon=True)
+        thread.start()
+        try:
+            yield lease
+        finally:
+            done.set()
+            thread.join()
+            lease.give_back()
     finally:
-        done.set()
-        thread.join()
         _held.discard(token)
-        lease.give_back()
 
 
 def lease_holder(bucket: Bucket, name: str) -> dict[str, Any] | None:

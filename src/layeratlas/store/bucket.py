@@ -13,14 +13,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from layeratlas.core.addresses import SCHEMES
 from layeratlas.core.errors import AtlasError, SpecError, StoreError
 
-# The schemes of addresses, and the environment variables from which each kind of store takes its credentials.
-SCHEMES = {
-    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_ENDPOINT_URL for other servers than Amazon's)",
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
-    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
-}
 # Fragments of the stores' error messages: no such bucket; no source of credentials.
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "bucket does not exist")
 _NO_CREDENTIALS = (
