@@ -162,6 +162,17 @@ def test_a_helper_passes_an_earlier_step_that_is_done_and_helps_with_the_next(wo
     assert len(work.helped(order, "late")) == 12
 
 
+@pytest.mark.parametrize(("prefix", "on", "posted"), [("part", "cuda", True), ("early", CPU, False)])
+def test_a_helper_does_not_go_on_with_the_stage_once_all_is_done(work, prefix, on, posted):
+    """It would compute what follows the parts as if it were the owner: with other hardware, or for no order."""
+    order = Order(stage="capture", parts=[part.name for part in work.parts()], on=CPU, by="the owner")
+    if posted:
+        work.desk.post(order)
+    for part in work.parts(prefix):
+        (work.folder / part.name).touch()
+    assert work.helped(order, prefix, on) == []
+
+
 def test_a_helper_ends_once_the_order_is_withdrawn(work):
     order = Order(stage="capture", parts=[part.name for part in work.parts()], on=CPU, by="the owner")
     assert work.helped(order) == []

@@ -168,12 +168,14 @@ class HelpingTurns(Turns):
     def each(self, parts: Sequence[Part], on: str) -> None:
         """Compute parts of the order that no other process holds; raises NothingLeftError after the last.
 
-        Parts of an earlier step of the stage are done, and are passed. If the parts are neither, as with other hardware
-        or another packing, this process cannot help.
+        Parts of an earlier step of the stage are done, and are passed while the order is posted. Else this process
+        cannot help, as with other hardware or another packing, and must not go on with the stage, which is the owner's.
         """
-        asked = ([part.name for part in parts], on) == (self._order.parts, self._order.on)
-        if not asked and all(part.is_done() for part in parts):
+        names = [part.name for part in parts]
+        earlier = names != self._order.parts and self._desk.order() == self._order
+        if earlier and all(part.is_done() for part in parts):
             return
+        asked = (names, on) == (self._order.parts, self._order.on)
         for part in parts if asked else ():
             if self._desk.order() != self._order:
                 break
