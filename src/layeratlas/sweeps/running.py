@@ -16,6 +16,7 @@ from layeratlas.api.results import Run
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.report.index import INDEX
+from layeratlas.runs.helping import remove_left_copies
 from layeratlas.runs.place import Place
 from layeratlas.sweeps.engines import Engine, Launch, Worker, find_engine
 from layeratlas.sweeps.finishing import Finish, finish, notes_on
@@ -197,6 +198,7 @@ class _Supervisor:
             for worker in running:
                 if worker.is_running():
                     worker.stop()
+            remove_left_copies()
 
     def _wanted(self, workers: int, open_units: int) -> int:
         """Return how many workers have work: one per open unit, or all if a unit takes help."""
