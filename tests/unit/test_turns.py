@@ -192,6 +192,24 @@ def test_an_owner_that_resumes_heeds_the_helpers_of_a_killed_one(work, monkeypat
     assert work.computed[-1] == "part-00"
 
 
+def test_the_order_of_a_killed_owner_is_withdrawn_before_the_first_stage_and_its_helpers_are_heeded(work, monkeypatch):
+    monkeypatch.setattr(splitting, "WORTH", 60.0)
+    order = Order(stage="capture", parts=[part.name for part in work.parts()], on=CPU, by="the killed owner")
+    work.desk.post(order)
+    turns = OwnTurns(work.desk)
+    assert work.helped(order) == []
+    assert not work.desk.is_used()
+    with work.desk.held(work.parts()[0]):  # a helper was about to begin it
+        thread = threading.Thread(target=turns.each, args=(work.parts(), CPU))
+        thread.start()
+        while len(work.computed) < 11:
+            time.sleep(0.001)
+        assert work.posted().by != order.by
+        assert "part-00" not in work.computed
+    thread.join(20)
+    assert work.computed[-1] == "part-00"
+
+
 def test_a_process_that_slept_while_its_part_was_taken_over_writes_nothing(work):
     part = work.parts()[0]
     with work.desk.held(part) as check:

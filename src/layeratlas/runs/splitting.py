@@ -92,12 +92,17 @@ def _demand(holder: dict[str, Any] | None, part: str) -> None:
 
 
 class OwnTurns(Turns):
-    """The turns of the process that a run belongs to."""
+    """The turns of the process that a run belongs to; made when the run begins.
+
+    The order of a killed owner is withdrawn at once, since helpers would trust files that this one has not yet compared
+    with their checksums. Those that are in a part are heeded.
+    """
 
     shared = True
 
     def __init__(self, desk: Desk) -> None:
-        self._desk, self._stage = desk, ""
+        self._desk, self._stage, self._helped = desk, "", desk.is_used()
+        desk.withdraw()
 
     def begin(self, stage: str) -> None:
         """Take note of the stage that begins, for the order."""
@@ -114,10 +119,12 @@ class OwnTurns(Turns):
             raise
         if posted:
             self._desk.clear()
+            self._helped = False
 
     def _go_through(self, parts: Sequence[Part], order: Order) -> bool:
         """Compute parts until all are done; return whether the order was posted."""
-        open_parts, posted, due = list(parts), self._desk.is_used(), time.monotonic() + WORTH
+        open_parts, due = list(parts), time.monotonic() + WORTH
+        posted = self._helped or self._desk.is_used()
         if posted:
             self._desk.post(order)
         while open_parts:
