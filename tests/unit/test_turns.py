@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from layeratlas.core.errors import StoreError
 from layeratlas.core.turns import ALONE, Check, Part
 from layeratlas.runs import splitting
 from layeratlas.runs.lock import InUseError
@@ -216,9 +217,34 @@ def test_a_process_that_slept_while_its_part_was_taken_over_writes_nothing(work)
         check()
         lock = work.folder / "units/one/parts" / part.name / "run.lock"
         lock.write_text(json.dumps({**json.loads(lock.read_text()), "pid": 1}))
-        with pytest.raises(InUseError, match="has taken over the part"):
+        with pytest.raises(StoreError, match="has taken over the part"):
             part.compute(check)
     assert not (work.folder / part.name).exists()
+
+
+def test_a_part_that_needs_what_is_in_use_is_not_taken_for_one_that_another_computes(work):
+    """The owner would wait for it for ever."""
+    order = Order(stage="capture", parts=[part.name for part in work.parts()], on=CPU, by="the owner")
+    work.desk.post(order)
+
+    def need(check: Check) -> None:
+        raise InUseError("a file of the model is in use", "one process")
+
+    parts = [replace(part, compute=need) for part in work.parts()]
+    with pytest.raises(InUseError, match="a file of the model"):
+        HelpingTurns(work.desk, order).each(parts, on=CPU)
+    with pytest.raises(InUseError, match="a file of the model"):
+        OwnTurns(work.desk).each(parts, on=CPU)
+
+
+def test_who_slept_in_a_part_leaves_it_to_the_process_that_took_it_over(work):
+    def lose(check: Check) -> None:
+        lock = work.folder / "units/one/parts/part-00/run.lock"
+        lock.write_text(json.dumps({**json.loads(lock.read_text()), "pid": 1}))
+        check()
+
+    part = replace(work.parts()[0], compute=lose)
+    assert not work.desk.take(part, lambda part, check: part.compute(check))
 
 
 def test_an_error_of_the_owner_sends_the_helpers_away(work):
