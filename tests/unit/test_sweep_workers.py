@@ -11,6 +11,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import polars as pl
@@ -29,11 +31,12 @@ from layeratlas.runs.place import FolderPlace, Place
 from layeratlas.runs.splitting import Order
 from layeratlas.runs.workspace import versions
 from layeratlas.store.bucket import UnreachableError
-from layeratlas.sweeps import finishing, state, worker
+from layeratlas.sweeps import finishing, running, state, worker
+from layeratlas.sweeps.engines.contract import Launch
 from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.running import Sweep
 from layeratlas.sweeps.spec import SweepSpec
-from layeratlas.sweeps.state import Standing, begin, desk_of, lease, reopen, run_folder, state_of, states_of
+from layeratlas.sweeps.state import Standing, begin, desk_of, end, lease, reopen, run_folder, state_of, states_of
 from layeratlas.sweeps.status import status_table
 from layeratlas.sweeps.units import TOGETHER, Unit, units_of
 from processes import dead_pid
@@ -121,6 +124,46 @@ def test_a_helper_copies_a_run_where_the_next_worker_looks(tmp_path, place, unit
     monkeypatch.setattr(own_folders, "has_ended", lambda pid: pid == os.getpid())
     remove_left_copies()
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+class Crashing:
+    """An engine whose workers are those of a unit that takes help; `crash` tells which of them end at once."""
+
+    def __init__(self, place: Place, unit: Unit, crash: Callable[[int], bool]) -> None:
+        self.place, self.unit, self.crash = place, unit, crash
+        self.started = self.looks = 0
+
+    def start(self, launch: Launch, number: int) -> CrashingWorker:
+        self.started += 1
+        return CrashingWorker(self, number)
+
+
+@dataclass
+class CrashingWorker:
+    engine: Crashing
+    number: int
+
+    def is_running(self) -> bool:
+        engine = self.engine
+        engine.looks += 1
+        desk_of(engine.place, engine.unit).post(Order(stage="capture", parts=[], on="", by=""))
+        if engine.looks == 40:
+            end(engine.place, engine.unit, Standing.FAILED, 1, "it is over")
+        return engine.looks <= 40 and not engine.crash(self.number)
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("crashing", "started"), [("helpers", 4), ("first owner", 5)])
+def test_helpers_that_crash_are_not_replaced_and_owners_are(place, units, monkeypatch, crashing, started):
+    monkeypatch.setattr(running, "_LOOK", 0.0)
+    engine = Crashing(place, units[0], lambda number: number > 0 if crashing == "helpers" else number == 0)
+    launch = Launch(out=place.folder, address=place.address, plan="", threads=1)
+    with lease(place, units[0]):
+        begin(place, units[0], "a worker")
+        running._Supervisor(engine, launch, Sweep(place, units[:1]), Progress()).run(4)
+    assert engine.started == started
 
 
 def test_a_second_worker_finds_nothing_to_do(tmp_path, place, computed):

@@ -173,6 +173,7 @@ class _Supervisor:
         self._engine, self._launch, self._progress = engine, launch, progress
         self._place, self._units = sweep.place, sweep.units
         self._states: dict[str, UnitState] = {}
+        self._helpers_crash = False
 
     def run(self, workers: int) -> None:
         """Return when every unit is done or failed; raises StoreError if workers end and leave units open."""
@@ -182,7 +183,8 @@ class _Supervisor:
         limit = workers + ATTEMPTS * len(self._units)
         try:
             while open_units := self._open():
-                running = [worker for worker in running if worker.is_running()]
+                before, running = len(running), [worker for worker in running if worker.is_running()]
+                self._helpers_crash |= len(running) < before > open_units
                 while len(running) < self._wanted(workers, open_units) and started < limit:
                     running.append(self._engine.start(self._launch, started))
                     started += 1
@@ -201,8 +203,13 @@ class _Supervisor:
             remove_left_copies()
 
     def _wanted(self, workers: int, open_units: int) -> int:
-        """Return how many workers have work: one per open unit, or all if a unit takes help."""
-        takes_help = open_units < workers and any(desk_of(self._place, unit).order() for unit in self._units)
+        """Return how many workers have work: one per open unit, or all if a unit takes help.
+
+        A worker that ends while others have the open units may be a helper whose successors would crash like it, so
+        that none could be started for the units.
+        """
+        takes_help = open_units < workers and not self._helpers_crash
+        takes_help = takes_help and any(desk_of(self._place, unit).order() for unit in self._units)
         return workers if takes_help else min(workers, open_units)
 
     def _wait(self, running: Sequence[Worker]) -> None:
