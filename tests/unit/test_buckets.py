@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -266,6 +268,22 @@ def test_a_folder_comes_back_as_it_was_published(bucket, tmp_path):
     assert "curves.parquet" in read(here.folder)
     here.bring()
     assert "curves.parquet" not in read(here.folder)
+
+
+def test_a_folder_that_vanishes_while_it_is_read_stops_no_upload(bucket, tmp_path, monkeypatch):
+    mirror, scan = Mirror(tmp_path / "here", bucket), os.scandir
+    fill(mirror.folder, {**FILES, "cells/a/b": "a cell"})
+
+    def scan_late(path):
+        if Path(path).name == "cells":
+            monkeypatch.setattr(os, "scandir", scan)
+            shutil.rmtree(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_late)
+    mirror.publish()
+    assert os.scandir is scan
+    assert bucket.entries().keys() == FILES.keys()
 
 
 def no_answer(*_, **__):

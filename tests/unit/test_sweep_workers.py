@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import polars as pl
 import pytest
 
+from layeratlas.core import own_folders, registry
 from layeratlas.core.checksums import write_sealed
-from layeratlas.core.errors import DataError, ModelError, StoreError
+from layeratlas.core.errors import AtlasError, DataError, ModelError, StoreError
 from layeratlas.core.files import COMPARISON, write_json
 from layeratlas.core.progress import Progress
+from layeratlas.runs.helping import help_with, remove_left_copies
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.kept_progress import PROGRESS, Moment
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.place import FolderPlace, Place
+from layeratlas.runs.splitting import Order
 from layeratlas.runs.workspace import versions
 from layeratlas.store.bucket import UnreachableError
-from layeratlas.sweeps import finishing, state, worker
+from layeratlas.sweeps import finishing, running, state, worker
+from layeratlas.sweeps.engines.contract import Launch
 from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.running import Sweep
 from layeratlas.sweeps.spec import SweepSpec
-from layeratlas.sweeps.state import Standing, begin, lease, reopen, state_of, states_of
+from layeratlas.sweeps.state import Standing, begin, desk_of, end, lease, reopen, run_folder, state_of, states_of
 from layeratlas.sweeps.status import status_table
 from layeratlas.sweeps.units import TOGETHER, Unit, units_of
 from processes import dead_pid
 
 SWEEP = SweepSpec(models=("one", "other", "third"), studies=("hierarchy", "exits"), seeds=(0, 1), size="quick")
+
+
+NODE = platform.node()
 
 
 @pytest.fixture
@@ -81,6 +93,77 @@ def test_each_unit_is_computed_once_by_three_workers(tmp_path, place, units, com
         thread.join()
     assert Counter(spec.content_hash() for spec in computed) == Counter(unit.spec.content_hash() for unit in units)
     assert {state_of(place, unit).standing for unit in units} == {Standing.DONE}
+
+
+def test_the_texts_that_a_killed_helper_left_are_removed_by_the_next_worker(tmp_path, place, computed, monkeypatch):
+    scratch = tmp_path / "scratch"
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    helpers = [f"layeratlas-helper-{pid}@{node}@ab" for pid in (dead_pid(), os.getpid()) for node in (NODE, "another")]
+    for name in (*helpers, "a folder of another program"):
+        (scratch / name / "items").mkdir(parents=True)
+    worker.work(str(tmp_path), write_plan(place, SWEEP))
+    assert {path.name for path in scratch.iterdir()} == {*helpers[1:], "a folder of another program"}
+
+
+def test_a_helper_copies_a_run_where_the_next_worker_looks(tmp_path, place, units, monkeypatch):
+    """It is killed as soon as it has copied the run."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    run = run_folder(place, units[0])
+    write_json(run / "run.json", {"stages": {}, "key": "another"})
+    order = Order(stage="capture", parts=[], on="", by="")
+    with pytest.raises(AtlasError):
+        help_with(
+            registry.get("studies", "hierarchy"), units[0].spec, run, desk_of(place, units[0]), order, KeptModel()
+        )
+    (left,) = (tmp_path / "scratch").iterdir()
+    assert left.name.startswith(f"layeratlas-helper-{os.getpid()}@{NODE}@")
+    assert left.stat().st_mode & 0o077 == 0
+    monkeypatch.undo()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    monkeypatch.setattr(own_folders, "has_ended", lambda pid: pid == os.getpid())
+    remove_left_copies()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+class Crashing:
+    """An engine whose workers are those of a unit that takes help; `crash` tells which of them end at once."""
+
+    def __init__(self, place: Place, unit: Unit, crash: Callable[[int], bool]) -> None:
+        self.place, self.unit, self.crash = place, unit, crash
+        self.started = self.looks = 0
+
+    def start(self, launch: Launch, number: int) -> CrashingWorker:
+        self.started += 1
+        return CrashingWorker(self, number)
+
+
+@dataclass
+class CrashingWorker:
+    engine: Crashing
+    number: int
+
+    def is_running(self) -> bool:
+        engine = self.engine
+        engine.looks += 1
+        desk_of(engine.place, engine.unit).post(Order(stage="capture", parts=[], on="", by=""))
+        if engine.looks == 40:
+            end(engine.place, engine.unit, Standing.FAILED, 1, "it is over")
+        return engine.looks <= 40 and not engine.crash(self.number)
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("crashing", "started"), [("helpers", 4), ("first owner", 5)])
+def test_helpers_that_crash_are_not_replaced_and_owners_are(place, units, monkeypatch, crashing, started):
+    monkeypatch.setattr(running, "_LOOK", 0.0)
+    engine = Crashing(place, units[0], lambda number: number > 0 if crashing == "helpers" else number == 0)
+    launch = Launch(out=place.folder, address=place.address, plan="", threads=1)
+    with lease(place, units[0]):
+        begin(place, units[0], "a worker")
+        running._Supervisor(engine, launch, Sweep(place, units[:1]), Progress()).run(4)
+    assert engine.started == started
 
 
 def test_a_second_worker_finds_nothing_to_do(tmp_path, place, computed):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from layeratlas.core.errors import StoreError
 from layeratlas.core.turns import ALONE, Check, Part
 from layeratlas.runs import splitting
 from layeratlas.runs.lock import InUseError
@@ -162,6 +163,17 @@ def test_a_helper_passes_an_earlier_step_that_is_done_and_helps_with_the_next(wo
     assert len(work.helped(order, "late")) == 12
 
 
+@pytest.mark.parametrize(("prefix", "on", "posted"), [("part", "cuda", True), ("early", CPU, False)])
+def test_a_helper_does_not_go_on_with_the_stage_once_all_is_done(work, prefix, on, posted):
+    """It would compute what follows the parts as if it were the owner: with other hardware, or for no order."""
+    order = Order(stage="capture", parts=[part.name for part in work.parts()], on=CPU, by="the owner")
+    if posted:
+        work.desk.post(order)
+    for part in work.parts(prefix):
+        (work.folder / part.name).touch()
+    assert work.helped(order, prefix, on) == []
+
+
 def test_a_helper_ends_once_the_order_is_withdrawn(work):
     order = Order(stage="capture", parts=[part.name for part in work.parts()], on=CPU, by="the owner")
     assert work.helped(order) == []
@@ -181,15 +193,58 @@ def test_an_owner_that_resumes_heeds_the_helpers_of_a_killed_one(work, monkeypat
     assert work.computed[-1] == "part-00"
 
 
+def test_the_order_of_a_killed_owner_is_withdrawn_before_the_first_stage_and_its_helpers_are_heeded(work, monkeypatch):
+    monkeypatch.setattr(splitting, "WORTH", 60.0)
+    order = Order(stage="capture", parts=[part.name for part in work.parts()], on=CPU, by="the killed owner")
+    work.desk.post(order)
+    turns = OwnTurns(work.desk)
+    assert work.helped(order) == []
+    assert not work.desk.is_used()
+    with work.desk.held(work.parts()[0]):  # a helper was about to begin it
+        thread = threading.Thread(target=turns.each, args=(work.parts(), CPU))
+        thread.start()
+        while len(work.computed) < 11:
+            time.sleep(0.001)
+        assert work.posted().by != order.by
+        assert "part-00" not in work.computed
+    thread.join(20)
+    assert work.computed[-1] == "part-00"
+
+
 def test_a_process_that_slept_while_its_part_was_taken_over_writes_nothing(work):
     part = work.parts()[0]
     with work.desk.held(part) as check:
         check()
         lock = work.folder / "units/one/parts" / part.name / "run.lock"
         lock.write_text(json.dumps({**json.loads(lock.read_text()), "pid": 1}))
-        with pytest.raises(InUseError, match="has taken over the part"):
+        with pytest.raises(StoreError, match="has taken over the part"):
             part.compute(check)
     assert not (work.folder / part.name).exists()
+
+
+def test_a_part_that_needs_what_is_in_use_is_not_taken_for_one_that_another_computes(work):
+    """The owner would wait for it for ever."""
+    order = Order(stage="capture", parts=[part.name for part in work.parts()], on=CPU, by="the owner")
+    work.desk.post(order)
+
+    def need(check: Check) -> None:
+        raise InUseError("a file of the model is in use", "one process")
+
+    parts = [replace(part, compute=need) for part in work.parts()]
+    with pytest.raises(InUseError, match="a file of the model"):
+        HelpingTurns(work.desk, order).each(parts, on=CPU)
+    with pytest.raises(InUseError, match="a file of the model"):
+        OwnTurns(work.desk).each(parts, on=CPU)
+
+
+def test_who_slept_in_a_part_leaves_it_to_the_process_that_took_it_over(work):
+    def lose(check: Check) -> None:
+        lock = work.folder / "units/one/parts/part-00/run.lock"
+        lock.write_text(json.dumps({**json.loads(lock.read_text()), "pid": 1}))
+        check()
+
+    part = replace(work.parts()[0], compute=lose)
+    assert not work.desk.take(part, lambda part, check: part.compute(check))
 
 
 def test_an_error_of_the_owner_sends_the_helpers_away(work):

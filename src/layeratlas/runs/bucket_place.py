@@ -7,16 +7,13 @@ and copies.
 from __future__ import annotations
 
 import contextlib
-import os
-import platform
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from layeratlas.core.cache import cache_root
-from layeratlas.core.processes import has_ended
+from layeratlas.core.own_folders import make_own_folder, remove_abandoned
 from layeratlas.core.spec import hash_of
 from layeratlas.runs.lease import Lease, lease_holder, leased
 from layeratlas.runs.lock import LOCK
@@ -38,9 +35,8 @@ class BucketPlace(Place):
         self.address, self._bucket, self._apart = bucket.url, bucket, apart
         root = cache_root() / "buckets" / hash_of(bucket.url)[:16]
         if apart:
-            root = root / "workers"
-            _remove_abandoned(root)
-        self._root = root / f"{os.getpid()}@{platform.node()}@{secrets.token_hex(4)}" if apart else root
+            remove_abandoned(root / "workers")
+        self._root = make_own_folder(root / "workers") if apart else root
         self.folder = self._root / "files"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._mirror = Mirror(self.folder, bucket, frozenset({LOCK}))
@@ -95,11 +91,3 @@ class BucketPlace(Place):
 
 def _lease(name: str) -> str:
     return f"{name}/{LOCK}" if name else LOCK
-
-
-def _remove_abandoned(root: Path) -> None:
-    """Remove the folders of ended processes of this host."""
-    for folder in root.glob(f"*@{platform.node()}@*"):
-        pid = folder.name.partition("@")[0]
-        if pid.isdigit() and has_ended(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)

@@ -9,12 +9,16 @@ from pathlib import Path
 
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json
+from layeratlas.core.own_folders import make_own_folder, remove_abandoned
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.pipeline import prepare
 from layeratlas.runs.splitting import Desk, HelpingTurns, NothingLeftError, Order
 from layeratlas.runs.study import Study
+
+# The beginning of the names of the folders in which helpers copy a run's small files.
+_COPY = "layeratlas-helper-"
 
 
 def help_with(study: Study, spec: RunSpec, folder: Path, desk: Desk, order: Order, models: KeptModel) -> list[str]:
@@ -24,8 +28,8 @@ def help_with(study: Study, spec: RunSpec, folder: Path, desk: Desk, order: Orde
     Raises AtlasError if the run cannot be read or has other texts, settings or versions.
     """
     turns = HelpingTurns(desk, order)
-    with tempfile.TemporaryDirectory(prefix="layeratlas-helper-") as name:
-        scratch = Path(name)
+    scratch = make_own_folder(Path(tempfile.gettempdir()), _COPY)
+    try:
         _copy(folder, scratch)
         key = read_json(scratch / "run.json").get("key")
         ready = prepare(study, spec)
@@ -36,7 +40,14 @@ def help_with(study: Study, spec: RunSpec, folder: Path, desk: Desk, order: Orde
         work.common, work.turns, work.models = folder, turns, models
         with contextlib.suppress(NothingLeftError):
             study.stages()[order.stage](work)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return turns.computed
+
+
+def remove_left_copies() -> None:
+    """Remove the copies of runs, with their texts, that helpers on this machine left when they were killed."""
+    remove_abandoned(Path(tempfile.gettempdir()), _COPY)
 
 
 def _copy(folder: Path, scratch: Path) -> None:

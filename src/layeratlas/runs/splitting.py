@@ -14,7 +14,7 @@ import platform
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -84,20 +84,45 @@ class Desk:
         with self._place.held(name):
             yield lambda: _demand(self._place.holder(name), part.name)
 
+    def take(self, part: Part, compute: Callable[[Part, Check], None]) -> bool:
+        """Call `compute` with a part while it is held; return False if another process holds it or has taken it over.
+
+        An InUseError of the part itself, which may need something else that is in use, is raised.
+        """
+        with contextlib.ExitStack() as lease:
+            try:
+                check = lease.enter_context(self.held(part))
+            except InUseError:
+                return False
+            try:
+                compute(part, check)
+            except _LostError:
+                return False
+        return True
+
+
+class _LostError(StoreError):
+    """Raised if another process has taken over a part."""
+
 
 def _demand(holder: dict[str, Any] | None, part: str) -> None:
-    """Raise InUseError unless this process holds a part: after a long sleep, another one may have taken it over."""
+    """Raise an error unless this process holds a part: after a long sleep, another one may have taken it over."""
     if holder is None or (holder.get("host"), holder.get("pid")) != (platform.node(), os.getpid()):
-        raise InUseError(f"another process has taken over the part {part}", "a process that does not sleep")
+        raise _LostError(f"another process has taken over the part {part}", "a process that does not sleep")
 
 
 class OwnTurns(Turns):
-    """The turns of the process that a run belongs to."""
+    """The turns of the process that a run belongs to; made when the run begins.
+
+    The order of a killed owner is withdrawn at once, since helpers would trust files that this one has not yet compared
+    with their checksums. Those that are in a part are heeded.
+    """
 
     shared = True
 
     def __init__(self, desk: Desk) -> None:
-        self._desk, self._stage = desk, ""
+        self._desk, self._stage, self._helped = desk, "", desk.is_used()
+        desk.withdraw()
 
     def begin(self, stage: str) -> None:
         """Take note of the stage that begins, for the order."""
@@ -114,10 +139,12 @@ class OwnTurns(Turns):
             raise
         if posted:
             self._desk.clear()
+            self._helped = False
 
     def _go_through(self, parts: Sequence[Part], order: Order) -> bool:
         """Compute parts until all are done; return whether the order was posted."""
-        open_parts, posted, due = list(parts), self._desk.is_used(), time.monotonic() + WORTH
+        open_parts, due = list(parts), time.monotonic() + WORTH
+        posted = self._helped or self._desk.is_used()
         if posted:
             self._desk.post(order)
         while open_parts:
@@ -126,7 +153,9 @@ class OwnTurns(Turns):
                 if not posted and left > 1 and time.monotonic() >= due:
                     self._desk.post(order)
                     posted = True
-                if not (self._taken(part) if posted else _alone(part)):
+                if not posted:
+                    _alone(part)
+                elif not self._taken(part):
                     held.append(part)
             open_parts = held
             if held:
@@ -138,19 +167,14 @@ class OwnTurns(Turns):
         if part.is_done():
             part.skip()
             return True
-        try:
-            with self._desk.held(part) as check:
-                return _alone(part, check)
-        except InUseError:
-            return False
+        return self._desk.take(part, _alone)
 
 
-def _alone(part: Part, check: Check = lambda: None) -> bool:
+def _alone(part: Part, check: Check = lambda: None) -> None:
     if part.is_done():
         part.skip()
     else:
         part.compute(check)
-    return True
 
 
 class HelpingTurns(Turns):
@@ -168,21 +192,22 @@ class HelpingTurns(Turns):
     def each(self, parts: Sequence[Part], on: str) -> None:
         """Compute parts of the order that no other process holds; raises NothingLeftError after the last.
 
-        Parts of an earlier step of the stage are done, and are passed. If the parts are neither, as with other hardware
-        or another packing, this process cannot help.
+        Parts of an earlier step of the stage are done, and are passed while the order is posted. Else this process
+        cannot help, as with other hardware or another packing, and must not go on with the stage, which is the owner's.
         """
-        asked = ([part.name for part in parts], on) == (self._order.parts, self._order.on)
-        if not asked and all(part.is_done() for part in parts):
+        names = [part.name for part in parts]
+        earlier = names != self._order.parts and self._desk.order() == self._order
+        if earlier and all(part.is_done() for part in parts):
             return
+        asked = (names, on) == (self._order.parts, self._order.on)
         for part in parts if asked else ():
             if self._desk.order() != self._order:
                 break
             if not part.is_done():
-                self._compute(part)
+                self._desk.take(part, self._compute)
         raise NothingLeftError
 
-    def _compute(self, part: Part) -> None:
-        with contextlib.suppress(InUseError), self._desk.held(part) as check:
-            if not part.is_done():
-                part.compute(check)
-                self.computed.append(part.name)
+    def _compute(self, part: Part, check: Check) -> None:
+        if not part.is_done():
+            part.compute(check)
+            self.computed.append(part.name)

@@ -141,7 +141,7 @@ class Mirror:
     def _files(self, name: str) -> dict[str, tuple[int, int, int]]:
         """Return the stamps of the complete files below a name, by file name."""
         top, found = self.folder / name, {}
-        for path in [top] if top.is_file() else top.rglob("*"):
+        for path in [top] if top.is_file() else _below(top):
             key, stamp = path.relative_to(self.folder).as_posix(), _stamp(path)
             if stamp is not None and self._is_shared(key) and path.suffix != ".part":
                 found[key] = stamp
@@ -204,6 +204,12 @@ def _raise_alone(error: AtlasError) -> NoReturn:
 
 def _is_below(key: str, name: str) -> bool:
     return not name or key == name or key.startswith(f"{name}/")
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, without those of folders that are removed while it is read."""
+    for inner, _, names in os.walk(folder):  # Path.rglob raises an error for such a folder
+        yield from (Path(inner, name) for name in names)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -16,6 +16,7 @@ from layeratlas.api.results import Run
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.report.index import INDEX
+from layeratlas.runs.helping import remove_left_copies
 from layeratlas.runs.place import Place
 from layeratlas.sweeps.engines import Engine, Launch, Worker, find_engine
 from layeratlas.sweeps.finishing import Finish, finish, notes_on
@@ -172,6 +173,7 @@ class _Supervisor:
         self._engine, self._launch, self._progress = engine, launch, progress
         self._place, self._units = sweep.place, sweep.units
         self._states: dict[str, UnitState] = {}
+        self._helpers_crash = False
 
     def run(self, workers: int) -> None:
         """Return when every unit is done or failed; raises StoreError if workers end and leave units open."""
@@ -181,7 +183,8 @@ class _Supervisor:
         limit = workers + ATTEMPTS * len(self._units)
         try:
             while open_units := self._open():
-                running = [worker for worker in running if worker.is_running()]
+                before, running = len(running), [worker for worker in running if worker.is_running()]
+                self._helpers_crash |= len(running) < before > open_units
                 while len(running) < self._wanted(workers, open_units) and started < limit:
                     running.append(self._engine.start(self._launch, started))
                     started += 1
@@ -197,10 +200,16 @@ class _Supervisor:
             for worker in running:
                 if worker.is_running():
                     worker.stop()
+            remove_left_copies()
 
     def _wanted(self, workers: int, open_units: int) -> int:
-        """Return how many workers have work: one per open unit, or all if a unit takes help."""
-        takes_help = open_units < workers and any(desk_of(self._place, unit).order() for unit in self._units)
+        """Return how many workers have work: one per open unit, or all if a unit takes help.
+
+        A worker that ends while others have the open units may be a helper whose successors would crash like it, so
+        that none could be started for the units.
+        """
+        takes_help = open_units < workers and not self._helpers_crash
+        takes_help = takes_help and any(desk_of(self._place, unit).order() for unit in self._units)
         return workers if takes_help else min(workers, open_units)
 
     def _wait(self, running: Sequence[Worker]) -> None:

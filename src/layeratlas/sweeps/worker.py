@@ -19,7 +19,7 @@ from layeratlas.core.errors import AtlasError
 from layeratlas.core.processes import end_with, stoppable
 from layeratlas.core.spec import ModelSpec
 from layeratlas.core.turns import ALONE
-from layeratlas.runs.helping import help_with
+from layeratlas.runs.helping import help_with, remove_left_copies
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.pipeline import execute
@@ -49,6 +49,7 @@ _OPEN = (Standing.WAITING, Standing.RUNNING)
 
 def work(out: str, plan: str) -> None:
     """Work on the sweep of the plan `plan` in the folder or bucket `out`, until no unit is left."""
+    remove_left_copies()
     place, models, helped = place_of(out, apart=True), KeptModel(), set[str]()
     try:
         units = read_plan(place, plan)

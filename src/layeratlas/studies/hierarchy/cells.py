@@ -51,7 +51,8 @@ def probe_stage(work: Workspace) -> list[str]:
     with work.progress.stage("probe", total) as step, threadpool_limits(1):
         parts = [part for group in groups for part in (_surface(work, group), *_layer_parts(group, step))]
         work.turns.each(parts, on=probe_kind(work))
-    shutil.rmtree(work.common / _CELLS, ignore_errors=True)
+    if not work.turns.helping:
+        shutil.rmtree(work.common / _CELLS, ignore_errors=True)
     return [table.file for table in tables]
 
 

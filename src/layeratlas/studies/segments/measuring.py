@@ -151,7 +151,7 @@ def _untrained_passages(work: Workspace, passages: int) -> int:
 def _write_untrained(work: Workspace, ids: list[list[int]], advance: Advance) -> list[str]:
     """Write and return the shards of a random-weight model; none if a second model does not fit in memory."""
     files = [_shard_name(_batch_name(UNTRAINED, first)) for first in range(0, len(ids), _BATCH)]
-    if all(read_shard(work.folder / file, work.key) is not None for file in files):
+    if all(read_shard(work.common / file, work.key) is not None for file in files):
         advance(len(ids))
         return files
     random = random_weight_model(work)
