@@ -16,7 +16,8 @@ from layeratlas.studies.causal.names import LOG_ODDS, STEER
 
 RULES: Mapping[Purpose, str] = {
     Purpose.STEER: "Of the points where steering from the mean of one class to that of another is shown to move the "
-    "answers more than random directions of equal norm do, the one where it moves them most, in nats of log-odds. The points that are as good hold all that are equally the best with "
+    "answers more than random directions of equal norm do, the one where it moves them most, in nats of log-odds. The "
+    "points that are as good hold all that are equally the best with "
     f"{CONFIDENCE:.0%} probability (model confidence set), whether or not an effect is shown at each. The value is "
     "that of the best point chosen on one half of the groups and read on the other. It holds for steering at the last "
     "token of the prompt.",
