@@ -122,7 +122,7 @@ def test_a_run_ends_in_its_findings_and_the_way_to_the_report(atlas, flags, tmp_
     assert "\x1b" not in done.out + done.err
     assert "\r" not in done.out + done.err
     lines = done.out.splitlines()
-    assert re.fullmatch(r"tiny-llama: 3 blocks, width 32; computed in \d+ s", lines[0])
+    assert re.fullmatch(r"tiny-llama: 3 blocks, width 32; computed in [\d.]+ s", lines[0])
     assert re.fullmatch(r"  \[(supported|not supported|inconclusive)\] Item properties .*\.", lines[3])
     assert re.fullmatch(r" +item [·░▒▓█]{4} (best at \d|undetected)", lines[2])
     assert len(lines) <= 14
@@ -131,7 +131,7 @@ def test_a_run_ends_in_its_findings_and_the_way_to_the_report(atlas, flags, tmp_
     assert page.stat().st_size > 10_000
     assert {path.suffix for path in (page.parent / "figures").iterdir()} >= {".svg", ".png"}
     expected = ["load tiny-llama", "capture", "recompute", "probe", "analyse", "report"]
-    for words in (r" \.\.\.", r": done in \d+ s"):
+    for words in (r" \.\.\.", r": done in [\d.]+ s"):
         assert re.findall(rf"^({'|'.join(expected)}){words}$", done.err, re.M) == expected
 
 

@@ -67,10 +67,38 @@ def test_every_curve_is_written_layer_by_layer(stand_in: None, tmp_path: Path) -
     assert api.tensorboard(run.folder) == tmp_path / "mine-tensorboard"
     assert {"estimate", "lo", "hi", "control"} <= written.keys()
     for line in ("estimate", "lo", "hi", "control"):
-        assert written[line]["accuracy/item all resid ridge"] == curve(run, line)
+        assert written[line]["accuracy/item all all resid ridge"] == curve(run, line)
         assert sum(map(len, written[line].values())) == run.curves[line].is_not_nan().sum()
     with pytest.raises(StoreError, match="is not empty; expected a new or empty folder"):
         api.tensorboard(run.folder)
+
+
+def test_a_task_named_as_its_level_has_a_chart_of_its_own(stand_in: None, tmp_path: Path) -> None:
+    run = la.load(fake_run.write_run(tmp_path / "mine", fake_run.Fake(levels=("own",), findings=False)))
+    api.tensorboard(run.folder)
+    one = {"level": "own", "stratum": "all", "component": "resid", "method": "ridge", "metric": "accuracy"}
+    for task in ("all", "own"):
+        rows = run.curves.filter(task=task, **one).sort("layer")
+        tag = f"accuracy/own {task} all resid ridge"
+        assert written["estimate"][tag] == list(zip(rows["layer"], rows["estimate"], strict=True))
+
+
+def test_files_that_were_stopped_are_written_again(
+    stand_in: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = la.load(fake_run.write_run(tmp_path / "mine"))
+
+    def stop(self: Writer, tag: str, value: float, step: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopping:
+        stopping.setattr(Writer, "add_scalar", stop)
+        with pytest.raises(KeyboardInterrupt):
+            api.tensorboard(run.folder)
+    assert not (tmp_path / "mine-tensorboard").exists()
+    written.clear()
+    assert {path.name for path in api.tensorboard(run.folder).iterdir()} == set(written)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "mine-tensorboard"}
 
 
 def test_a_comparison_over_training_is_written_step_by_step(
@@ -102,6 +130,6 @@ def test_without_the_package_nothing_is_written(tmp_path: Path, monkeypatch: pyt
 def test_tensorboard_reads_what_was_written(tmp_path: Path) -> None:
     run = la.load(fake_run.write_run(tmp_path / "mine"))
     read = read_by_tensorboard(api.tensorboard(run.folder) / "estimate")
-    found, expected = read["accuracy/item all resid ridge"], curve(run, "estimate")
+    found, expected = read["accuracy/item all all resid ridge"], curve(run, "estimate")
     assert [step for step, _ in found] == [step for step, _ in expected]
     assert [value for _, value in found] == pytest.approx([value for _, value in expected], abs=1e-6)

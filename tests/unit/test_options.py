@@ -98,6 +98,22 @@ def test_a_chat_goes_to_the_studies_of_an_atlas_that_put_texts_to_the_model():
     assert specs["exits"].model.system == "Be brief."
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "user"),
+    [("chat", True, "hierarchy"), ("label_kind", "numbers", "hierarchy"), ("folds", 4, "causal")],
+)
+def test_an_option_goes_to_the_studies_that_use_it_and_is_refused_where_none_does(name, value, user):
+    def specs(*studies):
+        return [make_spec(study, "m", "quick", {name: value}, studies) for study in studies]
+
+    other, used = specs("segments", user)
+    assert other == make_spec("segments", "m", "quick", {})
+    assert used == make_spec(user, "m", "quick", {name: value})
+    assert used != make_spec(user, "m", "quick", {})
+    with pytest.raises(la.AtlasError, match=f"the study 'segments' does not use the option '{name}'"):
+        specs("segments")
+
+
 def test_the_options_of_an_atlas_go_to_the_studies_that_use_them():
     options = {"repeats": 3, "position": "mean", "seed": 2, "settings": {"shots": 1, "tokens": 32}}
     specs = {spec.study: spec for spec in make_specs("atlas", "m", "quick", options)}

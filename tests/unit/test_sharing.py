@@ -19,7 +19,7 @@ import fake_run
 import families
 import layeratlas as la
 from layeratlas.api import shared_contents, sharing
-from layeratlas.api.public import NOT_SHARED, public_manifest
+from layeratlas.api.public import NOT_SHARED, public_manifest, shortened
 from layeratlas.cli.app import app
 from layeratlas.core import registry
 from layeratlas.core.checksums import digest_of, write_sealed
@@ -212,6 +212,22 @@ def test_files_that_settings_name_are_published_by_name() -> None:
         }
         assert public["spec"]["data"] == ["a.csv#column"]
         assert (public["spec"]["model"]["adapter"], public["tuned"]["from"]) == ("lora", "lens.safetensors")
+
+
+def test_the_methods_of_a_shared_run_say_which_tool_wrote_its_prompts() -> None:
+    sets = [{"name": "quiz", "prompts": "lm-evaluation-harness 0.4", "shots": 0, "sample": SECRET}]
+    manifest = {"spec": {"model": {"id": "m"}, "data": ["a.csv"]}, "model": {"name": "m"}, "datasets": sets}
+    public = public_manifest(manifest, registry.get("studies", "exits").published, texts=False)
+    assert public["datasets"] == [sets[0] | {"classes": {}, "sample": NOT_SHARED}]
+
+
+def test_home_is_replaced_where_a_path_begins_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/root")
+    short = shortened({"model": {"name": "m"}, "spec": {}}, Published())
+    kept = ["/rooted/thing", "/root.old/x", "/root-2", "/x/root/thing"]
+    assert [short(text) for text in kept] == kept
+    homes = ["/root", "/root/thing", "'/root', line 2", "in /root.", "file:///root/a /root/b"]
+    assert [short(text) for text in homes] == ["~", "~/thing", "'~', line 2", "in ~.", "file://~/a ~/b"]
 
 
 def test_a_damaged_file_is_not_shared_and_a_full_folder_is_not_touched(run: Path, undrawn: None) -> None:

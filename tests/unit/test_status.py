@@ -75,7 +75,7 @@ def test_a_step_is_kept_with_its_share_and_time_left(clock: Clock, tmp_path: Pat
         kept.preview("a curve")
         assert moment_of(tmp_path).words == "probe, 20 %, about 12 s left"
     assert moment_of(tmp_path).previews == ("a curve",)
-    assert stream.getvalue() == "probe ...\nprobe: done in 3 s\n"
+    assert stream.getvalue() == "probe ...\nprobe: done in 3.0 s\n"
     kept.end()
     assert list(tmp_path.iterdir()) == []
 
@@ -135,7 +135,7 @@ def test_a_run_s_status_has_what_is_done_what_is_computed_and_what_is_to_come(
     assert states(last)["score"].startswith("done in")
     assert states(last)["report"].startswith("draw, 0 %")
     assert "at layer" in last.splitlines()[-1]
-    assert re.fullmatch(rf"{folder}: exits of {model}, quick: done in \d+ s", api.status(tmp_path))
+    assert re.fullmatch(rf"{folder}: exits of {model}, quick: done in [\d.]+ s", api.status(tmp_path))
     assert not (folder / PROGRESS).exists()
     # A run whose process has ended says so.
     damaged = json.loads((folder / "run.json").read_text())
@@ -163,6 +163,20 @@ def test_the_first_curve_of_a_question_set_runs_from_chance_to_one() -> None:
     assert first_look(scored, ExitSettings()).split(maxsplit=2) == ["quiz", "·█·", "1.00 at layer 1"]
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0.1, "1 s"), (89, "89 s"), (600, "10 min"), (36000, "10 h")])
-def test_a_duration_is_said_in_one_unit(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+TIMES = {
+    0.13: "0.1 s",
+    12.4: "12 s",
+    59.7: "1 min",
+    89: "1 min 29 s",
+    600: "10 min",
+    3599: "1 h",
+    34980: "9 h 43 min",
+    36000: "10 h",
+    5e6: "1,389 h",
+    float("nan"): "–",
+}
+
+
+@pytest.mark.parametrize("seconds", TIMES)
+def test_a_time_is_said_in_at_most_two_units(seconds: float) -> None:
+    assert duration(seconds) == TIMES[seconds]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -99,6 +100,7 @@ def test_a_plan_is_read_as_it_was_written_and_a_changed_one_is_refused(tmp_path)
         (("shots = 0", "shot = 0"), None, "shot"),
         (('bos = "never"', 'boss = "never"'), None, "boss"),
         (('bos = "never"', "seed = 3"), None, "seed"),
+        (('bos = "never"', "progress = 3"), None, "the sweep's options hold 'progress'"),
         (('tasks = ["items", ["relations", "facts"]]', 'tasks = ["items"]'), None, "no task of the sweep is for"),
         (('tasks = ["items"', 'tasks = ["itms"'), None, "itms"),
         (('studies = ["hierarchy", "exits"]', 'studies = ["hierarchy"]'), None, "exits"),
@@ -114,6 +116,14 @@ def test_what_no_run_could_be_made_of_is_refused_in_one_line(tmp_path, change, l
     assert "\n" not in str(error.value)
     if line is not None:
         assert f"line {line}" in str(error.value)
+
+
+def test_an_unknown_option_is_answered_with_those_that_a_sweep_takes(tmp_path):
+    with pytest.raises(SpecError, match="no option named 'boss'") as error:
+        units_of(read_sweep(written(tmp_path, WHOLE.replace('bos = "never"', 'boss = "never"'))))
+    offered = set(re.findall(r"\w+", str(error.value).partition("expected")[2]))
+    assert {"bos", "dtype", "folds", "label_kind"} <= offered
+    assert offered & {"model", "size", "out", "progress", "seed", "tasks", "settings", "revision"} == set()
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -239,7 +239,7 @@ def test_the_status_shows_the_present_step_of_a_unit_and_its_time_left(place, un
         assert f"{units[0].name} (starting)" in status_table(Sweep(place, units))
         moment = Moment(step="probe", share=0.25, left=200.0)
         write_json(place.folder / "runs" / units[0].name / PROGRESS, moment.model_dump())
-        assert f"{units[0].name} (probe, 25 %, about 3 min left)" in status_table(Sweep(place, units))
+        assert f"{units[0].name} (probe, 25 %, about 3 min 20 s left)" in status_table(Sweep(place, units))
     # What a killed worker left says nothing about a unit that waits.
     assert "probe" not in status_table(Sweep(place, units))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from layeratlas.api.compared import Comparison
-from layeratlas.api.folders import check_new, folder_beside
+from layeratlas.api.folders import check_new, folder_beside, written_whole
 from layeratlas.api.results import load
 from layeratlas.core.errors import SpecError, StoreError
 
@@ -33,15 +33,13 @@ def tensorboard(folder: str | Path, out: str | Path | None = None) -> Path:
                 f"'{folder}' is no comparison over training", "a run, or several checkpoints", "give a run"
             )
     else:
-        table, named = (
-            read.curves.rename({"layer": "step"}),
-            ("metric", "level", "task", "stratum", "component", "method"),
-        )
+        table, named = read.curves.rename({"layer": "step"}), _OVER_LAYERS
     target = folder_beside(read.folder, out, "tensorboard")
     check_new(target)
-    for line in _LINES:
-        if line in table.columns:
-            _write(target / line, table.filter(pl.col(line).is_not_null() & pl.col(line).is_not_nan()), named, line)
+    with written_whole(target) as part:
+        for line in _LINES:
+            if line in table.columns:
+                _write(part / line, table.filter(pl.col(line).is_not_null() & pl.col(line).is_not_nan()), named, line)
     return target
 
 
@@ -56,4 +54,4 @@ def _write(folder: Path, table: pl.DataFrame, named: tuple[str, ...], line: str)
     with SummaryWriter(str(folder)) as writer:
         for row in table.sort(*named, "step").iter_rows(named=True):
             first, *others = (row[name] for name in named)
-            writer.add_scalar(f"{first}/{' '.join(dict.fromkeys(others))}", row[line], row["step"])
+            writer.add_scalar(f"{first}/{' '.join(others)}", row[line], row["step"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from layeratlas.core import registry
@@ -85,3 +87,13 @@ def check_new(folder: Path) -> None:
 def _brief(folder: object) -> str:
     name = str(folder)
     return ascii(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Give an empty folder beside a new one, and move it there at the end; after an error the next call clears it."""
+    part = target.resolve().with_name(f".{target.resolve().name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    part.replace(target)

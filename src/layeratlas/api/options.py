@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, TypeVar, cast, get_type_hints
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError, unknown_name
 from layeratlas.core.spec import CaptureSpec, Component, ModelSpec, ProbeSpec, RunSpec, Spec, check_size
-from layeratlas.runs.uses import CHAT, check_uses
+from layeratlas.runs.uses import CHAT, LABELS, check_uses
 
 # The studies of an atlas, in the order of its page.
 ATLAS = ("hierarchy", "exits", "segments")
@@ -167,8 +167,14 @@ def _part_of(given: Given, uses: frozenset[str], used: frozenset[str]) -> Given:
     def part(of: Mapping[str, Any], spec: str) -> dict[str, Any]:
         return {k: v for k, v in of.items() if f"{spec}.{k}" in uses or f"{spec}.{k}" not in used}
 
-    model = {k: v for k, v in given.model.items() if f"model.{k}" not in CHAT - uses}
-    return replace(given, probe=part(given.probe, "probe"), capture=part(given.capture, "capture"), model=model)
+    others = (CHAT | {LABELS}) & used - uses
+    return replace(
+        given,
+        run={k: v for k, v in given.run.items() if k not in others},
+        model={k: v for k, v in given.model.items() if f"model.{k}" not in others},
+        probe=part(given.probe, "probe"),
+        capture=part(given.capture, "capture"),
+    )
 
 
 def make_model_spec(model: Model, options: Mapping[str, Any]) -> ModelSpec:

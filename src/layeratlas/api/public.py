@@ -7,6 +7,7 @@ study lists in `Published`.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -46,6 +47,8 @@ _PATHS = ("spec.data.*", "spec.model.adapter")
 # The user's own words to a model in a chat: their hash still tells whether two runs used the same.
 _PROMPTS = ("spec.model.system", "spec.model.chat_options.**", "model.chat.system", "model.chat.options.**")
 _MODEL_IDS = ("spec.model.id", "model.id")
+# Home where it is a whole path or the beginning of one: `/root/x` and `'/root'`, but neither `/rooted` nor `/x/root`.
+_AT_HOME = r"(?<![\w.-]){}(?![\w-])(?!\.\w)"
 
 Place = tuple[str, ...]
 
@@ -112,7 +115,9 @@ def shortened(manifest: Mapping[str, Any], published: Published) -> Callable[[st
 
     def short(text: str) -> str:
         for path in sorted(names, key=len, reverse=True):
-            text = text.replace(path, names[path])
+            text = (
+                re.sub(_AT_HOME.format(re.escape(home)), "~", text) if path == home else text.replace(path, names[path])
+            )
         return text
 
     return short

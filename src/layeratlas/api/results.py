@@ -10,6 +10,7 @@ from layeratlas.api.display import figure_of, html_of, svg_of, text_of
 from layeratlas.api.folders import folder_path, report, study_of
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.files import COMPARISON
+from layeratlas.core.formatting import duration
 from layeratlas.core.formatting import size as parameters_in_words
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.recommendation import ALL, Purpose, Recommendation, summary_lines
@@ -55,7 +56,7 @@ class Run(FinishedRun):
         from layeratlas.report.overview import overview
 
         blocks = f"{self.blocks} blocks, width {self.manifest['model'].get('width') or 'unknown'}"
-        head = f"{self.model}: {blocks}; computed in {self.seconds:.0f} s"
+        head = f"{self.model}: {blocks}; computed in {duration(self.seconds)}"
         study = study_of(self)
         first = [f"[{row['verdict']}] {row['plain']}" for row in headlines(overview(self.findings, study))]
         more = f"{self.findings.height} findings with intervals, p-values and nulls are in the report:"

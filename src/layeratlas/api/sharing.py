@@ -6,14 +6,13 @@ import importlib
 import io
 import json
 import re
-import shutil
 from collections.abc import Callable
 from glob import escape
 from pathlib import Path
 
 import polars as pl
 
-from layeratlas.api.folders import check_new, folder_beside, report, study_of
+from layeratlas.api.folders import check_new, folder_beside, report, study_of, written_whole
 from layeratlas.api.public import SHARED, given_names, has_own_texts, is_published, public_manifest, shortened
 from layeratlas.api.results import Run
 from layeratlas.core.checksums import digest_of, write_sealed
@@ -106,18 +105,16 @@ def _write(run: Run, target: Path, texts: bool, name: str) -> None:
     kept = [file for file in run.output_names if is_published(file, published, with_texts)]
     run.verify(kept)
     short = shortened(run.manifest, published)
-    part = target.resolve().with_name(f".{target.resolve().name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    for file in kept:
-        write_atomic(part / file, _without_paths((run.folder / file).read_bytes(), file, short))
-    manifest = public_manifest(run.manifest, published, texts=texts)
-    for stage in manifest["stages"].values():
-        stage["sha256"] = {file: digest_of(part / file) for file in stage.get("sha256", {}) if file in kept}
-        stage["outputs"] = [file for file in stage.get("outputs", []) if file in stage["sha256"]]
-    write_sealed(part / MANIFEST, manifest)
-    report(part)
-    write_atomic(part / CARD, card_of(Run(part), name).encode())
-    part.replace(target)
+    with written_whole(target) as part:
+        for file in kept:
+            write_atomic(part / file, _without_paths((run.folder / file).read_bytes(), file, short))
+        manifest = public_manifest(run.manifest, published, texts=texts)
+        for stage in manifest["stages"].values():
+            stage["sha256"] = {file: digest_of(part / file) for file in stage.get("sha256", {}) if file in kept}
+            stage["outputs"] = [file for file in stage.get("outputs", []) if file in stage["sha256"]]
+        write_sealed(part / MANIFEST, manifest)
+        report(part)
+        write_atomic(part / CARD, card_of(Run(part), name).encode())
 
 
 def _without_paths(data: bytes, name: str, short: Callable[[str], str]) -> bytes:

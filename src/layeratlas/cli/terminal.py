@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from layeratlas.core.formatting import duration
 from layeratlas.core.progress import Pace, Progress, Step
 
 
@@ -23,7 +24,7 @@ class PlainProgress(Progress):
         self.note(f"{name} ...")
         step = _PlainStep(self, name, total, self._every)
         yield step
-        self.note(f"{name}: done in {time.monotonic() - step.pace.start:.0f} s")
+        self.note(f"{name}: done in {duration(time.monotonic() - step.pace.start)}")
 
     def note(self, text: str) -> None:
         """Show one line of text."""
@@ -40,7 +41,7 @@ class _PlainStep:
         self.pace.advance(amount)
         left, now = self.pace.left, time.monotonic()
         if left is not None and now - self._last_note >= self._every:
-            self._progress.note(f"{self._name}: {100 * self.pace.share:.0f} %, about {left:.0f} s left")
+            self._progress.note(f"{self._name}: {100 * self.pace.share:.0f} %, about {duration(left)} left")
             self._last_note = now
 
 

@@ -77,15 +77,23 @@ def size(parameters: Any) -> str:
     return f"{parameters:.0f}"
 
 
-def seconds(value: Any) -> str:
-    """Return a duration as `12.4 s` or `3 min 20 s`."""
-    if not is_number(value):
+def duration(seconds: Any) -> str:
+    """Return a time as `4.2 s`, `40 s`, `3 min 20 s`, `12 min`, `9 h 43 min` or `30 h`; a dash if there is none."""
+    if not is_number(seconds):
         return NONE
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+    if seconds < 59.5:
+        return f"{seconds:.{0 if seconds >= 10 else 1}f} s"
+    if seconds < 599.5:
+        return _in_two(round(seconds), "min", "s")
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return _in_two(minutes, "h", "min") if minutes < 600 else f"{minutes / 60:,.0f} h"
+
+
+def _in_two(value: int, large: str, small: str) -> str:
+    whole, rest = divmod(value, 60)
+    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"
 
 
 def cell(value: Any) -> str:
@@ -114,10 +122,3 @@ def word(names: Mapping[str, str], code: str) -> str:
 def capitalised(words: str) -> str:
     """Return words capitalised for the beginning of a sentence; the other letters stay as they are."""
     return words[:1].upper() + words[1:]
-
-
-def duration(seconds: float) -> str:
-    """Return a time as a reader says it: `40 s`, `12 min` or `30 h`."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:,.0f} min" if seconds < 36000 else f"{seconds / 3600:,.0f} h"

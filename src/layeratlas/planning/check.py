@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from layeratlas.capture import Reading, capture, make_plan, store_shape
+from layeratlas.core.formatting import duration
 from layeratlas.core.spec import CaptureSpec, ModelSpec
 from layeratlas.models import LoadedModel, load
 from layeratlas.models.chat import Chat, Turn
@@ -98,7 +99,7 @@ def _anatomy(model: LoadedModel, seconds: float) -> list[str]:
     info = model.info
     size = sum(p.numel() * p.element_size() for p in model.model.parameters()) / 1e9
     return [
-        f"{info['name']} ({info['family']}), loaded in {seconds:.1f} s",
+        f"{info['name']} ({info['family']}), loaded in {duration(seconds)}",
         f"  blocks         {info['layers']} of width {info['width']}",
         f"  parameters     {info['parameters'] / 1e6:,.0f} M, {size:.2f} GB as {info['dtype']} on {info['device']}",
         f"  vocabulary     {info['vocabulary']:,}; context {info['context'] or 'unlimited'}",

@@ -15,6 +15,7 @@ import torch
 from layeratlas.capture.streaming import cut_blocks
 from layeratlas.capture.trie import count_prefixes
 from layeratlas.core import registry
+from layeratlas.core.formatting import duration
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec, Size
 from layeratlas.models import find_skeleton
@@ -84,7 +85,7 @@ def plan_lines(spec: ModelSpec, needs: Needs, device: torch.device, encode: Enco
         lines += ["resident: all weights fit"]
     lines += [
         f"measured here: disk {disk / 1e9:.2f} GB/s, matrix products {matrix / 1e12:.2f} TFLOP/s on {device}",
-        "a run of 'hierarchy':     texts  tokens computed      read   compute     total    stream  activations",
+        "a run of 'hierarchy':     texts  tokens computed        read     compute       total    stream  activations",
     ]
     for size, ids in encoded(encode):
         tokens = count_prefixes(ids)
@@ -95,10 +96,10 @@ def plan_lines(spec: ModelSpec, needs: Needs, device: torch.device, encode: Enco
         stream = tokens * needs.width * item if streamed else 0
         kept = len(ids) * needs.width * (3 * needs.n_layers + 1) * 4
         lines.append(
-            f"  {size:<18} {len(ids):>10,} {tokens:>16,} {_time(reading):>9} {_time(computing):>9} {_time(total):>9} "
-            f"{_gb(stream):>9} {_gb(kept):>12}"
+            f"  {size:<18} {len(ids):>10,} {tokens:>16,} {duration(reading):>11} {duration(computing):>11} "
+            f"{duration(total):>11} {_gb(stream):>9} {_gb(kept):>12}"
         )
-    return [*lines, "seconds are lower bounds: every weight counts for every token, at the rates above"]
+    return [*lines, "times are lower bounds: every weight counts for every token, at the rates above"]
 
 
 def encoded(encode: EncodeAll) -> Iterator[tuple[Size, list[tuple[int, ...]]]]:
@@ -140,9 +141,3 @@ def _weights_folder() -> Path:
 
 def _gb(size: float) -> str:
     return f"{size / 1e9:.2f} GB" if size < 1e11 else f"{size / 1e9:.0f} GB"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 600:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 36000 else f"{seconds / 3600:.0f} h"

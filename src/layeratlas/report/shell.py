@@ -23,7 +23,7 @@ _FILTERS = {
     "small": formatting.small,
     "count": formatting.count,
     "size": formatting.size,
-    "seconds": formatting.seconds,
+    "duration": formatting.duration,
     "cell": formatting.cell,
     "ranges": formatting.ranges,
 }

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import get_type_hints
 
-from layeratlas.api.options import make_spec
+from layeratlas.api.options import Options, make_spec
 from layeratlas.core import registry
-from layeratlas.core.errors import SpecError
+from layeratlas.core.errors import SpecError, unknown_name
 from layeratlas.core.spec import RunSpec
 from layeratlas.runs.pipeline import default_folder
 from layeratlas.sweeps.spec import SweepSpec, Variant
 
 # The group of runs that share a page.
 TOGETHER = "all"
+# What the sweep itself sets: its fields, and the folder and progress of its runs.
+_SET_ELSEWHERE = frozenset({"settings", "seed", "tasks", "revision", "model", "size", "out", "progress"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +90,7 @@ def _reads(task: str, kind: type, sweep: SweepSpec) -> bool:
 
 
 def _check(sweep: SweepSpec) -> None:
-    for name in ("settings", "seed", "tasks", "revision", "model", "size", "out"):
-        if name in sweep.options or any(name in variant.options for variant in sweep.variants):
-            raise SpecError(f"the sweep's options hold '{name}'", "options that no list or table of the sweep sets")
+    _check_options(sweep)
     for study in {*sweep.settings, *(study for variant in sweep.variants for study in variant.studies)}:
         if study not in sweep.studies:
             raise SpecError(f"the sweep sets something for '{study}'", f"one of {', '.join(sweep.studies)}")
@@ -102,3 +103,12 @@ def _check(sweep: SweepSpec) -> None:
         unknown = sorted(variant.settings.keys() - known)
         if unknown:
             raise SpecError(f"the variant '{variant.name}' sets '{unknown[0]}'", f"one of {', '.join(sorted(known))}")
+
+
+def _check_options(sweep: SweepSpec) -> None:
+    known = sorted(get_type_hints(Options).keys() - _SET_ELSEWHERE)
+    for name in (*sweep.options, *(name for variant in sweep.variants for name in variant.options)):
+        if name in _SET_ELSEWHERE:
+            raise SpecError(f"the sweep's options hold '{name}'", "options that no list or table of the sweep sets")
+        if name not in known:
+            raise unknown_name("option", name, known)

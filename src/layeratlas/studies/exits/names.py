@@ -73,7 +73,7 @@ PUBLISHED = Published(
     words=(
         *["spec.settings.format", "spec.settings.exit_norm", "spec.settings.exits", "spec.settings.normaliser"],
         *["spec.settings.score", "spec.settings.ablate_to", "normaliser.*", "ablation.key"],
-        *["datasets.*.language", "datasets.*.confounded"],
+        *["datasets.*.language", "datasets.*.confounded", "datasets.*.prompts"],
     ),
     quotes=("ablation.missing",),
     paths=("spec.settings.tuned_on", "spec.settings.translators", "tuned.from"),
