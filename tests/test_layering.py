@@ -270,3 +270,27 @@ def test_probes_statistics_and_report_work_without_torch(statement):
     found = loaded_by(statement)
     assert {name for name in found if name.startswith(("layeratlas.models", "layeratlas.capture"))} == set()
     assert found & {"torch", "transformers"} == set()
+
+
+def oversized(name: str, text: str) -> list[str]:
+    """Return what of a module is too long, or takes too many parameters; commands have one per flag."""
+    large = [name] if len(text.splitlines()) > 250 else []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef) and not name.startswith("cli/"):
+            given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            parameters = sum(each.arg not in ("self", "cls") for each in given)
+            if node.end_lineno - node.lineno >= 50 or parameters > 6:  # type: ignore[operator]
+                large.append(f"{name}: {node.name}")
+    return large
+
+
+def test_modules_and_functions_stay_small():
+    large = [each for path in ROOT.rglob("*.py") for each in oversized(str(path.relative_to(ROOT)), path.read_text())]
+    assert large == ["api/texts.py: probe"]  # a public call: texts, labels, groups and what names the run
+
+
+def test_large_modules_and_functions_are_reported():
+    assert oversized("a.py", "x = 1\n" * 251) == ["a.py"]
+    assert oversized("a.py", "def f():\n" + "    x = 1\n" * 50) == ["a.py: f"]
+    assert oversized("a.py", "def f(a, b, c, d, e, *, f, g): ...") == ["a.py: f"]
+    assert oversized("a.py", "def f(self, a, b, c, d, e, *, f): ...") == []

@@ -12,16 +12,15 @@ from layeratlas.probes._gram import Gram
 from layeratlas.probes._refitting import training_of
 from layeratlas.probes._shards import probe_shards, sample_groups
 from layeratlas.probes._subsets import dimension_scores, subset_scores
+from layeratlas.probes._surface import SurfaceBaseline, surface_baseline
 from layeratlas.probes._sweep import (
     Design,
     LayerScores,
     Probed,
-    SurfaceBaseline,
     make_design,
     probe_layer,
     probe_layers,
     probe_weights,
-    surface_baseline,
     without_controls,
 )
 

@@ -24,13 +24,10 @@ from layeratlas.probes._dual import (
 )
 from layeratlas.probes._folds import label_shuffles, make_folds
 from layeratlas.probes._gram import to_numpy
-from layeratlas.probes._surface import surface_features
 from layeratlas.stats.measures import measures_for
 
 # The name of the stratum of all items and of the task of a whole level.
 _WHOLE = "all"
-# The probe of the surface baseline: ridge, which predicts classes and numbers.
-_BASELINE_PROBE = "ridge"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,36 +215,3 @@ def _measure_shuffles(control: Floats, design: Design) -> Floats:
         for j, measure in enumerate(measures.values()):
             values[i, j] = measure(control, y, weight)[0]
     return values
-
-
-@dataclass(frozen=True, kw_only=True)
-class SurfaceBaseline:
-    """The best surface features' value per measure, and their out-of-fold scores (repeats, n, k).
-
-    The best features are those of the first measure, which findings use.
-    """
-
-    values: dict[str, float]
-    scores: Floats
-
-
-def surface_baseline(design: Design, tokens: Sequence[int]) -> SurfaceBaseline:
-    """Return how well a probe decodes the labels from surface features, without the model.
-
-    The features are counts of words, counts of character n-grams, or the numbers of characters, words and tokens
-    (`tokens`, one count per text).
-    """
-    texts = design.data.texts
-    everyone = np.ones((1, len(texts)))
-    design = replace(design, shuffled=design.shuffled[:1], control_tasks=design.control_tasks[:0])  # no control needed
-    best: dict[str, float] = {}
-    kept = np.zeros((design.repeats, len(texts), 1))
-    measures = measures_for(design.data.kind, design.classes)
-    for x in surface_features(texts, tokens):
-        scores = probe_layer(x, design, [_BASELINE_PROBE])[0].scores
-        values = {name: float(measure(scores, design.y, everyone).mean()) for name, measure in measures.items()}
-        main = next(iter(measures))
-        if values[main] > best.get(main, -np.inf):
-            kept = scores
-        best = {name: max(value, best.get(name, -np.inf)) for name, value in values.items()}
-    return SurfaceBaseline(values=best, scores=kept)
