@@ -80,6 +80,21 @@ def test_a_step_is_kept_with_its_share_and_time_left(clock: Clock, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_after_a_step_the_one_around_it_is_kept_and_then_none(clock: Clock, tmp_path: Path) -> None:
+    """The work that follows a step, or an error in it, is not shown as that step."""
+    kept = KeptProgress(Progress(), tmp_path)
+    with kept.stage("measure", 10) as step:
+        clock.now += 3
+        step.advance(5)
+        with contextlib.suppress(ValueError), kept.stage("load", 3):
+            assert moment_of(tmp_path).words == "load, 0 %"
+            raise ValueError("too large")
+        assert moment_of(tmp_path).words == "measure, 50 %, about 3 s left"
+    kept.preview("a curve")
+    assert moment_of(tmp_path) == Moment(begun=True, previews=("a curve",))
+    assert moment_of(tmp_path).words == "running"
+
+
 @pytest.mark.parametrize("damage", ["", "[]", '{"step": 3}', '{"share": "x"}', '{"else": 1}'])
 def test_a_damaged_file_says_nothing_and_stops_nothing(tmp_path: Path, damage: str) -> None:
     (tmp_path / PROGRESS).write_text(damage, encoding="utf-8")
@@ -130,7 +145,8 @@ def test_a_run_s_status_has_what_is_done_what_is_computed_and_what_is_to_come(
     folder = pipeline.execute(registry.get("studies", "exits"), spec, tmp_path / "run", drawn)
     first, last = drawn.seen["preview"], drawn.seen["draw"]
     assert re.match(rf"{folder}: exits of {model}, quick: running in process \d+ on ", first)
-    assert states(first)["score"].startswith("capture, ")
+    assert states(drawn.seen["capture"])["score"].startswith("capture, ")
+    assert states(first)["score"] == "running"
     assert states(first)["analyse"] == states(first)["report"] == "to come"
     assert states(last)["score"].startswith("done in")
     assert states(last)["report"].startswith("draw, 0 %")

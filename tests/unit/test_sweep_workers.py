@@ -149,7 +149,7 @@ class CrashingWorker:
         desk_of(engine.place, engine.unit).post(Order(stage="capture", parts=[], on="", by=""))
         if engine.looks == 40:
             end(engine.place, engine.unit, Standing.FAILED, 1, "it is over")
-        return engine.looks <= 40 and not engine.crash(self.number)
+        return engine.looks < 45 and not engine.crash(self.number)
 
     def stop(self) -> None:
         pass

@@ -20,8 +20,12 @@ _EVERY = 2.0
 
 
 class Moment(Spec):
-    """The step that a run is in, the share of it that is done, its seconds left (None: unknown), and first results."""
+    """The step that a run is in, the share of it that is done, its seconds left (None: unknown), and first results.
 
+    `begun` tells whether there was a step before: work between two steps has no step.
+    """
+
+    begun: bool = False
     step: str = ""
     share: float = 0.0
     left: float | None = None
@@ -31,7 +35,7 @@ class Moment(Spec):
     def words(self) -> str:
         """The step in words: `probe, 45 %, about 2 min left`."""
         if not self.step:
-            return "starting"
+            return "running" if self.begun else "starting"
         left = f", about {duration(self.left)} left" if self.left else ""
         return f"{self.step}, {100 * self.share:.0f} %{left}"
 
@@ -48,10 +52,14 @@ class KeptProgress(Progress):
 
     @contextlib.contextmanager
     def stage(self, name: str, total: float) -> Iterator[Step]:
-        """Open a stage of `total` units of work."""
-        self._keep(step=name, share=0.0, left=None)
-        with self._shown.stage(name, total) as step:
-            yield _KeptStep(self, step, Pace(total))
+        """Open a stage of `total` units of work, maybe within another one."""
+        outer = {"step": self._moment.step, "share": self._moment.share, "left": self._moment.left}
+        self._keep(begun=True, step=name, share=0.0, left=None)
+        try:
+            with self._shown.stage(name, total) as step:
+                yield _KeptStep(self, step, Pace(total))
+        finally:
+            self._keep(**outer)
 
     def note(self, text: str) -> None:
         """Show one line of text."""

@@ -129,7 +129,10 @@ class _Table:
         def compute(check: Check) -> None:
             tensors = self._tensors(list(probed_layers(self._work, self._asked(layers))))
             check()
-            write_shard(path, self._work.key, tensors)
+            if self.cells == [layers] and self._open == {layers} and not self._work.turns.helping:
+                self._put_together([tensors])
+            else:
+                write_shard(path, self._work.key, tensors)
             skip()
 
         def is_done() -> bool:
@@ -159,7 +162,10 @@ class _Table:
         self._open.discard(cell)
         if self._open or self._work.turns.helping or self.is_whole():
             return
-        shards = [load_shard(_path(self._work, self._name(layers)), self._work.key)[0] for layers in self.cells]
+        self._put_together([load_shard(_path(self._work, self._name(each)), self._work.key)[0] for each in self.cells])
+
+    def _put_together(self, shards: Sequence[Tensors]) -> None:
+        """Write the file of scores from all cells."""
         tensors = {name: np.concatenate([shard[name] for shard in shards]) for name in shards[0]}
         surface, notes = load_shard(_path(self._work, _surface_name(self.design)), self._work.key)
         write_shard(self._work.common / self.file, self._work.key, tensors | surface, notes)
