@@ -162,6 +162,37 @@ def test_the_readme_leads_to_every_page() -> None:
     assert links == {page.name for page in PAGES if page.parent.name == "docs"}
 
 
+_CODE = re.compile(r"(?<![\w./-])((?:[\w-]+/)+[\w-]+\.(?:py|sh))(?:::(\w+))?")
+# Modules are named from the repository, from the package, or, in the layout of a study, from the folder of studies.
+_BASES = (ROOT, ROOT / "src/layeratlas", ROOT / "src/layeratlas/studies")
+
+
+def missing_code(text: str) -> list[str]:
+    """Return the modules and scripts that a text names, and the tests in them, that do not exist."""
+    missing = []
+    for name, test in _CODE.findall(text.replace("benchmarks/NAME.py", "")):
+        file = next((base / name for base in _BASES if (base / name).is_file()), None)
+        if file is None or (test and f"def {test}(" not in file.read_text(encoding="utf-8")):
+            missing.append(f"{name}::{test}" if test else name)
+    return missing
+
+
+def test_every_module_and_script_that_is_named_exists() -> None:
+    pages = [*PAGES, *ROOT.glob("*.md"), *sorted((ROOT / "benchmarks").glob("*.md"))]
+    named = {page.name: page.read_text(encoding="utf-8") for page in pages}
+    assert sum(len(_CODE.findall(text)) for text in named.values()) > 50
+    assert {name: missing_code(text) for name, text in named.items() if missing_code(text)} == {}
+
+
+def test_a_module_or_test_that_is_not_there_is_reported() -> None:
+    here = "tests/e2e/test_docs.py"
+    assert (
+        missing_code(f"`{here}` and `{here}::test_every_make_target_exists`, run `python tools/doc_numbers.py`") == []
+    )
+    gone = [f"{here}::test_none", "tests/none.py", "core/none.py", "tools/none.sh"]
+    assert missing_code(" ".join(f"`{name} --all`" for name in gone)) == gone
+
+
 def test_every_file_in_the_layout_exists() -> None:
     text = (ROOT / "docs/layout.md").read_text(encoding="utf-8")
     package = ROOT / "src/layeratlas"

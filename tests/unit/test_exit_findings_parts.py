@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.stats.resampling import Resampler
+from layeratlas.studies.exits.findings.languages import agreement_curve
 from layeratlas.studies.exits.findings.last_exit import ComparedExit, compare_last, last_claims, last_findings
 from layeratlas.studies.exits.findings.token_count import token_choices, token_count_finding
 from layeratlas.studies.exits.names import ExitFinding
@@ -80,3 +83,32 @@ def test_settings_are_read_from_a_run_in_one_place():
     assert settings.while_ablating.shots == 1
     assert ExitSettings().while_ablating.shots == 2
     assert all(field.description for field in ExitSettings.model_fields.values())
+
+
+def in_language(language, name, answers):
+    """A set of two choices, of which the first is chosen; `answers` are the true places."""
+    items = tuple(Question(f"{name} {i}", tuple("ab"), (answer,), f"row {i}") for i, answer in enumerate(answers))
+    data = QuestionSet(name, "commonsense", items, language=language)
+    after = np.tile([[1.0], [0.0]], (len(items), 2))
+    return replace(scored(after.reshape(len(items), 2, 2), np.ones((len(items), 2))), data=data)
+
+
+def test_only_versions_of_the_same_questions_are_compared_between_languages():
+    """Two tasks whose groups have equal names are no versions; one wrong row of a translation changes nothing."""
+    answers = [i % 2 for i in range(20)]
+    wrong_row, other_task = [1, *answers[1:]], [i // 2 % 2 for i in range(20)]
+    en, de, th = (
+        in_language("en", "en", answers),
+        in_language("de", "de", wrong_row),
+        in_language("th", "th", other_task),
+    )
+    sampler = Resampler(en.groups, 50, 0)
+    curve = next(c for c in set_curves(en, sampler, strict=False, score="sum") if c.is_main("sum"))
+
+    def kappa(*sets):
+        return agreement_curve(sets, curve, sampler, strict=False)
+
+    assert kappa(en, th) is None
+    assert kappa(en, replace(de, data=replace(de.data, language="en"))) is None
+    assert kappa(en, de, th).estimate == pytest.approx(kappa(en, de).estimate)
+    assert kappa(en, de).estimate == pytest.approx(0.9)  # both answer the same places; one of 20 rows has another truth

@@ -12,7 +12,6 @@ from layeratlas.comparison.cohort import Cohort
 from layeratlas.comparison.kinds import ComparisonKind
 from layeratlas.comparison.models import Model, is_paired, unpaired
 from layeratlas.core import formatting as wording
-from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.runs.quantity import Place
 from layeratlas.stats.contrasts import MARGINS, adjusted, verdict_of
@@ -153,7 +152,7 @@ def _step_finding(course: Course, when: Emerged, learned: Finding) -> Finding:
     return curve_finding(
         ComparisonKind.STEP,
         course.subject,
-        statement=f"{capitalised(course.words)} emerge in the training of {course.series} at step "
+        statement=f"Emergence of {course.words} in the training of {course.series}: step "
         f"{step.estimate:,.0f} [{step.lo:,.0f}, {step.hi:,.0f}] of {first:,} to {last:,} (mean over 10 % to 90 % of "
         f"the rise, in doublings){ends}.",
         effect=Effect(estimate=step.estimate, lo=step.lo, hi=step.hi, p=learned.p),

@@ -28,7 +28,7 @@ class Statements(Task):
     """
 
     summary = "is the statement true? 'The capital of Peru is Lima.'; five relations, to see what carries over"
-    levels = {"statement": "truth of statements"}
+    levels = {"statement": "truth values of statements"}
 
     def build(self, size: Size) -> list[Dataset]:
         """Return one data set per relation; smaller sizes take its first blocks."""

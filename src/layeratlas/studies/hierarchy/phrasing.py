@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from layeratlas.core.formatting import capitalised
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.peaks import Peak
 from layeratlas.studies.hierarchy.names import METRICS
@@ -24,9 +23,9 @@ class Phrasing:
         """Return the words for a level in the middle of a sentence."""
         return self.levels.get(level, f"'{level}'")
 
-    def decodes(self, level: str) -> str:
-        """Return the words for a level as the subject of a sentence with the verb `decode`."""
-        return f"{capitalised(self.level(level))} decode" if level in self.levels else f"Level '{level}' decodes"
+    def does(self, level: str, verb: str) -> str:
+        """Return a level as the subject of a regular verb, such as `items decode` or `level 'label' decodes`."""
+        return f"{self.levels[level]} {verb}" if level in self.levels else f"level '{level}' {verb}s"
 
 
 def measure(curve: Curve) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, starmap
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from layeratlas.studies.exits.scores import ScoredSet
 FEWEST_SHARED = 10
 # Low exits are those up to this fraction of depth, without the embeddings.
 LOWER_THIRD = 1 / 3
+# The share of shared groups in which two sets must have the same true choices to be versions of each other; a few rows
+# of a translation may be wrong.
+_SAME_ANSWERS = 0.9
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,18 @@ class _Pair:
         """The groups of which both languages have equally many questions; others do not say which are versions."""
         first, second = Counter(self.first.groups), Counter(self.second.groups)
         return sorted(group for group, count in first.items() if second[group] == count)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether these are versions of each other in two languages, and not two tasks whose groups have equal names.
+
+        Versions have as many choices in the same order, so the same places are true.
+        """
+        shared = self.shared
+        if self.first.data.language == self.second.data.language or len(shared) < FEWEST_SHARED:
+            return False
+        first, second = (_places(scored, shared) for scored in (self.first, self.second))
+        return sum(first[group] == second[group] for group in shared) >= _SAME_ANSWERS * len(shared)
 
     def kappa(self, method: str, resampler: Resampler, *, strict: bool, bare: bool) -> Floats:
         """Return the agreement of the two languages under every row of weights, (1 + B + 2H, P)."""
@@ -55,17 +70,26 @@ def _rows_of(scored: ScoredSet, groups: Collection[str]) -> list[int]:
     return sorted((i for i, group in enumerate(scored.groups) if group in groups), key=lambda i: scored.groups[i])
 
 
+def _places(scored: ScoredSet, groups: Collection[str]) -> dict[str, list[tuple[int, tuple[int, ...]]]]:
+    """Return, by group, the number of choices and the true ones of every question in the order of the set."""
+    places: dict[str, list[tuple[int, tuple[int, ...]]]] = {}
+    for row in _rows_of(scored, groups):
+        question = scored.data.items[row]
+        places.setdefault(question.group, []).append((len(question.choices), tuple(sorted(question.answers))))
+    return places
+
+
 def agreement_curve(
     sets: Sequence[ScoredSet], curve: ExitCurve, resampler: Resampler, *, strict: bool
 ) -> ExitCurve | None:
     """Return by exit how far two languages agree on which questions are right: Cohen's (1960) kappa, mean over pairs.
 
     `sets` are those of one level, `curve` is its main curve. The versions of a question in several languages share a
-    group; all questions of a group count, and groups are resampled. None if no two languages share ten groups. The
-    control is the kappa of the choices without their questions.
+    group and have their choices in the same order; all questions of a group count, and groups are resampled. None if no
+    two sets of different languages are versions of each other with ten groups in common. The control is the kappa of
+    the choices without their questions.
     """
-    pairs = [_Pair(*two) for two in combinations(sets, 2) if two[0].data.language != two[1].data.language]
-    pairs = [pair for pair in pairs if len(pair.shared) >= FEWEST_SHARED]
+    pairs = [pair for pair in starmap(_Pair, combinations(sets, 2)) if pair.comparable]
     if not pairs:
         return None
     after, bare = (

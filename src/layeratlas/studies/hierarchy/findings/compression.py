@@ -64,12 +64,12 @@ def _content_finding(curve: Curve, p: float, shuffles: int, phrasing: Phrasing) 
     lo, hi = percentile_interval(deep_gain(curve.draws, curve))
     effect = Effect(estimate=float(deep_gain(curve.estimate, curve)), lo=float(lo), hi=float(hi), p=p)
     verdict = effect.verdict(margin=_SMALLEST_GAIN)
-    level = phrasing.level(curve.level)
+    decode, gain = (phrasing.does(curve.level, verb) for verb in ("decode", "gain"))
     where = f"in the last quarter of {COMPONENT_NAMES[curve.component]}"
     beginnings = {
-        "supported": f"{capitalised(level)} decode {where}",
-        "not supported": f"{capitalised(level)} gain less than {_SMALLEST_GAIN:.2f} {where}",
-        "inconclusive": f"Whether {level} decode {where} is undecided (could have missed {effect.hi:.2f})",
+        "supported": f"{capitalised(decode)} {where}",
+        "not supported": f"{capitalised(gain)} less than {_SMALLEST_GAIN:.2f} {where}",
+        "inconclusive": f"Whether {decode} {where} is undecided (could have missed {effect.hi:.2f})",
     }
     statement = (
         f"{beginnings[verdict]}: gain over chance {effect.estimate:.2f} [{lo:.2f}, {hi:.2f}] of what is possible."
@@ -139,12 +139,12 @@ def _shift_difference(pair: _Matched) -> Effect:
 def _compression_finding(pair: _Matched, effect: Effect, phrasing: Phrasing) -> Finding:
     level, component = pair.buried.level, COMPONENT_NAMES[pair.buried.component]
     verdict = effect.verdict()
-    buried, plain = phrasing.level(level), phrasing.level(_plain(level))
+    lie, plain = phrasing.does(level, "lie"), phrasing.level(_plain(level))
     compared = f"deeper in {component} than the same {plain} not buried"
     beginnings = {
-        "supported": f"{capitalised(buried)} lie {compared}",
-        "not supported": f"{capitalised(buried)} lie less deep in {component} than the same {plain} not buried",
-        "inconclusive": f"Whether {buried} lie {compared} is undecided ({effect.could_have_seen})",
+        "supported": f"{capitalised(lie)} {compared}",
+        "not supported": f"{capitalised(lie)} less deep in {component} than the same {plain} not buried",
+        "inconclusive": f"Whether {lie} {compared} is undecided ({effect.could_have_seen})",
     }
     statement = (
         f"{beginnings[verdict]}: gain in the last quarter over the layers before, as a share of the best gain, larger "

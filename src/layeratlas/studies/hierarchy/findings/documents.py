@@ -30,12 +30,12 @@ def document_findings(curves: Sequence[Curve], phrasing: Phrasing) -> list[Findi
 def _finding(curve: Curve, phrasing: Phrasing) -> Finding:
     effect, floor = _gain(curve)
     verdict = effect.verdict(margin=MARGIN)
-    level, where = phrasing.level(curve.level), f"the last quarter of {COMPONENT_NAMES[curve.component]}"
+    decode, where = phrasing.does(curve.level, "decode"), f"the last quarter of {COMPONENT_NAMES[curve.component]}"
     than = f"words and lengths alone ({floor:.2f})"
     beginnings = {
-        "supported": f"{capitalised(level)} decode better from {where} than from {than}",
-        "not supported": f"{capitalised(level)} in {where} gain less than {MARGIN} on {than}",
-        "inconclusive": f"Whether {level} decode better from {where} than from {than} is undecided "
+        "supported": f"{capitalised(decode)} better from {where} than from {than}",
+        "not supported": f"{capitalised(phrasing.does(curve.level, 'gain'))} less than {MARGIN} on {than} in {where}",
+        "inconclusive": f"Whether {decode} better from {where} than from {than} is undecided "
         f"({effect.could_have_seen})",
     }
     statement = f"{beginnings[verdict]}: gain {effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}]."

@@ -53,7 +53,7 @@ def _emergence_finding(curve: Curve, peak: Finding, phrasing: Phrasing, moved: M
     held = settled(curve).estimate
     holds = f"stays above half of its maximum from {held:.2f}" if held <= 1 else "ends below half of its maximum"
     statement = (
-        f"{capitalised(phrasing.level(curve.level))} emerge in {COMPONENT_NAMES[curve.component]} at depth "
+        f"{capitalised(phrasing.does(curve.level, 'emerge'))} in {COMPONENT_NAMES[curve.component]} at depth "
         f"{depth.estimate:.2f} [{lo:.2f}, {hi:.2f}] (mean over {_SHARES} of the rise); half of the rise at "
         f"{half.estimate:.2f}; the curve {holds}."
     )
@@ -104,7 +104,8 @@ def _statement(pair: Pair, effect: Effect, verdict: Verdict, phrasing: Phrasing)
     if verdict == "inconclusive":
         return f"Order of emergence of {a} and {b} in {component} undecided: {difference}."
     relation = "deeper" if verdict == "supported" else "earlier"
-    return f"{capitalised(b)} emerge {relation} than {a} in {component}: {difference}."
+    later = capitalised(phrasing.does(pair[1].level, "emerge"))
+    return f"{later} {relation} than {a} in {component}: {difference}."
 
 
 def emergence_table(curves: Sequence[Curve], pairs: Sequence[Pair], moved: Moved = NOT_MOVED) -> pl.DataFrame:

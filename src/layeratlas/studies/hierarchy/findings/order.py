@@ -79,4 +79,4 @@ def _statement(earlier: Curve, later: Curve, effect: Effect, verdict: Verdict, p
     if verdict == "inconclusive":
         return f"Order of the peaks of {a} and {b} in {component} undecided: {difference}."
     relation = "deeper" if verdict == "supported" else "earlier"
-    return f"{capitalised(b)} peak {relation} than {a} in {component}: {difference}."
+    return f"{capitalised(phrasing.does(later.level, 'peak'))} {relation} than {a} in {component}: {difference}."

@@ -75,7 +75,7 @@ def _peak_finding(curve: Curve, test: _Test, phrasing: Phrasing, moved: float) -
 
 
 def _statement(curve: Curve, peak: Peak, verdict: Verdict, phrasing: Phrasing) -> str:
-    subject, component = phrasing.decodes(curve.level), COMPONENT_NAMES[curve.component]
+    subject, component = capitalised(phrasing.does(curve.level, "decode")), COMPONENT_NAMES[curve.component]
     interval = f"{measure(curve)} {peak.value:.2f} [{peak.lo:.2f}, {peak.hi:.2f}], chance {curve.chance:.2f}"
     if verdict == "supported":
         return f"{subject} best from {component} at {place(curve, peak)}: {interval}."

@@ -43,8 +43,8 @@ def _finding(curve: Curve, effect: Effect, phrasing: Phrasing) -> Finding:
     level, where = phrasing.level(curve.level), COMPONENT_NAMES[curve.component]
     best = f"random weights ({curve.references[ReferenceKind.RANDOM_WEIGHTS].estimate.max():.2f} at best)"
     beginning = {
-        "supported": f"{capitalised(level)} decode better from {where} than from {best}: gain",
-        "not supported": f"{capitalised(level)} in {where} gain less than {MARGIN} on {best}:",
+        "supported": f"{capitalised(phrasing.does(curve.level, 'decode'))} better from {where} than from {best}: gain",
+        "not supported": f"{capitalised(phrasing.does(curve.level, 'gain'))} less than {MARGIN} on {best} in {where}:",
         "inconclusive": f"Gain of {level} in {where} over {best}, undecided:",
     }[verdict]
     return curve_finding(

@@ -49,15 +49,15 @@ def _decodes(row: Row) -> bool:
 
 
 def _statement(verdict: Verdict, shown: Row, places: list[Row], top: float) -> str:
-    task, measure = shown["task"].replace("_", " "), METRICS.get(shown["metric"], shown["metric"])
+    task, measure = f"Task '{shown['task']}'", METRICS.get(shown["metric"], shown["metric"])
     at = f"{measure} {estimate(shown['best'], shown['best_lo'], shown['best_hi'])}"
     best = max(places, key=lambda row: float(row["best"]))
     high = f"best at {best['place']}, point {best['best_layer']} ({best['best']:.2f}; chance {best['chance']:.2f})"
     if verdict == "supported":
-        return f"{task.capitalize()} decodes before the last token, first at {shown['place']} ({at}); {high}."
+        return f"{task} decodes before the last token, first at {shown['place']} ({at}); {high}."
     if verdict == "not supported":
-        return f"{task.capitalize()} decodes at no place before the last token by more than {MARGIN:g}; {high}."
+        return f"{task} decodes at no place before the last token by more than {MARGIN:g}; {high}."
     return (
-        f"{task.capitalize()} undetected before the last token: at best {at} at {shown['place']} "
+        f"{task} undetected before the last token: at best {at} at {shown['place']} "
         f"({could_have_seen(f'{top:.2f}')} over chance); {high}."
     )
