@@ -75,7 +75,7 @@ def test_a_step_is_kept_with_its_share_and_time_left(clock: Clock, tmp_path: Pat
         kept.preview("a curve")
         assert moment_of(tmp_path).words == "probe, 20 %, about 12 s left"
     assert moment_of(tmp_path).previews == ("a curve",)
-    assert stream.getvalue() == "probe ...\nprobe: done in 3.0 s\n"
+    assert stream.getvalue() == "probe ...\nprobe: done in 3 s\n"
     kept.end()
     assert list(tmp_path.iterdir()) == []
 

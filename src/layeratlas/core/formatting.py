@@ -82,7 +82,7 @@ def duration(seconds: Any) -> str:
     if not is_number(seconds):
         return NONE
     if seconds < 59.5:
-        return f"{seconds:.{0 if seconds >= 10 else 1}f} s"
+        return f"{f'{seconds:.1f}'.removesuffix('.0') if seconds < 10 else f'{seconds:.0f}'} s"
     if seconds < 599.5:
         return _in_two(round(seconds), "min", "s")
     minutes = round(seconds / 60)
