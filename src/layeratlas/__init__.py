@@ -14,8 +14,9 @@ run.best_layer("relation"), run.direction("relation")  # which layer to use, and
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from layeratlas.core.lazy import lazy
 
 if TYPE_CHECKING:
     from layeratlas.api import Comparison, Run, atlas, check, compare, load, probe, run, share
@@ -66,6 +67,7 @@ _HOME = {
     "probes": ("LinearProbeClassifier", "LinearProbeRegressor"),
     "sweeps": ("Sweep", "SweepSpec", "sweep", "training"),
 }
+_find = lazy(__name__, _HOME)
 
 
 def __getattr__(name: str) -> Any:
@@ -74,10 +76,7 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("layeratlas")
-    for module, names in _HOME.items():
-        if name in names:
-            return getattr(importlib.import_module(f"layeratlas.{module}"), name)
-    raise AttributeError(f"module 'layeratlas' has no attribute '{name}'")
+    return _find(name)
 
 
 def __dir__() -> list[str]:

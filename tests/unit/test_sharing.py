@@ -222,11 +222,11 @@ def test_the_methods_of_a_shared_run_say_which_tool_wrote_its_prompts() -> None:
 
 
 def test_home_is_replaced_where_a_path_begins_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/root")
+    monkeypatch.setenv("HOME", "/h/ada")
     short = shortened({"model": {"name": "m"}, "spec": {}}, Published())
-    kept = ["/rooted/thing", "/root.old/x", "/root-2", "/x/root/thing"]
+    kept = ["/h/adam/thing", "/h/ada.old/x", "/h/ada-2", "/x/h/ada/thing"]
     assert [short(text) for text in kept] == kept
-    homes = ["/root", "/root/thing", "'/root', line 2", "in /root.", "file:///root/a /root/b"]
+    homes = ["/h/ada", "/h/ada/thing", "'/h/ada', line 2", "in /h/ada.", "file:///h/ada/a /h/ada/b"]
     assert [short(text) for text in homes] == ["~", "~/thing", "'~', line 2", "in ~.", "file://~/a ~/b"]
 
 

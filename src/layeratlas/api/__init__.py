@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from layeratlas.core.lazy import lazy
 
 if TYPE_CHECKING:
     from layeratlas.api.compared import Comparison
@@ -43,14 +44,7 @@ _HOME = {
     "sharing": ("share", "shared_contents"),
     "texts": ("probe",),
 }
-
-
-def __getattr__(name: str) -> Any:
-    # Loaded when first used: a command waits only for the modules that it uses.
-    for module, names in _HOME.items():
-        if name in names:
-            return getattr(importlib.import_module(f"layeratlas.api.{module}"), name)
-    raise AttributeError(f"module 'layeratlas.api' has no attribute '{name}'")
+__getattr__ = lazy(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

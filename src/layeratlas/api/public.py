@@ -47,7 +47,7 @@ _PATHS = ("spec.data.*", "spec.model.adapter")
 # The user's own words to a model in a chat: their hash still tells whether two runs used the same.
 _PROMPTS = ("spec.model.system", "spec.model.chat_options.**", "model.chat.system", "model.chat.options.**")
 _MODEL_IDS = ("spec.model.id", "model.id")
-# Home where it is a whole path or the beginning of one: `/root/x` and `'/root'`, but neither `/rooted` nor `/x/root`.
+# Home where it is a whole path or the beginning of one: not of `HOMEs` or `/x/HOME`.
 _AT_HOME = r"(?<![\w.-]){}(?![\w-])(?!\.\w)"
 
 Place = tuple[str, ...]

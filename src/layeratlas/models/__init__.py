@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from layeratlas.core.lazy import lazy
 
 if TYPE_CHECKING:
     from layeratlas.models.anatomy import Anatomy, Contribution, Skeleton, Tap, find_skeleton
@@ -37,11 +38,5 @@ _HOME = {
     "observing": ("observe",),
     "selftest": ("self_test",),
 }
-
-
-def __getattr__(name: str) -> Any:
-    # Imported on first use: torch takes seconds to import, and locating a model does not need it.
-    for module, names in _HOME.items():
-        if name in names:
-            return getattr(importlib.import_module(f"layeratlas.models.{module}"), name)
-    raise AttributeError(f"module 'layeratlas.models' has no attribute '{name}'")
+# Torch takes seconds to import, and locating a model does not need it.
+__getattr__ = lazy(__name__, _HOME)

@@ -21,7 +21,7 @@ _WITHOUT = "leave out --set experts"
 # The largest relative difference between a router's weights and the scores that explain them, in float32 and in units
 # of a smaller type's rounding, which also applies to logits of several units.
 _CLOSE, _ROUNDINGS = 1e-3, 8
-# Two scores whose errors differ by less than this factor, or are both below the noise, cannot be told apart.
+# The better score must have an error this many times smaller than the other's, and the other's must exceed the noise.
 _APART, _NOISE = 4.0, 1e-5
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from layeratlas.core.lazy import lazy
 from layeratlas.probes._contract import Fold, Probe
 from layeratlas.probes._description import CodeLengths, layer_bits
 from layeratlas.probes._dual import Weights, held_out_scores, split_gram
@@ -56,12 +57,5 @@ __all__ = [
     "training_of",
     "without_controls",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    # Imported on first use: scikit-learn is slow to import, and only the estimators need it.
-    if name not in __all__:
-        raise AttributeError(f"module 'layeratlas.probes' has no attribute '{name}'")
-    from layeratlas.probes import _estimator
-
-    return getattr(_estimator, name)
+# Scikit-learn is slow to import, and only the estimators need it.
+__getattr__ = lazy(__name__, {"_estimator": ["LinearProbeClassifier", "LinearProbeRegressor"]})

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from layeratlas.core.lazy import lazy
 
 if TYPE_CHECKING:
     from layeratlas.report.notebook import figure
     from layeratlas.report.page import build
 
 __all__ = ["build", "figure"]
-_HOME = {"build": "page", "figure": "notebook"}
-
-
-def __getattr__(name: str) -> Any:
-    # Imported on first use, because a study refers to its report stage long before it draws anything.
-    if name not in _HOME:
-        raise AttributeError(f"module 'layeratlas.report' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"layeratlas.report.{_HOME[name]}"), name)
+# A study refers to its report stage long before it draws anything.
+__getattr__ = lazy(__name__, {"page": ["build"], "notebook": ["figure"]})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from layeratlas.core.lazy import lazy
 from layeratlas.store.contract import Shape, Store
 
 if TYPE_CHECKING:
@@ -12,11 +12,5 @@ if TYPE_CHECKING:
     from layeratlas.store.memory import MemoryStore
 
 __all__ = ["DiskStore", "MemoryStore", "Shape", "Store"]
-_HOME = {"DiskStore": "disk", "MemoryStore": "memory"}
-
-
-def __getattr__(name: str) -> Any:
-    # Imported on first use: the contract of a store does not need torch.
-    if name not in _HOME:
-        raise AttributeError(f"module 'layeratlas.store' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"layeratlas.store.{_HOME[name]}"), name)
+# The contract of a store does not need torch.
+__getattr__ = lazy(__name__, {"disk": ["DiskStore"], "memory": ["MemoryStore"]})
