@@ -132,7 +132,8 @@ def test_a_pipe_or_a_device_is_never_waited_for(tmp_path):
 
 
 def test_only_parts_are_swept(tmp_path):
-    for name in (".file.bin.x.part", "file.part", "file.bin"):
+    no_process = f".{10**20}@{platform.node()}@x.part"  # no system has such a number
+    for name in (".file.bin.x.part", no_process, "file.part", "file.bin"):
         (tmp_path / name).write_text("")
     sweep_parts(tmp_path)
     assert names(tmp_path) == ["file.bin", "file.part"]

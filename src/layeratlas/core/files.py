@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from layeratlas.core.errors import StoreError
+from layeratlas.core.processes import has_ended
 
 # The manifest and the page of a comparison's folder.
 COMPARISON, COMPARISON_PAGE = "comparison.json", "comparison.html"
@@ -124,10 +125,8 @@ def sweep_parts(folder: Path) -> None:
 
 def _is_being_written(path: Path) -> bool:
     """Return whether a half-written file may belong to a process that runs, other than this one."""
-    import psutil
-
     writer, _, rest = path.name[1:].partition("@")
     node = rest.rpartition("@")[0]
     if not writer.isdigit() or not node or time.time() - path.stat().st_mtime > _LEFT:
         return False
-    return node != platform.node() or (int(writer) != os.getpid() and psutil.pid_exists(int(writer)))
+    return node != platform.node() or (int(writer) != os.getpid() and not has_ended(int(writer)))
