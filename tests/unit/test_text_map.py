@@ -50,7 +50,21 @@ def test_the_rows_of_a_run_peak_where_its_levels_do(tmp_path):
         assert abs(rows[level].best / 30 - hump.centre) < 0.15
         assert len(rows[level].shares) == 31
         assert rows[level].shares[rows[level].best] > max(rows[level].shares) - 0.02
-    assert [row.best is None for row in level_rows(view, {"relation"})] == [False, True, False]
+
+
+def test_a_level_whose_peak_is_not_shown_has_no_best_layer_and_no_dot(tmp_path):
+    """The curve of an undetected level has a highest layer too; the map must not point to it."""
+    run = FinishedRun(fake_run.write_run(tmp_path))
+    (first, *others) = fake_run.HUMPS
+    told = {(first, "resid"): False} | {(level, "resid"): True for level in others}
+    view = prepare(run.curves, presence=told)
+    assert [row.name for row in level_rows(view) if row.best is None] == [first]
+    dotted = view.peaks.filter(component="resid").filter("clear")["level"].unique().to_list()
+    assert sorted(dotted) == sorted(others)
+    assert prepare(run.curves).peaks["clear"].all()  # what was not tested keeps its peak
+
+
+def test_a_row_without_a_best_layer_says_so():
     assert drawn([TextRow(name="item", shares=HUMP.shares, best=None)], 60)[1].endswith(" undetected")
 
 

@@ -70,10 +70,8 @@ class Run(FinishedRun):
         from layeratlas.report.text_map import drawn, level_rows
         from layeratlas.report.view import prepare
 
-        found = self.of_kind(study.presence) if study and study.presence else []
-        absent = {finding.level for finding in found if finding.verdict != "supported"}
-        view = prepare(self.curves, self.blocks, names_of(self, study))
-        return drawn(level_rows(view, absent), width - 2)
+        view = prepare(self.curves, self.blocks, names_of(self, study), self.presence(study.presence if study else ""))
+        return drawn(level_rows(view), width - 2)
 
     def best_layer(self, name: str = ALL, *, purpose: str = Purpose.PROBE, component: str = "resid") -> Recommendation:
         """Return the layer to use for a level or task, with the layers that are as good.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import polars as pl
 
 from layeratlas.comparison.cohort import Cohort
-from layeratlas.comparison.models import presence
 from layeratlas.runs.finished import FinishedRun
 
 COLUMNS = (
@@ -38,7 +37,8 @@ def stacked(cohort: Cohort) -> pl.DataFrame:
 
 def _rows(cohort: Cohort, run: FinishedRun, name: str, order: int) -> pl.DataFrame:
     table = _main_curves(run)
-    absent = [f"{level}\n{component}" for (level, component), held in presence(cohort, run).items() if not held]
+    judged = run.presence(cohort.plugin.presence)
+    absent = [f"{level}\n{component}" for (level, component), held in judged.items() if not held]
     encoded = ~pl.concat_str("level", "component", separator="\n").is_in(absent)
     entry = pl.when(pl.col("task") == "all").then("level").otherwise(pl.col("task").str.replace_all("_", " "))
     return table.select(

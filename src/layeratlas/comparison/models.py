@@ -74,7 +74,7 @@ def _curves(run: FinishedRun) -> dict[Key, LevelDraws]:
 
 
 def _of_curve(cohort: Cohort, run: FinishedRun, key: Key, curve: LevelDraws) -> list[RunQuantity]:
-    encoded = presence(cohort, run).get((key.level, key.component), False)
+    encoded = run.presence(cohort.plugin.presence).get((key.level, key.component), False)
     words = cohort.level_words.get(key.level, key.level)
     return [
         RunQuantity(
@@ -85,19 +85,6 @@ def _of_curve(cohort: Cohort, run: FinishedRun, key: Key, curve: LevelDraws) -> 
         )
         for name, value in curve_quantities(curve, key.component, placed=encoded).items()
     ]
-
-
-def presence(cohort: Cohort, run: FinishedRun) -> dict[tuple[str, str], bool]:
-    """Return, for each level and component that the run judged, whether the level is encoded (or answered) at all."""
-    kind = cohort.plugin.presence
-    if not kind:
-        return {}
-    components = run.findings.filter(pl.col("finding") == kind)["component"].unique().to_list()
-    judged: dict[tuple[str, str], bool] = {}
-    for finding in (finding for component in components for finding in run.of_kind(kind, component)):
-        key = finding.level, finding.component
-        judged[key] = judged.get(key, False) or finding.verdict == "supported"
-    return judged
 
 
 def unpaired(model: Model, place: Place) -> Quantity:

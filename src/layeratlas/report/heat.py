@@ -35,7 +35,7 @@ def heat(look: Lens, width: Any = 640) -> vega.Chart:
     rects = tips(look, cells, "row", "Task").mark_rect(
         fill=look.colour("heat"), stroke=look.colour("paper"), strokeWidth=1
     )
-    dots = source("peaks", scope).mark_circle(
+    dots = source("peaks", f"{scope} && datum.clear").mark_circle(
         size=38, opacity=1, fill=look.colour("series-2"), stroke=look.colour("paper"), strokeWidth=1.2
     )
     chart = vega.layer(rects.encode(x=x, x2="right:Q", y=y, opacity=_shade(look)), dots.encode(x="depth:Q", y=y))

@@ -8,11 +8,13 @@ from layeratlas.report.marks import RANDOM_WEIGHTS, SELECTIVITY, curves, readout
 from layeratlas.report.parts import PartKind
 from layeratlas.report.view import CHOICES, View
 
-# The position of a peak range's label: on the range if it is wide, otherwise next to it, towards the middle.
+# The position of a peak range's label: on the range if it is wide, at the end further from the peak's dot; otherwise
+# next to the range, towards the middle.
 _WIDE = "datum.first_depth < 0.3 && datum.last_depth > 0.7"
 _LEFT = "datum.first_depth + datum.last_depth <= 1"
 _LABELS = (
-    (_WIDE, "first_depth", "left", 13),
+    (f"({_WIDE}) && datum.depth > 0.5", "first_depth", "left", 13),
+    (f"({_WIDE}) && datum.depth <= 0.5", "last_depth", "right", -13),
     (f"!({_WIDE}) && {_LEFT}", "last_depth", "left", 13),
     (f"!({_WIDE}) && !({_LEFT})", "first_depth", "right", -13),
 )
@@ -25,8 +27,10 @@ def hero(look: Lens, width: int = 640, height: int = 300) -> vega.Chart:
     """Return the levels' curves by depth, above a strip with their peaks and peak ranges."""
     scope = look.where(*CHOICES, also=f"datum.kind === '{PartKind.LEVEL}' && {look.shown}")
     peaks = source("peaks", scope)
-    marks = peaks.mark_point(**_DOT, stroke=look.colour("paper")).encode(
-        x=depth(), y=look.y("estimate"), fill=look.level("fill"), shape=look.level("shape")
+    marks = (
+        peaks.transform_filter("datum.clear")
+        .mark_point(**_DOT, stroke=look.colour("paper"))
+        .encode(x=depth(), y=look.y("estimate"), fill=look.level("fill"), shape=look.level("shape"))
     )
     layers = [*references(look, scope), *curves(look, scope), _baselines(look, peaks), *readout(look, scope), marks]
     main = vega.layer(*layers).properties(width=width, height=height)
@@ -92,15 +96,20 @@ def _strip(look: Lens, peaks: vega.Chart) -> vega.Chart:
     axis = layer_axis(look)
     rows = vega.Axis(labels=False, title=None, minExtent=34, domain=False, ticks=False, grid=False)
     row = vega.Y("level:N", sort=look.view.levels, axis=rows)
-    extent = peaks.mark_rule(strokeWidth=7, opacity=0.32, strokeCap="round").encode(
+    shown = peaks.transform_filter("datum.clear")
+    extent = shown.mark_rule(strokeWidth=7, opacity=0.32, strokeCap="round").encode(
         x=depth("first_depth", **axis), x2="last_depth:Q", y=row, color=look.level()
     )
-    dot = peaks.mark_point(**_DOT, stroke=look.colour("paper")).encode(
+    dot = shown.mark_point(**_DOT, stroke=look.colour("paper")).encode(
         x=depth(**axis), y=row, fill=look.level("fill"), shape=look.level("shape")
     )
     span = "datum.first < datum.last ? ' (' + datum.first + '–' + datum.last + ')' : ''"
-    labelled = peaks.transform_calculate(label=f"truncate(datum.level, 22) + ', layer ' + datum.layer + ({span})")
-    labels = []
+    labelled = shown.transform_calculate(label=f"truncate(datum.level, 22) + ', layer ' + datum.layer + ({span})")
+    none = peaks.transform_filter("!datum.clear").transform_calculate(
+        label="datum.level + ': no peak shown'", start="0"
+    )
+    text = none.mark_text(align="left", limit=320).encode(x=depth("start", **axis), y=row, text="label:N")
+    labels = [text]
     for test, field, align, dx in _LABELS:
         text = labelled.transform_filter(test).mark_text(align=align, dx=dx, limit=240)
         labels.append(text.encode(x=depth(field, **axis), y=row, text="label:N"))

@@ -39,7 +39,7 @@ def build(folder: str | Path, study: Study | None) -> Path:
     unreadable.
     """
     run = checked_run(Path(folder))
-    view = prepare(run.curves, run.blocks, names_of(run, study))
+    view = prepare(run.curves, run.blocks, names_of(run, study), run.presence(study.presence if study else ""))
     exhibits = study.exhibits(run.folder) if study else []
     if study is None or study.curves:
         figures.write_figures(run.folder, view)

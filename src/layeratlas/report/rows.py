@@ -33,7 +33,7 @@ _COLUMNS = (
     "n",
     "n_groups",
 )
-_ENDS = ("first", "last", "first_depth", "last_depth")
+_ENDS = ("first", "last", "first_depth", "last_depth", "clear")
 _DIGITS = 5
 
 

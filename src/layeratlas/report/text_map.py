@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -30,7 +30,7 @@ class TextRow:
     best: int | None
 
 
-def level_rows(view: View, undetected: Collection[str] = ()) -> list[TextRow]:
+def level_rows(view: View) -> list[TextRow]:
     """Return a row per level, for the first component, the first method and the level's first metric."""
     chosen = {name: view.defaults[name] for name in ("component", "method")}
     rows = []
@@ -44,7 +44,8 @@ def level_rows(view: View, undetected: Collection[str] = ()) -> list[TextRow]:
         share = ((pl.col("estimate") - pl.col("control")) / room).fill_null(0.0).fill_nan(0.0).clip(0.0, 1.0)
         best = int(curve["layer"][curve["estimate"].arg_max() or 0])
         shares = curve.select(share=share)["share"].to_list()
-        rows.append(TextRow(name=part.level, shares=shares, best=None if part.level in undetected else best))
+        (clear,) = view.peaks.filter(part=part.code, metric=metric, **chosen)["clear"]
+        rows.append(TextRow(name=part.level, shares=shares, best=best if clear else None))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,8 @@ _READABLE, _FEW = 6, 4
 class View:
     """Everything that the charts need.
 
-    - `rows` and `peaks`: one row per curve and layer, and one per curve, with the columns of `parts.with_parts`;
+    - `rows` and `peaks`: one row per curve and layer, and one per curve, with the columns of `parts.with_parts`; the
+      column `clear` of `peaks` is false where the run tested for a peak of the level and showed none;
     - `levels`, and `choices` of component, method and metric by name: codes in reading order; `defaults` are the first;
     - `limits`: axis limits by metric (see `limits.axis_limits`); `most`: the largest possible value of each metric (1),
       or the largest observed value of an unbounded one;
@@ -72,8 +74,17 @@ class View:
         return rows
 
 
-def prepare(curves: pl.DataFrame, layers: int | None = None, names: Names | None = None) -> View:
-    """Return the view of one run's curves; `layers` is the number of blocks, read from the curves if not given."""
+def prepare(
+    curves: pl.DataFrame,
+    layers: int | None = None,
+    names: Names | None = None,
+    presence: Mapping[tuple[str, str], bool] | None = None,
+) -> View:
+    """Return the view of one run's curves.
+
+    `layers` is the number of blocks, read from the curves if not given. `presence` tells of levels and components
+    whether a peak is shown (`FinishedRun.presence`).
+    """
     names = names or Names()
     curves = with_controls(curves).filter(pl.col("estimate").is_finite())
     levels = _codes(curves, "level", names)
@@ -82,7 +93,7 @@ def prepare(curves: pl.DataFrame, layers: int | None = None, names: Names | None
     choices = {name: _codes(curves, name, names) for name in CHOICES}
     return View(
         rows=rows,
-        peaks=peaks_of(rows),
+        peaks=_cleared(peaks_of(rows), presence or {}),
         parts=parts,
         levels=levels,
         choices=choices,
@@ -91,6 +102,11 @@ def prepare(curves: pl.DataFrame, layers: int | None = None, names: Names | None
         layers=max(1, layers or _blocks(curves)),
         names=names,
     )
+
+
+def _cleared(peaks: pl.DataFrame, presence: Mapping[tuple[str, str], bool]) -> pl.DataFrame:
+    places = peaks.select("level", "component").iter_rows()
+    return peaks.with_columns(clear=pl.Series([presence.get(place, True) for place in places], dtype=pl.Boolean))
 
 
 def _codes(curves: pl.DataFrame, column: str, names: Names) -> list[str]:

@@ -198,6 +198,18 @@ class FinishedRun:
         rows = same.filter(pl.col("method") == (method or pl.col("method").first()))
         return [Finding(**row) for row in rows.select(FINDING_FIELDS).iter_rows(named=True)]
 
+    def presence(self, kind: str) -> dict[tuple[str, str], bool]:
+        """Return, for each level and component that the run judged, whether the level is encoded (or answered) at all.
+
+        `kind` is the finding that says so (`Study.presence`); without one, nothing is judged.
+        """
+        components = self.findings.filter(pl.col("finding") == kind)["component"].unique(maintain_order=True)
+        judged: dict[tuple[str, str], bool] = {}
+        for finding in (finding for component in components for finding in self.of_kind(kind, component)):
+            key = finding.level, finding.component
+            judged[key] = judged.get(key, False) or finding.verdict == "supported"
+        return judged
+
 
 def read_run(folder: str | Path) -> FinishedRun:
     """Return a complete run; raises StoreError, in one line, if it is not complete or a table is unreadable."""
