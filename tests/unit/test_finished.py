@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from enum import StrEnum
+from importlib import import_module
 
 import numpy as np
 import polars as pl
@@ -12,10 +14,11 @@ import scipy
 
 import fake_models as fake
 from fake_models import FakeModel
+from layeratlas.api.display import lines_of
 from layeratlas.core import registry
 from layeratlas.core.errors import StoreError
 from layeratlas.runs.finding import Finding
-from layeratlas.runs.finding_table import FINDING_SCHEMA, finding_table
+from layeratlas.runs.finding_table import FINDING_SCHEMA, finding_table, with_later_columns
 from layeratlas.runs.finished import FinishedRun, read_run
 
 MODEL = FakeModel("small", lambda level, depth: fake.hump(0.4)(depth))
@@ -43,7 +46,33 @@ def in_memory(*findings: Finding) -> FinishedRun:
 def test_findings_come_back_as_they_were_written():
     run = in_memory(FINDING, replace(FINDING, level="relation"))
     assert run.of_kind("peak") == [FINDING, replace(FINDING, level="relation")]
-    assert run.findings.columns == [*FINDING_SCHEMA, "q"]
+    assert run.findings.columns == [*FINDING_SCHEMA, "q", "tested"]
+
+
+@pytest.mark.parametrize("name", ["hierarchy", "exits", "segments", "causal"])
+def test_every_kind_of_finding_says_what_it_tests(name):
+    kinds = import_module(f"layeratlas.studies.{name}.tested").TESTED
+    (names,) = (kind for kind in vars(import_module(f"layeratlas.studies.{name}.names")).values() if _is_kinds(kind))
+    assert set(kinds) == set(names)
+    assert registry.get("studies", name).tested == kinds
+    assert not any(words.endswith(".") or words != words.strip() for words in kinds.values())
+
+
+def _is_kinds(value):
+    return isinstance(value, type) and issubclass(value, StrEnum) and value.__name__.endswith("Finding")
+
+
+def test_a_finding_that_is_not_supported_names_what_was_tested():
+    """Its sentence says what was found instead, which the verdict alone would seem to doubt."""
+    opposite = replace(FINDING, verdict="not supported", statement="It peaks earlier.")
+    table = finding_table([FINDING, opposite], "m", "s", {"peak": "it peaks deeper"})
+    assert lines_of(table) == [
+        f"[supported] {FINDING.statement}",
+        "[not supported: it peaks deeper] It peaks earlier.",
+    ]
+    earlier = with_later_columns(table.drop("q", "tested"))
+    assert earlier.columns == table.columns
+    assert lines_of(earlier)[1] == "[not supported] It peaks earlier."
 
 
 def test_an_empty_table_has_the_columns_and_types_of_a_full_one():

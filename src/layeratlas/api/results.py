@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layeratlas.api.advice import find_recommendation, recommended_layer
-from layeratlas.api.display import figure_of, html_of, svg_of, text_of
+from layeratlas.api.display import figure_of, html_of, line_of, svg_of, text_of
 from layeratlas.api.folders import folder_path, report, study_of
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.files import COMPARISON
@@ -58,7 +58,7 @@ class Run(FinishedRun):
         blocks = f"{self.blocks} blocks, width {self.manifest['model'].get('width') or 'unknown'}"
         head = f"{self.model}: {blocks}; computed in {duration(self.seconds)}"
         study = study_of(self)
-        first = [f"[{row['verdict']}] {row['plain']}" for row in headlines(overview(self.findings, study))]
+        first = [line_of(row, row["plain"]) for row in headlines(overview(self.findings, study))]
         more = f"{self.findings.height} findings with intervals, p-values and nulls are in the report:"
         lines = [*self._map(study, width), *first, *self._advice(), more]
         return "\n".join([head, *(f"  {line}" for line in lines)])

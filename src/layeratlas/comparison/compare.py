@@ -18,6 +18,7 @@ from layeratlas.comparison.cohort import Cohort, read_cohorts
 from layeratlas.comparison.curves import stacked
 from layeratlas.comparison.differences import difference_findings, differences
 from layeratlas.comparison.families import family_findings
+from layeratlas.comparison.kinds import tested
 from layeratlas.comparison.models import quantity_table, read_models
 from layeratlas.comparison.similarity import similarity
 from layeratlas.comparison.sizes import SCHEMA as SIZES
@@ -30,7 +31,8 @@ from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
 from layeratlas.core.versions import version_of
 from layeratlas.report.advice import kept
-from layeratlas.runs.finding_table import REPORT_SCHEMA, finding_table, with_q
+from layeratlas.runs.finding import Finding
+from layeratlas.runs.finding_table import REPORT_SCHEMA, finding_table, with_later_columns
 from layeratlas.runs.recommendation import as_records
 from layeratlas.runs.tables import write_parquet
 
@@ -109,10 +111,10 @@ def _compared(cohort: Cohort) -> _Compared:
     of_family = family_findings(final, models) if len(models) > 1 else []
     findings = [*trained.findings, *difference_findings(table, models), *grown, *of_family]
     if len(every) > 1:
-        shown = finding_table(findings, "all", cohort.study)
+        shown = _table(findings, cohort.study)
     else:  # nothing to compare: the page shows the run's own findings
         shown = cohort.runs[0].main_findings.with_columns(model=pl.lit(cohort.names[0]))
-        shown = with_q(shown).select(pl.col(name).cast(kind) for name, kind in REPORT_SCHEMA.items())
+        shown = with_later_columns(shown).select(pl.col(name).cast(kind) for name, kind in REPORT_SCHEMA.items())
     return _Compared(
         tables={
             "curves": stacked(cohort),
@@ -133,7 +135,11 @@ def _followed(cohorts: Sequence[Cohort], results: Sequence[_Compared]) -> pl.Dat
     """Return whether answers follow levels in training, if both studies were run on the same checkpoints."""
     of = {cohort.study: result.trained for cohort, result in zip(cohorts, results, strict=True)}
     both = _LEVELS in of and _ANSWERS in of
-    return finding_table(follow_findings(of[_LEVELS], of[_ANSWERS]) if both else [], "all", _ANSWERS)
+    return _table(follow_findings(of[_LEVELS], of[_ANSWERS]) if both else [], _ANSWERS)
+
+
+def _table(findings: Sequence[Finding], study: str) -> pl.DataFrame:
+    return finding_table(findings, "all", study, {one.finding: tested(one.finding) for one in findings})
 
 
 def _segment_table(cohort: Cohort) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import polars as pl
 
 from layeratlas.core.checksums import check_digest, read_vouched
 from layeratlas.core.files import COMPARISON, COMPARISON_PAGE
-from layeratlas.runs.finding_table import with_q
+from layeratlas.runs.finding_table import with_later_columns
 from layeratlas.runs.tables import read_table
 
 _AGAIN = "compare the runs again with the same --out"
@@ -88,7 +88,7 @@ class FinishedComparison:
     @cached_property
     def findings(self) -> pl.DataFrame:
         """One row per finding, with the same columns as a run's findings."""
-        return with_q(self._table("findings"))
+        return with_later_columns(self._table("findings"))
 
     @cached_property
     def claims(self) -> pl.DataFrame:

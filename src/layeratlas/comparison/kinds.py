@@ -33,9 +33,30 @@ _FIRST = (
 )
 
 
+_BY_SIZE = " by size"
+_TESTED = {
+    ComparisonKind.SIZE: "the value depends on model size",
+    ComparisonKind.SIZE_THRESHOLD: "size helps only past a threshold",
+    ComparisonKind.FAMILY: "the value depends on the family, beyond size",
+    ComparisonKind.LEARNED: "the value rises over training",
+    ComparisonKind.STEP: "the level emerges in training",
+    ComparisonKind.DRIFT: "the depth moves over training",
+    ComparisonKind.FOLLOW: "answers emerge later in training than the levels they need",
+}
+
+
 def by_size(kind: str) -> str:
     """Return the kind of finding on how a study's findings of `kind` change with model size."""
-    return f"{kind} by size"
+    return f"{kind}{_BY_SIZE}"
+
+
+def tested(kind: str) -> str:
+    """Return what a supported finding of a kind says; other kinds than these are quantities that models differ in."""
+    if kind in _TESTED:
+        return _TESTED[ComparisonKind(kind)]
+    if kind.endswith(_BY_SIZE):
+        return f"{kind.removesuffix(_BY_SIZE)} depends on model size"
+    return f"models differ in {kind}"
 
 
 def rank(kind: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from layeratlas.core.errors import StoreError
-from layeratlas.runs.finding_table import REPORT_SCHEMA, with_q
+from layeratlas.runs.finding_table import REPORT_SCHEMA, with_later_columns
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.manifest import MANIFEST
 from layeratlas.runs.tables import CONTROL_SCHEMA, CURVE_SCHEMA, CURVES, FINDINGS, read_table, with_controls
@@ -30,7 +30,7 @@ def checked_run(folder: Path) -> FinishedRun:
         folder,
         manifest=manifest,
         curves=checked_curves(curves, str(folder / CURVES)),
-        findings=_typed(with_q(findings), REPORT_SCHEMA, str(folder / FINDINGS)),
+        findings=_typed(with_later_columns(findings), REPORT_SCHEMA, str(folder / FINDINGS)),
     )
 
 

@@ -64,7 +64,7 @@ atlas.taking = (() => {
   function sentence(item, form) {
     const source = document.querySelector("main").dataset.source ?? "";
     const said = item.querySelector(".said").textContent.trim();
-    const verdict = item.querySelector(".badge").textContent.trim().replace(/^\S+\s/, "");
+    const verdict = item.dataset.verdict;
     const text = `${said} (${[verdict, item.dataset.numbers, source].filter(Boolean).join("; ")})`;
     return form === "LaTeX" ? latex(text) : plain(text);
   }

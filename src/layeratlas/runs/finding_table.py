@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -29,18 +29,37 @@ FINDING_SCHEMA: dict[str, Any] = {
 }
 # The p-value corrected over all findings of a run; NaN without a p-value, and in runs written without the column.
 Q = "q"
-REPORT_SCHEMA: dict[str, Any] = FINDING_SCHEMA | {Q: pl.Float64}
+# What a supported finding of the kind says, in a few words; empty in runs written without the column.
+TESTED = "tested"
+REPORT_SCHEMA: dict[str, Any] = FINDING_SCHEMA | {Q: pl.Float64, TESTED: pl.String}
 
 
-def finding_table(findings: Iterable[Finding], model: str, study: str) -> pl.DataFrame:
+def finding_table(
+    findings: Iterable[Finding], model: str, study: str, tested: Mapping[str, str] | None = None
+) -> pl.DataFrame:
     """Return one row per finding of a run, in order, with the columns of REPORT_SCHEMA.
 
     `q` is the p-value corrected over all findings together. A verdict that rests on p also needs `q` of at most 0.05.
+    `tested` says for kinds of findings what a supported one says.
     """
-    rows = [{"model": model, "study": study, **asdict(finding), Q: q} for finding, q in corrected(list(findings))]
+    words = tested or {}
+    rows = [
+        {"model": model, "study": study, **asdict(finding), Q: q, TESTED: words.get(finding.finding, "")}
+        for finding, q in corrected(list(findings))
+    ]
     return pl.DataFrame(rows, schema=REPORT_SCHEMA)
 
 
-def with_q(table: pl.DataFrame) -> pl.DataFrame:
-    """Return a table of findings with a column `q`, NaN if it was written without one."""
-    return table if Q in table.columns else table.with_columns(pl.lit(float("nan")).alias(Q))
+def with_later_columns(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of findings with `q` (NaN) and `tested` (empty) if an earlier version wrote it without them."""
+    later = {Q: float("nan"), TESTED: ""}
+    return table.with_columns(pl.lit(value).alias(name) for name, value in later.items() if name not in table.columns)
+
+
+def in_words(verdict: str, tested: str) -> str:
+    """Return a verdict with what was tested, where the statement beside it says the opposite or the lack of it.
+
+    `not supported: the second level peaks deeper` cannot be taken for a doubt about the statement, which says what was
+    found instead.
+    """
+    return f"{verdict}: {tested}" if tested and verdict == "not supported" else verdict

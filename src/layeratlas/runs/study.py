@@ -66,6 +66,9 @@ class Study(ABC):
     exclude others. `across` are the report's questions that are not about a single level; `question` words the question
     about a level. `published` lists which of its outputs hold no text of the user and may be shared.
 
+    `tested` says for each kind of finding, in a few words, what a supported one says; it is shown where one is not
+    supported.
+
     A comparison of models reads `presence`, the kind of finding that says whether a level is encoded (or answered) at
     all, and `scaled`, the kinds whose estimates are compared with model size, each with its component. It calls
     `quantities`, `segments_of` and `cohort_findings`.
@@ -84,6 +87,7 @@ class Study(ABC):
     headlines: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     presence: str = ""
+    tested: Mapping[str, str] = {}
     scaled: Mapping[str, str] = {}
     keeps_vectors: bool = False
     presupposed: tuple[Rule, ...] = ()

@@ -27,6 +27,7 @@ from layeratlas.studies.causal.moving import Plan
 from layeratlas.studies.causal.names import ACCURACY, ERASE, LOG_ODDS, PROBE, TABLE_FILE, CausalFinding, Edited
 from layeratlas.studies.causal.reading import readings_of
 from layeratlas.studies.causal.recommending import RULES, recommendations
+from layeratlas.studies.causal.tested import TESTED
 
 
 def analyse_stage(work: Workspace) -> list[str]:
@@ -40,7 +41,7 @@ def analyse_stage(work: Workspace) -> list[str]:
     write_table(work, TABLE_FILE, effect_table(sets))
     write_table(work, CURVES, _curves(work, sets))
     found = gated(causal_findings(sets, work.manifest["words"]["levels"]), PRESUPPOSED)
-    write_table(work, FINDINGS, finding_table(found, work.manifest["model"]["name"], work.spec.study))
+    write_table(work, FINDINGS, finding_table(found, work.manifest["model"]["name"], work.spec.study, TESTED))
     steered = [f.level for f, _ in corrected(found) if (f.finding, f.verdict) == (CausalFinding.STEERED, "supported")]
     return [
         TABLE_FILE,

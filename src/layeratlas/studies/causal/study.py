@@ -22,6 +22,7 @@ from layeratlas.studies.causal.names import METHOD_NAMES, METRIC_NAMES, PUBLISHE
 from layeratlas.studies.causal.questions import ACROSS
 from layeratlas.studies.causal.recommending import RULES
 from layeratlas.studies.causal.settings import CausalSettings
+from layeratlas.studies.causal.tested import TESTED
 
 
 class Causal(Study):
@@ -39,6 +40,7 @@ class Causal(Study):
     method_names = METHOD_NAMES
     metric_names = METRIC_NAMES
     presupposed = PRESUPPOSED
+    tested = TESTED
     purposes = RULES
     across = ACROSS
     published = PUBLISHED

@@ -39,6 +39,7 @@ from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.scoring import load_scores
 from layeratlas.studies.exits.set_curves import set_curves
 from layeratlas.studies.exits.settings import ExitSettings
+from layeratlas.studies.exits.tested import TESTED
 from layeratlas.studies.exits.tuned.findings import level_credits, tuned_exits, tuned_findings, tuned_table
 from layeratlas.studies.exits.tuned.stage import load_tuned
 
@@ -62,7 +63,7 @@ def analyse_stage(work: Workspace) -> list[str]:
     if ablated:
         findings += ablated.findings
         write_table(work, ABLATION_FILE, ablated.table)
-    table = finding_table(gated(findings, PRESUPPOSED), work.manifest["model"]["name"], work.spec.study)
+    table = finding_table(gated(findings, PRESUPPOSED), work.manifest["model"]["name"], work.spec.study, TESTED)
     write_table(work, "findings.parquet", table)
     advised = write_recommendations(work.folder, advise(curves, table, settings.score), RULES)
     # The layer order compares neighbouring layers, and comparisons of models derive depths from the number of points:

@@ -25,6 +25,7 @@ from layeratlas.studies.exits.prompts import LETTERS, make_prompt
 from layeratlas.studies.exits.reading_out import ALL_EXITS, check_exits
 from layeratlas.studies.exits.recommending import RULES
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
+from layeratlas.studies.exits.tested import TESTED
 
 if TYPE_CHECKING:  # a study is listed without loading polars
     from layeratlas.runs.finished import FinishedRun
@@ -54,6 +55,7 @@ class Exits(Study):
     method_names = METHOD_NAMES
     metric_names = METRIC_NAMES
     presupposed = PRESUPPOSED
+    tested = TESTED
     headlines = (ExitFinding.TOKEN_COUNT, ExitFinding.EXIT)
     details = (ExitFinding.LAST_EXIT, ExitFinding.LAST_AGAINST_BEST, ExitFinding.RANDOM_WEIGHTS, ExitFinding.ABLATION)
 

@@ -53,6 +53,7 @@ from layeratlas.studies.hierarchy.positions.findings import place_findings
 from layeratlas.studies.hierarchy.profiles import profile_table
 from layeratlas.studies.hierarchy.recommending import RULES, recommendations
 from layeratlas.studies.hierarchy.robustness.tables import moved_by
+from layeratlas.studies.hierarchy.tested import TESTED
 from layeratlas.studies.hierarchy.transfer.findings import transfer_findings, transfer_table
 from layeratlas.studies.hierarchy.transfer.reading import transfers_of
 
@@ -68,7 +69,7 @@ def analyse_stage(work: Workspace) -> list[str]:
     kept = write_recommendations(work.folder, advise(curves, findings, phrasing), RULES)
     write_table(work, EMERGENCE, _emergence_table(curves, findings, moved))
     write_table(work, CURVES, curve_table(work, curves))
-    write_table(work, FINDINGS, finding_table(findings, work.manifest["model"]["name"], work.spec.study))
+    write_table(work, FINDINGS, finding_table(findings, work.manifest["model"]["name"], work.spec.study, TESTED))
     write_table(work, PROFILES, profile_table(curves))
     write_table(work, LAYER_ORDER, layer_order_table(_decoded_levels(curves, findings), work.spec.seed))
     if transfers:

@@ -22,6 +22,7 @@ from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, PUBLISHED, method_names
 from layeratlas.studies.hierarchy.recommending import RULES
 from layeratlas.studies.hierarchy.settings import ProbingSettings
+from layeratlas.studies.hierarchy.tested import TESTED
 
 if TYPE_CHECKING:  # a study is listed without loading polars
     from layeratlas.runs.finished import FinishedRun
@@ -42,6 +43,7 @@ class Hierarchy(Study):
     tasks = ("items", "relations", "analogies", "grammar", "documents", "buried", "graded")
     metric_names = METRIC_NAMES
     presupposed = PRESUPPOSED
+    tested = TESTED
     headlines = HEADLINES
     details = DETAILS
     purposes = RULES

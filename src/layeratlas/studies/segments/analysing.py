@@ -41,6 +41,7 @@ from layeratlas.studies.segments.recommending import RULES, recommendations
 from layeratlas.studies.segments.record import read_segments
 from layeratlas.studies.segments.signals import passage_signals, set_metrics
 from layeratlas.studies.segments.tables import as_numbers, passage_rows, set_rows, settle_finding, similarity_map
+from layeratlas.studies.segments.tested import TESTED
 
 
 def analyse_stage(work: Workspace) -> list[str]:
@@ -119,7 +120,7 @@ def _write_findings(work: Workspace, findings: Sequence[Finding]) -> None:
     write_table(
         work,
         FINDINGS_FILE,
-        finding_table(gated(findings, PRESUPPOSED), work.manifest["model"]["name"], work.spec.study),
+        finding_table(gated(findings, PRESUPPOSED), work.manifest["model"]["name"], work.spec.study, TESTED),
     )
 
 

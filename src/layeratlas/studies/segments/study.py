@@ -24,6 +24,7 @@ from layeratlas.studies.segments.perturbation import tables as brittleness
 from layeratlas.studies.segments.recommending import RULES
 from layeratlas.studies.segments.settings import SegmentSettings
 from layeratlas.studies.segments.signals import all_signals
+from layeratlas.studies.segments.tested import TESTED
 
 if TYPE_CHECKING:  # a study is listed without loading polars
     from layeratlas.runs.finding import Finding
@@ -69,6 +70,7 @@ class Segments(Study):
         brittleness.UNPERTURBED: "Unperturbed",
     }
     presupposed = PRESUPPOSED
+    tested = TESTED
     headlines = (
         SegmentFinding.EXISTENCE,
         SegmentFinding.BOUNDARY,
