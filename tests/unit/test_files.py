@@ -6,15 +6,18 @@ import errno
 import hashlib
 import os
 import platform
+from pathlib import Path
 
 import pytest
 
+import layeratlas
 from layeratlas.core.checksums import digest_of, is_whole
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, sha256_file, sweep_parts, write_atomic, write_json
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec
 from layeratlas.data.items import Dataset, Item
+from layeratlas.runs import workspace
 from layeratlas.runs.workspace import Workspace
 from processes import dead_pid
 
@@ -154,6 +157,56 @@ def test_a_folder_whose_first_write_was_cut_short_is_still_new(tmp_path):
     (tmp_path / "run.json").rename(tmp_path / "notes.txt")
     with pytest.raises(StoreError, match="is not empty and holds no run"):
         Workspace(tmp_path, RunSpec(), [Dataset("own", "own", items)], Progress())
+
+
+@pytest.fixture
+def release(monkeypatch):
+    """Return a function that gives the installed package a version, and its code a digest."""
+
+    def set_to(version: str, code: str) -> None:
+        known = workspace.version_of
+        monkeypatch.setattr(workspace, "version_of", lambda name: version if name == "layeratlas" else known(name))
+        monkeypatch.setattr(workspace, "code_digest", lambda *folders: code)
+
+    return set_to
+
+
+def begun(folder: Path) -> Workspace:
+    """Open a run's folder, with something in it that another run must not reuse."""
+    items = tuple(Item(f"text {i}", "yes" if i % 2 else "no", f"group {i}") for i in range(8))
+    work = Workspace(folder, RunSpec(), [Dataset("own", "own", items)], Progress())
+    (folder / "scores").mkdir(exist_ok=True)
+    (folder / "scores" / "own.safetensors").touch()
+    return work
+
+
+def test_a_folder_of_a_development_version_is_for_one_state_of_the_code(tmp_path, release):
+    release("1.2.0.dev0", "a" * 64)
+    key = begun(tmp_path).key
+    assert begun(tmp_path).key == key
+    release("1.2.0.dev0", "b" * 64)
+    with pytest.raises(StoreError, match=r"holds another run .versions.code 'aaaaaaaaaaaa' -> 'bbbbbbbbbbbb'") as error:
+        begun(tmp_path)
+    assert error.value.todo.startswith("choose another --out or remove that folder, or go back to the code that began")
+
+
+def test_a_folder_of_a_release_is_for_its_version_whatever_its_code(tmp_path, release):
+    release("1.2.0", "a" * 64)
+    key = begun(tmp_path).key
+    release("1.2.0", "b" * 64)
+    assert begun(tmp_path).key == key
+    assert "code" not in workspace.versions()
+    release("1.2.1", "b" * 64)
+    with pytest.raises(StoreError, match=r"versions.layeratlas '1.2.0' -> '1.2.1'") as error:
+        begun(tmp_path)
+    assert error.value.todo == "choose another --out or remove that folder"
+
+
+def test_the_code_that_decides_numbers_is_every_folder_but_those_that_show_them():
+    package = Path(layeratlas.__file__).parent
+    folders = {path.name for path in package.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    shown = {"api", "cli", "comparison", "planning", "report", "sweeps", "validation"}
+    assert set(workspace._CODE) == folders - shown
 
 
 @pytest.mark.parametrize(

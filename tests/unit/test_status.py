@@ -14,16 +14,21 @@ import pytest
 
 import small_runs
 from layeratlas import api
+from layeratlas.api import run_status
 from layeratlas.cli.terminal import PlainProgress
 from layeratlas.core import progress, registry
 from layeratlas.core.checksums import write_sealed
 from layeratlas.core.errors import StoreError
+from layeratlas.core.files import write_json
 from layeratlas.core.formatting import duration
 from layeratlas.core.progress import Pace, Progress, Step
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.runs import kept_progress, pipeline
+from layeratlas.runs.bucket_place import BucketPlace
 from layeratlas.runs.kept_progress import PROGRESS, KeptProgress, Moment, moment_of
+from layeratlas.runs.lock import this_process
 from layeratlas.runs.workspace import Workspace
+from layeratlas.store.bucket import Bucket
 from layeratlas.studies.exits import stages
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.scoring import first_look
@@ -91,7 +96,7 @@ def test_after_a_step_the_one_around_it_is_kept_and_then_none(clock: Clock, tmp_
             raise ValueError("too large")
         assert moment_of(tmp_path).words == "measure, 50 %, about 3 s left"
     kept.preview("a curve")
-    assert moment_of(tmp_path) == Moment(begun=True, previews=("a curve",))
+    assert moment_of(tmp_path).model_copy(update={"by": ""}) == Moment(begun=True, previews=("a curve",))
     assert moment_of(tmp_path).words == "running"
 
 
@@ -160,6 +165,61 @@ def test_a_run_s_status_has_what_is_done_what_is_computed_and_what_is_to_come(
     write_sealed(folder / "run.json", damaged)
     assert "stopped; the same command resumes it" in api.status(folder).splitlines()[0]
     assert states(api.status(folder))["report"] == "not finished"
+
+
+def test_what_a_killed_process_left_is_not_shown_as_the_state_of_the_next(tmp_path: Path) -> None:
+    left = Moment(by="elsewhere:7", begun=True, step="probe", share=0.9, previews=("a curve",))
+    write_json(tmp_path / PROGRESS, left.model_dump())
+    assert moment_of(tmp_path) == left  # nobody works: its first curves are shown
+    assert moment_of(tmp_path, {"host": "elsewhere", "pid": 7}) == left
+    assert moment_of(tmp_path, {"host": "elsewhere", "pid": 8}).words == "starting"
+    # The next process has the same number, as in a container that was restarted.
+    me = this_process()
+    write_json(tmp_path / PROGRESS, left.model_copy(update={"by": f"{me['host']}:{me['pid']}"}).model_dump())
+    kept = KeptProgress(Progress(), tmp_path)
+    assert moment_of(tmp_path, me).words == "starting"
+    with kept.stage("capture", 10):
+        assert moment_of(tmp_path, me).words == "capture, 0 %"
+
+
+def test_a_finished_run_leaves_no_progress_of_a_process_that_was_killed_at_its_end(tmp_path: Path) -> None:
+    spec = small_runs.spec_of("exits", tmp_path, small_runs.model_folder(tmp_path, "llama"))
+    study = registry.get("studies", "exits")
+    folder = pipeline.execute(study, spec, tmp_path / "run")
+    write_json(folder / PROGRESS, Moment(by="elsewhere:7", step="report").model_dump())
+    pipeline.execute(study, spec, tmp_path / "run")
+    assert not (folder / PROGRESS).exists()
+
+
+def test_the_status_of_an_address_is_that_of_its_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    obstore = pytest.importorskip("obstore")
+    monkeypatch.setenv("LAYERATLAS_CACHE", str(tmp_path / "cache"))
+    bucket = Bucket(obstore.store.MemoryStore(), "s3://memory/x")
+    monkeypatch.setattr(run_status, "place_of", lambda out, apart: BucketPlace(bucket, apart=apart))
+    with pytest.raises(StoreError, match="'s3://memory/x' has no run"):
+        api.status("s3://memory/x")
+    spec = small_runs.spec_of("exits", tmp_path, small_runs.model_folder(tmp_path, "llama"))
+    seen = dict[str, str]()
+
+    class Asking(Progress):
+        @contextlib.contextmanager
+        def stage(self, name: str, total: float) -> Iterator[Step]:
+            self.preview("last")
+            with super().stage(name, total) as step:
+                yield step
+
+        def preview(self, text: str) -> None:
+            place.publish("runs/one")
+            seen["last" if text == "last" else "first"] = api.status("s3://memory/x/")
+
+    place = BucketPlace(bucket)
+    with place.working("runs/one") as folder:
+        pipeline.execute(registry.get("studies", "exits"), spec, folder, Asking())
+    assert re.match(r"s3://memory/x/runs/one: exits of .*, quick: running in process \d+ on ", seen["first"])
+    assert states(seen["first"])["score"] == "running"
+    assert "at layer" in seen["last"].splitlines()[-1]
+    assert re.fullmatch(r"s3://memory/x/runs/one: exits of .*, quick: done in [\d.]+ s", api.status("s3://memory/x"))
+    assert not list((tmp_path / "cache").rglob("workers/*"))
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:

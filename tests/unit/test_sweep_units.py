@@ -126,6 +126,36 @@ def test_an_unknown_option_is_answered_with_those_that_a_sweep_takes(tmp_path):
     assert offered & {"model", "size", "out", "progress", "seed", "tasks", "settings", "revision"} == set()
 
 
+VARIANT = """\
+studies = ["hierarchy", "exits"]
+size = "quick"
+
+[options]
+position = "mean"
+
+[[variants]]
+name = "some"
+studies = ["exits"]
+{fields}
+"""
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ("settings = { mdl = true }", "the variant 'some' sets 'mdl', which is no setting of exits; expected one of"),
+        ('options = { position = "last" }', "the variant 'some': no study of exits uses the option 'position'; leave"),
+        ("options = { pca = 5 }", "the variant 'some': no study of exits uses the option 'pca'"),
+        ('options = { label_kind = "numbers" }', "the variant 'some': no study of exits uses the option 'label_kind'"),
+    ],
+)
+def test_a_variant_sets_only_what_its_studies_have(tmp_path, fields, found):
+    with pytest.raises(SpecError, match=found):
+        units_of(read_sweep(written(tmp_path, VARIANT.format(fields=fields))))
+    of_both = VARIANT.format(fields=fields).replace('studies = ["exits"]\n', "")
+    assert {unit.spec.study for unit in units_of(read_sweep(written(tmp_path, of_both)))} == {"hierarchy", "exits"}
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SpecError, match=r"none\.toml"):
         read_sweep(tmp_path / "none.toml")

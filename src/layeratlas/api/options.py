@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, TypeVar, cast, get_type_hints
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError, unknown_name
 from layeratlas.core.spec import CaptureSpec, Component, ModelSpec, ProbeSpec, RunSpec, Spec, check_size
-from layeratlas.runs.uses import CHAT, LABELS, check_uses
+from layeratlas.runs.uses import CHAT, LABELS, check_uses, name_of
 
 # The studies of an atlas, in the order of its page.
 ATLAS = ("hierarchy", "exits", "segments")
@@ -140,6 +140,15 @@ def make_spec(study: str, model: Model, size: str, options: Mapping[str, Any], t
     check_uses(spec, plugin.uses, default, given.names())
     plugin.settings(**spec.settings)
     return spec
+
+
+def check_used(options: Mapping[str, Any], studies: Sequence[str]) -> None:
+    """Raise SpecError for an option that none of some studies uses."""
+    given = _given(options)
+    asked = {*given.names(), *({f"model.{name}" for name in given.model} & CHAT), *({LABELS} & given.run.keys())}
+    used = frozenset().union(*(registry.get("studies", study).uses for study in studies))
+    for option in sorted(asked - used):
+        raise SpecError(f"no study of {', '.join(studies)} uses the option '{name_of(option)}'", "", "leave it out")
 
 
 def make_specs(study: str, model: Model, size: str, options: Mapping[str, Any]) -> list[RunSpec]:

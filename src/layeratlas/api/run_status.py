@@ -8,48 +8,54 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from layeratlas.api.folders import folder_path
+from layeratlas.api.places import place_of
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.formatting import duration
 from layeratlas.report.index import run_folders
-from layeratlas.runs.kept_progress import moment_of
-from layeratlas.runs.lock import holder
+from layeratlas.runs.kept_progress import PROGRESS, moment_of
 from layeratlas.runs.manifest import MANIFEST, read_manifest
+from layeratlas.runs.place import Place
 
 _MOST_PREVIEWS = 12
 
 
 def status(folder: str | Path) -> str:
-    """Return the status of a run, or of every run below a folder, such as an atlas or a sweep.
+    """Return the status of a run, or of every run below a folder or address, such as an atlas or a sweep.
 
     Raises StoreError if there is no run.
     """
-    folder = folder_path(folder)
-    runs = [run for run in run_folders(folder) if (run / MANIFEST).exists()]
-    if not runs:
-        raise StoreError(f"'{folder}' has no run", "the folder of a run, or one above", "check the path")
-    return "\n".join(line for run in runs for line in _lines(run))
+    place = place_of(folder, apart=True)
+    try:
+        place.gather(MANIFEST, PROGRESS)
+        runs = [run for run in run_folders(place.folder) if (run / MANIFEST).exists()]
+        if not runs:
+            raise StoreError(f"'{folder}' has no run", "the folder of a run, or one above", "check the path")
+        top = str(folder).rstrip("/") or "/"
+        return "\n".join(line for run in runs for line in _lines(place, run, top))
+    finally:
+        place.leave()
 
 
-def _lines(folder: Path) -> Iterator[str]:
-    """Yield the lines of one run."""
+def _lines(place: Place, folder: Path, top: str) -> Iterator[str]:
+    """Yield the lines of one run below `top`, the name of the place."""
+    name = "" if folder == place.folder else folder.relative_to(place.folder).as_posix()
     try:
         manifest = read_manifest(folder)
     except StoreError as error:
-        yield str(error)
+        yield str(error).replace(str(place.folder), top)
         return
-    spec, held = manifest["spec"], holder(folder)
-    title = f"{folder}: {spec['study']} of {spec['model']['id']}, {spec['size']}"
+    spec, held = manifest["spec"], place.holder(name)
+    title = f"{f'{top}/{name}' if name else top}: {spec['study']} of {spec['model']['id']}, {spec['size']}"
     if manifest.get("status") == "complete" and held is None:
         seconds = sum(stage.get("seconds", 0.0) for stage in manifest.get("stages", {}).values())
         yield f"{title}: done in {duration(seconds)}"
         return
     by = f"running in process {held.get('pid', '?')} on {held.get('host', '?')}" if held is not None else ""
     yield f"{title}: {by or 'stopped; the same command resumes it'}"
-    moment = moment_of(folder)
-    for name, words in _stages(spec["study"], manifest.get("stages", {})).items():
-        yield f"  {name:<16} {words or (moment.words if held is not None else 'not finished')}".rstrip()
+    moment = moment_of(folder, held)
+    for stage, words in _stages(spec["study"], manifest.get("stages", {})).items():
+        yield f"  {stage:<16} {words or (moment.words if held is not None else 'not finished')}".rstrip()
     if moment.previews:
         yield "  first curves:"
         yield from (f"    {line}" for line in moment.previews[-_MOST_PREVIEWS:])

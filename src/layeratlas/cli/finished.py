@@ -32,11 +32,14 @@ def index(folder: Annotated[Path, typer.Argument(help="A folder that holds folde
         print(api.index(folder))
 
 
-def status(folder: Annotated[Path, typer.Argument(help="The folder of a run, or one above.")]) -> None:
+def status(
+    folder: Annotated[str, typer.Argument(help="The folder of a run, or one above, or s3://BUCKET/NAME (gs, az).")],
+) -> None:
     """Show how far runs are: what is done, what is computed now and its time left, first curves, and what is to come.
 
     \b
     layeratlas status runs/mine
+    layeratlas status s3://my-bucket/first
     """
     with one_line():
         from layeratlas import api

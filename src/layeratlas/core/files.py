@@ -11,6 +11,7 @@ import platform
 import secrets
 import stat
 import time
+from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,34 @@ COMPARISON, COMPARISON_PAGE = "comparison.json", "comparison.html"
 _LEFT = 300.0
 
 
+# By folder: what raises an error if the folder has been given to another process.
+_owned: dict[Path, Callable[[], None]] = {}
+
+
+@contextlib.contextmanager
+def owned(folder: Path, demand: Callable[[], None]) -> Iterator[None]:
+    """Call `demand` before any file below a folder is put into place; it raises an error if that is not allowed."""
+    folder = folder.absolute()
+    _owned[folder] = demand
+    try:
+        yield
+    finally:
+        del _owned[folder]
+
+
+def demand_ownership(path: Path) -> None:
+    """Raise an error if a path is below a folder that has been given to another process."""
+    path = path.absolute()
+    for folder, demand in list(_owned.items()):
+        if path.is_relative_to(folder):
+            demand()
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` so that, even after a crash, `path` holds all of it or its old content.
 
     The file's permissions follow the umask. An empty directory at `path` is removed. Raises StoreError if the disk is
-    full, the folder cannot be written, or a directory with files is at `path`.
+    full, the folder cannot be written, or a directory with files is at `path`; and the error of `owned`.
     """
     temporary = path.with_name(f".{os.getpid()}@{platform.node()}@{secrets.token_hex(8)}.part")
     try:
@@ -39,6 +63,7 @@ def write_atomic(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            demand_ownership(path)
             if path.is_dir() and not path.is_symlink():
                 path.rmdir()
             os.replace(temporary, path)

@@ -73,6 +73,10 @@ class BucketPlace(Place):
         for name in names:
             self._mirror.fetch(name)
 
+    def gather(self, *files: str) -> None:
+        """Download small files of some names from all folders of the bucket."""
+        self._mirror.gather(files)
+
     def publish(self, *names: str) -> None:
         """Upload files and folders to the bucket; raises TakenOverError if a lease of this process was taken over."""
         self._demand()

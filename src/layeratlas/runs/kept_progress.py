@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from layeratlas.core.files import read_json, write_json
 from layeratlas.core.formatting import duration
 from layeratlas.core.progress import Pace, Progress, Step
 from layeratlas.core.spec import Spec
+from layeratlas.runs.lock import this_process
 
 PROGRESS = "progress.json"
 # Seconds between two writes of a step that advances.
@@ -22,9 +23,11 @@ _EVERY = 2.0
 class Moment(Spec):
     """The step that a run is in, the share of it that is done, its seconds left (None: unknown), and first results.
 
-    `begun` tells whether there was a step before: work between two steps has no step.
+    `begun` tells whether there was a step before: work between two steps has no step. `by` is the process that works,
+    as `HOST:PID`.
     """
 
+    by: str = ""
     begun: bool = False
     step: str = ""
     share: float = 0.0
@@ -48,7 +51,9 @@ class KeptProgress(Progress):
 
     def __init__(self, shown: Progress, folder: Path) -> None:
         self._shown, self._path = shown, folder / PROGRESS
-        self._moment = Moment()
+        self._moment = Moment(by=_named(this_process()))
+        if self._path.exists():  # of a process that was killed
+            self._keep()
 
     @contextlib.contextmanager
     def stage(self, name: str, total: float) -> Iterator[Step]:
@@ -99,8 +104,17 @@ class _KeptStep:
             self._progress.keep(self._pace)
 
 
-def moment_of(folder: Path) -> Moment:
-    """Return where a run is; without a step if its folder does not say."""
+def moment_of(folder: Path, held: Mapping[str, Any] | None = None) -> Moment:
+    """Return where a run is; without a step if its folder does not say.
+
+    `held` is who holds the run now: what a former process has left is not shown as the state of this one.
+    """
     with contextlib.suppress(StoreError, SpecError, TypeError):
-        return Moment(**read_json(folder / PROGRESS))
+        moment = Moment(**read_json(folder / PROGRESS))
+        if held is None or moment.by == _named(held):
+            return moment
     return Moment()
+
+
+def _named(process: Mapping[str, Any]) -> str:
+    return f"{process.get('host')}:{process.get('pid')}"

@@ -1,9 +1,10 @@
 """One process at a time in a run's folder: a lock file with a heartbeat.
 
-The file is created exclusively and holds the host, the process id and the time; its modification time is the heartbeat.
-A lock is stale if its process on this host has ended, or after some minutes without a heartbeat. A process holds the
-system's lock (flock) of the file while it removes it, whether it is the holder or found the lock stale. So if several
-processes find it stale, none removes the new lock of a faster process.
+The file is created exclusively and holds the host, the process id, the time and a random token; its modification time
+is the heartbeat. A lock is stale if its process on this host has ended, or after some minutes without a heartbeat. A
+process holds the system's lock (flock) of the file while it removes it, whether it is the holder or found the lock
+stale. So if several processes find it stale, none removes the new lock of a faster process. A process that was
+suspended while another took its lock over puts no more files into the folder.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import errno
 import json
 import os
 import platform
+import secrets
 import stat
 import threading
 import time
@@ -22,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import read_regular
+from layeratlas.core.files import owned, read_regular
 from layeratlas.core.processes import has_ended, machine
 
 try:
@@ -44,17 +46,23 @@ class InUseError(StoreError):
     """Raised if another process works in a folder."""
 
 
+class LockLostError(StoreError):
+    """Raised if another process has taken over what this one held, since it gave no sign for minutes."""
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder's lock; raises InUseError if another process holds it.
 
-    A folder that cannot be written needs no lock, since nobody changes it.
+    If another process takes the lock over, because this one was suspended, no more files are put into the folder:
+    LockLostError is raised instead (`core.files.owned`). A folder that cannot be written needs no lock, since nobody
+    changes it.
     """
     path = folder.absolute() / LOCK
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _guard:  # a second thread must see that this process holds the lock
-            inode = _take(path)
+            lock = _Lock(path, _take(path))
             _held.add(path)
     except OSError as error:
         if error.errno in _UNWRITABLE:
@@ -64,21 +72,72 @@ def locked(folder: Path) -> Iterator[None]:
             f"cannot write '{folder}': {error.strerror}", "a folder that can be written", "choose another --out"
         ) from error
     done = threading.Event()
-    heart = threading.Thread(target=_beat, args=(path, done), daemon=True)
+    heart = threading.Thread(target=lock.keep, args=(done,), daemon=True)
     heart.start()
     try:
-        yield
+        with owned(folder, lock.demand):
+            yield
     finally:
         done.set()
         with _guard:
             _held.discard(path)
-            with contextlib.suppress(OSError), _sole(path) as seen:
-                if seen.st_ino == inode:  # else it was taken over while this process was suspended
-                    path.unlink()
+            lock.give_back()
 
 
-def _take(path: Path) -> int:
-    """Create the lock and return its inode; a stale lock is removed first."""
+class _Lock:
+    """A lock that this process has taken, as long as no other process takes it over."""
+
+    def __init__(self, path: Path, token: str) -> None:
+        self._path, self._token = path, token
+        self._beaten, self._one_at_a_time, self._lost = time.time(), threading.Lock(), False
+
+    def demand(self) -> None:
+        """Raise LockLostError if another process has the lock.
+
+        The file is read if this process gave no sign for two heartbeats, as one that was suspended.
+        """
+        with self._one_at_a_time:
+            if not self._lost and not 0 <= time.time() - self._beaten <= 2 * BEAT:
+                self._beat()
+        if self._lost:
+            raise LockLostError(
+                f"another process has taken over '{self._path.parent}', since this one gave no sign for "
+                f"{STALE / 60:.0f} minutes",
+                "one process per run",
+                "run the same command again to see what it has done",
+            )
+
+    def keep(self, done: threading.Event) -> None:
+        """Renew the lock every few seconds until it is given back or was taken over."""
+        while not self._lost and not done.wait(BEAT):
+            with self._one_at_a_time:
+                self._beat()
+
+    def give_back(self) -> None:
+        """Remove the lock, if it is still this process's."""
+        with contextlib.suppress(OSError), _sole(self._path):
+            if self._is_ours():
+                self._path.unlink()
+
+    def _beat(self) -> None:
+        with contextlib.suppress(OSError):  # no answer: asked again at the next heartbeat
+            if self._is_ours():
+                os.utime(self._path)
+                self._beaten = time.time()
+            else:
+                self._lost = True
+
+    def _is_ours(self) -> bool:
+        """Return whether the lock holds this process's token; its inode may be given to the lock of another."""
+        try:
+            return read_holder(read_regular(self._path)).get("token") == self._token
+        except FileNotFoundError:  # taken over, and given back
+            return False
+
+
+def _take(path: Path) -> str:
+    """Create the lock and return its token; a stale lock is removed first."""
+    token = secrets.token_hex(8)
     while True:
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -87,8 +146,8 @@ def _take(path: Path) -> int:
             _remove_stale(path)
             continue
         with os.fdopen(handle, "w") as file:
-            json.dump(this_process(), file)
-            return os.fstat(file.fileno()).st_ino
+            json.dump({**this_process(), "token": token}, file)
+        return token
 
 
 def holder(folder: Path) -> dict[str, Any] | None:
@@ -175,9 +234,3 @@ def in_use(what: str, known: dict[str, Any]) -> InUseError:
         "one process per run",
         "wait until it ends, or choose another --out",
     )
-
-
-def _beat(path: Path, done: threading.Event) -> None:
-    while not done.wait(BEAT):
-        with contextlib.suppress(OSError):
-            os.utime(path)

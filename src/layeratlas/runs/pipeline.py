@@ -101,6 +101,7 @@ def execute(
         shown = KeptProgress(progress or Progress(), folder)
         work = ready.open(folder, shown)
         if work.complete:  # found without importing the stages, which takes longer than all else here
+            shown.end()
             return folder
         ready.begin(work)
         work.models, work.turns = kept, turns

@@ -45,6 +45,10 @@ class Place(ABC):
         """Update small local files to their newest versions."""
 
     @abstractmethod
+    def gather(self, *files: str) -> None:
+        """Update small local files of some names, without folders, in all folders to their newest versions."""
+
+    @abstractmethod
     def publish(self, *names: str) -> None:
         """Make local changes of files and folders visible to other processes."""
 
@@ -80,6 +84,9 @@ class FolderPlace(Place):
         """Do nothing, since other processes see the folder directly."""
 
     def fetch(self, *names: str) -> None:
+        """Do nothing."""
+
+    def gather(self, *files: str) -> None:
         """Do nothing."""
 
     def publish(self, *names: str) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from layeratlas.core.checksums import read_sealed, write_sealed
 from layeratlas.core.errors import StoreError
+from layeratlas.core.files import demand_ownership
 from layeratlas.core.turns import Check, Part, Turns
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.place import Place
@@ -70,6 +71,7 @@ class Desk:
 
     def withdraw(self) -> None:
         """Remove the order, so that helpers take no more parts."""
+        demand_ownership(self._path)
         self._path.unlink(missing_ok=True)
 
     def clear(self) -> None:

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layeratlas.core.checksums import digest_of, is_sealed, write_sealed
+from layeratlas.core.checksums import code_digest, digest_of, is_sealed, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_object, sweep_parts
 from layeratlas.core.progress import Progress
@@ -29,15 +29,20 @@ from layeratlas.runs.lock import LOCK
 if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
+# The advice where the code of a development version has changed.
+_NEW_CODE = ", or go back to the code that began it: numbers of a development version may change with its code"
 # Outputs that are read again, and need a matching checksum. Pages are not listed, since they may be rebuilt.
 _DATA = (".parquet", ".safetensors", ".json")
 _PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "scikit-learn")
+# The folders whose code decides numbers. A development version is not told by its number from other states of its code.
+_CODE = ("core", "data", "stats", "store", "models", "capture", "probes", "metrics", "directions", "runs", "studies")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a run's numbers depend on."""
+    """Return the versions that a run's numbers depend on; for a development version, also a hash of its code."""
     known = {name: version_of(name) for name in _PACKAGES}
-    return {"python": platform.python_version()} | {name: version for name, version in known.items() if version}
+    code = {"code": code_digest(*_CODE)[:12]} if ".dev" in known["layeratlas"] else {}
+    return {"python": platform.python_version()} | {name: version for name, version in known.items() if version} | code
 
 
 def _identities(material: Sequence[Any]) -> list[Any]:
@@ -115,10 +120,11 @@ class Workspace:
         changed = [f"{k} {before.get(k)!r} -> {v!r}" for k, v in now.items() if before.get(k) != v]
         if not is_sealed(known):
             changed = ["its run.json is damaged"]
+        code = any(one.startswith("versions.code ") for one in changed)
         raise StoreError(
             f"'{self.folder}' holds another run ({'; '.join(changed) or 'other texts'})",
             "the same spec, texts and library versions to resume",
-            "choose another --out or remove that folder",
+            f"choose another --out or remove that folder{_NEW_CODE if code else ''}",
         )
 
     def _new_manifest(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
@@ -69,6 +69,12 @@ class Mirror:
             known = self._known.get(name)
             same = known is not None and known.stamp == _stamp(self.folder / name)
             self._get(name, known.tag if known and same else None)
+
+    def gather(self, files: Collection[str]) -> None:
+        """Download the small files of some names, without folders, from all folders."""
+        with self._one_at_a_time:
+            there = filter(self._is_shared, self.bucket.entries())
+            _each(self._get, [key for key in there if PurePosixPath(key).name in files])
 
     def publish(self, name: str = "") -> None:
         """Upload a file or folder, so that the bucket equals the local copy.

@@ -73,9 +73,10 @@ def state_of(place: Place, unit: Unit) -> UnitState:
     attempts, reason = record.get("attempts", 0), record.get("error", "")
     if record.get("standing") == Standing.FAILED:
         return UnitState(standing=Standing.FAILED, attempts=attempts, reason=reason, seconds=seconds)
-    if place.holder(_lease(unit)) is not None:
+    held = place.holder(_lease(unit))
+    if held is not None:
         place.fetch(f"{run_name(unit)}/{PROGRESS}")
-        stage = moment_of(run_folder(place, unit)).words
+        stage = moment_of(run_folder(place, unit), held).words
         since = time.time() - record.get("started", time.time())
         return UnitState(standing=Standing.RUNNING, attempts=attempts, stage=stage, seconds=since)
     return UnitState(standing=Standing.WAITING, attempts=attempts, seconds=seconds)

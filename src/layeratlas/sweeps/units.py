@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import get_type_hints
 
-from layeratlas.api.options import Options, make_spec
+from layeratlas.api.options import Options, check_used, make_spec
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError, unknown_name
 from layeratlas.core.spec import RunSpec
@@ -98,11 +98,22 @@ def _check(sweep: SweepSpec) -> None:
     for task in {name for names in sweep.tasks for name in ((names,) if isinstance(names, str) else names)}:
         if not any(_reads(task, kind, sweep) for kind in kinds):
             raise SpecError(f"the task '{task}' is of no study of the sweep", "tasks of its studies")
-    known = {name for study in sweep.studies for name in registry.get("studies", study).settings.model_fields}
     for variant in sweep.variants:
-        unknown = sorted(variant.settings.keys() - known)
-        if unknown:
-            raise SpecError(f"the variant '{variant.name}' sets '{unknown[0]}'", f"one of {', '.join(sorted(known))}")
+        _check_variant(variant, variant.studies or sweep.studies)
+
+
+def _check_variant(variant: Variant, studies: Sequence[str]) -> None:
+    """Raise SpecError for a setting or an option of a variant that none of its studies has."""
+    known = {name for study in studies for name in registry.get("studies", study).settings.model_fields}
+    unknown = sorted(variant.settings.keys() - known)
+    if unknown:
+        of = ", ".join(studies)
+        found = f"the variant '{variant.name}' sets '{unknown[0]}', which is no setting of {of}"
+        raise SpecError(found, f"one of {', '.join(sorted(known))}")
+    try:
+        check_used(variant.options, studies)
+    except SpecError as error:
+        raise SpecError(f"the variant '{variant.name}': {error.problem}", error.expected, error.todo) from None
 
 
 def _check_options(sweep: SweepSpec) -> None:

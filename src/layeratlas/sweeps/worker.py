@@ -21,7 +21,7 @@ from layeratlas.core.spec import ModelSpec
 from layeratlas.core.turns import ALONE
 from layeratlas.runs.helping import help_with, remove_left_copies
 from layeratlas.runs.kept_model import KeptModel
-from layeratlas.runs.lock import InUseError
+from layeratlas.runs.lock import InUseError, LockLostError
 from layeratlas.runs.pipeline import execute
 from layeratlas.runs.place import Place
 from layeratlas.runs.splitting import OwnTurns
@@ -81,7 +81,7 @@ def _take(place: Place, unit: Unit, models: KeptModel) -> bool:
                 return False
             _run(place, unit, models)
             return True
-    except (InUseError, ChangedError):
+    except (InUseError, ChangedError, LockLostError):
         return False
 
 
@@ -94,7 +94,7 @@ def _run(place: Place, unit: Unit, models: KeptModel) -> None:
         with place.working(run_name(unit)) as folder:
             turns = OwnTurns(desk_of(place, unit)) if _can_be_split(place, unit) else ALONE
             execute(registry.get("studies", unit.spec.study), unit.spec, folder, models=models, turns=turns)
-    except (ChangedError, UnreachableError):  # the unit was taken over, or this worker must end as if it were killed
+    except (ChangedError, LockLostError, UnreachableError):  # taken over, or this worker must end as if it were killed
         raise
     except InUseError:  # a run outside the sweep, or one with a lease that is not stale yet, unlike the unit's
         end(place, unit, Standing.WAITING, attempts - 1)
