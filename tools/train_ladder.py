@@ -10,7 +10,7 @@ texts and questions of which such small models learn something are beside it (`l
 `--data ladder/sources.csv`.
 
 The full ladder (widths 64, 128, 256, 8 blocks) takes up to three hours on one CPU core; `--short` (32, 64, 128, 6
-blocks) about half an hour. Weights repeat on one machine and one version of torch. These models are far too small to
+blocks) about 6 minutes. Weights repeat on one machine and one version of torch. These models are far too small to
 speak; they are what can be trained here, to see size and training on learned weights.
 """
 
@@ -59,7 +59,7 @@ class Plan:
         return tuple(self.steps // 2**k for k in reversed(range(CHECKPOINTS)))
 
 
-SHORT = Plan(widths=(32, 64, 128), blocks=6, steps=2048)
+SHORT = Plan(widths=(32, 64, 128), blocks=6, steps=512)
 
 
 def texts_of(file: Path) -> tuple[str, ...]:
@@ -124,7 +124,13 @@ def loss_on(model: transformers.LlamaForCausalLM, held: torch.Tensor, batch: int
     return float(np.mean([float(model(ids, labels=ids).loss) for ids in parts]))
 
 
-def train(model: transformers.LlamaForCausalLM, data: tuple[torch.Tensor, torch.Tensor], plan: Plan, out: Path) -> dict:
+def train(
+    model: transformers.LlamaForCausalLM,
+    tokenizer: transformers.PreTrainedTokenizerFast,
+    data: tuple[torch.Tensor, torch.Tensor],
+    plan: Plan,
+    out: Path,
+) -> dict:
     """Train one model, save its checkpoints below `out`, and return its losses by step.
 
     AdamW; the rate rises over the first twentieth of the steps and falls as a cosine to a tenth.
@@ -150,6 +156,7 @@ def train(model: transformers.LlamaForCausalLM, data: tuple[torch.Tensor, torch.
         if step in plan.saved:
             losses[f"step{step}"] = round(loss_on(model, held, plan.batch), 4)
             model.save_pretrained(out / f"step{step}")
+            tokenizer.save_pretrained(out / f"step{step}")
             print(f"{out.name} step{step}: held-out loss {losses[f'step{step}']:.3f}", flush=True)
     return losses
 
@@ -159,7 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", nargs="+", type=Path, required=True, help="files of passages: .txt, or column text")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--short", action="store_true", help="smaller models, fewer steps: about half an hour")
+    parser.add_argument("--short", action="store_true", help="smaller models, fewer steps: about 6 minutes")
     parser.add_argument("--steps", type=int, help="another number of steps; a multiple of 128")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
@@ -187,9 +194,7 @@ def main() -> None:
     for width in plan.widths:
         model, started = make_model(width, plan, len(tokenizer)), time.perf_counter()
         folder = given.out / f"width-{width}"
-        losses = train(model, data, plan, folder)
-        for step in plan.saved:
-            tokenizer.save_pretrained(folder / f"step{step}")
+        losses = train(model, tokenizer, data, plan, folder)
         seconds = round(time.perf_counter() - started)
         about["models"][folder.name] = {"parameters": model.num_parameters(), "loss": losses, "seconds": seconds}
         (given.out / "ladder.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
