@@ -5,26 +5,28 @@
 The tokenizer (byte-level BPE) is trained on the same text and shared by all. Every width reads the same batches in the
 same order. Checkpoints are log-spaced: steps S, S/2, S/4 ... S/128, in `ladder/width-W/stepN/`, each a directory that
 `--model` takes; `layeratlas run hierarchy --model ladder/width-W ...` runs a study over all of them. `ladder.json`
-holds what was trained, the files' hashes, seconds, and the loss on held-out passages at every checkpoint; `sources.csv`
-labelled texts of which such small models learn something (--data ladder/sources.csv): the file that a text is from.
+holds what was trained, the files' hashes, seconds, and the loss on held-out passages at every checkpoint. Labelled
+texts and questions of which such small models learn something are beside it (`ladder_texts.py`), such as
+`--data ladder/sources.csv`.
 
 The full ladder (widths 64, 128, 256, 8 blocks) takes up to three hours on one CPU core; `--short` (32, 64, 128, 6
-blocks) about 10 minutes. Weights repeat on one machine and one version of torch. These models are far too small to
+blocks) about 6 minutes. Weights repeat on one machine and one version of torch. These models are far too small to
 speak; they are what can be trained here, to see size and training on learned weights.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
+from ladder_texts import Corpus, write_all
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from layeratlas.core.checksums import digest_of
@@ -36,8 +38,6 @@ HEAD = 16
 # One passage in so many is kept back for the loss that is printed.
 HELD_OUT = 20
 HELD_OUT_BATCHES = 8
-# Texts of each file in the table of sources.
-SOURCES = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,32 +59,18 @@ class Plan:
         return tuple(self.steps // 2**k for k in reversed(range(CHECKPOINTS)))
 
 
-SHORT = Plan(widths=(32, 64, 128), blocks=6, steps=640)
+SHORT = Plan(widths=(32, 64, 128), blocks=6, steps=512)
+
+
+def texts_of(file: Path) -> tuple[str, ...]:
+    """Return the passages of a file."""
+    return read_passages(file, bad_rows="drop").texts
 
 
 def passages_of(files: list[Path]) -> tuple[list[str], list[str]]:
     """Return the texts of all files to train on, and every twentieth, held out."""
-    texts = [text for file in files for text in read_passages(file, bad_rows="drop").texts]
+    texts = [text for file in files for text in texts_of(file)]
     return [text for i, text in enumerate(texts) if i % HELD_OUT], texts[::HELD_OUT]
-
-
-def write_sources(files: list[Path], held_out: list[str], out: Path) -> None:
-    """Write a table of texts that only what came before tells apart: which file is a text from?
-
-    Ten words of a held-out passage, then the same two words in all texts, so that the last token says nothing itself.
-    """
-    home = {text: "/".join(file.parts[-2:]) for file in files for text in read_passages(file, bad_rows="drop").texts}
-    rows: dict[str, list[dict[str, str]]] = {}
-    for number, passage in enumerate(held_out):
-        words, label = passage.split(), home[passage]
-        for start in range(0, min(len(words) - 10, 40), 10):
-            text = f"{' '.join(words[start : start + 10])} of the"
-            rows.setdefault(label, []).append({"text": text, "label": label, "group": str(number)})
-    chosen = [row for of_file in rows.values() for row in of_file[:SOURCES]]
-    with (out / "sources.csv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, ["text", "label", "group"])
-        table.writeheader()
-        table.writerows({row["text"]: row for row in chosen}.values())
 
 
 def make_tokenizer(texts: list[str], vocabulary: int) -> transformers.PreTrainedTokenizerFast:
@@ -101,6 +87,11 @@ def make_tokenizer(texts: list[str], vocabulary: int) -> transformers.PreTrained
         single=f"{BOS} $A", pair=f"{BOS} $A {BOS} $B", special_tokens=[(BOS, bpe.token_to_id(BOS))]
     )
     return transformers.PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token=BOS, eos_token=BOS)
+
+
+def is_token(tokenizer: transformers.PreTrainedTokenizerFast, word: str) -> bool:
+    """Tell whether a word after a space is a single token."""
+    return len(tokenizer(f" {word}", add_special_tokens=False)["input_ids"]) == 1
 
 
 def windows(texts: list[str], tokenizer: transformers.PreTrainedTokenizerFast, context: int) -> torch.Tensor:
@@ -133,7 +124,13 @@ def loss_on(model: transformers.LlamaForCausalLM, held: torch.Tensor, batch: int
     return float(np.mean([float(model(ids, labels=ids).loss) for ids in parts]))
 
 
-def train(model: transformers.LlamaForCausalLM, data: tuple[torch.Tensor, torch.Tensor], plan: Plan, out: Path) -> dict:
+def train(
+    model: transformers.LlamaForCausalLM,
+    tokenizer: transformers.PreTrainedTokenizerFast,
+    data: tuple[torch.Tensor, torch.Tensor],
+    plan: Plan,
+    out: Path,
+) -> dict:
     """Train one model, save its checkpoints below `out`, and return its losses by step.
 
     AdamW; the rate rises over the first twentieth of the steps and falls as a cosine to a tenth.
@@ -159,6 +156,7 @@ def train(model: transformers.LlamaForCausalLM, data: tuple[torch.Tensor, torch.
         if step in plan.saved:
             losses[f"step{step}"] = round(loss_on(model, held, plan.batch), 4)
             model.save_pretrained(out / f"step{step}")
+            tokenizer.save_pretrained(out / f"step{step}")
             print(f"{out.name} step{step}: held-out loss {losses[f'step{step}']:.3f}", flush=True)
     return losses
 
@@ -168,7 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", nargs="+", type=Path, required=True, help="files of passages: .txt, or column text")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--short", action="store_true", help="smaller models, fewer steps: about 10 minutes")
+    parser.add_argument("--short", action="store_true", help="smaller models, fewer steps: about 6 minutes")
     parser.add_argument("--steps", type=int, help="another number of steps; a multiple of 128")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
@@ -181,8 +179,9 @@ def main() -> None:
     transformers.utils.logging.disable_progress_bar()
     training, held_out = passages_of(given.text)
     given.out.mkdir(parents=True, exist_ok=True)
-    write_sources(given.text, held_out, given.out)
     tokenizer = make_tokenizer(training, plan.vocabulary)
+    home = {text: "/".join(file.parts[-2:]) for file in given.text for text in texts_of(file)}
+    write_all(Corpus.of(training, held_out, home), partial(is_token, tokenizer), given.out)
     data = (windows(training, tokenizer, plan.context), windows(held_out, tokenizer, plan.context))
     about = {
         "plan": asdict(plan),
@@ -195,9 +194,7 @@ def main() -> None:
     for width in plan.widths:
         model, started = make_model(width, plan, len(tokenizer)), time.perf_counter()
         folder = given.out / f"width-{width}"
-        losses = train(model, data, plan, folder)
-        for step in plan.saved:
-            tokenizer.save_pretrained(folder / f"step{step}")
+        losses = train(model, tokenizer, data, plan, folder)
         seconds = round(time.perf_counter() - started)
         about["models"][folder.name] = {"parameters": model.num_parameters(), "loss": losses, "seconds": seconds}
         (given.out / "ladder.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")

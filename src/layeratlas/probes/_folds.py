@@ -65,7 +65,9 @@ def label_shuffles(data: Dataset, folds: Sequence[Fold], shuffles: int, seed: in
     readings of a unit keep one label, since treating them as separate texts would make the control too narrow.
     Otherwise whole groups exchange labels within their test set of the first repeat. Either way every test set keeps
     its class balance: labels shuffled across test sets would make a class that is rare in training frequent in testing,
-    and the control would fall below chance.
+    and the control would fall below chance. Where groups differ in size, a class keeps its number of texts up to the
+    size of a group, instead of its number of groups: a class of many small groups would otherwise become the most
+    frequent one, and the control would rise above chance.
     """
     rng = np.random.default_rng([seed, 7])
     groups, y = data.groups, data.y
@@ -74,7 +76,7 @@ def label_shuffles(data: Dataset, folds: Sequence[Fold], shuffles: int, seed: in
         units = [[rows[data.units[rows] == unit] for unit in np.unique(data.units[rows])] for rows in members]
         return np.stack([_within_groups(units, len(y), rng) for _ in range(shuffles)])
     parts = [np.unique(groups[fold.test]) for fold in folds if fold.repeat == 0]
-    return np.stack([_between_groups(members, parts, len(y), rng) for _ in range(shuffles)])
+    return np.stack([_between_groups(members, parts, y, rng) for _ in range(shuffles)])
 
 
 def rows_by(codes: Ints) -> list[Ints]:
@@ -99,12 +101,30 @@ def _within_groups(units: list[list[Ints]], n: int, rng: np.random.Generator) ->
     return order
 
 
-def _between_groups(members: list[Ints], folds: list[Ints], n: int, rng: np.random.Generator) -> Ints:
-    order = np.empty(n, dtype=np.int64)
+def _between_groups(members: list[Ints], folds: list[Ints], y: Floats | Ints, rng: np.random.Generator) -> Ints:
+    order = np.empty(len(y), dtype=np.int64)
     for fold in folds:
-        for taker, donor in zip(fold, rng.permutation(fold), strict=True):
+        alike = len({len(members[group]) for group in fold}) == 1
+        takers, donors = (fold, rng.permutation(fold)) if alike else _lined_up(fold, members, y, rng)
+        for taker, donor in zip(takers, donors, strict=True):
             order[members[taker]] = _resized(rng.permutation(members[donor]), len(members[taker]))
     return order
+
+
+def _lined_up(
+    groups: Ints, members: list[Ints], y: Floats | Ints, rng: np.random.Generator
+) -> tuple[list[int], list[int]]:
+    """Return groups in random order, and the group whose labels each takes.
+
+    Text by text, the groups in random order are laid beside the same groups in the order of their labels, and each
+    takes from the one beside its middle. Groups of one size take from one group each.
+    """
+    takers, donors = rng.permutation(groups), rng.permutation(groups)
+    donors = donors[np.argsort([y[members[group]].mean() for group in donors], kind="stable")]
+    sizes = np.array([len(members[group]) for group in takers])
+    ends = np.cumsum([len(members[group]) for group in donors])
+    beside = np.searchsorted(ends, np.cumsum(sizes) - sizes / 2, side="right")
+    return takers.tolist(), donors[beside].tolist()
 
 
 def _resized(rows: Ints, length: int) -> Ints:
