@@ -299,3 +299,30 @@ def test_parts_end_in_one_line_where_texts_lack(tmp_path):
     fill(store, truth(), {"one": [0, 1]})
     with pytest.raises(StoreError, match="9 of 11 texts have no activations"):
         list(store.parts("resid", 0))
+
+
+def test_shards_of_the_same_content_are_taken_from_another_folder_and_only_sound_ones(tmp_path):
+    values, parts = truth(), shards()
+    other = DiskStore(tmp_path / "other", SHAPE, "key")
+    fill(other, values, parts)
+    damaged, *sound = parts
+    path = tmp_path / "other" / f"{damaged}.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    own = DiskStore(tmp_path / "own", SHAPE, "key")
+    assert own.adopt(tmp_path / "other") == len(sound)
+    assert own.finished() == set(sound)
+    fill(own, values, {damaged: parts[damaged]})
+    found = everything(DiskStore.open(tmp_path / "own"))
+    assert all(np.array_equal(vectors, values[c][:, layer]) for (c, layer), vectors in found.items())
+    fill(own, truth(1), {sound[0]: parts[sound[0]]})  # what one run writes anew does not change the other
+    assert DiskStore.open(tmp_path / "other").finished() == set(sound)
+
+
+@pytest.mark.parametrize("content", [(SHAPE, "another key"), (Shape(texts=12, width=6, points=SHAPE.points), "key")])
+def test_no_shard_is_taken_from_a_folder_with_another_content(tmp_path, content):
+    other = DiskStore(tmp_path / "other", *content)
+    fill(other, truth(), shards())
+    own = DiskStore(tmp_path / "own", SHAPE, "key")
+    assert own.adopt(tmp_path / "other") == 0
+    assert own.adopt(tmp_path / "absent") == 0
+    assert own.finished() == set()

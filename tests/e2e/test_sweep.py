@@ -47,11 +47,14 @@ def same_tables(sweep: la.Sweep, expected: la.Sweep) -> None:
     names = [unit.name for unit in sweep.units]
     assert set(names) <= {unit.name for unit in expected.units}
     for name in names:
-        folders = sweep.folder / "runs" / name, expected.folder / "runs" / name
-        tables = [sorted(path.relative_to(folder) for path in folder.glob("*.parquet")) for folder in folders]
-        assert tables[0] == tables[1] != []
-        for table in tables[0]:
-            assert_frame_equal(*(pl.read_parquet(folder / table) for folder in folders), check_exact=True)
+        same_run(sweep.folder / "runs" / name, expected.folder / "runs" / name)
+
+
+def same_run(*folders: Path) -> None:
+    tables = [sorted(path.relative_to(folder) for path in folder.glob("*.parquet")) for folder in folders]
+    assert tables[0] == tables[1] != []
+    for table in tables[0]:
+        assert_frame_equal(*(pl.read_parquet(folder / table) for folder in folders), check_exact=True)
 
 
 def workers_of(out: Path) -> list[psutil.Process]:
@@ -118,6 +121,30 @@ def test_a_second_call_changes_no_run_and_the_pages_link_to_all(plan, serial):
     assert all(f'href="{path.relative_to(sweep.folder)}"' in page for path in pages)
     claims = pl.read_parquet(sweep.folder / "claims.parquet")
     assert claims.height == claims["claim"].n_unique() > 5
+
+
+def test_runs_of_one_sweep_that_read_the_same_texts_capture_them_once(plan, tmp_path):
+    """Two seeds differ in folds and shuffles alone: the second run links the vectors of the first."""
+    text = re.sub(r'^models = \["(.*?)", .*$', r'models = ["\1"]\nseeds = [0, 1]', plan.read_text(), flags=re.M)
+    both, alone = tmp_path / "both.toml", tmp_path / "alone.toml"
+    both.write_text(
+        text.replace('studies = ["hierarchy", "exits"]', 'studies = ["hierarchy"]').split(
+            '\n[[variants]]\nname = "asked"'
+        )[0]
+    )
+    alone.write_text(both.read_text().replace("seeds = [0, 1]", "seeds = [1]"))
+    shared, own = (la.sweep(path, out=tmp_path / path.stem, resources=ONE_THREAD) for path in (both, alone))
+    assert shared.failed == own.failed == {}
+    files = [set(_inodes(run.folder)) for run in shared.runs.values()]
+    assert len(files) == 2
+    assert files[0] == files[1] != set()
+    (alone_run,), (second,) = own.runs.values(), (run for name, run in shared.runs.items() if "seed1" in name)
+    same_run(alone_run.folder, second.folder)
+    assert not files[0] & {inode for run in own.runs.values() for inode in _inodes(run.folder)}  # another sweep
+
+
+def _inodes(run: Path) -> list[int]:
+    return [path.stat().st_ino for path in run.glob("activations/*.safetensors")]
 
 
 @pytest.mark.truth

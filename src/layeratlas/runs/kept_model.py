@@ -1,7 +1,9 @@
-"""The model of a run, loaded and self-tested once; several runs of one model share it."""
+"""What consecutive runs share: the model, loaded and self-tested once, and the vectors of texts that they all read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layeratlas.core.progress import Progress
@@ -14,10 +16,12 @@ if TYPE_CHECKING:
 class KeptModel:
     """Loads models and keeps the last one, so that consecutive runs of a model load it once; `spec` is its spec.
 
-    It is a context manager, which closes the model.
+    `runs` is a folder of runs that may use each other's stored vectors. It is a context manager, which closes the
+    model.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, runs: Path | None = None) -> None:
+        self._runs = runs
         self.spec: ModelSpec | None = None
         self._model: LoadedModel | None = None
 
@@ -31,6 +35,11 @@ class KeptModel:
             self._model = load(spec, progress)
             self.spec = spec
         return self._model
+
+    def neighbours(self, run: Path) -> Iterator[Path]:
+        """Yield the folders of the other runs whose stored vectors a run may use."""
+        if self._runs is not None:
+            yield from (folder for folder in sorted(self._runs.iterdir()) if folder != run)
 
     def close(self) -> None:
         """Close and free the model."""

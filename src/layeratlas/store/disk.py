@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -47,12 +48,12 @@ class DiskStore(Store):
     def __init__(self, folder: Path, shape: Shape, key: str, dtype: str = "float32", turns: Turns = ALONE) -> None:
         self.folder, self.shape, self.key, self.turns = folder, shape, key, turns
         self._dtype: torch.dtype = getattr(torch, dtype)
-        manifest, known = manifest_of(shape, key, dtype), None
+        self._manifest, known = manifest_of(shape, key, dtype), None
         with contextlib.suppress(StoreError):
             known = read_manifest(folder)
         if known is None:
-            write_manifest(folder, manifest)
-        elif known != manifest:
+            write_manifest(folder, self._manifest)
+        elif known != self._manifest:
             raise StoreError(
                 f"'{folder}' holds activations of another model, texts, settings or library version",
                 "those of this run",
@@ -78,6 +79,32 @@ class DiskStore(Store):
             receipt = None if key in self._receipts else read_receipt(self.folder, key, self.key)
             if receipt is not None and self._holds(key, receipt):
                 self._receipts[key] = receipt
+
+    def adopt(self, folder: Path) -> int:
+        """Link the missing shards from another folder with the same content; return how many.
+
+        A shard whose bytes differ from its receipt is left. Where the disk has no links, shards are copied.
+        """
+        with contextlib.suppress(StoreError):
+            if read_manifest(folder) == self._manifest:
+                missing = [(key, kept) for key, kept in read_receipts(folder, self.key) if key not in self._receipts]
+                return sum(self._adopted(folder, key, receipt) for key, receipt in missing)
+        return 0
+
+    def _adopted(self, folder: Path, key: str, receipt: Receipt) -> bool:
+        with contextlib.suppress(OSError):  # the other run was deleted meanwhile
+            path = shard_path(self.folder, key)
+            path.unlink(missing_ok=True)
+            try:
+                os.link(shard_path(folder, key), path)
+            except OSError:
+                shutil.copyfile(shard_path(folder, key), path)
+            if digest_of(path) == receipt.sha256:
+                receipt.write(self.folder, key, self.key)
+                self._receipts[key] = receipt
+                return True
+            path.unlink()
+        return False
 
     def finished(self) -> set[str]:
         """Return the keys of the shards whose bytes match their receipts."""

@@ -30,6 +30,8 @@ from layeratlas.sweeps.units import Unit
 
 # A unit is attempted three times: if three workers were killed, the unit is probably the cause.
 ATTEMPTS = 3
+# The folder of the runs, below that of the sweep.
+RUNS = "runs"
 
 
 class Standing(StrEnum):
@@ -54,7 +56,7 @@ class UnitState:
 
 def run_name(unit: Unit) -> str:
     """Return the path of a unit's run relative to the sweep's folder."""
-    return f"runs/{unit.name}"
+    return f"{RUNS}/{unit.name}"
 
 
 def run_folder(place: Place, unit: Unit) -> Path:

@@ -29,6 +29,7 @@ from layeratlas.store.bucket import ChangedError, UnreachableError
 from layeratlas.sweeps.plan import read_plan
 from layeratlas.sweeps.state import (
     ATTEMPTS,
+    RUNS,
     Standing,
     UnitState,
     begin,
@@ -50,7 +51,8 @@ _OPEN = (Standing.WAITING, Standing.RUNNING)
 def work(out: str, plan: str) -> None:
     """Work on the sweep of the plan `plan` in the folder or bucket `out`, until no unit is left."""
     remove_left_copies()
-    place, models, helped = place_of(out, apart=True), KeptModel(), set[str]()
+    place, helped = place_of(out, apart=True), set[str]()
+    models = KeptModel(place.folder / RUNS if place.shared else None)
     try:
         units = read_plan(place, plan)
         while True:

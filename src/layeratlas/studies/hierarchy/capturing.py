@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from layeratlas.capture import Reading
     from layeratlas.capture.recomputing import Recomputed
     from layeratlas.models import LoadedModel
-    from layeratlas.store import MemoryStore
+    from layeratlas.store import DiskStore, MemoryStore
 
 
 @dataclass(kw_only=True)
@@ -69,6 +69,7 @@ def capture_stage(work: Workspace) -> list[str]:
     shape = store_shape(model, len(texts.readings), spec)
     key = store_key(model, texts.readings, spec)
     store = DiskStore(work.common / ACTIVATIONS, shape, key, spec.dtype, work.turns)
+    _adopt(work, store)
     store.check_space()
     packing = choose_plan(model, texts.readings, spec)
     work.manifest["capture"] = packing.record() | {"components": list(spec.components)}
@@ -76,6 +77,16 @@ def capture_stage(work: Workspace) -> list[str]:
         work.progress.note(describe(work, packing, shape))
     capture(model, packing.batches, store, work.progress, packing.form, texts.names)
     return outputs
+
+
+def _adopt(work: Workspace, store: DiskStore) -> None:
+    """Take the vectors that other runs of the same sweep have stored of the same texts."""
+    if work.turns.helping:
+        return
+    for run in work.models.neighbours(work.folder):
+        taken = store.adopt(run / ACTIVATIONS)
+        if taken:
+            work.progress.note(f"{taken} shards of vectors of the same texts are taken from '{run}'")
 
 
 def _measurable(work: Workspace) -> CaptureSpec:
