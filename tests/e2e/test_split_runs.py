@@ -22,10 +22,13 @@ import families
 import layeratlas as la
 from layeratlas.capture import run as capturing
 from layeratlas.core import registry
+from layeratlas.models import LoadedModel
 from layeratlas.runs import splitting
 from layeratlas.runs.place import FolderPlace
+from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import read_shard
 from layeratlas.studies.hierarchy import cells, layers
+from layeratlas.studies.hierarchy.controls import random_weights
 from layeratlas.studies.segments import measuring
 from layeratlas.sweeps import worker
 from layeratlas.sweeps.engines.contract import Launch
@@ -146,6 +149,28 @@ def test_three_workers_share_a_run(plan, tmp_path, computed):
     check_workers(3, one_run(plan, "hierarchy")[0], tmp_path, computed, {"batch", "cell"})
 
 
+@pytest.mark.truth
+def test_two_workers_share_the_stages_of_random_weights_and_robustness(plan, tmp_path, computed, monkeypatch):
+    # Workers are threads here, and would draw from one generator at once.
+    one_at_a_time, drawn = threading.Lock(), random_weights.random_weight_model
+
+    def one_by_one(work: Workspace) -> LoadedModel | None:
+        with one_at_a_time:
+            return drawn(work)
+
+    monkeypatch.setattr(random_weights, "random_weight_model", one_by_one)
+    scores = computed.watch(
+        "scores", layers.probed_layers, lambda work, asked: (asked.design.data.name, asked.rows.sum())
+    )
+    monkeypatch.setattr(layers, "probed_layers", scores)
+    sweep, _ = one_run(plan, "hierarchy")
+    settings = {"hierarchy": {"random_weights": True, "robustness": True}}
+    sweep = sweep.model_copy(update={"settings": settings, "variants": ()})
+    check_workers(2, sweep, tmp_path, computed, {"batch", "cell", "scores"})
+    (run,) = (tmp_path / "together" / "runs").iterdir()
+    assert not [path.name for path in run.iterdir() if path.name.startswith(("wording", "random_weights"))]
+
+
 @pytest.fixture(scope="session")
 def deep(tmp_path_factory) -> Path:
     """A model with enough blocks for segments."""
@@ -181,6 +206,7 @@ from pathlib import Path
 from layeratlas.capture import run
 from layeratlas.runs import splitting
 from layeratlas.studies.hierarchy import cells, layers
+from layeratlas.studies.hierarchy.controls import random_weights
 from layeratlas.sweeps import worker
 
 end = time.monotonic() + 120

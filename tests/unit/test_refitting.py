@@ -42,6 +42,9 @@ def test_margins_that_are_all_of_training_add_what_the_bootstrap_sees_once_more(
     # One repeat cannot tell, and takes the same.
     alone = [training_factor(scores_of(each[:1]), Y, GROUPS, 5) for each in ahead]
     assert np.mean(np.square(alone)) == pytest.approx(LEAST**2 + 2 / np.pi, abs=0.06)
+    # With further training texts, which are not tested, the tested ones have only their share.
+    tenth = [training_factor(scores_of(each[:1]), Y, GROUPS, 5, 0.1) for each in ahead]
+    np.testing.assert_allclose(np.square(tenth) - 1.08, 0.1 * (np.square(alone) - 1.08))
 
 
 def test_right_answers_that_do_not_go_with_their_margins_add_least():

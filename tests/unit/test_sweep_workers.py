@@ -26,7 +26,7 @@ from layeratlas.core.progress import Progress
 from layeratlas.runs.helping import help_with, remove_left_copies
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.kept_progress import PROGRESS, Moment
-from layeratlas.runs.lock import InUseError
+from layeratlas.runs.lock import InUseError, this_process
 from layeratlas.runs.place import FolderPlace, Place
 from layeratlas.runs.splitting import Order
 from layeratlas.runs.workspace import versions
@@ -237,7 +237,8 @@ def test_the_status_shows_the_present_step_of_a_unit_and_its_time_left(place, un
     with lease(place, units[0]):
         begin(place, units[0], "a worker")
         assert f"{units[0].name} (starting)" in status_table(Sweep(place, units))
-        moment = Moment(step="probe", share=0.25, left=200.0)
+        me = this_process()
+        moment = Moment(by=f"{me['host']}:{me['pid']}", step="probe", share=0.25, left=200.0)
         write_json(place.folder / "runs" / units[0].name / PROGRESS, moment.model_dump())
         assert f"{units[0].name} (probe, 25 %, about 3 min 20 s left)" in status_table(Sweep(place, units))
     # What a killed worker left says nothing about a unit that waits.

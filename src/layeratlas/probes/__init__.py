@@ -10,10 +10,11 @@ from layeratlas.probes._description import CodeLengths, layer_bits
 from layeratlas.probes._dual import Weights, held_out_scores, split_gram
 from layeratlas.probes._folds import label_shuffles, make_folds
 from layeratlas.probes._gram import Gram
+from layeratlas.probes._large import LargeSet, sample_groups
 from layeratlas.probes._refitting import training_of
-from layeratlas.probes._shards import probe_shards, sample_groups
+from layeratlas.probes._shards import probe_shards
 from layeratlas.probes._subsets import dimension_scores, subset_scores
-from layeratlas.probes._surface import SurfaceBaseline, surface_baseline
+from layeratlas.probes._surface import MOST_SUMMED, SurfaceBaseline, large_surface_baseline, surface_baseline
 from layeratlas.probes._sweep import (
     Design,
     LayerScores,
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from layeratlas.probes._estimator import LinearProbeClassifier, LinearProbeRegressor
 
 __all__ = [
+    "MOST_SUMMED",
     "CodeLengths",
     "Design",
     "Fold",
     "Gram",
+    "LargeSet",
     "LayerScores",
     "LinearProbeClassifier",
     "LinearProbeRegressor",
@@ -43,6 +46,7 @@ __all__ = [
     "dimension_scores",
     "held_out_scores",
     "label_shuffles",
+    "large_surface_baseline",
     "layer_bits",
     "make_design",
     "make_folds",

@@ -72,7 +72,7 @@ def label_shuffles(data: Dataset, folds: Sequence[Fold], shuffles: int, seed: in
     rng = np.random.default_rng([seed, 7])
     groups, y = data.groups, data.y
     members = rows_by(groups)
-    if _balanced_alike([y[rows] for rows in members]):
+    if balanced_alike(groups, y):
         units = [[rows[data.units[rows] == unit] for unit in np.unique(data.units[rows])] for rows in members]
         return np.stack([_within_groups(units, len(y), rng) for _ in range(shuffles)])
     parts = [np.unique(groups[fold.test]) for fold in folds if fold.repeat == 0]
@@ -84,13 +84,15 @@ def rows_by(codes: Ints) -> list[Ints]:
     return np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
 
 
-def _balanced_alike(labels: list[Floats]) -> bool:
+def balanced_alike(groups: Ints, y: Floats) -> bool:
     """Return whether all groups have the same labels in the same shares, so that a group does not predict a label."""
-    shares = [np.unique(group, return_counts=True) for group in labels]
-    first = shares[0][0], shares[0][1] / len(labels[0])
-    return all(
-        np.array_equal(values, first[0]) and np.allclose(counts / counts.sum(), first[1]) for values, counts in shares
-    )
+    labels, codes = np.unique(y, return_inverse=True)
+    sizes = np.bincount(groups)
+    if len(labels) > sizes.min():
+        return False
+    counts = np.bincount(groups * len(labels) + codes, minlength=len(sizes) * len(labels)).reshape(len(sizes), -1)
+    shares = counts / sizes[:, None]
+    return bool(np.allclose(shares, shares[0]))
 
 
 def _within_groups(units: list[list[Ints]], n: int, rng: np.random.Generator) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -32,6 +32,10 @@ class Moments:
         mean, label = x.sum(0) / max(n, 1), y.sum(0) / max(n, 1)
         centred = x - mean
         return cls(n=n, x=mean, y=label, xx=centred.T @ centred, xy=centred.T @ (y - label))
+
+    def of_columns(self, columns: int) -> Moments:
+        """Return the moments with the first label columns only."""
+        return replace(self, y=self.y[:columns], xy=self.xy[:, :columns])
 
     def __add__(self, other: Moments) -> Moments:
         n = self.n + other.n

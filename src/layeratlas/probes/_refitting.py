@@ -13,4 +13,5 @@ def training_of(scores: Floats, design: Design) -> Floats | float:
     if not design.classes:
         return TRAINING
     parts = sum(fold.repeat == 0 for fold in design.folds)
-    return training_factor(scores, design.y, design.data.groups, parts)
+    tested = len(design.y) / (len(design.y) + design.others)
+    return training_factor(scores, design.y, design.data.groups, parts, tested)

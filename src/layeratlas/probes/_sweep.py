@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -35,7 +36,8 @@ class Design:
     """The folds, shuffles and labels that all layers of a data set share.
 
     y: labels (n,). shuffled: labels under each shuffle (shuffles, n). control_tasks: labels of each control task
-    (tasks, n), random per word. strata: names of subsets of the items, "all" first.
+    (tasks, n), random per word. strata: names of subsets of the items, "all" first. `others`: the number of further
+    texts, not among the items, that train the probe in every fold (`probe_shards`).
     """
 
     data: Dataset
@@ -46,6 +48,7 @@ class Design:
     strata: tuple[str, ...]
     spec: ProbeSpec = field(default_factory=ProbeSpec)
     control_tasks: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    others: int = 0
 
     @property
     def classes(self) -> int:
@@ -113,7 +116,7 @@ class Probed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Labels:
+class Labels:
     """The label columns of a design: the labels (n, k), their shuffles (s, n, k) and the control tasks (t, n, k)."""
 
     real: Floats
@@ -121,51 +124,53 @@ class _Labels:
     control_tasks: Floats
 
     @classmethod
-    def of(cls, design: Design) -> _Labels:
+    def of(cls, design: Design) -> Labels:
+        """Return the label columns of a design."""
         tasks = design.control_tasks if design.control_tasks.size else design.shuffled[:0]
         rows = (design.y, design.shuffled, tasks)
         real, shuffled, control_tasks = (label_columns(y, design.classes) for y in rows)
         return cls(real=real, shuffled=shuffled, control_tasks=control_tasks)
 
 
-class _OutOfFold:
+class OutOfFold:
     """The out-of-fold scores of one probe at a batch of layers, filled fold by fold.
 
-    scores: (layers, repeats, n, k). Shuffles and control tasks are scored on the folds of the first repeat only,
-    (layers, columns, n, k) each.
+    scores: (layers, repeats, n, k). Shuffles and control tasks are scored on the folds of the first repeat only.
     """
 
-    def __init__(self, probe: Probe, design: Design, labels: _Labels, layers: int) -> None:
-        self._probe, self._real = probe, labels.real
+    def __init__(self, probe: Probe, design: Design, labels: Labels, layers: int) -> None:
+        self.probe, self._design, self._real = probe, design, labels.real
+        self._discrete = design.classes > 0
         self._shuffles = min(probe.shuffles(len(labels.shuffled)), len(labels.shuffled))
         tasks = labels.control_tasks[:0] if probe.costly_shuffles else labels.control_tasks
         self._random = np.concatenate([labels.shuffled[: self._shuffles], tasks])
-        self._discrete = design.classes > 0
-        self.scores = np.zeros((layers, design.repeats, *labels.real.shape))
+        self._scores = np.zeros((layers, design.repeats, *labels.real.shape))
         self._random_scores = np.zeros((layers, *self._random.shape))
 
-    @property
-    def shuffled(self) -> Floats:
-        """The scores of the shuffled labels."""
-        return self._random_scores[:, : self._shuffles]
+    def add(self, fold: Fold, score: Callable[[Floats], Floats]) -> None:
+        """Score the fold's test rows; shuffles and control tasks are further label columns of the same fit.
 
-    @property
-    def control_tasks(self) -> Floats:
-        """The scores of the control tasks."""
-        return self._random_scores[:, self._shuffles :]
-
-    def add(self, fold: Fold, gram: SplitGram) -> None:
-        """Score the fold's test rows; shuffles and control tasks are further label columns of the same fit."""
+        `score` takes the label columns of the training rows (n_train, c) and returns the scores of the test rows
+        (layers, n_test, c).
+        """
         random = self._random if fold.repeat == 0 else self._random[:0]
         y = np.concatenate([self._real[None, fold.train], random[:, fold.train]]).transpose(1, 0, 2)
-        columns = gram.train.xp.asarray(y.reshape(len(fold.train), -1), device=gram.test.device)
-        flat = to_numpy(held_out_scores(self._probe, gram, columns))
+        flat = score(y.reshape(len(fold.train), -1))
         scores = flat.reshape(len(flat), len(fold.test), -1, self._real.shape[-1])
         if self._discrete:
             scores = with_ties(scores)
-        self.scores[:, fold.repeat, fold.test] = scores[:, :, 0]
+        self._scores[:, fold.repeat, fold.test] = scores[:, :, 0]
         if fold.repeat == 0:
             self._random_scores[:, :, fold.test] = scores[:, :, 1:].transpose(0, 2, 1, 3)
+
+    def at(self, layer: int) -> LayerScores:
+        """Return the scores of a layer of the batch; shuffles are measured against their own labels."""
+        random = self._random_scores[layer]
+        return LayerScores(
+            scores=self._scores[layer],
+            shuffled=_measure_shuffles(random[: self._shuffles], self._design),
+            control_tasks=random[self._shuffles :],
+        )
 
 
 def probe_layers(x: Array, design: Design, methods: Sequence[str]) -> list[list[LayerScores]]:
@@ -175,23 +180,19 @@ def probe_layers(x: Array, design: Design, methods: Sequence[str]) -> list[list[
     shared by all methods.
     """
     probes: list[Probe] = [registry.get("probes", name).configured(design.spec) for name in methods]
-    labels = _Labels.of(design)
-    results = [_OutOfFold(probe, design, labels, x.shape[0]) for probe in probes]
+    labels = Labels.of(design)
+    results = [OutOfFold(probe, design, labels, x.shape[0]) for probe in probes]
     for fold in design.folds:
         gram = split_gram(x, fold.train, fold.test, design.spec.pca)
         for result in results:
-            result.add(fold, gram)
-    return [
-        [
-            LayerScores(
-                scores=r.scores[layer],
-                shuffled=_measure_shuffles(r.shuffled[layer], design),
-                control_tasks=r.control_tasks[layer],
-            )
-            for r in results
-        ]
-        for layer in range(x.shape[0])
-    ]
+            result.add(fold, partial(_scores, result.probe, gram))
+    return [[result.at(layer) for result in results] for layer in range(x.shape[0])]
+
+
+def _scores(probe: Probe, gram: SplitGram, y: Floats) -> Floats:
+    """Return the scores of the test rows (layers, n_test, c) for label columns y (n_train, c)."""
+    scores: Floats = to_numpy(held_out_scores(probe, gram, gram.train.xp.asarray(y, device=gram.test.device)))
+    return scores
 
 
 def probe_layer(x: Floats, design: Design, methods: Sequence[str]) -> list[LayerScores]:

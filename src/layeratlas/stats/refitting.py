@@ -35,22 +35,22 @@ def margins(scores: Floats, y: Floats) -> Floats:
     return lead
 
 
-def training_factor(scores: Floats, y: Floats, groups: Ints, folds: int) -> Floats:
+def training_factor(scores: Floats, y: Floats, groups: Ints, folds: int, tested: float = 1.0) -> Floats:
     """Return the factor (...) by which training widens the spread of a bootstrap over groups; 1.04 to 1.44.
 
     scores: (..., repeats, n, k) out of fold; y: (n,) class codes; groups: (n,) codes; `folds`: test sets per repeat.
     The squared factor is 1.08 + rho nu. rho is the share of the variance of the groups' right answers that is explained
     by their margins. nu is the share of the margins' variance that other training groups would change. The probes of
     two repeats differ in 1 / folds of their groups, so nu is `folds` times the variance between repeats. With one
-    repeat this is unknown, and all of the margins' variance is attributed to training; that is nearly right if there
-    are more dimensions than texts.
+    repeat this is unknown, and nu is `tested`, the share of the training texts that are tested too. Without further
+    texts this is all of the margins' variance, which is nearly right if there are more dimensions than texts.
     """
     right, ahead = (_by_group(values, groups) for values in (credit(scores, y), margins(scores, y)))
     right, mean = right.mean(-2), ahead.mean(-2)
     rho = _share((right * mean).sum(-1) ** 2, (right**2).sum(-1) * (mean**2).sum(-1))
     repeats = ahead.shape[-2]
     if repeats < 2:
-        return np.sqrt(1 + _FURTHER + rho)
+        return np.sqrt(1 + _FURTHER + rho * tested)
     between = ahead.var(-2, ddof=1).sum(-1)
     # Averaging over repeats removes part of the variance between them; add it back.
     whole = (mean**2).sum(-1) + between * (1 - 1 / repeats)

@@ -16,7 +16,7 @@ from layeratlas.core.spec import CaptureSpec, ProbeSpec, RunSpec, Size
 from layeratlas.data.items import Dataset
 from layeratlas.runs.tables import read_table
 from layeratlas.runs.workspace import Workspace
-from layeratlas.studies.hierarchy.capturing import write_items
+from layeratlas.studies.hierarchy.items import write_items
 from layeratlas.studies.hierarchy.names import ACTIVATIONS, FINDINGS
 
 STUDY = "hierarchy"

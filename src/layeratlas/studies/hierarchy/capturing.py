@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-import polars as pl
-
 from layeratlas.core.errors import SpecError
-from layeratlas.core.spec import CaptureSpec, Component
+from layeratlas.core.files import demand_ownership
+from layeratlas.core.spec import CaptureSpec, Component, hash_of
 from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.items import Dataset, Item
 from layeratlas.runs.chat import note_example
 from layeratlas.runs.fitting import begin_fitting, leave_out_unfit
-from layeratlas.runs.tables import read_table, write_table
+from layeratlas.runs.splitting import NothingLeftError
 from layeratlas.runs.workspace import Workspace
+from layeratlas.studies.hierarchy.designs import large_set
+from layeratlas.studies.hierarchy.items import write_items
 from layeratlas.studies.hierarchy.names import ACTIVATIONS, RESIDUAL
-from layeratlas.studies.hierarchy.plan import describe
+from layeratlas.studies.hierarchy.plan import describe, describe_large
 
 if TYPE_CHECKING:
     from layeratlas.capture import Reading
     from layeratlas.capture.recomputing import Recomputed
     from layeratlas.models import LoadedModel
-    from layeratlas.store import DiskStore, MemoryStore
+    from layeratlas.store import DiskStore, Store
 
 
 @dataclass(kw_only=True)
@@ -66,6 +68,8 @@ def capture_stage(work: Workspace) -> list[str]:
     for data in work.material:
         rows = texts.rows_of(data)
         outputs.append(write_items(work, data, rows, [len(texts.readings[row].ids) for row in rows]))
+        if (large := large_set(work, data)) is not None:
+            work.progress.note(describe_large(data, large))
     shape = store_shape(model, len(texts.readings), spec)
     key = store_key(model, texts.readings, spec)
     store = DiskStore(work.common / ACTIVATIONS, shape, key, spec.dtype, work.turns)
@@ -124,19 +128,31 @@ def components_of(work: Workspace) -> tuple[Component, ...]:
     return tuple(captured)
 
 
+@contextlib.contextmanager
 def residual_vectors(
-    work: Workspace, model: LoadedModel, material: Sequence[Dataset]
-) -> tuple[MemoryStore, DistinctTexts]:
-    """Run the texts of data sets through a model with the run's tokenizer; return its residual stream, in memory."""
+    work: Workspace, model: LoadedModel, material: Sequence[Dataset], name: str
+) -> Iterator[tuple[Store, DistinctTexts]]:
+    """Run the texts of data sets through a model with the run's tokenizer, and yield its residual stream.
+
+    It is kept in memory or, if other processes may compute parts of it, in the folder `name` until it is no longer
+    needed. Raises NothingLeftError in a process that comes to help after that.
+    """
     from layeratlas.capture import capture, choose_plan, store_shape
-    from layeratlas.store import MemoryStore
+    from layeratlas.store import DiskStore, MemoryStore
 
     texts = distinct_texts(work.model, material, work.spec.capture.position)
     spec = work.spec.capture.model_copy(update={"components": ("resid",)})
-    store = MemoryStore(store_shape(model, len(texts.readings), spec))
+    shape, folder = store_shape(model, len(texts.readings), spec), work.common / name
+    if work.turns.helping and not folder.exists():
+        raise NothingLeftError
+    key = hash_of([work.key, name])
+    store = DiskStore(folder, shape, key, turns=work.turns) if work.turns.shared else MemoryStore(shape)
     packing = choose_plan(model, texts.readings, spec)
     capture(model, packing.batches, store, work.progress, packing.form, texts.names)
-    return store, texts
+    yield store, texts
+    if not work.turns.helping:
+        demand_ownership(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def recompute(work: Workspace) -> Recomputed:
@@ -218,44 +234,3 @@ def _note_example(work: Workspace, reading: Reading) -> None:
     shown = tokenizer.convert_ids_to_tokens(read[-1])
     where = f"read at its token '{shown}'" if len(read) == 1 else f"the mean of {len(read)} tokens, to '{shown}'"
     note_example(work.manifest, tokenizer.decode(reading.ids), f"Position “{work.spec.capture.position}”: {where}.")
-
-
-def write_items(work: Workspace, data: Dataset, rows: Sequence[int], tokens: Sequence[int]) -> str:
-    """Write a data set's items with the row of their vectors and their token counts, and describe it in `run.json`."""
-    frame = pl.DataFrame(
-        {
-            "task": data.name,
-            "level": data.level,
-            "text": data.texts,
-            "label": [item.label for item in data.items],
-            "group": [item.group for item in data.items],
-            "stratum": data.strata,
-            "spans": [json.dumps(item.spans) for item in data.items],
-            "row": rows,
-            "tokens": tokens,
-        }
-    )
-    write_table(work, items_file(data), frame)
-    record = {
-        "name": data.name,
-        "level": data.level,
-        "kind": data.kind,
-        "n": len(tokens),
-        "classes": {str(name): int((data.y == code).sum()) for code, name in enumerate(data.classes)},
-        "n_groups": int(data.groups.max()) + 1,
-        "tokens": {"mean": float(np.mean(tokens)), "max": max(tokens)},
-    }
-    others = [other for other in work.manifest["datasets"] if other["name"] != data.name]
-    work.manifest["datasets"] = [*others, record]
-    return items_file(data)
-
-
-def tokens_of(work: Workspace, data: Dataset) -> list[int]:
-    """Return the number of tokens of each of a data set's texts, from the run's folder."""
-    tokens: list[int] = read_table(work.folder / items_file(data), columns=["tokens"])["tokens"].to_list()
-    return tokens
-
-
-def items_file(data: Dataset) -> str:
-    """Return the file of a data set's items, in the run's folder."""
-    return f"items/{data.name}.parquet"

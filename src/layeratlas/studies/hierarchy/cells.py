@@ -14,15 +14,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from layeratlas.core import registry
+from layeratlas.core.files import demand_ownership
 from layeratlas.core.progress import Step
 from layeratlas.core.turns import Check, Part
-from layeratlas.probes import Design, surface_baseline
+from layeratlas.probes import Design, SurfaceBaseline, large_surface_baseline, surface_baseline
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store import Store
 from layeratlas.store.shards import Tensors, load_shard, read_shard, write_shard
-from layeratlas.studies.hierarchy.capturing import components_of, tokens_of
-from layeratlas.studies.hierarchy.designs import designs_of
+from layeratlas.studies.hierarchy.capturing import components_of
+from layeratlas.studies.hierarchy.designs import designs_of, large_set, whole_of
 from layeratlas.studies.hierarchy.first_look import first_look
+from layeratlas.studies.hierarchy.items import tokens_of
 from layeratlas.studies.hierarchy.layers import LayerResult, Probing, cell_layers, probe_kind, probed_layers
 from layeratlas.studies.hierarchy.names import RESIDUAL
 from layeratlas.studies.hierarchy.probing import (
@@ -52,6 +54,7 @@ def probe_stage(work: Workspace) -> list[str]:
         parts = [part for group in groups for part in (_surface(work, group), *_layer_parts(group, step))]
         work.turns.each(parts, on=probe_kind(work))
     if not work.turns.helping:
+        demand_ownership(work.common / _CELLS)
         shutil.rmtree(work.common / _CELLS, ignore_errors=True)
     return [table.file for table in tables]
 
@@ -71,7 +74,7 @@ def _surface(work: Workspace, tables: Sequence[_Table]) -> Part:
             table.close(_SURFACE_CELL)
 
     def compute(check: Check) -> None:
-        baseline = surface_baseline(design, tokens_of(work, design.data))
+        baseline = _baseline(work, design)
         check()
         write_shard(path, work.key, {SURFACE: baseline.scores}, baseline.values)
         close()
@@ -80,6 +83,13 @@ def _surface(work: Workspace, tables: Sequence[_Table]) -> Part:
         return read_shard(path, work.key) is not None or all(table.is_whole() for table in tables)
 
     return Part(name=_surface_name(design), is_done=is_done, compute=compute, skip=close)
+
+
+def _baseline(work: Workspace, design: Design) -> SurfaceBaseline:
+    tokens, large = tokens_of(work, design.data), large_set(work, design.data)
+    if large is None:
+        return surface_baseline(design, tokens)
+    return large_surface_baseline(design, large, whole_of(work, design.data).texts, tokens)
 
 
 def _surface_name(design: Design) -> str:
@@ -111,6 +121,7 @@ class _Table:
             methods=self._methods,
             seed=self._work.spec.seed if codes_wanted(self._work, self.design) else None,
             only=layers,
+            large=large_set(self._work, self.design.data),
             among=self._store.shape.points[self.component],
         )
 

@@ -17,6 +17,7 @@ from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.studies.hierarchy.controls.random_weights import with_random_weights
 from layeratlas.studies.hierarchy.controls.tasks import control_task_reference
 from layeratlas.studies.hierarchy.description_length import compression_curve
+from layeratlas.studies.hierarchy.designs import designs_of
 from layeratlas.studies.hierarchy.names import WHOLE
 from layeratlas.studies.hierarchy.probing import load_codes, load_probed
 
@@ -33,9 +34,9 @@ def all_curves(work: Workspace) -> list[Curve]:
 
 
 def _groups_by_level(work: Workspace) -> dict[str, list[str]]:
-    """Return the group of every item by level; tasks of a level can share groups, which are resampled together."""
+    """Return the group of every tested item by level; groups shared by tasks of a level are resampled together."""
     groups: dict[str, list[str]] = {}
-    for data in work.material:
+    for data in (design.data for design in designs_of(work)):
         groups.setdefault(data.level, []).extend(item.group for item in data.items)
     return groups
 

@@ -23,6 +23,7 @@ from layeratlas.runs.tables import read_table
 from layeratlas.stats.measures import measures_for
 from layeratlas.store.receipts import MANIFEST
 from layeratlas.store.rows import read_rows
+from layeratlas.studies.hierarchy.items import TESTED
 from layeratlas.studies.hierarchy.names import ACTIVATIONS, WHOLE
 
 # Scores from kept vectors must equal the run's scores up to rounding.
@@ -39,12 +40,13 @@ def fit_direction(
     Vectors come from the run's `activations/`; if these were deleted, the model reads the texts again. `method`
     defaults to the run's first probe.
 
-    Raises SpecError for an unknown task, component, layer or probe, StoreError if the scores differ or the model's
-    files have changed.
+    Raises SpecError for a large or unknown task, an unknown component, layer or probe, StoreError if the scores differ
+    or the files of the model have changed.
     """
     spec = RunSpec(**run.manifest["spec"])
     method = method or spec.probe.methods[0]
     data = load_data(run, task)
+    _check_whole(run, data)
     quality = _quality(run, data, layer, component, method)
     design = make_design(data, spec.probe, spec.seed)
     design = replace(design, shuffled=design.shuffled[:1])
@@ -81,6 +83,16 @@ def load_data(run: FinishedRun, task: str) -> Dataset:
         for row in table.iter_rows(named=True)
     )
     return Dataset(name, record["level"], items, record["kind"])
+
+
+def _check_whole(run: FinishedRun, data: Dataset) -> None:
+    """Raise SpecError for a large data set, whose probe was trained on more texts than are read here."""
+    if any(record["name"] == data.name and TESTED in record for record in run.manifest["datasets"]):
+        raise SpecError(
+            f"'{data.name}' was probed from disk ({len(data.items):,} texts)",
+            "a task whose probe can be fitted in memory",
+            f"run the study with --set sample={len(data.items)} in a new --out",
+        )
 
 
 def _items(run: FinishedRun, name: str) -> pl.DataFrame:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from layeratlas.core.formatting import count
+from layeratlas.probes import MOST_SUMMED
+from layeratlas.studies.hierarchy.items import TESTED
+from layeratlas.studies.hierarchy.plan import NOT_ON_LARGE
 
 _CONTROL_TASKS = (
     "20 random labellings in which all texts of one word (the last of the text) have the same label, through the same "
@@ -53,6 +56,7 @@ def methods_text(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("Control tasks", _CONTROL_TASKS),
         ("Random weights", _random_weights(run)),
+        *_large(run),
         (
             "Findings",
             "The p-value of a peak compares it with the maximum over all layers and curves under shuffled labels "
@@ -67,8 +71,21 @@ def _random_weights(run: Mapping[str, Any]) -> str:
     if not measured:
         return "No random-weight model was measured (size quick, --set random_weights=false, or too little memory)."
     left_out = [data["name"] for data in run.get("datasets", []) if data["name"] not in measured]
-    rest = f" Left out, since they have many tokens: {', '.join(left_out)}." if left_out else ""
+    rest = f" Left out, since they have many texts or tokens: {', '.join(left_out)}." if left_out else ""
     return (
         "The residual stream of the same architecture with its initial random weights, probed on the same texts and "
         f"folds (one repeat) with the first probe.{rest}"
     )
+
+
+def _large(run: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the paragraph on data sets that were probed from disk, if there are any."""
+    sets = [data for data in run.get("datasets", []) if TESTED in data]
+    named = ", ".join(f"{d['name']} ({count(d[TESTED]['n'])} of {count(d['n'])} texts)" for d in sets)
+    text = (
+        f"Tested on a sample of whole groups: {named}. Ridge, its shuffles and control tasks, and the surface baseline "
+        f"(the {count(MOST_SUMMED)} most frequent words or n-grams of the sample) are trained on all texts but those "
+        "of the test fold; other probes use the sample alone. The penalty is chosen by leave-one-out over the sample. "
+        f"Not measured on these: {NOT_ON_LARGE}."
+    )
+    return [("Large data sets", text)] if sets else []

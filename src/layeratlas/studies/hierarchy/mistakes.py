@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from layeratlas.core.arrays import Floats
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.mistakes import Mistakes, brief, evenly
+from layeratlas.studies.hierarchy.items import TESTED
 from layeratlas.studies.hierarchy.names import RESIDUAL
 
 # The most texts of a task on a page.
@@ -41,7 +42,8 @@ def _items(run: FinishedRun, data: dict[str, Any]) -> Path:
 def _of_task(run: FinishedRun, data: dict[str, Any]) -> Mistakes:
     name = data["name"]
     tensors = load_file(run.folder / "scores" / f"{name}.{RESIDUAL}.safetensors")
-    items = pl.read_parquet(_items(run, data), columns=["text", "label"])
+    items = pl.read_parquet(_items(run, data))
+    items = items.filter(TESTED) if TESTED in items.columns else items
     classes = list(data["classes"])
     given = predicted(tensors[f"{run.method}.scores"], len(classes))
     labels = items["label"].cast(pl.String).to_numpy()

@@ -11,7 +11,7 @@ import numpy as np
 from layeratlas.core.formatting import duration
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset, Item
-from layeratlas.probes import Design, make_design, probe_layer
+from layeratlas.probes import Design, LargeSet, make_design, probe_layer
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.hierarchy.designs import designs_of
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _MATRIX_SHARE = 0.7
 # Texts of the small problem from which the cost of probing is extrapolated (about 0.1 s of work).
 _SAMPLE = 160
+# What is not measured on data sets that are probed from disk.
+NOT_ON_LARGE = "random weights, robustness, learning curves, positions, transfer and description lengths"
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
@@ -62,8 +64,11 @@ def _probe_seconds(work: Workspace, shape: Shape) -> float:
 
 
 def _operations(design: Design, width: int, spec: ProbeSpec) -> float:
-    """Return the operations for probing one layer: per fold, an eigendecomposition and a fit of every label column."""
-    total = 0.0
+    """Return the operations for probing one layer: per fold, an eigendecomposition and a fit of every label column.
+
+    Texts of a large data set that are not tested add their products once.
+    """
+    total = 4.0 * design.others * width * (width + 2 * spec.shuffles)
     for fold in design.folds:
         n = len(fold.train)
         rank = min(n, width)
@@ -72,3 +77,13 @@ def _operations(design: Design, width: int, spec: ProbeSpec) -> float:
         # The SVM iterates over the label columns; at the usual sizes these cost about a fifth of the shuffles.
         total += 100 * n * n * min(columns, 41) if "svm" in spec.methods else 0
     return total
+
+
+def describe_large(data: Dataset, large: LargeSet) -> str:
+    """Return what is tested of a large data set, and what is not measured on it, in one line."""
+    groups = len(np.unique(large.groups[large.sample]))
+    return (
+        f"{data.name}: {len(data.items):,} texts are probed from disk: ridge and the surface baseline are trained on "
+        f"all of them and tested on a sample of {len(large.sample):,} texts in {groups:,} groups, other probes use the "
+        f"sample alone; {NOT_ON_LARGE} are not measured"
+    )

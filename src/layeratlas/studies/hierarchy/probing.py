@@ -23,9 +23,10 @@ from layeratlas.probes import (
 from layeratlas.runs.tables import read_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import load_shard
-from layeratlas.studies.hierarchy.capturing import capture_stage, components_of, items_file
+from layeratlas.studies.hierarchy.capturing import capture_stage, components_of
 from layeratlas.studies.hierarchy.description_length import Coded
 from layeratlas.studies.hierarchy.designs import designs_of
+from layeratlas.studies.hierarchy.items import items_file
 from layeratlas.studies.hierarchy.names import ACTIVATIONS
 
 if TYPE_CHECKING:
@@ -71,8 +72,8 @@ def rows_of(work: Workspace, data: Dataset) -> NDArray[np.int64]:
 
 
 def codes_wanted(work: Workspace, design: Design) -> bool:
-    """Return whether code lengths are measured on a data set."""
-    return bool(work.settings.mdl) and design.classes > 0
+    """Return whether code lengths are measured on a data set: one of classes that is not large."""
+    return bool(work.settings.mdl) and design.classes > 0 and not design.others
 
 
 def load_probed(work: Workspace) -> Iterator[Probed]:

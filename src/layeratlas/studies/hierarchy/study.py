@@ -21,7 +21,7 @@ from layeratlas.studies.hierarchy import questions
 from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, PUBLISHED, method_names
 from layeratlas.studies.hierarchy.recommending import RULES
-from layeratlas.studies.hierarchy.settings import ProbingSettings
+from layeratlas.studies.hierarchy.settings import ProbingSettings, is_large
 from layeratlas.studies.hierarchy.tested import TESTED
 
 if TYPE_CHECKING:  # a study is listed without loading polars
@@ -72,15 +72,25 @@ class Hierarchy(Study):
         return read_table(path, spec.label_kind, spec.bad_rows)
 
     def check(self, spec: RunSpec, settings: ProbingSettings, material: Sequence[Dataset]) -> None:
-        """Raise SpecError if a data set has numeric labels and no probe of the run predicts numbers."""
+        """Raise SpecError if a data set does not fit the probes: numeric labels, or too many texts for `pca`."""
         numbers = next((data for data in material if data.kind == "number"), None)
-        if numbers is None or any(registry.get("probes", name).predicts_numbers for name in spec.probe.methods):
-            return
-        raise SpecError(
-            f"{numbers.source or numbers.name} has numbers to predict, which {' and '.join(spec.probe.methods)} cannot",
-            "a probe for numbers",
-            "add --probe ridge",
-        )
+        if numbers is not None and not any(
+            registry.get("probes", name).predicts_numbers for name in spec.probe.methods
+        ):
+            raise SpecError(
+                f"{numbers.source or numbers.name} has numbers to predict, which {' and '.join(spec.probe.methods)} "
+                "cannot",
+                "a probe for numbers",
+                "add --probe ridge",
+            )
+        large = next((data for data in material if is_large(len(data.items), settings)), None)
+        if large is not None and spec.probe.pca is not None:
+            raise SpecError(
+                f"{large.source or large.name} has {len(large.items):,} texts, which are probed from disk on all "
+                "features",
+                "no principal components",
+                f"leave out --pca, or add --set sample={len(large.items)} to probe it in memory",
+            )
 
     def stages(self) -> dict[str, StageFunction]:
         """Return the stages in order."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from layeratlas.core.arrays import Floats
 from layeratlas.core.spec import Size
+from layeratlas.core.turns import Part
 from layeratlas.data.items import Dataset
 from layeratlas.probes import Design, Probed, make_design, training_of, without_controls
 from layeratlas.runs.random_weights import random_weight_model
@@ -19,9 +19,11 @@ from layeratlas.stats.intervals import widened
 from layeratlas.stats.measures import measures_for
 from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.store import Store
-from layeratlas.store.shards import load_shard, read_shard, write_shard
-from layeratlas.studies.hierarchy.capturing import residual_vectors, tokens_of
-from layeratlas.studies.hierarchy.layers import Probing, probed_layers
+from layeratlas.store.shards import load_shard
+from layeratlas.studies.hierarchy.capturing import residual_vectors
+from layeratlas.studies.hierarchy.designs import small_sets
+from layeratlas.studies.hierarchy.items import tokens_of
+from layeratlas.studies.hierarchy.layers import SCORES, Probing, is_probed, probe_kind, scores_part
 from layeratlas.studies.hierarchy.names import RESIDUAL, WHOLE
 from layeratlas.studies.hierarchy.optional import is_wanted
 from layeratlas.studies.hierarchy.probing import methods_for
@@ -29,22 +31,21 @@ from layeratlas.studies.hierarchy.probing import methods_for
 # Data sets with more tokens are left out. At standard size these are documents and buried texts, which would take
 # longer than all others together.
 _MOST_TOKENS: dict[Size, float] = {"quick": 12_000, "standard": 12_000, "full": float("inf")}
-# The name of the tensor with the scores.
-_SCORES = "scores"
+# The folder of the vectors while they are needed, if several processes share the stage.
+_VECTORS = "random_weights"
 
 
 def random_weights_stage(work: Workspace) -> list[str]:
     """Probe the residual stream of a random-weight model on all data sets that are small enough; one file each."""
     measured = short_sets(work) if is_wanted(work, "random_weights") else []
-    files = [scores_file(data) for data in measured]
-    if any(read_shard(work.folder / file, work.key) is None for file in files):
+    if not all(is_probed(work, scores_file(data)) for data in measured):
         model = random_weight_model(work)
         if model is None:
             measured = []
         else:
-            store, texts = residual_vectors(work, model, measured)
-            for data in measured:
-                _probe(work, data, store, texts.rows_of(data))
+            with residual_vectors(work, model, measured, _VECTORS) as (store, texts):
+                parts = [_part(work, data, store, texts.rows_of(data)) for data in measured]
+                work.turns.each(parts, on=probe_kind(work))
     work.manifest["random_weights"] = [data.name for data in measured]
     return [scores_file(data) for data in measured]
 
@@ -55,18 +56,17 @@ def scores_file(data: Dataset) -> str:
 
 
 def short_sets(work: Workspace) -> list[Dataset]:
-    """Return the data sets that are small enough for this control; all of them at size full."""
-    return [data for data in work.material if sum(tokens_of(work, data)) <= _MOST_TOKENS[work.spec.size]]
+    """Return the data sets that are small enough for this control; at size full all but the large ones."""
+    most = _MOST_TOKENS[work.spec.size]
+    return [data for data in small_sets(work) if sum(tokens_of(work, data)) <= most]
 
 
-def _probe(work: Workspace, data: Dataset, store: Store, rows: list[int]) -> None:
-    """Write the out-of-fold scores (P, 1, n, k) of a data set, by the first probe that applies to it."""
+def _part(work: Workspace, data: Dataset, store: Store, rows: list[int]) -> Part:
+    """Return the part that writes the out-of-fold scores (P, 1, n, k) of a data set, by its first probe."""
     design = without_controls(make_design(data, work.spec.probe, work.spec.seed))
     method = methods_for(work, data)[0]
     asked = Probing(store=store, component=RESIDUAL, rows=np.array(rows), design=design, methods=[method])
-    with threadpool_limits(1):
-        scores = [result.scores[0].scores for result in probed_layers(work, asked)]
-    write_shard(work.folder / scores_file(data), work.key, {_SCORES: np.stack(scores)}, {"method": method})
+    return scores_part(work, scores_file(data), asked, {"method": method})
 
 
 def with_random_weights(work: Workspace, probed: Probed, curves: Sequence[Curve], resampler: Resampler) -> list[Curve]:
@@ -79,7 +79,7 @@ def with_random_weights(work: Workspace, probed: Probed, curves: Sequence[Curve]
         return list(curves)
 
     def measured(curve: Curve) -> Curve:
-        reference = random_weights_reference(tensors[_SCORES], probed.design, curve, resampler)
+        reference = random_weights_reference(tensors[SCORES], probed.design, curve, resampler)
         return replace(curve, references={**curve.references, ReferenceKind.RANDOM_WEIGHTS: reference})
 
     return [measured(curve) if curve.stratum == WHOLE else curve for curve in curves]

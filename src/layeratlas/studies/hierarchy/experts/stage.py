@@ -37,12 +37,12 @@ def experts_stage(work: Workspace) -> list[str]:
 
     model = work.model
     routers = find_routers(model)
-    texts = distinct_texts(model, work.material, work.spec.capture.position)
+    designs = designs_of(work)
+    texts = distinct_texts(model, [design.data for design in designs], work.spec.capture.position)
     readings = texts.readings
     with work.progress.stage("experts", sum(len(reading.ids) for reading in readings)) as step:
         probabilities, used = read_routers(model, routers, readings, work.spec.capture.batch_tokens, step)
     numbers = np.array([[router.block, router.experts] for router in routers])
-    designs = designs_of(work)
     tables = [_of_set(work, design, probabilities, used, (texts.rows_of(design.data), numbers)) for design in designs]
     write_table(work, EXPERTS, pl.concat(tables))
     write_table(work, EXPERT_USE, _use([(d.data, used[texts.rows_of(d.data)]) for d in designs], numbers))

@@ -22,6 +22,7 @@ from layeratlas.stats.measures import chance, measures_for
 from layeratlas.stats.resampling import Resampler
 from layeratlas.store import Store
 from layeratlas.store.shards import load_shard
+from layeratlas.studies.hierarchy.designs import small_sets
 from layeratlas.studies.hierarchy.names import FORECASTS, LEARNING, RESIDUAL
 from layeratlas.studies.hierarchy.optional import is_wanted
 from layeratlas.studies.hierarchy.probing import methods_for, rows_of, scores_file, whole_store
@@ -64,21 +65,22 @@ class LearningCurve:
 
 
 def learning_stage(work: Workspace) -> list[str]:
-    """Measure every data set's learning curves at its peak and last layer; forecast the value with more texts."""
-    if not is_wanted(work, "learning_curves"):
+    """Measure the learning curves of all but large data sets at the peak and last layer; forecast with more texts."""
+    sets = small_sets(work) if is_wanted(work, "learning_curves") else []
+    if not sets:
         return []
     store = whole_store(work)
-    with work.progress.stage("learning curves", len(work.material)) as step, threadpool_limits(1):
-        for data in work.material:
+    with work.progress.stage("learning curves", len(sets)) as step, threadpool_limits(1):
+        for data in sets:
             name = _part(data)
             if not has_part(work, name):
                 curves = list(_curves(work, store, data))
                 write_part(work, name, _point_table(curves))
                 write_part(work, _forecast_part(data), _forecast_table(curves))
             step.advance()
-    names = [_part(data) for data in work.material]
+    names = [_part(data) for data in sets]
     write_table(work, LEARNING, pl.concat([read_table(work.folder / name) for name in names]))
-    write_table(work, FORECASTS, pl.concat([read_table(work.folder / _forecast_part(data)) for data in work.material]))
+    write_table(work, FORECASTS, pl.concat([read_table(work.folder / _forecast_part(data)) for data in sets]))
     return [LEARNING, FORECASTS]
 
 

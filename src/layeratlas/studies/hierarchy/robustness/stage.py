@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
-from threadpoolctl import threadpool_limits
 
+from layeratlas.core.progress import Step
 from layeratlas.core.spec import Size
+from layeratlas.core.turns import Check, Part
 from layeratlas.data.items import WORDINGS, Dataset
 from layeratlas.probes import Design, Probed
 from layeratlas.runs.tables import write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store import Store
-from layeratlas.store.shards import load_shard, read_shard, write_shard
+from layeratlas.store.shards import load_shard
 from layeratlas.studies.hierarchy.capturing import residual_vectors
 from layeratlas.studies.hierarchy.controls.random_weights import short_sets
-from layeratlas.studies.hierarchy.layers import Probing, probed_layers
+from layeratlas.studies.hierarchy.layers import SCORES, Probing, is_probed, probe_kind, scores_part
 from layeratlas.studies.hierarchy.names import RESIDUAL, ROBUSTNESS
 from layeratlas.studies.hierarchy.optional import is_wanted
 from layeratlas.studies.hierarchy.probing import load_probed, methods_for, rows_of, whole_store
 from layeratlas.studies.hierarchy.robustness.tables import variant_table
 from layeratlas.studies.hierarchy.robustness.variants import Source, Variant, part_of, probed_variants, wording
 
-_SCORES = "scores"
 # The most texts per data set; every variant is probed on all of them.
 _MOST_TEXTS: dict[Size, float] = {"quick": 240, "standard": 240, "full": float("inf")}
 
@@ -41,6 +42,8 @@ def robustness_stage(work: Workspace) -> list[str]:
     _probe_as_captured(work, sets, designs)
     for number in range(1, WORDINGS):
         _probe_wording(work, sets, designs, number)
+    if work.turns.helping:  # the rest is the owner's
+        return []
     write_table(work, ROBUSTNESS, _table(work, sets, designs))
     files = [scores_file(data, variant) for data in sets for variant in designs[data.name]]
     return [ROBUSTNESS, *files]
@@ -55,24 +58,29 @@ def _without_wordings(variants: Mapping[Variant, Design]) -> dict[Variant, Desig
     return {variant: design for variant, design in variants.items() if variant.source is not Source.WORDING}
 
 
-def _missing(work: Workspace, data: Dataset, variant: Variant) -> bool:
-    return read_shard(work.folder / scores_file(data, variant), work.key) is None
-
-
 def _probe_as_captured(
     work: Workspace, sets: Sequence[Dataset], designs: Mapping[str, Mapping[Variant, Design]]
 ) -> None:
     """Probe the variants that use the run's own vectors."""
-    store = whole_store(work)
+    store, parts = whole_store(work), []
     groups = {data.name: [item.group for item in data.items] for data in work.material}
-    with work.progress.stage("robustness", len(sets)) as step:
-        for data in sets:
-            rows = rows_of(work, data)
-            for variant, design in designs[data.name].items():
-                if variant.source is not Source.WORDING and _missing(work, data, variant):
-                    kept = np.isin(groups[data.name], [item.group for item in design.data.items])
-                    _probe(work, data, variant, design, store, rows[kept])
-            step.advance()
+    for data in sets:
+        rows = rows_of(work, data)
+        for variant, design in _without_wordings(designs[data.name]).items():
+            kept = np.isin(groups[data.name], [item.group for item in design.data.items])
+            parts.append(_part(work, data, variant, design, (store, rows[kept])))
+    with work.progress.stage("robustness", len(parts)) as step:
+        work.turns.each([_counted(part, step) for part in parts], on=probe_kind(work))
+
+
+def _counted(part: Part, step: Step) -> Part:
+    """Return a part that reports its progress."""
+
+    def compute(check: Check) -> None:
+        part.compute(check)
+        step.advance()
+
+    return replace(part, compute=compute, skip=step.advance)
 
 
 def _probe_wording(
@@ -80,22 +88,20 @@ def _probe_wording(
 ) -> None:
     """Run every text in another wording through the model, and probe that."""
     variant = wording(number)
-    asked = [data for data in sets if variant in designs[data.name] and _missing(work, data, variant)]
-    if not asked:
+    asked = [data for data in sets if variant in designs[data.name]]
+    if all(is_probed(work, scores_file(data, variant)) for data in asked):
         return
     reworded = {data.name: data.reworded(number) for data in asked}
-    store, texts = residual_vectors(work, work.model, list(reworded.values()))
-    for data in asked:
-        rows = np.array(texts.rows_of(reworded[data.name]))
-        _probe(work, data, variant, designs[data.name][variant], store, rows)
+    with residual_vectors(work, work.model, list(reworded.values()), variant.file) as (store, texts):
+        rows = {name: np.array(texts.rows_of(data)) for name, data in reworded.items()}
+        parts = [_part(work, data, variant, designs[data.name][variant], (store, rows[data.name])) for data in asked]
+        work.turns.each(parts, on=probe_kind(work))
 
 
-def _probe(work: Workspace, data: Dataset, variant: Variant, design: Design, store: Store, rows: np.ndarray) -> None:
-    method = methods_for(work, data)[0]
-    asked = Probing(store=store, component=RESIDUAL, rows=rows, design=design, methods=[method])
-    with threadpool_limits(1):
-        scores = [result.scores[0].scores for result in probed_layers(work, asked)]
-    write_shard(work.folder / scores_file(data, variant), work.key, {_SCORES: np.stack(scores)})
+def _part(work: Workspace, data: Dataset, variant: Variant, design: Design, vectors: tuple[Store, np.ndarray]) -> Part:
+    store, rows = vectors
+    asked = Probing(store=store, component=RESIDUAL, rows=rows, design=design, methods=[methods_for(work, data)[0]])
+    return scores_part(work, scores_file(data, variant), asked)
 
 
 def _table(work: Workspace, sets: Sequence[Dataset], designs: Mapping[str, Mapping[Variant, Design]]) -> pl.DataFrame:
@@ -109,7 +115,7 @@ def _table(work: Workspace, sets: Sequence[Dataset], designs: Mapping[str, Mappi
                 design=design,
                 component=RESIDUAL,
                 method=methods_for(work, data)[0],
-                scores=tensors[_SCORES],
+                scores=tensors[SCORES],
                 shuffled=own[data.name].shuffled[:, :1],
                 baseline=own[data.name].baseline,
             )

@@ -75,11 +75,11 @@ class Transfer:
 def transfers_of(work: Workspace) -> list[Transfer]:
     """Return the transfer of every ordered pair of data sets with equal classes (residual stream, first probe).
 
-    Both data sets of a pair are of the same built-in level, or both are the user's files.
+    Both data sets of a pair are of the same built-in level, or both are the user's files. Large data sets are left out.
     """
     alike: dict[tuple[str, ...], list[Design]] = {}
     for design in designs_of(work):
-        if design.classes:
+        if design.classes and not design.others:
             level = "" if design.data.source else design.data.level
             alike.setdefault((level, *design.data.classes), []).append(design)
     together = [designs for designs in alike.values() if len(designs) > 1]
