@@ -47,6 +47,40 @@ EXAMPLES = [
 ]
 
 
+# Sentences whose choices are read, and whose ends are scored; the first two differ in their end alone.
+ENDED = [
+    ("The dog did not fit in the box because the ", ["dog", "box"], "was too big.", 0),
+    ("The dog did not fit in the box because the ", ["dog", "box"], "was too small.", 1),
+    ("Tom asked Ann for water, so ", ["Tom", "Ann"], "drank it.", 0),
+    ("The bird left the cage after the ", ["small bird", "door"], "was opened.", 1),
+    ("", ["Stones", "Boats"], "float on the lake.", 1),
+]
+ENDED_EXAMPLES = [
+    ("The cat could not see the mouse since the ", ["cat", "mouse"], "was hidden.", 1),
+    ("Rain fell on the hat and the ", ["hat", "rain"], "got wet.", 0),
+    ("Sue lent Max a pen because ", ["Sue", "Max"], "had none.", 1),
+]
+
+
+def write_ended_task(folder: Path) -> Path:
+    """Write a task that scores the end of each sentence after each choice; return the path of the YAML file."""
+    for file, asked in (("ends", ENDED), ("end_examples", ENDED_EXAMPLES)):
+        rows = [
+            {"before": before, "choices": choices, "after": after, "answer": answer}
+            for before, choices, after, answer in asked
+        ]
+        (folder / f"{file}.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return write_task(
+        folder,
+        "ended",
+        dataset_kwargs={"data_files": {"test": f"{folder}/ends.jsonl", "train": f"{folder}/end_examples.jsonl"}},
+        description="",
+        doc_to_text="{{answer}}",
+        doc_to_choice="{{[before + choices[0], before + choices[1]]}}",
+        doc_to_target="{{after}}",
+    )
+
+
 def write_task(folder: Path, name: str = "quiz", **changes: Any) -> Path:
     """Write the task with its files, with some of its settings changed; return the path of the YAML file."""
     for file, asked in (("quiz", ASKED), ("examples", EXAMPLES)):
@@ -69,7 +103,6 @@ class Task:
     """A task over local files."""
 
     MULTIMODAL = False
-    multiple_input = 0
 
     def __init__(self, path: Path) -> None:
         known = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -80,6 +113,8 @@ class Task:
             for split, file in known["dataset_kwargs"]["data_files"].items()
         }
         self.instances: list[Any] = []
+        first = self._rows["test"][0]
+        self.multiple_input = len(self.doc_to_choice(first)) if isinstance(self.doc_to_text(first), int) else 0
 
     def set_config(self, key: str, value: Any) -> None:
         setattr(self.config, key, value)
@@ -90,8 +125,9 @@ class Task:
     def _apply(self, template: str, doc: Any) -> str:
         return jinja2.Template(template, keep_trailing_newline=True).render(**doc)
 
-    def doc_to_text(self, doc: Any) -> str:
-        return self._apply(self.config.doc_to_text, doc)
+    def doc_to_text(self, doc: Any) -> Any:
+        text = self._apply(self.config.doc_to_text, doc)
+        return int(text) if text.isdigit() else text
 
     def doc_to_target(self, doc: Any) -> Any:
         target = self._apply(str(self.config.doc_to_target), doc)
@@ -109,10 +145,14 @@ class Task:
             for example in drawn:
                 truth = self.doc_to_target(example)
                 truth = truth if isinstance(truth, str) else self.doc_to_choice(example)[truth]
-                context += f"{self.doc_to_text(example)}{self.config.target_delimiter}{truth}\n\n"
-            context += self.doc_to_text(doc)
+                asked = self.doc_to_text(example)
+                asked = self.doc_to_choice(example)[asked] if self.multiple_input else asked
+                context += f"{asked}{self.config.target_delimiter}{truth}\n\n"
             for choice in self.doc_to_choice(doc):
-                args = (context, f"{self.config.target_delimiter}{choice}")
+                read, scored = self.doc_to_text(doc), choice
+                if self.multiple_input:
+                    read, scored = choice, self.doc_to_target(doc)
+                args = (context + read, f"{self.config.target_delimiter}{scored}")
                 self.instances.append(types.SimpleNamespace(doc=doc, doc_id=number, args=args))
 
 

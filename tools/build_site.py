@@ -148,10 +148,27 @@ def configuration() -> str:
         f'[project]\nsite_name = "Layer Atlas"\nuse_directory_urls = false\n'
         f'docs_dir = "pages"\nsite_dir = "made"\nnav = [\n{nav}]\n'
         '[project.theme]\nfont = false\nfeatures = ["navigation.sections", "navigation.top", "content.code.copy"]\n'
-        '[[project.theme.palette]]\nmedia = "(prefers-color-scheme: light)"\nscheme = "default"\n'
-        '[[project.theme.palette]]\nmedia = "(prefers-color-scheme: dark)"\nscheme = "slate"\n'
-        "[project.markdown_extensions]\ntables = {}\nattr_list = {}\ntoc.permalink = true\npymdownx.superfences = {}\n"
+        + palettes()
+        + "[project.markdown_extensions]\ntables = {}\nattr_list = {}\ntoc.permalink = true\n"
+        "pymdownx.superfences = {}\n"
         "pymdownx.highlight = {}\n"
+    )
+
+
+def palettes() -> str:
+    """Return the colours of the site: those of the reader's system, which a button overrides with light or dark.
+
+    A reader's choice is kept by the browser. Without the first entry the system's colours of the first visit would be.
+    """
+    choices = (
+        ("", "default", "sun-moon", "Switch to light mode"),
+        (": light", "default", "sun", "Switch to dark mode"),
+        (": dark", "slate", "moon", "Switch to system preference"),
+    )
+    return "".join(
+        f'[[project.theme.palette]]\nmedia = "(prefers-color-scheme{media})"\nscheme = "{scheme}"\n'
+        f'toggle.icon = "lucide/{icon}"\ntoggle.name = "{name}"\n'
+        for media, scheme, icon, name in choices
     )
 
 

@@ -20,10 +20,14 @@ from layeratlas.api import Run
 from layeratlas.core.errors import DataError, SpecError
 from layeratlas.core.spec import ModelSpec, ProbeSpec, RunSpec
 from layeratlas.data.readers.questions import read_questions
+from layeratlas.models import load
 from layeratlas.runs import pipeline
 from layeratlas.store.shards import load_shard
 from layeratlas.studies.exits import stages
 from layeratlas.studies.exits.methods import methods
+from layeratlas.studies.exits.posing import pose
+from layeratlas.studies.exits.prompts import make_prompt
+from layeratlas.studies.exits.settings import ExitSettings
 from layeratlas.studies.exits.study import PLUGIN
 
 INSTALLED = importlib.util.find_spec("lm_eval") is not None
@@ -31,13 +35,21 @@ HARNESSES = [
     "stand-in",
     pytest.param("installed", marks=pytest.mark.skipif(not INSTALLED, reason="lm_eval is not installed")),
 ]
+WRITTEN = {"quiz": small_harness.write_task, "ended": small_harness.write_ended_task}
+# The log-likelihoods of each task, and its accuracies by our names of the scores.
 # fmt: off
-RECORDED = [
-    -40.31162, -48.19448, -41.44692, -66.17947, -22.44394, -28.37000, -57.29163, -64.99980, -65.43233,
-    -42.72479, -28.81671, -37.63046, -35.40298, -35.63111, -34.01414,
-]
+RECORDED = {
+    "quiz": [
+        -40.31162, -48.19448, -41.44692, -66.17947, -22.44394, -28.37000, -57.29163, -64.99980, -65.43233,
+        -42.72479, -28.81671, -37.63046, -35.40298, -35.63111, -34.01414,
+    ],
+    "ended": [
+        -71.69016, -72.85730, -83.08880, -84.08219, -57.19572, -57.33177, -71.13979, -70.12102, -99.18953, -99.51740,
+    ],
+}
 # fmt: on
-RECORDED_ACC, RECORDED_ACC_NORM = 0.8, 0.6
+RECORDED_ACCURACY = {"quiz": {"sum": 0.8, "per_character": 0.6}, "ended": {"sum": 0.6}}
+METRICS = {"sum": "acc,none", "per_character": "acc_norm,none"}
 
 
 @pytest.fixture(params=HARNESSES)
@@ -84,16 +96,49 @@ def test_what_cannot_be_asked_is_refused_in_one_line(harness: str, tmp_path: Pat
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "found"),
-    [("multiple_input", 2, "writes its choices into its contexts"), ("MULTIMODAL", True, "has images or sound")],
-)
-def test_choices_that_no_exit_could_score_are_refused(
-    quiz: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: int, found: str
+def test_where_the_choices_are_read_their_common_ending_is_scored(harness: str, tmp_path: Path) -> None:
+    path = small_harness.write_ended_task(tmp_path)
+    data = read_questions(f"lm-eval:{path}")
+    read = [(q.text, list(q.choices), q.ending, q.answers[0]) for q in data.items]
+    assert read == small_harness.ENDED
+    # Sentences that differ in their end alone are resampled together, and neither contradicts the other.
+    assert [q.group for q in data.items][:2] == [small_harness.ENDED[0][0]] * 2
+    assert len({q.group for q in data.items}) == 4
+    with_examples = read_questions(f"lm-eval:{path}#2").items[-1]
+    assert with_examples.text.endswith(".\n\n")
+    assert with_examples.choices == ("Stones", "Boats")
+    prompt = make_prompt(data, data.items[1], ExitSettings())
+    assert list(prompt.scored(prompt.text)) == [
+        ("The dog did not fit in the box because the dog", " was too small."),
+        ("The dog did not fit in the box because the box", " was too small."),
+    ]
+
+
+def test_without_their_question_endings_follow_the_choices_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_harness.stand_in(monkeypatch)
-    monkeypatch.setattr(small_harness.Task, name, value)
-    with pytest.raises(DataError, match=found):
+    data = read_questions(f"lm-eval:{small_harness.write_ended_task(tmp_path)}")
+    model = load(ModelSpec(id=str(families.save(tmp_path / "tiny", families.FAMILIES["llama"](), seed=3))))
+    posed = pose(model, data, ExitSettings())
+    for prompts, begin in ((posed.after, "The dog did not fit in the box because the "), (posed.bare, "A: ")):
+        for continuation, choice in zip(prompts[:2], ("dog", "box"), strict=True):
+            start = continuation.start
+            assert list(continuation.ids[:start]) == model.encode(begin + choice)
+            assert list(continuation.ids) == model.encode(f"{begin}{choice} was too big.")
+
+
+def test_an_empty_ending_is_refused(harness: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small_harness, "ENDED", [("The sea is ", ["blue", "red"], "", 0), *small_harness.ENDED])
+    path = small_harness.write_ended_task(tmp_path)
+    with pytest.raises(DataError, match="question 1 has nothing after its choices; expected a text to score"):
+        read_questions(f"lm-eval:{path}")
+
+
+def test_images_are_refused(quiz: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_harness.stand_in(monkeypatch)
+    monkeypatch.setattr(small_harness.Task, "MULTIMODAL", True)
+    with pytest.raises(DataError, match="has images or sound"):
         read_questions(f"lm-eval:{quiz}")
 
 
@@ -121,7 +166,7 @@ def spec(model: Path, quiz: Path, **settings: str) -> RunSpec:
     )
 
 
-def scored_by_the_harness(model: Path, quiz: Path) -> tuple[list[float], float, float]:
+def scored_by_the_harness(model: Path, path: Path) -> tuple[list[float], dict[str, float]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from lm_eval import simple_evaluate
@@ -130,7 +175,7 @@ def scored_by_the_harness(model: Path, quiz: Path) -> tuple[list[float], float, 
         done = simple_evaluate(
             model="hf",
             model_args={"pretrained": str(model), "dtype": "float32"},
-            tasks=[str(quiz)],
+            tasks=[str(path)],
             num_fewshot=2,
             device="cpu",
             batch_size=1,
@@ -138,36 +183,39 @@ def scored_by_the_harness(model: Path, quiz: Path) -> tuple[list[float], float, 
             bootstrap_iters=0,
             task_manager=TaskManager(include_defaults=False),
         )
-    samples = sorted(done["samples"]["quiz"], key=lambda sample: sample["doc_id"])
+    samples = sorted(done["samples"][path.stem], key=lambda sample: sample["doc_id"])
     scores = [float(response[0][0]) for sample in samples for response in sample["resps"]]
-    return scores, done["results"]["quiz"]["acc,none"], done["results"]["quiz"]["acc_norm,none"]
+    return scores, {ours: done["results"][path.stem][theirs] for ours, theirs in METRICS.items()}
 
 
+@pytest.mark.parametrize("task", WRITTEN)
 def test_the_last_exit_gives_the_scores_of_the_harness(
-    harness: str, tmp_path: Path, quiz: Path, monkeypatch: pytest.MonkeyPatch
+    harness: str, tmp_path: Path, task: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    path = WRITTEN[task](tmp_path)
     config = families.FAMILIES["llama"]()
     config.max_position_embeddings = 512
     model = families.save(tmp_path / "tiny", config, seed=3)
     monkeypatch.setattr(stages, "report_stage", lambda study: lambda work: [])
-    run = Run(pipeline.execute(PLUGIN, spec(model, quiz), tmp_path / "run"))
+    run = Run(pipeline.execute(PLUGIN, spec(model, path), tmp_path / "run"))
     manifest = run.manifest
-    found, _ = load_shard(run.folder / "scores/lm_eval-quiz-2.safetensors", manifest["key"])
-    expected, acc, acc_norm = RECORDED, RECORDED_ACC, RECORDED_ACC_NORM
+    found, _ = load_shard(run.folder / f"scores/lm_eval-{task}-2.safetensors", manifest["key"])
+    expected, accuracies = RECORDED[task], RECORDED_ACCURACY[task]
     if harness == "installed":
-        expected, acc, acc_norm = scored_by_the_harness(model, quiz)
-        assert expected == pytest.approx(RECORDED, abs=1e-3)
+        expected, known = scored_by_the_harness(model, path)
+        assert expected == pytest.approx(RECORDED[task], abs=1e-3)
+        assert {score: known[score] for score in accuracies} == pytest.approx(accuracies)
     assert np.abs(found["after"][:, -1] - np.array(expected)).max() < 1e-3
     # Control: no other exit gives these numbers.
     assert np.abs(found["after"][:, :-1] - np.array(expected)[:, None]).max(0).min() > 0.1
     last = run.curves.filter(
-        pl.col("layer") == families.LAYERS, metric="accuracy", stratum="all", task="lm_eval-quiz-2"
+        pl.col("layer") == families.LAYERS, metric="accuracy", stratum="all", task=f"lm_eval-{task}-2"
     )
-    assert last.filter(method="sum")["estimate"].item() == pytest.approx(acc)
-    assert last.filter(method="per_character")["estimate"].item() == pytest.approx(acc_norm)
+    for score, accuracy in accuracies.items():
+        assert last.filter(method=score)["estimate"].item() == pytest.approx(accuracy)
     [said] = [text for heading, text in methods(manifest) if heading == "Questions"]
-    assert said.startswith("lm_eval-quiz-2: prompts and choices as lm-evaluation-harness")
-    assert said.endswith("with 2 worked examples.")
+    assert said.startswith(f"lm_eval-{task}-2: prompts and choices as lm-evaluation-harness")
+    assert said.endswith("with 2 worked examples." if task == "quiz" else "the text after each choice is scored.")
 
 
 @pytest.mark.parametrize(("name", "value"), [("shots", "2"), ("format", "letter")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from layeratlas.core.errors import DataError
@@ -52,6 +54,27 @@ def test_no_false_choice_is_true_of_the_same_question_elsewhere():
     with pytest.raises(DataError, match="line 7 has the false choice '5'"):  # whichever stands first
         QuestionSet("sums", "arithmetic", (other, first))
     QuestionSet("sums", "arithmetic", (first, ask("What shrinks?", ("7", "5")), ask("What grows?", ("5", "8"))))
+
+
+def test_an_ending_tells_sentences_apart_and_leaves_the_identity_of_other_questions():
+    big, small = (
+        Question(
+            "The dog left the box as the ", ("dog", "box"), (answer,), "dog", where=f"line {answer}", ending=ending
+        )
+        for answer, ending in enumerate(("was too big.", "was too small."))
+    )
+    both = QuestionSet("ends", "sense", (big, small))
+    assert both.identity() != QuestionSet("ends", "sense", (big, replace(small, ending="was too old."))).identity()
+    with pytest.raises(DataError, match="line 1 is duplicated"):
+        QuestionSet("ends", "sense", (big, replace(small, ending=big.ending)))
+    # Runs of before must be found again.
+    assert QuestionSet("sums", "arithmetic", (ask(),)).identity()[4] == [
+        [["What is 2 + 3?", ("5", "6"), (0,), "What is 2 + 3?", "all"]],
+        [],
+    ]
+    with pytest.raises(DataError, match="an empty question"):
+        QuestionSet("ends", "sense", (replace(big, text="", ending=""),))
+    assert len(QuestionSet("ends", "sense", (replace(big, text=""),))) == 1
 
 
 def test_identity_changes_with_all_that_decides_a_number():

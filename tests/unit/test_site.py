@@ -68,3 +68,7 @@ def test_the_site_is_built_without_a_fault(tmp_path: Path) -> None:
     assert (tmp_path / "site/commands.html").exists()
     text = (tmp_path / "site/start.html").read_text(encoding="utf-8")
     assert "fonts.g" not in text
+    # The colours follow the reader's system, also when it changes after the first visit, unless a button is pressed.
+    media = re.findall(r'data-md-color-media="\(prefers-color-scheme([^)]*)\)"', text)
+    assert list(dict.fromkeys(media)) == ["", ": light", ": dark"]
+    assert "Switch to system preference" in text

@@ -21,6 +21,9 @@ class Question:
     Questions of one `group` (a question in several languages, an integer problem and its float twin) are resampled
     together. `stratum` names a subset that is also reported separately (`all`: none). `where` is the file and line from
     which the question was read.
+
+    With an `ending`, the choices are read and not scored: the ending follows each of them, and it alone is scored, as
+    for the sentences of WinoGrande (Trinh and Le 2018, arXiv 1806.02847).
     """
 
     text: str
@@ -29,6 +32,7 @@ class Question:
     group: str
     stratum: str = "all"
     where: str = ""
+    ending: str = ""
 
     @property
     def truth(self) -> str:
@@ -91,9 +95,7 @@ class QuestionSet:
 
     def identity(self) -> Any:
         """Return everything that determines a run's numbers, as JSON."""
-        questions = [
-            [[q.text, q.choices, q.answers, q.group, q.stratum] for q in group] for group in (self.items, self.shots)
-        ]
+        questions = [[_identity(question) for question in group] for group in (self.items, self.shots)]
         written = [self.written.delimiter] if self.written else []
         return [self.name, self.instruction, self.language, self.evident, questions, *written]
 
@@ -110,7 +112,7 @@ class QuestionSet:
 
 def check_question(question: Question, where: str) -> None:
     """Raise DataError, naming `where`, unless a question can be scored."""
-    if not question.text.strip():
+    if not question.text.strip() and not question.ending:
         raise DataError(f"{where} has an empty question", "a text", "fill or drop it")
     if len(question.choices) < 2:
         raise DataError(f"{where} has {len(question.choices)} choices", "two or more", "add choices or drop it")
@@ -143,15 +145,15 @@ def conflicts(items: Sequence[Question], shots: Sequence[Question], place: str) 
 
 def _contradictions(items: Sequence[Question], wheres: Sequence[str]) -> Iterator[tuple[int, DataError]]:
     """Yield the items with a false choice that is true for the same question in another item."""
-    true: dict[str, dict[str, str]] = {}
+    true: dict[tuple[str, str], dict[str, str]] = {}
     for question, where in zip(items, wheres, strict=True):
-        known = true.setdefault(question.text.strip(), {})
+        known = true.setdefault((question.text.strip(), question.ending), {})
         for answer in question.answers:
             known.setdefault(question.choices[answer].strip(), where)
     for number, (question, where) in enumerate(zip(items, wheres, strict=True)):
         for position, choice in enumerate(question.choices):
             false = position not in question.answers
-            other = true[question.text.strip()].get(choice.strip()) if false else None
+            other = true[question.text.strip(), question.ending].get(choice.strip()) if false else None
             if other:
                 yield (
                     number,
@@ -176,8 +178,14 @@ def _check_answers(answers: Sequence[int], choices: int, where: str) -> None:
         raise DataError(f"{where} has no false choice", "at least one false choice", "add one or drop it")
 
 
-def _words(question: Question) -> tuple[str, tuple[str, ...]]:
-    return question.text, tuple(sorted(question.choices))
+def _words(question: Question) -> tuple[str, tuple[str, ...], str]:
+    return question.text, tuple(sorted(question.choices)), question.ending
+
+
+def _identity(question: Question) -> list[Any]:
+    """Return what of a question determines a run's numbers, as JSON."""
+    ending = [question.ending] if question.ending else []
+    return [question.text, question.choices, question.answers, question.group, question.stratum, *ending]
 
 
 def sample_groups(data: QuestionSet, count: int, seed: int) -> QuestionSet:

@@ -16,6 +16,7 @@ from layeratlas.core.errors import DataError
 from layeratlas.data.bad_rows import BadRowLog
 from layeratlas.data.questions import Question, Written, check_question
 from layeratlas.data.readers.files import is_file, resolved
+from layeratlas.data.readers.formats.lm_eval import common_start
 
 PREFIX = "lm-eval:"
 _KIND = "multiple_choice"
@@ -39,7 +40,7 @@ def read_task(path: str, log: BadRowLog) -> HarnessTask:
 
     `#SHOTS` asks for other worked examples than the task's own number, drawn as the harness draws them. Questions that
     cannot be scored go to the log. Raises DataError, in one line, if the package is missing, if there is no such task,
-    if its data cannot be loaded, or if it is not multiple choice with all choices after one context.
+    if its data cannot be loaded, or if it is not multiple choice over texts.
     """
     name, mark, shots = path.removeprefix(PREFIX).partition("#")
     if mark and not shots.isdecimal():
@@ -112,16 +113,12 @@ def _not_one(path: str, tasks: str) -> DataError:
 
 
 def _check_kind(task: Any, path: str) -> None:
-    """Raise DataError unless a task is judged by the log-likelihoods of choices after one context of text."""
+    """Raise DataError unless a task is judged by the log-likelihoods of choices, or of an ending after each choice."""
     kind = getattr(task, "OUTPUT_TYPE", None)
     if kind != _KIND:
         raise DataError(f"'{path}' is a task of the kind {kind}", "a multiple-choice task", "choose another task")
     if getattr(task, "MULTIMODAL", False):
         raise DataError(f"'{path}' has images or sound", "text", "choose another task")
-    if getattr(task, "multiple_input", 0):
-        raise DataError(
-            f"'{path}' writes its choices into its contexts", "choices after one context", "read its sample log instead"
-        )
     if callable(task.config.process_results):
         raise DataError(
             f"'{path}' judges its answers by code of its own", "the answers that doc_to_target names", "choose another"
@@ -155,9 +152,11 @@ def _question(task: Any, doc: Any, requests: Sequence[Any], where: str) -> Quest
     choices = tuple(map(str, task.doc_to_choice(doc)))
     # A task with the metric acc_mutual_info asks each choice once more, without its context.
     pairs = [request.args[:2] for request in requests[: len(choices)]]
+    if getattr(task, "multiple_input", 0):
+        return _ended(task, doc, pairs, choices, where)
     expected = [(pairs[0][0], f"{task.config.target_delimiter}{choice}") for choice in choices]
     if pairs != expected:
-        raise DataError(f"{where} has other choices than are asked", "one request for each choice", "check the task")
+        raise _other_requests(where)
     return Question(
         text=pairs[0][0],
         choices=choices,
@@ -165,6 +164,32 @@ def _question(task: Any, doc: Any, requests: Sequence[Any], where: str) -> Quest
         group=str(task.doc_to_text(doc)),
         where=where,
     )
+
+
+def _ended(task: Any, doc: Any, pairs: Sequence[tuple[str, str]], written: Sequence[str], where: str) -> Question:
+    """Return a document whose choices are in its contexts, `written`, and whose ending is scored after each context.
+
+    The text is the common beginning of the contexts, and a choice the rest of its context.
+    """
+    ending = str(task.doc_to_target(doc))
+    if not ending.strip():
+        raise DataError(f"{where} has nothing after its choices", "a text to score", "drop it")
+    if [scored for _, scored in pairs] != [f"{task.config.target_delimiter}{ending}"] * len(written):
+        raise _other_requests(where)
+    contexts = [context for context, _ in pairs]
+    text = common_start(contexts)
+    return Question(
+        text=text,
+        choices=tuple(context[len(text) :] for context in contexts),
+        answers=tuple(_answers(task.doc_to_text(doc), written, where)),
+        group=common_start(written) or written[0],
+        where=where,
+        ending=ending,
+    )
+
+
+def _other_requests(where: str) -> DataError:
+    return DataError(f"{where} has other choices than are asked", "one request for each choice", "check the task")
 
 
 def _answers(gold: Any, choices: Sequence[str], where: str) -> Iterator[int]:

@@ -54,7 +54,8 @@ def _asked(run: Mapping[str, Any], settings: ExitSettings) -> str:
     sets = run.get("datasets", [])
     ours = [data for data in sets if "prompts" not in data]
     parts = [
-        f"{data['name']}: prompts and choices as {data['prompts']} writes them, with {data['shots']} worked examples."
+        f"{data['name']}: prompts and choices as {data['prompts']} writes them, with {data['shots']} worked examples"
+        f"{'; the text after each choice is scored' if data.get('endings') else ''}."
         for data in sets
         if "prompts" in data
     ]

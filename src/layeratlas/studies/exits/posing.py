@@ -43,11 +43,12 @@ def pose(model: LoadedModel, data: QuestionSet, settings: ExitSettings) -> Posed
     bare: list[Continuation] = []
     lengths: list[int] = []
     for prompt in prompts:
-        encoded = _encoded(model, prompt.text, prompt.choices)
+        encoded = _encoded(model, prompt, prompt.text)
         answer = encoded[0].start + settings.free_tokens if settings.format == "free" else 0
         lengths.append(max(answer, *(len(continuation.ids) for continuation in encoded)))
         after += encoded
-        bare += _encoded(model, blind, prompt.choices)
+        # A lead that follows the blind prompt is a choice as it follows there.
+        bare += _encoded(model, prompt, f"{blind} " if prompt.leads else blind)
     shots = data.written.shots if data.written is not None else min(settings.shots, len(data.shots))
     return PosedSet(data=data, prompts=prompts, after=after, bare=bare, shots=shots, lengths=lengths)
 
@@ -64,10 +65,14 @@ def _prompt(model: LoadedModel, data: QuestionSet, question: Question, settings:
     return Prompt(text=rendered, choices=choice_texts(question, settings.format))
 
 
-def _encoded(model: LoadedModel, prompt: str, choices: Sequence[str]) -> list[Continuation]:
+def _encoded(model: LoadedModel, prompt: Prompt, text: str) -> list[Continuation]:
+    """Return the choices of a prompt as tokens, after its own text or a blind one."""
     from layeratlas.capture import encode_answers, encode_choices
 
-    return (encode_choices if model.chat is None else encode_answers)(model, prompt, choices)
+    encode = encode_choices if model.chat is None else encode_answers
+    if not prompt.leads:
+        return encode(model, text, prompt.choices)
+    return [encoded for read, choice in prompt.scored(text) for encoded in encode(model, read, [choice])]
 
 
 def pose_fitting(work: Workspace) -> list[PosedSet]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from layeratlas.core.errors import SpecError
@@ -17,10 +17,19 @@ BARE = "A:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """One question as text: the prompt, and its choices as continuations in their order."""
+    """One question as text: the prompt, and its choices as continuations in their order.
+
+    `leads`, if given, are read after the prompt, one before each continuation, and are not scored.
+    """
 
     text: str
     choices: tuple[str, ...]
+    leads: tuple[str, ...] = ()
+
+    def scored(self, text: str) -> Iterator[tuple[str, str]]:
+        """Yield what is read and what is scored after it, for each choice after `text`, the prompt or a blind one."""
+        leads = self.leads or ("",) * len(self.choices)
+        return ((text + lead, choice) for lead, choice in zip(leads, self.choices, strict=True))
 
 
 def make_prompt(data: QuestionSet, question: Question, settings: ExitSettings) -> Prompt:
@@ -31,7 +40,7 @@ def make_prompt(data: QuestionSet, question: Question, settings: ExitSettings) -
     Prompts that another tool wrote stay as they are.
     """
     if data.written is not None:
-        return Prompt(text=question.text, choices=tuple(f"{data.written.delimiter}{c}" for c in question.choices))
+        return _written(data.written.delimiter, question)
     examples = [
         question_text(shot, settings.format) + choice_texts(shot, settings.format)[shot.answers[0]]
         for shot in data.shots[: settings.shots]
@@ -39,6 +48,13 @@ def make_prompt(data: QuestionSet, question: Question, settings: ExitSettings) -
     sections = [data.instruction, *examples, question_text(question, settings.format)]
     text = "\n\n".join(section for section in sections if section)
     return Prompt(text=text, choices=choice_texts(question, settings.format))
+
+
+def _written(delimiter: str, question: Question) -> Prompt:
+    if not question.ending:
+        return Prompt(text=question.text, choices=tuple(f"{delimiter}{choice}" for choice in question.choices))
+    endings = (f"{delimiter}{question.ending}",) * len(question.choices)
+    return Prompt(text=question.text, choices=endings, leads=question.choices)
 
 
 def make_turns(data: QuestionSet, question: Question, settings: ExitSettings) -> list[Turn]:
@@ -65,7 +81,9 @@ def _asked(question: Question, form: Format) -> str:
 
 
 def counted_choices(data: QuestionSet, question: Question, prompt: Prompt) -> list[str]:
-    """Return the choices as their sizes are counted: without what separates them from the prompt."""
+    """Return what is scored, as its size is counted: without what separates it from the prompt."""
+    if question.ending:
+        return [question.ending] * len(question.choices)
     return list(question.choices) if data.written is not None else [choice.strip() for choice in prompt.choices]
 
 

@@ -163,6 +163,8 @@ def _record(posed: PosedSet) -> dict[str, Any]:
     }
     if data.written is not None:
         record["prompts"] = data.written.by
+    if any(question.ending for question in data.items):
+        record["endings"] = True
     return record | ({"confounded": data.confounded} if data.confounded else {})
 
 

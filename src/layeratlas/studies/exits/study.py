@@ -78,7 +78,7 @@ class Exits(Study):
     def texts_of(self, material: Sequence[QuestionSet], settings: ExitSettings) -> list[str]:
         """Return every prompt with each of its choices; a run computes a shared beginning once."""
         prompts = [make_prompt(data, question, settings) for data in material for question in data.items]
-        return list(dict.fromkeys(prompt.text + choice for prompt in prompts for choice in prompt.choices))
+        return list(dict.fromkeys(read + choice for prompt in prompts for read, choice in prompt.scored(prompt.text)))
 
     def check(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> None:
         """Raise SpecError for sets that cannot be asked: too few worked examples, or more choices than letters."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from layeratlas.core.errors import DataError
@@ -19,16 +20,16 @@ def sample(row: Row) -> Question:
     requests = _requests(row)
     text = requests[0][0]
     if len({context for context, _ in requests}) > 1:
-        text = _common_start([context for context, _ in requests])
+        text = common_start([context for context, _ in requests])
     choices = [(context + continuation)[len(text) :].strip() for context, continuation in requests]
     return make(row, text.strip(), choices, [_target(row, choices)], group=f"doc {named(row, 'doc_id') or text}")
 
 
-def _common_start(contexts: list[str]) -> str:
+def common_start(contexts: Sequence[str]) -> str:
     """Return the common beginning of all contexts, up to the end of a word."""
     first, last = min(contexts), max(contexts)
     length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    return first[: first.rfind(" ", 0, length) + 1] or first[:length]
+    return first[: max(first.rfind(space, 0, length) for space in " \n") + 1] or first[:length]
 
 
 def _requests(row: Row) -> list[tuple[str, str]]:
