@@ -96,6 +96,8 @@ def bullets(rows: Sequence[dict[str, object]]) -> Iterator[str]:
 def of_run(run: la.Run, out: Path) -> Iterator[str]:
     """Yield the lines of a run: its picture, first findings, layers to use and command."""
     name = f"gallery-{slug(run.model, run.study)}.png"
+    if not any((run.folder / "figures").glob("*.svg")):
+        run.draw_figures()  # a study without curves draws nothing with its report
     words = picture(run.folder, out / name)
     spec = run.manifest["spec"]
     yield f"### {run.study.capitalize()} of {run.model}"

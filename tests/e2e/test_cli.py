@@ -47,7 +47,7 @@ def test_the_version_without_waiting_for_heavy_packages():
     [
         ((), "layeratlas run hierarchy --size quick"),
         (("run",), "layeratlas run hierarchy --data my_texts.csv"),
-        (("report",), "Rebuild report.html and the figures of a run from its tables alone"),
+        (("report",), "Rebuild report.html of a run from its tables alone"),
         (("run",), "NAME=VALUE, a setting of the study ('layeratlas list settings')"),
         (("list",), "studies, tasks, probes, metrics, claims or settings"),
         (("check",), "identity self-tests with their errors, and the cost of a run"),
@@ -67,8 +67,8 @@ def test_help_says_what_to_do(atlas, command, advice):
 
 def test_help_names_every_kind_and_command(atlas):
     assert set(re.findall(r"^│ (\w+) ", atlas("--help").out, re.M)) == {
-        "run", "report", "list", "check", "claims", "validate", "compare", "index", "share", "status", "sweep",
-        "direction", "steer", "tensorboard",
+        "run", "report", "figures", "list", "check", "claims", "validate", "compare", "index", "share", "status",
+        "sweep", "direction", "steer", "tensorboard",
     }  # fmt: skip
     assert all(name in atlas("run", "--help").out for name in ("quick", "standard", "full", "CSV", "JSONL", "Parquet"))
 
@@ -129,7 +129,7 @@ def test_a_run_ends_in_its_findings_and_the_way_to_the_report(atlas, flags, tmp_
     assert re.fullmatch(r"runs/hierarchy-.*tiny-llama-quick-items/report\.html", lines[-1])
     page = tmp_path / lines[-1]
     assert page.stat().st_size > 10_000
-    assert {path.suffix for path in (page.parent / "figures").iterdir()} >= {".svg", ".png"}
+    assert [path.name for path in (page.parent / "figures").iterdir()] == ["map.svg"]
     expected = ["load tiny-llama", "capture", "recompute", "probe", "analyse", "report"]
     for words in (r" \.\.\.", r": done in [\d.]+ s"):
         assert re.findall(rf"^({'|'.join(expected)}){words}$", done.err, re.M) == expected
@@ -277,7 +277,7 @@ def test_a_report_is_rebuilt_from_the_tables_alone_and_without_torch(atlas, flag
     data = write_csv(tmp_path / "own.csv", ROWS)
     out = tmp_path / "out"
     assert atlas(*flags, "--data", data, "--out", out).code == 0
-    for name in ("activations", "scores", "figures"):
+    for name in ("activations", "scores"):
         shutil.rmtree(out / name)
     (out / "report.html").unlink()
     kept = stamps(out)
@@ -289,7 +289,7 @@ def test_a_report_is_rebuilt_from_the_tables_alone_and_without_torch(atlas, flag
     page = (out / "report.html").read_text()
     assert page.startswith("<!doctype html>")
     assert "tiny-llama" in page
-    assert any((out / "figures").iterdir())
+    assert [path.name for path in (out / "figures").iterdir()] == ["map.svg"]
     assert {name: stamp for name, stamp in stamps(out).items() if name in kept} == kept
 
 

@@ -92,8 +92,8 @@ def test_every_command_and_snippet_runs(desk: Path, monkeypatch: pytest.MonkeyPa
     light = ProbeSpec(methods=("ridge",), repeats=1, shuffles=20, bootstrap=100)
     monkeypatch.setattr(Hierarchy, "probe_spec", lambda self, size: light)
     monkeypatch.setattr(Exits, "tasks", ("facts",))
-    monkeypatch.setattr(figures, "write_figures", first_only(figures.write_figures))
-    monkeypatch.setattr(figures, "write_exhibit", first_only(figures.write_exhibit))
+    for draw in ("write_map", "write_figures", "write_exhibit"):
+        monkeypatch.setattr(figures, draw, first_only(getattr(figures, draw)))
     monkeypatch.setattr(running, "find_engine", lambda name: Here())
     # How a segments run is drawn is tested beside it.
     stages = Segments().stages()

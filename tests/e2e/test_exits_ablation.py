@@ -141,7 +141,7 @@ def test_the_only_block_that_matters_is_the_only_one_on_the_map(monkeypatch, mod
     page = (done.folder / "report.html").read_text(encoding="utf-8")
     for words in ("What each block is needed for", "Random ranges", "ablations, each one pass over the first"):
         assert words in page
-    assert (done.folder / "figures/ablation.svg").exists()
+    assert (done.draw_figures() / "ablation.svg").exists()
     # A run of version 0.1 calls the column of levels otherwise.
     found.rename({"level": "ability"}).write_parquet(done.folder / "ablation.parquet")
     assert next(one for one in PLUGIN.exhibits(done.folder) if one.name == "ablation").text == first.text

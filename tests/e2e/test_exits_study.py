@@ -100,7 +100,7 @@ def test_a_run_has_every_curve_over_its_baselines_and_a_report(monkeypatch, mode
     assert set(curves["method"]) < set(PLUGIN.method_names)
     assert set(curves["metric"]) < set(PLUGIN.metric_names)
     assert set(done.findings["finding"]) <= set(ExitFinding)
-    assert (done.folder / "figures/curves.svg").exists()
+    assert [path.name for path in (done.folder / "figures").iterdir()] == ["map.svg"]
 
 
 def test_a_random_model_is_not_said_to_answer_anything(monkeypatch, model, tmp_path):

@@ -36,7 +36,7 @@ def direction(tmp_path_factory):
     rows = [(f"{subject} was {word}", label, i // 2) for i, (word, label) in enumerate(words) for subject in SUBJECTS]
     texts, labels, groups = (list(column) for column in zip(*rows, strict=True))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "write", lambda folder, *what: (folder / "figures").mkdir(exist_ok=True))
+        patch.setattr(figures, "write_map", lambda folder, view: None)
         run = la.probe(
             texts,
             {"mood": labels},

@@ -100,4 +100,4 @@ def test_a_run_keeps_its_learning_curves_and_draws_them(tiny_model_dir, tmp_path
     forecasts = pl.read_parquet(run.folder / "forecasts.parquet")
     assert set(forecasts["reading"]) <= {reading.value for reading in Reading}
     assert len(forecasts) == 2
-    assert (run.folder / "figures" / "learning-texts.svg").is_file()
+    assert (run.draw_figures() / "learning-texts.svg").is_file()

@@ -98,10 +98,6 @@ def test_a_run_in_a_notebook_has_its_main_chart_and_no_markup_of_its_data(runs):
     assert shown.count("<li>") == min(len(runs[0].main_findings), 9)
     assert re.search(r"<svg.*Levels by depth.*</svg>", shown, re.S)
     assert "<b>tiny" not in shown
-    # A figure of the report is shown as it is.
-    (runs[0].folder / "figures").mkdir()
-    (runs[0].folder / "figures/curves.svg").write_text('<?xml version="1.0"?><svg>drawn</svg>')
-    assert "<svg>drawn</svg>" in runs[0]._repr_html_()
 
 
 def test_a_comparison_shows_its_models_findings_and_chart(runs, tmp_path):

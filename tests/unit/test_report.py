@@ -15,7 +15,7 @@ import pytest
 import fake_run
 from fake_run import Fake
 from layeratlas.core.errors import SpecError, StoreError
-from layeratlas.report import build, figure
+from layeratlas.report import build, draw, figure
 from layeratlas.report.lead import in_short
 from layeratlas.report.limits import LEVELS, axis_limits
 from layeratlas.report.names import names_of
@@ -67,13 +67,29 @@ def rows_of(page: str, heading: str) -> list[list[str]]:
     return [[re.sub(r"<[^>]+>", "", cell).strip() for cell in row] for row in cells]
 
 
-def test_page_and_figures_are_written(whole: Path) -> None:
+def test_the_page_is_written_with_its_map_alone(whole: Path) -> None:
     page = (whole / "report.html").read_text(encoding="utf-8")
     findings = pl.read_parquet(whole / "findings.parquet")
     assert [row[4] for row in rows_of(page, "all")] == findings["statement"].to_list()
-    for name in ("curves", "map", "tasks", "strata", "components"):
-        assert (whole / f"figures/{name}.svg").read_bytes().startswith(b"<svg")
-        assert (whole / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in (whole / "figures").iterdir()] == ["map.svg"]
+    assert (whole / "figures/map.svg").read_bytes().startswith(b"<svg")
+
+
+def test_all_charts_are_drawn_when_asked_for_and_again_with_the_page(tmp_path: Path) -> None:
+    folder = fake_run.write_run(tmp_path, Fake(layers=6))
+    build(folder, HIERARCHY)
+    beside = (folder / "figures/map.svg").read_bytes()
+    drawn = draw(folder, HIERARCHY)
+    assert drawn == folder / "figures"
+    assert (drawn / "map.svg").read_bytes() == beside
+    charts = {exhibit.name for exhibit in HIERARCHY.exhibits(folder) if exhibit.chart}
+    names = {"curves", "map", "tasks", "strata", "components"} | charts
+    assert {path.name for path in drawn.iterdir()} == {f"{name}.{form}" for name in names for form in ("svg", "png")}
+    assert all(path.read_bytes().startswith(b"<svg") for path in drawn.glob("*.svg"))
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn.glob("*.png"))
+    (drawn / "curves.svg").write_text("of other tables")
+    build(folder, HIERARCHY)
+    assert (drawn / "curves.svg").read_bytes().startswith(b"<svg")
 
 
 def test_every_verdict_is_the_first_thing_of_its_row(whole: Path) -> None:
@@ -96,7 +112,7 @@ def test_page_loads_nothing_from_anywhere(whole: Path) -> None:
 def test_the_same_tables_give_the_same_bytes(whole: Path, tmp_path: Path) -> None:
     again = fake_run.write_run(tmp_path / "again", Fake(layers=6))
     build(again, HIERARCHY)
-    for name in ("report.html", "figures/curves.svg"):
+    for name in ("report.html", "figures/map.svg"):
         assert (again / name).read_bytes() == (whole / name).read_bytes()
 
 

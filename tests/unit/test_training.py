@@ -234,7 +234,8 @@ def test_the_page_has_the_axis_of_training(tmp_path):
     page = (out / "comparison.html").read_text(encoding="utf-8")
     assert "Over training" in page
     assert "step of emergence" in page
-    assert (out / "figures/training.svg").exists()
+    assert not (out / "figures/training.svg").exists()
+    assert (api.figures(out) / "training.svg").exists()
 
 
 def value(estimate: float, noise: np.ndarray) -> Quantity:

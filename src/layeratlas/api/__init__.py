@@ -9,7 +9,7 @@ from layeratlas.core.lazy import lazy
 if TYPE_CHECKING:
     from layeratlas.api.compared import Comparison
     from layeratlas.api.event_files import tensorboard
-    from layeratlas.api.folders import index, report
+    from layeratlas.api.folders import figures, index, report
     from layeratlas.api.results import Run, load
     from layeratlas.api.run_status import status
     from layeratlas.api.running import atlas, check, compare, run, run_atlas, run_spec
@@ -22,6 +22,7 @@ __all__ = [
     "atlas",
     "check",
     "compare",
+    "figures",
     "index",
     "load",
     "probe",
@@ -37,7 +38,7 @@ __all__ = [
 _HOME = {
     "compared": ("Comparison",),
     "event_files": ("tensorboard",),
-    "folders": ("index", "report"),
+    "folders": ("figures", "index", "report"),
     "results": ("Run", "load"),
     "run_status": ("status",),
     "running": ("atlas", "check", "compare", "run", "run_atlas", "run_spec"),

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from layeratlas.api.display import figure_of, html_of, text_of
-from layeratlas.api.folders import folder_path, report
+from layeratlas.api.folders import figures, folder_path, report
 from layeratlas.core.files import COMPARISON_PAGE
 
 
@@ -79,8 +79,12 @@ class Comparison:
         return self.folder / COMPARISON_PAGE
 
     def rebuild_report(self) -> Path:
-        """Write the page and its figures again, from the tables alone, and return its path."""
+        """Rebuild the page from the tables alone, and return its path; figures drawn before are drawn again."""
         return report(self.folder)
+
+    def draw_figures(self) -> Path:
+        """Draw the page's charts as SVG and PNG files, and return their folder."""
+        return figures(self.folder)
 
     def summary(self, width: int = 0) -> str:
         """Return the heading, the map of a single model if it fits in `width` columns, and the first findings.
@@ -114,4 +118,4 @@ class Comparison:
         return text_of(f"{self._heading()}, in '{self.folder}'", self._ranked())
 
     def _repr_html_(self) -> str:
-        return html_of(self._heading(), self._ranked(), figure_of(self.folder, ["atlas"]), self.report_path)
+        return html_of(self._heading(), self._ranked(), figure_of(self.folder, "atlas"), self.report_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +44,11 @@ def html_of(heading: str, findings: pl.DataFrame, figure: str, report: Path) -> 
     return "\n".join(block for block in [*blocks, f"<p><code>{html.escape(str(report))}</code></p>"] if block)
 
 
-def figure_of(folder: Path, names: Sequence[str]) -> str:
-    """Return the first of the named figures that the folder has, as SVG; empty if it has none."""
-    for name in names:
-        path = folder / "figures" / f"{name}.svg"
-        if path.exists():
-            text = path.read_text(encoding="utf-8")
-            return text[max(0, text.find("<svg")) :]
-    return ""
-
-
-def svg_of(chart: Any) -> str:
-    """Draw an Altair chart as SVG, without the network."""
-    import vl_convert
-
-    from layeratlas.report.vega import VERSION
-
-    return str(vl_convert.vegalite_to_svg(chart.to_json(validate=False), vl_version=VERSION, allowed_base_urls=[]))
+def figure_of(folder: Path, name: str) -> str:
+    """Return a figure of a folder as SVG; empty if the folder does not have it."""
+    path = folder / "figures" / f"{name}.svg"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return text[max(0, text.find("<svg")) :]
 
 
 def map_width() -> int:

@@ -34,6 +34,21 @@ def report(folder: str | Path) -> Path:
     return build(folder, study_of(FinishedRun(folder)))
 
 
+def figures(folder: str | Path) -> Path:
+    """Draw the charts of a finished run or comparison as SVG and PNG files and return their folder, FOLDER/figures.
+
+    They are drawn from the tables alone. Raises StoreError if a table is missing or unreadable.
+    """
+    folder = folder_path(folder)
+    if (folder / COMPARISON).exists():
+        from layeratlas.comparison.page import draw_comparison
+
+        return draw_comparison(folder)
+    from layeratlas.report import draw
+
+    return draw(folder, study_of(FinishedRun(folder)))
+
+
 def index(folder: str | Path) -> Path:
     """Write the page that lists every run and comparison below a folder and return its path, FOLDER/index.html.
 

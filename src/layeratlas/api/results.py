@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layeratlas.api.advice import find_recommendation, recommended_layer
-from layeratlas.api.display import figure_of, html_of, line_of, svg_of, text_of
-from layeratlas.api.folders import folder_path, report, study_of
+from layeratlas.api.display import html_of, line_of, text_of
+from layeratlas.api.folders import figures, folder_path, report, study_of
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.files import COMPARISON
 from layeratlas.core.formatting import duration
@@ -44,8 +44,12 @@ class Run(FinishedRun):
         return figure(self, study=study_of(self), level=level, component=component)
 
     def rebuild_report(self) -> Path:
-        """Rebuild the report and its figures from the run's tables alone, and return the report's path."""
+        """Rebuild the report from the run's tables alone, and return its path; figures drawn before are drawn again."""
         return report(self.folder)
+
+    def draw_figures(self) -> Path:
+        """Draw the report's charts as SVG and PNG files, and return their folder."""
+        return figures(self.folder)
 
     def summary(self, width: int = 0) -> str:
         """Return the model, its map (if it fits in `width` columns), a few findings and the layers to use.
@@ -115,10 +119,9 @@ class Run(FinishedRun):
         return html_of(f"Run of {self._heading()}", self.main_findings, self._main_figure(), self.report_path)
 
     def _main_figure(self) -> str:
-        study = study_of(self)
-        if study is None or study.curves:
-            return figure_of(self.folder, ["curves"]) or svg_of(self.plot())
-        return figure_of(self.folder, [exhibit.name for exhibit in study.exhibits(self.folder) if exhibit.chart])
+        from layeratlas.report import main_figure
+
+        return main_figure(self.folder, study_of(self))
 
 
 def load(folder: str | Path) -> Run | Comparison:

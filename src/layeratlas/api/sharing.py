@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from layeratlas.api.folders import check_new, folder_beside, report, study_of, written_whole
+from layeratlas.api.folders import check_new, figures, folder_beside, report, study_of, written_whole
 from layeratlas.api.public import SHARED, given_names, has_own_texts, is_published, public_manifest, shortened
 from layeratlas.api.results import Run
 from layeratlas.core.checksums import digest_of, write_sealed
@@ -114,6 +114,7 @@ def _write(run: Run, target: Path, texts: bool, name: str) -> None:
             stage["outputs"] = [file for file in stage.get("outputs", []) if file in stage["sha256"]]
         write_sealed(part / MANIFEST, manifest)
         report(part)
+        figures(part)
         write_atomic(part / CARD, card_of(Run(part), name).encode())
 
 
@@ -193,8 +194,8 @@ def _check_name(name: str) -> None:
 
 def _listed(folder: Path) -> list[str]:
     """Return the files that a share writes, without anything that was put beside them since."""
-    figures = [path.relative_to(folder).as_posix() for path in sorted((folder / "figures").glob("[!.]*"))]
-    return [MANIFEST, CARD, REPORT, *figures, *Run(folder).output_names]
+    drawn = [path.relative_to(folder).as_posix() for path in sorted((folder / "figures").glob("[!.]*"))]
+    return [MANIFEST, CARD, REPORT, *drawn, *Run(folder).output_names]
 
 
 def _upload(folder: Path, name: str) -> None:

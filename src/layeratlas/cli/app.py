@@ -8,7 +8,7 @@ import typer
 
 from layeratlas.cli.check import check, validate
 from layeratlas.cli.directing import direction, steer
-from layeratlas.cli.finished import claims, compare, index, report, share, status, tensorboard
+from layeratlas.cli.finished import claims, compare, figures, index, report, share, status, tensorboard
 from layeratlas.cli.lists import list_names
 from layeratlas.cli.run import run
 from layeratlas.cli.sweep import sweep
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(sweep)
 app.command()(report)
+app.command()(figures)
 app.command()(compare)
 app.command()(index)
 app.command()(status)

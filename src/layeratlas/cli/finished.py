@@ -1,4 +1,4 @@
-"""What reads the folders of runs: `report`, `index`, `status`, `share`, `tensorboard`, `compare` and `claims`."""
+"""What reads folders of runs: `report`, `figures`, `index`, `status`, `share`, `tensorboard`, `compare`, `claims`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,23 @@ from layeratlas.cli.terminal import make_progress
 
 
 def report(folder: Annotated[Path, typer.Argument(help="The folder of a run or of a comparison.")]) -> None:
-    """Rebuild report.html and the figures of a run from its tables alone."""
+    """Rebuild report.html of a run from its tables alone; figures that were drawn before are drawn again."""
     with one_line():
         from layeratlas import api
 
         print(api.report(folder))
+
+
+def figures(folder: Annotated[Path, typer.Argument(help="The folder of a run or of a comparison.")]) -> None:
+    """Draw the charts of a report as SVG and PNG files, in the folder figures of the run.
+
+    \b
+    layeratlas figures runs/mine
+    """
+    with one_line():
+        from layeratlas import api
+
+        print(api.figures(folder))
 
 
 def index(folder: Annotated[Path, typer.Argument(help="A folder that holds folders of runs, such as runs.")]) -> None:

@@ -1,8 +1,9 @@
-"""The page of a comparison: one self-contained file, built from the comparison's tables alone."""
+"""The page of a comparison: one self-contained file, and its charts as files, built from its tables alone."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from layeratlas.runs.recommendation import from_records
 from layeratlas.stats.scaling import Where
 
 Rows = dict[str, pl.DataFrame]
+# The figure that stands for a comparison in lists; it is drawn with every page.
+MAP = "atlas"
 # The rows that each chart reads.
 _READS = {
     "atlas": ["atlas", "peaks", "segments"],
@@ -47,23 +50,42 @@ _CLAIM_COLUMNS = ("claim", "says", "published", "here", "estimate", "lo", "hi", 
 
 
 def build_comparison(folder: Path) -> Path:
-    """Write `comparison.html` and `figures/` from a comparison's tables, and return the page's path.
+    """Write `comparison.html` and the map beside it from a comparison's tables, and return the page's path.
 
-    Raises StoreError, before drawing anything, if a table is missing, damaged or unreadable.
+    Figures that were drawn before (`draw_comparison`) are drawn again. Raises StoreError, before drawing anything, if a
+    table is missing, damaged or unreadable.
     """
     comparison = FinishedComparison(folder)
     comparison.verify()
     rows = chart_rows(comparison)
-    _write_figures(comparison, rows)
+    if figures.are_drawn(folder):
+        _write_figures(comparison, rows)
+    else:
+        for name, chart, data in _figures(comparison, rows):
+            if name == MAP:
+                figures.write_svg(folder, name, figures.svg(chart, data))
     write_atomic(comparison.page_path, _page(comparison, rows).encode())
     return comparison.page_path
 
 
+def draw_comparison(folder: Path) -> Path:
+    """Write every figure of a comparison as SVG and PNG, and return their folder; errors of `build_comparison`."""
+    comparison = FinishedComparison(folder)
+    comparison.verify()
+    _write_figures(comparison, chart_rows(comparison))
+    return folder / figures.FOLDER
+
+
 def _write_figures(comparison: FinishedComparison, rows: Rows) -> None:
-    """Draw the map, the peaks and the last layer's values by size, as far as they have rows."""
+    for figure in _figures(comparison, rows):
+        figures.write(comparison.folder, *figure)
+
+
+def _figures(comparison: FinishedComparison, rows: Rows) -> Iterator[tuple[str, dict[str, Any], figures.Rows]]:
+    """Yield each figure that has rows: its name, chart and rows; the map, the peaks, last layers by size, training."""
     specs: dict[str, dict[str, Any]] = {}
     if order := map_order(comparison, rows):
-        specs["atlas"] = charts.dressed(charts.atlas(order, segment_names(comparison), False), False)
+        specs[MAP] = charts.dressed(charts.atlas(order, segment_names(comparison), False), False)
     if levels := placed_levels(comparison, rows):
         specs["peaks"] = charts.dressed(charts.peaks(comparison.models, levels, False), False)
     if levels := sized_levels(rows):
@@ -72,9 +94,9 @@ def _write_figures(comparison: FinishedComparison, rows: Rows) -> None:
     if panels := _trainings(rows):
         titled = [(f"{where['series']}: {where['quantity']}", where) for where in panels]
         specs["training"] = charts.dressed(charts.training_grid(titled, trained_levels(comparison, rows)), False)
-    chart_of = {"atlas": "atlas", "peaks": "places", "sizes": "sizes", "training": "training"}
+    chart_of = {MAP: "atlas", "peaks": "places", "sizes": "sizes", "training": "training"}
     for name, spec in specs.items():
-        figures.write(comparison.folder, name, spec, {read: data[read].to_dicts() for read in _READS[chart_of[name]]})
+        yield name, spec, {read: data[read].to_dicts() for read in _READS[chart_of[name]]}
 
 
 def _page(comparison: FinishedComparison, rows: Rows) -> str:

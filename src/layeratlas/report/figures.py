@@ -1,4 +1,4 @@
-"""The charts of a report as SVG and PNG files for papers."""
+"""The charts of a report as files for papers: the map with every page, all of them as SVG and PNG on request."""
 
 from __future__ import annotations
 
@@ -24,8 +24,13 @@ from layeratlas.report.titles import key, title, titled
 from layeratlas.report.view import View
 from layeratlas.runs.study import Exhibit
 
+FOLDER = "figures"
+# The figure that stands for a run in lists of runs; it is drawn with every page.
+MAP = "map"
 COMPONENTS_KEY = "Solid: residual stream. Dashed: attention output. Dotted: MLP output. Grey line: chance."
 _COLUMNS = 3
+
+Rows = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +42,31 @@ class Figure:
     chosen: dict[str, str]
 
 
+def write_map(folder: Path, view: View) -> None:
+    """Write the map of a run's levels as `figures/map.svg`."""
+    figure = next(figure for figure in figures_of(view) if figure.name == MAP)
+    write_svg(folder, MAP, svg(figure.chart, _rows(view, figure)))
+
+
 def write_figures(folder: Path, view: View) -> None:
     """Write the figures of the curves into a run's folder, except empty ones."""
     for figure in figures_of(view):
-        rows = {name: table.to_dicts() for name, table in chart_rows(view, figure.chosen).items()}
-        write(folder, figure.name, figure.chart, rows)
+        write(folder, figure.name, figure.chart, _rows(view, figure))
+
+
+def main_figure(view: View) -> str:
+    """Return the curves of all levels as SVG."""
+    first = figures_of(view)[0]
+    return svg(first.chart, _rows(view, first))
+
+
+def are_drawn(folder: Path) -> bool:
+    """Tell whether all figures of a folder have been drawn, and not the map alone."""
+    return any((folder / FOLDER).glob("*.png"))
+
+
+def _rows(view: View, figure: Figure) -> Rows:
+    return {name: table.to_dicts() for name, table in chart_rows(view, figure.chosen).items()}
 
 
 def figures_of(view: View) -> list[Figure]:
@@ -52,7 +77,7 @@ def figures_of(view: View) -> list[Figure]:
     levels_map = titled(heat(look), title(chosen, "Map of levels and tasks", names), "Dot: the peak of the row")
     figures = [
         Figure(name="curves", chart=curves, chosen=chosen),
-        Figure(name="map", chart=levels_map, chosen=chosen),
+        Figure(name=MAP, chart=levels_map, chosen=chosen),
     ]
     small = f"Dashed grey: control ({names.study.control}). Dotted: baseline ({names.study.baseline}). Dot: peak."
     tasks, strata, levels = (
@@ -92,16 +117,34 @@ def _heading(part: Part) -> vega.Spec:
 
 def write_exhibit(folder: Path, exhibit: Exhibit) -> None:
     """Write a study's own chart with its heading, in light colours; nothing for an exhibit with only a table."""
-    if exhibit.chart is None:
-        return
-    chart = exhibit.chart(partial(theme.colour, live=False))
-    write(folder, exhibit.name, titled(chart, exhibit.title, wrap(exhibit.text, 100)), {})
+    if exhibit.chart is not None:
+        write(folder, exhibit.name, _of_exhibit(exhibit), {})
 
 
-def write(folder: Path, name: str, chart: Any, data: dict[str, list[dict[str, Any]]]) -> None:
-    """Write a chart with its rows into a folder, as `figures/NAME.svg` and, at twice the size, `figures/NAME.png`."""
+def exhibit_svg(exhibit: Exhibit) -> str:
+    """Return a study's own chart with its heading as SVG; '' for an exhibit with only a table."""
+    return svg(_of_exhibit(exhibit), {}) if exhibit.chart is not None else ""
+
+
+def _of_exhibit(exhibit: Exhibit) -> Any:
+    assert exhibit.chart is not None
+    return titled(exhibit.chart(partial(theme.colour, live=False)), exhibit.title, wrap(exhibit.text, 100))
+
+
+def svg(chart: Any, data: Rows) -> str:
+    """Draw a chart with its rows as SVG, without the network."""
     spec = chart if isinstance(chart, dict) else chart.to_dict()
     text = json.dumps({**spec, "datasets": {**spec.get("datasets", {}), **data}}, sort_keys=True)
-    svg = vl_convert.vegalite_to_svg(text, vl_version=vega.VERSION, allowed_base_urls=[])
-    write_atomic(folder / "figures" / f"{name}.svg", svg.encode())
-    write_atomic(folder / "figures" / f"{name}.png", vl_convert.svg_to_png(svg, scale=2.0))
+    return str(vl_convert.vegalite_to_svg(text, vl_version=vega.VERSION, allowed_base_urls=[]))
+
+
+def write(folder: Path, name: str, chart: Any, data: Rows) -> None:
+    """Write a chart with its rows into a folder, as `figures/NAME.svg` and, at twice the size, `figures/NAME.png`."""
+    drawn = svg(chart, data)
+    write_svg(folder, name, drawn)
+    write_atomic(folder / FOLDER / f"{name}.png", vl_convert.svg_to_png(drawn, scale=2.0))
+
+
+def write_svg(folder: Path, name: str, drawn: str) -> None:
+    """Write a drawn chart into a folder as `figures/NAME.svg`."""
+    write_atomic(folder / FOLDER / f"{name}.svg", drawn.encode())

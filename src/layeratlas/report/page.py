@@ -1,4 +1,4 @@
-"""The report of a run: one self-contained page and its figures, built from the run's tables alone."""
+"""The report of a run: one self-contained page, built from the run's tables alone."""
 
 from __future__ import annotations
 
@@ -14,42 +14,36 @@ from layeratlas.core.files import write_atomic
 from layeratlas.report import figures, theme
 from layeratlas.report.advice import advice
 from layeratlas.report.answers import answers
+from layeratlas.report.drawing import Drawable, drawable, write_beside
 from layeratlas.report.heat import heat
 from layeratlas.report.hero import controls_key, hero, panel_key
-from layeratlas.report.inputs import checked_run
 from layeratlas.report.lead import card, headlines, source
 from layeratlas.report.lens import lens
-from layeratlas.report.names import names_of
 from layeratlas.report.overview import overview
 from layeratlas.report.panels import components, panel
 from layeratlas.report.parts import PartKind
 from layeratlas.report.rows import chart_rows
 from layeratlas.report.shell import packed, rendered
 from layeratlas.report.titles import key
-from layeratlas.report.view import View, prepare
+from layeratlas.report.view import View
 from layeratlas.runs.chat import chat_methods
-from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.study import Exhibit, Study
 
 
 def build(folder: str | Path, study: Study | None) -> Path:
-    """Write a run's `report.html` and `figures/` and return the page's path; the same tables give the same bytes.
+    """Write a run's `report.html` and the map beside it, and return the page's path; equal tables give equal bytes.
 
-    `study` is the run's study; None if its package is not installed here. Raises StoreError if a table is missing or
-    unreadable.
+    Figures that were drawn before (`draw`) are drawn again. `study` is the run's study; None if its package is not
+    installed here. Raises StoreError if a table is missing or unreadable.
     """
-    run = checked_run(Path(folder))
-    view = prepare(run.curves, run.blocks, names_of(run, study), run.presence(study.presence if study else ""))
-    exhibits = study.exhibits(run.folder) if study else []
-    if study is None or study.curves:
-        figures.write_figures(run.folder, view)
-    for exhibit in exhibits:
-        figures.write_exhibit(run.folder, exhibit)
-    write_atomic(run.report_path, _page(run, view, study, exhibits).encode())
-    return run.report_path
+    of = drawable(folder, study)
+    write_beside(of)
+    write_atomic(of.run.report_path, _page(of).encode())
+    return of.run.report_path
 
 
-def _page(run: FinishedRun, view: View, study: Study | None, exhibits: Sequence[Exhibit]) -> str:
+def _page(of: Drawable) -> str:
+    run, view, study, exhibits = of.run, of.view, of.study, of.exhibits
     words = view.names.study
     found = answers(run, view, study)
     mistakes = [asdict(each) for each in study.mistakes(run)] if study else []
@@ -65,7 +59,7 @@ def _page(run: FinishedRun, view: View, study: Study | None, exhibits: Sequence[
         source=source(run.manifest),
         facts=card(run),
         methods=[*(study.methods(run.manifest) if study else []), *chat_methods(run.manifest)],
-        has_curves=study is None or study.curves,
+        has_curves=of.has_curves,
         exhibits=exhibits,
         lead=next((exhibit for exhibit in exhibits if exhibit.chart), None),
         first=headlines(overview(run.findings, study)),

@@ -15,7 +15,7 @@ const atlas = (() => {
   const loaded = async () => {
     if (!("DecompressionStream" in window)) {
       for (const element of document.querySelectorAll("[data-chart]")) {
-        element.textContent = "This browser cannot draw the charts; they are in the folder figures too.";
+        element.textContent = "This browser cannot draw the charts; layeratlas figures DIR draws them as files.";
       }
       return null;
     }

@@ -15,6 +15,6 @@ def report_stage(study: Study) -> StageFunction:
         with work.progress.stage("report", 1) as step:
             report.build(work.folder, study)
             step.advance()
-        return ["report.html", "figures"]
+        return ["report.html"]
 
     return stage
