@@ -194,7 +194,9 @@ def _hue(levels: Sequence[str], live: bool) -> Any:
     hues = theme.series(live)
     scale = vega.Scale(domain=list(levels), range=[hues[i % len(hues)] for i in range(len(levels))])
     return vega.Color(
-        "level:N", scale=scale, legend=vega.Legend(title=None, orient="bottom", columns=2, labelLimit=180)
+        "level:N",
+        scale=scale,
+        legend=vega.Legend(title=None, orient="bottom", columns=2, labelLimit=180, symbolOpacity=1),
     )
 
 
