@@ -15,6 +15,7 @@ import layeratlas as la
 from fake_models import FakeModel
 from layeratlas import api
 from layeratlas.api.options import make_specs
+from layeratlas.comparison import charts
 from layeratlas.comparison import page as comparing
 from layeratlas.comparison.compare import compare
 from layeratlas.core.errors import AtlasError
@@ -235,6 +236,24 @@ def test_the_page_has_the_axis_of_training(tmp_path):
     assert "Over training" in page
     assert "step of emergence" in page
     assert (out / "figures/training.svg").exists()
+
+
+def test_trainings_stand_side_by_side_and_are_told_apart_by_study():
+    def titles(studies: Sequence[str], series: Sequence[str]) -> list[list[str]]:
+        rows = [(st, se, quantity) for st in studies for se in series for quantity in ("peak value", "peak depth")]
+        table = pl.DataFrame(rows, schema=["study", "series", "quantity"], orient="row")
+        lines = comparing._titled(comparing._trainings({"training": table}))
+        chart = charts.training_grid(lines, ["item"]).to_dict()
+        assert [[one["title"] for one in line["concat"]] for line in chart["vconcat"]] == [
+            [heading for heading, _ in line] for line in lines
+        ]
+        shared = [line.get("resolve") is not None for line in chart["vconcat"]]
+        assert shared == [len({where["quantity"] for _, where in line}) == 1 for line in lines]
+        return [[heading for heading, _ in line] for line in lines]
+
+    assert titles(["hierarchy"], ["a"]) == [["a: peak value", "a: peak depth"]]
+    assert titles(["hierarchy"], ["a", "b"]) == [["a: peak value", "b: peak value"], ["a: peak depth", "b: peak depth"]]
+    assert titles(["hierarchy", "exits"], ["a", "b"])[2] == ["a: peak value (exits)", "b: peak value (exits)"]
 
 
 def value(estimate: float, noise: np.ndarray) -> Quantity:

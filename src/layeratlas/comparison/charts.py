@@ -211,13 +211,18 @@ def _dots(base: vega.Chart, further: Sequence[str]) -> vega.Chart:
     return base.mark_circle(size=44, opacity=1).encode(y=_value("value"), tooltip=tips)
 
 
-def training_grid(panels: Sequence[tuple[str, dict[str, str]]], levels: Sequence[str]) -> vega.Chart:
-    """Return the fixed charts of several trainings and quantities side by side, each under its heading."""
-    charts = []
-    for heading, where in panels:
-        test = " && ".join(f"datum.{name} == {value!r}" for name, value in where.items())
-        charts.append(training(levels, False, 210).transform_filter(test).properties(title=heading))
-    return vega.concat(*charts, columns=3, spacing=22)
+def training_grid(rows: Sequence[Sequence[tuple[str, dict[str, str]]]], levels: Sequence[str]) -> vega.Chart:
+    """Return the fixed charts over training, each under its heading; a row of one quantity shares its vertical axis."""
+    lines = []
+    for row in rows:
+        charts = []
+        for heading, where in row:
+            test = " && ".join(f"datum.{name} == {value!r}" for name, value in where.items())
+            charts.append(training(levels, False, 210).transform_filter(test).properties(title=heading))
+        alike = len({where["quantity"] for _, where in row}) == 1
+        line = vega.concat(*charts, columns=len(row), spacing=22)
+        lines.append(line.resolve_scale(y="shared") if alike else line)
+    return vega.vconcat(*lines, spacing=22)
 
 
 def dressed(chart: vega.Chart, live: bool) -> dict[str, Any]:

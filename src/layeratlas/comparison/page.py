@@ -70,8 +70,8 @@ def _write_figures(comparison: FinishedComparison, rows: Rows) -> None:
         specs["sizes"] = charts.dressed(charts.sizes(levels, False), False)
     data = rows | {"sizes": rows["sizes"].filter(pl.col("where") == Where.LAST)}
     if panels := _trainings(rows):
-        titled = [(f"{where['series']}: {where['quantity']}", where) for where in panels]
-        specs["training"] = charts.dressed(charts.training_grid(titled, trained_levels(comparison, rows)), False)
+        grid = charts.training_grid(_titled(panels), trained_levels(comparison, rows))
+        specs["training"] = charts.dressed(grid, False)
     chart_of = {"atlas": "atlas", "peaks": "places", "sizes": "sizes", "training": "training"}
     for name, spec in specs.items():
         figures.write(comparison.folder, name, spec, {read: data[read].to_dicts() for read in _READS[chart_of[name]]})
@@ -109,8 +109,20 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
 
 
 def _trainings(rows: Rows) -> list[dict[str, str]]:
-    """Return the list of charts over training: one per study, training and quantity."""
-    return rows["training"].select("study", "series", "quantity").unique(maintain_order=True).to_dicts()
+    """Return the list of charts over training: by study, then by quantity, with the trainings side by side."""
+    panels = rows["training"].select("study", "quantity", "series").unique(maintain_order=True).to_dicts()
+    known = {name: list(dict.fromkeys(panel[name] for panel in panels)) for name in ("study", "quantity", "series")}
+    return sorted(panels, key=lambda panel: [known[name].index(panel[name]) for name in known])
+
+
+def _titled(panels: list[dict[str, str]]) -> list[list[tuple[str, dict[str, str]]]]:
+    """Return the charts over training with their headings: rows of one quantity, or of one training if it is alone."""
+    many = {name: len({panel[name] for panel in panels}) > 1 for name in ("study", "series")}
+    lines: dict[tuple[str, str], list[tuple[str, dict[str, str]]]] = {}
+    for panel in panels:
+        heading = f"{panel['series']}: {panel['quantity']}" + (f" ({panel['study']})" if many["study"] else "")
+        lines.setdefault((panel["study"], panel["quantity"] if many["series"] else ""), []).append((heading, panel))
+    return list(lines.values())
 
 
 def _card(comparison: FinishedComparison) -> list[tuple[str, str]]:
