@@ -243,10 +243,13 @@ def test_trainings_stand_side_by_side_and_are_told_apart_by_study():
         rows = [(st, se, quantity) for st in studies for se in series for quantity in ("peak value", "peak depth")]
         table = pl.DataFrame(rows, schema=["study", "series", "quantity"], orient="row")
         lines = comparing._titled(comparing._trainings({"training": table}))
-        chart = charts.training_grid(lines, ["item"]).to_dict()
+        chart = charts.training_grid(lines, ["item"], [1, 2, 4]).to_dict()
         assert [[one["title"] for one in line["concat"]] for line in chart["vconcat"]] == [
             [heading for heading, _ in line] for line in lines
         ]
+        axes = [layer["encoding"] for line in chart["vconcat"] for one in line["concat"] for layer in one["layer"]]
+        assert {tuple(axis["x"]["scale"]["domain"]) for axis in axes} == {(1, 4)}
+        assert sum("domain" in axis["y"]["scale"] for axis in axes) == len(axes) // 2  # depths have an axis from 0 to 1
         shared = [line.get("resolve") is not None for line in chart["vconcat"]]
         assert shared == [len({where["quantity"] for _, where in line}) == 1 for line in lines]
         return [[heading for heading, _ in line] for line in lines]

@@ -20,6 +20,7 @@ from layeratlas.comparison.rows import (
     segment_names,
     sized_levels,
     trained_levels,
+    trained_places,
 )
 from layeratlas.core import formatting, registry
 from layeratlas.core.errors import SpecError
@@ -70,7 +71,7 @@ def _write_figures(comparison: FinishedComparison, rows: Rows) -> None:
         specs["sizes"] = charts.dressed(charts.sizes(levels, False), False)
     data = rows | {"sizes": rows["sizes"].filter(pl.col("where") == Where.LAST)}
     if panels := _trainings(rows):
-        grid = charts.training_grid(_titled(panels), trained_levels(comparison, rows))
+        grid = charts.training_grid(_titled(panels), trained_levels(comparison, rows), trained_places(rows))
         specs["training"] = charts.dressed(grid, False)
     chart_of = {"atlas": "atlas", "peaks": "places", "sizes": "sizes", "training": "training"}
     for name, spec in specs.items():
@@ -171,7 +172,7 @@ def _chart_data(comparison: FinishedComparison, rows: Rows) -> dict[str, Any]:
         "places": charts.peaks(comparison.models, placed_levels(comparison, rows), True),
         "cka": charts.cka(True),
         "sizes": charts.sizes(sized_levels(rows), True),
-        "training": charts.training(trained_levels(comparison, rows), True),
+        "training": charts.training(trained_levels(comparison, rows), trained_places(rows), True),
     }
     return {
         "specs": {name: charts.dressed(chart, True) for name, chart in specs.items()},

@@ -118,6 +118,11 @@ def trained_levels(comparison: FinishedComparison, rows: dict[str, pl.DataFrame]
     return in_order(rows["training"]["level"].unique(maintain_order=True).to_list(), known)
 
 
+def trained_places(rows: dict[str, pl.DataFrame]) -> list[int]:
+    """Return the places of all checkpoints on the axis of training, ascending; one place if there is no training."""
+    return sorted(rows["training"]["at"].unique().to_list()) or [1]
+
+
 def segment_names(comparison: FinishedComparison) -> list[str]:
     """Return the names of segments, in order of depth."""
     return list(comparison.segments["segment"].unique(maintain_order=True).to_list())
