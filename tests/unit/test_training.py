@@ -18,10 +18,12 @@ from layeratlas.api.options import make_specs
 from layeratlas.comparison import charts
 from layeratlas.comparison import page as comparing
 from layeratlas.comparison.compare import compare
+from layeratlas.comparison.training import Course, _drifts
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.progress import Progress
 from layeratlas.core.steps import Checkpoint, checkpoint_in, checkpoints_below, directory_name, is_training
 from layeratlas.models.sources import find_source
+from layeratlas.runs.quantity import Place
 from layeratlas.stats.emergence import emergence_depth
 from layeratlas.stats.quantities import Quantity
 from layeratlas.stats.training import OverTraining, drift, emerged
@@ -219,6 +221,7 @@ def test_only_the_last_checkpoint_is_a_model_among_models(tmp_path):
     pairs = out.differences.select("model_a", "model_b").unique().rows()
     assert pairs == [("small step640", "large step640")]
     assert out.models[:2] == ["small step10", "small step20"]
+    assert out.summary().startswith("Comparison of small (7 checkpoints), large (7 checkpoints) (hierarchy)")
 
 
 def test_a_step_can_be_named(tmp_path):
@@ -270,3 +273,14 @@ def test_a_line_of_depths_is_found_exactly_without_noise():
     rise = OverTraining(steps=(1, 3, 7, 15), values=[value(at, still) for at in (0.0, 0.0, 1.0, 1.0)])
     # Between steps 3 and 7, in doublings: the geometric middle of 4 and 8 is 1 + 4.66.
     assert emerged(rise).step.estimate == pytest.approx(2**2.5 - 1)
+
+
+def test_a_depth_never_moves_further_than_the_model_is_deep():
+    """A line through depths that jump is steeper than that."""
+    still = np.zeros(50)
+    data = OverTraining(steps=(1, 3, 7, 15), values=[value(at, still) for at in (0.0, 0.0, 1.0, 1.0)])
+    assert drift(data).estimate == pytest.approx(1.2)
+    place = Place(quantity="peak depth", level="item", component="resid", method="ridge", metric="accuracy")
+    (found,) = _drifts([Course(series="small", place=place, words="items", models=(), data=data)])
+    assert (found.estimate, found.lo, found.hi) == (1.0, 1.0, 1.0)
+    assert "+1.00 of the depth [+1.00, +1.00]" in found.statement

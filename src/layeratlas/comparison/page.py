@@ -87,6 +87,7 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
         _chart_data(comparison, rows),
         manifest=comparison.manifest,
         models=comparison.models,
+        subjects=comparison.subjects,
         alone=one_model,
         runs=_runs(comparison),
         lead=leading(comparison.findings) if one_model else in_brief(first),
@@ -134,14 +135,17 @@ def _card(comparison: FinishedComparison) -> list[tuple[str, str]]:
         ("Model", f"{formatting.cell(first['layers'])} blocks, width {formatting.cell(first['width'])}"),
         ("Parameters", formatting.size(first["parameters"])),
     ]
-    many = [("Models", str(len(comparison.models)))]
+    checkpoints = len(comparison.models) > len(comparison.subjects)
+    many = [("Models", str(len(comparison.subjects)))]
+    many += [("Checkpoints", str(len(comparison.models)))] if checkpoints else []
     shared = [("Studies", ", ".join(manifest["studies"])), ("Size", manifest["size"])]
     return [*(about if len(comparison.models) == 1 else many), *shared]
 
 
 def _source(comparison: FinishedComparison) -> str:
     """Return the source note for copied numbers."""
-    named = ", ".join(comparison.models[:_NAMED]) + (" and others" if len(comparison.models) > _NAMED else "")
+    names = comparison.subjects
+    named = ", ".join(names[:_NAMED]) + (" and others" if len(names) > _NAMED else "")
     return f"{named}, size {comparison.manifest['size']}, Layer Atlas {comparison.manifest['layeratlas']}"
 
 
