@@ -24,8 +24,8 @@ from layeratlas.comparison.models import read_models
 from layeratlas.core.errors import AtlasError, StoreError
 from layeratlas.runs.draws import Draws
 from layeratlas.stats.contrasts import verdict_of
-from layeratlas.stats.draws import Key
-from layeratlas.stats.quantities import Quantity
+from layeratlas.stats.draws import Key, LevelDraws
+from layeratlas.stats.quantities import Quantity, curve_quantities
 from layeratlas.store.rows import read_rows
 
 PEAKS = {"item": 0.2, "relation": 0.4, "analogy": 0.55}
@@ -123,6 +123,20 @@ def test_a_later_and_a_higher_peak_are_found_and_their_intervals_hold_them(tmp_p
     for name, true in (("peak depth", 0.25), ("peak value", 0.07), ("onset depth", 0.25)):
         inside = [row["lo"] <= true <= row["hi"] for row in rows[name]]
         assert sum(inside) >= 2, (name, rows[name])
+
+
+@pytest.mark.parametrize(("floor", "has_onset"), [(0.5, True), (0.9, False)])
+def test_a_level_that_is_read_and_does_not_exceed_its_baseline_has_a_peak_and_no_onset(floor, has_onset):
+    """It never rises above its floor; the last layer, as a depth, would move to the first when training passes it."""
+    truth = np.array([0.5, 0.6, 0.8, 0.75])
+    draws = truth + 0.02 * np.random.default_rng(0).standard_normal((200, 4))
+    halves = {"half_a": draws[:20], "half_b": draws[20:40]}
+    curve = LevelDraws(estimate=truth, draws=draws, floor=np.full(4, floor), **halves)
+    found = curve_quantities(curve, "resid", placed=True)
+    assert "peak depth" in found
+    assert ("onset depth" in found) == has_onset
+    if has_onset:  # half of 0.3, between the second and the third of four points
+        assert found["onset depth"].estimate == pytest.approx((1 + 0.05 / 0.2) / 3)
 
 
 def test_pairing_narrows_intervals_as_far_as_noise_is_shared(tmp_path):

@@ -15,12 +15,15 @@ import layeratlas as la
 from fake_models import FakeModel
 from layeratlas import api
 from layeratlas.api.options import make_specs
+from layeratlas.comparison import charts
 from layeratlas.comparison import page as comparing
 from layeratlas.comparison.compare import compare
+from layeratlas.comparison.training import Course, _drifts
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.progress import Progress
 from layeratlas.core.steps import Checkpoint, checkpoint_in, checkpoints_below, directory_name, is_training
 from layeratlas.models.sources import find_source
+from layeratlas.runs.quantity import Place
 from layeratlas.stats.emergence import emergence_depth
 from layeratlas.stats.quantities import Quantity
 from layeratlas.stats.training import OverTraining, drift, emerged
@@ -218,6 +221,7 @@ def test_only_the_last_checkpoint_is_a_model_among_models(tmp_path):
     pairs = out.differences.select("model_a", "model_b").unique().rows()
     assert pairs == [("small step640", "large step640")]
     assert out.models[:2] == ["small step10", "small step20"]
+    assert out.summary().startswith("Comparison of small (7 checkpoints), large (7 checkpoints) (hierarchy)")
 
 
 def test_a_step_can_be_named(tmp_path):
@@ -238,6 +242,27 @@ def test_the_page_has_the_axis_of_training(tmp_path):
     assert (api.figures(out) / "training.svg").exists()
 
 
+def test_trainings_stand_side_by_side_and_are_told_apart_by_study():
+    def titles(studies: Sequence[str], series: Sequence[str]) -> list[list[str]]:
+        rows = [(st, se, quantity) for st in studies for se in series for quantity in ("peak value", "peak depth")]
+        table = pl.DataFrame(rows, schema=["study", "series", "quantity"], orient="row")
+        lines = comparing._titled(comparing._trainings({"training": table}))
+        chart = charts.training_grid(lines, ["item"], [1, 2, 4]).to_dict()
+        assert [[one["title"] for one in line["concat"]] for line in chart["vconcat"]] == [
+            [heading for heading, _ in line] for line in lines
+        ]
+        axes = [layer["encoding"] for line in chart["vconcat"] for one in line["concat"] for layer in one["layer"]]
+        assert {tuple(axis["x"]["scale"]["domain"]) for axis in axes} == {(1, 4)}
+        assert sum("domain" in axis["y"]["scale"] for axis in axes) == len(axes) // 2  # depths have an axis from 0 to 1
+        shared = [line.get("resolve") is not None for line in chart["vconcat"]]
+        assert shared == [len({where["quantity"] for _, where in line}) == 1 for line in lines]
+        return [[heading for heading, _ in line] for line in lines]
+
+    assert titles(["hierarchy"], ["a"]) == [["a: peak value", "a: peak depth"]]
+    assert titles(["hierarchy"], ["a", "b"]) == [["a: peak value", "b: peak value"], ["a: peak depth", "b: peak depth"]]
+    assert titles(["hierarchy", "exits"], ["a", "b"])[2] == ["a: peak value (exits)", "b: peak value (exits)"]
+
+
 def value(estimate: float, noise: np.ndarray) -> Quantity:
     return Quantity(estimate=estimate, noise=noise, grain=0.0, unit="depth")
 
@@ -249,3 +274,14 @@ def test_a_line_of_depths_is_found_exactly_without_noise():
     rise = OverTraining(steps=(1, 3, 7, 15), values=[value(at, still) for at in (0.0, 0.0, 1.0, 1.0)])
     # Between steps 3 and 7, in doublings: the geometric middle of 4 and 8 is 1 + 4.66.
     assert emerged(rise).step.estimate == pytest.approx(2**2.5 - 1)
+
+
+def test_a_depth_never_moves_further_than_the_model_is_deep():
+    """A line through depths that jump is steeper than that."""
+    still = np.zeros(50)
+    data = OverTraining(steps=(1, 3, 7, 15), values=[value(at, still) for at in (0.0, 0.0, 1.0, 1.0)])
+    assert drift(data).estimate == pytest.approx(1.2)
+    place = Place(quantity="peak depth", level="item", component="resid", method="ridge", metric="accuracy")
+    (found,) = _drifts([Course(series="small", place=place, words="items", models=(), data=data)])
+    assert (found.estimate, found.lo, found.hi) == (1.0, 1.0, 1.0)
+    assert "+1.00 of the depth [+1.00, +1.00]" in found.statement

@@ -112,7 +112,7 @@ class Comparison:
     def _heading(self) -> str:
         kind = "Comparison" if len(self.models) > 1 else "Atlas"
         studies = ", ".join(self.manifest["studies"])
-        return f"{kind} of {', '.join(self.models)} ({studies}), size {self.manifest['size']}"
+        return f"{kind} of {', '.join(self._finished.subjects)} ({studies}), size {self.manifest['size']}"
 
     def __repr__(self) -> str:
         return text_of(f"{self._heading()}, in '{self.folder}'", self._ranked())

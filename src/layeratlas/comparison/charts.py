@@ -11,6 +11,8 @@ from layeratlas.report.lens import depth
 
 # The height of a row of the map with many rows, and with few.
 _ROW, _TALL_ROW, _MANY = 14, 22, 24
+# The most checkpoints that have a tick each.
+_MOST_TICKS = 10
 _SEGMENT_COLOURS = ("series-3", "series-5", "series-7", "series-4", "series-6", "series-8")
 
 
@@ -176,17 +178,25 @@ def sizes(levels: Sequence[str], live: bool, width: Any = 300) -> vega.Chart:
     return vega.layer(line, rule, _dots(base, ["shape:N"])).properties(width=width, height=220)
 
 
-def training(levels: Sequence[str], live: bool, width: Any = 300) -> vega.Chart:
-    """Return a quantity of levels by step of training, in doublings, with intervals; reads `training`."""
+def training(
+    levels: Sequence[str], steps: Sequence[int], live: bool, width: Any = 300, depth: bool = False
+) -> vega.Chart:
+    """Return a quantity of levels by step of training, in doublings, with intervals; reads `training`.
+
+    `steps` are the places of all checkpoints: the axis has them all, also where a quantity is known at few. With
+    `depth` the vertical axis is that of a depth, 0 to 1.
+    """
+    few = {"values": list(steps)} if len(steps) <= _MOST_TICKS else {"tickCount": _MOST_TICKS}
     x = vega.X(
         "at:Q",
-        scale=vega.Scale(type="log", base=2, nice=False),
-        axis=vega.Axis(title="step of training", format="~s", tickCount=8, labelOverlap=True),
+        scale=vega.Scale(type="log", base=2, nice=False, domain=[min(steps), max(steps)]),
+        axis=vega.Axis(title="step of training", format="~s", labelOverlap=True, **few),
     )
+    ends = {"domain": [0, 1]} if depth else {}
     base = _rows("training").encode(x=x, color=_hue(levels, live))
-    band = base.mark_area(opacity=0.12).encode(y=_value("lo"), y2="hi:Q")
-    line = base.mark_line(strokeWidth=1.4).encode(y=_value("value"))
-    return vega.layer(band, line, _dots(base, ["step:Q"])).properties(width=width, height=220)
+    band = base.mark_area(opacity=0.12).encode(y=_value("lo", **ends), y2="hi:Q")
+    line = base.mark_line(strokeWidth=1.4).encode(y=_value("value", **ends))
+    return vega.layer(band, line, _dots(base, ["step:Q"], **ends)).properties(width=width, height=220)
 
 
 def _hue(levels: Sequence[str], live: bool) -> Any:
@@ -194,28 +204,38 @@ def _hue(levels: Sequence[str], live: bool) -> Any:
     hues = theme.series(live)
     scale = vega.Scale(domain=list(levels), range=[hues[i % len(hues)] for i in range(len(levels))])
     return vega.Color(
-        "level:N", scale=scale, legend=vega.Legend(title=None, orient="bottom", columns=2, labelLimit=180)
+        "level:N",
+        scale=scale,
+        legend=vega.Legend(title=None, orient="bottom", columns=2, labelLimit=180, symbolOpacity=1),
     )
 
 
-def _value(name: str) -> Any:
-    return vega.Y(f"{name}:Q", scale=vega.Scale(zero=False), axis=vega.Axis(title=None, tickCount=5))
+def _value(name: str, **scale: Any) -> Any:
+    return vega.Y(f"{name}:Q", scale=vega.Scale(zero=False, **scale), axis=vega.Axis(title=None, tickCount=5))
 
 
-def _dots(base: vega.Chart, further: Sequence[str]) -> vega.Chart:
+def _dots(base: vega.Chart, further: Sequence[str], **scale: Any) -> vega.Chart:
     """Return a dot per model, which shows its level, name, value, interval and `further` fields on hover."""
     numbers = [vega.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "lo", "hi")]
     tips = ["level:N", "model:N", *numbers, *further]
-    return base.mark_circle(size=44, opacity=1).encode(y=_value("value"), tooltip=tips)
+    return base.mark_circle(size=44, opacity=1).encode(y=_value("value", **scale), tooltip=tips)
 
 
-def training_grid(panels: Sequence[tuple[str, dict[str, str]]], levels: Sequence[str]) -> vega.Chart:
-    """Return the fixed charts of several trainings and quantities side by side, each under its heading."""
-    charts = []
-    for heading, where in panels:
-        test = " && ".join(f"datum.{name} == {value!r}" for name, value in where.items())
-        charts.append(training(levels, False, 210).transform_filter(test).properties(title=heading))
-    return vega.concat(*charts, columns=3, spacing=22)
+def training_grid(
+    rows: Sequence[Sequence[tuple[str, dict[str, str]]]], levels: Sequence[str], steps: Sequence[int]
+) -> vega.Chart:
+    """Return the fixed charts over training, each under its heading; a row of one quantity shares its vertical axis."""
+    lines = []
+    for row in rows:
+        charts = []
+        for heading, where in row:
+            test = " && ".join(f"datum.{name} == {value!r}" for name, value in where.items())
+            one = training(levels, steps, False, 210, depth=where["quantity"].endswith("depth"))
+            charts.append(one.transform_filter(test).properties(title=heading))
+        alike = len({where["quantity"] for _, where in row}) == 1
+        line = vega.concat(*charts, columns=len(row), spacing=22)
+        lines.append(line.resolve_scale(y="shared") if alike else line)
+    return vega.vconcat(*lines, spacing=22)
 
 
 def dressed(chart: vega.Chart, live: bool) -> dict[str, Any]:

@@ -111,6 +111,17 @@ class FinishedComparison:
         runs = sorted(self.manifest["runs"], key=_place)
         return list(dict.fromkeys(run["name"] for run in runs))
 
+    @property
+    def subjects(self) -> list[str]:
+        """The models' names, with one name for all checkpoints of a training, such as `small (8 checkpoints)`."""
+        steps: dict[str, dict[str, None]] = {}
+        for run in sorted(self.manifest["runs"], key=_place):
+            series = (run.get("checkpoint") or {}).get("series") or run["name"]
+            steps.setdefault(series, {})[run["name"]] = None
+        return [
+            f"{series} ({len(names)} checkpoints)" if len(names) > 1 else min(names) for series, names in steps.items()
+        ]
+
 
 def _place(run: dict[str, Any]) -> tuple[Any, ...]:
     """Return the sort key of a run."""

@@ -21,6 +21,7 @@ from layeratlas.comparison.rows import (
     segment_names,
     sized_levels,
     trained_levels,
+    trained_places,
 )
 from layeratlas.core import formatting, registry
 from layeratlas.core.errors import SpecError
@@ -92,8 +93,8 @@ def _figures(comparison: FinishedComparison, rows: Rows) -> Iterator[tuple[str, 
         specs["sizes"] = charts.dressed(charts.sizes(levels, False), False)
     data = rows | {"sizes": rows["sizes"].filter(pl.col("where") == Where.LAST)}
     if panels := _trainings(rows):
-        titled = [(f"{where['series']}: {where['quantity']}", where) for where in panels]
-        specs["training"] = charts.dressed(charts.training_grid(titled, trained_levels(comparison, rows)), False)
+        grid = charts.training_grid(_titled(panels), trained_levels(comparison, rows), trained_places(rows))
+        specs["training"] = charts.dressed(grid, False)
     chart_of = {MAP: "atlas", "peaks": "places", "sizes": "sizes", "training": "training"}
     for name, spec in specs.items():
         yield name, spec, {read: data[read].to_dicts() for read in _READS[chart_of[name]]}
@@ -108,6 +109,7 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
         _chart_data(comparison, rows),
         manifest=comparison.manifest,
         models=comparison.models,
+        subjects=comparison.subjects,
         alone=one_model,
         runs=_runs(comparison),
         lead=leading(comparison.findings) if one_model else in_brief(first),
@@ -131,8 +133,20 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
 
 
 def _trainings(rows: Rows) -> list[dict[str, str]]:
-    """Return the list of charts over training: one per study, training and quantity."""
-    return rows["training"].select("study", "series", "quantity").unique(maintain_order=True).to_dicts()
+    """Return the list of charts over training: by study, then by quantity, with the trainings side by side."""
+    panels = rows["training"].select("study", "quantity", "series").unique(maintain_order=True).to_dicts()
+    known = {name: list(dict.fromkeys(panel[name] for panel in panels)) for name in ("study", "quantity", "series")}
+    return sorted(panels, key=lambda panel: [known[name].index(panel[name]) for name in known])
+
+
+def _titled(panels: list[dict[str, str]]) -> list[list[tuple[str, dict[str, str]]]]:
+    """Return the charts over training with their headings: rows of one quantity, or of one training if it is alone."""
+    many = {name: len({panel[name] for panel in panels}) > 1 for name in ("study", "series")}
+    lines: dict[tuple[str, str], list[tuple[str, dict[str, str]]]] = {}
+    for panel in panels:
+        heading = f"{panel['series']}: {panel['quantity']}" + (f" ({panel['study']})" if many["study"] else "")
+        lines.setdefault((panel["study"], panel["quantity"] if many["series"] else ""), []).append((heading, panel))
+    return list(lines.values())
 
 
 def _card(comparison: FinishedComparison) -> list[tuple[str, str]]:
@@ -143,14 +157,17 @@ def _card(comparison: FinishedComparison) -> list[tuple[str, str]]:
         ("Model", f"{formatting.cell(first['layers'])} blocks, width {formatting.cell(first['width'])}"),
         ("Parameters", formatting.size(first["parameters"])),
     ]
-    many = [("Models", str(len(comparison.models)))]
+    checkpoints = len(comparison.models) > len(comparison.subjects)
+    many = [("Models", str(len(comparison.subjects)))]
+    many += [("Checkpoints", str(len(comparison.models)))] if checkpoints else []
     shared = [("Studies", ", ".join(manifest["studies"])), ("Size", manifest["size"])]
     return [*(about if len(comparison.models) == 1 else many), *shared]
 
 
 def _source(comparison: FinishedComparison) -> str:
     """Return the source note for copied numbers."""
-    named = ", ".join(comparison.models[:_NAMED]) + (" and others" if len(comparison.models) > _NAMED else "")
+    names = comparison.subjects
+    named = ", ".join(names[:_NAMED]) + (" and others" if len(names) > _NAMED else "")
     return f"{named}, size {comparison.manifest['size']}, Layer Atlas {comparison.manifest['layeratlas']}"
 
 
@@ -181,7 +198,7 @@ def _chart_data(comparison: FinishedComparison, rows: Rows) -> dict[str, Any]:
         "places": charts.peaks(comparison.models, placed_levels(comparison, rows), True),
         "cka": charts.cka(True),
         "sizes": charts.sizes(sized_levels(rows), True),
-        "training": charts.training(trained_levels(comparison, rows), True),
+        "training": charts.training(trained_levels(comparison, rows), trained_places(rows), True),
     }
     return {
         "specs": {name: charts.dressed(chart, True) for name, chart in specs.items()},

@@ -40,9 +40,13 @@ def chart_rows(comparison: FinishedComparison) -> dict[str, pl.DataFrame]:
 
 
 def _worded(comparison: FinishedComparison) -> pl.DataFrame:
-    """Return the courses of training with the words for their levels; `at` is the step on a logarithmic axis."""
+    """Return the courses of training with the words for their levels.
+
+    `at` is the step on a logarithmic axis: the step itself, or one more if a training has a step 0.
+    """
     words = comparison.manifest.get("levels", {})
-    return comparison.training.with_columns(level=pl.col("level").replace(words), at=pl.col("step") + 1)
+    zero = (pl.col("step") == 0).any().cast(pl.Int64)
+    return comparison.training.with_columns(level=pl.col("level").replace(words), at=pl.col("step") + zero)
 
 
 def curve_index(curves: pl.DataFrame) -> pl.DataFrame:
@@ -112,6 +116,11 @@ def trained_levels(comparison: FinishedComparison, rows: dict[str, pl.DataFrame]
     """Return the levels that are shown over training, in words and in reading order."""
     known = list(comparison.manifest.get("levels", {}).values())
     return in_order(rows["training"]["level"].unique(maintain_order=True).to_list(), known)
+
+
+def trained_places(rows: dict[str, pl.DataFrame]) -> list[int]:
+    """Return the places of all checkpoints on the axis of training, ascending; one place if there is no training."""
+    return sorted(rows["training"]["at"].unique().to_list()) or [1]
 
 
 def segment_names(comparison: FinishedComparison) -> list[str]:

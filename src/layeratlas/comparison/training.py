@@ -166,19 +166,20 @@ def _drifts(courses: Sequence[Course]) -> list[Finding]:
     moves = [drift(course.data) for course in courses]
     found = []
     for course, move, p in zip(courses, moves, adjusted(moves), strict=True):
-        lo, hi = move.interval
+        # A line through few or uncertain checkpoints may be steeper than the depth of the model is long.
+        estimate, lo, hi = (min(max(end, -1.0), 1.0) for end in (move.estimate, *move.interval))
         verdict = verdict_of(move, p)
         says = {
             "supported": "moves deeper" if move.estimate > 0 else "moves towards the first layer",
             "not supported": f"stays within {MARGINS['depth']:g}",
-            "inconclusive": f"has no detected movement ({could_have_seen(f'{least_seen(move.spread):.2f}')})",
+            "inconclusive": f"has no detected movement ({could_have_seen(f'{min(least_seen(move.spread), 1.0):.2f}')})",
         }[verdict]
         statement = (
             f"The {course.place.quantity} of {course.words} {says} over the training of {course.series}: "
-            f"{move.estimate:+.2f} of the depth [{lo:+.2f}, {hi:+.2f}] from step {course.steps[0]:,} to "
+            f"{estimate:+.2f} of the depth [{lo:+.2f}, {hi:+.2f}] from step {course.steps[0]:,} to "
             f"{course.steps[1]:,} ({len(course.data.steps)} checkpoints that have the level)."
         )
-        effect = Effect(estimate=move.estimate, lo=lo, hi=hi, p=p)
+        effect = Effect(estimate=estimate, lo=lo, hi=hi, p=p)
         found.append(_finding(ComparisonKind.DRIFT, course, effect, verdict, statement))
     return found
 
@@ -207,11 +208,15 @@ def follow_findings(levels: Trained, answers: Trained) -> list[Finding]:
 def _follow_finding(series: str, effect: Effect, sides: Sequence[Sequence[Course]], reach: float) -> Finding:
     verdict = effect.verdict()
     levels, answers = (", ".join(course.words for course in side) for side in sides)
-    says = {"supported": "after", "not supported": "before", "inconclusive": "neither shown before nor after"}[verdict]
+    says = {
+        "supported": "emerge after",
+        "not supported": "emerge before",
+        "inconclusive": "are not shown to emerge before or after",
+    }[verdict]
     return curve_finding(
         ComparisonKind.FOLLOW,
         Subject(level="all", component="resid", method="all", n=1),
-        statement=f"In the training of {series}, answers ({answers}) emerge {says} what probes read ({levels}): "
+        statement=f"In the training of {series}, answers ({answers}) {says} what probes read ({levels}): "
         f"{effect.estimate:+.1f} doublings of the step [{effect.lo:+.1f}, {effect.hi:+.1f}], of {reach:.1f} between "
         "the first checkpoint and the last.",
         effect=effect,

@@ -73,7 +73,8 @@ def curve_quantities(curve: LevelDraws, component: str, placed: bool) -> dict[st
 
     Two are always present: `peak value` (the layer chosen on one half of the groups, the value read on the other) and
     `last value`. With `placed`, for a level that is encoded, there are also `peak depth`, `range start` and `range end`
-    (the layers within one standard error of the maximum) and `onset depth` (half of the rise above the floor).
+    (the layers within one standard error of the maximum) and, if the curve is shown to exceed its floor, `onset depth`
+    (half of the rise above it).
     """
     last = curve.draws[:, -1] - curve.estimate[-1]
     values = {
@@ -92,8 +93,11 @@ def _places(curve: LevelDraws, component: str) -> dict[str, Quantity]:
         "peak depth": top_depth(rows, depth),
         "range start": depth[start],
         "range end": depth[end],
-        "onset depth": onset(rows - curve.floor, depth),
     }
+    gains = rows - curve.floor
+    # A level may be encoded and not exceed its surface baseline: the curve then never rises above its floor.
+    if percentile_interval(gains[1:, gains[0].argmax()])[0] > 0:
+        places["onset depth"] = onset(gains, depth)
     return {
         name: Quantity(estimate=float(at[0]), noise=at[1:] - at[0], grain=grain, unit="depth")
         for name, at in places.items()
