@@ -20,7 +20,8 @@ class Question:
     `text` contains neither the instruction nor the options; `answers` are the 0-based positions of the true choices.
     Questions of one `group` (a question in several languages, an integer problem and its float twin) are resampled
     together. `stratum` names a subset that is also reported separately (`all`: none). `where` is the file and line from
-    which the question was read.
+    which the question was read. `chain` is the reasoning that leads to the answer, if known. `final` is the answer
+    itself, a number, of questions whose choices are worked solutions.
     """
 
     text: str
@@ -29,11 +30,23 @@ class Question:
     group: str
     stratum: str = "all"
     where: str = ""
+    chain: str = ""
+    final: str = ""
 
     @property
     def truth(self) -> str:
         """The first true choice."""
         return self.choices[self.answers[0]]
+
+    def identity(self) -> list[Any]:
+        """Return what determines a run's numbers; a chain that is part of the choices is left out."""
+        chain = [self.chain] if self.chain and not self.final else []
+        return [self.text, self.choices, self.answers, self.group, self.stratum, *chain]
+
+    @property
+    def worked(self) -> tuple[str, str]:
+        """The reasoning that leads to the answer (empty if it is not known), and the answer."""
+        return self.chain or (self.truth if self.final else ""), self.final or self.truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +104,7 @@ class QuestionSet:
 
     def identity(self) -> Any:
         """Return everything that determines a run's numbers, as JSON."""
-        questions = [
-            [[q.text, q.choices, q.answers, q.group, q.stratum] for q in group] for group in (self.items, self.shots)
-        ]
+        questions = [[question.identity() for question in group] for group in (self.items, self.shots)]
         written = [self.written.delimiter] if self.written else []
         return [self.name, self.instruction, self.language, self.evident, questions, *written]
 
