@@ -19,8 +19,7 @@ from layeratlas.store import DiskStore
 from layeratlas.studies.exits import stages
 from layeratlas.studies.exits.baselines import BARE_LAST, CHANCE, rule_column
 from layeratlas.studies.exits.charts import exhibits as first_exit
-from layeratlas.studies.exits.decoding import first_line
-from layeratlas.studies.exits.free_answers import matches
+from layeratlas.studies.exits.free_answers import first_line, matches
 from layeratlas.studies.exits.names import ExitFinding
 from layeratlas.studies.exits.prompts import make_prompt
 from layeratlas.studies.exits.scores import BASELINE_RULES
@@ -154,7 +153,7 @@ def test_prompts_are_as_documented():
     ("settings", "message"),
     [
         ({"shots": 7}, "the setting shots=7 is invalid; expected a whole number, at least 0, at most 6"),
-        ({"format": "essay"}, "the setting format='essay' is invalid; expected text, letter, cloze or free"),
+        ({"format": "essay"}, "the setting format='essay' is invalid; expected text, letter, cloze, free or chain"),
         ({"score": "mean"}, "expected sum, per_character, per_byte, per_token or minus_answer"),
         ({"layers": 3}, "no setting named 'layers'; expected one of shots, questions, format, exit_norm"),
         ({"shots": 5}, "truths has no worked examples, and 5 are asked for; expected --set shots=0$"),

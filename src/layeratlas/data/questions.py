@@ -20,7 +20,8 @@ class Question:
     `text` contains neither the instruction nor the options; `answers` are the 0-based positions of the true choices.
     Questions of one `group` (a question in several languages, an integer problem and its float twin) are resampled
     together. `stratum` names a subset that is also reported separately (`all`: none). `where` is the file and line from
-    which the question was read.
+    which the question was read. `chain` is the reasoning that leads to the answer, if known. `final` is the answer
+    itself, a number, of questions whose choices are worked solutions.
 
     With an `ending`, the choices are read and not scored: the ending follows each of them, and it alone is scored, as
     for the sentences of WinoGrande (Trinh and Le 2018, arXiv 1806.02847).
@@ -32,12 +33,25 @@ class Question:
     group: str
     stratum: str = "all"
     where: str = ""
+    chain: str = ""
+    final: str = ""
     ending: str = ""
 
     @property
     def truth(self) -> str:
         """The first true choice."""
         return self.choices[self.answers[0]]
+
+    def identity(self) -> list[Any]:
+        """Return what determines a run's numbers; a chain that is part of the choices is left out."""
+        chain = [f"chain: {self.chain}"] if self.chain and not self.final else []
+        ending = [f"ending: {self.ending}"] if self.ending else []
+        return [self.text, self.choices, self.answers, self.group, self.stratum, *chain, *ending]
+
+    @property
+    def worked(self) -> tuple[str, str]:
+        """The reasoning that leads to the answer (empty if it is not known), and the answer."""
+        return self.chain or (self.truth if self.final else ""), self.final or self.truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +109,7 @@ class QuestionSet:
 
     def identity(self) -> Any:
         """Return everything that determines a run's numbers, as JSON."""
-        questions = [[_identity(question) for question in group] for group in (self.items, self.shots)]
+        questions = [[question.identity() for question in group] for group in (self.items, self.shots)]
         written = [self.written.delimiter] if self.written else []
         return [self.name, self.instruction, self.language, self.evident, questions, *written]
 
@@ -180,12 +194,6 @@ def _check_answers(answers: Sequence[int], choices: int, where: str) -> None:
 
 def _words(question: Question) -> tuple[str, tuple[str, ...], str]:
     return question.text, tuple(sorted(question.choices)), question.ending
-
-
-def _identity(question: Question) -> list[Any]:
-    """Return what of a question determines a run's numbers, as JSON."""
-    ending = [question.ending] if question.ending else []
-    return [question.text, question.choices, question.answers, question.group, question.stratum, *ending]
 
 
 def sample_groups(data: QuestionSet, count: int, seed: int) -> QuestionSet:

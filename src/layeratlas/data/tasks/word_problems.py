@@ -47,7 +47,14 @@ def _question(problem: Problem, kind: str, position: int, group: str) -> Questio
     solutions = [problem.in_words(solution, "en") for solution in wrong]
     choices, answers = arrange(problem.in_words(problem.right, "en"), solutions, position)
     text = problem.question("en")
-    return Question(text=text, choices=choices, answers=answers, group=group, stratum=problem.template)
+    return Question(
+        text=text,
+        choices=choices,
+        answers=answers,
+        group=group,
+        stratum=problem.template,
+        final=str(problem.right[-1].result),
+    )
 
 
 PLUGIN = WordProblems()

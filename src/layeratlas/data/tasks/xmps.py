@@ -83,7 +83,14 @@ def _question(problem: Problem, language: str, position: int, group: str) -> Que
     wrong = [problem.in_words(solution, language) for solution in problem.miscalculated]
     choices, answers = arrange(problem.in_words(problem.right, language), wrong, position)
     text = problem.question(language)
-    return Question(text=text, choices=choices, answers=answers, group=group, stratum=problem.template)
+    return Question(
+        text=text,
+        choices=choices,
+        answers=answers,
+        group=group,
+        stratum=problem.template,
+        final=str(problem.right[-1].result),
+    )
 
 
 PLUGIN = CrossLingual()

@@ -32,7 +32,15 @@ from layeratlas.studies.exits.findings.random_weights import random_weights_find
 from layeratlas.studies.exits.findings.starts import start_findings
 from layeratlas.studies.exits.findings.token_count import token_count_finding
 from layeratlas.studies.exits.free_answers import free_curve
-from layeratlas.studies.exits.names import ABLATION_FILE, ALL, BASELINES_FILE, TUNED_FILE, ExitFinding
+from layeratlas.studies.exits.names import (
+    ABLATION_FILE,
+    ALL,
+    BASELINES_FILE,
+    CHAIN,
+    GREEDY,
+    TUNED_FILE,
+    ExitFinding,
+)
 from layeratlas.studies.exits.random_weights import RandomSet, load_random, with_random_weights
 from layeratlas.studies.exits.recommending import RULES, recommendations
 from layeratlas.studies.exits.scores import ScoredSet
@@ -50,8 +58,9 @@ def analyse_stage(work: Workspace) -> list[str]:
     bootstrap, seed = work.spec.probe.bootstrap, work.spec.seed
     sets = list(load_scores(work))
     curves, findings = analyse(sets, settings, bootstrap, seed, load_random(work))
-    if settings.format == "free":
-        curves += [free_curve(work, scored, Resampler(scored.groups, bootstrap, seed)) for scored in sets]
+    if settings.decodes:
+        method = CHAIN if settings.format == "chain" else GREEDY
+        curves += [free_curve(work, scored, Resampler(scored.groups, bootstrap, seed), method) for scored in sets]
     write_table(work, "curves.parquet", curve_table(work, list(curves)))
     tuned = load_tuned(work)
     if tuned:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
 TokenIds = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A prompt that is continued until `is_complete(text)`."""
+
+    prompt: str
+    is_complete: Callable[[str], bool]
 
 
 class BestTokenStore(Store):
@@ -64,14 +73,14 @@ def chosen_exits(points: int, count: int) -> list[int]:
 
 
 def decode(
-    work: Workspace, prompts: Sequence[str], exits: Sequence[int], readout: Readout, most: int
+    work: Workspace, asked: Sequence[Asked], exits: Sequence[int], readout: Readout, most: int
 ) -> list[list[str]]:
-    """Return each exit's answer to each prompt: greedy decoding, one line, at most `most` tokens.
+    """Return each exit's continuation of each prompt: greedy decoding until it is complete, at most `most` tokens.
 
     Each new token takes one model run over all prompts and the answers so far; shared prefixes are computed once.
     """
     model = work.model
-    starts = [tuple(model.encode_prompt(prompt)) for prompt in prompts]
+    starts = [tuple(model.encode_prompt(each.prompt)) for each in asked]
     answers: dict[tuple[int, int], TokenIds] = {(i, e): () for i in range(len(starts)) for e in range(len(exits))}
     unfinished = set(answers)
     for _ in range(most):
@@ -83,9 +92,9 @@ def decode(
         for (i, e), ids in texts.items():
             token = int(tokens[rows[ids], e])
             answers[i, e] += (token,)
-            if token == model.tokenizer.eos_token_id or "\n" in _text(model, answers[i, e]).lstrip():
+            if token == model.tokenizer.eos_token_id or asked[i].is_complete(_text(model, answers[i, e])):
                 unfinished.discard((i, e))
-    return [[first_line(_text(model, answers[i, e])) for e in range(len(exits))] for i in range(len(starts))]
+    return [[_text(model, answers[i, e]) for e in range(len(exits))] for i in range(len(starts))]
 
 
 def _next_tokens(
@@ -104,8 +113,3 @@ def _next_tokens(
 def _text(model: LoadedModel, ids: TokenIds) -> str:
     text: str = model.tokenizer.decode(ids, skip_special_tokens=True)
     return text
-
-
-def first_line(text: str) -> str:
-    """Return the first line of an answer, without surrounding white space."""
-    return text.strip().split("\n")[0].strip()

@@ -1,8 +1,10 @@
-"""Free answers: greedy decoding from some exits, judged by exact match."""
+"""Decoded answers: greedy decoding from some exits, after a chain of reasoning or none, judged by exact match."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +15,10 @@ from layeratlas.data.questions import Question
 from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.resampling import Resampler, split_draws
+from layeratlas.studies.exits.chains import final_answer, is_complete, is_number_of
 from layeratlas.studies.exits.curves import ExitCurve
-from layeratlas.studies.exits.decoding import chosen_exits, decode
-from layeratlas.studies.exits.names import ALL, EXACT_MATCH, GREEDY, free_file
-from layeratlas.studies.exits.posing import blind_prompt
+from layeratlas.studies.exits.decoding import Asked, chosen_exits, decode
+from layeratlas.studies.exits.names import ALL, CHAINS, EXACT_MATCH, free_file
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.set_curves import weighted_means
 
@@ -26,30 +28,76 @@ if TYPE_CHECKING:
     from layeratlas.studies.exits.settings import ExitSettings
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """When a decoded text needs no more tokens, which part of it is the answer, and whether that is right."""
+
+    is_complete: Callable[[str], bool]
+    answer: Callable[[str], str]
+    is_right: Callable[[str, Question], bool]
+
+
 def write_free_answers(
     work: Workspace, posed_sets: Sequence[PosedSet], settings: ExitSettings, readout: Readout
 ) -> list[str]:
     """Decode every question at some exits, and once without a question; return the tables written, one per set."""
     exits = chosen_exits(readout.points, settings.free_exits)
-    prompts = [prompt.text for posed in posed_sets for prompt in posed.prompts]
-    *answers, blind = decode(work, [*prompts, blind_prompt(work.model)], exits, readout, settings.free_tokens)
-    outputs, start = [], 0
-    for posed in posed_sets:
-        rows = [
+    readers = [_reader(posed.data.language, settings) for posed in posed_sets]
+    asked = [
+        Asked(prompt=prompt, is_complete=reader.is_complete)
+        for posed, reader in zip(posed_sets, readers, strict=True)
+        for prompt in (*posed.decoded, posed.blind)
+    ]
+    texts = iter(decode(work, asked, exits, readout, settings.answer_tokens))
+    outputs = []
+    for posed, reader in zip(posed_sets, readers, strict=True):
+        own = [next(texts) for _ in posed.decoded]
+        rows = _rows(posed, reader, exits, own, next(texts))
+        outputs.append(free_file(posed.data.name))
+        write_table(work, outputs[-1], rows)
+        if settings.format == "chain":
+            _note_unanswered(work, posed.data.name, rows, settings.chain_tokens)
+    return outputs
+
+
+def _reader(language: str, settings: ExitSettings) -> _Reader:
+    if settings.format == "chain":
+        return _Reader(
+            is_complete=partial(is_complete, language=language),
+            answer=partial(final_answer, language=language),
+            is_right=lambda answer, question: (is_number_of if question.final else matches)(answer, question),
+        )
+    return _Reader(is_complete=lambda text: "\n" in text.lstrip(), answer=first_line, is_right=matches)
+
+
+def _rows(
+    posed: PosedSet, reader: _Reader, exits: Sequence[int], texts: Sequence[Sequence[str]], blind: Sequence[str]
+) -> pl.DataFrame:
+    """Return a row per question and exit: the decoded text, the answer in it, and whether it and the control's fit."""
+    return pl.DataFrame(
+        [
             {
                 "question": number,
                 "layer": point,
-                "answer": answer,
-                "right": matches(answer, question),
-                "blind": matches(blind_answer, question),
+                "text": text,
+                "answer": reader.answer(text),
+                "right": reader.is_right(reader.answer(text), question),
+                "blind": reader.is_right(reader.answer(blind_text), question),
             }
-            for number, question in enumerate(posed.data.items)
-            for point, answer, blind_answer in zip(exits, answers[start + number], blind, strict=True)
+            for number, (question, own) in enumerate(zip(posed.data.items, texts, strict=True))
+            for point, text, blind_text in zip(exits, own, blind, strict=True)
         ]
-        outputs.append(free_file(posed.data.name))
-        write_table(work, outputs[-1], pl.DataFrame(rows))
-        start += len(posed.data.items)
-    return outputs
+    )
+
+
+def _note_unanswered(work: Workspace, name: str, rows: pl.DataFrame, tokens: int) -> None:
+    """Record the share of the last exit's chains that gave an answer; note it if some gave none."""
+    last = rows.filter(pl.col("layer") == rows["layer"].max())
+    given = int((last["answer"] != "").sum())
+    work.manifest[CHAINS] = {**work.manifest.get(CHAINS, {}), name: given / len(last)}
+    if given < len(last):
+        without = f"{len(last) - given} of {len(last)} chains of the last exit gave no answer within {tokens} tokens"
+        work.progress.note(f"{name}: {without}, and count as wrong; --set chain_tokens allows longer ones")
 
 
 def matches(answer: str, question: Question) -> bool:
@@ -61,10 +109,15 @@ def _normal(text: str) -> str:
     return text.casefold().rstrip(".").strip()
 
 
-def free_curve(work: Workspace, scored: ScoredSet, resampler: Resampler) -> ExitCurve:
-    """Return a set's share of right free answers, NaN at the exits that were not decoded.
+def first_line(text: str) -> str:
+    """Return the first line of an answer, without surrounding white space."""
+    return text.strip().split("\n")[0].strip()
 
-    The control is the answer that is decoded without a question.
+
+def free_curve(work: Workspace, scored: ScoredSet, resampler: Resampler, method: str) -> ExitCurve:
+    """Return a set's share of right decoded answers, NaN at the exits that were not decoded.
+
+    The control is the answer that is decoded without a question. `method` is GREEDY or CHAIN.
     """
     table = read_table(work.folder / free_file(scored.data.name)).sort("layer", "question")
     exits, points = table["layer"].unique().sort().to_list(), scored.after.shape[1]
@@ -83,7 +136,7 @@ def free_curve(work: Workspace, scored: ScoredSet, resampler: Resampler) -> Exit
         task=scored.data.name,
         stratum=ALL,
         component="resid",
-        method=GREEDY,
+        method=method,
         metric=EXACT_MATCH,
         estimate=answers.estimate,
         draws=answers.draws,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from layeratlas.runs.comparable import FEWER_SHOTS
-from layeratlas.studies.exits.names import METHOD_NAMES
+from layeratlas.studies.exits.names import CHAINS, METHOD_NAMES
 from layeratlas.studies.exits.reading_out import EXITS_READ
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
 
@@ -15,6 +15,8 @@ _FORMATS = {
     "letter": "“Q: …” and the choices by letter, then “A:”; a choice is one space and its letter",
     "cloze": "the question begins a statement; a choice is one space and its text",
     "free": "“Q: …”, then “A:”; choices are scored as one space and their text, and answers are also decoded greedily",
+    "chain": "“Q: …”, then “A:”; choices are scored as one space and their text. Chains of reasoning are also decoded "
+    "greedily, after worked examples with a chain, and the answer is read after “The answer is”",
 }
 
 
@@ -74,8 +76,17 @@ def _questions(run: Mapping[str, Any], settings: ExitSettings) -> str:
         )
     return (
         f"One instruction line, worked examples ({_examples(run, settings)}; never scored), the question. "
-        f"Format: {_FORMATS[settings.format]}."
+        f"Format: {_FORMATS[settings.format]}.{_chains(run, settings)}"
     )
+
+
+def _chains(run: Mapping[str, Any], settings: ExitSettings) -> str:
+    """Return how many chains of the last exit gave an answer; empty if none were decoded."""
+    ended = run.get(CHAINS)
+    if not ended:
+        return ""
+    listed = ", ".join(f"{name} {round(share * 100)} %" for name, share in ended.items())
+    return f" Chains of the last exit with an answer within {settings.chain_tokens} tokens: {listed}."
 
 
 def _examples(run: Mapping[str, Any], settings: ExitSettings) -> str:

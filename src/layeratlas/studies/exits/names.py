@@ -9,8 +9,8 @@ from layeratlas.runs.published import Published
 ACCURACY, MC2, MC3 = "accuracy", "mc2", "mc3"
 MARGIN_METRIC, TIES = "margin", "ties"
 EXACT_MATCH, AGREEMENT = "exact_match", "agreement"
-# The method of free answers, which are decoded greedily.
-GREEDY = "greedy"
+# The methods of free answers and of answers at the end of a chain, both decoded greedily.
+GREEDY, CHAIN = "greedy", "chain"
 # The task and stratum of curves over a whole level or set.
 ALL = "all"
 # Shares of the questions; and measures between 0 and 1 of which each question has its own share, so that their variance
@@ -24,6 +24,7 @@ METHOD_NAMES = {
     "per_token": "Per token",
     "minus_answer": "Minus answer alone",
     GREEDY: "Free answer",
+    CHAIN: "Answer after a chain",
 }
 METRIC_NAMES = {
     ACCURACY: "Accuracy",
@@ -62,6 +63,8 @@ class ExitFinding(StrEnum):
 
 
 BASELINES_FILE = "baselines.parquet"
+# The record of a run: the share of chains of the last exit with an answer, by set.
+CHAINS = "chains"
 ABLATION_FILE = "ablation.parquet"
 TUNED_FILE = "tuned.parquet"
 TRANSLATORS_FILE = "translators.safetensors"
@@ -69,7 +72,9 @@ TRANSLATORS_FILE = "translators.safetensors"
 PUBLISHED = Published(
     files=frozenset((BASELINES_FILE, ABLATION_FILE, TUNED_FILE)),
     with_texts=("scores/*.free.parquet", TRANSLATORS_FILE),
-    records=frozenset(["fewer_shots", "normaliser", "boundaries", "random_weights", "exits_read", "tuned", "ablation"]),
+    records=frozenset(
+        ["fewer_shots", "normaliser", "boundaries", "random_weights", "exits_read", "tuned", "ablation", CHAINS]
+    ),
     words=(
         *["spec.settings.format", "spec.settings.exit_norm", "spec.settings.exits", "spec.settings.normaliser"],
         *["spec.settings.score", "spec.settings.ablate_to", "normaliser.*", "ablation.key"],

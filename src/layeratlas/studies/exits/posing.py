@@ -11,7 +11,15 @@ from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.models.chat import Turn
 from layeratlas.runs.fitting import begin_fitting, leave_out_unfit
 from layeratlas.runs.workspace import Workspace
-from layeratlas.studies.exits.prompts import BARE, Prompt, choice_texts, make_prompt, make_turns
+from layeratlas.studies.exits.prompts import (
+    BARE,
+    Prompt,
+    chain_prompt,
+    chain_turns,
+    choice_texts,
+    make_prompt,
+    make_turns,
+)
 from layeratlas.studies.exits.settings import ExitSettings
 
 if TYPE_CHECKING:
@@ -24,13 +32,16 @@ class PosedSet:
     """A question set as tokens: its prompts, and all choices in question order.
 
     `after` are the choices after their prompts, `bare` the choices after a prompt without a question. Every prompt has
-    `shots` worked examples. `lengths` are the tokens per question, including its longest choice or free answer.
+    `shots` worked examples. `decoded` are the prompts that answers are decoded after, and `blind` that without a
+    question; empty if none are decoded. `lengths` are the tokens per question, including its longest choice or answer.
     """
 
     data: QuestionSet
     prompts: list[Prompt]
     after: list[Continuation]
     bare: list[Continuation]
+    decoded: list[str]
+    blind: str
     shots: int
     lengths: list[int]
 
@@ -38,19 +49,29 @@ class PosedSet:
 def pose(model: LoadedModel, data: QuestionSet, settings: ExitSettings) -> PosedSet:
     """Return a set's prompts and choices as tokens, without checking that they fit the context."""
     prompts = [_prompt(model, data, question, settings) for question in data.items]
+    decoded = _decoded_prompts(model, data, prompts, settings)
     blind = blind_prompt(model)
     after: list[Continuation] = []
     bare: list[Continuation] = []
     lengths: list[int] = []
-    for prompt in prompts:
+    for number, prompt in enumerate(prompts):
         encoded = _encoded(model, prompt, prompt.text)
-        answer = encoded[0].start + settings.free_tokens if settings.format == "free" else 0
+        answer = len(model.encode_prompt(decoded[number])) + settings.answer_tokens if decoded else 0
         lengths.append(max(answer, *(len(continuation.ids) for continuation in encoded)))
         after += encoded
         # A lead that follows the blind prompt is a choice as it follows there.
         bare += _encoded(model, prompt, f"{blind} " if prompt.leads else blind)
     shots = data.written.shots if data.written is not None else min(settings.shots, len(data.shots))
-    return PosedSet(data=data, prompts=prompts, after=after, bare=bare, shots=shots, lengths=lengths)
+    return PosedSet(
+        data=data,
+        prompts=prompts,
+        after=after,
+        bare=bare,
+        decoded=decoded,
+        blind=_chain_prompt(model, data, None, settings) if settings.format == "chain" else blind,
+        shots=shots,
+        lengths=lengths,
+    )
 
 
 def blind_prompt(model: LoadedModel) -> str:
@@ -63,6 +84,21 @@ def _prompt(model: LoadedModel, data: QuestionSet, question: Question, settings:
         return make_prompt(data, question, settings)
     rendered = model.chat.render(make_turns(data, question, settings), answer=True)
     return Prompt(text=rendered, choices=choice_texts(question, settings.format))
+
+
+def _decoded_prompts(
+    model: LoadedModel, data: QuestionSet, prompts: Sequence[Prompt], settings: ExitSettings
+) -> list[str]:
+    """Return the prompts that answers are decoded after; empty if the format has none."""
+    if settings.format == "chain":
+        return [_chain_prompt(model, data, question, settings) for question in data.items]
+    return [prompt.text for prompt in prompts] if settings.format == "free" else []
+
+
+def _chain_prompt(model: LoadedModel, data: QuestionSet, question: Question | None, settings: ExitSettings) -> str:
+    if model.chat is None:
+        return chain_prompt(data, question, settings)
+    return model.chat.render(chain_turns(data, question, settings), answer=True)
 
 
 def _encoded(model: LoadedModel, prompt: Prompt, text: str) -> list[Continuation]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from layeratlas.core.errors import SpecError
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.models.chat import Turn
+from layeratlas.studies.exits.chains import how_to_end, reasoned
 from layeratlas.studies.exits.settings import ExitSettings, Format
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -32,22 +33,25 @@ class Prompt:
         return ((text + lead, choice) for lead, choice in zip(leads, self.choices, strict=True))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """What stands before a question: the instruction (or none), and worked examples as question and reply."""
+
+    instruction: str
+    examples: list[tuple[str, str]]
+
+
 def make_prompt(data: QuestionSet, question: Question, settings: ExitSettings) -> Prompt:
     """Return the prompt of a question: the set's instruction, its first worked examples, the question.
 
-    Formats: `text` and `free` are `Q: ...`, then `A:`, and a choice is a space and its text; `letter` lists the choices
-    by letter, and a choice is a space and its letter; in `cloze` the question begins a statement that the choice ends.
-    Prompts that another tool wrote stay as they are.
+    Formats: `text`, `free` and `chain` are `Q: ...`, then `A:`, and a choice is a space and its text; `letter` lists
+    the choices by letter, and a choice is a space and its letter; in `cloze` the question begins a statement that the
+    choice ends. Prompts that another tool wrote stay as they are.
     """
     if data.written is not None:
         return _written(data.written.delimiter, question)
-    examples = [
-        question_text(shot, settings.format) + choice_texts(shot, settings.format)[shot.answers[0]]
-        for shot in data.shots[: settings.shots]
-    ]
-    sections = [data.instruction, *examples, question_text(question, settings.format)]
-    text = "\n\n".join(section for section in sections if section)
-    return Prompt(text=text, choices=choice_texts(question, settings.format))
+    asked = question_text(question, settings.format)
+    return Prompt(text=_text(_shown(data, settings), asked), choices=choice_texts(question, settings.format))
 
 
 def _written(delimiter: str, question: Question) -> Prompt:
@@ -64,20 +68,56 @@ def make_turns(data: QuestionSet, question: Question, settings: ExitSettings) ->
     statements to complete.
     """
     if settings.format == "cloze":
-        raise SpecError("the format cloze in a chat", "text, letter or free", "use --set format=text")
+        raise SpecError("the format cloze in a chat", "text, letter, free or chain", "use --set format=text")
+    return _turns(_shown(data, settings), question_text(question, settings.format))
+
+
+def chain_prompt(data: QuestionSet, question: Question | None, settings: ExitSettings) -> str:
+    """Return the prompt that a chain continues: the worked examples show one each. None leaves the question out."""
+    return _text(_shown_with_chains(data, settings), _asked_or_bare(question))
+
+
+def chain_turns(data: QuestionSet, question: Question | None, settings: ExitSettings) -> list[Turn]:
+    """Return the prompt that a chain continues as chat turns. None leaves the question out."""
+    return _turns(_shown_with_chains(data, settings), _asked_or_bare(question))
+
+
+def _asked_or_bare(question: Question | None) -> str:
+    return BARE if question is None else question_text(question, "chain")
+
+
+def _shown(data: QuestionSet, settings: ExitSettings) -> _Shown:
+    shots, form = data.shots[: settings.shots], settings.format
+    examples = [(question_text(shot, form), choice_texts(shot, form)[shot.answers[0]]) for shot in shots]
+    return _Shown(instruction=data.instruction, examples=examples)
+
+
+def _shown_with_chains(data: QuestionSet, settings: ExitSettings) -> _Shown:
+    shots = data.shots[: settings.shots]
+    examples = [(question_text(shot, "chain"), f" {reasoned(shot, data.language)}") for shot in shots]
+    # Without an example nothing shows how to end.
+    told = [] if examples else [how_to_end(data.language)]
+    return _Shown(instruction=" ".join(filter(None, [data.instruction, *told])), examples=examples)
+
+
+def _text(shown: _Shown, asked: str) -> str:
+    sections = [shown.instruction, *(question + reply for question, reply in shown.examples), asked]
+    return "\n\n".join(section for section in sections if section)
+
+
+def _turns(shown: _Shown, asked: str) -> list[Turn]:
     turns: list[Turn] = []
-    for shot in data.shots[: settings.shots]:
-        reply = choice_texts(shot, settings.format)[shot.answers[0]].strip()
-        turns += [Turn(role="user", text=_asked(shot, settings.format)), Turn(role="assistant", text=reply)]
-    turns.append(Turn(role="user", text=_asked(question, settings.format)))
-    if data.instruction:
-        turns[0] = Turn(role="user", text=f"{data.instruction}\n\n{turns[0].text}")
+    for question, reply in shown.examples:
+        turns += [Turn(role="user", text=_spoken(question)), Turn(role="assistant", text=reply.strip())]
+    turns.append(Turn(role="user", text=_spoken(asked)))
+    if shown.instruction:
+        turns[0] = Turn(role="user", text=f"{shown.instruction}\n\n{turns[0].text}")
     return turns
 
 
-def _asked(question: Question, form: Format) -> str:
+def _spoken(asked: str) -> str:
     """Return a question as a user's turn: without the `Q:` and `A:` that mark the turns of a plain prompt."""
-    return question_text(question, form).removeprefix("Q: ").removesuffix(f"\n{BARE}")
+    return asked.removeprefix("Q: ").removesuffix(f"\n{BARE}")
 
 
 def counted_choices(data: QuestionSet, question: Question, prompt: Prompt) -> list[str]:

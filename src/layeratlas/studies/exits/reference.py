@@ -110,7 +110,7 @@ def _arithmetic() -> Exhibit:
 def _asked(settings: ExitSettings, shots: Sequence[int]) -> str:
     """Return whether the run used the settings of the published curves, and which settings would match them."""
     changes = [f"--set {name}={_cli(value)}" for name, value in _PUBLISHED.items() if getattr(settings, name) != value]
-    changes += [] if settings.format in ("text", "free") else ["--set format=text"]
+    changes += [] if settings.format in ("text", "free", "chain") else ["--set format=text"]
     others = sorted({n for n in shots or [settings.shots] if not _FEWEST_SHOTS <= n <= _MOST_SHOTS})
     differences = []
     if changes:

@@ -69,7 +69,7 @@ def score_stage(work: Workspace) -> list[str]:
         start = end
     for scored in load_scores(work):
         work.progress.preview(first_look(scored, settings))
-    if settings.format == "free":
+    if settings.decodes:
         outputs += write_free_answers(work, posed_sets, settings, readout)
     return outputs
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from layeratlas.core.spec import Spec
 from layeratlas.studies.exits.reading_out import ALL_EXITS
 
-Format = Literal["text", "letter", "cloze", "free"]
+Format = Literal["text", "letter", "cloze", "free", "chain"]
 Score = Literal["sum", "per_character", "per_byte", "per_token", "minus_answer"]
 Normaliser = Literal["auto", "exact"]
 Replacement = Literal["mean", "zero", "both"]
@@ -47,8 +47,11 @@ class ExitSettings(Spec):
     )
     score: Score = Field(default="sum", description="the score that the findings use")
     free_tokens: int = Field(default=8, ge=1, description="maximum number of tokens of a free answer")
+    chain_tokens: int = Field(
+        default=64, ge=1, description="maximum number of tokens of a chain of reasoning with its answer"
+    )
     free_exits: int = Field(
-        default=6, ge=1, description="exits at which free answers are decoded, evenly spaced up to the last"
+        default=6, ge=1, description="exits at which free answers and chains are decoded, evenly spaced up to the last"
     )
     random_weights: bool | None = Field(
         default=None,
@@ -77,6 +80,16 @@ class ExitSettings(Spec):
     ablate_to: Replacement = Field(
         default="mean", description="the value that an ablated attention or MLP output is set to"
     )
+
+    @property
+    def decodes(self) -> bool:
+        """Whether answers are decoded."""
+        return self.format in ("free", "chain")
+
+    @property
+    def answer_tokens(self) -> int:
+        """The maximum number of tokens that are decoded per answer."""
+        return self.chain_tokens if self.format == "chain" else self.free_tokens
 
     @property
     def normed(self) -> bool:

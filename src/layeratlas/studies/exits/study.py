@@ -19,6 +19,7 @@ from layeratlas.runs.question import Question
 from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.uses import CHAT
 from layeratlas.studies.exits import questions
+from layeratlas.studies.exits.chains import check_chains
 from layeratlas.studies.exits.coherence import PRESUPPOSED
 from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, PUBLISHED, ExitFinding
 from layeratlas.studies.exits.prompts import LETTERS, make_prompt
@@ -87,6 +88,8 @@ class Exits(Study):
             _check_written(data, spec)
         for data in material if settings.format == "letter" else ():
             _check_letters(data)
+        for data in material if settings.format == "chain" else ():
+            check_chains(data, settings.shots)
         if material and "shots" in spec.settings:
             _check_shots(min(material, key=lambda data: len(data.shots)), settings.shots)
 
@@ -140,7 +143,7 @@ class Exits(Study):
 def _check_exits(settings: ExitSettings) -> None:
     """Raise SpecError if `exits` cannot be parsed, or if another setting needs all exits."""
     check_exits(settings.exits)
-    for needs, name in ((settings.tuned, "tuned=true"), (settings.format == "free", "format=free")):
+    for needs, name in ((settings.tuned, "tuned=true"), (settings.decodes, f"format={settings.format}")):
         if needs and settings.exits != ALL_EXITS:
             raise SpecError(f"{name} with exits={settings.exits}", "all exits", f"leave out exits, or {name}")
 

@@ -78,7 +78,7 @@ def rename(names: dict[str, str]) -> Callable[[list[Row], Path | None], list[Row
 def make(
     row: Row, text: str, choices: Sequence[str], answers: Sequence[int], stratum: str = "", group: str = ""
 ) -> Question:
-    """Return a row's question; `group` and `stratum` are taken from the row's columns if it has them."""
+    """Return a row's question; `group`, `stratum` and `chain` are taken from the row's columns if it has them."""
     own_group, own_stratum = named(row, "group"), named(row, "stratum")
     return Question(
         text=text,
@@ -87,6 +87,7 @@ def make(
         group=own_group or group or text,
         stratum=own_stratum or stratum or "all",
         where=row.where,
+        chain=" ".join(named(row, "chain").split()),
     )
 
 

@@ -10,6 +10,7 @@ import operator
 import random
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 
@@ -43,8 +44,9 @@ def gsm8k(rows: Sequence[Row]) -> Parse:
             raise DataError(
                 f"{row.where} has {len(wrong)} steps or operations to change", f"{WRONG} wrong solutions", "drop it"
             )
-        choices, answers = arrange(_said(row.text("answer").rpartition("####")[0]), wrong, next(standing))
-        return make(row, row.text("question"), choices, answers)
+        solution, _, final = row.text("answer").rpartition("####")
+        choices, answers = arrange(_said(solution), wrong, next(standing))
+        return replace(make(row, row.text("question"), choices, answers), final=_plain(final.strip()))
 
     return parse
 

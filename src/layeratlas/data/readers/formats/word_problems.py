@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -35,7 +36,7 @@ def gsm8k(rows: Sequence[Row]) -> Parse:
             wrong.append(_clean(before) + other + _exact(result).sub(other, _clean(after)))
         right = _clean(before) + result + _clean(after)
         choices, answers = arrange(right, wrong, next(place))
-        return make(row, row.text("question"), choices, answers)
+        return replace(make(row, row.text("question"), choices, answers), final=plain(final))
 
     return parse
 
