@@ -8,7 +8,7 @@ import pytest
 
 import planting
 import small_runs
-from layeratlas.probes import dimension_scores, make_design, subset_scores
+from layeratlas.probes import dimension_scores, make_design, subset_scores, training_of
 from layeratlas.stats.learning import Reading, fit_power_law, forecast
 from layeratlas.stats.measures import accuracy
 
@@ -75,7 +75,7 @@ def test_more_texts_and_more_dimensions_decode_better():
     assert right(few) < right(many) - 0.05
     by_dimension = dimension_scores(x, design, "ridge", (2, 8, 40, 500))
     assert set(by_dimension) == {2, 8, 40}
-    assert right(many[:1]) >= right(by_dimension[2][None]) - 0.02
+    assert right(many[:1]) >= right(by_dimension[2]) - 0.02
 
 
 def test_all_components_are_all_dimensions():
@@ -83,7 +83,25 @@ def test_all_components_are_all_dimensions():
     x = planting.activations(data, [1.0], width=10)[0]
     design = make_design(data, SPEC, 0)
     whole = subset_scores(x, design, "ridge", 1.0, 1, 0)[0]
-    assert dimension_scores(x, design, "ridge", (10,))[10] == pytest.approx(whole, abs=1e-8)
+    assert dimension_scores(x, design, "ridge", (10,))[10][0] == pytest.approx(whole, abs=1e-8)
+
+
+def test_training_counts_for_less_where_it_moves_the_scores_less():
+    """Two wide directions, one with the label: all training texts agree on them. One repeat cannot show that."""
+    data = planting.planted_data(120)
+    x = planting.activations(data, [1.5], width=200)[0].copy()
+    design = make_design(data, SPEC.model_copy(update={"repeats": 2}), 0)
+    label = np.where(design.y == 1, 1.0, -1.0)
+    x[:, :2] = 12 * np.random.default_rng(0).standard_normal((len(label), 2))
+    x[:, 0] += 10 * label
+    factors = {
+        (number, repeats): float(training_of(scores, design))
+        for repeats in (1, 2)
+        for number, scores in dimension_scores(x, design, "ridge", (2, 90), repeats).items()
+    }
+    assert factors[2, 2] < factors[2, 1] - 0.03  # negative control: all of its margins count as training
+    assert factors[2, 2] < factors[90, 2] - 0.03
+    assert factors[2, 2] > 1.03
 
 
 def test_a_share_without_all_classes_has_no_scores():

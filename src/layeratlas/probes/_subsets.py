@@ -26,7 +26,7 @@ def subset_scores(x: Floats, design: Design, method: str, share: float, draws: i
     scores = np.zeros((draws, *columns.shape))
     rng = np.random.default_rng([seed, 37, round(1e6 * share)])
     for draw in range(draws):
-        for fold in _first_repeat(design):
+        for fold in _first_repeats(design, 1):
             train = _subset(design, fold, share, rng)
             if train is None:
                 return None
@@ -35,20 +35,24 @@ def subset_scores(x: Floats, design: Design, method: str, share: float, draws: i
     return scores
 
 
-def dimension_scores(x: Floats, design: Design, method: str, dimensions: Sequence[int]) -> dict[int, Floats]:
-    """Return out-of-fold scores (n, k) of a probe that sees the first principal components of the training rows.
+def dimension_scores(
+    x: Floats, design: Design, method: str, dimensions: Sequence[int], repeats: int = 1
+) -> dict[int, Floats]:
+    """Return out-of-fold scores (repeats, n, k) of a probe that sees the first components of its training rows.
 
-    Keys are numbers of components; numbers beyond the rank of a training set are left out.
+    Keys are numbers of components; numbers beyond the rank of a training set are left out. There are at most as many
+    repeats as the design has.
     """
     probe, columns = _probe_and_columns(design, method)
-    scores = {number: np.zeros(columns.shape) for number in dimensions}
-    for fold in _first_repeat(design):
+    repeats = min(repeats, design.spec.repeats)
+    scores = {number: np.zeros((repeats, *columns.shape)) for number in dimensions}
+    for fold in _first_repeats(design, repeats):
         gram = split_gram(x, fold.train, fold.test)
         for number in dimensions:
             if number not in scores or number > len(gram.train.values):
                 scores.pop(number, None)
                 continue
-            scores[number][fold.test] = held_out_scores(probe, _part(gram, number), columns[fold.train])
+            scores[number][fold.repeat, fold.test] = held_out_scores(probe, _part(gram, number), columns[fold.train])
     return scores
 
 
@@ -62,8 +66,8 @@ def _probe_and_columns(design: Design, method: str) -> tuple[Probe, Floats]:
     return probe, label_columns(design.y, design.classes)
 
 
-def _first_repeat(design: Design) -> list[Fold]:
-    return [fold for fold in design.folds if fold.repeat == 0]
+def _first_repeats(design: Design, repeats: int) -> list[Fold]:
+    return [fold for fold in design.folds if fold.repeat < repeats]
 
 
 def _subset(design: Design, fold: Fold, share: float, rng: np.random.Generator) -> Ints | None:

@@ -32,6 +32,8 @@ SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)
 _DRAWS = 3
 _DIMENSIONS = (2, 8, 32, 128)
 _BOOTSTRAP = 300
+# The repeats of the cross-validation that are read: two show how much training moves the scores, one does not.
+_REPEATS = 2
 # The fewest sizes to which a power law is fitted; it has three parameters.
 _FEWEST_SIZES = 4
 
@@ -101,7 +103,7 @@ def _curves(work: Workspace, store: Store, data: Dataset) -> Iterator[LearningCu
     own = tensors[f"{method}.scores"]
     layers = _layers(own, design)
     distinct = list(dict.fromkeys(layers.values()))
-    jobs = ((store.read(RESIDUAL, at)[rows], design, method, work.spec.seed, own[at][:1]) for at in distinct)
+    jobs = ((store.read(RESIDUAL, at)[rows], design, method, work.spec.seed, own[at][:_REPEATS]) for at in distinct)
     scores = dict(zip(distinct, parallel(_score_layer, jobs, processes=False), strict=True))
     for role, layer in layers.items():
         for axis, points in scores[layer].items():
@@ -122,7 +124,7 @@ def _score_layer(
 ) -> dict[Axis, dict[float, Floats]]:
     """Return the scores (draws, n, k) of a layer by number of training texts and by number of dimensions.
 
-    `whole` (1, n, k) are the scores with all training texts, which the run has already.
+    `whole` (repeats, n, k) are the scores with all training texts and dimensions, which the run has already.
     """
     wide = x.astype(np.float64)
     per_fold = np.mean([len(fold.train) for fold in design.folds if fold.repeat == 0])
@@ -130,8 +132,8 @@ def _score_layer(
         round(share * per_fold): whole if share == 1 else subset_scores(wide, design, method, share, _DRAWS, seed)
         for share in SHARES
     }
-    by_dimension = dimension_scores(wide, design, method, _DIMENSIONS)
-    points = {float(number): scores[None] for number, scores in by_dimension.items()}
+    by_dimension = dimension_scores(wide, design, method, _DIMENSIONS, _REPEATS)
+    points = {float(number): scores for number, scores in by_dimension.items()}
     return {
         Axis.TEXTS: {float(n): scores for n, scores in by_texts.items() if scores is not None},
         Axis.DIMENSIONS: points | {float(x.shape[1]): whole},
@@ -147,8 +149,7 @@ def _measured(
     weights = Resampler(names, _BOOTSTRAP, work.spec.seed, halves=1).weights(names, halves=False)
     values = np.stack([measure(scores, design.y, weights).mean(-1) for scores in points.values()], -1)
     values = np.where(np.isfinite(values), values, values[:1])
-    # What training adds is taken from the scores with all texts (or dimensions): the other points draw subsets.
-    times = training_of(points[max(points)], design)
+    times = _training(axis, points, design)
     return LearningCurve(
         design=design,
         layer=layer,
@@ -159,6 +160,16 @@ def _measured(
         values=values[0],
         draws=widened(values[0], values[1:], len(set(names)), times=times, most=1.0),
     )
+
+
+def _training(axis: Axis, points: dict[float, Floats], design: Design) -> Floats:
+    """Return what training adds to the spread of each point, (S,), as a factor.
+
+    Over texts it is that of the point with all texts: the others draw subsets, which are not repeats. Over dimensions
+    each point has its own: a probe of two dimensions hardly depends on its training texts.
+    """
+    shown = [points[max(points)]] * len(points) if axis is Axis.TEXTS else list(points.values())
+    return np.array([training_of(scores, design) for scores in shown], float)
 
 
 _LABEL_SCHEMA = {
