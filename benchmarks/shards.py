@@ -24,7 +24,7 @@ import numpy as np
 
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset, Item
-from layeratlas.probes import make_design, probe_shards, sample_groups
+from layeratlas.probes import LargeSet, make_design, probe_shards, sample_groups
 from layeratlas.store import DiskStore, Shape
 
 # Texts of one shard, texts of one group, and texts of the sample.
@@ -98,11 +98,13 @@ def _write(folder: Path, texts: int, width: int) -> dict[str, float]:
 def _probe(folder: Path, texts: int, width: int) -> dict[str, float]:
     start, store, y = time.perf_counter(), _open(folder, texts, width), _labels(texts)
     opened = time.perf_counter()
-    sample = sample_groups(np.arange(texts) // GROUP, SAMPLE, seed=0)
+    groups = np.arange(texts) // GROUP
+    sample = sample_groups(groups, SAMPLE, seed=0)
+    labels = LargeSet(y=y.astype(float), groups=groups, sample=sample)
     items = [Item(text=f"text {row}", label=f"class {y[row]}", group=f"{row // GROUP:08d}") for row in sample]
     data = Dataset(name="simulated", level="item", items=tuple(items))
-    design = make_design(data, ProbeSpec(repeats=1, shuffles=20), seed=0)
-    scores = probe_shards(store.parts("resid", 0), y.astype(float), sample, design, ["ridge"])[0].scores[0, :, 0]
+    design = make_design(data, ProbeSpec(repeats=1, shuffles=100), seed=0)
+    scores = probe_shards(store.parts("resid", 0), labels, design, ["ridge"])[0].scores[0, :, 0]
     right = (scores > 0) == (y[sample] == 1)
     accuracy = float(np.mean([right[y[sample] == label].mean() for label in (0, 1)]))
     seconds = time.perf_counter() - opened

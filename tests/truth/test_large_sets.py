@@ -16,8 +16,9 @@ from layeratlas.stats.resampling import Resampler
 from layeratlas.studies.hierarchy.curves import task_curves
 
 WIDTH, SIZE, TESTED, SHARED, STRENGTH, TRIALS = 30, 5, 40, 0.2, 0.7, 300
-# The least and the most of 300 intervals that hold if 95 % do; fewer or more would be a chance of 0.5 % each.
-LEAST, MOST = 275, 294
+# The least of 300 intervals that hold if 95 % do; fewer would be a chance of 0.5 %. With one repeat, what training adds
+# is not measured, and its bound is wide: the intervals may be wider than those of the true spread by so much.
+LEAST, WIDEST = 275, 1.4
 
 
 def texts(groups: int, rng: np.random.Generator, mean: np.ndarray):
@@ -40,7 +41,7 @@ def right(x: np.ndarray, y: np.ndarray, mean: np.ndarray) -> float:
 @pytest.mark.parametrize("others", [40, 400])
 def test_intervals_hold_the_accuracy_of_probes_on_texts_like_these(others, repeats):
     mean = np.full(WIDTH, STRENGTH / np.sqrt(WIDTH))
-    ends, exact = [], []
+    ends, exact, estimates = [], [], []
     items = tuple(Item(f"text {i}", f"class {i // SIZE % 2}", f"g{i // SIZE:04d}") for i in range(TESTED * SIZE))
     spec = ProbeSpec(methods=("ridge",), repeats=repeats, shuffles=20, bootstrap=400)
     whole = make_design(Dataset("planted", "planted", items), spec, 0)
@@ -61,6 +62,7 @@ def test_intervals_hold_the_accuracy_of_probes_on_texts_like_these(others, repea
         sampler = Resampler([item.group for item in items], 400, seed, halves=2)
         curve = next(c for c in task_curves(probed, sampler) if c.metric == "accuracy")
         ends.append([float(end[0]) for end in curve.interval])
+        estimates.append(float(curve.estimate[0]))
         if seed < 60:  # trained on as many texts as in a fold
             kept = np.concatenate([design.folds[0].train, np.arange(TESTED * SIZE, len(x))])
             exact.append(right(x[kept], y[kept], mean))
@@ -70,4 +72,5 @@ def test_intervals_hold_the_accuracy_of_probes_on_texts_like_these(others, repea
     print(
         f"{others} further groups, {repeats} repeats: {held} of {TRIALS} hold {truth:.3f}, width {np.mean(hi - lo):.3f}"
     )
-    assert LEAST <= held <= MOST
+    assert held >= LEAST
+    assert np.mean(hi - lo) < WIDEST * 2 * 1.96 * np.std(estimates)

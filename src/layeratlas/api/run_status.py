@@ -31,22 +31,22 @@ def status(folder: str | Path) -> str:
         runs = [run for run in run_folders(place.folder) if (run / MANIFEST).exists()]
         if not runs:
             raise StoreError(f"'{folder}' has no run", "the folder of a run, or one above", "check the path")
-        top = str(folder).rstrip("/") or "/"
-        return "\n".join(line for run in runs for line in _lines(place, run, top))
+        return "\n".join(line for run in runs for line in _lines(place, run))
     finally:
         place.leave()
 
 
-def _lines(place: Place, folder: Path, top: str) -> Iterator[str]:
-    """Yield the lines of one run below `top`, the name of the place."""
+def _lines(place: Place, folder: Path) -> Iterator[str]:
+    """Yield the lines of one run; one in a bucket has its address, and not the folder of the copy that is read."""
     name = "" if folder == place.folder else folder.relative_to(place.folder).as_posix()
+    shown = str(folder) if place.shared else f"{place.address}/{name}".rstrip("/")
     try:
         manifest = read_manifest(folder)
     except StoreError as error:
-        yield str(error).replace(str(place.folder), top)
+        yield str(error).replace(str(folder), shown)
         return
     spec, held = manifest["spec"], place.holder(name)
-    title = f"{f'{top}/{name}' if name else top}: {spec['study']} of {spec['model']['id']}, {spec['size']}"
+    title = f"{shown}: {spec['study']} of {spec['model']['id']}, {spec['size']}"
     if manifest.get("status") == "complete" and held is None:
         seconds = sum(stage.get("seconds", 0.0) for stage in manifest.get("stages", {}).values())
         yield f"{title}: done in {duration(seconds)}"
