@@ -4,13 +4,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test truth truth-thin gpu bench lint types format docs gallery notebooks clean
+.PHONY: demo test lowest truth truth-thin gpu bench lint types format docs gallery notebooks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/layeratlas run hierarchy --size quick
 
 test: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# Tests that use every dependency, with the lowest version of each that pyproject.toml asks for, in an environment of their own.
+LOWEST := build/lowest
+LOWEST_TESTS := $(addprefix tests/unit/test_,options.py tables.py report.py comparison.py directions.py question_files.py reading.py) \
+  $(addprefix tests/contracts/test_,probes.py gguf.py store.py) tests/e2e/test_cli.py
+lowest:
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python tools/lowest_versions.py >$(LOWEST)/versions.txt
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(LOWEST)/versions.txt --editable . pytest hypothesis
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest $(LOWEST_TESTS)
 
 truth: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m truth

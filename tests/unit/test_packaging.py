@@ -15,6 +15,7 @@ import pytest
 from setuptools import find_packages
 
 import layeratlas
+from scripts import script
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(layeratlas.__file__).parent
@@ -67,6 +68,12 @@ def test_the_conda_recipe_asks_for_what_the_wheel_asks_for() -> None:
         name, bound = re.fullmatch(r"([\w-]+)(>=\S+)", requirement).groups()  # type: ignore[union-attr]
         wanted.add(f"{renamed.get(name, name)} {bound}")
     assert asked == wanted | {f"python {PROJECT['project']['requires-python']}"}
+
+
+def test_the_lowest_versions_are_those_that_the_package_asks_for() -> None:
+    pinned = script("tools/lowest_versions.py").lowest()
+    assert all(re.fullmatch(r"[\w-]+==[\d.]+", line) for line in pinned)
+    assert {line.replace("==", ">=") for line in pinned} == set(PROJECT["project"]["dependencies"])
 
 
 def test_contributing_shows_the_modules_of_the_example() -> None:
