@@ -6,8 +6,10 @@ import html
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 MOST = 8
 
