@@ -13,7 +13,8 @@ import polars as pl
 from layeratlas.core.spec import RunSpec, hash_of
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.finding_table import finding_table
-from layeratlas.runs.tables import CURVE_SCHEMA, CURVES, FINDINGS
+from layeratlas.runs.manifest import CURVES, FINDINGS
+from layeratlas.runs.tables import CURVE_SCHEMA
 
 STUDY = "hierarchy"
 LEVELS: dict[str, dict[str, tuple[str, ...]]] = {

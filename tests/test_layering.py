@@ -260,7 +260,7 @@ def test_the_first_progress_does_not_wait_for_heavy_packages(study):
 
 
 def test_a_heavy_package_is_noticed():
-    assert "polars" in loaded_by("import layeratlas\nlayeratlas.run")
+    assert "polars" in loaded_by("import layeratlas.runs.tables")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ from layeratlas.core.files import write_atomic
 from layeratlas.report.lead import headlines
 from layeratlas.report.overview import overview
 from layeratlas.runs.comparable import command_of
-from layeratlas.runs.finding_table import in_words
 from layeratlas.runs.published import Published
 from layeratlas.runs.recommendation import FILE as RECOMMENDATIONS
 from layeratlas.runs.recommendation import summary_lines
@@ -90,7 +89,7 @@ def bullets(rows: Sequence[dict[str, object]]) -> Iterator[str]:
     """Yield findings as lines of a list, marked up as plain text."""
     for row in rows:
         statement = re.sub(r"([*_<`|])", r"\\\1", str(row["statement"]))
-        yield f"- *{in_words(str(row['verdict']), str(row['tested']))}*. {statement}"
+        yield f"- *{formatting.in_words(str(row['verdict']), str(row['tested']))}*. {statement}"
 
 
 def of_run(run: la.Run, out: Path) -> Iterator[str]:

@@ -187,7 +187,7 @@ def test_a_second_process_on_a_folder_is_refused(atlas, spec, tmp_path):
 
 # What takes longer to import than a finished run takes to answer, or is for other commands.
 NOT_NEEDED = {
-    *("torch", "transformers", "altair", "sklearn", "scipy.stats", "jinja2", "psutil", "obstore"),
+    *("torch", "transformers", "polars", "altair", "sklearn", "scipy.stats", "jinja2", "psutil", "obstore"),
     *(f"layeratlas.{part}" for part in ("models", "capture", "comparison", "sweeps", "planning", "probes", "store")),
     "layeratlas.studies.hierarchy.stages",
 }

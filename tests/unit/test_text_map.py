@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 
 import numpy as np
+import polars as pl
 import pytest
 
 import fake_run
 from layeratlas.api import load
 from layeratlas.api.display import map_width
 from layeratlas.cli.terminal import PlainProgress, RichProgress
+from layeratlas.core.checksums import digest_of, write_sealed
+from layeratlas.core.errors import StoreError
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset, Item
 from layeratlas.probes import make_design
+from layeratlas.report import summary_of
 from layeratlas.report.text_map import SHADES, TextRow, drawn, level_rows
 from layeratlas.report.view import prepare
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.studies.hierarchy.first_look import first_look
+from layeratlas.studies.hierarchy.study import PLUGIN as HIERARCHY
 
 HUMP = TextRow(name="item", shares=[0.0, 0.3, 0.99, 0.5, 0.1], best=2)
 
@@ -74,6 +80,28 @@ def test_a_summary_has_at_most_ten_lines_beside_the_map(tmp_path):
     assert len(plain) <= 11
     assert len(mapped) == len(plain) + 4
     assert not set(SHADES[1:]) & set("".join(plain))
+
+
+def test_a_kept_summary_equals_that_of_the_tables_and_is_refused_once_they_change(tmp_path):
+    run = load(fake_run.write_run(tmp_path))
+    asked = {width: run.summary(width) for width in (0, 60, 80, 200)}
+    digests = {name: digest_of(tmp_path / name) for name in ("curves.parquet", "findings.parquet")}
+    stages = {"analyse": {"done": True, "sha256": digests}}
+    kept = run.manifest | {"stages": stages, "summary": summary_of(run, HIERARCHY)}
+    write_sealed(tmp_path / "run.json", kept)
+    again = load(tmp_path)
+    for width, text in asked.items():
+        assert again.summary(width).splitlines()[1:] == text.splitlines()[1:]  # the first line has the seconds
+    assert "findings" not in vars(again)  # no table was read
+    table = pl.read_parquet(tmp_path / "findings.parquet")
+    table.with_columns(verdict=pl.lit("supported")).write_parquet(tmp_path / "findings.parquet")
+    with pytest.raises(StoreError, match=r"findings\.parquet' was changed or damaged after it was written"):
+        load(tmp_path).summary()
+    changed = json.loads((tmp_path / "run.json").read_text())
+    changed["summary"]["lines"] = ["[supported] Anything."]
+    (tmp_path / "run.json").write_text(json.dumps(changed))
+    with pytest.raises(StoreError, match=r"run\.json' was changed or damaged after it was written"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(("encoding", "shown"), [("utf-8", True), ("ascii", False), ("latin-1", False)])

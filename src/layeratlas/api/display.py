@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
-from layeratlas.runs.finding_table import in_words
+from layeratlas.core.formatting import in_words
 
 MOST = 8
 
@@ -22,14 +22,9 @@ def lines_of(findings: pl.DataFrame, most: int | None = None) -> list[str]:
     Where a finding is not supported, the verdict names what was tested.
     """
     rows = findings.head(most) if most else findings
-    lines = [line_of(row, row["statement"]) for row in rows.iter_rows(named=True)]
+    lines = [f"[{in_words(row['verdict'], row['tested'])}] {row['statement']}" for row in rows.iter_rows(named=True)]
     more = findings.height - rows.height
     return [*lines, *([f"... and {more} more in the report"] if more else [])]
-
-
-def line_of(row: Mapping[str, Any], text: str) -> str:
-    """Return the verdict of a finding in brackets, followed by a text."""
-    return f"[{in_words(row['verdict'], row['tested'])}] {text}"
 
 
 def text_of(heading: str, findings: pl.DataFrame, most: int | None = MOST) -> str:

@@ -16,9 +16,9 @@ from typing import Any
 from layeratlas.core.checksums import SEAL
 from layeratlas.runs.draws import FILE as DRAWS
 from layeratlas.runs.layer_order import LAYER_ORDER
+from layeratlas.runs.manifest import CURVES, FINDINGS
 from layeratlas.runs.published import Published
 from layeratlas.runs.recommendation import FILE as RECOMMENDATIONS
-from layeratlas.runs.tables import CURVES, FINDINGS
 
 NOT_SHARED = "not shared"
 # The key in `run.json` of a shared run: whether it holds texts.

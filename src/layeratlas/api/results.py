@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from layeratlas.api.advice import find_recommendation, recommended_layer
-from layeratlas.api.display import html_of, line_of, text_of
+from layeratlas.api.display import html_of, text_of
 from layeratlas.api.folders import figures, folder_path, report, study_of
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.files import COMPARISON
 from layeratlas.core.formatting import duration
 from layeratlas.core.formatting import size as parameters_in_words
 from layeratlas.runs.finished import FinishedRun
-from layeratlas.runs.recommendation import ALL, Purpose, Recommendation, summary_lines
+from layeratlas.runs.manifest import CURVES, FINDINGS, SUMMARY
+from layeratlas.runs.recommendation import ALL, Purpose, Recommendation
 from layeratlas.runs.recommendation import FILE as RECOMMENDATIONS
-from layeratlas.runs.study import Study
 
 if TYPE_CHECKING:
     from altair import VConcatChart
@@ -56,26 +56,23 @@ class Run(FinishedRun):
 
         There are at most five findings and two lines of layers; the last line gives the report's number of findings.
         """
-        from layeratlas.report.lead import headlines
-        from layeratlas.report.overview import overview
+        from layeratlas.report.text_map import TextRow, drawn
 
         blocks = f"{self.blocks} blocks, width {self.manifest['model'].get('width') or 'unknown'}"
         head = f"{self.model}: {blocks}; computed in {duration(self.seconds)}"
-        study = study_of(self)
-        first = [line_of(row, row["plain"]) for row in headlines(overview(self.findings, study))]
-        more = f"{self.findings.height} findings with intervals, p-values and nulls are in the report:"
-        lines = [*self._map(study, width), *first, *self._advice(), more]
-        return "\n".join([head, *(f"  {line}" for line in lines)])
+        known = self._summary()
+        rows = [TextRow(**row) for row in known["map"]] if width else []
+        more = f"{known['findings']} findings with intervals, p-values and nulls are in the report:"
+        return "\n".join([head, *(f"  {line}" for line in (*drawn(rows, width - 2), *known["lines"], more))])
 
-    def _map(self, study: Study | None, width: int) -> list[str]:
-        if not width or (study is not None and not study.curves):
-            return []
-        from layeratlas.report.names import names_of
-        from layeratlas.report.text_map import drawn, level_rows
-        from layeratlas.report.view import prepare
+    def _summary(self) -> dict[str, Any]:
+        """Return what the end of the run printed, if the tables are still those that it describes."""
+        if SUMMARY in self.manifest:
+            self.verify([CURVES, FINDINGS, RECOMMENDATIONS])
+            return dict(self.manifest[SUMMARY])
+        from layeratlas.report import summary_of  # a run of an earlier version, or a shared one
 
-        view = prepare(self.curves, self.blocks, names_of(self, study), self.presence(study.presence if study else ""))
-        return drawn(level_rows(view), width - 2)
+        return summary_of(self, study_of(self))
 
     def best_layer(self, name: str = ALL, *, purpose: str = Purpose.PROBE, component: str = "resid") -> Recommendation:
         """Return the layer to use for a level or task, with the layers that are as good.
@@ -104,9 +101,6 @@ class Run(FinishedRun):
             )
         layer = recommended_layer(self, task, component) if layer is None else layer
         return fit_direction(self, task, layer, component, method)
-
-    def _advice(self) -> list[str]:
-        return summary_lines(self.recommendations) if (self.folder / RECOMMENDATIONS).exists() else []
 
     def _heading(self) -> str:
         model = f"{self.model} ({self.blocks} blocks, {parameters_in_words(self.parameters)} parameters)"

@@ -19,10 +19,9 @@ from layeratlas.core.checksums import digest_of, write_sealed
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.files import write_atomic
 from layeratlas.runs.finished import REPORT
-from layeratlas.runs.manifest import MANIFEST
+from layeratlas.runs.manifest import CURVES, FINDINGS, MANIFEST
 from layeratlas.runs.published import Published
 from layeratlas.runs.recommendation import ALL
-from layeratlas.runs.tables import CURVES, FINDINGS
 
 CARD = "README.md"
 _PLACEHOLDER = "OWNER/NAME"

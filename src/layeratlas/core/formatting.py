@@ -122,3 +122,12 @@ def word(names: Mapping[str, str], code: str) -> str:
 def capitalised(words: str) -> str:
     """Return words capitalised for the beginning of a sentence; the other letters stay as they are."""
     return words[:1].upper() + words[1:]
+
+
+def in_words(verdict: str, tested: str) -> str:
+    """Return a verdict with what was tested, where the statement beside it says the opposite or the lack of it.
+
+    `not supported: the second level peaks deeper` cannot be taken for a doubt about the statement, which says what was
+    found instead.
+    """
+    return f"{verdict}: {tested}" if tested and verdict == "not supported" else verdict

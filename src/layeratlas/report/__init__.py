@@ -10,7 +10,11 @@ if TYPE_CHECKING:
     from layeratlas.report.drawing import draw, main_figure
     from layeratlas.report.notebook import figure
     from layeratlas.report.page import build
+    from layeratlas.report.summary import summary_of
 
-__all__ = ["build", "draw", "figure", "main_figure"]
+__all__ = ["build", "draw", "figure", "main_figure", "summary_of"]
 # A study refers to its report stage long before it draws anything.
-__getattr__ = lazy(__name__, {"drawing": ["draw", "main_figure"], "page": ["build"], "notebook": ["figure"]})
+__getattr__ = lazy(
+    __name__,
+    {"drawing": ["draw", "main_figure"], "page": ["build"], "notebook": ["figure"], "summary": ["summary_of"]},
+)

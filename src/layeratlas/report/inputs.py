@@ -12,8 +12,8 @@ import polars as pl
 from layeratlas.core.errors import StoreError
 from layeratlas.runs.finding_table import REPORT_SCHEMA, with_later_columns
 from layeratlas.runs.finished import FinishedRun
-from layeratlas.runs.manifest import MANIFEST
-from layeratlas.runs.tables import CONTROL_SCHEMA, CURVE_SCHEMA, CURVES, FINDINGS, read_table, with_controls
+from layeratlas.runs.manifest import CURVES, FINDINGS, MANIFEST
+from layeratlas.runs.tables import CONTROL_SCHEMA, CURVE_SCHEMA, read_table, with_controls
 
 _FORMAT = 1
 _RESTORE = "run the study again, or restore the file"

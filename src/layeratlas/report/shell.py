@@ -14,7 +14,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from layeratlas.core import formatting
 from layeratlas.report import theme
 from layeratlas.report.library import library
-from layeratlas.runs.finding_table import in_words
 from layeratlas.stats.verdicts import Verdict
 
 _FILTERS = {
@@ -27,7 +26,7 @@ _FILTERS = {
     "duration": formatting.duration,
     "cell": formatting.cell,
     "ranges": formatting.ranges,
-    "in_words": in_words,
+    "in_words": formatting.in_words,
 }
 
 

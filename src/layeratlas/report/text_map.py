@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-import polars as pl
-
-from layeratlas.report.parts import PartKind
-from layeratlas.report.view import View
+if TYPE_CHECKING:  # drawing rows that are known needs no polars
+    from layeratlas.report.view import View
 
 # Shades in equal steps from the control (or below) to nearly the highest value; the first is a dot, so that the end of
 # a row is visible.
@@ -32,6 +31,10 @@ class TextRow:
 
 def level_rows(view: View) -> list[TextRow]:
     """Return a row per level, for the first component, the first method and the level's first metric."""
+    import polars as pl
+
+    from layeratlas.report.parts import PartKind
+
     chosen = {name: view.defaults[name] for name in ("component", "method")}
     rows = []
     for part in view.of(PartKind.LEVEL):

@@ -54,12 +54,3 @@ def with_later_columns(table: pl.DataFrame) -> pl.DataFrame:
     """Return a table of findings with `q` (NaN) and `tested` (empty) if an earlier version wrote it without them."""
     later = {Q: float("nan"), TESTED: ""}
     return table.with_columns(pl.lit(value).alias(name) for name, value in later.items() if name not in table.columns)
-
-
-def in_words(verdict: str, tested: str) -> str:
-    """Return a verdict with what was tested, where the statement beside it says the opposite or the lack of it.
-
-    `not supported: the second level peaks deeper` cannot be taken for a doubt about the statement, which says what was
-    found instead.
-    """
-    return f"{verdict}: {tested}" if tested and verdict == "not supported" else verdict

@@ -6,20 +6,19 @@ import copy
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
-
-import polars as pl
+from typing import TYPE_CHECKING, Any, Self
 
 from layeratlas.core.checksums import check_digest
 from layeratlas.core.errors import StoreError
 from layeratlas.core.steps import Checkpoint, checkpoint_in
-from layeratlas.runs.draws import FILE as DRAWS
-from layeratlas.runs.draws import Draws, draws_of
-from layeratlas.runs.finding import FINDING_FIELDS, Finding
-from layeratlas.runs.manifest import RERUN, read_manifest
-from layeratlas.runs.recommendation import FILE as RECOMMENDATIONS
-from layeratlas.runs.recommendation import Recommendation, read_recommendations
-from layeratlas.runs.tables import CURVES, FINDINGS, read_table
+from layeratlas.runs.manifest import CURVES, FINDINGS, RERUN, read_manifest
+
+if TYPE_CHECKING:  # a finished run is opened, and its end printed, without loading polars
+    import polars as pl
+
+    from layeratlas.runs.draws import Draws
+    from layeratlas.runs.finding import Finding
+    from layeratlas.runs.recommendation import Recommendation
 
 REPORT = "report.html"
 
@@ -48,6 +47,8 @@ class FinishedRun:
         given = self._given[name]
         if given is not None:
             return given
+        from layeratlas.runs.tables import read_table
+
         self.verify([name])
         return read_table(self.folder / name)
 
@@ -97,13 +98,17 @@ class FinishedRun:
     @cached_property
     def draws(self) -> Draws | None:
         """The bootstrap draws; None if the run has none."""
-        self.verify([DRAWS])
+        from layeratlas.runs.draws import FILE, draws_of
+
+        self.verify([FILE])
         return draws_of(self.folder)
 
     @cached_property
     def recommendations(self) -> list[Recommendation]:
         """The recommended layers; raises StoreError if the run has none."""
-        self.verify([RECOMMENDATIONS])
+        from layeratlas.runs.recommendation import FILE, read_recommendations
+
+        self.verify([FILE])
         return read_recommendations(self.folder)
 
     @property
@@ -190,10 +195,16 @@ class FinishedRun:
     @property
     def main_findings(self) -> pl.DataFrame:
         """The findings of the first method on the residual stream."""
+        import polars as pl
+
         return self.findings.filter(pl.col("method") == pl.col("method").first(), pl.col("component") == "resid")
 
     def of_kind(self, kind: str, component: str = "resid", method: str = "") -> list[Finding]:
         """Return the findings of a kind in a component, of one method (default: the first with such findings)."""
+        import polars as pl
+
+        from layeratlas.runs.finding import FINDING_FIELDS, Finding
+
         same = self.findings.filter(pl.col("finding") == kind, pl.col("component") == component)
         rows = same.filter(pl.col("method") == (method or pl.col("method").first()))
         return [Finding(**row) for row in rows.select(FINDING_FIELDS).iter_rows(named=True)]
@@ -203,6 +214,8 @@ class FinishedRun:
 
         `kind` is the finding that says so (`Study.presence`); without one, nothing is judged.
         """
+        import polars as pl
+
         components = self.findings.filter(pl.col("finding") == kind)["component"].unique(maintain_order=True)
         judged: dict[tuple[str, str], bool] = {}
         for finding in (finding for component in components for finding in self.of_kind(kind, component)):

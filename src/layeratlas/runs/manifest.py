@@ -11,6 +11,10 @@ from layeratlas.core.checksums import read_vouched
 from layeratlas.core.errors import StoreError
 
 MANIFEST = "run.json"
+# The two tables that every run has.
+CURVES, FINDINGS = "curves.parquet", "findings.parquet"
+# Where a run keeps what its end prints.
+SUMMARY = "summary"
 RERUN = "run the study again with the same --out, which recomputes it"
 
 

@@ -16,9 +16,6 @@ from layeratlas.core.files import write_atomic
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve, Reference, ReferenceKind
 
-CURVES = "curves.parquet"
-FINDINGS = "findings.parquet"
-
 _KEYS: dict[str, Any] = {
     "model": pl.String,
     "study": pl.String,

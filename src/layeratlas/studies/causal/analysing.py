@@ -13,8 +13,9 @@ from layeratlas.data.prompts import PromptSet
 from layeratlas.runs.coherence import gated
 from layeratlas.runs.finding import corrected
 from layeratlas.runs.finding_table import finding_table
+from layeratlas.runs.manifest import CURVES, FINDINGS
 from layeratlas.runs.recommendation import write_recommendations
-from layeratlas.runs.tables import CONTROL_SCHEMA, CURVE_SCHEMA, CURVES, FINDINGS, write_table
+from layeratlas.runs.tables import CONTROL_SCHEMA, CURVE_SCHEMA, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.resampling import Resampler
 from layeratlas.stats.verdicts import Effect

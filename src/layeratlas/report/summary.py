@@ -1,0 +1,36 @@
+"""What the end of a run prints, kept in `run.json`, so that a finished run answers without reading its tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from layeratlas.core.formatting import in_words
+from layeratlas.report.lead import headlines
+from layeratlas.report.names import names_of
+from layeratlas.report.overview import overview
+from layeratlas.report.text_map import level_rows
+from layeratlas.report.view import prepare
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.recommendation import FILE as RECOMMENDATIONS
+from layeratlas.runs.recommendation import summary_lines
+from layeratlas.runs.study import Study
+
+
+def summary_of(run: FinishedRun, study: Study | None) -> dict[str, Any]:
+    """Return what the end of a run prints, as JSON, from its tables.
+
+    `map`: the rows of its map by level (`name`, `shares` by layer, `best` layer or None), none for a study without
+    curves; `lines`: at most five findings and two lines of layers to use; `findings`: their number in the report.
+    """
+    leading = headlines(overview(run.findings, study))
+    first = [f"[{in_words(row['verdict'], row['tested'])}] {row['plain']}" for row in leading]
+    advice = summary_lines(run.recommendations) if (run.folder / RECOMMENDATIONS).exists() else []
+    return {"map": _map(run, study), "lines": [*first, *advice], "findings": run.findings.height}
+
+
+def _map(run: FinishedRun, study: Study | None) -> list[dict[str, Any]]:
+    if study is not None and not study.curves:
+        return []
+    presence = run.presence(study.presence if study else "")
+    rows = level_rows(prepare(run.curves, run.blocks, names_of(run, study), presence))
+    return [{"name": row.name, "shares": [round(share, 4) for share in row.shares], "best": row.best} for row in rows]
