@@ -92,6 +92,7 @@ def test_a_chat_goes_to_the_studies_of_an_atlas_that_put_texts_to_the_model():
     assert {study: spec.model.chat for study, spec in specs.items()} == {
         "hierarchy": True,
         "exits": True,
+        "causal": False,
         "segments": False,
     }
     assert specs["segments"].model.system is None
@@ -120,10 +121,11 @@ def test_the_options_of_an_atlas_go_to_the_studies_that_use_them():
     assert list(specs) == list(ATLAS)
     assert specs["hierarchy"].probe.repeats == 3
     assert specs["hierarchy"].capture.position == "mean"
-    assert [specs[study].capture for study in ("exits", "segments")] == [CaptureSpec()] * 2
+    assert [specs[study].capture for study in ("exits", "causal", "segments")] == [CaptureSpec()] * 3
     assert {study: spec.settings for study, spec in specs.items()} == {
         "hierarchy": {},
         "exits": {"shots": 1},
+        "causal": {},
         "segments": {"tokens": 32},
     }
     assert {spec.seed for spec in specs.values()} == {2}

@@ -14,8 +14,10 @@ from layeratlas.core.errors import SpecError, unknown_name
 from layeratlas.core.spec import CaptureSpec, Component, ModelSpec, ProbeSpec, RunSpec, Spec, check_size
 from layeratlas.runs.uses import CHAT, LABELS, check_uses
 
-# The studies of an atlas, in the order of its page.
-ATLAS = ("hierarchy", "exits", "segments")
+# The studies of an atlas, in the order of its page: those that load a model alike follow each other.
+ATLAS = ("hierarchy", "exits", "causal", "segments")
+# Those of an atlas over training; the causal study keeps no draws, so that its numbers have no axis of training.
+TRAINED = ("hierarchy", "exits", "segments")
 Model = str | Path | ModelSpec
 
 
@@ -142,8 +144,12 @@ def make_spec(study: str, model: Model, size: str, options: Mapping[str, Any], t
     return spec
 
 
-def make_specs(study: str, model: Model, size: str, options: Mapping[str, Any]) -> list[RunSpec]:
-    """Return the spec of a study, or those of an atlas, whose options and settings go to the studies that use them.
+def make_specs(
+    study: str, model: Model, size: str, options: Mapping[str, Any], together: Sequence[str] = ATLAS
+) -> list[RunSpec]:
+    """Return the spec of a study, or those of an atlas of the studies `together`.
+
+    Options and settings of an atlas go to the studies that use them.
 
     Raises SpecError like `make_spec`, and for an atlas also for `tasks` and `data`, which belong to single studies.
     """
@@ -153,12 +159,12 @@ def make_specs(study: str, model: Model, size: str, options: Mapping[str, Any]) 
     for name in ("tasks", "data", "bad_rows", "label_kind"):
         if name in given.run:
             raise SpecError(f"an atlas does not take the option '{name}'", "the studies' own texts", "run one study")
-    fields = {study: set(registry.get("studies", study).settings.model_fields) for study in ATLAS}
+    fields = {study: set(registry.get("studies", study).settings.model_fields) for study in together}
     for name in given.settings:
         if name not in set().union(*fields.values()):
             raise unknown_name("setting", name, sorted(set().union(*fields.values())))
-    own = {study: {k: v for k, v in given.settings.items() if k in fields[study]} for study in ATLAS}
-    return [make_spec(study, model, size, {**options, "settings": own[study]}, ATLAS) for study in ATLAS]
+    own = {study: {k: v for k, v in given.settings.items() if k in fields[study]} for study in together}
+    return [make_spec(study, model, size, {**options, "settings": own[study]}, together) for study in together]
 
 
 def _part_of(given: Given, uses: frozenset[str], used: frozenset[str]) -> Given:

@@ -67,7 +67,7 @@ def atlas(
     progress: Progress | None = None,
     **options: Unpack[Options],
 ) -> Comparison:
-    """Run the hierarchy, exits and segments studies on a model and return the page of all three.
+    """Run the hierarchy, exits, causal and segments studies on a model and return the page of all four.
 
     Each study is a separate run in `OUT/STUDY`, which the same call resumes; the page is in `OUT/atlas`. A study that
     cannot measure this model is left out, and the page's notes say why. Options are those of `run` except `tasks` and

@@ -17,7 +17,8 @@ def run(
     study: Annotated[
         str,
         typer.Argument(
-            help="The study, such as 'hierarchy' ('layeratlas list studies'), or 'atlas': hierarchy, exits, segments."
+            help="The study, such as 'hierarchy' ('layeratlas list studies'), or 'atlas': hierarchy, exits, causal and "
+            "segments."
         ),
     ],
     model: Annotated[

@@ -8,6 +8,7 @@ from typing import Any
 from layeratlas.comparison.rows import MARK
 from layeratlas.report import theme, vega
 from layeratlas.report.lens import depth
+from layeratlas.runs.quantity import UNUSED, USED
 
 # The height of a row of the map with many rows, and with few.
 _ROW, _TALL_ROW, _MANY = 14, 22, 24
@@ -44,7 +45,8 @@ def _tips(*more: Any) -> list[Any]:
 
 
 def atlas(order: Sequence[str], segments: Sequence[str], live: bool, width: Any = 640) -> vega.Chart:
-    """Return the map of each model's levels by depth, on a shared axis; reads `atlas`, `segments`, `peaks`.
+    """Return the map of each model's levels by depth, on a shared axis; reads `atlas`, `segments`,
+    `peaks` and `marks`.
 
     `order` are the row names, model and level separated by MARK; a model's own row comes before those of its levels.
     `segments` are the names of segments.
@@ -58,7 +60,12 @@ def atlas(order: Sequence[str], segments: Sequence[str], live: bool, width: Any 
     paper = theme.colour("paper", live)
     tops = _rows("peaks").mark_circle(size=26, opacity=1, fill=theme.colour("series-2", live), stroke=paper)
     row = _ROW if len(order) > _MANY else _TALL_ROW
-    layers = [_cells(left, y, live), tops.encode(x="depth:Q", y=y), _segment_bars(left, y, segments, live)]
+    layers = [
+        _cells(left, y, live),
+        tops.encode(x="depth:Q", y=y),
+        *_marks(y, live),
+        _segment_bars(left, y, segments, live),
+    ]
     return vega.layer(*layers).properties(width=width, height=row * max(len(order), 1))
 
 
@@ -86,6 +93,22 @@ def _cells(left: vega.Spec, y: vega.Spec, live: bool) -> vega.Chart:
     shade = vega.Opacity("shade:Q", scale=vega.Scale(domain=[0, 1], range=[0.04, 1]), legend=None)
     link = {"href": vega.Href("url:N")} if live else {}
     return cells.encode(x=left, x2="right:Q", y=y, opacity=shade, tooltip=_tips(vega.Tooltip("entry:N")), **link)
+
+
+def _marks(y: vega.Spec, live: bool) -> list[vega.Chart]:
+    """Return a dot where a level is used, larger for a larger share, and a cross where it is shown not to be."""
+    paper = theme.colour("paper", live)
+    base = _rows("marks").encode(
+        x="depth:Q", y=y, tooltip=["model:N", "entry:N", "layer:Q", "meaning:N", vega.Tooltip("size:Q", format=".2f")]
+    )
+    size = vega.Size("size:Q", scale=vega.Scale(domain=[0, 1], range=[20, 150], clamp=True), legend=None)
+    used = base.transform_filter(f"datum.meaning === '{USED}'").mark_circle(
+        fill=theme.colour("series-2", live), stroke=paper, strokeWidth=1, opacity=1
+    )
+    unused = base.transform_filter(f"datum.meaning === '{UNUSED}'").mark_point(
+        shape="cross", angle=45, size=45, filled=True, fill=theme.colour("soft", live), stroke=paper, strokeWidth=0.5
+    )
+    return [used.encode(size=size), unused]
 
 
 def _segment_bars(left: vega.Spec, y: vega.Spec, segments: Sequence[str], live: bool) -> vega.Chart:

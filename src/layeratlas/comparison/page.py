@@ -34,7 +34,7 @@ from layeratlas.stats.scaling import Where
 Rows = dict[str, pl.DataFrame]
 # The rows that each chart reads.
 _READS = {
-    "atlas": ["atlas", "peaks", "segments"],
+    "atlas": ["atlas", "peaks", "marks", "segments"],
     "curves": ["curves"],
     "places": ["places"],
     "cka": ["cka"],
@@ -97,6 +97,7 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
         findings=[*first, *rest],
         parts=curve_groups(comparison),
         mapped=bool(map_order(comparison, rows)),
+        marked=not comparison.marks.is_empty(),
         segments=segment_names(comparison),
         placed=rows["places"]["study"].unique(maintain_order=True).to_list(),
         pairs=rows["cka"].select("study", "model_a", "model_b").unique(maintain_order=True).to_dicts(),

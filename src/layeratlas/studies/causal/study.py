@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layeratlas.core import registry
 from layeratlas.core.errors import DataError
@@ -22,6 +22,10 @@ from layeratlas.studies.causal.names import METHOD_NAMES, METRIC_NAMES, PUBLISHE
 from layeratlas.studies.causal.questions import ACROSS
 from layeratlas.studies.causal.recommending import RULES
 from layeratlas.studies.causal.settings import CausalSettings
+
+if TYPE_CHECKING:
+    from layeratlas.runs.finished import FinishedRun
+    from layeratlas.runs.quantity import ModelMark
 
 
 class Causal(Study):
@@ -39,6 +43,7 @@ class Causal(Study):
     method_names = METHOD_NAMES
     metric_names = METRIC_NAMES
     presupposed = PRESUPPOSED
+    row = "{} (prompts)"
     purposes = RULES
     across = ACROSS
     published = PUBLISHED
@@ -74,6 +79,12 @@ class Causal(Study):
         from layeratlas.studies.causal.charts import exhibits
 
         return [*exhibits(folder), claims_exhibit(registry.claims_of("causal"), folder)]
+
+    def marks_of(self, run: FinishedRun) -> list[ModelMark]:
+        """Return where the answers need each level, and where they are shown not to."""
+        from layeratlas.studies.causal.marks import marks_of
+
+        return marks_of(run)
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what was done, from the run's manifest."""
