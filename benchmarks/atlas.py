@@ -1,11 +1,11 @@
-"""What `run atlas` shares between its studies, and what that saves over three runs.
+"""What `run atlas` shares between its studies, and what that saves over a run of each.
 
     python benchmarks/atlas.py --count [--size standard]
     python benchmarks/atlas.py [--size quick] [--rounds 1] [--model ...]
 
-First the texts that several studies read: a shared forward pass could save these alone. Then, unless `--count`, three
-runs in processes of their own against one atlas; every curve and finding must be equal. The last line is the ratio of
-seconds, atlas over the three runs.
+First the texts that several studies read: a shared forward pass could save these alone. Then, unless `--count`, a run
+of each study in a process of its own against one atlas; every curve and finding must be equal. The last line is the
+ratio of seconds, atlas over the runs apart.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import polars as pl
 
-from layeratlas.api.options import ATLAS, make_specs
+from layeratlas.api.specs import ATLAS, make_specs
 from layeratlas.core import registry
 from layeratlas.core.spec import DEFAULT_MODEL
 from layeratlas.runs.pipeline import make_material
@@ -50,7 +50,7 @@ def seconds(study: str, model: str, size: str, out: Path) -> float:
 
 
 def once(model: str, size: str) -> tuple[float, float]:
-    """Return the seconds of an atlas and of the three runs; raises SystemExit where their tables differ."""
+    """Return the seconds of an atlas and of a run of each study; raises SystemExit where their tables differ."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         apart = sum(seconds(study, model, size, folder / "apart" / study) for study in ATLAS)
@@ -75,8 +75,8 @@ def main() -> None:
     if args.count:
         return
     rounds = [once(args.model, args.size) for _ in range(args.rounds)]
-    print("rounds (atlas, three runs):", " ".join(f"{whole:.0f}/{apart:.0f}" for whole, apart in rounds))
-    print(f"atlas / three runs: {statistics.median(whole / apart for whole, apart in rounds):.2f}")
+    print("rounds (atlas, runs apart):", " ".join(f"{whole:.0f}/{apart:.0f}" for whole, apart in rounds))
+    print(f"atlas / runs apart: {statistics.median(whole / apart for whole, apart in rounds):.2f}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@
 # ---
 
 # %% [markdown]
-# # Choose a layer to probe and to steer
+# # Choose a layer to probe, and try to steer
 #
 # At which layer does a model tell praise from blame, and what happens if that direction is added to its stream? All
 # texts end with the same words, so the last token says nothing by itself. The two adjectives of a pair are one group:
@@ -43,11 +43,12 @@ run.plot("label")
 print(run.best_layer("label"))
 
 # %% [markdown]
-# The layer to steer is the earliest that decodes as well, because later blocks can still use what is added there.
-# `layer` is None where no layer is shown to decode the label; then this notebook takes the first block's output.
+# A direction is taken at the earliest point that decodes as well, because later blocks can still use what is added
+# there; whether steering works is untested. `layer` is None where no layer is shown to decode the label; then this
+# notebook takes the first block's output.
 
 # %%
-advice = run.best_layer("label", purpose="steer")
+advice = run.best_layer("label", purpose="direction")
 first = advice.layer if advice.layer is not None else 1
 print(run.direction("label", first))
 

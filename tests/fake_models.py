@@ -21,7 +21,7 @@ from layeratlas.stats.curves import Curve
 LEVELS = ("item", "relation", "analogy")
 WORDS = {"item": "item properties", "relation": "two-item relations", "analogy": "four-item analogies"}
 # The kind of finding by which a study says that a level is encoded (or answered) at all.
-PRESENCE = {"hierarchy": "peak", "exits": "exit"}
+PRESENCE = {"hierarchy": "peak", "exits": "exit", "causal": "used"}
 BOOTSTRAP, HALVES = 400, 20
 
 

@@ -24,13 +24,13 @@ def word_tokenizer() -> Any:
     return hf.PreTrainedTokenizerFast(tokenizer_object=backend, **special)
 
 
-def copying_model(folder: Path, answers: bool = True, source: int = CLASS) -> Path:
+def copying_model(folder: Path, answers: bool = True, source: int = CLASS, gain: float = 4.0) -> Path:
     """Write a model that copies the class of an earlier word to the last token twice.
 
     Block 1 copies it to DECOY, which nothing reads; block 3 copies it, from the earlier word again, to ANSWER, which
     alone the unembedding reads. All blocks copy content, so that texts vary. At the last token the class is then
     encoded from point 2 on, and used from point 4. With `answers=False` block 3 copies nothing; with `source=DECOY` it
-    copies the decoy, so that points 2 and 3 hold the answer in another basis.
+    copies the decoy, so that points 2 and 3 hold the answer in another basis. `gain` is that of the copy to ANSWER.
     """
     config = hf.LlamaConfig(
         num_hidden_layers=LAYERS,
@@ -60,7 +60,7 @@ def copying_model(folder: Path, answers: bool = True, source: int = CLASS) -> Pa
         for block in range(LAYERS):  # a model whose attention mixes nothing would fail its self-tests
             _copy(model, block, [(i, i, 0.5) for i in range(CONTENT.start, CONTENT.stop)])
         _copy(model, 1, [(CLASS, DECOY, 2.0)])
-        _copy(model, 3, [(source, ANSWER, 4.0)] if answers else [])
+        _copy(model, 3, [(source, ANSWER, gain)] if answers else [])
         # Logits follow the content too, so that no answer is free of noise.
         model.lm_head.weight[:, CONTENT] = 0.2 * torch.from_numpy(rng.standard_normal((len(WORDS), 8))).float()
         model.lm_head.weight[:, CONSTANT] = torch.linspace(-1, 1, len(WORDS))

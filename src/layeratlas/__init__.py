@@ -4,7 +4,7 @@ import layeratlas as la
 run = la.run("hierarchy", model="...", size="quick")
 run.curves, run.findings, run.plot("relation")
 la.probe(texts, labels, model="...", groups=...)  # labelled texts of your own
-la.atlas(model="...")  # hierarchy, exits and segments of a model, one page
+la.atlas(model="...")  # hierarchy, exits, causal and segments of a model, one page
 la.compare([run, other_run])  # runs of several models on the same texts
 la.training(model="folder/of/checkpoints")  # a study over training
 la.load("runs/...")  # a finished run or comparison

@@ -12,7 +12,7 @@ import planted_models
 from layeratlas.studies.causal.names import TABLE_FILE, CausalFinding
 
 
-def run(folder: Path, **planted: bool) -> la.Run:
+def run(folder: Path, **planted: bool | float) -> la.Run:
     model = planted_models.copying_model(folder / "model", **planted)
     return la.run(
         "causal",
@@ -38,6 +38,11 @@ def silent(tmp_path_factory):
     return run(tmp_path_factory.mktemp("silent"), answers=False)
 
 
+@pytest.fixture(scope="module")
+def faint(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("faint"), gain=0.006)
+
+
 def test_what_is_read_by_construction_is_used_there_and_not_elsewhere(planted):
     table = pl.read_parquet(planted.folder / TABLE_FILE)
     assert table["point"].to_list() == [1, 2, 3, 4, 5]
@@ -56,6 +61,17 @@ def test_the_layer_to_steer_is_one_that_is_used(planted, silent):
     assert best.layer in (4, 5)
     assert set(best.as_good) <= {4, 5}
     assert silent.best_layer("planted", purpose="steer").layer is None
+
+
+def test_a_shift_that_is_certain_and_negligible_is_not_steering(faint):
+    """What hardly reaches the answers: a shift by 0.007 nats is shown at one point, and does not matter."""
+    table = pl.read_parquet(faint.folder / TABLE_FILE)
+    certain = table.filter((pl.col("steered_lo") > 0) & (pl.col("steered_p") < 0.05))
+    assert len(certain) > 0  # negative control: above 0
+    assert certain["steered_hi"].max() < 0.1
+    assert set(certain["steered"]) == {"not supported"}
+    assert verdict(faint, CausalFinding.STEERED) != "supported"
+    assert faint.best_layer("planted", purpose="steer").layer is None
 
 
 def test_erasing_takes_all_of_the_answer_and_its_controls_little(planted):

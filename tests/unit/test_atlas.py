@@ -14,9 +14,21 @@ from fake_models import FakeModel
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import RunSpec
 from layeratlas.runs import pipeline
+from layeratlas.studies.causal.names import TABLE_FILE
 
 MODEL = FakeModel("early", lambda level, d: fake.hump({"item": 0.2, "relation": 0.4}.get(level, 0.8))(d))
-LEVELS = {"hierarchy": ("item", "relation"), "exits": ("facts",), "segments": ("signal",)}
+LEVELS = {"hierarchy": ("item", "relation"), "exits": ("facts",), "causal": ("item",), "segments": ("signal",)}
+# At point 3 of the causal run the answers need the level, at point 2 they are shown not to.
+USE = {"level": ["item"] * 3, "point": [1, 2, 3], "used": ["inconclusive", "not supported", "supported"]}
+
+
+def write(out: Path, study: str) -> Path:
+    """Write what a run of the study on a fake model leaves."""
+    boundaries = (0.2, 0.7) if study == "segments" else None
+    folder = fake.write_model(out, replace(MODEL, study=study, levels=LEVELS[study], boundaries=boundaries))
+    if study == "causal":
+        pl.DataFrame(USE | {"used_by": [0.0, 0.0, 1.2], "clean": [2.4] * 3}).write_parquet(folder / TABLE_FILE)
+    return folder
 
 
 @pytest.fixture
@@ -27,8 +39,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     def execute(study: object, spec: RunSpec, out: Path, progress: object, models: object) -> Path:
         if spec.study in studies:
             raise ModelError(f"the model has too few blocks for {spec.study}")
-        boundaries = (0.2, 0.7) if spec.study == "segments" else None
-        return fake.write_model(out, replace(MODEL, study=spec.study, levels=LEVELS[spec.study], boundaries=boundaries))
+        return write(out, spec.study)
 
     monkeypatch.setattr(pipeline, "execute", execute)
     return studies
@@ -56,16 +67,39 @@ def test_the_page_tells_what_each_study_found_and_compares_nothing(refused, tmp_
 def test_a_study_that_refuses_the_model_is_left_out_and_named(refused, tmp_path):
     refused.add("segments")
     made = la.atlas(model="early", size="quick", out=tmp_path / "out")
-    assert made.manifest["studies"] == ["hierarchy", "exits"]
+    assert made.manifest["studies"] == ["hierarchy", "exits", "causal"]
     assert made.manifest["notes"] == ["segments is left out: the model has too few blocks for segments"]
     assert "segments is left out: the model has too few blocks" in made.report_path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("names", [{"hierarchy"}, {"exits", "segments"}])
+@pytest.mark.parametrize("names", [{"hierarchy"}, {"exits", "causal", "segments"}])
 def test_too_little_for_a_page_is_the_error_itself(refused, tmp_path, names):
     refused |= names
     with pytest.raises(ModelError, match=r"too few blocks for (hierarchy|segments)"):
         la.atlas(model="early", size="quick", out=tmp_path / "out")
+
+
+def test_the_map_marks_what_is_encoded_and_used_in_rows_of_their_own(refused, tmp_path):
+    made = la.atlas(model="early", size="quick", out=tmp_path / "out")
+    marks = pl.read_parquet(made.folder / "marks.parquet")
+    assert marks.select("study", "entry", "layer", "meaning", "size").rows() == [
+        ("causal", "item (prompts)", 2, "not used", 0.0),
+        ("causal", "item (prompts)", 3, "used", 0.5),
+    ]
+    # The hierarchy's row of the same level is another one, and has no mark.
+    assert {"item", "item (prompts)"} <= set(made.curves["entry"])
+    assert "Rows of prompts are of the causal study" in made.report_path.read_text(encoding="utf-8")
+    (row,) = (line for line in made.summary(100).splitlines() if line.strip().startswith("item (prompts)"))
+    assert row.endswith(" used at 3")
+
+
+def test_a_model_whose_stream_cannot_be_edited_has_an_atlas_without_the_causal_study(refused, tmp_path):
+    refused.add("causal")
+    made = la.atlas(model="early", size="quick", out=tmp_path / "out")
+    assert made.manifest["studies"] == ["hierarchy", "exits", "segments"]
+    page = made.report_path.read_text(encoding="utf-8")
+    assert "causal is left out: the model has too few blocks for causal" in page
+    assert "Rows of prompts" not in page
 
 
 def test_two_models_and_an_odd_study_are_still_refused(tmp_path):
@@ -88,11 +122,10 @@ def test_studies_that_take_the_model_alike_share_one_that_is_loaded_once(monkeyp
     def execute(study, spec, out, progress, models):
         # As `pipeline.execute` does: what a study cannot do without (attention maps) is set in its spec.
         given.append(models.load(study.prepare(spec, study.settings(**spec.settings)).model, progress))
-        boundaries = (0.2, 0.7) if spec.study == "segments" else None
-        return fake.write_model(out, replace(MODEL, study=spec.study, levels=LEVELS[spec.study], boundaries=boundaries))
+        return write(out, spec.study)
 
     monkeypatch.setattr(pipeline, "execute", execute)
     la.atlas(model="early", size="quick", out=tmp_path / "out")
-    assert given[0] is given[1]
-    assert closed == [given[0], given[2]]
+    assert given[0] is given[1] is given[2]
+    assert closed == [given[0], given[3]]
     assert [spec.attention for spec in loaded] == ["sdpa", "eager"]

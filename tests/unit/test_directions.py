@@ -251,13 +251,13 @@ def test_a_model_of_another_width_is_refused(run):
 
 
 def test_the_default_layer_is_the_one_recommended(run):
-    advised = run.best_layer("word", purpose="steer")
+    advised = run.best_layer("word", purpose="direction")
     assert run.direction("word").source.layer == advised.layer
     assert run.direction("word", component="mlp").source.layer == run.best_layer("word", component="mlp").layer
 
 
 def test_which_layer_is_answered_by_name_purpose_and_component(run):
-    assert {row.purpose for row in run.recommendations} == {Purpose.PROBE, Purpose.STEER, Purpose.EMBED}
+    assert {row.purpose for row in run.recommendations} == {Purpose.PROBE, Purpose.DIRECTION, Purpose.EMBED}
     assert run.best_layer(purpose="embed").subject == "all"
     # Labels of no meaning: no layer.
     third = run.best_layer("third")
@@ -268,8 +268,14 @@ def test_which_layer_is_answered_by_name_purpose_and_component(run):
         ("wrod", {}, "no level or task named 'wrod'"),
         ("word", {"purpose": "stear"}, "no purpose named 'stear'.*did you mean 'steer'"),
         ("word", {"component": "mpl"}, "no component named 'mpl'"),
-        ("word", {"purpose": "steer", "component": "mlp"}, "no component named 'mlp'; expected one of resid"),
-        ("word", {"purpose": "exit"}, "a run of hierarchy does not say which layer to exit"),
+        ("word", {"purpose": "direction", "component": "mlp"}, "no component named 'mlp'; expected one of resid"),
+        ("word", {"purpose": "exit"}, "a run of hierarchy does not say which layer to stop at"),
+        (
+            "word",
+            {"purpose": "steer"},
+            "does not say which layer to steer at, tested at the last token; "
+            "run one of causal, or ask for the purpose 'direction'",
+        ),
     ):
         with pytest.raises(SpecError, match=message):
             run.best_layer(name, **options)

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 import layeratlas as la
 from layeratlas.api import running
-from layeratlas.api.options import ATLAS, ModelOptions, Options, make_spec, make_specs
+from layeratlas.api.options import ModelOptions, Options
+from layeratlas.api.specs import ATLAS, make_spec, make_specs
 from layeratlas.cli.app import app
 from layeratlas.cli.flags import ModelFlags, RunFlags
 from layeratlas.core import registry
@@ -92,6 +93,7 @@ def test_a_chat_goes_to_the_studies_of_an_atlas_that_put_texts_to_the_model():
     assert {study: spec.model.chat for study, spec in specs.items()} == {
         "hierarchy": True,
         "exits": True,
+        "causal": False,
         "segments": False,
     }
     assert specs["segments"].model.system is None
@@ -120,10 +122,11 @@ def test_the_options_of_an_atlas_go_to_the_studies_that_use_them():
     assert list(specs) == list(ATLAS)
     assert specs["hierarchy"].probe.repeats == 3
     assert specs["hierarchy"].capture.position == "mean"
-    assert [specs[study].capture for study in ("exits", "segments")] == [CaptureSpec()] * 2
+    assert [specs[study].capture for study in ("exits", "causal", "segments")] == [CaptureSpec()] * 3
     assert {study: spec.settings for study, spec in specs.items()} == {
         "hierarchy": {},
         "exits": {"shots": 1},
+        "causal": {},
         "segments": {"tokens": 32},
     }
     assert {spec.seed for spec in specs.values()} == {2}
@@ -214,7 +217,7 @@ def test_every_option_is_in_the_documentation_of_run():
     [
         (ExitSettings.model_fields["shots"], "a whole number, at least 0, at most 6"),
         (ExitSettings.model_fields["strict"], "true or false"),
-        (ExitSettings.model_fields["format"], "text, letter, cloze or free"),
+        (ExitSettings.model_fields["format"], "text, letter, cloze, free or chain"),
         (CaptureSpec.model_fields["position"], "last, mean, turn, answer or span:NAME"),
         (CaptureSpec.model_fields["components"], "a list, each resid, attn or mlp"),
         (ProbeSpec.model_fields["pca"], "a whole number, at least 1, or null"),

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 import planting
+from layeratlas.core.checksums import write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.formatting import ranges
 from layeratlas.runs.recommendation import (
     FILE,
     Choice,
     Purpose,
+    as_records,
     main_recommendations,
     read_recommendations,
     recommend,
@@ -103,7 +105,7 @@ def test_no_layer_is_recommended_where_the_correction_of_the_report_removes_the_
     others = [dataclasses.replace(peak, finding=HierarchyFinding.SURFACE, p=0.9)] * 20
     alone, among = (advise([curve], [peak, *rest], planting.PHRASING) for rest in ([], others))
     assert {row.layer for row in among} == {None}
-    assert {row.purpose for row in among} == {Purpose.PROBE, Purpose.STEER}
+    assert {row.purpose for row in among} == {Purpose.PROBE, Purpose.DIRECTION}
     assert "q = " in among[0].reason
     assert None not in {row.layer for row in alone}
 
@@ -112,30 +114,31 @@ def chosen(rows, purpose: Purpose, subject: str = "item"):
     return next(row for row in rows if row.purpose == purpose and row.subject == subject)
 
 
-def test_probe_takes_the_highest_layer_and_steer_the_earliest_as_good():
+def test_probe_takes_the_highest_layer_and_a_direction_the_earliest_as_good():
     rows = advice_on(planting.drawn_curve(PLATEAU + 0.002 * (np.arange(12) == 6)))
-    probe, steer = chosen(rows, Purpose.PROBE), chosen(rows, Purpose.STEER)
+    probe, direction = chosen(rows, Purpose.PROBE), chosen(rows, Purpose.DIRECTION)
     assert probe.layer == 6
     assert set(BEST) <= set(probe.as_good)
-    assert steer.layer == 5
+    assert direction.layer == 5
+    assert direction.reason.endswith("Steering there is untested.")
     assert (probe.unit, probe.last) == ("point", 11)
     # The value is read on other groups than those that chose the layer.
     assert probe.value == pytest.approx(0.8, abs=0.01)
     assert probe.lo < probe.value < probe.hi
 
 
-def test_steering_needs_a_block_after_the_point():
+def test_a_direction_needs_a_block_after_its_point():
     rising = np.linspace(0.5, 0.9, 12)
-    steer = chosen(advice_on(planting.drawn_curve(rising, spread=0.002)), Purpose.STEER)
-    assert steer.layer is None
-    assert "no block follows" in steer.reason
-    wide = chosen(advice_on(planting.drawn_curve(rising, spread=0.05)), Purpose.STEER)
+    direction = chosen(advice_on(planting.drawn_curve(rising, spread=0.002)), Purpose.DIRECTION)
+    assert direction.layer is None
+    assert "no block follows" in direction.reason
+    wide = chosen(advice_on(planting.drawn_curve(rising, spread=0.05)), Purpose.DIRECTION)
     assert 0 < wide.layer < 11
     assert not {0, 11} & set(wide.as_good)
 
 
 @pytest.mark.parametrize("component", ["attn", "mlp"])
-def test_only_the_residual_stream_is_steered(component):
+def test_a_direction_is_of_the_residual_stream(component):
     rows = advice_on(planting.drawn_curve(PLATEAU), component=component)
     assert {row.purpose for row in rows} == {Purpose.PROBE, Purpose.EMBED}
     assert rows[0].unit == "block"
@@ -184,6 +187,13 @@ def test_recommendations_come_back_as_they_were_written(tmp_path):
         read_recommendations(tmp_path)
 
 
+def test_a_point_that_an_older_run_named_without_testing_it_is_one_for_a_direction(tmp_path):
+    (row,) = (row for row in advice_on(planting.drawn_curve(PLATEAU)) if row.purpose == Purpose.DIRECTION)
+    older = [dataclasses.replace(row, purpose=Purpose.STEER), dataclasses.replace(row, purpose="steer", method="steer")]
+    write_sealed(tmp_path / FILE, {"format": 1, "rules": {}, "recommendations": as_records(older)})
+    assert [each.purpose for each in read_recommendations(tmp_path)] == [Purpose.DIRECTION, Purpose.STEER]
+
+
 def test_a_run_of_an_older_version_is_told_what_to_do(tmp_path):
     with pytest.raises(StoreError, match=r"no recommendations.json .* run the study again"):
         read_recommendations(tmp_path)
@@ -195,7 +205,7 @@ def test_the_terminal_gets_two_lines_at_most():
     assert len(lines) == 2
     assert lines[0].startswith("point to probe (as good, 95% confidence): item ")
     assert lines[0].endswith(", analogy none")
-    assert lines[1].startswith("point to steer")
+    assert lines[1].startswith("point to take a direction from, steering untested (as good, 95% confidence): item ")
 
 
 def test_a_report_starts_with_whole_levels_of_the_residual_stream():

@@ -11,11 +11,13 @@ import pytest
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.finding_table import finding_table
 from layeratlas.runs.recommendation import Recommendation
-from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.resampling import Resampler, Sample, split_draws
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.causal import recommending as steering
 from layeratlas.studies.causal.effects import Measured, Reading, SetEffects, set_effects
-from layeratlas.studies.causal.names import Edited
+from layeratlas.studies.causal.findings import causal_findings
+from layeratlas.studies.causal.names import CausalFinding, Edited
+from layeratlas.studies.causal.settings import CausalSettings
 from layeratlas.studies.exits.analysis import advise
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.recommending import recommendations
@@ -99,21 +101,23 @@ def test_a_last_exit_at_chance_is_no_standard():
     assert "earlier ones cannot be compared with it" in row.reason
 
 
-def skipping(cost: np.ndarray, passages: int, seed: int) -> Estimate:
-    """The mean divergence without each block over log-normal passages, with its bootstrap."""
+def skipping(cost: np.ndarray, passages: int, seed: int) -> tuple[Estimate, Sample]:
+    """The mean divergence without each block over log-normal passages, with its bootstrap and its halves."""
     rng = np.random.default_rng([seed, 3])
     by_passage = cost * np.exp(
         0.3 * rng.standard_normal((passages, 1)) + 0.3 * rng.standard_normal((passages, len(cost)))
     )
-    weights = rng.multinomial(passages, np.full(passages, 1 / passages), size=400) / passages
-    return Estimate(value=by_passage.mean(0), draws=weights @ by_passage, passages=passages)
+    resampler = Resampler([f"p{number}" for number in range(passages)], 400, seed, halves=40)
+    weights = resampler.weights([f"p{number}" for number in range(passages)])
+    sample = split_draws((weights / weights.sum(1, keepdims=True)) @ by_passage, resampler)
+    return Estimate(value=sample.estimate, draws=sample.draws, passages=passages), sample
 
 
 COST = np.array([5.0, 1.0, 0.4, 0.2, 0.2, 0.2, 0.4, 1.0])
 
 
 def test_the_blocks_whose_loss_is_least_are_those_that_are_as_good():
-    rows = [pruning(skipping(COST, 40, seed)) for seed in range(60)]
+    rows = [pruning(*skipping(COST, 40, seed)) for seed in range(60)]
     assert np.mean([{3, 4, 5} <= set(row.as_good) for row in rows]) >= 0.9
     assert np.mean([row.layer in (3, 4, 5) for row in rows]) == 1.0
     assert all({0, 1, 7}.isdisjoint(row.as_good) for row in rows)
@@ -124,7 +128,7 @@ def test_the_blocks_whose_loss_is_least_are_those_that_are_as_good():
 
 
 def test_blocks_that_cost_the_same_are_all_as_good():
-    rows = [pruning(skipping(np.full(8, 0.3), 40, seed)) for seed in range(60)]
+    rows = [pruning(*skipping(np.full(8, 0.3), 40, seed)) for seed in range(60)]
     assert np.mean([len(row.as_good) == 8 for row in rows]) == pytest.approx(0.95, abs=0.07)
 
 
@@ -165,27 +169,43 @@ def steered(effect: np.ndarray, seed: int, questions: int = 40, noise: float = 1
         clean=np.zeros((questions, 2)), edited=logits, edits=edits, codes=np.zeros(questions, int), groups=groups
     )
     draws = Resampler(groups, 300, seed, halves=40)
-    return set_effects("facts", measured, [reading] * len(effect), range(len(effect)), 0.1, draws)
+    return set_effects("facts", measured, [reading] * len(effect), range(len(effect)), CausalSettings(), draws)
 
 
 def steer(effects: SetEffects, levels: Sequence[str] = ("facts",)) -> Recommendation:
     return steering.recommendations([effects], levels, len(effects.cells))[0]
 
 
-def test_the_value_of_a_point_to_steer_is_not_raised_by_its_choice():
-    """Of twelve points that all move the answers by 0.5, one seems to move them by more than 0.7."""
-    effects = [steered(np.full(12, 0.5), seed) for seed in range(12)]
-    assert np.mean([max(cell.steered.estimate for cell in each.cells) for each in effects]) > 0.7  # negative control
-    found = [steer(each) for each in effects]
-    assert np.mean([one.value for one in found]) == pytest.approx(0.5, abs=0.1)
-    assert sum(one.lo < 0.5 < one.hi for one in found) >= 10
+@pytest.mark.parametrize(
+    ("shift", "noise", "verdict"),
+    [(3.0, 1.0, "supported"), (0.04, 0.01, "not supported"), (0.2, 1.0, "inconclusive"), (-1.0, 0.1, "not supported")],
+)
+def test_steering_is_supported_beyond_the_smallest_shift_that_matters(shift, noise, verdict):
+    effects = steered(np.r_[np.zeros(5), shift, np.zeros(6)], 3, noise=noise)
+    (found,) = (one for one in causal_findings([effects], {}) if one.finding == CausalFinding.STEERED)
+    assert found.verdict == verdict
+    assert "less than 0.10 is too small to matter" in found.statement
+    assert (steer(effects, levels=[effects.level]).layer is not None) == (verdict == "supported")
+
+
+def test_a_shift_that_is_shown_and_negligible_is_not_steering():
+    """Of a model that moves by 0.04 nats everywhere, surely and uselessly."""
+    effects = steered(np.full(12, 0.04), 3, noise=0.01)
+    assert all(cell.steered.verdict() == "supported" for cell in effects.cells)  # negative control: above 0
+    assert {cell.moves for cell in effects.cells} == {"not supported"}
+
+
+def test_a_share_of_the_answers_is_asked_for_where_it_is_more():
+    assert CausalSettings().margins(2.4) == pytest.approx((0.24, 0.24))
+    assert CausalSettings().margins(0.05) == pytest.approx((0.005, 0.1))
+    assert CausalSettings(unmoved=0.5).margins(-1.0) == (0.0, 0.5)
 
 
 def test_points_as_good_to_steer_are_all_that_may_be_the_best():
     """Also those at which an effect is not shown: the set is a confidence set of the best point."""
     effects = steered(np.r_[0.0, np.full(11, 0.5)], 3)
     one = steer(effects)
-    assert any(cell.steered.verdict() != "supported" for cell in effects.cells[1:])
+    assert any(cell.moves != "supported" for cell in effects.cells[1:])
     assert set(range(1, 12)) <= set(one.as_good)
     clear = steer(steered(np.r_[np.zeros(5), 3.0, np.zeros(6)], 3))
     assert (clear.layer, clear.as_good) == (5, (5,))

@@ -14,7 +14,7 @@ import fake_models as fake
 import layeratlas as la
 from fake_models import FakeModel
 from layeratlas import api
-from layeratlas.api.options import make_specs
+from layeratlas.api.specs import TRAINED, make_specs
 from layeratlas.comparison import charts
 from layeratlas.comparison import page as comparing
 from layeratlas.comparison.compare import compare
@@ -112,13 +112,15 @@ def test_a_folder_of_checkpoints_is_read_by_step_and_becomes_one_run_for_each(tm
 
 
 def test_the_options_of_an_atlas_over_training_go_to_the_studies_that_use_them():
-    """As in an atlas of one checkpoint; a setting of no study is not lost in silence."""
+    """As in an atlas of one checkpoint, without the causal study; a setting of no study is not lost in silence."""
     options = {"folds": 3, "position": "mean", "chat": True, "settings": {"shots": 1, "tokens": 32}, "seed": 2}
     units = units_of(plan_of("atlas", ["a/b"], ["step1", "step20"], "quick", options))
     for revision in ("step1", "step20"):
-        alone = make_specs("atlas", "a/b", "quick", {**options, "revision": revision})
+        alone = make_specs("atlas", "a/b", "quick", {**options, "revision": revision}, TRAINED)
+        assert "causal" not in {spec.study for spec in alone}
         assert [unit.spec for unit in units if unit.spec.model.revision == revision] == alone
     for wrong, message in (
+        ({"settings": {"strength": 2}}, "no setting named 'strength'"),
         ({"settings": {"shotz": 1}}, "no setting named 'shotz'.*did you mean 'shots'"),
         ({"tasks": ("items",)}, "an atlas does not take the option 'tasks'"),
     ):

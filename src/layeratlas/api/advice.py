@@ -5,16 +5,19 @@ from __future__ import annotations
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError, unknown_name
 from layeratlas.runs.finished import FinishedRun
-from layeratlas.runs.recommendation import Purpose, Recommendation
+from layeratlas.runs.recommendation import USES, Purpose, Recommendation
 
 
 def find_recommendation(run: FinishedRun, name: str, purpose: str, component: str) -> Recommendation:
     """Return the recommendation for a level or task; raises SpecError if the run does not have it."""
     if purpose not in set(Purpose):
         raise unknown_name("purpose", purpose, Purpose)
+    purpose = Purpose(purpose)
     of_purpose = [row for row in run.recommendations if row.purpose == purpose]
     if not of_purpose:
-        raise SpecError(f"a run of {run.study} does not say which layer to {purpose}", "", _asks_for(purpose))
+        raise SpecError(
+            f"a run of {run.study} does not say which layer to {USES[purpose]}", "", _asks_for(run, purpose)
+        )
     inside = [row for row in of_purpose if row.component == component]
     if not inside:
         raise unknown_name("component", component, dict.fromkeys(row.component for row in of_purpose))
@@ -26,18 +29,23 @@ def find_recommendation(run: FinishedRun, name: str, purpose: str, component: st
 
 
 def recommended_layer(run: FinishedRun, task: str, component: str) -> int:
-    """Return the layer to steer a task at (for sublayers, to probe); raises SpecError if none is recommended."""
-    purpose = Purpose.STEER if component == "resid" else Purpose.PROBE
+    """Return the point to take a task's direction from (for sublayers, the layer to probe).
+
+    Raises SpecError if none is recommended.
+    """
+    purpose = Purpose.DIRECTION if component == "resid" else Purpose.PROBE
     row = find_recommendation(run, task, purpose, component)
     if row.layer is None:
         raise SpecError(f"no layer is recommended for '{task}': {row.reason}", "", "name a layer to use it anyway")
     return row.layer
 
 
-def _asks_for(purpose: str) -> str:
-    """Return the name of the study that answers a purpose."""
+def _asks_for(run: FinishedRun, purpose: Purpose) -> str:
+    """Return the studies that answer a purpose; for steering also the untested purpose that the run has instead."""
     names = [name for name in registry.names("studies") if purpose in registry.get("studies", name).purposes]
-    return f"run one of {', '.join(names)}" if names else "no study here recommends one"
+    advice = f"run one of {', '.join(names)}" if names else "no study here recommends one"
+    untested = purpose == Purpose.STEER and any(row.purpose == Purpose.DIRECTION for row in run.recommendations)
+    return f"{advice}, or ask for the purpose 'direction'" if untested else advice
 
 
 def _single_tasks(run: FinishedRun) -> dict[str, str]:

@@ -96,15 +96,27 @@ class Comparison:
         return "\n".join([head, *(f"  {line}" for line in lines), *found])
 
     def _map(self, width: int) -> list[str]:
-        from layeratlas.report.text_map import TextRow, drawn
+        from layeratlas.report.text_map import TextRow, drawn, spread
 
         curves = self.curves.filter(pl.col("component") == pl.col("component").first().over("study", "entry"))
+        count = int(curves["layer"].cast(pl.Int64).max() or 0) + 1  # type: ignore[arg-type]
         rows = []
-        for curve in curves.partition_by("study", "entry", maintain_order=True):
-            top = int(curve["layer"][curve["estimate"].arg_max() or 0])
-            best = top if curve["shade"].max() else None
-            rows.append(TextRow(name=curve["entry"][0], shares=curve.sort("layer")["shade"].to_list(), best=best))
+        for unsorted in curves.partition_by("study", "entry", maintain_order=True):
+            curve = unsorted.sort("layer")
+            name, shades = curve["entry"][0], curve["shade"].to_list()
+            best = int(curve["layer"][curve["estimate"].arg_max() or 0]) if max(shades) else None
+            shares = spread(curve["layer"].to_list(), shades, count)
+            rows.append(TextRow(name=name, shares=shares, best=best, note=self._use(curve["study"][0], name)))
         return drawn(rows, width - 2)
+
+    def _use(self, study: str, entry: str) -> str:
+        """Return the layers at which a row's level is used, in words; empty for a study that does not say."""
+        from layeratlas.core.formatting import ranges
+        from layeratlas.runs.quantity import USED
+
+        marks = self._finished.marks.filter(study=study, entry=entry)
+        used = marks.filter(meaning=USED)["layer"].to_list()
+        return f"used at {ranges(used)}" if used else "use not shown" if len(marks) else ""
 
     def _ranked(self) -> pl.DataFrame:
         return self.findings.sort(pl.col("verdict") == "inconclusive", maintain_order=True)

@@ -1,21 +1,17 @@
-"""The options of a run, shared by Python and the command line, and the spec built from them."""
+"""The options of a run, shared by Python and the command line."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, cast, get_type_hints
 
-from layeratlas.core import registry
 from layeratlas.core.errors import SpecError, unknown_name
-from layeratlas.core.spec import CaptureSpec, Component, ModelSpec, ProbeSpec, RunSpec, Spec, check_size
-from layeratlas.runs.uses import CHAT, LABELS, check_uses, name_of
+from layeratlas.core.spec import CaptureSpec, Component, ModelSpec, ProbeSpec, Spec
 
-# The studies of an atlas, in the order of its page.
-ATLAS = ("hierarchy", "exits", "segments")
 Model = str | Path | ModelSpec
 
 
@@ -105,7 +101,7 @@ def checked(function: Function) -> Function:
 
     @wraps(function)
     def call(*args: Any, **options: Any) -> Any:
-        _check_names(options, names)
+        check_names(options, names)
         try:
             signature.bind(*args, **options)
         except TypeError as error:
@@ -117,88 +113,9 @@ def checked(function: Function) -> Function:
     return cast(Function, call)
 
 
-def make_spec(study: str, model: Model, size: str, options: Mapping[str, Any], together: Sequence[str] = ()) -> RunSpec:
-    """Return the spec of a run: the study's defaults at this size, overridden by the options.
-
-    `together` are the studies for which the options are given: what only others of them use is left out. Raises
-    SpecError for an unknown name, an invalid value, or an option that none of the studies uses.
-    """
-    plugin = registry.get("studies", study)
-    given = _given(options)
-    if together:
-        given = _part_of(given, plugin.uses, frozenset().union(*(registry.get("studies", s).uses for s in together)))
-    default: ProbeSpec = plugin.probe_spec(check_size(size))
-    spec = RunSpec(
-        study=study,
-        size=check_size(size),
-        model=make_model_spec(model, given.model),
-        probe=ProbeSpec(**{**dict(default), **given.probe}),
-        capture=CaptureSpec(**given.capture),
-        settings=given.settings,
-        **given.run,
-    )
-    check_uses(spec, plugin.uses, default, given.names())
-    plugin.settings(**spec.settings)
-    return spec
-
-
-def check_used(options: Mapping[str, Any], studies: Sequence[str]) -> None:
-    """Raise SpecError for an option that none of some studies uses."""
-    given = _given(options)
-    asked = {*given.names(), *({f"model.{name}" for name in given.model} & CHAT), *({LABELS} & given.run.keys())}
-    used = frozenset().union(*(registry.get("studies", study).uses for study in studies))
-    for option in sorted(asked - used):
-        raise SpecError(f"no study of {', '.join(studies)} uses the option '{name_of(option)}'", "", "leave it out")
-
-
-def make_specs(study: str, model: Model, size: str, options: Mapping[str, Any]) -> list[RunSpec]:
-    """Return the spec of a study, or those of an atlas, whose options and settings go to the studies that use them.
-
-    Raises SpecError like `make_spec`, and for an atlas also for `tasks` and `data`, which belong to single studies.
-    """
-    if study != "atlas":
-        return [make_spec(study, model, size, options)]
-    given = _given(options)
-    for name in ("tasks", "data", "bad_rows", "label_kind"):
-        if name in given.run:
-            raise SpecError(f"an atlas does not take the option '{name}'", "the studies' own texts", "run one study")
-    fields = {study: set(registry.get("studies", study).settings.model_fields) for study in ATLAS}
-    for name in given.settings:
-        if name not in set().union(*fields.values()):
-            raise unknown_name("setting", name, sorted(set().union(*fields.values())))
-    own = {study: {k: v for k, v in given.settings.items() if k in fields[study]} for study in ATLAS}
-    return [make_spec(study, model, size, {**options, "settings": own[study]}, ATLAS) for study in ATLAS]
-
-
-def _part_of(given: Given, uses: frozenset[str], used: frozenset[str]) -> Given:
-    """Return the options that a study `uses`, and those that no study `used`, which are then refused."""
-
-    def part(of: Mapping[str, Any], spec: str) -> dict[str, Any]:
-        return {k: v for k, v in of.items() if f"{spec}.{k}" in uses or f"{spec}.{k}" not in used}
-
-    others = (CHAT | {LABELS}) & used - uses
-    return replace(
-        given,
-        run={k: v for k, v in given.run.items() if k not in others},
-        model={k: v for k, v in given.model.items() if f"model.{k}" not in others},
-        probe=part(given.probe, "probe"),
-        capture=part(given.capture, "capture"),
-    )
-
-
-def make_model_spec(model: Model, options: Mapping[str, Any]) -> ModelSpec:
-    """Return a model's spec: the given one, overridden by the options."""
-    _check_names(options, {"model", "plan", *get_type_hints(ModelOptions)})
-    given = {name: value for name, value in options.items() if value is not None}
-    if isinstance(model, ModelSpec):
-        return ModelSpec(**{**dict(model), **given})
-    if not isinstance(model, str | Path):
-        raise SpecError(f"the option model={model!r} is invalid", "a hub id, a directory, a .gguf file or an alias")
-    return ModelSpec(id=str(model), **given)
-
-
-def _given(options: Mapping[str, Any]) -> Given:
-    _check_names(options, {"model", "size", "out", "progress", *get_type_hints(Options)})
+def given_of(options: Mapping[str, Any]) -> Given:
+    """Return the given options grouped by spec; raises SpecError for an unknown name or an invalid value."""
+    check_names(options, {"model", "size", "out", "progress", *get_type_hints(Options)})
     given = {name: value for name, value in options.items() if value is not None}
     probe = given.get("probe", {})
     if not isinstance(probe, Mapping | ProbeSpec):
@@ -242,7 +159,8 @@ def _listed(value: Any) -> Any:
     return tuple(str(v) if isinstance(v, Path) else v for v in value) if isinstance(value, Sequence) else value
 
 
-def _check_names(options: Mapping[str, Any], known: Iterable[str]) -> None:
+def check_names(options: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raise SpecError for an option that is not among the known ones."""
     for name in options:
         if name not in known:
             raise unknown_name("option", name, sorted(known))

@@ -77,9 +77,11 @@ class Run(FinishedRun):
     def best_layer(self, name: str = ALL, *, purpose: str = Purpose.PROBE, component: str = "resid") -> Recommendation:
         """Return the layer to use for a level or task, with the layers that are as good.
 
-        `purpose` is probe, steer, embed, exit or prune; `name` is a level or a task, or `all` for purposes that cover
-        all levels (embed, prune). If no layer can be recommended, the record's `layer` is None and its `reason` says
-        why. Raises SpecError for an unknown name, or for a purpose of another study, which the error names.
+        `purpose` is probe, direction (where to take one from, steering untested), steer (tested by the causal study),
+        embed, exit or prune; `name` is a level or a task, or `all` for purposes that cover all levels (embed, prune).
+        `value` and its interval are read on groups that did not choose the layer. If no layer can be
+        recommended, the record's `layer` is None and its `reason` says why. Raises SpecError for an unknown name, or
+        for a purpose of another study, which the error names.
         """
         return find_recommendation(self, name, purpose, component)
 
@@ -89,9 +91,9 @@ class Run(FinishedRun):
         """Return the fitted direction of a task at a layer, in the coordinates of the model's activations.
 
         `task` is a task, or a level with a single task. `layer` is a point of `resid` or a block of `attn` or `mlp`; it
-        defaults to the layer recommended for steering (for `attn` and `mlp`, for probing). `method` is a probe of the
-        run, by default its first. The run's cross-validation is repeated at the layer and its score compared with the
-        run's curve. Raises SpecError if the run has no such direction or, without `layer`, recommends no layer.
+        defaults to the point recommended for directions (for `attn` and `mlp`, the block to probe). `method` is a probe
+        of the run, by default its first. The run's cross-validation is repeated at the layer and its score compared
+        with the run's curve. Raises SpecError if the run has no such direction or, without `layer`, recommends none.
         """
         from layeratlas.studies.hierarchy.directing import fit_direction
 

@@ -7,18 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from layeratlas.api.folders import folder_path
-from layeratlas.api.options import (
-    Model,
-    ModelOptions,
-    Options,
-    checked,
-    explicit,
-    make_model_spec,
-    make_spec,
-    make_specs,
-)
+from layeratlas.api.options import Model, ModelOptions, Options, checked, explicit
 from layeratlas.api.places import working_in
 from layeratlas.api.results import Run
+from layeratlas.api.specs import make_model_spec, make_spec, make_specs
 from layeratlas.core import registry
 from layeratlas.core.errors import CaptureError, ModelError, SpecError
 from layeratlas.core.progress import Progress, checked_progress
@@ -67,7 +59,7 @@ def atlas(
     progress: Progress | None = None,
     **options: Unpack[Options],
 ) -> Comparison:
-    """Run the hierarchy, exits and segments studies on a model and return the page of all three.
+    """Run the hierarchy, exits, causal and segments studies on a model and return the page of all four.
 
     Each study is a separate run in `OUT/STUDY`, which the same call resumes; the page is in `OUT/atlas`. A study that
     cannot measure this model is left out, and the page's notes say why. Options are those of `run` except `tasks` and

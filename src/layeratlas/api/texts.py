@@ -12,9 +12,10 @@ from typing import Any, Unpack
 import polars as pl
 
 from layeratlas.api.folders import folder_path
-from layeratlas.api.options import Model, Options, explicit, make_spec
+from layeratlas.api.options import Model, Options, explicit
 from layeratlas.api.results import Run
 from layeratlas.api.running import run_spec
+from layeratlas.api.specs import make_spec
 from layeratlas.core.errors import SpecError
 from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.core.spec import DEFAULT_MODEL, Size

@@ -21,7 +21,7 @@ def check(
 ) -> None:
     """Load a model, show its anatomy, the identity self-tests with their errors, and the cost of a run."""
     with one_line():
-        from layeratlas.api.options import make_model_spec
+        from layeratlas.api.specs import make_model_spec
         from layeratlas.planning.check import describe
 
         options = {**flags, "chat_options": chat_options(flags["chat_options"] or [])}

@@ -22,7 +22,8 @@ def direction(
         Path, typer.Option(help="The file to write: NAME.safetensors, or NAME.gguf, a control vector of llama.cpp.")
     ],
     layer: Annotated[
-        int | None, typer.Option(help="Point of resid, block of attn or mlp. Default: the one recommended to steer.")
+        int | None,
+        typer.Option(help="Point of resid, block of attn or mlp. Default: the one recommended for directions."),
     ] = None,
     component: Annotated[str, typer.Option(help="resid, attn or mlp.")] = "resid",
     probe: Annotated[str, typer.Option(help="A probe of the run. Default: its first one.")] = "",
@@ -61,7 +62,8 @@ def steer(
     """Continue a prompt without steering, with the direction, and with a random direction of equal norm.
 
     `shift` is how far the next-token prediction moves, KL in nats. A direction that moves it no
-    further than the random one is not shown to be used by the model there.
+    further than the random one is not shown to be used by the model there. Every token but the first is steered;
+    'layeratlas run causal' tests steering at the last token alone.
 
     \b
     layeratlas steer mine.safetensors --prompt "The weather today is"

@@ -17,7 +17,8 @@ def run(
     study: Annotated[
         str,
         typer.Argument(
-            help="The study, such as 'hierarchy' ('layeratlas list studies'), or 'atlas': hierarchy, exits, segments."
+            help="The study, such as 'hierarchy' ('layeratlas list studies'), or 'atlas': hierarchy, exits, causal and "
+            "segments."
         ),
     ],
     model: Annotated[
@@ -54,9 +55,9 @@ def run(
     """
     with one_line():
         from layeratlas.api.display import map_width
-        from layeratlas.api.options import make_specs
         from layeratlas.api.places import working_in
         from layeratlas.api.running import run_atlas, run_spec
+        from layeratlas.api.specs import make_specs
         from layeratlas.core.steps import is_training
         from layeratlas.runs.pipeline import default_folder
 

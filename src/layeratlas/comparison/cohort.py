@@ -140,7 +140,7 @@ def _cohort(study: str, runs: Sequence[FinishedRun]) -> Cohort:
             each = ", ".join(f"{name}: {value}" for name, value in zip(names, values, strict=True))
             notes.append(f"The models differ in {word}, which can change numbers slightly ({each}).")
     lacking = [name for name, run in zip(names, runs, strict=True) if run.draws is None]
-    if lacking:
+    if lacking and len(runs) > 1:  # a run alone is compared with nothing
         notes.append(f"{', '.join(lacking)} kept no draws: their curves are plotted, excluded from the tests.")
     return Cohort(study, tuple(names), tuple(runs), tuple(notes), tuple(twins))
 

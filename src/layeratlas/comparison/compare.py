@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
 from layeratlas.core.versions import version_of
 from layeratlas.report.advice import kept
+from layeratlas.report.overview import main_findings
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.finding_table import REPORT_SCHEMA, finding_table, with_later_columns
 from layeratlas.runs.recommendation import as_records
@@ -42,6 +43,15 @@ _SEGMENTS: dict[str, Any] = {
     "segment": pl.String,
     "left": pl.Float64,
     "right": pl.Float64,
+}
+_MARKS: dict[str, Any] = {
+    "study": pl.String,
+    "model": pl.String,
+    "entry": pl.String,
+    "layer": pl.Int64,
+    "depth": pl.Float64,
+    "meaning": pl.String,
+    "size": pl.Float64,
 }
 # The study whose levels are decoded by probes, and the one whose levels are answered by exits.
 _LEVELS, _ANSWERS = "hierarchy", "exits"
@@ -113,7 +123,8 @@ def _compared(cohort: Cohort) -> _Compared:
     if len(every) > 1:
         shown = _table(findings, cohort.study)
     else:  # nothing to compare: the page shows the run's own findings
-        shown = cohort.runs[0].main_findings.with_columns(model=pl.lit(cohort.names[0]))
+        own = main_findings(cohort.runs[0].findings, cohort.plugin)
+        shown = own.with_columns(model=pl.lit(cohort.names[0]))
         shown = with_later_columns(shown).select(pl.col(name).cast(kind) for name, kind in REPORT_SCHEMA.items())
     return _Compared(
         tables={
@@ -124,6 +135,7 @@ def _compared(cohort: Cohort) -> _Compared:
             "similarity": maps,
             "sizes": sizes,
             "segments": _segment_table(cohort),
+            "marks": _mark_table(cohort),
             "findings": shown,
         },
         notes=[f"{cohort.study}: {note}" for note in (*cohort.twins, *cohort.notes, *notes)],
@@ -150,6 +162,16 @@ def _segment_table(cohort: Cohort) -> pl.DataFrame:
         for segment in cohort.plugin.segments_of(run)
     ]
     return pl.DataFrame(rows, schema=_SEGMENTS)
+
+
+def _mark_table(cohort: Cohort) -> pl.DataFrame:
+    """Return one row per model and mark on the rows of its levels."""
+    rows = [
+        {"study": cohort.study, "model": name, "entry": cohort.plugin.row.format(mark.level), **asdict(mark)}
+        for name, run in zip(cohort.names, cohort.runs, strict=True)
+        for mark in cohort.plugin.marks_of(run)
+    ]
+    return pl.DataFrame(rows, schema=_MARKS)
 
 
 def default_folder(cohorts: Sequence[Cohort]) -> Path:
@@ -187,11 +209,19 @@ def _manifest(cohorts: Sequence[Cohort], notes: Sequence[str]) -> dict[str, Any]
         "size": first["spec"]["size"],
         "texts": {cohort.study: cohort.runs[0].manifest.get("texts") for cohort in cohorts},
         "versions": first.get("versions", {}),
-        "levels": {code: word for cohort in cohorts for code, word in cohort.level_words.items()},
+        "levels": _level_words(cohorts),
         "notes": list(notes),
         "recommendations": _recommendations(cohorts),
         "runs": runs,
     }
+
+
+def _level_words(cohorts: Sequence[Cohort]) -> dict[str, str]:
+    """Return the words for the levels' codes, in reading order; the first study that has a level names it."""
+    words: dict[str, str] = {}
+    for cohort in cohorts:
+        words |= {code: word for code, word in cohort.level_words.items() if code not in words}
+    return words
 
 
 def _recommendations(cohorts: Sequence[Cohort]) -> list[dict[str, Any]]:

@@ -18,10 +18,10 @@ def stacked(cohort: Cohort) -> pl.DataFrame:
     """Return the curves of all models.
 
     For each level and component these are the curves of the first method and measure over all texts, or the curves of
-    its tasks if the level has none. `entry` is the name of the level or task. `shade`, 0 to 1, is the estimate's gain
-    over chance and control as a share of the largest gain of any model in the same entry and component; without a
-    chance level it is the position between the entry's minimum and maximum. It is 0 if the run tested for a peak (or an
-    answer) and did not find one.
+    its tasks if the level has none. `entry` is the name of the level's row or of the task. `shade`, 0 to 1, is the
+    estimate's gain over chance and control as a share of the largest gain of any model in the same entry and component;
+    without a chance level it is the position between the entry's minimum and maximum. It is 0 if the run tested for a
+    peak (or an answer) and did not find one.
     """
     parts = [_rows(cohort, run, name, i) for i, (name, run) in enumerate(zip(cohort.names, cohort.runs, strict=True))]
     table = pl.concat(parts).with_columns(study=pl.lit(cohort.study))
@@ -40,7 +40,8 @@ def _rows(cohort: Cohort, run: FinishedRun, name: str, order: int) -> pl.DataFra
     judged = run.presence(cohort.plugin.presence)
     absent = [f"{level}\n{component}" for (level, component), held in judged.items() if not held]
     encoded = ~pl.concat_str("level", "component", separator="\n").is_in(absent)
-    entry = pl.when(pl.col("task") == "all").then("level").otherwise(pl.col("task").str.replace_all("_", " "))
+    row = pl.format(cohort.plugin.row, pl.col("level"))
+    entry = pl.when(pl.col("task") == "all").then(row).otherwise(pl.col("task").str.replace_all("_", " "))
     return table.select(
         *("level", "task", "component", "method", "metric"),
         model=pl.lit(name),

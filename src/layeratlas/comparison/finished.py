@@ -22,6 +22,7 @@ TABLES = (
     "sizes",
     "training",
     "segments",
+    "marks",
     "findings",
     "claims",
 )
@@ -84,6 +85,11 @@ class FinishedComparison:
     def segments(self) -> pl.DataFrame:
         """One row per study, model and segment, with its ends as fractions of depth."""
         return self._table("segments")
+
+    @cached_property
+    def marks(self) -> pl.DataFrame:
+        """One row per study, model and mark on the map: what is used, at the layers of the causal study."""
+        return self._table("marks")
 
     @cached_property
     def findings(self) -> pl.DataFrame:

@@ -13,6 +13,7 @@ import polars as pl
 from layeratlas.comparison import charts
 from layeratlas.comparison.finished import FinishedComparison
 from layeratlas.comparison.headlines import headlines, headlines_by_study, leading
+from layeratlas.comparison.map_chart import atlas
 from layeratlas.comparison.rows import (
     chart_rows,
     curve_groups,
@@ -38,7 +39,7 @@ Rows = dict[str, pl.DataFrame]
 MAP = "atlas"
 # The rows that each chart reads.
 _READS = {
-    "atlas": ["atlas", "peaks", "segments"],
+    "atlas": ["atlas", "peaks", "marks", "segments"],
     "curves": ["curves"],
     "places": ["places"],
     "cka": ["cka"],
@@ -86,7 +87,7 @@ def _figures(comparison: FinishedComparison, rows: Rows) -> Iterator[tuple[str, 
     """Yield each figure that has rows: its name, chart and rows; the map, the peaks, last layers by size, training."""
     specs: dict[str, dict[str, Any]] = {}
     if order := map_order(comparison, rows):
-        specs[MAP] = charts.dressed(charts.atlas(order, segment_names(comparison), False), False)
+        specs[MAP] = charts.dressed(atlas(order, segment_names(comparison), False), False)
     if levels := placed_levels(comparison, rows):
         specs["peaks"] = charts.dressed(charts.peaks(comparison.models, levels, False), False)
     if levels := sized_levels(rows):
@@ -121,6 +122,7 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
         findings=[*first, *rest],
         parts=curve_groups(comparison),
         mapped=bool(map_order(comparison, rows)),
+        marked=not comparison.marks.is_empty(),
         segments=segment_names(comparison),
         placed=rows["places"]["study"].unique(maintain_order=True).to_list(),
         pairs=rows["cka"].select("study", "model_a", "model_b").unique(maintain_order=True).to_dicts(),
@@ -193,7 +195,7 @@ def _runs(comparison: FinishedComparison) -> list[dict[str, Any]]:
 def _chart_data(comparison: FinishedComparison, rows: Rows) -> dict[str, Any]:
     """Return the charts' specs, the rows that each reads, and the rows themselves."""
     specs = {
-        "atlas": charts.atlas(map_order(comparison, rows), segment_names(comparison), True),
+        "atlas": atlas(map_order(comparison, rows), segment_names(comparison), True),
         "curves": charts.curves(comparison.models, True),
         "places": charts.peaks(comparison.models, placed_levels(comparison, rows), True),
         "cka": charts.cka(True),

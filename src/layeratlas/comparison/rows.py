@@ -19,7 +19,7 @@ def chart_rows(comparison: FinishedComparison) -> dict[str, pl.DataFrame]:
     """Return the rows that the charts read, by name, rounded to display precision."""
     curves = comparison.curves
     curves = curves.join(curve_index(curves), on=["study", "entry", "component"], maintain_order="left")
-    cells = _cells(curves)
+    cells = _cells(curves, comparison.marks)
     quantities = comparison.quantities
     places = quantities.filter(pl.col("quantity") == "peak depth", pl.col("component") == "resid")
     rows = {
@@ -28,6 +28,9 @@ def chart_rows(comparison: FinishedComparison) -> dict[str, pl.DataFrame]:
         "peaks": cells.filter("top").select("row", "depth"),
         "segments": comparison.segments.select(
             "model", "segment", "left", "right", row=pl.col("model") + MARK + pl.col("study")
+        ),
+        "marks": comparison.marks.select(
+            *("model", "entry", "layer", "depth", "meaning", "size"), row=pl.col("model") + MARK + pl.col("entry")
         ),
         "places": places.select("study", "model", "level", "estimate", "lo", "hi"),
         "cka": _squares(comparison.similarity),
@@ -54,8 +57,11 @@ def curve_index(curves: pl.DataFrame) -> pl.DataFrame:
     return curves.select("study", "entry", "component").unique(maintain_order=True).with_row_index("part")
 
 
-def _cells(curves: pl.DataFrame) -> pl.DataFrame:
-    """Return the cells of the map: whole levels, in the residual stream (or the first component there is)."""
+def _cells(curves: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:
+    """Return the cells of the map: whole levels, in the residual stream (or the first component there is).
+
+    Rows that have marks have no dot at their peak: a dot there says that a level is used.
+    """
     levels = curves.filter(pl.col("task") == "all")
     resid = (pl.col("component") == "resid").any().over("study", "entry")
     first = pl.col("component").first().over("study", "entry")
@@ -70,7 +76,7 @@ def _cells(curves: pl.DataFrame) -> pl.DataFrame:
         left=(depth - half).clip(_ATLAS_ENDS[0]),
         right=(depth + half).clip(None, _ATLAS_ENDS[1]),
         url=pl.lit("#c-") + pl.col("part").cast(pl.String),
-        top=best & (pl.col("shade") > 0),
+        top=best & (pl.col("shade") > 0) & ~pl.col("entry").is_in(marks["entry"].unique().to_list()),
     )
 
 

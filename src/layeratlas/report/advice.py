@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from layeratlas.runs.finished import FinishedRun
-from layeratlas.runs.recommendation import FILE, Recommendation, main_recommendations
+from layeratlas.runs.recommendation import FILE, USES, Recommendation, main_recommendations
 
 
 def advice(run: FinishedRun) -> dict[str, Any]:
@@ -15,12 +15,12 @@ def advice(run: FinishedRun) -> dict[str, Any]:
 
 
 def by_subject(recommendations: Sequence[Recommendation]) -> dict[str, Any]:
-    """Return the purposes of recommendations, and the recommendations by level and purpose."""
+    """Return the purposes of recommendations, each in words, and the recommendations by level and purpose."""
     rows: dict[str, dict[str, Recommendation]] = {}
     for row in recommendations:
         rows.setdefault(row.subject, {})[row.purpose] = row
     purposes = list(dict.fromkeys(purpose for row in rows.values() for purpose in row))
-    return {"purposes": purposes, "rows": rows}
+    return {"purposes": purposes, "uses": {purpose: USES.get(purpose, purpose) for purpose in purposes}, "rows": rows}
 
 
 def kept(run: FinishedRun) -> list[Recommendation]:

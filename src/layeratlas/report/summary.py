@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from layeratlas.core.formatting import in_words
@@ -19,7 +20,7 @@ from layeratlas.runs.study import Study
 def summary_of(run: FinishedRun, study: Study | None) -> dict[str, Any]:
     """Return what the end of a run prints, as JSON, from its tables.
 
-    `map`: the rows of its map by level (`name`, `shares` by layer, `best` layer or None), none for a study without
+    `map`: the rows of its map by level (the fields of `TextRow`), none for a study without
     curves; `lines`: at most five findings and two lines of layers to use; `findings`: their number in the report.
     """
     leading = headlines(overview(run.findings, study))
@@ -33,4 +34,4 @@ def _map(run: FinishedRun, study: Study | None) -> list[dict[str, Any]]:
         return []
     presence = run.presence(study.presence if study else "")
     rows = level_rows(prepare(run.curves, run.blocks, names_of(run, study), presence))
-    return [{"name": row.name, "shares": [round(share, 4) for share in row.shares], "best": row.best} for row in rows]
+    return [asdict(row) | {"shares": [None if s is None else round(s, 4) for s in row.shares]} for row in rows]

@@ -21,12 +21,14 @@ _LOOK_NAME, _LOOK_COLUMNS = 24, 40
 class TextRow:
     """A row of the map: its name, each layer's share of the range from control to highest value, and the best layer.
 
-    `best` is None if nothing was detected at any layer.
+    A share is None at a layer that was not measured. `best` is None if nothing was detected at any layer; a `note` is
+    shown instead of it.
     """
 
     name: str
-    shares: list[float]
+    shares: list[float | None]
     best: int | None
+    note: str = ""
 
 
 def level_rows(view: View) -> list[TextRow]:
@@ -52,6 +54,12 @@ def level_rows(view: View) -> list[TextRow]:
     return rows
 
 
+def spread(layers: Sequence[int], shares: Sequence[float], count: int) -> list[float | None]:
+    """Return the shares of some layers as those of all `count` layers."""
+    of = dict(zip(layers, shares, strict=True))
+    return [of.get(layer) for layer in range(count)]
+
+
 def drawn(rows: Sequence[TextRow], width: int) -> list[str]:
     """Return the map in at most `width` columns, a line per row under an axis of layers; empty if it does not fit.
 
@@ -67,7 +75,7 @@ def drawn(rows: Sequence[TextRow], width: int) -> list[str]:
     for row in rows[:_MOST_ROWS]:
         drawn_cells = cells(row.shares, columns)
         best = "undetected" if row.best is None else f"best at {row.best}"
-        lines.append(f"{row.name:>{names}} {drawn_cells:<{columns}} {best}")
+        lines.append(f"{row.name:>{names}} {drawn_cells:<{columns}} {row.note or best}")
     more = len(rows) - _MOST_ROWS
     return [*lines, *([f"{'':>{names}} and {more} more levels in the report"] if more > 0 else [])]
 
@@ -85,12 +93,12 @@ def curve_line(name: str, values: Sequence[float], floor: float, layers: Sequenc
     return f"{shown:>{_LOOK_NAME}} {drawn_cells} {values[best]:.2f} at layer {layers[best] if layers else best}"
 
 
-def cells(shares: Sequence[float], columns: int) -> str:
-    """Return shares from 0 to 1 as shades; with more shares than columns, each column shows the highest of several."""
-    count = len(shares)
-    if count <= columns:
-        values = list(shares)
-    else:
-        ends = [column * count // columns for column in range(columns + 1)]
-        values = [max(shares[first:last]) for first, last in pairwise(ends)]
-    return "".join(SHADES[min(int(value * len(SHADES)), len(SHADES) - 1)] for value in values)
+def cells(shares: Sequence[float | None], columns: int) -> str:
+    """Return shares from 0 to 1 as shades, a missing one as a space.
+
+    With more shares than columns, each column shows the highest of several.
+    """
+    count = max(len(shares), 1)
+    ends = [column * count // columns for column in range(columns + 1)] if count > columns else range(count + 1)
+    highest = [max((s for s in shares[first:last] if s is not None), default=None) for first, last in pairwise(ends)]
+    return "".join(" " if s is None else SHADES[min(int(s * len(SHADES)), len(SHADES) - 1)] for s in highest)

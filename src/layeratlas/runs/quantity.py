@@ -42,3 +42,18 @@ class ModelSegment:
     name: str
     left: float
     right: float
+
+
+# The meanings of marks: what a layer encodes is used there, or is shown not to be.
+USED, UNUSED = "used", "not used"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelMark:
+    """A mark on the map, at one level and layer: its `meaning`, and its `size`, 0 to 1."""
+
+    level: str
+    layer: int
+    depth: float
+    meaning: str
+    size: float

@@ -18,18 +18,35 @@ from layeratlas.stats.curves import Curve
 FILE = "recommendations.json"
 # The level of a recommendation for all levels of a run, and the task of one for a whole level.
 ALL = "all"
-_FORMAT = 1
+# In format 1 a hierarchy run named the point to take a direction from `steer`, as the causal study names one it tested.
+_FORMAT, _TESTED = 2, "steer"
 _MAIN_COMPONENT = "resid"
 
 
 class Purpose(StrEnum):
-    """The purpose of a recommended layer."""
+    """The purpose of a recommended layer.
+
+    `direction`: a point at which the stream encodes a label, so that a direction can be taken there; whether steering
+    along it moves answers is not tested. `steer`: a point at which it is tested, and does.
+    """
 
     PROBE = "probe"
+    DIRECTION = "direction"
     STEER = "steer"
     EMBED = "embed"
     EXIT = "exit"
     PRUNE = "prune"
+
+
+# What a layer is recommended for, after "point to", "exit to" or "block to".
+USES: Mapping[str, str] = {
+    Purpose.PROBE: "probe",
+    Purpose.DIRECTION: "take a direction from, steering untested",
+    Purpose.STEER: "steer at, tested at the last token",
+    Purpose.EMBED: "embed",
+    Purpose.EXIT: "stop at",
+    Purpose.PRUNE: "prune",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +58,9 @@ class Recommendation:
     - `layer`: the layer to use, or None if none can be recommended; `unit` is the kind of layer (`point`, `block` or
       `exit`) and `last` the number of the last one;
     - `as_good`: the layers that are as good with probability `confidence`, in order;
-    - `value`, `lo`, `hi`: the metric at the layer with its 95 % interval; `chance`: the score of guessing;
+    - `value`, `lo`, `hi`: the metric with its 95 % interval, of a layer that the same rule chooses on one half of the
+      groups, read on the other half (`stats.chosen`), so that the choice does not raise it; `chance`: the score of
+      guessing;
     - `reason`: one sentence on why this layer, or why none, was chosen.
     """
 
@@ -129,7 +148,12 @@ def read_recommendations(folder: Path) -> list[Recommendation]:
             "a run of a study that recommends layers, made by this version",
             "run the study again in a new --out",
         )
-    return from_records(read_sealed(folder / FILE)["recommendations"])
+    kept = read_sealed(folder / FILE)
+    rows = kept["recommendations"]
+    if kept["format"] == 1:
+        untested = {"purpose": Purpose.DIRECTION}
+        rows = [row | untested if row["purpose"] == Purpose.STEER and row["method"] != _TESTED else row for row in rows]
+    return from_records(rows)
 
 
 def as_records(recommendations: Sequence[Recommendation]) -> list[dict[str, Any]]:
@@ -167,6 +191,6 @@ def summary_lines(recommendations: Sequence[Recommendation], most: int = 2) -> l
     lines = []
     for purpose, rows in list(by_purpose.items())[:most]:
         layers = ", ".join(f"{row.subject} {row.short}" for row in rows)
-        use = "stop at" if purpose == Purpose.EXIT else purpose
-        lines.append(f"{rows[0].unit} to {use} (as good, {rows[0].confidence:.0%} confidence): {layers}")
+        use = f"{rows[0].unit} to {USES.get(purpose, purpose)}"
+        lines.append(f"{use} (as good, {rows[0].confidence:.0%} confidence): {layers}")
     return lines

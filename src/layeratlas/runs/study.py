@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # listing studies must not load polars
     from layeratlas.runs.finding import Finding
     from layeratlas.runs.finished import FinishedRun
     from layeratlas.runs.mistakes import Mistakes
-    from layeratlas.runs.quantity import ModelSegment, RunQuantity
+    from layeratlas.runs.quantity import ModelMark, ModelSegment, RunQuantity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +70,9 @@ class Study(ABC):
     supported.
 
     A comparison of models reads `presence`, the kind of finding that says whether a level is encoded (or answered) at
-    all, and `scaled`, the kinds whose estimates are compared with model size, each with its component. It calls
-    `quantities`, `segments_of` and `cohort_findings`.
+    all, and `scaled`, the kinds whose estimates are compared with model size, each with its component. On the map of
+    models, the row of a level is named by `row`. It calls `quantities`, `segments_of`, `marks_of` and
+    `cohort_findings`.
     """
 
     summary: str = ""
@@ -88,6 +89,7 @@ class Study(ABC):
     details: tuple[str, ...] = ()
     presence: str = ""
     tested: Mapping[str, str] = {}
+    row: str = "{}"
     scaled: Mapping[str, str] = {}
     keeps_vectors: bool = False
     presupposed: tuple[Rule, ...] = ()
@@ -147,6 +149,10 @@ class Study(ABC):
 
     def segments_of(self, run: FinishedRun) -> list[ModelSegment]:
         """Return the segments into which a run divides its model, for the map of all models."""
+        return []
+
+    def marks_of(self, run: FinishedRun) -> list[ModelMark]:
+        """Return the marks on the rows of a run's levels, for the map of all models."""
         return []
 
     def cohort_findings(self, runs: Sequence[FinishedRun]) -> list[Finding]:

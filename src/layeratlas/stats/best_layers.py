@@ -19,13 +19,12 @@ CONFIDENCE = 0.95
 class BestLayers:
     """The layers that no other layer significantly exceeds.
 
-    `p` (P,): the p-value of each layer; the layer leaves the set if it is at most 1 - `confidence`. `behind` and
-    `behind_se` (P,): how far the layer's estimate is below the highest, and the standard error of that difference.
+    `p` (P,): the p-value of each layer; the layer leaves the set if it is at most 1 - `confidence`. `errors` (P, P):
+    the standard error of every difference of two layers.
     """
 
     p: Floats
-    behind: Floats
-    behind_se: Floats
+    errors: Floats
     confidence: float
 
     @property
@@ -33,12 +32,6 @@ class BestLayers:
         """Whether each layer is in the set, (P,)."""
         inside: Bools = self.p > 1 - self.confidence
         return inside
-
-    @property
-    def near(self) -> Bools:
-        """The layers of the set within one standard error of the highest estimate, (P,) (Breiman et al. 1984)."""
-        near: Bools = self.inside & (self.behind <= self.behind_se)
-        return near
 
 
 def best_layers(estimate: Floats, draws: Floats, confidence: float = CONFIDENCE) -> BestLayers:
@@ -54,8 +47,7 @@ def best_layers(estimate: Floats, draws: Floats, confidence: float = CONFIDENCE)
     noise = draws - estimate
     errors = _errors(noise)
     p = _p_values(gaps / errors, noise, errors)
-    top = int(estimate.argmax())
-    return BestLayers(p=p, behind=gaps[:, top], behind_se=errors[:, top], confidence=confidence)
+    return BestLayers(p=p, errors=errors, confidence=confidence)
 
 
 def smoothed(values: Floats) -> Floats:
@@ -68,6 +60,15 @@ def smoothed(values: Floats) -> Floats:
     reach, points = values.shape[-1] // _NEIGHBOURS, values.shape[-1]
     windows = [slice(max(0, layer - reach), layer + reach + 1) for layer in range(points)]
     return np.stack([values[..., window].mean(-1) for window in windows], -1)
+
+
+def within_one_error(values: Floats, errors: Floats) -> Bools:
+    """Return the layers within one standard error of the highest, (..., P) (Breiman et al. 1984).
+
+    values: (..., P); errors: those of all differences of two layers, (P, P).
+    """
+    near: Bools = values.max(-1, keepdims=True) - values <= errors[values.argmax(-1)]
+    return near
 
 
 def choose(estimate: Floats, inside: Bools) -> int:

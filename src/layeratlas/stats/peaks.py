@@ -11,6 +11,9 @@ from layeratlas.core.arrays import Floats
 from layeratlas.stats.curves import Curve, Reference
 from layeratlas.stats.intervals import Z95
 
+# A rule that chooses one of P columns: scores (..., P) of their values (..., P), of which the highest is chosen.
+Judge = Callable[[Floats], Floats]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Peak:
@@ -89,13 +92,12 @@ def cross_chosen(curve: Curve | Reference, reference: Floats) -> float:
     return cross_read(half_a, half_b)
 
 
-def _as_it_is(values: Floats) -> Floats:
+def as_it_is(values: Floats) -> Floats:
+    """Return values unchanged: the rule that chooses the highest of them."""
     return values
 
 
-def cross_halves(
-    half_a: Floats, half_b: Floats, judge: Callable[[Floats], Floats] = _as_it_is
-) -> tuple[Floats, Floats]:
+def cross_halves(half_a: Floats, half_b: Floats, judge: Judge = as_it_is) -> tuple[Floats, Floats]:
     """Return values on halves of the groups, (H,), each at the column that is best on the complement of the half.
 
     `half_a`, `half_b` (H, P): the values on random halves and on their complements. The best column is the one with
@@ -108,6 +110,6 @@ def cross_halves(
     return on_a, on_b
 
 
-def cross_read(half_a: Floats, half_b: Floats, judge: Callable[[Floats], Floats] = _as_it_is) -> float:
+def cross_read(half_a: Floats, half_b: Floats, judge: Judge = as_it_is) -> float:
     """Return the mean value at the column chosen on other groups, which the choice does not raise (`cross_halves`)."""
     return float(np.mean(cross_halves(half_a, half_b, judge)))

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from layeratlas.api.compared import Comparison
-from layeratlas.api.options import Options, explicit, make_specs
+from layeratlas.api.options import Options, explicit
+from layeratlas.api.specs import TRAINED, make_specs
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.core.spec import DEFAULT_MODEL, Size, check_size
@@ -60,7 +61,7 @@ def plan_of(
     if unnamed:
         todo = "run each on its own, then layeratlas compare --step STEP=PART"
         raise SpecError(f"the revision '{unnamed[0]}' names no step", "names such as step1000", todo)
-    specs = make_specs(study, found[0], size, {**options, "revision": None})
+    specs = make_specs(study, found[0], size, {**options, "revision": None}, TRAINED)
     kept = {name: value for name, value in options.items() if name not in ("settings", "seed", "tasks", "revision")}
     return SweepSpec(
         models=tuple(found),

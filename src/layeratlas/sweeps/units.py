@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import get_type_hints
 
-from layeratlas.api.options import Options, check_used, make_spec
+from layeratlas.api.options import Options
+from layeratlas.api.specs import check_used, make_spec
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError, unknown_name
 from layeratlas.core.spec import RunSpec

@@ -64,7 +64,7 @@ def _effects(work: Workspace, data: PromptSet, points: Sequence[int]) -> SetEffe
         measured,
         readings_of(read.vectors, dataset, plan, work.spec.probe, work.spec.seed),
         points,
-        work.settings.unused,
+        work.settings,
         Resampler(measured.groups, work.spec.probe.bootstrap, work.spec.seed),
     )
 
@@ -100,11 +100,12 @@ def _row(effects: SetEffects, cell: Cell) -> dict[str, Any]:
         "clean_accuracy": effects.accuracy,
         "erased_accuracy": cell.erased_accuracy,
         "margin": cell.margin,
+        "least_shift": cell.least,
     }
     row |= {f"loss_{edit.replace(' ', '_')}": cell.losses[edit] for edit in Edited}
     for name, effect in (("used", cell.used), ("specific", cell.specific), ("steered", cell.steered)):
         row |= {f"{name}_by": effect.estimate, f"{name}_lo": effect.lo, f"{name}_hi": effect.hi, f"{name}_p": effect.p}
-    verdicts = {"used": cell.verdict, "unused_p": cell.unused_p, "steered": cell.steered.verdict()}
+    verdicts = {"used": cell.verdict, "unused_p": cell.unused_p, "steered": cell.moves}
     return row | verdicts | {"n": effects.n, "n_groups": effects.n_groups}
 
 

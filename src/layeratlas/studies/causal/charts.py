@@ -12,13 +12,14 @@ import polars as pl
 from layeratlas.core.files import read_json
 from layeratlas.core.formatting import estimate, num
 from layeratlas.report import vega
+from layeratlas.runs.quantity import UNUSED, USED
 from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
+from layeratlas.studies.causal.marks import used_share
 from layeratlas.studies.causal.names import TABLE_FILE
 
 Colour = Callable[[str], str]
-_USED, _NOT, _OPEN = "used", "not used", "not decided"
-_WORDS = {"supported": _USED, "not supported": _NOT, "inconclusive": _OPEN}
+_WORDS = {"supported": USED, "not supported": UNUSED, "inconclusive": "not decided"}
 _LOSSES = {
     "loss_erase": "erased",
     "loss_random": "random",
@@ -75,6 +76,7 @@ def _table(table: pl.DataFrame) -> pl.DataFrame:
             "p": row["used_p"],
             "Used": row["used"],
             "Steered by": estimate(row["steered_by"], row["steered_lo"], row["steered_hi"]),
+            "Steered": row["steered"],
             "n": row["n"],
         }
         for row in table.iter_rows(named=True)
@@ -85,7 +87,6 @@ def _table(table: pl.DataFrame) -> pl.DataFrame:
 def _values(table: pl.DataFrame) -> list[dict[str, Any]]:
     values = []
     for row in table.iter_rows(named=True):
-        share = max(row["used_by"], 0.0) / row["clean"] if row["clean"] > 0 else 0.0
         values.append(
             {
                 "level": row["level"],
@@ -93,7 +94,7 @@ def _values(table: pl.DataFrame) -> list[dict[str, Any]]:
                 "accuracy": round(row["accuracy"], 3),
                 "gain": round((row["accuracy"] - row["chance"]) / (1 - row["chance"]), 3),
                 "encoded": row["encoded"] == "supported",
-                "share": round(100 * min(share, 1.0), 1),
+                "share": round(100 * used_share(row["used_by"], row["clean"]), 1),
                 "loss": round(row["used_by"], 3),
                 "use": _WORDS[row["used"]],
             }
@@ -119,7 +120,7 @@ def _map(table: pl.DataFrame, colour: Colour) -> Any:
     # In percent, because Vega merges two legends with the same domain.
     size = vega.Scale(domain=[0, 100], range=[30, 420], clamp=True)
     dots = (
-        base.transform_filter(f"datum.use === '{_USED}'")
+        base.transform_filter(f"datum.use === '{USED}'")
         .mark_circle(fill=colour("series-2"), stroke=colour("paper"), strokeWidth=1, opacity=1)
         .encode(
             size=vega.Size(
@@ -130,7 +131,7 @@ def _map(table: pl.DataFrame, colour: Colour) -> Any:
             )
         )
     )
-    crosses = base.transform_filter(f"datum.use === '{_NOT}'").mark_point(
+    crosses = base.transform_filter(f"datum.use === '{UNUSED}'").mark_point(
         shape="cross", angle=45, size=70, filled=True, fill=colour("soft"), stroke=colour("paper"), strokeWidth=0.5
     )
     return vega.layer(cells, dots, crosses).properties(width=380, height=vega.Step(34), usermeta={"aside": 330})

@@ -14,6 +14,7 @@ from layeratlas.stats.resampling import Resampler, Sample
 from layeratlas.stats.tests import holm
 from layeratlas.stats.verdicts import Effect, Verdict, decide
 from layeratlas.studies.causal.names import Edited
+from layeratlas.studies.causal.settings import CausalSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,9 @@ class Cell:
 
     `used`: the loss from erasing minus that of the stronger control (random directions, or directions of shuffled
     labels); `specific`: the loss from erasing minus that from erasing another task's label; `steered`: the loss from
-    steering to another class minus that of random directions. p-values are exact sign flips of groups, Holm-corrected
-    over the points of the set. `unused_p` is the p-value against a loss of `margin` or more.
+    steering to another class minus that of random directions, with the p-value against `least`, the smallest shift that
+    matters. p-values are exact sign flips of groups, Holm-corrected over the points of the set. `unused_p` is the
+    p-value against a loss of `margin` or more.
     """
 
     point: int
@@ -54,6 +56,7 @@ class Cell:
     steered: Effect
     unused_p: float
     margin: float
+    least: float
     erased_accuracy: float
 
     @property
@@ -65,6 +68,11 @@ class Cell:
         if self.used.hi < self.margin:
             return "not supported"
         return self.used.verdict()
+
+    @property
+    def moves(self) -> Verdict:
+        """Verdict on whether steering here moves the answers by more than `least`."""
+        return self.steered.verdict(null=self.least)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,27 +114,29 @@ def log_odds(logits: FloatArray, codes: Ints) -> Floats:
 
 
 def set_effects(
-    level: str, measured: Measured, readings: Sequence[Reading], points: Sequence[int], unused: float, draws: Resampler
+    level: str,
+    measured: Measured,
+    readings: Sequence[Reading],
+    points: Sequence[int],
+    settings: CausalSettings,
+    draws: Resampler,
 ) -> SetEffects:
-    """Return a set's effects; losses below the share `unused` of the clean log-odds count as negligible."""
+    """Return a set's effects; `settings` say which losses and shifts are too small to matter."""
     clean = log_odds(measured.clean, measured.codes)
-    losses = clean[:, None, None] - log_odds(measured.edited, measured.codes)
-    by_edit = {
-        edit: losses[:, :, [i for i, other in enumerate(measured.edits) if other is edit]].mean(2)
-        for edit in dict.fromkeys(measured.edits)
-    }
+    by_edit = _losses(clean, measured)
 
     def means(values: Floats) -> GroupMeans:
         return group_means(values, measured.groups, draws)
 
     answered = means(clean[:, None]).effects()[0]
-    margin = unused * max(answered.estimate, 0.0)
+    margin, least = settings.margins(answered.estimate)
     erased = by_edit[Edited.ERASE]
     against = [means(erased - by_edit[kind]) for kind in (Edited.RANDOM, Edited.SHUFFLED)]
     used = _weaker(*(contrast.effects() for contrast in against))
     specific = means(erased - by_edit[Edited.OTHER]).effects()
-    moved = means(by_edit[Edited.STEER] - by_edit[Edited.STEER_RANDOM])
-    lost, steered = means(erased).effects(), moved.effects()
+    shifts = by_edit[Edited.STEER] - by_edit[Edited.STEER_RANDOM]
+    moved = means(shifts)
+    lost, steered = means(erased).effects(), moved.effects(holm(means(shifts - least).ps))
     right = measured.edited.argmax(-1) == measured.codes[:, None, None]
     cells = [
         Cell(
@@ -139,20 +149,29 @@ def set_effects(
             steered=steered[i],
             unused_p=_below(_weaker_draws(against, i), margin),
             margin=margin,
+            least=least,
             erased_accuracy=float(right[:, i, list(measured.edits).index(Edited.ERASE)].mean()),
         )
         for i, point in enumerate(points)
     ]
-    accuracy = float((measured.clean.argmax(-1) == measured.codes).mean())
     return SetEffects(
         level=level,
         answered=answered,
-        accuracy=accuracy,
+        accuracy=float((measured.clean.argmax(-1) == measured.codes).mean()),
         cells=cells,
         steering=moved.sample,
         n=len(clean),
         n_groups=len(set(measured.groups)),
     )
+
+
+def _losses(clean: Floats, measured: Measured) -> dict[Edited, Floats]:
+    """Return the mean loss of each prompt at each point under each kind of edit, (m, points), from clean odds (m,)."""
+    losses = clean[:, None, None] - log_odds(measured.edited, measured.codes)
+    return {
+        edit: losses[:, :, [i for i, other in enumerate(measured.edits) if other is edit]].mean(2)
+        for edit in dict.fromkeys(measured.edits)
+    }
 
 
 def _below(draws: Floats, margin: float) -> float:

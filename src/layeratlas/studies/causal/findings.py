@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from layeratlas.core.formatting import estimate
 from layeratlas.runs.finding import Finding, Subject, curve_finding
-from layeratlas.stats.verdicts import Effect, Verdict
+from layeratlas.stats.verdicts import Effect, Verdict, decide
 from layeratlas.studies.causal.effects import Cell, SetEffects, unused_point
 from layeratlas.studies.causal.names import ERASE, STEER, CausalFinding
 
@@ -101,22 +101,28 @@ def _specific(effects: SetEffects, name: str) -> Finding:
 
 
 def _steered(effects: SetEffects, name: str) -> Finding:
-    cell = _clearest(effects.cells, lambda cell: cell.steered)
-    verdict = cell.steered.verdict()
+    shown = [cell for cell in effects.cells if cell.moves == "supported"]
+    cell = _clearest(shown, lambda cell: cell.steered) if shown else max(effects.cells, key=_shift)
+    verdict = decide(shown=bool(shown), refuted=all(cell.moves == "not supported" for cell in effects.cells))
     says = {
-        "supported": "steering along the direction moves the answers",
-        "not supported": "steering along the direction moves the answers the other way",
-        "inconclusive": f"whether steering moves the answers is undecided ({cell.steered.could_have_seen} nats)",
+        "supported": f"steering at the last token moves the answers, at {_points([c.point for c in shown])}",
+        "not supported": "steering at the last token moves the answers at no point by an amount that matters",
+        "inconclusive": f"whether steering at the last token moves the answers is undecided "
+        f"({cell.steered.could_have_seen} nats)",
     }[verdict]
     return _finding(
         CausalFinding.STEERED,
         effects,
         cell.steered,
-        statement=f"For {name}, {says} at point {cell.point}, more than random directions do by "
-        f"{_span(cell.steered)} nats of log-odds.",
-        null=f"no more than random directions of equal norm ({_SIGN_FLIPS})",
+        statement=f"For {name}, {says}. At point {cell.point} it moves them more than random directions do by "
+        f"{_span(cell.steered)} nats of log-odds; less than {cell.least:.2f} is too small to matter.",
+        null=f"no more than random directions of equal norm and {cell.least:.2f} nats ({_SIGN_FLIPS})",
         verdict=verdict,
     )
+
+
+def _shift(cell: Cell) -> float:
+    return cell.steered.estimate
 
 
 def _unused(effects: SetEffects, name: str) -> Finding:

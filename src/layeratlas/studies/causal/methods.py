@@ -39,7 +39,8 @@ def methods(run: Mapping[str, Any], settings: CausalSettings) -> list[tuple[str,
         (
             "Steered",
             f"The vector from the mean of the prompt's class to that of the next one, times {settings.strength:g}, "
-            "against random directions of equal norm.",
+            "against random directions of equal norm, at the last token. A shift counts where it exceeds both "
+            f"{settings.unused:.0%} of the unedited model's log-odds and {settings.unmoved:g} nats.",
         ),
         (
             "Loss",

@@ -22,9 +22,9 @@ ACROSS = (
     ),
     Question(
         title="Does steering along the direction move the answers?",
-        asked="The stream is moved from the mean of the prompt's class to that of the next one, against random "
-        "directions of equal norm.",
-        unsaid="that the direction is the only one that moves them.",
+        asked="The stream at the last token is moved from the mean of the prompt's class to that of the next one, "
+        "against random directions of equal norm.",
+        unsaid="what steering at all tokens would do, or that the direction is the only one that moves them.",
         kinds=(CausalFinding.STEERED,),
     ),
     Question(

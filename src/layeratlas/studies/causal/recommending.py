@@ -10,17 +10,20 @@ import numpy as np
 from layeratlas.core.formatting import ranges
 from layeratlas.runs.recommendation import ALL, Choice, Purpose, Recommendation
 from layeratlas.stats.best_layers import CONFIDENCE, best_layers
-from layeratlas.stats.peaks import cross_read
+from layeratlas.stats.chosen import value_of_choice
+from layeratlas.stats.intervals import draws_interval
+from layeratlas.stats.peaks import as_it_is
+from layeratlas.stats.resampling import Sample
 from layeratlas.studies.causal.effects import SetEffects
 from layeratlas.studies.causal.names import LOG_ODDS, STEER
 
 RULES: Mapping[Purpose, str] = {
     Purpose.STEER: "Of the points where steering from the mean of one class to that of another is shown to move the "
-    "answers more than random directions of equal norm do, the one where it moves them most, in nats of log-odds, "
-    "if it may be the best of all points. The points that are as good hold all that are equally the best with "
-    f"{CONFIDENCE:.0%} probability (model confidence set), whether or not an effect is shown at each. The value is "
-    "that of the best of these points chosen on one half of the groups and read on the other. It holds for steering at "
-    "the last token of the prompt.",
+    "answers more than random directions of equal norm do, by an amount that matters, the one where it moves them "
+    "most, in nats of log-odds, if it may be the best of all points. The points that are as good hold all that are "
+    f"equally the best with {CONFIDENCE:.0%} probability (model confidence set), whether or not an effect is "
+    "shown at each. It holds for steering at the last token of the prompt: steering at every token is another "
+    "measurement, and may favour earlier points.",
 }
 
 
@@ -51,12 +54,12 @@ def _steering(effects: SetEffects, steered: bool, layers: int) -> Recommendation
 
 def _choice(effects: SetEffects, steered: bool) -> Choice:
     cells = effects.cells
-    shown = np.array([cell.steered.verdict() == "supported" for cell in cells])
+    shown = np.array([cell.moves == "supported" for cell in cells])
     if not (steered and shown.any()):
         top = max(cells, key=lambda cell: cell.steered.estimate)
         return Choice(
-            reason="Steering is not shown to move the answers more than random directions do at any point (most at "
-            f"point {top.point}, {top.steered.could_have_seen} nats)."
+            reason="Steering at the last token is not shown to move the answers, more than random directions do, by "
+            f"{top.least:.2f} nats at any point (most at point {top.point}, {top.steered.could_have_seen} nats)."
         )
     moved = effects.steering
     inside = best_layers(moved.estimate, moved.draws).inside
@@ -66,15 +69,16 @@ def _choice(effects: SetEffects, steered: bool) -> Choice:
             f"({ranges([cells[i].point for i in np.flatnonzero(shown)])}) are not among those where it moves them most."
         )
     usable = np.flatnonzero(inside & shown)
-    at = int(usable[moved.estimate[usable].argmax()])
-    value = cross_read(moved.half_a[:, usable], moved.half_b[:, usable])
-    shift = value - cells[at].steered.estimate
+    at = int(moved.estimate[usable].argmax())
+    own = Sample(moved.estimate[usable], *(values[:, usable] for values in moved[1:]))
+    value, draws = value_of_choice(own, at, as_it_is)
+    lo, hi = draws_interval(draws, effects.n_groups)
     return Choice(
-        layer=cells[at].point,
+        layer=cells[usable[at]].point,
         as_good=tuple(cell.point for cell, kept in zip(cells, inside, strict=True) if kept),
         value=value,
-        lo=cells[at].steered.lo + shift,
-        hi=cells[at].steered.hi + shift,
-        reason=f"Of {len(cells)} points that were edited, steering moves the answers most there, among those where it "
-        "is shown to; the value is that of such a point chosen on other groups.",
+        lo=float(lo),
+        hi=float(hi),
+        reason=f"Of {len(cells)} points that were edited, steering at the last token moves the answers most there, "
+        "among those where it is shown to.",
     )

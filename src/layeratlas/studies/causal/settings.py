@@ -28,8 +28,22 @@ class CausalSettings(Spec):
         default=0.1,
         gt=0,
         lt=1,
-        description="the share of the answers' log-odds below which a loss is too small to matter",
+        description="the share of the answers' log-odds below which a loss or a shift is too small to matter",
     )
+    unmoved: float = Field(
+        default=0.1,
+        gt=0,
+        description="nats of log-odds below which a shift by steering is too small to matter, whatever its share",
+    )
+
+    def margins(self, log_odds: float) -> tuple[float, float]:
+        """Return the smallest loss by erasure and the smallest shift by steering that matter, in nats.
+
+        A loss is judged by its share of the model's own `log_odds`. A shift is also judged by its size: a model that
+        hardly prefers the right answer is moved by a large share of nearly nothing.
+        """
+        share = self.unused * max(log_odds, 0.0)
+        return share, max(share, self.unmoved)
 
     def measured(self, size: Size) -> int:
         """Return how many prompts of each set are measured."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layeratlas.core import registry
 from layeratlas.core.errors import DataError
@@ -23,6 +23,10 @@ from layeratlas.studies.causal.questions import ACROSS
 from layeratlas.studies.causal.recommending import RULES
 from layeratlas.studies.causal.settings import CausalSettings
 from layeratlas.studies.causal.tested import TESTED
+
+if TYPE_CHECKING:
+    from layeratlas.runs.finished import FinishedRun
+    from layeratlas.runs.quantity import ModelMark
 
 
 class Causal(Study):
@@ -41,6 +45,7 @@ class Causal(Study):
     metric_names = METRIC_NAMES
     presupposed = PRESUPPOSED
     tested = TESTED
+    row = "{} (prompts)"
     purposes = RULES
     across = ACROSS
     published = PUBLISHED
@@ -76,6 +81,12 @@ class Causal(Study):
         from layeratlas.studies.causal.charts import exhibits
 
         return [*exhibits(folder), claims_exhibit(registry.claims_of("causal"), folder)]
+
+    def marks_of(self, run: FinishedRun) -> list[ModelMark]:
+        """Return where the answers need each level, and where they are shown not to."""
+        from layeratlas.studies.causal.marks import marks_of
+
+        return marks_of(run)
 
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return what was done, from the run's manifest."""

@@ -1,19 +1,21 @@
-"""Which layer to probe, to steer and to take embeddings from: the recommendations of a hierarchy run."""
+"""Which layer to probe, to take a direction from and to take embeddings from: what a hierarchy run recommends."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from layeratlas.core.arrays import Bools, Floats
 from layeratlas.runs.finding import Finding, corrected
 from layeratlas.runs.recommendation import ALL, Choice, Purpose, Recommendation, recommend
-from layeratlas.stats.best_layers import CONFIDENCE, BestLayers, best_layers, choose, smoothed
+from layeratlas.stats.best_layers import CONFIDENCE, BestLayers, best_layers, choose, smoothed, within_one_error
+from layeratlas.stats.chosen import value_of_choice, value_on_curve
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import percentile_interval
-from layeratlas.stats.peaks import cross_read
+from layeratlas.stats.resampling import Sample
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
 from layeratlas.studies.hierarchy.names import WHOLE
 from layeratlas.studies.hierarchy.phrasing import Phrasing
@@ -25,9 +27,11 @@ _RULE_OF_SET = (
 _NEIGHBOURS = "averaged with its neighbours (a twelfth of the layers to either side)"
 RULES: Mapping[Purpose, str] = {
     Purpose.PROBE: f"The layer with the highest out-of-fold score, {_NEIGHBOURS}. {_RULE_OF_SET}",
-    Purpose.STEER: "The earliest point of the residual stream, without the embeddings and the last point, that decodes "
-    "as well as the best and within one standard error of it: a direction can be taken where it decodes, and the "
-    "more blocks follow, the more can use it. That the model uses it is not measured by this run.",
+    Purpose.DIRECTION: "The earliest point of the residual stream, without the embeddings and the last point, that "
+    "decodes as well as the best and within one standard error of it: a direction can be taken where it decodes, and "
+    "the more blocks follow, the more can use it. Steering is not tested by this run. The causal study tests it at the "
+    "last token of prompts, and `layeratlas steer` tries it at every token of one prompt: these are different "
+    "measurements, which may favour other points.",
     Purpose.EMBED: f"The layer with the highest mean over all levels that decode, {_NEIGHBOURS}, each level on a scale "
     f"from chance (0) to certainty (1): one vector for all the run's labels. {_RULE_OF_SET}",
 }
@@ -64,69 +68,72 @@ def _siblings(curve: Curve, curves: Sequence[Curve]) -> int:
 
 
 def _of_curve(curve: Curve, peak: Finding) -> list[Recommendation]:
-    """Return the layer to probe and, in the residual stream, the layer to steer at."""
-    steers = curve.component == "resid"
+    """Return the layer to probe and, in the residual stream, the point to take a direction from."""
+    directed = curve.component == "resid"
     if peak.verdict != "supported":
         none = Choice(reason=f"No layer is shown to decode it. {peak.statement}")
-        return [recommend(curve, purpose, none) for purpose in (Purpose.PROBE, Purpose.STEER)[: 1 + steers]]
+        return [recommend(curve, purpose, none) for purpose in (Purpose.PROBE, Purpose.DIRECTION)[: 1 + directed]]
     best = best_layers(curve.estimate, curve.draws)
     probing = recommend(curve, Purpose.PROBE, _probing(curve, best))
-    return [probing, *([recommend(curve, Purpose.STEER, _steering(curve, best))] if steers else [])]
+    return [probing, *([recommend(curve, Purpose.DIRECTION, _directing(curve, best))] if directed else [])]
 
 
 def _probing(curve: Curve, best: BestLayers) -> Choice:
-    """Return the layer with the best neighbourhood; its value is measured on groups that did not choose it."""
+    """Return the layer with the best neighbourhood."""
     layer = choose(curve.estimate, best.inside)
-    lo, hi = curve.interval
-    value = cross_read(curve.half_a, curve.half_b, smoothed)
-    shift = value - float(curve.estimate[layer])
+    value, lo, hi = value_on_curve(curve, layer, smoothed)
     reason = (
         "No layer is shown to be better than another." if best.inside.all() else "It and its neighbours decode best."
     )
-    return Choice(
-        layer=layer,
-        as_good=_numbers(best.inside),
-        value=value,
-        lo=float(lo[layer]) + shift,
-        hi=min(1.0, float(hi[layer]) + shift),
-        reason=reason,
-    )
+    return Choice(layer=layer, as_good=_numbers(best.inside), value=value, lo=lo, hi=hi, reason=reason)
 
 
-def _steering(curve: Curve, best: BestLayers) -> Choice:
-    """Return the earliest point that decodes as well as the best and has a block after it."""
+def _directing(curve: Curve, best: BestLayers) -> Choice:
+    """Return the earliest point that decodes as well as the best and has a block before and after it."""
     inner = np.ones(len(curve.estimate), dtype=bool)
     inner[[0, -1]] = False
-    near = np.flatnonzero(best.near & inner)
+    near = np.flatnonzero(best.inside & inner & within_one_error(curve.estimate, best.errors))
     if not len(near):
         return Choice(
             reason="Only the embeddings or the last point decode it as well as the best, and no block follows the last."
         )
     layer = int(near[0])
-    lo, hi = curve.interval
+    value, lo, hi = value_on_curve(curve, layer, partial(_earliest, inner, best.errors))
     return Choice(
         layer=layer,
         as_good=_numbers(best.inside & inner),
-        value=float(curve.estimate[layer]),
-        lo=float(lo[layer]),
-        hi=float(hi[layer]),
-        reason=f"The earliest point within one standard error of the best; {len(inner) - 1 - layer} blocks follow it.",
+        value=value,
+        lo=lo,
+        hi=hi,
+        reason=f"The earliest point within one standard error of the best; {len(inner) - 1 - layer} blocks follow it. "
+        "Steering there is untested.",
     )
+
+
+def _earliest(inner: Bools, errors: Floats, values: Floats) -> Floats:
+    """Return scores of points (..., P): highest for the first inner one within one standard error of the best.
+
+    Without such a point it is the best of the inner points.
+    """
+    points = values.shape[-1]
+    near = inner & within_one_error(values, errors)
+    others = np.where(inner, values - values.max(-1, keepdims=True), -np.inf)
+    return np.where(near, points - np.arange(points), others)
 
 
 def _embedding(curves: Sequence[Curve]) -> Recommendation:
     """Return the layer of one component with the best mean over all of these levels."""
-    estimate = np.mean([_share(curve, curve.estimate) for curve in curves], axis=0)
-    draws = np.mean([_share(curve, curve.draws) for curve in curves], axis=0)
-    best = best_layers(estimate, draws)
-    layer = choose(estimate, best.inside)
-    lo, hi = percentile_interval(draws[:, layer])
+    means = Sample(*(np.mean([_share(c, getattr(c, name)) for c in curves], axis=0) for name in Sample._fields))
+    best = best_layers(means.estimate, means.draws)
+    layer = choose(means.estimate, best.inside)
+    value, draws = value_of_choice(means, layer, smoothed)
+    lo, hi = percentile_interval(draws)
     choice = Choice(
         layer=layer,
         as_good=_numbers(best.inside),
-        value=float(estimate[layer]),
+        value=value,
         lo=float(lo),
-        hi=float(hi),
+        hi=min(1.0, float(hi)),
         reason=f"It serves {', '.join(curve.level for curve in curves)} best together.",
     )
     together = replace(curves[0], level=ALL, task=ALL, metric=SHARE, chance=0.0)

@@ -8,6 +8,8 @@ import numpy as np
 
 from layeratlas.runs.recommendation import ALL, Purpose, Recommendation
 from layeratlas.stats.best_layers import CONFIDENCE, best_layers
+from layeratlas.stats.chosen import value_of_choice
+from layeratlas.stats.resampling import Sample
 from layeratlas.studies.segments.names import SKIP
 from layeratlas.studies.segments.perturbation.brittleness import Brittleness
 from layeratlas.studies.segments.perturbation.estimate import Estimate
@@ -25,15 +27,16 @@ _LEAST = 1e-9
 
 def recommendations(brittleness: Brittleness) -> list[Recommendation]:
     """Return the recommended block to skip."""
-    return [pruning(brittleness.mean(brittleness.effects.by_skip()))]
+    by_skip = brittleness.effects.by_skip()
+    return [pruning(brittleness.mean(by_skip), brittleness.sample(by_skip))]
 
 
-def pruning(skipped: Estimate) -> Recommendation:
-    """Return the block to skip, from the mean divergence with each block skipped (L,)."""
+def pruning(skipped: Estimate, sample: Sample) -> Recommendation:
+    """Return the block to skip, from the mean divergence with each block skipped (L,), and its draws and halves."""
     cost, draws = (np.log(np.maximum(values, _LEAST)) for values in (skipped.value, skipped.plausible))
     best = best_layers(-cost, -draws)
     block = int(cost.argmin())
-    lo, hi = skipped.interval
+    value, lo, hi = _value(skipped, sample, block)
     return Recommendation(
         purpose=Purpose.PRUNE,
         level=ALL,
@@ -46,9 +49,20 @@ def pruning(skipped: Estimate) -> Recommendation:
         layer=block,
         as_good=tuple(int(layer) for layer in np.flatnonzero(best.inside)),
         confidence=CONFIDENCE,
-        value=float(skipped.value[block]),
-        lo=float(lo[block]),
-        hi=float(hi[block]),
+        value=value,
+        lo=lo,
+        hi=hi,
         chance=float("nan"),
         reason="Without it the predictions change least.",
     )
+
+
+def _value(skipped: Estimate, sample: Sample, block: int) -> tuple[float, float, float]:
+    """Return the divergence without the block so chosen, read on other passages (`stats.chosen`), and its interval.
+
+    A divergence is positive and skewed: the interval of the block is moved to the value by their ratio.
+    """
+    value, _ = value_of_choice(sample, block, np.negative)
+    own, lo, hi = (float(numbers[block]) for numbers in (skipped.value, *skipped.interval))
+    ratio = value / max(own, _LEAST)
+    return value, lo * ratio, hi * ratio

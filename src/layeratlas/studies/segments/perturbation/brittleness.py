@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.resampling import Resampler, Sample, split_draws
 from layeratlas.studies.segments.perturbation.contrast import SegmentContrast, segment_contrast
 from layeratlas.studies.segments.perturbation.estimate import Estimate
 from layeratlas.studies.segments.perturbation.trials import Role, Span, TrialEffects
@@ -25,13 +25,19 @@ class Brittleness:
     def __init__(self, effects: TrialEffects, seed: int = 0) -> None:
         self.effects, self.spec = effects, effects.spec
         names = [str(i) for i in range(effects.passages)]
-        counts = Resampler(names, self.spec.bootstrap, seed, halves=0).weights(names)
-        self._weights = counts / counts.sum(1, keepdims=True)
+        self._resampler = Resampler(names, self.spec.bootstrap, seed)
+        counts = self._resampler.weights(names)
+        self._all_weights = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        self._weights = self._all_weights[: 1 + self.spec.bootstrap]
 
     def mean(self, by_passage: Floats, most: float = np.inf) -> Estimate:
         """Return the mean over passages of values (N, ...); each value is at most `most`."""
         values = np.tensordot(self._weights, by_passage, axes=1)
         return self.estimate(values[0], values[1:], most)
+
+    def sample(self, by_passage: Floats) -> Sample:
+        """Return the means over passages of values (N, ...), with draws and halves that are not widened."""
+        return split_draws(np.tensordot(self._all_weights, by_passage, axes=1), self._resampler)
 
     def estimate(self, value: Floats, draws: Floats, most: float = np.inf) -> Estimate:
         """Return an estimate over these passages from a value and its draws."""
