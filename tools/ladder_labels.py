@@ -24,7 +24,7 @@ OF_TWO, OF_MORE = 100, 60
 SHORT = 8
 KINDS = ("NOUN", "VERB", "ADJ", "ADP")
 # The label and the column of sentences.tsv.gz.
-MORPHOLOGY = {"tense": "tense", "subject_number": "subj_number", "object_number": "obj_number"}
+MORPHOLOGY = {"verb_tense": "tense", "subject_number": "subj_number", "object_number": "obj_number"}
 NOT = {"not", "n't", "no", "never"}
 
 

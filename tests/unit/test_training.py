@@ -18,6 +18,8 @@ from layeratlas.api.specs import TRAINED, make_specs
 from layeratlas.comparison import charts
 from layeratlas.comparison import page as comparing
 from layeratlas.comparison.compare import compare
+from layeratlas.comparison.finished import FinishedComparison
+from layeratlas.comparison.rows import MARK, chart_rows, map_order
 from layeratlas.comparison.training import Course, _drifts
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.progress import Progress
@@ -33,6 +35,7 @@ from layeratlas.sweeps.units import units_of
 STEPS = (10, 20, 40, 80, 160, 320, 640)
 Truth = Callable[[str, np.ndarray], np.ndarray]
 EARLY, LATE = 40.0, 250.0
+LAST = ["small step640", "large step640"]
 
 
 def learned(step: int, at: float) -> float:
@@ -224,6 +227,17 @@ def test_only_the_last_checkpoint_is_a_model_among_models(tmp_path):
     assert pairs == [("small step640", "large step640")]
     assert out.models[:2] == ["small step10", "small step20"]
     assert out.summary().startswith("Comparison of small (7 checkpoints), large (7 checkpoints) (hierarchy)")
+
+
+def test_maps_and_curves_are_of_the_last_checkpoint_where_there_are_several_trainings(tmp_path):
+    small, large = write(tmp_path, planted), write(tmp_path, planted, "large", parameters=2e9)
+    for folders, shown in ((small, [f"small step{step}" for step in STEPS]), ([*small, *large], LAST)):
+        both = FinishedComparison(compare(folders, tmp_path / f"out{len(folders)}"))
+        rows = chart_rows(both)
+        for name in ("atlas", "curves", "places"):
+            assert set(rows[name]["model"].unique()) <= set(shown), name
+        assert [row for row in map_order(both, rows) if MARK not in row] == shown
+        assert len(rows["training"]["series"].unique()) * len(STEPS) == len(both.models)
 
 
 def test_a_step_can_be_named(tmp_path):

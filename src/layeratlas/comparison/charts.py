@@ -116,7 +116,9 @@ def cka(live: bool, width: Any = 170) -> vega.Chart:
 def sizes(levels: Sequence[str], live: bool, width: Any = 300) -> vega.Chart:
     """Return values of levels by parameters, with intervals; reads `sizes`."""
     x = vega.X(
-        "parameters:Q", scale=vega.Scale(type="log"), axis=vega.Axis(title="parameters", format="~s", tickCount=4)
+        "parameters:Q",
+        scale=vega.Scale(type="log", nice=False, padding=16),
+        axis=vega.Axis(title="parameters", format="~s", tickCount=4),
     )
     base = rows_of("sizes").encode(x=x, color=_hue(levels, live))
     line = base.mark_line(strokeWidth=1.4).encode(y=_value("value"))

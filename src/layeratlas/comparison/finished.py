@@ -114,19 +114,30 @@ class FinishedComparison:
     @property
     def models(self) -> list[str]:
         """The models' names, by family, size and step of training."""
-        runs = sorted(self.manifest["runs"], key=_place)
-        return list(dict.fromkeys(run["name"] for run in runs))
+        return list(dict.fromkeys(run["name"] for run in self._by_place))
 
     @property
     def subjects(self) -> list[str]:
         """The models' names, with one name for all checkpoints of a training, such as `small (8 checkpoints)`."""
         steps: dict[str, dict[str, None]] = {}
-        for run in sorted(self.manifest["runs"], key=_place):
+        for run in self._by_place:
             series = (run.get("checkpoint") or {}).get("series") or run["name"]
             steps.setdefault(series, {})[run["name"]] = None
         return [
             f"{series} ({len(names)} checkpoints)" if len(names) > 1 else min(names) for series, names in steps.items()
         ]
+
+    @property
+    def shown(self) -> list[str]:
+        """The models whose maps and curves are drawn: of several trainings only the last checkpoint of each."""
+        if len(self.subjects) == 1:
+            return self.models
+        last = {(run.get("checkpoint") or {}).get("series") or run["name"]: run["name"] for run in self._by_place}
+        return [name for name in self.models if name in last.values()]
+
+    @property
+    def _by_place(self) -> list[dict[str, Any]]:
+        return sorted(self.manifest["runs"], key=_place)
 
 
 def _place(run: dict[str, Any]) -> tuple[Any, ...]:

@@ -89,7 +89,7 @@ def _figures(comparison: FinishedComparison, rows: Rows) -> Iterator[tuple[str, 
     if order := map_order(comparison, rows):
         specs[MAP] = charts.dressed(atlas(order, segment_names(comparison), False), False)
     if levels := placed_levels(comparison, rows):
-        specs["peaks"] = charts.dressed(charts.peaks(comparison.models, levels, False), False)
+        specs["peaks"] = charts.dressed(charts.peaks(comparison.shown, levels, False), False)
     if levels := sized_levels(rows):
         specs["sizes"] = charts.dressed(charts.sizes(levels, False), False)
     data = rows | {"sizes": rows["sizes"].filter(pl.col("where") == Where.LAST)}
@@ -109,7 +109,7 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
         "comparing",
         _chart_data(comparison, rows),
         manifest=comparison.manifest,
-        models=comparison.models,
+        models=comparison.shown,
         subjects=comparison.subjects,
         alone=one_model,
         runs=_runs(comparison),
@@ -196,8 +196,8 @@ def _chart_data(comparison: FinishedComparison, rows: Rows) -> dict[str, Any]:
     """Return the charts' specs, the rows that each reads, and the rows themselves."""
     specs = {
         "atlas": atlas(map_order(comparison, rows), segment_names(comparison), True),
-        "curves": charts.curves(comparison.models, True),
-        "places": charts.peaks(comparison.models, placed_levels(comparison, rows), True),
+        "curves": charts.curves(comparison.shown, True),
+        "places": charts.peaks(comparison.shown, placed_levels(comparison, rows), True),
         "cka": charts.cka(True),
         "sizes": charts.sizes(sized_levels(rows), True),
         "training": charts.training(trained_levels(comparison, rows), trained_places(rows), True),

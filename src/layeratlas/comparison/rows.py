@@ -19,17 +19,19 @@ def chart_rows(comparison: FinishedComparison) -> dict[str, pl.DataFrame]:
     """Return the rows that the charts read, by name, rounded to display precision."""
     curves = comparison.curves
     curves = curves.join(curve_index(curves), on=["study", "entry", "component"], maintain_order="left")
+    shown = pl.col("model").is_in(comparison.shown)
+    curves = curves.filter(shown)
     cells = _cells(curves, comparison.marks)
     quantities = comparison.quantities
-    places = quantities.filter(pl.col("quantity") == "peak depth", pl.col("component") == "resid")
+    places = quantities.filter(pl.col("quantity") == "peak depth", pl.col("component") == "resid", shown)
     rows = {
         "curves": curves.select("part", "entry", "model", "layer", "depth", "estimate", "lo", "hi", "chance"),
         "atlas": cells.drop("top"),
         "peaks": cells.filter("top").select("row", "depth"),
-        "segments": comparison.segments.select(
+        "segments": comparison.segments.filter(shown).select(
             "model", "segment", "left", "right", row=pl.col("model") + MARK + pl.col("study")
         ),
-        "marks": comparison.marks.select(
+        "marks": comparison.marks.filter(shown).select(
             *("model", "entry", "layer", "depth", "meaning", "size"), row=pl.col("model") + MARK + pl.col("entry")
         ),
         "places": places.select("study", "model", "level", "estimate", "lo", "hi"),
@@ -96,7 +98,7 @@ def map_order(comparison: FinishedComparison, rows: dict[str, pl.DataFrame]) -> 
     entries = [*levels, *comparison.segments["study"].unique(maintain_order=True).to_list()]
     present = {*rows["atlas"]["row"].to_list(), *rows["segments"]["row"].to_list()}
     order = []
-    for model in comparison.models:
+    for model in comparison.shown:
         of_model = [row for entry in entries if (row := f"{model}{MARK}{entry}") in present]
         order += [model, *of_model] if of_model else []
     return order
