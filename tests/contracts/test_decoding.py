@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from types import SimpleNamespace
+
 import pytest
 import torch
 import transformers as hf
@@ -11,6 +14,7 @@ from layeratlas.core.edits import Edit
 from layeratlas.core.errors import ModelError, SpecError
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models import intervene, load
+from layeratlas.models.caches import cache_name
 from layeratlas.models.decoding import greedy
 
 SOME = [
@@ -44,6 +48,39 @@ def test_decoding_with_a_cache_equals_decoding_without(family, loaded_of):
         edited = greedy(loaded, PROMPTS, NEW, lambda rows: setattr(lines, "samples", rows))
     assert edited == [step_by_step(loaded, prompt, i, edits) for i, prompt in enumerate(PROMPTS)]
     assert edited != plain
+
+
+@pytest.mark.parametrize("name", ["cache", "past_key_values"])
+@pytest.mark.parametrize("forgets", [False, True], ids=["kept", "forgotten"])
+def test_a_cache_is_used_under_either_name_and_only_if_it_gives_what_the_whole_text_gives(
+    name, forgets, loaded_of, monkeypatch
+):
+    """A version of transformers that renamed the parameter made every step read its own token alone."""
+    loaded = loaded_of("llama")
+    plain, lengths = loaded.model.forward, []
+    own = cache_name(inspect.signature(plain).parameters)
+
+    def forward(input_ids=None, attention_mask=None, position_ids=None, use_cache=None, **given):
+        lengths.append(input_ids.shape[1])
+        kept = {} if forgets else {own: given[name]}
+        output = plain(
+            input_ids=input_ids, attention_mask=None if forgets else attention_mask, use_cache=use_cache, **kept,
+            **({} if forgets else {"position_ids": position_ids}),
+        )  # fmt: skip
+        return SimpleNamespace(logits=output.logits, **{name: getattr(output, own)})
+
+    kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    named = ("input_ids", "attention_mask", "position_ids", name, "use_cache")
+    forward.__signature__ = inspect.Signature([inspect.Parameter(each, kinds) for each in named])
+    prompt = PROMPTS[0]
+    expected = step_by_step(loaded, prompt, 0, [])
+    monkeypatch.setattr(loaded.model, "forward", forward)
+    assert greedy(loaded, [prompt], NEW) == [expected]
+    # One step with the cache is compared with the whole text; after that the cache is used, or given up.
+    whole = [len(prompt) + step for step in range(len(expected))]
+    cached = [1, whole[1], *([1] * len(whole[2:]))]
+    assert len(lengths) > 4
+    assert lengths == [whole[0], *(cached if not forgets else [1, *whole[1:]])][: len(lengths)]
 
 
 ROPES = {

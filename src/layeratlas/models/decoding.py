@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from layeratlas.core.errors import ModelError, SpecError
+from layeratlas.models.caches import cache_name, knows_length
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.rotary import forget_lengths, switch_of
+
+# The largest difference by rounding, relative to the largest logit; in float32, and in half precision.
+_ROUNDING, _HALF_ROUNDING = 1e-3, 0.05
 
 
 @torch.inference_mode()
@@ -43,35 +48,67 @@ def greedy(
 
 
 def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int]]:
-    takes = inspect.signature(model.model.forward).parameters
     ends = _end_ids(model)
-    switch = switch_of(model.model.config.get_text_config())
-    # Beyond the switch a cache is invalid: it was computed with the rotary frequencies of the shorter text.
-    keeps = switch is None or ids.shape[1] + new_tokens <= switch
+    steps = _Steps(model, ids.shape[1] + new_tokens)
     forget_lengths(model.model)
-    whole = ids.to(model.device)
-    cache, given, steps = None, whole, []
+    whole, chosen = ids.to(model.device), []
     done = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
     for _ in range(new_tokens):
-        seen = whole.shape[1] - given.shape[1]
-        # Some families count positions from the mask, others need `position_ids`.
-        extra = {
-            "position_ids": torch.arange(seen, whole.shape[1], device=model.device).expand(given.shape),
-            "attention_mask": torch.ones_like(whole),
-            "past_key_values": cache,
-        }
-        kwargs = {name: value for name, value in extra.items() if name in takes}
-        output = model.model(input_ids=given, use_cache=keeps, **kwargs)
-        step = output.logits[:, -1:].argmax(-1)
-        whole = torch.cat([whole, step], 1)
-        # Some recurrent models return no cache; every step then runs the whole text.
-        cache = getattr(output, "past_key_values", None) if keeps else None
-        given = whole if cache is None else step
-        steps.append(step[:, 0])
-        done |= torch.isin(step[:, 0], ends)
+        step = steps.logits(whole).argmax(-1)
+        whole = torch.cat([whole, step[:, None]], 1)
+        chosen.append(step)
+        done |= torch.isin(step, ends)
         if bool(done.all()):
             break
-    return [_until(line, set(ends.tolist())) for line in torch.stack(steps, 1).tolist()]
+    return [_until(line, set(ends.tolist())) for line in torch.stack(chosen, 1).tolist()]
+
+
+class _Steps:
+    """The logits after a growing text, from the model's cache where that gives what the whole text gives.
+
+    Names and rules of caches differ between families and versions of transformers. So the first step with a cache is
+    compared with a pass over the whole text; if they differ, or if no cache of known length is returned (some recurrent
+    models have none), every step runs the whole text.
+    """
+
+    def __init__(self, model: LoadedModel, longest: int) -> None:
+        self._model, self._takes = model, inspect.signature(model.model.forward).parameters
+        self._name, self._cache, self._seen = cache_name(self._takes), None, 0
+        switch = switch_of(model.model.config.get_text_config())
+        # Beyond the switch a cache is invalid: it was computed with the rotary frequencies of the shorter text.
+        self._keeps = bool(self._name) and (switch is None or longest <= switch)
+        self._compared = False
+
+    def logits(self, whole: Tensor) -> Tensor:
+        """Return the logits (texts, vocabulary) after texts (texts, tokens), the former ones with one more token."""
+        output = self._run(whole, self._cache)
+        after: Tensor = output.logits[:, -1]
+        if self._cache is not None and not self._compared:
+            alone = self._run(whole, None).logits[:, -1]
+            self._compared, self._keeps = True, _alike(after, alone)
+            after = after if self._keeps else alone
+        cache = getattr(output, self._name, None) if self._keeps else None
+        self._cache = cache if knows_length(cache, whole.shape[1]) else None
+        self._seen = 0 if self._cache is None else whole.shape[1]
+        return after
+
+    def _run(self, whole: Tensor, cache: Any) -> Any:
+        seen = 0 if cache is None else self._seen
+        given = whole[:, seen:]
+        # Some families count positions from the mask, others need `position_ids`.
+        extra = {
+            "position_ids": torch.arange(seen, whole.shape[1], device=whole.device).expand(given.shape),
+            "attention_mask": torch.ones_like(whole),
+            self._name: cache,
+        }
+        kwargs = {name: value for name, value in extra.items() if name in self._takes}
+        return self._model.model(input_ids=given, use_cache=self._keeps, **kwargs)
+
+
+def _alike(logits: Tensor, alone: Tensor) -> bool:
+    """Tell whether two computations of the same logits differ by rounding alone."""
+    bound = _ROUNDING if logits.dtype == torch.float32 else _HALF_ROUNDING
+    return bool((logits - alone).abs().max() <= bound * alone.abs().max())
 
 
 def _end_ids(model: LoadedModel) -> Tensor:

@@ -16,6 +16,7 @@ from layeratlas.core.edits import EMBEDDINGS, Edit
 from layeratlas.core.errors import ModelError, SpecError
 from layeratlas.core.spec import Component
 from layeratlas.models.anatomy import Anatomy, Contribution, Tap, first_tensor, hidden_of
+from layeratlas.models.caches import cache_in
 from layeratlas.models.changing import Change, Lines, change_of
 from layeratlas.models.devices import wide
 from layeratlas.models.loaded import LoadedModel
@@ -80,7 +81,7 @@ def _watch_positions(decoder: nn.Module, lines: Lines) -> Any:
             return
         ids = given.get("input_ids")
         tokens = (ids if ids is not None else given["inputs_embeds"]).shape[1]
-        cache = given.get("past_key_values")
+        cache = cache_in(given)
         start = 0 if cache is None else int(cache.get_seq_length())
         lines.positions = torch.arange(start, start + tokens)[None]
 
