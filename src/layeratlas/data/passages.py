@@ -18,16 +18,20 @@ _DROPPED, _MISTYPED = 0.1, 0.1
 
 @dataclass(frozen=True)
 class Passages:
-    """Passages of running text, each of a kind (narrative, exposition, a file's name).
+    """Passages of running text, each of a kind (narrative, exposition, a language, a file's name).
 
-    Passages are the independent units: intervals come from resampling them. Raises DataError, naming the passage, for
-    fewer than two passages, an empty one, a duplicate, or kinds that do not match the texts.
+    Passages are the independent units: intervals come from resampling them. `groups` names passages that belong
+    together, such as translations of one text; empty: none do. `languages`: whether the kinds are languages. Raises
+    DataError, naming the passage, for fewer than two passages, an empty one, a duplicate, or kinds that do not match
+    the texts.
     """
 
     name: str
     level: str = "text"
     texts: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    languages: bool = False
     source: str = ""
     dropped: tuple[Dropped, ...] = ()
 
@@ -56,7 +60,8 @@ class Passages:
 
     def identity(self) -> Any:
         """Return everything that determines a run's numbers, as JSON."""
-        return [self.name, list(self.texts), list(self.kinds)]
+        groups = [list(self.groups)] if self.groups else []
+        return [self.name, list(self.texts), list(self.kinds), *groups]
 
     def without(self, rows: Collection[int], dropped: Sequence[Dropped]) -> Self:
         """Return the passages without those with these 0-based numbers, which are recorded in `dropped`."""
@@ -65,6 +70,7 @@ class Passages:
             self,
             texts=tuple(self.texts[number] for number in kept),
             kinds=tuple(self.kinds[number] for number in kept),
+            groups=tuple(self.groups[number] for number in kept if self.groups),
             dropped=(*self.dropped, *dropped),
         )
 

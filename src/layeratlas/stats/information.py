@@ -19,28 +19,40 @@ _STEPS = 20
 
 
 def calibrated(scores: Floats, prior: Floats, codes: Ints, asked: Floats) -> Floats:
-    """Return log-probabilities of classes (m, C) from a decoder's scores `asked` (m, C).
+    """Return log-probabilities of classes (..., m, C) from a decoder's scores `asked` (..., m, C).
 
-    Logits are a * scores + b * log(prior). The parameters a and b minimise the cross entropy on items with `scores` (n,
-    C) and classes `codes` (n,) that the decoder was not fitted on; an uninformative decoder gets a = 0. `prior` (C,)
-    are class shares above 0.
+    Logits are a * scores + b * log(prior). The parameters a and b minimise the cross entropy on items with `scores`
+    (..., n, C) and classes `codes` (..., n) that the decoder was not fitted on; an uninformative decoder gets a = 0.
+    `prior` (..., C) are class shares above 0. Leading axes are decoders, each with its own parameters.
     """
-    base = np.log(prior)
-    features = np.stack([scores, np.broadcast_to(base, scores.shape)], -1)
-    own = features[np.arange(len(codes)), codes]
-    weights = np.array([0.0, 1.0])
+    base = np.broadcast_to(np.log(prior)[..., None, :], scores.shape)
+    own = np.stack([np.take_along_axis(values, codes[..., None], -1)[..., 0] for values in (scores, base)])
+    weights = np.stack([np.zeros(scores.shape[:-2]), np.ones(scores.shape[:-2])])
     for _ in range(_STEPS):
-        share = scipy.special.softmax(features @ weights, axis=-1)
-        mean = np.einsum("nc,ncf->nf", share, features)
-        gradient = (mean - own).mean(0)
-        second = np.einsum("nc,ncf,ncg->fg", share, features, features) / len(codes) - mean.T @ mean / len(codes)
-        step = np.linalg.solve(second + 1e-6 * np.eye(2), gradient)
+        step = _newton_step(scores, base, own, weights)
         # Far from the optimum a full Newton step can overshoot.
-        weights = weights - step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
-        if np.abs(step).max() < 1e-6:
+        largest = np.abs(step).max(0)
+        weights = weights - step * np.minimum(1.0, 5.0 / np.maximum(largest, 1e-12))
+        if (largest < 1e-6).all():
             break
-    logs: Floats = scipy.special.log_softmax(asked * weights[0] + base * weights[1], axis=-1)
+    a, b = weights[..., None, None]
+    logs: Floats = scipy.special.log_softmax(a * asked + b * np.log(prior)[..., None, :], axis=-1)
     return logs
+
+
+def _newton_step(scores: Floats, base: Floats, own: Floats, weights: Floats) -> Floats:
+    """Return the Newton step (2, ...) of the parameters `weights` (2, ...); `own` (2, ..., n) are the true classes'."""
+    a, b = weights[..., None, None]
+    share = scipy.special.softmax(a * scores + b * base, axis=-1)
+    parts = (share * scores, share * base)
+    means = np.stack([part.sum(-1) for part in parts])
+    gradient = (means - own).mean(-1)
+    pairs = [[(part * other).sum((-1, -2)) for other in (scores, base)] for part in parts]
+    second = np.array(pairs) / own.shape[-1] - np.einsum("f...n,g...n->fg...", means, means) / own.shape[-1]
+    (ss, sb), (_, bb) = second + 1e-6 * np.eye(2).reshape(2, 2, *[1] * (second.ndim - 2))
+    moved = np.stack([bb * gradient[0] - sb * gradient[1], ss * gradient[1] - sb * gradient[0]])
+    step: Floats = moved / (ss * bb - sb**2)
+    return step
 
 
 def information_bound(likelihood: Floats, counts: Floats, weights: Floats) -> Floats:

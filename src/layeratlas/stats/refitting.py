@@ -70,3 +70,17 @@ def _share(part: Floats, whole: Floats) -> Floats:
     """Return part / whole, at most 1; 0 if the whole is 0."""
     share: Floats = np.divide(part, whole, out=np.zeros_like(whole), where=whole > ROUNDING)
     return np.minimum(share, 1.0)
+
+
+def training_draws(differences: Floats, bootstrap: int, seed: int) -> Floats:
+    """Return draws (B, ...) with mean 0 whose variance is what training adds to a sum over groups.
+
+    differences: (G, ...), each group's sum as scored by one probe less that by another one, scaled so that its variance
+    over groups is the part of the sum's variance that comes from training. A bootstrap of the groups' scores already
+    contains that part once, and by symmetry of the pairs (see above) it is as large again. Every draw weights the
+    groups by independent standard normal numbers, the same for all statistics, so that differences of statistics (of
+    layers, of models on the same groups) have the variance of their own training (Mammen 1993, the wild bootstrap).
+    """
+    random = np.random.default_rng([seed, 13]).standard_normal((bootstrap, len(differences)))
+    draws: Floats = np.tensordot(random, differences, 1)
+    return draws

@@ -15,13 +15,15 @@ from layeratlas.data.readers.row import Row
 from layeratlas.data.readers.rows import read_rows
 
 _EXPECTED = "a file of passages"
+_NAMES = ("kind", "language", "group")
 _TABLES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 
 def read_passages(path: str | Path, bad_rows: BadRows = "refuse") -> Passages:
     """Read passages from `.txt` (paragraphs, or lines if no line is blank) or from rows with `text` and maybe `kind`.
 
-    The kind defaults to the file's name. Raises DataError with the file, the line and what to do; with
+    The kind defaults to the file's name. Rows may have a `language` instead, and a `group`, such as the number of the
+    text that a passage translates. Raises DataError with the file, the line and what to do; with
     `bad_rows="drop"`, empty and duplicated passages are left out and listed in `dropped`.
     """
     file = resolved(path)
@@ -30,20 +32,27 @@ def read_passages(path: str | Path, bad_rows: BadRows = "refuse") -> Passages:
     log = BadRowLog(bad_rows)
     stem = stem_of(file)
     rows = _paragraphs(file) if kind_of(file) == ".txt" else _rows(file, log)
-    texts: dict[str, str] = {}
+    texts: dict[str, tuple[str, str, str]] = {}
     for row in rows:
         try:
-            text, kind = row.text("text"), named(row, "kind") or stem
+            text, (kind, language, group) = row.text("text"), (named(row, name) for name in _NAMES)
             if not text:
                 raise DataError(f"{row.where} is empty", "a text in every passage", "fill or drop it")
             if text in texts:
                 raise DataError(f"{row.where} is duplicated", "each passage once", "drop one")
-            texts[text] = kind
+            texts[text] = (kind or language or stem, language, group)
         except DataError as error:
             log.add(row.where, error)
     dropped = log.settle()
+    kinds, languages, groups = zip(*texts.values(), strict=True) if texts else ((), (), ())
     return Passages(
-        name=safe_name(stem), texts=tuple(texts), kinds=tuple(texts.values()), source=shown(path), dropped=dropped
+        name=safe_name(stem),
+        texts=tuple(texts),
+        kinds=kinds,
+        groups=tuple(group or f"row {number}" for number, group in enumerate(groups)) if any(groups) else (),
+        languages=kinds == languages and bool(kinds),
+        source=shown(path),
+        dropped=dropped,
     )
 
 

@@ -21,6 +21,7 @@ _NAMES = {
     "de": ("Anna", "David", "Maria", "Daniel", "Laura", "Simon", "Sara", "Leo"),
     "th": ("แอนนา", "เดวิด", "มาเรีย", "แดเนียล", "ลอร่า", "ไซมอน", "ซาร่า", "ลีโอ"),
 }
+LANGUAGES = tuple(_NAMES)
 _WRONG = 3
 _TRIES = 20_000
 _ERRORS = 60

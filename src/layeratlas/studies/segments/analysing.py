@@ -14,6 +14,8 @@ from layeratlas.runs.recommendation import write_recommendations
 from layeratlas.runs.tables import CURVE_KEYS, CURVE_VALUES, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import Tensors
+from layeratlas.studies.segments.attention.findings import SIGNALS, Kinds, attention_findings
+from layeratlas.studies.segments.attention.table import attention_table
 from layeratlas.studies.segments.coherence import PRESUPPOSED
 from layeratlas.studies.segments.dependence import segment_findings
 from layeratlas.studies.segments.dropping.findings import drop_findings, drop_table
@@ -25,6 +27,7 @@ from layeratlas.studies.segments.information.stage import read_informed
 from layeratlas.studies.segments.intervention.tables import write_intervention_tables
 from layeratlas.studies.segments.measuring import TRAINED, UNTRAINED, VIEWS, read_values
 from layeratlas.studies.segments.names import (
+    ATTENTION_FILE,
     BRITTLENESS,
     BRITTLENESS_FILE,
     CURVES_FILE,
@@ -33,6 +36,7 @@ from layeratlas.studies.segments.names import (
     INFORMATION_FILE,
     SIMILARITY_FILE,
 )
+from layeratlas.studies.segments.passages import groups_of, kinds_of
 from layeratlas.studies.segments.perturbation.brittleness import Brittleness
 from layeratlas.studies.segments.perturbation.findings import brittleness_findings
 from layeratlas.studies.segments.perturbation.stage import read_effects
@@ -68,6 +72,10 @@ def analyse_stage(work: Workspace) -> list[str]:
     if information:
         findings += information
         outputs.append(INFORMATION_FILE)
+    attention = _write_attention(work, trained)
+    if attention:
+        findings += attention
+        outputs.append(ATTENTION_FILE)
     tables, text_findings = write_intervention_tables(work)
     _write_curves(work, rows)
     _write_findings(work, [*findings, *text_findings])
@@ -85,6 +93,22 @@ def _write_information(work: Workspace) -> list[Finding]:
     control = None if random is None else bounds_of(random, work.spec.seed)
     write_table(work, INFORMATION_FILE, information_table(own, control, passages))
     return information_findings(own, control, passages)
+
+
+def _write_attention(work: Workspace, trained: Tensors) -> list[Finding]:
+    """Write attention by kind of text and return its findings; empty for one kind, or without attention maps."""
+    segments, sets = work.manifest["segments"], work.manifest["datasets"]
+    kinds = Kinds.of(
+        kinds_of(work),
+        groups_of(work),
+        segments.get("characters_per_token", {}),
+        languages=all(data.get("languages", False) for data in sets),
+    )
+    measured = {name: trained[name] for name in SIGNALS if name in _measured(work, trained)}
+    if kinds is None or not measured:
+        return []
+    write_table(work, ATTENTION_FILE, attention_table(measured, kinds, work.spec.seed))
+    return attention_findings(measured, kinds, work.spec.seed)
 
 
 def _measured(work: Workspace, trained: Tensors) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
+from layeratlas.studies.segments.attention.table import attention_exhibits
 from layeratlas.studies.segments.charts.boundaries import boundary_chart, boundary_table, cost_chart
 from layeratlas.studies.segments.charts.signals import signal_charts, signal_text
 from layeratlas.studies.segments.charts.similarity import similarity_chart
@@ -56,5 +57,6 @@ def exhibits(folder: Path) -> list[Exhibit]:
         *brittleness_exhibits(folder, record, curves),
         *drop_exhibits(folder),
         *information_exhibits(folder),
+        *attention_exhibits(folder),
         *intervention_exhibits(folder),
     ]

@@ -20,6 +20,7 @@ from layeratlas.stats.segmentation import shortest_segment
 from layeratlas.store.shards import Tensors, load_shard, read_shard, write_shard
 from layeratlas.studies.segments.intervention.plan import sites_of
 from layeratlas.studies.segments.passages import (
+    characters_per_token,
     dataset_record,
     encode_copies,
     encode_passages,
@@ -75,6 +76,7 @@ def measure_stage(work: Workspace) -> list[str]:
         "copied": copied,
         "untrained": control if random else 0,
         "missing": _missing(work, outputs),
+        "characters_per_token": characters_per_token(work, model),
     }
     return outputs + random
 

@@ -93,8 +93,8 @@ def _information(settings: SegmentSettings) -> str:
         "Tokens in 16 classes (the 15 commonest, all others) are decoded at every point by ridge regression, "
         "calibrated and tested on other passages; the bound in nats is the entropy of the classes less the cross "
         "entropy (Barber and Agakov 2003). Control: the token at the same place of another passage. Null: random "
-        "weights. Intervals are over passages, widened by 8 % for the training of the decoder, which is not "
-        "repeated in a draw; they leave out that the random weights are drawn once."
+        "weights. Intervals are over passages and over what the decoders were trained on, by the difference between "
+        "two decoders of every position; they leave out that the random weights are drawn once."
     )
 
 

@@ -20,6 +20,7 @@ BRITTLENESS_FILE = "brittleness.parquet"
 INTERVENTIONS_FILE = "interventions.parquet"
 DROPPED_FILE = "dropped.parquet"
 INFORMATION_FILE = "information.parquet"
+ATTENTION_FILE = "attention.parquet"
 GENERATED_FILE = "generated.parquet"
 GENERATED_TEXTS_FILE = "generated_texts.parquet"
 
@@ -33,6 +34,7 @@ PUBLISHED = Published(
             INTERVENTIONS_FILE,
             DROPPED_FILE,
             INFORMATION_FILE,
+            ATTENTION_FILE,
             GENERATED_FILE,
         )
     ),
@@ -63,6 +65,7 @@ class SegmentFinding(StrEnum):
     TRAINING = "boundaries from training"
     SIGNAL_LEFT_OUT = "one signal left out"
     TEXT_KINDS = "kinds of text"
+    ATTENTION_KINDS = "attention by kind"
     SETTLE_DEPTH = "settle depth"
     QUADRATIC_REGIME = "quadratic regime"
     ADDITIVITY = "additivity"

@@ -31,6 +31,24 @@ def kinds_of(work: Workspace) -> list[str]:
     return [kind for passages in work.material for kind in passages.kinds]
 
 
+def groups_of(work: Workspace) -> list[str]:
+    """Return the group of each passage of a run, in order; a passage without one is a group by itself."""
+    names: list[str] = []
+    for passages in work.material:
+        names += passages.groups or [f"{passages.name} {number}" for number in range(len(passages.texts))]
+    return names
+
+
+def characters_per_token(work: Workspace, model: LoadedModel) -> dict[str, float]:
+    """Return the mean number of characters per token of the passages of each kind."""
+    counts: dict[str, list[int]] = {}
+    for text, kind in zip(texts_of(work), kinds_of(work), strict=True):
+        sums = counts.setdefault(kind, [0, 0])
+        sums[0] += len(text)
+        sums[1] += len(model.encode(text)) - int(model.bos_id is not None)
+    return {kind: characters / tokens for kind, (characters, tokens) in counts.items()}
+
+
 def encode_passages(work: Workspace, model: LoadedModel) -> list[list[int]]:
     """Return the token ids of all passages, truncated to one length: BOS (if the model has one) and the run's `tokens`.
 
@@ -110,5 +128,6 @@ def dataset_record(passages: Passages, tokens: int) -> dict[str, Any]:
         "n": n,
         "n_groups": n,
         "classes": dict(Counter(passages.kinds)),
+        "languages": passages.languages,
         "tokens": {"mean": float(tokens), "max": tokens},
     }

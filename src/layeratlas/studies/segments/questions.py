@@ -51,6 +51,13 @@ ACROSS = (
         kinds=(SegmentFinding.DROPPING,),
     ),
     Question(
+        title="Does attention differ between kinds of text, such as languages?",
+        asked="How far and how widely each block attends is compared between the kinds of the passages, and with "
+        "shuffled kinds.",
+        unsaid="whether the text or its tokens make a difference: languages differ in characters per token.",
+        kinds=(SegmentFinding.ATTENTION_KINDS,),
+    ),
+    Question(
         title="What does each layer keep of the input, and know of the next token?",
         asked="Tokens before a position, the next one and the prediction are decoded from the stream of passages that "
         "were held out, with trained and with random weights.",

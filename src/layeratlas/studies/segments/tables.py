@@ -38,8 +38,8 @@ def as_numbers(rows: pl.DataFrame) -> pl.DataFrame:
 
 def passage_rows(signal: Signal, values: Floats, control: Floats | None, seed: int) -> pl.DataFrame:
     """Return the rows of a per-passage signal; `values` and `control` are (P, layers)."""
-    band = None if control is None else _mean_band(control, seed)
-    return _signal_rows(signal, _mean_band(values, seed), band, len(values))
+    band = None if control is None else mean_band(control, seed)
+    return _signal_rows(signal, mean_band(values, seed), band, len(values))
 
 
 def set_rows(metric: SetMetric, vectors: FloatArray, seed: int) -> list[pl.DataFrame]:
@@ -57,7 +57,7 @@ def set_rows(metric: SetMetric, vectors: FloatArray, seed: int) -> list[pl.DataF
     ]
 
 
-def _mean_band(values: Floats, seed: int) -> Band:
+def mean_band(values: Floats, seed: int) -> Band:
     """Return the mean over passages with its 95 % percentile interval."""
     random, n = np.random.default_rng(seed), len(values)
     weights = random.multinomial(n, np.full(n, 1 / n), size=_DRAWS) / n
@@ -98,7 +98,7 @@ def _signal_rows(signal: Signal, band: Band, control: Band | None, n: int) -> pl
 def settle_finding(settled: Floats, seed: int) -> Finding:
     """Return the finding on the mean settle depth of passages, from `settled` (P, L+1)."""
     depth = settle_depth(settled)
-    band = _mean_band(depth[:, None], seed)
+    band = mean_band(depth[:, None], seed)
     effect = Effect(estimate=float(depth.mean()), lo=float(band.lo[0]), hi=float(band.hi[0]))
     # Settling at most one layer before the last counts as settling at the last layer.
     verdict = effect.short_of(1).verdict(margin=1 / (settled.shape[1] - 1))

@@ -13,6 +13,7 @@ TESTED: Mapping[str, str] = {
     SegmentFinding.TRAINING: "the boundaries come from training",
     SegmentFinding.SIGNAL_LEFT_OUT: "the boundaries stay without any one signal",
     SegmentFinding.TEXT_KINDS: "the boundaries differ between kinds of text",
+    SegmentFinding.ATTENTION_KINDS: "attention differs between kinds of text",
     SegmentFinding.SETTLE_DEPTH: "the next token is settled before the last layer",
     SegmentFinding.QUADRATIC_REGIME: "brittleness is constant as the noise shrinks",
     SegmentFinding.ADDITIVITY: "the brittleness of a span is the mean of its blocks'",

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.intervals import TRAINING, percentile_interval, widened
+from layeratlas.stats.intervals import percentile_interval, widened
 from layeratlas.stats.peaks import cross_read
+from layeratlas.stats.refitting import training_draws
 from layeratlas.stats.resampling import Resampler, split_draws
-from layeratlas.studies.segments.information.stage import TARGETS, Informed, informations
+from layeratlas.studies.segments.information.decoding import SHARED
+from layeratlas.studies.segments.information.stage import TARGETS, Informed, decoder_differences, informations
 
 _BOOTSTRAP, _HALVES = 1000, 200
 
@@ -20,8 +22,8 @@ _BOOTSTRAP, _HALVES = 1000, 200
 class Bounds:
     """Lower bounds in nats at P points for J targets.
 
-    `estimate` (P, J); `draws` (B, P, J) over passages; `half_a`, `half_b` (H, P, J) on random halves of the passages
-    and on their complements; `control` (P, J), the bounds of the same tokens in another passage.
+    `estimate` (P, J); `draws` (B, P, J) over passages and training; `half_a`, `half_b` (H, P, J) on random halves of
+    the passages and on their complements; `control` (P, J), the bounds of the same tokens in another passage.
     """
 
     estimate: Floats
@@ -48,16 +50,20 @@ class Bounds:
 
 
 def bounds_of(informed: Informed, seed: int) -> Bounds:
-    """Return the bounds with draws over passages; models of one run share the draws."""
+    """Return the bounds with draws over passages and over what the decoders trained on; models of one run share both.
+
+    The draws of a difference of layers, of targets or of models therefore have the width of that difference.
+    """
     names = [str(number) for number in range(int(informed.passages.max()) + 1)]
     sampler = Resampler(names, _BOOTSTRAP, seed, halves=_HALVES)
     own, control = informations(informed, sampler.weights(names))
     sample = split_draws(own, sampler)
     # Resampled labels have lower entropy on average, so the draws are centred on the estimate.
     centred = sample.draws - sample.draws.mean(0) + sample.estimate
+    trained = training_draws(SHARED**0.5 * decoder_differences(informed), _BOOTSTRAP, seed)
     return Bounds(
         estimate=sample.estimate,
-        draws=widened(sample.estimate, centred, len(names), times=TRAINING),
+        draws=widened(sample.estimate, centred + trained, len(names), times=1.0),
         half_a=sample.half_a,
         half_b=sample.half_b,
         control=control[0],

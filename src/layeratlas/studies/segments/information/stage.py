@@ -39,8 +39,8 @@ MODELS = TRAINED, RANDOM = ("trained", "random")
 class Informed:
     """The decoding results of one model.
 
-    `likelihood`, `control`: (P, J, n), log q of each position's true class, and of the class at the same position of
-    another passage; `codes`, `other`: (J, n), these classes; `passages`: (n,).
+    `likelihood`, `control`: (P, 2, J, n), log q of each position's true class by its two decoders, and of the class at
+    the same position of another passage; `codes`, `other`: (J, n), these classes; `passages`: (n,).
     """
 
     likelihood: FloatArray
@@ -94,8 +94,8 @@ def _informed(model: LoadedModel, ids: Sequence[Sequence[int]], seed: int) -> Te
         found = np.stack(list(parallel(log_likelihoods, jobs, processes=False))).astype(np.float32)
     middle = len(TARGETS)
     return {
-        "likelihood": found[:, :middle],
-        "control": found[:, middle:],
+        "likelihood": found[:, :, :middle],
+        "control": found[:, :, middle:],
         "codes": codes,
         "other": other,
         "passages": passages,
@@ -152,15 +152,33 @@ def coded(targets: Ints, ids: Ints) -> Ints:
 
 
 def informations(informed: Informed, weights: Floats) -> tuple[Floats, Floats]:
-    """Return the bounds and the control's bounds, each (B, P, J) in nats, under passage weights (B, N)."""
+    """Return the bounds and the control's bounds, each (B, P, J) in nats, under passage weights (B, N).
+
+    A bound is the mean of those of both decoders.
+    """
     from layeratlas.stats.information import information_bound
 
-    own = (informed.passages[:, None] == np.arange(weights.shape[1])).astype(float)
+    own = _by_passage(informed, weights.shape[1])
     bounds = []
     for values, codes in ((informed.likelihood, informed.codes), (informed.control, informed.other)):
+        sums = values.mean(1) @ own
         each = [
-            information_bound(values[:, j] @ own, own.T @ (codes[j][:, None] == np.arange(CLASSES)), weights)
+            information_bound(sums[:, j], own.T @ (codes[j][:, None] == np.arange(CLASSES)), weights)
             for j in range(len(TARGETS))
         ]
         bounds.append(np.stack(each, -1))
     return bounds[0], bounds[1]
+
+
+def decoder_differences(informed: Informed) -> Floats:
+    """Return each passage's part of the bounds by the first decoders less that by the second, (N, P, J) in nats."""
+    difference = informed.likelihood[:, 0] - informed.likelihood[:, 1]
+    own = _by_passage(informed, int(informed.passages.max()) + 1)
+    sums: Floats = np.moveaxis(difference @ own, -1, 0) / len(informed.passages)
+    return sums
+
+
+def _by_passage(informed: Informed, passages: int) -> Floats:
+    """Return which position is in which passage, (n, N) of 0 and 1."""
+    marks: Floats = (informed.passages[:, None] == np.arange(passages)).astype(float)
+    return marks

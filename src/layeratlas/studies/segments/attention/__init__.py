@@ -1,0 +1,1 @@
+"""Whether attention differs between kinds of text, such as languages."""

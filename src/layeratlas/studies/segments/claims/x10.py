@@ -1,0 +1,44 @@
+"""X10: attention differs between languages."""
+
+from __future__ import annotations
+
+from layeratlas.runs.claim import Judgement, undecided
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.judging import RunClaim
+from layeratlas.stats.verdicts import any_holds
+from layeratlas.studies.segments.citation import CHEN
+from layeratlas.studies.segments.names import SegmentFinding
+
+_ASKED = "layeratlas run segments --task languages, or --data FILE.jsonl with a field language"
+
+
+class AttentionLanguagesClaim(RunClaim):
+    """Attention distance or entropy must differ between the languages of a run's passages, at some layer."""
+
+    name = "X10"
+    summary = "attention differs between languages"
+    citation = CHEN
+    published = "no statistic"
+    study = "segments"
+
+    def judge_run(self, run: FinishedRun) -> Judgement:
+        """Return the verdict that either signal supports or both refute; p is the smallest (Holm over both)."""
+        sets = run.manifest.get("datasets", [])
+        findings = run.of_kind(SegmentFinding.ATTENTION_KINDS)
+        if not findings or not all(data.get("languages") for data in sets):
+            return undecided(_ASKED, "the passages of this run are not sorted by language")
+        verdict = any_holds([finding.verdict for finding in findings])
+        clearest = min(findings, key=lambda finding: (finding.verdict != verdict, finding.p))
+        return Judgement(
+            verdict=verdict,
+            statement=" ".join(finding.statement for finding in findings),
+            estimate=clearest.estimate,
+            lo=clearest.lo,
+            hi=clearest.hi,
+            p=clearest.p,
+            null=clearest.null,
+            n=clearest.n,
+        )
+
+
+PLUGIN = AttentionLanguagesClaim()
