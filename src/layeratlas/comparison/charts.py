@@ -106,7 +106,14 @@ def _marks(y: vega.Spec, live: bool) -> list[vega.Chart]:
         fill=theme.colour("series-2", live), stroke=paper, strokeWidth=1, opacity=1
     )
     unused = base.transform_filter(f"datum.meaning === '{UNUSED}'").mark_point(
-        shape="cross", angle=45, size=45, filled=True, fill=theme.colour("soft", live), stroke=paper, strokeWidth=0.5
+        shape="cross",
+        angle=45,
+        size=45,
+        filled=True,
+        fill=theme.colour("soft", live),
+        stroke=paper,
+        strokeWidth=1,
+        opacity=1,
     )
     return [used.encode(size=size), unused]
 

@@ -18,7 +18,7 @@ from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.causal.coherence import PRESUPPOSED
 from layeratlas.studies.causal.methods import methods
-from layeratlas.studies.causal.names import METHOD_NAMES, METRIC_NAMES, PUBLISHED, CausalFinding
+from layeratlas.studies.causal.names import METHOD_NAMES, METRIC_NAMES, PROBE, PUBLISHED, CausalFinding
 from layeratlas.studies.causal.questions import ACROSS
 from layeratlas.studies.causal.recommending import RULES
 from layeratlas.studies.causal.settings import CausalSettings
@@ -44,6 +44,7 @@ class Causal(Study):
     metric_names = METRIC_NAMES
     presupposed = PRESUPPOSED
     row = "{} (prompts)"
+    mapped = PROBE
     purposes = RULES
     across = ACROSS
     published = PUBLISHED
