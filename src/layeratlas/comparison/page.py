@@ -12,6 +12,7 @@ import polars as pl
 from layeratlas.comparison import charts
 from layeratlas.comparison.finished import FinishedComparison
 from layeratlas.comparison.headlines import headlines, headlines_by_study, leading
+from layeratlas.comparison.map_chart import atlas
 from layeratlas.comparison.rows import (
     chart_rows,
     curve_groups,
@@ -63,7 +64,7 @@ def _write_figures(comparison: FinishedComparison, rows: Rows) -> None:
     """Draw the map, the peaks and the last layer's values by size, as far as they have rows."""
     specs: dict[str, dict[str, Any]] = {}
     if order := map_order(comparison, rows):
-        specs["atlas"] = charts.dressed(charts.atlas(order, segment_names(comparison), False), False)
+        specs["atlas"] = charts.dressed(atlas(order, segment_names(comparison), False), False)
     if levels := placed_levels(comparison, rows):
         specs["peaks"] = charts.dressed(charts.peaks(comparison.models, levels, False), False)
     if levels := sized_levels(rows):
@@ -155,7 +156,7 @@ def _runs(comparison: FinishedComparison) -> list[dict[str, Any]]:
 def _chart_data(comparison: FinishedComparison, rows: Rows) -> dict[str, Any]:
     """Return the charts' specs, the rows that each reads, and the rows themselves."""
     specs = {
-        "atlas": charts.atlas(map_order(comparison, rows), segment_names(comparison), True),
+        "atlas": atlas(map_order(comparison, rows), segment_names(comparison), True),
         "curves": charts.curves(comparison.models, True),
         "places": charts.peaks(comparison.models, placed_levels(comparison, rows), True),
         "cka": charts.cka(True),
