@@ -22,11 +22,20 @@ LEVELS = {"hierarchy": ("item", "relation"), "exits": ("facts",), "causal": ("it
 USE = {"level": ["item"] * 3, "point": [1, 2, 3], "used": ["inconclusive", "not supported", "supported"]}
 
 
+def _as_causal(folder: Path) -> None:
+    """Give a run the curves of probes and of what erasing costs, and findings on the latter, as a causal run has."""
+    curves, findings = (pl.read_parquet(folder / f"{name}.parquet") for name in ("curves", "findings"))
+    erased = curves.with_columns(method=pl.lit("erase"), estimate=pl.lit(0.0))
+    pl.concat([curves.with_columns(method=pl.lit("probe")), erased]).write_parquet(folder / "curves.parquet")
+    findings.with_columns(method=pl.lit("erase")).write_parquet(folder / "findings.parquet")
+
+
 def write(out: Path, study: str) -> Path:
     """Write what a run of the study on a fake model leaves."""
     boundaries = (0.2, 0.7) if study == "segments" else None
     folder = fake.write_model(out, replace(MODEL, study=study, levels=LEVELS[study], boundaries=boundaries))
     if study == "causal":
+        _as_causal(folder)
         pl.DataFrame(USE | {"used_by": [0.0, 0.0, 1.2], "clean": [2.4] * 3}).write_parquet(folder / TABLE_FILE)
     return folder
 
@@ -86,6 +95,10 @@ def test_the_map_marks_what_is_encoded_and_used_in_rows_of_their_own(refused, tm
         ("causal", "item (prompts)", 2, "not used", 0.0),
         ("causal", "item (prompts)", 3, "used", 0.5),
     ]
+    # The row shows what the probe reads, though the findings are on what erasing costs.
+    prompts = made.curves.filter(entry="item (prompts)")
+    assert set(prompts["method"]) == {"probe"}
+    assert prompts["shade"].max() == 1
     # The hierarchy's row of the same level is another one, and has no mark.
     assert {"item", "item (prompts)"} <= set(made.curves["entry"])
     assert "Rows of prompts are of the causal study" in made.report_path.read_text(encoding="utf-8")

@@ -36,7 +36,7 @@ def stacked(cohort: Cohort) -> pl.DataFrame:
 
 
 def _rows(cohort: Cohort, run: FinishedRun, name: str, order: int) -> pl.DataFrame:
-    table = _main_curves(run)
+    table = _main_curves(run, cohort.plugin.mapped or run.method)
     judged = run.presence(cohort.plugin.presence)
     absent = [f"{level}\n{component}" for (level, component), held in judged.items() if not held]
     encoded = ~pl.concat_str("level", "component", separator="\n").is_in(absent)
@@ -53,12 +53,12 @@ def _rows(cohort: Cohort, run: FinishedRun, name: str, order: int) -> pl.DataFra
     )
 
 
-def _main_curves(run: FinishedRun) -> pl.DataFrame:
-    """Return the rows of whole levels (or else of their tasks), for the first method and its first measure."""
+def _main_curves(run: FinishedRun, main: str) -> pl.DataFrame:
+    """Return the rows of whole levels (or else of their tasks), for the method `main` and its first measure."""
     all_texts = run.curves.filter(pl.col("stratum") == "all", pl.col("estimate").is_finite())
     levels = all_texts.filter(pl.col("task") == "all")
     tasks = all_texts.filter(pl.col("task") != "all", ~pl.col("level").is_in(levels["level"].unique().to_list()))
-    table = pl.concat([levels, tasks]).sort(pl.col("method") != run.method, maintain_order=True)
+    table = pl.concat([levels, tasks]).sort(pl.col("method") != main, maintain_order=True)
     by = ["level", "task", "component"]
     table = table.filter(pl.col("method") == pl.col("method").first().over(by))
     return table.filter(pl.col("metric") == pl.col("metric").first().over(by))

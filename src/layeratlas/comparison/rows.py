@@ -71,12 +71,13 @@ def _cells(curves: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:
     row = ("study", "entry", "model")
     depth = pl.col("depth")
     half = 0.5 * (depth.max().over(row) - depth.min().over(row)) / (depth.n_unique().over(row) - 1).clip(1)
+    before, after = ((depth + depth.shift(step).over(row)) / 2 for step in (1, -1))
     best = pl.col("estimate") == pl.col("estimate").max().over(row)
     return levels.select(
         *("model", "entry", "layer", "depth", "estimate", "lo", "hi", "chance", "shade"),
         row=pl.col("model") + MARK + pl.col("entry"),
-        left=(depth - half).clip(_ATLAS_ENDS[0]),
-        right=(depth + half).clip(None, _ATLAS_ENDS[1]),
+        left=before.fill_null(depth - half).clip(_ATLAS_ENDS[0]),
+        right=after.fill_null(depth + half).clip(None, _ATLAS_ENDS[1]),
         url=pl.lit("#c-") + pl.col("part").cast(pl.String),
         top=best & (pl.col("shade") > 0) & ~pl.col("entry").is_in(marks["entry"].unique().to_list()),
     )

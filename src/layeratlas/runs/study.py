@@ -71,7 +71,8 @@ class Study(ABC):
 
     A comparison of models reads `presence`, the kind of finding that says whether a level is encoded (or answered) at
     all, and `scaled`, the kinds whose estimates are compared with model size, each with its component. On the map of
-    models, the row of a level is named by `row`. It calls `quantities`, `segments_of`, `marks_of` and
+    models, the row of a level is named by `row`, and shows the curve of the method `mapped`, by default that of the
+    first finding. It calls `quantities`, `segments_of`, `marks_of` and
     `cohort_findings`.
     """
 
@@ -90,6 +91,7 @@ class Study(ABC):
     presence: str = ""
     tested: Mapping[str, str] = {}
     row: str = "{}"
+    mapped: str = ""
     scaled: Mapping[str, str] = {}
     keeps_vectors: bool = False
     presupposed: tuple[Rule, ...] = ()

@@ -18,7 +18,7 @@ from layeratlas.runs.study import Exhibit, Study, Words
 from layeratlas.runs.workspace import StageFunction
 from layeratlas.studies.causal.coherence import PRESUPPOSED
 from layeratlas.studies.causal.methods import methods
-from layeratlas.studies.causal.names import METHOD_NAMES, METRIC_NAMES, PUBLISHED, CausalFinding
+from layeratlas.studies.causal.names import METHOD_NAMES, METRIC_NAMES, PROBE, PUBLISHED, CausalFinding
 from layeratlas.studies.causal.questions import ACROSS
 from layeratlas.studies.causal.recommending import RULES
 from layeratlas.studies.causal.settings import CausalSettings
@@ -46,6 +46,7 @@ class Causal(Study):
     presupposed = PRESUPPOSED
     tested = TESTED
     row = "{} (prompts)"
+    mapped = PROBE
     purposes = RULES
     across = ACROSS
     published = PUBLISHED
