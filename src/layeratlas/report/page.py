@@ -29,6 +29,7 @@ from layeratlas.report.titles import key
 from layeratlas.report.view import View, prepare
 from layeratlas.runs.chat import chat_methods
 from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.precision import precision_methods
 from layeratlas.runs.study import Exhibit, Study
 
 
@@ -64,7 +65,11 @@ def _page(run: FinishedRun, view: View, study: Study | None, exhibits: Sequence[
         words=words,
         source=source(run.manifest),
         facts=card(run),
-        methods=[*(study.methods(run.manifest) if study else []), *chat_methods(run.manifest)],
+        methods=[
+            *(study.methods(run.manifest) if study else []),
+            *precision_methods(run.manifest),
+            *chat_methods(run.manifest),
+        ],
         has_curves=study is None or study.curves,
         exhibits=exhibits,
         lead=next((exhibit for exhibit in exhibits if exhibit.chart), None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +17,10 @@ from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.items import Dataset, Item
 from layeratlas.runs.chat import note_example
 from layeratlas.runs.fitting import begin_fitting, leave_out_unfit
+from layeratlas.runs.precision import as_settled, rounding_of, settle, turns_of
 from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
-from layeratlas.studies.hierarchy.names import ACTIVATIONS, RESIDUAL
+from layeratlas.studies.hierarchy.names import ACTIVATIONS, RESIDUAL, items_file
 from layeratlas.studies.hierarchy.plan import describe
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def capture_stage(work: Workspace) -> list[str]:
     """Tokenise every distinct text, run it through the model and keep its vectors."""
     from layeratlas.capture import capture, choose_plan, store_key, store_shape
     from layeratlas.store import DiskStore
+    from layeratlas.studies.hierarchy.rounding import try_both
 
     model, spec = work.model, _measurable(work)
     _leave_out_long(work)
@@ -66,9 +69,10 @@ def capture_stage(work: Workspace) -> list[str]:
     for data in work.material:
         rows = texts.rows_of(data)
         outputs.append(write_items(work, data, rows, [len(texts.readings[row].ids) for row in rows]))
+    model = settle(work, sum(map(len, work.material)), partial(try_both, work, spec, texts))
     shape = store_shape(model, len(texts.readings), spec)
     key = store_key(model, texts.readings, spec)
-    store = DiskStore(work.common / ACTIVATIONS, shape, key, spec.dtype, work.turns)
+    store = DiskStore(work.common / ACTIVATIONS, shape, key, spec.dtype, turns_of(work))
     store.check_space()
     packing = choose_plan(model, texts.readings, spec)
     work.manifest["capture"] = packing.record() | {"components": list(spec.components)}
@@ -133,7 +137,7 @@ def recompute(work: Workspace) -> Recomputed:
     from layeratlas.capture.recomputing import Recomputed, compare_vectors, sample_texts, vectors_alone
     from layeratlas.store.rows import read_rows
 
-    model, readings = work.model, distinct_texts(work.model, work.material, work.spec.capture.position).readings
+    model, readings = as_settled(work), distinct_texts(work.model, work.material, work.spec.capture.position).readings
     spec = work.spec.capture.model_copy(update={"components": components_of(work)})
     lengths = [len(reading.ids) for reading in readings]
     sample = sample_texts(lengths, work.spec.seed)
@@ -142,7 +146,8 @@ def recompute(work: Workspace) -> Recomputed:
         component: read_rows(work.folder / ACTIVATIONS, component, range(values.shape[1]), sample).swapaxes(0, 1)
         for component, values in alone.items()
     }
-    return Recomputed.of(compare_vectors(model, kept, alone, sample, spec.dtype), lengths, sample)
+    difference = compare_vectors(model, kept, alone, sample, spec.dtype, rounding_of(work))
+    return Recomputed.of(difference, lengths, sample)
 
 
 Encoded = tuple[list[int], list[tuple[int, int]]]
@@ -224,7 +229,7 @@ def write_items(work: Workspace, data: Dataset, rows: Sequence[int], tokens: Seq
             "tokens": tokens,
         }
     )
-    write_table(work, items_file(data), frame)
+    write_table(work, items_file(data.name), frame)
     record = {
         "name": data.name,
         "level": data.level,
@@ -236,15 +241,10 @@ def write_items(work: Workspace, data: Dataset, rows: Sequence[int], tokens: Seq
     }
     others = [other for other in work.manifest["datasets"] if other["name"] != data.name]
     work.manifest["datasets"] = [*others, record]
-    return items_file(data)
+    return items_file(data.name)
 
 
 def tokens_of(work: Workspace, data: Dataset) -> list[int]:
     """Return the number of tokens of each of a data set's texts, from the run's folder."""
-    tokens: list[int] = read_table(work.folder / items_file(data), columns=["tokens"])["tokens"].to_list()
+    tokens: list[int] = read_table(work.folder / items_file(data.name), columns=["tokens"])["tokens"].to_list()
     return tokens
-
-
-def items_file(data: Dataset) -> str:
-    """Return the file of a data set's items, in the run's folder."""
-    return f"items/{data.name}.parquet"

@@ -101,3 +101,8 @@ def method_names() -> dict[str, str]:
     """Return the label of every installed probe, and of the probe of description lengths, by code."""
     probes = {name: registry.get("probes", name) for name in registry.names("probes")}
     return {name: probe.label or name for name, probe in probes.items()} | {CODE_PROBE: "Logistic regression"}
+
+
+def items_file(name: str) -> str:
+    """Return the file of a data set's items, in the run's folder."""
+    return f"items/{name}.parquet"

@@ -23,10 +23,10 @@ from layeratlas.probes import (
 from layeratlas.runs.tables import read_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import load_shard
-from layeratlas.studies.hierarchy.capturing import capture_stage, components_of, items_file
+from layeratlas.studies.hierarchy.capturing import capture_stage, components_of
 from layeratlas.studies.hierarchy.description_length import Coded
 from layeratlas.studies.hierarchy.designs import designs_of
-from layeratlas.studies.hierarchy.names import ACTIVATIONS
+from layeratlas.studies.hierarchy.names import ACTIVATIONS, items_file
 
 if TYPE_CHECKING:
     from layeratlas.store import DiskStore
@@ -66,7 +66,7 @@ def whole_store(work: Workspace) -> DiskStore:
 
 def rows_of(work: Workspace, data: Dataset) -> NDArray[np.int64]:
     """Return the rows of a data set's texts in the activations."""
-    rows: NDArray[np.int64] = read_table(work.folder / items_file(data), columns=["row"])["row"].to_numpy()
+    rows: NDArray[np.int64] = read_table(work.folder / items_file(data.name), columns=["row"])["row"].to_numpy()
     return rows
 
 
