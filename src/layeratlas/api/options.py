@@ -38,15 +38,16 @@ class Options(ModelOptions, total=False):
 
     `tasks` are names of tasks. `data` are paths of your own texts; `bad_rows` refuses or drops their malformed rows,
     and `label_kind` declares their labels as classes or numbers. `position` and `components` select the activations of
-    each text. `probe` is the name of a probe, a list of names, or fields of ProbeSpec; `folds`, `repeats`, `shuffles`,
-    `svm_c` and `pca` are also fields of it. `capture` has further fields of CaptureSpec, `settings` the study's own
-    settings (`layeratlas list settings STUDY`).
+    each text; `precision` is exact, or fast for rounded products. `probe` is the name of a probe, a list of names, or
+    fields of ProbeSpec; `folds`, `repeats`, `shuffles`, `svm_c` and `pca` are also fields of it. `capture` has further
+    fields of CaptureSpec, `settings` the study's own settings (`layeratlas list settings STUDY`).
     """
 
     tasks: str | Sequence[str] | None
     data: str | Path | Sequence[str | Path] | None
     position: str | None
     components: Component | Sequence[Component] | None
+    precision: Literal["exact", "fast"] | None
     probe: str | Sequence[str] | Mapping[str, Any] | ProbeSpec | None
     folds: int | None
     repeats: int | None
@@ -60,7 +61,7 @@ class Options(ModelOptions, total=False):
     label_kind: Literal["auto", "classes", "numbers"] | None
 
 
-_SHORT = {"capture": ("position", "components"), "probe": ("folds", "repeats", "shuffles", "svm_c", "pca")}
+_SHORT = {"capture": ("position", "components", "precision"), "probe": ("folds", "repeats", "shuffles", "svm_c", "pca")}
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

@@ -28,11 +28,12 @@ _SCORES = "scores/*.safetensors"
 _WITH_TEXTS = ("items/*.parquet",)
 _RECORDS = """
     format status key started spec spec_hash model versions machine seeds texts datasets stages words sampled dropped
-    defaults unfit capture branching recomputed
+    defaults unfit capture branching recomputed precision
 """
 _WORDS = """
     status key started spec_hash texts branching versions.* machine.* words.*.* defaults.probe.methods.*
     capture.packing capture.why capture.components.* recomputed.unit recomputed.where
+    precision.products precision.unit precision.where precision.why
     stages.*.outputs.* stages.*.sha256.* datasets.*.name datasets.*.level datasets.*.kind
     spec.study spec.size spec.tasks.* spec.bad_rows spec.label_kind spec.probe.methods.*
     spec.capture.components.* spec.capture.position spec.capture.dtype spec.capture.packing

@@ -35,7 +35,8 @@ def run(
     `model` is a hub id, a directory, a `.gguf` file, a built-in alias or a ModelSpec; `size` is quick, standard or
     full; `out` the run's folder, by default `runs/STUDY-MODEL-SIZE`, or the address of a bucket. The options have the
     same names and meaning as on the command line: `tasks`, `data`, `bad_rows`, `label_kind`, `position`, `components`,
-    `probe` (a name, names, or fields such as `{"repeats": 3}`), `folds`, `repeats`, `shuffles`, `svm_c`, `pca`,
+    `precision`, `probe` (a name, names, or fields such as `{"repeats": 3}`), `folds`, `repeats`, `shuffles`, `svm_c`,
+    `pca`,
     `capture`, `settings`, `seed`; and for the model `revision`, `dtype`, `attention`, `device`, `bos`, `weights`,
     `parallel`, `memory`, `adapter`, `trust_remote_code`, and `chat`, `system`, `chat_options` (texts become the user's
     turn in the model's chat template). Options that are not given keep the study's default at this size.

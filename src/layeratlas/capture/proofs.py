@@ -21,6 +21,7 @@ from layeratlas.capture.trie import make_trie_plan
 from layeratlas.core.spec import COMPONENTS
 from layeratlas.models import LoadedModel
 from layeratlas.models.precision import dtype_of, precision_of
+from layeratlas.models.products import EXACT
 
 _STEM, _BRANCH = (3, 100), (100, 199)  # tokens of the stem sort before those of branches
 _LEAST = (12, 16)
@@ -86,7 +87,7 @@ def _kept(
     known = _proofs.setdefault(model.model, {})
     if (form, extent) not in known:
         limit = precision_of(dtype_of(model.spec.dtype)).batch_limit
-        with model.sample() as sample:
+        with model.with_products(EXACT).sample() as sample:
             error = _difference(sample, form, readings, batches)
         known[form, extent] = Proof(form=form, error=error, limit=limit, extent=extent)
     return known[form, extent]

@@ -131,10 +131,11 @@ def compare_vectors(
     alone: Mapping[str, FloatArray],
     texts: Sequence[int],
     dtype: str = "float32",
+    allowed: float = 0.0,
 ) -> Difference:
     """Compare vectors, float32 (texts, points, d) by component, each error relative to the vector's norm.
 
-    `texts` are their indices in the run; `dtype` is the dtype of the stored vectors.
+    `texts` are their indices in the run; `dtype` is the dtype of the stored vectors. `allowed` is added to the limit.
     """
     apart = {}
     for component, values in alone.items():
@@ -142,17 +143,25 @@ def compare_vectors(
         size = np.maximum(size, _SMALLEST * size.max(0, keepdims=True)).clip(1e-30)
         apart[component] = np.linalg.norm(kept[component] - values, axis=-1) / size
     rounding = 0.0 if dtype == "float32" else float(torch.finfo(dtype_of(dtype)).eps)
-    limit = precision_of(dtype_of(model.spec.dtype)).batch_limit + rounding
+    limit = precision_of(dtype_of(model.spec.dtype)).batch_limit + rounding + allowed
     return _largest(apart, texts, limit, RELATIVE)
 
 
 def compare_likelihoods(
-    model: LoadedModel, kept: Floats, alone: Floats, continuations: Sequence[Continuation], texts: Sequence[int]
+    model: LoadedModel,
+    kept: Floats,
+    alone: Floats,
+    continuations: Sequence[Continuation],
+    texts: Sequence[int],
+    allowed: float = 0.0,
 ) -> Difference:
-    """Compare log-likelihoods (continuations, exits) per token; `texts` are their indices in the run."""
+    """Compare log-likelihoods (continuations, exits) per token; `texts` are their indices in the run.
+
+    `allowed`, in nats, is added to the limit.
+    """
     tokens = np.array([len(continuation.ids) - continuation.start for continuation in continuations], dtype=np.float64)
     apart = np.abs(kept - alone) / np.maximum(tokens[:, None], np.abs(alone) / _DEEP)
-    limit = precision_of(dtype_of(model.spec.dtype)).nats_limit
+    limit = precision_of(dtype_of(model.spec.dtype)).nats_limit + allowed
     return _largest({"exit": apart}, texts, limit, NATS)
 
 

@@ -14,6 +14,7 @@ from layeratlas.core.progress import Progress, Step
 from layeratlas.core.spec import CaptureSpec, hash_of
 from layeratlas.core.turns import Check, Part
 from layeratlas.models import LoadedModel
+from layeratlas.models.products import EXACT
 from layeratlas.store import Shape, Store
 
 # Processes that share a capture take ranges of batches: many more than processes, so that all end at about one time.
@@ -34,7 +35,11 @@ def store_key(model: LoadedModel, readings: Sequence[Reading], spec: CaptureSpec
     info["weights"] = model.info["files"] or [model.info["id"], model.info["revision"]]
     if model.spec.adapter is not None:
         info["id"] = model.info["id"]
-    return hash_of([info, [[r.ids, r.positions] for r in readings], spec.model_dump(mode="json")])
+    if model.products != EXACT:
+        info["products"] = model.products
+    # Whether products are rounded is decided by the run, whatever was asked for.
+    settings = spec.model_dump(mode="json", exclude={"precision"})
+    return hash_of([info, [[r.ids, r.positions] for r in readings], settings])
 
 
 def capture(

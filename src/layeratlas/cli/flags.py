@@ -90,6 +90,13 @@ class StudyFlags(TypedDict):
         list[str] | None,
         typer.Option("--component", help="Only resid, attn or mlp; repeatable. Default: all three."),
     ]
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="exact (default), or fast: rounded matrix products where they are faster here, and change little in a "
+            "sample of the run's texts."
+        ),
+    ]
     folds: Annotated[int | None, typer.Option(help="Folds of the grouped cross-validation.")]
     repeats: Annotated[int | None, typer.Option(help="Repeats of the cross-validation.")]
     shuffles: Annotated[int | None, typer.Option(help="Label shuffles for the control.")]

@@ -19,7 +19,12 @@ from layeratlas.runs.finished import FinishedRun, read_run
 from layeratlas.runs.study import Study
 
 # Settings that may differ between models and are then noted on the page, by their path in `run.json`.
-_NOTED = {"dtype": "model.dtype", "attention kernel": "model.attention", "weights": "model.quantisation"}
+_NOTED = {
+    "dtype": "model.dtype",
+    "attention kernel": "model.attention",
+    "weights": "model.quantisation",
+    "products": "precision.products",
+}
 
 
 class _UnknownStudy(Study):

@@ -150,6 +150,11 @@ class CaptureSpec(Spec):
         default="auto",
         description="auto computes shared prefixes once where the model allows it, sorted is batches of equal length",
     )
+    precision: Literal["exact", "fast"] = Field(
+        default="exact",
+        description="exact, or fast: matrix products are rounded where that is faster here and changes little "
+        "in a sample of the run's texts",
+    )
 
 
 class ProbeSpec(Spec):

@@ -15,6 +15,7 @@ from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.anatomy import Anatomy
 from layeratlas.models.chat import Chat, Framed
+from layeratlas.models.products import EXACT, Products, multiplying
 from layeratlas.models.remote import Remote
 from layeratlas.models.rotary import forget_lengths
 from layeratlas.models.streamed import Streamer
@@ -32,7 +33,7 @@ class LoadedModel:
     `sample`. With a `remote` this machine holds no weights; only the residual stream can be read, from NDIF. With a
     `team` the weights are spread over processes, and forward passes are announced to the others, which end when the
     model is closed; it is a context manager. With a `chat`, `frame` and `encode_prompt` wrap texts and questions in
-    its template.
+    its template. `products` is how float32 matrices are multiplied in forward passes.
     """
 
     model: Any
@@ -46,6 +47,11 @@ class LoadedModel:
     chat: Chat | None = None
     team: Team | None = None
     remote: Remote | None = None
+    products: Products = EXACT
+
+    def with_products(self, products: Products) -> LoadedModel:
+        """Return the same model with its float32 matrices multiplied in another way."""
+        return replace(self, products=products)
 
     def close(self) -> None:
         """End the processes that hold a share of the weights; a model in one process needs no end."""
@@ -200,7 +206,8 @@ class LoadedModel:
         takes = inspect.signature(module.forward).parameters
         kwargs = {name: _to(value, self.device) for name, value in given.items() if value is not None and name in takes}
         forget_lengths(module)
-        with contextlib.nullcontext() if self.team is None else self.team.together():
+        team = contextlib.nullcontext() if self.team is None else self.team.together()
+        with team, multiplying(self.products):
             output = module(input_ids=input_ids.to(self.device), **kwargs)
         result: Tensor = output.logits if logits else output.last_hidden_state
         return result

@@ -13,6 +13,7 @@ from layeratlas.models.discover import find_anatomy
 from layeratlas.models.empty import with_kernel
 from layeratlas.models.loaded import LoadedModel
 from layeratlas.models.precision import dtype_of
+from layeratlas.models.products import EXACT
 from layeratlas.models.quiet import quiet
 from layeratlas.models.selftest import demand, sample_ids, self_test
 from layeratlas.models.wrappers import auto_class, leave_out
@@ -42,7 +43,7 @@ def untrained(like: LoadedModel, seed: int) -> LoadedModel:
             ),
         )
     model = model.to(like.device).eval().requires_grad_(False)
-    bare = dataclasses.replace(like, model=model, streamer=None, team=None)
+    bare = dataclasses.replace(like, model=model, streamer=None, team=None, products=EXACT)
     ids = torch.tensor([sample_ids(bare)[1]], device=like.device)
     leave_out(model, find_skeleton(model), ids)
     anatomy, _ = find_anatomy(model, ids)

@@ -27,6 +27,7 @@ from layeratlas.report.shell import packed, rendered
 from layeratlas.report.titles import key
 from layeratlas.report.view import View
 from layeratlas.runs.chat import chat_methods
+from layeratlas.runs.precision import precision_methods
 from layeratlas.runs.study import Exhibit, Study
 
 
@@ -58,7 +59,11 @@ def _page(of: Drawable) -> str:
         words=words,
         source=source(run.manifest),
         facts=card(run),
-        methods=[*(study.methods(run.manifest) if study else []), *chat_methods(run.manifest)],
+        methods=[
+            *(study.methods(run.manifest) if study else []),
+            *precision_methods(run.manifest),
+            *chat_methods(run.manifest),
+        ],
         has_curves=of.has_curves,
         exhibits=exhibits,
         lead=next((exhibit for exhibit in exhibits if exhibit.chart), None),

@@ -148,6 +148,7 @@ def command_of(run: FinishedRun, model: str) -> str:
     words += _probe_options(spec["probe"], run.manifest.get("defaults", {}).get("probe", spec["probe"]))
     components = spec["capture"].get("components", list(COMPONENTS))
     words += [f"--component={name}" for name in components] if tuple(components) != COMPONENTS else []
+    words += ["--precision", "fast"] if spec["capture"].get("precision") == "fast" else []
     if spec["capture"]["position"] != "last":
         words += ["--position", spec["capture"]["position"]]
     if spec["model"].get("bos", "auto") != "auto":

@@ -10,6 +10,8 @@ from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec, Spe
 # `probe.folds`, `capture.position` ...; every study uses the fields of RunSpec (but for the kind of labels) and of
 # ModelSpec (but for the chat).
 LABELS = "label_kind"
+# A study that takes `--precision` must try both ways on a sample of its texts (`runs/precision.py`).
+PRECISION = "capture.precision"
 CHAT = frozenset({"model.chat", "model.system", "model.chat_options"})
 OPTIONS = (
     frozenset(f"probe.{name}" for name in ProbeSpec.model_fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from layeratlas.data.questions import QuestionSet
 from layeratlas.report.text_map import curve_line
 from layeratlas.runs.chat import note_example
 from layeratlas.runs.comparable import FEWER_SHOTS
+from layeratlas.runs.precision import as_settled, rounding_of, settle, turns_of
 from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import load_shard, write_shard
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from layeratlas.capture import Continuation, Readout
     from layeratlas.capture.exit_store import ExitStore
     from layeratlas.capture.recomputing import Recomputed
+    from layeratlas.models import LoadedModel
 
 EXITS = "exits"
 AFTER, BARE = "after", "bare"
@@ -39,7 +42,7 @@ AFTER, BARE = "after", "bare"
 
 def score_stage(work: Workspace) -> list[str]:
     """Score all choices and keep their log-likelihoods; each distinct prefix runs through the model once."""
-    from layeratlas.capture import Readout
+    from layeratlas.studies.exits.rounding import readout_of, try_both
 
     settings: ExitSettings = work.settings
     posed_sets = pose_fitting(work)
@@ -54,11 +57,12 @@ def score_stage(work: Workspace) -> list[str]:
         read = f"The choices are scored as the answer; the first is “{prompt.choices[0].strip()}”."
         note_example(work.manifest, prompt.text, read)
     continuations = [continuation for posed in posed_sets for continuation in (*posed.after, *posed.bare)]
-    readout = Readout(work.model, settings.normed, exact=settings.whole_vocabulary)
+    model = settle(work, sum(map(len, work.material)), partial(try_both, work, posed_sets))
+    readout = readout_of(model, settings)
     exits = exits_of(settings.exits, readout.points)
     if len(exits) < readout.points:
         work.manifest[EXITS_READ] = exits
-    log_likelihoods = _run(work, continuations, readout, exits)
+    log_likelihoods = _run(work, model, continuations, readout, exits)
     # The number of choices with a token that spans the end of the prompt.
     work.manifest["boundaries"] = {posed.data.name: sum(not c.clean for c in posed.after) for posed in posed_sets}
     outputs, start = [], 0
@@ -92,24 +96,28 @@ def recompute(work: Workspace) -> Recomputed:
     chosen = [continuations[i] for i in sample]
     shards = [load_shard(work.folder / scores_file(posed.data.name), work.key)[0] for posed in posed_sets]
     kept = np.concatenate([shard[name] for shard in shards for name in (AFTER, BARE)])
-    readout = Readout(work.model, work.settings.normed)
-    alone = likelihoods_alone(work.model, readout, chosen)[:, exits_of(work.settings.exits, readout.points)]
-    return Recomputed.of(compare_likelihoods(work.model, kept[sample], alone, chosen, sample), lengths, sample)
+    model = as_settled(work)
+    readout = Readout(model, work.settings.normed)
+    alone = likelihoods_alone(model, readout, chosen)[:, exits_of(work.settings.exits, readout.points)]
+    difference = compare_likelihoods(model, kept[sample], alone, chosen, sample, rounding_of(work))
+    return Recomputed.of(difference, lengths, sample)
 
 
-def _run(work: Workspace, continuations: list[Continuation], readout: Readout, exits: list[int]) -> Floats:
+def _run(
+    work: Workspace, model: LoadedModel, continuations: list[Continuation], readout: Readout, exits: list[int]
+) -> Floats:
     """Return the log-likelihood of every continuation at every exit read; shards of an interrupted run are reused."""
     from layeratlas.capture import capture, plan_choices, store_key
     from layeratlas.capture.exit_store import ExitStore, exit_shape
     from layeratlas.store import DiskStore
 
-    model, spec = work.model, CaptureSpec(components=("resid",), batch_tokens=work.spec.capture.batch_tokens)
+    spec = CaptureSpec(components=("resid",), batch_tokens=work.spec.capture.batch_tokens)
     slots, packing = plan_choices(model, continuations, spec)
     settings: ExitSettings = work.settings
     read = [exits, settings.exit_norm, settings.normaliser]
     key = hash_of([store_key(model, slots.readings, spec), slots.tokens.tolist(), read])
     # The faster normaliser is found by its time, so each process could choose another.
-    turns = work.turns if settings.normaliser == "exact" else ALONE
+    turns = turns_of(work) if settings.normaliser == "exact" else ALONE
     inner = DiskStore(work.common / EXITS, exit_shape(readout, slots, exits), key, turns=turns)
     inner.check_space()
     store: ExitStore = ExitStore(inner, readout, slots, exits)

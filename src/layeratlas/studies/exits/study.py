@@ -17,7 +17,7 @@ from layeratlas.data.questions import QuestionSet, sample_groups
 from layeratlas.data.readers.questions import read_questions
 from layeratlas.runs.question import Question
 from layeratlas.runs.study import Exhibit, Study, Words
-from layeratlas.runs.uses import CHAT
+from layeratlas.runs.uses import CHAT, PRECISION
 from layeratlas.studies.exits import questions
 from layeratlas.studies.exits.chains import check_chains
 from layeratlas.studies.exits.coherence import PRESUPPOSED
@@ -43,7 +43,7 @@ class Exits(Study):
     published = PUBLISHED
     tasks = ("arithmetic", "word_problems", "xmps", "facts", "truth", "logic")
     reads = QuestionSet
-    uses = frozenset({"probe.bootstrap", "capture.batch_tokens"}) | CHAT
+    uses = frozenset({"probe.bootstrap", "capture.batch_tokens", PRECISION}) | CHAT
     settings = ExitSettings
     words = Words(
         method="Score",

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from layeratlas.core.errors import SpecError
@@ -16,6 +17,7 @@ from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.items import Dataset, Item
 from layeratlas.runs.chat import note_example
 from layeratlas.runs.fitting import begin_fitting, leave_out_unfit
+from layeratlas.runs.precision import as_settled, rounding_of, settle, turns_of
 from layeratlas.runs.splitting import NothingLeftError
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.hierarchy.designs import large_set
@@ -58,6 +60,7 @@ def capture_stage(work: Workspace) -> list[str]:
     """Tokenise every distinct text, run it through the model and keep its vectors."""
     from layeratlas.capture import capture, choose_plan, store_key, store_shape
     from layeratlas.store import DiskStore
+    from layeratlas.studies.hierarchy.rounding import try_both
 
     model, spec = work.model, _measurable(work)
     _leave_out_long(work)
@@ -70,9 +73,10 @@ def capture_stage(work: Workspace) -> list[str]:
         outputs.append(write_items(work, data, rows, [len(texts.readings[row].ids) for row in rows]))
         if (large := large_set(work, data)) is not None:
             work.progress.note(describe_large(data, large))
+    model = settle(work, sum(map(len, work.material)), partial(try_both, work, spec, texts))
     shape = store_shape(model, len(texts.readings), spec)
     key = store_key(model, texts.readings, spec)
-    store = DiskStore(work.common / ACTIVATIONS, shape, key, spec.dtype, work.turns)
+    store = DiskStore(work.common / ACTIVATIONS, shape, key, spec.dtype, turns_of(work))
     _adopt(work, store)
     store.check_space()
     packing = choose_plan(model, texts.readings, spec)
@@ -160,7 +164,7 @@ def recompute(work: Workspace) -> Recomputed:
     from layeratlas.capture.recomputing import Recomputed, compare_vectors, sample_texts, vectors_alone
     from layeratlas.store.rows import read_rows
 
-    model, readings = work.model, distinct_texts(work.model, work.material, work.spec.capture.position).readings
+    model, readings = as_settled(work), distinct_texts(work.model, work.material, work.spec.capture.position).readings
     spec = work.spec.capture.model_copy(update={"components": components_of(work)})
     lengths = [len(reading.ids) for reading in readings]
     sample = sample_texts(lengths, work.spec.seed)
@@ -169,7 +173,8 @@ def recompute(work: Workspace) -> Recomputed:
         component: read_rows(work.folder / ACTIVATIONS, component, range(values.shape[1]), sample).swapaxes(0, 1)
         for component, values in alone.items()
     }
-    return Recomputed.of(compare_vectors(model, kept, alone, sample, spec.dtype), lengths, sample)
+    difference = compare_vectors(model, kept, alone, sample, spec.dtype, rounding_of(work))
+    return Recomputed.of(difference, lengths, sample)
 
 
 Encoded = tuple[list[int], list[tuple[int, int]]]

@@ -16,7 +16,7 @@ from layeratlas.data.items import Dataset
 from layeratlas.data.readers.texts import read_table
 from layeratlas.runs.question import Question
 from layeratlas.runs.study import Exhibit, Study, Words
-from layeratlas.runs.uses import LABELS, OPTIONS
+from layeratlas.runs.uses import LABELS, OPTIONS, PRECISION
 from layeratlas.studies.hierarchy import questions
 from layeratlas.studies.hierarchy.coherence import PRESUPPOSED
 from layeratlas.studies.hierarchy.names import DETAILS, HEADLINES, METRIC_NAMES, PUBLISHED, method_names
@@ -39,7 +39,7 @@ class Hierarchy(Study):
         origin="This re-implements the approach described in arXiv 2501.07359; stimuli, hyper-parameters and "
         "thresholds are ours."
     )
-    uses = OPTIONS | {LABELS}
+    uses = OPTIONS | {LABELS, PRECISION}
     tasks = ("items", "relations", "analogies", "grammar", "documents", "buried", "graded")
     metric_names = METRIC_NAMES
     presupposed = PRESUPPOSED
