@@ -20,7 +20,8 @@ from layeratlas.core.edits import Edit
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.spec import ModelSpec, ProbeSpec
 from layeratlas.directions import load_direction
-from layeratlas.directions.steering import SteerKind, random_like, steer
+from layeratlas.directions.files import check_suffix
+from layeratlas.directions.steering import Steered, SteerKind, conclusion, random_like, steer
 from layeratlas.models import intervene, load
 from layeratlas.models.observing import observe
 from layeratlas.probes.ridge import PENALTIES
@@ -302,3 +303,22 @@ def test_pca_is_undone(tiny_model_dir, tmp_path):
     direction = run.direction("label", 3)
     assert direction.weight.shape == (1, 32)
     assert direction.estimator().score(vectors(run, "label", 3), LABELS) == 1.0
+
+
+def steered(kind, strength, shift):
+    return Steered(kind=kind, strength=strength, shift=shift, text="")
+
+
+def test_steering_says_where_a_direction_moves_the_prediction_further_than_a_random_one():
+    random = [steered(SteerKind.RANDOM, 1.0, 0.2), steered(SteerKind.RANDOM, 2.0, 0.5)]
+    further = conclusion([*random, steered(SteerKind.DIRECTION, 1.0, 0.2), steered(SteerKind.DIRECTION, 2.0, 0.6)])
+    assert further.startswith("at strength 2 the direction moves the prediction further")
+    none = conclusion([*random, steered(SteerKind.DIRECTION, 1.0, 0.1), steered(SteerKind.DIRECTION, 2.0, 0.5)])
+    assert none.startswith("at no strength does the direction move the prediction further")
+
+
+def test_a_missing_file_and_a_wrong_ending_are_told_before_any_work(tmp_path):
+    with pytest.raises(StoreError, match=r"there is no file '.*none\.safetensors'.*check the path"):
+        load_direction(tmp_path / "none.safetensors")
+    with pytest.raises(SpecError, match=r"'rev\.pt' ends in '\.pt'; expected a name that ends in \.safetensors"):
+        check_suffix(tmp_path / "rev.pt")

@@ -16,7 +16,7 @@ import fake_run
 from fake_run import Fake
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.report import build, draw, figure
-from layeratlas.report.lead import in_short
+from layeratlas.report.lead import headlines, in_short
 from layeratlas.report.limits import LEVELS, axis_limits
 from layeratlas.report.names import names_of
 from layeratlas.report.overview import overview
@@ -259,6 +259,12 @@ def test_figure_takes_names_and_refuses_others(whole: Path) -> None:
         ),
         ("Items emerge at depth 0.07 [0.05, 0.09].", "Items emerge at depth 0.07."),
         ("Gains start late in facts; at depth 0.8.", "Gains start late in facts."),
+        (
+            "Peak depth of items (relative depth) has no detected difference (could have seen 0.4): 0.1 [-0.2, 0.4].",
+            "Peak depth of items has no detected difference.",
+        ),
+        ("The token is settled at 0.88 [0.87, 0.90] of the depth.", "The token is settled at 0.88 of the depth."),
+        ("A bracket that is never closed (as here of a user", "A bracket that is never closed."),
         ("Facts: undecided", "Facts: undecided"),
         (
             f"Exit 1 counts tokens: +0.39 [+0.04, +0.67]. {CORRECTED} over all findings of the report: q = 0.07.",
@@ -268,3 +274,21 @@ def test_figure_takes_names_and_refuses_others(whole: Path) -> None:
 )
 def test_a_statement_in_short_says_something_and_never_more_than_its_verdict(statement: str, plain: str) -> None:
     assert in_short(statement)["plain"] == plain
+
+
+def test_what_a_short_statement_leaves_out_is_in_the_rest() -> None:
+    short = in_short("Peak depth of items (relative depth) has no difference (could have seen 0.4): 0.1 [-0.2, 0.4].")
+    assert short["rest"] == "relative depth; could have seen 0.4: 0.1 [-0.2, 0.4]."
+    assert in_short("Items emerge at depth 0.07 [0.05, 0.09] of all.")["rest"] == "95 % interval [0.05, 0.09]"
+
+
+def test_a_report_starts_with_what_is_supported() -> None:
+    """A second peak that is ruled out is decided too, but no one asked for it first."""
+    rows = [
+        {"finding": kind, "statement": f"Statement {n}.", "verdict": verdict}
+        for n, (kind, verdict) in enumerate(
+            [("a", "not supported"), ("b", "inconclusive"), ("c", "supported"), ("c", "supported")]
+        )
+    ]
+    assert [row["plain"] for row in headlines(rows, 2)] == ["Statement 2.", "Statement 3."]
+    assert [row["plain"] for row in headlines(rows, 3)] == ["Statement 0.", "Statement 2.", "Statement 3."]

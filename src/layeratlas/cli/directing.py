@@ -39,7 +39,9 @@ def direction(
     with one_line():
         from layeratlas.api.results import Run
         from layeratlas.core.spec import check_component
+        from layeratlas.directions.files import check_suffix
 
+        check_suffix(to)
         direction = Run(folder).direction(task, layer, check_component(component), method=probe)
         print(direction)
         print(direction.save(to, class_, versus))
@@ -71,7 +73,7 @@ def steer(
     with one_line():
         from layeratlas.core.spec import ModelSpec
         from layeratlas.directions import load_direction
-        from layeratlas.directions.steering import DEFAULT_STRENGTHS
+        from layeratlas.directions.steering import DEFAULT_STRENGTHS, conclusion
         from layeratlas.directions.steering import steer as steered
 
         direction = load_direction(file)
@@ -87,3 +89,4 @@ def steer(
         print(f"{'added':<10}{'strength':>9}{'shift':>8}  text")
         for row in rows:
             print(f"{row.kind:<10}{row.strength:>9.2f}{row.shift:>8.2f}  {row.text!r}")
+        print(f"Steered to '{direction.target(class_)}': {conclusion(rows)}.")

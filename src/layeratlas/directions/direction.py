@@ -99,8 +99,7 @@ class Direction:
         SpecError for another suffix, and for a layer or component that llama.cpp cannot steer.
         """
         path = Path(path)
-        if path.suffix not in (files.SAFETENSORS, files.GGUF):
-            raise SpecError(f"'{path.name}' ends in '{path.suffix}'", "a name that ends in .safetensors or .gguf")
+        files.check_suffix(path)
         open_class = len(self.classes) > 2 and to is None
         vector = None if open_class else self.vector(to, versus)
         manifest = self._manifest() | {"steer": None if vector is None else self._steering(vector, to, versus)}
@@ -127,6 +126,10 @@ class Direction:
             )
         return vector
 
+    def target(self, to: str | None = None) -> str:
+        """Return the class that the vector leads to, by default the second of two; of numbers, one unit more."""
+        return to or (self._default_class() if self.classes else "one unit more")
+
     def _manifest(self) -> dict[str, Any]:
         """Return the direction's manifest, as JSON."""
         return {
@@ -142,7 +145,7 @@ class Direction:
         """Return the manifest entry of the steering vector, which leads from the mean of `from` to that of `to`."""
         classes = self.classes
         return {
-            "to": to or (classes[1] if classes else "one unit more"),
+            "to": self.target(to),
             "from": versus or (classes[0] if len(classes) == 2 and to in (None, classes[1]) else "the others"),
             "norm": float(np.linalg.norm(vector)),
             "block": self.source.block,

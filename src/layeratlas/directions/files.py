@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from layeratlas.core.arrays import Floats
 from layeratlas.core.checksums import digest_of
-from layeratlas.core.errors import StoreError
+from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.files import write_atomic, write_json
 
 SAFETENSORS, GGUF = ".safetensors", ".gguf"
@@ -26,6 +26,14 @@ _FORMAT = 1
 _MANIFEST = "manifest"
 
 
+def check_suffix(path: Path) -> None:
+    """Raise SpecError for the name of a file that a direction cannot be written to."""
+    if path.suffix not in (SAFETENSORS, GGUF):
+        raise SpecError(
+            f"'{path.name}' ends in '{path.suffix}'", "a name that ends in .safetensors or .gguf", "choose one of these"
+        )
+
+
 def write_tensors(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str, Floats]) -> None:
     """Write tensors in float32 with the manifest as metadata, and the manifest to `FILE.json`."""
     narrow = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
@@ -35,6 +43,10 @@ def write_tensors(path: Path, manifest: Mapping[str, Any], tensors: Mapping[str,
 
 def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Floats]]:
     """Return the manifest and the tensors (float64) of a file; raises StoreError for a file of another kind."""
+    if not path.is_file():
+        raise StoreError(
+            f"there is no file '{path}'", "a .safetensors file of 'layeratlas direction'", "check the path"
+        )
     try:
         with safe_open(path, framework="np") as file:
             tensors = {name: file.get_tensor(name).astype(np.float64) for name in file.keys()}  # noqa: SIM118

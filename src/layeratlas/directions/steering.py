@@ -73,6 +73,23 @@ def steer(
         return rows
 
 
+def conclusion(rows: Sequence[Steered]) -> str:
+    """Return in words at which strengths the direction moves the prediction further than the random one does."""
+    shifts = {kind: {row.strength: row.shift for row in rows if row.kind is kind} for kind in SteerKind}
+    random = shifts[SteerKind.RANDOM]
+    further = [f"{s:g}" for s, shift in shifts[SteerKind.DIRECTION].items() if shift > random[s]]
+    if not further:
+        return (
+            "at no strength does the direction move the prediction further than a random one of equal norm: it is not "
+            "shown to be used here. Try a prompt that leaves the class open, another layer (layeratlas direction "
+            "--layer), or layeratlas run causal, which tests steering"
+        )
+    return (
+        f"at strength {', '.join(further)} the direction moves the prediction further than a random one of equal norm. "
+        "One prompt and one random direction are no test: layeratlas run causal tests steering"
+    )
+
+
 class _Prompt:
     """A prompt and the model's next-token prediction after it, without any edit."""
 

@@ -13,14 +13,16 @@ from layeratlas.runs.finished import FinishedRun
 
 Row = dict[str, Any]
 MOST = 5
-_UNDECIDED = "inconclusive"
+_ORDER = ("supported", "not supported", "inconclusive")
 _DETAIL = re.compile(r"\s*(?::\s|;\s|\s[(\[])")
+# What follows a bracket in the middle of a sentence.
+_GOES_ON = re.compile(r" [a-z]")
 # A beginning with at most this many words before a colon only names the subject.
 _NAMES = 3
 
 
 def headlines(rows: Sequence[Row], most: int = MOST) -> list[Row]:
-    """Return at most `most` findings: decided ones before inconclusive ones, and of different kinds if possible.
+    """Return at most `most` findings: supported before other decided ones, and of different kinds if possible.
 
     Each has its shortened statement as `plain`, and the remainder as `rest`. Otherwise the order of `rows`, by
     importance, is kept.
@@ -28,7 +30,7 @@ def headlines(rows: Sequence[Row], most: int = MOST) -> list[Row]:
     seen: Counter[str] = Counter()
     turns = []
     for row in rows:
-        turns.append((row["verdict"] == _UNDECIDED, seen[row["finding"]]))
+        turns.append((_ORDER.index(row["verdict"]), seen[row["finding"]]))
         seen[row["finding"]] += 1
     ranked = sorted(zip(turns, rows, strict=True), key=lambda pair: pair[0])
     chosen = [row for _, row in ranked[:most]]
@@ -36,20 +38,47 @@ def headlines(rows: Sequence[Row], most: int = MOST) -> list[Row]:
 
 
 def in_short(statement: str) -> dict[str, str]:
-    """Return a statement up to its first bracketed number, colon or semicolon as `plain`, the remainder as `rest`.
+    """Return a statement up to its first detail as `plain`, and the details as `rest`.
 
-    A colon after the subject is skipped. Findings overturned by the correction over the report are called undecided.
+    A detail begins with a colon, a semicolon or a bracket. A bracket in the middle of the sentence is left out of it; a
+    colon after the subject is skipped. Findings overturned by the correction over the report are called undecided.
     """
-    match = next((m for m in _DETAIL.finditer(statement) if len(statement[: m.start()].split()) > _NAMES), None)
+    kept, details, at = "", list[str](), 0
+    while match := _detail(statement, at, kept):
+        kept += statement[at : match.start()]
+        at = _past_bracket(statement, match)
+        if not at or not _GOES_ON.match(statement, at):
+            details.append(statement[match.start() :].lstrip(" :;,"))
+            break
+        details.append(statement[match.start() : at].strip())
+    else:
+        kept += statement[at:]
     undone = "After the correction undecided: " if CORRECTED in statement else ""
-    if match is None:
-        return {"plain": undone + statement, "rest": ""}
-    rest = statement[match.start() :].lstrip(" :;,")
-    if rest.startswith("["):
-        rest = f"95 % interval {rest}"
-    if rest.startswith("("):
-        rest = rest[1:].replace(")", "", 1)
-    return {"plain": f"{undone}{statement[: match.start()].rstrip()}.", "rest": rest}
+    plain = kept.rstrip() if kept.rstrip().endswith(".") or not details else f"{kept.rstrip()}."
+    return {"plain": undone + plain, "rest": "; ".join(map(_in_words, details))}
+
+
+def _detail(statement: str, start: int, before: str) -> re.Match[str] | None:
+    """Return the beginning of the first detail from `start` on, after more words than a subject has."""
+    matches = _DETAIL.finditer(statement, start)
+    return next((m for m in matches if len((before + statement[start : m.start()]).split()) > _NAMES), None)
+
+
+def _past_bracket(statement: str, match: re.Match[str]) -> int:
+    """Return the place after the bracket that a detail begins with; 0 if it begins with none, or is not closed."""
+    depth = 0
+    for place in range(match.end() - 1, len(statement)):
+        depth += (statement[place] in "([") - (statement[place] in ")]")
+        if depth == 0:
+            return place + 1 if place >= match.end() else 0
+    return 0
+
+
+def _in_words(detail: str) -> str:
+    """Return a detail without the bracket that it begins with, or with the name of an interval."""
+    if detail.startswith("["):
+        return f"95 % interval {detail}"
+    return detail[1:].replace(")", "", 1) if detail.startswith("(") else detail
 
 
 def card(run: FinishedRun) -> list[tuple[str, str]]:

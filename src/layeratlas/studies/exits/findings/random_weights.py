@@ -37,7 +37,8 @@ def _finding(curve: ExitCurve, effect: Effect, readout_note: str) -> Finding:
         "supported": f"The last exit answers {level} better than random weights do ({random:.2f}): gain {interval}.",
         "not supported": f"The last exit gains less than {MARGIN} on random weights ({random:.2f}) in {level}: "
         f"{interval}.",
-        "inconclusive": f"Gain of the last exit over random weights ({random:.2f}) in {level}, undecided: {interval}.",
+        "inconclusive": f"Whether the last exit answers {level} better than random weights do is undecided "
+        f"({random:.2f}): gain {interval}.",
     }[verdict]
     finding = curve_finding(
         ExitFinding.RANDOM_WEIGHTS,

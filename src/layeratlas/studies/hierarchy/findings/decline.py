@@ -24,7 +24,7 @@ def decline_finding(curve: Curve, phrasing: Phrasing) -> Finding:
     beginnings = {
         "supported": f"{capitalised(subject)} falls {way}",
         "not supported": f"{capitalised(subject)} falls by less than {MARGIN} {way}",
-        "inconclusive": f"Fall of {subject} {way}, undecided ({drop.could_have_seen})",
+        "inconclusive": f"Whether {subject} falls {way} is undecided ({drop.could_have_seen})",
     }
     statement = f"{beginnings[verdict]}: drop {drop.estimate:.2f} [{drop.lo:.2f}, {drop.hi:.2f}]."
     null = "the last layer decodes as well as the peak"

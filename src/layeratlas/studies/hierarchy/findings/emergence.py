@@ -98,14 +98,13 @@ def _order_finding(pair: Pair, effect: Effect, phrasing: Phrasing) -> Finding:
 
 
 def _statement(pair: Pair, effect: Effect, verdict: Verdict, phrasing: Phrasing) -> str:
-    a, b = (phrasing.level(curve.level) for curve in pair)
+    a, later = phrasing.level(pair[0].level), phrasing.does(pair[1].level, "emerge")
     component = COMPONENT_NAMES[pair[0].component]
     difference = f"{effect.estimate:+.2f} of depth [{effect.lo:+.2f}, {effect.hi:+.2f}]"
     if verdict == "inconclusive":
-        return f"Order of emergence of {a} and {b} in {component} undecided: {difference}."
+        return f"Whether {later} deeper than {a} in {component} is undecided: {difference}."
     relation = "deeper" if verdict == "supported" else "earlier"
-    later = capitalised(phrasing.does(pair[1].level, "emerge"))
-    return f"{later} {relation} than {a} in {component}: {difference}."
+    return f"{capitalised(later)} {relation} than {a} in {component}: {difference}."
 
 
 def emergence_table(curves: Sequence[Curve], pairs: Sequence[Pair], moved: Moved = NOT_MOVED) -> pl.DataFrame:

@@ -74,9 +74,10 @@ def _order_finding(earlier: Curve, later: Curve, effect: Effect, phrasing: Phras
 
 
 def _statement(earlier: Curve, later: Curve, effect: Effect, verdict: Verdict, phrasing: Phrasing) -> str:
-    a, b, component = phrasing.level(earlier.level), phrasing.level(later.level), COMPONENT_NAMES[earlier.component]
+    a, component = phrasing.level(earlier.level), COMPONENT_NAMES[earlier.component]
+    peaks = phrasing.does(later.level, "peak")
     difference = f"{effect.estimate:+.2f} of depth [{effect.lo:+.2f}, {effect.hi:+.2f}]"
     if verdict == "inconclusive":
-        return f"Order of the peaks of {a} and {b} in {component} undecided: {difference}."
+        return f"Whether {peaks} deeper than {a} in {component} is undecided: {difference}."
     relation = "deeper" if verdict == "supported" else "earlier"
-    return f"{capitalised(phrasing.does(later.level, 'peak'))} {relation} than {a} in {component}: {difference}."
+    return f"{capitalised(peaks)} {relation} than {a} in {component}: {difference}."

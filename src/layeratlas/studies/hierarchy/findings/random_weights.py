@@ -40,12 +40,13 @@ def gain_over_random_weights(curve: Curve) -> Effect:
 
 def _finding(curve: Curve, effect: Effect, phrasing: Phrasing) -> Finding:
     verdict = effect.verdict(margin=MARGIN)
-    level, where = phrasing.level(curve.level), COMPONENT_NAMES[curve.component]
-    best = f"random weights ({curve.references[ReferenceKind.RANDOM_WEIGHTS].estimate.max():.2f} at best)"
+    where = COMPONENT_NAMES[curve.component]
+    reached = f"{curve.references[ReferenceKind.RANDOM_WEIGHTS].estimate.max():.2f} at best"
+    best, decode = f"random weights ({reached})", phrasing.does(curve.level, "decode")
     beginning = {
-        "supported": f"{capitalised(phrasing.does(curve.level, 'decode'))} better from {where} than from {best}: gain",
+        "supported": f"{capitalised(decode)} better from {where} than from {best}: gain",
         "not supported": f"{capitalised(phrasing.does(curve.level, 'gain'))} less than {MARGIN} on {best} in {where}:",
-        "inconclusive": f"Gain of {level} in {where} over {best}, undecided:",
+        "inconclusive": f"Whether {decode} better from {where} than from random weights is undecided ({reached}): gain",
     }[verdict]
     return curve_finding(
         HierarchyFinding.RANDOM_WEIGHTS,

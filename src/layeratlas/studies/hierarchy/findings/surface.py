@@ -60,7 +60,8 @@ def _surface_finding(curve: Curve, comparison: _Comparison, effect: Effect, phra
     beginnings = {
         "supported": f"{capitalised(peak)} beats {feature}: gain",
         "not supported": f"{capitalised(peak)} gains less than {MARGIN} on {feature}:",
-        "inconclusive": f"Gain of {peak} over {feature}, undecided ({effect.could_have_seen}):",
+        "inconclusive": f"Whether {peak} beats {comparison.feature} is undecided ({comparison.level:.2f} there; "
+        f"{effect.could_have_seen}): gain",
     }
     statement = f"{beginnings[verdict]} {effect.estimate:.2f} [{effect.lo:.2f}, {effect.hi:.2f}]."
     null = f"the peak equals {comparison.feature}"
