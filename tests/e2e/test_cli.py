@@ -124,7 +124,7 @@ def test_a_run_ends_in_its_findings_and_the_way_to_the_report(atlas, flags, tmp_
     lines = done.out.splitlines()
     assert re.fullmatch(r"tiny-llama: 3 blocks, width 32; computed in [\d.]+ s", lines[0])
     assert re.fullmatch(r"  \[(supported|not supported|inconclusive)\] Item properties .*\.", lines[3])
-    assert re.fullmatch(r" +item [·░▒▓█]{4} (best at \d|undetected)", lines[2])
+    assert re.fullmatch(r" +item [·░▒▓█]{4} (\d\.\d\d at \d|undetected)", lines[2])
     assert len(lines) <= 14
     assert re.fullmatch(r"runs/hierarchy-.*tiny-llama-quick-items/report\.html", lines[-1])
     page = tmp_path / lines[-1]

@@ -120,7 +120,7 @@ def test_the_summary_has_the_map_five_findings_and_where_the_rest_is(finished):
     lines = finished[0].out.splitlines()
     assert lines[0].startswith("smollm2-135m: 30 blocks, width 576; computed in ")
     for level, row in zip(("item", "relation", "analogy"), lines[2:5], strict=True):
-        assert re.fullmatch(rf" +{level} [·░▒▓█]{{31}} best at \d+", row)
+        assert re.fullmatch(rf" +{level} [·░▒▓█]{{31}} \d\.\d\d at \d+", row)
     found = [line for line in lines if line.startswith("  [")]
     assert len(found) == 5
     assert sum(line.startswith("  [supported]") for line in found) >= 3

@@ -106,7 +106,8 @@ class Comparison:
             name, shades = curve["entry"][0], curve["shade"].to_list()
             best = int(curve["layer"][curve["estimate"].arg_max() or 0]) if max(shades) else None
             shares = spread(curve["layer"].to_list(), shades, count)
-            rows.append(TextRow(name=name, shares=shares, best=best, note=self._use(curve["study"][0], name)))
+            note, value = self._use(curve["study"][0], name), max(curve["estimate"].to_list())
+            rows.append(TextRow(name=name, shares=shares, best=best, note=note, value=value))
         return drawn(rows, width - 2)
 
     def _use(self, study: str, entry: str) -> str:

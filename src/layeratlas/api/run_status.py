@@ -61,11 +61,17 @@ def _lines(place: Place, folder: Path) -> Iterator[str]:
         yield from (f"    {line}" for line in moment.previews[-_MOST_PREVIEWS:])
 
 
+def _done(stage: Mapping[str, Any]) -> str:
+    """Return in words how long a stage took; one that this run does not have ends at once and writes nothing."""
+    seconds = stage.get("seconds", 0.0)
+    return f"done in {duration(seconds)}" if seconds or stage.get("outputs") else "not in this run"
+
+
 def _stages(study: str, known: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Return every stage with its state in words, in order; empty words for the one that is computed now."""
     names = list(known)
     with contextlib.suppress(SpecError):  # the study's package may not be installed here
         names = list(registry.get("studies", study).stages())
     done = list(takewhile(lambda name: known.get(name, {}).get("done"), names))
-    words = {name: f"done in {duration(known[name].get('seconds', 0.0))}" for name in done}
+    words = {name: _done(known[name]) for name in done}
     return words | {name: "to come" if place else "" for place, name in enumerate(names[len(done) :])}

@@ -21,14 +21,15 @@ _LOOK_NAME, _LOOK_COLUMNS = 24, 40
 class TextRow:
     """A row of the map: its name, each layer's share of the range from control to highest value, and the best layer.
 
-    A share is None at a layer that was not measured. `best` is None if nothing was detected at any layer; a `note` is
-    shown instead of it.
+    A share is None at a layer that was not measured. `best` is None if nothing was detected at any layer; `value` is
+    the estimate there. A `note` is shown instead of both.
     """
 
     name: str
     shares: list[float | None]
     best: int | None
     note: str = ""
+    value: float | None = None
 
 
 def level_rows(view: View) -> list[TextRow]:
@@ -50,7 +51,8 @@ def level_rows(view: View) -> list[TextRow]:
         best = int(curve["layer"][curve["estimate"].arg_max() or 0])
         shares = curve.select(share=share)["share"].to_list()
         (clear,) = view.peaks.filter(part=part.code, metric=metric, **chosen)["clear"]
-        rows.append(TextRow(name=part.level, shares=shares, best=best if clear else None))
+        value = round(max(curve["estimate"].to_list()), 4)
+        rows.append(TextRow(name=part.level, shares=shares, best=best if clear else None, value=value))
     return rows
 
 
@@ -74,10 +76,15 @@ def drawn(rows: Sequence[TextRow], width: int) -> list[str]:
     lines = [f"{'layer':>{names}} 0{layers - 1:>{columns - 1}}"]
     for row in rows[:_MOST_ROWS]:
         drawn_cells = cells(row.shares, columns)
-        best = "undetected" if row.best is None else f"best at {row.best}"
-        lines.append(f"{row.name:>{names}} {drawn_cells:<{columns}} {row.note or best}")
+        lines.append(f"{row.name:>{names}} {drawn_cells:<{columns}} {row.note or _best(row)}")
     more = len(rows) - _MOST_ROWS
     return [*lines, *([f"{'':>{names}} and {more} more levels in the report"] if more > 0 else [])]
+
+
+def _best(row: TextRow) -> str:
+    if row.best is None:
+        return "undetected"
+    return f"best at {row.best}" if row.value is None else f"{row.value:.2f} at {row.best}"
 
 
 def curve_line(name: str, values: Sequence[float], floor: float, layers: Sequence[int] = ()) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,13 @@ from layeratlas.runs.workspace import Workspace
 _LONGEST = 80
 
 
+def _run_with(task: str, built: Sequence[Material]) -> str:
+    """Return the command that runs a task of another study."""
+    studies = {name: registry.get("studies", name) for name in registry.names("studies")}
+    readers = [name for name, study in studies.items() if all(isinstance(data, study.reads) for data in built)]
+    return f"layeratlas run {readers[0]} --task {task}" if readers else ""
+
+
 def make_material(study: Study, spec: RunSpec) -> list[Material]:
     """Return what a run reads: the named tasks and the user's files; if there are none, the study's own tasks.
 
@@ -38,7 +46,9 @@ def make_material(study: Study, spec: RunSpec) -> list[Material]:
         built = registry.get("tasks", name).build(spec.size)
         if not all(isinstance(dataset, study.reads) for dataset in built):
             raise SpecError(
-                f"the task '{name}' is not for the study '{spec.study}'", f"one of {', '.join(study.tasks)}"
+                f"the task '{name}' is not for the study '{spec.study}'",
+                f"one of {', '.join(study.tasks)}",
+                _run_with(name, built),
             )
         material += built
     material += [study.read(path, spec) for path in spec.data]
