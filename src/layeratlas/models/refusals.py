@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from layeratlas.core.errors import AtlasError, ModelError
 from layeratlas.core.spec import DEFAULT_MODEL, ModelSpec
@@ -14,6 +15,8 @@ _OFFLINE = re.compile(r"connect|offline|timed? ?out|name resolution|LocalEntryNo
 _ABSENT = re.compile(
     r"not a valid model identifier|is not a local folder|404|401|(Repository|Revision) ?Not ?Found|gated", re.I
 )
+
+_VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 
 
 @contextmanager
@@ -39,12 +42,22 @@ def _refusal(spec: ModelSpec, error: Exception) -> ModelError:
     if on_hub and _OFFLINE.search(text):
         hint = suggestion(spec.id) or "check the spelling and the network, or name a local directory"
         return ModelError(f"'{spec.id}' is not a local path and the hub cannot be reached", ANY_ID, hint)
+    if _lacks_tokenizer(Path(spec.id)):
+        files = "tokenizer.json, or the files of a slow tokenizer"
+        return ModelError(
+            f"the directory '{spec.id}' has no tokenizer", files, "copy the model's tokenizer files into it"
+        )
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return ModelError(
         f"'{spec.id}' cannot be loaded ({type(error).__name__}: {first[:200]})",
         "a complete causal language model with its tokenizer",
         "check its files",
     )
+
+
+def _lacks_tokenizer(folder: Path) -> bool:
+    """Tell whether a model's directory has none of the files that hold a vocabulary."""
+    return folder.is_dir() and not any((folder / name).exists() for name in _VOCABULARIES)
 
 
 def _chain(error: BaseException) -> str:
