@@ -132,6 +132,12 @@ def test_missing_weights_are_never_filled_with_random_numbers(folder):
     assert "lacks 1 weights of LlamaForCausalLM (model.layers.1.mlp.up_proj.weight" in refusal(folder)
 
 
+def test_a_directory_without_a_tokenizer(folder):
+    for path in folder.glob("*token*"):
+        path.unlink()
+    assert "has no tokenizer; expected tokenizer.json, or the files of a slow tokenizer; copy" in refusal(folder)
+
+
 def test_a_truncated_weight_file(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1000])
