@@ -11,7 +11,7 @@ PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 def lowest(project: Path = PROJECT) -> list[str]:
     """Return a line per dependency of a project: `name==version`."""
     asked = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]
-    return [requirement.replace(">=", "==") for requirement in asked]
+    return [requirement.split(",")[0].replace(">=", "==") for requirement in asked]
 
 
 if __name__ == "__main__":
