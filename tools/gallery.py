@@ -56,8 +56,8 @@ WIDTHS = (1200, 1000, 800, 600, 400)
 HEAD = """# Gallery
 
 Maps of real models, made by `make gallery` from finished runs. Each picture is the run's own figure, and each sentence
-one of its findings with its verdict and numbers; *inconclusive* means that these texts cannot decide. The command below
-each run repeats it.
+one of its findings with its verdict and numbers. *Not supported* names what was tested; the sentence says what was found
+instead. *Inconclusive* means that these texts cannot decide. The command below each run repeats it.
 """
 
 
@@ -89,7 +89,7 @@ def bullets(rows: Sequence[dict[str, object]]) -> Iterator[str]:
     """Yield findings as lines of a list, marked up as plain text."""
     for row in rows:
         statement = re.sub(r"([*_<`|])", r"\\\1", str(row["statement"]))
-        yield f"- *{formatting.in_words(str(row['verdict']), str(row['tested']))}*. {statement}"
+        yield f"- *{formatting.in_words(str(row['verdict']), str(row['tested']))}*: {statement}"
 
 
 def of_run(run: la.Run, out: Path) -> Iterator[str]:

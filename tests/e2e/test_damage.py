@@ -256,7 +256,7 @@ def comparison(atlas, pair, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("damage", MAIN_DAMAGES)
 def test_a_damaged_comparison_is_refused_and_made_again(atlas, pair, comparison, tmp_path, damage):
     names = ["comparison.json", *sorted(path.name for path in comparison.glob("*.parquet"))]
-    assert len(names) == 10
+    assert len(names) == 11
     for name, other in zip(names, names[1:] + names[:1], strict=True):
         folder = Path(shutil.copytree(comparison, tmp_path / name))
         damage(folder / name, folder / other)
