@@ -56,8 +56,8 @@ WIDTHS = (1200, 1000, 800, 600, 400)
 HEAD = """# Gallery
 
 Maps of real models, made by `make gallery` from finished runs. Each picture is the run's own figure, and each sentence
-one of its findings with its verdict and numbers. *Not supported* names what was tested; the sentence says what was found
-instead. *Inconclusive* means that these texts cannot decide. The command below each run repeats it.
+one of its findings with its verdict and numbers. *Not supported* names what was tested; the sentence says what was
+found instead. *Inconclusive* means that these texts cannot decide. The command below each run repeats it.
 """
 
 

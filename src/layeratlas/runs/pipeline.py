@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +27,6 @@ from layeratlas.runs.workspace import Workspace
 _LONGEST = 80
 
 
-def _run_with(task: str, built: Sequence[Material]) -> str:
-    """Return the command that runs a task of another study."""
-    studies = {name: registry.get("studies", name) for name in registry.names("studies")}
-    readers = [name for name, study in studies.items() if all(isinstance(data, study.reads) for data in built)]
-    return f"layeratlas run {readers[0]} --task {task}" if readers else ""
-
-
 def make_material(study: Study, spec: RunSpec) -> list[Material]:
     """Return what a run reads: the named tasks and the user's files; if there are none, the study's own tasks.
 
@@ -48,7 +40,7 @@ def make_material(study: Study, spec: RunSpec) -> list[Material]:
             raise SpecError(
                 f"the task '{name}' is not for the study '{spec.study}'",
                 f"one of {', '.join(study.tasks)}",
-                _run_with(name, built),
+                "run the study that reads it",
             )
         material += built
     material += [study.read(path, spec) for path in spec.data]
