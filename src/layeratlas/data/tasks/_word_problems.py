@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice, product
 
-from layeratlas.data.choices import near_misses
+from layeratlas.data.choices import arrange, near_misses
 from layeratlas.data.lists import read_list
+from layeratlas.data.questions import Question
 
 # The same people in every language, in the same order.
 _NAMES = {
@@ -202,3 +203,17 @@ def _first(solutions: Sequence[Solution | None], right: Solution) -> tuple[Solut
 
 def _length(solution: Solution) -> int:
     return sum(len(line.text) for line in solution)
+
+
+def posed(problem: Problem, wrong: Sequence[Solution], language: str, position: int, group: str) -> Question:
+    """Return a problem as a question whose choices are solutions in words, the right one at a position."""
+    solutions = [problem.in_words(solution, language) for solution in wrong]
+    choices, answers = arrange(problem.in_words(problem.right, language), solutions, position)
+    return Question(
+        text=problem.question(language),
+        choices=choices,
+        answers=answers,
+        group=group,
+        stratum=problem.template,
+        final=str(problem.right[-1].result),
+    )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from layeratlas.core.spec import Size
-from layeratlas.data.choices import arrange, positions
+from layeratlas.data.choices import positions
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.data.task import Task
-from layeratlas.data.tasks._word_problems import Problem, draw, templates
+from layeratlas.data.tasks._word_problems import Problem, draw, posed, templates
 
 _COUNT = {"quick": 12, "standard": 20, "full": 640}
 # The first problem of each of these templates is a worked example; items begin with the second.
@@ -44,17 +44,7 @@ def _question_set(size: Size, kind: str) -> QuestionSet:
 
 def _question(problem: Problem, kind: str, position: int, group: str) -> Question:
     wrong = problem.miscalculated if kind == "calculation" else problem.misled
-    solutions = [problem.in_words(solution, "en") for solution in wrong]
-    choices, answers = arrange(problem.in_words(problem.right, "en"), solutions, position)
-    text = problem.question("en")
-    return Question(
-        text=text,
-        choices=choices,
-        answers=answers,
-        group=group,
-        stratum=problem.template,
-        final=str(problem.right[-1].result),
-    )
+    return posed(problem, wrong, "en", position, group)
 
 
 PLUGIN = WordProblems()

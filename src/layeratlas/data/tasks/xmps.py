@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from layeratlas.core.spec import Size
-from layeratlas.data.choices import MIXED, TRANSLATED, arrange, positions
-from layeratlas.data.questions import Question, QuestionSet
+from layeratlas.data.choices import MIXED, TRANSLATED, positions
+from layeratlas.data.questions import QuestionSet
 from layeratlas.data.task import Task
-from layeratlas.data.tasks._word_problems import Problem, draw, templates
+from layeratlas.data.tasks._word_problems import draw, posed, templates
 
 _COUNT = {"quick": 4, "standard": 12, "full": 320}
 # The first problem of each of these templates is a worked example; items begin with the second.
@@ -71,25 +71,15 @@ def _in(language: str, size: Size) -> QuestionSet:
     return QuestionSet(
         name=f"xmps-{language}",
         level="cross-lingual",
-        items=tuple(_question(problem, language, next(position), group) for group, problem in problems),
-        shots=tuple(_question(problem, language, 0, f"shot-{problem.template}") for problem in examples),
+        items=tuple(
+            posed(problem, problem.miscalculated, language, next(position), group) for group, problem in problems
+        ),
+        shots=tuple(
+            posed(problem, problem.miscalculated, language, 0, f"shot-{problem.template}") for problem in examples
+        ),
         instruction=_INSTRUCTIONS[language],
         language=language,
         evident=True,
-    )
-
-
-def _question(problem: Problem, language: str, position: int, group: str) -> Question:
-    wrong = [problem.in_words(solution, language) for solution in problem.miscalculated]
-    choices, answers = arrange(problem.in_words(problem.right, language), wrong, position)
-    text = problem.question(language)
-    return Question(
-        text=text,
-        choices=choices,
-        answers=answers,
-        group=group,
-        stratum=problem.template,
-        final=str(problem.right[-1].result),
     )
 
 
