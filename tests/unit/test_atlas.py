@@ -14,6 +14,8 @@ from fake_models import FakeModel
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import RunSpec
 from layeratlas.runs import pipeline
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.studies.causal.marks import marks_of
 from layeratlas.studies.causal.names import TABLE_FILE
 
 MODEL = FakeModel("early", lambda level, d: fake.hump({"item": 0.2, "relation": 0.4}.get(level, 0.8))(d))
@@ -27,7 +29,9 @@ def _as_causal(folder: Path) -> None:
     curves, findings = (pl.read_parquet(folder / f"{name}.parquet") for name in ("curves", "findings"))
     erased = curves.with_columns(method=pl.lit("erase"), estimate=pl.lit(0.0))
     pl.concat([curves.with_columns(method=pl.lit("probe")), erased]).write_parquet(folder / "curves.parquet")
-    findings.with_columns(method=pl.lit("erase")).write_parquet(folder / "findings.parquet")
+    used = findings.with_columns(method=pl.lit("erase"))
+    answered = used.filter(finding="used").with_columns(finding=pl.lit("answered"))
+    pl.concat([used, answered]).write_parquet(folder / "findings.parquet")
 
 
 def write(out: Path, study: str) -> Path:
@@ -36,7 +40,8 @@ def write(out: Path, study: str) -> Path:
     folder = fake.write_model(out, replace(MODEL, study=study, levels=LEVELS[study], boundaries=boundaries))
     if study == "causal":
         _as_causal(folder)
-        pl.DataFrame(USE | {"used_by": [0.0, 0.0, 1.2], "clean": [2.4] * 3}).write_parquet(folder / TABLE_FILE)
+        effects = {"encoded": ["supported"] * 3, "used_by": [0.0, 0.0, 1.2], "clean": [2.4] * 3}
+        pl.DataFrame(USE | effects).write_parquet(folder / TABLE_FILE)
     return folder
 
 
@@ -104,6 +109,22 @@ def test_the_map_marks_what_is_encoded_and_used_in_rows_of_their_own(refused, tm
     assert "Rows of prompts are of the causal study" in made.report_path.read_text(encoding="utf-8")
     (row,) = (line for line in made.summary(100).splitlines() if line.strip().startswith("item (prompts)"))
     assert row.endswith(" used at 3")
+
+
+@pytest.mark.parametrize(("kind", "left"), [("used", ["not used"]), ("answered", ["used"])])
+def test_the_map_marks_no_more_than_the_report_says(kind, left, tmp_path):
+    """The verdict of a point is corrected over its set alone; that of a finding over the report too."""
+    folder = write(tmp_path / "causal", "causal")
+    findings = pl.read_parquet(folder / "findings.parquet")
+    verdict = pl.when(pl.col("finding") == kind).then(pl.lit("inconclusive")).otherwise("verdict")
+    findings.with_columns(verdict=verdict).write_parquet(folder / "findings.parquet")
+    assert [mark.meaning for mark in marks_of(FinishedRun(folder))] == left
+
+
+def test_nothing_is_marked_as_unused_where_nothing_is_encoded(tmp_path):
+    folder = write(tmp_path / "causal", "causal")
+    pl.read_parquet(folder / TABLE_FILE).with_columns(encoded=pl.lit("inconclusive")).write_parquet(folder / TABLE_FILE)
+    assert [mark.meaning for mark in marks_of(FinishedRun(folder))] == ["used"]
 
 
 def test_a_model_whose_stream_cannot_be_edited_has_an_atlas_without_the_causal_study(refused, tmp_path):

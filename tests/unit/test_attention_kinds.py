@@ -130,3 +130,11 @@ def test_the_built_in_languages_are_translations():
                if own == group] for group in dict.fromkeys(data.groups)]  # fmt: skip
     assert all(sorted(one) == sorted(other) for numbers in digits for one in numbers for other in numbers)
     assert isinstance(data, Passages)
+
+
+def test_kinds_of_a_single_group_are_not_compared():
+    """All passages of one book are one unit, with no spread to test against: noise was called a difference."""
+    names, own = ["novel"] * 4 + ["law"] * 4, ["book 1"] * 4 + ["book 2"] * 4
+    assert Kinds.of(names, own, {}, languages=False) is None
+    assert Kinds.of(names, ["book 1"] * 4 + [f"law {n}" for n in range(4)], {}, languages=False) is None
+    assert Kinds.of(names, [f"book {n}" for n in range(8)], {}, languages=False) is not None

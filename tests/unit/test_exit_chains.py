@@ -43,7 +43,7 @@ def test_the_answer_of_a_built_in_problem_is_that_of_its_right_solution_alone(ta
             assert question.worked == (question.truth, question.final)
             assert question.final in question.truth
             reply = reasoned(question, data.language)
-            assert is_number_of(final_answer(reply, data.language), question)
+            assert is_number_of(final_answer(reply, data.language), question, data.language)
             assert is_complete(f"{reply}\n", data.language)
             assert not is_complete(reply, data.language)
 
@@ -75,11 +75,11 @@ def test_other_languages_have_their_own_marker():
     ("answer", "right"), [("5", True), ("5 eggs", True), ("5.0", True), ("-5", False), ("50", False), ("", False)]
 )
 def test_a_number_counts_by_its_value(answer, right):
-    assert is_number_of(answer, SUM) == right
+    assert is_number_of(answer, SUM, "en") == right
 
 
 def test_thousands_may_have_commas():
-    assert is_number_of("1,200", Question("q", ("a", "b"), (0,), "g", final="1200"))
+    assert is_number_of("1,200", Question("q", ("a", "b"), (0,), "g", final="1200"), "en")
 
 
 def own(path, *rows):
@@ -119,3 +119,20 @@ def test_examples_without_a_chain_are_refused():
     check(built("word_problems"))
     with pytest.raises(SpecError, match=r"format=chain with exits=every 2; expected all exits"):
         check(built("word_problems"), exits="every 2")
+
+
+@pytest.mark.parametrize(
+    ("language", "answer", "final"),
+    [
+        ("de", "1.200 Euro", "1200"),
+        ("fr", "12,50", "12.5"),
+        ("es", "1.200,5", "1200.5"),
+        ("de", "12.5", "12.5"),
+        ("en", "1,200.50", "1200.5"),
+        ("es", "-3", "-3"),
+    ],
+)
+def test_a_number_is_read_as_its_language_writes_it(language, answer, final):
+    question = Question("q", ("a", "b"), (0,), "g", final=final)
+    assert is_number_of(answer, question, language)
+    assert not is_number_of(answer, Question("q", ("a", "b"), (0,), "g", final="1250"), language)

@@ -13,6 +13,8 @@ import pytest
 import scipy
 
 import fake_models as fake
+import fake_run
+import layeratlas as la
 from fake_models import FakeModel
 from layeratlas.api.display import lines_of
 from layeratlas.core import registry
@@ -73,6 +75,19 @@ def test_a_finding_that_is_not_supported_names_what_was_tested():
     earlier = with_later_columns(table.drop("q", "tested"))
     assert earlier.columns == table.columns
     assert lines_of(earlier)[1] == "[not supported] It peaks earlier."
+
+
+def test_a_folder_of_an_earlier_version_has_findings_without_the_later_columns(tmp_path):
+    folder = fake_run.write_run(tmp_path)
+    path = folder / "findings.parquet"
+    table = pl.read_parquet(path)
+    table.drop([name for name in ("q", "tested") if name in table.columns]).write_parquet(path)
+    run = la.load(folder)
+    assert set(run.findings["tested"]) == {""}
+    assert "[supported]" in run.summary()
+    path.unlink()
+    with pytest.raises(StoreError, match=r"findings\.parquet"):
+        la.load(folder).summary()
 
 
 def test_an_empty_table_has_the_columns_and_types_of_a_full_one():

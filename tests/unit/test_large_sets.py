@@ -12,10 +12,12 @@ import layeratlas as la
 import small_runs
 from layeratlas.core.errors import DataError, SpecError
 from layeratlas.core.progress import Progress
-from layeratlas.core.spec import RunSpec
+from layeratlas.core.spec import ProbeSpec, RunSpec
 from layeratlas.data.items import Dataset, Item
+from layeratlas.probes import make_design
 from layeratlas.probes._dual import held_out_scores, label_columns, split_gram
 from layeratlas.probes._folds import make_folds
+from layeratlas.probes._large import LargeSet, OtherLabels, sample_groups
 from layeratlas.probes.ridge import Ridge
 from layeratlas.store import DiskStore
 from layeratlas.store.shards import load_shard
@@ -198,3 +200,19 @@ def test_items_are_found_in_shards_of_any_rows():
     }
     assert sorted(found) == list(range(7))
     assert all(np.array_equal(found[item], x[row]) for item, row in enumerate(rows))
+
+
+def test_shuffled_labels_of_further_texts_keep_the_shares_of_the_classes():
+    """Donors were drawn by groups, so that a class of many small groups became the most frequent one."""
+    groups = np.concatenate([np.repeat(np.arange(400), 2), 400 + np.repeat(np.arange(60), 20)])
+    y = (groups >= 400).astype(float)
+    sample = sample_groups(groups, 500, 0)
+    texts = LargeSet(y=y, groups=groups, sample=sample)
+    items = tuple(Item(text=f"t{n}", label=str(int(y[n])), group=str(groups[n])) for n in sample)
+    design = make_design(Dataset(name="d", level="item", items=items), ProbeSpec(shuffles=40), 0)
+    others = np.setdiff1d(np.arange(len(y)), sample)
+    columns = OtherLabels(texts, design).columns(others)[:, 1:41]
+    true = y[others].mean()
+    shares = (columns > 0).mean(0)
+    assert abs(shares.mean() - true) < 0.1
+    assert shares.min() > 0.3

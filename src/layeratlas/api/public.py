@@ -36,7 +36,7 @@ _WORDS = """
     precision.products precision.unit precision.where precision.why
     stages.*.outputs.* stages.*.sha256.* datasets.*.name datasets.*.level datasets.*.kind
     spec.study spec.size spec.tasks.* spec.bad_rows spec.label_kind spec.probe.methods.*
-    spec.capture.components.* spec.capture.position spec.capture.dtype spec.capture.packing
+    spec.capture.components.* spec.capture.position spec.capture.dtype spec.capture.packing spec.capture.precision
     spec.model.revision spec.model.dtype spec.model.attention spec.model.device spec.model.bos spec.model.chat_template
     model.name model.source model.class model.family model.revision model.dtype model.attention model.device
     model.weights model.bos model.eos model.tokenizer_hash model.quantisation model.proved model.files.* model.anatomy

@@ -67,8 +67,9 @@ class Run(FinishedRun):
 
     def _summary(self) -> dict[str, Any]:
         """Return what the end of the run printed, if the tables are still those that it describes."""
-        if SUMMARY in self.manifest:
-            self.verify([CURVES, FINDINGS, RECOMMENDATIONS])
+        tables = (CURVES, FINDINGS)  # a missing one is refused by its reader
+        if SUMMARY in self.manifest and all((self.folder / name).is_file() for name in tables):
+            self.verify([*tables, RECOMMENDATIONS])
             return dict(self.manifest[SUMMARY])
         from layeratlas.report import summary_of  # a run of an earlier version, or a shared one
 

@@ -161,11 +161,12 @@ def _files(folder: Path) -> list[str]:
 
 
 def _names(run: Run) -> list[str]:
-    """Return the names of a run's data sets, levels, languages and strata."""
+    """Return the names of a run's data sets, levels, languages, strata and kinds of passages."""
     datasets = run.manifest.get("datasets", [])
     named = [str(data[field]) for data in datasets for field in ("name", "level", "language") if data.get(field)]
     strata = run.curves["stratum"].unique(maintain_order=True).to_list() if "stratum" in run.curves.columns else []
-    return [name for name in [*named, *strata] if name != ALL]
+    kinds = run.manifest.get("segments", {}).get("characters_per_token", {})
+    return [name for name in [*named, *strata, *kinds] if name != ALL]
 
 
 def card_of(run: Run, name: str) -> str:

@@ -25,6 +25,8 @@ _NOTED = {
     "weights": "model.quantisation",
     "products": "precision.products",
 }
+# What a run that does not say was computed with.
+_USUAL = {"products": "float32"}
 
 
 class _UnknownStudy(Study):
@@ -140,7 +142,7 @@ def _cohort(study: str, runs: Sequence[FinishedRun]) -> Cohort:
     names = _names(runs)
     notes = []
     for word, path in _NOTED.items():
-        values = [str(value_at(run, path)) for run in runs]
+        values = [str(value_at(run, path) or _USUAL.get(word)) for run in runs]
         if len(set(values)) > 1:
             each = ", ".join(f"{name}: {value}" for name, value in zip(names, values, strict=True))
             notes.append(f"The models differ in {word}, which can change numbers slightly ({each}).")

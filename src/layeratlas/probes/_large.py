@@ -63,10 +63,10 @@ def sample_groups(groups: Ints, size: int, seed: int) -> Ints:
 class OtherLabels:
     """The labels of the texts outside the sample: the true ones, under each shuffle, and of each control task.
 
-    Under a shuffle, every group takes the labels of another group, drawn with replacement, turned round by a random
-    number of units. If all groups have the same labels in the same shares, a group keeps its labels, and they are only
-    turned round. In a control task, a word of the sample keeps its label there; other words have labels drawn from the
-    sample.
+    Under a shuffle, every group takes the labels of the group of a random text, drawn with replacement, turned round by
+    a random number of units. If all groups have the same labels in the same shares, a group keeps its labels, and they
+    are only turned round. In a control task, a word of the sample keeps its label there; other words have labels drawn
+    from the sample.
     """
 
     def __init__(self, texts: LargeSet, design: Design) -> None:
@@ -93,6 +93,8 @@ class OtherLabels:
         self._group, self._place = (np.full(len(y), -1, dtype=np.int32) for _ in range(2))
         self._group[rows] = groups
         self._place[rows[order]] = np.cumsum(first) - 1 - self._start[groups[order]]
+        # In random order: the hashes of neighbouring groups are at equal distances.
+        self._by_text = np.random.default_rng([self._texts.seed, 41]).permutation(groups).astype(np.int64)
         self._within = bool(len(rows)) and balanced_alike(groups, y[rows])
 
     def columns(self, rows: Ints) -> Floats:
@@ -103,10 +105,15 @@ class OtherLabels:
 
     def _shuffled(self, rows: Ints) -> Floats:
         group = self._group[rows, None].astype(np.int64)
-        donor = group + 0 * self._donors[0] if self._within else _hashed(group, self._donors) % max(1, len(self._count))
+        donor = group + 0 * self._donors[0] if self._within else self._drawn(group)
         turned = (self._place[rows, None] + _hashed(donor, self._turns)) % self._count[donor]
         labels: Floats = self._label[self._start[donor] + turned]
         return labels
+
+    def _drawn(self, group: Ints) -> Ints:
+        """Return for each group (m, 1) and shuffle the group of a random text, so that classes keep their shares."""
+        drawn: Ints = self._by_text[_hashed(group, self._donors) % len(self._by_text)]
+        return drawn
 
     def _control(self, rows: Ints) -> Floats:
         tasks = self._design.control_tasks

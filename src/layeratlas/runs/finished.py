@@ -93,7 +93,9 @@ class FinishedRun:
     @cached_property
     def findings(self) -> pl.DataFrame:
         """One row per finding, with estimate, interval, p-value, null and verdict."""
-        return self._table(FINDINGS)
+        from layeratlas.runs.finding_table import with_later_columns
+
+        return with_later_columns(self._table(FINDINGS))
 
     @cached_property
     def draws(self) -> Draws | None:

@@ -24,15 +24,16 @@ from layeratlas.stats.verdicts import POWER
 class CurveDifference:
     """The difference of two kinds' mean curves where the interval is farthest from 0, or least across it.
 
-    `first`, `second`: the kinds, as numbers; `layer`: the place; `estimate`, `lo`, `hi`: the mean of the first less
-    that of the second; `p`: the share of shuffles with as large a |t|. `farthest`: the largest distance from 0 of any
-    end of any interval. `seen`: the difference that would have been detected at a layer of median error with a power
-    of 0.8.
+    `first`, `second`: the kinds, as numbers; `layer`: the place; `means`: those of both there, over groups; `estimate`,
+    `lo`, `hi`: the mean of the first less that of the second; `p`: the share of shuffles with as large a |t|.
+    `farthest`: the largest distance from 0 of any end of any interval. `seen`: the difference that would have been
+    detected at a layer of median error with a power of 0.8.
     """
 
     first: int
     second: int
     layer: int
+    means: tuple[float, float]
     estimate: float
     lo: float
     hi: float
@@ -44,11 +45,12 @@ class CurveDifference:
 def largest_difference(values: Floats, kinds: Ints, groups: Ints, *, shuffles: int, seed: int) -> CurveDifference:
     """Return the largest difference between the mean curves of kinds.
 
-    values: (n, L), a curve per text; kinds: (n,) numbers from 0, at least two with two texts each; groups: (n,)
+    values: (n, L), a curve per text; kinds: (n,) numbers from 0, at least two with two groups each; groups: (n,)
     numbers. Texts of one kind and group are averaged first. If every group has every kind, differences are taken within
     groups. If some have and others have not, groups are ignored, which is conservative.
     """
     values, kinds, groups = _cells(values, kinds, groups)
+    means = _means(values, kinds)
     complete = _is_complete(kinds, groups)
     if complete:
         values = values - _means(values, groups)[groups]
@@ -66,6 +68,7 @@ def largest_difference(values: Floats, kinds: Ints, groups: Ints, *, shuffles: i
         first=first,
         second=second,
         layer=int(layer),
+        means=(float(means[first, layer]), float(means[second, layer])),
         estimate=estimate,
         lo=estimate - float(reach[pair, layer]),
         hi=estimate + float(reach[pair, layer]),

@@ -10,9 +10,10 @@ import scipy
 
 from layeratlas.core.arrays import FloatArray, Floats, Ints
 from layeratlas.stats.group_means import GroupMeans, group_means
+from layeratlas.stats.intervals import Z95
 from layeratlas.stats.resampling import Resampler, Sample
 from layeratlas.stats.tests import holm
-from layeratlas.stats.verdicts import Effect, Verdict, decide
+from layeratlas.stats.verdicts import Effect, Verdict, decide, least_seen
 from layeratlas.studies.causal.names import Edited
 from layeratlas.studies.causal.settings import CausalSettings
 
@@ -73,6 +74,12 @@ class Cell:
     def moves(self) -> Verdict:
         """Verdict on whether steering here moves the answers by more than `least`."""
         return self.steered.verdict(null=self.least)
+
+    @property
+    def seen(self) -> float:
+        """The smallest shift by steering that would have been told from `least`, in nats."""
+        error = (self.steered.hi - self.steered.lo) / (2 * Z95)
+        return self.least + least_seen(error)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from layeratlas.core.formatting import estimate
 from layeratlas.runs.finding import Finding, Subject, curve_finding
-from layeratlas.stats.verdicts import Effect, Verdict, decide
+from layeratlas.stats.verdicts import Effect, Verdict, could_have_seen, decide
 from layeratlas.studies.causal.effects import Cell, SetEffects, unused_point
 from layeratlas.studies.causal.names import ERASE, STEER, CausalFinding
 
@@ -108,7 +108,7 @@ def _steered(effects: SetEffects, name: str) -> Finding:
         "supported": f"steering at the last token moves the answers, at {_points([c.point for c in shown])}",
         "not supported": "steering at the last token moves the answers at no point by an amount that matters",
         "inconclusive": f"whether steering at the last token moves the answers is undecided "
-        f"({cell.steered.could_have_seen} nats)",
+        f"({could_have_seen(f'{cell.seen:.2f}')} nats)",
     }[verdict]
     return _finding(
         CausalFinding.STEERED,

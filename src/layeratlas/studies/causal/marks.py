@@ -5,7 +5,7 @@ from __future__ import annotations
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.quantity import UNUSED, USED, ModelMark
 from layeratlas.runs.tables import read_table
-from layeratlas.studies.causal.names import TABLE_FILE
+from layeratlas.studies.causal.names import TABLE_FILE, CausalFinding
 
 _MEANINGS = {"supported": USED, "not supported": UNUSED}
 
@@ -13,10 +13,13 @@ _MEANINGS = {"supported": USED, "not supported": UNUSED}
 def marks_of(run: FinishedRun) -> list[ModelMark]:
     """Return a mark for each level and point with a verdict on use; empty if the run has no table.
 
-    The size of a mark is the share of the model's log-odds that erasure removes beyond its controls.
+    The size of a mark is the share of the model's log-odds that erasure removes beyond its controls. As in the report,
+    a level has marks of use only if its finding `used` is supported after all corrections, and marks of no use only at
+    points that encode it, if the model answers.
     """
     if not (run.folder / TABLE_FILE).is_file():
         return []
+    used, answered = (_supported(run, kind) for kind in (CausalFinding.USED, CausalFinding.ANSWERED))
     return [
         ModelMark(
             level=row["level"],
@@ -26,8 +29,13 @@ def marks_of(run: FinishedRun) -> list[ModelMark]:
             size=used_share(row["used_by"], row["clean"]),
         )
         for row in read_table(run.folder / TABLE_FILE).iter_rows(named=True)
-        if row["used"] in _MEANINGS
+        if (row["used"] == "supported" and row["level"] in used)
+        or (row["used"] == "not supported" and row["encoded"] == "supported" and row["level"] in answered)
     ]
+
+
+def _supported(run: FinishedRun, kind: str) -> set[str]:
+    return {finding.level for finding in run.of_kind(kind) if finding.verdict == "supported"}
 
 
 def used_share(lost: float, log_odds: float) -> float:

@@ -7,14 +7,15 @@ from dataclasses import asdict
 
 import numpy as np
 
+from layeratlas.core.arrays import Floats
 from layeratlas.core.formatting import ranges
 from layeratlas.runs.recommendation import ALL, Choice, Purpose, Recommendation
 from layeratlas.stats.best_layers import CONFIDENCE, best_layers
 from layeratlas.stats.chosen import value_of_choice
 from layeratlas.stats.intervals import draws_interval
-from layeratlas.stats.peaks import as_it_is
-from layeratlas.stats.resampling import Sample
-from layeratlas.studies.causal.effects import SetEffects
+from layeratlas.stats.peaks import Judge
+from layeratlas.stats.verdicts import could_have_seen
+from layeratlas.studies.causal.effects import Cell, SetEffects
 from layeratlas.studies.causal.names import LOG_ODDS, STEER
 
 RULES: Mapping[Purpose, str] = {
@@ -59,7 +60,8 @@ def _choice(effects: SetEffects, steered: bool) -> Choice:
         top = max(cells, key=lambda cell: cell.steered.estimate)
         return Choice(
             reason="Steering at the last token is not shown to move the answers, more than random directions do, by "
-            f"{top.least:.2f} nats at any point (most at point {top.point}, {top.steered.could_have_seen} nats)."
+            f"{top.least:.2f} nats at any point (most at point {top.point}, "
+            f"{could_have_seen(f'{top.seen:.2f}')} nats)."
         )
     moved = effects.steering
     inside = best_layers(moved.estimate, moved.draws).inside
@@ -69,12 +71,11 @@ def _choice(effects: SetEffects, steered: bool) -> Choice:
             f"({ranges([cells[i].point for i in np.flatnonzero(shown)])}) are not among those where it moves them most."
         )
     usable = np.flatnonzero(inside & shown)
-    at = int(moved.estimate[usable].argmax())
-    own = Sample(moved.estimate[usable], *(values[:, usable] for values in moved[1:]))
-    value, draws = value_of_choice(own, at, as_it_is)
+    at = int(usable[moved.estimate[usable].argmax()])
+    value, draws = value_of_choice(moved, at, _shown_first(cells))
     lo, hi = draws_interval(draws, effects.n_groups)
     return Choice(
-        layer=cells[usable[at]].point,
+        layer=cells[at].point,
         as_good=tuple(cell.point for cell, kept in zip(cells, inside, strict=True) if kept),
         value=value,
         lo=float(lo),
@@ -82,3 +83,19 @@ def _choice(effects: SetEffects, steered: bool) -> Choice:
         reason=f"Of {len(cells)} points that were edited, steering at the last token moves the answers most there, "
         "among those where it is shown to.",
     )
+
+
+def _shown_first(cells: Sequence[Cell]) -> Judge:
+    """Return the rule as it chooses on a part of the groups: points whose shift passes the margin come first.
+
+    How far the lower end of a shift is below the estimate is taken from all groups, as for the other purposes.
+    """
+    steered = [cell.steered for cell in cells]
+    reach = np.array([each.estimate - each.lo for each in steered])
+    least = np.array([cell.least for cell in cells])
+
+    def judge(values: Floats) -> Floats:
+        above = values - reach > least
+        return np.where(above, values + 2 * np.abs(values).max() + 1, values)
+
+    return judge

@@ -26,6 +26,9 @@ _NEXT = "\nQ:"
 # What may stand before an answer and after it, as in "The answer is: **30**."
 _BEFORE, _BEHIND = " \t:*“\"'$€£", " \t*”\"'.。"
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?|-?\.\d+")
+# Languages that write 1.200,50.
+_COMMA_LANGUAGES = frozenset({"de", "es", "fr"})
+_COMMA_NUMBER, _DOTTED = re.compile(r"-?\d(?:[\d.,]*\d)?"), re.compile(r"-?\d{1,3}(\.\d{3})+")
 
 
 def reasoned(question: Question, language: str) -> str:
@@ -55,10 +58,14 @@ def final_answer(text: str, language: str) -> str:
     return "" if after is None else after.strip().split("\n")[0].lstrip(_BEFORE).rstrip(_BEHIND)
 
 
-def is_number_of(answer: str, question: Question) -> bool:
-    """Return whether the first number of an answer is a question's `final`; commas and words after it do not matter."""
-    number = _NUMBER.search(answer)
-    return number is not None and _value(number[0]) == _value(question.final)
+def is_number_of(answer: str, question: Question, language: str) -> bool:
+    """Return whether the first number of an answer, as the language writes it, is a question's `final`.
+
+    Marks of thousands and words after the number do not matter.
+    """
+    comma = language in _COMMA_LANGUAGES
+    number = (_COMMA_NUMBER if comma else _NUMBER).search(answer)
+    return number is not None and _value(_in_english(number[0]) if comma else number[0]) == _value(question.final)
 
 
 def check_chains(data: QuestionSet, shots: int) -> None:
@@ -69,6 +76,14 @@ def check_chains(data: QuestionSet, shots: int) -> None:
             "worked solutions, or a field chain in every worked example",
             "use --task word_problems or xmps, --set shots=0, or --set format=free",
         )
+
+
+def _in_english(number: str) -> str:
+    """Return a number such as 1.200,50 as 1200.50; 12.5 stays, and so does 1,200,000."""
+    whole, comma, part = number.rpartition(",")
+    if comma and "," not in whole:
+        return f"{whole.replace('.', '')}.{part}"
+    return number.replace(".", "") if _DOTTED.fullmatch(number) else number
 
 
 def _value(number: str) -> Decimal:

@@ -65,7 +65,9 @@ def _reader(language: str, settings: ExitSettings) -> _Reader:
         return _Reader(
             is_complete=partial(is_complete, language=language),
             answer=partial(final_answer, language=language),
-            is_right=lambda answer, question: (is_number_of if question.final else matches)(answer, question),
+            is_right=lambda answer, question: (
+                is_number_of(answer, question, language) if question.final else matches(answer, question)
+            ),
         )
     return _Reader(is_complete=lambda text: "\n" in text.lstrip(), answer=first_line, is_right=matches)
 

@@ -45,11 +45,11 @@ class Kinds:
     def of(
         cls, kinds: Sequence[str], groups: Sequence[str], characters: Mapping[str, float], *, languages: bool
     ) -> Kinds | None:
-        """Return the passages by kind; None for a single kind, or if some kind has a single passage."""
+        """Return the passages by kind; None for a single kind, or if some kind has a single group."""
         names, codes = np.unique(np.array(kinds), return_inverse=True)
-        if len(names) < 2 or np.bincount(codes).min() < 2:
-            return None
         numbers = np.unique(np.array(groups), return_inverse=True)[1]
+        if len(names) < 2 or _groups_of(codes, numbers).min() < 2:
+            return None
         return cls(
             names=tuple(map(str, names)), codes=codes, groups=numbers, characters=characters, languages=languages
         )
@@ -58,6 +58,12 @@ class Kinds:
     def called(self) -> str:
         """What kinds are called in statements."""
         return "languages" if self.languages else "kinds of text"
+
+
+def _groups_of(kinds: Ints, groups: Ints) -> Ints:
+    """Return how many groups each kind has: passages of one group are one unit of the test."""
+    pairs = np.unique(np.stack([kinds, groups], 1), axis=0)
+    return np.bincount(pairs[:, 0])
 
 
 def attention_findings(measured: Mapping[str, Floats], kinds: Kinds, seed: int) -> list[Finding]:
@@ -75,7 +81,7 @@ def attention_findings(measured: Mapping[str, Floats], kinds: Kinds, seed: int) 
 
 
 def _finding(name: str, found: CurveDifference, values: Floats, kinds: Kinds) -> Finding:
-    enough = np.bincount(kinds.codes).min() >= FEWEST_PASSAGES
+    enough = _groups_of(kinds.codes, kinds.groups).min() >= FEWEST_PASSAGES
     verdict = decide(shown=found.p <= ALPHA, refuted=bool(enough) and found.farthest <= MARGIN)
     effect = Effect(estimate=found.estimate, lo=found.lo, hi=found.hi, p=found.p)
     return curve_finding(
@@ -99,8 +105,8 @@ def _said(signal: str, found: CurveDifference, kinds: Kinds, verdict: Verdict) -
 
 def _where(found: CurveDifference, values: Floats, kinds: Kinds) -> str:
     first, second = (
-        f"{num(float(values[kinds.codes == code, found.layer].mean()), 3)} ({kinds.names[code]})"
-        for code in (found.first, found.second)
+        f"{num(mean, 3)} ({kinds.names[code]})"
+        for mean, code in zip(found.means, (found.first, found.second), strict=True)
     )
     layers, pairs = values.shape[1], len(kinds.names) * (len(kinds.names) - 1) // 2
     at_once = f"{layers} blocks" + (f" and {pairs} pairs" if pairs > 1 else "")
