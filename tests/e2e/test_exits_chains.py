@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import families
+from decoded import decoded
 from layeratlas.api import Run
 from layeratlas.core.spec import ModelSpec, ProbeSpec, RunSpec
 from layeratlas.data.questions import Question, QuestionSet
@@ -116,7 +117,6 @@ def test_choices_are_scored_as_without_chains(monkeypatch, model, tmp_path):
 
 
 def test_chains_are_those_of_greedy_decoding_from_each_exit(monkeypatch, model, tmp_path):
-    import torch
 
     from layeratlas.studies.exits.prompts import chain_prompt
     from layeratlas.studies.exits.settings import ExitSettings
@@ -124,19 +124,11 @@ def test_chains_are_those_of_greedy_decoding_from_each_exit(monkeypatch, model, 
     done = run(monkeypatch, model, tmp_path / "run", chain_tokens=3)
     said = pl.read_parquet(done.folder / "scores/sums.free.parquet")
     loaded = load(ModelSpec(id=model))
+    end = loaded.tokenizer.eos_token_id
     for row in said.filter(pl.col("question") < 2).iter_rows(named=True):
         prompt = chain_prompt(DATA, DATA.items[row["question"]], ExitSettings(format="chain", shots=1))
-        ids = list(loaded.encode_prompt(prompt))
-        start = len(ids)
-        for _ in range(3):
-            with torch.no_grad():
-                out = loaded.model(input_ids=torch.tensor([ids]), output_hidden_states=True)
-            last = row["layer"] == families.LAYERS
-            logits = out.logits if last else loaded.anatomy.logits(out.hidden_states[row["layer"]])
-            ids.append(int(logits[0, -1].argmax()))
-            if ids[-1] == loaded.tokenizer.eos_token_id:
-                break
-        assert row["text"] == loaded.tokenizer.decode(ids[start:], skip_special_tokens=True)
+        ids = decoded(loaded, loaded.encode_prompt(prompt), row["layer"], 3, lambda new: new[-1] == end)
+        assert row["text"] == loaded.tokenizer.decode(ids, skip_special_tokens=True)
 
 
 def test_chains_have_room_in_the_context(monkeypatch, model, tmp_path):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import random
 import re
+from functools import partial
 
 import polars as pl
 import pytest
 
 import families
+from decoded import decoded
 from layeratlas.api import Run
 from layeratlas.core.errors import CaptureError, SpecError, StoreError
 from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec, RunSpec
@@ -221,29 +223,20 @@ def test_settings_are_the_runs_own_and_stand_in_its_methods(monkeypatch, model, 
 
 
 def test_free_answers_are_those_of_greedy_decoding_from_each_exit(monkeypatch, model, tmp_path):
-    import torch
 
     from layeratlas.models import load
 
     done = run(monkeypatch, model, tmp_path / "run", [SETS[1]], format="free", shots=1, free_tokens=3, free_exits=2)
     said = pl.read_parquet(done.folder / "scores/sums-de.free.parquet")
     loaded = load(ModelSpec(id=model))
+    words = partial(loaded.tokenizer.decode, skip_special_tokens=True)
     exits = said["layer"].unique().sort().to_list()
     assert exits == [1, families.LAYERS]
     items = pl.read_parquet(done.folder / "items/sums-de.parquet")
     for row in said.filter(pl.col("question") < 4).iter_rows(named=True):
-        start = loaded.encode(items["prompt"][row["question"]])
-        ids = list(start)
-        for _ in range(3):
-            with torch.no_grad():
-                out = loaded.model(input_ids=torch.tensor([ids]), output_hidden_states=True)
-            last = row["layer"] == families.LAYERS
-            logits = out.logits if last else loaded.anatomy.logits(out.hidden_states[row["layer"]])
-            ids.append(int(logits[0, -1].argmax()))
-            text = loaded.tokenizer.decode(ids[len(start) :], skip_special_tokens=True)
-            if ids[-1] == 1 or "\n" in text.lstrip():
-                break
-        assert row["answer"] == text.strip().split("\n")[0].strip()
+        prompt = loaded.encode(items["prompt"][row["question"]])
+        ids = decoded(loaded, prompt, row["layer"], 3, lambda new: new[-1] == 1 or "\n" in words(new).lstrip())
+        assert row["answer"] == words(ids).strip().split("\n")[0].strip()
     curve = done.curves.filter(metric="exact_match")
     assert curve["method"].unique().to_list() == ["greedy"]
     assert curve.filter(pl.col("estimate").is_finite())["layer"].to_list() == exits

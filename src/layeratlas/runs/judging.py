@@ -12,7 +12,7 @@ from layeratlas.runs.finding import Finding
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.tests import holm
-from layeratlas.stats.verdicts import Verdict, all_hold
+from layeratlas.stats.verdicts import Verdict, all_hold, any_holds
 
 
 class RunClaim(Claim):
@@ -162,3 +162,25 @@ def largest_family(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
     """Return the runs of the family with the most sizes, smallest first; in a tie, the family of the smallest model."""
     families = by_family(sorted(runs, key=lambda run: run.parameters)).values()
     return max(families, key=lambda family: len({run.parameters for run in family}), default=[])
+
+
+def any_of(findings: Sequence[Finding], needs: str) -> Judgement:
+    """Return whether some finding is supported; `not supported` if all are refuted.
+
+    Statement and effect are those of the findings with the joint verdict, the effect of the one with the smallest p.
+    """
+    if not findings:
+        return Judgement(verdict="inconclusive", statement="No such finding in this run.", needs=needs)
+    verdict = any_holds(finding.verdict for finding in findings)
+    shown = [finding for finding in findings if finding.verdict == verdict] or list(findings)
+    clearest = min(shown, key=lambda finding: finding.p)
+    return Judgement(
+        verdict=verdict,
+        statement=" ".join(finding.statement for finding in shown),
+        estimate=clearest.estimate,
+        lo=clearest.lo,
+        hi=clearest.hi,
+        p=clearest.p,
+        null=clearest.null,
+        n=sum(finding.n for finding in findings),
+    )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from layeratlas.runs.claim import Judgement
 from layeratlas.runs.finished import FinishedRun
-from layeratlas.runs.judging import RunClaim
-from layeratlas.stats.verdicts import any_holds
+from layeratlas.runs.judging import RunClaim, any_of
 from layeratlas.studies.causal.names import CausalFinding
 
 
@@ -20,22 +19,7 @@ class UnusedClaim(RunClaim):
 
     def judge_run(self, run: FinishedRun) -> Judgement:
         """Return whether some level is encoded and not used at some point."""
-        findings = run.of_kind(CausalFinding.UNUSED)
-        if not findings:
-            return Judgement(verdict="inconclusive", statement="No such finding.", needs="layeratlas run causal")
-        verdict = any_holds(finding.verdict for finding in findings)
-        shown = [finding for finding in findings if finding.verdict == verdict] or findings
-        clearest = min(shown, key=lambda finding: finding.p)
-        return Judgement(
-            verdict=verdict,
-            statement=" ".join(finding.statement for finding in shown),
-            estimate=clearest.estimate,
-            lo=clearest.lo,
-            hi=clearest.hi,
-            p=clearest.p,
-            null=clearest.null,
-            n=sum(finding.n for finding in findings),
-        )
+        return any_of(run.of_kind(CausalFinding.UNUSED), "layeratlas run causal")
 
 
 PLUGIN = UnusedClaim()

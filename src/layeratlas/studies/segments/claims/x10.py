@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from layeratlas.runs.claim import Judgement, undecided
 from layeratlas.runs.finished import FinishedRun
-from layeratlas.runs.judging import RunClaim
-from layeratlas.stats.verdicts import any_holds
+from layeratlas.runs.judging import RunClaim, any_of
 from layeratlas.studies.segments.citation import CHEN
 from layeratlas.studies.segments.names import SegmentFinding
 
@@ -27,18 +28,8 @@ class AttentionLanguagesClaim(RunClaim):
         findings = run.of_kind(SegmentFinding.ATTENTION_KINDS)
         if not findings or not all(data.get("languages") for data in sets):
             return undecided(_ASKED, "the passages of this run are not sorted by language")
-        verdict = any_holds([finding.verdict for finding in findings])
-        clearest = min(findings, key=lambda finding: (finding.verdict != verdict, finding.p))
-        return Judgement(
-            verdict=verdict,
-            statement=" ".join(finding.statement for finding in findings),
-            estimate=clearest.estimate,
-            lo=clearest.lo,
-            hi=clearest.hi,
-            p=clearest.p,
-            null=clearest.null,
-            n=clearest.n,
-        )
+        # Both findings are on the same passages.
+        return replace(any_of(findings, _ASKED), n=findings[0].n)
 
 
 PLUGIN = AttentionLanguagesClaim()
