@@ -2,10 +2,13 @@
 
     python benchmarks/gpu.py [--shape 8b|1b|tiny] [--device auto] [--texts 1500] [--out benchmarks/results]
 
-A random Llama of that shape is written to a temporary folder in bfloat16 and loaded. Each row is one capture of every
-component at every layer of the study's short texts, into memory. The table goes to `gpu-NAME.json` too, named after the
-card. Two rows are of both probes with their controls as in `probes.py`, on the card and on the CPU of the same machine
-(one process, all threads). The last line is the share of the card's matrix rate that the packed capture reached.
+A random Llama of that shape is written to a temporary folder in bfloat16 and loaded, with the default model's tokenizer
+or that of a folder (`--tokenizer`). Each row is one capture of every
+component at every layer into memory: of the study's short texts, and of passages of 256 tokens, each read at its last
+token. Short texts give the host a vector per few tokens, so that their rows are bound by copies, which `GB per second
+to the host` counts. Rows of probes are of both probes with their controls as in `probes.py`, on the card and by a
+process per core of the same machine. The table goes to `gpu-NAME.json` too, named after the card. The last line is the
+largest share of the card's matrix rate that a capture reached.
 """
 
 from __future__ import annotations
@@ -16,25 +19,32 @@ import platform
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from joblib import cpu_count
 from probes import problem
 from random_model import BILLION, EIGHT_BILLION, TINY, write_random
+from threadpoolctl import threadpool_limits
 
 from layeratlas.capture import Reading, capture, choose_plan, make_plan, store_shape
 from layeratlas.core import registry
+from layeratlas.core.processes import parallel
 from layeratlas.core.spec import CaptureSpec, ModelSpec, ProbeSpec
 from layeratlas.models import LoadedModel, load
 from layeratlas.models.devices import find_device, matrix_rate, probe_device, synchronize
-from layeratlas.probes import make_design, probe_layers
+from layeratlas.probes import Design, make_design, probe_layers
 from layeratlas.store import MemoryStore
 
 SHAPES = {"8b": EIGHT_BILLION, "1b": BILLION, "tiny": TINY}
-BATCHES = (2048, 8192, 32768)
+BATCHES = (8192, 32768)
+PASSAGES, PASSAGE = 256, 256
+# Texts and widths of the probes' problems.
+PROBLEMS = ((125, 576), (250, 576), (500, 576), (1000, 576), (250, 3072), (500, 3072), (1000, 3072))
 Row = dict[str, Any]
 
 
@@ -44,6 +54,12 @@ def readings(model: LoadedModel, texts: int) -> list[Reading]:
     ids = [tuple(model.encode(t)) for t in dict.fromkeys(t for d in data for t in d.texts)]
     step = max(1, len(ids) // texts)
     return [Reading(i, (len(i) - 1,)) for i in ids[::step][:texts]]
+
+
+def passages(model: LoadedModel) -> list[Reading]:
+    """Return passages of random tokens, read at their last token."""
+    ids = np.random.default_rng(0).integers(5, 40_000, (PASSAGES, PASSAGE)).tolist()
+    return [Reading(tuple(line), (PASSAGE - 1,)) for line in ids]
 
 
 def seconds_of(work: Callable[[], object], device: torch.device) -> float:
@@ -58,7 +74,7 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
     return min(times)
 
 
-def captured(model: LoadedModel, texts: list[Reading], batch_tokens: int, packed: bool, rate: float) -> Row:
+def captured(what: str, model: LoadedModel, texts: list[Reading], batch_tokens: int, packed: bool, rate: float) -> Row:
     """Time one capture and return its row; `rate` is in operations per second."""
     spec = CaptureSpec(batch_tokens=batch_tokens)
     chosen = choose_plan(model, texts, spec)
@@ -71,11 +87,14 @@ def captured(model: LoadedModel, texts: list[Reading], batch_tokens: int, packed
     seconds = seconds_of(work, model.device)
     tokens, computed = sum(len(r.ids) for r in texts), sum(batch.ids.size for batch in batches)
     needed = 2 * computed * sum(p.numel() for b in model.anatomy.blocks for p in b.parameters() if p.dim() > 1)
+    copied = 4 * len(texts) * model.anatomy.width * sum(store_shape(model, 1, spec).points.values())
+    form = "packed" if packed else "padded"
     return {
-        "row": f"{'packed' if packed else 'padded'}, {model.spec.weights}, batches of {batch_tokens:,} tokens",
+        "row": f"{what}, {form}, {model.spec.weights}, batches of {batch_tokens:,} tokens",
         "seconds": round(seconds, 3),
         "tokens per second": round(tokens / seconds),
         "tokens computed": computed,
+        "GB per second to the host": round(copied / seconds / 1e9, 2),
         "share of the matrix rate": round(needed / seconds / rate, 4),
     }
 
@@ -92,36 +111,48 @@ def reading_alone(model: LoadedModel) -> float:
     return time.perf_counter() - start
 
 
-def measure(folder: Path, device: torch.device, texts: int) -> list[Row]:
-    """Return the rows of a model's folder on a device."""
+def measure(folder: Path, device: torch.device, texts: int) -> Iterator[Row]:
+    """Yield the rows of a model's folder on a device."""
     start = time.perf_counter()
     model = load(ModelSpec(id=str(folder), device=str(device), dtype="bfloat16", weights="resident"))
-    rows: list[Row] = [{"row": "loaded and proved", "seconds": round(time.perf_counter() - start, 2)}]
+    yield {"row": "loaded and proved", "seconds": round(time.perf_counter() - start, 2)}
     rate = matrix_rate(device, torch.bfloat16, model.anatomy.width)
     full = matrix_rate(device, torch.float32, model.anatomy.width)
-    rows.append({"row": "matrix rate, TFLOP/s", "bfloat16": rate / 1e12, "float32": full / 1e12})
-    read = readings(model, texts)
-    rows += [captured(model, read, size, packed, rate) for size in BATCHES for packed in (True, False)]
+    yield {"row": "matrix rate, TFLOP/s", "bfloat16": rate / 1e12, "float32": full / 1e12}
+    short, long = readings(model, texts), passages(model)
+    for size, packed in product(BATCHES, (True, False)):
+        yield captured("short texts", model, short, size, packed, rate)
+    yield captured("passages", model, long, BATCHES[-1], False, rate)
     del model
+    start = time.perf_counter()
     streamed = load(ModelSpec(id=str(folder), device=str(device), dtype="bfloat16", weights="streamed"))
-    rows.append({"row": "reading all blocks alone", "seconds": round(reading_alone(streamed), 2)})
-    rows.append(captured(streamed, read, BATCHES[-1], True, rate))
-    return rows
+    yield {"row": "loaded and proved, streamed", "seconds": round(time.perf_counter() - start, 2)}
+    yield {"row": "reading all blocks alone", "seconds": round(reading_alone(streamed), 2)}
+    yield captured("short texts", streamed, short, BATCHES[-1], True, rate)
+    yield captured("passages", streamed, long, BATCHES[-1], False, rate)
 
 
-def probing(device: torch.device, n: int, width: int, layers: int) -> list[Row]:
-    """Return the rows of both probes with their controls on the device, and on the CPU: seconds per layer."""
+def alone(x: np.ndarray, design: Design) -> None:
+    """Probe a layer's vectors with one thread."""
+    with threadpool_limits(1):
+        probe_layers(x[None], design, design.spec.methods)
+
+
+def probing(device: torch.device, n: int, width: int, layers: int) -> Row:
+    """Return the row of both probes with their controls, in seconds per layer: on the device, and on all cores."""
     x, data = problem(n, width)
     design = make_design(data, ProbeSpec(repeats=1, shuffles=200), 0)
     there = torch.from_numpy(np.broadcast_to(x, (layers, *x.shape)).copy()).to(device)
-    methods = design.spec.methods
-    on_card = seconds_of(lambda: probe_layers(there, design, methods), device) / layers
-    on_cpu = seconds_of(lambda: probe_layers(x[None], design, methods), torch.device("cpu"))
-    what = f"probes, {n:,} texts x {width:,}, {len(design.folds)} folds, {len(design.shuffled)} shuffles"
-    return [
-        {"row": f"{what}, {layers} layers at a time", "seconds per layer": round(on_card, 4)},
-        {"row": f"{what}, on the CPU", "seconds per layer": round(on_cpu, 4), "ratio": round(on_cpu / on_card, 2)},
-    ]
+    on_card = seconds_of(lambda: probe_layers(there, design, design.spec.methods), device) / layers
+    jobs = [(x, design)] * layers
+    on_cpu = seconds_of(lambda: list(parallel(alone, jobs, processes=True)), torch.device("cpu")) / layers
+    return {
+        "row": f"probes, {n:,} texts x {width:,}, {len(design.folds)} folds, {len(design.shuffled)} shuffles",
+        "seconds per layer": round(on_card, 4),
+        "on all cores": round(on_cpu, 4),
+        "cores": cpu_count(),
+        "ratio": round(on_cpu / on_card, 2),
+    }
 
 
 def card_of(device: torch.device) -> str:
@@ -137,18 +168,20 @@ def main() -> None:
     parser.add_argument("--shape", choices=SHAPES, default="8b")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--texts", type=int, default=1500)
+    parser.add_argument("--layers", type=int, default=16, help="of the probes' problems")
+    parser.add_argument("--tokenizer", type=Path)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
-    for name, value in (("n", 1000), ("width", 3072), ("layers", 16)):
-        parser.add_argument(f"--{name}", type=int, default=value, help="of the probes' problem")
     args = parser.parse_args()
     device = find_device(args.device)
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        write_random(Path(folder), SHAPES[args.shape], str(device))
-        rows = measure(Path(folder), device, args.texts)
-    if probe_device(args.device) is not None:
-        rows += probing(device, args.n, args.width, args.layers)
-    for row in rows:
-        print(json.dumps(row))
+        write_random(Path(folder), SHAPES[args.shape], str(device), args.tokenizer)
+        for row in measure(Path(folder), device, args.texts):
+            rows.append(row)
+            print(json.dumps(row), flush=True)
+    for n, width in PROBLEMS if probe_device(args.device) is not None else ():
+        rows.append(probing(device, n, width, args.layers))
+        print(json.dumps(rows[-1]), flush=True)
     card = card_of(device)
     args.out.mkdir(parents=True, exist_ok=True)
     kept = {"card": card, "shape": args.shape, "torch": torch.__version__, "rows": rows}

@@ -42,8 +42,8 @@ EIGHT_BILLION = Shape(width=4096, inner=14336, heads=32, pairs=8, vocabulary=128
 TINY = Shape(width=64, inner=128, heads=4, pairs=2, vocabulary=49152, depth=3)
 
 
-def write_random(folder: Path, shape: Shape, device: str = "cpu") -> None:
-    """Write a random model in bfloat16 into a folder, with the default model's tokenizer; drawn on a device."""
+def write_random(folder: Path, shape: Shape, device: str = "cpu", tokenizer: Path | None = None) -> None:
+    """Write a random bfloat16 model, drawn on a device, with the tokenizer of a folder or else of the default model."""
     import transformers as hf
     from safetensors.torch import save_file
 
@@ -52,7 +52,7 @@ def write_random(folder: Path, shape: Shape, device: str = "cpu") -> None:
         num_attention_heads=shape.heads, num_key_value_heads=shape.pairs, vocab_size=shape.vocabulary,
         bos_token_id=0, eos_token_id=1, architectures=["LlamaForCausalLM"],
     ).save_pretrained(folder)  # fmt: skip
-    known = unpack(find_source(DEFAULT_MODEL), Progress()).where["pretrained_model_name_or_path"]
+    known = tokenizer or unpack(find_source(DEFAULT_MODEL), Progress()).where["pretrained_model_name_or_path"]
     hf.AutoTokenizer.from_pretrained(known).save_pretrained(folder)
     torch.manual_seed(0)
     index: dict[str, str] = {}

@@ -180,8 +180,8 @@ def test_the_device_holds_to_the_rules_of_a_gpu(device):
 FAULTS: list[tuple[Any, str, str, str, str]] = [
     (loaded.LoadedModel, "run", "input_ids.to(self.device)", "input_ids", "packed"),
     (loaded, "_to", "value.to(device)", "value", "packed"),
-    (reading, "read_batch", ".float().cpu().numpy()", ".float().numpy()", "packed"),
-    (reading, "read_batch", ".cpu()", '.to("cpu", non_blocking=True)', "packed"),
+    (reading, "read_batch", "to_host(torch.stack(seen[c], 1).float())", "torch.stack(seen[c], 1).float()", "packed"),
+    (reading, "to_host", "synchronize(tensor.device)", "pass", "packed"),
     (reading, "_reader", "batch.ids.shape[1]), device=device", "batch.ids.shape[1])", "means"),
     (readout.Readout, "_ready", ".to(self.device, self.unembedding.weight.dtype)", "", "exits"),
     (readout.Readout, "log_probs", "normaliser[at]).cpu()", "normaliser[at])", "exits"),

@@ -32,21 +32,29 @@ def test_every_row_is_measured_on_the_device(benchmark, tmp_path, monkeypatch):
 
         monkeypatch.setattr(benchmark, "capture", counted)
         monkeypatch.setattr(benchmark, "matrix_rate", lambda *_: 1e9)
+        monkeypatch.setattr(benchmark, "PASSAGES", 2)
         rows = {row["row"]: row for row in benchmark.measure(tmp_path, device, 12)}
     assert set(runs) == {(pretend.NAME, False)}  # a store that is complete takes no time
-    packed, padded = (rows[f"{how}, resident, batches of 2,048 tokens"] for how in ("packed", "padded"))
+    short = "short texts, {}, {}, batches of 32,768 tokens"
+    packed, padded = (rows[short.format(how, "resident")] for how in ("packed", "padded"))
     assert packed["tokens computed"] < padded["tokens computed"]
-    assert rows["packed, streamed, batches of 32,768 tokens"]["tokens computed"] == packed["tokens computed"]
+    assert rows[short.format("packed", "streamed")]["tokens computed"] == packed["tokens computed"]
+    # Every passage is as long as the others, and no other text begins like it.
+    for weights in ("resident", "streamed"):
+        tokens = rows[f"passages, padded, {weights}, batches of 32,768 tokens"]["tokens computed"]
+        assert tokens == benchmark.PASSAGES * benchmark.PASSAGE
 
 
 def test_probes_are_measured_on_the_device_and_on_the_cpu(benchmark, monkeypatch):
     asked, own = [], benchmark.probe_layers
     monkeypatch.setattr(benchmark, "probe_layers", lambda x, *more: asked.append(str(x.device)) or own(x, *more))
+    # Workers would not see what is patched here.
+    monkeypatch.setattr(benchmark, "parallel", lambda work, jobs, **_: (work(*job) for job in jobs))
     monkeypatch.setattr(
         benchmark, "ProbeSpec", lambda **_: ProbeSpec(methods=("ridge",), folds=2, repeats=1, shuffles=20)
     )
     with pretend.here() as device:
-        card, cpu = benchmark.probing(device, 24, 30, 2)
-    assert set(asked) == {f"{pretend.NAME}:0", "cpu"}
-    assert "2 layers at a time" in card["row"]
-    assert cpu["ratio"] > 0
+        row = benchmark.probing(device, 24, 30, 2)
+    # Each side runs twice: the device takes all layers at once, and each core one layer at a time.
+    assert asked == [f"{pretend.NAME}:0"] * 2 + ["cpu"] * 4
+    assert row["ratio"] > 0

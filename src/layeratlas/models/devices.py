@@ -52,6 +52,19 @@ def synchronize(device: torch.device) -> None:
         torch.get_device_module(device).synchronize()
 
 
+def to_host(tensor: Tensor) -> Tensor:
+    """Return a tensor on the CPU.
+
+    From an accelerator it is copied into pinned memory, which torch keeps for the next copy: pageable memory takes
+    several times as long.
+    """
+    if tensor.device.type == "cpu":
+        return tensor
+    copied = tensor.to("cpu", non_blocking=True)
+    synchronize(tensor.device)
+    return copied
+
+
 def device_memory(device: torch.device) -> int | None:
     """Return the free bytes of a device with its own memory; None if it shares the CPU's or does not report it.
 

@@ -22,6 +22,8 @@ _WORTH_PROCESSES = 1500
 # Numbers in a batch of layers: on a CPU few enough for its caches, on an accelerator 1 GB in float64. Batches share the
 # overhead of Python, which dominates at sixty texts; batches that are too large leave the cache.
 _CPU_NUMBERS, _DEVICE_NUMBERS, _MOST_LAYERS = 2**19, 2**27, 16
+# Texts from which an accelerator probes faster than the cores beside it; below, it waits for many short steps.
+_WORTH_DEVICE = 500
 # The name of the tensor with scores, in a file of a single probe.
 SCORES = "scores"
 # The fewest layers that a process takes in a turn if several share a stage.
@@ -76,14 +78,14 @@ class Probing:
 def probed_layers(work: Workspace, asked: Probing) -> Iterator[LayerResult]:
     """Yield the results of every layer in order.
 
-    Runs on the run's accelerator if it has one with float64, or else batches in parallel on all cores. Large data sets
-    are read from disk layer by layer, in parallel on all cores.
+    Runs on the run's accelerator if it has one with float64 and the data set is worth it, or else batches in parallel
+    on all cores. Code lengths are always measured on the cores, and large data sets are read from disk layer by layer.
     """
     many = len(asked.rows) * (asked.among or len(asked.layers)) > _WORTH_PROCESSES
     if asked.large is not None:
         yield from parallel(_probed_from_disk, ((asked, layer) for layer in asked.layers), processes=many)
         return
-    device = _device(work)
+    device = _device(work, len(asked.rows))
     if device is None:
         jobs = ((x, asked.design, asked.methods, asked.seed) for x in asked.batches(_CPU_NUMBERS))
         for results in parallel(_probed, jobs, processes=many):
@@ -93,8 +95,10 @@ def probed_layers(work: Workspace, asked: Probing) -> Iterator[LayerResult]:
 
     for x in asked.batches(_DEVICE_NUMBERS):
         there = torch.from_numpy(x).to(device).double()
-        for scores, one in zip(probe_layers(there, asked.design, asked.methods), x, strict=True):
-            yield LayerResult(scores=scores, codes=_codes(one, asked.design, asked.seed))
+        found = probe_layers(there, asked.design, asked.methods)
+        codes = parallel(_codes, ((one, asked.design, asked.seed) for one in x), processes=asked.seed is not None)
+        for scores, lengths in zip(found, codes, strict=True):
+            yield LayerResult(scores=scores, codes=lengths)
 
 
 def cell_layers(work: Workspace, asked: Probing) -> int:
@@ -103,19 +107,20 @@ def cell_layers(work: Workspace, asked: Probing) -> int:
         return len(asked.layers)
     from joblib import cpu_count
 
-    step = asked.at_once(_CPU_NUMBERS if _device(work) is None else _DEVICE_NUMBERS)
+    step = asked.at_once(_CPU_NUMBERS if _device(work, len(asked.rows)) is None else _DEVICE_NUMBERS)
     cores: int = cpu_count()
     return step * max(1, -(-max(_CELL, cores) // step))
 
 
 def probe_kind(work: Workspace) -> str:
-    """Return the kind of device that probes run on."""
+    """Return the kind of device that the probes of large enough data sets run on."""
     device = _device(work)
     return "cpu" if device is None else str(device.type)
 
 
-def _device(work: Workspace) -> Array | None:
-    if work.spec.model.device == "cpu":
+def _device(work: Workspace, texts: int = _WORTH_DEVICE) -> Array | None:
+    """Return the accelerator that probes a data set of so many texts; None for the CPU."""
+    if work.spec.model.device == "cpu" or texts < _WORTH_DEVICE:
         return None
     from layeratlas.models.devices import probe_device
 
