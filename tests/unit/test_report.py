@@ -16,10 +16,12 @@ import fake_run
 from fake_run import Fake
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.report import build, draw, figure
+from layeratlas.report.figures import figures_of, svg
 from layeratlas.report.lead import headlines, in_short
 from layeratlas.report.limits import LEVELS, axis_limits
 from layeratlas.report.names import names_of
 from layeratlas.report.overview import overview
+from layeratlas.report.rows import chart_rows
 from layeratlas.report.view import prepare
 from layeratlas.runs.finding import CORRECTED
 from layeratlas.runs.finding_table import finding_table
@@ -90,6 +92,26 @@ def test_all_charts_are_drawn_when_asked_for_and_again_with_the_page(tmp_path: P
     (drawn / "curves.svg").write_text("of other tables")
     build(folder, HIERARCHY)
     assert (drawn / "curves.svg").read_bytes().startswith(b"<svg")
+
+
+def test_a_chart_marks_peaks_only_where_one_was_shown(tmp_path: Path) -> None:
+    run = FinishedRun(fake_run.write_run(tmp_path, Fake(layers=6, baseline=False)))
+    places = run.curves.select("level", "component").unique().rows()
+    marked = {}
+    for shown in (True, False):
+        view = prepare(run.curves, run.blocks, names_of(run, HIERARCHY), dict.fromkeys(places, shown))
+        for figure in figures_of(view):
+            rows = {name: table.to_dicts() for name, table in chart_rows(view, figure.chosen).items()}
+            drawn = svg(figure.chart, rows)
+            symbols = re.findall(r'class="mark-symbol role-mark[^"]*"[^>]*><path[^>]*>', drawn)
+            dots = [symbol for symbol in symbols if 'opacity="0"' not in symbol]  # those are for the pointer
+            marked[figure.name, shown] = bool(dots), bool(re.search(r">(layer|[a-z]+, layer) \d+", drawn))
+    assert marked == {
+        **{(name, True): (True, True) for name in ("curves", "tasks", "strata")},
+        ("map", True): (True, False),  # a dot without a label
+        ("components", True): (False, False),
+        **{(name, False): (False, False) for name in ("curves", "map", "tasks", "strata", "components")},
+    }
 
 
 def test_every_verdict_is_the_first_thing_of_its_row(whole: Path) -> None:

@@ -60,7 +60,7 @@ def _shade(look: Lens) -> vega.Spec:
         symbolStrokeWidth=0,
         symbolFillColor=look.colour("heat"),
         format=".0%",
-        values=[0, 0.25, 0.5, 0.75, 1],
+        values=[0, 0.5, 1],  # as many as fit beside the names of the rows on a phone
         columnPadding=12,
         titleLimit=420,
     )
