@@ -100,12 +100,12 @@ def test_a_chart_marks_peaks_only_where_one_was_shown(tmp_path: Path) -> None:
     marked = {}
     for shown in (True, False):
         view = prepare(run.curves, run.blocks, names_of(run, HIERARCHY), dict.fromkeys(places, shown))
-        for figure in figures_of(view):
-            rows = {name: table.to_dicts() for name, table in chart_rows(view, figure.chosen).items()}
-            drawn = svg(figure.chart, rows)
+        for drawing in figures_of(view):
+            rows = {name: table.to_dicts() for name, table in chart_rows(view, drawing.chosen).items()}
+            drawn = svg(drawing.chart, rows)
             symbols = re.findall(r'class="mark-symbol role-mark[^"]*"[^>]*><path[^>]*>', drawn)
             dots = [symbol for symbol in symbols if 'opacity="0"' not in symbol]  # those are for the pointer
-            marked[figure.name, shown] = bool(dots), bool(re.search(r">(layer|[a-z]+, layer) \d+", drawn))
+            marked[drawing.name, shown] = bool(dots), bool(re.search(r">(layer|[a-z]+, layer) \d+", drawn))
     assert marked == {
         **{(name, True): (True, True) for name in ("curves", "tasks", "strata")},
         ("map", True): (True, False),  # a dot without a label

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from layeratlas.report import figures
 from layeratlas.report.inputs import checked_run
-from layeratlas.report.names import names_of
-from layeratlas.report.view import View, prepare
+from layeratlas.report.view import View, view_of
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.study import Exhibit, Study
 
@@ -34,7 +33,7 @@ def drawable(folder: str | Path, study: Study | None) -> Drawable:
     return Drawable(
         run=run,
         study=study,
-        view=prepare(run.curves, run.blocks, names_of(run, study), run.presence(study.presence if study else "")),
+        view=view_of(run, study),
         exhibits=study.exhibits(run.folder) if study else [],
     )
 
