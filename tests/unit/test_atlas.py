@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import RunSpec
 from layeratlas.runs import pipeline
 from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.recommendation import Recommendation, write_recommendations
 from layeratlas.studies.causal.marks import marks_of
 from layeratlas.studies.causal.names import TABLE_FILE
 
@@ -109,6 +112,28 @@ def test_the_map_marks_what_is_encoded_and_used_in_rows_of_their_own(refused, tm
     assert "Rows of prompts are of the causal study" in made.report_path.read_text(encoding="utf-8")
     (row,) = (line for line in made.summary(100).splitlines() if line.strip().startswith("item (prompts)"))
     assert row.endswith(" used at 3")
+
+
+def test_a_layer_to_steer_at_is_of_the_row_whose_prompts_were_steered(tmp_path):
+    """Two studies have a level `item`, with other labels: the layers of one are not those of the other."""
+    folders = [write(tmp_path / study, study) for study in ("hierarchy", "causal")]
+    about = {"task": "all", "component": "resid", "method": "ridge", "metric": "accuracy", "unit": "point", "last": 24}
+    sure = {"as_good": (9,), "confidence": 0.95, "value": 0.9, "lo": 0.8, "hi": 1.0, "chance": 0.5, "reason": "Best."}
+    uses = (("probe", "item", 9), ("embed", "all", 12)), (("steer", "item", 20),)
+    for folder, recommended in zip(folders, uses, strict=True):
+        rows = [Recommendation(purpose=p, level=name, layer=at, **about, **sure) for p, name, at in recommended]
+        write_recommendations(folder, rows, {})
+    manifest = json.loads((folders[1] / "run.json").read_text())
+    words = {"words": {"levels": {"item": "animal or object"}}}
+    (folders[1] / "run.json").write_text(json.dumps(manifest | words))
+    page = la.compare(folders, out=tmp_path / "out").report_path.read_text(encoding="utf-8")
+    table = page[page.index('id="which"') :].partition("</table>")[0]
+    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)[1:]]
+    assert rows == [
+        ["item", "item", "properties", "9", "(0.90)"],
+        ["all", "levels", "together", "12", "(0.90)"],
+        ["item", "(prompts)", "animal", "or", "object", "20", "(0.90)"],
+    ]
 
 
 @pytest.mark.parametrize(("kind", "left"), [("used", ["not used"]), ("answered", ["used"])])

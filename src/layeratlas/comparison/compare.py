@@ -34,7 +34,7 @@ from layeratlas.report.advice import kept
 from layeratlas.report.overview import main_findings
 from layeratlas.runs.finding import Finding
 from layeratlas.runs.finding_table import REPORT_SCHEMA, finding_table, with_later_columns
-from layeratlas.runs.recommendation import as_records
+from layeratlas.runs.recommendation import ALL, as_records
 from layeratlas.runs.tables import write_parquet
 
 _SEGMENTS: dict[str, Any] = {
@@ -217,18 +217,26 @@ def _manifest(cohorts: Sequence[Cohort], notes: Sequence[str]) -> dict[str, Any]
 
 
 def _level_words(cohorts: Sequence[Cohort]) -> dict[str, str]:
-    """Return the words for the levels' codes, in reading order; the first study that has a level names it."""
+    """Return the words for the names of levels, as rows have them, in reading order; the first study names a level."""
     words: dict[str, str] = {}
     for cohort in cohorts:
-        words |= {code: word for code, word in cohort.level_words.items() if code not in words}
+        named = {cohort.plugin.row.format(code): word for code, word in cohort.level_words.items()}
+        words |= {code: word for code, word in named.items() if code not in words}
     return words
 
 
 def _recommendations(cohorts: Sequence[Cohort]) -> list[dict[str, Any]]:
-    """Return the recommendations of the runs of a single model; empty for several models, whose reports have them."""
+    """Return the recommendations of the runs of a single model; empty for several models, whose reports have them.
+
+    Levels have the names of their rows: those of two studies are different ones, though their codes may be the same.
+    """
     if any(len(cohort.runs) > 1 for cohort in cohorts):
         return []
-    return [record for cohort in cohorts for record in as_records(kept(cohort.runs[0]))]
+    return [
+        record | {"level": cohort.plugin.row.format(record["level"])} if record["level"] != ALL else record
+        for cohort in cohorts
+        for record in as_records(kept(cohort.runs[0]))
+    ]
 
 
 def _run_rows(cohort: Cohort) -> list[dict[str, Any]]:
