@@ -17,7 +17,9 @@ from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import RunSpec
 from layeratlas.runs import pipeline
 from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.quantity import UNUSED, USED
 from layeratlas.runs.recommendation import Recommendation, write_recommendations
+from layeratlas.studies.causal.charts import exhibits
 from layeratlas.studies.causal.marks import marks_of
 from layeratlas.studies.causal.names import TABLE_FILE
 
@@ -144,6 +146,15 @@ def test_the_map_marks_no_more_than_the_report_says(kind, left, tmp_path):
     verdict = pl.when(pl.col("finding") == kind).then(pl.lit("inconclusive")).otherwise("verdict")
     findings.with_columns(verdict=verdict).write_parquet(folder / "findings.parquet")
     assert [mark.meaning for mark in marks_of(FinishedRun(folder))] == left
+    # The map of the run's own report says the same.
+    table = pl.read_parquet(folder / TABLE_FILE)
+    numbers = [f"loss_{edit}" for edit in ("erase", "random", "shuffled", "other")]
+    numbers += [f"{name}_{end}" for name in ("used", "steered") for end in ("lo", "hi", "p")]
+    numbers += ["accuracy", "accuracy_left", "chance", "steered_by"]
+    table = table.with_columns(*(pl.lit(0.5).alias(name) for name in numbers), n=pl.lit(9), steered=pl.lit("supported"))
+    table.write_parquet(folder / TABLE_FILE)
+    drawn = exhibits(folder)[0].chart(str).to_dict()
+    assert [row["use"] for row in drawn["data"]["values"] if row["use"] in (USED, UNUSED)] == left
 
 
 def test_nothing_is_marked_as_unused_where_nothing_is_encoded(tmp_path):
