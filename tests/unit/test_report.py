@@ -15,7 +15,7 @@ import pytest
 import fake_run
 from fake_run import Fake
 from layeratlas.core.errors import SpecError, StoreError
-from layeratlas.report import build, draw, figure
+from layeratlas.report import build, draw, figure, vega
 from layeratlas.report.figures import figures_of, svg
 from layeratlas.report.lead import headlines, in_short
 from layeratlas.report.limits import LEVELS, axis_limits
@@ -26,7 +26,7 @@ from layeratlas.report.view import prepare
 from layeratlas.runs.finding import CORRECTED
 from layeratlas.runs.finding_table import finding_table
 from layeratlas.runs.finished import FinishedRun
-from layeratlas.runs.study import Study
+from layeratlas.runs.study import Exhibit, Study
 from layeratlas.studies.hierarchy.study import PLUGIN as HIERARCHY
 
 SHAPES = {
@@ -112,6 +112,24 @@ def test_a_chart_marks_peaks_only_where_one_was_shown(tmp_path: Path) -> None:
         ("components", True): (False, False),
         **{(name, False): (False, False) for name in ("curves", "map", "tasks", "strata", "components")},
     }
+
+
+@pytest.mark.parametrize("curves", [True, False])
+def test_every_chart_of_a_study_is_on_the_page_once(curves: bool, tmp_path: Path) -> None:
+    """The first one starts the report of a study without curves by level, and is drawn beside it for lists of runs."""
+
+    class Charted(Invented):
+        def exhibits(self, folder: Path) -> list[Exhibit]:
+            drawn = vega.chart(vega.Data([{"a": 1}])).mark_circle().encode(x="a:Q")
+            return [Exhibit(name, f"The {name}", "Words.", chart=lambda colour: drawn) for name in ("first", "second")]
+
+    Charted.curves = curves
+    folder = fake_run.write_run(tmp_path, Fake(layers=3))
+    page = build(folder, Charted()).read_text(encoding="utf-8")
+    for name in ("first", "second"):
+        assert page.count(f'data-chart="exhibit-{name}"') == 1
+        assert page.count(f">The {name}</h2>") == 1
+    assert [path.name for path in (folder / "figures").iterdir()] == ["map.svg" if curves else "first.svg"]
 
 
 def test_every_verdict_is_the_first_thing_of_its_row(whole: Path) -> None:
