@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,9 @@ from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import RunSpec
 from layeratlas.runs import pipeline
 from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.quantity import UNUSED, USED
+from layeratlas.runs.recommendation import Recommendation, write_recommendations
+from layeratlas.studies.causal.charts import exhibits
 from layeratlas.studies.causal.marks import marks_of
 from layeratlas.studies.causal.names import TABLE_FILE
 
@@ -111,6 +116,28 @@ def test_the_map_marks_what_is_encoded_and_used_in_rows_of_their_own(refused, tm
     assert row.endswith(" used at 3")
 
 
+def test_a_layer_to_steer_at_is_of_the_row_whose_prompts_were_steered(tmp_path):
+    """Two studies have a level `item`, with other labels: the layers of one are not those of the other."""
+    folders = [write(tmp_path / study, study) for study in ("hierarchy", "causal")]
+    about = {"task": "all", "component": "resid", "method": "ridge", "metric": "accuracy", "unit": "point", "last": 24}
+    sure = {"as_good": (9,), "confidence": 0.95, "value": 0.9, "lo": 0.8, "hi": 1.0, "chance": 0.5, "reason": "Best."}
+    uses = (("probe", "item", 9), ("embed", "all", 12)), (("steer", "item", 20),)
+    for folder, recommended in zip(folders, uses, strict=True):
+        rows = [Recommendation(purpose=p, level=name, layer=at, **about, **sure) for p, name, at in recommended]
+        write_recommendations(folder, rows, {})
+    manifest = json.loads((folders[1] / "run.json").read_text())
+    words = {"words": {"levels": {"item": "animal or object"}}}
+    (folders[1] / "run.json").write_text(json.dumps(manifest | words))
+    page = la.compare(folders, out=tmp_path / "out").report_path.read_text(encoding="utf-8")
+    table = page[page.index('id="which"') :].partition("</table>")[0]
+    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)[1:]]
+    assert rows == [
+        ["item", "item", "properties", "9", "(0.90)"],
+        ["all", "levels", "together", "12", "(0.90)"],
+        ["item", "(prompts)", "animal", "or", "object", "20", "(0.90)"],
+    ]
+
+
 @pytest.mark.parametrize(("kind", "left"), [("used", ["not used"]), ("answered", ["used"])])
 def test_the_map_marks_no_more_than_the_report_says(kind, left, tmp_path):
     """The verdict of a point is corrected over its set alone; that of a finding over the report too."""
@@ -119,6 +146,15 @@ def test_the_map_marks_no_more_than_the_report_says(kind, left, tmp_path):
     verdict = pl.when(pl.col("finding") == kind).then(pl.lit("inconclusive")).otherwise("verdict")
     findings.with_columns(verdict=verdict).write_parquet(folder / "findings.parquet")
     assert [mark.meaning for mark in marks_of(FinishedRun(folder))] == left
+    # The map of the run's own report says the same.
+    table = pl.read_parquet(folder / TABLE_FILE)
+    numbers = [f"loss_{edit}" for edit in ("erase", "random", "shuffled", "other")]
+    numbers += [f"{name}_{end}" for name in ("used", "steered") for end in ("lo", "hi", "p")]
+    numbers += ["accuracy", "accuracy_left", "chance", "steered_by"]
+    table = table.with_columns(*(pl.lit(0.5).alias(name) for name in numbers), n=pl.lit(9), steered=pl.lit("supported"))
+    table.write_parquet(folder / TABLE_FILE)
+    drawn = exhibits(folder)[0].chart(str).to_dict()
+    assert [row["use"] for row in drawn["data"]["values"] if row["use"] in (USED, UNUSED)] == left
 
 
 def test_nothing_is_marked_as_unused_where_nothing_is_encoded(tmp_path):

@@ -12,6 +12,7 @@ import fake_run
 from layeratlas import api
 from layeratlas.core.errors import StoreError
 from layeratlas.report.index import row_of, run_folders
+from layeratlas.runs.lock import locked
 
 SPEC = {"study": "hierarchy", "size": "quick", "seed": 3, "model": {"id": "x"}, "settings": {"random_weights": True}}
 
@@ -57,6 +58,25 @@ def test_the_page_links_to_what_is_there_and_loads_nothing_else(runs: Path) -> N
         assert (runs / link.replace("%20", " ").replace("%5B", "[").replace("%5D", "]")).is_file()
     assert "http" not in text.replace("http://www.w3.org", "")
     assert api.index(runs).read_text(encoding="utf-8") == text  # the page is no run of its own
+
+
+def test_a_run_that_goes_on_is_not_called_stopped(runs: Path) -> None:
+    with locked(runs / "stopped"):
+        row = row_of(runs / "stopped", runs)
+        assert (row.standing, row.reason) == ("running", "'layeratlas status' shows how far it is")
+        assert row_of(runs / "done [1]", runs).standing == "done"
+    assert row_of(runs / "stopped", runs).standing == "unfinished"
+
+
+def test_a_study_without_a_map_of_levels_has_its_own_and_one_without_a_report_no_link(runs: Path) -> None:
+    for name in ("encoded-used", "segments"):
+        run = fake_run.write_run(runs / name)
+        (run / "figures").mkdir()
+        (run / f"figures/{name}.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+        assert row_of(run, runs).thumbnail == f"{name}/figures/{name}.svg"
+    page = api.index(runs).read_text(encoding="utf-8")
+    assert 'src="segments/figures/segments.svg"' in page
+    assert 'href=""' not in page
 
 
 def test_a_folder_without_runs_and_a_sweep_are_refused(tmp_path: Path) -> None:

@@ -15,16 +15,18 @@ import pytest
 import fake_run
 from fake_run import Fake
 from layeratlas.core.errors import SpecError, StoreError
-from layeratlas.report import build, draw, figure
+from layeratlas.report import build, draw, figure, vega
+from layeratlas.report.figures import figures_of, svg
 from layeratlas.report.lead import headlines, in_short
 from layeratlas.report.limits import LEVELS, axis_limits
 from layeratlas.report.names import names_of
 from layeratlas.report.overview import overview
+from layeratlas.report.rows import chart_rows
 from layeratlas.report.view import prepare
 from layeratlas.runs.finding import CORRECTED
 from layeratlas.runs.finding_table import finding_table
 from layeratlas.runs.finished import FinishedRun
-from layeratlas.runs.study import Study
+from layeratlas.runs.study import Exhibit, Study
 from layeratlas.studies.hierarchy.study import PLUGIN as HIERARCHY
 
 SHAPES = {
@@ -90,6 +92,44 @@ def test_all_charts_are_drawn_when_asked_for_and_again_with_the_page(tmp_path: P
     (drawn / "curves.svg").write_text("of other tables")
     build(folder, HIERARCHY)
     assert (drawn / "curves.svg").read_bytes().startswith(b"<svg")
+
+
+def test_a_chart_marks_peaks_only_where_one_was_shown(tmp_path: Path) -> None:
+    run = FinishedRun(fake_run.write_run(tmp_path, Fake(layers=6, baseline=False)))
+    places = run.curves.select("level", "component").unique().rows()
+    marked = {}
+    for shown in (True, False):
+        view = prepare(run.curves, run.blocks, names_of(run, HIERARCHY), dict.fromkeys(places, shown))
+        for drawing in figures_of(view):
+            rows = {name: table.to_dicts() for name, table in chart_rows(view, drawing.chosen).items()}
+            drawn = svg(drawing.chart, rows)
+            symbols = re.findall(r'class="mark-symbol role-mark[^"]*"[^>]*><path[^>]*>', drawn)
+            dots = [symbol for symbol in symbols if 'opacity="0"' not in symbol]  # those are for the pointer
+            marked[drawing.name, shown] = bool(dots), bool(re.search(r">(layer|[a-z]+, layer) \d+", drawn))
+    assert marked == {
+        **{(name, True): (True, True) for name in ("curves", "tasks", "strata")},
+        ("map", True): (True, False),  # a dot without a label
+        ("components", True): (False, False),
+        **{(name, False): (False, False) for name in ("curves", "map", "tasks", "strata", "components")},
+    }
+
+
+@pytest.mark.parametrize("curves", [True, False])
+def test_every_chart_of_a_study_is_on_the_page_once(curves: bool, tmp_path: Path) -> None:
+    """The first one starts the report of a study without curves by level, and is drawn beside it for lists of runs."""
+
+    class Charted(Invented):
+        def exhibits(self, folder: Path) -> list[Exhibit]:
+            drawn = vega.chart(vega.Data([{"a": 1}])).mark_circle().encode(x="a:Q")
+            return [Exhibit(name, f"The {name}", "Words.", chart=lambda colour: drawn) for name in ("first", "second")]
+
+    Charted.curves = curves
+    folder = fake_run.write_run(tmp_path, Fake(layers=3))
+    page = build(folder, Charted()).read_text(encoding="utf-8")
+    for name in ("first", "second"):
+        assert page.count(f'data-chart="exhibit-{name}"') == 1
+        assert page.count(f">The {name}</h2>") == 1
+    assert [path.name for path in (folder / "figures").iterdir()] == ["map.svg" if curves else "first.svg"]
 
 
 def test_every_verdict_is_the_first_thing_of_its_row(whole: Path) -> None:

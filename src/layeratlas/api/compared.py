@@ -104,9 +104,10 @@ class Comparison:
         for unsorted in curves.partition_by("study", "entry", maintain_order=True):
             curve = unsorted.sort("layer")
             name, shades = curve["entry"][0], curve["shade"].to_list()
-            best = int(curve["layer"][curve["estimate"].arg_max() or 0]) if max(shades) else None
+            place = curve["shade"].arg_max() or 0
+            best = int(curve["layer"][place]) if max(shades) else None
             shares = spread(curve["layer"].to_list(), shades, count)
-            note, value = self._use(curve["study"][0], name), max(curve["estimate"].to_list())
+            note, value = self._use(curve["study"][0], name), curve["estimate"][place]
             rows.append(TextRow(name=name, shares=shares, best=best, note=note, value=value))
         return drawn(rows, width - 2)
 

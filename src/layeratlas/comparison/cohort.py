@@ -16,6 +16,7 @@ from layeratlas.core.spec import RunSpec
 from layeratlas.data.task import Material
 from layeratlas.runs.comparable import check_alike, command_of, identity_of, value_at
 from layeratlas.runs.finished import FinishedRun, read_run
+from layeratlas.runs.recommendation import ALL
 from layeratlas.runs.study import Study
 
 # Settings that may differ between models and are then noted on the page, by their path in `run.json`.
@@ -80,6 +81,10 @@ class Cohort:
         kept = [(name, run) for name, run in zip(self.names, self.runs, strict=True) if name not in earlier]
         names, runs = zip(*kept, strict=True)
         return replace(self, names=names, runs=runs)
+
+    def row_of(self, level: str) -> str:
+        """Return the name of a level's row; two studies may have the same code for different levels."""
+        return level if level == ALL else self.plugin.row.format(level)
 
     @cached_property
     def level_words(self) -> dict[str, str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import resource
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +25,7 @@ from layeratlas.comparison.training import Trained, follow_findings, over_traini
 from layeratlas.core.checksums import digest_of, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import COMPARISON
+from layeratlas.core.processes import peak_memory
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
 from layeratlas.core.versions import version_of
@@ -97,7 +96,7 @@ def compare(
 
         build_comparison(folder)
         step.advance()
-    spent = {"seconds": round(time.perf_counter() - start, 2), "peak_memory_mb": _peak_memory()}
+    spent = {"seconds": round(time.perf_counter() - start, 2), "peak_memory_mb": peak_memory()}
     write_sealed(folder / COMPARISON, manifest | spent | {"status": "complete"})
     return folder
 
@@ -167,7 +166,7 @@ def _segment_table(cohort: Cohort) -> pl.DataFrame:
 def _mark_table(cohort: Cohort) -> pl.DataFrame:
     """Return one row per model and mark on the rows of its levels."""
     rows = [
-        {"study": cohort.study, "model": name, "entry": cohort.plugin.row.format(mark.level), **asdict(mark)}
+        {"study": cohort.study, "model": name, "entry": cohort.row_of(mark.level), **asdict(mark)}
         for name, run in zip(cohort.names, cohort.runs, strict=True)
         for mark in cohort.plugin.marks_of(run)
     ]
@@ -191,11 +190,6 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def _peak_memory() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
-
-
 def _manifest(cohorts: Sequence[Cohort], notes: Sequence[str]) -> dict[str, Any]:
     """Return the manifest: the compared runs, their differences, and the words for their levels."""
     runs = [row for cohort in cohorts for row in _run_rows(cohort)]
@@ -217,18 +211,22 @@ def _manifest(cohorts: Sequence[Cohort], notes: Sequence[str]) -> dict[str, Any]
 
 
 def _level_words(cohorts: Sequence[Cohort]) -> dict[str, str]:
-    """Return the words for the levels' codes, in reading order; the first study that has a level names it."""
+    """Return the words for the names of levels, as rows have them, in reading order; the first study names a level."""
     words: dict[str, str] = {}
     for cohort in cohorts:
-        words |= {code: word for code, word in cohort.level_words.items() if code not in words}
+        words |= {row: word for code, word in cohort.level_words.items() if (row := cohort.row_of(code)) not in words}
     return words
 
 
 def _recommendations(cohorts: Sequence[Cohort]) -> list[dict[str, Any]]:
-    """Return the recommendations of the runs of a single model; empty for several models, whose reports have them."""
+    """Return the recommendations of the runs of a single model, with levels named as rows; empty for several models."""
     if any(len(cohort.runs) > 1 for cohort in cohorts):
         return []
-    return [record for cohort in cohorts for record in as_records(kept(cohort.runs[0]))]
+    return [
+        record | {"level": cohort.row_of(record["level"])}
+        for cohort in cohorts
+        for record in as_records(kept(cohort.runs[0]))
+    ]
 
 
 def _run_rows(cohort: Cohort) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import polars as pl
 
 from layeratlas.comparison.cohort import Cohort
 from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.floors import FLOOR
 
 COLUMNS = (
     *("study", "model", "order", "entry", "level", "task", "component", "method", "metric", "layer", "depth"),
@@ -19,13 +20,13 @@ def stacked(cohort: Cohort) -> pl.DataFrame:
 
     For each level and component these are the curves of the first method and measure over all texts, or the curves of
     its tasks if the level has none. `entry` is the name of the level's row or of the task. `shade`, 0 to 1, is the
-    estimate's gain over chance and control as a share of the largest gain of any model in the same entry and component;
-    without a chance level it is the position between the entry's minimum and maximum. It is 0 if the run tested for a
-    peak (or an answer) and did not find one.
+    estimate's gain over its floor (`Study.floored`) as a share of the largest gain of any model in the same entry and
+    component; without a floor it is the position between the entry's minimum and maximum. It is 0 if the run tested for
+    a peak (or an answer) and did not find one.
     """
     parts = [_rows(cohort, run, name, i) for i, (name, run) in enumerate(zip(cohort.names, cohort.runs, strict=True))]
     table = pl.concat(parts).with_columns(study=pl.lit(cohort.study))
-    floor = pl.max_horizontal(pl.col("chance").fill_nan(None), pl.col("control").fill_nan(None))
+    floor = pl.col(FLOOR)
     gain = pl.when("encoded").then((pl.col("estimate") - floor).clip(0)).otherwise(0.0)
     least, most = (pl.col("estimate").min(), pl.col("estimate").max())
     by = ["entry", "component"]
@@ -36,7 +37,7 @@ def stacked(cohort: Cohort) -> pl.DataFrame:
 
 
 def _rows(cohort: Cohort, run: FinishedRun, name: str, order: int) -> pl.DataFrame:
-    table = _main_curves(run, cohort.plugin.mapped or run.method)
+    table = cohort.plugin.floored(run, _main_curves(run, cohort.plugin.mapped or run.method))
     judged = run.presence(cohort.plugin.presence)
     absent = [f"{level}\n{component}" for (level, component), held in judged.items() if not held]
     encoded = ~pl.concat_str("level", "component", separator="\n").is_in(absent)
@@ -48,6 +49,7 @@ def _rows(cohort: Cohort, run: FinishedRun, name: str, order: int) -> pl.DataFra
         order=pl.lit(order),
         entry=entry,
         encoded=encoded,
+        floor=pl.col(FLOOR).cast(pl.Float64),
         layer=pl.col("layer").cast(pl.Int64),
         **{number: pl.col(number).cast(pl.Float64) for number in _NUMBERS},
     )

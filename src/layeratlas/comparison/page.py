@@ -116,7 +116,9 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
         lead=leading(comparison.findings) if one_model else in_brief(first),
         facts=_card(comparison),
         source=_source(comparison),
-        advice=by_subject(from_records(comparison.manifest.get("recommendations", []))),
+        advice=by_subject(
+            from_records(comparison.manifest.get("recommendations", [])), comparison.manifest.get("levels", {})
+        ),
         rules=_rules(comparison),
         first=first,
         findings=[*first, *rest],

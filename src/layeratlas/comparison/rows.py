@@ -62,7 +62,8 @@ def curve_index(curves: pl.DataFrame) -> pl.DataFrame:
 def _cells(curves: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:
     """Return the cells of the map: whole levels, in the residual stream (or the first component there is).
 
-    Rows that have marks have no dot at their peak: a dot there says that a level is used.
+    `top` is the layer with the largest gain of a row with any. Rows that have marks have none: a dot there says that a
+    level is used.
     """
     levels = curves.filter(pl.col("task") == "all")
     resid = (pl.col("component") == "resid").any().over("study", "entry")
@@ -72,7 +73,7 @@ def _cells(curves: pl.DataFrame, marks: pl.DataFrame) -> pl.DataFrame:
     depth = pl.col("depth")
     half = 0.5 * (depth.max().over(row) - depth.min().over(row)) / (depth.n_unique().over(row) - 1).clip(1)
     before, after = ((depth + depth.shift(step).over(row)) / 2 for step in (1, -1))
-    best = pl.col("estimate") == pl.col("estimate").max().over(row)
+    best = pl.int_range(pl.len()).over(row) == pl.col("shade").arg_max().over(row)
     return levels.select(
         *("model", "entry", "layer", "depth", "estimate", "lo", "hi", "chance", "shade"),
         row=pl.col("model") + MARK + pl.col("entry"),

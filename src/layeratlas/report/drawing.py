@@ -7,8 +7,7 @@ from pathlib import Path
 
 from layeratlas.report import figures
 from layeratlas.report.inputs import checked_run
-from layeratlas.report.names import names_of
-from layeratlas.report.view import View, prepare
+from layeratlas.report.view import View, view_of
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.study import Exhibit, Study
 
@@ -27,6 +26,11 @@ class Drawable:
         """Whether the report draws the run's curves by level."""
         return self.study is None or self.study.curves
 
+    @property
+    def lead(self) -> Exhibit | None:
+        """The chart with which the report of a study without such curves starts; None if it has none."""
+        return None if self.has_curves else next((exhibit for exhibit in self.exhibits if exhibit.chart), None)
+
 
 def drawable(folder: str | Path, study: Study | None) -> Drawable:
     """Return what a run's report is drawn from; raises StoreError if a table is missing or unreadable."""
@@ -34,7 +38,7 @@ def drawable(folder: str | Path, study: Study | None) -> Drawable:
     return Drawable(
         run=run,
         study=study,
-        view=prepare(run.curves, run.blocks, names_of(run, study), run.presence(study.presence if study else "")),
+        view=view_of(run, study),
         exhibits=study.exhibits(run.folder) if study else [],
     )
 
@@ -54,11 +58,13 @@ def write_figures(of: Drawable) -> Path:
 
 
 def write_beside(of: Drawable) -> None:
-    """Write what belongs beside a page: the map of the levels, or all figures if they were drawn before."""
+    """Write what belongs beside a page: its first chart, for lists of runs; all figures if they were drawn before."""
     if figures.are_drawn(of.run.folder):
         write_figures(of)
     elif of.has_curves:
         figures.write_map(of.run.folder, of.view)
+    elif of.lead is not None:
+        figures.write_svg(of.run.folder, of.lead.name, figures.exhibit_svg(of.lead))
 
 
 def main_figure(folder: str | Path, study: Study | None) -> str:

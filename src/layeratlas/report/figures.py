@@ -74,12 +74,14 @@ def figures_of(view: View) -> list[Figure]:
     look = lens(view)
     chosen, names = look.chosen, view.names
     curves = titled(hero(look), title(chosen, "Levels by depth", names), [*key(names.study), *controls_key(view)])
-    levels_map = titled(heat(look), title(chosen, "Map of levels and tasks", names), "Dot: the peak of the row")
+    levels_map = titled(
+        heat(look), title(chosen, "Map of levels and tasks", names), "Dot: the peak of the row, if shown"
+    )
     figures = [
         Figure(name="curves", chart=curves, chosen=chosen),
         Figure(name=MAP, chart=levels_map, chosen=chosen),
     ]
-    small = f"Dashed grey: control ({names.study.control}). Dotted: baseline ({names.study.baseline}). Dot: peak."
+    small = f"Dashed grey: control ({names.study.control}). Dotted: baseline ({names.study.baseline}). Dot: the peak."
     tasks, strata, levels = (
         [part for part in view.of(kind) if view.has(part, **chosen)]
         for kind in (PartKind.TASK, PartKind.STRATUM, PartKind.LEVEL)

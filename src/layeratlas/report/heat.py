@@ -14,7 +14,7 @@ _ROW = 22
 
 
 def heat(look: Lens, width: Any = 640) -> vega.Chart:
-    """Return the map of levels and their tasks by depth; shades range from an estimate's control to the highest value.
+    """Return the map of levels and their tasks by depth; shades range from an estimate's floor to the highest value.
 
     The shade is a share, so rows with two and with six classes are equally dark if both decode perfectly.
     """
@@ -22,7 +22,7 @@ def heat(look: Lens, width: Any = 640) -> vega.Chart:
     half = 0.5 / look.view.layers
     most = "most[metric]" if look.live else str(look.view.most[look.chosen["metric"]])
     cells = source("curves", scope).transform_calculate(
-        gain=f"max(0, datum.estimate - datum.control) / max(0.01, {most} - datum.control)",
+        gain=f"max(0, datum.estimate - datum.floor) / max(0.01, {most} - datum.floor)",
         left=f"datum.depth - {half}",
         right=f"datum.depth + {half}",
     )
@@ -52,7 +52,7 @@ def _row_axis(look: Lens) -> vega.Spec:
 def _shade(look: Lens) -> vega.Spec:
     """Return the encoding of a cell's shade, on one scale for all rows, with its legend."""
     legend = vega.Legend(
-        title=None if look.live else f"From the control ({look.view.names.study.control}) to the highest value",
+        title=None if look.live else f"From the floor ({look.view.names.study.floor}) to the highest value",
         orient="bottom",
         direction="horizontal",
         symbolType="square",
@@ -60,8 +60,8 @@ def _shade(look: Lens) -> vega.Spec:
         symbolStrokeWidth=0,
         symbolFillColor=look.colour("heat"),
         format=".0%",
-        values=[0, 0.25, 0.5, 0.75, 1],
+        values=[0, 0.5, 1],  # as many as fit beside the names of the rows on a phone
         columnPadding=12,
-        titleLimit=420,
+        titleLimit=620,
     )
     return vega.Opacity("gain:Q", scale=vega.Scale(domain=[0, 1], range=[0.04, 1], clamp=True), legend=legend)

@@ -13,12 +13,13 @@ from layeratlas.core.errors import StoreError
 from layeratlas.core.files import COMPARISON, COMPARISON_PAGE, read_json, write_atomic
 from layeratlas.report.shell import page_alone
 from layeratlas.runs.finished import REPORT, FinishedRun
+from layeratlas.runs.lock import holder
 from layeratlas.runs.manifest import MANIFEST
 
 INDEX = "index.html"
-_DONE, _UNFINISHED, _DAMAGED = "done", "unfinished", "damaged"
+_DONE, _RUNNING, _UNFINISHED, _DAMAGED = "done", "running", "unfinished", "damaged"
 # The figures that can represent a run; the first one that exists is used.
-_THUMBNAILS = ("map", "atlas", "curves", "peaks")
+_THUMBNAILS = ("map", "atlas", "encoded-used", "segments", "curves", "peaks")
 # The depth below DIR to which runs are searched: `runs/atlas-NAME/hierarchy` is two levels below `runs`.
 _DEPTH = 4
 
@@ -95,13 +96,18 @@ def _of_run(folder: Path) -> dict[str, Any]:
     stages = [name for name, stage in run.manifest.get("stages", {}).items() if stage.get("done", True)]
     ended = f"stopped after the stage '{stages[-1]}'" if stages else "stopped before its first stage was done"
     spec = run.manifest["spec"]
+    standing = _DONE if run.complete else _UNFINISHED if holder(folder) is None else _RUNNING
+    reasons = {
+        _RUNNING: "'layeratlas status' shows how far it is",
+        _UNFINISHED: f"{ended}; the same command resumes it",
+    }
     return {
         "model": run.model,
         "study": run.study,
         "seed": spec.get("seed", 0),
-        "standing": _DONE if run.complete else _UNFINISHED,
+        "standing": standing,
         "seconds": run.seconds,
-        "reason": "" if run.complete else f"{ended}; the same command resumes it",
+        "reason": reasons.get(standing, ""),
         "size": run.size,
         "options": options_of(spec),
     }

@@ -12,7 +12,7 @@ from layeratlas.report.lens import lens
 from layeratlas.report.names import names_of
 from layeratlas.report.rows import chart_rows
 from layeratlas.report.titles import key, title, titled
-from layeratlas.report.view import prepare
+from layeratlas.report.view import view_of
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.study import Study
 
@@ -36,7 +36,7 @@ def figure(
         _check("level", level, table["level"].unique(maintain_order=True).to_list())
         table = table.filter(pl.col("level") == level)
     names = names_of(run, study)
-    view = prepare(table, names=names)
+    view = view_of(run, study, table)
     asked = {"component": component, "method": method, "metric": metric}
     chosen = {name: code for name, code in asked.items() if code is not None}
     for name, code in chosen.items():

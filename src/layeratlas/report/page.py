@@ -66,7 +66,7 @@ def _page(of: Drawable) -> str:
         ],
         has_curves=of.has_curves,
         exhibits=exhibits,
-        lead=next((exhibit for exhibit in exhibits if exhibit.chart), None),
+        lead=of.lead,
         first=headlines(overview(run.findings, study)),
         answers=found,
         advice=advice(run),

@@ -13,13 +13,14 @@ _TICKS = 4
 
 
 def panel(look: Lens, part: int, width: Any = 190, height: int = 118) -> vega.Chart:
-    """Return one task's or stratum's curve with its control, its peak and its baseline."""
+    """Return one task's or stratum's curve with its control, its baseline and, if one was shown, its peak."""
     look = look.on(part)
     scope = look.where(*CHOICES)
     peaks = source("peaks", scope)
     baseline = peaks.transform_filter("isValid(datum.baseline)").mark_rule(strokeDash=[1.5, 2.5], strokeWidth=1.6)
-    marks = peaks.mark_circle(size=56, opacity=1, stroke=look.colour("paper"), strokeWidth=1.2)
-    labels = peaks.transform_calculate(label="'layer ' + datum.layer").mark_text(
+    shown = peaks.transform_filter("datum.clear")
+    marks = shown.mark_circle(size=56, opacity=1, stroke=look.colour("paper"), strokeWidth=1.2)
+    labels = shown.transform_calculate(label="'layer ' + datum.layer").mark_text(
         dy=-11,
         fontSize=10.5,
         align=vega.ExprRef("datum.depth < 0.15 ? 'left' : datum.depth > 0.85 ? 'right' : 'center'"),

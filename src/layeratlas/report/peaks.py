@@ -6,20 +6,23 @@ import math
 
 import polars as pl
 
+from layeratlas.runs.floors import FLOOR
 from layeratlas.stats.intervals import Z95
 
 CURVE_KEY = ("part", "component", "method", "metric")
 
 
 def peaks_of(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per curve: its highest layer and, as `first` to `last`, the adjacent layers within one SE of it.
+    """Return one row per curve: the layer that gains most over its floor and the adjacent ones within one SE of it.
 
+    They are `first` to `last`; where the floor is the same at every layer, or there is none, it is the highest layer.
     `first_depth` and `last_depth` are the same as fractions of depth. `rows` must be in order of layers.
     """
     peaks = []
     for curve in rows.partition_by(CURVE_KEY, maintain_order=True):
-        top = int(curve["estimate"].arg_max() or 0)
-        first, last = _as_good(curve["estimate"].to_list(), top, _standard_error(curve, top))
+        gains = curve["estimate"] - curve[FLOOR].fill_null(0.0)
+        top = int(gains.arg_max() or 0)
+        first, last = _as_good(gains.to_list(), top, _standard_error(curve, top))
         layers = {"first": curve["layer"][first], "last": curve["layer"][last]}
         depths = {"first_depth": curve["depth"][first], "last_depth": curve["depth"][last]}
         peaks.append({**curve.row(top, named=True), **layers, **depths})

@@ -23,6 +23,7 @@ _COLUMNS = (
     "hi",
     "chance",
     "control",
+    "floor",
     "control_lo",
     "control_hi",
     "baseline",

@@ -7,10 +7,9 @@ from typing import Any
 
 from layeratlas.core.formatting import in_words
 from layeratlas.report.lead import headlines
-from layeratlas.report.names import names_of
 from layeratlas.report.overview import overview
 from layeratlas.report.text_map import level_rows
-from layeratlas.report.view import prepare
+from layeratlas.report.view import view_of
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.recommendation import FILE as RECOMMENDATIONS
 from layeratlas.runs.recommendation import summary_lines
@@ -32,6 +31,5 @@ def summary_of(run: FinishedRun, study: Study | None) -> dict[str, Any]:
 def _map(run: FinishedRun, study: Study | None) -> list[dict[str, Any]]:
     if study is not None and not study.curves:
         return []
-    presence = run.presence(study.presence if study else "")
-    rows = level_rows(prepare(run.curves, run.blocks, names_of(run, study), presence))
+    rows = level_rows(view_of(run, study))
     return [asdict(row) | {"shares": [None if s is None else round(s, 4) for s in row.shares]} for row in rows]

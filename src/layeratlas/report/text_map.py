@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # drawing rows that are known needs no polars
     from layeratlas.report.view import View
 
-# Shades in equal steps from the control (or below) to nearly the highest value; the first is a dot, so that the end of
+# Shades in equal steps from the floor (or below) to nearly the highest value; the first is a dot, so that the end of
 # a row is visible.
 SHADES = "·░▒▓█"
 _MOST_ROWS, _NARROW, _MARGIN = 12, 16, 16
@@ -19,7 +19,7 @@ _LOOK_NAME, _LOOK_COLUMNS = 24, 40
 
 @dataclass(frozen=True, kw_only=True)
 class TextRow:
-    """A row of the map: its name, each layer's share of the range from control to highest value, and the best layer.
+    """A row of the map: its name, each layer's share of the range from floor to highest value, and the best layer.
 
     A share is None at a layer that was not measured. `best` is None if nothing was detected at any layer; `value` is
     the estimate there. A `note` is shown instead of both.
@@ -37,6 +37,7 @@ def level_rows(view: View) -> list[TextRow]:
     import polars as pl
 
     from layeratlas.report.parts import PartKind
+    from layeratlas.runs.floors import FLOOR
 
     chosen = {name: view.defaults[name] for name in ("component", "method")}
     rows = []
@@ -46,13 +47,12 @@ def level_rows(view: View) -> list[TextRow]:
         if metric is None:
             continue
         curve = of_level.filter(metric=metric).sort("layer")
-        room = (view.most[metric] - pl.col("control")).clip(0.01)
-        share = ((pl.col("estimate") - pl.col("control")) / room).fill_null(0.0).fill_nan(0.0).clip(0.0, 1.0)
-        best = int(curve["layer"][curve["estimate"].arg_max() or 0])
+        room = (view.most[metric] - pl.col(FLOOR)).clip(0.01)
+        share = ((pl.col("estimate") - pl.col(FLOOR)) / room).fill_null(0.0).fill_nan(0.0).clip(0.0, 1.0)
         shares = curve.select(share=share)["share"].to_list()
-        (clear,) = view.peaks.filter(part=part.code, metric=metric, **chosen)["clear"]
-        value = round(max(curve["estimate"].to_list()), 4)
-        rows.append(TextRow(name=part.level, shares=shares, best=best if clear else None, value=value))
+        (peak,) = view.peaks.filter(part=part.code, metric=metric, **chosen).iter_rows(named=True)
+        best, value = (peak["layer"] if peak["clear"] else None), round(peak["estimate"], 4)
+        rows.append(TextRow(name=part.level, shares=shares, best=best, value=value))
     return rows
 
 

@@ -9,9 +9,12 @@ from typing import Any
 import polars as pl
 
 from layeratlas.report.limits import Limits, axis_limits
-from layeratlas.report.names import Names, reading_order
+from layeratlas.report.names import Names, names_of, reading_order
 from layeratlas.report.parts import Part, PartKind, parts_of, with_parts
 from layeratlas.report.peaks import CURVE_KEY, peaks_of
+from layeratlas.runs.finished import FinishedRun
+from layeratlas.runs.floors import FLOOR, with_floor
+from layeratlas.runs.study import Study
 from layeratlas.runs.tables import with_controls
 
 CHOICES = ("component", "method", "metric")
@@ -74,6 +77,13 @@ class View:
         return rows
 
 
+def view_of(run: FinishedRun, study: Study | None, curves: pl.DataFrame | None = None) -> View:
+    """Return the view of a run: of all its curves, or of the given ones; `study` is None if it is not installed."""
+    table = run.curves if curves is None else curves
+    floored = study.floored(run, table) if study else with_floor(table)
+    return prepare(floored, run.blocks, names_of(run, study), run.presence(study.presence if study else ""))
+
+
 def prepare(
     curves: pl.DataFrame,
     layers: int | None = None,
@@ -82,10 +92,12 @@ def prepare(
 ) -> View:
     """Return the view of one run's curves.
 
-    `layers` is the number of blocks, read from the curves if not given. `presence` tells of levels and components
+    `curves` may have a column `floor` (`Study.floored`); otherwise it is that of `with_floor`. `layers` is the number
+    of blocks, read from the curves if not given. `presence` tells of levels and components
     whether a peak is shown (`FinishedRun.presence`).
     """
     names = names or Names()
+    curves = curves if FLOOR in curves.columns else with_floor(curves)
     curves = with_controls(curves).filter(pl.col("estimate").is_finite())
     levels = _codes(curves, "level", names)
     parts = parts_of(curves, levels)

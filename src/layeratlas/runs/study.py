@@ -17,6 +17,8 @@ from layeratlas.runs.recommendation import Purpose
 from layeratlas.runs.uses import OPTIONS
 
 if TYPE_CHECKING:  # listing studies must not load polars
+    import polars as pl
+
     from layeratlas.runs.coherence import Rule
     from layeratlas.runs.finding import Finding
     from layeratlas.runs.finished import FinishedRun
@@ -26,10 +28,14 @@ if TYPE_CHECKING:  # listing studies must not load polars
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """The wording of a study's report: how estimates were made, and the references they are compared with."""
+    """The wording of a study's report: how estimates were made, and the references they are compared with.
+
+    `floor` names what a gain is counted from (`Study.floored`).
+    """
 
     method: str = "Probe"
     control: str = "shuffled labels"
+    floor: str = "chance and shuffled labels"
     baseline: str = "best surface-only baseline"
     origin: str = ""
     wrong: str = "Held-out texts"
@@ -144,6 +150,12 @@ class Study(ABC):
     def methods(self, run: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Return the methods as (heading, plain text), built from the run's manifest."""
         return []
+
+    def floored(self, run: FinishedRun, curves: pl.DataFrame) -> pl.DataFrame:
+        """Return curves of a run with the column `floor`: what a layer must exceed to have gained anything."""
+        from layeratlas.runs.floors import with_floor
+
+        return with_floor(curves)
 
     def quantities(self, run: FinishedRun) -> list[RunQuantity]:
         """Return the numbers of a run on which models are compared, in addition to those of its curves."""

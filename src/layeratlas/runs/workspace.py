@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from layeratlas.core.checksums import code_digest, digest_of, is_sealed, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_object, sweep_parts
+from layeratlas.core.processes import peak_memory
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec, hash_of
 from layeratlas.core.turns import ALONE, Turns
@@ -185,8 +184,7 @@ class Workspace:
             yield
         finally:
             record["seconds"] = round(record["seconds"] + time.perf_counter() - start, 3)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            record["peak_memory_mb"] = round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+            record["peak_memory_mb"] = peak_memory()
             with contextlib.suppress(StoreError):
                 self.save()
 

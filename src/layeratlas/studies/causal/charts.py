@@ -10,16 +10,17 @@ from typing import Any
 import polars as pl
 
 from layeratlas.core.files import read_json
-from layeratlas.core.formatting import estimate, num
+from layeratlas.core.formatting import NONE, estimate, num
 from layeratlas.report import vega
+from layeratlas.runs.finished import FinishedRun
 from layeratlas.runs.quantity import UNUSED, USED
 from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
-from layeratlas.studies.causal.marks import used_share
+from layeratlas.studies.causal.marks import marks_of, used_share
 from layeratlas.studies.causal.names import TABLE_FILE
 
 Colour = Callable[[str], str]
-_WORDS = {"supported": USED, "not supported": UNUSED, "inconclusive": "not decided"}
+_UNDECIDED = "not decided"
 _LOSSES = {
     "loss_erase": "erased",
     "loss_random": "random",
@@ -32,7 +33,9 @@ def exhibits(folder: Path) -> list[Exhibit]:
     """Return the map, the losses and the table of a run."""
     table = read_table(folder / TABLE_FILE)
     levels = read_json(folder / "run.json").get("words", {}).get("levels", {})
-    table = table.with_columns(pl.col("level").replace(levels))
+    marked = {(mark.level, mark.layer): mark.meaning for mark in marks_of(FinishedRun(folder))}
+    use = [marked.get(place, _UNDECIDED) for place in table.select("level", "point").iter_rows()]
+    table = table.with_columns(pl.col("level").replace(levels), use=pl.Series(use, dtype=pl.String))
     return [
         Exhibit(
             name="encoded-used",
@@ -40,7 +43,7 @@ def exhibits(folder: Path) -> list[Exhibit]:
             text="Square: a linear probe reads the label at this point of the residual stream; the darker, the "
             "further its accuracy is above chance. No square: no probe is shown to read it. Dot: the answers need "
             "the label there; its size is the share of the log-odds that erasure removes beyond directions of "
-            "equal norm. Cross: a loss large enough to matter is ruled out. A square with a cross: encoded, not used.",
+            "equal norm. Square with a cross: encoded, and a loss large enough to matter is ruled out.",
             chart=partial(_map, table),
         ),
         Exhibit(
@@ -54,8 +57,9 @@ def exhibits(folder: Path) -> list[Exhibit]:
         Exhibit(
             name="causal",
             title="Every point",
-            text="Losses in nats of log-odds. Left: the accuracy of a probe after erasure. p: exact sign flips of "
-            "groups, Holm over points.",
+            text="Losses in nats of log-odds. Left: the accuracy of a probe after erasure, where the label is encoded. "
+            "p: exact sign flips of groups, Holm over points. Used and steered are the verdicts of single points; the "
+            "findings are corrected over the report too.",
             table=_table(table),
         ),
     ]
@@ -68,7 +72,7 @@ def _table(table: pl.DataFrame) -> pl.DataFrame:
             "Point": row["point"],
             "Accuracy": num(row["accuracy"], 2),
             "Chance": num(row["chance"], 2),
-            "Left": num(row["accuracy_left"], 2),
+            "Left": num(row["accuracy_left"], 2) if row["encoded"] == "supported" else NONE,
             "Encoded": row["encoded"],
             "Clean": num(row["clean"], 2),
             **{name.capitalize(): num(row[column], 2) for column, name in _LOSSES.items()},
@@ -96,7 +100,7 @@ def _values(table: pl.DataFrame) -> list[dict[str, Any]]:
                 "encoded": row["encoded"] == "supported",
                 "share": round(100 * used_share(row["used_by"], row["clean"]), 1),
                 "loss": round(row["used_by"], 3),
-                "use": _WORDS[row["used"]],
+                "use": row["use"],
             }
         )
     return values

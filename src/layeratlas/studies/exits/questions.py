@@ -18,7 +18,7 @@ _UNSAID = (
 
 def of_level(level: str, words: str) -> Question:
     """Return the question about a level of questions."""
-    return Question(title=f"From which layer on is {words or level} answered?", asked=_ASKED, unsaid=_UNSAID)
+    return Question(title=f"From which layer on are {words or level} questions answered?", asked=_ASKED, unsaid=_UNSAID)
 
 
 ACROSS = (

@@ -173,6 +173,8 @@ def _record(posed: PosedSet) -> dict[str, Any]:
         record["prompts"] = data.written.by
     if any(question.ending for question in data.items):
         record["endings"] = True
+    if data.evident:
+        record["evident"] = True
     return record | ({"confounded": data.confounded} if data.confounded else {})
 
 

@@ -21,7 +21,7 @@ from layeratlas.runs.uses import CHAT, PRECISION
 from layeratlas.studies.exits import questions
 from layeratlas.studies.exits.chains import check_chains
 from layeratlas.studies.exits.coherence import PRESUPPOSED
-from layeratlas.studies.exits.names import BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, PUBLISHED, ExitFinding
+from layeratlas.studies.exits.names import ALL, BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, PUBLISHED, ExitFinding
 from layeratlas.studies.exits.prompts import LETTERS, make_prompt
 from layeratlas.studies.exits.reading_out import ALL_EXITS, check_exits
 from layeratlas.studies.exits.recommending import RULES
@@ -29,6 +29,8 @@ from layeratlas.studies.exits.settings import ExitSettings, settings_of
 from layeratlas.studies.exits.tested import TESTED
 
 if TYPE_CHECKING:  # a study is listed without loading polars
+    import polars as pl
+
     from layeratlas.runs.finished import FinishedRun
     from layeratlas.runs.mistakes import Mistakes
     from layeratlas.runs.workspace import StageFunction
@@ -48,6 +50,7 @@ class Exits(Study):
     words = Words(
         method="Score",
         control="the choice without the question",
+        floor="chance, surface rules and, where it is a control, the choice without the question",
         wrong="Questions",
         baseline="best of fewest tokens, fewest bytes and most frequent answer",
         origin="This re-implements the approach described in arXiv 2312.04333; questions, readouts, baselines and "
@@ -108,6 +111,17 @@ class Exits(Study):
         from layeratlas.studies.exits.mistakes import mistakes
 
         return mistakes(run)
+
+    def floored(self, run: FinishedRun, curves: pl.DataFrame) -> pl.DataFrame:
+        """Return curves with the floor of the findings: no control where wrong choices can be recognised alone."""
+        from layeratlas.runs.floors import with_floor_by_layer
+
+        sets = run.manifest.get("datasets", [])
+        evident = [data for data in sets if data.get("evident", False)]
+        mixed = {data["level"] for data in sets if data not in evident}
+        tasks = {(data["level"], data["name"]) for data in evident}
+        levels = {(data["level"], ALL) for data in evident if data["level"] not in mixed}
+        return with_floor_by_layer(curves, tasks | levels)
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the baselines, the ablations and published curves (if the run has them), and the claims."""

@@ -1,0 +1,32 @@
+"""The floor of every curve: what a layer must exceed to have gained anything."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import polars as pl
+
+FLOOR = "floor"
+_CURVE = ("level", "task", "stratum", "component", "method", "metric")
+
+
+def with_floor(curves: pl.DataFrame) -> pl.DataFrame:
+    """Return a table of curves with the column `floor`: the larger of chance and the mean control over all layers.
+
+    It is null for a curve with neither, and the same at every layer, as for the depth of emergence
+    (`stats.emergence.gains_of`): the noise of a control at single layers moves no peak.
+    """
+    control = pl.col("control").fill_nan(None).mean().over(_CURVE)
+    return curves.with_columns(pl.max_horizontal(pl.col("chance").fill_nan(None), control).alias(FLOOR))
+
+
+def with_floor_by_layer(curves: pl.DataFrame, free: Collection[tuple[str, str]] = ()) -> pl.DataFrame:
+    """Return a table of curves with the column `floor`: the best of chance, the baseline and each layer's control.
+
+    `free` are the levels and tasks (or `all`) whose control is drawn and is no part of the floor.
+    """
+    pairs = [f"{level}\n{task}" for level, task in free]
+    bound = ~pl.concat_str("level", "task", separator="\n").is_in(pairs)
+    control = pl.when(bound).then(pl.col("control").fill_nan(None))
+    fixed = (pl.col(name).fill_nan(None) for name in ("chance", "baseline"))
+    return curves.with_columns(pl.max_horizontal(*fixed, control).alias(FLOOR))
