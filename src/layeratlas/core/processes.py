@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import signal
 import sys
 import threading
@@ -21,6 +22,12 @@ Value = TypeVar("Value")
 # Seconds between a worker's checks of its parent.
 _LOOK = 0.5
 _watching = threading.Event()
+
+
+def peak_memory() -> int:
+    """Return the most memory that this process has had so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 class Terminated(KeyboardInterrupt):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from layeratlas.core.checksums import code_digest, digest_of, is_sealed, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_object, sweep_parts
+from layeratlas.core.processes import peak_memory
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec, hash_of
 from layeratlas.core.turns import ALONE, Turns
@@ -110,10 +109,8 @@ class Workspace:
 
     def _replace_or_refuse(self, known: dict[str, Any]) -> dict[str, Any]:
         """Reuse a folder whose run stopped before it stored anything (such as a misspelt model); refuse any other."""
-        stages = known.get("stages", {}).values()
-        if not any(stage.get("done") for stage in stages) and not any(self.folder.rglob("*.safetensors")):
-            for name in ("items", "activations"):
-                shutil.rmtree(self.folder / name, ignore_errors=True)
+        if self._is_empty(known):
+            self._clear()
             return self._begin()
         before = _flat({"versions": known.get("versions", {}), **known.get("spec", {})})
         now = _flat({"versions": versions(), **self.spec.model_dump(mode="json")})
@@ -126,6 +123,21 @@ class Workspace:
             "the same spec, texts and library versions to resume",
             f"choose another --out or remove that folder{_NEW_CODE if code else ''}",
         )
+
+    def _is_empty(self, known: dict[str, Any]) -> bool:
+        """Return whether a run with this manifest has stored nothing that a later process could use."""
+        done = any(stage.get("done") for stage in known.get("stages", {}).values())
+        return not done and not any(self.folder.rglob("*.safetensors"))
+
+    def _clear(self) -> None:
+        for name in ("items", "activations"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def forget(self) -> None:
+        """Remove what a run wrote that could not begin, unless something is stored; its folder then counts as new."""
+        if self._is_empty(self.manifest):
+            self._clear()
+            (self.folder / "run.json").unlink(missing_ok=True)
 
     def _new_manifest(self) -> dict[str, Any]:
         return {
@@ -185,8 +197,7 @@ class Workspace:
             yield
         finally:
             record["seconds"] = round(record["seconds"] + time.perf_counter() - start, 3)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            record["peak_memory_mb"] = round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+            record["peak_memory_mb"] = peak_memory()
             with contextlib.suppress(StoreError):
                 self.save()
 
