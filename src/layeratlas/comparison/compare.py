@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import resource
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +18,7 @@ from layeratlas.comparison.differences import difference_findings, differences
 from layeratlas.comparison.families import family_findings
 from layeratlas.comparison.kinds import tested
 from layeratlas.comparison.models import quantity_table, read_models
+from layeratlas.comparison.overview import Line, overview
 from layeratlas.comparison.similarity import similarity
 from layeratlas.comparison.sizes import SCHEMA as SIZES
 from layeratlas.comparison.sizes import size_findings
@@ -27,6 +26,7 @@ from layeratlas.comparison.training import Trained, follow_findings, over_traini
 from layeratlas.core.checksums import digest_of, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import COMPARISON
+from layeratlas.core.processes import peak_memory
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
 from layeratlas.core.versions import version_of
@@ -90,6 +90,7 @@ def compare(
     for name, table in tables.items():
         write_parquet(folder / f"{name}.parquet", table)
     manifest = _manifest(cohorts, [*notes, *(note for result in results for note in result.notes)])
+    manifest["overview"] = [line._asdict() for result in results for line in result.overview]
     manifest["sha256"] = {f"{name}.parquet": digest_of(folder / f"{name}.parquet") for name in tables}
     write_sealed(folder / COMPARISON, manifest)
     with progress.stage("report", 1) as step:
@@ -97,7 +98,7 @@ def compare(
 
         build_comparison(folder)
         step.advance()
-    spent = {"seconds": round(time.perf_counter() - start, 2), "peak_memory_mb": _peak_memory()}
+    spent = {"seconds": round(time.perf_counter() - start, 2), "peak_memory_mb": peak_memory()}
     write_sealed(folder / COMPARISON, manifest | spent | {"status": "complete"})
     return folder
 
@@ -109,6 +110,7 @@ class _Compared:
     tables: Mapping[str, pl.DataFrame]
     notes: Sequence[str]
     trained: Trained
+    overview: Sequence[Line]
 
 
 def _compared(cohort: Cohort) -> _Compared:
@@ -140,6 +142,7 @@ def _compared(cohort: Cohort) -> _Compared:
         },
         notes=[f"{cohort.study}: {note}" for note in (*cohort.twins, *cohort.notes, *notes)],
         trained=trained,
+        overview=overview(final, models, shown, table),
     )
 
 
@@ -189,11 +192,6 @@ def _check_folder(folder: Path) -> None:
             "a new folder or an earlier comparison",
             "choose another --out",
         )
-
-
-def _peak_memory() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
 
 
 def _manifest(cohorts: Sequence[Cohort], notes: Sequence[str]) -> dict[str, Any]:
