@@ -101,6 +101,23 @@ def test_a_list_of_nothing_names_what_can_be_listed(atlas):
         assert atlas("list", kind).code == 0
 
 
+def test_tasks_are_listed_with_the_study_that_reads_them(atlas):
+    of = {line.split()[0]: line for line in atlas("list", "tasks").out.splitlines()}
+    assert {name: line.split()[1] for name, line in of.items()} == {
+        name: next(study for study in registry.names("studies") if is_read_by(name, study))
+        for name in registry.names("tasks")
+    }
+    assert of["xmps_paper"].endswith("(only with --task xmps_paper)")
+    assert "--task" not in of["items"]
+    exits = [line.split()[0] for line in atlas("list", "tasks", "exits").out.splitlines()]
+    assert exits == [name for name in registry.names("tasks") if is_read_by(name, "exits")]
+
+
+def is_read_by(task, study):
+    reads = registry.get("studies", study).reads
+    return all(isinstance(data, reads) for data in registry.get("tasks", task).build("quick"))
+
+
 def test_the_settings_of_a_study_are_listed_with_default_values_and_meaning(atlas):
     done = atlas("list", "settings", "exits")
     title, header, *lines = done.out.splitlines()

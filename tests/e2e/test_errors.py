@@ -84,7 +84,7 @@ def test_a_reader_that_has_gone_ends_the_command_without_a_word():
         ((*RUN, "--set", "mld=true"), r"no setting named 'mld'; expected one of .*mdl"),
         (("list", "taks"), r"unknown kind 'taks'; choose one of studies, tasks, probes, metrics, claims, settings$"),
         (("list", "settings", "exit"), r"no study named 'exit'; .*; did you mean 'exits'\?$"),
-        (("list", "tasks", "exits"), r"'tasks' are not listed by study; layeratlas list tasks$"),
+        (("list", "probes", "exits"), r"'probes' are not listed by study; layeratlas list probes$"),
     ],
 )
 def test_a_misspelt_flag(atlas, tmp_path, flags, pattern):
@@ -139,6 +139,7 @@ def test_a_wrong_option_of_an_atlas(atlas, tmp_path, flags, pattern):
 def test_a_misspelt_model_leaves_nothing_in_the_way(atlas, model, data, tmp_path, flags, pattern):
     flags = [flag.format(tiny=model) for flag in flags]
     assert re.search(pattern, the_line(atlas(*RUN, *FAST, "--data", data, "--out", "out", *flags, cwd=tmp_path)))
+    assert not (tmp_path / "out").exists()
     done = atlas(*RUN, *FAST, "--data", data, "--out", "out", "--model", model, cwd=tmp_path)
     assert (done.code, done.out, done.err) == (0, "out/report.html\n", "")
     assert tables(tmp_path / "out")[0]["model"].unique().to_list() == ["tiny"]

@@ -8,7 +8,7 @@ import pytest
 import scipy
 
 from layeratlas.core import registry
-from layeratlas.runs.claim import judgement_table
+from layeratlas.runs.claim import judgement_table, others_in_words, rested
 from layeratlas.runs.finding_table import FINDING_SCHEMA
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.stats.verdicts import Verdict
@@ -46,6 +46,22 @@ def verdicts(*runs: FinishedRun) -> dict[str, str]:
 def test_a_model_is_judged_on_the_claims_that_speak_of_its_size():
     assert verdicts(run(3e9)) == {"H1": "supported", "H2": "supported", "H3": "inconclusive", "H4": "inconclusive"}
     assert verdicts(run(7e10)) == {"H1": "inconclusive", "H2": "supported", "H3": "supported", "H4": "supported"}
+
+
+def test_claims_that_rest_on_nothing_here_are_counted_and_not_shown():
+    claims = [registry.get("claims", name) for name in (*MINE, "h6")]
+    judged, others = rested(judgement_table(claims, [run(3e9)]))
+    assert judged["claim"].to_list() == ["H1", "H2", "H3", "H4"]
+    assert others["claim"].to_list() == ["H6"]
+    assert others_in_words(1, "runs/a").startswith(
+        "1 more claim needs other tasks, models or studies: 'layeratlas claims "
+    )
+    assert others_in_words(0, "runs/a") == ""
+    # Undecided for want of one level of two, or of size: shown, with what would decide it.
+    assert judged.filter(claim="H3")["to decide it"].item()
+    # Negative control: no run, and every claim needs one.
+    judged, others = rested(judgement_table(claims, []))
+    assert (len(judged), len(others)) == (0, len(claims))
 
 
 def test_what_cannot_be_decided_here_says_what_to_run():

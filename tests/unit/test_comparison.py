@@ -342,6 +342,40 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path, no_page):
     assert compare(folders, tmp_path / "out") == compare(folders, tmp_path / "out")
 
 
+def test_two_models_are_told_apart_by_what_differs_most_and_what_agrees(tmp_path, no_page):
+    """The overview restates verdicts of the comparison, largest difference first, in the words of its findings."""
+    found = api.Comparison(compare(write(tmp_path, EARLY, LATE), tmp_path / "out"))
+    lines = {line["says"]: line["text"] for line in found.manifest["overview"]}
+    assert lines["shown in both"] == "item properties, two-item relations, four-item analogies."
+    named = re.findall(
+        r"peak depth of ([\w -]+): ([\d.]+) in early, ([\d.]+) in late, ([+-][\d.]+)", lines["differs most"]
+    )
+    levels = found.manifest["levels"]
+    gaps = found.differences.filter(quantity="peak depth").sort(pl.col("estimate").abs(), descending=True)
+    assert [level for level, *_ in named] == [levels[level] for level in gaps["level"]]
+    assert all(float(late) - float(early) == pytest.approx(float(by), abs=0.011) for _, early, late, by in named)
+    # Negative control: of two models with the same curves nothing differs, and some values are equal.
+    twin = replace(EARLY, name="twin", parameters=2e9)
+    alike = api.Comparison(compare(write(tmp_path / "alike", EARLY, twin), tmp_path / "same"))
+    lines = {line["says"]: line["text"] for line in alike.manifest["overview"]}
+    assert "differs most" not in lines
+    assert set(lines) - {"equal", "no difference detected"} == {"shown in both"}
+    # What nothing could decide here is no line of the end of the command.
+    summary = found.summary().splitlines()
+    assert "cannot be measured" not in found.summary()
+    assert summary[1].startswith("  shown in both: ")
+    assert summary[-1] == f"  {len(found.findings)} findings with intervals, p-values and nulls are on the page:"
+
+
+def test_a_level_that_one_model_alone_has_is_named_with_it(tmp_path, no_page):
+    flat = FakeModel("flat", lambda level, d: np.full_like(d, 0.5) if level == "item" else fake.hump(PEAKS[level])(d))
+    found = api.Comparison(compare(write(tmp_path, EARLY, flat), tmp_path / "out"))
+    lines = {line["says"]: line["text"] for line in found.manifest["overview"]}
+    assert lines["shown in early alone"] == "item properties."
+    assert lines["shown in both"] == "two-item relations, four-item analogies."
+    assert "peak value of item properties: " in lines["differs most"]
+
+
 def test_two_sizes_cannot_show_what_size_does(tmp_path, no_page):
     found = api.Comparison(compare(write(tmp_path, EARLY, LATE), tmp_path / "out"))
     row = found.findings.filter(pl.col("finding") == "size").row(0, named=True)

@@ -14,8 +14,11 @@ from gguf import GGUFReader
 from safetensors import safe_open
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
+from typer.testing import CliRunner
 
 import layeratlas as la
+from layeratlas.api.advice import recommended_layer
+from layeratlas.cli.app import app
 from layeratlas.core.edits import Edit
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.spec import ModelSpec, ProbeSpec
@@ -27,6 +30,7 @@ from layeratlas.models.observing import observe
 from layeratlas.probes.ridge import PENALTIES
 from layeratlas.runs.recommendation import Purpose
 from layeratlas.store.rows import read_rows
+from layeratlas.studies.hierarchy import directing
 from layeratlas.studies.hierarchy.directing import load_data
 
 # The last token tells the class, so that a random model's stream has it at every point.
@@ -174,6 +178,8 @@ def test_of_several_classes_one_or_a_pair_is_named(run, tmp_path):
         direction.vector("d")
     with pytest.raises(SpecError, match="from 'a' to itself"):
         direction.vector("a", "a")
+    assert direction.ends("a", "b") == ("a", "b")
+    assert direction.ends("a") == ("a", "the others")
 
 
 def test_the_vector_of_numbers_is_the_change_per_unit(run):
@@ -240,6 +246,10 @@ def test_a_steered_continuation_has_its_random_control(run):
     assert {row.text for row in rows[:3]} == {rows[0].text}
     assert max(row.shift for row in rows[:3]) < 1e-6
     assert min(row.shift for row in rows[3:]) > 1e-4
+    assert (rows[1].raised, rows[1].lowered) == ((), ())
+    strong = steer(direction, "Number 7 is ", strengths=(64.0,), new_tokens=1)
+    assert strong[1].text in strong[1].raised  # the likeliest next token after the edit, which was not before
+    assert strong[0].text in strong[1].lowered
     random = random_like(direction.edit())
     assert np.linalg.norm(random.vectors) == pytest.approx(np.linalg.norm(direction.vector()))
 
@@ -255,6 +265,16 @@ def test_the_default_layer_is_the_one_recommended(run):
     advised = run.best_layer("word", purpose="direction")
     assert run.direction("word").source.layer == advised.layer
     assert run.direction("word", component="mlp").source.layer == run.best_layer("word", component="mlp").layer
+
+
+def test_a_control_vector_is_taken_where_llama_cpp_can_steer(run, tmp_path):
+    advised = run.best_layer("word", purpose="direction")
+    assert (advised.layer, 2 in advised.as_good) == (1, True)
+    assert [recommended_layer(run, "word", "resid", first) for first in (0, 1, 2)] == [1, 1, 2]
+    assert recommended_layer(run, "word", "resid", 9) == 1  # none is as good: refused where it is written
+    to = tmp_path / "word.gguf"
+    done = CliRunner().invoke(app, ["direction", str(run.folder), "--task", "word", "--to", str(to)])
+    assert (done.exit_code, GGUFReader(to).tensors[0].name) == (0, "direction.1")
 
 
 def test_which_layer_is_answered_by_name_purpose_and_component(run):
@@ -315,6 +335,31 @@ def test_steering_says_where_a_direction_moves_the_prediction_further_than_a_ran
     assert further.startswith("at strength 2 the direction moves the prediction further")
     none = conclusion([*random, steered(SteerKind.DIRECTION, 1.0, 0.1), steered(SteerKind.DIRECTION, 2.0, 0.5)])
     assert none.startswith("at no strength does the direction move the prediction further")
+    # Both print as 0.00: a difference that nobody can see is none.
+    tiny = [steered(SteerKind.RANDOM, 1.0, 0.001), steered(SteerKind.DIRECTION, 1.0, 0.004)]
+    assert conclusion(tiny).startswith("at no strength")
+    assert "next word" not in further
+    told = replace(steered(SteerKind.DIRECTION, 2.0, 0.6), raised=(" good", " great"), lowered=(" bad",))
+    assert "As the next word, strength 2 raises ' good', ' great' and lowers ' bad'. One" in conclusion([*random, told])
+    assert "raises ' good', ' great' and lowers ' bad'. Try" in conclusion([*random, replace(told, shift=0.4)])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--class", "wram"), "no class named 'wram'; expected one of cold, warm; did you mean 'warm'?"),
+        (("--versus", "wram"), "no class named 'wram'"),
+        (("--versus", "warm"), "steering from 'warm' to itself"),
+        (("--task", "wrod"), "no task named 'wrod'"),
+    ],
+)
+def test_a_misspelt_class_is_told_before_anything_is_fitted(run, tmp_path, monkeypatch, flags, message):
+    monkeypatch.setattr(directing, "fit_direction", pytest.fail)
+    done = CliRunner().invoke(
+        app, ["direction", str(run.folder), "--to", str(tmp_path / "a.gguf"), "--task", "word", *flags]
+    )
+    assert message in done.output
+    assert done.exit_code == 2
 
 
 def test_a_missing_file_and_a_wrong_ending_are_told_before_any_work(tmp_path):

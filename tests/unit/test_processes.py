@@ -140,6 +140,8 @@ def test_one_process_holds_a_folder_once(tmp_path):
         assert json.loads((tmp_path / "run" / LOCK).read_text())["pid"] == os.getpid()
         with pytest.raises(StoreError, match="is in use by process"):
             locked(tmp_path / "run").__enter__()
+    assert not (tmp_path / "run").exists()  # made for the lock, and empty
+    (tmp_path / "run").mkdir()
     with locked(tmp_path / "run"):
         pass
     assert list((tmp_path / "run").iterdir()) == []

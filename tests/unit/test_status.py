@@ -163,7 +163,7 @@ def test_a_run_s_status_has_what_is_done_what_is_computed_and_what_is_to_come(
     damaged["status"] = "running"
     damaged["stages"]["report"]["done"] = False
     write_sealed(folder / "run.json", damaged)
-    assert "stopped; the same command resumes it" in api.status(folder).splitlines()[0]
+    assert "stopped after the stage 'analyse'; the same command resumes it" in api.status(folder).splitlines()[0]
     assert states(api.status(folder))["report"] == "not finished"
 
 

@@ -23,7 +23,7 @@ from layeratlas.comparison.rows import MARK, chart_rows, map_order
 from layeratlas.comparison.training import Course, _drifts
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.progress import Progress
-from layeratlas.core.steps import Checkpoint, checkpoint_in, checkpoints_below, directory_name, is_training
+from layeratlas.core.steps import Checkpoint, checkpoint_in, checkpoints_below, is_training, name_of
 from layeratlas.models.sources import find_source
 from layeratlas.runs.quantity import Place
 from layeratlas.stats.emergence import emergence_depth
@@ -93,6 +93,25 @@ def test_a_name_without_a_step_tells_none(name):
     assert checkpoint_in(name) is None
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/data/stories260K/hf", "stories260K"),
+        ("/data/stories260K/ggml-model-q4_0", "stories260K"),
+        ("/data/stories260K/model-f16", "stories260K"),
+        ("/data/models/hf", "hf"),  # neither says which model it is
+        ("/data/stories260K", "stories260K"),
+        ("/data/Qwen3-0.6B-hf", "Qwen3-0.6B-hf"),
+        ("/data/stories260K/step80", "stories260K step80"),
+        ("/data/stories260K/final", "stories260K final"),
+        (str(Path.home() / "hf"), "hf"),  # no name of a user
+        (f"/cache/hub/models--org--small-7b/snapshots/{'0a' * 20}", "small-7b"),
+    ],
+)
+def test_a_model_is_named_by_the_part_of_its_path_that_says_which_it_is(path, name):
+    assert name_of(Path(path)) == name
+
+
 def test_a_folder_of_checkpoints_is_read_by_step_and_becomes_one_run_for_each(tmp_path):
     for name in ("step1000", "step80", "notes", "step9"):
         (tmp_path / "small" / name).mkdir(parents=True)
@@ -100,7 +119,7 @@ def test_a_folder_of_checkpoints_is_read_by_step_and_becomes_one_run_for_each(tm
             (tmp_path / "small" / name / "config.json").write_text("{}")
     folder = tmp_path / "small"
     assert [path.name for path in checkpoints_below(folder)] == ["step80", "step1000"]
-    assert directory_name(folder / "step80") == "small step80"
+    assert name_of(folder / "step80") == "small step80"
     assert is_training([str(folder)], [])
     assert not is_training([str(folder / "step80")], ["step80"])
     units = units_of(plan_of("hierarchy", [str(folder)], [], "quick", {"tasks": ("items",)}))

@@ -28,16 +28,17 @@ def find_recommendation(run: FinishedRun, name: str, purpose: str, component: st
     return named[0]
 
 
-def recommended_layer(run: FinishedRun, task: str, component: str) -> int:
+def recommended_layer(run: FinishedRun, task: str, component: str, first: int = 0) -> int:
     """Return the point to take a task's direction from (for sublayers, the layer to probe).
 
-    Raises SpecError if none is recommended.
+    If that is before `first`, where the direction could not be used, it is the earliest of those from there on that are
+    as good. Raises SpecError if none is recommended.
     """
     purpose = Purpose.DIRECTION if component == "resid" else Purpose.PROBE
     row = find_recommendation(run, task, purpose, component)
     if row.layer is None:
         raise SpecError(f"no layer is recommended for '{task}': {row.reason}", "", "name a layer to use it anyway")
-    return row.layer
+    return row.layer if row.layer >= first else next((layer for layer in row.as_good if layer >= first), row.layer)
 
 
 def _asks_for(run: FinishedRun, purpose: Purpose) -> str:

@@ -87,13 +87,26 @@ class Comparison:
         return figures(self.folder)
 
     def summary(self, width: int = 0) -> str:
-        """Return the heading, the map of a single model if it fits in `width` columns, and the first findings.
+        """Return the heading, then the map of a single model if it fits in `width` columns, and the first findings.
 
-        There are at most ten findings; decided ones come before inconclusive ones.
+        There are at most ten findings; decided ones come before inconclusive ones. Of several models it is what they
+        share, what differs most, what is equal and what is undecided; findings of other kinds follow.
         """
-        head, *found = text_of(self._heading(), self._ranked(), 10).splitlines()
-        lines = self._map(width) if width and len(self.models) == 1 else []
-        return "\n".join([head, *(f"  {line}" for line in lines), *found])
+        one = len(self.models) == 1
+        overview = [] if one else self._overview()
+        lines = (self._map(width) if width else []) if one else overview
+        told = self.differences["quantity"].unique().to_list() if overview else []
+        rest = self._ranked().filter(~pl.col("finding").is_in(told), pl.col("estimate").is_finite() | (not told))
+        head, *found = text_of(self._heading(), rest, 10).splitlines()
+        more = f"{len(self.findings)} findings with intervals, p-values and nulls are on the page:"
+        return "\n".join([head, *(f"  {line}" for line in lines), *found, *([f"  {more}"] if overview else [])])
+
+    def _overview(self) -> list[str]:
+        """Return the overview of several models, one line each; empty for one model."""
+        lines = self._finished.overview
+        if len(self.manifest["studies"]) == 1:
+            return [f"{line['says']}: {line['text']}" for line in lines]
+        return [f"{line['study']}, {line['says']}: {line['text']}" for line in lines]
 
     def _map(self, width: int) -> list[str]:
         from layeratlas.report.text_map import TextRow, drawn, spread

@@ -12,7 +12,7 @@ from layeratlas.api.places import place_of
 from layeratlas.core import registry
 from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.core.formatting import duration
-from layeratlas.report.index import run_folders
+from layeratlas.report.index import run_folders, stopped
 from layeratlas.runs.kept_progress import PROGRESS, moment_of
 from layeratlas.runs.manifest import MANIFEST, read_manifest
 from layeratlas.runs.place import Place
@@ -52,9 +52,10 @@ def _lines(place: Place, folder: Path) -> Iterator[str]:
         yield f"{title}: done in {duration(seconds)}"
         return
     by = f"running in process {held.get('pid', '?')} on {held.get('host', '?')}" if held is not None else ""
-    yield f"{title}: {by or 'stopped; the same command resumes it'}"
+    stages = manifest.get("stages", {})
+    yield f"{title}: {by or stopped(stages)}"
     moment = moment_of(folder, held)
-    for stage, words in _stages(spec["study"], manifest.get("stages", {})).items():
+    for stage, words in _stages(spec["study"], stages).items():
         yield f"  {stage:<16} {words or (moment.words if held is not None else 'not finished')}".rstrip()
     if moment.previews:
         yield "  first curves:"

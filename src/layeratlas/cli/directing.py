@@ -23,7 +23,10 @@ def direction(
     ],
     layer: Annotated[
         int | None,
-        typer.Option(help="Point of resid, block of attn or mlp. Default: the one recommended for directions."),
+        typer.Option(
+            help="Point of resid, block of attn or mlp. Default: the one recommended for directions; for .gguf the "
+            "first one as good that llama.cpp can steer at (point 2 or later)."
+        ),
     ] = None,
     component: Annotated[str, typer.Option(help="resid, attn or mlp.")] = "resid",
     probe: Annotated[str, typer.Option(help="A probe of the run. Default: its first one.")] = "",
@@ -37,12 +40,19 @@ def direction(
     layeratlas direction runs/mine --task my_texts --layer 12 --to mine.gguf
     """
     with one_line():
+        from layeratlas.api.advice import recommended_layer
         from layeratlas.api.results import Run
         from layeratlas.core.spec import check_component
-        from layeratlas.directions.files import check_suffix
+        from layeratlas.directions.direction import check_ends
+        from layeratlas.directions.files import FIRST_BLOCK, GGUF, check_suffix
+        from layeratlas.studies.hierarchy.directing import load_data
 
         check_suffix(to)
-        direction = Run(folder).direction(task, layer, check_component(component), method=probe)
+        run, first = Run(folder), FIRST_BLOCK + 1 if to.suffix == GGUF else 0
+        if run.study == "hierarchy":  # any other is refused below
+            check_ends(task, load_data(run, task).classes, class_, versus)
+            layer = recommended_layer(run, task, component, first) if layer is None else layer
+        direction = run.direction(task, layer, check_component(component), method=probe)
         print(direction)
         print(direction.save(to, class_, versus))
 
@@ -64,8 +74,9 @@ def steer(
     """Continue a prompt without steering, with the direction, and with a random direction of equal norm.
 
     `shift` is how far the next-token prediction moves, KL in nats. A direction that moves it no
-    further than the random one is not shown to be used by the model there. Every token but the first is steered;
-    'layeratlas run causal' tests steering at the last token alone.
+    further than the random one is not shown to be used by the model there. The last line says which
+    next words it raises and lowers. Every token but the first is steered; 'layeratlas run causal'
+    tests steering at the last token alone.
 
     \b
     layeratlas steer mine.safetensors --prompt "The weather today is"
@@ -73,7 +84,7 @@ def steer(
     with one_line():
         from layeratlas.core.spec import ModelSpec
         from layeratlas.directions import load_direction
-        from layeratlas.directions.steering import DEFAULT_STRENGTHS, conclusion
+        from layeratlas.directions.steering import DEFAULT_STRENGTHS, LEAST, conclusion
         from layeratlas.directions.steering import steer as steered
 
         direction = load_direction(file)
@@ -88,5 +99,7 @@ def steer(
         )
         print(f"{'added':<10}{'strength':>9}{'shift':>8}  text")
         for row in rows:
-            print(f"{row.kind:<10}{row.strength:>9.2f}{row.shift:>8.2f}  {row.text!r}")
-        print(f"Steered to '{direction.target(class_)}': {conclusion(rows)}.")
+            shift = f"<{LEAST:g}" if 0 < row.shift < LEAST else f"{row.shift:.2f}"
+            print(f"{row.kind:<10}{row.strength:>9.2f}{shift:>8}  {row.text!r}")
+        to, away = direction.ends(class_, versus)
+        print(f"Steered to '{to}', away from '{away}' (negative strengths: the other way): {conclusion(rows)}.")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from layeratlas.cli.errors import one_line
 from layeratlas.cli.flags import FamilyOption, QuietOption, StepOption, families, steps
 from layeratlas.cli.terminal import make_progress
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def report(folder: Annotated[Path, typer.Argument(help="The folder of a run or of a comparison.")]) -> None:
@@ -129,18 +132,35 @@ def claims(
 ) -> None:
     """Judge every published claim on finished runs: what was published, what is found here, and the verdict.
 
+    Claims that rest on no finding of these runs are listed by the command that would decide them.
+
     A claim that compares models reads comparable runs only: the same texts, size, settings and versions.
     """
     with one_line():
         from layeratlas.api.folders import folder_path
         from layeratlas.comparison.claims import judge_claims
+        from layeratlas.runs.claim import rested
         from layeratlas.runs.finished import read_run
 
         named = families(family or [])
         runs = [read_run(folder_path(folder)).in_family(named) for folder in folders]
-        for row in judge_claims(runs).iter_rows(named=True):
+        judged, others = rested(judge_claims(runs))
+        for row in judged.iter_rows(named=True):
             print(f"{row['claim']:<5} [{row['verdict']}] {row['says']}")
             print(f"      published: {row['published']} ({row['citation']})")
             print(f"      here:      {row['here']}")
             if row["to decide it"]:
                 print(f"      to decide: {row['to decide it']}")
+        if len(others):
+            print(f"{len(others)} more claims need other runs; what decides them:")
+        for asked, names in _by_command(others).items():
+            print(f"      {asked}: {', '.join(names)}")
+
+
+def _by_command(table: pl.DataFrame) -> dict[str, list[str]]:
+    """Return the names of the claims that these runs say nothing of, by the command that decides them."""
+    named: dict[str, list[str]] = {}
+    for row in table.iter_rows(named=True):
+        reason = row["here"].removeprefix("Not judged").strip(": .") if row["here"].startswith("Not judged") else ""
+        named.setdefault(f"{row['to decide it']}{f' ({reason})' if reason else ''}", []).append(row["claim"])
+    return named

@@ -75,7 +75,7 @@ class StudyFlags(TypedDict):
         list[Path] | None,
         typer.Option(
             help="Your own texts: CSV, JSONL or Parquet with columns text, label and (optional) group. For exits: "
-            "questions with choices, or lm-eval:TASK."
+            "questions with choices, or lm-eval:TASK. With --task, both are read."
         ),
     ]
     probe: Annotated[list[str] | None, typer.Option(help="Only this probe; repeatable. Default: ridge and svm.")]

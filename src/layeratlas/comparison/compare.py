@@ -18,6 +18,7 @@ from layeratlas.comparison.differences import difference_findings, differences
 from layeratlas.comparison.families import family_findings
 from layeratlas.comparison.kinds import tested
 from layeratlas.comparison.models import quantity_table, read_models
+from layeratlas.comparison.overview import Line, overview
 from layeratlas.comparison.similarity import similarity
 from layeratlas.comparison.sizes import SCHEMA as SIZES
 from layeratlas.comparison.sizes import size_findings
@@ -89,6 +90,7 @@ def compare(
     for name, table in tables.items():
         write_parquet(folder / f"{name}.parquet", table)
     manifest = _manifest(cohorts, [*notes, *(note for result in results for note in result.notes)])
+    manifest["overview"] = [line._asdict() for result in results for line in result.overview]
     manifest["sha256"] = {f"{name}.parquet": digest_of(folder / f"{name}.parquet") for name in tables}
     write_sealed(folder / COMPARISON, manifest)
     with progress.stage("report", 1) as step:
@@ -108,6 +110,7 @@ class _Compared:
     tables: Mapping[str, pl.DataFrame]
     notes: Sequence[str]
     trained: Trained
+    overview: Sequence[Line]
 
 
 def _compared(cohort: Cohort) -> _Compared:
@@ -139,6 +142,7 @@ def _compared(cohort: Cohort) -> _Compared:
         },
         notes=[f"{cohort.study}: {note}" for note in (*cohort.twins, *cohort.notes, *notes)],
         trained=trained,
+        overview=overview(final, models, shown, table),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from typing import Any
@@ -130,17 +130,21 @@ def _statement(
     link = {
         "supported": "differs",
         "not supported": f"is equal within {MARGINS[unit]:g}",
-        "inconclusive": f"has no detected difference ({could_have_seen(wording.num(_least(rows), 2))})",
+        "inconclusive": f"has no detected difference ({could_have_seen(wording.num(least_of(rows), 2))})",
     }[verdict]
     many = len(rows) > 1
     differing = len(rows.filter(pl.col("verdict") == "supported"))
     pairs = f" between models: {differing} of {len(rows)} pairs differ; the largest:" if many else ":"
-    ends = ", ".join(f"{wording.num(largest[x], 2)} in {largest[f'model_{x}']}" for x in ("a", "b"))
-    gap = f"{_signed(largest['estimate'])} [{_signed(largest['lo'])}, {_signed(largest['hi'])}]"
-    return f"{name} {link}{pairs} {ends}, {gap}.{_doubts(place, models)}"
+    return f"{name} {link}{pairs} {ends_in_words(largest)}.{_doubts(place, models)}"
 
 
-def _least(rows: pl.DataFrame) -> float:
+def ends_in_words(row: Mapping[str, Any]) -> str:
+    """Return the values of both models of a pair, and their difference with its interval."""
+    ends = ", ".join(f"{wording.num(row[x], 2)} in {row[f'model_{x}']}" for x in ("a", "b"))
+    return f"{ends}, {_signed(row['estimate'])} [{_signed(row['lo'])}, {_signed(row['hi'])}]"
+
+
+def least_of(rows: pl.DataFrame) -> float:
     """Return the smallest difference detectable in every pair, from the widest interval."""
     return least_seen(float((rows["hi"] - rows["lo"]).max()) / (2 * Z95))  # type: ignore[arg-type]
 

@@ -102,6 +102,11 @@ class FinishedComparison:
         return self._table("claims")
 
     @property
+    def overview(self) -> list[dict[str, str]]:
+        """The first lines about several models (`study`, `says`, `text`); empty for one model or an older folder."""
+        return list(self.manifest.get("overview", []))
+
+    @property
     def page_path(self) -> Path:
         """The path of the page."""
         return self.folder / COMPARISON_PAGE

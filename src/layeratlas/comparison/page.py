@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from layeratlas.report import figures
 from layeratlas.report.advice import by_subject
 from layeratlas.report.lead import headlines as in_brief
 from layeratlas.report.shell import packed, rendered
+from layeratlas.runs.claim import others_in_words, rested
 from layeratlas.runs.recommendation import from_records
 from layeratlas.stats.scaling import Where
 
@@ -104,6 +106,7 @@ def _figures(comparison: FinishedComparison, rows: Rows) -> Iterator[tuple[str, 
 def _page(comparison: FinishedComparison, rows: Rows) -> str:
     one_model = len(comparison.models) == 1
     first, rest = (headlines_by_study if one_model else headlines)(comparison.findings)
+    runs, (judged, others) = _runs(comparison), rested(comparison.claims)
     differ = comparison.differences.filter(pl.col("verdict") == "supported").sort("p").head(_PAIRS)
     return rendered(
         "comparing",
@@ -112,8 +115,9 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
         models=comparison.shown,
         subjects=comparison.subjects,
         alone=one_model,
-        runs=_runs(comparison),
-        lead=leading(comparison.findings) if one_model else in_brief(first),
+        runs=runs,
+        lead=leading(comparison.findings) if one_model else in_brief(_beyond_overview(comparison, first)),
+        overview=comparison.overview,
         facts=_card(comparison),
         source=_source(comparison),
         advice=by_subject(
@@ -132,8 +136,15 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
         trainings=_trainings(rows),
         differences=differ.to_dicts(),
         all_differences=len(comparison.differences),
-        claims=comparison.claims.select(_CLAIM_COLUMNS),
+        claims=judged.select(_CLAIM_COLUMNS),
+        other_claims=others_in_words(len(others), " ".join(Path(run["folder"]).name for run in runs)),
     )
+
+
+def _beyond_overview(comparison: FinishedComparison, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the findings that the overview does not restate: without differences, and what could not be measured."""
+    told = {*comparison.differences["quantity"]} if comparison.overview else set()
+    return [row for row in rows if row["finding"] not in told and (not told or isfinite(row["estimate"] or nan))]
 
 
 def _trainings(rows: Rows) -> list[dict[str, str]]:

@@ -24,6 +24,12 @@ _LOOK = 0.5
 _watching = threading.Event()
 
 
+def peak_memory() -> int:
+    """Return the most memory that this process has had so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+
+
 class Terminated(KeyboardInterrupt):
     """The process received the termination signal `number`; handled like a keyboard interrupt."""
 

@@ -10,6 +10,14 @@ from typing import NamedTuple
 
 _STEP = re.compile(r"(?:^|(?<=[^a-z0-9]))(?:global[-_]?)?(?:step|checkpoint|ckpt|iter)s?[-_=]?(\d+)(?![a-z0-9])", re.I)
 _BETWEEN = " -_./"
+# Names of folders and files that say in which form a model is kept, and not which model it is.
+_FORM = re.compile(
+    r"hf|huggingface|transformers|pytorch|safetensors|gguf|weights|(?:ggml-)?models?(?:[-_.](?:b?f(?:p)?(?:16|32)|i?q\d\w*))?",
+    re.I,
+)
+# Names that say which state of a training a model is in, and not which model it is.
+_STATE = re.compile(r"final|best|last|latest|merged|checkpoint", re.I)
+_HUB_CACHE = re.compile(r"models--(?:.*--)?([^/]+)/snapshots/[0-9a-f]{40}$")
 
 
 class Checkpoint(NamedTuple):
@@ -28,10 +36,20 @@ def checkpoint_in(name: str) -> Checkpoint | None:
     return Checkpoint(name[: found.start()].strip(_BETWEEN), int(found[1])) if found else None
 
 
-def directory_name(path: Path) -> str:
-    """Return the name of a model's directory; if that is only a step, with the parent's name."""
+def name_of(path: Path) -> str:
+    """Return the short name of a model's directory, or of its file (given without the suffix).
+
+    Where the last name says only in which form the model is kept (`stories/hf`, `stories/model`), the name is the
+    parent's; where it is only a step or a state of a training, both (`stories step80`). In the hub's cache it is the
+    name of the repository.
+    """
+    if cached := _HUB_CACHE.search(path.as_posix()):
+        return cached[1]
+    parent = "" if path.parent == Path.home() else path.parent.name
     found = checkpoint_in(path.name)
-    return path.name if found is None or found.series else f"{path.parent.name} {path.name}".strip()
+    if (found is not None and not found.series) or _STATE.fullmatch(path.name):
+        return f"{parent} {path.name}".strip()
+    return parent if parent and _FORM.fullmatch(path.name) and not _FORM.fullmatch(parent) else path.name
 
 
 def checkpoints_below(folder: Path) -> list[Path]:

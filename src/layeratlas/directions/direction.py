@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,30 +51,27 @@ class Direction:
         of a probe, which also compensate for correlated features (Marks and Tegmark 2023; Haufe et al. 2014). Raises
         SpecError for an unknown class, and if `to` is not given with more than two classes.
         """
+        check_ends(self.source.task, self.classes, to, versus)
         if not self.classes:
-            if to is not None or versus is not None:
-                raise SpecError(f"'{self.source.task}' predicts numbers", "no class to steer to")
             return np.array(self.means[0])
-        target = self._class(self._default_class() if to is None else to)
-        others = [i for i in range(len(self.classes)) if i != target]
-        if versus is not None:
-            others = [self._class(versus)]
-        if others == [target]:
-            raise SpecError(f"steering from '{to}' to itself", "two different classes")
+        target, others = self._ends(to, versus)
         counts = np.array(self.counts, float)[others]
         vector: Floats = self.means[target] - counts @ self.means[others] / counts.sum()
         return vector
+
+    def _ends(self, to: str | None, versus: str | None) -> tuple[int, list[int]]:
+        """Return the class that the vector leads to, and those that it leads away from; the names must be valid."""
+        target = self.classes.index(to or self._default_class())
+        others = (
+            [i for i in range(len(self.classes)) if i != target] if versus is None else [self.classes.index(versus)]
+        )
+        return target, others
 
     def _default_class(self) -> str:
         if len(self.classes) > 2:
             known = ", ".join(self.classes)
             raise SpecError(f"'{self.source.task}' has {len(self.classes)} classes", f"the one to steer to, of {known}")
         return self.classes[1]
-
-    def _class(self, name: str) -> int:
-        if name not in self.classes:
-            raise unknown_name("class", name, self.classes)
-        return self.classes.index(name)
 
     def edit(self, strength: float = 1.0, to: str | None = None, versus: str | None = None) -> Edit:
         """Return the edit that adds the vector, for `intervene`; strength 1 leads from one mean to the other."""
@@ -122,13 +120,16 @@ class Direction:
             raise SpecError(
                 f"a control vector at {source.place}",
                 f"point {files.FIRST_BLOCK + 1} or later of the residual stream, where llama.cpp can steer",
-                "choose another layer, or save it as .safetensors",
+                "name such a layer (--layer), or save it as .safetensors",
             )
         return vector
 
-    def target(self, to: str | None = None) -> str:
-        """Return the class that the vector leads to, by default the second of two; of numbers, one unit more."""
-        return to or (self._default_class() if self.classes else "one unit more")
+    def ends(self, to: str | None = None, versus: str | None = None) -> tuple[str, str]:
+        """Return in words what the vector leads to, by default the second of two classes, and away from."""
+        if not self.classes:
+            return "one unit more", "one unit less"
+        target, others = self._ends(to, versus)
+        return self.classes[target], self.classes[others[0]] if len(others) == 1 else "the others"
 
     def _manifest(self) -> dict[str, Any]:
         """Return the direction's manifest, as JSON."""
@@ -143,13 +144,8 @@ class Direction:
 
     def _steering(self, vector: Floats, to: str | None, versus: str | None) -> dict[str, Any]:
         """Return the manifest entry of the steering vector, which leads from the mean of `from` to that of `to`."""
-        classes = self.classes
-        return {
-            "to": self.target(to),
-            "from": versus or (classes[0] if len(classes) == 2 and to in (None, classes[1]) else "the others"),
-            "norm": float(np.linalg.norm(vector)),
-            "block": self.source.block,
-        }
+        target, away = self.ends(to, versus)
+        return {"to": target, "from": away, "norm": float(np.linalg.norm(vector)), "block": self.source.block}
 
     @property
     def sign(self) -> str:
@@ -167,6 +163,18 @@ class Direction:
             f"Direction of {source.task} in {source.model}, {source.place} ({source.method}): {score}, chance "
             f"{quality.chance:.2f}; {self.sign}"
         )
+
+
+def check_ends(task: str, classes: Sequence[str], to: str | None, versus: str | None) -> None:
+    """Raise SpecError for classes to steer to and from that a task does not have, or that are the same."""
+    if not classes and (to is not None or versus is not None):
+        raise SpecError(f"'{task}' predicts numbers", "no class to steer to")
+    for name in (to, versus):
+        if name is not None and name not in classes:
+            raise unknown_name("class", name, classes)
+    target = classes[1] if to is None and len(classes) == 2 else to
+    if target is not None and target == versus:
+        raise SpecError(f"steering from '{versus}' to itself", "two different classes")
 
 
 def load_direction(path: str | Path) -> Direction:

@@ -19,6 +19,9 @@ from layeratlas.models import LoadedModel, intervene, load
 from layeratlas.models.decoding import greedy
 
 DEFAULT_STRENGTHS = (1.0, 2.0, 4.0)
+# The smallest shift of the prediction, in nats, and change of a token's probability that are told.
+LEAST = 0.01
+_TOKENS = 3
 
 
 class SteerKind(StrEnum):
@@ -34,13 +37,16 @@ class Steered:
     """The text that a model generates under an edit.
 
     `strength` is in units of the distance between the two class means; `shift` is KL(unsteered | steered) of the
-    next-token prediction, in nats.
+    next-token prediction, in nats. `raised` and `lowered` are the next tokens whose probability changes most in each
+    direction, at most three, without changes below 0.01.
     """
 
     kind: SteerKind
     strength: float
     shift: float
     text: str
+    raised: tuple[str, ...] = ()
+    lowered: tuple[str, ...] = ()
 
 
 def steer(
@@ -74,20 +80,34 @@ def steer(
 
 
 def conclusion(rows: Sequence[Steered]) -> str:
-    """Return in words at which strengths the direction moves the prediction further than the random one does."""
+    """Return in words at which strengths the direction moves the prediction further than the random one does.
+
+    A shift that exceeds the random one's by less than `LEAST` does not count. The next words that it raises and lowers
+    are those of the strongest shift that does, or else of the strongest one.
+    """
     shifts = {kind: {row.strength: row.shift for row in rows if row.kind is kind} for kind in SteerKind}
     random = shifts[SteerKind.RANDOM]
-    further = [f"{s:g}" for s, shift in shifts[SteerKind.DIRECTION].items() if shift > random[s]]
+    further = [row for row in rows if row.kind is SteerKind.DIRECTION and row.shift - random[row.strength] >= LEAST]
+    steered = [row for row in rows if row.kind is SteerKind.DIRECTION]
+    words = _words(max(further or steered, key=lambda row: row.shift))
     if not further:
         return (
-            "at no strength does the direction move the prediction further than a random one of equal norm: it is not "
-            "shown to be used here. Try a prompt that leaves the class open, another layer (layeratlas direction "
-            "--layer), or layeratlas run causal, which tests steering"
+            "at no strength does the direction move the prediction further than a random one of equal norm "
+            f"(by {LEAST:g} nats or more): it is not shown to be used here. {words}Try a prompt that leaves the class "
+            "open, a middle layer (layeratlas direction --layer), or layeratlas run causal, which tests steering"
         )
     return (
-        f"at strength {', '.join(further)} the direction moves the prediction further than a random one of equal norm. "
-        "One prompt and one random direction are no test: layeratlas run causal tests steering"
+        f"at strength {', '.join(f'{row.strength:g}' for row in further)} the direction moves the prediction further "
+        f"than a random one of equal norm. {words}One prompt and one random direction are no test: "
+        "layeratlas run causal tests steering"
     )
+
+
+def _words(row: Steered) -> str:
+    """Return which next words a direction raises and lowers; empty if no word changes by enough."""
+    ways = [(way, words) for way, words in (("raises", row.raised), ("lowers", row.lowered)) if words]
+    listed = " and ".join(f"{way} {', '.join(map(repr, words))}" for way, words in ways)
+    return f"As the next word, strength {row.strength:g} {listed}. " if ways else ""
 
 
 class _Prompt:
@@ -107,7 +127,21 @@ class _Prompt:
             ids = greedy(self._model, [self._ids], self._new_tokens)[0]
         shift = float(kl_div(steered, self._clean, log_target=True, reduction="sum"))
         text: str = self._model.tokenizer.decode(ids)
-        return Steered(kind=kind, strength=strength, shift=max(shift, 0.0), text=text)
+        change = steered.exp() - self._clean.exp()
+        return Steered(
+            kind=kind,
+            strength=strength,
+            shift=max(shift, 0.0),
+            text=text,
+            raised=self._most(change),
+            lowered=self._most(-change),
+        )
+
+    def _most(self, change: Tensor) -> tuple[str, ...]:
+        """Return the tokens with the largest changes of probability (vocabulary,), largest first."""
+        top = change.topk(min(_TOKENS, len(change)))
+        pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        return tuple(self._model.tokenizer.decode([token]) for token, value in pairs if value >= LEAST)
 
 
 def random_like(edit: Edit, seed: int = 0) -> Edit:

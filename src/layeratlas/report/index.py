@@ -93,13 +93,11 @@ def thumbnail(run: Path, root: Path) -> str:
 
 def _of_run(folder: Path) -> dict[str, Any]:
     run = FinishedRun(folder)
-    stages = [name for name, stage in run.manifest.get("stages", {}).items() if stage.get("done", True)]
-    ended = f"stopped after the stage '{stages[-1]}'" if stages else "stopped before its first stage was done"
     spec = run.manifest["spec"]
     standing = _DONE if run.complete else _UNFINISHED if holder(folder) is None else _RUNNING
     reasons = {
         _RUNNING: "'layeratlas status' shows how far it is",
-        _UNFINISHED: f"{ended}; the same command resumes it",
+        _UNFINISHED: stopped(run.manifest.get("stages", {})),
     }
     return {
         "model": run.model,
@@ -111,6 +109,13 @@ def _of_run(folder: Path) -> dict[str, Any]:
         "size": run.size,
         "options": options_of(spec),
     }
+
+
+def stopped(stages: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return in words after which of its stages a run stopped, and how to go on."""
+    done = [name for name, stage in stages.items() if stage.get("done", True)]
+    ended = f"stopped after the stage '{done[-1]}'" if done else "stopped before its first stage was done"
+    return f"{ended}; the same command resumes it"
 
 
 def _of_comparison(folder: Path) -> dict[str, Any]:

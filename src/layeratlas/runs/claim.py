@@ -125,6 +125,24 @@ class Claim(ABC):
         )
 
 
+def rested(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows of `judgement_table` whose claims rest on findings of the runs, and those that need other runs.
+
+    A claim of the first part may still be undecided: from too few texts, from one of two levels, or by a model of
+    another size.
+    """
+    rests = pl.col("n") > 0
+    return table.filter(rests), table.filter(~rests)
+
+
+def others_in_words(count: int, folder: str) -> str:
+    """Return in one sentence how many claims need other runs, and where these are named; empty for none."""
+    if not count:
+        return ""
+    claims = "1 more claim needs" if count == 1 else f"{count} more claims need"
+    return f"{claims} other tasks, models or studies: 'layeratlas claims {folder}' names the command that decides each."
+
+
 def judgement_table(claims: Sequence[Claim], runs: Sequence[FinishedRun]) -> pl.DataFrame:
     """Return one row per claim: its summary, the published result, the result here and the verdict."""
     rows = []

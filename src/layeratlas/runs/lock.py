@@ -56,9 +56,10 @@ def locked(folder: Path) -> Iterator[None]:
 
     If another process takes the lock over, because this one was suspended, no more files are put into the folder:
     LockLostError is raised instead (`core.files.owned`). A folder that cannot be written needs no lock, since nobody
-    changes it.
+    changes it. A folder that was created for its lock and is still empty at the end is removed.
     """
     path = folder.absolute() / LOCK
+    made = not path.parent.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _guard:  # a second thread must see that this process holds the lock
@@ -82,6 +83,9 @@ def locked(folder: Path) -> Iterator[None]:
         with _guard:
             _held.discard(path)
             lock.give_back()
+            if made:
+                with contextlib.suppress(OSError):  # not empty
+                    path.parent.rmdir()
 
 
 class _Lock:
@@ -144,6 +148,9 @@ def _take(path: Path) -> str:
         except FileExistsError:
             _remove_foreign(path)
             _remove_stale(path)
+            continue
+        except FileNotFoundError:  # its last holder left nothing in the folder, and removed it
+            path.parent.mkdir(parents=True, exist_ok=True)
             continue
         with os.fdopen(handle, "w") as file:
             json.dump({**this_process(), "token": token}, file)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from layeratlas.core import registry
-from layeratlas.core.errors import DataError, SpecError
+from layeratlas.core.errors import AtlasError, DataError, SpecError, StoreError
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
 from layeratlas.core.turns import ALONE, Turns
-from layeratlas.data.task import Material
+from layeratlas.data.task import Material, Task
 from layeratlas.runs.fitting import record_dropped
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.kept_progress import KeptProgress
@@ -51,6 +52,27 @@ def make_material(study: Study, spec: RunSpec) -> list[Material]:
     return material
 
 
+def readers(studies: Mapping[str, Study]) -> Iterator[tuple[str, Task, dict[str, bool]]]:
+    """Yield every task with its name and which of the studies read it, and whether it is one of their own.
+
+    A task that is no study's own is built, at its smallest size, to see what it is.
+    """
+    for name in registry.names("tasks"):
+        task: Task = registry.get("tasks", name)
+        own = {study: True for study, plugin in studies.items() if name in plugin.tasks}
+        built = [] if own else task.build("quick")
+        yield (
+            name,
+            task,
+            own
+            or {
+                study: False
+                for study, plugin in studies.items()
+                if all(isinstance(data, plugin.reads) for data in built)
+            },
+        )
+
+
 def words_of(study: Study, spec: RunSpec) -> dict[str, dict[str, str]]:
     """Return the words for the codes of levels, methods and metrics, each in reading order.
 
@@ -76,6 +98,12 @@ def _model_name(model: ModelSpec) -> str:
     return f"{name}-{model.revision}" if model.revision else name
 
 
+def _both(spec: RunSpec) -> str:
+    """Return in one line that built-in tasks and files are read together."""
+    files = ", ".join(Path(path).name for path in spec.data)
+    return f"reads both: built-in {', '.join(spec.tasks)}, and {files}"
+
+
 def _slug(name: str) -> str:
     slug = re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-.").lower() or "own"
     return slug if len(slug) <= _LONGEST else f"{slug[: _LONGEST - 9]}-{hash_of(slug)[:8]}"
@@ -95,7 +123,8 @@ def execute(
     other processes compute parts of stages.
 
     If a stage has to run, all later stages run again too; each reuses its own valid shards. Raises StoreError if
-    another process runs in the folder.
+    another process runs in the folder. A run whose input turns out to be unusable before anything is stored leaves no
+    folder.
     """
     ready = prepare(study, spec)
     folder = out or default_folder(ready.spec)
@@ -105,14 +134,34 @@ def execute(
         if work.complete:  # found without importing the stages, which takes longer than all else here
             shown.end()
             return folder
-        ready.begin(work)
         work.models, work.turns = kept, turns
-        _run_stages(study, work)
+        with _nothing_left_of_bad_input(work, shown):
+            ready.begin(work)
+            if spec.tasks and spec.data:
+                shown.note(_both(spec))
+            _run_stages(study, work)
         if work.manifest["status"] != "complete":
             work.manifest["status"] = "complete"
             work.save()
         shown.end()
     return folder
+
+
+@contextlib.contextmanager
+def _nothing_left_of_bad_input(work: Workspace, shown: KeptProgress) -> Iterator[None]:
+    """Remove the run if its model, texts or options turn out to be unusable before anything is stored.
+
+    An error of the folder or its disk, an interrupt and an internal error leave the run, which the same command
+    resumes.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except AtlasError:
+        work.forget()
+        shown.end()
+        raise
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,10 +109,8 @@ class Workspace:
 
     def _replace_or_refuse(self, known: dict[str, Any]) -> dict[str, Any]:
         """Reuse a folder whose run stopped before it stored anything (such as a misspelt model); refuse any other."""
-        stages = known.get("stages", {}).values()
-        if not any(stage.get("done") for stage in stages) and not any(self.folder.rglob("*.safetensors")):
-            for name in ("items", "activations"):
-                shutil.rmtree(self.folder / name, ignore_errors=True)
+        if self._is_empty(known):
+            self._clear()
             return self._begin()
         before = _flat({"versions": known.get("versions", {}), **known.get("spec", {})})
         now = _flat({"versions": versions(), **self.spec.model_dump(mode="json")})
@@ -125,6 +123,21 @@ class Workspace:
             "the same spec, texts and library versions to resume",
             f"choose another --out or remove that folder{_NEW_CODE if code else ''}",
         )
+
+    def _is_empty(self, known: dict[str, Any]) -> bool:
+        """Return whether a run with this manifest has stored nothing that a later process could use."""
+        done = any(stage.get("done") for stage in known.get("stages", {}).values())
+        return not done and not any(self.folder.rglob("*.safetensors"))
+
+    def _clear(self) -> None:
+        for name in ("items", "activations"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+    def forget(self) -> None:
+        """Remove what a run wrote that could not begin, unless something is stored; its folder then counts as new."""
+        if self._is_empty(self.manifest):
+            self._clear()
+            (self.folder / "run.json").unlink(missing_ok=True)
 
     def _new_manifest(self) -> dict[str, Any]:
         return {

@@ -175,7 +175,7 @@ def _kind(values: Sequence[Any], labels: Labels, where: str) -> Literal["classes
     wrong = next((value for value in values if not _is_number(value)), None)
     if labels == "numbers":
         if wrong is not None:
-            raise DataError(f"{where} has the label '{wrong}'", "numbers", "fix it, or declare classes")
+            raise DataError(f"{where} has the label '{wrong}'", "numbers", "fix it, or add --labels classes")
         return "number"
     many = wrong is None and len(set(map(_number, values))) > _MOST_NUMERIC_CLASSES
     return "number" if many else "classes"

@@ -57,9 +57,10 @@ def exhibits(folder: Path) -> list[Exhibit]:
         Exhibit(
             name="causal",
             title="Every point",
-            text="Losses in nats of log-odds. Left: the accuracy of a probe after erasure, where the label is encoded. "
-            "p: exact sign flips of groups, Holm over points. Used and steered are the verdicts of single points; the "
-            "findings are corrected over the report too.",
+            text="Losses in nats of log-odds of the right answer; positive numbers lower it, and steering leads towards "
+            "another class. Left: the accuracy of a probe after erasure. p: exact sign flips of groups, Holm over "
+            "points. Used and steered are the verdicts of single points; the findings are corrected over the report "
+            "too.",
             table=_table(table),
         ),
     ]
@@ -79,7 +80,7 @@ def _table(table: pl.DataFrame) -> pl.DataFrame:
             "Used by": estimate(row["used_by"], row["used_lo"], row["used_hi"]),
             "p": row["used_p"],
             "Used": row["used"],
-            "Steered by": estimate(row["steered_by"], row["steered_lo"], row["steered_hi"]),
+            "Lowered by steering": estimate(row["steered_by"], row["steered_lo"], row["steered_hi"]),
             "Steered": row["steered"],
             "n": row["n"],
         }

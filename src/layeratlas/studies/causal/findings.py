@@ -114,8 +114,9 @@ def _steered(effects: SetEffects, name: str) -> Finding:
         CausalFinding.STEERED,
         effects,
         cell.steered,
-        statement=f"For {name}, {says}. At point {cell.point} it moves them more than random directions do by "
-        f"{_span(cell.steered)} nats of log-odds; less than {cell.least:.2f} is too small to matter.",
+        statement=f"For {name}, {says}. At point {cell.point}, steering towards another class lowers the log-odds of "
+        f"the right answer by {_span(cell.steered)} nats more than random directions do; less than "
+        f"{cell.least:.2f} is too small to matter.",
         null=f"no more than random directions of equal norm and {cell.least:.2f} nats ({_SIGN_FLIPS})",
         verdict=verdict,
     )
