@@ -31,6 +31,7 @@ from layeratlas.probes import (
 )
 from layeratlas.probes._dual import held_out_scores, label_columns, split_gram, standardise
 from layeratlas.probes.ridge import PENALTIES, Ridge
+from layeratlas.probes.svm import LinearSVM
 
 PROBES = registry.names("probes")
 SEPARABLE = {"n": 60, "d": 150, "strength": 3.0}
@@ -203,6 +204,46 @@ def test_penalties_differ_with_the_signal():
     problems = [problem(80, 20, strength) for strength in (0.0, 0.4, 4.0)]
     chosen = {float(reference_cv(standardise(x)[0], y).alpha_) for x, y in problems}
     assert len(chosen) > 1
+
+
+@pytest.mark.parametrize(("d", "columns"), [(150, 2), (30, 2), (8, 2), (30, 0)])
+def test_the_smoother_of_the_svm_is_ridge_with_its_own_intercept(d, columns):
+    """With few columns it is kept as two factors, with more or with many features as one matrix."""
+    x, y = problem(60, d, 1.0)
+    z = standardise(x)[0]
+    targets = np.stack([y, y + 3 * x[:, 0]], 1).astype(np.float32)
+    smoother = Gram(z).ridge(np.array(7.0), columns)
+    assert (smoother.second is None) == (2 * d >= 60 and columns > 0)
+    expected = ReferenceRidge(alpha=7.0).fit(z, targets).predict(z)
+    assert np.abs(smoother.fit(targets) - expected).max() < 1e-4
+    blended = smoother.blended(1.7, -0.85).fit(targets)
+    assert np.abs(blended - (1.7 * expected - 0.85 * targets)).max() < 1e-4
+
+
+def test_the_svm_stops_near_the_optimum_of_a_hundredfold_tighter_tolerance():
+    """Labels that cannot be separated: two hundredths of the margin, also where the optimum is nearly flat."""
+    x, y = problem(**NOISY)
+    z = standardise(x)[0]
+    labels = np.stack([y, np.random.default_rng(0).permutation(y)], 1)
+    scores = []
+    for probe in (LinearSVM(), LinearSVM(tolerance=1e-5, iterations=20_000)):
+        dual, intercept = probe.solve(Gram(z), labels)
+        scores.append(z @ (z.T @ dual) + intercept)
+    assert 0 < np.abs(scores[0] - scores[1]).max() < 2e-2
+    dual, intercept = LinearSVM(iterations=20).solve(Gram(z), labels)  # control: stopped long before
+    assert np.abs(z @ (z.T @ dual) + intercept - scores[1]).max() > 5e-2
+
+
+def test_shuffles_in_several_strata_are_measured_as_in_each_alone():
+    x, y = problem(60, 20, 2.0)
+    items = [Item(f"text {i}", str(label > 0), str(i), stratum="ab"[i % 2]) for i, label in enumerate(y)]
+    design = make_design(Dataset("strata", "level", tuple(items)), ProbeSpec(repeats=1, shuffles=20), 0)
+    assert design.strata == ("all", "a", "b")
+    (found,) = probe_layer(x, design, ["ridge"])
+    for i, stratum in enumerate(design.strata):
+        alone = dataclasses.replace(design, strata=(stratum,))
+        assert np.allclose(found.shuffled[i], probe_layer(x, alone, ["ridge"])[0].shuffled[0])
+    assert not np.allclose(found.shuffled[1], found.shuffled[2])
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -132,6 +132,38 @@ def test_shards_may_hold_layers_instead_of_texts(store):
     assert all(np.array_equal(found, values[c][:, layer]) for (c, layer), found in everything(store).items())
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_some_texts_at_some_layers_are_those_of_whole_layers(store, seed):
+    values, rng = truth(seed), np.random.default_rng(seed)
+    fill(store, values, shards(seed))
+    rows = rng.integers(SHAPE.texts, size=15)  # in any order, some twice
+    for component, layers in (("resid", [3, 0, 1]), ("attn", range(1, 3))):
+        found = store.read_layers(component, layers, rows)
+        assert found.dtype == np.float32
+        assert np.array_equal(found, values[component][rows][:, list(layers)].swapaxes(0, 1))
+    with pytest.raises(StoreError, match="no layer 4 in 'resid'; expected 0 to 3"):
+        store.read_layers("resid", [1, 4], rows)
+
+
+def test_some_texts_are_read_from_shards_of_layers_too(store):
+    values, everyone = truth(), list(range(SHAPE.texts))
+    store.write("first", everyone, {"resid": values["resid"][:, :2]}, {"resid": 0})
+    with pytest.raises(StoreError, match=r"have no activations"):
+        store.read_layers("resid", [1, 2], np.array([4]))
+    store.write("last", everyone, {"resid": values["resid"][:, 2:]}, {"resid": 2})
+    assert np.array_equal(store.read_layers("resid", [1, 2], np.array([4]))[:, 0], values["resid"][4, 1:3])
+
+
+def test_only_the_shards_of_the_texts_that_are_asked_for_are_opened(tmp_path, monkeypatch):
+    values = truth()
+    store = STORES["disk"](tmp_path)
+    fill(store, values, {"asked": [0, 5, 7], "other": [row for row in range(SHAPE.texts) if row not in (0, 5, 7)]})
+    (tmp_path / "activations" / "other.safetensors").unlink()
+    assert np.array_equal(store.read_layers("resid", [2], np.array([7, 0]))[0], values["resid"][[7, 0], 2])
+    with pytest.raises(FileNotFoundError):
+        store.read_layers("resid", [2], np.array([7, 1]))
+
+
 def test_layers_beyond_the_store_are_refused(store):
     with pytest.raises(StoreError, match=r"a shard's 'resid' has the shape \(11, 4, 6\)"):
         store.write("bad", list(range(11)), {"resid": truth()["resid"]}, {"resid": 1})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 from sklearn import metrics
 
 from layeratlas.stats import measures
@@ -56,6 +56,30 @@ def test_number_measures_equal_scipy_and_scikit_learn(seed):
     scores = np.round(y + rng.standard_normal(50), 1)
     assert plain(measures.spearman, scores[:, None], y) == pytest.approx(spearmanr(scores, y)[0])
     assert plain(measures.r2, scores[:, None], y) == pytest.approx(metrics.r2_score(y, scores))
+
+
+@given(SEEDS, st.booleans())
+def test_ranks_equal_scipys_also_with_ties_and_nan(seed, missing):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(-3, 3, size=(4, 2, 12)) / 2
+    if missing:
+        values[1, 0, 3] = np.nan
+    assert np.array_equal(measures.ranks(values), rankdata(values, axis=-1), equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "balanced_accuracy", "auroc", "spearman", "r2"])
+def test_many_scores_labels_and_weights_at_once_are_as_one_at_a_time(name):
+    """Scores (layers, tasks, n, 1) against labels (tasks, n), as in control tasks, under several weights."""
+    rng = np.random.default_rng(4)
+    y = (rng.random((3, 30)) < 0.4).astype(float) if name not in ("spearman", "r2") else rng.standard_normal((3, 30))
+    scores, weights = np.round(rng.standard_normal((2, 3, 30, 1)), 1), rng.integers(0, 3, (4, 30)).astype(float)
+    measure = getattr(measures, name)
+    together = measure(scores, y, weights)
+    assert together.shape == (4, 2, 3)
+    for at in np.ndindex(together.shape):
+        b, layer, task = at
+        assert together[at] == pytest.approx(measure(scores[layer, task], y[task], weights[[b]])[0])
+    assert not np.allclose(together[:, :, 0], together[:, :, 1])
 
 
 @given(SEEDS, st.sampled_from(["accuracy", "balanced_accuracy"]), st.sampled_from([1, 3]))

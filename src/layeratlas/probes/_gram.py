@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,19 +22,33 @@ _ITERATIONS = 100
 
 @dataclass(frozen=True)
 class RidgeMap:
-    """Ridge at one penalty per Gram matrix: `fit` gives fitted values, `inverse @ target` dual coefficients.
+    """Ridge with a free intercept, at one penalty per Gram matrix; `inverse @ target` gives dual coefficients.
 
     The map of fits is `first` (..., n, n), or, for few columns, the unmultiplied factors `second @ first`; in float32.
+    `own` times the target is added.
     """
 
     inverse: Any
     first: Array
     second: Array | None = None
+    own: float = 0.0
 
     def fit(self, target: Array) -> Array:
-        """Return K (K + p)^-1 target, (..., n, k) in float32."""
-        once = self.first @ target
-        return once if self.second is None else self.second @ once
+        """Return K (K + p)^-1 target + mean(target), (..., n, k) in float32."""
+        fitted = self.first @ target
+        if self.second is not None:
+            fitted = self.second @ fitted
+        if self.own:
+            fitted += self.own * target
+        return fitted
+
+    def blended(self, fitted: float, own: float) -> RidgeMap:
+        """Return the map whose `fit` is `fitted` times that of this one, plus `own` times the target."""
+        if self.second is not None:
+            return replace(self, second=fitted * self.second, own=own)
+        xp = array_namespace(self.first)
+        one = xp.eye(self.first.shape[-1], dtype=self.first.dtype, device=self.first.device)
+        return replace(self, first=fitted * self.first + own * one)
 
 
 @dataclass(frozen=True)
@@ -144,13 +158,16 @@ class Gram:
     def ridge(self, penalty: Array, columns: int) -> RidgeMap:
         """Return ridge fits at one penalty (...,) per matrix, for about `columns` columns at a time."""
         xp, each = self.xp, penalty[..., None]
+        n = self.rows
         if not self.spectral:
             each, one = each[..., None], self._identity(penalty.dtype)
             inverse = xp.linalg.inv(self.matrix + each * one)
-            return RidgeMap(inverse, xp.astype(one - each * inverse, xp.float32))
+            return RidgeMap(inverse, xp.astype(one - each * inverse + 1 / n, xp.float32))
         root = xp.sqrt(self.values / (self.values + each))
-        half = xp.astype(self.vectors, xp.float32) * xp.astype(root, xp.float32)[..., None, :]
-        n, rank = half.shape[-2:]
+        # The matrix is centred, so that the constant is one more eigenvector; its weight of 1 is the intercept's.
+        half = xp.empty((*self.vectors.shape[:-1], self.vectors.shape[-1] + 1), dtype=xp.float32)
+        half[..., :-1], half[..., -1] = self.vectors * root[..., None, :], n**-0.5
+        rank = self.vectors.shape[-1]
         if n <= 2 * rank < 2 * columns * _ITERATIONS:
             return RidgeMap(_Spectrum(self.values, self.vectors, each), half @ half.mT)
         return RidgeMap(_Spectrum(self.values, self.vectors, each), half.mT, half)

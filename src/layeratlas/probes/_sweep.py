@@ -210,9 +210,5 @@ def _measure_shuffles(control: Floats, design: Design) -> Floats:
     """Return each shuffle's measures against its own labels, (strata, measures, shuffles)."""
     measures = measures_for(design.data.kind, design.classes)
     y = design.shuffled[: len(control)]
-    values = np.zeros((len(design.strata), len(measures), len(control)))
-    for i, stratum in enumerate(design.strata):
-        weight = design.rows_of(stratum)[None].astype(float)
-        for j, measure in enumerate(measures.values()):
-            values[i, j] = measure(control, y, weight)[0]
-    return values
+    weights = np.stack([design.rows_of(stratum) for stratum in design.strata]).astype(float)
+    return np.stack([measure(control, y, weights) for measure in measures.values()], axis=1)

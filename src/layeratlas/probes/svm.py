@@ -15,6 +15,9 @@ from layeratlas.probes._gram import Gram, RidgeMap, to_numpy
 
 # Over-relaxation, between 1.5 and 1.8 as Boyd et al. recommend, and iterations between two checks for convergence.
 _RELAXATION, _CHECK_EVERY = 1.7, 20
+# What the relaxed step adds of its own target. With the state margin + price and the target margin - price, a step is
+# relaxation * fit(target) - relaxation / 2 * target + (1 - relaxation / 2) * state (Douglas-Rachford).
+_OWN = -_RELAXATION / 2
 # A change of penalty costs a product of two (n, n) matrices, so changes are few and large.
 _MOST_CHANGES, _SMALLEST_CHANGE = 4, 2.0
 _TINY = 1e-12
@@ -62,21 +65,22 @@ class LinearSVM(Probe):
         """Return dual coefficients (..., n, k) and intercepts (..., k); `penalty` (...,) is the initial penalty."""
         xp = gram.xp
         y = xp.broadcast_to(y, (*penalty.shape, *y.shape[-2:]))
-        found = _Found(gram, y)
-        margin = price = xp.zeros_like(y)
-        ridge, limit, changes = self._ridge(gram, penalty, y), self._limit(penalty, y), np.zeros(penalty.shape)
+        found, changes = _Found(gram, y), np.zeros(penalty.shape)
+        state = price = xp.zeros_like(y)  # the state is margin + price
+        ridge, (least, most) = self._ridge(gram, penalty, y), self._bounds(penalty, y)
         for turn in range(1, self.iterations + 1):
-            target = margin - price
-            # The Gram matrix is centred, so the smoother maps constants to 0 and the mean is the intercept.
-            fit = ridge.fit(target)
-            fit += xp.mean(target, axis=-2, keepdims=True)
-            relaxed = fit * _RELAXATION
-            relaxed += price
-            relaxed -= margin * (_RELAXATION - 1)
-            price = xp.minimum(y * relaxed, xp.ones_like(y))
-            price = -y * xp.minimum(1 - price, limit)
-            new = relaxed - price
-            if turn % _CHECK_EVERY == 0 or turn == self.iterations:
+            checked = turn % _CHECK_EVERY == 0 or turn == self.iterations
+            target = state - price
+            target -= price
+            step = ridge.fit(target)
+            if checked:
+                fit, margin = (step - _OWN * target) / _RELAXATION, state - price
+            # The relaxed fit plus the price: relaxation * fit - (relaxation - 1) * margin + price, on old values.
+            state = (1 + _OWN) * state
+            state += step
+            price = _within(state - y, least, most)
+            if checked:
+                new = state - price
                 primal, dual = new - fit, new - margin
                 moved = to_numpy(xp.maximum(xp.max(abs(dual), axis=-2), xp.max(abs(primal), axis=-2)))
                 open_, kept = found.keep(ridge, new - price, (moved <= self.tolerance) | (turn == self.iterations))
@@ -84,21 +88,24 @@ class LinearSVM(Probe):
                     break
                 factor = _balance([_norm(term) for term in (primal, new, dual, price)], open_)
                 factor = np.where(changes < _MOST_CHANGES, factor, 1.0)
-                y, new, price = (term[..., kept] for term in (y, new, price))
+                y, new, price, least, most = (term[..., kept] for term in (y, new, price, least, most))
                 if np.any(factor != 1):
                     changes, penalty = changes + (factor != 1), penalty / factor
                     price = price / _like(factor, y)[..., None, None]
-                    ridge, limit = self._ridge(gram, penalty, y), self._limit(penalty, y)
-            margin = new
+                    ridge, (least, most) = self._ridge(gram, penalty, y), self._bounds(penalty, y)
+                state = new + price
         return found.dual, found.intercept
 
-    def _limit(self, penalty: Floats, y: Array) -> Array:
-        return _like(self.C * penalty, y)[..., None, None]
+    def _bounds(self, penalty: Floats, y: Array) -> tuple[Array, Array]:
+        """Return the least and the largest price of each row and column (..., n, k)."""
+        limit = _like(self.C * penalty, y)[..., None, None] * y
+        zero = array_namespace(y).zeros_like(y)
+        return _within(-limit, -abs(limit), zero), _within(-limit, zero, abs(limit))
 
     @staticmethod
     def _ridge(gram: Gram, penalty: Floats, y: Array) -> RidgeMap:
         wide = gram.xp.asarray(penalty, dtype=gram.xp.float64, device=y.device)
-        return gram.ridge(wide, y.shape[-1])
+        return gram.ridge(wide, y.shape[-1]).blended(_RELAXATION, _OWN)
 
 
 class _Found:
@@ -131,6 +138,11 @@ class _Found:
         kept = np.flatnonzero(waiting.reshape(-1, len(self._columns)).any(0))
         self._columns = self._columns[kept]
         return waiting, kept
+
+
+def _within(values: Array, least: Array, most: Array) -> Array:
+    xp = array_namespace(values)
+    return xp.minimum(xp.maximum(values, least), most)
 
 
 def _like(values: Floats | Bools, array: Array) -> Array:

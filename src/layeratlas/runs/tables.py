@@ -106,12 +106,15 @@ def with_controls(table: pl.DataFrame) -> pl.DataFrame:
 
 def curve_table(work: Workspace, curves: Iterable[Curve]) -> pl.DataFrame:
     """Return one row per curve and layer, with the columns of CURVE_SCHEMA and of CONTROL_SCHEMA."""
-    model = work.manifest["model"]["name"]
-    rows = pl.concat([_rows(curve, model, work.spec.study) for curve in curves])
-    return rows.select(*CURVE_SCHEMA, *CONTROL_SCHEMA)
+    model, schema = work.manifest["model"]["name"], CURVE_SCHEMA | CONTROL_SCHEMA
+    rows = [_rows(curve, model, work.spec.study) for curve in curves]
+    # One table for all curves: a table for each would take longer than computing what is in it.
+    table = pl.DataFrame({name: np.concatenate([row[name] for row in rows]) for name in schema}, schema=schema)
+    return table.with_columns(pl.col("baseline", *CONTROL_SCHEMA).fill_nan(None))
 
 
-def _rows(curve: Curve, model: str, study: str) -> pl.DataFrame:
+def _rows(curve: Curve, model: str, study: str) -> dict[str, Any]:
+    """Return the columns of a curve's rows, each (P,); NaN for what the curve lacks."""
     lo, hi = curve.interval
     control_lo, control_hi = np.percentile(curve.shuffles, [2.5, 97.5], axis=0)
     columns = {
@@ -132,17 +135,20 @@ def _rows(curve: Curve, model: str, study: str) -> pl.DataFrame:
         "control": curve.shuffles.mean(0),
         "control_lo": control_lo,
         "control_hi": control_hi,
-        "baseline": None if np.isnan(curve.baseline) else curve.baseline,
+        "baseline": curve.baseline,
         "n": curve.n,
         "n_groups": curve.n_groups,
     }
     columns |= _control_columns(curve.references)
-    rows = pl.DataFrame(columns, schema_overrides={"baseline": pl.Float64, **CONTROL_SCHEMA})
-    return rows.with_columns(pl.col(*CONTROL_SCHEMA).fill_nan(None))
+    points = len(curve.estimate)
+    return {
+        name: np.broadcast_to(np.asarray(value, object if isinstance(value, str) else None), points)
+        for name, value in columns.items()
+    }
 
 
 def _control_columns(references: Mapping[ReferenceKind, Reference]) -> dict[str, Any]:
-    columns: dict[str, Any] = dict.fromkeys(CONTROL_SCHEMA)
+    columns: dict[str, Any] = dict.fromkeys(CONTROL_SCHEMA, np.nan)
     if task := references.get(ReferenceKind.CONTROL_TASK):
         lo, hi = task.gain_interval
         columns |= {"control_task": task.estimate, "selectivity": task.gain}

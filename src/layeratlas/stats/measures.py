@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
-from layeratlas.core.arrays import Floats
+from layeratlas.core.arrays import Floats, Ints
 
 # A measure takes scores (..., n, k), labels (..., n) and weights (b, n) and returns (b, ...).
 Measure = Callable[[Floats, Floats, Floats], Floats]
@@ -35,7 +34,7 @@ def accuracy(scores: Floats, y: Floats, weights: Floats) -> Floats:
 def balanced_accuracy(scores: Floats, y: Floats, weights: Floats) -> Floats:
     """Mean over classes of the share of right predictions within the class."""
     right = credit(scores, y)
-    parts = [_ratio(right * (y == c), np.broadcast_to(y == c, right.shape), weights) for c in np.unique(y)]
+    parts = [_ratio(right * (y == c), np.asarray(y == c, float), weights) for c in np.unique(y)]
     # A draw can miss a class; the mean is then over the others.
     values = np.stack(parts)
     known = np.isfinite(values)
@@ -51,23 +50,53 @@ def auroc(scores: Floats, y: Floats, weights: Floats) -> Floats:
     """
     values, labels = np.broadcast_arrays(scores[..., 0], y)
     place = _placements(values, labels == 1)
-    positive, negative = np.asarray(labels == 1, float), np.asarray(labels != 1, float)
+    positive, negative = np.asarray(y == 1, float), np.asarray(y != 1, float)
     area = _ratio(place * positive, positive, np.ones((1, y.shape[-1])))
     return _ratio(place * positive, positive, weights) + _ratio(place * negative, negative, weights) - area
 
 
 def _placements(values: Floats, positive: NDArray[np.bool_]) -> Floats:
     """Return each item's share of the other class that it outranks (a negative: that outranks it); ties count half."""
-    ranks = scipy.stats.rankdata(values, axis=-1)
-    # With the other class at infinity, ranks are within the item's own class.
-    among_own = np.where(
-        positive,
-        scipy.stats.rankdata(np.where(positive, values, np.inf), axis=-1),
-        scipy.stats.rankdata(np.where(positive, np.inf, values), axis=-1),
-    )
-    others = np.where(positive, (~positive).sum(-1, keepdims=True), positive.sum(-1, keepdims=True))
-    share: Floats = (ranks - among_own) / others
-    return np.where(positive, share, 1 - share)
+    n, (order, ordered, first, last) = values.shape[-1], _in_order(values)
+    ones = np.take_along_axis(positive, order, -1)
+    counts = np.concatenate([np.zeros_like(order[..., :1]), ones.cumsum(-1)], -1)
+    positives = counts[..., -1:]
+    # Twice the number of positives below an item, and those equal to it once; likewise of all items.
+    below = np.take_along_axis(counts, first, -1) + np.take_along_axis(counts, last + 1, -1)
+    among_all = first + last + 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        place = np.where(ones, (among_all - below) / (2 * (n - positives)), 1 - below / (2 * positives))
+    return _restored(place, order, ordered)
+
+
+def ranks(values: Floats) -> Floats:
+    """Return the rank of each value (..., n), from 1; equal values get the mean of their ranks, as in SciPy.
+
+    NaN makes all ranks of its row NaN. (SciPy's function would take longer to import than a small run's ranks take.)
+    """
+    order, ordered, first, last = _in_order(values)
+    return _restored(1 + (first + last) / 2, order, ordered)
+
+
+def _in_order(values: Floats) -> tuple[Ints, Floats, Ints, Ints]:
+    """Return the ascending order of values (..., n), the values in it, and where each one's run of equals is.
+
+    The runs are given by their first and their last place.
+    """
+    order = np.argsort(values, axis=-1)
+    ordered = np.take_along_axis(values, order, -1)
+    places, end = np.arange(values.shape[-1]), np.ones((*order.shape[:-1], 1), dtype=bool)
+    differs = ordered[..., 1:] != ordered[..., :-1]
+    first = np.maximum.accumulate(np.where(np.concatenate([end, differs], -1), places, 0), -1)
+    ends = np.where(np.concatenate([differs, end], -1), places, values.shape[-1])
+    return order, ordered, first, np.minimum.accumulate(ends[..., ::-1], -1)[..., ::-1]
+
+
+def _restored(found: Floats, order: Ints, ordered: Floats) -> Floats:
+    """Return what was found of ordered values in their own order; NaN, which is last, makes a whole row NaN."""
+    restored: Floats = np.empty_like(found)
+    np.put_along_axis(restored, order, np.where(np.isnan(ordered[..., -1:]), np.nan, found), -1)
+    return restored
 
 
 def spearman(scores: Floats, y: Floats, weights: Floats) -> Floats:
@@ -75,8 +104,8 @@ def spearman(scores: Floats, y: Floats, weights: Floats) -> Floats:
 
     Ranks are computed on the whole sample, so weights enter to first order.
     """
-    a = scipy.stats.rankdata(scores[..., 0], axis=-1)
-    b = np.broadcast_to(scipy.stats.rankdata(y, axis=-1), a.shape)
+    a = ranks(scores[..., 0])
+    b = np.broadcast_to(ranks(y), a.shape)
     n = a.shape[-1]
     a, b = (a - (n + 1) / 2) / n, (b - (n + 1) / 2) / n
     ma, mb = _mean(a, weights), _mean(b, weights)
@@ -94,13 +123,13 @@ def r2(scores: Floats, y: Floats, weights: Floats) -> Floats:
 
 
 def _mean(values: Floats, weights: Floats) -> Floats:
-    return _ratio(values, np.ones((1,) * (values.ndim - 1) + values.shape[-1:]), weights)
+    return _ratio(values, np.ones(values.shape[-1]), weights)
 
 
 def _ratio(top: Floats, bottom: Floats, weights: Floats) -> Floats:
-    """Return sum(w * top) / sum(w * bottom) for every row of weights: (b, ...)."""
+    """Return sum(w * top) / sum(w * bottom) for every row of weights: (b, ...); `bottom` is broadcast to `top`."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.moveaxis(top @ weights.T, -1, 0) / np.moveaxis(bottom @ weights.T, -1, 0)
+        return np.moveaxis(top @ weights.T / (bottom @ weights.T), -1, 0)
 
 
 def measures_for(kind: str, classes: int) -> dict[str, Measure]:

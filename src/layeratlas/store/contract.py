@@ -61,6 +61,13 @@ class Store(ABC):
     def read(self, component: str, layer: int) -> FloatArray:
         """Return float32 of shape (texts, width); raises StoreError if a text is missing."""
 
+    def read_layers(self, component: str, layers: Sequence[int], rows: Ints) -> FloatArray:
+        """Return float32 of shape (len(layers), len(rows), width): some texts at some layers, in any order.
+
+        Raises StoreError if one of these texts is missing. A store on disk opens only the shards that hold them, once.
+        """
+        return np.stack([self.read(component, layer)[rows] for layer in layers])
+
     def parts(self, component: str, layer: int) -> Iterator[tuple[Ints, FloatArray]]:
         """Yield the result of `read` in chunks: text numbers (m,) and their vectors (m, width), each text once.
 

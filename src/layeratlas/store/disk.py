@@ -151,6 +151,28 @@ class DiskStore(Store):
             out[rows] = values
         return out
 
+    def read_layers(self, component: str, layers: Sequence[int], rows: Ints) -> FloatArray:
+        """Return float32 of shape (len(layers), len(rows), width)."""
+        for layer in layers:
+            check_request(self.shape, component, layer)
+        out = np.empty((len(layers), len(rows), self.shape.width), np.float32)
+        missing = np.ones((len(layers), self.shape.texts), dtype=bool)
+        for key, receipt in self._receipts.items():
+            at = np.full(self.shape.texts, -1)
+            at[receipt.rows] = np.arange(len(receipt.rows))
+            places, wanted = covered(receipt, component, layers), np.flatnonzero(at[rows] >= 0)
+            if not places or not len(wanted):
+                continue
+            with safe_open(shard_path(self.folder, key), framework="pt") as shard:
+                values = shard.get_slice(component)
+                for place in places:
+                    out[place.to, wanted] = values[:, place.at].float().numpy()[at[rows[wanted]]]
+                    missing[place.to, receipt.rows] = False
+        asked = np.zeros(self.shape.texts, dtype=bool)
+        asked[rows] = True
+        check_complete(~(asked & missing.any(0)))
+        return out
+
     def parts(self, component: str, layer: int) -> Iterator[tuple[Ints, FloatArray]]:
         """Yield the texts and vectors of one shard at a time; raises StoreError at the end if a text is missing."""
         check_request(self.shape, component, layer)

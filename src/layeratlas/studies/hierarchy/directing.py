@@ -158,7 +158,7 @@ def read_again(run: FinishedRun, spec: RunSpec, data: Dataset, component: Compon
         packing = choose_plan(model, texts.readings, settings)
         capture(model, packing.batches, store, form=packing.form, names=texts.names)
     rows = texts.rows_of(data)
-    return np.stack([store.read(component, layer)[rows].astype(np.float64) for layer in layers])
+    return store.read_layers(component, layers, np.array(rows)).astype(np.float64)
 
 
 def _score(x: Floats, design: Design, method: str) -> float:

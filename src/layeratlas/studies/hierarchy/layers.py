@@ -71,8 +71,7 @@ class Probing:
         """Yield the layers' vectors in order, in batches (layers, n, d) of about `numbers` numbers."""
         step = self.at_once(numbers)
         for first in range(0, len(self.layers), step):
-            layers = self.layers[first : first + step]
-            yield np.stack([self.store.read(self.component, layer)[self.rows] for layer in layers])
+            yield self.store.read_layers(self.component, self.layers[first : first + step], self.rows)
 
 
 def probed_layers(work: Workspace, asked: Probing) -> Iterator[LayerResult]:

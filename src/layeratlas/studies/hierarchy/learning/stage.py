@@ -103,7 +103,10 @@ def _curves(work: Workspace, store: Store, data: Dataset) -> Iterator[LearningCu
     own = tensors[f"{method}.scores"]
     layers = _layers(own, design)
     distinct = list(dict.fromkeys(layers.values()))
-    jobs = ((store.read(RESIDUAL, at)[rows], design, method, work.spec.seed, own[at][:_REPEATS]) for at in distinct)
+    jobs = (
+        (store.read_layers(RESIDUAL, [at], rows)[0], design, method, work.spec.seed, own[at][:_REPEATS])
+        for at in distinct
+    )
     scores = dict(zip(distinct, parallel(_score_layer, jobs, processes=False), strict=True))
     for role, layer in layers.items():
         for axis, points in scores[layer].items():

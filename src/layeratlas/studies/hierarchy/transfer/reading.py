@@ -106,7 +106,7 @@ def _fit_all(work: Workspace, designs: Sequence[Design]) -> list[Fitted]:
     for design in designs:
         rows = rows_of(work, design.data)
         layers = range(store.shape.points[RESIDUAL])
-        vectors = [store.read(RESIDUAL, layer)[rows].astype(np.float64) for layer in layers]
+        vectors = list(store.read_layers(RESIDUAL, layers, rows).astype(np.float64))
         fitted.append(fit(design, vectors, own[design.data.name], method))
     return fitted
 
