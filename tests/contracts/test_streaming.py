@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,15 @@ import pytest
 import torch
 
 import families
-from layeratlas.capture import Reading, capture, choose_plan, store_shape, streaming
+from layeratlas.capture import Reading, capture, choose_plan, run, store_shape, streaming
 from layeratlas.capture.hidden import HiddenStates
-from layeratlas.capture.streaming import cut_blocks
-from layeratlas.core.errors import CaptureError, IdentityError, ModelError
+from layeratlas.capture.streaming import cut_blocks, stream
+from layeratlas.core.errors import CaptureError, IdentityError, ModelError, StoreError
 from layeratlas.core.spec import CaptureSpec, ModelSpec
+from layeratlas.core.turns import Alone, Part
 from layeratlas.models import LoadedModel, load
 from layeratlas.store import DiskStore, MemoryStore, Store
+from processes import dead_pid
 
 Both = Callable[..., tuple[LoadedModel, LoadedModel]]
 
@@ -106,12 +109,75 @@ def test_shards_on_disk_hold_layers_and_a_finished_sweep_is_not_repeated(both: B
     assert not again.complete()
     captured(streamed, spec, again)
     assert equal(store, again)
-    assert not list((tmp_path / "store").glob("hidden-*"))
+    assert not list((tmp_path / "store").glob(".hidden-*"))
+
+
+class InTurns(Alone):
+    """Several processes: `others` is what the others do first."""
+
+    shared = True
+
+    def __init__(self, others: Callable[[Sequence[Part]], None] = lambda parts: None) -> None:
+        self.parts: list[Part] = []
+        self._others = others
+
+    def each(self, parts: Sequence[Part], on: str) -> None:
+        self.parts = list(parts)
+        self._others(parts)
+        super().each(parts, on)
+
+
+def test_processes_that_share_a_capture_sweep_over_ranges_of_texts(both: Both, tmp_path: Path, monkeypatch) -> None:
+    """The vectors are those of one sweep; what another process has written is not computed again."""
+    monkeypatch.setattr(run, "_CPU_TOKENS", 16)
+    resident, streamed = both("llama")
+    spec = CaptureSpec(batch_tokens=16)
+    shape = store_shape(streamed, len(readings()), spec)
+    alone = captured(resident, spec)
+    turns = InTurns()
+    first = captured(streamed, spec, DiskStore(tmp_path / "store", shape, "key", turns=turns))
+    assert len(turns.parts) == 2
+    assert equal(alone, first)
+    swept: list[int] = []
+    monkeypatch.setattr(run, "stream", lambda model, plan, sweep: swept.append(len(plan)) or stream(model, plan, sweep))
+
+    def other(parts: Sequence[Part]) -> None:
+        """Another process computes all parts, with other groups of blocks."""
+        monkeypatch.setattr(streaming, "_GROUP", 10**9)
+        theirs = DiskStore.open(tmp_path / "again", InTurns())
+        theirs.gather()
+        captured(streamed, spec, theirs)
+        monkeypatch.setattr(streaming, "_GROUP", 0)
+
+    again = InTurns(other)
+    store = captured(streamed, spec, DiskStore(tmp_path / "again", shape, "key", turns=again))
+    assert equal(alone, store)
+    assert len(swept) == len(again.parts)  # all by the other one: none by this
+
+
+def test_a_range_that_was_taken_over_is_not_written(both: Both) -> None:
+    _, streamed = both("llama")
+
+    def lost() -> None:
+        raise StoreError("another process has taken over the part", "a process that does not sleep")
+
+    class Lost(Alone):
+        shared = True
+
+        def each(self, parts: Sequence[Part], on: str) -> None:
+            parts[0].compute(lost)
+
+    spec = CaptureSpec(batch_tokens=64)
+    store = MemoryStore(store_shape(streamed, len(readings()), spec))
+    store.turns = Lost()
+    with pytest.raises(StoreError, match="taken over"):
+        captured(streamed, spec, store)
+    assert not store.finished()
 
 
 def test_hidden_states_beyond_the_budget_lie_on_disk_and_are_the_same(tmp_path: Path) -> None:
     tensors = [torch.randn(2, 5, 8, dtype=dtype) for dtype in (torch.float32, torch.bfloat16, torch.float32)]
-    (tmp_path / "hidden-left-by-a-killed-process").mkdir()
+    (tmp_path / f".hidden-{dead_pid()}@{platform.node()}@ab").mkdir()
     with HiddenStates(2 * 5 * 8 * 4, tmp_path) as hidden:
         for turn in range(2):  # a second turn replaces the first
             for i, tensor in enumerate(tensors):
@@ -209,6 +275,7 @@ torch.set_num_threads(1)
 from layeratlas.capture import Reading, capture, choose_plan, store_shape
 from layeratlas.models import load
 from layeratlas.core.spec import CaptureSpec, ModelSpec
+from layeratlas.core.turns import Alone, Part
 from layeratlas.store import MemoryStore
 
 def run(folder, weights, memory=None):

@@ -24,8 +24,10 @@ from layeratlas.capture import run as capturing
 from layeratlas.core import registry
 from layeratlas.models import LoadedModel
 from layeratlas.runs import splitting
-from layeratlas.runs.place import FolderPlace
+from layeratlas.runs.bucket_place import BucketPlace
+from layeratlas.runs.place import FolderPlace, Place
 from layeratlas.runs.workspace import Workspace
+from layeratlas.store.bucket import Bucket
 from layeratlas.store.shards import read_shard
 from layeratlas.studies.hierarchy import cells, layers
 from layeratlas.studies.hierarchy.controls import random_weights
@@ -96,15 +98,17 @@ def one_run(plan: Path, study: str) -> tuple[SweepSpec, Unit]:
     return one, unit
 
 
-def run_by(workers: int, sweep: SweepSpec, out: Path) -> Path:
+def run_by(workers: int, sweep: SweepSpec, out: Path, place: Place | None = None) -> Path:
     """Run a sweep of one run on workers in threads, and return the run's folder."""
-    place, (unit,) = FolderPlace(out), units_of(sweep)
-    threads = [threading.Thread(target=worker.work, args=(str(out), write_plan(place, sweep))) for _ in range(workers)]
+    (unit,), place = units_of(sweep), place or FolderPlace(out)
+    plan = write_plan(place, sweep)
+    threads = [threading.Thread(target=worker.work, args=(place.address, plan)) for _ in range(workers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert state_of(place, unit).standing is Standing.DONE, state_of(place, unit).reason
+    place.bring(f"runs/{unit.name}")
     return run_folder(place, unit)
 
 
@@ -121,17 +125,20 @@ def same_numbers(folder: Path, expected: Path) -> None:
         assert all((ours[name] == theirs[name]).all() for name in theirs)
 
 
-def check_workers(workers: int, sweep: SweepSpec, out: Path, computed: Computed, kinds: set[str]) -> None:
+def check_workers(
+    workers: int, sweep: SweepSpec, out: Path, computed: Computed, kinds: set[str], place: Place | None = None
+) -> None:
     alone = run_by(1, sweep, out / "alone")
     once = Counter(part[:2] for part in computed.parts)
     computed.parts.clear()
     computed.workers = workers
-    together = run_by(workers, sweep, out / "together")
+    together = run_by(workers, sweep, out / "together", place)
     # Each part is computed once, by one of the workers, and each worker computes some.
     assert Counter(part[:2] for part in computed.parts) == once
     assert {kind: len(computed.by(kind)) for kind in kinds} == dict.fromkeys(kinds, workers)
     same_numbers(together, alone)
-    left = {path.name for path in [*together.iterdir(), *(out / "together" / "units").glob("*/*")]}
+    units = together.parents[1] / "units"
+    left = {path.name for path in [*together.iterdir(), *units.glob("*/*")]}
     assert left & {"cells", "order.json", "parts", "run.lock"} == set()
     assert not list(together.rglob("*.part"))
 
@@ -142,6 +149,42 @@ def test_two_workers_share_a_run(plan, tmp_path, computed, monkeypatch):
     whole = study.stages
     monkeypatch.setattr(study, "stages", lambda self: {name: whole(self)[name] for name in ("capture", "probe")})
     check_workers(2, one_run(plan, "hierarchy")[0], tmp_path, computed, {"batch", "cell"})
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch) -> Bucket:
+    """A bucket in memory, in which the workers of this process work; each has its own copy of a run."""
+    stores = pytest.importorskip("obstore.store")
+    bucket = Bucket(stores.MemoryStore(), "s3://memory/x")
+    monkeypatch.setenv("LAYERATLAS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(BucketPlace, "pause", 0.02)
+
+    def place_of(out: str, *, apart: bool) -> Place:
+        return BucketPlace(bucket, apart=apart) if out == bucket.url else FolderPlace(Path(out))
+
+    monkeypatch.setattr(worker, "place_of", place_of)
+    return bucket
+
+
+def test_two_workers_share_a_run_in_a_bucket(plan, tmp_path, computed, monkeypatch, bucket):
+    study = type(registry.get("studies", "hierarchy"))
+    whole = study.stages
+    monkeypatch.setattr(study, "stages", lambda self: {name: whole(self)[name] for name in ("capture", "probe")})
+    sweep, unit = one_run(plan, "hierarchy")
+    check_workers(2, sweep, tmp_path, computed, {"batch", "cell"}, BucketPlace(bucket))
+    # No order, no lease of a part and no cell is left in the bucket either.
+    left = set(bucket.entries())
+    assert {name for name in left if name.startswith("units/")} == {
+        f"units/{unit.name}/{name}" for name in ("run.lock", "state.json")
+    }
+    assert not [name for name in left if "/cells/" in name or ".part" in name]
+    assert [name for name in left if "/activations/" in name]
+
+
+@pytest.mark.truth
+def test_two_workers_share_every_stage_of_a_run_in_a_bucket(plan, tmp_path, computed, bucket):
+    sweep, _ = one_run(plan, "hierarchy")
+    check_workers(2, sweep, tmp_path, computed, {"batch", "cell"}, BucketPlace(bucket))
 
 
 @pytest.mark.truth
@@ -218,11 +261,13 @@ def slow(function):
             time.sleep(0.01)
         end = 0.0
         time.sleep(0.5)
+        print("takes", function.__name__, flush=True)
         return function(*given)
     return slowly
 
 splitting.WORTH, layers._CELL, layers._CPU_NUMBERS = 0.0, 1, 1
-run.read_batch, cells.probed_layers = slow(run.read_batch), slow(cells.probed_layers)
+run._CPU_TOKENS = 64
+run.stream, run.read_batch, cells.probed_layers = slow(run.stream), slow(run.read_batch), slow(cells.probed_layers)
 worker.main()
 """
 
@@ -267,3 +312,28 @@ def test_a_worker_that_is_killed_in_its_part_changes_no_number(plan, tmp_path, s
     assert not result.failed
     assert result.states[unit.name].attempts == (2 if role == "owner" else 1)
     same_numbers(run_folder(result.place, unit), alone)
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize(
+    ("options", "taken"),
+    [({"weights": "streamed"}, "stream"), ({"parallel": 2, "device": "cpu"}, "read_batch")],
+    ids=["streamed", "parallel"],
+)
+def test_workers_share_a_run_whose_model_does_not_fit(plan, tmp_path, options, taken):
+    """Each worker sweeps over all blocks for its own texts, or has processes of its own."""
+    sweep, _ = one_run(plan, "hierarchy")
+    alone = run_by(1, sweep, tmp_path / "alone")
+    (variant,) = sweep.variants
+    variant = variant.model_copy(update={"options": {**variant.options, **options}})
+    sweep, out = sweep.model_copy(update={"variants": (variant,)}), tmp_path / "out"
+    one = la.sweep(sweep, out=tmp_path / "one", resources=Resources(workers=1, threads=1))
+    two = la.sweep(sweep, out=out, resources=Resources(workers=2, threads=1), engine=SlowProcesses())
+    assert not {**one.failed, **two.failed}
+    takes = [(out / f"{number}.log").read_text().splitlines() for number in range(2)]
+    assert all(f"takes {taken}" in lines and "takes probed_layers" in lines for lines in takes)
+    (run,), (other,) = two.runs.values(), one.runs.values()
+    same_numbers(run.folder, other.folder)
+    if "weights" in options:  # where weights are changes no number
+        same_numbers(run.folder, alone)
+    assert not list(run.folder.rglob(".hidden-*"))

@@ -26,7 +26,7 @@ from layeratlas.runs.lease import TakenOverError, lease_holder, leased
 from layeratlas.runs.lock import LOCK, InUseError
 from layeratlas.runs.place import FolderPlace
 from layeratlas.runs.workspace import versions
-from layeratlas.store import DiskStore, Shape, mirror
+from layeratlas.store import DiskStore, Shape, publishing
 from layeratlas.store.bucket import Bucket, ChangedError, UnreachableError
 from layeratlas.store.mirror import Mirror
 from layeratlas.sweeps import worker
@@ -135,7 +135,7 @@ THEIRS = json.dumps({"held": True, "machine": "another", "pid": 1, "token": "the
 @pytest.fixture
 def place(bucket, tmp_path, monkeypatch) -> BucketPlace:
     monkeypatch.setenv("LAYERATLAS_CACHE", str(tmp_path))
-    monkeypatch.setattr(mirror, "_PAUSE", 0.02)
+    monkeypatch.setattr(publishing, "_PAUSE", 0.02)
     return BucketPlace(bucket)
 
 

@@ -185,7 +185,7 @@ def test_a_word_has_one_label_in_a_control_task_inside_and_outside_the_sample():
         inside, outside = design.control_tasks[:, words[rows] == word], tasks[words[rest] == word].T
         assert (outside == (inside[:, :1] == 1)).all()
     unknown = OtherLabels(LargeSet(y=y, groups=groups, sample=rows), design).columns(rest)[:, 21:] > 0
-    assert unknown.mean() == pytest.approx(0.5, abs=0.03)
+    assert unknown.mean() == pytest.approx(y[rows].mean(), abs=0.03)
 
 
 @pytest.mark.parametrize("classes", [0, 2])
@@ -257,13 +257,72 @@ def test_memory_grows_by_row_numbers_alone():
 def test_a_sample_is_of_whole_groups_and_about_as_large_as_asked_for():
     groups = np.repeat(np.arange(100), np.arange(100) % 7 + 1)
     rows = sample_groups(groups, 80, seed=0)
-    assert 80 <= len(rows) < 87
+    assert 73 <= len(rows) <= 88
     assert set(groups[rows]).isdisjoint(np.delete(groups, rows))
     assert np.array_equal(rows, np.sort(rows))
     assert not np.array_equal(rows, sample_groups(groups, 80, seed=1))
     assert len(sample_groups(groups, 10**6, seed=0)) == len(groups)
-    with pytest.raises(DataError, match="one group"):
-        sample_groups(groups, 1, seed=0)
+
+
+SIZES = {
+    "one huge": [500, *[2] * 300],
+    "some larger than the sample": [*[60] * 12, *[2] * 300],
+    "all larger than the sample": [100] * 20,
+    "few": [100, 90, 80, 70],
+    "mixed": list(range(1, 60)),
+}
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_every_text_has_the_same_chance_and_the_sample_is_as_large_as_asked_for(kind):
+    """Whole groups drawn until enough are together had a part in 30 of what one huge group should have."""
+    sizes, draws, size = np.array(SIZES[kind]), 400, 50
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    drawn = np.zeros(len(sizes))
+    for seed in range(draws):
+        rows = sample_groups(groups, size, seed)
+        found = np.bincount(groups[rows], minlength=len(sizes))
+        assert len(np.unique(rows)) == len(rows)
+        assert len(rows) <= size + max(size // 10, found.max()) + 2
+        assert len(rows) >= size - max(size // 10, found.max()) - 2
+        assert (found > 0).sum() >= min(10, len(sizes) // 2)
+        drawn += found
+    # The share of groups of each size in the samples is that in the data.
+    for each in np.unique(sizes):
+        true, ours = sizes[sizes == each].sum() / len(groups), drawn[sizes == each].sum() / drawn.sum()
+        assert abs(ours - true) < 0.25 * true + 0.01
+    assert abs(drawn.sum() / draws - size) < 0.05 * size
+
+
+def test_a_part_of_a_group_cuts_no_unit_and_the_rest_trains_nothing():
+    groups = np.repeat(np.arange(8), 60)
+    units = np.arange(480) // 3
+    rows = sample_groups(groups, 60, 0, units)
+    assert 45 <= len(rows) <= 75
+    assert set(units[rows]).isdisjoint(np.delete(units, rows))
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((480, WIDTH)).astype("f4"), (np.arange(480) // 3 % 2).astype(float)
+    design = make_design(dataset(y[rows], groups[rows], 2), ProbeSpec(repeats=1, shuffles=20, folds=3), seed=0)
+    large = LargeSet(y=y, groups=groups, sample=rows)
+    tested = np.isin(groups, groups[rows])
+    np.testing.assert_array_equal(large.others, np.flatnonzero(~tested))
+    assert large.used == len(rows) + len(large.others) < 480
+    unused = np.setdiff1d(np.flatnonzero(tested), rows)
+    one = probe_shards(parts(x), large, design, ["ridge"])[0]
+    x[unused] += 100 * y[unused, None].astype("f4")  # a leak, if they trained
+    two = probe_shards(parts(x), large, design, ["ridge"])[0]
+    np.testing.assert_array_equal(one.scores, two.scores)
+    np.testing.assert_array_equal(one.shuffled, two.shuffled)
+    x[large.others] += 100 * y[large.others, None].astype("f4")
+    assert not np.allclose(probe_shards(parts(x), large, design, ["ridge"])[0].scores, one.scores)
+
+
+@pytest.mark.parametrize(("sizes", "size"), [([90, 90, 90], 20), ([200, *[1] * 100], 20), ([3] * 40, 1)])
+def test_a_sample_that_cannot_be_tested_fairly_is_refused_in_one_line(sizes, size):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    said = rf"a sample of {size} of {len(groups)} texts in {len(sizes)} groups, the largest of {max(sizes)} texts; "
+    with pytest.raises(DataError, match=said + "expected four groups or more, none with more than half"):
+        sample_groups(groups, size, seed=0)
 
 
 def test_labels_that_are_not_the_samples_are_refused():

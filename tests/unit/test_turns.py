@@ -32,7 +32,7 @@ class Work:
         self.skipped: list[str] = []
         self.folder, self._seconds = folder, seconds
         self.place = FolderPlace(folder)
-        self.desk = Desk(self.place, "units/one")
+        self.desk = Desk(self.place, "units/one", "runs/one")
 
     def parts(self, prefix: str = "part") -> list[Part]:
         return [self._part(f"{prefix}-{number:02d}") for number in range(12)]

@@ -41,13 +41,13 @@ class ExitStore(Store):
         """Return the keys of the shards that are whole."""
         return self.inner.finished()
 
-    def gather(self, keys: Iterable[str]) -> None:
-        """Take in those of the named shards that other processes have written."""
+    def gather(self, keys: Iterable[str] | None = None) -> None:
+        """Take in those of the named shards that other processes have written; by default all."""
         self.inner.gather(keys)
 
-    def complete(self) -> bool:
-        """Return whether every slot has a number at every exit."""
-        return self.inner.complete()
+    def holds(self, rows: Sequence[int]) -> bool:
+        """Return whether each slot of the texts `rows` has a number at every exit."""
+        return self.inner.holds(self.slots.of(rows)[0].tolist())
 
     def write(
         self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray], first: Mapping[str, int] | None = None

@@ -11,21 +11,23 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-_PREFIX = "hidden-"
+from layeratlas.core.own_folders import make_own_folder, remove_abandoned
+
+# Hidden, so that no process takes it for a part of a run.
+_PREFIX = ".hidden-"
 
 
 class HiddenStates:
     """One tensor per batch: up to `budget` bytes stay in memory, the rest goes to a folder that is removed at the end.
 
-    Folders that a killed process left in `where` are deleted at the start and never read.
+    Folders that processes of this machine left in `where` when they were killed are deleted at the start.
     """
 
     def __init__(self, budget: int, where: Path | None = None) -> None:
         self._free, self.spilled = budget, 0
-        if where is not None:
-            for left in where.glob(f"{_PREFIX}*"):
-                shutil.rmtree(left, ignore_errors=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=where))
+        where = where or Path(tempfile.gettempdir())
+        remove_abandoned(where, _PREFIX)
+        self._folder = make_own_folder(where, _PREFIX)
         self._memory: dict[int, Tensor] = {}
 
     def __enter__(self) -> HiddenStates:
@@ -54,3 +56,9 @@ class HiddenStates:
 
     def _path(self, batch: int) -> Path:
         return self._folder / f"{batch}.safetensors"
+
+
+def remove_spilled(where: Path) -> None:
+    """Remove what processes of any machine have left in a folder; none may be at work there."""
+    for left in where.glob(f"{_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
 
+import numpy as np
 import torch
 
+from layeratlas.capture.hidden import remove_spilled
 from layeratlas.capture.masks import Form, tree_mask
 from layeratlas.capture.plan import Batch, Reading
 from layeratlas.capture.reading import check_finite, read_batch
-from layeratlas.capture.streaming import stream
+from layeratlas.capture.streaming import Sweep, stream
 from layeratlas.core.progress import Progress, Step
 from layeratlas.core.spec import CaptureSpec, hash_of
 from layeratlas.core.turns import Check, Part
@@ -19,6 +23,8 @@ from layeratlas.store import Shape, Store
 
 # Processes that share a capture take ranges of batches: many more than processes, so that all end at about one time.
 _RANGES = 128
+# Of a streamed model every range reads all weights: so few ranges, of so many tokens each, that computing takes longer.
+_STREAMED_RANGES, _CPU_TOKENS, _DEVICE_TOKENS = 16, 2**12, 2**18
 
 
 def store_shape(model: LoadedModel, texts: int, spec: CaptureSpec) -> Shape:
@@ -52,19 +58,20 @@ def capture(
 ) -> None:
     """Run every batch that the store has not finished; `form` is how the model takes the masks of a trie.
 
-    If other processes write into the store too (`store.turns`), they are given ranges of batches. A streamed model goes
-    through in one sweep over its blocks, in one process, which restarts from the beginning if it was interrupted.
+    If other processes write into the store too (`store.turns`), they are given ranges of batches. A range of a streamed
+    model goes through in one sweep over its blocks, which restarts from the beginning if it was interrupted; if nobody
+    else writes, one range is all, so that each weight is read once.
 
     Raises CaptureError if an activation is not finite, naming the text (`names`, by row), the component and the layer.
     """
     total = sum(b.ids.size for b in plan)
     with (progress or Progress()).stage("capture", total) as step:
-        if model.streamer is not None:
-            if not store.complete():
-                stream(model, plan, store, step, lambda batch: tree_mask(model, batch, form), names)
-            return
         reader = _Reader(model, store, form, names, step)
-        store.turns.each(list(reader.parts(plan)), on=kind_of(model))
+        parts = reader.parts(plan) if model.streamer is None else reader.sweeps(plan)
+        store.turns.each(list(parts), on=kind_of(model))
+        where = getattr(store, "folder", None)
+        if model.streamer is not None and where is not None and not store.turns.helping:
+            remove_spilled(where)
 
 
 def kind_of(model: LoadedModel) -> str:
@@ -84,6 +91,33 @@ class _Reader:
         step = max(1, -(-len(plan) // _RANGES))
         for first in range(0, len(plan), step):
             yield self._part(plan[first : first + step])
+
+    def sweeps(self, plan: Sequence[Batch]) -> Iterator[Part]:
+        """Yield ranges of batches as parts of a stage, for a streamed model."""
+        total, shared = sum(batch.ids.size for batch in plan), self._store.turns.shared
+        least = _CPU_TOKENS if self._model.device.type == "cpu" else _DEVICE_TOKENS
+        size = total / max(1, min(_STREAMED_RANGES, total // least)) if shared else total
+        ends = np.cumsum([batch.ids.size for batch in plan])
+        for _, group in groupby(zip(ends, plan, strict=True), key=lambda pair: (pair[0] - 1) // max(1, size)):
+            yield self._sweep([batch for _, batch in group])
+
+    def _sweep(self, batches: Sequence[Batch]) -> Part:
+        rows = [row for batch in batches for row in batch.rows]
+
+        def is_done() -> bool:
+            self._store.gather()
+            return self._store.holds(rows)
+
+        def compute(check: Check) -> None:
+            def mask(batch: Batch) -> Any:
+                return tree_mask(self._model, batch, self._form)
+
+            made = Sweep(store=self._store, step=self._step, mask=mask, names=self._names, check=check)
+            stream(self._model, batches, made)
+
+        size = sum(batch.ids.size for batch in batches)
+        name = hash_of([batch.key for batch in batches])
+        return Part(name=name, is_done=is_done, compute=compute, skip=lambda: self._step.advance(size))
 
     def _part(self, batches: Sequence[Batch]) -> Part:
         keys, size = [batch.key for batch in batches], sum(batch.ids.size for batch in batches)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from layeratlas.core.arrays import FloatArray
 from layeratlas.core.errors import IdentityError
 from layeratlas.core.progress import Step
 from layeratlas.core.spec import COMPONENTS, hash_of
+from layeratlas.core.turns import Check
 from layeratlas.models import LoadedModel
 from layeratlas.models.anatomy import first_tensor, hidden_of
 from layeratlas.models.memory import budget
@@ -51,13 +53,23 @@ def cut_blocks(sizes: Sequence[int], room: int) -> list[list[int]]:
     return groups
 
 
-def stream(
-    model: LoadedModel, plan: Sequence[Batch], store: Store, step: Step, mask: Mask, names: Sequence[str]
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What a sweep over a model's blocks writes to and reports to: `check` is called before each write."""
+
+    store: Store
+    step: Step
+    mask: Mask
+    names: Sequence[str]
+    check: Check
+
+
+def stream(model: LoadedModel, plan: Sequence[Batch], sweep: Sweep) -> None:
     """Run every batch through every group of blocks and store the requested components; each weight is read once.
 
     Raises CaptureError if an activation is not finite, IdentityError if a block's contributions do not add up.
     """
+    store = sweep.store
     streamer = model.streamer
     assert streamer is not None
     room = budget(model.spec.memory, model.device)
@@ -71,19 +83,19 @@ def stream(
             if number + 1 < len(groups):
                 coming = reader.submit(streamer.load, groups[number + 1])
             with model.with_blocks(group) as loaded:
-                slab = _Slab(store, group[0], last=number + 1 == len(groups))
+                slab = _Slab(sweep, group[0], last=number + 1 == len(groups))
                 for i, batch in enumerate(plan):
                     before = hidden.get(i, model.device) if number else None
                     wanted = COMPONENTS if i == 0 else tuple(store.shape.points)
                     with _between(loaded, before) as after:
-                        values = read_batch(loaded, batch, wanted, mask(batch))
-                    check_finite(batch, values, names, group[0])
+                        values = read_batch(loaded, batch, wanted, sweep.mask(batch))
+                    check_finite(batch, values, sweep.names, group[0])
                     if i == 0:
                         _demand_sum(loaded, batch, values)
                     slab.add(batch, {c: values[c] for c in store.shape.points})
                     if number + 1 < len(groups):
                         hidden.put(i, after[0])
-                    step.advance(batch.ids.size * len(group) / len(streamer.blocks))
+                    sweep.step.advance(batch.ids.size * len(group) / len(streamer.blocks))
                 slab.flush()
             streamer.free(group)
 
@@ -134,8 +146,8 @@ def _demand_sum(loaded: LoadedModel, batch: Batch, values: dict[str, FloatArray]
 class _Slab:
     """Vectors of one group of blocks, collected until they fill a shard."""
 
-    def __init__(self, store: Store, start: int, last: bool) -> None:
-        self._store, self._start, self._last = store, start, last
+    def __init__(self, sweep: Sweep, start: int, last: bool) -> None:
+        self._sweep, self._start, self._last = sweep, start, last
         self._batches: list[tuple[Batch, dict[str, FloatArray]]] = []
         self._size = 0
 
@@ -153,5 +165,6 @@ class _Slab:
         key = hash_of([self._start, [batch.key for batch, _ in self._batches]])
         rows = [row for batch, _ in self._batches for row in batch.rows]
         values = {c: np.concatenate([vectors[c] for _, vectors in self._batches]) for c in self._batches[0][1]}
-        self._store.write(key, rows, values, dict.fromkeys(values, self._start))
+        self._sweep.check()
+        self._sweep.store.write(key, rows, values, dict.fromkeys(values, self._start))
         self._batches, self._size = [], 0

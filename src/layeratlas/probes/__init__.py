@@ -10,8 +10,9 @@ from layeratlas.probes._description import CodeLengths, layer_bits
 from layeratlas.probes._dual import Weights, held_out_scores, split_gram
 from layeratlas.probes._folds import label_shuffles, make_folds
 from layeratlas.probes._gram import Gram
-from layeratlas.probes._large import LargeSet, sample_groups
+from layeratlas.probes._large import LargeSet
 from layeratlas.probes._refitting import training_of
+from layeratlas.probes._sampling import sample_groups
 from layeratlas.probes._shards import probe_shards
 from layeratlas.probes._subsets import dimension_scores, subset_scores
 from layeratlas.probes._surface import MOST_SUMMED, SurfaceBaseline, large_surface_baseline, surface_baseline

@@ -8,12 +8,12 @@ are pairwise independent (Carter and Wegman 1979).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 
 from layeratlas.core.arrays import Floats, Ints
-from layeratlas.core.errors import DataError
 from layeratlas.data.items import Dataset
 from layeratlas.probes._dual import label_columns
 from layeratlas.probes._folds import balanced_alike
@@ -28,6 +28,7 @@ class LargeSet:
     """The labels of n texts whose vectors need not fit into memory, and the `sample` of them that does.
 
     y: (n,) class codes, or numbers. sample: row numbers, ascending, of the texts that are kept in memory and tested.
+    Texts of a group of the sample that are not in the sample are not used: they would tell what is tested.
     groups, units and words: codes (n,), at least 0, as those of a `Dataset`; by default every text has a unit and a
     word of its own.
     """
@@ -39,25 +40,22 @@ class LargeSet:
     words: Ints | None = None
     seed: int = 0
 
+    @cached_property
+    def others(self) -> Ints:
+        """The texts that train the probe in every fold, as row numbers: those of groups without a tested text."""
+        tested = np.zeros(int(self.groups.max(initial=-1)) + 1, dtype=bool)
+        tested[self.groups[self.sample]] = True
+        return np.flatnonzero(~tested[self.groups])
+
+    @property
+    def used(self) -> int:
+        """How many texts are tested or train."""
+        return len(self.sample) + len(self.others)
+
     @classmethod
     def of(cls, data: Dataset, sample: Ints, seed: int) -> Self:
         """Return the labels of a data set."""
         return cls(y=data.y, groups=data.groups, sample=sample, units=data.units, words=data.words, seed=seed)
-
-
-def sample_groups(groups: Ints, size: int, seed: int) -> Ints:
-    """Return the rows of about `size` texts in random whole groups, ascending; all rows if there are few texts.
-
-    groups: codes (n,), at least 0. Raises DataError if the sample would be one group.
-    """
-    counts = np.bincount(groups)
-    order = np.random.default_rng([seed, 11]).permutation(np.flatnonzero(counts))
-    drawn = order[: np.searchsorted(np.cumsum(counts[order]), size) + 1]
-    if len(drawn) < 2:
-        raise DataError(f"a sample of {size:,} texts is one group", "two groups or more", "ask for a larger sample")
-    taken = np.zeros(len(counts), dtype=bool)
-    taken[drawn] = True
-    return np.flatnonzero(taken[groups])
 
 
 class OtherLabels:
@@ -71,7 +69,7 @@ class OtherLabels:
 
     def __init__(self, texts: LargeSet, design: Design) -> None:
         self._texts, self._design, self._classes = texts, design, design.classes
-        self._number_units(np.setdiff1d(np.arange(len(texts.y)), texts.sample))
+        self._number_units(texts.others)
         rng = np.random.default_rng([texts.seed, 37])
         shuffles, tasks = len(design.shuffled), len(design.control_tasks)
         self._donors, self._turns = (rng.integers(1, _PRIME, (2, shuffles)) for _ in range(2))
@@ -98,7 +96,7 @@ class OtherLabels:
         self._within = bool(len(rows)) and balanced_alike(groups, y[rows])
 
     def columns(self, rows: Ints) -> Floats:
-        """Return the label columns of texts outside the sample, (m, c), in the order of `OutOfFold.add`."""
+        """Return the label columns of some of the other texts, (m, c), in the order of `OutOfFold.add`."""
         y = np.concatenate([self._texts.y[rows, None], self._shuffled(rows), self._control(rows)], axis=1)
         columns = label_columns(y, self._classes)
         return columns.reshape(len(rows), columns.shape[1] * columns.shape[2])

@@ -1,7 +1,7 @@
 """Probe one layer of texts that need not fit into memory, in one pass over its vectors.
 
-A sample of whole groups of texts is kept in memory and split into folds like any data set: all scores are those of its
-texts. All other texts are used for training only: ridge sees them in every fold, under true labels, shuffles and
+A sample of groups of texts is kept in memory and split into folds like any data set: all scores are those of its texts.
+Texts of all other groups are used for training only: ridge sees them in every fold, under true labels, shuffles and
 control tasks, through sums of products, whose size is the square of the width for any number of texts.
 """
 
@@ -53,15 +53,18 @@ def _check(texts: LargeSet, design: Design) -> None:
 
 
 def _read(parts: Iterable[tuple[Ints, FloatArray]], texts: LargeSet, design: Design) -> tuple[Floats, Moments]:
-    """Return the vectors of the sample (n, d), and the moments of all other texts with their label columns."""
+    """Return the vectors of the sample (n, d), and the moments of the other texts with their label columns."""
     place = np.full(len(texts.y), -1)
     place[texts.sample] = np.arange(len(texts.sample))
+    trains = np.zeros(len(texts.y), dtype=bool)
+    trains[texts.others] = True
     labels, kept, others = OtherLabels(texts, design), np.zeros((0, 0)), None
     for rows, values in _steps(parts):
         kept = np.zeros((len(texts.sample), values.shape[1])) if not kept.size else kept
         inside = place[rows] >= 0
         kept[place[rows[inside]]] = values[inside]
-        added = Moments.of(values[~inside].astype(np.float64), labels.columns(rows[~inside]))
+        outside = trains[rows]
+        added = Moments.of(values[outside].astype(np.float64), labels.columns(rows[outside]))
         others = added if others is None else others + added
     if others is None:
         raise DataError("there are no vectors to probe", "those of every text", "capture the texts first")

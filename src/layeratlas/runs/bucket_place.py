@@ -20,6 +20,7 @@ from layeratlas.runs.lock import LOCK
 from layeratlas.runs.place import Place
 from layeratlas.store.bucket import Bucket
 from layeratlas.store.mirror import Mirror
+from layeratlas.store.publishing import publishing
 
 
 class BucketPlace(Place):
@@ -61,7 +62,7 @@ class BucketPlace(Place):
         """Hold the lease, download the folder, and upload finished files every few seconds."""
         with self.held(name):
             self._mirror.bring(name)
-            with self._mirror.publishing(name, self._demand):
+            with publishing(self._mirror, name, self._demand):
                 yield self.folder / name
 
     def bring(self, name: str = "") -> None:
@@ -82,6 +83,24 @@ class BucketPlace(Place):
         self._demand()
         for name in names:
             self._mirror.publish(name)
+
+    def update(self, name: str) -> None:
+        """Download the files of a folder that others have added to the bucket."""
+        self._mirror.update(name)
+
+    def add(self, name: str) -> None:
+        """Upload the new files of a folder; raises TakenOverError as `publish` does."""
+        self._demand()
+        self._mirror.add(name)
+
+    def exists(self, name: str) -> bool:
+        """Return whether the bucket holds an object of that name, or below it."""
+        return self._mirror.bucket.holds(name)
+
+    def remove(self, name: str) -> None:
+        """Remove objects and local files, the leases below the name among them."""
+        self._demand()
+        self._mirror.remove(name)
 
     def _demand(self) -> None:
         for lease in list(self._leases):

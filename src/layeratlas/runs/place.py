@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from layeratlas.core.files import demand_ownership
 from layeratlas.runs.lock import holder, locked
 
 
@@ -53,6 +55,22 @@ class Place(ABC):
         """Make local changes of files and folders visible to other processes."""
 
     @abstractmethod
+    def update(self, name: str) -> None:
+        """Take in the files of a folder that other processes have added to it."""
+
+    @abstractmethod
+    def add(self, name: str) -> None:
+        """Make new files of a folder visible to other processes, and no other changes."""
+
+    @abstractmethod
+    def exists(self, name: str) -> bool:
+        """Return whether there is a file or folder of that name, or a lease below it."""
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a file or folder, with the leases below it."""
+
+    @abstractmethod
     def leave(self) -> None:
         """Remove local files that are not needed after this process ends."""
 
@@ -91,6 +109,25 @@ class FolderPlace(Place):
 
     def publish(self, *names: str) -> None:
         """Do nothing."""
+
+    def update(self, name: str) -> None:
+        """Do nothing."""
+
+    def add(self, name: str) -> None:
+        """Do nothing."""
+
+    def exists(self, name: str) -> bool:
+        """Return whether the file or folder exists."""
+        return (self.folder / name).exists()
+
+    def remove(self, name: str) -> None:
+        """Remove the file or folder, which must belong to this process."""
+        path = self.folder / name
+        demand_ownership(path)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
     def leave(self) -> None:
         """Do nothing."""

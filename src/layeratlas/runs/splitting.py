@@ -12,7 +12,6 @@ import contextlib
 import os
 import platform
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +19,6 @@ from typing import Any
 
 from layeratlas.core.checksums import read_sealed, write_sealed
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import demand_ownership
 from layeratlas.core.turns import Check, Part, Turns
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.place import Place
@@ -48,43 +46,49 @@ class Order:
 class Desk:
     """Where the owner of a run posts orders, and where parts are held: files below `name` at a place.
 
-    All processes must see the place's files at once (`place.shared`).
+    `run` is the run's folder there. In a bucket every process has a copy of it: the files of a part travel under its
+    lease, so that the next holder has those of all parts that are done.
     """
 
-    def __init__(self, place: Place, name: str) -> None:
-        self._place, self._name = place, name
-        self._path, self._parts = place.folder / name / "order.json", place.folder / name / "parts"
+    def __init__(self, place: Place, name: str, run: str) -> None:
+        self._place, self._run = place, run
+        self._order, self._parts = f"{name}/order.json", f"{name}/parts"
+        self.pause = max(_LOOK, place.pause)
 
     def order(self) -> Order | None:
         """Return the order that is posted, if any."""
+        self._place.fetch(self._order)
+        path = self._place.folder / self._order
         with contextlib.suppress(StoreError, TypeError):
-            return Order(**read_sealed(self._path)) if self._path.exists() else None
+            return Order(**read_sealed(path)) if path.exists() else None
         return None
 
     def post(self, order: Order) -> None:
-        """Post an order in place of any other."""
-        write_sealed(self._path, asdict(order))
+        """Post an order in place of any other; whoever reads it finds what the run has stored so far."""
+        self._place.publish(self._run)
+        write_sealed(self._place.folder / self._order, asdict(order))
+        self._place.publish(self._order)
 
     def is_used(self) -> bool:
         """Return whether a former owner did not end a stage that it had posted, so that helpers may be left."""
-        return self._path.exists() or self._parts.exists()
+        return self._place.exists(self._order) or self._place.exists(self._parts)
 
     def withdraw(self) -> None:
         """Remove the order, so that helpers take no more parts."""
-        demand_ownership(self._path)
-        self._path.unlink(missing_ok=True)
+        self._place.remove(self._order)
 
     def clear(self) -> None:
         """Remove the order and the leases of its parts."""
         self.withdraw()
-        shutil.rmtree(self._parts, ignore_errors=True)
+        self._place.remove(self._parts)
 
     @contextlib.contextmanager
     def held(self, part: Part) -> Iterator[Check]:
         """Hold a part; raises InUseError if another process holds it."""
-        name = f"{self._name}/parts/{part.name}"
+        name = f"{self._parts}/{part.name}"
         with self._place.held(name):
-            yield lambda: _demand(self._place.holder(name), part.name)
+            mine = self._place.holder(name)
+            yield lambda: _demand(self._place.holder(name), mine, part.name)
 
     def take(self, part: Part, compute: Callable[[Part, Check], None]) -> bool:
         """Call `compute` with a part while it is held; return False if another process holds it or has taken it over.
@@ -97,7 +101,10 @@ class Desk:
             except InUseError:
                 return False
             try:
+                self._place.update(self._run)
                 compute(part, check)
+                check()
+                self._place.add(self._run)
             except _LostError:
                 return False
         return True
@@ -107,9 +114,9 @@ class _LostError(StoreError):
     """Raised if another process has taken over a part."""
 
 
-def _demand(holder: dict[str, Any] | None, part: str) -> None:
+def _demand(holder: dict[str, Any] | None, mine: dict[str, Any] | None, part: str) -> None:
     """Raise an error unless this process holds a part: after a long sleep, another one may have taken it over."""
-    if holder is None or (holder.get("host"), holder.get("pid")) != (platform.node(), os.getpid()):
+    if holder is None or mine is None or any(holder.get(name) != mine.get(name) for name in ("token", "host", "pid")):
         raise _LostError(f"another process has taken over the part {part}", "a process that does not sleep")
 
 
@@ -161,7 +168,7 @@ class OwnTurns(Turns):
                     held.append(part)
             open_parts = held
             if held:
-                time.sleep(_LOOK)
+                time.sleep(self._desk.pause)
         return posted
 
     def _taken(self, part: Part) -> bool:

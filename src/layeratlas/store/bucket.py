@@ -34,6 +34,10 @@ class ChangedError(StoreError):
     """Raised if another process has written an object in the meantime."""
 
 
+class UnchangedError(Exception):
+    """Raised if an object still has the tag that its reader knows."""
+
+
 class UnreachableError(StoreError):
     """Raised if a store does not answer; this may be temporary."""
 
@@ -115,8 +119,15 @@ class Bucket:
                     found = {prefix: obstore.head(self._store, prefix)}
         return {name: Entry.of(meta) for name, meta in found.items()}
 
+    def holds(self, name: str) -> bool:
+        """Return whether there is an object of that name, or below it."""
+        return bool(self.entries(name))
+
     def read(self, name: str, unless: Tag | None = None) -> tuple[bytes, Entry] | None:
-        """Return an object's bytes and entry; None if there is no such object, or if its tag still equals `unless`."""
+        """Return an object's bytes and entry; None if there is no such object.
+
+        Raises UnchangedError if its tag still equals `unless`.
+        """
         import obstore
         from obstore.exceptions import NotModifiedError
 
@@ -125,7 +136,9 @@ class Bucket:
             with _one_line(self.url):
                 got = obstore.get(self._store, name, options=options)
                 return bytes(got.bytes()), Entry.of(got.meta)
-        except (FileNotFoundError, NotModifiedError):
+        except NotModifiedError:
+            raise UnchangedError from None
+        except FileNotFoundError:
             return None
 
     def write(self, name: str, data: bytes | Path, over: Tag | None = None) -> Tag:

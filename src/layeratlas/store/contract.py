@@ -40,12 +40,16 @@ class Store(ABC):
     def finished(self) -> set[str]:
         """Return the keys of the shards that are whole."""
 
-    def gather(self, keys: Iterable[str]) -> None:  # noqa: B027 - most stores belong to one process
-        """Take in those of the named shards that other processes have written."""
+    def gather(self, keys: Iterable[str] | None = None) -> None:  # noqa: B027 - most stores belong to one process
+        """Take in those of the named shards that other processes have written; by default all."""
 
     @abstractmethod
+    def holds(self, rows: Sequence[int]) -> bool:
+        """Return whether each of the texts `rows` has a vector at every layer of every component."""
+
     def complete(self) -> bool:
         """Return whether every text has a vector at every layer of every component."""
+        return self.holds(range(self.shape.texts))
 
     @abstractmethod
     def write(

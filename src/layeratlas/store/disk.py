@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save
 
@@ -27,6 +28,7 @@ from layeratlas.store.receipts import (
     read_manifest,
     read_receipt,
     read_receipts,
+    receipt_keys,
     shard_path,
     write_manifest,
 )
@@ -73,9 +75,9 @@ class DiskStore(Store):
     def _holds(self, key: str, receipt: Receipt) -> bool:
         return self.turns.helping or digest_of(shard_path(self.folder, key)) == receipt.sha256
 
-    def gather(self, keys: Iterable[str]) -> None:
-        """Take in those of the named shards that other processes have written."""
-        for key in keys:
+    def gather(self, keys: Iterable[str] | None = None) -> None:
+        """Take in those of the named shards that other processes have written; by default all."""
+        for key in receipt_keys(self.folder) if keys is None else keys:
             receipt = None if key in self._receipts else read_receipt(self.folder, key, self.key)
             if receipt is not None and self._holds(key, receipt):
                 self._receipts[key] = receipt
@@ -110,17 +112,21 @@ class DiskStore(Store):
         """Return the keys of the shards whose bytes match their receipts."""
         return set(self._receipts)
 
-    def complete(self) -> bool:
-        """Return whether every text has a vector at every layer of every component."""
-        return self.missing_bytes() == 0
+    def holds(self, rows: Sequence[int]) -> bool:
+        """Return whether each of the texts `rows` has a vector at every layer of every component."""
+        return all(bool(seen[list(rows)].all()) for seen in self._seen().values())
 
     def missing_bytes(self) -> int:
         """Return how many bytes the missing vectors will take."""
+        return self.shape.width * self._dtype.itemsize * sum(int((~rows).sum()) for rows in self._seen().values())
+
+    def _seen(self) -> dict[str, NDArray[np.bool_]]:
+        """Return, for each component, an array (texts, points) of whether a shard holds the vector."""
         seen = unseen(self.shape)
         for receipt in self._receipts.values():
             for component, (start, stop) in receipt.layers.items():
                 seen[component][receipt.rows, start:stop] = True
-        return self.shape.width * self._dtype.itemsize * sum(int((~rows).sum()) for rows in seen.values())
+        return seen
 
     def check_space(self) -> None:
         """Raise StoreError if the disk has too little space for the missing vectors."""

@@ -25,9 +25,9 @@ class MemoryStore(Store):
         """Return the keys of the shards written so far."""
         return set(self._done)
 
-    def complete(self) -> bool:
-        """Return whether every text has a vector at every layer of every component."""
-        return all(bool(seen.all()) for seen in self._seen.values())
+    def holds(self, rows: Sequence[int]) -> bool:
+        """Return whether each of the texts `rows` has a vector at every layer of every component."""
+        return all(bool(seen[list(rows)].all()) for seen in self._seen.values())
 
     def write(
         self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray], first: Mapping[str, int] | None = None

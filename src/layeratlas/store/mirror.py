@@ -14,15 +14,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
-from layeratlas.core.errors import AtlasError, SpecError, StoreError
+from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_json, write_atomic, write_json
-from layeratlas.core.processes import interrupt
-from layeratlas.store.bucket import ABSENT, Bucket, ChangedError, Tag
+from layeratlas.store.bucket import ABSENT, Bucket, ChangedError, Tag, UnchangedError
 
-# Seconds between two scans for files to upload, and the number of simultaneous requests.
-_PAUSE, _REQUESTS = 1.0, 8
+# The number of simultaneous requests.
+_REQUESTS = 8
 
 
 class _Known(NamedTuple):
@@ -35,7 +34,7 @@ class _Known(NamedTuple):
 class Mirror:
     """The files of `bucket` in `folder`. Files and folders are named as in the bucket; `''` stands for all of it.
 
-    `private` are names of files, without folders, that are never copied in either direction.
+    `private` are names of files, without folders, that are never copied in either direction, nor is what is named `.*`.
     """
 
     def __init__(self, folder: Path, bucket: Bucket, private: frozenset[str] = frozenset()) -> None:
@@ -76,6 +75,35 @@ class Mirror:
             there = filter(self._is_shared, self.bucket.entries())
             _each(self._get, [key for key in there if PurePosixPath(key).name in files])
 
+    def update(self, name: str) -> None:
+        """Download the files of a folder that other processes have added; receipts come after what they vouch for."""
+        with self._one_at_a_time:
+            there = [key for key in self.bucket.entries(name) if self._is_shared(key) and key not in self._known]
+            added = [key for key in there if _stamp(self.folder / key) is None]
+            _each(self._get, [key for key in added if not key.endswith(".json")])
+            _each(self._get, [key for key in added if key.endswith(".json")])
+            self._remember()
+
+    def add(self, name: str) -> None:
+        """Upload the new files of a folder, and no others; raises ChangedError for a receipt that is in the bucket."""
+        with self._one_at_a_time:
+            new = [key for key in self._files(name) if key not in self._known]
+            _each(self._put, [key for key in new if not key.endswith(".json")])
+            for key in new:
+                stamp, data = _stamp(self.folder / key), _bytes(self.folder / key)
+                if key.endswith(".json") and stamp is not None and data:
+                    self._put_receipt(key, stamp, data)
+            self._remember()
+
+    def remove(self, name: str) -> None:
+        """Remove a file or folder here and in the bucket, with its private files."""
+        with self._one_at_a_time:
+            for key in {*self.bucket.entries(name), *self._files(name)}:
+                self.bucket.remove(key)
+                (self.folder / key).unlink(missing_ok=True)
+                self._known.pop(key, None)
+            self._remember()
+
     def publish(self, name: str = "") -> None:
         """Upload a file or folder, so that the bucket equals the local copy.
 
@@ -99,50 +127,10 @@ class Mirror:
             if stamp is not None and data and self._differs(key, stamp):
                 self._put_receipt(key, stamp, data)
 
-    @contextlib.contextmanager
-    def publishing(self, name: str, demand: Callable[[], None]) -> Iterator[None]:
-        """Upload a folder every few seconds, and once more at the end, even after an error.
-
-        `demand` raises an error if this process may not upload. Such an error, a changed receipt or missing credentials
-        stop the work at once; a store that does not answer is asked again, and its error is raised at the end.
-        """
-        done, failed, worker = threading.Event(), list[AtlasError](), threading.get_ident()
-
-        def repeat() -> None:
-            while not done.wait(_PAUSE):
-                try:
-                    demand()
-                    self.publish(name)
-                except (ChangedError, SpecError) as error:
-                    failed.append(error)
-                    interrupt(worker)
-                    return
-                except StoreError:
-                    continue
-
-        thread = threading.Thread(target=repeat, daemon=True)
-        thread.start()
-        try:
-            try:
-                yield
-            finally:
-                done.set()
-                thread.join()
-        except BaseException:
-            if failed:
-                _raise_alone(failed[0])
-            with contextlib.suppress(AtlasError):
-                demand()
-                self.publish(name)
-            raise
-        if failed:
-            raise failed[0]
-        demand()
-        self.publish(name)
-
     def _is_shared(self, key: str) -> bool:
         path = PurePosixPath(key)
-        return not path.is_absolute() and ".." not in path.parts and path.name not in self._private
+        hidden = any(part.startswith(".") for part in path.parts)  # this process's own, and never a path such as `..`
+        return not path.is_absolute() and not hidden and path.name not in self._private
 
     def _files(self, name: str) -> dict[str, tuple[int, int, int]]:
         """Return the stamps of the complete files below a name, by file name."""
@@ -158,13 +146,14 @@ class Mirror:
         return known is None or known.stamp != stamp
 
     def _get(self, key: str, unless: Tag | None = None) -> None:
-        found = self.bucket.read(key, unless)
-        if found is not None:
-            write_atomic(self.folder / key, found[0])
-            self._note(key, found[1].tag)
-        elif unless is None:
-            (self.folder / key).unlink(missing_ok=True)
-            self._known.pop(key, None)
+        with contextlib.suppress(UnchangedError):
+            found = self.bucket.read(key, unless)
+            if found is not None:
+                write_atomic(self.folder / key, found[0])
+                self._note(key, found[1].tag)
+            else:
+                (self.folder / key).unlink(missing_ok=True)
+                self._known.pop(key, None)
 
     def _put(self, key: str) -> None:
         stamp = _stamp(self.folder / key)
@@ -197,15 +186,6 @@ class Mirror:
         if self._known != self._written:
             write_json(self._index, {key: (asdict(tag), stamp) for key, (tag, stamp) in self._known.items()})
             self._written = dict(self._known)
-
-
-def _raise_alone(error: AtlasError) -> NoReturn:
-    """Raise an error as the reason of an interrupt, which is then not taken for the user's."""
-    try:
-        raise error
-    except AtlasError:
-        error.__context__ = None
-        raise
 
 
 def _is_below(key: str, name: str) -> bool:

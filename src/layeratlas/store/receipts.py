@@ -43,10 +43,15 @@ def read_receipts(folder: Path, store: str) -> Iterator[tuple[str, Receipt]]:
     Damaged receipts, receipts of another store or shard, and receipts without a shard are skipped. The shard's bytes
     are not read; compare `sha256` if that matters.
     """
-    for path in sorted(folder.glob("*.json")):
-        receipt = None if path.name == MANIFEST else read_receipt(folder, path.stem, store)
+    for key in receipt_keys(folder):
+        receipt = read_receipt(folder, key, store)
         if receipt is not None:
-            yield path.stem, receipt
+            yield key, receipt
+
+
+def receipt_keys(folder: Path) -> list[str]:
+    """Return the keys of the shards that have a receipt of any kind, in order."""
+    return [path.stem for path in sorted(folder.glob("*.json")) if path.name != MANIFEST]
 
 
 def read_receipt(folder: Path, key: str, store: str) -> Receipt | None:

@@ -209,7 +209,8 @@ class _Supervisor:
         that none could be started for the units.
         """
         takes_help = open_units < workers and not self._helpers_crash
-        takes_help = takes_help and any(desk_of(self._place, unit).order() for unit in self._units)
+        running = [unit for unit in self._units if self._states[unit.name].standing is Standing.RUNNING]
+        takes_help = takes_help and any(desk_of(self._place, unit).order() for unit in running)
         return workers if takes_help else min(workers, open_units)
 
     def _wait(self, running: Sequence[Worker]) -> None:

@@ -111,7 +111,7 @@ def lease(place: Place, unit: Unit) -> Iterator[None]:
 
 def desk_of(place: Place, unit: Unit) -> Desk:
     """Return where the worker that runs a unit posts the stages that others can help with."""
-    return Desk(place, _lease(unit))
+    return Desk(place, _lease(unit), run_name(unit))
 
 
 def begin(place: Place, unit: Unit, worker: str) -> int:

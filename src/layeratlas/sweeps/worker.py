@@ -18,7 +18,6 @@ from layeratlas.core import registry
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.processes import end_with, stoppable
 from layeratlas.core.spec import ModelSpec
-from layeratlas.core.turns import ALONE
 from layeratlas.runs.helping import help_with, remove_left_copies
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import InUseError, LockLostError
@@ -94,8 +93,8 @@ def _run(place: Place, unit: Unit, models: KeptModel) -> None:
         return
     try:
         with place.working(run_name(unit)) as folder:
-            turns = OwnTurns(desk_of(place, unit)) if _can_be_split(place, unit) else ALONE
-            execute(registry.get("studies", unit.spec.study), unit.spec, folder, models=models, turns=turns)
+            study, turns = registry.get("studies", unit.spec.study), OwnTurns(desk_of(place, unit))
+            execute(study, unit.spec, folder, models=models, turns=turns)
     except (ChangedError, LockLostError, UnreachableError):  # taken over, or this worker must end as if it were killed
         raise
     except InUseError:  # a run outside the sweep, or one with a lease that is not stale yet, unlike the unit's
@@ -113,20 +112,16 @@ def _run(place: Place, unit: Unit, models: KeptModel) -> None:
         end(place, unit, Standing.DONE, attempts)
 
 
-def _can_be_split(place: Place, unit: Unit) -> bool:
-    """Return whether workers see each other's files, and a worker can take part without more processes of its own."""
-    return place.shared and unit.spec.model.parallel == 1
-
-
 def _help(place: Place, unit: Unit, models: KeptModel, helped: set[str]) -> bool:
     """Compute parts of a unit that another worker runs; return False if it needs no help, or had this worker's."""
     desk = desk_of(place, unit)
-    order = desk.order() if _can_be_split(place, unit) else None
+    order = desk.order()
     if order is None or order.by in helped or state_of(place, unit).standing is not Standing.RUNNING:
         return False
     helped.add(order.by)
     try:
         study = registry.get("studies", unit.spec.study)
+        place.bring(run_name(unit))
         computed = help_with(study, unit.spec, run_folder(place, unit), desk, order, models)
     except Exception as error:  # the unit's own worker meets the same error, and records it
         print(f"cannot help with {unit.name}: {error}", file=sys.stderr, flush=True)

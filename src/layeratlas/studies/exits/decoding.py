@@ -42,9 +42,9 @@ class BestTokenStore(Store):
         """Return the keys of the shards taken so far."""
         return set(self._done)
 
-    def complete(self) -> bool:
-        """Tell whether every text has a token at every exit."""
-        return bool((self._best >= 0).all())
+    def holds(self, rows: Sequence[int]) -> bool:
+        """Return whether each of the texts `rows` has a token at every exit."""
+        return bool((self._best[list(rows)] >= 0).all())
 
     def write(
         self, key: str, rows: Sequence[int], values: Mapping[str, FloatArray], first: Mapping[str, int] | None = None

@@ -55,12 +55,16 @@ def _design(work: Workspace, data: Dataset) -> Design:
     if large is None:
         return make_design(data, work.spec.probe, work.spec.seed)
     part = _part(data, large.sample)
-    return replace(make_design(part, work.spec.probe, work.spec.seed), others=len(data.items) - len(part.items))
+    return replace(make_design(part, work.spec.probe, work.spec.seed), others=len(large.others))
 
 
 def _sampled(data: Dataset, work: Workspace) -> LargeSet | None:
-    size = work.settings.sample or SAMPLE
-    rows = sample_groups(data.groups, size, work.spec.seed)
+    size, name = work.settings.sample or SAMPLE, data.source or data.name
+    try:
+        rows = sample_groups(data.groups, size, work.spec.seed, data.units)
+    except DataError as error:
+        whole = f"use smaller groups, or --set sample={len(data.items)}, which keeps all texts in memory"
+        raise DataError(f"{name}: {error.problem}", error.expected, whole) from None
     if len(rows) == len(data.items):
         return None
     _check(data, rows)
@@ -77,7 +81,7 @@ def _check(data: Dataset, rows: Ints) -> None:
             f"{data.source or data.name}: a sample of {len(rows):,} of its {len(data.items):,} texts does not have "
             "every class in two groups",
             "a sample that can be split into folds",
-            f"use --set sample={5 * len(rows)} or more, or smaller groups",
+            f"use --set sample={min(5 * len(rows), len(data.items))} or more, or smaller groups",
         )
 
 

@@ -47,7 +47,7 @@ def write_items(work: Workspace, data: Dataset, rows: Sequence[int], tokens: Seq
         "tokens": {"mean": float(np.mean(tokens)), "max": max(tokens)},
     }
     if large is not None:
-        record[TESTED] = {"n": len(tested), "n_groups": len(np.unique(groups[tested]))}
+        record[TESTED] = {"n": len(tested), "n_groups": len(np.unique(groups[tested])), "of": large.used}
     others = [other for other in work.manifest["datasets"] if other["name"] != data.name]
     work.manifest["datasets"] = [*others, record]
     return items_file(data)

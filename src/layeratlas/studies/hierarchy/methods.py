@@ -82,8 +82,13 @@ def _large(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the paragraph on data sets that were probed from disk, if there are any."""
     sets = [data for data in run.get("datasets", []) if TESTED in data]
     named = ", ".join(f"{d['name']} ({count(d[TESTED]['n'])} of {count(d['n'])} texts)" for d in sets)
+    cut = ", ".join(
+        f"{count(d['n'] - used)} texts of {d['name']}" for d in sets if (used := d[TESTED].get("of", d["n"])) < d["n"]
+    )
+    named += f". Of larger groups a part is tested, and the rest is not used: {cut}" if cut else ""
     text = (
-        f"Tested on a sample of whole groups: {named}. Ridge, its shuffles and control tasks, and the surface baseline "
+        f"Tested on a sample of groups, in which each text has the same chance: {named}. Ridge, its shuffles and "
+        "control tasks, and the surface baseline "
         f"(the {count(MOST_SUMMED)} most frequent words or n-grams of the sample) are trained on all texts but those "
         "of the test fold; other probes use the sample alone. The penalty is chosen by leave-one-out over the sample. "
         f"Not measured on these: {NOT_ON_LARGE}."

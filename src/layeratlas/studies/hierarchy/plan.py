@@ -81,9 +81,10 @@ def _operations(design: Design, width: int, spec: ProbeSpec) -> float:
 
 def describe_large(data: Dataset, large: LargeSet) -> str:
     """Return what is tested of a large data set, and what is not measured on it, in one line."""
-    groups = len(np.unique(large.groups[large.sample]))
+    groups, unused = len(np.unique(large.groups[large.sample])), len(data.items) - large.used
+    but = f" but {unused:,}, which are not tested and in groups that are," if unused else " of them"
     return (
         f"{data.name}: {len(data.items):,} texts are probed from disk: ridge and the surface baseline are trained on "
-        f"all of them and tested on a sample of {len(large.sample):,} texts in {groups:,} groups, other probes use the "
+        f"all{but} and tested on a sample of {len(large.sample):,} texts in {groups:,} groups, other probes use the "
         f"sample alone; {NOT_ON_LARGE} are not measured"
     )

@@ -1,0 +1,70 @@
+"""Draw the texts of a large data set that are kept in memory and tested: whole groups, or parts of huge ones.
+
+Every text has the same chance to be drawn, so that means over the sample are those of the data set. Groups of up to a
+tenth of the sample are drawn whole, with equal chances. Of a larger group as many texts are drawn as fit, and the group
+is drawn the more often, in proportion to its size (Cochran, Sampling Techniques, 1977, section 9A.8 and chapter 11).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from layeratlas.core.arrays import Floats, Ints
+from layeratlas.core.errors import DataError
+
+# A sample is of at least so many groups, where there are twice as many: the others train.
+_GROUPS = 10
+
+
+def sample_groups(groups: Ints, size: int, seed: int, units: Ints | None = None) -> Ints:
+    """Return the rows of about `size` texts in random groups, ascending; all rows if there are no more texts.
+
+    groups, units: codes (n,), at least 0; units are not cut, and by default every text is one. The sample exceeds
+    `size` by at most its largest part of a group: a tenth of it, or more where there are fewer than 20 groups. Raises
+    DataError if there are fewer than four groups, if one holds more than half of the texts, or if `size` is below 4.
+    """
+    counts = np.bincount(groups)
+    if size >= len(groups):
+        return np.arange(len(groups))
+    present = np.flatnonzero(counts)
+    at_least = min(_GROUPS, len(present) // 2, size // 2)
+    if at_least < 2 or 2 * counts.max() > len(groups):
+        raise DataError(
+            f"a sample of {size:,} of {len(groups):,} texts in {len(present):,} groups, the largest of "
+            f"{counts.max():,} texts",
+            "four groups or more, none with more than half of the texts, of which some are tested and the others train",
+            "use smaller groups, or a sample of all texts",
+        )
+    rng = np.random.default_rng([seed, 11])
+    share = size / len(groups)
+    parts = np.maximum(np.minimum(counts[present], -(-size // at_least)), share * counts[present])
+    drawn = _drawn(share * counts[present] / parts, parts, rng)
+    room = np.zeros(len(counts))
+    room[present[drawn]] = np.floor(parts[drawn] + rng.random(len(drawn)))
+    return _parts(groups, units, room, rng)
+
+
+def _drawn(chances: Floats, parts: Floats, rng: np.random.Generator) -> Ints:
+    """Return the groups drawn: a systematic draw in the order of the parts, so that their sum varies little."""
+    order = rng.permutation(len(parts))
+    order = order[np.argsort(parts[order], kind="stable")]
+    passed = np.floor(np.cumsum(chances[order]) + rng.random())
+    drawn: Ints = order[np.diff(passed, prepend=0) > 0]
+    return drawn
+
+
+def _parts(groups: Ints, units: Ints | None, room: Floats, rng: np.random.Generator) -> Ints:
+    """Return random rows of the groups (n,), as many of each as it has room, without cutting units."""
+    rows = np.flatnonzero(room[groups] > 0)
+    own = rows if units is None else units[rows]
+    codes = np.unique(np.stack([groups[rows], own]), axis=1, return_inverse=True)[1].reshape(-1)
+    keys = rng.random(int(codes.max(initial=-1)) + 1)[codes]
+    order = np.lexsort((codes, keys, groups[rows]))
+    rows, codes = rows[order], codes[order]
+    begins = np.flatnonzero(np.diff(codes, prepend=-1))
+    sizes = np.diff(begins, append=len(codes))
+    starts = np.flatnonzero(np.diff(groups[rows], prepend=-1))
+    first = begins - starts[np.searchsorted(starts, begins, side="right") - 1]
+    # A unit belongs to the part that holds its middle, and the first one always does.
+    kept = (first == 0) | (first + sizes / 2 <= room[groups[rows[begins]]])
+    return np.sort(rows[np.repeat(kept, sizes)])
