@@ -229,6 +229,17 @@ def test_levels_and_answers_are_followed_over_the_checkpoints_that_both_have(tmp
     assert found["estimate"] < reach
 
 
+def test_equal_weights_are_found_under_other_names_of_their_files(tmp_path):
+    """One checkpoint in `model.safetensors`, a later one with the same bytes in another file."""
+    folders = write(tmp_path, planted)
+    for step, name in ((20, "model.safetensors"), (640, "model-00001-of-00001.safetensors")):
+        same = FakeModel(f"small step{step}", planted(640), layers=16, change={"model.files": {name: "final"}})
+        fake.write_model(tmp_path / same.name, same)
+    progress = Noted()
+    compare(folders, tmp_path / "out", progress=progress)
+    assert progress.notes == ["small step20 and small step640 have equal weights: they count once, as small step640."]
+
+
 class Noted(Progress):
     """Keeps what a user would be told."""
 
