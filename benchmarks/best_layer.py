@@ -13,8 +13,11 @@ best layer of the other half is partly luck, which no rule can know. Three table
 - other strata (kinds of relations, grammatical phenomena), where a data set has some.
 
 The rules of thumb are the last layer, the middle layer, the layer at two thirds of the depth and a random layer.
-`--most` takes the first data sets of each run alone. Intervals are 95 %, by a bootstrap over data sets. The last column
-is a rule's regret less the recommended layer's: above 0, the recommended layer is better.
+`--most` takes the first data sets of each run alone. Intervals are 95 % over data sets (Student's t). The last column
+is a rule's regret less the recommended layer's on the same data sets: above 0, the recommended layer is better. The
+last line of a table says whether it is shown to be better than every rule of thumb (an intersection-union test). No
+rule that takes one layer per data set is below the floor: the layer with the least mean regret, chosen in sight of the
+halves that judge.
 """
 
 from __future__ import annotations
@@ -26,23 +29,28 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import scipy
 
 from layeratlas.core.spec import Component, RunSpec
 from layeratlas.data.items import Dataset, Item
 from layeratlas.probes import make_design, probe_layer
 from layeratlas.runs.finished import FinishedRun
-from layeratlas.stats.best_layers import choose
+from layeratlas.stats.best_layers import choose, noise_of
 from layeratlas.stats.measures import measures_for
+from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.verdicts import Effect, Verdict, all_hold
 from layeratlas.store.rows import points_of
 from layeratlas.studies.hierarchy.directing import kept_vectors, load_data, read_again
 
 RECOMMENDED, HIGHEST, RANDOM = "recommended", "highest estimate", "random layer (mean)"
+FLOOR = "floor (seen)"
 RULES = {"last layer": 1.0, "middle layer": 0.5, "two thirds": 2 / 3}
 # How the half that judges is read.
 SAME, TEMPLATE, STRATA = "other half of the groups", "other half in another template", "other strata"
 # Texts of at most so many words are put in another template.
 FEW_WORDS = 8
-DRAWS = 4000
+# Bootstrap draws of the half that chooses, for the noise of its curve.
+BOOTSTRAP = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,24 +85,31 @@ def tasks_of(folder: Path, component: Component) -> Iterator[Task]:
 
 
 def scores(task: Task, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the cross-validated score of every layer on some of the texts."""
+    """Return the cross-validated score of every layer on some of the texts, then its bootstrap, (1 + B, layers)."""
     data = replace(task.data, items=tuple(task.data.items[i] for i in rows))
     probe = task.spec.probe.model_copy(update={"methods": ("ridge",), "repeats": 1, "shuffles": 20})
     design = make_design(data, probe, task.spec.seed)
     design = replace(design, shuffled=design.shuffled[:1])
     measure = next(iter(measures_for(data.kind, design.classes).values()))
-    everyone = np.ones((1, len(rows)))
+    groups = [item.group for item in data.items]
+    weights = Resampler(groups, BOOTSTRAP, task.spec.seed).weights(groups, halves=False)
     held_out = (probe_layer(x[rows], design, ["ridge"])[0].scores for x in vectors)
-    return np.array([float(measure(values, design.y, everyone).mean()) for values in held_out])
+    return np.stack([measure(values, design.y, weights).reshape(1 + BOOTSTRAP, -1).mean(1) for values in held_out], 1)
+
+
+def shortfall(judged_on: np.ndarray) -> np.ndarray:
+    """Return how many points each layer is below the best one, from scores (1 + B, layers)."""
+    return 100 * (judged_on[0].max() - judged_on[0])
 
 
 def regrets(chosen_on: np.ndarray, judged_on: np.ndarray) -> dict[str, float]:
-    """Return the regret of every rule, in points."""
-    last = len(chosen_on) - 1
-    behind = 100 * (judged_on.max() - judged_on)
+    """Return the regret of every rule, in points, from scores (1 + B, layers) of the two halves."""
+    estimate, draws = chosen_on[0], chosen_on[1:]
+    last = len(estimate) - 1
+    behind = shortfall(judged_on)
     rules = {name: float(behind[round(depth * last)]) for name, depth in RULES.items()}
-    chosen = choose(chosen_on, np.ones(len(chosen_on), bool))
-    highest = {HIGHEST: float(behind[chosen_on.argmax()])}
+    chosen = choose(estimate, noise_of(draws), np.ones(len(estimate), bool))
+    highest = {HIGHEST: float(behind[estimate.argmax()])}
     return {RECOMMENDED: float(behind[chosen]), **highest, **rules, RANDOM: float(behind.mean())}
 
 
@@ -109,6 +124,7 @@ def measure(task: Task, names: np.ndarray, splits: int) -> dict[str, dict[str, f
     """Return, by how the other half is read (as it is, or in another template), the mean regret of every rule."""
     rng = np.random.default_rng(0)
     rows: dict[str, list[dict[str, float]]] = {}
+    seen: dict[str, list[np.ndarray]] = {}
     for _ in range(splits):
         parts = halves(names, rng)
         chosen = [scores(task, task.vectors, part) for part in parts]
@@ -117,26 +133,44 @@ def measure(task: Task, names: np.ndarray, splits: int) -> dict[str, dict[str, f
             judged[TEMPLATE] = [scores(task, task.retold, part) for part in parts]
         for view, curves in judged.items():
             rows.setdefault(view, []).extend([regrets(chosen[0], curves[1]), regrets(chosen[1], curves[0])])
+            seen.setdefault(view, []).extend(map(shortfall, curves))
     return {
-        view: {rule: float(np.mean([row[rule] for row in many])) for rule in many[0]} for view, many in rows.items()
+        view: {rule: float(np.mean([row[rule] for row in many])) for rule in many[0]}
+        | {FLOOR: float(np.mean(seen[view], 0).min())}
+        for view, many in rows.items()
     }
 
 
-def interval(values: np.ndarray) -> str:
-    """Return a mean with its 95 % bootstrap interval over data sets."""
-    means = values[np.random.default_rng(0).integers(0, len(values), (DRAWS, len(values)))].mean(1)
-    lo, hi = np.percentile(means, [2.5, 97.5])
-    return f"{values.mean():6.2f} [{lo:5.2f}, {hi:5.2f}]"
+def mean_of(values: np.ndarray) -> Effect:
+    """Return a mean over data sets with its 95 % interval (Student's t: data sets are few)."""
+    if len(values) < 2:
+        return Effect(estimate=float(values.mean()), lo=-np.inf, hi=np.inf)
+    if not values.std():
+        return Effect(estimate=float(values[0]), lo=float(values[0]), hi=float(values[0]))
+    lo, hi = scipy.stats.ttest_1samp(values, 0.0).confidence_interval()
+    return Effect(estimate=float(values.mean()), lo=float(lo), hi=float(hi))
+
+
+def shown(effect: Effect) -> str:
+    """Return an effect as text of one width."""
+    return f"{effect.estimate:6.2f} [{effect.lo:5.2f}, {effect.hi:5.2f}]"
 
 
 def print_table(title: str, results: list[dict[str, float]]) -> None:
-    """Print the regret of every rule, and its difference from the regret of the recommended layer."""
+    """Print the regret of every rule, its paired difference from that of the recommended layer, and the verdict."""
     print(f"\n{title}: {len(results)} data sets")
+    if not results:
+        return
     print(f"{'rule':<22}{'regret, points':<24}more than recommended")
-    for rule in results[0] if results else ():
+    verdicts: dict[str, Verdict] = {}
+    for rule in results[0]:
         values = np.array([row[rule] for row in results])
-        more = values - np.array([row[RECOMMENDED] for row in results])
-        print(f"{rule:<22}{interval(values):<24}{'' if rule == RECOMMENDED else interval(more)}")
+        more = mean_of(values - np.array([row[RECOMMENDED] for row in results]))
+        if rule in (*RULES, RANDOM):
+            verdicts[rule] = more.verdict()
+        print(f"{rule:<22}{shown(mean_of(values)):<24}{'' if rule == RECOMMENDED else shown(more)}")
+    decided = ", ".join(f"{rule} {verdict}" for rule, verdict in verdicts.items())
+    print(f"below every rule of thumb: {all_hold(verdicts.values())} ({decided})")
 
 
 def main() -> None:
@@ -157,8 +191,8 @@ def main() -> None:
             if len(set(strata)) > 1:
                 results[STRATA].append(measure(replace(task, retold=None), strata, given.splits)[SAME])
             for view, regret in by_group.items():
-                shown = ", ".join(f"{rule} {points:.2f}" for rule, points in regret.items())
-                print(f"{folder.name} {task.data.name}, {len(task.data.items)} texts, {view}: {shown}", flush=True)
+                each = ", ".join(f"{rule} {points:.2f}" for rule, points in regret.items())
+                print(f"{folder.name} {task.data.name}, {len(task.data.items)} texts, {view}: {each}", flush=True)
     for view, many in results.items():
         print_table(view, many)
 

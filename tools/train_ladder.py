@@ -1,6 +1,6 @@
 """Train a ladder of small Llama models on English text: three widths of one shape, eight checkpoints of each.
 
-    python tools/train_ladder.py --text reviews.tsv.gz documents.tsv.gz --out ladder [--short]
+    python tools/train_ladder.py --text reviews.tsv.gz documents.tsv.gz --out ladder [--short] [--experts 8]
 
 The tokenizer (byte-level BPE) is trained on the same text and shared by all. Every width reads the same batches in the
 same order. Checkpoints are log-spaced: steps S, S/2, S/4 ... S/128, in `ladder/width-W/stepN/`, each a directory that
@@ -8,6 +8,9 @@ same order. Checkpoints are log-spaced: steps S, S/2, S/4 ... S/128, in `ladder/
 holds what was trained, the files' hashes, seconds, and the loss on held-out passages at every checkpoint. Labelled
 texts and questions of which such small models learn something are beside it (`ladder_texts.py`), such as
 `--data ladder/sources.csv`.
+
+`--experts N` trains mixtures of N experts (Mixtral) of these shapes. Each token uses two experts, each half as wide as
+the feed-forward layer that they replace, so that as many weights act on a token as without experts.
 
 The full ladder (widths 64, 128, 256, 8 blocks) takes up to three hours on one CPU core; `--short` (32, 64, 128, 6
 blocks) about 6 minutes. Weights repeat on one machine and one version of torch. These models are far too small to
@@ -19,7 +22,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +32,7 @@ import torch
 import transformers
 from ladder_texts import Corpus, write_all
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
 from layeratlas.core.checksums import digest_of
 from layeratlas.data.readers.passages import read_passages
@@ -38,6 +43,8 @@ HEAD = 16
 # One passage in so many is kept back for the loss that is printed.
 HELD_OUT = 20
 HELD_OUT_BATCHES = 8
+# Experts per token, and the weight of the loss that balances their use.
+CHOSEN, BALANCE = 2, 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +59,7 @@ class Plan:
     vocabulary: int = 2000
     rate: float = 3e-3
     seed: int = 0
+    experts: int = 0
 
     @property
     def saved(self) -> tuple[int, ...]:
@@ -100,32 +108,58 @@ def windows(texts: list[str], tokenizer: transformers.PreTrainedTokenizerFast, c
     return torch.as_tensor(ids[: len(ids) // context * context]).reshape(-1, context)
 
 
-def make_model(width: int, plan: Plan, vocabulary: int) -> transformers.LlamaForCausalLM:
-    """Return an untrained Llama of one width."""
+def make_model(width: int, plan: Plan, vocabulary: int) -> transformers.PreTrainedModel:
+    """Return an untrained Llama of one width, or a Mixtral if the plan has experts."""
     torch.manual_seed(plan.seed)
-    config = transformers.LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        intermediate_size=8 * width // 3 // HEAD * HEAD,
-        num_hidden_layers=plan.blocks,
-        num_attention_heads=width // HEAD,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        bos_token_id=0,
-        eos_token_id=0,
+    inner = 8 * width // 3 // HEAD * HEAD
+    shape = {
+        "vocab_size": vocabulary,
+        "hidden_size": width,
+        "num_hidden_layers": plan.blocks,
+        "num_attention_heads": width // HEAD,
+        "max_position_embeddings": 512,
+        "tie_word_embeddings": True,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+    }
+    if not plan.experts:
+        return transformers.LlamaForCausalLM(transformers.LlamaConfig(intermediate_size=inner, **shape))
+    config = transformers.MixtralConfig(
+        intermediate_size=inner // CHOSEN,
+        num_key_value_heads=width // HEAD,
+        num_local_experts=plan.experts,
+        num_experts_per_tok=CHOSEN,
+        router_aux_loss_coef=0.0,  # `training_loss` has its own
+        **shape,
     )
-    return transformers.LlamaForCausalLM(config)
+    return transformers.MixtralForCausalLM(config)
+
+
+def balance_loss(logits: Sequence[torch.Tensor], experts: int) -> torch.Tensor:
+    """Return the mean over blocks of the loss of Fedus et al. (2022), CHOSEN for experts that are used evenly.
+
+    The function of transformers pools the blocks that it is given, and so allows one expert to take over a block.
+    """
+    return torch.stack([load_balancing_loss_func((block,), experts, CHOSEN) for block in logits]).mean()
+
+
+def training_loss(model: transformers.PreTrainedModel, ids: torch.Tensor, plan: Plan) -> torch.Tensor:
+    """Return the loss of a batch; with experts, plus the loss that balances their use."""
+    if not plan.experts:
+        return model(ids, labels=ids).loss
+    result = model(ids, labels=ids, output_router_logits=True)
+    return result.loss + BALANCE * balance_loss(result.router_logits, plan.experts)
 
 
 @torch.no_grad()
-def loss_on(model: transformers.LlamaForCausalLM, held: torch.Tensor, batch: int) -> float:
+def loss_on(model: transformers.PreTrainedModel, held: torch.Tensor, batch: int) -> float:
     """Return the mean loss on held-out windows, nats per token."""
     parts = held[: batch * HELD_OUT_BATCHES].split(batch)
     return float(np.mean([float(model(ids, labels=ids).loss) for ids in parts]))
 
 
 def train(
-    model: transformers.LlamaForCausalLM,
+    model: transformers.PreTrainedModel,
     tokenizer: transformers.PreTrainedTokenizerFast,
     data: tuple[torch.Tensor, torch.Tensor],
     plan: Plan,
@@ -149,7 +183,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = plan.rate * (step / warm if step < warm else falling)
         ids = rows[order[(step - 1) * plan.batch : step * plan.batch]]
-        model(ids, labels=ids).loss.backward()
+        training_loss(model, ids, plan).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -168,10 +202,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--short", action="store_true", help="smaller models, fewer steps: about 6 minutes")
     parser.add_argument("--steps", type=int, help="another number of steps; a multiple of 128")
+    parser.add_argument("--widths", type=int, nargs="+", help="other widths; multiples of 16")
+    parser.add_argument("--experts", type=int, default=0, help="a mixture of so many experts in every block")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     plan = SHORT if given.short else Plan()
-    plan = Plan(**(asdict(plan) | ({"steps": given.steps} if given.steps else {})))
+    own = {"steps": given.steps, "widths": given.widths and tuple(given.widths), "experts": given.experts}
+    plan = replace(plan, **{name: value for name, value in own.items() if value})
     halvings = 2 ** (CHECKPOINTS - 1)
     if plan.steps % halvings:
         parser.error(f"--steps {plan.steps} is not a multiple of {halvings}: its halvings are not whole")

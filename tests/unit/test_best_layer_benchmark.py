@@ -19,7 +19,9 @@ def benchmark():
 
 
 def test_regret_is_the_distance_from_the_best_layer_of_the_judging_half(benchmark):
-    chosen, judged = np.array([0.5, 0.9, 0.6, 0.5]), np.array([0.5, 0.7, 0.8, 0.6])
+    rng = np.random.default_rng(0)
+    around = lambda curve: np.stack([curve, *(curve + 0.001 * rng.standard_normal((50, 4)))])  # noqa: E731
+    chosen, judged = (around(np.array(curve)) for curve in ([0.5, 0.9, 0.6, 0.5], [0.5, 0.7, 0.8, 0.6]))
     regret = benchmark.regrets(chosen, judged)
     assert regret == pytest.approx(
         {
@@ -31,6 +33,25 @@ def test_regret_is_the_distance_from_the_best_layer_of_the_judging_half(benchmar
             "random layer (mean)": 15.0,
         }
     )
+
+
+@pytest.mark.parametrize(("last", "verdict"), [(3.0, "supported"), (1.05, "inconclusive"), (-3.0, "not supported")])
+def test_below_every_rule_of_thumb_is_judged_by_paired_intervals(benchmark, capsys, last, verdict):
+    """Data sets differ by far more than rules do; only differences within a data set decide."""
+    rng = np.random.default_rng(1)
+    rules = dict.fromkeys((*benchmark.RULES, benchmark.RANDOM), 4.0) | {"last layer": last, "recommended": 1.0}
+    rows = [
+        {rule: level + points + 0.3 * float(rng.standard_normal()) for rule, points in rules.items()}
+        for level in np.linspace(0, 30, 12)
+    ]
+    benchmark.print_table("half", rows)
+    assert f"below every rule of thumb: {verdict} (" in capsys.readouterr().out
+
+
+def test_one_data_set_decides_nothing(benchmark, capsys):
+    rules = dict.fromkeys((*benchmark.RULES, benchmark.RANDOM), 9.0) | {"recommended": 1.0}
+    benchmark.print_table("half", [rules])
+    assert "below every rule of thumb: inconclusive" in capsys.readouterr().out
 
 
 def test_halves_never_share_a_group(benchmark):
@@ -49,6 +70,7 @@ def test_a_planted_peak_is_found_on_the_other_half_where_rules_of_thumb_miss_it(
     task = benchmark.Task(data=data, vectors=vectors, retold=vectors[::-1], spec=spec)
     views = benchmark.measure(task, groups, splits=2)
     same, mirrored = views[benchmark.SAME], views[benchmark.TEMPLATE]
+    assert same[benchmark.FLOOR] <= same["recommended"]
     for rule in benchmark.RULES:
         assert same["recommended"] < same[rule] - 10
     # Where the other template has its peak elsewhere, the choice is no better than a rule: nothing leaks between them.

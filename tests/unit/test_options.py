@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections import Counter
 from pathlib import Path
 from typing import get_type_hints
 
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 import layeratlas as la
 from layeratlas.api import running
 from layeratlas.api.options import ModelOptions, Options
-from layeratlas.api.specs import ATLAS, make_spec, make_specs
+from layeratlas.api.specs import ATLAS, TRAINED, make_spec, make_specs
 from layeratlas.cli.app import app
 from layeratlas.cli.flags import ModelFlags, RunFlags
 from layeratlas.core import registry
@@ -132,7 +133,43 @@ def test_the_options_of_an_atlas_go_to_the_studies_that_use_them():
     assert {spec.seed for spec in specs.values()} == {2}
 
 
+def settings_of(settings, together=ATLAS):
+    specs = make_specs("atlas", "m", "quick", {"settings": settings}, together)
+    return {spec.study: spec.settings for spec in specs if spec.settings}
+
+
+def test_a_setting_of_an_atlas_names_its_study_where_two_have_different_ones():
+    assert settings_of({"causal.prompts": 8}) == {"causal": {"prompts": 8}}
+    assert settings_of({"causal.prompts": 8, "segments.prompts": 12, "segments.tokens": 32}) == {
+        "causal": {"prompts": 8},
+        "segments": {"prompts": 12, "tokens": 32},
+    }
+    # One setting that two studies have in common goes to both, or to the one that is named.
+    assert settings_of({"random_weights": False}) == {s: {"random_weights": False} for s in ("hierarchy", "exits")}
+    assert settings_of({"exits.random_weights": False}) == {"exits": {"random_weights": False}}
+    # Without the causal study there is only one.
+    assert settings_of({"prompts": 12}, TRAINED) == {"segments": {"prompts": 12}}
+
+
+def test_every_name_that_studies_of_an_atlas_share_is_decided():
+    names = Counter(name for study in ATLAS for name in registry.get("studies", study).settings.model_fields)
+    assert {name for name, count in names.items() if count > 1} == {"prompts", "random_weights"}
+
+
 MISUSES = {
+    "a setting that two studies of an atlas have": (
+        lambda: la.atlas(settings={"prompts": 8}),
+        r"the setting 'prompts' is a different one in causal and segments; expected causal\.prompts or "
+        r"segments\.prompts; name the study",
+    ),
+    "a setting that its study does not have": (
+        lambda: la.atlas(settings={"causal.prompt": 8}),
+        r"no setting named 'causal\.prompt'; .*; did you mean 'causal\.prompts'\?",
+    ),
+    "a setting given twice": (
+        lambda: la.atlas(settings={"shots": 1, "exits.shots": 2}),
+        r"the setting 'exits\.shots' is given twice; expected 'shots' or 'exits\.shots'",
+    ),
     "an unknown option": (lambda: la.run(dtyp="float32"), r"no option named 'dtyp'; .*; did you mean 'dtype'\?"),
     "a size": (lambda: la.run(size="quik"), r"no size named 'quik'; .*; did you mean 'quick'\?"),
     "a study": (lambda: la.run("hierachy"), r"no study named 'hierachy'; .*; did you mean 'hierarchy'\?"),

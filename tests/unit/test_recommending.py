@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 import planting
 from layeratlas.core.checksums import write_sealed
@@ -24,7 +26,7 @@ from layeratlas.runs.recommendation import (
     summary_lines,
     write_recommendations,
 )
-from layeratlas.stats.best_layers import best_layers, choose, smoothed
+from layeratlas.stats.best_layers import best_layers, choose, noise_of, smoothed
 from layeratlas.studies.hierarchy.analysing import advise
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
 from layeratlas.studies.hierarchy.names import HierarchyFinding
@@ -72,24 +74,49 @@ def test_the_set_of_one_layer_is_that_layer():
     assert best_layers(np.array([0.7]), np.full((50, 1), 0.7)).inside.tolist() == [True]
 
 
-def test_the_layer_is_chosen_by_its_neighbourhood_and_from_the_set():
+def test_a_curve_is_smoothed_as_far_as_its_noise_asks():
+    """A lone spike is chosen where it is known exactly, and a plateau beside it where it may be noise."""
     spike = np.array([0.5] * 10 + [0.8] + [0.6] * 4 + [0.78] * 6 + [0.5] * 10)
-    assert int(spike.argmax()) == 10
-    assert choose(spike, np.ones(31, bool)) in range(16, 20)
-    assert choose(spike, np.arange(31) == 12) == 12
-    np.testing.assert_allclose(smoothed(np.arange(31.0))[2:-2], np.arange(2, 29))
-    np.testing.assert_allclose(smoothed(PLATEAU[:11]), PLATEAU[:11])
+    known, noisy = (spread**2 * np.eye(31) for spread in (0.001, 0.1))
+    assert choose(spike, known, np.ones(31, bool)) == 10
+    assert choose(spike, noisy, np.ones(31, bool)) in range(16, 20)
+    assert choose(spike, noisy, np.arange(31) == 12) == 12
+    np.testing.assert_allclose(smoothed(spike, known), spike, atol=0.002)
+    # Noise that all layers share says nothing about their differences.
+    np.testing.assert_allclose(smoothed(spike, known + 1.0), smoothed(spike, known), atol=1e-6)
 
 
-def test_on_smooth_curves_the_chosen_layer_is_less_behind_the_best_than_the_highest_one():
-    truth = 0.5 + 0.35 * np.exp(-0.5 * ((np.linspace(0, 1, 31) - 0.4) / 0.2) ** 2)
-    estimates = [drawn_around(truth, 0.03, seed)[0] for seed in range(300)]
-    everywhere = np.ones(31, bool)
-    chosen, highest = (
-        np.mean([truth.max() - truth[rule(estimate)] for estimate in estimates])
-        for rule in (lambda estimate: choose(estimate, everywhere), np.argmax)
-    )
-    assert chosen < 0.8 * highest
+@pytest.mark.parametrize("ratio", [0.1, 3.0, 100.0])
+def test_smoothing_is_the_mean_of_a_gaussian_process(ratio):
+    """At one prior variance, beside scikit-learn's with an unknown mean (a constant of huge variance)."""
+    rng = np.random.default_rng(3)
+    values = 0.7 + 0.1 * rng.standard_normal((4, 13))
+    noise = np.diag(rng.uniform(0.01, 0.1, 13) ** 2)
+    contrasts = np.eye(13) - 1 / 13
+    variance = ratio * np.trace(contrasts @ noise @ contrasts) / 12
+    kernel = ConstantKernel(1e3) + ConstantKernel(variance) * Matern(0.3, nu=1.5)
+    process = GaussianProcessRegressor(kernel, alpha=np.diag(noise), optimizer=None)
+    depth = np.linspace(0, 1, 13)[:, None]
+    expected = np.stack([process.fit(depth, row).predict(depth) for row in values])
+    found = smoothed(values, noise, np.array([ratio]))
+    np.testing.assert_allclose(found @ contrasts, expected @ contrasts, atol=1e-5)
+    np.testing.assert_allclose(found.mean(1), values.mean(1))
+
+
+def test_smoothing_moves_neither_a_flat_curve_nor_a_single_layer():
+    np.testing.assert_allclose(smoothed(np.full(9, 0.8), 1e-4 * np.eye(9)), 0.8)
+    assert smoothed(np.array([0.7]), np.eye(1)) == 0.7
+
+
+@pytest.mark.parametrize(("layers", "share"), [(7, 1.02), (13, 0.8), (31, 0.8)])
+def test_on_smooth_curves_the_chosen_layer_is_less_behind_the_best_than_the_highest_one(layers, share):
+    """Among seven layers there are few neighbours to learn from: there it is no worse."""
+    truth = 0.5 + 0.35 * np.exp(-0.5 * ((np.linspace(0, 1, layers) - 0.4) / 0.2) ** 2)
+    drawn = [drawn_around(truth, 0.03, seed) for seed in range(300)]
+    everywhere = np.ones(layers, bool)
+    chosen = np.mean([truth.max() - truth[choose(curve, noise_of(draws), everywhere)] for curve, draws in drawn])
+    highest = np.mean([truth.max() - truth[curve.argmax()] for curve, _ in drawn])
+    assert chosen < share * highest
 
 
 def advice_on(*curves, component: str = "resid"):

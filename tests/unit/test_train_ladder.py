@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from layeratlas.core.spec import ModelSpec
 from layeratlas.core.steps import checkpoints_below
+from layeratlas.models import load
+from layeratlas.models.routers import find_routers
 from scripts import script
 
 script("tools/ladder_texts.py")
@@ -49,6 +54,31 @@ def test_a_ladder_has_checkpoints_that_load_and_learns(
         assert losses["step128"] < losses["step1"] - 0.5
     assert {path.name for path in out.glob("*.csv")} == {"sources.csv", "two_back.csv", "four_back.csv"}
     assert "held-out loss" in capsys.readouterr().out
+
+
+def test_a_ladder_of_experts_has_routers_and_as_many_weights_per_token(tmp_path: Path) -> None:
+    plan = ladder.Plan(widths=(32,), blocks=2, steps=128, batch=4, context=32, vocabulary=320, experts=4)
+    training, held_out = ladder.passages_of([passages(tmp_path)])
+    tokenizer = ladder.make_tokenizer(training, plan.vocabulary)
+    data = tuple(ladder.windows(texts, tokenizer, plan.context) for texts in (training, held_out))
+    model = ladder.make_model(32, plan, len(tokenizer))
+    losses = ladder.train(model, tokenizer, data, plan, tmp_path / "width-32")
+    assert losses["step128"] < losses["step1"] - 0.5
+    last = load(ModelSpec(id=str(tmp_path / "width-32" / "step128")))
+    assert [(router.block, router.experts, router.chosen) for router in find_routers(last)] == [(0, 4, 2), (1, 4, 2)]
+    dense = ladder.make_model(32, replace(plan, experts=0), len(tokenizer))
+    routed = sum(p.numel() for name, p in model.named_parameters() if "experts" in name)
+    fed = sum(p.numel() for name, p in dense.named_parameters() if "mlp" in name)
+    assert routed * ladder.CHOSEN / plan.experts == fed
+
+
+def test_the_use_of_experts_is_balanced_in_every_block_and_not_over_all_together() -> None:
+    """Two blocks that each send all tokens to two of four experts, and together use all of them evenly."""
+    even, own, other = torch.zeros(64, 4), torch.zeros(64, 4), torch.zeros(64, 4)
+    own[:, 2:], other[:, :2] = -20.0, -20.0
+    even += 0.01 * torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    assert float(ladder.balance_loss((even, even), 4)) == pytest.approx(ladder.CHOSEN, rel=0.02)
+    assert float(ladder.balance_loss((own, other), 4)) == pytest.approx(2 * ladder.CHOSEN, rel=1e-6)
 
 
 def test_every_twentieth_passage_is_held_out(tmp_path: Path) -> None:

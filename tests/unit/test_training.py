@@ -15,7 +15,7 @@ import layeratlas as la
 from fake_models import FakeModel
 from layeratlas import api
 from layeratlas.api.specs import TRAINED, make_specs
-from layeratlas.comparison import charts
+from layeratlas.comparison import charts, training
 from layeratlas.comparison import page as comparing
 from layeratlas.comparison.compare import compare
 from layeratlas.comparison.finished import FinishedComparison
@@ -29,6 +29,7 @@ from layeratlas.runs.quantity import Place
 from layeratlas.stats.emergence import emergence_depth
 from layeratlas.stats.quantities import Quantity
 from layeratlas.stats.training import OverTraining, drift, emerged
+from layeratlas.stats.verdicts import Effect
 from layeratlas.sweeps.training import plan_of
 from layeratlas.sweeps.units import units_of
 
@@ -72,6 +73,12 @@ def findings(folders: Sequence[Path], out: Path) -> pl.DataFrame:
 
 def verdicts(table: pl.DataFrame, kind: str) -> dict[str, str]:
     return {f"{row['level']}": row["verdict"] for row in table.filter(pl.col("finding") == kind).to_dicts()}
+
+
+def follow_p(folders: Sequence[Path], out: Path) -> dict[str, float]:
+    """The p of `answers after levels`, by training."""
+    rows = findings(folders, out).filter(pl.col("finding") == "answers after levels").to_dicts()
+    return {row["statement"].split("training of ")[1].split(",")[0]: row["p"] for row in rows}
 
 
 @pytest.mark.parametrize(
@@ -202,6 +209,35 @@ def test_answers_that_follow_are_told_from_those_that_come_first(tmp_path):
         assert verdicts(table, "answers after levels") == {"all": verdict}, name
 
 
+def test_answers_after_levels_are_corrected_over_trainings(tmp_path):
+    """Holm over two trainings: the smaller p is doubled, the other is not less than it; one training is as before."""
+    folders: dict[str, list[Path]] = {}
+    for series, at in (("small", 125.0), ("large", 85.0)):
+        truth = lambda step, at=at: fake.rise(0.5 + 0.4 * learned(step, at))  # noqa: E731
+        answers = write(tmp_path / series / "answers", truth, series, study="exits", levels=("facts",), low=0.0)
+        folders[series] = [*write(tmp_path / series / "levels", planted, series), *answers]
+    alone = {series: follow_p(found, tmp_path / f"out-{series}")[series] for series, found in folders.items()}
+    both = follow_p([*folders["small"], *folders["large"]], tmp_path / "out")
+    least, most = sorted(alone, key=alone.__getitem__)
+    assert 0 < alone[least] < alone[most]
+    assert both == pytest.approx({least: 2 * alone[least], most: max(2 * alone[least], alone[most])})
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_answer_after_levels_among_several_trainings_is_not_enough_by_chance(sign, tmp_path, monkeypatch):
+    """p = 0.03 decides a single training, in either direction, and none of two."""
+    monkeypatch.setattr(
+        training, "doublings_between", lambda *sides: Effect(estimate=sign * 1.0, lo=sign - 0.9, hi=sign + 0.9, p=0.03)
+    )
+    folders = []
+    for series, expected in (("small", ["supported", "", "not supported"][1 - sign]), ("large", "inconclusive")):
+        truth = lambda step: fake.rise(0.5 + 0.4 * learned(step, 300.0))  # noqa: E731
+        answers = write(tmp_path / series / "answers", truth, series, study="exits", levels=("facts",), low=0.0)
+        folders += [*write(tmp_path / series / "levels", planted, series), *answers]
+        table = findings(folders, tmp_path / f"out-{series}").filter(pl.col("finding") == "answers after levels")
+        assert set(table["verdict"]) == {expected}
+
+
 def test_levels_and_answers_are_followed_over_the_checkpoints_that_both_have(tmp_path):
     truth = lambda step: fake.rise(0.5 + 0.4 * learned(step, 300.0))  # noqa: E731
     answers = write(tmp_path / "answers", truth, study="exits", levels=("facts",), low=0.0)[2:]
@@ -210,6 +246,17 @@ def test_levels_and_answers_are_followed_over_the_checkpoints_that_both_have(tmp
     reach = np.log2((1 + STEPS[-1]) / (1 + STEPS[2]))
     assert found["statement"].endswith(f", of {reach:.1f} between the first checkpoint and the last.")
     assert found["estimate"] < reach
+
+
+def test_equal_weights_are_found_under_other_names_of_their_files(tmp_path):
+    """One checkpoint in `model.safetensors`, a later one with the same bytes in another file."""
+    folders = write(tmp_path, planted)
+    for step, name in ((20, "model.safetensors"), (640, "model-00001-of-00001.safetensors")):
+        same = FakeModel(f"small step{step}", planted(640), layers=16, change={"model.files": {name: "final"}})
+        fake.write_model(tmp_path / same.name, same)
+    progress = Noted()
+    compare(folders, tmp_path / "out", progress=progress)
+    assert progress.notes == ["small step20 and small step640 have equal weights: they count once, as small step640."]
 
 
 class Noted(Progress):

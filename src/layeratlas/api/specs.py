@@ -58,7 +58,7 @@ def make_specs(
 ) -> list[RunSpec]:
     """Return the spec of a study, or those of an atlas of the studies `together`.
 
-    Options and settings of an atlas go to the studies that use them.
+    Options and settings of an atlas go to the studies that use them; a setting `causal.prompts` goes to one study.
 
     Raises SpecError like `make_spec`, and for an atlas also for `tasks` and `data`, which belong to single studies.
     """
@@ -68,12 +68,37 @@ def make_specs(
     for name in ("tasks", "data", "bad_rows", "label_kind"):
         if name in given.run:
             raise SpecError(f"an atlas does not take the option '{name}'", "the studies' own texts", "run one study")
-    fields = {study: set(registry.get("studies", study).settings.model_fields) for study in together}
-    for name in given.settings:
-        if name not in set().union(*fields.values()):
-            raise unknown_name("setting", name, sorted(set().union(*fields.values())))
-    own = {study: {k: v for k, v in given.settings.items() if k in fields[study]} for study in together}
+    own = _own_settings(given.settings, together)
     return [make_spec(study, model, size, {**options, "settings": own[study]}, together) for study in together]
+
+
+def _own_settings(settings: Mapping[str, Any], studies: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the settings of each study of an atlas, from names such as `maps` and `causal.prompts`.
+
+    A name without a study belongs to all studies that have it. Raises SpecError where it is not the same setting in
+    them: of another type or another default.
+    """
+    fields = {study: registry.get("studies", study).settings.model_fields for study in studies}
+    known = sorted({name for names in fields.values() for name in names})
+    own: dict[str, dict[str, Any]] = {study: {} for study in studies}
+    for given, value in settings.items():
+        prefix, dot, name = given.rpartition(".")
+        owners = [study for study in studies if name in fields[study] and (not dot or study == prefix)]
+        if not owners:
+            raise unknown_name(
+                "setting", given, [f"{prefix}.{n}" for n in fields[prefix]] if prefix in fields else known
+            )
+        if len({(str(fields[study][name].annotation), fields[study][name].default) for study in owners}) > 1:
+            raise SpecError(
+                f"the setting '{name}' is a different one in {' and '.join(owners)}",
+                " or ".join(f"{study}.{name}" for study in owners),
+                "name the study",
+            )
+        for study in owners:
+            if name in own[study]:
+                raise SpecError(f"the setting '{study}.{name}' is given twice", f"'{name}' or '{study}.{name}'")
+            own[study][name] = value
+    return own
 
 
 def _part_of(given: Given, uses: frozenset[str], used: frozenset[str]) -> Given:

@@ -17,7 +17,7 @@ from layeratlas.runs.quantity import Place
 from layeratlas.stats.contrasts import MARGINS, adjusted, verdict_of
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.training import Emerged, OverTraining, doublings_between, drift, emerged
-from layeratlas.stats.verdicts import Effect, Verdict, could_have_seen, decide, least_seen
+from layeratlas.stats.verdicts import Effect, Verdict, could_have_seen, decide, holm_corrected, least_seen
 
 SCHEMA: dict[str, Any] = {
     "study": pl.String,
@@ -188,9 +188,9 @@ def follow_findings(levels: Trained, answers: Trained) -> list[Finding]:
     """Return whether answers emerge later in training than levels, for each series in which some of both are learned.
 
     `levels` are from probes (hierarchy), `answers` from early exits; their texts differ. Both are followed over the
-    checkpoints that both have, since a rise is measured from the first of them.
+    checkpoints that both have, since a rise is measured from the first of them. p is corrected over the series (Holm).
     """
-    found = []
+    followed = []
     for series in levels.learned.keys() & answers.learned.keys():
         sides = [trained.learned[series] for trained in (levels, answers)]
         shared = set.intersection(*(set(course.data.steps) for side in sides for course in side))
@@ -201,7 +201,12 @@ def follow_findings(levels: Trained, answers: Trained) -> list[Finding]:
         if all(sides):
             earlier, later = ([emerged(course.data) for course in side] for side in sides)
             reach = sides[0][0].data.reach
-            found.append(_follow_finding(series, doublings_between(earlier, later, reach), sides, reach))
+            followed.append((series, doublings_between(earlier, later, reach), sides, reach))
+    effects = holm_corrected([effect for _, effect, _, _ in followed])
+    found = [
+        _follow_finding(series, effect, sides, reach)
+        for (series, _, sides, reach), effect in zip(followed, effects, strict=True)
+    ]
     return sorted(found, key=lambda finding: finding.statement)
 
 
@@ -220,7 +225,7 @@ def _follow_finding(series: str, effect: Effect, sides: Sequence[Sequence[Course
         f"{effect.estimate:+.1f} doublings of the step [{effect.lo:+.1f}, {effect.hi:+.1f}], of {reach:.1f} between "
         "the first checkpoint and the last.",
         effect=effect,
-        null="both emerge at the same step (bootstrap over groups)",
+        null="both emerge at the same step (bootstrap over groups; Holm over trainings)",
         verdict=verdict,
     )
 

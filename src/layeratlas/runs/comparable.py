@@ -130,7 +130,8 @@ def identity_of(run: FinishedRun) -> str:
     """Return a hash of a run's model: of its weights, or of its name if the weights were not hashed."""
     model = run.manifest["model"]
     files = (model.get("files") or {}).items()
-    weights = {name: digest for name, digest in files if name.endswith((".safetensors", ".gguf", ".bin"))}
+    # By content: the same file may have another name at another step.
+    weights = sorted(digest for name, digest in files if name.endswith((".safetensors", ".gguf", ".bin")))
     identity = hash_of(weights or [model.get("name"), model.get("revision"), model.get("id")])
     return identity + str(model.get("quantisation"))
 

@@ -27,6 +27,7 @@ from layeratlas.studies.exits.reading_out import ALL_EXITS, check_exits
 from layeratlas.studies.exits.recommending import RULES
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
 from layeratlas.studies.exits.tested import TESTED
+from layeratlas.studies.exits.tuned.checking import check_tuned
 
 if TYPE_CHECKING:  # a study is listed without loading polars
     import polars as pl
@@ -85,8 +86,9 @@ class Exits(Study):
         return list(dict.fromkeys(read + choice for prompt in prompts for read, choice in prompt.scored(prompt.text)))
 
     def check(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> None:
-        """Raise SpecError for sets that cannot be asked: too few worked examples, or more choices than letters."""
+        """Raise SpecError for what cannot be asked: too few worked examples, more choices than letters, no passages."""
         _check_exits(settings)
+        check_tuned(settings)
         for data in material:
             _check_written(data, spec)
         for data in material if settings.format == "letter" else ():

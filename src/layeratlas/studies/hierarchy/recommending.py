@@ -11,7 +11,15 @@ import numpy as np
 from layeratlas.core.arrays import Bools, Floats
 from layeratlas.runs.finding import Finding, corrected
 from layeratlas.runs.recommendation import ALL, Choice, Purpose, Recommendation, recommend
-from layeratlas.stats.best_layers import CONFIDENCE, BestLayers, best_layers, choose, smoothed, within_one_error
+from layeratlas.stats.best_layers import (
+    CONFIDENCE,
+    BestLayers,
+    best_layers,
+    choose,
+    noise_of,
+    smoothed,
+    within_one_error,
+)
 from layeratlas.stats.chosen import value_of_choice, value_on_curve
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import percentile_interval
@@ -24,17 +32,19 @@ _RULE_OF_SET = (
     f"The layers that are as good hold all that are equally the best with {CONFIDENCE:.0%} probability (model "
     "confidence set, Hansen, Lunde and Nason 2011, from the bootstrap over groups)."
 )
-_NEIGHBOURS = "averaged with its neighbours (a twelfth of the layers to either side)"
+_SMOOTH = "smoothed over depth as far as its noise asks (a Gaussian process)"
 RULES: Mapping[Purpose, str] = {
-    Purpose.PROBE: f"The layer with the highest out-of-fold score, {_NEIGHBOURS}. {_RULE_OF_SET}",
+    Purpose.PROBE: f"The layer with the highest out-of-fold score, {_SMOOTH}. {_RULE_OF_SET}",
     Purpose.DIRECTION: "The earliest point of the residual stream, without the embeddings and the last point, that "
     "decodes as well as the best and within one standard error of it: a direction can be taken where it decodes, and "
     "the more blocks follow, the more can use it. Steering is not tested by this run. The causal study tests it at the "
     "last token of prompts, and `layeratlas steer` tries it at every token of one prompt: these are different "
     "measurements, which may favour other points.",
-    Purpose.EMBED: f"The layer with the highest mean over all levels that decode, {_NEIGHBOURS}, each level on a scale "
+    Purpose.EMBED: f"The layer with the highest mean over all levels that decode, {_SMOOTH}, each level on a scale "
     f"from chance (0) to certainty (1): one vector for all the run's labels. {_RULE_OF_SET}",
 }
+# The variance of a mean over one half of the groups, in multiples of that over all.
+_OF_HALVES = 2.0
 # The measure for embeddings: the value as a share of the range from chance to certainty.
 SHARE = "share of the way to certainty"
 
@@ -79,9 +89,10 @@ def _of_curve(curve: Curve, peak: Finding) -> list[Recommendation]:
 
 
 def _probing(curve: Curve, best: BestLayers) -> Choice:
-    """Return the layer with the best neighbourhood."""
-    layer = choose(curve.estimate, best.inside)
-    value, lo, hi = value_on_curve(curve, layer, smoothed)
+    """Return the layer with the highest expected score."""
+    noise = noise_of(curve.draws)
+    layer = choose(curve.estimate, noise, best.inside)
+    value, lo, hi = value_on_curve(curve, layer, partial(smoothed, noise=_OF_HALVES * noise))
     reason = (
         "No layer is shown to be better than another." if best.inside.all() else "It and its neighbours decode best."
     )
@@ -125,8 +136,9 @@ def _embedding(curves: Sequence[Curve]) -> Recommendation:
     """Return the layer of one component with the best mean over all of these levels."""
     means = Sample(*(np.mean([_share(c, getattr(c, name)) for c in curves], axis=0) for name in Sample._fields))
     best = best_layers(means.estimate, means.draws)
-    layer = choose(means.estimate, best.inside)
-    value, draws = value_of_choice(means, layer, smoothed)
+    noise = noise_of(means.draws)
+    layer = choose(means.estimate, noise, best.inside)
+    value, draws = value_of_choice(means, layer, partial(smoothed, noise=_OF_HALVES * noise))
     lo, hi = percentile_interval(draws)
     choice = Choice(
         layer=layer,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from layeratlas.core import registry
 from layeratlas.core.arrays import Floats
-from layeratlas.core.errors import ModelError, SpecError
+from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import CaptureSpec
 from layeratlas.data.questions import QuestionSet
 from layeratlas.data.readers.passages import read_passages
@@ -25,6 +25,7 @@ from layeratlas.studies.exits.posing import PosedSet, pose
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.scoring import scored_set
 from layeratlas.studies.exits.settings import ExitSettings
+from layeratlas.studies.exits.tuned.checking import HELD_OUT, check_count
 
 if TYPE_CHECKING:
     from layeratlas.capture.translating import Translators
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 _AFTER, _BARE = "after", "bare"
 _EXITS = 8
 _TOKENS = 256
-# Of every four passages, two are for fitting, one for choosing the penalty and one for the held-out loss.
-_HELD_OUT = 4
 _SHOWS = 1
 
 
@@ -100,15 +99,15 @@ def _translators(work: Workspace, model: LoadedModel) -> tuple[list[int], Transl
     points = sorted({round(point) for point in np.linspace(0, last, min(_EXITS, last + 1))})
     ids = _passages(work, model)
     # The passages that chose the penalty would underestimate the loss.
-    held_out = ids[_SHOWS::_HELD_OUT]
-    others = [text for i, text in enumerate(ids) if i % _HELD_OUT != _SHOWS]
+    held_out = ids[_SHOWS::HELD_OUT]
+    others = [text for i, text in enumerate(ids) if i % HELD_OUT != _SHOWS]
     given = work.settings.translators
     if given:
         translators = load_translators(given, model.anatomy.width, last)
         points = [*sorted(set(translators) & set(points) or translators)[:_EXITS], last]
     else:
         with work.progress.stage("tune", 1) as step:
-            translators = fit_translators(model, others, points[:-1], range(_HELD_OUT - 2, len(others), _HELD_OUT - 1))
+            translators = fit_translators(model, others, points[:-1], range(HELD_OUT - 2, len(others), HELD_OUT - 1))
             step.advance()
     save_translators(work.folder / TRANSLATORS_FILE, translators)
     own, tuned = _held_out_losses(model, held_out, translators, points)
@@ -129,8 +128,7 @@ def _passages(work: Workspace, model: LoadedModel) -> list[NDArray[np.int64]]:
     longest = min(_TOKENS + 1, model.context or _TOKENS + 1)
     ids = [np.array(model.encode(text)[:longest], np.int64) for passages in sets for text in passages.texts]
     ids = [text for text in ids if len(text) > 2]
-    if len(ids) < _HELD_OUT:
-        raise SpecError(f"{len(ids)} passages to fit translators on", f"{_HELD_OUT} or more", "use a longer file")
+    check_count(len(ids))
     return ids
 
 
