@@ -143,12 +143,6 @@ def machine() -> str:
     return " ".join(parts)
 
 
-def peak_memory() -> int:
-    """Return the largest memory that this process has taken so far, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
-
-
 def stop_workers() -> None:
     """Kill all worker processes, busy or idle."""
     reusable = sys.modules.get("joblib.externals.loky.reusable_executor")

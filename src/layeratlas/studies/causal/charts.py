@@ -57,7 +57,7 @@ def exhibits(folder: Path) -> list[Exhibit]:
         Exhibit(
             name="causal",
             title="Every point",
-            text="Losses in nats of log-odds of the right answer; positive numbers lower it, and steering leads towards "
+            text="Losses in nats of log-odds of the right answer; positive numbers lower it, and steering leads to "
             "another class. Left: the accuracy of a probe after erasure. p: exact sign flips of groups, Holm over "
             "points. Used and steered are the verdicts of single points; the findings are corrected over the report "
             "too.",
