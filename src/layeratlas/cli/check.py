@@ -55,6 +55,6 @@ def validate(
 
         print(f"{'planted':<60}{'finding':<34}{'hits':>7}{'trials':>8}{'rate':>8}  bound")
         for row in simulate(runs, check_size(size), make_progress(quiet), seed, out):
-            limits = (row.at_least and f">= {row.at_least:.2f}", row.at_most < 1 and f"<= {row.at_most:.2f}")
+            limits = (row.at_least and f">= {row.at_least:g}", row.at_most < 1 and f"<= {row.at_most:g}")
             bound = " and ".join(limit for limit in limits if limit) + ("" if row.passed else "  !")
             print(f"{row.planted:<60}{row.finding:<34}{row.hits:>7}{row.trials:>8}{row.rate:>8.3f}  {bound}")

@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from layeratlas.validation.buried import BURIED_CHECKS
 from layeratlas.validation.rate import Check
 from layeratlas.validation.reports import REPORT_CHECKS
 from layeratlas.validation.rises import RISE_CHECKS
 from layeratlas.validation.scores import EXIT_CHECKS
 from layeratlas.validation.signals import SEGMENT_CHECKS
+from layeratlas.validation.surface import SURFACE_CHECKS
 from layeratlas.validation.turns import TURN_CHECKS
 from layeratlas.validation.widths import WIDTH_CHECKS
 
-CHECKS: Sequence[Check] = (*REPORT_CHECKS, *RISE_CHECKS, *TURN_CHECKS, *SEGMENT_CHECKS, *EXIT_CHECKS, *WIDTH_CHECKS)
+CHECKS: Sequence[Check] = (
+    *REPORT_CHECKS,
+    *SURFACE_CHECKS,
+    *BURIED_CHECKS,
+    *RISE_CHECKS,
+    *TURN_CHECKS,
+    *SEGMENT_CHECKS,
+    *EXIT_CHECKS,
+    *WIDTH_CHECKS,
+)
