@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 from commands import ENVIRONMENT, FAST, SMALL, fresh, manifest, stamps, tables, write_csv
+from layeratlas.cli.app import _in_paragraphs
 from layeratlas.core import registry
 from layeratlas.core.fields import accepted
 
@@ -75,6 +76,11 @@ def test_help_names_every_kind_and_command(atlas):
 
 def test_without_a_command_the_help_is_shown(atlas):
     assert "Start with: layeratlas run hierarchy --size quick" in atlas().out
+
+
+def test_help_breaks_lines_where_the_terminal_ends_and_keeps_examples():
+    text = "One.\n\n    Two goes\n    on.\n\n    \b\n    layeratlas a\n    layeratlas b\n"
+    assert _in_paragraphs(text) == "One.\n\nTwo goes on.\n\n\b\nlayeratlas a\nlayeratlas b"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +153,7 @@ def test_a_run_ends_in_its_findings_and_the_way_to_the_report(atlas, flags, tmp_
     page = tmp_path / lines[-1]
     assert page.stat().st_size > 10_000
     assert [path.name for path in (page.parent / "figures").iterdir()] == ["map.svg"]
-    expected = ["load tiny-llama", "capture", "recompute", "probe", "analyse", "report"]
+    expected = ["load tiny-llama", "prepare", "capture", "recompute", "probe", "analyse", "report"]
     for words in (r" \.\.\.", r": done in [\d.]+ s"):
         assert re.findall(rf"^({'|'.join(expected)}){words}$", done.err, re.M) == expected
 

@@ -52,6 +52,11 @@ def test_what_is_read_by_construction_is_used_there_and_not_elsewhere(planted):
     assert verdict(planted, CausalFinding.USED) == "supported"
     assert verdict(planted, CausalFinding.UNUSED) == "supported"
     assert verdict(planted, CausalFinding.STEERED) == "supported"
+    # Which way: the right answer loses, where steering leads to the other class.
+    (steered,) = planted.of_kind(CausalFinding.STEERED)
+    assert "towards another class lowers the log-odds of the right answer by " in steered.statement
+    assert steered.estimate > 0
+    assert table.filter(point=5)["loss_steer"].item() > 0
     # A run of one set has no other task to compare with.
     assert CausalFinding.SPECIFIC not in planted.findings["finding"].to_list()
 

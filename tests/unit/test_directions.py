@@ -351,6 +351,7 @@ def test_steering_says_where_a_direction_moves_the_prediction_further_than_a_ran
         (("--versus", "wram"), "no class named 'wram'"),
         (("--versus", "warm"), "steering from 'warm' to itself"),
         (("--task", "wrod"), "no task named 'wrod'"),
+        (("--task", ""), "has 3 tasks; expected one of word, third, number; name it with --task"),
     ],
 )
 def test_a_misspelt_class_is_told_before_anything_is_fitted(run, tmp_path, monkeypatch, flags, message):

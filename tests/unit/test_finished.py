@@ -177,3 +177,12 @@ def test_segments_lie_between_the_boundaries_of_a_run_that_has_two(tmp_path):
     assert values == pytest.approx({"boundary 1": 0.25, "boundary 2": 0.75, "brittleness of Local": 1.0})
     without = FinishedRun(run.folder, findings=run.findings.filter(pl.col("finding") != "boundary"))
     assert study.segments_of(without) == []
+
+
+def test_a_folder_of_runs_is_no_run_and_names_one(tmp_path):
+    for name in ("b", "a"):
+        fake_run.write_run(tmp_path / name)
+    with pytest.raises(StoreError, match=f"'{tmp_path}' holds 2 runs and is none itself; .*, such as '{tmp_path}/a'"):
+        FinishedRun(tmp_path).verify()
+    with pytest.raises(StoreError, match="does not exist"):
+        FinishedRun(tmp_path / "c").verify()

@@ -18,6 +18,7 @@ import families
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models import load
+from layeratlas.models.sources import find_source
 
 
 @pytest.fixture
@@ -196,3 +197,12 @@ def test_a_misspelt_hub_id(monkeypatch):
 def test_pickled_weights_on_the_hub(monkeypatch):
     hub_says(monkeypatch, ["config.json", "pytorch_model.bin"])
     assert "has pickled weights only (pytorch_model.bin) on the hub; expected safetensors" in refusal("nobody/pickles")
+
+
+def test_a_folder_around_a_model_names_the_model_in_it(tiny_model_dir, tmp_path):
+    with pytest.raises(ModelError, match="name the directory that save_pretrained wrote"):
+        find_source(str(tmp_path))
+    inner = shutil.copytree(tiny_model_dir, tmp_path / "hf")
+    with pytest.raises(ModelError, match=f"has no config.json; .*; name what is in it: '{inner}'"):
+        find_source(str(tmp_path))
+    assert find_source(str(inner)).name == tmp_path.name

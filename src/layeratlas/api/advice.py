@@ -41,6 +41,14 @@ def recommended_layer(run: FinishedRun, task: str, component: str, first: int = 
     return row.layer if row.layer >= first else next((layer for layer in row.as_good if layer >= first), row.layer)
 
 
+def only_task(run: FinishedRun) -> str:
+    """Return the task of a run that has one; raises SpecError, with their names, if it has several."""
+    names = [data["name"] for data in run.manifest["datasets"]]
+    if len(names) != 1:
+        raise SpecError(f"'{run.folder}' has {len(names)} tasks", f"one of {', '.join(names)}", "name it with --task")
+    return str(names[0])
+
+
 def _asks_for(run: FinishedRun, purpose: Purpose) -> str:
     """Return the studies that answer a purpose; for steering also the untested purpose that the run has instead."""
     names = [name for name in registry.names("studies") if purpose in registry.get("studies", name).purposes]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -23,21 +25,36 @@ app = typer.Typer(
         "Start with: layeratlas run hierarchy --size quick"
     ),
 )
-app.command()(run)
-app.command()(sweep)
-app.command()(report)
-app.command()(figures)
-app.command()(compare)
-app.command()(index)
-app.command()(status)
-app.command()(share)
-app.command()(tensorboard)
-app.command()(claims)
-app.command()(direction)
-app.command()(steer)
-app.command("list")(list_names)
-app.command()(check)
-app.command()(validate)
+# The commands by what a user wants, in the order of the help.
+_PANELS: dict[str, dict[str, Callable[..., None]]] = {
+    "Measure": {"run": run, "check": check, "sweep": sweep},
+    "Finished runs": {
+        "compare": compare,
+        "claims": claims,
+        "index": index,
+        "status": status,
+        "report": report,
+        "figures": figures,
+        "share": share,
+        "tensorboard": tensorboard,
+    },
+    "Directions": {"direction": direction, "steer": steer},
+    "Look up": {"list": list_names, "validate": validate},
+}
+
+
+def _in_paragraphs(text: str) -> str:
+    """Return a docstring with each paragraph on one line, so that the help breaks it where the terminal ends.
+
+    Blocks that are marked by a line with a backspace keep their lines.
+    """
+    blocks = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(block if block.startswith("\b") else " ".join(block.split()) for block in blocks)
+
+
+for panel, commands in _PANELS.items():
+    for name, command in commands.items():
+        app.command(name, help=_in_paragraphs(command.__doc__ or ""), rich_help_panel=panel)(command)
 
 
 @app.callback(invoke_without_command=True)

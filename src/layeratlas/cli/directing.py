@@ -17,10 +17,15 @@ VersusOption = Annotated[str | None, typer.Option(help="The class to steer from.
 
 def direction(
     folder: Annotated[Path, typer.Argument(help="The folder of a finished hierarchy run.")],
-    task: Annotated[str, typer.Option(help="The task (or the name of your file of texts) whose direction to take.")],
     to: Annotated[
         Path, typer.Option(help="The file to write: NAME.safetensors, or NAME.gguf, a control vector of llama.cpp.")
     ],
+    task: Annotated[
+        str,
+        typer.Option(
+            help="The task, or the name of your file of texts, whose direction to take. Default: the only one."
+        ),
+    ] = "",
     layer: Annotated[
         int | None,
         typer.Option(
@@ -40,7 +45,7 @@ def direction(
     layeratlas direction runs/mine --task my_texts --layer 12 --to mine.gguf
     """
     with one_line():
-        from layeratlas.api.advice import recommended_layer
+        from layeratlas.api.advice import only_task, recommended_layer
         from layeratlas.api.results import Run
         from layeratlas.core.spec import check_component
         from layeratlas.directions.direction import check_ends
@@ -50,6 +55,7 @@ def direction(
         check_suffix(to)
         run, first = Run(folder), FIRST_BLOCK + 1 if to.suffix == GGUF else 0
         if run.study == "hierarchy":  # any other is refused below
+            task = task or only_task(run)
             check_ends(task, load_data(run, task).classes, class_, versus)
             layer = recommended_layer(run, task, component, first) if layer is None else layer
         direction = run.direction(task, layer, check_component(component), method=probe)

@@ -17,8 +17,7 @@ def run(
     study: Annotated[
         str,
         typer.Argument(
-            help="The study, such as 'hierarchy' ('layeratlas list studies'), or 'atlas': hierarchy, exits, causal and "
-            "segments."
+            help="The study: hierarchy, exits, segments or causal ('layeratlas list studies'), or 'atlas': all four."
         ),
     ],
     model: Annotated[

@@ -137,7 +137,7 @@ def _page(comparison: FinishedComparison, rows: Rows) -> str:
         differences=differ.to_dicts(),
         all_differences=len(comparison.differences),
         claims=judged.select(_CLAIM_COLUMNS),
-        other_claims=others_in_words(len(others), " ".join(Path(run["folder"]).name for run in runs)),
+        other_claims=others_in_words(len(others)),
     )
 
 

@@ -58,7 +58,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Floats]]:
 def no_direction(path: object) -> StoreError:
     """Return the error for a file that holds no direction."""
     return StoreError(
-        f"'{path}' holds no direction", "a .safetensors file of 'layeratlas direction'", "save the direction again"
+        f"'{path}' holds no direction", "a .safetensors file of 'layeratlas direction'", "save it again as .safetensors"
     )
 
 

@@ -91,10 +91,13 @@ def _checked_directory(path: Path, need_weights: bool) -> Path:
                 "one model",
                 "name one of them; 'layeratlas run' and la.training() compare them all",
             )
+        inside = [*sorted(file.parent for file in path.glob("*/config.json")), *sorted(path.glob("*.gguf"))]
         raise ModelError(
             f"the directory '{path}' has no config.json",
             "a model directory: config.json, safetensors weights and a tokenizer",
-            "name the directory that save_pretrained wrote, or a .gguf file",
+            f"name what is in it: '{inside[0]}'"
+            if inside
+            else "name the directory that save_pretrained wrote, or a .gguf file",
         )
     if not need_weights or any(path.glob("*.safetensors")):
         return path

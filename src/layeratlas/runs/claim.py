@@ -135,12 +135,12 @@ def rested(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     return table.filter(rests), table.filter(~rests)
 
 
-def others_in_words(count: int, folder: str) -> str:
+def others_in_words(count: int) -> str:
     """Return in one sentence how many claims need other runs, and where these are named; empty for none."""
     if not count:
         return ""
-    claims = "1 more claim needs" if count == 1 else f"{count} more claims need"
-    return f"{claims} other tasks, models or studies: 'layeratlas claims {folder}' names the command that decides each."
+    claims = "1 claim that is not listed needs" if count == 1 else f"{count} claims that are not listed need"
+    return f"{claims} other tasks, models or studies: 'layeratlas claims DIR' names the command that decides each."
 
 
 def judgement_table(claims: Sequence[Claim], runs: Sequence[FinishedRun]) -> pl.DataFrame:

@@ -21,5 +21,5 @@ def claims_exhibit(claims: Sequence[Claim], folder: Path) -> Exhibit:
         if len(table)
         else "This run has no finding that a claim of the paper rests on."
     )
-    text = f"{text} {others_in_words(len(others), 'DIR')}".strip()
+    text = f"{text} {others_in_words(len(others))}".strip()
     return Exhibit("claims", "The paper's claims", text, table=table.select(SHOWN) if len(table) else None)

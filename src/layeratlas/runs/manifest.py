@@ -73,6 +73,12 @@ class _Manifest(_Part):
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return a run's manifest; raises StoreError if it is missing, damaged or of another format."""
+    if not (folder / MANIFEST).exists() and (inside := sorted(folder.glob(f"*/{MANIFEST}"))):
+        raise StoreError(
+            f"'{folder}' holds {len(inside)} run{'s' * (len(inside) > 1)} and is none itself",
+            "the folder of a run",
+            f"name one of them, such as '{inside[0].parent}'",
+        )
     manifest = read_vouched(folder / MANIFEST, RERUN)
     try:
         _Manifest.model_validate(manifest)

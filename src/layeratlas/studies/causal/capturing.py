@@ -71,7 +71,8 @@ def read_prompts(work: Workspace, prompts: Sequence[tuple[int, ...]], points: li
 
     model, spec = work.model, CaptureSpec(components=("resid",), batch_tokens=work.spec.capture.batch_tokens)
     readings = [Reading(ids, (len(ids) - 1,)) for ids in prompts]
-    packing = choose_plan(model, readings, spec)
+    with work.progress.stage("prepare", 1):  # forward passes that prove the batches
+        packing = choose_plan(model, readings, spec)
     store = MemoryStore(store_shape(model, len(readings), spec))
     capture(model, packing.batches, store, work.progress, packing.form)
     return np.stack([store.read("resid", point) for point in points])

@@ -112,7 +112,8 @@ def _run(
     from layeratlas.store import DiskStore
 
     spec = CaptureSpec(components=("resid",), batch_tokens=work.spec.capture.batch_tokens)
-    slots, packing = plan_choices(model, continuations, spec)
+    with work.progress.stage("prepare", 1):  # forward passes that prove the batches
+        slots, packing = plan_choices(model, continuations, spec)
     settings: ExitSettings = work.settings
     read = [exits, settings.exit_norm, settings.normaliser]
     key = hash_of([store_key(model, slots.readings, spec), slots.tokens.tolist(), read])

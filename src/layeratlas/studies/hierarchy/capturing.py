@@ -79,10 +79,12 @@ def capture_stage(work: Workspace) -> list[str]:
     store = DiskStore(work.common / ACTIVATIONS, shape, key, spec.dtype, turns_of(work))
     _adopt(work, store)
     store.check_space()
-    packing = choose_plan(model, texts.readings, spec)
-    work.manifest["capture"] = packing.record() | {"components": list(spec.components)}
-    if not store.finished():
-        work.progress.note(describe(work, packing, shape))
+    with work.progress.stage("prepare", 2) as step:  # forward passes that prove the batches, and tell the time
+        packing = choose_plan(model, texts.readings, spec)
+        step.advance()
+        work.manifest["capture"] = packing.record() | {"components": list(spec.components)}
+        if not store.finished():
+            work.progress.note(describe(work, packing, shape))
     capture(model, packing.batches, store, work.progress, packing.form, texts.names)
     return outputs
 
