@@ -141,6 +141,8 @@ def test_a_layer_to_steer_at_is_of_the_row_whose_prompts_were_steered(tmp_path):
     (folders[1] / "run.json").write_text(json.dumps(manifest | words))
     page = la.compare(folders, out=tmp_path / "out").report_path.read_text(encoding="utf-8")
     table = page[page.index('id="which"') :].partition("</table>")[0]
+    note = "(embed: share of the way from chance to certainty; steer: nats by which the answers move). None:"
+    assert note in page  # scores of two units are not compared
     rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)[1:]]
     assert rows == [
         ["item", "item", "properties", "9", "(0.90)"],
