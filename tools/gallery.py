@@ -41,14 +41,16 @@ ABOUT = {
     "smollm2-135m": """The built-in model, SmolLM2-135M-Instruct. It shows the hierarchy of the published papers by
 emergence: item properties first, then two-item relations, then four-item analogies. By peaks the order is undecided,
 because the curves stay on a plateau after they have risen. What is encoded is not yet used: a probe reads most labels
-from the first third of the depth on, while the answers need them only from six tenths on.
+from the first third of the depth on, while the answers need them only from six tenths on. Answers come late, too:
+accuracy rises in the last fifth of the depth. The few questions of this size leave every ability undecided after the
+correction over all findings of the report; a run of standard size asks more of them.
 """,
     "stories260K": """The smallest of Karpathy's TinyLlamas (MIT), trained on children's stories alone. Little can be
 read from it, and the report says so: most verdicts are that there is no effect, or that these texts cannot decide.
 """,
 }
 SHADE = """*The shade is the gain over chance and shuffled labels, as a share of the largest gain of all models; white
-where a level is not shown to be encoded. Dot: the highest layer.*"""
+where a level is not shown to be encoded. Dot: the largest gain.*"""
 # Comparisons show as many findings as a run's report does first.
 MOST_FINDINGS = 5
 MOST_BYTES = 300_000

@@ -116,6 +116,17 @@ def test_the_map_marks_what_is_encoded_and_used_in_rows_of_their_own(refused, tm
     assert row.endswith(" used at 3")
 
 
+def test_the_end_of_an_atlas_shows_the_rows_of_its_map_and_findings_of_every_study(refused, tmp_path):
+    made = la.atlas(model="early", size="quick", out=tmp_path / "out")
+    lines = made.summary(100).splitlines()
+    rows = [name for line in lines[2:] if (name := line[:18].strip()) and not line.strip().startswith("[")]
+    assert {"item", "facts", "item (prompts)"} <= set(rows)
+    assert len(rows) == len(set(rows))
+    found = [line.partition("] ")[2] for line in lines if line.strip().startswith("[")]
+    first = {statement: study for study, statement in made.findings.select("study", "statement").iter_rows()}
+    assert {first[statement] for statement in found[: len(LEVELS)]} == set(LEVELS)
+
+
 def test_a_layer_to_steer_at_is_of_the_row_whose_prompts_were_steered(tmp_path):
     """Two studies have a level `item`, with other labels: the layers of one are not those of the other."""
     folders = [write(tmp_path / study, study) for study in ("hierarchy", "causal")]
@@ -130,6 +141,8 @@ def test_a_layer_to_steer_at_is_of_the_row_whose_prompts_were_steered(tmp_path):
     (folders[1] / "run.json").write_text(json.dumps(manifest | words))
     page = la.compare(folders, out=tmp_path / "out").report_path.read_text(encoding="utf-8")
     table = page[page.index('id="which"') :].partition("</table>")[0]
+    note = "(embed: share of the way from chance to certainty; steer: nats by which the answers move). None:"
+    assert note in page  # scores of two units are not compared
     rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", table, re.S)[1:]]
     assert rows == [
         ["item", "item", "properties", "9", "(0.90)"],

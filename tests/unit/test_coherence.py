@@ -10,6 +10,7 @@ import pytest
 import planting
 from layeratlas.core import registry
 from layeratlas.data.questions import Question, QuestionSet
+from layeratlas.report.lead import in_short
 from layeratlas.runs.coherence import contradictions, gated
 from layeratlas.runs.finding import FINDING_FIELDS, Finding
 from layeratlas.runs.finding_table import finding_table
@@ -185,24 +186,36 @@ LAST = replace(PEAK, finding="last exit", level="facts", method="sum", verdict="
 
 
 @pytest.mark.parametrize(
-    ("rules", "findings", "words"),
+    ("rules", "findings", "words", "why"),
     [
-        ("exits", [replace(LAST, finding="X9", level="logic", verdict="supported")], "X9 of logic"),
-        ("exits", [LAST, replace(LAST, finding="X2", verdict="supported")], "beside last exit"),
-        ("exits", [LAST, replace(LAST, finding="last against best", verdict="supported")], "beside last exit"),
-        ("segments", [replace(PEAK, finding="boundary", level="boundaries")], "without existence"),
+        ("exits", [replace(LAST, finding="X9", level="logic", verdict="supported")], "X9 of logic", "'exit', which it"),
+        ("exits", [LAST, replace(LAST, finding="X2", verdict="supported")], "beside last exit", "'last exit' is not"),
+        (
+            "exits",
+            [LAST, replace(LAST, finding="last against best", verdict="supported")],
+            "beside last exit",
+            "'last exit' is not supported",
+        ),
+        (
+            "segments",
+            [replace(PEAK, finding="boundary", level="boundaries")],
+            "without existence",
+            "'existence', which it presupposes, is not supported",
+        ),
         (
             "segments",
             [replace(PEAK, finding="existence"), replace(PEAK, finding="order of layers", verdict="not supported")],
             "beside existence",
+            "'existence' is supported",
         ),
     ],
 )
-def test_what_is_at_odds_becomes_inconclusive_and_says_why(rules, findings, words) -> None:
+def test_what_is_at_odds_becomes_inconclusive_and_says_why(rules, findings, words, why) -> None:
     own = registry.get("studies", rules).presupposed
     assert words in " ".join(contradictions(findings, own))
     settled = gated(findings, own)
     assert contradictions(settled, own) == []
     assert settled[-1].verdict == "inconclusive"
-    assert "in this report." in settled[-1].statement
+    assert f"Inconclusive in this report, since {why}" in settled[-1].statement
+    assert in_short(settled[-1].statement)["plain"].startswith("Undecided: ")
     assert settled[0] == findings[0] or len(findings) == 1

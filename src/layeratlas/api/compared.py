@@ -12,6 +12,9 @@ from layeratlas.api.display import figure_of, html_of, text_of
 from layeratlas.api.folders import figures, folder_path, report
 from layeratlas.core.files import COMPARISON_PAGE
 
+# The rows of an atlas in a terminal: those of all studies with the built-in tasks.
+_MOST_ROWS = 24
+
 
 class Comparison:
     """A comparison of finished runs, or the atlas of one model, read from its folder.
@@ -111,7 +114,8 @@ class Comparison:
     def _map(self, width: int) -> list[str]:
         from layeratlas.report.text_map import TextRow, drawn, spread
 
-        curves = self.curves.filter(pl.col("component") == pl.col("component").first().over("study", "entry"))
+        levels = self.curves.filter(pl.col("task") == "all")  # the rows of the page's map
+        curves = levels.filter(pl.col("component") == pl.col("component").first().over("study", "entry"))
         count = int(curves["layer"].cast(pl.Int64).max() or 0) + 1  # type: ignore[arg-type]
         rows = []
         for unsorted in curves.partition_by("study", "entry", maintain_order=True):
@@ -122,7 +126,7 @@ class Comparison:
             shares = spread(curve["layer"].to_list(), shades, count)
             note, value = self._use(curve["study"][0], name), curve["estimate"][place]
             rows.append(TextRow(name=name, shares=shares, best=best, note=note, value=value))
-        return drawn(rows, width - 2)
+        return drawn(rows, width - 2, most=_MOST_ROWS)
 
     def _use(self, study: str, entry: str) -> str:
         """Return the layers at which a row's level is used, in words; empty for a study that does not say."""
@@ -134,7 +138,12 @@ class Comparison:
         return f"used at {ranges(used)}" if used else "use not shown" if len(marks) else ""
 
     def _ranked(self) -> pl.DataFrame:
-        return self.findings.sort(pl.col("verdict") == "inconclusive", maintain_order=True)
+        undecided = pl.col("verdict") == "inconclusive"
+        ranked = self.findings.sort(undecided, maintain_order=True)
+        if len(self.models) > 1:
+            return ranked
+        turn = pl.int_range(pl.len()).over("study", undecided)  # of an atlas, each study in turn
+        return ranked.sort(undecided, turn, maintain_order=True)
 
     def _heading(self) -> str:
         kind = "Comparison" if len(self.models) > 1 else "Atlas"

@@ -38,7 +38,7 @@ configs:
 ---
 # {title}
 
-What the layers of `{model}` encode, measured by Layer Atlas. The report is `report.html`.
+The layers of `{model}`, measured by Layer Atlas. The report is `report.html`.
 
 ```
 {summary}

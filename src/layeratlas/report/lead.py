@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from layeratlas.core import formatting
-from layeratlas.runs.finding import CORRECTED
+from layeratlas.runs.finding import CORRECTED, GATED
 from layeratlas.runs.finished import FinishedRun
 
 Row = dict[str, Any]
 MOST = 5
+_UNDONE = {CORRECTED: "After the correction undecided: ", GATED: "Undecided: "}
 _ORDER = ("supported", "not supported", "inconclusive")
 _DETAIL = re.compile(r"\s*(?::\s|;\s|\s[(\[])")
 # What follows a bracket in the middle of a sentence.
@@ -41,7 +42,8 @@ def in_short(statement: str) -> dict[str, str]:
     """Return a statement up to its first detail as `plain`, and the details as `rest`.
 
     A detail begins with a colon, a semicolon or a bracket. A bracket in the middle of the sentence is left out of it; a
-    colon after the subject is skipped. Findings overturned by the correction over the report are called undecided.
+    colon after the subject is skipped. Findings overturned by the correction, or by others of the report, are called
+    undecided.
     """
     kept, details, at = "", list[str](), 0
     while match := _detail(statement, at, kept):
@@ -53,7 +55,7 @@ def in_short(statement: str) -> dict[str, str]:
         details.append(statement[match.start() : at].strip())
     else:
         kept += statement[at:]
-    undone = "After the correction undecided: " if CORRECTED in statement else ""
+    undone = next((words for ending, words in _UNDONE.items() if ending in statement), "")
     plain = kept.rstrip() if kept.rstrip().endswith(".") or not details else f"{kept.rstrip()}."
     return {"plain": undone + plain, "rest": "; ".join(map(_in_words, details))}
 

@@ -62,22 +62,22 @@ def spread(layers: Sequence[int], shares: Sequence[float], count: int) -> list[f
     return [of.get(layer) for layer in range(count)]
 
 
-def drawn(rows: Sequence[TextRow], width: int) -> list[str]:
+def drawn(rows: Sequence[TextRow], width: int, most: int = _MOST_ROWS) -> list[str]:
     """Return the map in at most `width` columns, a line per row under an axis of layers; empty if it does not fit.
 
-    If there are more layers than columns, each column shows the best of its layers.
+    There are at most `most` rows. If there are more layers than columns, each column shows the best of its layers.
     """
-    names = max([_NARROW, *(len(row.name) for row in rows[:_MOST_ROWS])])
+    names = max([_NARROW, *(len(row.name) for row in rows[:most])])
     room = width - names - _MARGIN
     if not rows or room < len(SHADES):
         return []
     layers = max(len(row.shares) for row in rows)
     columns = min(room, layers)
     lines = [f"{'layer':>{names}} 0{layers - 1:>{columns - 1}}"]
-    for row in rows[:_MOST_ROWS]:
+    for row in rows[:most]:
         drawn_cells = cells(row.shares, columns)
         lines.append(f"{row.name:>{names}} {drawn_cells:<{columns}} {row.note or _best(row)}")
-    more = len(rows) - _MOST_ROWS
+    more = len(rows) - most
     return [*lines, *([f"{'':>{names}} and {more} more levels in the report"] if more > 0 else [])]
 
 

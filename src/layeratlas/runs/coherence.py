@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 
-from layeratlas.runs.finding import Finding, corrected, presupposing
+from layeratlas.runs.finding import GATED, Finding, corrected, presupposing
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.verdicts import Verdict
 
@@ -60,8 +60,13 @@ class Presupposes:
         return self.decides(finding) and not (set(self.levels(finding)) <= held if self.levels(finding) else held)
 
     def reason(self, finding: Finding) -> str:
-        """Return the reason why a finding becomes inconclusive."""
+        """Return what is odd about a finding with this verdict."""
         return f"without {self.needs}"
+
+    @property
+    def because(self) -> str:
+        """The reason why a finding becomes inconclusive, as its statement says it."""
+        return f"since '{self.needs}', which it presupposes, is not supported"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +98,13 @@ class Excludes:
         )
 
     def reason(self, finding: Finding) -> str:
-        """Return the reason why a finding becomes inconclusive."""
+        """Return what is odd about a finding with this verdict."""
         return f"beside {self.other}, which is {self.other_said}"
+
+    @property
+    def because(self) -> str:
+        """The reason why a finding becomes inconclusive, as its statement says it."""
+        return f"since '{self.other}' is {self.other_said}"
 
 
 Rule = Presupposes | Excludes
@@ -117,7 +127,7 @@ def gated(findings: Iterable[Finding], rules: Iterable[Rule]) -> list[Finding]:
     for rule in known:
         for number, finding in enumerate(as_read):
             if rule.broken_by(finding, as_read):
-                statement = f"{report[number].statement} Inconclusive {rule.reason(finding)} in this report."
+                statement = f"{report[number].statement} {GATED}, {rule.because}."
                 report[number] = replace(report[number], statement=statement, verdict="inconclusive")
                 as_read[number] = report[number]
     return report

@@ -40,8 +40,9 @@ class Finding:
     n: int
 
 
-# Ending of the statement of a finding that lost its verdict to the correction over the report.
+# How the statement of a finding ends that lost its verdict to the correction over the report, and to other findings.
 CORRECTED = "Inconclusive after the correction"
+GATED = "Inconclusive in this report"
 FINDING_FIELDS = tuple(field.name for field in fields(Finding))
 
 

@@ -205,12 +205,15 @@ def unused_point(effects: SetEffects) -> tuple[Cell, float, Verdict]:
     """Return the point that most clearly encodes the label without using it, its p (Holm over points), and a verdict.
 
     Both must be shown: that a probe decodes the label, and that erasing it costs less than the margin. It is
-    `not supported` if the label is used at every point at which it is encoded.
+    `not supported` if the label is used at every point at which it is shown to be encoded; the point is then the one of
+    these with the smallest loss.
     """
     cells = effects.cells
     ps = holm([max(cell.reading.gain.p, cell.unused_p) for cell in cells])
     at = min(range(len(cells)), key=lambda i: (ps[i], cells[i].used.estimate))
-    encoded = [cell for cell in cells if cell.reading.verdict == "supported"]
-    all_used = bool(encoded) and all(cell.verdict == "supported" for cell in encoded)
-    shown = ps[at] <= 0.05 and cells[at].reading.verdict == "supported"
+    encoded = [i for i, cell in enumerate(cells) if cell.reading.verdict == "supported"]
+    all_used = bool(encoded) and all(cells[i].verdict == "supported" for i in encoded)
+    shown = ps[at] <= 0.05 and at in encoded
+    if all_used and not shown:
+        at = min(encoded, key=lambda i: cells[i].used.estimate)
     return cells[at], ps[at], decide(shown=shown, refuted=all_used)

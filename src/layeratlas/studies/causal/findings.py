@@ -130,7 +130,7 @@ def _unused(effects: SetEffects, name: str) -> Finding:
     cell, p, verdict = unused_point(effects)
     says = {
         "supported": f"at point {cell.point} a probe reads it and the answers do not need it there",
-        "not supported": "wherever a probe reads it, the answers need it",
+        "not supported": f"wherever a probe is shown to read it, the answers need it, least at point {cell.point}",
         "inconclusive": "no point is shown where a probe reads it and the answers do not need it",
     }[verdict]
     effect = Effect(estimate=cell.used.estimate, lo=cell.used.lo, hi=cell.used.hi, p=p)

@@ -30,12 +30,11 @@ def _upper_half(gain: LevelGain) -> Finding:
     effect = replace(gain.onset, p=two_sided(gain.onset_draws - MIDDLE))
     verdict = effect.verdict(null=MIDDLE)
     summary = {
-        "supported": "sits in the upper half",
-        "not supported": "sits in the lower half",
-        "inconclusive": "the interval covers both halves",
+        "supported": "half of the rise is reached in the upper half of the depth",
+        "not supported": "half of the rise is reached in the lower half of the depth",
+        "inconclusive": "whether half of the rise is reached in the upper half of the depth is undecided",
     }[verdict]
-    link = ": " if verdict == "inconclusive" else " "
-    statement = f"{title(gain.curve)}{link}{summary}; half of its rise is reached at depth {at_depth(effect)} (X1)."
+    statement = f"{title(gain.curve)}: {summary}: at depth {at_depth(effect)} (X1)."
     return curve_finding(
         ExitFinding.X1,
         gain.curve,
