@@ -253,6 +253,35 @@ def test_a_resumed_run_keeps_its_decision_and_is_no_exact_run(
         probe_words(str(tiny_model_dir), tmp_path)
 
 
+@pytest.mark.usefixtures("gains")
+@pytest.mark.parametrize(("study", "store"), [(probe_words, "activations"), (ask, "exits")])
+def test_vectors_keep_their_decision_if_the_run_loses_it(
+    study: Callable[..., la.Run], store: str, tiny_model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`run.json` is cut off, and the machine gains nothing meanwhile: what is stored is used, and nothing is tried."""
+    model = str(tiny_model_dir)
+    run = study(model, tmp_path, precision="fast")
+    before, shards = decided(run), sorted((run.folder / store).glob("*.safetensors"))
+    assert before["rounded"]
+    written = {path: path.stat().st_mtime_ns for path in shards}
+    report = (run.folder / "run.json").read_text()
+    (run.folder / "run.json").write_text(report[: len(report) // 2])
+    with monkeypatch.context() as patched:
+        patched.setattr(products, "gain", lambda *_: 0.0)
+        patched.setattr(rounding, "try_both", lambda *_: pytest.fail("tried again"))
+        again = study(model, tmp_path, precision="fast")
+    assert decided(again) == before
+    assert {path: path.stat().st_mtime_ns for path in shards} == written
+    # Without the decision beside them, or with another run's, they belong to products that nobody chose.
+    for damaged in ("", json.dumps({"run": "other", FIELD: before})):
+        (run.folder / "run.json").write_text(report[: len(report) // 2])
+        (run.folder / store / precision.FILE).write_text(damaged)
+        with monkeypatch.context() as patched:
+            patched.setattr(products, "gain", lambda *_: 0.0)
+            with pytest.raises(StoreError, match=r"holds activations of another model.*remove that folder"):
+                study(model, tmp_path, precision="fast")
+
+
 def test_a_study_that_does_not_try_both_refuses_it() -> None:
     with pytest.raises(SpecError, match="the study 'segments' does not use the option 'precision'"):
         la.run("segments", precision="fast")

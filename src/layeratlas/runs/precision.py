@@ -1,26 +1,31 @@
 """`--precision fast`: whether a run rounds its products, decided by a sample of its texts that is computed both ways.
 
-Decided once, before the first text is stored, and kept in `run.json`. The rest of the run, such as controls and
-interventions, is computed as without it.
+Decided once, before the first text is stored, and kept in `run.json` and with what is stored of the texts, so that
+these can be trusted without `run.json`. The rest of the run, such as controls and interventions, is computed as without
+it.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from layeratlas.core.arrays import Floats
+from layeratlas.core.checksums import read_sealed, write_sealed
+from layeratlas.core.errors import StoreError
 from layeratlas.core.turns import ALONE, Turns
 from layeratlas.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
-# The key of the decision in `run.json`.
-FIELD = "precision"
+# The key of the decision in `run.json`, and its file beside what is stored of the texts.
+FIELD, FILE = "precision", "precision.json"
 # The largest change of accuracy that a run accepts.
 BOUND = 0.005
 # With fewer items (texts or questions) their change cannot be told from chance.
@@ -81,16 +86,32 @@ def _mean_and_error(values: Floats) -> tuple[Floats, Floats]:
 TryBoth = Callable[["LoadedModel", "LoadedModel"], Trial]
 
 
-def settle(work: Workspace, items: int, try_both: TryBoth) -> LoadedModel:
+def settle(work: Workspace, items: int, try_both: TryBoth, store: str) -> LoadedModel:
     """Return the model that computes the run's texts; with `--precision fast`, decide first and tell the user.
 
     `items` are the run's texts or questions. `try_both` gets the model as it is and the same with rounded products.
+    `store` names the folder of what is stored of the texts. What was decided before it began to be stored still holds,
+    also if `run.json` was damaged since: a new decision depends on how fast the machine is now.
     """
-    if work.spec.capture.precision == "fast" and FIELD not in work.manifest:
-        work.manifest[FIELD] = _decided(work.model, items, try_both)
-        work.progress.note(words_of(work.manifest[FIELD]))
-        work.save()
+    if work.spec.capture.precision == "fast":
+        path = work.common / store / FILE
+        if FIELD not in work.manifest:
+            kept = _kept(path, work.key)
+            work.manifest[FIELD] = _decided(work.model, items, try_both) if kept is None else kept
+            work.progress.note(words_of(work.manifest[FIELD]))
+            work.save()
+        if not work.turns.helping and _kept(path, work.key) is None:
+            write_sealed(path, {"run": work.key, FIELD: work.manifest[FIELD]})
     return as_settled(work)
+
+
+def _kept(path: Path, run: str) -> dict[str, Any] | None:
+    """Return the decision of this run in a file; None if it is missing, damaged or another run's."""
+    with contextlib.suppress(StoreError, OSError):
+        record = read_sealed(path)
+        if record.get("run") == run:
+            return dict(record[FIELD])
+    return None
 
 
 def as_settled(work: Workspace) -> LoadedModel:

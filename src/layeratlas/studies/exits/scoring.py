@@ -57,7 +57,7 @@ def score_stage(work: Workspace) -> list[str]:
         read = f"The choices are scored as the answer; the first is “{prompt.choices[0].strip()}”."
         note_example(work.manifest, prompt.text, read)
     continuations = [continuation for posed in posed_sets for continuation in (*posed.after, *posed.bare)]
-    model = settle(work, sum(map(len, work.material)), partial(try_both, work, posed_sets))
+    model = settle(work, sum(map(len, work.material)), partial(try_both, work, posed_sets), EXITS)
     readout = readout_of(model, settings)
     exits = exits_of(settings.exits, readout.points)
     if len(exits) < readout.points:

@@ -73,7 +73,7 @@ def capture_stage(work: Workspace) -> list[str]:
         outputs.append(write_items(work, data, rows, [len(texts.readings[row].ids) for row in rows]))
         if (large := large_set(work, data)) is not None:
             work.progress.note(describe_large(data, large))
-    model = settle(work, sum(map(len, work.material)), partial(try_both, work, spec, texts))
+    model = settle(work, sum(map(len, work.material)), partial(try_both, work, spec, texts), ACTIVATIONS)
     shape = store_shape(model, len(texts.readings), spec)
     key = store_key(model, texts.readings, spec)
     store = DiskStore(work.common / ACTIVATIONS, shape, key, spec.dtype, turns_of(work))
