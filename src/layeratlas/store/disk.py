@@ -17,7 +17,7 @@ from safetensors.torch import save
 
 from layeratlas.core.arrays import FloatArray, Ints
 from layeratlas.core.checksums import digest_of
-from layeratlas.core.errors import StoreError
+from layeratlas.core.errors import FullError, StoreError
 from layeratlas.core.files import sweep_parts, write_atomic
 from layeratlas.core.turns import ALONE, Turns
 from layeratlas.store.contract import Shape, Store, check_complete, check_request, check_shard, unseen
@@ -132,7 +132,7 @@ class DiskStore(Store):
         """Raise StoreError if the disk has too little space for the missing vectors."""
         free, need = shutil.disk_usage(self.folder).free, self.missing_bytes()
         if need > free:
-            raise StoreError(
+            raise FullError(
                 f"{_amount(free)} are free in '{self.folder}'",
                 f"{_amount(need)} for the activations",
                 "free some space, use --out on another disk, or a smaller --size",

@@ -121,9 +121,14 @@ def begin(place: Place, unit: Unit, worker: str) -> int:
     return attempts
 
 
-def end(place: Place, unit: Unit, standing: Standing, attempts: int, error: str = "") -> None:
-    """Record the outcome of the holder's work on a unit."""
-    _write(place, unit, standing=standing, attempts=attempts, error=error)
+def end(place: Place, unit: Unit, standing: Standing, attempts: int, error: str = "", *, again: bool = False) -> None:
+    """Record the outcome of the holder's work on a unit; `again`: the sweep's next call tries a failed one anew."""
+    _write(place, unit, standing=standing, attempts=attempts, error=error, again=again)
+
+
+def is_tried_again(place: Place, unit: Unit) -> bool:
+    """Return whether a unit failed for a reason that lies outside it, such as a full disk."""
+    return bool(_record(place, unit).get("again"))
 
 
 def reopen(place: Place, unit: Unit, standing: Standing) -> None:
@@ -152,6 +157,12 @@ def _record(place: Place, unit: Unit) -> dict[str, Any]:
     with contextlib.suppress(StoreError):
         return read_sealed(place.folder / _state(unit))
     return {}
+
+
+def model_files(place: Place, unit: Unit) -> dict[str, str]:
+    """Return the hashes of the model's files that a unit's run has used, by name; empty if it has loaded none."""
+    files: dict[str, str] = _manifest(place, unit).get("model", {}).get("files", {})
+    return files
 
 
 def _manifest(place: Place, unit: Unit) -> dict[str, Any]:
