@@ -80,7 +80,7 @@ def computed(monkeypatch):
         time.sleep(0.01)
         prepared = study.prepare(spec, study.settings(**spec.settings))
         manifest = {"status": "complete", "versions": versions(), "spec": prepared.model_dump(mode="json")}
-        write_sealed(out / "run.json", manifest)
+        write_sealed(out / "run.json", manifest | {"key": spec.content_hash()})
         return out
 
     monkeypatch.setattr(worker, "execute", execute)
@@ -395,3 +395,31 @@ def test_a_unit_for_which_the_disk_was_full_is_tried_again_by_the_next_call(tmp_
     assert all(is_tried_again(place, unit) for unit in units)
     end(place, units[0], Standing.FAILED, 1, "it is wrong")
     assert not is_tried_again(place, units[0])
+
+
+@pytest.mark.parametrize("copied", [("runs",), ("runs", "units")])
+def test_a_unit_s_folder_that_is_a_copy_of_another_s_is_not_taken_for_done(tmp_path, place, units, computed, copied):
+    worker.work(str(tmp_path), write_plan(place, SWEEP))
+    one, other = (unit.name for unit in units[:2])
+    for folder in copied:
+        shutil.rmtree(tmp_path / folder / other)
+        shutil.copytree(tmp_path / folder / one, tmp_path / folder / other)
+    states = states_of(place, units)
+    assert states[other].standing is Standing.WAITING
+    assert {state.standing for name, state in states.items() if name != other} == {Standing.DONE}
+    # A copy of the same run, as of another sweep, is what it is.
+    shutil.rmtree(tmp_path / "units" / one)
+    assert state_of(place, units[0]).standing is Standing.DONE
+
+
+def test_an_edited_plan_keeps_what_is_the_same_and_runs_what_is_new(tmp_path, place, units, computed):
+    worker.work(str(tmp_path), write_plan(place, SWEEP))
+    computed.clear()
+    edited = SWEEP.model_copy(update={"models": ("other", "fourth"), "together": True})
+    worker.work(str(tmp_path), write_plan(place, edited))
+    assert {spec.model.id for spec in computed} == {"fourth"}
+    computed.clear()
+    changed = SWEEP.model_copy(update={"options": {"folds": 4}})
+    worker.work(str(tmp_path), write_plan(place, changed))
+    assert len(computed) == len(units_of(changed)) - sum(unit.spec.study == "exits" for unit in units)
+    assert {state_of(place, unit).standing for unit in units} == {Standing.DONE}  # under their own names

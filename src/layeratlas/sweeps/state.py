@@ -69,7 +69,8 @@ def state_of(place: Place, unit: Unit) -> UnitState:
     record, manifest = _record(place, unit), _manifest(place, unit)
     seconds = sum(stage.get("seconds", 0.0) for stage in manifest.get("stages", {}).values())
     # Only the run can check whether the user's files are unchanged, so a sweep starts such a unit once per call.
-    same = record.get("standing") == Standing.DONE or (not unit.spec.data and _is_of(manifest, unit.spec))
+    done = record.get("standing") == Standing.DONE and record.get("run") == manifest.get("key")
+    same = done or (not unit.spec.data and _is_of(manifest, unit.spec))
     if same and _is_complete(manifest):
         return UnitState(standing=Standing.DONE, attempts=record.get("attempts", 0), seconds=seconds)
     attempts, reason = record.get("attempts", 0), record.get("error", "")
@@ -123,7 +124,8 @@ def begin(place: Place, unit: Unit, worker: str) -> int:
 
 def end(place: Place, unit: Unit, standing: Standing, attempts: int, error: str = "", *, again: bool = False) -> None:
     """Record the outcome of the holder's work on a unit; `again`: the sweep's next call tries a failed one anew."""
-    _write(place, unit, standing=standing, attempts=attempts, error=error, again=again)
+    run = _manifest(place, unit).get("key")
+    _write(place, unit, standing=standing, attempts=attempts, error=error, again=again, run=run)
 
 
 def is_tried_again(place: Place, unit: Unit) -> bool:
@@ -147,15 +149,16 @@ def _state(unit: Unit) -> str:
 
 
 def _write(place: Place, unit: Unit, **record: Any) -> None:
-    write_sealed(place.folder / _state(unit), record)
+    write_sealed(place.folder / _state(unit), {"unit": unit.name, **record})
     place.publish(_state(unit))
 
 
 def _record(place: Place, unit: Unit) -> dict[str, Any]:
-    """Return the record of a unit; empty if there is none or it is damaged."""
+    """Return the record of a unit; empty if there is none, or it is damaged or a copy of another unit's."""
     place.fetch(_state(unit))
     with contextlib.suppress(StoreError):
-        return read_sealed(place.folder / _state(unit))
+        record = read_sealed(place.folder / _state(unit))
+        return record if record.get("unit") == unit.name else {}
     return {}
 
 
