@@ -2,6 +2,7 @@
 
     python benchmarks/sweeps.py --model DIR --model OTHER --model THIRD          # the ratio of two workers to one
     python benchmarks/sweeps.py --model DIR ... --killed 20                      # that many sweeps with two kills each
+    python benchmarks/sweeps.py --model DIR ... --killed 1 --on ray              # the same under Ray, or slurm
     python benchmarks/sweeps.py --split                                          # two workers on one run, against one
 
 Prints its ratio, or the number of sweeps whose tables are equal to the serial one's, last.
@@ -33,6 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", action="append", default=[])
     parser.add_argument("--killed", type=int, default=0)
+    parser.add_argument("--on", default="processes")
     parser.add_argument("--split", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -106,9 +108,13 @@ def _killed(plan: dict[str, object], folder: Path, given: argparse.Namespace) ->
         killers = [threading.Thread(target=_kill, args=(out, target, killed), daemon=True) for target in targets]
         for killer in killers:
             killer.start()
-        sweep = la.sweep(plan, out=out, resources=Resources(workers=2, threads=1))
+        resources = Resources(workers=2, threads=1, on=given.on)
+        sweep = la.sweep(plan, out=out, resources=resources)
         attempts = sum(state.attempts for state in sweep.states.values())
         same = not sweep.failed and all(_tables(sweep, name) == _tables(serial, name) for name in sweep.runs)
+        before = _stamps(out / "runs")
+        la.sweep(plan, out=out, resources=resources)
+        same = same and _stamps(out / "runs") == before  # a second call does nothing
         equal += same
         kills += len(killed)
         stages = ", ".join(killed)
@@ -116,7 +122,14 @@ def _killed(plan: dict[str, object], folder: Path, given: argparse.Namespace) ->
             f"sweep {number + 1}: killed in {stages}; {attempts} attempts at {len(names) * 2} runs; equal: {same}",
             flush=True,
         )
-    return f"{equal} of {given.killed} sweeps have the tables of the serial one, after {kills} kills"
+    return (
+        f"{equal} of {given.killed} sweeps on {given.on} have the tables of the serial one, after {kills} kills, and a "
+        "second call of each does nothing"
+    )
+
+
+def _stamps(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def _kill(out: Path, sign: Path, killed: list[str]) -> None:

@@ -270,13 +270,16 @@ def test_a_folder_made_by_another_version(atlas, model, data, tmp_path):
     assert re.search(r"holds another run \(versions\.transformers '4\.0\.0' -> '.*'\)", line)
 
 
-def test_a_run_whose_model_has_changed_since(atlas, model, data, tmp_path):
+@pytest.mark.parametrize("whole", [True, False], ids=["finished", "to be resumed"])
+def test_a_run_whose_model_has_changed_since(atlas, model, data, tmp_path, whole):
+    """A finished run would print the numbers of the other model."""
     flags = (*RUN, *FAST, "--data", data, "--model", model, "--out", "out")
     assert atlas(*flags, cwd=tmp_path).code == 0
     tensors = load_file(model / "model.safetensors")
     tensors["model.norm.weight"] += 1
     save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
-    shutil.rmtree(tmp_path / "out" / "items")
+    if not whole:
+        shutil.rmtree(tmp_path / "out" / "items")
     line = the_line(atlas(*flags, cwd=tmp_path), code=3)
     assert re.search(r"the files of model '.*tiny' have changed since this run began; .*; choose another --out", line)
 

@@ -6,6 +6,8 @@ import importlib.util
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -18,11 +20,14 @@ from polars.testing import assert_frame_equal
 import layeratlas as la
 from commands import stamps
 from layeratlas.core.errors import SpecError
+from layeratlas.runs import lock
 from layeratlas.runs.place import FolderPlace
+from layeratlas.sweeps import worker
 from layeratlas.sweeps.engines.contract import find_engine
+from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.running import Resources
 from layeratlas.sweeps.spec import read_sweep
-from layeratlas.sweeps.state import run_folder, state_of
+from layeratlas.sweeps.state import Standing, run_folder, state_of
 from layeratlas.sweeps.units import units_of
 
 
@@ -163,6 +168,47 @@ def test_two_sweeps_at_once_compute_each_unit_once(plan, serial, tmp_path):
         stages = sweep.runs[unit.name].manifest["stages"]
         assert all(stage["done"] for stage in stages.values())
     same_tables(sweep, serial)
+
+
+# A worker whose lease is stale after seconds.
+_HASTY = """
+from layeratlas.runs import lock
+from layeratlas.sweeps import worker
+
+lock.BEAT, lock.STALE = 0.2, 4.0
+worker.main()
+"""
+
+
+@pytest.mark.truth
+def test_a_worker_that_was_stopped_while_another_took_its_run_over_changes_nothing(plan, serial, tmp_path, monkeypatch):
+    sweep = read_sweep(plan)
+    sweep = sweep.model_copy(
+        update={"models": sweep.models[:1], "studies": ("hierarchy",), "variants": sweep.variants[:1]}
+    )
+    (unit,), place = units_of(sweep), FolderPlace(tmp_path)
+    arguments = [str(tmp_path), write_plan(place, sweep), str(os.getpid())]
+    slept = subprocess.Popen([sys.executable, "-c", _HASTY, *arguments], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        end = time.monotonic() + 120
+        while not list((tmp_path / "runs").glob("*/activations/*.safetensors")):
+            assert time.monotonic() < end
+            assert slept.poll() is None
+            time.sleep(0.005)
+        slept.send_signal(signal.SIGSTOP)
+        time.sleep(4.5)
+        monkeypatch.setattr(lock, "BEAT", 0.2)
+        monkeypatch.setattr(lock, "STALE", 4.0)
+        worker.work(*arguments[:2])
+        assert state_of(place, unit).standing is Standing.DONE
+        before = stamps(tmp_path)
+        slept.send_signal(signal.SIGCONT)
+        assert slept.wait(120) == 0
+        assert stamps(tmp_path) == before
+    finally:
+        slept.kill()
+        slept.wait()
+    same_run(run_folder(place, unit), run_folder(serial.place, unit))
 
 
 def test_a_unit_that_fails_leaves_the_rest_and_the_exit_code_tells(atlas, plan, serial, tmp_path):

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +97,11 @@ def test_one_of_six_gets_a_lease_that_is_free(bucket, monkeypatch, left):
         written = bucket.read(LOCK)[1].written
         fresh = lease._is_free
         monkeypatch.setattr(lease, "STALE", 3.0)
-        monkeypatch.setattr(lease, "_is_free", lambda known, entry: entry.written == written or fresh(known, entry))
+
+        def is_free(known, entry, now) -> bool:
+            return entry.written == written or fresh(known, entry, now)
+
+        monkeypatch.setattr(lease, "_is_free", is_free)
     ended = at_once(6, hold(bucket, 6))
     assert Counter(ended) == {"held": 1, "InUseError": 5}
     assert lease_holder(bucket, LOCK) is None
@@ -118,9 +122,30 @@ def test_a_lease_is_silent_after_minutes_and_beats_before(bucket, monkeypatch):
         time.sleep(0.3)
         assert bucket.read(LOCK)[1].tag != first[1].tag
     known, entry = json.loads(first[0]), first[1]
-    assert not lease._is_free({**known, "machine": "another"}, entry)
-    monkeypatch.setattr(lease, "STALE", (datetime.now(UTC) - entry.written).total_seconds())
-    assert lease._is_free({**known, "machine": "another"}, entry)
+    now = datetime.now(UTC)
+    assert not lease._is_free({**known, "machine": "another"}, entry, now)
+    monkeypatch.setattr(lease, "STALE", (now - entry.written).total_seconds())
+    assert lease._is_free({**known, "machine": "another"}, entry, now)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=20), timedelta(minutes=-20)])
+def test_a_lease_is_stale_by_the_store_s_clock_and_not_by_this_machine_s(bucket, monkeypatch, ahead):
+    abandon(bucket, machine="another")
+
+    class Skewed(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + ahead
+
+    monkeypatch.setattr(lease, "datetime", Skewed)
+    assert lease_holder(bucket, LOCK) is not None
+    with pytest.raises(InUseError), leased(bucket, LOCK):
+        pass
+    assert set(bucket.entries()) == {LOCK}  # and nothing is left of the question
+    if ahead > timedelta(0):  # a silent one is taken over all the same, as soon as both clocks say so
+        monkeypatch.setattr(lease, "STALE", 0.0)
+        with leased(bucket, LOCK):
+            pass
 
 
 def test_who_slept_gives_no_lease_of_another_back(bucket):

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import platform
+import time
 from pathlib import Path
 
 import pytest
@@ -228,3 +229,12 @@ def test_what_another_process_is_writing_is_not_swept(tmp_path, writer, here, ag
     os.utime(path, (before, before))
     sweep_parts(tmp_path)
     assert path.exists() is kept
+
+
+def test_what_another_machine_is_writing_is_not_swept_by_one_whose_clock_is_ahead(tmp_path, monkeypatch):
+    path = tmp_path / ".1@other-host@0123456789abcdef.part"
+    path.touch()
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 1200)
+    sweep_parts(tmp_path)
+    assert [left.name for left in tmp_path.iterdir()] == [path.name]

@@ -17,7 +17,7 @@ import pytest
 
 from layeratlas.core.errors import StoreError
 from layeratlas.core.processes import Terminated, parallel, stoppable
-from layeratlas.runs.lock import LOCK, locked
+from layeratlas.runs.lock import LOCK, holder, locked
 
 WORK = """
 import os, sys, time, typer
@@ -182,18 +182,30 @@ def test_a_lock_on_another_host_is_held_while_its_heart_beats(tmp_path):
         locked(tmp_path).__enter__()
 
 
+@pytest.mark.parametrize("ahead", [1200, -1200, 10**6])
+def test_a_lock_is_held_by_the_clock_of_its_files_whatever_this_machine_s_shows(tmp_path, monkeypatch, ahead):
+    write_lock(tmp_path, host="elsewhere", pid=1)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + ahead)
+    assert holder(tmp_path)["host"] == "elsewhere"
+    with pytest.raises(StoreError, match="is in use by process 1 on elsewhere"):
+        locked(tmp_path).__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+
+
 def test_of_many_that_find_a_stale_lock_one_takes_it(tmp_path):
     write_lock(tmp_path, pid=dead_pid())
-    ready, got = threading.Barrier(8), []
+    ready, tried, got = threading.Barrier(8), threading.Barrier(8), []
 
     def take() -> None:
         ready.wait()
         try:
             with locked(tmp_path):
                 got.append(1)
-                time.sleep(0.5)
+                tried.wait(60)
         except StoreError:
             got.append(0)
+            tried.wait(60)
 
     threads = [threading.Thread(target=take) for _ in range(8)]
     for thread in threads:
@@ -209,16 +221,17 @@ def test_of_many_that_find_a_stale_lock_one_takes_it(tmp_path):
 def test_of_many_processes_that_find_a_stale_lock_one_takes_it(tmp_path, trial):
     lock = write_lock(tmp_path, pid=dead_pid())
     context = multiprocessing.get_context("fork")
-    ready, results = context.Barrier(6), context.SimpleQueue()
+    ready, tried, results = context.Barrier(6), context.Barrier(6), context.SimpleQueue()
 
     def take() -> None:
         ready.wait()
         try:
             with locked(tmp_path):
                 results.put(json.loads(lock.read_text())["pid"] == os.getpid())
-                time.sleep(0.2)
+                tried.wait(60)
         except StoreError:
             results.put(None)
+            tried.wait(60)
 
     workers = [context.Process(target=take) for _ in range(6)]
     for worker in workers:

@@ -20,9 +20,10 @@ import pytest
 
 from layeratlas.core import own_folders, registry
 from layeratlas.core.checksums import write_sealed
-from layeratlas.core.errors import AtlasError, DataError, ModelError, StoreError
+from layeratlas.core.errors import AtlasError, DataError, FullError, ModelError, StoreError
 from layeratlas.core.files import COMPARISON, write_json
 from layeratlas.core.progress import Progress
+from layeratlas.models.files import hashes
 from layeratlas.runs.helping import help_with, remove_left_copies
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.kept_progress import PROGRESS, Moment
@@ -35,8 +36,20 @@ from layeratlas.sweeps import finishing, running, state, worker
 from layeratlas.sweeps.engines.contract import Launch
 from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.running import Sweep
+from layeratlas.sweeps.same_models import demand_same_models
 from layeratlas.sweeps.spec import SweepSpec
-from layeratlas.sweeps.state import Standing, begin, desk_of, end, lease, reopen, run_folder, state_of, states_of
+from layeratlas.sweeps.state import (
+    Standing,
+    begin,
+    desk_of,
+    end,
+    is_tried_again,
+    lease,
+    reopen,
+    run_folder,
+    state_of,
+    states_of,
+)
 from layeratlas.sweeps.status import status_table
 from layeratlas.sweeps.units import TOGETHER, Unit, units_of
 from processes import dead_pid
@@ -67,7 +80,7 @@ def computed(monkeypatch):
         time.sleep(0.01)
         prepared = study.prepare(spec, study.settings(**spec.settings))
         manifest = {"status": "complete", "versions": versions(), "spec": prepared.model_dump(mode="json")}
-        write_sealed(out / "run.json", manifest)
+        write_sealed(out / "run.json", manifest | {"key": spec.content_hash()})
         return out
 
     monkeypatch.setattr(worker, "execute", execute)
@@ -342,3 +355,71 @@ def test_a_store_that_does_not_answer_ends_the_worker_and_not_the_unit(tmp_path,
         worker._take(place, units[0], KeptModel())
     state = state_of(place, units[0])
     assert (state.standing, state.attempts) == (Standing.WAITING, 1)
+
+
+def test_a_model_that_is_replaced_between_two_runs_of_a_sweep_is_refused(tmp_path, place):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(b"the first")
+    units = units_of(SweepSpec(models=(str(folder), "other"), seeds=(0, 1), size="quick"))
+
+    def ran(unit: Unit) -> None:
+        write_json(run_folder(place, unit) / "run.json", {"model": {"files": hashes(folder)}})
+
+    ran(units[0])
+    demand_same_models(place, units)
+    weights.write_bytes(b"another one")
+    with pytest.raises(
+        StoreError, match=rf"the files of model '.*model' have changed since the run '{units[0].name}' of"
+    ):
+        demand_same_models(place, units)
+    ran(units[1])  # in the middle of the sweep
+    shutil.rmtree(folder)
+    with pytest.raises(StoreError, match=rf"have changed since the run '{units[1].name}' of this sweep"):
+        demand_same_models(place, units)
+    write_json(run_folder(place, units[1]) / "run.json", {"model": {}})
+    demand_same_models(place, units)  # a model that is gone is no other one
+
+
+def test_a_unit_for_which_the_disk_was_full_is_tried_again_by_the_next_call(tmp_path, place, units, monkeypatch):
+    def full(*_, **__):
+        raise FullError("the disk is full", "free space for the whole run")
+
+    monkeypatch.setattr(worker, "execute", full)
+    worker.work(str(tmp_path), write_plan(place, SWEEP))
+    states = states_of(place, units)
+    assert {each.standing for each in states.values()} == {Standing.FAILED}
+    assert all("the disk is full" in each.reason for each in states.values())
+    assert all(is_tried_again(place, unit) for unit in units)
+    end(place, units[0], Standing.FAILED, 1, "it is wrong")
+    assert not is_tried_again(place, units[0])
+
+
+@pytest.mark.parametrize("copied", [("runs",), ("runs", "units")])
+def test_a_unit_s_folder_that_is_a_copy_of_another_s_is_not_taken_for_done(tmp_path, place, units, computed, copied):
+    worker.work(str(tmp_path), write_plan(place, SWEEP))
+    one, other = (unit.name for unit in units[:2])
+    for folder in copied:
+        shutil.rmtree(tmp_path / folder / other)
+        shutil.copytree(tmp_path / folder / one, tmp_path / folder / other)
+    states = states_of(place, units)
+    assert states[other].standing is Standing.WAITING
+    assert {state.standing for name, state in states.items() if name != other} == {Standing.DONE}
+    # A copy of the same run, as of another sweep, is what it is.
+    shutil.rmtree(tmp_path / "units" / one)
+    assert state_of(place, units[0]).standing is Standing.DONE
+
+
+def test_an_edited_plan_keeps_what_is_the_same_and_runs_what_is_new(tmp_path, place, units, computed):
+    worker.work(str(tmp_path), write_plan(place, SWEEP))
+    computed.clear()
+    edited = SWEEP.model_copy(update={"models": ("other", "fourth"), "together": True})
+    worker.work(str(tmp_path), write_plan(place, edited))
+    assert {spec.model.id for spec in computed} == {"fourth"}
+    computed.clear()
+    changed = SWEEP.model_copy(update={"options": {"folds": 4}})
+    worker.work(str(tmp_path), write_plan(place, changed))
+    assert len(computed) == len(units_of(changed)) - sum(unit.spec.study == "exits" for unit in units)
+    assert {state_of(place, unit).standing for unit in units} == {Standing.DONE}  # under their own names

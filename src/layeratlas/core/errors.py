@@ -60,3 +60,7 @@ class StoreError(AtlasError):
     """A run folder that cannot be written or read, or whose files have changed."""
 
     exit_code = 3
+
+
+class FullError(StoreError):
+    """A disk with too little space: the same command resumes once there is more."""

@@ -16,7 +16,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from layeratlas.core.errors import StoreError
+from layeratlas.core.errors import FullError, StoreError
 from layeratlas.core.processes import has_ended
 
 # The manifest and the page of a comparison's folder.
@@ -54,7 +54,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     The file's permissions follow the umask. An empty directory at `path` is removed. Raises StoreError if the disk is
     full, the folder cannot be written, or a directory with files is at `path`; and the error of `owned`.
     """
-    temporary = path.with_name(f".{os.getpid()}@{platform.node()}@{secrets.token_hex(8)}.part")
+    temporary = _part_in(path.parent)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -73,6 +73,28 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise _write_error(path, len(data), error) from error
 
 
+def _part_in(folder: Path) -> Path:
+    """Return a new name for a file of this process that is not whole yet."""
+    return folder / f".{os.getpid()}@{platform.node()}@{secrets.token_hex(8)}.part"
+
+
+def now_at(folder: Path) -> float:
+    """Return the time by the clock that gives a folder's files their times: on NFS the server's, not this machine's.
+
+    A machine whose clock is minutes ahead would take the files of others for old ones. Where no file can be written, it
+    is this machine's time.
+    """
+    probe = _part_in(folder)
+    try:
+        probe.touch(exist_ok=False)
+        return probe.stat().st_mtime
+    except OSError:
+        return time.time()
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+
+
 def _write_error(path: Path, size: int, error: OSError | ValueError) -> StoreError:
     if isinstance(error, ValueError):  # a NUL or a lone surrogate in the name
         return StoreError(f"no file can be named {str(path)!r}", "a name that the system takes", "choose another")
@@ -83,7 +105,7 @@ def _write_error(path: Path, size: int, error: OSError | ValueError) -> StoreErr
             "move the directory away, then run the same command again",
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(
+        return FullError(
             f"the disk is full: {size / 1e6:,.1f} MB for '{path.name}' did not fit in '{path.parent}'",
             "free space for the whole run",
             "free some space or use --out on another disk, then run the same command to resume",
@@ -152,6 +174,9 @@ def _is_being_written(path: Path) -> bool:
     """Return whether a half-written file may belong to a process that runs, other than this one."""
     writer, _, rest = path.name[1:].partition("@")
     node = rest.rpartition("@")[0]
-    if not writer.isdigit() or not node or time.time() - path.stat().st_mtime > _LEFT:
+    if not writer.isdigit() or not node:
+        return False
+    written = path.stat().st_mtime
+    if time.time() - written > _LEFT and now_at(path.parent) - written > _LEFT:
         return False
     return node != platform.node() or (int(writer) != os.getpid() and not has_ended(int(writer)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,26 @@ def hashes(folder: Path, anew: bool = False) -> dict[str, str]:
     """Return the SHA-256 of every weight, config and tokenizer file in a model's directory, by name."""
     names = sorted({path for pattern in _RECORDED for path in folder.glob(pattern) if path.is_file()})
     return {path.name: digest(path, anew) for path in names}
+
+
+def changed_files(model: str, adapter: str | None, recorded: Mapping[str, str]) -> list[str]:
+    """Return the names of files that are now others than `recorded`, of a model in a directory or a `.gguf` file.
+
+    `recorded` are hashes by name, as in `run.json`. Of a hub model, or one that is not on this machine, there are none.
+    """
+    place = Path(os.path.expanduser(model))
+    if os.path.isdir(place):
+        now = hashes(place)
+    elif place.suffix == ".gguf" and os.path.isfile(place):
+        now = {place.name: digest(place)}
+    else:
+        return []
+    own = "adapter/"
+    if adapter is not None and os.path.isdir(adapter):
+        now |= {f"{own}{name}": found for name, found in hashes(Path(adapter)).items()}
+    else:
+        recorded = {name: found for name, found in recorded.items() if not name.startswith(own)}
+    return sorted(name for name in {*now, *recorded} if now.get(name) != recorded.get(name))
 
 
 def digest(path: Path, anew: bool = False) -> str:

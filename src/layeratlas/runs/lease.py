@@ -2,8 +2,8 @@
 
 Creating the lease requires that there is none. Every other write (a takeover of a returned or stale lease, a heartbeat,
 a return) requires that the object is unchanged since it was read. So only one of several processes succeeds. A process
-that was suspended while another took its lease over notices before it uploads anything (`Lease.demand`). Clocks of
-different machines may differ by less than the time after which a lease is stale.
+that was suspended while another took its lease over notices before it uploads anything (`Lease.demand`). Whether a
+lease is stale is decided by the store's clock.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def lease_holder(bucket: Bucket, name: str) -> dict[str, Any] | None:
     """Return who holds a lease: host, pid and time of start; None if it is free or stale."""
     found = bucket.read(name)
     known = read_holder(found[0]) if found else {}
-    return known if found and not _is_free(known, found[1]) else None
+    return known if found and not _is_takeable(bucket, name, known, found[1]) else None
 
 
 class Lease:
@@ -70,7 +70,7 @@ class Lease:
         If this process gave no sign for several heartbeats, as one that was suspended, the bucket is asked.
         """
         with self._one_at_a_time:
-            if self._error is None and time.time() - self._beaten > 2 * BEAT:
+            if self._error is None and not 0 <= time.time() - self._beaten <= 2 * BEAT:
                 self._renew()
             if self._error is not None:
                 raise self._error
@@ -120,7 +120,7 @@ def _take(bucket: Bucket, name: str, token: str) -> Tag:
         known, entry = read_holder(found[0]), found[1]
         if known.get("token") == token:  # our own request, sent twice
             return entry.tag
-        if not _is_free(known, entry):
+        if not _is_takeable(bucket, name, known, entry):
             raise in_use(f"{bucket.url}/{name}", known)
         over = entry.tag
 
@@ -130,10 +130,17 @@ def _line(token: str, *, held: bool = True) -> bytes:
     return json.dumps({"held": held, "token": token, "nonce": secrets.token_hex(4), **this_process()}).encode()
 
 
-def _is_free(known: dict[str, Any], entry: Entry) -> bool:
+def _is_takeable(bucket: Bucket, name: str, known: dict[str, Any], entry: Entry) -> bool:
+    """Return whether a lease is free, also by the store's clock if it is stale by this machine's."""
+    now = datetime.now(UTC)
+    if not _is_free(known, entry, now):
+        return False
+    return _is_free(known, entry, entry.written) or _is_free(known, entry, bucket.now(f"{name}.clock") or now)
+
+
+def _is_free(known: dict[str, Any], entry: Entry, now: datetime) -> bool:
     """Return whether a lease was returned, is stale, or belonged to a process of this machine that has ended."""
-    age = (datetime.now(UTC) - entry.written).total_seconds()
-    if not known.get("held", True) or age >= STALE:
+    if not known.get("held", True) or (now - entry.written).total_seconds() >= STALE:
         return True
     # Machines all over the world that share a bucket may have one name.
     return known.get("machine") == machine() and was_abandoned(known, known.get("token") in _held)

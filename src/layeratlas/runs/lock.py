@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from layeratlas.core.errors import StoreError
-from layeratlas.core.files import owned, read_regular
+from layeratlas.core.files import now_at, owned, read_regular
 from layeratlas.core.processes import has_ended, machine
 
 try:
@@ -168,12 +168,15 @@ def holder(folder: Path) -> dict[str, Any] | None:
 
 
 def _is_stale(seen: os.stat_result, known: dict[str, Any], path: Path) -> bool:
-    age = time.time() - seen.st_mtime
     # A copied or restored folder may have a time in the future, and would count as held until then.
-    if age >= STALE or age < -_DAY:
+    if _is_silent(time.time() - seen.st_mtime) and _is_silent(now_at(path.parent) - seen.st_mtime):
         return True
     # Machines that share a folder have names of their own, and a container that is restarted keeps its name.
     return known.get("host") == platform.node() and was_abandoned(known, path in _held)
+
+
+def _is_silent(age: float) -> bool:
+    return age >= STALE or age < -_DAY
 
 
 def _remove_foreign(path: Path) -> None:

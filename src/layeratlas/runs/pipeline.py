@@ -131,6 +131,7 @@ def execute(
     with locked(folder), contextlib.nullcontext(models) if models else KeptModel() as kept:
         shown = KeptProgress(progress or Progress(), folder)
         work = ready.open(folder, shown)
+        work.demand_same_model()
         if work.complete:  # found without importing the stages, which takes longer than all else here
             shown.end()
             return folder

@@ -218,14 +218,26 @@ class Workspace:
         loaded = self.models.load(self.spec.model, self.progress)
         known = self.manifest["model"]
         if known and any(known[k] != loaded.info[k] for k in ("files", "tokenizer_hash")):
-            raise StoreError(
-                f"the files of model '{self.spec.model.id}' have changed since this run began",
-                "the same files to resume",
-                "choose another --out",
-            )
+            raise other_model(self.spec.model.id)
         self.manifest["model"] = loaded.info
         self.save()
         return loaded
+
+    def demand_same_model(self) -> None:
+        """Raise StoreError if the model's files on this machine are not those that this run has used."""
+        model, recorded = self.spec.model, self.manifest["model"].get("files")
+        if recorded and os.path.exists(os.path.expanduser(model.id)):
+            from layeratlas.models.files import changed_files
+
+            if changed_files(model.id, model.adapter, recorded):
+                raise other_model(model.id)
+
+
+def other_model(model: str, since: str = "this run began") -> StoreError:
+    """Return the error for a model whose files have been replaced."""
+    return StoreError(
+        f"the files of model '{model}' have changed since {since}", "the same files to resume", "choose another --out"
+    )
 
 
 StageFunction = Callable[[Workspace], list[str]]

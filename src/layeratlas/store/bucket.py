@@ -141,6 +141,19 @@ class Bucket:
         except FileNotFoundError:
             return None
 
+    def now(self, name: str) -> datetime | None:
+        """Return the time by the store's clock, from an object `name` that is written for this and removed again."""
+        import obstore
+
+        self.write(name, b"now")
+        try:
+            with _one_line(self.url):
+                return Entry.of(obstore.head(self._store, name)).written
+        except FileNotFoundError:  # another process has removed it
+            return None
+        finally:
+            self.remove(name)
+
     def write(self, name: str, data: bytes | Path, over: Tag | None = None) -> Tag:
         """Write an object (bytes, or the content of a file) and return its tag.
 

@@ -17,8 +17,8 @@ from safetensors.torch import save
 
 from layeratlas.core.arrays import FloatArray, Ints
 from layeratlas.core.checksums import digest_of
-from layeratlas.core.errors import StoreError
-from layeratlas.core.files import sweep_parts, write_atomic
+from layeratlas.core.errors import FullError, StoreError
+from layeratlas.core.files import demand_ownership, sweep_parts, write_atomic
 from layeratlas.core.turns import ALONE, Turns
 from layeratlas.store.contract import Shape, Store, check_complete, check_request, check_shard, unseen
 from layeratlas.store.receipts import (
@@ -96,6 +96,7 @@ class DiskStore(Store):
     def _adopted(self, folder: Path, key: str, receipt: Receipt) -> bool:
         with contextlib.suppress(OSError):  # the other run was deleted meanwhile
             path = shard_path(self.folder, key)
+            demand_ownership(path)
             path.unlink(missing_ok=True)
             try:
                 os.link(shard_path(folder, key), path)
@@ -132,7 +133,7 @@ class DiskStore(Store):
         """Raise StoreError if the disk has too little space for the missing vectors."""
         free, need = shutil.disk_usage(self.folder).free, self.missing_bytes()
         if need > free:
-            raise StoreError(
+            raise FullError(
                 f"{_amount(free)} are free in '{self.folder}'",
                 f"{_amount(need)} for the activations",
                 "free some space, use --out on another disk, or a smaller --size",

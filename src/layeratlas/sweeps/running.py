@@ -21,12 +21,14 @@ from layeratlas.runs.place import Place
 from layeratlas.sweeps.engines import Engine, Launch, Worker, find_engine
 from layeratlas.sweeps.finishing import Finish, finish, notes_on
 from layeratlas.sweeps.plan import write_plan
+from layeratlas.sweeps.same_models import demand_same_models
 from layeratlas.sweeps.spec import SweepSpec, read_sweep
 from layeratlas.sweeps.state import (
     ATTEMPTS,
     Standing,
     UnitState,
     desk_of,
+    is_tried_again,
     reopen,
     run_folder,
     run_name,
@@ -134,21 +136,24 @@ def sweep(
     `plan` is a TOML file, its fields, or a SweepSpec. Every unit is an ordinary run in `OUT/runs/NAME`, where `out` is
     a folder or the address of a bucket. The same call resumes an interrupted sweep, and does nothing if all units are
     done. Several calls, on one or more machines, may share `out`: each unit is computed once. A unit whose worker is
-    killed is restarted at most twice. A unit that raises an error stays failed until `retry` is given; the other units
-    continue. `engine` replaces the engine named in `resources`.
+    killed is restarted at most twice. A unit that raises an error stays failed until `retry` is given, one that found
+    the disk full until the next call; the other units continue. `engine` replaces the engine named in `resources`.
 
-    Raises SpecError, before anything starts, if a unit could not be run.
+    Raises SpecError, before anything starts, if a unit could not be run, and StoreError if a model's files have been
+    replaced since a run of the sweep, or while it went on.
     """
     sweep_spec, progress = spec_of(plan), checked_progress(progress)
     units, resources = units_of(sweep_spec), resources or Resources()
     place = place_of(out)
+    demand_same_models(place, units)
     launch = resources.launch(place, write_plan(place, sweep_spec))
     for unit in units:
-        if retry:
+        if retry or is_tried_again(place, unit):
             reopen(place, unit, Standing.FAILED)
         if unit.spec.data:  # the run checks whether the files are unchanged
             reopen(place, unit, Standing.DONE)
     _Supervisor(engine or find_engine(resources.on), launch, Sweep(place, units), progress).run(resources.workers)
+    demand_same_models(place, units)
     uncompared = finish(place, units, Finish(families=sweep_spec.families, progress=progress))
     for note in notes_on(uncompared):
         progress.note(note)

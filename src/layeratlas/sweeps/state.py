@@ -69,7 +69,8 @@ def state_of(place: Place, unit: Unit) -> UnitState:
     record, manifest = _record(place, unit), _manifest(place, unit)
     seconds = sum(stage.get("seconds", 0.0) for stage in manifest.get("stages", {}).values())
     # Only the run can check whether the user's files are unchanged, so a sweep starts such a unit once per call.
-    same = record.get("standing") == Standing.DONE or (not unit.spec.data and _is_of(manifest, unit.spec))
+    done = record.get("standing") == Standing.DONE and record.get("run") == manifest.get("key")
+    same = done or (not unit.spec.data and _is_of(manifest, unit.spec))
     if same and _is_complete(manifest):
         return UnitState(standing=Standing.DONE, attempts=record.get("attempts", 0), seconds=seconds)
     attempts, reason = record.get("attempts", 0), record.get("error", "")
@@ -121,9 +122,15 @@ def begin(place: Place, unit: Unit, worker: str) -> int:
     return attempts
 
 
-def end(place: Place, unit: Unit, standing: Standing, attempts: int, error: str = "") -> None:
-    """Record the outcome of the holder's work on a unit."""
-    _write(place, unit, standing=standing, attempts=attempts, error=error)
+def end(place: Place, unit: Unit, standing: Standing, attempts: int, error: str = "", *, again: bool = False) -> None:
+    """Record the outcome of the holder's work on a unit; `again`: the sweep's next call tries a failed one anew."""
+    run = _manifest(place, unit).get("key")
+    _write(place, unit, standing=standing, attempts=attempts, error=error, again=again, run=run)
+
+
+def is_tried_again(place: Place, unit: Unit) -> bool:
+    """Return whether a unit failed for a reason that lies outside it, such as a full disk."""
+    return bool(_record(place, unit).get("again"))
 
 
 def reopen(place: Place, unit: Unit, standing: Standing) -> None:
@@ -142,16 +149,23 @@ def _state(unit: Unit) -> str:
 
 
 def _write(place: Place, unit: Unit, **record: Any) -> None:
-    write_sealed(place.folder / _state(unit), record)
+    write_sealed(place.folder / _state(unit), {"unit": unit.name, **record})
     place.publish(_state(unit))
 
 
 def _record(place: Place, unit: Unit) -> dict[str, Any]:
-    """Return the record of a unit; empty if there is none or it is damaged."""
+    """Return the record of a unit; empty if there is none, or it is damaged or a copy of another unit's."""
     place.fetch(_state(unit))
     with contextlib.suppress(StoreError):
-        return read_sealed(place.folder / _state(unit))
+        record = read_sealed(place.folder / _state(unit))
+        return record if record.get("unit") == unit.name else {}
     return {}
+
+
+def model_files(place: Place, unit: Unit) -> dict[str, str]:
+    """Return the hashes of the model's files that a unit's run has used, by name; empty if it has loaded none."""
+    files: dict[str, str] = _manifest(place, unit).get("model", {}).get("files", {})
+    return files
 
 
 def _manifest(place: Place, unit: Unit) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from layeratlas.api.places import place_of
 from layeratlas.core import registry
-from layeratlas.core.errors import AtlasError
+from layeratlas.core.errors import AtlasError, FullError
 from layeratlas.core.processes import end_with, stoppable
 from layeratlas.core.spec import ModelSpec
 from layeratlas.runs.helping import help_with, remove_left_copies
@@ -101,7 +101,7 @@ def _run(place: Place, unit: Unit, models: KeptModel) -> None:
         end(place, unit, Standing.WAITING, attempts - 1)
         raise
     except AtlasError as error:
-        end(place, unit, Standing.FAILED, attempts, str(error))
+        end(place, unit, Standing.FAILED, attempts, str(error), again=isinstance(error, FullError))
     except KeyboardInterrupt:
         end(place, unit, Standing.WAITING, attempts - 1)
         raise
@@ -138,6 +138,8 @@ def main() -> None:
             work(out, plan)
     except KeyboardInterrupt:
         sys.exit(130)
+    except AtlasError as error:
+        sys.exit(f"layeratlas: {error}")
 
 
 if __name__ == "__main__":
