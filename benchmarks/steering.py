@@ -1,16 +1,18 @@
 """Steering the default model along a fitted direction, against the probe's weights and random directions.
 
-    python benchmarks/steering.py [--points 1 6 9 15 18] [--random 8]
+    python benchmarks/steering.py [--points 1 6 9 15 18] [--random 8] [--csv FILE]
 
 A probe is fitted on 96 short sentences about good and bad things. At each point the stream is moved by the difference
 of the class means (strength 1), by the probe's weights and by random directions, all of equal norm. The table has the
 change in the log-odds of four good against four bad next words, mean over four other prompts; neither these words nor
-these prompts are in the sentences. The last column is the largest of the random directions, in either sense.
+these prompts are in the sentences. The last column is the largest of the random directions, in either sense. With
+`--csv` the sentences are written to a file for `layeratlas run hierarchy --data`, and nothing is measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,12 +38,16 @@ PROMPTS = (
 GOOD, BAD = ("great", "good", "happy", "nice"), ("bad", "sad", "angry", "poor")
 
 
-def fitted(out: Path) -> la.Run:
-    """Return a run that probes the sentences; a pair of words is one group."""
+def sentences() -> list[tuple[str, str, int]]:
+    """Return sentences, labels and groups; a pair of words is one group."""
     pairs = enumerate(zip(POSITIVE, NEGATIVE, strict=True))
     words = [(word, label, number) for number, pair in pairs for word, label in zip(pair, ("good", "bad"), strict=True)]
-    rows = [(f"{subject} was {word}", label, number) for word, label, number in words for subject in SUBJECTS]
-    texts, labels, groups = (list(column) for column in zip(*rows, strict=True))
+    return [(f"{subject} was {word}", label, number) for word, label, number in words for subject in SUBJECTS]
+
+
+def fitted(out: Path) -> la.Run:
+    """Return a run that probes the sentences."""
+    texts, labels, groups = (list(column) for column in zip(*sentences(), strict=True))
     mood = {"mood": labels}
     return la.probe(texts, mood, groups=groups, size="quick", components=["resid"], probe=["ridge"], out=out)
 
@@ -62,7 +68,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--points", nargs="+", type=int, default=[1, 6, 9, 15, 18])
     parser.add_argument("--random", type=int, default=8)
+    parser.add_argument("--csv", type=Path, help="write the sentences to this file, and stop")
     args = parser.parse_args()
+    if args.csv:
+        with args.csv.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("text", "label", "group"), *sentences()])
+        return
     with tempfile.TemporaryDirectory() as folder:
         run = fitted(Path(folder) / "run")
         directions = [run.direction("mood", point) for point in args.points]

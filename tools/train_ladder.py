@@ -10,7 +10,8 @@ texts and questions of which such small models learn something are beside it (`l
 `--data ladder/sources.csv`.
 
 `--experts N` trains mixtures of N experts (Mixtral) of these shapes. Each token uses two experts, each half as wide as
-the feed-forward layer that they replace, so that as many weights act on a token as without experts.
+the feed-forward layer that they replace, so that as many weights act on a token as without experts. Beside the
+checkpoints, `width-W-random-routers` is the last one with routers drawn at random: a control of what routers learned.
 
 The full ladder (widths 64, 128, 256, 8 blocks) takes up to three hours on one CPU core; `--short` (32, 64, 128, 6
 blocks) about 6 minutes. Weights repeat on one machine and one version of torch. These models are far too small to
@@ -152,6 +153,16 @@ def training_loss(model: transformers.PreTrainedModel, ids: torch.Tensor, plan: 
 
 
 @torch.no_grad()
+def draw_routers(model: transformers.PreTrainedModel, seed: int) -> None:
+    """Replace every router by a random one, each row with the norm that it had."""
+    generator = torch.Generator().manual_seed(seed)
+    for layer in model.model.layers:
+        weight = layer.mlp.gate.weight
+        drawn = torch.randn(weight.shape, generator=generator)
+        weight.copy_(drawn * weight.norm(dim=1, keepdim=True) / drawn.norm(dim=1, keepdim=True))
+
+
+@torch.no_grad()
 def loss_on(model: transformers.PreTrainedModel, held: torch.Tensor, batch: int) -> float:
     """Return the mean loss on held-out windows, nats per token."""
     parts = held[: batch * HELD_OUT_BATCHES].split(batch)
@@ -233,6 +244,10 @@ def main() -> None:
         folder = given.out / f"width-{width}"
         losses = train(model, tokenizer, data, plan, folder)
         seconds = round(time.perf_counter() - started)
+        if plan.experts:
+            draw_routers(model, plan.seed)
+            for part in (model, tokenizer):
+                part.save_pretrained(given.out / f"{folder.name}-random-routers")
         about["models"][folder.name] = {"parameters": model.num_parameters(), "loss": losses, "seconds": seconds}
         (given.out / "ladder.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 

@@ -182,6 +182,20 @@ def test_of_several_classes_one_or_a_pair_is_named(run, tmp_path):
     assert direction.ends("a") == ("a", "the others")
 
 
+@pytest.mark.parametrize("classes", [("a", "b"), ()])
+def test_texts_that_do_not_differ_have_no_direction(run, tmp_path, classes):
+    """As at point 0 for texts that end in the same token: nothing is saved that would steer nowhere."""
+    direction = run.direction("word", 2)
+    means = np.repeat(direction.means[:1], 2, 0) if classes else np.zeros((1, direction.weight.shape[1]))
+    means[0, 0] += 1e-9  # what rounding leaves
+    same = replace(direction, classes=classes, means=means)
+    saves = [lambda suffix=suffix: same.save(tmp_path / f"word{suffix}") for suffix in (".gguf", ".safetensors")]
+    for use in (same.vector, same.edit, *saves):
+        with pytest.raises(la.AtlasError, match=r"do not differ by label at point 2 of .*; choose another layer"):
+            use()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_vector_of_numbers_is_the_change_per_unit(run):
     direction = run.direction("number", 2)
     x = vectors(run, "number", 2)

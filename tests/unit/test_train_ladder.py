@@ -70,6 +70,12 @@ def test_a_ladder_of_experts_has_routers_and_as_many_weights_per_token(tmp_path:
     routed = sum(p.numel() for name, p in model.named_parameters() if "experts" in name)
     fed = sum(p.numel() for name, p in dense.named_parameters() if "mlp" in name)
     assert routed * ladder.CHOSEN / plan.experts == fed
+    gates = [layer.mlp.gate.weight.detach().clone() for layer in model.model.layers]
+    ladder.draw_routers(model, 0)
+    for before, layer in zip(gates, model.model.layers, strict=True):
+        after = layer.mlp.gate.weight
+        torch.testing.assert_close(after.norm(dim=1), before.norm(dim=1))
+        assert torch.cosine_similarity(after, before).abs().max() < 0.8
 
 
 def test_the_use_of_experts_is_balanced_in_every_block_and_not_over_all_together() -> None:

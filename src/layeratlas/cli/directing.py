@@ -69,7 +69,7 @@ def steer(
     strength: Annotated[
         list[float] | None,
         typer.Option(
-            help="Steering strength; 1 moves from the mean of one class to the other's; repeatable. Default: 1, 2, 4."
+            help="Steering strength; 1 moves from the mean of one class to the other's; repeatable. Default: 0.5, 1, 2."
         ),
     ] = None,
     class_: ClassOption = None,

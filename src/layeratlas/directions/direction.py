@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from layeratlas.probes import LinearProbeClassifier, LinearProbeRegressor
 
 
+# The norm of a vector that is only rounding, as a share of that of the texts' vectors, which are float32.
+_ROUNDING = 1e-6
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Direction:
     """A linear read-out of one layer and its steering vectors, in the model's coordinates.
@@ -49,14 +53,24 @@ class Direction:
         `to` is the class to steer to (default: the second of two); `versus` the class to steer away from (default: all
         others). For numbers the vector is the change of h per unit. Differences of means steer better than the weights
         of a probe, which also compensate for correlated features (Marks and Tegmark 2023; Haufe et al. 2014). Raises
-        SpecError for an unknown class, and if `to` is not given with more than two classes.
+        SpecError for an unknown class, if `to` is not given with more than two classes, and where the means are equal.
         """
         check_ends(self.source.task, self.classes, to, versus)
         if not self.classes:
-            return np.array(self.means[0])
+            return self._different(np.array(self.means[0]))
         target, others = self._ends(to, versus)
         counts = np.array(self.counts, float)[others]
-        vector: Floats = self.means[target] - counts @ self.means[others] / counts.sum()
+        return self._different(self.means[target] - counts @ self.means[others] / counts.sum())
+
+    def _different(self, vector: Floats) -> Floats:
+        """Return a vector; raises SpecError if it is 0 up to rounding, and so leads nowhere."""
+        if np.linalg.norm(vector) <= _ROUNDING * self.typical_norm:
+            raise SpecError(
+                f"the texts of '{self.source.task}' do not differ by label at {self.source.place}, so that no vector "
+                "leads from one to the other",
+                "a layer at which they do",
+                "choose another layer",
+            )
         return vector
 
     def _ends(self, to: str | None, versus: str | None) -> tuple[int, list[int]]:

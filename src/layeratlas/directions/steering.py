@@ -18,7 +18,7 @@ from layeratlas.directions.direction import Direction
 from layeratlas.models import LoadedModel, intervene, load
 from layeratlas.models.decoding import greedy
 
-DEFAULT_STRENGTHS = (1.0, 2.0, 4.0)
+DEFAULT_STRENGTHS = (0.5, 1.0, 2.0)
 # The smallest shift of the prediction, in nats, and change of a token's probability that are told.
 LEAST = 0.01
 _TOKENS = 3

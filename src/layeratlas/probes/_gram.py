@@ -156,7 +156,7 @@ class Gram:
             yield solved, diagonal
 
     def ridge(self, penalty: Array, columns: int) -> RidgeMap:
-        """Return ridge fits, intercept included, at one penalty (...,) per matrix, for about `columns` columns at a time."""
+        """Return ridge fits with intercept at one penalty (...,) per matrix, for about `columns` columns at a time."""
         xp, each = self.xp, penalty[..., None]
         n = self.rows
         if not self.spectral:

@@ -48,11 +48,12 @@ def _table(table: pl.DataFrame) -> pl.DataFrame:
 
 def _chart(use: pl.DataFrame, colour: Callable[[str], str]) -> Any:
     levels = use["level"].unique(maintain_order=True).to_list()
+    # Where a token uses several experts, no share reaches 1.
+    shade = vega.Opacity("share:Q", scale=vega.Scale(domain=[0, use["share"].max()], range=[0.03, 1]), legend=None)
     panels = []
     for part in use.partition_by("block", maintain_order=True):
         rows = part.with_columns(pl.col("share").round(4)).to_dicts()
         cells = vega.chart(vega.Data(rows)).mark_rect(fill=colour("heat"), stroke=colour("paper"), strokeWidth=0.4)
-        shade = vega.Opacity("share:Q", scale=vega.Scale(domain=[0, 1], range=[0.03, 1]), legend=None)
         panels.append(
             cells.encode(
                 x=vega.X("expert:O", axis=vega.Axis(title="expert", labelOverlap=True, labelAngle=0)),
