@@ -136,3 +136,14 @@ def test_a_number_is_read_as_its_language_writes_it(language, answer, final):
     question = Question("q", ("a", "b"), (0,), "g", final=final)
     assert is_number_of(answer, question, language)
     assert not is_number_of(answer, Question("q", ("a", "b"), (0,), "g", final="1250"), language)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " " * 20, "  ,   and  .  , I I,  ", " 23 ( 2- 2 ( 2- 2 (", "\n\n\n", "5", "The answer is", "The answer is ."],
+)
+def test_a_chain_that_never_answers_is_wrong_and_not_missing(text):
+    """What low exits write: white space, single words, a formula over and over, or an ending without a number."""
+    answer = final_answer(text, "en")
+    assert answer == ""
+    assert is_number_of(answer, SUM, "en") is False
