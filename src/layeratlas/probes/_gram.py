@@ -156,9 +156,8 @@ class Gram:
             yield solved, diagonal
 
     def ridge(self, penalty: Array, columns: int) -> RidgeMap:
-        """Return ridge fits with intercept at one penalty (...,) per matrix, for about `columns` columns at a time."""
-        xp, each = self.xp, penalty[..., None]
-        n = self.rows
+        """Return ridge fits with intercepts at one penalty (...,) per matrix, for about `columns` columns at a time."""
+        xp, each, n = self.xp, penalty[..., None], self.rows
         if not self.spectral:
             each, one = each[..., None], self._identity(penalty.dtype)
             inverse = xp.linalg.inv(self.matrix + each * one)
