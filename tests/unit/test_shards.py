@@ -269,6 +269,7 @@ SIZES = {
     "some larger than the sample": [*[60] * 12, *[2] * 300],
     "all larger than the sample": [100] * 20,
     "few": [100, 90, 80, 70],
+    "one huge of few": [256, *[32] * 16],
     "mixed": list(range(1, 60)),
 }
 

@@ -2,7 +2,7 @@
 
 Every text has the same chance to be drawn, so that means over the sample are those of the data set. Groups of up to a
 tenth of the sample are drawn whole, with equal chances. Of a larger group as many texts are drawn as fit, and the group
-is drawn the more often, in proportion to its size (Cochran, Sampling Techniques, 1977, section 9A.8 and chapter 11).
+is drawn the more often, in proportion to its size (Cochran, Sampling Techniques, 1977, chapters 9A and 11).
 """
 
 from __future__ import annotations
@@ -36,12 +36,24 @@ def sample_groups(groups: Ints, size: int, seed: int, units: Ints | None = None)
             "use smaller groups, or a sample of all texts",
         )
     rng = np.random.default_rng([seed, 11])
-    share = size / len(groups)
-    parts = np.maximum(np.minimum(counts[present], -(-size // at_least)), share * counts[present])
-    drawn = _drawn(share * counts[present] / parts, parts, rng)
+    # How many texts of each group the sample should have on average, and how many it has of a group that is drawn.
+    wanted: Floats = size / len(groups) * counts[present].astype(np.float64)
+    parts = np.maximum(np.minimum(counts[present], _most(wanted, at_least)), wanted)
+    drawn = _drawn(wanted / parts, parts, rng)
     room = np.zeros(len(counts))
     room[present[drawn]] = np.floor(parts[drawn] + rng.random(len(drawn)))
     return _parts(groups, units, room, rng)
+
+
+def _most(wanted: Floats, groups: int) -> float:
+    """Return the most texts of a group, unless more are wanted of it, with which at least so many groups are drawn."""
+    most = float(wanted.sum()) / groups
+    while True:
+        certain = wanted > most
+        others = float(wanted[~certain].sum()) / max(1, groups - int(certain.sum()))
+        if others >= most:
+            return max(1.0, float(most // 1))
+        most = others
 
 
 def _drawn(chances: Floats, parts: Floats, rng: np.random.Generator) -> Ints:
