@@ -11,7 +11,7 @@ from layeratlas.core.arrays import Floats
 from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.intervals import MARGIN, Z95, draws_interval, one_group
 from layeratlas.stats.peaks import onset
-from layeratlas.stats.tests import two_sided_z
+from layeratlas.stats.tests import two_sided_t
 from layeratlas.stats.verdicts import Effect, Verdict, holm_corrected
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.findings.statements import at_depth, title, with_span
@@ -68,7 +68,7 @@ def _gain_effect(curve: ExitCurve) -> Effect:
     spread = float(curve.gains[:, curve.excess.argmax()].std())
     # If all draws are equal (every answer right), their spread is 0; one group's share is the smallest plausible error.
     spread = max(spread, one_group(curve.n_groups))
-    p = two_sided_z(gain, spread, len(curve.draws))
+    p = two_sided_t(gain, spread, curve.n_groups)
     return Effect(estimate=gain, lo=gain - Z95 * spread, hi=gain + Z95 * spread, p=p)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from layeratlas.core.arrays import Floats
 from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.intervals import ALPHA, Z95, one_group
-from layeratlas.stats.tests import two_sided_z
+from layeratlas.stats.tests import two_sided_t
 from layeratlas.stats.verdicts import Effect, Verdict, bootstrapped, holm_corrected
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.findings.statements import title, with_span
@@ -81,7 +81,7 @@ def _against_best(curve: ExitCurve) -> Effect:
     gap = float(np.mean([_gap(chosen_on=a, read_on=b), _gap(chosen_on=b, read_on=a)]))
     spread = float((curve.draws[:, -1] - curve.draws[:, curve.estimate[:-1].argmax()]).std())
     spread = max(spread, one_group(curve.n_groups))
-    p = two_sided_z(gap, spread, len(curve.draws))
+    p = two_sided_t(gap, spread, curve.n_groups)
     return Effect(estimate=gap, lo=gap - Z95 * spread, hi=gap + Z95 * spread, p=p)
 
 
