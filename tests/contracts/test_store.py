@@ -326,6 +326,21 @@ def test_parts_are_the_whole_shard_by_shard(store):
     assert len(rows) == (4 if isinstance(store, DiskStore) else 1)
 
 
+def test_each_text_comes_once_from_shards_that_overlap(tmp_path):
+    """A sweep over blocks that was stopped, and begun again by a process that groups blocks and texts otherwise."""
+    shape, rng = Shape(4, 3, {"resid": 3}), np.random.default_rng(0)
+    values = rng.normal(size=(4, 3, 3)).astype(np.float32)
+    store = DiskStore(tmp_path / "store", shape, key="k")
+    store.write("stopped", [0, 1, 2, 3], {"resid": values[:, :2]}, {"resid": 0})
+    for layer in range(3):
+        for rows in ([0, 1], [2, 3]):
+            store.write(f"{layer}-{rows[0]}", rows, {"resid": values[rows, layer : layer + 1]}, {"resid": layer})
+    for layer in range(3):
+        rows, vectors = (np.concatenate(part) for part in zip(*store.parts("resid", layer), strict=True))
+        assert sorted(rows) == [0, 1, 2, 3]
+        assert np.array_equal(vectors, values[rows, layer])
+
+
 def test_parts_end_in_one_line_where_texts_lack(tmp_path):
     store = STORES["disk"](tmp_path)
     fill(store, truth(), {"one": [0, 1]})

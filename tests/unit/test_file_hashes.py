@@ -80,3 +80,23 @@ def test_a_cache_that_cannot_be_written_costs_only_time(large, read, monkeypatch
     monkeypatch.setenv("LAYERATLAS_CACHE", os.devnull)
     assert {files.digest(large) for _ in range(2)} == {sha256_file(large)}
     assert len(read) == 2
+
+
+def test_what_decides_no_number_is_no_other_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = tmp_path / "smollm2-135m"
+    model.mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (model / name).write_text("{}")
+    recorded = files.hashes(model)
+    (model / "notes.txt").write_text("mine")
+    assert files.changed_files(str(model), None, recorded) == []
+    (model / "model.safetensors").unlink()  # to free space, once the run is finished
+    assert files.changed_files(str(model), None, recorded) == []
+    (model / "tokenizer.json").write_text("{ }")
+    (model / "model-00001-of-00001.safetensors").write_text("others")
+    changed = ["model-00001-of-00001.safetensors", "tokenizer.json"]
+    assert files.changed_files(str(model), None, recorded) == changed
+    # The built-in model is not the folder of its name, and a hub model not a folder at all.
+    assert files.changed_files("smollm2-135m", None, recorded) == []
+    assert files.changed_files("someone/smollm2-135m", None, recorded) == []

@@ -369,10 +369,14 @@ def test_a_model_that_is_replaced_between_two_runs_of_a_sweep_is_refused(tmp_pat
         write_json(run_folder(place, unit) / "run.json", {"model": {"files": hashes(folder)}})
 
     ran(units[0])
-    demand_same_models(place, units)
+    (folder / "notes.txt").write_text("what I think of this model")
+    (folder / "trainer_state.json").write_text("{}")
+    demand_same_models(place, units)  # files that decide no number
     weights.write_bytes(b"another one")
     with pytest.raises(
-        StoreError, match=rf"the files of model '.*model' have changed since the run '{units[0].name}' of"
+        StoreError,
+        match=rf"the files of model '.*model' have changed since the run '{units[0].name}' of "
+        r"this sweep \(model.safetensors\)",
     ):
         demand_same_models(place, units)
     ran(units[1])  # in the middle of the sweep

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,16 @@ from layeratlas.core.cache import cache_root
 from layeratlas.core.checksums import read_sealed, write_sealed
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.files import sha256_file
+from layeratlas.core.spec import DEFAULT_MODEL
 
 _RECORDED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.gguf")
+# The files among these that decide a model's numbers: its weights, and how it is built and encodes texts.
+_WEIGHTS = ("*.safetensors", "*.gguf")
+_DECIDE = (
+    *_WEIGHTS, "*.safetensors.index.json", "config.json", "generation_config.json", "adapter_config.json",
+    "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template*", "*.model",
+    "*.jinja",
+)  # fmt: skip
 # Smaller files are hashed in a moment.
 SMALLEST = 2**20
 # A file that was changed this many seconds ago may be changed again without a new time, where clocks are coarse.
@@ -32,8 +41,11 @@ def changed_files(model: str, adapter: str | None, recorded: Mapping[str, str]) 
     """Return the names of files that are now others than `recorded`, of a model in a directory or a `.gguf` file.
 
     `recorded` are hashes by name, as in `run.json`. Of a hub model, or one that is not on this machine, there are none.
+    Only files that decide the model's numbers count; weights that are gone are not others.
     """
     place = Path(os.path.expanduser(model))
+    if model == DEFAULT_MODEL:  # the name of the built-in model, even where a folder is called so
+        return []
     if os.path.isdir(place):
         now = hashes(place)
     elif place.suffix == ".gguf" and os.path.isfile(place):
@@ -45,7 +57,24 @@ def changed_files(model: str, adapter: str | None, recorded: Mapping[str, str]) 
         now |= {f"{own}{name}": found for name, found in hashes(Path(adapter)).items()}
     else:
         recorded = {name: found for name, found in recorded.items() if not name.startswith(own)}
-    return sorted(name for name in {*now, *recorded} if now.get(name) != recorded.get(name))
+    gone = {name for name in recorded if name not in now and _is(name, _WEIGHTS)}
+    return [name for name in differing(recorded, now) if name not in gone]
+
+
+def differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Return the names of the files that decide a model's numbers and have other hashes, or none, in one of the two."""
+    before, after = deciding(before), deciding(after)
+    return sorted(name for name in {*before, *after} if after.get(name) != before.get(name))
+
+
+def deciding(recorded: Mapping[str, str]) -> dict[str, str]:
+    """Return the hashes of those files of a model, by name, that decide its numbers."""
+    return {name: found for name, found in recorded.items() if _is(name, _DECIDE)}
+
+
+def _is(name: str, patterns: tuple[str, ...]) -> bool:
+    """Return whether the name of a recorded file, of the model or its adapter, has one of these forms."""
+    return any(fnmatchcase(name.rsplit("/", 1)[-1], pattern) for pattern in patterns)
 
 
 def digest(path: Path, anew: bool = False) -> str:

@@ -212,13 +212,15 @@ class Workspace:
 
         Raises StoreError if an earlier process of this run saw other files under the same name.
         """
+        from layeratlas.models.files import differing
         from layeratlas.models.sources import find_source
 
         find_source(self.spec.model.id)  # refuse an invalid model before any progress is shown
         loaded = self.models.load(self.spec.model, self.progress)
-        known = self.manifest["model"]
-        if known and any(known[k] != loaded.info[k] for k in ("files", "tokenizer_hash")):
-            raise other_model(self.spec.model.id)
+        if known := self.manifest["model"]:
+            changed = differing(known["files"], loaded.info["files"])
+            if changed or known["tokenizer_hash"] != loaded.info["tokenizer_hash"]:
+                raise other_model(self.spec.model.id, changed)
         self.manifest["model"] = loaded.info
         self.save()
         return loaded
@@ -229,14 +231,18 @@ class Workspace:
         if recorded and os.path.exists(os.path.expanduser(model.id)):
             from layeratlas.models.files import changed_files
 
-            if changed_files(model.id, model.adapter, recorded):
-                raise other_model(model.id)
+            if changed := changed_files(model.id, model.adapter, recorded):
+                raise other_model(model.id, changed)
 
 
-def other_model(model: str, since: str = "this run began") -> StoreError:
-    """Return the error for a model whose files have been replaced."""
+def other_model(model: str, changed: Sequence[str], since: str = "this run began") -> StoreError:
+    """Return the error for a model of which files have been replaced; none are named if they are unknown."""
+    names = ", ".join(changed[:3])
+    which = f" ({names})" if names else ""
     return StoreError(
-        f"the files of model '{model}' have changed since {since}", "the same files to resume", "choose another --out"
+        f"the files of model '{model}' have changed since {since}{which}",
+        "the same files to resume",
+        "choose another --out",
     )
 
 

@@ -181,12 +181,17 @@ class DiskStore(Store):
         return out
 
     def parts(self, component: str, layer: int) -> Iterator[tuple[Ints, FloatArray]]:
-        """Yield the texts and vectors of one shard at a time; raises StoreError at the end if a text is missing."""
+        """Yield the texts and vectors of one shard at a time; raises StoreError at the end if a text is missing.
+
+        Shards overlap where a sweep over blocks was stopped and begun again in other groups: each text comes once.
+        """
         check_request(self.shape, component, layer)
         seen = np.zeros(self.shape.texts, dtype=bool)
         for key, receipt in self._receipts.items():
-            for place in covered(receipt, component, [layer]):
+            rows = np.array(receipt.rows)
+            new = ~seen[rows]
+            for place in covered(receipt, component, [layer]) if new.any() else ():
                 with safe_open(shard_path(self.folder, key), framework="pt") as shard:
-                    yield np.array(receipt.rows), shard.get_slice(component)[:, place.at].float().numpy()
-                seen[receipt.rows] = True
+                    yield rows[new], shard.get_slice(component)[:, place.at].float().numpy()[new]
+                seen[rows] = True
         check_complete(seen)
