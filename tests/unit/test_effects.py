@@ -66,11 +66,11 @@ def test_a_mean_of_few_groups_has_the_tail_of_student() -> None:
     """Equal to SciPy's one-sample test where the spread is what `widened` makes of the bootstrap's."""
     values = np.array([0.2, 0.5, 0.1, 0.4, 0.3, 0.6, 0.2, 0.7])
     bootstrap = values.std() / np.sqrt(len(values))
-    p = two_sided_t(float(values.mean()), bootstrap * few_groups(len(values)), len(values))
+    p = two_sided_t(float(values.mean()), bootstrap * few_groups(len(values)), len(values) - 1)
     assert p == pytest.approx(float(scipy.stats.ttest_1samp(values, 0.0).pvalue), rel=1e-6)
     # Where the interval ends at zero, p is 0.05 as for the normal tail; a strong effect is not held back by draws.
-    assert two_sided_t(1.959964, 1.0, 9) == pytest.approx(0.05, abs=1e-6)
+    assert two_sided_t(1.959964, 1.0, 8) == pytest.approx(0.05, abs=1e-6)
     assert two_sided_t(7.0, 1.0, 30) < 1e-6 < two_sided_z(7.0, 1.0, 1000)
     # Few groups show less than many at the same ratio, and one group shows nothing.
     assert two_sided_t(3.0, 1.0, 6) > two_sided_t(3.0, 1.0, 60) > two_sided_z(3.0, 1.0, 100_000)
-    assert two_sided_t(9.0, 1.0, 1) == 1.0
+    assert two_sided_t(9.0, 1.0, 0) == 1.0

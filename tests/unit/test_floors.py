@@ -61,6 +61,10 @@ def test_an_exit_gains_over_the_control_only_where_that_is_one(evident: bool, fl
     mixed = EXITS.floored(run, table)
     assert mixed.filter(task="all")["floor"].to_list() == pytest.approx([0.3, 0.4, 0.8])
     assert mixed.filter(task="one")["floor"].to_list() == pytest.approx(floors)
+    # The agreement of languages and exact answers are not chosen from choices.
+    for metric in ("agreement", "exact_match"):
+        other = EXITS.floored(run, table.with_columns(metric=pl.lit(metric)))
+        assert other["floor"].to_list() == pytest.approx([0.3, 0.4, 0.8] * 2)
 
 
 def test_the_map_has_one_dot_in_a_row_and_it_is_at_the_darkest_cell(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from layeratlas.studies.causal.findings import causal_findings
 from layeratlas.studies.causal.names import CausalFinding, Edited
 from layeratlas.studies.causal.settings import CausalSettings
 from layeratlas.studies.exits.analysis import advise
-from layeratlas.studies.exits.curves import ExitCurve
+from layeratlas.studies.exits.curves import ExitCurve, level_curves
 from layeratlas.studies.exits.recommending import recommendations
 from layeratlas.studies.segments.perturbation.estimate import Estimate
 from layeratlas.studies.segments.recommending import pruning
@@ -214,3 +214,16 @@ def test_points_as_good_to_steer_are_all_that_may_be_the_best():
     assert none.layer is None
     assert none.as_good == ()
     assert steer(effects, levels=()).layer is None  # the report does not show it, after its correction
+
+
+def test_the_freedom_of_a_mean_is_that_of_its_most_uncertain_set():
+    """A level of 8 and of 200 groups has about 7 degrees of freedom; equal sets have those of all their groups."""
+    small = replace(exit_curve(RISE, 0.1), n_groups=8)
+    large = replace(exit_curve(RISE, 0.02, seed=1), n_groups=200)
+    (level,) = level_curves([small, large], {"facts": 208})
+    assert 7 <= level.degrees < 8
+    alike = [replace(exit_curve(RISE, 0.05, seed), n_groups=30) for seed in (2, 3)]
+    assert 50 < level_curves(alike, {"facts": 60})[0].degrees <= 59
+    # Translations of the same questions share their groups, which count once.
+    assert level_curves(alike, {"facts": 30})[0].degrees == 29
+    assert (small.degrees, large.degrees) == (7, 199)

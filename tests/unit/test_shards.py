@@ -264,6 +264,27 @@ def test_a_sample_is_of_whole_groups_and_about_as_large_as_asked_for():
     assert len(sample_groups(groups, 10**6, seed=0)) == len(groups)
 
 
+def test_parts_of_groups_with_long_units_have_the_same_chance_too():
+    """Units of twelve texts in parts of about twenty: the last unit of a part is in it as often as it lies within."""
+    groups = np.repeat(np.arange(340), [600] * 40 + [12] * 300)
+    units, huge = np.arange(len(groups)) // 12, groups < 40
+    chances = [np.isin(np.arange(len(groups)), sample_groups(groups, 200, seed, units)) for seed in range(300)]
+    each = np.array([[drawn[huge].mean(), drawn[~huge].mean()] for drawn in chances])
+    error = each.std(0) / np.sqrt(len(each))
+    assert np.all(abs(each.mean(0) - 200 / len(groups)) < 4 * error)
+    assert error[0] < 0.05 * 200 / len(groups)  # a part more or less on average would be seen
+
+
+def test_a_few_huge_groups_leave_others_to_train():
+    """Nine groups hold nearly all texts: if parts of all nine were tested, hardly a text would train."""
+    groups = np.repeat(np.arange(20), [5000] * 9 + [100] * 11)
+    for seed in range(5):
+        rows = sample_groups(groups, 2000, seed)
+        assert (~np.isin(groups, groups[rows])).sum() > 0.15 * len(groups)
+    with pytest.raises(DataError, match="leaves none of 4 groups to train"):
+        _ = [sample_groups(np.repeat(np.arange(4), [50, 48, 1, 1]), 96, seed) for seed in range(20)]
+
+
 SIZES = {
     "one huge": [500, *[2] * 300],
     "some larger than the sample": [*[60] * 12, *[2] * 300],

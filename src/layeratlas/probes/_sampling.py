@@ -14,14 +14,17 @@ from layeratlas.core.errors import DataError
 
 # A sample is of at least so many groups, where there are twice as many: the others train.
 _GROUPS = 10
+# The largest share of all texts that may be left out: those of drawn groups that are not drawn themselves.
+_LEFT_OUT = 0.75
 
 
 def sample_groups(groups: Ints, size: int, seed: int, units: Ints | None = None) -> Ints:
     """Return the rows of about `size` texts in random groups, ascending; all rows if there are no more texts.
 
     groups, units: codes (n,), at least 0; units are not cut, and by default every text is one. The sample exceeds
-    `size` by at most its largest part of a group: a tenth of it, or more where there are fewer than 20 groups. Raises
-    DataError if there are fewer than four groups, if one holds more than half of the texts, or if `size` is below 4.
+    `size` by at most its largest part of a group: a tenth of it, or more where there are fewer than 20 groups or where
+    parts of ten would leave out more than three quarters of the texts. Raises DataError if there are fewer than four
+    groups, if one holds more than half of the texts, if `size` is below 4, or if no group is left to train.
     """
     counts = np.bincount(groups)
     if size >= len(groups):
@@ -38,11 +41,31 @@ def sample_groups(groups: Ints, size: int, seed: int, units: Ints | None = None)
     rng = np.random.default_rng([seed, 11])
     # How many texts of each group the sample should have on average, and how many it has of a group that is drawn.
     wanted: Floats = size / len(groups) * counts[present].astype(np.float64)
-    parts = np.maximum(np.minimum(counts[present], _most(wanted, at_least)), wanted)
+    parts = _sizes_of_parts(counts[present], wanted, at_least)
     drawn = _drawn(wanted / parts, parts, rng)
     room = np.zeros(len(counts))
     room[present[drawn]] = np.floor(parts[drawn] + rng.random(len(drawn)))
-    return _parts(groups, units, room, rng)
+    sample = _parts(groups, units, room, rng)
+    if len(np.unique(groups[sample])) == len(present):
+        raise DataError(
+            f"a sample of {size:,} of {len(groups):,} texts that leaves none of {len(present):,} groups to train",
+            "a group or more without tested texts",
+            "use a smaller sample, or one of all texts",
+        )
+    return sample
+
+
+def _sizes_of_parts(counts: Ints, wanted: Floats, at_least: int) -> Floats:
+    """Return how many texts of each group are in the sample if it is drawn.
+
+    The parts are as small as `at_least` drawn groups need, or larger, so that fewer groups are drawn and less is left
+    out.
+    """
+    for groups in range(at_least, 1, -1):
+        parts = np.maximum(np.minimum(counts, _most(wanted, groups)), wanted)
+        if (wanted / parts * (counts - parts)).sum() <= _LEFT_OUT * counts.sum():
+            break
+    return parts
 
 
 def _most(wanted: Floats, groups: int) -> float:
@@ -77,6 +100,6 @@ def _parts(groups: Ints, units: Ints | None, room: Floats, rng: np.random.Genera
     sizes = np.diff(begins, append=len(codes))
     starts = np.flatnonzero(np.diff(groups[rows], prepend=-1))
     first = begins - starts[np.searchsorted(starts, begins, side="right") - 1]
-    # A unit belongs to the part that holds its middle, and the first one always does.
-    kept = (first == 0) | (first + sizes / 2 <= room[groups[rows[begins]]])
+    # The unit at the end of a part is kept as often as it lies within, so that parts have their size on average.
+    kept = first + rng.random(len(sizes)) * sizes < room[groups[rows[begins]]]
     return np.sort(rows[np.repeat(kept, sizes)])

@@ -20,13 +20,16 @@ def with_floor(curves: pl.DataFrame) -> pl.DataFrame:
     return curves.with_columns(pl.max_horizontal(pl.col("chance").fill_nan(None), control).alias(FLOOR))
 
 
-def with_floor_by_layer(curves: pl.DataFrame, free: Collection[tuple[str, str]] = ()) -> pl.DataFrame:
+def with_floor_by_layer(
+    curves: pl.DataFrame, free: Collection[tuple[str, str]] = (), bound: Collection[str] = ()
+) -> pl.DataFrame:
     """Return a table of curves with the column `floor`: the best of chance, the baseline and each layer's control.
 
-    `free` are the levels and tasks (or `all`) whose control is drawn and is no part of the floor.
+    `free` are the levels and tasks (or `all`) whose control is drawn and is no part of the floor, except by the metrics
+    that are `bound`.
     """
     pairs = [f"{level}\n{task}" for level, task in free]
-    bound = ~pl.concat_str("level", "task", separator="\n").is_in(pairs)
-    control = pl.when(bound).then(pl.col("control").fill_nan(None))
+    counted = ~pl.concat_str("level", "task", separator="\n").is_in(pairs) | pl.col("metric").is_in(list(bound))
+    control = pl.when(counted).then(pl.col("control").fill_nan(None))
     fixed = (pl.col(name).fill_nan(None) for name in ("chance", "baseline"))
     return curves.with_columns(pl.max_horizontal(*fixed, control).alias(FLOOR))

@@ -9,6 +9,7 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.curves import Curve, level_curve, mean_of
+from layeratlas.stats.intervals import ROUNDING
 from layeratlas.studies.exits.names import ACCURACY, ALL, BOUNDED, SHARES
 from layeratlas.studies.exits.settings import SCORES
 
@@ -19,13 +20,20 @@ class ExitCurve(Curve):
 
     `baseline_draws` (B,) is the bootstrap of the baseline over the same draws; `control_a`, `control_b` (H, P) are the
     control in the two halves of the groups. If a set's choices are `evident` (wrong choices can be recognised without
-    the question), the control is plotted but excluded from the floor.
+    the question), the control is plotted but excluded from the floor. `freedom` are the degrees of freedom of the
+    draws' spread; by default one less than the groups.
     """
 
     baseline_draws: Floats
     evident: bool
     control_a: Floats
     control_b: Floats
+    freedom: float | None = None
+
+    @property
+    def degrees(self) -> float:
+        """The degrees of freedom of the draws' spread."""
+        return self.n_groups - 1 if self.freedom is None else self.freedom
 
     @property
     def floor(self) -> Floats:
@@ -80,7 +88,20 @@ def _mean_curve(curves: Sequence[ExitCurve], n_groups: int) -> ExitCurve:
         evident=all(curve.evident for curve in curves),  # one set that is not evident keeps the control in the floor
         control_a=mean_of(curves, "control_a"),
         control_b=mean_of(curves, "control_b"),
+        freedom=_freedom(curves, n_groups),
     )
+
+
+def _freedom(curves: Sequence[ExitCurve], n_groups: int) -> float:
+    """Return the degrees of freedom of the mean of sets, which is as uncertain as its set with the fewest groups.
+
+    Welch and Satterthwaite's formula (1946), and at most those of all groups together, which sets may share.
+    """
+    spreads = np.array([float(curve.draws.var(0).mean()) for curve in curves])
+    degrees = np.array([curve.degrees for curve in curves])
+    if spreads.sum() <= ROUNDING or degrees.min() < 1:
+        return float(degrees.min())
+    return float(min(spreads.sum() ** 2 / (spreads**2 / degrees).sum(), n_groups - 1))
 
 
 def deciding_first(curves: Sequence[ExitCurve], score: str) -> list[ExitCurve]:

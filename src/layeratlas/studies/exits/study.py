@@ -21,7 +21,16 @@ from layeratlas.runs.uses import CHAT, PRECISION
 from layeratlas.studies.exits import questions
 from layeratlas.studies.exits.chains import check_chains
 from layeratlas.studies.exits.coherence import PRESUPPOSED
-from layeratlas.studies.exits.names import ALL, BASELINES_FILE, METHOD_NAMES, METRIC_NAMES, PUBLISHED, ExitFinding
+from layeratlas.studies.exits.names import (
+    AGREEMENT,
+    ALL,
+    BASELINES_FILE,
+    EXACT_MATCH,
+    METHOD_NAMES,
+    METRIC_NAMES,
+    PUBLISHED,
+    ExitFinding,
+)
 from layeratlas.studies.exits.prompts import LETTERS, make_prompt
 from layeratlas.studies.exits.reading_out import ALL_EXITS, check_exits
 from layeratlas.studies.exits.recommending import RULES
@@ -123,7 +132,8 @@ class Exits(Study):
         mixed = {data["level"] for data in sets if data not in evident}
         tasks = {(data["level"], data["name"]) for data in evident}
         levels = {(data["level"], ALL) for data in evident if data["level"] not in mixed}
-        return with_floor_by_layer(curves, tasks | levels)
+        # What is exact or agrees is not chosen, so that nothing can be recognised: its control always counts.
+        return with_floor_by_layer(curves, tasks | levels, bound=(EXACT_MATCH, AGREEMENT))
 
     def exhibits(self, folder: Path) -> list[Exhibit]:
         """Return the baselines, the ablations and published curves (if the run has them), and the claims."""

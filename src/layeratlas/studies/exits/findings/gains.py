@@ -68,7 +68,7 @@ def _gain_effect(curve: ExitCurve) -> Effect:
     spread = float(curve.gains[:, curve.excess.argmax()].std())
     # If all draws are equal (every answer right), their spread is 0; one group's share is the smallest plausible error.
     spread = max(spread, one_group(curve.n_groups))
-    p = two_sided_t(gain, spread, curve.n_groups)
+    p = two_sided_t(gain, spread, curve.degrees)
     return Effect(estimate=gain, lo=gain - Z95 * spread, hi=gain + Z95 * spread, p=p)
 
 

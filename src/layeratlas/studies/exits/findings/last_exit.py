@@ -81,7 +81,7 @@ def _against_best(curve: ExitCurve) -> Effect:
     gap = float(np.mean([_gap(chosen_on=a, read_on=b), _gap(chosen_on=b, read_on=a)]))
     spread = float((curve.draws[:, -1] - curve.draws[:, curve.estimate[:-1].argmax()]).std())
     spread = max(spread, one_group(curve.n_groups))
-    p = two_sided_t(gap, spread, curve.n_groups)
+    p = two_sided_t(gap, spread, curve.degrees)
     return Effect(estimate=gap, lo=gap - Z95 * spread, hi=gap + Z95 * spread, p=p)
 
 
