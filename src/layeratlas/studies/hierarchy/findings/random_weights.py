@@ -9,9 +9,9 @@ import numpy as np
 from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve, ReferenceKind
-from layeratlas.stats.intervals import MARGIN, ROUNDING, Z95
+from layeratlas.stats.intervals import MARGIN, ROUNDING, Z95, one_group
 from layeratlas.stats.peaks import cross_chosen
-from layeratlas.stats.tests import two_sided_z
+from layeratlas.stats.tests import two_sided_t
 from layeratlas.stats.verdicts import Effect, holm_corrected
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.phrasing import Phrasing
@@ -33,8 +33,9 @@ def gain_over_random_weights(curve: Curve) -> Effect:
     nothing = np.zeros(len(curve.estimate))
     gain = cross_chosen(curve, nothing) - cross_chosen(random, nothing)
     draws = curve.draws[:, curve.estimate.argmax()] - random.draws[:, random.estimate.argmax()]
-    error = max(float(draws.std()), ROUNDING)
-    p = two_sided_z(gain, error, len(draws))
+    # If all draws are equal, one group's share is the smallest plausible error.
+    error = float(draws.std()) if draws.std() > ROUNDING else one_group(curve.n_groups)
+    p = two_sided_t(gain, error, curve.n_groups - 1)
     return Effect(estimate=gain, lo=gain - Z95 * error, hi=gain + Z95 * error, p=p)
 
 
