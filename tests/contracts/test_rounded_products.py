@@ -26,6 +26,7 @@ from layeratlas.core.spec import COMPONENTS, CaptureSpec
 from layeratlas.models import LoadedModel, products
 from layeratlas.models.products import EXACT, ROUNDED, multiplying
 from layeratlas.runs import precision
+from layeratlas.runs.beginning import PRECISION_FILE
 from layeratlas.runs.precision import FIELD, Trial
 from layeratlas.store import DiskStore
 from layeratlas.studies.hierarchy import rounding
@@ -275,7 +276,7 @@ def test_vectors_keep_their_decision_if_the_run_loses_it(
     # Without the decision beside them, or with another run's, they belong to products that nobody chose.
     for damaged in ("", json.dumps({"run": "other", FIELD: before})):
         (run.folder / "run.json").write_text(report[: len(report) // 2])
-        (run.folder / store / precision.FILE).write_text(damaged)
+        (run.folder / store / PRECISION_FILE).write_text(damaged)
         with monkeypatch.context() as patched:
             patched.setattr(products, "gain", lambda *_: 0.0)
             with pytest.raises(StoreError, match=r"holds activations of another model.*remove that folder"):

@@ -148,6 +148,50 @@ def test_a_lease_is_stale_by_the_store_s_clock_and_not_by_this_machine_s(bucket,
             pass
 
 
+@pytest.fixture
+def stale(bucket, monkeypatch) -> str:
+    """A stale lease in folder `a`, whose state the store's clock decides; returns its name."""
+    name = f"a/{LOCK}"
+    bucket.write(name, THEIRS)
+    monkeypatch.setattr(lease, "STALE", 0.01)
+    time.sleep(0.05)
+    return name
+
+
+def test_the_state_of_a_lease_can_be_read_without_the_right_to_write(bucket, stale, monkeypatch):
+    def refuse(*given: object, **named: object) -> None:
+        raise obstore.exceptions.PermissionDeniedError("403")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(obstore, "put", refuse)
+        patch.setattr(obstore, "delete", refuse)
+        assert lease_holder(bucket, stale) is None
+        with pytest.raises(StoreError, match="refuses these credentials"), leased(bucket, stale):
+            pass
+        patch.setattr(lease, "STALE", 300.0)
+        assert lease_holder(bucket, stale)["token"] == "theirs"
+    assert set(bucket.entries()) == {stale}
+
+
+def test_a_question_for_the_clock_is_seen_by_no_other_process(bucket, place, stale, monkeypatch):
+    asked: list[str] = []
+
+    def killed(_: Bucket, name: str) -> None:
+        asked.append(name)
+
+    monkeypatch.setattr(Bucket, "remove", killed)
+    assert [lease_holder(bucket, stale) for _ in range(2)] == [None, None]
+    assert len(set(asked)) == 2
+    assert set(asked) == set(bucket.entries()) - {stale}
+    bucket.write("a/run.json", b"1")  # what the mirror does bring
+    place.bring("a")
+    place.update("a")
+    assert [path.name for path in (place.folder / "a").rglob("*")] == ["run.json"]
+    monkeypatch.undo()
+    place.remove("a")
+    assert not bucket.entries()
+
+
 def test_who_slept_gives_no_lease_of_another_back(bucket):
     with leased(bucket, LOCK):
         bucket.write(LOCK, THEIRS)

@@ -160,8 +160,8 @@ def _nothing_left_of_bad_input(work: Workspace, shown: KeptProgress) -> Iterator
     except StoreError:
         raise
     except AtlasError:
+        shown.end()  # first: without run.json, it would make the folder one that holds no run
         work.forget()
-        shown.end()
         raise
 
 

@@ -19,13 +19,14 @@ from layeratlas.core.arrays import Floats
 from layeratlas.core.checksums import read_sealed, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.turns import ALONE, Turns
+from layeratlas.runs.beginning import PRECISION_FILE
 from layeratlas.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
 
-# The key of the decision in `run.json`, and its file beside what is stored of the texts.
-FIELD, FILE = "precision", "precision.json"
+# The key of the decision in `run.json`.
+FIELD = "precision"
 # The largest change of accuracy that a run accepts.
 BOUND = 0.005
 # With fewer items (texts or questions) their change cannot be told from chance.
@@ -94,7 +95,7 @@ def settle(work: Workspace, items: int, try_both: TryBoth, store: str) -> Loaded
     also if `run.json` was damaged since: a new decision depends on how fast the machine is now.
     """
     if work.spec.capture.precision == "fast":
-        path = work.common / store / FILE
+        path = work.common / store / PRECISION_FILE
         if FIELD not in work.manifest:
             kept = _kept(path, work.key)
             work.manifest[FIELD] = _decided(work.model, items, try_both) if kept is None else kept

@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from layeratlas.core.spec import RunSpec, hash_of
 from layeratlas.core.turns import ALONE, Turns
 from layeratlas.core.versions import version_of
 from layeratlas.data.fitting import LeftOut
+from layeratlas.runs.beginning import clear_beginning
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import LOCK
 
@@ -76,6 +76,7 @@ class Workspace:
         self.models = KeptModel()
         self.common = folder
         self.turns: Turns = ALONE
+        self._resumed = False
         self.manifest: dict[str, Any] = self._opened()
         self.material = self.left_out.of(self._given)
 
@@ -95,6 +96,7 @@ class Workspace:
         known = read_object(path)
         if known.get("key", self.key) != self.key:
             return self._replace_or_refuse(known)
+        self._resumed = True
         for folder in (self.folder, *filter(Path.is_dir, self.folder.iterdir())):
             sweep_parts(folder)
         if not is_sealed(known):
@@ -109,8 +111,7 @@ class Workspace:
 
     def _replace_or_refuse(self, known: dict[str, Any]) -> dict[str, Any]:
         """Reuse a folder whose run stopped before it stored anything (such as a misspelt model); refuse any other."""
-        if self._is_empty(known):
-            self._clear()
+        if not _has_result(known) and clear_beginning(self.folder):
             return self._begin()
         before = _flat({"versions": known.get("versions", {}), **known.get("spec", {})})
         now = _flat({"versions": versions(), **self.spec.model_dump(mode="json")})
@@ -124,19 +125,12 @@ class Workspace:
             f"choose another --out or remove that folder{_NEW_CODE if code else ''}",
         )
 
-    def _is_empty(self, known: dict[str, Any]) -> bool:
-        """Return whether a run with this manifest has stored nothing that a later process could use."""
-        done = any(stage.get("done") for stage in known.get("stages", {}).values())
-        return not done and not any(self.folder.rglob("*.safetensors"))
-
-    def _clear(self) -> None:
-        for name in ("items", "activations"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-
     def forget(self) -> None:
-        """Remove what a run wrote that could not begin, unless something is stored; its folder then counts as new."""
-        if self._is_empty(self.manifest):
-            self._clear()
+        """Remove what this process wrote of a run that could not begin; its folder then counts as new.
+
+        If that is not all that the folder holds, it stays as it is: without `run.json`, no command could use it.
+        """
+        if not self._resumed and not _has_result(self.manifest) and clear_beginning(self.folder):
             (self.folder / "run.json").unlink(missing_ok=True)
 
     def _new_manifest(self) -> dict[str, Any]:
@@ -233,6 +227,10 @@ class Workspace:
 
             if changed := changed_files(model.id, model.adapter, recorded):
                 raise other_model(model.id, changed)
+
+
+def _has_result(manifest: Mapping[str, Any]) -> bool:
+    return any(stage.get("done") for stage in manifest.get("stages", {}).values())
 
 
 def other_model(model: str, changed: Sequence[str], since: str = "this run began") -> StoreError:

@@ -149,7 +149,7 @@ class Bucket:
         try:
             with _one_line(self.url):
                 return Entry.of(obstore.head(self._store, name)).written
-        except FileNotFoundError:  # another process has removed it
+        except FileNotFoundError:  # another process has removed its folder
             return None
         finally:
             self.remove(name)
