@@ -31,6 +31,7 @@ class FakeModel:
 
     `truth(level, depth)` is the accuracy at relative depths; `spread` the standard error of an estimate; `texts` the
     seed of the texts' noise, of which all models share the part `shared`. `low` is what low exits truly gain (X5).
+    `small` are levels that the run shows to be too small to matter.
     """
 
     name: str
@@ -49,6 +50,7 @@ class FakeModel:
     change: Mapping[str, Any] = field(default_factory=dict)
     bootstrap: int = BOOTSTRAP
     low: float | None = None
+    small: tuple[str, ...] = ()
 
 
 def hump(centre: float, top: float = 0.85, width: float = 0.15) -> Callable[[np.ndarray], np.ndarray]:
@@ -133,7 +135,8 @@ def _findings(model: FakeModel, curves: Sequence[Curve]) -> pl.DataFrame:
     findings = []
     for c in curves:
         at = float(c.depth[c.estimate.argmax()])
-        verdict = "supported" if c.estimate.max() > 0.55 else "inconclusive"
+        unseen = "not supported" if c.level in model.small else "inconclusive"
+        verdict = "supported" if c.estimate.max() > 0.55 else unseen
         if kind := PRESENCE.get(model.study):
             findings.append(_finding(kind, c.level, at, at - 0.05, at + 0.05, component=c.component, verdict=verdict))
         if model.study == "hierarchy" and c.component == "resid":

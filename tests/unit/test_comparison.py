@@ -21,6 +21,7 @@ from layeratlas.comparison import page as comparing
 from layeratlas.comparison.cohort import read_cohorts
 from layeratlas.comparison.differences import difference_findings, differences
 from layeratlas.comparison.models import read_models
+from layeratlas.comparison.overview import _in_words
 from layeratlas.core.errors import AtlasError, StoreError
 from layeratlas.runs.draws import Draws
 from layeratlas.stats.contrasts import verdict_of
@@ -367,13 +368,53 @@ def test_two_models_are_told_apart_by_what_differs_most_and_what_agrees(tmp_path
     assert summary[-1] == f"  {len(found.findings)} findings with intervals, p-values and nulls are on the page:"
 
 
+def without_items(name: str, **changed: object) -> FakeModel:
+    truth = EARLY.truth
+    return replace(
+        EARLY,
+        name=name,
+        truth=lambda level, d: np.full_like(d, 0.5) if level == "item" else truth(level, d),
+        **changed,  # type: ignore[arg-type]
+    )
+
+
+def first_lines(tmp_path: Path, *models: FakeModel) -> dict[str, str]:
+    found = api.Comparison(compare(write(tmp_path, *models), tmp_path / "out"))
+    return {line["says"]: line["text"] for line in found.manifest["overview"]}
+
+
 def test_a_level_that_one_model_alone_has_is_named_with_it(tmp_path, no_page):
-    flat = FakeModel("flat", lambda level, d: np.full_like(d, 0.5) if level == "item" else fake.hump(PEAKS[level])(d))
-    found = api.Comparison(compare(write(tmp_path, EARLY, flat), tmp_path / "out"))
-    lines = {line["says"]: line["text"] for line in found.manifest["overview"]}
+    lines = first_lines(tmp_path, EARLY, without_items("flat", small=("item",)))
     assert lines["shown in early alone"] == "item properties."
     assert lines["shown in both"] == "two-item relations, four-item analogies."
     assert "peak value of item properties: " in lines["differs most"]
+    # Negative control: a run that could not decide does not show that its model lacks the level.
+    lines = first_lines(tmp_path / "undecided", EARLY, without_items("flat"))
+    assert lines["shown in early; undecided in flat"] == "item properties."
+    assert not any("alone" in says for says in lines)
+
+
+def test_a_level_has_the_state_that_each_run_gave_it(tmp_path, no_page):
+    small, undecided = without_items("small", small=("item",)), without_items("undecided")
+    untested = replace(EARLY, name="untested", levels=("relation", "analogy"))
+    lines = first_lines(tmp_path, EARLY, small, undecided, untested)
+    says = "shown in early; undecided in undecided; too small to matter in small; not tested in untested"
+    assert lines[says] == "item properties."
+    assert lines["shown in all"] == "two-item relations, four-item analogies."
+    lines = first_lines(tmp_path / "none", small, replace(small, name="smaller"))
+    assert lines["too small to matter in both"] == "item properties."
+    lines = first_lines(tmp_path / "unknown", undecided, replace(undecided, name="too"))
+    assert lines["undecided in both"] == "item properties."
+
+
+def test_a_level_is_of_one_model_alone_only_where_the_two_differ():
+    """Shown in one and too small to matter in the other, two models may still be equal within the margin."""
+    states = {"a": "shown", "b": "too small to matter", "c": "too small to matter"}
+    both = {frozenset("ab"), frozenset("ac")}
+    assert _in_words(states, both) == "shown in a alone"
+    for apart in ({frozenset("ab")}, {frozenset("bc")}, set()):
+        assert _in_words(states, apart) == "shown in a; too small to matter in b, c"
+    assert _in_words(states | {"c": "undecided"}, both) == "shown in a; undecided in c; too small to matter in b"
 
 
 def test_two_sizes_cannot_show_what_size_does(tmp_path, no_page):

@@ -17,6 +17,7 @@ from layeratlas import api
 from layeratlas.api.specs import TRAINED, make_specs
 from layeratlas.comparison import charts, training
 from layeratlas.comparison import page as comparing
+from layeratlas.comparison.cohort import read_cohorts
 from layeratlas.comparison.compare import compare
 from layeratlas.comparison.finished import FinishedComparison
 from layeratlas.comparison.rows import MARK, chart_rows, map_order
@@ -104,19 +105,55 @@ def test_a_name_without_a_step_tells_none(name):
     ("path", "name"),
     [
         ("/data/stories260K/hf", "stories260K"),
-        ("/data/stories260K/ggml-model-q4_0", "stories260K"),
-        ("/data/stories260K/model-f16", "stories260K"),
+        ("/data/stories260K/ggml-model-q4_0", "stories260K q4_0"),
+        ("/data/stories260K/model-f16", "stories260K f16"),
+        ("/data/stories260K/model", "stories260K"),
         ("/data/models/hf", "hf"),  # neither says which model it is
         ("/data/stories260K", "stories260K"),
         ("/data/Qwen3-0.6B-hf", "Qwen3-0.6B-hf"),
         ("/data/stories260K/step80", "stories260K step80"),
         ("/data/stories260K/final", "stories260K final"),
+        ("/data/a/checkpoint-500/hf", "a checkpoint-500"),
+        ("/data/a/hf/checkpoint-500", "a checkpoint-500"),
+        ("/data/a/checkpoints/step80", "a step80"),
+        ("/data/a/final/hf", "a final"),
+        ("/data/a/step80/model-q4_0", "a step80 q4_0"),
+        ("/step80", "step80"),
+        (str(Path.home() / "step80" / "hf"), "step80"),
         (str(Path.home() / "hf"), "hf"),  # no name of a user
         (f"/cache/hub/models--org--small-7b/snapshots/{'0a' * 20}", "small-7b"),
     ],
 )
 def test_a_model_is_named_by_the_part_of_its_path_that_says_which_it_is(path, name):
     assert name_of(Path(path)) == name
+
+
+@pytest.mark.parametrize("last", ["", "hf", "model", "model-q4_0"])
+@pytest.mark.parametrize("middle", ["", "hf", "checkpoints"])
+def test_checkpoints_of_two_trainings_have_two_series_in_any_form(middle, last):
+    def series(training: str, step: int) -> str:
+        found = checkpoint_in(name_of(Path("/data", training, middle, f"checkpoint-{step}", last)))
+        assert found is not None
+        assert found.step == step
+        return found.series
+
+    assert [series("a", 500), series("a", 600), series("b", 600)] == ["a", "a", "b"]
+
+
+def test_names_of_a_step_alone_are_models_of_their_own(tmp_path):
+    """No name tells that two such runs are of one training; with a name that does, the earlier one is no model."""
+
+    def final(*names: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        folders = [fake.write_model(tmp_path / name, FakeModel(name, planted(80))) for name in names]
+        (cohort,) = read_cohorts(folders)
+        return cohort.final.names, cohort.notes
+
+    names, notes = final("checkpoint-500", "checkpoint-600")
+    assert set(names) == {"checkpoint-500", "checkpoint-600"}
+    assert any("checkpoint-500, checkpoint-600: the names tell a step and no training" in note for note in notes)
+    names, notes = final("a checkpoint-500", "a checkpoint-600")
+    assert names == ("a checkpoint-600",)
+    assert not any("no training" in note for note in notes)
 
 
 def test_a_folder_of_checkpoints_is_read_by_step_and_becomes_one_run_for_each(tmp_path):

@@ -63,10 +63,13 @@ class Cohort:
 
     @cached_property
     def series(self) -> dict[str, tuple[str, ...]]:
-        """The checkpoint names of each training with two or more checkpoints in this cohort, earliest first."""
+        """The checkpoint names of each training with two or more checkpoints in this cohort, earliest first.
+
+        A name that is a step alone tells no training: such a run is joined with no other.
+        """
         members: dict[str, list[tuple[int, str]]] = {}
         for name, run in zip(self.names, self.runs, strict=True):
-            if run.checkpoint is not None:
+            if run.checkpoint is not None and run.checkpoint.series:
                 members.setdefault(run.checkpoint.series, []).append((run.checkpoint.step, name))
         return {
             series: tuple(name for _, name in sorted(steps))
@@ -154,6 +157,12 @@ def _cohort(study: str, runs: Sequence[FinishedRun]) -> Cohort:
     lacking = [name for name, run in zip(names, runs, strict=True) if run.draws is None]
     if lacking and len(runs) > 1:  # a run alone is compared with nothing
         notes.append(f"{', '.join(lacking)} kept no draws: their curves are plotted, excluded from the tests.")
+    alone = [name for name, run in zip(names, runs, strict=True) if run.checkpoint and not run.checkpoint.series]
+    if len(alone) > 1:
+        notes.append(
+            f"{', '.join(alone)}: the names tell a step and no training, so each counts as a model of its own "
+            "(checkpoints of one training are named by --step)."
+        )
     return Cohort(study, tuple(names), tuple(runs), tuple(notes), tuple(twins))
 
 

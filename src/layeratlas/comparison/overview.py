@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import polars as pl
 
 from layeratlas.comparison.cohort import Cohort
 from layeratlas.comparison.differences import ends_in_words, least_of
+from layeratlas.comparison.kinds import ComparisonKind
 from layeratlas.comparison.models import Model
 from layeratlas.core.formatting import num
 from layeratlas.runs.quantity import Place
 from layeratlas.stats.contrasts import MARGINS
-from layeratlas.stats.verdicts import could_have_seen
+from layeratlas.stats.verdicts import Verdict, could_have_seen
 
 # The most quantities that a line names; the others are counted.
 MOST = 3
 _RESIDUAL = "resid"
+_SHOWN, _SMALL = "shown", "too small to matter"
+# What a run says of a level, by the verdict on its presence, in the order of a line.
+_STATES: Mapping[Verdict | None, str] = {
+    "supported": _SHOWN,
+    "inconclusive": "undecided",
+    "not supported": _SMALL,
+    None: "not tested",
+}
 
 
 class Line(NamedTuple):
@@ -37,29 +47,43 @@ def overview(cohort: Cohort, models: Sequence[Model], findings: pl.DataFrame, ta
     """
     if len(models) < 2:
         return []
-    lines = [*_levels(cohort, models), *_differences(models, findings, table)]
+    lines = [*_levels(cohort, models, table), *_differences(models, findings, table)]
     return [Line(cohort.study, says, text) for says, text in lines]
 
 
-def _levels(cohort: Cohort, models: Sequence[Model]) -> Iterator[tuple[str, str]]:
-    """Yield which levels are shown in all of the models, and which in some alone."""
-    having: dict[str, list[str]] = {}
-    for model in models:
-        for (level, component), shown in model.run.presence(cohort.plugin.presence).items():
-            if component == _RESIDUAL:
-                having.setdefault(level, []).extend([model.name] * shown)
-    names = [model.name for model in models]
-    by_models: dict[tuple[str, ...], list[str]] = {}
-    for level, found in having.items():
-        by_models.setdefault(tuple(name for name in names if name in found), []).append(
-            cohort.level_words.get(level, level)
-        )
-    for owners, levels in sorted(by_models.items(), key=lambda entry: -len(entry[0])):
-        if len(owners) == len(names):
-            says = "shown in both" if len(names) == 2 else "shown in all"
-        else:
-            says = f"shown in {', '.join(owners)} alone" if owners else "shown in none"
+def _levels(cohort: Cohort, models: Sequence[Model], table: pl.DataFrame) -> Iterator[tuple[str, str]]:
+    """Yield in which models levels are shown, undecided, too small to matter and not tested."""
+    judged = {model.name: model.run.presence_verdicts(cohort.plugin.presence) for model in models}
+    places = dict.fromkeys(place for verdicts in judged.values() for place in verdicts)
+    told: dict[tuple[int, str], list[str]] = {}
+    for level, component in places:
+        if component == _RESIDUAL:
+            states = {name: _STATES[verdicts.get((level, component))] for name, verdicts in judged.items()}
+            key = list(states.values()).count(_SHOWN), _in_words(states, _told_apart(table, level))
+            told.setdefault(key, []).append(cohort.level_words.get(level, level))
+    for (_, says), levels in sorted(told.items(), key=lambda entry: -entry[0][0]):
         yield says, f"{', '.join(levels)}."
+
+
+def _in_words(states: Mapping[str, str], apart: Container[frozenset[str]]) -> str:
+    """Return the state of a level in words, from that of each model and the pairs of models that are told apart.
+
+    That a level is shown in one model and not in another is no difference of the two (Gelman and Stern 2006). It is
+    shown in some models `alone` where it is too small to matter in all others and each of these pairs differs.
+    """
+    named = {state: [name for name in states if states[name] == state] for state in _STATES.values()}
+    named = {state: names for state, names in named.items() if names}
+    if len(named) == 1:
+        return f"{next(iter(named))} in {'both' if len(states) == 2 else 'all'}"
+    if [*named] == [_SHOWN, _SMALL] and all(frozenset(pair) in apart for pair in product(*named.values())):
+        return f"{_SHOWN} in {', '.join(named[_SHOWN])} alone"
+    return "; ".join(f"{state} in {', '.join(names)}" for state, names in named.items())
+
+
+def _told_apart(table: pl.DataFrame, level: str) -> set[frozenset[str]]:
+    """Return the pairs of models whose peak values of a level differ."""
+    rows = table.filter(component=_RESIDUAL, level=level, quantity=ComparisonKind.PEAK_VALUE, verdict="supported")
+    return {frozenset(pair) for pair in rows.select("model_a", "model_b").iter_rows()}
 
 
 def _differences(models: Sequence[Model], findings: pl.DataFrame, table: pl.DataFrame) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,8 @@ _STEP = re.compile(r"(?:^|(?<=[^a-z0-9]))(?:global[-_]?)?(?:step|checkpoint|ckpt
 _BETWEEN = " -_./"
 # Names of folders and files that say in which form a model is kept, and not which model it is.
 _FORM = re.compile(
-    r"hf|huggingface|transformers|pytorch|safetensors|gguf|weights|(?:ggml-)?models?(?:[-_.](?:b?f(?:p)?(?:16|32)|i?q\d\w*))?",
+    r"hf|huggingface|transformers|pytorch|safetensors|gguf|weights|checkpoints|ckpts"
+    r"|(?:ggml-)?models?(?:[-_.](?P<precision>b?f(?:p)?(?:16|32)|i?q\d\w*))?",
     re.I,
 )
 # Names that say which state of a training a model is in, and not which model it is.
@@ -39,17 +40,22 @@ def checkpoint_in(name: str) -> Checkpoint | None:
 def name_of(path: Path) -> str:
     """Return the short name of a model's directory, or of its file (given without the suffix).
 
-    Where the last name says only in which form the model is kept (`stories/hf`, `stories/model`), the name is the
-    parent's; where it is only a step or a state of a training, both (`stories step80`). In the hub's cache it is the
-    name of the repository.
+    Where the last name says only in which form the model is kept (`stories/hf`), the name is the parent's, with the
+    precision of the weights if the file tells it (`stories/model-q4_0`: `stories q4_0`). Where it is only a step or a
+    state of a training, the name is both (`stories step80`). The parent is named by the same rules, so that
+    `run/checkpoint-500/hf` is `run checkpoint-500`. In the hub's cache it is the name of the repository.
     """
     if cached := _HUB_CACHE.search(path.as_posix()):
         return cached[1]
-    parent = "" if path.parent == Path.home() else path.parent.name
+    if path.parent == Path.home() or not path.parent.name:
+        return path.name
     found = checkpoint_in(path.name)
     if (found is not None and not found.series) or _STATE.fullmatch(path.name):
-        return f"{parent} {path.name}".strip()
-    return parent if parent and _FORM.fullmatch(path.name) and not _FORM.fullmatch(parent) else path.name
+        return f"{name_of(path.parent)} {path.name}"
+    form = _FORM.fullmatch(path.name)
+    if not form or _FORM.fullmatch(path.parent.name):
+        return path.name
+    return f"{name_of(path.parent)} {form['precision'] or ''}".strip()
 
 
 def checkpoints_below(folder: Path) -> list[Path]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # a finished run is opened, and its end printed, without load
     from layeratlas.runs.draws import Draws
     from layeratlas.runs.finding import Finding
     from layeratlas.runs.recommendation import Recommendation
+    from layeratlas.stats.verdicts import Verdict
 
 REPORT = "report.html"
 
@@ -211,19 +212,25 @@ class FinishedRun:
         rows = same.filter(pl.col("method") == (method or pl.col("method").first()))
         return [Finding(**row) for row in rows.select(FINDING_FIELDS).iter_rows(named=True)]
 
-    def presence(self, kind: str) -> dict[tuple[str, str], bool]:
-        """Return, for each level and component that the run judged, whether the level is encoded (or answered) at all.
+    def presence_verdicts(self, kind: str) -> dict[tuple[str, str], Verdict]:
+        """Return, for each level and component that the run judged, the verdict on whether the level is there at all.
 
-        `kind` is the finding that says so (`Study.presence`); without one, nothing is judged.
+        `kind` is the finding that says so (`Study.presence`); without one, nothing is judged. A level that is
+        `inconclusive` was not shown; only `not supported` says that it was shown to be too small to matter.
         """
         import polars as pl
 
+        from layeratlas.stats.verdicts import any_holds
+
         components = self.findings.filter(pl.col("finding") == kind)["component"].unique(maintain_order=True)
-        judged: dict[tuple[str, str], bool] = {}
+        judged: dict[tuple[str, str], list[Verdict]] = {}
         for finding in (finding for component in components for finding in self.of_kind(kind, component)):
-            key = finding.level, finding.component
-            judged[key] = judged.get(key, False) or finding.verdict == "supported"
-        return judged
+            judged.setdefault((finding.level, finding.component), []).append(finding.verdict)
+        return {place: any_holds(verdicts) for place, verdicts in judged.items()}
+
+    def presence(self, kind: str) -> dict[tuple[str, str], bool]:
+        """Return, for each level and component that the run judged, whether the level is shown; False is no absence."""
+        return {place: verdict == "supported" for place, verdict in self.presence_verdicts(kind).items()}
 
 
 def read_run(folder: str | Path) -> FinishedRun:
