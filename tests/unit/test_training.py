@@ -140,6 +140,14 @@ def test_checkpoints_of_two_trainings_have_two_series_in_any_form(middle, last):
     assert [series("a", 500), series("a", 600), series("b", 600)] == ["a", "a", "b"]
 
 
+def test_a_file_above_the_working_directory_is_named_by_its_directory(tmp_path, monkeypatch):
+    inner = tmp_path / "small" / "checkpoint-500" / "notes"
+    inner.mkdir(parents=True)
+    (inner.parent / "model-q4_0.gguf").write_bytes(b"GGUF")
+    monkeypatch.chdir(inner)
+    assert find_source("../model-q4_0.gguf").name == "small checkpoint-500 q4_0"
+
+
 def test_names_of_a_step_alone_are_models_of_their_own(tmp_path):
     """No name tells that two such runs are of one training; with a name that does, the earlier one is no model."""
 

