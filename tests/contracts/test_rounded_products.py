@@ -36,8 +36,9 @@ PROBE = {"methods": ("ridge",), "repeats": 1, "shuffles": 20, "bootstrap": 100}
 
 @pytest.fixture
 def gains(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which rounded products are twice as fast."""
+    """A machine on which rounded products are twice as fast, and a bound that thirty words of a tiny model can show."""
     monkeypatch.setattr(products, "gain", lambda *_: 2.0)
+    monkeypatch.setattr(precision, "BOUND", 0.02)
 
 
 class Notes(Progress):

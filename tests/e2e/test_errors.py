@@ -281,7 +281,8 @@ def test_a_run_whose_model_has_changed_since(atlas, model, data, tmp_path, whole
     if not whole:
         shutil.rmtree(tmp_path / "out" / "items")
     line = the_line(atlas(*flags, cwd=tmp_path), code=3)
-    assert re.search(r"the files of model '.*tiny' have changed since this run began; .*; choose another --out", line)
+    changed = r"the files of model '.*tiny' have changed since this run began \(model.safetensors\)"
+    assert re.search(rf"{changed}; .*; choose another --out", line)
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "empty", "thesis"])
