@@ -42,8 +42,8 @@ ABOUT = {
 emergence: item properties first, then two-item relations, then four-item analogies. By peaks the order is undecided,
 because the curves stay on a plateau after they have risen. What is encoded is not yet used: a probe reads most labels
 from the first third of the depth on, while the answers need them only from six tenths on. Answers come late, too:
-accuracy rises in the last fifth of the depth. The few questions of this size leave every ability undecided after the
-correction over all findings of the report; a run of standard size asks more of them.
+facts are answered from eight tenths of the depth on. The few questions of this size leave all other abilities
+undecided after the correction over all findings of the report; a run of standard size asks more of them.
 """,
     "stories260K": """The smallest of Karpathy's TinyLlamas (MIT), trained on children's stories alone. Little can be
 read from it, and the report says so: most verdicts are that there is no effect, or that these texts cannot decide.

@@ -21,7 +21,6 @@ from layeratlas.core.spec import RunSpec, hash_of
 from layeratlas.core.turns import ALONE, Turns
 from layeratlas.core.versions import version_of
 from layeratlas.data.fitting import LeftOut
-from layeratlas.runs.beginning import clear_beginning
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import LOCK
 
@@ -111,7 +110,7 @@ class Workspace:
 
     def _replace_or_refuse(self, known: dict[str, Any]) -> dict[str, Any]:
         """Reuse a folder whose run stopped before it stored anything (such as a misspelt model); refuse any other."""
-        if not _has_result(known) and clear_beginning(self.folder):
+        if not _has_result(known) and _clear_beginning(self.folder):
             return self._begin()
         before = _flat({"versions": known.get("versions", {}), **known.get("spec", {})})
         now = _flat({"versions": versions(), **self.spec.model_dump(mode="json")})
@@ -130,7 +129,7 @@ class Workspace:
 
         If that is not all that the folder holds, it stays as it is: without `run.json`, no command could use it.
         """
-        if not self._resumed and not _has_result(self.manifest) and clear_beginning(self.folder):
+        if not self._resumed and not _has_result(self.manifest) and _clear_beginning(self.folder):
             (self.folder / "run.json").unlink(missing_ok=True)
 
     def _new_manifest(self) -> dict[str, Any]:
@@ -227,6 +226,12 @@ class Workspace:
 
             if changed := changed_files(model.id, model.adapter, recorded):
                 raise other_model(model.id, changed)
+
+
+def _clear_beginning(folder: Path) -> bool:
+    from layeratlas.runs.beginning import clear_beginning  # a finished run does without stores
+
+    return clear_beginning(folder)
 
 
 def _has_result(manifest: Mapping[str, Any]) -> bool:
