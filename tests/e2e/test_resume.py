@@ -59,6 +59,11 @@ def kept(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+def written(folder: Path) -> int:
+    """Return how many shards and score files there are; files may come and go meanwhile."""
+    return len([*folder.glob("activations/*.safetensors"), *folder.glob("scores/*")])
+
+
 def stop(
     command: Command, now: Callable[[], bool], number: signal.Signals = signal.SIGKILL, seconds: float = 60
 ) -> int:
@@ -121,9 +126,10 @@ def test_killed_again_and_again_is_undisturbed(atlas, spec, undisturbed, tmp_pat
     out, chance = tmp_path / "run", random.Random(5)
     kills = 0
     for _ in range(4):
-        command, before = atlas.start(out, spec=spec), kept(out)
-        end = time.monotonic() + chance.uniform(0.1, 1.5)
-        kills += stop(command, lambda end=end: time.monotonic() > end) == -signal.SIGKILL
+        before, had = kept(out), written(out)
+        command, end = atlas.start(out, spec=spec), time.monotonic() + chance.uniform(0.1, 1.5)
+        # A fast machine would end the run before: the first new file is another moment to stop it.
+        kills += stop(command, lambda e=end, n=had: time.monotonic() > e or written(out) > n) == -signal.SIGKILL
         after = kept(out)
         assert {name: after[name] for name in before} == before
     assert kills >= 2

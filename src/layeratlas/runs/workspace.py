@@ -110,7 +110,7 @@ class Workspace:
 
     def _replace_or_refuse(self, known: dict[str, Any]) -> dict[str, Any]:
         """Reuse a folder whose run stopped before it stored anything (such as a misspelt model); refuse any other."""
-        if not _has_result(known) and _clear_beginning(self.folder):
+        if _cleared(self.folder, known):
             return self._begin()
         before = _flat({"versions": known.get("versions", {}), **known.get("spec", {})})
         now = _flat({"versions": versions(), **self.spec.model_dump(mode="json")})
@@ -129,7 +129,7 @@ class Workspace:
 
         If that is not all that the folder holds, it stays as it is: without `run.json`, no command could use it.
         """
-        if not self._resumed and not _has_result(self.manifest) and _clear_beginning(self.folder):
+        if not self._resumed and _cleared(self.folder, self.manifest):
             (self.folder / "run.json").unlink(missing_ok=True)
 
     def _new_manifest(self) -> dict[str, Any]:
@@ -228,20 +228,18 @@ class Workspace:
                 raise other_model(model.id, changed)
 
 
-def _clear_beginning(folder: Path) -> bool:
+def _cleared(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Remove what a run without a result wrote, and return whether that was all."""
+    if any(stage.get("done") for stage in manifest.get("stages", {}).values()):
+        return False
     from layeratlas.runs.beginning import clear_beginning  # a finished run does without stores
 
     return clear_beginning(folder)
 
 
-def _has_result(manifest: Mapping[str, Any]) -> bool:
-    return any(stage.get("done") for stage in manifest.get("stages", {}).values())
-
-
 def other_model(model: str, changed: Sequence[str], since: str = "this run began") -> StoreError:
     """Return the error for a model of which files have been replaced; none are named if they are unknown."""
-    names = ", ".join(changed[:3])
-    which = f" ({names})" if names else ""
+    which = f" ({', '.join(changed[:3])})" if changed else ""
     return StoreError(
         f"the files of model '{model}' have changed since {since}{which}",
         "the same files to resume",
