@@ -14,10 +14,10 @@ best layer of the other half is partly luck, which no rule can know. Three table
 
 The rules of thumb are the last layer, the middle layer, the layer at two thirds of the depth and a random layer.
 `--most` takes the first data sets of each run alone. Intervals are 95 % over data sets (Student's t). The last column
-is a rule's regret less the recommended layer's on the same data sets: above 0, the recommended layer is better. The
-last line of a table says whether it is shown to be better than every rule of thumb (an intersection-union test). No
-rule that takes one layer per data set is below the floor: the layer with the least mean regret, chosen in sight of the
-halves that judge.
+subtracts the recommended layer's regret from the rule's, on the same data sets: above 0, the recommended layer is
+better. The last line of a table says whether it is shown to be better than every rule of thumb (an intersection-union
+test). No rule that takes one layer per data set is below the floor: the layer with the least mean regret, chosen in
+sight of the halves that judge.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def shown(effect: Effect) -> str:
 
 
 def print_table(title: str, results: list[dict[str, float]]) -> None:
-    """Print the regret of every rule, its paired difference from that of the recommended layer, and the verdict."""
+    """Print the regret of every rule, its paired difference, and the verdict."""
     print(f"\n{title}: {len(results)} data sets")
     if not results:
         return

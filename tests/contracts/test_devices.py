@@ -10,6 +10,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,15 @@ import pretend
 import small_runs
 from layeratlas.capture import effects, hidden, passages, reading, readout, streaming
 from layeratlas.core.errors import ModelError
-from layeratlas.core.spec import ModelSpec
+from layeratlas.core.spec import ModelSpec, ProbeSpec
+from layeratlas.data.items import Dataset, Item
 from layeratlas.models import changing, decoding, devices, intervening, load, loaded, loading, streamed
 from layeratlas.models.devices import find_device, settled, wide
 from layeratlas.models.memory import free_bytes
 from layeratlas.models.untrained import untrained
+from layeratlas.probes import make_design
+from layeratlas.store import MemoryStore, Shape
+from layeratlas.studies.hierarchy import layers
 
 # One of each way to hold a position, a state or an expert; all others are a matter of the truth suite.
 SOME = ("llama", "gemma3", "mixtral", "qwen3_next", "mamba")
@@ -110,6 +115,35 @@ def test_a_study_measures_the_same_on_a_device(tmp_path, device, study):
         elif here.suffix == ".safetensors":
             arrays = [{name: value.astype(float) for name, value in load_file(path).items()} for path in (there, here)]
             assert measuring.apart(*arrays) < LIMIT
+
+
+@pytest.mark.parametrize(("least", "where"), [(1, "there"), (60, "there"), (61, "cpu")])
+def test_a_data_set_that_is_worth_it_is_probed_on_the_device_and_code_lengths_never(device, monkeypatch, least, where):
+    """Sixty texts are probed there if at least so many are worth it, with the results of the CPU either way."""
+    store = MemoryStore(Shape(60, 8, {"resid": 3}))
+    values = np.random.default_rng(0).standard_normal((60, 3, 8)).astype(np.float32)
+    store.write("all", list(range(60)), {"resid": values})
+    items = tuple(Item(f"text {i}", "ab"[i % 2], f"group {i // 2}") for i in range(60))
+    design = make_design(Dataset("own", "own", items), ProbeSpec(folds=3, repeats=1, shuffles=20), 0)
+    asked = layers.Probing(
+        store=store, component="resid", rows=np.arange(60), design=design, methods=("ridge", "svm"), seed=0
+    )
+    own, used = layers.probe_layers, set[str]()
+    monkeypatch.setattr(layers, "probe_layers", lambda x, *more: used.add(str(x.device).split(":")[0]) or own(x, *more))
+    monkeypatch.setattr(layers, "_WORTH_DEVICE", least)
+
+    def probed(name: str) -> list[layers.LayerResult]:
+        work: Any = SimpleNamespace(spec=SimpleNamespace(model=ModelSpec(device=name)))
+        return list(layers.probed_layers(work, asked))
+
+    there = probed(device)
+    assert used == {"cpu" if where == "cpu" else str(device).split(":")[0]}
+    for found, expected in zip(there, probed("cpu"), strict=True):
+        for one, other in zip(found.scores, expected.scores, strict=True):
+            np.testing.assert_allclose(one.scores, other.scores, atol=2e-3)  # the tolerance of the SVM
+        assert found.codes is not None
+        assert expected.codes is not None
+        np.testing.assert_allclose(found.codes.bits, expected.codes.bits, atol=1e-9)
 
 
 def test_a_device_without_float64_measures_the_same(folder_of, loaded_of):

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from scripts import script
 
 ROOT = Path(__file__).parents[2]
 # Lines that hold no measurement of this project: layers that papers name, limits, tolerances and units.
 LOOKED_AT = {"claims.md": 5, "data.md": 1, "exits.md": 2, "interventions.md": 1, "run-folder.md": 2}
 
 
-def the_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("doc_numbers", ROOT / "tools/doc_numbers.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = the_tool()
+tool = script("tools/doc_numbers.py")
 
 
 @pytest.mark.parametrize("page", tool.PAGES, ids=lambda page: "/".join(page.parts[-2:]))

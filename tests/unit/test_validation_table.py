@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from layeratlas.validation import Rate
 from layeratlas.validation.checks import CHECKS
+from scripts import script
 
 ROOT = Path(__file__).parents[2]
 
 
-def the_tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("validation_table", ROOT / "tools/validation_table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = the_tool()
+tool = script("tools/validation_table.py")
 
 
 def rate(hits: int, trials: int = 1000, **bounds: float) -> Rate:

@@ -20,11 +20,9 @@ from layeratlas.core.spec import DEFAULT_MODEL
 _RECORDED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.gguf")
 # The files among these that decide a model's numbers: its weights, and how it is built and encodes texts.
 _WEIGHTS = ("*.safetensors", "*.gguf")
-_DECIDE = (
-    *_WEIGHTS, "*.safetensors.index.json", "config.json", "generation_config.json", "adapter_config.json",
-    "tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "chat_template*", "*.model",
-    "*.jinja",
-)  # fmt: skip
+_CONFIGS = ("*.safetensors.index.json", "config.json", "generation_config.json", "adapter_config.json")
+_TOKENIZER = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model")
+_DECIDE = (*_WEIGHTS, *_CONFIGS, *_TOKENIZER, "chat_template*", "*.jinja")
 # Smaller files are hashed in a moment.
 SMALLEST = 2**20
 # A file that was changed this many seconds ago may be changed again without a new time, where clocks are coarse.

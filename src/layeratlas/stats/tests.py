@@ -56,7 +56,7 @@ def two_sided_t(estimate: float, spread: float, freedom: float) -> float:
     """Return the two-sided p-value of a mean of groups, by Student's t; 1 without a degree of freedom.
 
     `spread` is the standard deviation of draws that are widened for few groups (`intervals.widened`), so that p is 0.05
-    where the normal 95 % interval ends at 0. Further out the normal tail is too thin: 5 to 9 times at a p of 0.005 and
+    where the normal 95 % interval ends at 0. Further out the normal tail is too thin: several times at a p of 0.005 and
     8 groups. Unlike a share of draws, the tail can pass a correction for many tests however few draws there are.
     `freedom`: one less than the groups, or fewer for a mean of sets of different sizes.
     """
