@@ -290,6 +290,32 @@ def test_a_problem_of_mgsm_is_one_group_with_the_same_numbers_in_every_language(
     assert [(q.group, q.choices, q.answers) for q in german] == [(q.group, q.choices, q.answers) for q in french]
 
 
+def test_only_a_file_named_mgsm_has_translations_in_other_files(read):
+    """Two files of problems and numbers are not taken for the same problems in two languages."""
+    sums = read("sums.csv", "question,answer\nHow many?,18\nHow often?,7\n")
+    ages = read("ages.csv", "question,answer\nHow old?,18\nHow young?,7\n")
+    assert (sums.name, sums.level, sums.evident) == ("sums", "calculation", False)
+    assert not {q.group for q in sums.items} & {q.group for q in ages.items}
+    assert all(len(q.choices) == 4 and q.truth in {"18", "7"} for q in sums.items)
+    published = [read(f"mgsm_{language}.tsv", "question\tanswer\nHow many?\t18\n") for language in ("en", "es")]
+    assert published[0].items[0].group == published[1].items[0].group
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "made"),
+    [
+        ("sums.csv", "question,answer\nHow many?,18\n", "3 numbers near the true one"),
+        ("mgsm_es.tsv", "¿Cuántos?\t18\n", "3 numbers near the true one"),
+        ("test.jsonl", lines({"question": "How much?", "answer": "5*13=<<5*13=65>>65\n#### 65"}), "3 solutions with a"),
+        ("mine.jsonl", lines(own()), ""),
+    ],
+)
+def test_a_set_says_which_wrong_choices_were_made(read, name, text, made):
+    said = read(name, text).made
+    assert said.startswith(made)
+    assert bool(said) == bool(made)
+
+
 def test_bare_numbers_are_no_evidence_and_worked_solutions_are(read):
     """Nothing tells a number from another without its question; a sum can be checked."""
     hub = {"question": "How much?", "answer": None, "answer_number": 18, "equation_solution": None}

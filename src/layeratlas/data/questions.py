@@ -73,8 +73,9 @@ class QuestionSet:
     `shots` are worked examples; a prompt uses the first few, and they are never scored. Sets are `evident` if choices
     can be judged without the question ("29 * 3 = 97" is wrong by itself); the score of choices without their question
     then measures part of the ability and is no control. `confounded` states what else separates the true choice from
-    the false ones; such sets are plotted, but excluded from the tests. `dropped` are rows of the file that were left
-    out. `written` is given if the questions are whole prompts; then there is no instruction, and there are no shots.
+    the false ones; such sets are plotted, but excluded from the tests. `made` says what the wrong
+    choices are where the file has true answers alone. `dropped` are rows of the file that were left out. `written` is
+    given if the questions are whole prompts; then there is no instruction, and there are no shots.
 
     Raises DataError, naming file and line, for questions that cannot be scored: an empty question or choice, one
     choice, duplicate choices, an answer outside the choices, no false choice, a shot that is also an item, a duplicate,
@@ -90,6 +91,7 @@ class QuestionSet:
     source: str = ""
     evident: bool = False
     confounded: str = ""
+    made: str = ""
     dropped: tuple[Dropped, ...] = ()
     written: Written | None = None
 

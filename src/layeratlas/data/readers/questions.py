@@ -79,6 +79,7 @@ def read_questions(path: str, bad_rows: BadRows = "refuse") -> QuestionSet:
         source=source.where,
         evident=kind.evident,
         confounded=kind.confounded,
+        made=kind.made,
         dropped=dropped,
     )
 

@@ -150,10 +150,15 @@ def _scores(settings: ExitSettings) -> str:
 
 
 def _warning(run: Mapping[str, Any]) -> list[tuple[str, str]]:
-    confounded = [f"{d['name']}: {d['confounded']}." for d in run.get("datasets", []) if d.get("confounded")]
-    if not confounded:
-        return []
-    return [("Warning", f"{' '.join(confounded)} These sets are plotted, excluded from the tests.")]
+    sets = run.get("datasets", [])
+    confounded = " ".join(f"{d['name']}: {d['confounded']}." for d in sets if d.get("confounded"))
+    made = " ".join(f"{d['name']}: {d['made']}." for d in sets if d.get("made"))
+    warnings = []
+    if confounded:
+        warnings.append(f"{confounded} These sets are plotted, excluded from the tests.")
+    if made:
+        warnings.append(f"The wrong choices are not from the file but made for the run. {made}")
+    return [("Warning", warning) for warning in warnings]
 
 
 def _random_weights(run: Mapping[str, Any]) -> str:

@@ -52,6 +52,8 @@ def score_stage(work: Workspace) -> list[str]:
     for data in work.material:
         if data.confounded:
             work.progress.note(f"{data.name} is plotted, excluded from the tests: {data.confounded}")
+        if data.made:
+            work.progress.note(f"{data.source} has no wrong choices: each true answer is given {data.made}")
     if work.model.chat is not None:
         prompt = posed_sets[0].prompts[0]
         read = f"The choices are scored as the answer; the first is “{prompt.choices[0].strip()}”."
@@ -176,6 +178,8 @@ def _record(posed: PosedSet) -> dict[str, Any]:
         record["endings"] = True
     if data.evident:
         record["evident"] = True
+    if data.made:
+        record["made"] = data.made
     return record | ({"confounded": data.confounded} if data.confounded else {})
 
 

@@ -122,6 +122,7 @@ def prompts(rows: Sequence[Row]) -> Parse:
     return parse
 
 
+_OBJECTS = f"{WRONG} objects of other facts of its relation"
 _facts = partial(Format, name="facts", level="facts")
 FORMATS = (
     _facts(
@@ -129,8 +130,17 @@ FORMATS = (
         parser=facts,
         fits=_in_relation_file,
         prepare=_of_relation_file,
+        made=_OBJECTS,
     ),
-    _facts(columns=columns("subject object"), parser=facts, prepare=_with_patterns, part_column="relation"),
-    _facts(columns=columns("sub_label obj_label"), parser=facts, prepare=_with_patterns, part_column="relation"),
+    _facts(
+        columns=columns("subject object"), parser=facts, prepare=_with_patterns, part_column="relation", made=_OBJECTS
+    ),
+    _facts(
+        columns=columns("sub_label obj_label"),
+        parser=facts,
+        prepare=_with_patterns,
+        part_column="relation",
+        made=_OBJECTS,
+    ),
     _facts(columns=frozenset(("Prompt", "Ans", "Candidate Ans", "Subject")), parser=prompts, lenient=True),
 )

@@ -32,7 +32,8 @@ class Format:
     `part_name` is the `#PART` that requests this interpretation of the columns. `language` is the column of the
     language, which must be the same throughout a set; `language_in_name` marks formats with the language at the end of
     the file's name. `evident` and `confounded` are those of the question set. Published files of `lenient` formats have
-    rows without a false choice, which are left out and recorded.
+    rows without a false choice, which are left out and recorded. `made` says what the wrong choices are where the file
+    has none, so that they are made from the true answers.
     """
 
     columns: frozenset[str]
@@ -49,6 +50,7 @@ class Format:
     evident: bool = False
     confounded: str = ""
     lenient: bool = False
+    made: str = ""
 
     def matches(self, row: Row, stem: str, parts: Sequence[str]) -> bool:
         """Tell whether a row has this format, given its file's name without suffix and the requested parts."""

@@ -17,6 +17,8 @@ from layeratlas.data.readers.formats import gsm8k_reasoning
 from layeratlas.data.readers.formats.format import WRONG, Format, Parse, columns, is_number, make, named, near, plain
 from layeratlas.data.readers.row import Row, brief
 
+_NEAR = f"{WRONG} numbers near the true one"
+_RESULTS = f"{WRONG} solutions with a result near the true one"
 _CALCULATION = re.compile(r"<<[^<>]*?=?([^<>=]*)>>")
 _ANY_NUMBER = re.compile(r"-?\d+(?:,\d+)*(?:\.\d+)?|-?\.\d+")
 
@@ -82,6 +84,18 @@ def mgsm(rows: Sequence[Row]) -> Parse:
     return parse
 
 
+def numbers(rows: Sequence[Row]) -> Parse:
+    """Parse problem and number of a file of your own, of which nothing says that other files have its translations."""
+    place = positions(WRONG + 1, "numbers")
+
+    def parse(row: Row) -> Question:
+        text, answer = row.text("question"), row.text("answer")
+        choices, answers = _numbers(row, answer, f"numbers-{text}", next(place))
+        return make(row, text, choices, answers)
+
+    return parse
+
+
 def _numbers(row: Row, answer: str, seed: str, place: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Return a number among its near misses as choices, and the answers."""
     if not is_number(answer):
@@ -133,12 +147,20 @@ def _can_turn(row: Row) -> bool:
     return len(gsm8k_reasoning.wrong_paths(row.text("question"), row.text("answer"))) == WRONG
 
 
-_mgsm = partial(Format, name="mgsm", level="cross-lingual", parser=mgsm)
+_mgsm = partial(Format, name="mgsm", level="cross-lingual", parser=mgsm, made=_NEAR)
 FORMATS = (
-    Format(name="svamp", level="calculation", columns=columns("Body Question Answer"), parser=svamp),
+    Format(name="svamp", level="calculation", columns=columns("Body Question Answer"), parser=svamp, made=_NEAR),
     _mgsm(columns=columns("question answer_number"), language="lang"),
     _mgsm(columns=columns("lang question answer"), part_column="lang", language="lang"),
-    _mgsm(columns=columns("question answer"), fits=_bare_number, language_in_name=True),
+    _mgsm(columns=columns("question answer"), fits=_bare_number, language_in_name=True, in_name="mgsm"),
+    Format(
+        level="calculation",
+        columns=columns("question answer"),
+        parser=numbers,
+        fits=_bare_number,
+        language_in_name=True,
+        made=_NEAR,
+    ),
     Format(
         name="gsm8k",
         level="reasoning",
@@ -146,7 +168,10 @@ FORMATS = (
         parser=gsm8k_reasoning.gsm8k,
         prepare=_with_steps,
         part_name="reasoning",
+        made=f"{WRONG} solutions with other operations",
     ),
     # Their choices are worked solutions whose calculations can be checked without the question.
-    Format(name="gsm8k", level="calculation", columns=columns("question answer"), parser=gsm8k, evident=True),
+    Format(
+        name="gsm8k", level="calculation", columns=columns("question answer"), parser=gsm8k, evident=True, made=_RESULTS
+    ),
 )

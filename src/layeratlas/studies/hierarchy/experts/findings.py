@@ -37,10 +37,11 @@ def _finding(part: pl.DataFrame, p: float) -> Finding:
         "inconclusive": f"No difference detected in the experts of the classes of {task} "
         f"({could_have_seen(f'{highest:.2f}')})",
     }[verdict]
+    where = "most" if verdict == "supported" else "the largest estimate is"
     return curve_finding(
         HierarchyFinding.EXPERTS,
         Subject(level=top["task"], component=_COMPONENT, method=_METHOD, n=top["n"]),
-        statement=f"{says}: most at block {top['block']}, where {top['distance']:.2f} of the use differs, "
+        statement=f"{says}: {where} at block {top['block']}, where {top['distance']:.2f} of the use differs, "
         f"{top['control']:.2f} with shuffled labels; difference, at the block chosen on other texts, "
         f"{estimate(effect.estimate, effect.lo, effect.hi)}; entropy of its router {top['entropy']:.2f} of the largest "
         "possible.",
