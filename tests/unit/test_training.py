@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from layeratlas.comparison.compare import compare
 from layeratlas.comparison.finished import FinishedComparison
 from layeratlas.comparison.rows import MARK, chart_rows, map_order
 from layeratlas.comparison.training import Course, _drifts
-from layeratlas.core.errors import AtlasError
+from layeratlas.core.errors import AtlasError, SpecError
 from layeratlas.core.progress import Progress
 from layeratlas.core.steps import Checkpoint, checkpoint_in, checkpoints_below, is_training, name_of
 from layeratlas.models.sources import find_source
@@ -162,6 +163,29 @@ def test_names_of_a_step_alone_are_models_of_their_own(tmp_path):
     names, notes = final("a checkpoint-500", "a checkpoint-600")
     assert names == ("a checkpoint-600",)
     assert not any("no training" in note for note in notes)
+
+
+def test_two_trainings_of_one_name_are_two_series(tmp_path):
+    """Two folders `ladder` with a step80 each; a folder that was moved between two steps is one training still."""
+
+    def series(*places: str) -> list[str]:
+        folders = []
+        for number, place in enumerate(places):
+            step = place.rpartition("/")[2]
+            model = FakeModel(f"ladder {step}", planted(80))
+            folder = fake.write_model(tmp_path / f"{len(places)}{number}{place.replace('/', '')}", model)
+            manifest = json.loads((folder / "run.json").read_text())
+            manifest["model"] |= {"id": place, "files": {"model.safetensors": str(number)}}
+            (folder / "run.json").write_text(json.dumps(manifest))
+            folders.append(folder)
+        (cohort,) = read_cohorts(folders)
+        return sorted(cohort.series)
+
+    two = ("/one/ladder/step80", "/one/ladder/step160", "/other/ladder/step80", "/other/ladder/step160")
+    assert series(*two) == ["ladder (one)", "ladder (other)"]
+    assert series("/one/ladder/step80", "/moved/ladder/step160") == ["ladder"]
+    with pytest.raises(SpecError, match="of different models at one step of 'ladder'; expected one model per step"):
+        series("/one/ladder/step80", "/one/ladder/step80", "/one/ladder/step160")
 
 
 def test_a_folder_of_checkpoints_is_read_by_step_and_becomes_one_run_for_each(tmp_path):

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from layeratlas.comparison.trainings import told_apart
 from layeratlas.core import registry
 from layeratlas.core.errors import AtlasError, SpecError
 from layeratlas.core.spec import RunSpec
@@ -109,7 +110,7 @@ def read_cohorts(
     """
     paths = [Path(folder) for folder in folders]
     _check_paths(paths)
-    runs = [read_run(path).in_family(families or {}).at_step(steps or {}) for path in paths]
+    runs = told_apart([read_run(path).in_family(families or {}).at_step(steps or {}) for path in paths])
     studies: dict[str, list[FinishedRun]] = {}
     for run in runs:
         studies.setdefault(run.study, []).append(run)
