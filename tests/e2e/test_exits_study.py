@@ -242,6 +242,24 @@ def test_free_answers_are_those_of_greedy_decoding_from_each_exit(monkeypatch, m
     assert curve.filter(pl.col("estimate").is_finite())["layer"].to_list() == exits
 
 
+def test_free_answers_of_some_exits_are_those_of_a_run_of_all(monkeypatch, model, tmp_path):
+    asked = {"format": "free", "shots": 1, "free_tokens": 3, "free_exits": 2}
+    whole, some = (
+        run(monkeypatch, model, tmp_path / exits, [SETS[1]], exits=exits, **asked).curves.filter(
+            metric="exact_match", layer=families.LAYERS
+        )
+        for exits in ("all", "0,2")
+    )
+    assert some.equals(whole)
+    last = read_curve(tmp_path / "0,2")
+    assert last == [2, families.LAYERS]
+
+
+def read_curve(folder):
+    curve = pl.read_parquet(folder / "curves.parquet").filter(metric="exact_match")
+    return curve.filter(pl.col("estimate").is_finite())["layer"].to_list()
+
+
 def test_an_exact_match_forgives_case_and_a_full_stop_alone():
     question = Question("q", ("Paris", "Rome"), (0,), "g")
     assert all(matches(text, question) for text in ("Paris", "paris.", "PARIS"))
@@ -285,7 +303,6 @@ def test_some_exits_are_those_of_a_run_of_all(monkeypatch, model, tmp_path):
         ({"exits": "some"}, "the exits 'some'; expected all, every N, or numbers with commas between"),
         ({"exits": "0,9"}, "exit 9 is asked for; expected exits 0 to 3, which this model has"),
         ({"exits": "every 2", "tuned": True}, "tuned=true with exits=every 2; expected all exits"),
-        ({"exits": "every 2", "format": "free"}, "format=free with exits=every 2; expected all exits"),
     ],
 )
 def test_exits_that_cannot_be_read_out_are_refused(monkeypatch, model, tmp_path, settings, message):

@@ -169,9 +169,8 @@ class Exits(Study):
 def _check_exits(settings: ExitSettings) -> None:
     """Raise SpecError if `exits` cannot be parsed, or if another setting needs all exits."""
     check_exits(settings.exits)
-    for needs, name in ((settings.tuned, "tuned=true"), (settings.decodes, f"format={settings.format}")):
-        if needs and settings.exits != ALL_EXITS:
-            raise SpecError(f"{name} with exits={settings.exits}", "all exits", f"leave out exits, or {name}")
+    if settings.tuned and settings.exits != ALL_EXITS:
+        raise SpecError(f"tuned=true with exits={settings.exits}", "all exits", "leave out exits, or tuned=true")
 
 
 def _check_written(data: QuestionSet, spec: RunSpec) -> None:
