@@ -82,6 +82,9 @@ def endless(a, b):
 def exact(done):
     curve = done.curves.filter(metric="exact_match", task="sums").sort("layer")
     assert curve["method"].unique().to_list() == ["chain"]
+    # The curve of the level, which the report draws: here of one set.
+    level = done.curves.filter(metric="exact_match", task="all").sort("layer")
+    assert level.drop("task").equals(curve.drop("task"))
     read = curve.filter(pl.col("estimate").is_finite())
     assert read["layer"].to_list() == [1, families.LAYERS]
     return read
@@ -99,6 +102,12 @@ def test_an_exit_whose_chains_end_in_the_right_answer_is_right_and_no_other(monk
     assert done.manifest["chains"] == {"sums": 1.0}
     said = pl.read_parquet(done.folder / "scores/sums.free.parquet")
     assert said.filter(pl.col("layer") == families.LAYERS)["answer"].to_list() == [q.final for q in ITEMS]
+    (shown,) = (exhibit for exhibit in PLUGIN.exhibits(done.folder) if exhibit.name == "written")
+    assert ITEMS[0].text in shown.text
+    assert shown.table.rows() == [
+        (1, wrong(11, 7).strip(), "11", "no"),
+        (families.LAYERS, right(11, 7).strip(), "18", "yes"),
+    ]
     assert "sums 100 %" in dict(PLUGIN.methods(done.manifest))["Questions"]
 
 

@@ -140,7 +140,7 @@ class Exits(Study):
         from layeratlas.runs.claims_exhibit import claims_exhibit
         from layeratlas.runs.layer_order import layer_order_exhibits
         from layeratlas.runs.tables import read_table
-        from layeratlas.studies.exits import baselines, charts, reference
+        from layeratlas.studies.exits import baselines, charts, reference, written
         from layeratlas.studies.exits.ablation import charts as ablation_charts
         from layeratlas.studies.exits.tuned import charts as tuned_charts
 
@@ -151,6 +151,7 @@ class Exits(Study):
         return [
             *charts.exhibits(table, curves, settings),
             *baselines.exhibits(table),
+            *written.exhibits(folder, run),
             *tuned_charts.exhibits(folder),
             *ablation_charts.exhibits(folder),
             *layer_order_exhibits(folder),
