@@ -78,9 +78,9 @@ def test_a_cache_is_used_under_either_name_and_only_if_it_gives_what_the_whole_t
     assert greedy(loaded, [prompt], NEW) == [expected]
     # One step with the cache is compared with the whole text; after that the cache is used, or given up.
     whole = [len(prompt) + step for step in range(len(expected))]
-    cached = [1, whole[1], *([1] * len(whole[2:]))]
+    cached = [whole[1], 1, *([1] * len(whole[2:]))]
     assert len(lengths) > 4
-    assert lengths == [whole[0], *(cached if not forgets else [1, *whole[1:]])][: len(lengths)]
+    assert lengths == [whole[0], *(cached if not forgets else [whole[1], 1, *whole[1:]])][: len(lengths)]
 
 
 ROPES = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -51,18 +50,20 @@ def scripted(model, replies):
     """Return a decoder that continues every prompt with the reply of each exit, token by token."""
     tokenizer = load(ModelSpec(id=model)).tokenizer
 
-    def next_tokens(work, texts, exits, readout):
-        tokens = np.zeros((len(texts), len(exits)), np.int64)
-        for row, ids in enumerate(texts):
-            prompt, _, said = tokenizer.decode(ids, skip_special_tokens=True).rpartition("A:")
-            asked = re.findall(r"Q: (\d+) and (\d+)\?\n$", prompt)
-            for column in range(len(exits)):
-                reply = replies[column](*map(int, asked[0])) if asked else " The answer is 5.\n"
-                left = reply.removeprefix(said) if reply.startswith(said) else "\n"
-                tokens[row, column] = tokenizer.encode(left, add_special_tokens=False)[0]
-        return tokens
+    def batches(work, starts, exits, readout, most):
+        def next_tokens(said):
+            return {key: next_token(starts[key[0]], key[1], ids) for key, ids in said.items()}
 
-    return next_tokens
+        yield list(range(len(starts))), next_tokens
+
+    def next_token(start, column, ids):
+        prompt, said = tokenizer.decode(start, skip_special_tokens=True), tokenizer.decode(ids)
+        asked = re.findall(r"Q: (\d+) and (\d+)\?\nA:$", prompt)
+        reply = replies[column](*map(int, asked[-1])) if asked else " The answer is 5.\n"
+        left = reply.removeprefix(said) if reply.startswith(said) else "\n"
+        return tokenizer.encode(left, add_special_tokens=False)[0]
+
+    return batches
 
 
 def right(a, b):
@@ -81,13 +82,16 @@ def endless(a, b):
 def exact(done):
     curve = done.curves.filter(metric="exact_match", task="sums").sort("layer")
     assert curve["method"].unique().to_list() == ["chain"]
+    # The curve of the level, which the report draws: here of one set.
+    level = done.curves.filter(metric="exact_match", task="all").sort("layer")
+    assert level.drop("task").equals(curve.drop("task"))
     read = curve.filter(pl.col("estimate").is_finite())
     assert read["layer"].to_list() == [1, families.LAYERS]
     return read
 
 
 def test_an_exit_whose_chains_end_in_the_right_answer_is_right_and_no_other(monkeypatch, model, tmp_path):
-    monkeypatch.setattr(decoding, "_next_tokens", scripted(model, [wrong, right]))
+    monkeypatch.setattr(decoding, "_batches", scripted(model, [wrong, right]))
     done = run(monkeypatch, model, tmp_path / "run")
     curve = exact(done)
     assert curve["estimate"].to_list() == [0.0, 1.0]
@@ -98,11 +102,17 @@ def test_an_exit_whose_chains_end_in_the_right_answer_is_right_and_no_other(monk
     assert done.manifest["chains"] == {"sums": 1.0}
     said = pl.read_parquet(done.folder / "scores/sums.free.parquet")
     assert said.filter(pl.col("layer") == families.LAYERS)["answer"].to_list() == [q.final for q in ITEMS]
+    (shown,) = (exhibit for exhibit in PLUGIN.exhibits(done.folder) if exhibit.name == "written")
+    assert ITEMS[0].text in shown.text
+    assert shown.table.rows() == [
+        (1, wrong(11, 7).strip(), "11", "no"),
+        (families.LAYERS, right(11, 7).strip(), "18", "yes"),
+    ]
     assert "sums 100 %" in dict(PLUGIN.methods(done.manifest))["Questions"]
 
 
 def test_a_chain_without_an_answer_is_wrong_and_said(monkeypatch, model, tmp_path):
-    monkeypatch.setattr(decoding, "_next_tokens", scripted(model, [right, endless]))
+    monkeypatch.setattr(decoding, "_batches", scripted(model, [right, endless]))
     done = run(monkeypatch, model, tmp_path / "run")
     assert exact(done)["estimate"].to_list() == [1.0, 0.0]
     assert done.manifest["chains"] == {"sums": 0.0}
@@ -132,7 +142,7 @@ def test_chains_are_those_of_greedy_decoding_from_each_exit(monkeypatch, model, 
 
 
 def test_chains_have_room_in_the_context(monkeypatch, model, tmp_path):
-    monkeypatch.setattr(decoding, "_next_tokens", scripted(model, [right, right]))
+    monkeypatch.setattr(decoding, "_batches", scripted(model, [right, right]))
     done = run(monkeypatch, model, tmp_path / "run", chain_tokens=200)
     (record,) = done.manifest["datasets"]
     assert record["shots"] == 0  # one would fit without the chain

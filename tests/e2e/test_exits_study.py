@@ -237,9 +237,26 @@ def test_free_answers_are_those_of_greedy_decoding_from_each_exit(monkeypatch, m
         prompt = loaded.encode(items["prompt"][row["question"]])
         ids = decoded(loaded, prompt, row["layer"], 3, lambda new: new[-1] == 1 or "\n" in words(new).lstrip())
         assert row["answer"] == words(ids).strip().split("\n")[0].strip()
-    curve = done.curves.filter(metric="exact_match")
+    curve = done.curves.filter(metric="exact_match", task="sums-de")
     assert curve["method"].unique().to_list() == ["greedy"]
     assert curve.filter(pl.col("estimate").is_finite())["layer"].to_list() == exits
+
+
+def test_free_answers_of_some_exits_are_those_of_a_run_of_all(monkeypatch, model, tmp_path):
+    asked = {"format": "free", "shots": 1, "free_tokens": 3, "free_exits": 2}
+    whole, some = (
+        run(monkeypatch, model, tmp_path / exits, [SETS[1]], exits=exits, **asked).curves.filter(
+            metric="exact_match", layer=families.LAYERS
+        )
+        for exits in ("all", "0,2")
+    )
+    assert some.equals(whole)
+    assert answered_exits(tmp_path / "0,2") == [2, families.LAYERS]
+
+
+def answered_exits(folder):
+    curve = pl.read_parquet(folder / "curves.parquet").filter(metric="exact_match", task="all")
+    return curve.filter(pl.col("estimate").is_finite())["layer"].to_list()
 
 
 def test_an_exact_match_forgives_case_and_a_full_stop_alone():
@@ -285,7 +302,6 @@ def test_some_exits_are_those_of_a_run_of_all(monkeypatch, model, tmp_path):
         ({"exits": "some"}, "the exits 'some'; expected all, every N, or numbers with commas between"),
         ({"exits": "0,9"}, "exit 9 is asked for; expected exits 0 to 3, which this model has"),
         ({"exits": "every 2", "tuned": True}, "tuned=true with exits=every 2; expected all exits"),
-        ({"exits": "every 2", "format": "free"}, "format=free with exits=every 2; expected all exits"),
     ],
 )
 def test_exits_that_cannot_be_read_out_are_refused(monkeypatch, model, tmp_path, settings, message):

@@ -48,6 +48,16 @@ def table(folders: list[Path]) -> pl.DataFrame:
     return differences(cohort.study, read_models(cohort))
 
 
+def test_models_at_their_ceiling_everywhere_are_not_said_to_peak_at_the_same_depth(tmp_path):
+    """The mean of all tied layers is the middle in every draw of both."""
+    flat = [FakeModel(name, lambda level, d: np.ones_like(d), 40, spread=0.0) for name in ("a", "b")]
+    sharp = [FakeModel(name, lambda level, d: fake.hump(0.4)(d), 40, spread=1e-4) for name in ("c", "d")]
+    verdicts = [
+        set(table(write(tmp_path, *models)).filter(quantity="peak depth")["verdict"]) for models in (flat, sharp)
+    ]
+    assert verdicts == [{"inconclusive"}, {"not supported"}]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -12,6 +12,7 @@ from layeratlas.core.spec import RunSpec
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.data.readers.questions import read_questions
 from layeratlas.studies.exits.chains import final_answer, is_complete, is_number_of, reasoned
+from layeratlas.studies.exits.decoding import chosen_exits
 from layeratlas.studies.exits.prompts import chain_prompt, chain_turns
 from layeratlas.studies.exits.settings import ExitSettings
 from layeratlas.studies.exits.study import PLUGIN
@@ -117,8 +118,19 @@ def test_examples_without_a_chain_are_refused():
         check(built("facts"))
     check(built("facts"), shots=0)
     check(built("word_problems"))
-    with pytest.raises(SpecError, match=r"format=chain with exits=every 2; expected all exits"):
-        check(built("word_problems"), exits="every 2")
+
+
+@pytest.mark.parametrize(
+    ("read", "count", "chosen"),
+    [
+        (range(31), 6, [1, 7, 13, 18, 24, 30]),
+        (range(0, 31, 6), 6, [6, 12, 18, 24, 30]),
+        ([0, 10, 20, 30], 2, [10, 30]),
+        ([0, 30], 6, [30]),
+    ],
+)
+def test_chains_are_decoded_from_exits_that_are_read(read, count, chosen):
+    assert chosen_exits(read, count) == chosen
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,33 @@ def test_ties_go_to_the_first_layer():
     assert find_peak(planting.drawn_curve([0.5, 0.9, 0.9, 0.9])).layer == 1
 
 
+def ceiling(level, layers=31):
+    """A curve whose every layer decodes every text, in every draw."""
+    return planting.drawn_curve(np.ones(layers), spread=0.0, level=level)
+
+
+def test_a_level_at_its_ceiling_everywhere_may_peak_anywhere():
+    (found,) = peak_findings([ceiling("item")], planting.PHRASING)
+    assert (found.lo, found.hi) == (0.0, 1.0)
+    assert found.lo <= found.estimate <= found.hi
+    (some,) = peak_findings([planting.drawn_curve([0.5, 1.0, 1.0, 0.5, 0.5], spread=0.0)], planting.PHRASING)
+    assert (some.lo, some.hi) == (0.25, 0.5)
+
+
+def test_where_all_layers_tie_no_order_is_shown():
+    early = planting.drawn_curve(hump(3, 31), spread=0.005, level="item")
+    late = planting.drawn_curve(hump(24, 31), spread=0.005, level="relation")
+    for other in (ceiling("relation"), ceiling("analogy")):
+        (found,) = order_findings([early, other], LEVELS, planting.PHRASING)
+        assert found.verdict == "inconclusive"
+    (both,) = order_findings([ceiling("item"), ceiling("relation")], LEVELS, planting.PHRASING)
+    assert both.verdict == "inconclusive"
+    assert both.lo < -0.5
+    assert both.hi > 0.5
+    (known,) = order_findings([early, late], LEVELS, planting.PHRASING)
+    assert known.verdict == "supported"
+
+
 def test_the_value_carries_no_winners_curse():
     """Twenty-five equal layers: the best estimate is too high, the value read on the other half is not."""
     rng = np.random.default_rng(0)

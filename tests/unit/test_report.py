@@ -114,6 +114,14 @@ def test_a_chart_marks_peaks_only_where_one_was_shown(tmp_path: Path) -> None:
     }
 
 
+def test_a_curve_that_never_exceeds_its_floor_peaks_nowhere(whole: Path) -> None:
+    """Answers after a chain of a model that solves nothing, of a level whose choices it answers."""
+    run = FinishedRun(whole)
+    flat = run.curves.with_columns(floor=pl.col("estimate").max() + 0.01)
+    high = run.curves.with_columns(floor=pl.lit(-1.0))
+    assert [prepare(curves).peaks["clear"].any() for curves in (flat, high)] == [False, True]
+
+
 @pytest.mark.parametrize("curves", [True, False])
 def test_every_chart_of_a_study_is_on_the_page_once(curves: bool, tmp_path: Path) -> None:
     """The first one starts the report of a study without curves by level, and is drawn beside it for lists of runs."""

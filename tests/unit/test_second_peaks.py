@@ -184,6 +184,14 @@ def test_layers_that_take_turns_coordinate():
     assert 0 < moves.lo < moves.estimate < moves.hi
 
 
+def test_a_curve_at_its_ceiling_everywhere_takes_no_part_in_coordination():
+    sign = np.where(np.arange(LAYERS) % 2, 0.05, -0.05)
+    moving = [noisy(0.7 + sign * (-1) ** task, 0.02, task) for task in range(6)]
+    flat = planting.drawn_curve(np.r_[0.9, np.ones(LAYERS - 1)], spread=0.0)  # point 0 takes no part anyway
+    assert coordination_findings([*moving, flat]) == coordination_findings(moving)
+    assert coordination_findings([*moving[:2], flat, flat]) == []
+
+
 def test_too_few_layers_for_coordination():
     curves = [planting.drawn_curve([0.5, 0.6, 0.7, 0.6, 0.5]) for _ in range(4)]
     assert coordination_findings(curves) == []

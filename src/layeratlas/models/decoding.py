@@ -12,6 +12,7 @@ from torch import Tensor
 from layeratlas.core.errors import ModelError, SpecError
 from layeratlas.models.caches import cache_name, knows_length
 from layeratlas.models.loaded import LoadedModel
+from layeratlas.models.products import multiplying
 from layeratlas.models.rotary import forget_lengths, switch_of
 
 # The largest difference by rounding, relative to the largest logit; in float32, and in half precision.
@@ -49,8 +50,7 @@ def greedy(
 
 def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int]]:
     ends = _end_ids(model)
-    steps = _Steps(model, ids.shape[1] + new_tokens)
-    forget_lengths(model.model)
+    steps = Steps(model, ids.shape[1] + new_tokens)
     whole, chosen = ids.to(model.device), []
     done = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
     for _ in range(new_tokens):
@@ -63,34 +63,46 @@ def _continue(model: LoadedModel, ids: Tensor, new_tokens: int) -> list[list[int
     return [_until(line, set(ends.tolist())) for line in torch.stack(chosen, 1).tolist()]
 
 
-class _Steps:
+class Steps:
     """The logits after a growing text, from the model's cache where that gives what the whole text gives.
 
     Names and rules of caches differ between families and versions of transformers. So the first step with a cache is
     compared with a pass over the whole text; if they differ, or if no cache of known length is returned (some recurrent
-    models have none), every step runs the whole text.
+    models have none), every step runs the whole text. `compare` is how many of the texts are compared, by default all;
+    it is 0 after the comparison, and may be 0 where another object compared texts of the same model.
     """
 
-    def __init__(self, model: LoadedModel, longest: int) -> None:
+    def __init__(self, model: LoadedModel, longest: int, compare: int | None = None) -> None:
         self._model, self._takes = model, inspect.signature(model.model.forward).parameters
+        forget_lengths(model.model)
         self._name, self._cache, self._seen = cache_name(self._takes), None, 0
         switch = switch_of(model.model.config.get_text_config())
         # Beyond the switch a cache is invalid: it was computed with the rotary frequencies of the shorter text.
         self._keeps = bool(self._name) and (switch is None or longest <= switch)
-        self._compared = False
+        self.compare = compare
 
     def logits(self, whole: Tensor) -> Tensor:
         """Return the logits (texts, vocabulary) after texts (texts, tokens), the former ones with one more token."""
+        compares = self._cache is not None and self.compare != 0
+        # Before the step, so that hooks see the step last, with all texts.
+        alone = self._run(whole[: self.compare], None).logits[:, -1] if compares else None
         output = self._run(whole, self._cache)
+        if alone is not None:
+            self._keeps, self.compare = _alike(output.logits[: self.compare, -1], alone), 0
+            output = output if self._keeps else self._run(whole, None)
         after: Tensor = output.logits[:, -1]
-        if self._cache is not None and not self._compared:
-            alone = self._run(whole, None).logits[:, -1]
-            self._compared, self._keeps = True, _alike(after, alone)
-            after = after if self._keeps else alone
         cache = getattr(output, self._name, None) if self._keeps else None
         self._cache = cache if knows_length(cache, whole.shape[1]) else None
         self._seen = 0 if self._cache is None else whole.shape[1]
         return after
+
+    def repeat(self, times: int) -> None:
+        """Make `times` texts of each one, in the order of `repeat_interleave`; each then has its own next token."""
+        cache: Any = self._cache
+        try:
+            cache.batch_repeat_interleave(times)
+        except (AttributeError, NotImplementedError):  # no cache, or one that is partly of states
+            self._cache, self._seen = None, 0  # the next step runs the whole texts
 
     def _run(self, whole: Tensor, cache: Any) -> Any:
         seen = 0 if cache is None else self._seen
@@ -100,9 +112,11 @@ class _Steps:
             "position_ids": torch.arange(seen, whole.shape[1], device=whole.device).expand(given.shape),
             "attention_mask": torch.ones_like(whole),
             self._name: cache,
+            "logits_to_keep": 1,
         }
         kwargs = {name: value for name, value in extra.items() if name in self._takes}
-        return self._model.model(input_ids=given, use_cache=self._keeps, **kwargs)
+        with multiplying(self._model.products):
+            return self._model.model(input_ids=given, use_cache=self._keeps, **kwargs)
 
 
 def _alike(logits: Tensor, alone: Tensor) -> bool:

@@ -117,8 +117,10 @@ def prepare(
 
 
 def _cleared(peaks: pl.DataFrame, presence: Mapping[tuple[str, str], bool]) -> pl.DataFrame:
+    """Add `clear`: whether a peak is shown, and the curve exceeds its floor there (a curve of zeros peaks nowhere)."""
     places = peaks.select("level", "component").iter_rows()
-    return peaks.with_columns(clear=pl.Series([presence.get(place, True) for place in places], dtype=pl.Boolean))
+    shown = pl.Series([presence.get(place, True) for place in places], dtype=pl.Boolean)
+    return peaks.with_columns(clear=shown & (pl.col("estimate") > pl.col(FLOOR)).fill_null(value=True))
 
 
 def _codes(curves: pl.DataFrame, column: str, names: Names) -> list[str]:

@@ -21,7 +21,8 @@ class Peak:
 
     `value` is the score at a layer chosen on one half of the groups and read on the other half, so that selection does
     not bias it upward; `lo, hi` is its 95 % interval. `first, last` is the contiguous range of layers within one
-    bootstrap standard error of the maximum. `depths` (B,) is the bootstrap distribution of the peak's depth.
+    bootstrap standard error of the maximum. `depths` (B,) is the bootstrap distribution of the peak's depth
+    (`drawn_depth`).
     """
 
     layer: int
@@ -45,7 +46,7 @@ def find_peak(curve: Curve) -> Peak:
     while last < len(near) - 1 and near[last + 1]:
         last += 1
     value = float(cross_chosen(curve, np.zeros(len(near))))
-    depths = top_depth(curve.draws, curve.depth)
+    depths = drawn_depth(curve.draws, curve.depth, curve.level)
     top = value + Z95 * spread
     return Peak(
         layer=layer,
@@ -62,10 +63,39 @@ def top_depth(values: Floats, depth: Floats) -> Floats:
     """Return the depth of the highest layer of `values` (..., P).
 
     Layers that tie (for example at the ceiling) are averaged; taking the first would make a false order look certain.
+    In draws the mean of all tied layers would look as certain: see `drawn_depth` and `tie_error`.
     """
-    top = values == values.max(-1, keepdims=True)
-    depths: Floats = (top * depth).sum(-1) / top.sum(-1)
+    depths: Floats = _among_highest(values) @ depth
     return depths
+
+
+def drawn_depth(draws: Floats, depth: Floats, level: str) -> Floats:
+    """Return the depth of the highest layer of each draw (B, P), (B,); of layers that tie, one is chosen at random.
+
+    A curve that is at its ceiling everywhere may peak anywhere. The choices are seeded by the level, so that two levels
+    do not tie alike.
+    """
+    sums = _among_highest(draws).cumsum(-1)
+    chosen = np.random.default_rng([*level.encode(), 67]).random((len(draws), 1))
+    depths: Floats = depth[(sums > chosen * sums[:, -1:]).argmax(-1)]
+    return depths
+
+
+def tie_error(values: Floats, depth: Floats) -> float:
+    """Return the standard error of `top_depth` from layers that tie: the peak may be at each; 0 where none do.
+
+    It is the root mean square over the rows of `values` (..., P). A curve at its ceiling everywhere has the same mean
+    of tied layers in every draw, which says nothing about where it peaks.
+    """
+    among = _among_highest(values)
+    return float(np.sqrt(np.maximum(among @ depth**2 - (among @ depth) ** 2, 0.0).mean()))
+
+
+def _among_highest(values: Floats) -> Floats:
+    """Return weights (..., P) that are equal for the layers with the highest value, and 0 for all others."""
+    top = values == values.max(-1, keepdims=True)
+    weights: Floats = top / top.sum(-1, keepdims=True)
+    return weights
 
 
 def onset(gains: Floats, depth: Floats) -> Floats:

@@ -14,7 +14,7 @@ from layeratlas.core.arrays import Floats
 from layeratlas.stats.curves import depths
 from layeratlas.stats.draws import LevelDraws
 from layeratlas.stats.intervals import Z95, percentile_interval
-from layeratlas.stats.peaks import cross_halves, onset, top_depth
+from layeratlas.stats.peaks import cross_halves, onset, tie_error, top_depth
 
 Unit = Literal["depth", "value", "log10"]
 # The number of quantiles that represent a distribution without draws, and of draws in unpaired comparisons.
@@ -25,7 +25,8 @@ EVEN = 1000
 class Quantity:
     """A quantity of a model: its estimate, the error of each bootstrap draw (B,), and the grain of its scale.
 
-    `grain` is the standard error of a depth that comes from the discrete grid of layers (0 for other quantities).
+    `grain` is the standard error of a depth that comes from the discrete grid of layers and from layers that tie (0 for
+    other quantities).
     `unit` is a fraction of depth, the unit of the measure, or log10.
     """
 
@@ -98,8 +99,11 @@ def _places(curve: LevelDraws, component: str) -> dict[str, Quantity]:
     # A level may be encoded and not exceed its surface baseline: the curve then never rises above its floor.
     if percentile_interval(gains[1:, gains[0].argmax()])[0] > 0:
         places["onset depth"] = onset(gains, depth)
+    tied = {"peak depth": tie_error(rows, depth)}
     return {
-        name: Quantity(estimate=float(at[0]), noise=at[1:] - at[0], grain=grain, unit="depth")
+        name: Quantity(
+            estimate=float(at[0]), noise=at[1:] - at[0], grain=float(np.hypot(grain, tied.get(name, 0.0))), unit="depth"
+        )
         for name, at in places.items()
     }
 

@@ -60,7 +60,9 @@ def analyse_stage(work: Workspace) -> list[str]:
     curves, findings = analyse(sets, settings, bootstrap, seed, load_random(work))
     if settings.decodes:
         method = CHAIN if settings.format == "chain" else GREEDY
-        curves += [free_curve(work, scored, Resampler(scored.groups, bootstrap, seed), method) for scored in sets]
+        samplers = _samplers(_by_level(sets), bootstrap, seed)
+        free = [free_curve(work, scored, samplers[scored.data.level], method) for scored in sets]
+        curves += [*level_curves(free, _groups(_by_level(sets))), *free]
     write_table(work, "curves.parquet", curve_table(work, list(curves)))
     tuned = load_tuned(work)
     if tuned:
@@ -122,13 +124,8 @@ def analyse(
     `bootstrap` is the number of draws over groups. `random` holds a random-weight model's scores of some questions, by
     set. Levels with a confounded set have curves but are excluded from the tests.
     """
-    by_level: dict[str, list[ScoredSet]] = {}
-    for scored in sets:
-        by_level.setdefault(scored.data.level, []).append(scored)
-    samplers = {
-        level: Resampler([group for scored in own for group in scored.groups], bootstrap, seed + i)
-        for i, (level, own) in enumerate(by_level.items())
-    }
+    levels = _by_level(sets)
+    samplers = _samplers(levels, bootstrap, seed)
     of_sets = [
         curve
         for scored in sets
@@ -136,8 +133,7 @@ def analyse(
     ]
     by_name = {scored.data.name: scored for scored in sets}
     of_sets = with_random_weights(of_sets, by_name, random or {}, samplers, strict=settings.strict)
-    n_groups = {level: len({group for scored in own for group in scored.groups}) for level, own in by_level.items()}
-    of_levels = level_curves(of_sets, n_groups)
+    of_levels = level_curves(of_sets, _groups(levels))
     confounded = {scored.data.level for scored in sets if scored.data.confounded}
     tested = [c for c in of_levels if c.is_main(settings.score) and c.level not in confounded]
     gains = level_gains(tested)
@@ -147,7 +143,7 @@ def analyse(
     findings += _level_findings(gains, settings.readout_note)
     findings += random_weights_findings(tested, settings.readout_note)
     for curve in tested:
-        own, sampler = by_level[curve.level], samplers[curve.level]
+        own, sampler = levels[curve.level], samplers[curve.level]
         if agreement := agreement_curve(own, curve, sampler, strict=settings.strict):
             of_levels.append(agreement)
             across = language_finding(curve, agreement)
@@ -156,6 +152,27 @@ def analyse(
         findings += float_findings(own, main, sampler, strict=settings.strict)
         findings += control_findings(own, main, sampler, strict=settings.strict)
     return [*of_levels, *of_sets], findings
+
+
+def _by_level(sets: Sequence[ScoredSet]) -> dict[str, list[ScoredSet]]:
+    """Return the sets of each level."""
+    levels: dict[str, list[ScoredSet]] = {}
+    for scored in sets:
+        levels.setdefault(scored.data.level, []).append(scored)
+    return levels
+
+
+def _samplers(levels: Mapping[str, Sequence[ScoredSet]], bootstrap: int, seed: int) -> dict[str, Resampler]:
+    """Return a resampler per level, so that the curves of its sets share their draws."""
+    return {
+        level: Resampler([group for scored in own for group in scored.groups], bootstrap, seed + i)
+        for i, (level, own) in enumerate(levels.items())
+    }
+
+
+def _groups(levels: Mapping[str, Sequence[ScoredSet]]) -> dict[str, int]:
+    """Return how many groups of questions each level has."""
+    return {level: len({group for scored in own for group in scored.groups}) for level, own in levels.items()}
 
 
 def _level_findings(gains: Sequence[LevelGain], readout_note: str) -> list[Finding]:

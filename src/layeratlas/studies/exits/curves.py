@@ -97,7 +97,7 @@ def _freedom(curves: Sequence[ExitCurve], n_groups: int) -> float:
 
     Welch and Satterthwaite's formula (1946), and at most those of all groups together, which sets may share.
     """
-    spreads = np.array([float(curve.draws.var(0).mean()) for curve in curves])
+    spreads = np.array([float(np.nanmean(curve.draws.var(0))) for curve in curves])  # answers of some exits alone
     degrees = np.array([curve.degrees for curve in curves])
     if spreads.sum() <= ROUNDING or degrees.min() < 1:
         return float(degrees.min())

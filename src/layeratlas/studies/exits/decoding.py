@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +14,16 @@ from layeratlas.core.arrays import FloatArray
 from layeratlas.core.spec import CaptureSpec
 from layeratlas.runs.workspace import Workspace
 from layeratlas.store import Shape, Store
+from layeratlas.studies.exits.kept_decoding import Kept, Said, TokenIds
 
 if TYPE_CHECKING:
     from layeratlas.capture import Readout
     from layeratlas.models import LoadedModel
 
-TokenIds = tuple[int, ...]
+# The most texts, of a prompt at an exit, that are continued at once: so many share a product, and have keys in memory.
+LINES = 48
+# With how many whole texts a cache is compared, once: one may agree although the lines of others were mixed up.
+COMPARED = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +72,10 @@ class BestTokenStore(Store):
         return self._best
 
 
-def chosen_exits(points: int, count: int) -> list[int]:
-    """Return at most `count` evenly spaced points from 1 to the last, including the last."""
-    return sorted({round(x) for x in np.linspace(points - 1, 1, min(count, points - 1))})
+def chosen_exits(read: Sequence[int], count: int) -> list[int]:
+    """Return at most `count` of the exits that are read, evenly spaced, including the last; without the embeddings."""
+    exits = [point for point in read if point > 0]
+    return [exits[at - 1] for at in sorted({round(x) for x in np.linspace(len(exits), 1, min(count, len(exits)))})]
 
 
 def decode(
@@ -77,37 +83,78 @@ def decode(
 ) -> list[list[str]]:
     """Return each exit's continuation of each prompt: greedy decoding until it is complete, at most `most` tokens.
 
-    Each new token takes one model run over all prompts and the answers so far; shared prefixes are computed once.
+    A model in this process reads every prompt once and keeps its keys and values. A model that is streamed or spread
+    over processes runs all prompts and answers anew for each token.
     """
     model = work.model
     starts = [tuple(model.encode_prompt(each.prompt)) for each in asked]
-    answers: dict[tuple[int, int], TokenIds] = {(i, e): () for i in range(len(starts)) for e in range(len(exits))}
-    unfinished = set(answers)
+    texts: dict[int, list[str]] = {}
+    with work.progress.stage("decode", len(starts)) as step:
+        for numbers, next_tokens in _batches(work, starts, exits, readout, most):
+            ends = [asked[i].is_complete for i in numbers]
+            texts |= zip(numbers, _continued(model, ends, len(exits), next_tokens, most), strict=True)
+            step.advance(len(numbers))
+    return [texts[i] for i in range(len(starts))]
+
+
+# For the tokens decoded so far after some prompts at some exits (number of the prompt, column), the next token of each.
+Next = Callable[[Said], Mapping[tuple[int, int], int]]
+
+
+def _batches(
+    work: Workspace, starts: Sequence[TokenIds], exits: Sequence[int], readout: Readout, most: int
+) -> Iterator[tuple[list[int], Next]]:
+    """Yield numbers of prompts with a function that continues them; it counts the prompts of its batch from 0."""
+    model = work.model
+    if model.streamer is not None or model.team is not None:
+        yield list(range(len(starts))), partial(_anew, work, starts, exits, readout)
+        return
+    from layeratlas.models.decoding import Steps
+
+    compare = COMPARED
+    of_length: dict[int, list[int]] = {}
+    for number, ids in enumerate(starts):
+        of_length.setdefault(len(ids), []).append(number)
+    for length, numbers in sorted(of_length.items()):
+        own = list(dict.fromkeys(starts[i] for i in numbers))
+        step = max(1, LINES // len(exits))
+        for first in range(0, len(own), step):
+            some = own[first : first + step]
+            members = [i for i in numbers if starts[i] in some]
+            steps = Steps(model, length + most, compare)
+            yield members, Kept(readout, steps, [starts[i] for i in members], exits)
+            compare = steps.compare or 0
+
+
+def _continued(
+    model: LoadedModel, ends: Sequence[Callable[[str], bool]], exits: int, next_tokens: Next, most: int
+) -> list[list[str]]:
+    """Return the texts that a batch's prompts are continued with at each exit; each prompt has its own end."""
+    said: dict[tuple[int, int], TokenIds] = {(i, e): () for i in range(len(ends)) for e in range(exits)}
+    unfinished = set(said)
     for _ in range(most):
         if not unfinished:
             break
-        texts = {(i, e): starts[i] + answers[i, e] for i, e in sorted(unfinished)}
-        rows = {ids: row for row, ids in enumerate(dict.fromkeys(texts.values()))}
-        tokens = _next_tokens(work, list(rows), exits, readout)
-        for (i, e), ids in texts.items():
-            token = int(tokens[rows[ids], e])
-            answers[i, e] += (token,)
-            if token == model.tokenizer.eos_token_id or asked[i].is_complete(_text(model, answers[i, e])):
-                unfinished.discard((i, e))
-    return [[_text(model, answers[i, e]) for e in range(len(exits))] for i in range(len(starts))]
+        for key, token in next_tokens({key: said[key] for key in sorted(unfinished)}).items():
+            said[key] += (token,)
+            if token == model.tokenizer.eos_token_id or ends[key[0]](_text(model, said[key])):
+                unfinished.discard(key)
+    return [[_text(model, said[i, e]) for e in range(exits)] for i in range(len(ends))]
 
 
-def _next_tokens(
-    work: Workspace, texts: Sequence[TokenIds], exits: Sequence[int], readout: Readout
-) -> NDArray[np.int64]:
-    """Return the likeliest next token after each text at each exit, (texts, exits)."""
+def _anew(
+    work: Workspace, starts: Sequence[TokenIds], exits: Sequence[int], readout: Readout, said: Said
+) -> dict[tuple[int, int], int]:
+    """Return the next tokens from one run of all texts; shared prefixes are computed once."""
     from layeratlas.capture import Reading, capture, choose_plan
 
-    readings = [Reading(ids, (len(ids) - 1,)) for ids in texts]
+    texts = {key: starts[key[0]] + ids for key, ids in said.items()}
+    rows = {ids: row for row, ids in enumerate(dict.fromkeys(texts.values()))}
+    readings = [Reading(ids, (len(ids) - 1,)) for ids in rows]
     store = BestTokenStore(readout, len(readings), exits)
     packing = choose_plan(work.model, readings, CaptureSpec(components=("resid",)))
     capture(work.model, packing.batches, store, work.progress, packing.form)
-    return store.tokens
+    return {key: int(store.tokens[rows[ids], key[1]]) for key, ids in texts.items()}
 
 
 def _text(model: LoadedModel, ids: TokenIds) -> str:

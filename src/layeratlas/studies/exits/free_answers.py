@@ -19,6 +19,7 @@ from layeratlas.studies.exits.chains import final_answer, is_complete, is_number
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.decoding import Asked, chosen_exits, decode
 from layeratlas.studies.exits.names import ALL, CHAINS, EXACT_MATCH, free_file
+from layeratlas.studies.exits.reading_out import exits_of
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.set_curves import weighted_means
 
@@ -41,7 +42,7 @@ def write_free_answers(
     work: Workspace, posed_sets: Sequence[PosedSet], settings: ExitSettings, readout: Readout
 ) -> list[str]:
     """Decode every question at some exits, and once without a question; return the tables written, one per set."""
-    exits = chosen_exits(readout.points, settings.free_exits)
+    exits = chosen_exits(exits_of(settings.exits, readout.points), settings.free_exits)
     readers = [_reader(posed.data.language, settings) for posed in posed_sets]
     asked = [
         Asked(prompt=prompt, is_complete=reader.is_complete)
@@ -123,13 +124,14 @@ def free_curve(work: Workspace, scored: ScoredSet, resampler: Resampler, method:
     """
     table = read_table(work.folder / free_file(scored.data.name)).sort("layer", "question")
     exits, points = table["layer"].unique().sort().to_list(), scored.after.shape[1]
+    columns = np.searchsorted(scored.read or range(points), exits)
     weights = resampler.weights(scored.groups)
 
     def spread(column: str) -> Floats:
         """Return the weighted means of a column at every point, (1 + B + 2H, P)."""
         right = table[column].cast(pl.Float64).to_numpy().reshape(len(exits), -1)
         means = np.full((len(weights), points), np.nan)
-        means[:, exits] = weighted_means(right, weights)
+        means[:, columns] = weighted_means(right, weights)
         return means
 
     answers, blind = (split_draws(spread(column), resampler) for column in ("right", "blind"))
@@ -153,4 +155,5 @@ def free_curve(work: Workspace, scored: ScoredSet, resampler: Resampler, method:
         evident=False,
         control_a=blind.half_a,
         control_b=blind.half_b,
+        read=scored.read,
     )

@@ -51,7 +51,10 @@ class ExitSettings(Spec):
         default=64, ge=1, description="maximum number of tokens of a chain of reasoning with its answer"
     )
     free_exits: int = Field(
-        default=6, ge=1, description="exits at which free answers and chains are decoded, evenly spaced up to the last"
+        default=6,
+        ge=1,
+        description="exits at which free answers and chains are decoded: of those that are read, evenly spaced up to "
+        "the last",
     )
     random_weights: bool | None = Field(
         default=None,

@@ -140,7 +140,7 @@ class Exits(Study):
         from layeratlas.runs.claims_exhibit import claims_exhibit
         from layeratlas.runs.layer_order import layer_order_exhibits
         from layeratlas.runs.tables import read_table
-        from layeratlas.studies.exits import baselines, charts, reference
+        from layeratlas.studies.exits import baselines, charts, reference, written
         from layeratlas.studies.exits.ablation import charts as ablation_charts
         from layeratlas.studies.exits.tuned import charts as tuned_charts
 
@@ -151,6 +151,7 @@ class Exits(Study):
         return [
             *charts.exhibits(table, curves, settings),
             *baselines.exhibits(table),
+            *written.exhibits(folder, run),
             *tuned_charts.exhibits(folder),
             *ablation_charts.exhibits(folder),
             *layer_order_exhibits(folder),
@@ -169,9 +170,8 @@ class Exits(Study):
 def _check_exits(settings: ExitSettings) -> None:
     """Raise SpecError if `exits` cannot be parsed, or if another setting needs all exits."""
     check_exits(settings.exits)
-    for needs, name in ((settings.tuned, "tuned=true"), (settings.decodes, f"format={settings.format}")):
-        if needs and settings.exits != ALL_EXITS:
-            raise SpecError(f"{name} with exits={settings.exits}", "all exits", f"leave out exits, or {name}")
+    if settings.tuned and settings.exits != ALL_EXITS:
+        raise SpecError(f"tuned=true with exits={settings.exits}", "all exits", "leave out exits, or tuned=true")
 
 
 def _check_written(data: QuestionSet, spec: RunSpec) -> None:

@@ -10,7 +10,7 @@ from layeratlas.runs.finding import Finding
 from layeratlas.runs.finished import FinishedRun
 from layeratlas.stats.curves import depths
 from layeratlas.stats.draws import LevelDraws
-from layeratlas.stats.peaks import top_depth
+from layeratlas.stats.peaks import drawn_depth
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.hierarchy.names import RESIDUAL, HierarchyFinding
 
@@ -62,7 +62,7 @@ def peaks_within(run: FinishedRun, published: Mapping[str, Layers]) -> list[Find
     for level, layers in published.items():
         if level in peaks and peaks[level].verdict == "supported":
             curve = kept_curve(run, level)
-            drawn = None if curve is None else top_depth(curve.draws, depths(curve.draws.shape[1], RESIDUAL))
+            drawn = None if curve is None else drawn_depth(curve.draws, depths(curve.draws.shape[1], RESIDUAL), level)
             findings.append(placed(peaks[level], layers, drawn))
     return findings
 

@@ -56,12 +56,13 @@ def coordination_findings(curves: Sequence[Curve]) -> list[Finding]:
 
     Coordination: do neighbouring layers alternate in their specialisation? Anti-persistence: do differences alternate
     more than noise? The curves must come from disjoint texts, or from tasks of one level, whose halves are split
-    together, because curves of shared texts share estimation noise.
+    together, because curves of shared texts share estimation noise. A curve that is the same at all layers (at its
+    ceiling) specialises nowhere, and is left out.
     """
+    curves = [curve for curve in curves if np.ptp(z_scores(curve.estimate, curve.component)) > 0]
     if len(curves) < _FEWEST_CURVES:
         return []
-    component = curves[0].component
-    z = z_scores(np.stack([curve.estimate for curve in curves]), component)
+    z = z_scores(np.stack([curve.estimate for curve in curves]), curves[0].component)
     if z.shape[-1] < FEWEST_POINTS:
         return []
     return [

@@ -63,12 +63,14 @@ def _peak_finding(curve: Curve, test: _Test, phrasing: Phrasing, moved: float) -
     peak, (p, shuffles) = find_peak(curve), test
     # No upper end: that one probe does not decode a level never shows that the level is not encoded.
     verdict = Effect(estimate=peak.value, lo=peak.lo, p=p).verdict(null=curve.chance)
+    at = float(curve.depth[peak.layer])
     lo, hi = np.clip(percentile_interval(spread_out(peak.depths, moved)), 0.0, 1.0)
     return curve_finding(
         HierarchyFinding.PEAK,
         curve,
         statement=_statement(curve, peak, verdict, phrasing),
-        effect=Effect(estimate=float(curve.depth[peak.layer]), lo=float(lo), hi=float(hi), p=p),
+        # The first of many layers that tie may be outside the central 95 %.
+        effect=Effect(estimate=at, lo=min(float(lo), at), hi=max(float(hi), at), p=p),
         null=f"the maximum over all layers and curves under {shuffles} label shuffles",
         verdict=verdict,
     )
