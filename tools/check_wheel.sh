@@ -19,7 +19,7 @@ import sys, zipfile
 from pathlib import Path
 names = zipfile.ZipFile(next(Path(sys.argv[1], "dist").glob("*.whl"))).namelist()
 for wanted in ("layeratlas/report/page.html", "layeratlas/report/page.css", "layeratlas/data/lists/items.csv",
-               "layeratlas/py.typed"):
+               "layeratlas/data/lists/LICENSE-WordNet.txt", "layeratlas/py.typed"):
     assert wanted in names, f"the wheel lacks {wanted}"
 assert not [name for name in names if name.startswith(("tests/", "docs/")) or "__pycache__" in name]
 print(f"the wheel holds {len(names)} files")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import random
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from layeratlas.models import load
 DATA = Path(__file__).parents[1] / "src/layeratlas/data/lists"
 PROPERTIES = ("edible", "animal", "manmade", "large")
 FORBIDDEN = 1e6
+Traits = dict[str, tuple[float, int, int]]
 
 
 def main() -> None:
@@ -30,10 +32,7 @@ def main() -> None:
     encode = load(ModelSpec()).encode
     with (DATA / "items.csv").open(encoding="utf-8") as file:
         nouns = list(csv.DictReader(file))
-    traits = {
-        n["noun"]: (zipf_frequency(n["noun"], "en"), len(n["noun"]), len(encode(f"{n['article']} {n['noun']}")))
-        for n in nouns
-    }
+    traits = traits_of(((n["noun"], n["article"]) for n in nouns), encode)
     lines = [("property", "positive", "negative")]
     for name in PROPERTIES:
         yes = [n["noun"] for n in nouns if n[name] == "1"]
@@ -46,7 +45,12 @@ def main() -> None:
         csv.writer(file, lineterminator="\n").writerows(lines)
 
 
-def match(yes: list[str], no: list[str], traits: dict[str, tuple[float, int, int]]) -> list[tuple[str, str]]:
+def traits_of(nouns: Iterable[tuple[str, str]], encode: Callable[[str], list[int]]) -> Traits:
+    """Return the Zipf frequency of each noun, its length in characters, and in tokens with its article."""
+    return {n: (zipf_frequency(n, "en"), len(n), len(encode(f"{article} {n}"))) for n, article in nouns}
+
+
+def match(yes: list[str], no: list[str], traits: Traits) -> list[tuple[str, str]]:
     """Return the allowed pairs of the cheapest assignment."""
     a, b = (np.array([traits[w] for w in words]) for words in (yes, no))
     gap = np.abs(a[:, None] - b[None])

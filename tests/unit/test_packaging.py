@@ -53,9 +53,25 @@ def test_version_and_licence_agree_wherever_they_are_written() -> None:
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.search(rf"^version: {re.escape(version)}$", citation, re.M)
-    assert re.search(rf"^license: {PROJECT['project']['license']}$", citation, re.M)
+    own, words = PROJECT["project"]["license"].split(" AND ")
+    assert (own, words) == ("Apache-2.0", "LicenseRef-WordNet")
+    assert re.search(rf"^license: {own}$", citation, re.M)  # the format knows no licences without an SPDX name
     recipe = (ROOT / "packaging/recipe.yaml").read_text(encoding="utf-8")
     assert f'version: "{version}"' in recipe
+    assert f"license: {own} AND {words}\n" in recipe
+    assert all(f"- ../{file}\n" in recipe for file in PROJECT["project"]["license-files"])
+
+
+def test_the_lists_taken_from_wordnet_come_with_its_licence() -> None:
+    (file,) = (ROOT / file for file in PROJECT["project"]["license-files"] if file != "LICENSE")
+    taken = sorted(path.name for path in file.parent.glob("*_wordnet.csv"))
+    assert taken == ["analogies_wordnet.csv", "items_wordnet.csv", "relations_wordnet.csv"]
+    assert packaged(file)
+    text = file.read_text(encoding="utf-8")
+    assert "WordNet 3.1 Copyright 2011 by Princeton University.  All rights reserved." in text
+    assert "Permission to use, copy, modify and distribute" in text
+    notice = (file.parent / "README.md").read_text(encoding="utf-8")
+    assert all(name in notice for name in [*taken, file.name])
 
 
 def test_the_conda_recipe_asks_for_what_the_wheel_asks_for() -> None:

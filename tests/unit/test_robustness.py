@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import layeratlas as la
 import planting
 import small_runs
 from layeratlas.core import registry
@@ -16,22 +17,23 @@ from layeratlas.data.items import WORDINGS, Dataset, Item
 from layeratlas.runs.finding import Finding
 from layeratlas.studies.hierarchy.analysing import find
 from layeratlas.studies.hierarchy.findings.moved import NOT_MOVED, Moved
-from layeratlas.studies.hierarchy.robustness.tables import moved_by, spreads, variant_table
+from layeratlas.studies.hierarchy.robustness.tables import Spread, moved_by, spreads, variant_table
 from layeratlas.studies.hierarchy.robustness.variants import (
     AS_RUN,
+    FIRST_LIST,
+    SECOND_LIST,
     Source,
-    Variant,
     first_texts,
-    half_of,
-    list_of,
     part_of,
     probed_variants,
+    two_lists,
     wording,
 )
 
 LAYERS, PEAK = 13, 4
 SPEC = planting.LIGHT.model_copy(update={"repeats": 1, "shuffles": 20})
 DATA = planting.planted_data(160)
+OTHER_WORDS = planting.planted_data(120)
 
 
 def planted(data: Dataset, peak: int, seed: int = 0):
@@ -41,14 +43,17 @@ def planted(data: Dataset, peak: int, seed: int = 0):
 
 
 @cache
-def table_of(shift: int) -> pl.DataFrame:
-    """Return the table of a level whose other wordings peak `shift` layers later."""
-    variants = {AS_RUN: [planted(DATA, PEAK)]}
-    variants |= {wording(k): [planted(DATA, PEAK + shift, seed=k)] for k in range(1, WORDINGS)}
-    variants |= {
-        Variant(source=Source.WORD_LIST, name=n): [planted(half_of(DATA, i), PEAK)] for i, n in enumerate("AB")
-    }
+def table_of(shift: int, lists: int = 0, seed: int = 0) -> pl.DataFrame:
+    """Return the table of a level whose wordings, and second list, peak so many layers later than the run."""
+    variants = {AS_RUN: [planted(DATA, PEAK, seed=seed)]}
+    if not seed:
+        variants |= {wording(k): [planted(DATA, PEAK + shift, seed=k)] for k in range(1, WORDINGS)}
+    variants |= {FIRST_LIST: variants[AS_RUN], SECOND_LIST: [planted(OTHER_WORDS, PEAK + lists, seed=seed + 7)]}
     return variant_table({"item": variants}, 0)
+
+
+def peak_of(table: pl.DataFrame) -> Spread:
+    return next(spread for spread in spreads(table) if spread.quantity == "peak")
 
 
 @pytest.mark.parametrize("shift", [0, 3, 6])
@@ -59,7 +64,7 @@ def test_a_planted_wording_effect_moves_the_peak_by_as_many_layers(shift):
 
 
 def test_the_interval_holds_what_the_wordings_add():
-    steady, moved = (next(s for s in spreads(table_of(shift)) if s.quantity == "peak") for shift in (0, 6))
+    steady, moved = (peak_of(table_of(shift)) for shift in (0, 6))
     assert steady.total < 2 * max(steady.groups, 1 / (LAYERS - 1))
     assert moved.sources[Source.WORDING] == pytest.approx(6 / (LAYERS - 1) / np.sqrt(3), rel=0.3)
     assert moved.total >= moved.sources[Source.WORDING]
@@ -101,18 +106,60 @@ def test_what_is_moved_is_read_from_the_table_of_a_run():
     assert moved.of_pair({"item": 0.3, "relation": 0.4}, "item", "relation") == pytest.approx(0.5)
 
 
-def test_word_lists_count_as_far_as_they_exceed_the_groups():
+@pytest.mark.parametrize("lists", [3, 6])
+def test_a_second_list_that_peaks_elsewhere_is_seen_and_widens_the_interval(lists):
+    spread = peak_of(table_of(0, lists))
+    assert spread.sources[Source.WORD_LIST] == pytest.approx(lists / (LAYERS - 1) / np.sqrt(2), rel=0.35)
+    assert spread.total >= 0.9 * np.sqrt(spread.sources[Source.WORD_LIST] ** 2 - spread.lists**2)
+    lo, hi = spread.interval
+    assert lo <= PEAK / (LAYERS - 1) < (PEAK + lists) / (LAYERS - 1) <= hi + 0.05
+
+
+def test_equal_lists_add_next_to_nothing():
+    """Control: two lists of the same peak differ by their samples of words alone, which `lists` already counts."""
+    found = [peak_of(table_of(0, 0, seed)) for seed in range(1, 6)]
+    added = [max(0.0, spread.sources[Source.WORD_LIST] ** 2 - spread.lists**2) for spread in found]
+    assert np.median(added) == 0
+    planted_move = (6 / (LAYERS - 1)) ** 2 / 2
+    assert np.mean(added) < 0.1 * planted_move
+
+
+def test_word_lists_count_as_far_as_they_exceed_their_samples_of_words():
     spread = next(spreads(table_of(0)))
-    wide = dataclasses.replace(spread, groups=0.1, sources={Source.WORD_LIST: 0.05})
+    wide = dataclasses.replace(spread, groups=0.1, lists=0.05, sources={Source.WORD_LIST: 0.05})
     assert wide.total == pytest.approx(0.1)
-    assert dataclasses.replace(wide, sources={Source.WORD_LIST: 0.2}).total == pytest.approx(0.2)
+    assert dataclasses.replace(wide, sources={Source.WORD_LIST: 0.13}).total == pytest.approx(np.sqrt(0.01 + 0.0144))
 
 
-def test_halves_share_no_group_and_every_data_set_divides_them_alike():
-    first, second = half_of(DATA, 0), half_of(DATA, 1)
-    assert not {item.group for item in first.items} & {item.group for item in second.items}
-    assert len(first.items) + len(second.items) == len(DATA.items)
-    assert all(list_of(item.group) == 0 for item in first.items)
+def test_an_interval_from_two_lists_alone_holds_their_mean_in_three_quarters_of_cases():
+    """The exact share is that of the angles t of which |cos t| is below 1.96 |cos t - sin t| / sqrt(2)."""
+    t = np.linspace(0, np.pi, 100_001)
+    assert np.mean(np.abs(np.cos(t)) < 1.96 * np.abs(np.cos(t) - np.sin(t)) / np.sqrt(2)) == pytest.approx(
+        0.75, abs=0.005
+    )
+    held = []
+    for first, second in np.random.default_rng(0).standard_normal((400, 2)):
+        row = {"level": "item", "n": 1, "value": 1.0, "peak_layer": 1, "peak_error": 0.0, "emergence_error": 0.0}
+        depths = [(AS_RUN, first), (FIRST_LIST, first), (SECOND_LIST, second)]
+        rows = [
+            {**row, "source": variant.source, "variant": variant.name, "peak": at, "emergence": at}
+            for variant, at in depths
+        ]
+        spread = peak_of(pl.DataFrame(rows))
+        held.append(abs(spread.estimate) < 1.96 * spread.total)
+    assert np.mean(held) == pytest.approx(0.75, abs=0.07)
+
+
+def test_lists_are_compared_on_the_data_sets_and_strata_that_both_have():
+    (relations,) = registry.get("tasks", "relations").build("quick")
+    first, second = two_lists(relations, relations.other_words)
+    assert set(relations.strata) == {"place", "part", "kind", "use"}
+    assert set(first.strata) == set(second.strata) == {"part", "kind"}
+    items = {data.name: data for data in registry.get("tasks", "items").build("quick")}
+    variants = {name: probed_variants(data, 240, SPEC, 0) for name, data in items.items()}
+    assert {name for name, of_set in variants.items() if SECOND_LIST in of_set} == {"edible", "animal", "manmade"}
+    assert all((FIRST_LIST in of_set) == (SECOND_LIST in of_set) for of_set in variants.values())
+    assert all(len(design.data) <= 240 for of_set in variants.values() for design in of_set.values())
 
 
 def test_a_part_of_the_texts_is_whole_groups():
@@ -123,12 +170,26 @@ def test_a_part_of_the_texts_is_whole_groups():
     assert first_texts(data, 1000, 0) == data
 
 
-def test_every_variant_has_a_design_and_small_halves_are_left_out():
-    designs = probed_variants(DATA, SPEC, 0)
-    assert [variant.source for variant in designs].count(Source.WORDING) == WORDINGS - 1
-    assert [variant.source for variant in designs].count(Source.WORD_LIST) == 2
-    tiny = Dataset("tiny", "tiny", tuple(Item(f"t{i}", f"c{i % 2}", f"g{i // 2 % 2}") for i in range(8)))
-    assert Source.WORD_LIST not in {variant.source for variant in probed_variants(tiny, SPEC, 0)}
+def test_every_variant_has_a_design_and_lists_that_cannot_be_probed_are_left_out():
+    designs = probed_variants(dataclasses.replace(DATA, other_words=OTHER_WORDS), 240, SPEC, 0)
+    sources = [variant.source for variant in designs]
+    assert sources.count(Source.WORDING) == WORDINGS - 1
+    assert [variant for variant in designs if variant.source is Source.WORD_LIST] == [FIRST_LIST, SECOND_LIST]
+    assert designs[SECOND_LIST].data.texts == OTHER_WORDS.texts
+    elsewhere = tuple(dataclasses.replace(item, stratum="elsewhere") for item in OTHER_WORDS.items)
+    third = tuple(
+        dataclasses.replace(item, label="class 2" if n % 3 else item.label) for n, item in enumerate(elsewhere)
+    )
+    for items in (elsewhere, tuple(dataclasses.replace(item, stratum="all") for item in third)):
+        unlike = dataclasses.replace(DATA, other_words=dataclasses.replace(OTHER_WORDS, items=items))
+        assert Source.WORD_LIST not in {variant.source for variant in probed_variants(unlike, 240, SPEC, 0)}
+    assert Source.WORD_LIST not in {variant.source for variant in probed_variants(DATA, 240, SPEC, 0)}
+
+
+def test_the_second_list_is_part_of_what_a_run_reads():
+    other = dataclasses.replace(OTHER_WORDS, items=OTHER_WORDS.items[:100])
+    known = {str(dataclasses.replace(DATA, other_words=words).identity()) for words in (None, OTHER_WORDS, other)}
+    assert len(known) == 3
 
 
 @pytest.mark.parametrize("task", ["items", "relations", "analogies", "grammar", "documents", "buried", "graded"])
@@ -144,9 +205,24 @@ def test_every_text_has_three_wordings(task):
 def test_a_run_tells_how_far_each_source_moves_its_levels(tiny_model_dir, tmp_path):
     run = small_runs.warm_and_cold(tiny_model_dir, tmp_path, 40, robustness=True)
     table = pl.read_parquet(run.folder / "robustness.parquet")
-    assert set(table["source"]) == {source.value for source in Source}
+    assert set(table["source"]) == {source.value for source in Source} - {"word list"}  # a file is one list
     assert len(table.filter(source=Source.WORDING)) == WORDINGS - 1
     assert "Does it depend on wording" in run.report_path.read_text(encoding="utf-8")
+
+
+def test_a_run_probes_the_properties_of_which_there_are_two_lists(tiny_model_dir, tmp_path):
+    run = la.run(
+        "hierarchy",
+        model=str(tiny_model_dir),
+        size="quick",
+        tasks=["items"],
+        components=["resid"],
+        probe={"methods": ("ridge",), "repeats": 1, "shuffles": 20, "bootstrap": 100},
+        settings={"robustness": True},
+        out=tmp_path / "run",
+    )
+    table = pl.read_parquet(run.folder / "robustness.parquet").filter(source=Source.WORD_LIST)
+    assert table.select("level", "variant", "n").rows() == [("item", "1", 384), ("item", "2", 360)]
 
 
 def test_texts_that_cannot_be_divided_are_used_whole():

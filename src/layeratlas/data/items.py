@@ -47,7 +47,8 @@ class Dataset:
     """The items of one probing problem: `name` within a `level` (item, relation, analogy, ...).
 
     Raises DataError if nothing could be learnt or tested: no items, empty texts, fewer than two classes, fewer than two
-    groups, a class in only one group, or labels that are not finite.
+    groups, a class in only one group, or labels that are not finite. `other_words` is the same problem in words
+    of another origin (a second word list); None if there is none.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Dataset:
     kind: Literal["classes", "number"] = "classes"
     source: str = ""
     dropped: tuple[Dropped, ...] = ()
+    other_words: Dataset | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -113,7 +115,8 @@ class Dataset:
 
     def identity(self) -> Any:
         """Return everything that determines a run's numbers, as JSON."""
-        return [self.name, self.kind, [[i.text, i.label, i.group, i.stratum, i.unit] for i in self.items]]
+        own = [self.name, self.kind, [[i.text, i.label, i.group, i.stratum, i.unit] for i in self.items]]
+        return own if self.other_words is None else [*own, self.other_words.identity()]
 
     def without(self, rows: Collection[int], dropped: Sequence[Dropped]) -> Self:
         """Return the data set without the items with these 0-based numbers, which are recorded in `dropped`."""

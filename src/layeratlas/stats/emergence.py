@@ -123,7 +123,7 @@ class Emergence:
     estimate as the estimate differs from the truth. The mean difference is subtracted once. This correction is itself
     uncertain, and too small on a plateau, where the estimate's maximum is already too high. The standard error
     therefore combines the spread of the draws (B,), the correction times `_UNSURE`, and `moved`: the variation over
-    other wordings, words, folds and seeds, or the error from the spacing of checkpoints.
+    other wordings, word lists, folds and seeds, or the error from the spacing of checkpoints.
     """
 
     estimate: float

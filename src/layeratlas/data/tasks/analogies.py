@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from dataclasses import replace
 
 from layeratlas.core.spec import Size
 from layeratlas.data.items import Dataset, Item
@@ -16,6 +17,8 @@ _TOO_CLOSE = {
     frozenset(("capital", "nationality")),
     frozenset(("comparative", "superlative")),
     frozenset(("workplace", "product")),
+    frozenset(("adjective", "nationality")),
+    frozenset(("negation", "opposite")),
 }
 Pair = tuple[str, str]
 
@@ -27,7 +30,7 @@ class Analogies(Task):
     within S, and four crossings. Each pair is first and second equally often in both classes, so no pair
     alone predicts the label, and no tested word was seen in training. Relations meet in the rounds of a
     tournament, so that each meets every other equally often. The full size also has each text with both
-    pairs reversed, in the same group.
+    pairs reversed, in the same group. The second word list, from WordNet, has ten relations.
     """
 
     summary = "do the two pairs share their relation? 'a is to b as c is to d'; twelve relations"
@@ -35,11 +38,16 @@ class Analogies(Task):
 
     def build(self, size: Size) -> list[Dataset]:
         """Return one data set, `analogies`."""
-        return [self.of(_ROUNDS[size], both_orders=size == "full")]
+        first, second = (self.of(_ROUNDS[size], size == "full", words) for words in ("analogies", "analogies_wordnet"))
+        return [replace(first, other_words=second)]
 
-    def of(self, rounds: int, both_orders: bool = False) -> Dataset:
-        """Return the groups of `rounds` rounds; with `both_orders` each text also with both pairs reversed."""
-        pairs = _pairs()
+    def of(self, rounds: int, both_orders: bool = False, words: str = "analogies") -> Dataset:
+        """Return the groups of `rounds` rounds, or of as many as a list of words has pairs for.
+
+        With `both_orders` each text is also there with both pairs reversed.
+        """
+        pairs = _pairs(words)
+        rounds = min(rounds, *(len(of_relation) // 2 for of_relation in pairs.values()))
         items: list[Item] = []
         for number, games in enumerate(_tournament(sorted(pairs), rounds)):
             for first, second in games:
@@ -64,9 +72,9 @@ def _item(left: Pair, right: Pair, label: str, group: str) -> Item:
     return Item(f"{a} is to {b} as {c} is to {d}", label, group, wordings=wordings)
 
 
-def _pairs() -> dict[str, list[Pair]]:
+def _pairs(words: str) -> dict[str, list[Pair]]:
     by_relation: dict[str, list[Pair]] = defaultdict(list)
-    for row in read_list("analogies"):
+    for row in read_list(words):
         by_relation[row["relation"]].append((row["first"], row["second"]))
     return {name: random.Random(f"analogies-{name}").sample(p, len(p)) for name, p in by_relation.items()}
 

@@ -79,7 +79,7 @@ def analyse_stage(work: Workspace) -> list[str]:
 
 
 def _moved(work: Workspace) -> Moved:
-    """Return how far other wordings, words, folds and seeds move each level; empty if not measured."""
+    """Return how far other wordings, word lists, folds and seeds move each level; empty if not measured."""
     file = work.folder / ROBUSTNESS
     return moved_by(read_table(file)) if file.is_file() else NOT_MOVED
 

@@ -23,8 +23,8 @@ class ProbingSettings(Spec):
     )
     robustness: bool | None = Field(
         default=None,
-        description="repeat the residual stream under other wordings, words, folds and seeds, by default at every size "
-        "but quick",
+        description="repeat the residual stream under other wordings, word lists, folds and seeds, by default at every "
+        "size but quick",
     )
     random_weights: bool | None = Field(
         default=None,

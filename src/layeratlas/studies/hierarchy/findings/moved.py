@@ -1,4 +1,4 @@
-"""The variation of peak and emergence depths over wordings, words, folds and seeds, included in the main intervals."""
+"""The variation of peak and emergence depths over wordings, word lists, folds and seeds, part of the main intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stage that probes every variant; only other wordings need new runs of the model."""
+"""The stage that probes every variant; only other texts (wordings, the second word list) need new runs of the model."""
 
 from __future__ import annotations
 
@@ -24,8 +24,16 @@ from layeratlas.studies.hierarchy.names import RESIDUAL, ROBUSTNESS
 from layeratlas.studies.hierarchy.optional import is_wanted
 from layeratlas.studies.hierarchy.probing import load_probed, methods_for, rows_of, whole_store
 from layeratlas.studies.hierarchy.robustness.tables import variant_table
-from layeratlas.studies.hierarchy.robustness.variants import Source, Variant, part_of, probed_variants, wording
+from layeratlas.studies.hierarchy.robustness.variants import (
+    SECOND_LIST,
+    Source,
+    Variant,
+    probed_variants,
+    wording,
+)
 
+# The variants whose texts a run has not captured, with the number of their wording.
+_OTHER_TEXTS = {wording(number): number for number in range(1, WORDINGS)} | {SECOND_LIST: 0}
 # The most texts per data set; every variant is probed on all of them.
 _MOST_TEXTS: dict[Size, float] = {"quick": 240, "standard": 240, "full": float("inf")}
 
@@ -35,13 +43,13 @@ def robustness_stage(work: Workspace) -> list[str]:
     if not is_wanted(work, "robustness"):
         return []
     most, spec, seed = _MOST_TEXTS[work.spec.size], work.spec.probe, work.spec.seed
-    sets = [part_of(data, most, spec, seed) for data in short_sets(work)]
-    designs = {data.name: probed_variants(data, spec, seed) for data in sets}
-    if work.spec.capture.position.startswith("span:"):  # other wordings have no spans
-        designs = {name: _without_wordings(variants) for name, variants in designs.items()}
+    sets = short_sets(work)
+    designs = {data.name: probed_variants(data, most, spec, seed) for data in sets}
+    if work.spec.capture.position.startswith("span:"):  # other texts have no spans
+        designs = {name: _without_other_texts(variants) for name, variants in designs.items()}
     _probe_as_captured(work, sets, designs)
-    for number in range(1, WORDINGS):
-        _probe_wording(work, sets, designs, number)
+    for variant in _OTHER_TEXTS:
+        _probe_other_texts(work, sets, designs, variant)
     if work.turns.helping:  # the rest is the owner's
         return []
     write_table(work, ROBUSTNESS, _table(work, sets, designs))
@@ -54,8 +62,14 @@ def scores_file(data: Dataset, variant: Variant) -> str:
     return f"scores/{data.name}.{variant.file}.safetensors"
 
 
-def _without_wordings(variants: Mapping[Variant, Design]) -> dict[Variant, Design]:
-    return {variant: design for variant, design in variants.items() if variant.source is not Source.WORDING}
+def _without_other_texts(variants: Mapping[Variant, Design]) -> dict[Variant, Design]:
+    sources = {Source.WORDING, Source.WORD_LIST}
+    return {variant: design for variant, design in variants.items() if variant.source not in sources}
+
+
+def _as_captured(variants: Mapping[Variant, Design]) -> dict[Variant, Design]:
+    """Return the variants that use the run's own vectors."""
+    return {variant: design for variant, design in variants.items() if variant not in _OTHER_TEXTS}
 
 
 def _probe_as_captured(
@@ -66,7 +80,7 @@ def _probe_as_captured(
     groups = {data.name: [item.group for item in data.items] for data in work.material}
     for data in sets:
         rows = rows_of(work, data)
-        for variant, design in _without_wordings(designs[data.name]).items():
+        for variant, design in _as_captured(designs[data.name]).items():
             kept = np.isin(groups[data.name], [item.group for item in design.data.items])
             parts.append(_part(work, data, variant, design, (store, rows[kept])))
     with work.progress.stage("robustness", len(parts)) as step:
@@ -83,19 +97,23 @@ def _counted(part: Part, step: Step) -> Part:
     return replace(part, compute=compute, skip=step.advance)
 
 
-def _probe_wording(
-    work: Workspace, sets: Sequence[Dataset], designs: Mapping[str, Mapping[Variant, Design]], number: int
+def _probe_other_texts(
+    work: Workspace, sets: Sequence[Dataset], designs: Mapping[str, Mapping[Variant, Design]], variant: Variant
 ) -> None:
-    """Run every text in another wording through the model, and probe that."""
-    variant = wording(number)
+    """Run the texts of a variant through the model, and probe them."""
     asked = [data for data in sets if variant in designs[data.name]]
     if all(is_probed(work, scores_file(data, variant)) for data in asked):
         return
-    reworded = {data.name: data.reworded(number) for data in asked}
-    with residual_vectors(work, work.model, list(reworded.values()), variant.file) as (store, texts):
-        rows = {name: np.array(texts.rows_of(data)) for name, data in reworded.items()}
+    texts = {data.name: _texts(designs[data.name][variant].data, variant) for data in asked}
+    with residual_vectors(work, work.model, list(texts.values()), variant.file) as (store, captured):
+        rows = {name: np.array(captured.rows_of(data)) for name, data in texts.items()}
         parts = [_part(work, data, variant, designs[data.name][variant], (store, rows[data.name])) for data in asked]
         work.turns.each(parts, on=probe_kind(work))
+
+
+def _texts(data: Dataset, variant: Variant) -> Dataset:
+    number = _OTHER_TEXTS[variant]
+    return data.reworded(number) if number else data
 
 
 def _part(work: Workspace, data: Dataset, variant: Variant, design: Design, vectors: tuple[Store, np.ndarray]) -> Part:

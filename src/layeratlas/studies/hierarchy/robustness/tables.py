@@ -39,13 +39,14 @@ QUANTITIES = {"peak": "peak_error", "emergence": "emergence_error"}
 def variant_table(levels: Mapping[str, Mapping[Variant, Sequence[Probed]]], seed: int) -> pl.DataFrame:
     """Return one row per level and variant: peak and emergence as fractions of depth, with standard errors over groups.
 
-    A variant must cover all data sets of its level. The run's own scores are also resampled with other seeds.
+    A variant must cover all data sets of its level, except that word lists cover those of which there are two. The
+    run's own scores are also resampled with other seeds.
     """
     rows = []
     for level, variants in levels.items():
         tasks = len(variants[AS_RUN])
         for variant, probed in variants.items():
-            if len(probed) == tasks:
+            if len(probed) == tasks or variant.source is Source.WORD_LIST:
                 rows.append(_row(level, variant, level_curve_of(probed, seed)))
         for number in range(1, BOOTSTRAP_SEEDS + 1):
             other = level_curve_of(variants[AS_RUN], seed + SEED_STEP * number)
@@ -83,21 +84,22 @@ class Spread:
     """A quantity of a level in the run itself, and its standard error from each source.
 
     `groups` is the standard error from the bootstrap over groups. `sources` are the standard deviations over the
-    variants of each source. For word lists, only the variance in excess of the bootstrap's is added.
+    variants of each source. Two word lists also differ by chance, since each is a sample of words: `lists` is the
+    standard deviation that their bootstraps explain, and only the variance in excess of it is added.
     """
 
     level: str
     quantity: str
     estimate: float
     groups: float
+    lists: float = 0.0
     sources: Mapping[Source, float]
 
     @property
     def total(self) -> float:
         """The standard error from all sources together."""
         parts = [value for source, value in self.sources.items() if source is not Source.WORD_LIST]
-        lists = self.sources.get(Source.WORD_LIST, 0.0)
-        excess = max(0.0, lists**2 - self.groups**2)
+        excess = max(0.0, self.sources.get(Source.WORD_LIST, 0.0) ** 2 - self.lists**2)
         return float(np.sqrt(self.groups**2 + excess + np.sum(np.square(parts))))
 
     @property
@@ -122,7 +124,15 @@ def spreads(table: pl.DataFrame) -> Iterator[Spread]:
                 for source in Source
                 if source is not Source.AS_RUN and not rows.filter(source=source).is_empty()
             }
-            yield Spread(level=level, quantity=quantity, estimate=own[quantity], groups=own[error], sources=sources)
+            lists = rows.filter(source=Source.WORD_LIST)[error].to_numpy()
+            yield Spread(
+                level=level,
+                quantity=quantity,
+                estimate=own[quantity],
+                groups=own[error],
+                lists=float(np.sqrt(np.mean(lists**2))) if len(lists) else 0.0,
+                sources=sources,
+            )
 
 
 def moved_by(table: pl.DataFrame) -> Moved:
@@ -134,10 +144,5 @@ def moved_by(table: pl.DataFrame) -> Moved:
 
 
 def _deviation(own: float, others: Sequence[float], source: Source) -> float:
-    """Return the standard deviation over the run and its variants.
-
-    Two halves of the words differ sqrt(2) times as much as two full lists would; the deviation is divided by this.
-    """
-    if source is Source.WORD_LIST:
-        return float(np.std(others, ddof=1) / np.sqrt(2)) if len(others) > 1 else 0.0
-    return float(np.std([own, *others], ddof=1))
+    """Return the standard deviation over the run and its variants; of word lists, over the two lists."""
+    return float(np.std(others if source is Source.WORD_LIST else [own, *others], ddof=1))

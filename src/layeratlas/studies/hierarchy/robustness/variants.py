@@ -1,10 +1,10 @@
-"""Variants of a data set that should not change the depth at which it decodes: wordings, words, folds and seeds."""
+"""Variants of a data set that should not change the depth at which it decodes: wordings, lists, folds and seeds."""
 
 from __future__ import annotations
 
 import contextlib
-import zlib
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -18,7 +18,6 @@ from layeratlas.probes import Design, make_design, without_controls
 # The numbers of other partitions into folds and of other bootstrap seeds, and the step between their seeds.
 FOLD_SEEDS = BOOTSTRAP_SEEDS = 2
 SEED_STEP = 1000
-_LISTS = ("A", "B")
 
 
 class Source(StrEnum):
@@ -45,6 +44,8 @@ class Variant:
 
 
 AS_RUN = Variant(source=Source.AS_RUN)
+# The data sets of which there is a second word list, as run, and those of the second list.
+FIRST_LIST, SECOND_LIST = (Variant(source=Source.WORD_LIST, name=name) for name in "12")
 
 
 def wording(number: int) -> Variant:
@@ -52,25 +53,44 @@ def wording(number: int) -> Variant:
     return Variant(source=Source.WORDING, name=str(number + 1))
 
 
-def probed_variants(data: Dataset, spec: ProbeSpec, seed: int) -> dict[Variant, Design]:
-    """Return the design of every probed variant; wordings use the run's own design on other vectors.
+def probed_variants(data: Dataset, most: float, spec: ProbeSpec, seed: int) -> dict[Variant, Design]:
+    """Return the design of every probed variant, of at most `most` texts each (whole groups).
 
-    Word lists are left out if one of them is too small for the folds. Partitions with a fold that lacks a class are
-    left out too.
+    Wordings use the run's own design on other vectors. The two word lists have the same strata. They are left out if
+    there is no second list, or if one of them cannot be probed. Partitions with a fold that lacks a class are left out
+    too.
     """
-    own = without_controls(make_design(data, spec, seed))
+    part = part_of(data, most, spec, seed)
+    own = without_controls(make_design(part, spec, seed))
     designs = {AS_RUN: own} | {wording(number): own for number in range(1, WORDINGS)}
-    with contextlib.suppress(DataError):
-        lists = [without_controls(make_design(half_of(data, side), spec, seed)) for side in (0, 1)]
-        if all(design.data.classes == data.classes for design in lists):
-            designs |= {
-                Variant(source=Source.WORD_LIST, name=name): design for name, design in zip(_LISTS, lists, strict=True)
-            }
+    if data.other_words is not None:
+        with contextlib.suppress(DataError):
+            lists = [part_of(words, most, spec, seed) for words in two_lists(data, data.other_words)]
+            first, second = (without_controls(make_design(words, spec, seed)) for words in lists)
+            designs |= {FIRST_LIST: first, SECOND_LIST: second} if _same_classes(data, *lists) else {}
     for number in range(1, FOLD_SEEDS + 1):
         with contextlib.suppress(DataError):
-            other = make_design(data, spec, seed + SEED_STEP * number)
+            other = make_design(part, spec, seed + SEED_STEP * number)
             designs[Variant(source=Source.FOLDS, name=str(number + 1))] = without_controls(other)
     return designs
+
+
+def two_lists(first: Dataset, second: Dataset) -> tuple[Dataset, Dataset]:
+    """Return the groups of two word lists whose strata are in both.
+
+    Raises DataError if too few are left of one of them.
+    """
+    shared = set(first.strata) & set(second.strata)
+    return _within(first, shared), _within(second, shared)
+
+
+def _within(data: Dataset, strata: Collection[str]) -> Dataset:
+    outside = {item.group for item in data.items if item.stratum not in strata}
+    return replace(data, items=tuple(item for item in data.items if item.group not in outside))
+
+
+def _same_classes(data: Dataset, *others: Dataset) -> bool:
+    return all(other.classes == data.classes for other in others)
 
 
 def part_of(data: Dataset, most: float, spec: ProbeSpec, seed: int) -> Dataset:
@@ -93,16 +113,3 @@ def first_texts(data: Dataset, most: float, seed: int) -> Dataset:
             kept.add(group)
             taken += sizes[group]
     return replace(data, items=tuple(item for item in data.items if item.group in kept))
-
-
-def half_of(data: Dataset, side: int) -> Dataset:
-    """Return one of two disjoint halves of a data set, split by groups (two lists of words).
-
-    A group is in the same half in every data set. Raises DataError if a half has too few groups or classes.
-    """
-    return replace(data, items=tuple(item for item in data.items if list_of(item.group) == side))
-
-
-def list_of(group: str) -> int:
-    """Return the half of a group, 0 or 1."""
-    return zlib.crc32(group.encode()) % 2
