@@ -38,7 +38,8 @@ def test_two_columns_give_two_maps_of_one_capture(model, tmp_path):
     assert run.plot("word").to_dict()
 
 
-def test_one_column_without_groups(model):
+def test_one_column_without_groups_and_without_a_folder(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     run = la.probe(TEXTS, [t.split()[0] for t in TEXTS], model=model, **FAST)
     assert run.curves.filter(task="label")["n_groups"].unique().to_list() == [len(TEXTS)]
 
