@@ -48,6 +48,18 @@ def test_ties_go_to_the_first_layer():
     assert find_peak(planting.drawn_curve([0.5, 0.9, 0.9, 0.9])).layer == 1
 
 
+@pytest.mark.parametrize(
+    ("estimate", "interval"),
+    [([0.9] * 5, (0.0, 1.0)), ([0.5, 0.6, 0.9, 0.6, 0.5], (0.5, 0.5)), ([0.5, 0.9, 0.9, 0.9, 0.5], (0.25, 0.75))],
+    ids=["flat", "a peak", "a plateau"],
+)
+def test_the_interval_of_a_peak_holds_every_layer_that_ties_and_no_other(estimate, interval):
+    # Every draw ties where the estimate does, as at a ceiling.
+    (finding,) = peak_findings([planting.drawn_curve(estimate, draws=np.tile(estimate, (1000, 1)))], planting.PHRASING)
+    assert finding.lo <= finding.estimate <= finding.hi
+    assert (finding.lo, finding.hi) == interval
+
+
 def test_the_value_carries_no_winners_curse():
     """Twenty-five equal layers: the best estimate is too high, the value read on the other half is not."""
     rng = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.curves import Curve, Reference
-from layeratlas.stats.intervals import Z95
+from layeratlas.stats.intervals import Z95, percentile_interval
 
 # A rule that chooses one of P columns: scores (..., P) of their values (..., P), of which the highest is chosen.
 Judge = Callable[[Floats], Floats]
@@ -21,7 +21,8 @@ class Peak:
 
     `value` is the score at a layer chosen on one half of the groups and read on the other half, so that selection does
     not bias it upward; `lo, hi` is its 95 % interval. `first, last` is the contiguous range of layers within one
-    bootstrap standard error of the maximum. `depths` (B,) is the bootstrap distribution of the peak's depth.
+    bootstrap standard error of the maximum. `depths` (B,) is the bootstrap distribution of the peak's depth; `ends` are
+    those of the first and of the last of the layers that are highest in a draw, which differ only where layers tie.
     """
 
     layer: int
@@ -31,6 +32,7 @@ class Peak:
     lo: float
     hi: float
     depths: Floats
+    ends: tuple[Floats, Floats]
 
 
 def find_peak(curve: Curve) -> Peak:
@@ -55,6 +57,7 @@ def find_peak(curve: Curve) -> Peak:
         lo=value - Z95 * spread,
         hi=top if curve.metric == "r2" else min(1.0, top),  # all other measures are at most 1
         depths=depths,
+        ends=top_ends(curve.draws, curve.depth),
     )
 
 
@@ -66,6 +69,20 @@ def top_depth(values: Floats, depth: Floats) -> Floats:
     top = values == values.max(-1, keepdims=True)
     depths: Floats = (top * depth).sum(-1) / top.sum(-1)
     return depths
+
+
+def top_ends(values: Floats, depth: Floats) -> tuple[Floats, Floats]:
+    """Return the depths of the first and of the last of the highest layers of `values` (..., P)."""
+    top = values == values.max(-1, keepdims=True)
+    return np.where(top, depth, np.inf).min(-1), np.where(top, depth, -np.inf).max(-1)
+
+
+def ends_interval(firsts: Floats, lasts: Floats) -> tuple[float, float]:
+    """Return the 95 % interval of a peak's depth from the `ends` of draws: any of the layers that tie may be the peak.
+
+    With their mean, a curve at its ceiling at every layer would seem to peak in the middle for certain.
+    """
+    return float(percentile_interval(firsts)[0]), float(percentile_interval(lasts)[1])
 
 
 def onset(gains: Floats, depth: Floats) -> Floats:

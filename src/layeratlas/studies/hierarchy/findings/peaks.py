@@ -10,8 +10,7 @@ import numpy as np
 from layeratlas.core.formatting import capitalised
 from layeratlas.runs.finding import Finding, curve_finding
 from layeratlas.stats.curves import Curve
-from layeratlas.stats.intervals import percentile_interval
-from layeratlas.stats.peaks import Peak, find_peak
+from layeratlas.stats.peaks import Peak, ends_interval, find_peak
 from layeratlas.stats.shuffling import shuffle_maxima, shuffle_p
 from layeratlas.stats.verdicts import Effect, Verdict
 from layeratlas.studies.hierarchy.findings.moved import NOT_MOVED, Moved, spread_out
@@ -63,7 +62,7 @@ def _peak_finding(curve: Curve, test: _Test, phrasing: Phrasing, moved: float) -
     peak, (p, shuffles) = find_peak(curve), test
     # No upper end: that one probe does not decode a level never shows that the level is not encoded.
     verdict = Effect(estimate=peak.value, lo=peak.lo, p=p).verdict(null=curve.chance)
-    lo, hi = np.clip(percentile_interval(spread_out(peak.depths, moved)), 0.0, 1.0)
+    lo, hi = np.clip(ends_interval(*(spread_out(end, moved) for end in peak.ends)), 0.0, 1.0)
     return curve_finding(
         HierarchyFinding.PEAK,
         curve,
