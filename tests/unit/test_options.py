@@ -229,8 +229,9 @@ MISUSES = {
 
 
 @pytest.mark.parametrize("name", MISUSES)
-def test_a_misuse_is_one_line(name, tmp_path, monkeypatch):
+def test_a_misuse_is_one_line_and_leaves_no_files(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     call, pattern = MISUSES[name]
     with pytest.raises(la.AtlasError, match=pattern) as caught:
         call()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 import layeratlas as la
-from layeratlas.core.errors import SpecError
+from layeratlas.core.errors import AtlasError, DataError, SpecError, StoreError
+from layeratlas.core.files import read_object
+from layeratlas.core.progress import Progress
 
 FAST = {"probe": la.ProbeSpec(methods=("ridge",), repeats=1, shuffles=20)}
 WORDS = ("warm", "cold")
@@ -36,7 +38,8 @@ def test_two_columns_give_two_maps_of_one_capture(model, tmp_path):
     assert run.plot("word").to_dict()
 
 
-def test_one_column_without_groups(model):
+def test_one_column_without_groups_and_without_a_folder(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     run = la.probe(TEXTS, [t.split()[0] for t in TEXTS], model=model, **FAST)
     assert run.curves.filter(task="label")["n_groups"].unique().to_list() == [len(TEXTS)]
 
@@ -52,3 +55,57 @@ def test_one_column_without_groups(model):
 def test_bad_columns_are_one_line(model, labels, groups, message, tmp_path):
     with pytest.raises(SpecError, match=message):
         la.probe(TEXTS, labels, model=model, groups=groups, out=tmp_path / "map", **FAST)
+
+
+UNUSABLE = {
+    "a model that is not there": (TEXTS, {"model": "./nowhere"}, r"'\./nowhere' does not exist"),
+    "a text that is too long": ([*TEXTS[:-1], "w" * 80], {}, r"text 40 has 81 tokens; expected at most 64"),
+    "an option that no run has": (TEXTS, {"dtyp": "float32"}, r"no option named 'dtyp'"),
+}
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "temporary"])
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_call_that_cannot_begin_leaves_nothing(model, name, named, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    texts, options, message = UNUSABLE[name]
+    with pytest.raises(AtlasError, match=message):
+        la.probe(
+            texts,
+            [t.split()[0] for t in TEXTS],
+            out=tmp_path / "map" if named else None,
+            **{"model": model, **FAST, **options},
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+class Interrupted(Progress):
+    """Stops a run as a user does, when the first forward passes are due."""
+
+    def stage(self, name, total):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_call_can_be_resumed_where_its_folder_is_known(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    labels = [t.split()[0] for t in TEXTS]
+    for out in (tmp_path / "map", None):
+        with pytest.raises(KeyboardInterrupt):
+            la.probe(TEXTS, labels, model=model, out=out, progress=Interrupted(), **FAST)
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert (tmp_path / "map-texts" / "label.parquet").is_file()
+    assert read_object(tmp_path / "map" / "run.json")["status"] == "running"
+    assert la.probe(TEXTS, labels, model=model, out=tmp_path / "map", **FAST).manifest["status"] == "complete"
+
+
+def test_a_finished_run_keeps_its_texts_if_a_call_with_others_is_refused(model, tmp_path):
+    labels = [t.split()[0] for t in TEXTS]
+    la.probe(TEXTS, labels, model=model, out=tmp_path / "map", **FAST)
+    kept = (tmp_path / "map-texts" / "label.parquet").read_bytes()
+    with pytest.raises(StoreError, match=r"holds another run"):
+        la.probe([f"{t}!" for t in TEXTS], labels, model=model, out=tmp_path / "map", **FAST)
+    assert (tmp_path / "map-texts" / "label.parquet").read_bytes() == kept
+    with pytest.raises(DataError):
+        la.probe(TEXTS, ["one"] * 40, model=model, out=tmp_path / "map", **FAST)
+    assert (tmp_path / "map-texts" / "label.parquet").read_bytes() == kept

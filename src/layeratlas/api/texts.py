@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, Unpack
@@ -17,6 +19,7 @@ from layeratlas.api.results import Run
 from layeratlas.api.running import run_spec
 from layeratlas.api.specs import make_spec
 from layeratlas.core.errors import SpecError
+from layeratlas.core.files import read_object, write_atomic
 from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.core.spec import DEFAULT_MODEL, Size
 from layeratlas.runs.tables import write_parquet
@@ -43,23 +46,74 @@ def probe(
     dict of such columns by name, which share one capture. Groups are never split across train and test; without
     `groups`, each text is a separate group. The run's `curves` have estimate, interval, chance and control at every
     layer, and `plot(name)` draws a column (`"label"` if there is only one). The run's folder is `out`, or a new
-    temporary one; the texts are written next to it in `OUT-texts`. Options are those of `run`. Raises DataError,
-    SpecError.
+    temporary one, which is removed after an error; the texts are written next to it in `OUT-texts`. Options are those
+    of `run`. Raises DataError, SpecError.
     """
     progress = checked_progress(progress)
-    folder = folder_path(out) if out else Path(tempfile.mkdtemp(prefix="layeratlas-")) / "probe"
-    beside = folder.with_name(f"{folder.name}-texts")
     columns = labels if isinstance(labels, Mapping) else {"label": labels}
     if not columns:
         raise SpecError("there are no labels", "one column of labels or more")
     tables = {name: _table(name, texts, column, groups) for name, column in columns.items()}
-    files = [str(beside / f"{name}.parquet") for name in tables]
     if options.get("data"):
         raise SpecError("'data' is an option of runs of files", "texts and labels here", "call layeratlas.run()")
-    spec = make_spec("hierarchy", model, size, {**options, "data": files})
-    for path, table in zip(files, tables.values(), strict=True):
-        write_parquet(Path(path), table)
-    return run_spec(spec, folder, progress)
+    with _folder(out) as folder:
+        beside = folder.with_name(f"{folder.name}-texts")
+        files = {beside / f"{name}.parquet": table for name, table in tables.items()}
+        spec = make_spec("hierarchy", model, size, {**options, "data": list(map(str, files))})
+        with _written(files, folder):
+            return run_spec(spec, folder, progress)
+
+
+@contextlib.contextmanager
+def _folder(out: str | Path | None) -> Iterator[Path]:
+    """Yield a run's folder: `out`, or one in a new temporary folder. That one is removed after an error.
+
+    No later call could resume it, since each makes another.
+    """
+    if out:
+        yield folder_path(out)
+        return
+    parent = Path(tempfile.mkdtemp(prefix="layeratlas-"))
+    try:
+        yield parent / "probe"
+    except BaseException:
+        shutil.rmtree(parent, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def _written(files: Mapping[Path, pl.DataFrame], run: Path) -> Iterator[None]:
+    """Write texts beside a run; if it is refused or cannot begin, what was there before is put back.
+
+    The folder may hold a finished run of other texts, which would be left without its own.
+    """
+    before = {path: _bytes(path) for path in files}
+    key = read_object(run / "run.json").get("key")
+    try:
+        for path, table in files.items():
+            write_parquet(path, table)
+        yield
+    except BaseException:
+        if read_object(run / "run.json").get("key") == key:
+            for path, data in before.items():
+                _put_back(path, data)
+        raise
+
+
+def _bytes(path: Path) -> bytes | None:
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return None
+
+
+def _put_back(path: Path, data: bytes | None) -> None:
+    """Give a file its earlier content; one that was not there is removed, with its folder if that is empty."""
+    if data is not None:
+        write_atomic(path, data)
+        return
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()
 
 
 def _table(name: object, texts: object, labels: object, groups: object) -> pl.DataFrame:
