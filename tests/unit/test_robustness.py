@@ -17,6 +17,7 @@ from layeratlas.data.items import WORDINGS, Dataset, Item
 from layeratlas.runs.finding import Finding
 from layeratlas.studies.hierarchy.analysing import find
 from layeratlas.studies.hierarchy.findings.moved import NOT_MOVED, Moved
+from layeratlas.studies.hierarchy.robustness.exhibit import robustness_exhibits
 from layeratlas.studies.hierarchy.robustness.tables import Spread, moved_by, spreads, variant_table
 from layeratlas.studies.hierarchy.robustness.variants import (
     AS_RUN,
@@ -208,6 +209,8 @@ def test_a_run_tells_how_far_each_source_moves_its_levels(tiny_model_dir, tmp_pa
     assert set(table["source"]) == {source.value for source in Source} - {"word list"}  # a file is one list
     assert len(table.filter(source=Source.WORDING)) == WORDINGS - 1
     assert "Does it depend on wording" in run.report_path.read_text(encoding="utf-8")
+    (shown,) = robustness_exhibits(run.folder)
+    assert set(shown.table["Two word lists"]) == {"not measured"}
 
 
 def test_a_run_probes_the_properties_of_which_there_are_two_lists(tiny_model_dir, tmp_path):

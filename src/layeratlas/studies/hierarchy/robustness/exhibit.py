@@ -42,7 +42,7 @@ def robustness_exhibits(folder: Path) -> list[Exhibit]:
 def _row(table: pl.DataFrame, spread: Spread) -> dict[str, str]:
     own = table.filter(level=spread.level)
     values = {
-        title: ", ".join(f"{value:.2f}" for value in own.filter(source=source)[spread.quantity])
+        title: ", ".join(f"{value:.2f}" for value in own.filter(source=source)[spread.quantity]) or "not measured"
         for source, title in _TITLES.items()
     }
     reach = Z95 * spread.groups
