@@ -108,6 +108,21 @@ def test_texts_are_continued_until_each_is_complete(weights, loaded_of):
     assert texts[0] != texts[1]
 
 
+def test_a_model_that_forgets_its_cache_runs_whole_texts_in_every_batch(loaded_of, monkeypatch):
+    loaded = loaded_of("llama")
+    work = SimpleNamespace(model=loaded, progress=Progress())
+    asked = [Asked(prompt=prompt, is_complete=lambda text: False) for prompt in ("A fish", "The red bird", "A fish is")]
+    expected, plain = decode(work, asked, EXITS, Readout(loaded), 5), loaded.model.forward
+
+    def forward(input_ids=None, past_key_values=None, use_cache=None, logits_to_keep=0, **given):
+        return plain(input_ids=input_ids, use_cache=use_cache)
+
+    forward.__signature__ = inspect.signature(plain)
+    monkeypatch.setattr(loaded.model, "forward", forward)
+    monkeypatch.setattr(models_decoding, "knows_length", lambda cache, tokens: cache is not None)
+    assert decode(work, asked, EXITS, Readout(loaded), 5) == expected
+
+
 def test_what_is_not_finite_is_refused(loaded_of, monkeypatch):
     loaded = loaded_of("llama")
     monkeypatch.setattr(
