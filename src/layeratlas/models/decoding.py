@@ -81,6 +81,11 @@ class Steps:
         self._keeps = bool(self._name) and (switch is None or longest <= switch)
         self.compare = compare
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model takes its tokens."""
+        return self._model.device
+
     def logits(self, whole: Tensor) -> Tensor:
         """Return the logits (texts, vocabulary) after texts (texts, tokens), the former ones with one more token."""
         compares = self._cache is not None and self.compare != 0
