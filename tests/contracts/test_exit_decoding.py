@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ from test_decoding import SOME
 
 from layeratlas.capture import Readout
 from layeratlas.core.errors import CaptureError
+from layeratlas.core.progress import Progress
 from layeratlas.models import caches, observe
 from layeratlas.models import decoding as models_decoding
+from layeratlas.studies.exits.decoding import Asked, decode
 from layeratlas.studies.exits.kept_decoding import Kept
 
 # Two prompts of five tokens, of which one is asked twice.
@@ -86,6 +89,38 @@ def test_a_cache_that_cannot_be_repeated_is_left(loaded_of, monkeypatch):
     shapes = lengths_read(loaded, monkeypatch, PROMPTS)
     assert shapes == [(2, 5), *[(4, 5 + step) for step in range(1, NEW)]]
     assert caches.knows_length(None, 3) is False
+
+
+@pytest.mark.parametrize("weights", ["resident", "streamed"])
+def test_texts_are_continued_until_each_is_complete(weights, loaded_of):
+    """A streamed model, which keeps nothing between passes, gives the same texts."""
+    loaded = loaded_of("llama", weights=weights)
+    work = SimpleNamespace(model=loaded, progress=Progress())
+    asked = [
+        Asked(prompt=prompt, is_complete=lambda text, most=most: len(text) >= most)
+        for prompt, most in (("A fish", 2), ("A fish", 4), ("The red", 3))
+    ]
+    texts = decode(work, asked, EXITS, Readout(loaded), 9)
+    assert texts == decode(SimpleNamespace(model=loaded_of("llama"), progress=Progress()), asked, EXITS,
+                           Readout(loaded_of("llama")), 9)  # fmt: skip
+    for short, long in zip(texts[0], texts[1], strict=True):
+        assert long.startswith(short)
+    assert texts[0] != texts[1]
+
+
+def test_a_model_that_forgets_its_cache_runs_whole_texts_in_every_batch(loaded_of, monkeypatch):
+    loaded = loaded_of("llama")
+    work = SimpleNamespace(model=loaded, progress=Progress())
+    asked = [Asked(prompt=prompt, is_complete=lambda text: False) for prompt in ("A fish", "The red bird", "A fish is")]
+    expected, plain = decode(work, asked, EXITS, Readout(loaded), 5), loaded.model.forward
+
+    def forward(input_ids=None, past_key_values=None, use_cache=None, logits_to_keep=0, **given):
+        return plain(input_ids=input_ids, use_cache=use_cache)
+
+    forward.__signature__ = inspect.signature(plain)
+    monkeypatch.setattr(loaded.model, "forward", forward)
+    monkeypatch.setattr(models_decoding, "knows_length", lambda cache, tokens: cache is not None)
+    assert decode(work, asked, EXITS, Readout(loaded), 5) == expected
 
 
 def test_what_is_not_finite_is_refused(loaded_of, monkeypatch):

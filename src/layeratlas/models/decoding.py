@@ -69,7 +69,7 @@ class Steps:
     Names and rules of caches differ between families and versions of transformers. So the first step with a cache is
     compared with a pass over the whole text; if they differ, or if no cache of known length is returned (some recurrent
     models have none), every step runs the whole text. `compare` is how many of the texts are compared, by default all;
-    it is 0 after the comparison, and may be 0 where another object compared texts of the same model.
+    it is 0 once they were alike, and may be 0 where they were alike for another object of the same model.
     """
 
     def __init__(self, model: LoadedModel, longest: int, compare: int | None = None) -> None:
@@ -81,6 +81,11 @@ class Steps:
         self._keeps = bool(self._name) and (switch is None or longest <= switch)
         self.compare = compare
 
+    @property
+    def device(self) -> torch.device:
+        """Where the model takes its tokens."""
+        return self._model.device
+
     def logits(self, whole: Tensor) -> Tensor:
         """Return the logits (texts, vocabulary) after texts (texts, tokens), the former ones with one more token."""
         compares = self._cache is not None and self.compare != 0
@@ -88,7 +93,8 @@ class Steps:
         alone = self._run(whole[: self.compare], None).logits[:, -1] if compares else None
         output = self._run(whole, self._cache)
         if alone is not None:
-            self._keeps, self.compare = _alike(output.logits[: self.compare, -1], alone), 0
+            self._keeps = _alike(output.logits[: self.compare, -1], alone)
+            self.compare = 0 if self._keeps else self.compare
             output = output if self._keeps else self._run(whole, None)
         after: Tensor = output.logits[:, -1]
         cache = getattr(output, self._name, None) if self._keeps else None

@@ -35,7 +35,7 @@ class Kept:
         self._readout, self._steps, self._exits = readout, steps, list(exits)
         self._rows = {ids: row for row, ids in enumerate(dict.fromkeys(starts))}
         self._row_of = [self._rows[ids] for ids in starts]
-        self._whole = torch.tensor(list(self._rows), device=readout.device)
+        self._whole = torch.tensor(list(self._rows), device=steps.device)
         self._begun = False
 
     def __call__(self, said: Said) -> dict[tuple[int, int], int]:
