@@ -12,7 +12,7 @@ from layeratlas.core import registry
 from layeratlas.data.lists import read_list
 
 SIZES = ("quick", "standard", "full")
-COUNTS = {"quick": (60, 64, 64), "standard": (160, 160, 160)}
+COUNTS = {"quick": (60,), "standard": (160, 160, 160)}
 STOP = frozenset(
     ("a", "an", "and", "are", "as", "at", "be", "by", "for", "if", "in", "is", "it", "its", "no", "not", "of", "on",
      "one", "or", "so", "that", "the", "to", "was", "were")
@@ -63,7 +63,7 @@ def test_six_fillers_have_100_words_each_and_one_last_sentence():
 
 def test_the_data_sets_of_each_size():
     both = ["buried_relations", "buried_analogies"]
-    assert [data.name for data in main("quick")] == ["buried_animal", *both]
+    assert [data.name for data in main("quick")] == ["buried_animal"]
     assert [data.name for data in main("standard")] == ["buried_animal", *both]
     assert [data.name for data in main("full")] == [
         *(f"buried_{p}" for p in ("edible", "animal", "manmade", "large")),
@@ -72,10 +72,8 @@ def test_the_data_sets_of_each_size():
     assert by_filler("quick") == []
     for size in ("standard", "full"):
         assert [data.name for data in by_filler(size)] == [f"{data.name}_by_filler" for data in main(size)]
-    for size, (item, relation, analogy) in COUNTS.items():
-        for data in main(size):
-            wanted = {"buried item": item, "buried relation": relation, "buried analogy": analogy}
-            assert len(data.items) == wanted[data.level]
+    for size, counts in COUNTS.items():
+        assert tuple(len(data.items) for data in main(size)) == counts
 
 
 def test_sizes_are_nested_and_the_same_every_time():

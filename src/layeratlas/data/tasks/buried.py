@@ -19,11 +19,11 @@ _PROPERTIES = {
     "standard": ("animal",),
     "full": ("edible", "animal", "manmade", "large"),
 }
-# Target groups per stratum. Quick: 30, 4 x 4 and 8 groups make about 60 texts each; standard: about 160; full: all.
+# Target groups per stratum. Quick: 30 pairs of items make 60 texts. Standard: about 160 texts of each level; full: all.
 _GROUPS = {
     "item": {"quick": 30, "standard": 80, "full": 10_000},
-    "relation": {"quick": 4, "standard": 10, "full": 10_000},
-    "analogy": {"quick": 8, "standard": 20, "full": 10_000},
+    "relation": {"standard": 10, "full": 10_000},
+    "analogy": {"standard": 20, "full": 10_000},
 }
 _ALL, _ROUNDS = 10_000, 22
 Group = tuple[str, list[Item]]
@@ -35,7 +35,8 @@ class Buried(Task):
     The last token is thus the same in every text. At `quick` and `standard` all texts of a target group have the same
     filler, so fillers are balanced over the labels and the design of the targets is kept; a group of items is a
     matched pair of nouns, one with the property and one without. At `full` every target is crossed with every filler,
-    and a group holds its texts under all fillers.
+    and a group holds its texts under all fillers. `quick` has items alone: relations and analogies are harder to
+    read, and sixty texts of each, a third of all tokens of a run, are few to decide about them.
 
     `*_by_filler` (`standard`, `full`) are texts of these data sets with one filler per target group, grouped by filler,
     so that the probe has seen neither the targets nor the filler of its test texts. They share their texts with the
@@ -53,7 +54,10 @@ class Buried(Task):
     }
 
     def build(self, size: Size) -> list[Dataset]:
-        """Return `buried_<property>`, `buried_relations` and `buried_analogies`, then their `_by_filler` forms."""
+        """Return `buried_<property>`, `buried_relations` and `buried_analogies`, then their `_by_filler` forms.
+
+        At `quick` only the first.
+        """
         fillers = [(row["filler"], row["text"]) for row in read_list("fillers")]
         main, by_filler = [], []
         for target in _targets(size):
@@ -73,7 +77,8 @@ class Buried(Task):
 
 def _targets(size: Size) -> list[Dataset]:
     items = {data.name: data for data in ITEMS.build("full")}
-    return [*(items[name] for name in _PROPERTIES[size]), RELATIONS.of(_ALL), ANALOGIES.of(_ROUNDS)]
+    properties = [items[name] for name in _PROPERTIES[size]]
+    return properties if size == "quick" else [*properties, RELATIONS.of(_ALL), ANALOGIES.of(_ROUNDS)]
 
 
 def _turns(target: Dataset, size: Size, fillers: int) -> Iterator[tuple[str, list[Item], int]]:
