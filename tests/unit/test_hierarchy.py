@@ -58,6 +58,38 @@ def test_numbers_need_a_probe_that_predicts_numbers():
         STUDY.check(svm, STUDY.settings(), [data])
 
 
+def test_a_quick_run_reads_few_words():
+    """Long texts take most of its time: with all buried levels it would read 43,000 words."""
+
+    def words(size: str) -> int:
+        data = [data for task in STUDY.tasks for data in registry.get("tasks", task).build(size)]
+        return sum(len(text.split()) for text in {text for each in data for text in each.texts})
+
+    assert words("quick") < 30_000 < words("standard")
+
+
+def test_the_svm_runs_from_size_standard_on():
+    assert STUDY.probe_spec("quick").methods == ("ridge",)
+    assert all(STUDY.probe_spec(size).methods == ("ridge", "svm") for size in ("standard", "full"))
+
+
+def test_the_methods_text_names_the_svm_only_where_it_ran():
+    texts = {
+        size: dict(STUDY.methods({"spec": RunSpec(probe=STUDY.probe_spec(size)).model_dump(mode="json")}))["Probes"]
+        for size in ("quick", "standard")
+    }
+    assert "SVM" not in texts["quick"]
+    assert texts["quick"].endswith("on training folds.")
+    assert texts["standard"].endswith("on training folds, the SVM has C = 1 at every layer.")
+
+
+def test_c_is_refused_where_the_svm_does_not_run():
+    quick, standard = (STUDY.probe_spec(size).model_copy(update={"svm_c": 0.1}) for size in ("quick", "standard"))
+    with pytest.raises(SpecError, match=r"svm_c=0.1 is given to a run of ridge alone; .*; add --probe ridge"):
+        STUDY.check(RunSpec(probe=quick), STUDY.settings(), [])
+    STUDY.check(RunSpec(probe=standard), STUDY.settings(), [])
+
+
 def curves_of(*levels: str, decoded: bool = True, **fields: str):
     """One curve per level and one per its only task, by both probes; each level has a hump somewhat deeper."""
     curves = []

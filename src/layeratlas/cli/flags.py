@@ -78,7 +78,9 @@ class StudyFlags(TypedDict):
             "questions with choices, or lm-eval:TASK. With --task, both are read."
         ),
     ]
-    probe: Annotated[list[str] | None, typer.Option(help="Only this probe; repeatable. Default: ridge and svm.")]
+    probe: Annotated[
+        list[str] | None, typer.Option(help="Only this probe; repeatable. Default: ridge and svm, at size quick ridge.")
+    ]
     position: Annotated[
         str | None,
         typer.Option(

@@ -24,6 +24,7 @@ def methods_text(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     probes = ", ".join(names.get(method, method) for method in probe["methods"])
     shuffles = ", ".join(f"{names.get(method, method)}: {n}" for method, n in run.get("shuffles", {}).items())
     left_out = "".join(f" {component} is not measured: {why}." for component, why in run.get("left_out", {}).items())
+    margin = f", the SVM has C = {probe.get('svm_c', 1):g} at every layer" if "svm" in probe["methods"] else ""
     pca = f", reduced to {probe['pca']} principal components," if probe.get("pca") else ""
     return [
         (
@@ -36,7 +37,7 @@ def methods_text(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "Probes",
             f"{probes}. Features are standardised{pca} on training folds; the ridge penalty is chosen by leave-one-out "
-            f"on training folds, the SVM has C = {probe.get('svm_c', 1):g} at every layer.",
+            f"on training folds{margin}.",
         ),
         (
             "Cross-validation",
