@@ -1,11 +1,11 @@
 """Labelled texts from published corpora, for `benchmarks/best_layer.py` on a model that knows little but these corpora.
 
-    python tools/ladder_labels.py DATA --out ladder/labels
+    python tools/ladder_labels.py DATA --out ladder/labels [--per-class 500]
 
 DATA holds `ud_ewt/` (sentences.tsv.gz, *.conllu.gz), `movie_reviews/documents.tsv.gz` and
 `filler_public_domain/sentences.tsv.gz`. Each file that is written is one label, balanced over its classes; `group` is
 the document, or the speaker's address. Most texts are of at most eight words, so that the benchmark can put them into
-another template.
+another template. `--per-class` takes more texts where the corpora have them: a layer is chosen better by more texts.
 """
 
 from __future__ import annotations
@@ -114,13 +114,13 @@ def address_labels(data: Path) -> Iterator[tuple[str, Row]]:
             yield "period", row(text, "before 1930" if year < 1930 else "after 1990", sentence["document"])
 
 
-def balanced(rows: Sequence[Row], rng: np.random.Generator) -> list[Row]:
-    """Return as many texts of each class, at most OF_TWO or OF_MORE, in random order; each text once."""
+def balanced(rows: Sequence[Row], rng: np.random.Generator, per_class: int | None = None) -> list[Row]:
+    """Return as many texts of each class, at most `per_class` (else OF_TWO or OF_MORE), in random order, each once."""
     unique = list({row["text"].lower(): row for row in rows}.values())
     by_class: dict[str, list[Row]] = {}
     for at in rng.permutation(len(unique)):
         by_class.setdefault(unique[at]["label"], []).append(unique[at])
-    most = OF_TWO if len(by_class) == 2 else OF_MORE
+    most = per_class or (OF_TWO if len(by_class) == 2 else OF_MORE)
     count = min(most, *(len(members) for members in by_class.values()))
     return [one for members in by_class.values() for one in members[:count]]
 
@@ -130,6 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--per-class", type=int, help="texts of each class at most")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     tables: dict[str, list[Row]] = {}
@@ -137,7 +138,7 @@ def main() -> None:
         for name, labelled in labels(given.data):
             tables.setdefault(name, []).append(labelled)
     for name, rows in tables.items():
-        kept = balanced(rows, np.random.default_rng(0))
+        kept = balanced(rows, np.random.default_rng(0), given.per_class)
         write_table(kept, given.out / f"{name}.csv")
         print(f"{name}: {len(kept)} texts, {len({one['label'] for one in kept})} classes")
 

@@ -143,3 +143,10 @@ def test_classes_are_balanced_and_no_text_has_two_labels():
     kept = labels.balanced(rows, np.random.default_rng(0))
     assert Counter(row["label"] for row in kept) == {"a": 21, "b": 21}
     assert len({row["text"].lower() for row in kept}) == len(kept)
+
+
+@pytest.mark.parametrize(("per_class", "count"), [(None, labels.OF_TWO), (120, 120), (500, 150)])
+def test_as_many_texts_are_taken_of_each_class_as_asked_for_where_there_are_so_many(per_class, count):
+    rows = [labels.row(f"text {i}", "ab"[i % 2], str(i)) for i in range(300)]
+    kept = labels.balanced(rows, np.random.default_rng(0), per_class)
+    assert Counter(row["label"] for row in kept) == {"a": count, "b": count}
