@@ -1,100 +1,52 @@
 """Is the recommended layer better than a rule of thumb? It is chosen on one half of the groups and judged on the other.
 
-    python benchmarks/best_layer.py RUN [RUN ...] [--splits 10] [--most 12] [--component resid]
+    python benchmarks/best_layer.py RUN [RUN ...] [--splits 10] [--most 12] [--wordings] [--curves FILE]
 
-RUN is a finished hierarchy run with its `activations/`. For each data set of a level that the run decodes, the groups
-are split in two halves, several times. The layer is chosen as `run.best_layer` does, from a cross-validation inside one
+RUN is a finished hierarchy run with its `activations/`. The groups of all data sets of the levels that the run decodes
+are split in two halves, several times. The layer is chosen as `run.best_layer` does, from cross-validations inside one
 half; every layer is then scored by a cross-validation inside the other half. Regret is the best layer's score there
 less that of the chosen layer, in points of accuracy (of Spearman correlation times 100). It is never 0 on average: the
 best layer of the other half is partly luck, which no rule can know. Three tables:
 
 - the other half of the groups;
-- the other half of the groups, each text put in another template ("They were talking about ..."), read from the model;
-- other strata (kinds of relations, grammatical phenomena), where a data set has some.
+- the other half of the groups, each text put in a template that no rule has seen ("They were talking about ...");
+- other strata (kinds of relations, grammatical phenomena), where a data set has some, as if it were a run of its own.
 
-The rules of thumb are the last layer, the middle layer, the layer at two thirds of the depth and a random layer.
-`--most` takes the first data sets of each run alone. Intervals are 95 % over data sets (Student's t). The last column
-subtracts the recommended layer's regret from the rule's, on the same data sets: above 0, the recommended layer is
-better. The last line of a table says whether it is shown to be better than every rule of thumb (an intersection-union
-test). No rule that takes one layer per data set is below the floor: the layer with the least mean regret, chosen in
-sight of the halves that judge.
+Choices from the curves: the recommended one; the smoothed curve of the data set alone, without those of the run's other
+levels; the highest estimate; and with `--wordings` the recommended one from the mean of the curves of three wordings
+(the run's own and its two others). The rules of thumb are the last layer, the middle layer, the layer at two thirds of
+the depth and a random layer.
+
+`--most` takes the first data sets of each run alone. Reading and probing take minutes to hours, the rest seconds:
+`--curves` keeps the curves in a file, and reads them from there if it exists. Intervals are 95 % over data sets
+(Student's t). The last column subtracts the recommended layer's regret from the rule's, on the same data sets: above 0,
+the recommended layer is better. The last line of a table says whether it is shown to be better than every rule of thumb
+(an intersection-union test). No rule that takes one layer per data set is below the floor: the layer with the least
+mean regret, chosen in sight of the halves that judge.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import scipy
+from best_layer_curves import OWN, REWORDED, TEMPLATE, Halves, measure, read, tasks_of, write
 
-from layeratlas.core.spec import Component, RunSpec
-from layeratlas.data.items import Dataset, Item
-from layeratlas.probes import make_design, probe_layer
-from layeratlas.runs.finished import FinishedRun
-from layeratlas.stats.best_layers import choose, noise_of
-from layeratlas.stats.measures import measures_for
-from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.best_layers import Expected, best_layers, choose, noise_of
+from layeratlas.stats.common_curve import common_curve
 from layeratlas.stats.verdicts import Effect, Verdict, all_hold
-from layeratlas.store.rows import points_of
-from layeratlas.studies.hierarchy.directing import kept_vectors, load_data, read_again
 
-RECOMMENDED, HIGHEST, RANDOM = "recommended", "highest estimate", "random layer (mean)"
-FLOOR = "floor (seen)"
+RECOMMENDED, ALONE, HIGHEST = "recommended", "from its curve alone", "highest estimate"
+WORDED, RANDOM, FLOOR = "from three wordings", "random layer (mean)", "floor (seen)"
 RULES = {"last layer": 1.0, "middle layer": 0.5, "two thirds": 2 / 3}
 # How the half that judges is read.
-SAME, TEMPLATE, STRATA = "other half of the groups", "other half in another template", "other strata"
-# Texts of at most so many words are put in another template.
-FEW_WORDS = 8
-# Bootstrap draws of the half that chooses, for the noise of its curve.
-BOOTSTRAP = 300
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """A data set with its vectors (layers, n, d), and those of its texts in another template."""
-
-    data: Dataset
-    vectors: np.ndarray
-    retold: np.ndarray | None
-    spec: RunSpec
-
-
-def retold(item: Item) -> Item:
-    """Return a text in another template; a BOS or an article before it is no longer first."""
-    return replace(item, text=f"They were talking about {item.text[:1].lower()}{item.text[1:]}", spans={})
-
-
-def tasks_of(folder: Path, component: Component) -> Iterator[Task]:
-    """Yield the data sets whose level has a supported peak in the run."""
-    run = FinishedRun(folder)
-    spec = RunSpec(**run.manifest["spec"])
-    decoded = {finding.level for finding in run.of_kind("peak", component) if finding.verdict == "supported"}
-    layers = range(points_of(folder / "activations", component))
-    for record in run.manifest["datasets"]:
-        if record["level"] not in decoded:
-            continue
-        data = load_data(run, record["name"])
-        other = None
-        if max(len(text.split()) for text in data.texts) <= FEW_WORDS:
-            other = read_again(run, spec, replace(data, items=tuple(map(retold, data.items))), component, layers)
-        yield Task(data=data, vectors=kept_vectors(run, data, component, layers), retold=other, spec=spec)
-
-
-def scores(task: Task, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the cross-validated score of every layer on some of the texts, then its bootstrap, (1 + B, layers)."""
-    data = replace(task.data, items=tuple(task.data.items[i] for i in rows))
-    probe = task.spec.probe.model_copy(update={"methods": ("ridge",), "repeats": 1, "shuffles": 20})
-    design = make_design(data, probe, task.spec.seed)
-    design = replace(design, shuffled=design.shuffled[:1])
-    measure = next(iter(measures_for(data.kind, design.classes).values()))
-    groups = [item.group for item in data.items]
-    weights = Resampler(groups, BOOTSTRAP, task.spec.seed).weights(groups, halves=False)
-    held_out = (probe_layer(x[rows], design, ["ridge"])[0].scores for x in vectors)
-    return np.stack([measure(values, design.y, weights).reshape(1 + BOOTSTRAP, -1).mean(1) for values in held_out], 1)
+SAME, RETOLD, STRATA = "other half of the groups", "other half in another template", "other strata"
+JUDGED = {SAME: OWN, RETOLD: TEMPLATE}
+Curves = Mapping[str, np.ndarray]
+Row = dict[str, float]
 
 
 def shortfall(judged_on: np.ndarray) -> np.ndarray:
@@ -102,43 +54,58 @@ def shortfall(judged_on: np.ndarray) -> np.ndarray:
     return 100 * (judged_on[0].max() - judged_on[0])
 
 
-def regrets(chosen_on: np.ndarray, judged_on: np.ndarray) -> dict[str, float]:
-    """Return the regret of every rule, in points, from scores (1 + B, layers) of the two halves."""
-    estimate, draws = chosen_on[0], chosen_on[1:]
-    last = len(estimate) - 1
-    behind = shortfall(judged_on)
-    rules = {name: float(behind[round(depth * last)]) for name, depth in RULES.items()}
-    chosen = choose(estimate, noise_of(draws), np.ones(len(estimate), bool))
-    highest = {HIGHEST: float(behind[estimate.argmax()])}
-    return {RECOMMENDED: float(behind[chosen]), **highest, **rules, RANDOM: float(behind.mean())}
+def expected_of(one: Halves, sets: Sequence[Halves], at: tuple[int, int]) -> Expected | None:
+    """Return what the same half of the run's other levels says of a curve."""
+    others = [_share(other, other.curves[*at, OWN]) for other in sets if other.level != one.level]
+    return common_curve([(curve[0], curve[1:]) for curve in others])
 
 
-def halves(names: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of a random half of the names, and those of the other half."""
-    known = rng.permutation(np.unique(names))
-    first = np.isin(names, known[: len(known) // 2])
-    return np.flatnonzero(first), np.flatnonzero(~first)
+def chosen_from(curve: np.ndarray, expected: Expected | None) -> int:
+    """Return the layer that a run recommends from a curve and its bootstrap, (1 + B, layers)."""
+    estimate, draws = curve[0], curve[1:]
+    return choose(estimate, noise_of(draws), best_layers(estimate, draws).inside, expected)
 
 
-def measure(task: Task, names: np.ndarray, splits: int) -> dict[str, dict[str, float]]:
-    """Return, by how the other half is read (as it is, or in another template), the mean regret of every rule."""
-    rng = np.random.default_rng(0)
-    rows: dict[str, list[dict[str, float]]] = {}
-    seen: dict[str, list[np.ndarray]] = {}
-    for _ in range(splits):
-        parts = halves(names, rng)
-        chosen = [scores(task, task.vectors, part) for part in parts]
-        judged = {SAME: chosen}
-        if task.retold is not None:
-            judged[TEMPLATE] = [scores(task, task.retold, part) for part in parts]
-        for view, curves in judged.items():
-            rows.setdefault(view, []).extend([regrets(chosen[0], curves[1]), regrets(chosen[1], curves[0])])
-            seen.setdefault(view, []).extend(map(shortfall, curves))
+def choices(one: Halves, at: tuple[int, int], expected: Expected | None) -> dict[str, int]:
+    """Return the layer that every rule takes for a data set, by its curves on one half."""
+    views = {view: _share(one, one.curves[*at, view]) for view in (OWN, *REWORDED) if (*at, view) in one.curves}
+    own = views[OWN]
+    last = own.shape[1] - 1
+    worded = {WORDED: chosen_from(np.mean(list(views.values()), 0), expected)} if len(views) > 1 else {}
     return {
-        view: {rule: float(np.mean([row[rule] for row in many])) for rule in many[0]}
-        | {FLOOR: float(np.mean(seen[view], 0).min())}
-        for view, many in rows.items()
+        RECOMMENDED: chosen_from(own, expected),
+        ALONE: chosen_from(own, None),
+        HIGHEST: int(own[0].argmax()),
+        **worded,
+        **{name: round(depth * last) for name, depth in RULES.items()},
     }
+
+
+def regrets(one: Halves, sets: Sequence[Halves]) -> dict[str, Row]:
+    """Return, by how the other half is read, the mean regret of every rule over the splits, in points.
+
+    `sets` are all data sets of the run, whose other levels the recommended layer of this one depends on.
+    """
+    rows: dict[str, list[Row]] = {}
+    seen: dict[str, list[np.ndarray]] = {}
+    for split, side in sorted({(split, side) for split, side, _ in one.curves}):
+        chosen = choices(one, (split, side), expected_of(one, sets, (split, side)))
+        for title, view in JUDGED.items():
+            if (split, 1 - side, view) in one.curves:
+                behind = shortfall(one.curves[split, 1 - side, view])
+                row = {rule: float(behind[layer]) for rule, layer in chosen.items()}
+                rows.setdefault(title, []).append(row | {RANDOM: float(behind.mean())})
+                seen.setdefault(title, []).append(behind)
+    return {
+        title: {rule: float(np.mean([row[rule] for row in many])) for rule in many[0]}
+        | {FLOOR: float(np.mean(seen[title], 0).min())}
+        for title, many in rows.items()
+    }
+
+
+def _share(one: Halves, values: np.ndarray) -> np.ndarray:
+    """Return scores as shares of the way from chance to certainty, as a run compares its levels."""
+    return (values - one.chance) / (1 - one.chance)
 
 
 def mean_of(values: np.ndarray) -> Effect:
@@ -156,16 +123,17 @@ def shown(effect: Effect) -> str:
     return f"{effect.estimate:6.2f} [{effect.lo:5.2f}, {effect.hi:5.2f}]"
 
 
-def print_table(title: str, results: list[dict[str, float]]) -> None:
+def print_table(title: str, results: Sequence[Row]) -> None:
     """Print the regret of every rule, its paired difference, and the verdict."""
     print(f"\n{title}: {len(results)} data sets")
     if not results:
         return
     print(f"{'rule':<22}{'regret, points':<24}more than recommended")
     verdicts: dict[str, Verdict] = {}
-    for rule in results[0]:
-        values = np.array([row[rule] for row in results])
-        more = mean_of(values - np.array([row[RECOMMENDED] for row in results]))
+    for rule in dict.fromkeys(rule for row in results for rule in row):
+        having = [row for row in results if rule in row]  # other wordings are not read of every data set
+        values = np.array([row[rule] for row in having])
+        more = mean_of(values - np.array([row[RECOMMENDED] for row in having]))
         if rule in (*RULES, RANDOM):
             verdicts[rule] = more.verdict()
         print(f"{rule:<22}{shown(mean_of(values)):<24}{'' if rule == RECOMMENDED else shown(more)}")
@@ -173,28 +141,40 @@ def print_table(title: str, results: list[dict[str, float]]) -> None:
     print(f"below every rule of thumb: {all_hold(verdicts.values())} ({decided})")
 
 
+def curves_of(given: argparse.Namespace) -> dict[str, list[Halves]]:
+    """Return the curves of each run, those on halves of strata under a name of their own."""
+    if given.curves and given.curves.exists():
+        return read(given.curves)
+    found: dict[str, list[Halves]] = {}
+    for folder in given.runs:
+        tasks = tasks_of(folder, given.component, given.most, wordings=given.wordings)
+        found[folder.name] = list(measure(tasks, given.splits))
+        found[f"{folder.name}, {STRATA}"] = list(measure(tasks, given.splits, strata=True))
+    if given.curves:
+        write(found, given.curves)
+    return found
+
+
 def main() -> None:
     """Print the tables of all runs together."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("runs", nargs="*", type=Path)
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--most", type=int, help="data sets of each run; all by default")
     parser.add_argument("--component", default="resid", choices=["resid", "attn", "mlp"])
+    parser.add_argument("--wordings", action="store_true", help="also choose from the run's other wordings")
+    parser.add_argument("--curves", type=Path, help="file of the curves, written if it does not exist")
     given = parser.parse_args()
-    results: dict[str, list[dict[str, float]]] = {SAME: [], TEMPLATE: [], STRATA: []}
-    for folder in given.runs:
-        for task in islice(tasks_of(folder, given.component), given.most):
-            by_group = measure(task, np.array([item.group for item in task.data.items]), given.splits)
-            for view, regret in by_group.items():
-                results[view].append(regret)
-            strata = np.array(task.data.strata)
-            if len(set(strata)) > 1:
-                results[STRATA].append(measure(replace(task, retold=None), strata, given.splits)[SAME])
-            for view, regret in by_group.items():
-                each = ", ".join(f"{rule} {points:.2f}" for rule, points in regret.items())
-                print(f"{folder.name} {task.data.name}, {len(task.data.items)} texts, {view}: {each}", flush=True)
-    for view, many in results.items():
-        print_table(view, many)
+    results: dict[str, list[Row]] = {SAME: [], RETOLD: [], STRATA: []}
+    for name, sets in curves_of(given).items():
+        for one in sets:
+            by_strata = name.endswith(STRATA)
+            for title, row in regrets(one, [one] if by_strata else sets).items():
+                results[STRATA if by_strata else title].append(row)
+                each = ", ".join(f"{rule} {points:.2f}" for rule, points in row.items())
+                print(f"{name} {one.name}, {one.texts} texts, {title}: {each}", flush=True)
+    for title, many in results.items():
+        print_table(title, many)
 
 
 if __name__ == "__main__":

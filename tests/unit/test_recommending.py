@@ -98,7 +98,7 @@ def test_smoothing_is_the_mean_of_a_gaussian_process(ratio):
     process = GaussianProcessRegressor(kernel, alpha=np.diag(noise), optimizer=None)
     depth = np.linspace(0, 1, 13)[:, None]
     expected = np.stack([process.fit(depth, row).predict(depth) for row in values])
-    found = smoothed(values, noise, np.array([ratio]))
+    found = smoothed(values, noise, ratios=np.array([ratio]))
     np.testing.assert_allclose(found @ contrasts, expected @ contrasts, atol=1e-5)
     np.testing.assert_allclose(found.mean(1), values.mean(1))
 

@@ -52,36 +52,64 @@ def best_layers(estimate: Floats, draws: Floats, confidence: float = CONFIDENCE)
     return BestLayers(p=p, errors=errors, confidence=confidence)
 
 
-def smoothed(values: Floats, noise: Floats, ratios: Floats = _RATIOS) -> Floats:
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What other curves of a model say of one, up to a constant: its `mean` (P,) and their `covariance` (P, P)."""
+
+    mean: Floats
+    covariance: Floats
+
+
+def smoothed(values: Floats, noise: Floats, expected: Expected | None = None, *, ratios: Floats = _RATIOS) -> Floats:
     """Return the expected curve (..., P) that lies behind noisy values (..., P), with the values' own mean.
 
     noise: the covariance of the values' errors, (P, P), such as that of a bootstrap. Values are moved towards those of
     neighbouring layers, further where they are noisier: the highest of many noisy estimates is often high by chance.
     The curve has a Gaussian process as its prior (Matérn 3/2 with a range of 0.3 of the depth and an unknown mean;
-    Rasmussen and Williams 2006, chapters 2 and 4). The result is the mean over prior variances, weighted by their
-    restricted likelihood; `ratios` are these in multiples of the mean variance of the noise.
+    Rasmussen and Williams 2006, chapters 2 and 4). Where other curves say what to expect (`common_curve`), it is the
+    prior of the difference from that. The result is the mean over prior variances, weighted by their restricted
+    likelihood; `ratios` are these in multiples of the mean variance of the noise.
 
     Range and prior were chosen on simulated curves of 7, 13 and 31 layers, and on two small models.
     """
     points = values.shape[-1]
     if points < 2:
         return values
-    contrasts = np.linalg.svd(np.ones((1, points)))[2][1:]  # (P - 1, P), orthonormal; they remove the unknown mean
-    lags = np.abs(np.subtract.outer(range(points), range(points))) * np.sqrt(3) / _RANGE / (points - 1)
-    prior = contrasts @ ((1 + lags) * np.exp(-lags)) @ contrasts.T
-    errors = contrasts @ noise @ contrasts.T
-    errors = errors + ROUNDING * np.eye(points - 1)
-    seen = values @ contrasts.T
+    contrasts, prior = contrasts_of(points), alike(points)
+    errors = within(noise, contrasts)
+    mean = np.zeros(points - 1) if expected is None else contrasts @ expected.mean
+    known = 0.0 * prior if expected is None else contrasts @ expected.covariance @ contrasts.T
+    seen = values @ contrasts.T - mean
     fits, likelihoods = [], []
     for variance in ratios * np.trace(errors) / (points - 1):
-        total = variance * prior + errors
-        solved = np.linalg.solve(total, seen[..., None])[..., 0]
-        likelihoods.append(-0.5 * ((seen * solved).sum(-1) + np.linalg.slogdet(total)[1]))
-        fits.append(variance * solved @ prior)
+        before = variance * prior + known
+        solved = np.linalg.solve(before + errors, seen[..., None])[..., 0]
+        likelihoods.append(-0.5 * ((seen * solved).sum(-1) + np.linalg.slogdet(before + errors)[1]))
+        fits.append(mean + solved @ before)
     weights = np.exp(likelihoods - np.max(likelihoods, 0))
-    mean = (weights[..., None] * np.array(fits)).sum(0) / weights.sum(0)[..., None]
-    curve: Floats = mean @ contrasts + values.mean(-1, keepdims=True)
+    fit = (weights[..., None] * np.array(fits)).sum(0) / weights.sum(0)[..., None]
+    curve: Floats = fit @ contrasts + values.mean(-1, keepdims=True)
     return curve
+
+
+def contrasts_of(points: int) -> Floats:
+    """Return orthonormal contrasts (P - 1, P), which remove the mean of a curve."""
+    contrasts: Floats = np.linalg.svd(np.ones((1, points)))[2][1:]
+    return contrasts
+
+
+def alike(points: int) -> Floats:
+    """Return how alike neighbouring layers are, as the prior covariance (P - 1, P - 1) of the contrasts of a curve."""
+    lags = np.abs(np.subtract.outer(range(points), range(points))) * np.sqrt(3) / _RANGE / (points - 1)
+    contrasts = contrasts_of(points)
+    prior: Floats = contrasts @ ((1 + lags) * np.exp(-lags)) @ contrasts.T
+    return prior
+
+
+def within(noise: Floats, contrasts: Floats) -> Floats:
+    """Return the covariance of the errors (P, P) of a curve as that of its contrasts, above 0."""
+    errors: Floats = contrasts @ noise @ contrasts.T + ROUNDING * np.eye(len(contrasts))
+    return errors
 
 
 def within_one_error(values: Floats, errors: Floats) -> Bools:
@@ -93,9 +121,9 @@ def within_one_error(values: Floats, errors: Floats) -> Bools:
     return near
 
 
-def choose(estimate: Floats, noise: Floats, inside: Bools) -> int:
+def choose(estimate: Floats, noise: Floats, inside: Bools, expected: Expected | None = None) -> int:
     """Return the layer of a set with the highest expected value (`smoothed`)."""
-    return int(np.where(inside, smoothed(estimate, noise), -np.inf).argmax())
+    return int(np.where(inside, smoothed(estimate, noise, expected), -np.inf).argmax())
 
 
 def noise_of(draws: Floats) -> Floats:

@@ -14,6 +14,7 @@ from layeratlas.runs.recommendation import ALL, Choice, Purpose, Recommendation,
 from layeratlas.stats.best_layers import (
     CONFIDENCE,
     BestLayers,
+    Expected,
     best_layers,
     choose,
     noise_of,
@@ -21,6 +22,7 @@ from layeratlas.stats.best_layers import (
     within_one_error,
 )
 from layeratlas.stats.chosen import value_of_choice, value_on_curve
+from layeratlas.stats.common_curve import common_curve
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import percentile_interval
 from layeratlas.stats.resampling import Sample
@@ -34,7 +36,8 @@ _RULE_OF_SET = (
 )
 _SMOOTH = "smoothed over depth as far as its noise asks (a Gaussian process)"
 RULES: Mapping[Purpose, str] = {
-    Purpose.PROBE: f"The layer with the highest out-of-fold score, {_SMOOTH}. {_RULE_OF_SET}",
+    Purpose.PROBE: f"The layer with the highest out-of-fold score, {_SMOOTH}, and towards what the run's other "
+    f"levels have in common (empirical Bayes). {_RULE_OF_SET}",
     Purpose.DIRECTION: "The earliest point of the residual stream, without the embeddings and the last point, that "
     "decodes as well as the best and within one standard error of it: a direction can be taken where it decodes, and "
     "the more blocks follow, the more can use it. Steering is not tested by this run. The causal study tests it at the "
@@ -59,17 +62,25 @@ def recommendations(curves: Sequence[Curve], findings: Sequence[Finding], phrasi
     levels = [curve for curve in curves if curve.task == WHOLE]
     tasks = [curve for curve in curves if curve.task != WHOLE and _siblings(curve, curves) > 1]
     peaks = {(peak.level, peak.component, peak.method): peak for peak in findings}
+    decoded = [c for c in levels if peaks[c.level, c.component, c.method].verdict == "supported"]
+    expected = {(c.level, c.component): _expected(c, decoded) for c in levels}
     rows: list[Recommendation] = []
     for curve in levels:
-        rows += _of_curve(curve, peaks[curve.level, curve.component, curve.method])
+        peak = peaks[curve.level, curve.component, curve.method]
+        rows += _of_curve(curve, peak, expected[curve.level, curve.component])
     of_tasks = corrected(peak_findings(tasks, phrasing)) if tasks else []
     for curve, (peak, _) in zip(tasks, of_tasks, strict=True):
-        rows += _of_curve(curve, peak)
+        rows += _of_curve(curve, peak, expected[curve.level, curve.component])
     for component in dict.fromkeys(curve.component for curve in levels):
-        inside = [curve for curve in levels if curve.component == component]
-        decoded = [c for c in inside if peaks[c.level, c.component, c.method].verdict == "supported"]
-        rows += [_embedding(decoded)] if decoded else []
+        together = [curve for curve in decoded if curve.component == component]
+        rows += [_embedding(together)] if together else []
     return rows
+
+
+def _expected(curve: Curve, decoded: Sequence[Curve]) -> Expected | None:
+    """Return what the other levels that decode say of a level's curve, as shares; levels share no texts."""
+    others = [other for other in decoded if other.level != curve.level and other.component == curve.component]
+    return common_curve([(_share(other, other.estimate), _share(other, other.draws)) for other in others])
 
 
 def _siblings(curve: Curve, curves: Sequence[Curve]) -> int:
@@ -77,22 +88,26 @@ def _siblings(curve: Curve, curves: Sequence[Curve]) -> int:
     return len({other.task for other in curves if other.level == curve.level and other.task != WHOLE})
 
 
-def _of_curve(curve: Curve, peak: Finding) -> list[Recommendation]:
+def _of_curve(curve: Curve, peak: Finding, expected: Expected | None) -> list[Recommendation]:
     """Return the layer to probe and, in the residual stream, the point to take a direction from."""
     directed = curve.component == "resid"
     if peak.verdict != "supported":
         none = Choice(reason=f"No layer is shown to decode it. {peak.statement}")
         return [recommend(curve, purpose, none) for purpose in (Purpose.PROBE, Purpose.DIRECTION)[: 1 + directed]]
     best = best_layers(curve.estimate, curve.draws)
-    probing = recommend(curve, Purpose.PROBE, _probing(curve, best))
+    probing = recommend(curve, Purpose.PROBE, _probing(curve, best, expected))
     return [probing, *([recommend(curve, Purpose.DIRECTION, _directing(curve, best))] if directed else [])]
 
 
-def _probing(curve: Curve, best: BestLayers) -> Choice:
+def _probing(curve: Curve, best: BestLayers, expected: Expected | None) -> Choice:
     """Return the layer with the highest expected score."""
-    noise = noise_of(curve.draws)
-    layer = choose(curve.estimate, noise, best.inside)
-    value, lo, hi = value_on_curve(curve, layer, partial(smoothed, noise=_OF_HALVES * noise))
+    noise = noise_of(_share(curve, curve.draws))
+    layer = choose(_share(curve, curve.estimate), noise, best.inside, expected)
+
+    def judge(half: Floats) -> Floats:
+        return smoothed(_share(curve, half), _OF_HALVES * noise, expected)
+
+    value, lo, hi = value_on_curve(curve, layer, judge)
     reason = (
         "No layer is shown to be better than another." if best.inside.all() else "It and its neighbours decode best."
     )
