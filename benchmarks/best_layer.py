@@ -136,7 +136,8 @@ def print_table(title: str, results: Sequence[Row]) -> None:
         more = mean_of(values - np.array([row[RECOMMENDED] for row in having]))
         if rule in (*RULES, RANDOM):
             verdicts[rule] = more.verdict()
-        print(f"{rule:<22}{shown(mean_of(values)):<24}{'' if rule == RECOMMENDED else shown(more)}")
+        fewer = f"  ({len(having)} data sets)" if len(having) < len(results) else ""
+        print(f"{rule:<22}{shown(mean_of(values)):<24}{'' if rule == RECOMMENDED else shown(more)}{fewer}")
     decided = ", ".join(f"{rule} {verdict}" for rule, verdict in verdicts.items())
     print(f"below every rule of thumb: {all_hold(verdicts.values())} ({decided})")
 

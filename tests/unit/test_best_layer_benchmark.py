@@ -112,3 +112,14 @@ def test_a_planted_peak_is_found_on_the_other_half_where_rules_of_thumb_miss_it(
         assert same["recommended"] < same[rule] - 10
     # Where the other template has its peak elsewhere, the choice is no better than a rule: nothing leaks between them.
     assert mirrored["recommended"] > 10
+
+
+def test_a_rule_is_compared_on_the_data_sets_that_have_it(benchmark, capsys):
+    rules = dict.fromkeys((*benchmark.RULES, benchmark.RANDOM), 9.0)
+    rows = [rules | {"recommended": points} for points in (1.0, 2.0, 30.0)]
+    rows[0][benchmark.WORDED], rows[1][benchmark.WORDED] = 0.5, 1.5
+    benchmark.print_table("half", rows)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith(benchmark.WORDED))
+    assert line.split()[3] == "1.00"
+    assert "-0.50 [-0.50, -0.50]" in line
+    assert line.endswith("(2 data sets)")
