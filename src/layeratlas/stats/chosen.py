@@ -20,18 +20,24 @@ from layeratlas.stats.peaks import Judge, cross_read
 from layeratlas.stats.resampling import Sample
 
 
-def value_of_choice(sample: Sample, at: int, judge: Judge) -> tuple[float, Floats]:
+def value_of_choice(
+    sample: Sample, at: int, judge: Judge, chosen_on: tuple[Floats, Floats] | None = None
+) -> tuple[float, Floats]:
     """Return the value of a choice among the columns of a sample, and draws (B,) around it.
 
     `judge` chooses a column of values (..., P): the one with the highest `judge(values)`. `at` is the column that it
-    chooses on all groups, whose draws are moved to the value.
+    chooses on all groups, whose draws are moved to the value. `chosen_on` are the values on the halves that it judges,
+    by default those of the sample.
     """
-    value = cross_read(sample.half_a, sample.half_b, judge)
+    value = cross_read(sample.half_a, sample.half_b, judge, chosen_on)
     return value, sample.draws[:, at] - sample.estimate[at] + value
 
 
-def value_on_curve(curve: Curve, at: int, judge: Judge) -> tuple[float, float, float]:
+def value_on_curve(
+    curve: Curve, at: int, judge: Judge, chosen_on: tuple[Floats, Floats] | None = None
+) -> tuple[float, float, float]:
     """Return the value of a choice among the layers of a curve, and its 95 % interval in the curve's measure."""
-    value, draws = value_of_choice(Sample(curve.estimate, curve.draws, curve.half_a, curve.half_b), at, judge)
+    sample = Sample(curve.estimate, curve.draws, curve.half_a, curve.half_b)
+    value, draws = value_of_choice(sample, at, judge, chosen_on)
     lo, hi = replace(curve, estimate=np.array([value]), draws=draws[:, None], read=()).interval
     return value, float(lo[0]), float(hi[0])

@@ -127,19 +127,25 @@ def as_it_is(values: Floats) -> Floats:
     return values
 
 
-def cross_halves(half_a: Floats, half_b: Floats, judge: Judge = as_it_is) -> tuple[Floats, Floats]:
+def cross_halves(
+    half_a: Floats, half_b: Floats, judge: Judge = as_it_is, chosen_on: tuple[Floats, Floats] | None = None
+) -> tuple[Floats, Floats]:
     """Return values on halves of the groups, (H,), each at the column that is best on the complement of the half.
 
     `half_a`, `half_b` (H, P): the values on random halves and on their complements. The best column is the one with
-    the highest `judge(values)`, by default the highest value.
+    the highest `judge(values)`, by default the highest value. `chosen_on` are the values on the same halves that choose
+    the column, by default those that are read.
     """
+    on_a, on_b = chosen_on or (half_a, half_b)
     on_a, on_b = (
-        np.take_along_axis(read_on, judge(chosen_on).argmax(1)[:, None], 1)[:, 0]
-        for chosen_on, read_on in ((half_b, half_a), (half_a, half_b))
+        np.take_along_axis(read_on, judge(chooses).argmax(1)[:, None], 1)[:, 0]
+        for chooses, read_on in ((on_b, half_a), (on_a, half_b))
     )
     return on_a, on_b
 
 
-def cross_read(half_a: Floats, half_b: Floats, judge: Judge = as_it_is) -> float:
+def cross_read(
+    half_a: Floats, half_b: Floats, judge: Judge = as_it_is, chosen_on: tuple[Floats, Floats] | None = None
+) -> float:
     """Return the mean value at the column chosen on other groups, which the choice does not raise (`cross_halves`)."""
-    return float(np.mean(cross_halves(half_a, half_b, judge)))
+    return float(np.mean(cross_halves(half_a, half_b, judge, chosen_on)))

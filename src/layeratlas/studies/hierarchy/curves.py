@@ -24,16 +24,21 @@ from layeratlas.studies.hierarchy.probing import load_codes, load_probed
 
 def all_curves(work: Workspace) -> list[Curve]:
     """Return the curves of levels (means over their tasks), followed by the curves of the tasks."""
-    groups = _groups_by_level(work)
-    samplers = {
-        level: Resampler(names, work.spec.probe.bootstrap, work.spec.seed + i)
-        for i, (level, names) in enumerate(groups.items())
-    }
+    groups = groups_by_level(work)
+    samplers = samplers_of(work, groups)
     curves = [*_probe_curves(work, samplers), *_code_curves(work, samplers)]
     return [*_level_curves(curves, groups), *curves]
 
 
-def _groups_by_level(work: Workspace) -> dict[str, list[str]]:
+def samplers_of(work: Workspace, groups: Mapping[str, Sequence[str]]) -> dict[str, Resampler]:
+    """Return the bootstrap of each level's groups, which all its curves share."""
+    return {
+        level: Resampler(names, work.spec.probe.bootstrap, work.spec.seed + i)
+        for i, (level, names) in enumerate(groups.items())
+    }
+
+
+def groups_by_level(work: Workspace) -> dict[str, list[str]]:
     """Return the group of every tested item by level; groups shared by tasks of a level are resampled together."""
     groups: dict[str, list[str]] = {}
     for data in (design.data for design in designs_of(work)):

@@ -37,7 +37,8 @@ _RULE_OF_SET = (
 _SMOOTH = "smoothed over depth as far as its noise asks (a Gaussian process)"
 RULES: Mapping[Purpose, str] = {
     Purpose.PROBE: f"The layer with the highest out-of-fold score, {_SMOOTH}, and towards what the run's other "
-    f"levels have in common (empirical Bayes). {_RULE_OF_SET}",
+    "levels have in common (empirical Bayes). Where the run has read the texts in other wordings, it is chosen from "
+    f"the mean curve of all wordings. {_RULE_OF_SET}",
     Purpose.DIRECTION: "The earliest point of the residual stream, without the embeddings and the last point, that "
     "decodes as well as the best and within one standard error of it: a direction can be taken where it decodes, and "
     "the more blocks follow, the more can use it. Steering is not tested by this run. The causal study tests it at the "
@@ -46,17 +47,24 @@ RULES: Mapping[Purpose, str] = {
     Purpose.EMBED: f"The layer with the highest mean over all levels that decode, {_SMOOTH}, each level on a scale "
     f"from chance (0) to certainty (1): one vector for all the run's labels. {_RULE_OF_SET}",
 }
+# The level, task (or `all`) and component of curves, and the curves of the run's other wordings of its texts by these.
+Whose = tuple[str, str, str]
+Reworded = Mapping[Whose, Sequence[Curve]]
+NO_WORDINGS: Reworded = {}
 # The variance of a mean over one half of the groups, in multiples of that over all.
 _OF_HALVES = 2.0
 # The measure for embeddings: the value as a share of the range from chance to certainty.
 SHARE = "share of the way to certainty"
 
 
-def recommendations(curves: Sequence[Curve], findings: Sequence[Finding], phrasing: Phrasing) -> list[Recommendation]:
+def recommendations(
+    curves: Sequence[Curve], findings: Sequence[Finding], phrasing: Phrasing, reworded: Reworded = NO_WORDINGS
+) -> list[Recommendation]:
     """Return the layers to use, in every component, for each level and for each task of a level with several.
 
     `curves` are those of the main measure of one probe over all texts, and `findings` the peaks of levels after the
     correction over the report. The peaks of tasks are corrected among themselves, since a report does not have them.
+    `reworded` are the curves of other wordings, resampled with `curves`.
     No layer is recommended without a supported peak.
     """
     levels = [curve for curve in curves if curve.task == WHOLE]
@@ -65,12 +73,11 @@ def recommendations(curves: Sequence[Curve], findings: Sequence[Finding], phrasi
     decoded = [c for c in levels if peaks[c.level, c.component, c.method].verdict == "supported"]
     expected = {(c.level, c.component): _expected(c, decoded) for c in levels}
     rows: list[Recommendation] = []
-    for curve in levels:
-        peak = peaks[curve.level, curve.component, curve.method]
-        rows += _of_curve(curve, peak, expected[curve.level, curve.component])
-    of_tasks = corrected(peak_findings(tasks, phrasing)) if tasks else []
-    for curve, (peak, _) in zip(tasks, of_tasks, strict=True):
-        rows += _of_curve(curve, peak, expected[curve.level, curve.component])
+    of_levels = [peaks[curve.level, curve.component, curve.method] for curve in levels]
+    of_tasks = [peak for peak, _ in corrected(peak_findings(tasks, phrasing))] if tasks else []
+    for curve, peak in zip([*levels, *tasks], [*of_levels, *of_tasks], strict=True):
+        chooses = _over_wordings(curve, reworded.get((curve.level, curve.task, curve.component), ()))
+        rows += _of_curve(curve, peak, chooses, expected[curve.level, curve.component])
     for component in dict.fromkeys(curve.component for curve in levels):
         together = [curve for curve in decoded if curve.component == component]
         rows += [_embedding(together)] if together else []
@@ -88,26 +95,33 @@ def _siblings(curve: Curve, curves: Sequence[Curve]) -> int:
     return len({other.task for other in curves if other.level == curve.level and other.task != WHOLE})
 
 
-def _of_curve(curve: Curve, peak: Finding, expected: Expected | None) -> list[Recommendation]:
+def _over_wordings(curve: Curve, others: Sequence[Curve]) -> Curve:
+    """Return the mean of a curve and of those of its other wordings, which chooses better for texts in a new one."""
+    means = {name: np.mean([getattr(one, name) for one in (curve, *others)], axis=0) for name in Sample._fields}
+    return replace(curve, **means)
+
+
+def _of_curve(curve: Curve, peak: Finding, chooses: Curve, expected: Expected | None) -> list[Recommendation]:
     """Return the layer to probe and, in the residual stream, the point to take a direction from."""
     directed = curve.component == "resid"
     if peak.verdict != "supported":
         none = Choice(reason=f"No layer is shown to decode it. {peak.statement}")
         return [recommend(curve, purpose, none) for purpose in (Purpose.PROBE, Purpose.DIRECTION)[: 1 + directed]]
     best = best_layers(curve.estimate, curve.draws)
-    probing = recommend(curve, Purpose.PROBE, _probing(curve, best, expected))
+    probing = recommend(curve, Purpose.PROBE, _probing(curve, chooses, expected))
     return [probing, *([recommend(curve, Purpose.DIRECTION, _directing(curve, best))] if directed else [])]
 
 
-def _probing(curve: Curve, best: BestLayers, expected: Expected | None) -> Choice:
-    """Return the layer with the highest expected score."""
-    noise = noise_of(_share(curve, curve.draws))
-    layer = choose(_share(curve, curve.estimate), noise, best.inside, expected)
+def _probing(curve: Curve, chooses: Curve, expected: Expected | None) -> Choice:
+    """Return the layer with the highest expected score on the curve that chooses; its value is of the run's own."""
+    best = best_layers(chooses.estimate, chooses.draws)
+    noise = noise_of(_share(curve, chooses.draws))
+    layer = choose(_share(curve, chooses.estimate), noise, best.inside, expected)
 
     def judge(half: Floats) -> Floats:
         return smoothed(_share(curve, half), _OF_HALVES * noise, expected)
 
-    value, lo, hi = value_on_curve(curve, layer, judge)
+    value, lo, hi = value_on_curve(curve, layer, judge, (chooses.half_a, chooses.half_b))
     reason = (
         "No layer is shown to be better than another." if best.inside.all() else "It and its neighbours decode best."
     )

@@ -35,14 +35,14 @@ from layeratlas.studies.hierarchy.robustness.variants import (
 # The variants whose texts a run has not captured, with the number of their wording.
 _OTHER_TEXTS = {wording(number): number for number in range(1, WORDINGS)} | {SECOND_LIST: 0}
 # The most texts per data set; every variant is probed on all of them.
-_MOST_TEXTS: dict[Size, float] = {"quick": 240, "standard": 240, "full": float("inf")}
+MOST_TEXTS: dict[Size, float] = {"quick": 240, "standard": 240, "full": float("inf")}
 
 
 def robustness_stage(work: Workspace) -> list[str]:
     """Probe the residual stream under other wordings, word lists and folds; write where each level decodes."""
     if not is_wanted(work, "robustness"):
         return []
-    most, spec, seed = _MOST_TEXTS[work.spec.size], work.spec.probe, work.spec.seed
+    most, spec, seed = MOST_TEXTS[work.spec.size], work.spec.probe, work.spec.seed
     sets = short_sets(work)
     designs = {data.name: probed_variants(data, most, spec, seed) for data in sets}
     if work.spec.capture.position.startswith("span:"):  # other texts have no spans

@@ -60,8 +60,8 @@ def probed_variants(data: Dataset, most: float, spec: ProbeSpec, seed: int) -> d
     there is no second list, or if one of them cannot be probed. Partitions with a fold that lacks a class are left out
     too.
     """
-    part = part_of(data, most, spec, seed)
-    own = without_controls(make_design(part, spec, seed))
+    own = own_design(data, most, spec, seed)
+    part = own.data
     designs = {AS_RUN: own} | {wording(number): own for number in range(1, WORDINGS)}
     if data.other_words is not None:
         with contextlib.suppress(DataError):
@@ -73,6 +73,11 @@ def probed_variants(data: Dataset, most: float, spec: ProbeSpec, seed: int) -> d
             other = make_design(part, spec, seed + SEED_STEP * number)
             designs[Variant(source=Source.FOLDS, name=str(number + 1))] = without_controls(other)
     return designs
+
+
+def own_design(data: Dataset, most: float, spec: ProbeSpec, seed: int) -> Design:
+    """Return the design of the run's own folds and of every wording: at most `most` texts, and no controls."""
+    return without_controls(make_design(part_of(data, most, spec, seed), spec, seed))
 
 
 def two_lists(first: Dataset, second: Dataset) -> tuple[Dataset, Dataset]:
