@@ -74,10 +74,17 @@ def test_one_wrong_answer_does_not_show_that_groups_are_unlike():
     """A single wrong answer estimates a design effect of 1 whatever the true one is; taken for it, 0.8 is excluded."""
     low, _ = of_groups([1] + [0] * 7, 10)
     plugged, _ = wilson(np.array(79 / 80), 80 / few_groups(8) ** 2, Z95)
-    assert low < 0.87
+    assert low < 0.885
     assert plugged > 0.9
     # In groups of one question the same share says more.
     assert of_groups([1] + [0] * 79, 1)[0] > 0.93
+
+
+def test_many_groups_that_are_all_right_or_all_wrong_have_an_interval():
+    """The likelihood of any design effect but the largest is 0 in floating point."""
+    lo, hi = of_groups([4] * 1000 + [0] * 3000, 4)
+    known = scipy.stats.binomtest(3000, 4000).proportion_ci(method="wilson")
+    np.testing.assert_allclose([lo, hi], known, atol=1e-3)
 
 
 def test_groups_that_are_all_right_or_all_wrong_count_as_one_question_each():

@@ -84,7 +84,7 @@ def test_a_peak_finding_has_layer_depth_value_and_chance():
     assert peak.n == 400
     assert peak.statement == (
         "Item properties decode best from the residual stream at point 4 of 0-8 (3-5 within one standard error), "
-        "depth 0.50: accuracy 0.90 [0.86, 0.93], chance 0.50."
+        "depth 0.50: accuracy 0.90 [0.87, 0.92], chance 0.50."
     )
     assert peak.null == "the maximum over all layers and curves under 99 label shuffles"
 

@@ -3,8 +3,8 @@
 The design effect D is the variance of a share of right answers divided by that of independent answers (Kish 1965):
 1 + (m - 1) rho, if the m answers of a group correlate by rho. From few groups or few wrong answers it is hardly known:
 one wrong answer always gives the estimate 1. An interval that takes the estimate for the truth is then too sure. So D
-is integrated out, from 1 to m, with the prior 1 / D of a scale (Jeffreys 1961). Where neither end matters this gives
-Student's t, and where each group is one item it gives Wilson's interval.
+is integrated out, with the prior 1 / D of a scale (Jeffreys 1961), and what is below 1 counts as 1. Where neither end
+matters this gives Student's t, and where each group is one item it gives Wilson's interval.
 
 The likelihood of an estimated D is that of beta-binomial groups (Skellam 1948) with the accuracy under test, given the
 share that was seen. The condition matters near 0 and 1: groups that fail by bad luck look more alike than they are. The
@@ -31,7 +31,7 @@ _TILTS = 16 * np.sinh(np.linspace(-7, 7, 161)) / np.sinh(7)
 _LARGEST = 64
 # The correlations over which D is integrated, as positions between the knots, and their steps.
 _PLACES = (np.arange(96) + 0.5) / 96
-_CORRELATIONS, _STEPS = _PLACES**2, _PLACES
+_CORRELATIONS, _STEPS = _PLACES**2, 2 * _PLACES / len(_PLACES)
 # Candidates for the effective D are at most this factor from its estimate.
 _CANDIDATES, _FURTHEST = 17, 100.0
 _TINY = 1e-6
@@ -108,9 +108,13 @@ def _deviates(truth: Floats, shares: Shares, size: float) -> Floats:
     mean = mean * items / np.maximum(items - mean, 1)
     shape = 1 / (2 / max(groups - 1, _TINY) + np.maximum(excess, -2) / groups)
     ratio = np.maximum(shares.design, 0.01)[:, None] / mean
-    likelihood = shape * np.log(shape * ratio) - scipy.special.gammaln(shape) - shape * ratio
+    log = shape * np.log(shape * ratio) - scipy.special.gammaln(shape) - shape * ratio
     design = 1 + (size - 1) * _CORRELATIONS
-    weights = np.exp(likelihood - likelihood.max(-1, keepdims=True)) * _STEPS / design
+    log = log + np.log((size - 1) * _STEPS / design)
+    # All D below 1 count as 1, as negative components of variance do: of a gamma they are known in closed form.
+    below = scipy.special.gammaincc(shape[..., 0], (shape * ratio)[..., 0])
+    log[..., 0] = np.logaddexp(log[..., 0], np.log(np.maximum(below, 1e-300)))
+    weights = np.exp(log - log.max(-1, keepdims=True))
     error = np.sqrt(truth * (1 - truth) / items) * shares.times
     tails = scipy.special.ndtr(-np.abs(shares.seen - truth)[..., None] / (error[..., None] * np.sqrt(design)))
     deviates: Floats = scipy.special.ndtri((weights * tails).sum(-1) / weights.sum(-1))
