@@ -3,8 +3,8 @@
 The design effect D is the variance of a share of right answers divided by that of independent answers (Kish 1965):
 1 + (m - 1) rho, if the m answers of a group correlate by rho. From few groups or few wrong answers it is hardly known:
 one wrong answer always gives the estimate 1. An interval that takes the estimate for the truth is then too sure. So D
-is integrated out, with the prior 1 / D of a scale (Jeffreys 1961), and what is below 1 counts as 1. Where neither end
-matters this gives Student's t, and where each group is one item it gives Wilson's interval.
+is integrated out, with the prior 1 / D of a scale (Jeffreys 1961), and what is outside 1 to m counts as the nearer end.
+Where neither end matters this gives Student's t, and where each group is one item it gives Wilson's interval.
 
 The likelihood of an estimated D is that of beta-binomial groups (Skellam 1948) with the accuracy under test, given the
 share that was seen. The condition matters near 0 and 1: groups that fail by bad luck look more alike than they are. The
@@ -111,9 +111,11 @@ def _deviates(truth: Floats, shares: Shares, size: float) -> Floats:
     log = shape * np.log(shape * ratio) - scipy.special.gammaln(shape) - shape * ratio
     design = 1 + (size - 1) * _CORRELATIONS
     log = log + np.log((size - 1) * _STEPS / design)
-    # All D below 1 count as 1, as negative components of variance do: of a gamma they are known in closed form.
+    # Any D below 1 counts as 1, as negative components of variance do, and above m as m: closed forms of the gamma.
     below = scipy.special.gammaincc(shape[..., 0], (shape * ratio)[..., 0])
-    log[..., 0] = np.logaddexp(log[..., 0], np.log(np.maximum(below, 1e-300)))
+    above = scipy.special.gammainc(shape[..., -1], (shape * ratio)[..., -1])
+    for end, beyond in ((0, below), (-1, above)):
+        log[..., end] = np.logaddexp(log[..., end], np.log(np.maximum(beyond, 1e-300)))
     weights = np.exp(log - log.max(-1, keepdims=True))
     error = np.sqrt(truth * (1 - truth) / items) * shares.times
     tails = scipy.special.ndtr(-np.abs(shares.seen - truth)[..., None] / (error[..., None] * np.sqrt(design)))
