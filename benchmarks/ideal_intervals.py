@@ -7,7 +7,7 @@ questions, which no run knows (ideal); Wilson's with the number that the groups'
 (plugged in), and the same with smaller errors; and the reported one. Where each group is one question, the answers are
 binomial and the coverage is exact; elsewhere it is counted over simulations, by default 40,000 per cell. The
 bootstrap's standard error is computed instead of drawn. The cells are those of docs/validation.md, or with --nearby
-others, which chose nothing; then the range over cells is printed too. Both take some minutes of one core.
+others; then the range over cells is printed too. Both take some minutes of one core.
 """
 
 from __future__ import annotations
