@@ -33,5 +33,7 @@ def value_of_choice(sample: Sample, at: int, judge: Judge) -> tuple[float, Float
 def value_on_curve(curve: Curve, at: int, judge: Judge) -> tuple[float, float, float]:
     """Return the value of a choice among the layers of a curve, and its 95 % interval in the curve's measure."""
     value, draws = value_of_choice(Sample(curve.estimate, curve.draws, curve.half_a, curve.half_b), at, judge)
-    lo, hi = replace(curve, estimate=np.array([value]), draws=draws[:, None], read=()).interval
+    # Further columns, such as a control beside the layers, are never chosen and have no factor.
+    times = curve.times if np.ndim(curve.times) == 0 else np.asarray(curve.times)[[at]]
+    lo, hi = replace(curve, estimate=np.array([value]), draws=draws[:, None], times=times, read=()).interval
     return value, float(lo[0]), float(hi[0])
