@@ -309,7 +309,10 @@ def test_a_context_shorter_than_all_else_is_kept_to(atlas, tmp_path):
 
 
 def test_texts_of_another_kind_are_refused(tmp_path):
-    with pytest.raises(SpecError, match="the task 'items' is not for the study 'segments'"):
+    with pytest.raises(
+        SpecError,
+        match=r"the task 'items' is not for the study 'segments'; expected \w+; 'layeratlas list tasks' names the",
+    ):
         la.run("segments", size="quick", out=tmp_path / "run", tasks=("items",))
 
 

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import binom, norm
 
 from layeratlas.probes import LinearProbeClassifier, probe_layer, training_of
+from layeratlas.stats.design_effects import Effective
 from layeratlas.stats.intervals import share_interval
 from layeratlas.validation import widths
 from layeratlas.validation.widths import CELLS, Cell, exact_accuracy, expected_accuracy, interval
@@ -25,7 +26,8 @@ def test_an_interval_at_a_real_width_holds_the_exact_accuracy():
 
 def test_an_interval_without_the_spread_of_its_groups_fails_the_same_test(monkeypatch):
     """Negative control: as if the texts of a group were no more alike than any, and groups and texts were many."""
-    monkeypatch.setattr("layeratlas.stats.curves.share_interval", lambda *given: share_interval(*given[:3], 10**9))
+    many = Effective(10**9, 10**9)
+    monkeypatch.setattr("layeratlas.stats.curves.share_interval", lambda *given: share_interval(*given[:3], many))
     monkeypatch.setattr(
         "layeratlas.studies.hierarchy.curves.widened",
         lambda estimate, draws, *_, **__: estimate + (draws - estimate) / 10,

@@ -16,6 +16,7 @@ import pytest
 
 import planting
 from layeratlas.runs.recommendation import Purpose, Recommendation
+from layeratlas.stats.chosen import value_on_curve
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import widened
 from layeratlas.stats.resampling import Resampler, Sample, split_draws
@@ -156,3 +157,15 @@ def test_the_interval_of_a_value_holds_the_truth_as_often_as_it_says(purpose):
     assert abs(values.mean() - truth) < 3 * error
     assert 0.93 <= held <= 0.97
     assert better * (naive.mean() - truth) > 3 * error  # the negative control
+
+
+def test_a_chosen_value_has_the_factor_of_its_own_layer_though_controls_stand_beside():
+    values = np.array([0.6, 0.8, 0.7, 0.5, 0.5, 0.5])  # three layers, and their controls, which have no factor
+
+    def width(times: float | np.ndarray) -> float:
+        curve = planting.drawn_curve(values, spread=0.03, times=times)
+        _, lo, hi = value_on_curve(curve, 1, lambda both: np.where(np.arange(6) == 1, 1.0, 0.0) + 0 * both)
+        return hi - lo
+
+    assert width(np.array([9.0, 1.0, 9.0])) == pytest.approx(width(1.0))
+    assert width(np.array([1.0, 1.5, 1.0])) != pytest.approx(width(1.0), rel=1e-3)

@@ -14,7 +14,7 @@ _ROW = 22
 
 
 def heat(look: Lens, width: Any = 640) -> vega.Chart:
-    """Return the map of levels and their tasks by depth; shades range from an estimate's floor to the highest value.
+    """Return the map of levels and their tasks by depth; shades from an estimate's floor to the highest possible value.
 
     The shade is a share, so rows with two and with six classes are equally dark if both decode perfectly.
     """
@@ -52,7 +52,7 @@ def _row_axis(look: Lens) -> vega.Spec:
 def _shade(look: Lens) -> vega.Spec:
     """Return the encoding of a cell's shade, on one scale for all rows, with its legend."""
     legend = vega.Legend(
-        title=None if look.live else f"From the floor ({look.view.names.study.floor}) to the highest value",
+        title=None if look.live else f"From the floor ({look.view.names.study.floor}) to the highest possible value",
         orient="bottom",
         direction="horizontal",
         symbolType="square",

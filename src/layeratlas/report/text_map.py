@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # drawing rows that are known needs no polars
     from layeratlas.report.view import View
 
-# Shades in equal steps from the floor (or below) to nearly the highest value; the first is a dot, so that the end of
-# a row is visible.
+# Shades in equal steps from the floor (or below) to nearly the highest possible value; the first is a dot, so that the
+# end of a row is visible.
 SHADES = "·░▒▓█"
 _MOST_ROWS, _NARROW, _MARGIN = 12, 16, 16
 _LOOK_NAME, _LOOK_COLUMNS = 24, 40

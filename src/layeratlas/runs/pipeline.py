@@ -12,6 +12,7 @@ from typing import Any
 
 from layeratlas.core import registry
 from layeratlas.core.errors import AtlasError, DataError, SpecError, StoreError
+from layeratlas.core.fields import alternatives
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
 from layeratlas.core.turns import ALONE, Turns
@@ -40,8 +41,8 @@ def make_material(study: Study, spec: RunSpec) -> list[Material]:
         if not all(isinstance(dataset, study.reads) for dataset in built):
             raise SpecError(
                 f"the task '{name}' is not for the study '{spec.study}'",
-                f"one of {', '.join(study.tasks)}",
-                "run the study that reads it",
+                alternatives(list(study.tasks)),
+                "'layeratlas list tasks' names the study of each",
             )
         material += built
     material += [study.read(path, spec) for path in spec.data]

@@ -39,5 +39,7 @@ def value_on_curve(
     """Return the value of a choice among the layers of a curve, and its 95 % interval in the curve's measure."""
     sample = Sample(curve.estimate, curve.draws, curve.half_a, curve.half_b)
     value, draws = value_of_choice(sample, at, judge, chosen_on)
-    lo, hi = replace(curve, estimate=np.array([value]), draws=draws[:, None], read=()).interval
+    # Further columns, such as a control beside the layers, are never chosen and have no factor.
+    times = curve.times if np.ndim(curve.times) == 0 else np.asarray(curve.times)[[at]]
+    lo, hi = replace(curve, estimate=np.array([value]), draws=draws[:, None], times=times, read=()).interval
     return value, float(lo[0]), float(hi[0])

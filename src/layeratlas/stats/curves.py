@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 
 from layeratlas.core.arrays import Floats
+from layeratlas.stats.design_effects import Effective
 from layeratlas.stats.intervals import draws_interval, percentile_interval, share_interval
 
 # Shares of the items among the measures of probes; a share of pairs, whose variance is not p (1 - p) over the items.
@@ -59,7 +61,8 @@ class Curve:
     on their complements. `shuffles` (S, P): the control. `chance`: the score of guessing. `baseline`: the score of
     surface features (NaN for none), with its bootstrap `baseline_draws` (B,) over the same groups as `draws` (empty if
     not stored). `read`: the layers of `resid` in the columns, which include the last one (empty for all). `references`:
-    curves for comparison, if measured. There are `n` items in `n_groups` groups.
+    curves for comparison, if measured. There are `n` items in `n_groups` groups; `effective`: their effective numbers,
+    if they count unequally. `times`: a factor of a share's error that is not due to groups, (P,) or one number.
     """
 
     level: str
@@ -80,6 +83,8 @@ class Curve:
     baseline_draws: Floats = field(default_factory=lambda: np.zeros(0))
     read: tuple[int, ...] = ()
     references: Mapping[ReferenceKind, Reference] = field(default_factory=dict)
+    effective: Effective | None = None
+    times: Floats | float = 1.0
 
     @property
     def depth(self) -> Floats:
@@ -93,20 +98,25 @@ class Curve:
         """The number of each point."""
         return list(self.read or range(len(self.estimate)))
 
-    @property
+    @cached_property
     def interval(self) -> tuple[Floats, Floats]:
         """The 95 % bootstrap interval at each layer, lo and hi each (P,); for shares see `share_interval`.
 
         With one group it is as wide as possible: 0 to 1 for shares, NaN for unbounded measures.
         """
         if self.is_share:
-            return share_interval(self.estimate, self.draws, self.n_groups, self.n)
+            return share_interval(self.estimate, self.draws, self.n_groups, self.counts, self.times)
         if self.is_bounded:
             return draws_interval(self.draws, self.n_groups, least=0.0, most=1.0)
         if self.n_groups < 2:
             unknown = np.full(len(self.estimate), np.nan)
             return unknown, unknown
         return percentile_interval(self.draws)
+
+    @property
+    def counts(self) -> Effective:
+        """The effective numbers of items and groups."""
+        return self.effective or Effective(self.n, self.n_groups)
 
     @property
     def is_share(self) -> bool:
@@ -154,7 +164,18 @@ def level_curve(curves: Sequence[AnyCurve], n_groups: int) -> AnyCurve:
         references=_mean_references(curves, n_groups),
         n=sum(c.n for c in curves),
         n_groups=n_groups,
+        effective=_mean_effective(curves, n_groups),
+        times=_mean(curves, "times"),
     )
+
+
+def _mean_effective(curves: Sequence[Curve], n_groups: int) -> Effective:
+    """Return the effective numbers of a mean of curves: no item is in two of them, but groups may be."""
+    items, groups = (
+        np.mean([1 / numbers for numbers in column]) for column in zip(*(c.counts for c in curves), strict=True)
+    )
+    shared = np.mean([curve.n_groups for curve in curves]) / n_groups  # 1 if all have the same groups
+    return Effective(float(len(curves) / items), float(1 / (groups * shared)))
 
 
 def _mean_baseline(curves: Sequence[Curve]) -> Floats:

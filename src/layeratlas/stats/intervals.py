@@ -6,6 +6,7 @@ import numpy as np
 import scipy
 
 from layeratlas.core.arrays import Floats
+from layeratlas.stats.design_effects import Effective, Shares, integrated_wilson
 
 # Quantiles of the standard normal at 0.975 and 0.95: the half-widths of 95 % and 90 % intervals in standard errors.
 Z95 = 1.959964
@@ -58,26 +59,34 @@ def draws_interval(
     return np.maximum(lo - reach, least), np.minimum(hi + reach, most)
 
 
-def share_interval(estimate: Floats, draws: Floats, groups: int, items: int) -> tuple[Floats, Floats]:
-    """Return the 95 % interval of shares (...) of `items` from draws (B, ...): Wilson's (1927), by effective size.
+def share_interval(
+    estimate: Floats, draws: Floats, groups: int, of: Effective, times: Floats | float = 1.0
+) -> tuple[Floats, Floats]:
+    """Return the 95 % interval of shares (P,) from draws (B, P) of `widened` groups: Wilson's, by effective size.
 
-    It contains the shares p within z standard errors of the estimate, where the standard error is the one that p itself
-    would have: that of the draws times sqrt(p (1 - p) / (estimate (1 - estimate))). The draws determine an effective
-    number of independent items, at most the number of items (Korn and Graubard 1998; Dean and Pagano 2015): groups that
-    are alike by chance or by design do not show how far other groups differ. Near 0 and 1, Wald's and mirrored
-    intervals miss on the far side: the luckier the estimate, the fewer failures there are and the smaller is the error
-    of the draws. If all draws are equal, at an estimate of 0 or 1, and with one group, the result is `draws_interval`.
+    Wilson's interval (1927) contains the shares from which the estimate is at most z standard errors away, where the
+    error is the one that the share itself would have. The error depends on how alike the answers of a group are: their
+    design effect, estimated by the spread of the draws, and integrated out as far as `groups` do not show it
+    (`design_effects`). `of`: the effective numbers of items and groups; `times`: a factor (P,) of the error that has
+    nothing to do with groups, such as training. Draws that vary more than those of groups that are all right or all
+    wrong have further sources of error, which widen the interval. If all draws are equal, at an estimate of 0 or 1,
+    and with one group, the result is `draws_interval`.
     """
     lo, hi = draws_interval(draws, groups, least=0.0, most=1.0)
+    spread, error = estimate * (1 - estimate), draws.std(0)
+    known = (spread > ROUNDING) & (error > ROUNDING)
     if groups < 2:
         return lo, hi
-    spread, error = estimate * (1 - estimate), draws.std(0)
-    degenerate = (spread < ROUNDING) | (error < ROUNDING)
-    ratio = Z95**2 * np.maximum(error**2 / np.where(degenerate, 1.0, spread), 1 / items)
-    centre = (estimate + ratio / 2) / (1 + ratio)
-    reach = np.sqrt(ratio * spread + ratio**2 / 4) / (1 + ratio)
-    low, high = np.where(degenerate, lo, centre - reach), np.where(degenerate, hi, centre + reach)
-    return np.clip(low, 0.0, estimate), np.clip(high, estimate, 1.0)
+    factor = np.broadcast_to(np.asarray(times, float), estimate.shape)[known]
+    # The variance of a mean of groups from that of its bootstrap, which is smaller by (G - 1) / G.
+    variance = (error[known] / (few_groups(groups) * factor)) ** 2 * groups / (groups - 1)
+    design = variance * of.items / spread[known]
+    most = max(of.items, of.groups) / max(of.groups - 1, ROUNDING) * (1 + 2 * np.sqrt(2 / len(draws)))  # by chance
+    beyond = np.maximum(design / most, 1)
+    shares = Shares(estimate[known], design / beyond, of, factor * np.sqrt(beyond))
+    if known.any():
+        lo[known], hi[known] = integrated_wilson(shares, Z95)
+    return np.clip(lo, 0.0, estimate), np.clip(hi, estimate, 1.0)
 
 
 def mean_interval(draws: Floats, n: int) -> tuple[Floats, Floats]:

@@ -50,8 +50,8 @@ def methods(run: Mapping[str, Any], settings: CausalSettings) -> list[tuple[str,
         ),
         (
             "Intervals and findings",
-            "95 %, percentile bootstrap over groups, of the probe's accuracy by Wilson's formula at the effective "
-            "sample size of the draws; p: exact sign flips of groups, Holm over the points of a set.",
+            "95 %, percentile bootstrap over groups, of the probe's accuracy by Wilson's formula, averaged over "
+            "what the groups say of their design effect; p: exact sign flips of groups, Holm over the points of a set.",
         ),
     ]
 

@@ -10,6 +10,7 @@ from layeratlas.core.arrays import FloatArray, Floats
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset
 from layeratlas.probes import Design, make_design, probe_layer, training_of
+from layeratlas.stats.design_effects import credit_factor, effective
 from layeratlas.stats.intervals import share_interval, widened
 from layeratlas.stats.measures import chance, credit
 from layeratlas.stats.resampling import Resampler
@@ -54,7 +55,10 @@ def _gain(scores: Floats, design: Design, sampler: Resampler, p: float) -> Effec
     groups = [item.group for item in design.data.items]
     count, floor = len(set(groups)), chance("accuracy", design.y)
     weights = sampler.weights(groups, halves=False)
-    means = (weights @ _credit(scores, design)) / np.maximum(weights.sum(1), 1)
-    draws = widened(means[0], means[1:], count, times=training_of(scores, design), least=0.0, most=1.0)
-    lo, hi = share_interval(means[0], draws, count, len(groups))
-    return Effect(estimate=float(means[0] - floor), lo=float(lo) - floor, hi=float(hi) - floor, p=p)
+    right = _credit(scores, design)
+    means = (weights @ right) / np.maximum(weights.sum(1), 1)
+    times = training_of(scores, design)
+    draws = widened(means[0], means[1:], count, times=times, least=0.0, most=1.0)
+    of = effective(np.ones(len(groups)), design.data.groups)
+    lo, hi = share_interval(means[:1], draws[:, None], count, of, times * credit_factor(right))
+    return Effect(estimate=float(means[0] - floor), lo=float(lo[0]) - floor, hi=float(hi[0]) - floor, p=p)

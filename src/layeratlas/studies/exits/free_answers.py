@@ -14,6 +14,7 @@ from layeratlas.core.arrays import Floats
 from layeratlas.data.questions import Question
 from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
+from layeratlas.stats.intervals import widened
 from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.studies.exits.chains import final_answer, is_complete, is_number_of
 from layeratlas.studies.exits.curves import ExitCurve
@@ -135,6 +136,7 @@ def free_curve(work: Workspace, scored: ScoredSet, resampler: Resampler, method:
         return means
 
     answers, blind = (split_draws(spread(column), resampler) for column in ("right", "blind"))
+    n_groups = len(set(scored.groups))
     return ExitCurve(
         level=scored.data.level,
         task=scored.data.name,
@@ -143,14 +145,14 @@ def free_curve(work: Workspace, scored: ScoredSet, resampler: Resampler, method:
         method=method,
         metric=EXACT_MATCH,
         estimate=answers.estimate,
-        draws=answers.draws,
+        draws=widened(answers.estimate, answers.draws, n_groups, times=1.0, least=0.0, most=1.0),
         half_a=answers.half_a,
         half_b=answers.half_b,
         shuffles=blind.draws,
         chance=0.0,
         baseline=float("nan"),
         n=len(scored.data.items),
-        n_groups=len(set(scored.groups)),
+        n_groups=n_groups,
         baseline_draws=np.zeros(resampler.bootstrap),
         evident=False,
         control_a=blind.half_a,

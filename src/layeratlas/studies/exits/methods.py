@@ -43,9 +43,9 @@ def methods(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "Intervals and findings",
             "95 %, by a bootstrap over groups (a question in several languages is one group, and so are an integer "
-            "problem and its float twin), of shares by Wilson's formula at the effective sample size of the draws. A "
-            "best exit is chosen on one half of the groups and read on the other; p-values of several levels are "
-            "corrected together (Holm).",
+            "problem and its float twin), of shares by Wilson's formula, averaged over what the groups say of their "
+            "design effect. A best exit is chosen on one half of the groups and read on the other; p-values of several "
+            "levels are corrected together (Holm).",
         ),
         *_warning(run),
     ]

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from layeratlas.core.arrays import Bools, Floats
+from layeratlas.stats.design_effects import credit_factor, effective
 from layeratlas.stats.intervals import widened
 from layeratlas.stats.resampling import Resampler, Sample, split_draws
 from layeratlas.studies.exits.answer_key import AnswerKey
@@ -94,12 +95,19 @@ class _Stratum:
             baseline=float(baselines.estimate[best]) if metric in WITH_BASELINE else float("nan"),
             n=len(self.groups),
             n_groups=len(set(self.groups)),
+            effective=effective(np.ones(len(self.groups)), np.unique(self.groups, return_inverse=True)[1]),
+            times=self._fraction(values.after, metric),
             read=self.scored.read,
             baseline_draws=baselines.draws[:, best],
             evident=self.scored.data.evident,
             control_a=control.half_a,
             control_b=control.half_b,
         )
+
+    def _fraction(self, scores: Floats, metric: str) -> Floats | float:
+        """Return the factor by which ties that share credit make the error of a share smaller."""
+        shared = MEASURES[metric](scores[:, self.inside], self.key, self.strict) if metric == ACCURACY else None
+        return 1.0 if shared is None else credit_factor(shared)
 
     def _sample(self, means: Floats, metric: str) -> Sample:
         """Split means under every row of weights into estimate, draws and halves; widen the draws for few groups."""

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from layeratlas.core.arrays import Floats
+from layeratlas.core.arrays import Floats, Ints
 from layeratlas.probes import Probed, training_of
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve, ReferenceKind, level_curve
+from layeratlas.stats.design_effects import Effective, credit_factor, effective
 from layeratlas.stats.intervals import widened
-from layeratlas.stats.measures import Measure, chance, measures_for
+from layeratlas.stats.measures import Measure, chance, credit, measures_for
 from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.studies.hierarchy.controls.random_weights import with_random_weights
 from layeratlas.studies.hierarchy.controls.tasks import control_task_reference
@@ -64,6 +65,7 @@ def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
     for i, stratum in enumerate(design.strata):
         inside = design.rows_of(stratum)
         y, n_groups = design.y[inside], len(set(data.groups[inside]))
+        fraction = credit_factor(credit(probed.scores[:, :, inside], y).mean(1)) if design.classes else 1.0
         for j, (name, measure) in enumerate(measures_for(data.kind, design.classes).items()):
             values = measure(probed.scores[:, :, inside], y, weights[:, inside]).mean(-1)
             estimate, draws, half_a, half_b = split_draws(values, resampler)
@@ -86,12 +88,22 @@ def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
                 else np.zeros(0),
                 n=int(inside.sum()),
                 n_groups=n_groups,
+                effective=_effective(name, y, data.groups[inside]),
+                times=times * fraction,
             )
             if stratum == WHOLE and probed.control_tasks.size:
                 task = control_task_reference(probed, name, curve, weights[: 1 + resampler.bootstrap])
                 curve = replace(curve, references={ReferenceKind.CONTROL_TASK: task})
             curves.append(curve)
     return curves
+
+
+def _effective(metric: str, y: Floats, groups: Ints) -> Effective | None:
+    """Return the effective numbers of texts and groups: in a balanced accuracy a rare class's texts weigh more."""
+    if metric not in ("accuracy", "balanced_accuracy"):
+        return None
+    _, codes = np.unique(y, return_inverse=True)
+    return effective(1 / np.bincount(codes)[codes] if metric == "balanced_accuracy" else np.ones(len(y)), groups)
 
 
 def _baseline_draws(probed: Probed, measure: Measure, weights: Floats, resampler: Resampler) -> Floats:

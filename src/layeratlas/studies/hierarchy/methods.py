@@ -46,7 +46,8 @@ def methods_text(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         (
             "Intervals",
             f"95 %, bootstrap over groups ({count(probe['bootstrap'])} draws) of out-of-fold scores, widened for few "
-            "groups and for training the probe anew; of shares by Wilson's rule, of other measures by percentiles. "
+            "groups and for training the probe anew; of shares by Wilson's rule, averaged over what the groups say of "
+            "their design effect, of other measures by percentiles. "
             "They generalise to other groups of such texts, not to other models.",
         ),
         (
