@@ -12,10 +12,10 @@ best layer of the other half is partly luck, which no rule can know. Three table
 - the other half of the groups, each text put in a template that no rule has seen ("They were talking about ...");
 - other strata (kinds of relations, grammatical phenomena), where a data set has some, as if it were a run of its own.
 
-Choices from the curves: the recommended one; the smoothed curve of the data set alone, without those of the run's other
-levels; the highest estimate; and with `--wordings` the recommended one from the mean of the curves of three wordings
-(the run's own and its two others). The rules of thumb are the last layer, the middle layer, the layer at two thirds of
-the depth and a random layer.
+Choices from the curves: the recommended one, with `--wordings` from the mean of the curves of three wordings (the run's
+own and its two others), as a run with robustness recommends; the same without the run's other levels; the recommended
+one from one wording; the highest estimate. The rules of thumb are the last layer, the middle layer, the layer at two
+thirds of the depth and a random layer.
 
 `--most` takes the first data sets of each run alone. Reading and probing take minutes to hours, the rest seconds:
 `--curves` keeps the curves in a file, and reads them from there if it exists. Intervals are 95 % over data sets
@@ -40,7 +40,7 @@ from layeratlas.stats.common_curve import common_curve
 from layeratlas.stats.verdicts import Effect, Verdict, all_hold
 
 RECOMMENDED, ALONE, HIGHEST = "recommended", "from its curve alone", "highest estimate"
-WORDED, RANDOM, FLOOR = "from three wordings", "random layer (mean)", "floor (seen)"
+ONE_WORDING, RANDOM, FLOOR = "from one wording", "random layer (mean)", "floor (seen)"
 RULES = {"last layer": 1.0, "middle layer": 0.5, "two thirds": 2 / 3}
 # How the half that judges is read.
 SAME, RETOLD, STRATA = "other half of the groups", "other half in another template", "other strata"
@@ -71,12 +71,13 @@ def choices(one: Halves, at: tuple[int, int], expected: Expected | None) -> dict
     views = {view: _share(one, one.curves[*at, view]) for view in (OWN, *REWORDED) if (*at, view) in one.curves}
     own = views[OWN]
     last = own.shape[1] - 1
-    worded = {WORDED: chosen_from(np.mean(list(views.values()), 0), expected)} if len(views) > 1 else {}
+    every = np.mean(list(views.values()), 0)
+    one_wording = {ONE_WORDING: chosen_from(own, expected)} if len(views) > 1 else {}
     return {
-        RECOMMENDED: chosen_from(own, expected),
-        ALONE: chosen_from(own, None),
+        RECOMMENDED: chosen_from(every, expected),
+        ALONE: chosen_from(every, None),
+        **one_wording,
         HIGHEST: int(own[0].argmax()),
-        **worded,
         **{name: round(depth * last) for name, depth in RULES.items()},
     }
 
@@ -163,7 +164,9 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--most", type=int, help="data sets of each run; all by default")
     parser.add_argument("--component", default="resid", choices=["resid", "attn", "mlp"])
-    parser.add_argument("--wordings", action="store_true", help="also choose from the run's other wordings")
+    parser.add_argument(
+        "--wordings", action="store_true", help="read the run's other wordings too, as a run with robustness does"
+    )
     parser.add_argument("--curves", type=Path, help="file of the curves, written if it does not exist")
     given = parser.parse_args()
     results: dict[str, list[Row]] = {SAME: [], RETOLD: [], STRATA: []}

@@ -42,8 +42,8 @@ def test_regret_is_the_distance_from_the_best_layer_of_the_judging_half(benchmar
     # Another wording, in which the first half peaks at the layer that is best on the second.
     halves |= {(0, side, curves.REWORDED[0]): around([0.5, 0.3, 0.95, 0.6]) for side in (0, 1)}
     (regret,) = benchmark.regrets(dataclasses.replace(one, curves=halves), [one]).values()
-    assert regret["from three wordings"] == pytest.approx((0 + 30) / 2)
-    assert regret["recommended"] == pytest.approx(20.0)
+    assert regret["recommended"] == pytest.approx((0 + 30) / 2)
+    assert regret["from one wording"] == pytest.approx(20.0)
 
 
 def test_other_levels_of_the_same_half_help_to_choose_and_those_of_the_other_half_do_not(benchmark, curves):
@@ -117,9 +117,9 @@ def test_a_planted_peak_is_found_on_the_other_half_where_rules_of_thumb_miss_it(
 def test_a_rule_is_compared_on_the_data_sets_that_have_it(benchmark, capsys):
     rules = dict.fromkeys((*benchmark.RULES, benchmark.RANDOM), 9.0)
     rows = [rules | {"recommended": points} for points in (1.0, 2.0, 30.0)]
-    rows[0][benchmark.WORDED], rows[1][benchmark.WORDED] = 0.5, 1.5
+    rows[0][benchmark.ONE_WORDING], rows[1][benchmark.ONE_WORDING] = 0.5, 1.5
     benchmark.print_table("half", rows)
-    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith(benchmark.WORDED))
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith(benchmark.ONE_WORDING))
     assert line.split()[3] == "1.00"
     assert "-0.50 [-0.50, -0.50]" in line
     assert line.endswith("(2 data sets)")

@@ -19,6 +19,7 @@ from layeratlas.runs.recommendation import (
     FILE,
     Choice,
     Purpose,
+    Recommendation,
     as_records,
     main_recommendations,
     read_recommendations,
@@ -252,3 +253,22 @@ def test_a_report_starts_with_whole_levels_of_the_residual_stream():
 )
 def test_numbers_are_shown_as_ranges(numbers, words):
     assert ranges(numbers) == words
+
+
+def test_the_layer_to_probe_is_chosen_from_all_wordings_and_its_value_read_in_the_runs_own():
+    """In the run's own wording layer 2 is best, in two others layer 4; a direction is of the run's own wording."""
+    own = planting.drawn_curve([0.5, 0.6, 0.9, 0.7, 0.8, 0.6], spread=0.01)
+    others = [planting.drawn_curve([0.5, 0.6, 0.6, 0.7, 0.9, 0.6], spread=0.01) for _ in range(2)]
+    peaks = peak_findings([own], planting.PHRASING)
+
+    def chosen(wordings: list[planting.Curve], component: str = own.component) -> dict[str, Recommendation]:
+        of = {(own.level, own.task, component): wordings}
+        return {row.purpose: row for row in recommendations([own], peaks, planting.PHRASING, of)}
+
+    alone, together = chosen([]), chosen(others)
+    assert alone[Purpose.PROBE].layer == 2
+    assert together[Purpose.PROBE].layer == 4
+    assert together[Purpose.PROBE].value == pytest.approx(0.8, abs=0.02)
+    assert together[Purpose.DIRECTION] == alone[Purpose.DIRECTION]
+    # Curves of another component say nothing of this one.
+    assert chosen(others, "mlp") == alone

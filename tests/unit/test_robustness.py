@@ -15,6 +15,7 @@ import small_runs
 from layeratlas.core import registry
 from layeratlas.data.items import WORDINGS, Dataset, Item
 from layeratlas.runs.finding import Finding
+from layeratlas.studies.hierarchy import analysing
 from layeratlas.studies.hierarchy.analysing import find
 from layeratlas.studies.hierarchy.findings.moved import NOT_MOVED, Moved
 from layeratlas.studies.hierarchy.robustness.exhibit import robustness_exhibits
@@ -211,6 +212,25 @@ def test_a_run_tells_how_far_each_source_moves_its_levels(tiny_model_dir, tmp_pa
     assert "Does it depend on wording" in run.report_path.read_text(encoding="utf-8")
     (shown,) = robustness_exhibits(run.folder)
     assert set(shown.table["Two word lists"]) == {"not measured"}
+
+
+def test_a_run_recommends_by_the_curves_of_all_wordings(tiny_model_dir, tmp_path, monkeypatch):
+    """The curves of other wordings have the run's own groups and draws; without the stage there are none."""
+    given, advise = [], analysing.advise
+    monkeypatch.setattr(analysing, "advise", lambda *args: given.append(args) or advise(*args))
+    for robustness in (True, False):
+        (tmp_path / str(robustness)).mkdir()
+        small_runs.warm_and_cold(tiny_model_dir, tmp_path / str(robustness), 40, robustness=robustness)
+    (curves, _, _, reworded), (*_, none) = given
+    assert none == {}
+    own = next(curve for curve in curves if curve.component == "resid")
+    assert {(own.level, task, "resid") for task in {curve.task for curve in curves}} == set(reworded)
+    for several in reworded.values():
+        assert len(several) == WORDINGS - 1
+        for curve in several:
+            assert curve.draws.shape == own.draws.shape
+            assert curve.half_a.shape == own.half_a.shape
+            assert not np.array_equal(curve.estimate, own.estimate)
 
 
 def test_a_run_probes_the_properties_of_which_there_are_two_lists(tiny_model_dir, tmp_path):
