@@ -80,10 +80,11 @@ def smoothed(values: Floats, noise: Floats, expected: Expected | None = None, *,
     mean = np.zeros(points - 1) if expected is None else contrasts @ expected.mean
     known = 0.0 * prior if expected is None else contrasts @ expected.covariance @ contrasts.T
     seen = values @ contrasts.T - mean
+    rows = seen.reshape(-1, points - 1)
     fits, likelihoods = [], []
     for variance in ratios * np.trace(errors) / (points - 1):
         before = variance * prior + known
-        solved = np.linalg.solve(before + errors, seen[..., None])[..., 0]
+        solved = np.linalg.solve(before + errors, rows.T).T.reshape(seen.shape)  # all rows at once
         likelihoods.append(-0.5 * ((seen * solved).sum(-1) + np.linalg.slogdet(before + errors)[1]))
         fits.append(mean + solved @ before)
     weights = np.exp(likelihoods - np.max(likelihoods, 0))

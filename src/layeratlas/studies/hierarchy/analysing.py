@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
+from threadpoolctl import threadpool_limits
 
 from layeratlas.runs.coherence import gated
 from layeratlas.runs.draws import write_draws
@@ -59,6 +60,7 @@ from layeratlas.studies.hierarchy.transfer.findings import transfer_findings, tr
 from layeratlas.studies.hierarchy.transfer.reading import transfers_of
 
 
+@threadpool_limits.wrap(limits=1)  # many small products: threads gain nothing, and wait for each other on a busy machine
 def analyse_stage(work: Workspace) -> list[str]:
     """Write curves, findings, profiles and bootstrap draws."""
     curves = all_curves(work)
