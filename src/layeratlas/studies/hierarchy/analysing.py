@@ -60,9 +60,16 @@ from layeratlas.studies.hierarchy.transfer.findings import transfer_findings, tr
 from layeratlas.studies.hierarchy.transfer.reading import transfers_of
 
 
-@threadpool_limits.wrap(limits=1)  # many small products: threads gain nothing, and wait for each other on a busy machine
 def analyse_stage(work: Workspace) -> list[str]:
-    """Write curves, findings, profiles and bootstrap draws."""
+    """Write curves, findings, profiles and bootstrap draws.
+
+    Many small products gain nothing by threads, which wait for each other on a busy machine.
+    """
+    with threadpool_limits(1):
+        return _analyse(work)
+
+
+def _analyse(work: Workspace) -> list[str]:
     curves = all_curves(work)
     phrasing = Phrasing(levels=work.manifest["words"]["levels"])
     moved, transfers = _moved(work), transfers_of(work)
