@@ -23,7 +23,7 @@ from layeratlas.comparison.compare import compare
 from layeratlas.comparison.finished import FinishedComparison
 from layeratlas.comparison.rows import MARK, chart_rows, map_order
 from layeratlas.comparison.training import Course, _drifts
-from layeratlas.core.errors import AtlasError, SpecError
+from layeratlas.core.errors import AtlasError
 from layeratlas.core.progress import Progress
 from layeratlas.core.steps import Checkpoint, checkpoint_in, checkpoints_below, is_training, name_of
 from layeratlas.models.sources import find_source
@@ -168,24 +168,29 @@ def test_names_of_a_step_alone_are_models_of_their_own(tmp_path):
 def test_two_trainings_of_one_name_are_two_series(tmp_path):
     """Two folders `ladder` with a step80 each; a folder that was moved between two steps is one training still."""
 
-    def series(*places: str) -> list[str]:
+    def series(*places: str, steps: dict[int, str] | None = None) -> dict[str, int]:
         folders = []
         for number, place in enumerate(places):
-            step = place.rpartition("/")[2]
-            model = FakeModel(f"ladder {step}", planted(80))
+            step = next((part for part in place.split("/") if part.startswith("step")), "")
+            model = FakeModel(f"ladder {step}".strip(), planted(80))
             folder = fake.write_model(tmp_path / f"{len(places)}{number}{place.replace('/', '')}", model)
             manifest = json.loads((folder / "run.json").read_text())
             manifest["model"] |= {"id": place, "files": {"model.safetensors": str(number)}}
             (folder / "run.json").write_text(json.dumps(manifest))
             folders.append(folder)
-        (cohort,) = read_cohorts(folders)
-        return sorted(cohort.series)
+        (cohort,) = read_cohorts(folders, steps=steps)
+        return {series: len(names) for series, names in sorted(cohort.series.items())}
 
     two = ("/one/ladder/step80", "/one/ladder/step160", "/other/ladder/step80", "/other/ladder/step160")
-    assert series(*two) == ["ladder (one)", "ladder (other)"]
-    assert series("/one/ladder/step80", "/moved/ladder/step160") == ["ladder"]
-    with pytest.raises(SpecError, match="of different models at one step of 'ladder'; expected one model per step"):
-        series("/one/ladder/step80", "/one/ladder/step80", "/one/ladder/step160")
+    assert series(*two) == {"ladder (one)": 2, "ladder (other)": 2}
+    assert series("/one/ladder/step80", "/moved/ladder/step160") == {"ladder": 2}
+    # The same with steps that --step names.
+    named = ("/one/ladder/early", "/one/ladder/late", "/other/ladder/early", "/other/ladder/late")
+    assert series(*named, steps={10: "early", 20: "late"}) == {"ladder (one)": 2, "ladder (other)": 2}
+    # Two forms of one checkpoint are of one training, however their files differ.
+    assert series("/one/ladder/step80/hf", "/one/ladder/step80/model-q4_0.gguf", "/one/ladder/step160/hf") == {
+        "ladder": 3
+    }
 
 
 def test_a_folder_of_checkpoints_is_read_by_step_and_becomes_one_run_for_each(tmp_path):

@@ -185,16 +185,16 @@ class FinishedRun:
         for step, fragment in steps.items():
             if any(fragment.lower() in name.lower() for name in (self.model, str(self.folder), str(model.get("id")))):
                 series = self.model.lower().replace(fragment.lower(), "").strip(" -_./") or self.family
-                return self._as_checkpoint(Checkpoint(series, step))
+                return self._as_checkpoint(Checkpoint(series, step), step_name=fragment)
         return self
 
     def in_series(self, series: str) -> Self:
         """Return the run of a checkpoint as one of another series, at the same step."""
         return self if self.checkpoint is None else self._as_checkpoint(self.checkpoint._replace(series=series))
 
-    def _as_checkpoint(self, checkpoint: Checkpoint) -> Self:
+    def _as_checkpoint(self, checkpoint: Checkpoint, **named: str) -> Self:
         renamed = copy.copy(self)
-        renamed.manifest = self.manifest | {"model": self.manifest["model"] | {"checkpoint": list(checkpoint)}}
+        renamed.manifest = self.manifest | {"model": self.manifest["model"] | {"checkpoint": list(checkpoint), **named}}
         return renamed
 
     @property
