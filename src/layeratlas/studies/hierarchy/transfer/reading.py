@@ -10,9 +10,10 @@ import numpy as np
 from layeratlas.core.arrays import Floats, Ints
 from layeratlas.probes import Design, Weights, label_shuffles, probe_weights
 from layeratlas.runs.workspace import Workspace
-from layeratlas.stats.intervals import ROUNDING, TRAINING, draws_interval, widened
+from layeratlas.stats.intervals import TRAINING, draws_interval, widened
 from layeratlas.stats.measures import Measure, measures_for
 from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.tests import two_sided_rank
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.hierarchy.designs import designs_of
 from layeratlas.studies.hierarchy.names import RESIDUAL
@@ -160,14 +161,13 @@ def transfer(source: Fitted, target: Fitted, bootstrap: int, seed: int) -> Trans
 
 
 def _p_value(scores: Floats, design: Design, rows: Ints, seed: int) -> float:
-    """Return the two-sided p-value of scores (n, k): twice the smaller share of label shuffles at least as extreme."""
+    """Return the two-sided p-value of scores (n, k) among label shuffles."""
     _, measure = main_measure(design)
     y = design.y[label_shuffles(design.data, design.folds, _SHUFFLES, seed)][:, rows]
     everyone = np.ones((1, len(rows)))
     value = measure(scores, design.y[rows], everyone)[0]
     shuffled = measure(np.broadcast_to(scores, (len(y), *scores.shape)), y, everyone)[0]
-    tail = min((shuffled >= value - ROUNDING).sum(), (shuffled <= value + ROUNDING).sum())
-    return float(min(1.0, 2 * (1 + tail) / (1 + len(y))))
+    return two_sided_rank(float(value), shuffled)
 
 
 def _differences(x: Floats, design: Design) -> Floats:
