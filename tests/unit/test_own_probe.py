@@ -38,6 +38,14 @@ def test_two_columns_give_two_maps_of_one_capture(model, tmp_path):
     assert run.plot("word").to_dict()
 
 
+def test_two_columns_of_the_same_classes_carry_nothing_over(model, tmp_path):
+    """No text of one column lies outside the other, so that there is nothing to read."""
+    same = {"first": ["yes", "no"] * 10, "second": ["yes", "yes", "no", "no"] * 5}
+    run = la.probe(TEXTS[:20], same, model=model, out=tmp_path / "same", **FAST)
+    assert set(run.curves["task"]) >= {"first", "second"}
+    assert "transfer" not in set(run.findings["finding"])
+
+
 def test_one_column_without_groups_and_without_a_folder(model, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     run = la.probe(TEXTS, [t.split()[0] for t in TEXTS], model=model, **FAST)

@@ -7,6 +7,8 @@ import pytest
 from scipy.stats import binom
 
 from layeratlas.stats.shuffling import predicted_tail, shuffle_maxima, shuffle_p
+from layeratlas.stats.slopes import slope_test
+from layeratlas.stats.tests import rank_p, two_sided, two_sided_rank
 
 
 def noise(rng: np.random.Generator, rows: int, layers: int = 12, rho: float = 0.7) -> np.ndarray:
@@ -65,3 +67,15 @@ def test_more_independent_layers_make_a_maximum_less_rare() -> None:
     rng = np.random.default_rng(2)
     few, many = (rng.standard_normal((4000, layers)).max(1) for layers in (1, 30))
     assert predicted_tail(4.0, many) == pytest.approx(30 * predicted_tail(4.0, few), rel=0.1)
+
+
+def test_what_could_not_be_measured_is_no_evidence() -> None:
+    """A comparison with NaN is false, so that counting those that hold would give the smallest p of all."""
+    null, missing = np.arange(40.0), float("nan")
+    assert shuffle_p(missing, null) == rank_p(missing, null) == two_sided_rank(missing, null) == 1.0
+    assert two_sided(np.full(200, missing)) == 1.0
+    assert slope_test(np.array([1.0, missing, 3.0]), np.arange(3.0)).p == 1.0
+    # Shuffles that could not be measured count as being as extreme; numbers are counted as before.
+    assert rank_p(50.0, np.r_[null, missing]) == 2 / 42
+    assert rank_p(50.0, null) == 1 / 41
+    assert two_sided_rank(50.0, null) == two_sided_rank(-1.0, null) == 2 / 41

@@ -10,7 +10,7 @@ import pytest
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.probes import make_design, probe_layer
 from layeratlas.studies.hierarchy.transfer.findings import transfer_findings, transfer_table
-from layeratlas.studies.hierarchy.transfer.reading import Fitted, fit, transfer
+from layeratlas.studies.hierarchy.transfer.reading import Fitted, fit, is_readable, transfer
 from planting import planted_data
 
 WIDTH, N = 16, 80
@@ -68,3 +68,24 @@ def test_the_table_has_every_layer_and_texts_of_both_sets_are_not_read(sets):
     )
     design = replace(sets["same"].design, data=shared)
     assert transfer(sets["one"], replace(sets["same"], design=design), 200, 0).n == 20
+
+
+@pytest.mark.parametrize(
+    ("left", "readable"),
+    [(range(0), False), ((0, 2, 4), False), ((0,), False), ((0, 1), True), (range(80), True)],
+    ids=["the same texts", "one class", "one text", "two groups of both classes", "other texts"],
+)
+def test_a_pair_needs_two_groups_and_every_class_outside_the_source(left, readable):
+    """Items of both classes alternate, each in its own group; a second label column has the texts of the first."""
+    data = planted_data(N)
+    items = (
+        replace(item, text=f"new {item.text}" if row in left else item.text) for row, item in enumerate(data.items)
+    )
+    other = replace(data, name="other", items=tuple(items))
+    assert is_readable(data, other) == readable
+
+
+def test_two_texts_of_one_group_are_too_few():
+    data = planted_data(N, per_group=2, mixed=True)
+    items = tuple(replace(item, text=f"new {item.text}") if row < 2 else item for row, item in enumerate(data.items))
+    assert not is_readable(data, replace(data, items=items))

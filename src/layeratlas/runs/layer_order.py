@@ -14,6 +14,7 @@ from layeratlas.runs.study import Exhibit
 from layeratlas.runs.tables import read_table
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.emergence import emergence_depth
+from layeratlas.stats.tests import rank_p
 
 LAYER_ORDER = "layer_order.parquet"
 _ORDERS = 999
@@ -58,7 +59,7 @@ def _rows(curves: Sequence[Curve], seed: int) -> Iterator[tuple[str, float, floa
 def _row(quantity: str, values: Floats, extremes: Floats) -> tuple[str, float, float, float, float]:
     """Return the table row of a statistic; `values[0]` is the true order, and `extremes` are large if unusual."""
     lo, hi = np.percentile(values[1:], [2.5, 97.5])
-    return quantity, float(values[0]), float(lo), float(hi), float((extremes >= extremes[0]).mean())
+    return quantity, float(values[0]), float(lo), float(hi), rank_p(float(extremes[0]), extremes[1:])
 
 
 def layer_order_exhibits(folder: Path) -> list[Exhibit]:

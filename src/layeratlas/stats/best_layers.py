@@ -8,6 +8,7 @@ import numpy as np
 
 from layeratlas.core.arrays import Bools, Floats
 from layeratlas.stats.intervals import ROUNDING
+from layeratlas.stats.tests import rank_p
 
 # The range of depth over which a curve is alike, and its variances in multiples of that of its noise, from a curve that
 # is lost in noise to one that is known exactly.
@@ -156,7 +157,7 @@ def _p_values(ratios: Floats, noise: Floats, errors: Floats) -> Floats:
         layer, rest = order[place], order[place + 1 :]
         observed = max(observed, float(np.abs(ratios[layer, rest]).max()))
         null = np.maximum(null, (np.abs(noise[:, rest] - noise[:, [layer]]) / errors[layer, rest]).max(1))
-        steps[place] = (1 + (null >= observed - ROUNDING).sum()) / (1 + len(noise))
+        steps[place] = rank_p(observed, null)
     p = np.empty(len(order))
     p[order] = np.maximum.accumulate(steps)
     return p

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from layeratlas.stats.quantities import Quantity, Unit
+from layeratlas.stats.tests import rank_p
 from layeratlas.stats.verdicts import Effect, Verdict
 
 # Equivalence margins: fractions of depth, units of the measure, and log10.
@@ -30,7 +31,7 @@ def adjusted(differences: Sequence[Quantity]) -> list[float]:
         # The errors of two layer grids add up to more than one uniform error of the same variance, hence a normal.
         noise = difference.noise[:count] + rng.standard_normal(count) * difference.grain
         largest = np.maximum(largest, np.abs(noise) / error)
-    return [(1 + float((largest >= size - 1e-9).sum())) / (1 + count) for size in sizes]
+    return [rank_p(float(size), largest) for size in sizes]
 
 
 def verdict_of(difference: Quantity, p: float) -> Verdict:

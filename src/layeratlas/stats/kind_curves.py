@@ -17,6 +17,7 @@ import scipy
 
 from layeratlas.core.arrays import Floats, Ints
 from layeratlas.stats.intervals import ALPHA, ROUNDING
+from layeratlas.stats.tests import rank_p
 from layeratlas.stats.verdicts import POWER
 
 
@@ -72,7 +73,7 @@ def largest_difference(values: Floats, kinds: Ints, groups: Ints, *, shuffles: i
         estimate=estimate,
         lo=estimate - float(reach[pair, layer]),
         hi=estimate + float(reach[pair, layer]),
-        p=max(float((1 + (null >= z.max() - ROUNDING).sum()) / (1 + shuffles)) for null in nulls),
+        p=max(rank_p(float(z.max()), null) for null in nulls),
         farthest=float((np.abs(difference) + reach).max()),
         seen=float(np.median((factor + scipy.stats.norm.ppf(POWER)) * error)),
     )

@@ -12,6 +12,7 @@ import scipy
 
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.intervals import ALPHA, ROUNDING
+from layeratlas.stats.tests import rank_p
 
 # Lower bound of predictions: no correction needs less, and the tail is unknown beyond it.
 LEAST = 1e-6
@@ -39,7 +40,7 @@ def shuffle_p(observed: float, null: Floats) -> float:
     `predicted_tail`.
     """
     shuffles = len(null)
-    rank = (1 + int((null >= observed - ROUNDING).sum())) / (1 + shuffles)
+    rank = rank_p(observed, null)
     least = 1 / (1 + shuffles)
     if rank > least or least > ALPHA:
         return rank

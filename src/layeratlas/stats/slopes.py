@@ -9,6 +9,7 @@ import numpy as np
 
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.intervals import ROUNDING
+from layeratlas.stats.tests import rank_p
 
 _EXACT = 8
 _SAMPLED = 9999
@@ -33,7 +34,7 @@ def slope_test(values: Floats, log_size: Floats) -> Slope:
     if len(values) <= _EXACT:
         orders = np.array(list(permutations(range(len(values)))))
         permuted = np.abs(values[orders] @ centred)
-        return Slope(slope, float((permuted >= abs(product) - ROUNDING).mean()), 2 / len(orders))
+        return Slope(slope, float((~(permuted < abs(product) - ROUNDING)).mean()), 2 / len(orders))
     rng = np.random.default_rng(59)
     permuted = np.abs(np.stack([rng.permutation(values) for _ in range(_SAMPLED)]) @ centred)
-    return Slope(slope, (1 + float((permuted >= abs(product) - ROUNDING).sum())) / (1 + _SAMPLED), 1 / (1 + _SAMPLED))
+    return Slope(slope, rank_p(abs(product), permuted), 1 / (1 + _SAMPLED))

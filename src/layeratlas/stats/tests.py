@@ -37,9 +37,23 @@ def false_discovery(ps: Sequence[float]) -> list[float]:
     return [float(q) for q in adjusted]
 
 
+def rank_p(observed: float, null: Floats) -> float:
+    """Return the one-sided p-value of a number by its rank among those of a null (B,), at least 1 / (1 + B).
+
+    Larger is more extreme, and ties count as extreme. So does a comparison with a number that is missing (NaN): what
+    could not be measured is no evidence, and p is 1 if `observed` is NaN.
+    """
+    return (1 + int((~(null < observed - ROUNDING)).sum())) / (1 + len(null))
+
+
+def two_sided_rank(observed: float, null: Floats) -> float:
+    """Return the two-sided p-value of a number among those of a null (B,): twice the smaller one-sided (`rank_p`)."""
+    return min(1.0, 2 * min(rank_p(observed, null), rank_p(-observed, -null)))
+
+
 def two_sided(draws: Floats) -> float:
     """Return the two-sided bootstrap p-value of zero, at least 2 / (1 + B) for B draws."""
-    return min(1.0, 2 * (1 + min(int((draws <= 0).sum()), int((draws >= 0).sum()))) / (1 + len(draws)))
+    return two_sided_rank(0.0, draws)
 
 
 def normal_tail(z: float) -> float:

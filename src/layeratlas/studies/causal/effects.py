@@ -12,7 +12,7 @@ from layeratlas.core.arrays import FloatArray, Floats, Ints
 from layeratlas.stats.group_means import GroupMeans, group_means
 from layeratlas.stats.intervals import Z95
 from layeratlas.stats.resampling import Resampler, Sample
-from layeratlas.stats.tests import holm
+from layeratlas.stats.tests import holm, rank_p
 from layeratlas.stats.verdicts import Effect, Verdict, decide, least_seen
 from layeratlas.studies.causal.names import Edited
 from layeratlas.studies.causal.settings import CausalSettings
@@ -183,7 +183,7 @@ def _losses(clean: Floats, measured: Measured) -> dict[Edited, Floats]:
 
 def _below(draws: Floats, margin: float) -> float:
     """Return the one-sided p-value against a mean of `margin` or more, from draws (B,)."""
-    return float((1 + (draws >= margin).sum()) / (1 + len(draws)))
+    return rank_p(margin, draws)
 
 
 def _weaker(first: Sequence[Effect], second: Sequence[Effect]) -> list[Effect]:

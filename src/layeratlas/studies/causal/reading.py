@@ -14,6 +14,7 @@ from layeratlas.stats.design_effects import credit_factor, effective
 from layeratlas.stats.intervals import share_interval, widened
 from layeratlas.stats.measures import chance, credit
 from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.tests import rank_p
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.causal.effects import Reading
 from layeratlas.studies.causal.moving import Plan, erased_vectors
@@ -28,10 +29,9 @@ def readings_of(vectors: FloatArray, data: Dataset, plan: Plan, probe: ProbeSpec
     floor = chance("accuracy", design.y)
     left = [_left(x.astype(np.float64), design, plan, probe.methods[:1]) for x in vectors]
     sampler = Resampler([item.group for item in data.items], probe.bootstrap, seed)
-    beaten = [int((largest >= _credit(result.scores, design).mean()).sum()) for result in scored]
     return [
         Reading(
-            gain=_gain(result.scores, design, sampler, p=(1 + beaten[i]) / (1 + len(largest))),
+            gain=_gain(result.scores, design, sampler, p=rank_p(float(_credit(result.scores, design).mean()), largest)),
             chance=floor,
             left=left[i],
             shuffled=float(shuffles[i].mean()),

@@ -30,6 +30,7 @@ from layeratlas.stats.segmentation import (
     two_boundaries,
     without_ends,
 )
+from layeratlas.stats.tests import rank_p
 from layeratlas.studies.segments.boundaries import cost_curve
 from layeratlas.studies.segments.sharpness import Sharpness, sharpness
 from layeratlas.studies.segments.signals import fuse
@@ -110,4 +111,4 @@ def _second_boundary(inner: Floats, groups: Sequence[str]) -> tuple[Any, Any]:
 
 
 def _p_value(null: Floats, left: float) -> float:
-    return float((1 + (null <= left + 1e-12).sum()) / (1 + len(null)))
+    return rank_p(-left, -null)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.segmentation import best_boundaries, cost_at, segment_costs, shortest_segment, without_ends
+from layeratlas.stats.tests import rank_p
 from layeratlas.studies.segments.boundaries import BoundaryEstimate, find_boundaries
 from layeratlas.studies.segments.record import Interval, KindRecord, KindsRecord
 from layeratlas.studies.segments.settings import SegmentSettings
@@ -27,7 +28,7 @@ class KindsTest:
     @property
     def p(self) -> float:
         """The share of shuffles (counting the observed kinds as one) with at least the observed loss."""
-        return float((1 + (self.null >= self.loss - 1e-12).sum()) / (1 + len(self.null)))
+        return rank_p(self.loss, self.null)
 
     @property
     def seen(self) -> float:

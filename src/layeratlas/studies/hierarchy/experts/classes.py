@@ -12,6 +12,7 @@ from layeratlas.stats.intervals import ROUNDING, draws_interval, widened
 from layeratlas.stats.peaks import cross_read
 from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.stats.routing import distance
+from layeratlas.stats.tests import rank_p
 from layeratlas.stats.verdicts import Effect
 
 
@@ -65,7 +66,7 @@ def class_distances(used: Floats, y: Floats, orders: Ints, groups: Sequence[str]
             estimate=value,
             lo=float(lo[top]) + shift,
             hi=float(hi[top]) + shift,
-            p=float((1 + (null >= standard.max() - ROUNDING).sum()) / (1 + len(null))),
+            p=rank_p(float(standard.max()), null),
         ),
     )
 

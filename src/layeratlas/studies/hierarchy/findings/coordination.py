@@ -18,6 +18,7 @@ from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats.alternation import FEWEST_POINTS, alternation
 from layeratlas.stats.curves import Curve
 from layeratlas.stats.intervals import ROUNDING, percentile_interval
+from layeratlas.stats.tests import two_sided_rank
 from layeratlas.stats.verdicts import Effect, decide
 from layeratlas.studies.hierarchy.names import COMPONENT_NAMES, HierarchyFinding
 from layeratlas.studies.hierarchy.profiles import z_scores
@@ -104,7 +105,6 @@ def _persistence_finding(curves: Sequence[Curve], lag: float, points: int) -> Fi
     """Return whether differences alternate more than those of independent noise, which also alternate."""
     null = noise_lags(len(curves), points)
     lo, hi = (float(end) for end in percentile_interval(null))
-    tail = min(int((null <= lag).sum()), int((null >= lag).sum()))
     verdict = decide(shown=lag < lo, refuted=lag > hi)
     verbs = {
         "supported": "alternate more than independent noise",
@@ -119,7 +119,7 @@ def _persistence_finding(curves: Sequence[Curve], lag: float, points: int) -> Fi
         HierarchyFinding.ANTI_PERSISTENCE,
         Subject.of(_LEVEL, *curves),
         statement=statement,
-        effect=Effect(estimate=lag, lo=lo, hi=hi, p=min(1.0, 2 * (1 + tail) / (1 + len(null)))),
+        effect=Effect(estimate=lag, lo=lo, hi=hi, p=two_sided_rank(lag, null)),
         null="independent noise at every layer",
         verdict=verdict,
     )

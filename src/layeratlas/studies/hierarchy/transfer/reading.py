@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from layeratlas.core.arrays import Floats, Ints
+from layeratlas.data.items import Dataset
 from layeratlas.probes import Design, Weights, label_shuffles, probe_weights
 from layeratlas.runs.workspace import Workspace
-from layeratlas.stats.intervals import ROUNDING, TRAINING, draws_interval, widened
+from layeratlas.stats.intervals import TRAINING, draws_interval, widened
 from layeratlas.stats.measures import Measure, measures_for
 from layeratlas.stats.resampling import Resampler
+from layeratlas.stats.tests import two_sided_rank
 from layeratlas.stats.verdicts import Effect
 from layeratlas.studies.hierarchy.designs import designs_of
 from layeratlas.studies.hierarchy.names import RESIDUAL
@@ -75,7 +77,8 @@ class Transfer:
 def transfers_of(work: Workspace) -> list[Transfer]:
     """Return the transfer of every ordered pair of data sets with equal classes (residual stream, first probe).
 
-    Both data sets of a pair are of the same built-in level, or both are the user's files. Large data sets are left out.
+    Both data sets of a pair are of the same built-in level, or both are the user's files. Large data sets are left out,
+    and so are pairs with too few texts to read (`is_readable`), such as two label columns of the same texts.
     """
     alike: dict[tuple[str, ...], list[Design]] = {}
     for design in designs_of(work):
@@ -91,8 +94,21 @@ def transfers_of(work: Workspace) -> list[Transfer]:
         for fitted in [_fit_all(work, designs)]
         for source in fitted
         for target in fitted
-        if source is not target
+        if source is not target and is_readable(source.design.data, target.design.data)
     ]
+
+
+def is_readable(source: Dataset, target: Dataset) -> bool:
+    """Return whether the target's texts outside the source have every class of the target, and two groups or more."""
+    items = [target.items[row] for row in _unknown(source, target)]
+    classes = {str(item.label) for item in items}
+    return len({item.group for item in items}) > 1 and classes == set(target.classes)
+
+
+def _unknown(source: Dataset, target: Dataset) -> list[int]:
+    """Return the rows of the target whose text is not in the source."""
+    known = set(source.texts)
+    return [row for row, text in enumerate(target.texts) if text not in known]
 
 
 def _fit_all(work: Workspace, designs: Sequence[Design]) -> list[Fitted]:
@@ -132,9 +148,8 @@ def main_measure(design: Design) -> tuple[str, Measure]:
 
 
 def transfer(source: Fitted, target: Fitted, bootstrap: int, seed: int) -> Transfer:
-    """Apply the source's probe to the texts of the target that are not in the source."""
-    known = set(source.design.data.texts)
-    rows = np.array([i for i, text in enumerate(target.design.data.texts) if text not in known], np.int64)
+    """Apply the source's probe to the texts of the target that are not in the source; the pair is readable."""
+    rows = np.array(_unknown(source.design.data, target.design.data), np.int64)
     items = [target.design.data.items[row] for row in rows]
     groups, y = [item.group for item in items], target.design.y[rows]
     name, measure = main_measure(source.design)
@@ -160,14 +175,13 @@ def transfer(source: Fitted, target: Fitted, bootstrap: int, seed: int) -> Trans
 
 
 def _p_value(scores: Floats, design: Design, rows: Ints, seed: int) -> float:
-    """Return the two-sided p-value of scores (n, k): twice the smaller share of label shuffles at least as extreme."""
+    """Return the two-sided p-value of scores (n, k) among label shuffles."""
     _, measure = main_measure(design)
     y = design.y[label_shuffles(design.data, design.folds, _SHUFFLES, seed)][:, rows]
     everyone = np.ones((1, len(rows)))
     value = measure(scores, design.y[rows], everyone)[0]
     shuffled = measure(np.broadcast_to(scores, (len(y), *scores.shape)), y, everyone)[0]
-    tail = min((shuffled >= value - ROUNDING).sum(), (shuffled <= value + ROUNDING).sum())
-    return float(min(1.0, 2 * (1 + tail) / (1 + len(y))))
+    return two_sided_rank(float(value), shuffled)
 
 
 def _differences(x: Floats, design: Design) -> Floats:

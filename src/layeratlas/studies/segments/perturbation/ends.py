@@ -9,7 +9,7 @@ import numpy as np
 from layeratlas.core.formatting import num
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.intervals import ALPHA
-from layeratlas.stats.tests import holm
+from layeratlas.stats.tests import holm, rank_p
 from layeratlas.stats.verdicts import could_have_seen, decide, least_seen
 from layeratlas.studies.segments.names import SKIP, SegmentFinding
 from layeratlas.studies.segments.perturbation.brittleness import Brittleness
@@ -63,7 +63,7 @@ def _end_tests(method: str, perturbation: str, blocks: Estimate) -> list[_EndTes
             value=blocks.value[at].mean() / blocks.value[middle].mean(),
             draws=blocks.draws[:, at].mean(1) / blocks.draws[:, middle].mean(1),
         )
-        p = (1 + int((ratio.plausible <= _MOST).sum())) / (1 + len(ratio.draws))
+        p = rank_p(-_MOST, -ratio.plausible)
         tests.append(_EndTest(method=method, perturbation=perturbation, end=end, ratio=ratio, p=p))
     return tests
 
