@@ -28,6 +28,8 @@ from layeratlas.validation.scores import ACCURACIES, SHAPES
 _NARROWER = (1.0, 0.95, 0.9, 0.85)
 # Answers are simulated, and intervals computed, so many at a time.
 _BATCH = 2000
+# The range over cells is printed for fewer groups, and for others.
+_FEWER = 5
 
 
 class Cell(NamedTuple):
@@ -57,6 +59,11 @@ NEARBY = tuple(
         Cell, itertools.product((6, 10, 20), (4, 8, 16), (0.25, 0.6, 0.85, 0.9, 0.98), (0, 0.1, 0.3, 0.5, 1))
     )
 )
+FEW = tuple(
+    itertools.starmap(
+        Cell, itertools.product((2, 3, 4), (4, 16, 50), (0.25, 0.6, 0.85, 0.9, 0.98), (0, 0.1, 0.3, 0.5, 1))
+    )
+)
 
 
 def main(trials: int, nearby: bool) -> None:
@@ -65,15 +72,18 @@ def main(trials: int, nearby: bool) -> None:
     head = f"{'groups':>6}{'size':>6}{'accuracy':>10}{'shared':>8}{'effective':>11}{'ideal':>8}{'plugged in':>12}"
     print(f"{head}{narrower}{'reported':>10}{'width':>7}{'plugged':>9}")
     rates = []
-    for cell in NEARBY if nearby else DOCUMENTED:
+    for cell in (*NEARBY, *FEW) if nearby else DOCUMENTED:
         ideal, *plugged, reported, width, before = measured(cell, trials)
-        rates.append((cell.shared, ideal, plugged[0], reported))
+        rates.append((cell.groups < _FEWER, cell.shared, ideal, plugged[0], reported))
         narrowed = "".join(f"{rate:>8.1%}" for rate in plugged[1:])
         numbers = f"{cell.effective:>11.1f}{ideal:>8.1%}{plugged[0]:>12.1%}{narrowed}{reported:>10.1%}"
         line = f"{cell.groups:>6}{cell.size:>6}{cell.truth:>10g}{cell.shared:>8g}{numbers}{width:>7.3f}{before:>9.3f}"
         print(line, flush=True)
     if nearby:
-        show_ranges(np.array(rates))
+        table = np.array(rates)
+        for few in (0, 1):
+            print(f"fewer than {_FEWER} groups:" if few else f"{_FEWER} groups or more:")
+            show_ranges(table[table[:, 0] == few, 1:])
 
 
 def show_ranges(rates: Floats) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
+import polars as pl
 import pytest
 
 from layeratlas.data.questions import Question, QuestionSet
@@ -12,7 +14,8 @@ from layeratlas.stats.resampling import Resampler
 from layeratlas.studies.exits.findings.languages import agreement_curve
 from layeratlas.studies.exits.findings.last_exit import ComparedExit, compare_last, last_claims, last_findings
 from layeratlas.studies.exits.findings.token_count import token_choices, token_count_finding
-from layeratlas.studies.exits.names import ExitFinding
+from layeratlas.studies.exits.free_answers import free_curve
+from layeratlas.studies.exits.names import GREEDY, ExitFinding, free_file
 from layeratlas.studies.exits.scores import ScoredSet
 from layeratlas.studies.exits.set_curves import set_curves
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
@@ -73,6 +76,21 @@ def test_a_comparison_names_its_places_and_x3_is_turned():
     assert (x3.finding, x3.estimate, x3.verdict) == (ExitFinding.X3, 0.5, "supported")
     assert "the last but one answers better than the last exit: +0.50" in x3.statement
     assert (x3.lo, x3.hi) == (-comparisons[0].effect.hi, -comparisons[0].effect.lo)
+
+
+def test_curves_of_decoded_and_of_scored_answers_count_unequal_groups_alike(tmp_path):
+    items = scored(np.zeros((18, 2, 2)), np.ones((18, 2)))
+    groups = ["g0"] * 10 + [f"g{i}" for i in range(1, 9)]
+    grouped = tuple(replace(item, group=group) for item, group in zip(items.data.items, groups, strict=True))
+    questions = replace(items, data=replace(items.data, items=grouped))
+    sampler = Resampler(groups, 100, 0)
+    rows = [{"question": i, "layer": 1, "right": i % 3 > 0, "blind": False} for i in range(18)]
+    (tmp_path / free_file("set")).parent.mkdir()
+    pl.DataFrame(rows).write_parquet(tmp_path / free_file("set"))
+    free = free_curve(SimpleNamespace(folder=tmp_path), questions, sampler, GREEDY)
+    whole = next(c for c in set_curves(questions, sampler, strict=False, score="sum") if c.is_main("sum"))
+    assert free.counts == whole.counts
+    assert free.counts.groups == pytest.approx(18**2 / (10**2 + 8))  # and not 9
 
 
 def test_settings_are_read_from_a_run_in_one_place():

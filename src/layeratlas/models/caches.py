@@ -22,6 +22,18 @@ def cache_in(arguments: Mapping[str, Any]) -> Any:
     return next((arguments[name] for name in _NAMES if arguments.get(name) is not None), None)
 
 
+def cache_bytes(config: Any, tokens: int, item: int) -> int:
+    """Return the bytes of the keys and values of one text of `tokens` tokens, with `item` bytes per number.
+
+    `config` is that of the text model. Every layer counts as one of full attention with the largest heads that the
+    config names, so that other caches are smaller.
+    """
+    heads = getattr(config, "num_attention_heads", None) or 1
+    sizes = [getattr(config, name, None) or 0 for name in ("head_dim", "qk_head_dim", "v_head_dim")]
+    width = (getattr(config, "num_key_value_heads", None) or heads) * max(config.hidden_size // heads, *sizes)
+    return int(2 * config.num_hidden_layers * width * tokens * item)
+
+
 def knows_length(cache: Any, tokens: int) -> bool:
     """Tell whether a cache says that it holds so many tokens; one of states alone has no length."""
     try:

@@ -53,6 +53,15 @@ def _groups() -> Iterator[tuple[Path, str]]:
                     yield _CGROUPS / "memory" / at / "memory.limit_in_bytes", "rss"
 
 
+def room_beside(weights: int, memory: float | None, device: torch.device) -> int:
+    """Return the bytes that a pass may use beside `weights` bytes of weights that are in memory already.
+
+    It is most of the free memory; a limit `memory` (GB) set by the user holds for both together.
+    """
+    free = budget(None, device)
+    return free if memory is None else max(min(free, budget(memory, device) - weights), 0)
+
+
 def budget(memory: float | None, device: torch.device) -> int:
     """Return the bytes that a model may use: `memory` (GB), or most of the free memory."""
     return int(memory * 1e9) if memory is not None else int(_SPARE * free_bytes(device))

@@ -6,7 +6,7 @@ import numpy as np
 import scipy
 
 from layeratlas.core.arrays import Floats
-from layeratlas.stats.design_effects import Effective, Shares, integrated_wilson
+from layeratlas.stats.design_effects import Effective, Shares, integrated_wilson, wilson
 
 # Quantiles of the standard normal at 0.975 and 0.95: the half-widths of 95 % and 90 % intervals in standard errors.
 Z95 = 1.959964
@@ -18,6 +18,8 @@ MARGIN = 0.02
 # The factor by which retraining the probe widens the bootstrap spread of its scores, where the scores themselves do not
 # show it (`stats.refitting` measures it for classes): 1.05 to 1.1 in simulated runs with many texts per dimension.
 TRAINING = 1.08
+# With fewer groups the model of their answers decides how well their design effect is known, and claims too much.
+_FEW_GROUPS = 5
 # Draws that differ by less than this count as equal (rounding).
 ROUNDING = 1e-12
 
@@ -67,10 +69,11 @@ def share_interval(
     Wilson's interval (1927) contains the shares from which the estimate is at most z standard errors away, where the
     error is the one that the share itself would have. The error depends on how alike the answers of a group are: their
     design effect, estimated by the spread of the draws, and integrated out as far as `groups` do not show it
-    (`design_effects`). `of`: the effective numbers of items and groups; `times`: a factor (P,) of the error that has
-    nothing to do with groups, such as training. Draws that vary more than those of groups that are all right or all
-    wrong have further sources of error, which widen the interval. If all draws are equal, at an estimate of 0 or 1,
-    and with one group, the result is `draws_interval`.
+    (`design_effects`). With fewer than five effective groups of several items the interval is at least as wide as with
+    the estimated effect and Student's t. `of`: the effective numbers of items and groups; `times`: a factor (P,) of the
+    error that has nothing to do with groups, such as training. Draws that vary more than those of groups that are all
+    right or all wrong have further sources of error, which widen the interval. If all draws are equal, at an estimate
+    of 0 or 1, and with one group, the result is `draws_interval`.
     """
     lo, hi = draws_interval(draws, groups, least=0.0, most=1.0)
     spread, error = estimate * (1 - estimate), draws.std(0)
@@ -86,6 +89,10 @@ def share_interval(
     shares = Shares(estimate[known], design / beyond, of, factor * np.sqrt(beyond))
     if known.any():
         lo[known], hi[known] = integrated_wilson(shares, Z95)
+    if of.groups < min(_FEW_GROUPS, of.items) - ROUNDING:
+        ratio = np.maximum(error[known] ** 2 / spread[known], factor**2 / of.items)
+        low, high = wilson(estimate[known], 1 / ratio, Z95)
+        lo[known], hi[known] = np.minimum(lo[known], low), np.maximum(hi[known], high)
     return np.clip(lo, 0.0, estimate), np.clip(hi, estimate, 1.0)
 
 

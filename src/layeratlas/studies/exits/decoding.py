@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from layeratlas.capture import Readout
     from layeratlas.models import LoadedModel
 
-# The most texts, of a prompt at an exit, that are continued at once: so many share a product, and have keys in memory.
-LINES = 48
+# The most texts, of a prompt at an exit, that are continued at once: so many share a product, if there is memory for
+# their keys and values. Of the free memory these take half; the pass over them needs the rest.
+LINES, SHARE = 48, 0.5
 # With how many whole texts a cache is compared, once: one may agree although the lines of others were mixed up.
 COMPARED = 2
 
@@ -117,13 +118,24 @@ def _batches(
         of_length.setdefault(len(ids), []).append(number)
     for length, numbers in sorted(of_length.items()):
         own = list(dict.fromkeys(starts[i] for i in numbers))
-        step = max(1, LINES // len(exits))
+        step = prompts_at_once(model, length + most, len(exits))
         for first in range(0, len(own), step):
             some = own[first : first + step]
             members = [i for i in numbers if starts[i] in some]
             steps = Steps(model, length + most, compare)
             yield members, Kept(readout, steps, [starts[i] for i in members], exits)
             compare = steps.compare or 0
+
+
+def prompts_at_once(model: LoadedModel, tokens: int, exits: int) -> int:
+    """Return how many prompts are continued at once, at all exits: LINES texts of `tokens` tokens, or what fits."""
+    from layeratlas.models.caches import cache_bytes
+    from layeratlas.models.memory import room_beside
+
+    weights = sum(p.numel() * p.element_size() for p in model.model.parameters())
+    room = SHARE * room_beside(weights, model.spec.memory, model.device)
+    each = cache_bytes(model.model.config.get_text_config(), tokens, model.model.dtype.itemsize)
+    return max(1, min(LINES, int(room / each)) // exits)
 
 
 def _continued(

@@ -14,6 +14,7 @@ from layeratlas.core.arrays import Floats
 from layeratlas.data.questions import Question
 from layeratlas.runs.tables import read_table, write_table
 from layeratlas.runs.workspace import Workspace
+from layeratlas.stats.design_effects import effective
 from layeratlas.stats.intervals import widened
 from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.studies.exits.chains import final_answer, is_complete, is_number_of
@@ -153,6 +154,7 @@ def free_curve(work: Workspace, scored: ScoredSet, resampler: Resampler, method:
         baseline=float("nan"),
         n=len(scored.data.items),
         n_groups=n_groups,
+        effective=effective(np.ones(len(scored.groups)), np.unique(scored.groups, return_inverse=True)[1]),
         baseline_draws=np.zeros(resampler.bootstrap),
         evident=False,
         control_a=blind.half_a,
