@@ -10,11 +10,16 @@ import scipy
 from hypothesis import given
 from hypothesis import strategies as st
 
+import planting
 from layeratlas.core.arrays import Floats
+from layeratlas.data.items import Dataset, Item
+from layeratlas.probes import make_design
 from layeratlas.stats.curves import Curve
-from layeratlas.stats.design_effects import Effective, credit_factor, effective, wilson
+from layeratlas.stats.design_effects import Effective, classes_factor, credit_factor, effective, wilson
 from layeratlas.stats.intervals import Z95, draws_interval, few_groups, mean_interval, share_interval
+from layeratlas.stats.resampling import Resampler
 from layeratlas.stats.verdicts import bootstrapped
+from layeratlas.studies.hierarchy.curves import task_curves
 
 
 @given(st.floats(0, 1), st.integers(1, 500))
@@ -135,6 +140,38 @@ def test_effective_numbers_are_those_of_equal_weights():
     assert items == pytest.approx(4 / (1 / 5 + 1 / 25))
     # One group with half of the items, and the other half one by one.
     assert effective(np.ones(20), np.r_[np.zeros(10, int), np.arange(1, 11)]).groups == pytest.approx(20**2 / 110)
+
+
+def test_classes_that_are_right_unlike_often_do_not_widen_a_balanced_accuracy():
+    """Each class has a fixed weight: the error is that of its own share."""
+    y = np.repeat([0, 1], 4000)
+    right = (np.random.default_rng(0).random((3, 8000)) < np.repeat([0.9, 0.5], 4000)).astype(float)
+    np.testing.assert_allclose(classes_factor(right, y), np.sqrt((0.09 + 0.25) / 2 / (0.7 * 0.3)), rtol=0.02)
+    # The rarer class decides.
+    some = np.r_[0:4000, 4000:4400]
+    np.testing.assert_allclose(
+        classes_factor(right[:, some], y[some]), np.sqrt((0.09 / 11 + 0.25 * 10 / 11) / 0.21).clip(max=1), rtol=0.03
+    )
+    # Classes that are alike, and a class without errors that is too small to show it, are no reason to be narrower.
+    assert classes_factor(np.tile([1.0, 0.0], 4000), y) == pytest.approx(1)
+    small = np.r_[np.tile([1.0, 0.0], 50), np.ones(4)]
+    assert classes_factor(small, np.r_[np.zeros(100), np.ones(4)]) > 0.9
+
+
+def test_the_interval_of_a_balanced_accuracy_is_as_wide_as_its_classes_ask():
+    """One class right in 49 of 50, the other in 15: as one share of 100 texts the interval is a third too wide."""
+    items = tuple(Item(f"text {i}", "ab"[i % 2], f"g{i}") for i in range(100))
+    spec = planting.LIGHT.model_copy(update={"repeats": 2, "shuffles": 20})
+    design = make_design(Dataset("a", "a", items), spec, 0)
+    right = np.where(design.y == 0, np.arange(100) >= 2, np.arange(100) < 30)
+    scores = np.where(right, 1.0, -1.0) * np.where(design.y == 1, 1.0, -1.0)
+    both = np.repeat(scores[None, None, :, None], 2, 1)  # two repeats alike: training adds 8 % of variance
+    probed = planting.probed_from(design, both, np.full((1, 1, 3, 20), 0.5))
+    curves = task_curves(probed, Resampler([item.group for item in items], 1000, 0))
+    lo, hi = next(curve.interval for curve in curves if curve.metric == "balanced_accuracy")
+    classes = [scipy.stats.binomtest(k, 50).proportion_ci(method="wilson") for k in (49, 15)]
+    expected = np.hypot(*((high - low) / 2 for low, high in classes)) * np.sqrt(1.08)
+    assert (hi - lo)[0] == pytest.approx(expected, rel=0.1)
 
 
 @pytest.mark.parametrize("shared", [0.3, 0.5])

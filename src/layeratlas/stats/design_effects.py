@@ -69,6 +69,22 @@ def credit_factor(credit: Floats) -> Floats:
     return np.sqrt(np.where(whole > _TINY, credit.var(-1) / np.where(whole > _TINY, whole, 1), 1))
 
 
+def classes_factor(credit: Floats, y: Floats) -> Floats:
+    """Return the factor (...) by which errors of a balanced accuracy are smaller than those of a share equal to it.
+
+    `credit` (..., n), 0 to 1 per item; `y` (n,), class codes. Accuracies that differ between classes do not add to the
+    error, because each class has a fixed weight. A class without errors is not known to have none: each is taken with
+    two right answers and two wrong ones more (Agresti and Coull 1998). At most 1.
+    """
+    classes = [credit[..., y == code] for code in np.unique(y)]
+    means = np.stack([right.mean(-1) for right in classes], -1)
+    n = np.array([right.shape[-1] for right in classes])
+    more = (means * n + 2) / (n + 4)
+    whole = means.mean(-1) * (1 - means.mean(-1))
+    within = (more * (1 - more)) @ (1 / n) / (1 / n).sum()
+    return np.sqrt(np.where(within < whole, within / np.maximum(whole, _TINY), 1))
+
+
 def wilson(share: Floats, n: Floats | float, z: float) -> tuple[Floats, Floats]:
     """Return Wilson's (1927) interval of shares (...) of n independent items, z standard errors wide."""
     ratio = z**2 / n

@@ -11,7 +11,7 @@ from layeratlas.core.arrays import Floats, Ints
 from layeratlas.probes import Probed, training_of
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve, ReferenceKind, level_curve
-from layeratlas.stats.design_effects import Effective, credit_factor, effective
+from layeratlas.stats.design_effects import Effective, classes_factor, credit_factor, effective
 from layeratlas.stats.intervals import widened
 from layeratlas.stats.measures import Measure, chance, credit, measures_for
 from layeratlas.stats.resampling import Resampler, split_draws
@@ -65,7 +65,7 @@ def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
     for i, stratum in enumerate(design.strata):
         inside = design.rows_of(stratum)
         y, n_groups = design.y[inside], len(set(data.groups[inside]))
-        fraction = credit_factor(credit(probed.scores[:, :, inside], y).mean(1)) if design.classes else 1.0
+        right = credit(probed.scores[:, :, inside], y).mean(1) if design.classes else None
         for j, (name, measure) in enumerate(measures_for(data.kind, design.classes).items()):
             values = measure(probed.scores[:, :, inside], y, weights[:, inside]).mean(-1)
             estimate, draws, half_a, half_b = split_draws(values, resampler)
@@ -89,7 +89,7 @@ def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
                 n=int(inside.sum()),
                 n_groups=n_groups,
                 effective=_effective(name, y, data.groups[inside]),
-                times=times * fraction,
+                times=times * _fraction(name, right, y),
             )
             if stratum == WHOLE and probed.control_tasks.size:
                 task = control_task_reference(probed, name, curve, weights[: 1 + resampler.bootstrap])
@@ -104,6 +104,13 @@ def _effective(metric: str, y: Floats, groups: Ints) -> Effective | None:
         return None
     _, codes = np.unique(y, return_inverse=True)
     return effective(1 / np.bincount(codes)[codes] if metric == "balanced_accuracy" else np.ones(len(y)), groups)
+
+
+def _fraction(metric: str, right: Floats | None, y: Floats) -> Floats | float:
+    """Return the factor of a share's error that its texts' credit (P, n) asks for; 1 for other measures."""
+    if right is None or metric not in ("accuracy", "balanced_accuracy"):
+        return 1.0
+    return credit_factor(right) * (classes_factor(right, y) if metric == "balanced_accuracy" else 1.0)
 
 
 def _baseline_draws(probed: Probed, measure: Measure, weights: Floats, resampler: Resampler) -> Floats:
