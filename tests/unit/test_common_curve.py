@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import planting
+from layeratlas.data.items import Dataset, Item
 from layeratlas.runs.recommendation import Purpose
 from layeratlas.stats.best_layers import alike, choose, contrasts_of, noise_of
 from layeratlas.stats.common_curve import common_curve
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
-from layeratlas.studies.hierarchy.recommending import recommendations
+from layeratlas.studies.hierarchy.recommending import recommendations, sharing
 
 POINTS = 13
 LAGS = np.abs(np.subtract.outer(range(POINTS), range(POINTS)))
@@ -99,3 +100,27 @@ def test_a_level_of_two_equal_peaks_takes_the_one_of_the_other_levels(others, la
     row = next(row for row in rows if (row.level, row.purpose) == ("item", Purpose.PROBE))
     assert row.layer == layer
     assert {4, 10} <= set(row.as_good)
+
+
+@pytest.mark.parametrize(("near", "layer"), [((0, 1, 2, 3), 10), ((), 4)])
+def test_levels_of_the_same_texts_do_not_choose(near, layer):
+    """They would show the noise of the groups that judge the choice; levels of other texts choose."""
+    twin = 0.6 + np.maximum(0.15 * bump(4), 0.155 * bump(10))
+    curves = [level("item", twin, 0.05), *(level(f"other{i}", 0.5 + 0.6 * bump(4)) for i in range(4))]
+    shared = {"item": {"item", *(f"other{i}" for i in near)}}
+    of = lambda some: recommendations(some, peaks_of(some), planting.PHRASING, shared=shared)  # noqa: E731
+    row, alone = (next(row for row in of(some) if row.purpose == Purpose.PROBE) for some in (curves, curves[:1]))
+    assert (row.level, row.layer, row == alone) == ("item", layer, bool(near))
+
+
+def peaks_of(curves):
+    return peak_findings(curves, planting.PHRASING)
+
+
+def test_levels_share_texts_or_groups():
+    def data(name: str, beginning: str, group: str) -> Dataset:
+        items = (Item(f"{beginning} {i}", f"class {i % 2}", f"{group} {i}") for i in range(8))
+        return Dataset(name, name, tuple(items))
+
+    material = [data("a", "one", "x"), data("b", "one", "y"), data("c", "two", "x"), data("d", "three", "z")]
+    assert sharing(material) == {"a": {"a", "b", "c"}, "b": {"a", "b"}, "c": {"a", "c"}, "d": {"d"}}

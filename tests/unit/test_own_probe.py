@@ -8,6 +8,7 @@ import layeratlas as la
 from layeratlas.core.errors import AtlasError, DataError, SpecError, StoreError
 from layeratlas.core.files import read_object
 from layeratlas.core.progress import Progress
+from layeratlas.studies.hierarchy import recommending
 
 FAST = {"probe": la.ProbeSpec(methods=("ridge",), repeats=1, shuffles=20)}
 WORDS = ("warm", "cold")
@@ -44,6 +45,17 @@ def test_two_columns_of_the_same_classes_carry_nothing_over(model, tmp_path):
     run = la.probe(TEXTS[:20], same, model=model, out=tmp_path / "same", **FAST)
     assert set(run.curves["task"]) >= {"first", "second"}
     assert "transfer" not in set(run.findings["finding"])
+
+
+def test_another_label_of_the_same_texts_does_not_choose_the_layer(model, tmp_path, monkeypatch):
+    others = []
+    monkeypatch.setattr(recommending, "common_curve", lambda curves: others.append(len(curves)))
+    words = [t.split()[0] for t in TEXTS]
+    labels = {"word": words, "copy": [f"{word} again" for word in words]}
+    run = la.probe(TEXTS, labels, model=model, out=tmp_path / "map", **FAST)
+    assert None not in (run.best_layer("word").layer, run.best_layer("copy").layer)  # both decode
+    assert others
+    assert set(others) == {0}
 
 
 def test_one_column_without_groups_and_without_a_folder(model, tmp_path, monkeypatch):

@@ -340,3 +340,22 @@ def test_a_report_starts_with_what_is_supported() -> None:
     ]
     assert [row["plain"] for row in headlines(rows, 2)] == ["Statement 2.", "Statement 3."]
     assert [row["plain"] for row in headlines(rows, 3)] == ["Statement 0.", "Statement 2.", "Statement 3."]
+
+
+@pytest.mark.parametrize(
+    ("levels", "listed"),
+    [
+        (("item",), "item properties"),
+        (("item", "relation", "analogy"), "item properties, two-item relations and four-item analogies"),
+    ],
+)
+def test_a_question_names_the_levels_of_its_findings(levels, listed, tmp_path):
+    folder = fake_run.write_run(tmp_path, Fake(layers=3))
+    findings = pl.read_parquet(folder / "findings.parquet")
+    of_levels = (pl.col("finding") == "peak") & pl.col("level").is_in(levels)
+    renamed = pl.when(of_levels).then(pl.lit("deep content")).otherwise("finding").alias("finding")
+    findings.filter(pl.col("finding") != "deep content").with_columns(renamed).write_parquet(
+        folder / "findings.parquet"
+    )
+    page = build(folder, HIERARCHY).read_text(encoding="utf-8")
+    assert f"Probes read {listed} from the last token, 100 words of filler later." in page

@@ -60,7 +60,8 @@ def answers(run: FinishedRun, view: View, study: Study | None) -> list[Answer]:
     for place, one in enumerate(across):
         matching = [row for row in [*rows, *everywhere] if row["finding"] in one.kinds]
         if matching:
-            found.append(_asked(one, f"question-{place + 1}", matching))
+            words = [view.names.level.get(level, level) for level in dict.fromkeys(row["level"] for row in matching)]
+            found.append(_asked(one.about(words), f"question-{place + 1}", matching))
     told = [id(row) for block in found for row in block.findings]
     rest = [row for row in rows if id(row) not in told]
     if rest:

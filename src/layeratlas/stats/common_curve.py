@@ -21,7 +21,8 @@ def common_curve(curves: Sequence[tuple[Floats, Floats]], *, ratios: Floats = _R
     result is the posterior of the common curve, the mean over both variances by their restricted likelihood. Where
     curves have nothing in common it is flat, and a curve is then chosen from as if it were alone. None without curves.
 
-    Noise of different curves is taken as independent: curves of one level, which share texts, are no help.
+    Noise of different curves is taken as independent, of the curve that is judged too: one that shares texts or groups
+    with it, such as that of another label of the same texts, must not be among them.
     """
     if not curves or len(curves[0][0]) < 2:
         return None

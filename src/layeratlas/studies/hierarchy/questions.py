@@ -30,7 +30,7 @@ ACROSS = (
     ),
     Question(
         title="What is left of a text after 100 more words?",
-        asked="Probes read items, relations and analogies from the last token, 100 words of filler later.",
+        asked="Probes read {levels} from the last token, 100 words of filler later.",
         unsaid="that what the last token does not hold is lost: later tokens can still attend to earlier ones.",
         kinds=(HierarchyFinding.DEEP_CONTENT, HierarchyFinding.DEEP_COMPRESSION),
     ),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from layeratlas.core.arrays import Bools, Floats
+from layeratlas.data.items import Dataset
 from layeratlas.runs.finding import Finding, corrected
 from layeratlas.runs.recommendation import ALL, Choice, Purpose, Recommendation, recommend
 from layeratlas.stats.best_layers import (
@@ -36,9 +37,9 @@ _RULE_OF_SET = (
 )
 _SMOOTH = "smoothed over depth as far as its noise asks (a Gaussian process)"
 RULES: Mapping[Purpose, str] = {
-    Purpose.PROBE: f"The layer with the highest out-of-fold score, {_SMOOTH}, and towards what the run's other "
-    "levels have in common (empirical Bayes). Where the run has read the texts in other wordings, it is chosen from "
-    f"the mean curve of all wordings. {_RULE_OF_SET}",
+    Purpose.PROBE: f"The layer with the highest out-of-fold score, {_SMOOTH}, and towards what the run's levels "
+    "of other texts have in common (empirical Bayes). Where the run has read the texts in other wordings, it is chosen "
+    f"from the mean curve of all wordings. {_RULE_OF_SET}",
     Purpose.DIRECTION: "The earliest point of the residual stream, without the embeddings and the last point, that "
     "decodes as well as the best and within one standard error of it: a direction can be taken where it decodes, and "
     "the more blocks follow, the more can use it. Steering is not tested by this run. The causal study tests it at the "
@@ -51,27 +52,44 @@ RULES: Mapping[Purpose, str] = {
 Whose = tuple[str, str, str]
 Reworded = Mapping[Whose, Sequence[Curve]]
 NO_WORDINGS: Reworded = {}
+# The levels that share a text or a group with each level, itself among them.
+Sharing = Mapping[str, Collection[str]]
+NOTHING_SHARED: Sharing = {}
 # The variance of a mean over one half of the groups, in multiples of that over all.
 _OF_HALVES = 2.0
 # The measure for embeddings: the value as a share of the range from chance to certainty.
 SHARE = "share of the way to certainty"
 
 
+def sharing(material: Iterable[Dataset]) -> Sharing:
+    """Return which levels of data sets share a text or a group, and so the noise of these texts."""
+    texts: dict[str, set[str]] = {}
+    groups: dict[str, set[str]] = {}
+    for data in material:
+        texts.setdefault(data.level, set()).update(data.texts)
+        groups.setdefault(data.level, set()).update(item.group for item in data.items)
+    return {a: {b for b in texts if texts[a] & texts[b] or groups[a] & groups[b]} for a in texts}
+
+
 def recommendations(
-    curves: Sequence[Curve], findings: Sequence[Finding], phrasing: Phrasing, reworded: Reworded = NO_WORDINGS
+    curves: Sequence[Curve],
+    findings: Sequence[Finding],
+    phrasing: Phrasing,
+    reworded: Reworded = NO_WORDINGS,
+    shared: Sharing = NOTHING_SHARED,
 ) -> list[Recommendation]:
     """Return the layers to use, in every component, for each level and for each task of a level with several.
 
     `curves` are those of the main measure of one probe over all texts, and `findings` the peaks of levels after the
     correction over the report. The peaks of tasks are corrected among themselves, since a report does not have them.
-    `reworded` are the curves of other wordings, resampled with `curves`.
+    `reworded` are the curves of other wordings, resampled with `curves`. `shared` are the levels that share texts.
     No layer is recommended without a supported peak.
     """
     levels = [curve for curve in curves if curve.task == WHOLE]
     tasks = [curve for curve in curves if curve.task != WHOLE and _siblings(curve, curves) > 1]
     peaks = {(peak.level, peak.component, peak.method): peak for peak in findings}
     decoded = [c for c in levels if peaks[c.level, c.component, c.method].verdict == "supported"]
-    expected = {(c.level, c.component): _expected(c, decoded) for c in levels}
+    expected = {(c.level, c.component): _expected(c, decoded, shared) for c in levels}
     rows: list[Recommendation] = []
     of_levels = [peaks[curve.level, curve.component, curve.method] for curve in levels]
     of_tasks = [peak for peak, _ in corrected(peak_findings(tasks, phrasing))] if tasks else []
@@ -84,9 +102,13 @@ def recommendations(
     return rows
 
 
-def _expected(curve: Curve, decoded: Sequence[Curve]) -> Expected | None:
-    """Return what the other levels that decode say of a level's curve, as shares; levels share no texts."""
-    others = [other for other in decoded if other.level != curve.level and other.component == curve.component]
+def _expected(curve: Curve, decoded: Sequence[Curve], shared: Sharing) -> Expected | None:
+    """Return what the levels of other texts that decode say of a level's curve, as shares.
+
+    A level of the same texts or groups would show, on all groups, the noise of those that judge the choice of a half.
+    """
+    near = {curve.level, *shared.get(curve.level, ())}
+    others = [other for other in decoded if other.level not in near and other.component == curve.component]
     return common_curve([(_share(other, other.estimate), _share(other, other.draws)) for other in others])
 
 
