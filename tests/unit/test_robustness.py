@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from functools import cache
 
 import numpy as np
@@ -13,22 +14,22 @@ import layeratlas as la
 import planting
 import small_runs
 from layeratlas.core import registry
+from layeratlas.core.errors import DataError
 from layeratlas.data.items import WORDINGS, Dataset, Item
 from layeratlas.runs.finding import Finding
 from layeratlas.studies.hierarchy import analysing
 from layeratlas.studies.hierarchy.analysing import find
 from layeratlas.studies.hierarchy.findings.moved import NOT_MOVED, Moved
 from layeratlas.studies.hierarchy.robustness.exhibit import robustness_exhibits
+from layeratlas.studies.hierarchy.robustness.lists import two_lists
+from layeratlas.studies.hierarchy.robustness.parts import first_texts, part_of
 from layeratlas.studies.hierarchy.robustness.tables import Spread, moved_by, spreads, variant_table
 from layeratlas.studies.hierarchy.robustness.variants import (
     AS_RUN,
     FIRST_LIST,
     SECOND_LIST,
     Source,
-    first_texts,
-    part_of,
     probed_variants,
-    two_lists,
     wording,
 )
 
@@ -126,6 +127,54 @@ def test_equal_lists_add_next_to_nothing():
     assert np.mean(added) < 0.1 * planted_move
 
 
+def emergence_of(data: Dataset, seed: int) -> float:
+    """Return where data emerges whose signal grows steadily with depth, at a width above the number of texts."""
+    layers = planting.activations(data, list(np.linspace(0, 4, LAYERS)), width=300, seed=seed)
+    table = variant_table({"item": {AS_RUN: [planting.probed(data, layers, SPEC)[0]]}}, 0)
+    return table.filter(source=Source.AS_RUN)["emergence"].item()
+
+
+def test_lists_of_equal_truth_and_unequal_size_emerge_at_one_depth():
+    """Fewer texts or unequal classes move emergence deeper, so the larger list is cut to the smaller one's."""
+    larger, smaller = planting.planted_data(240), planting.planted_data(104, level="other item")
+    designs = probed_variants(dataclasses.replace(larger, other_words=smaller), 240, SPEC, 0)
+    lists = [designs[variant].data for variant in (FIRST_LIST, SECOND_LIST)]
+    assert [len(data) for data in lists] == [104, 104]
+    found = np.array([[emergence_of(data, s + 10 * k) for k, data in enumerate((larger, *lists))] for s in range(8)])
+    whole, first, second = found.T
+    assert abs(np.mean(second - first)) < 0.03
+    assert np.mean(second - whole) > 0.03  # control: what unequal lists would show
+
+
+@pytest.mark.parametrize(("sizes", "most", "count"), [((1, 1), 50, 50), ((4, 3), 240, 96), ((4, 3), 30, 24)])
+def test_two_lists_have_equally_many_texts_of_each_class_in_whole_groups(sizes, most, count):
+    whole = [planting.planted_data(n, per_group=size) for n, size in zip((240, 96), sizes, strict=True)]
+    parts = two_lists(*whole, most, 0)
+    for part, of, size in zip(parts, whole, sizes, strict=True):
+        assert set(part.texts) <= set(of.texts)
+        assert len({item.group for item in part.items}) == count / size
+        assert np.bincount(part.y.astype(int)).tolist() == [count / 2] * 2
+
+
+def test_two_lists_have_equally_many_texts_of_each_stratum():
+    """Lists whose strata are of other shares are cut to the smaller share of each, below `most` in proportion."""
+    lists = []
+    for share in (4, 2):
+        items = planting.planted_data(240, per_group=4, mixed=True).items
+        lists.append(tuple(dataclasses.replace(i, stratum="ab"[int(i.group[-4:]) % share == 0]) for i in items))
+    first, second = (dataclasses.replace(planting.planted_data(240, per_group=4), items=items) for items in lists)
+    for most, counts in ((240, {"a": 120, "b": 60}), (90, {"a": 60, "b": 28})):
+        parts = two_lists(first, second, most, 0)
+        assert [Counter(part.strata) for part in parts] == [counts, counts]
+    numbers = dataclasses.replace(
+        first, kind="number", items=tuple(dataclasses.replace(i, label=n) for n, i in enumerate(first.items))
+    )
+    assert [len(part) for part in two_lists(numbers, numbers, 100, 0)] == [96, 96]
+    apart = dataclasses.replace(first, items=tuple(dataclasses.replace(i, stratum="c") for i in first.items))
+    with pytest.raises(DataError, match="no items"):
+        two_lists(first, apart, 240, 0)
+
+
 def test_word_lists_count_as_far_as_they_exceed_their_samples_of_words():
     spread = next(spreads(table_of(0)))
     wide = dataclasses.replace(spread, groups=0.1, lists=0.05, sources={Source.WORD_LIST: 0.05})
@@ -154,7 +203,7 @@ def test_an_interval_from_two_lists_alone_holds_their_mean_in_three_quarters_of_
 
 def test_lists_are_compared_on_the_data_sets_and_strata_that_both_have():
     (relations,) = registry.get("tasks", "relations").build("quick")
-    first, second = two_lists(relations, relations.other_words)
+    first, second = two_lists(relations, relations.other_words, 240, 0)
     assert set(relations.strata) == {"place", "part", "kind", "use"}
     assert set(first.strata) == set(second.strata) == {"part", "kind"}
     items = {data.name: data for data in registry.get("tasks", "items").build("quick")}
@@ -162,6 +211,11 @@ def test_lists_are_compared_on_the_data_sets_and_strata_that_both_have():
     assert {name for name, of_set in variants.items() if SECOND_LIST in of_set} == {"edible", "animal", "manmade"}
     assert all((FIRST_LIST in of_set) == (SECOND_LIST in of_set) for of_set in variants.values())
     assert all(len(design.data) <= 240 for of_set in variants.values() for design in of_set.values())
+    pairs = [(of_set[FIRST_LIST], of_set[SECOND_LIST]) for of_set in variants.values() if SECOND_LIST in of_set]
+    pairs.append(tuple(probed_variants(relations, 240, SPEC, 0)[variant] for variant in (FIRST_LIST, SECOND_LIST)))
+    for pair in pairs:
+        first, second = (Counter((item.stratum, item.label) for item in design.data.items) for design in pair)
+        assert first == second
 
 
 def test_a_part_of_the_texts_is_whole_groups():
@@ -245,7 +299,7 @@ def test_a_run_probes_the_properties_of_which_there_are_two_lists(tiny_model_dir
         out=tmp_path / "run",
     )
     table = pl.read_parquet(run.folder / "robustness.parquet").filter(source=Source.WORD_LIST)
-    assert table.select("level", "variant", "n").rows() == [("item", "1", 384), ("item", "2", 360)]
+    assert table.select("level", "variant", "n").rows() == [("item", "1", 360), ("item", "2", 360)]
 
 
 def test_texts_that_cannot_be_divided_are_used_whole():

@@ -30,7 +30,7 @@ from layeratlas.studies.hierarchy.layers import Probing, probed_layers
 from layeratlas.studies.hierarchy.names import POSITIONS, RESIDUAL
 from layeratlas.studies.hierarchy.positions.places import PlaceRead, places_of
 from layeratlas.studies.hierarchy.probing import methods_for
-from layeratlas.studies.hierarchy.robustness.variants import part_of
+from layeratlas.studies.hierarchy.robustness.parts import part_of
 
 # The most texts per data set and points of the stream, and the shuffles (a fifth for probes whose shuffles are costly).
 _MOST_TEXTS, _MOST_POINTS, _SHUFFLES = 240, 16, 400
