@@ -13,7 +13,7 @@ from layeratlas.runs.recommendation import Purpose
 from layeratlas.stats.best_layers import alike, choose, contrasts_of, noise_of
 from layeratlas.stats.common_curve import common_curve
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
-from layeratlas.studies.hierarchy.recommending import recommendations, sharing
+from layeratlas.studies.hierarchy.recommending import Beside, recommendations, sharing
 
 POINTS = 13
 LAGS = np.abs(np.subtract.outer(range(POINTS), range(POINTS)))
@@ -108,7 +108,7 @@ def test_levels_of_the_same_texts_do_not_choose(near, layer):
     twin = 0.6 + np.maximum(0.15 * bump(4), 0.155 * bump(10))
     curves = [level("item", twin, 0.05), *(level(f"other{i}", 0.5 + 0.6 * bump(4)) for i in range(4))]
     shared = {"item": {"item", *(f"other{i}" for i in near)}}
-    of = lambda some: recommendations(some, peaks_of(some), planting.PHRASING, shared=shared)  # noqa: E731
+    of = lambda some: recommendations(some, peaks_of(some), planting.PHRASING, Beside(shared=shared))  # noqa: E731
     row, alone = (next(row for row in of(some) if row.purpose == Purpose.PROBE) for some in (curves, curves[:1]))
     assert (row.level, row.layer, row == alone) == ("item", layer, bool(near))
 

@@ -31,7 +31,7 @@ from layeratlas.stats.best_layers import best_layers, choose, noise_of, smoothed
 from layeratlas.studies.hierarchy.analysing import advise
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
 from layeratlas.studies.hierarchy.names import HierarchyFinding
-from layeratlas.studies.hierarchy.recommending import RULES, SHARE, recommendations
+from layeratlas.studies.hierarchy.recommending import RULES, SHARE, Beside, recommendations
 
 # Layers 5 to 8 are equally the best.
 PLATEAU = np.array([0.5, 0.55, 0.6, 0.7, 0.75, 0.8, 0.8, 0.8, 0.8, 0.75, 0.7, 0.6])
@@ -262,7 +262,7 @@ def test_the_layer_to_probe_is_chosen_from_all_wordings_and_its_value_read_in_th
     peaks = peak_findings([own], planting.PHRASING)
 
     def chosen(wordings: list[planting.Curve], component: str = own.component) -> dict[str, Recommendation]:
-        of = {(own.level, own.task, component): wordings}
+        of = Beside(reworded={(own.level, own.task, component): wordings})
         return {row.purpose: row for row in recommendations([own], peaks, planting.PHRASING, of)}
 
     alone, together = chosen([]), chosen(others)

@@ -275,7 +275,7 @@ def test_a_run_recommends_by_the_curves_of_all_wordings(tiny_model_dir, tmp_path
     for robustness in (True, False):
         (tmp_path / str(robustness)).mkdir()
         small_runs.warm_and_cold(tiny_model_dir, tmp_path / str(robustness), 40, robustness=robustness)
-    (curves, reworded), (_, none) = ((args[0], args[3]) for args in given)
+    (curves, reworded), (_, none) = ((args[0], args[3].reworded) for args in given)
     assert none == {}
     own = next(curve for curve in curves if curve.component == "resid")
     assert {(own.level, task, "resid") for task in {curve.task for curve in curves}} == set(reworded)

@@ -53,11 +53,9 @@ from layeratlas.studies.hierarchy.phrasing import Phrasing
 from layeratlas.studies.hierarchy.positions.findings import place_findings
 from layeratlas.studies.hierarchy.profiles import profile_table
 from layeratlas.studies.hierarchy.recommending import (
-    NO_WORDINGS,
-    NOTHING_SHARED,
+    NOTHING,
     RULES,
-    Reworded,
-    Sharing,
+    Beside,
     recommendations,
     sharing,
 )
@@ -84,8 +82,8 @@ def _analyse(work: Workspace) -> list[str]:
     every = [*find(curves, phrasing, moved), *transfer_findings(transfers, work.spec.probe.methods[0])]
     every += [*_of_places(work), *_of_experts(work)]
     findings = gated(every, PRESUPPOSED)
-    advice = advise(curves, findings, phrasing, reworded_curves(work), sharing(work.material))
-    kept = write_recommendations(work.folder, advice, RULES)
+    beside = Beside(reworded=reworded_curves(work), shared=sharing(work.material))
+    kept = write_recommendations(work.folder, advise(curves, findings, phrasing, beside), RULES)
     write_table(work, EMERGENCE, _emergence_table(curves, findings, moved))
     write_table(work, CURVES, curve_table(work, curves))
     write_table(work, FINDINGS, finding_table(findings, work.manifest["model"]["name"], work.spec.study, TESTED))
@@ -148,18 +146,16 @@ def advise(
     curves: Sequence[Curve],
     findings: Sequence[Finding],
     phrasing: Phrasing,
-    reworded: Reworded = NO_WORDINGS,
-    shared: Sharing = NOTHING_SHARED,
+    beside: Beside = NOTHING,
 ) -> list[Recommendation]:
     """Return the recommended layer for each purpose, by the main measure of the first probe.
 
     `findings` are all of the report, over which it corrects: what it does not show to decode has no layer to use.
-    `reworded` are curves of other wordings of the texts, and `shared` the levels that share texts or groups.
     """
     main = [curve for curve in _main_curves(curves) if curve.stratum == WHOLE]
     first = [curve for curve in main if curve.method == main[0].method]
     peaks = [finding for finding, _ in corrected(findings) if finding.finding == HierarchyFinding.PEAK]
-    return recommendations(first, peaks, phrasing, reworded, shared)
+    return recommendations(first, peaks, phrasing, beside)
 
 
 def _main_curves(curves: Sequence[Curve]) -> list[Curve]:

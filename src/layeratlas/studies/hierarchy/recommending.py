@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -51,10 +51,23 @@ RULES: Mapping[Purpose, str] = {
 # The level, task (or `all`) and component of curves, and the curves of the run's other wordings of its texts by these.
 Whose = tuple[str, str, str]
 Reworded = Mapping[Whose, Sequence[Curve]]
-NO_WORDINGS: Reworded = {}
 # The levels that share a text or a group with each level, itself among them.
 Sharing = Mapping[str, Collection[str]]
-NOTHING_SHARED: Sharing = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What a choice takes into account beside a run's curves.
+
+    `reworded` are the curves of other wordings of the texts, resampled with the run's own. `shared` are the levels that
+    share texts or groups with a level.
+    """
+
+    reworded: Reworded = field(default_factory=dict)
+    shared: Sharing = field(default_factory=dict)
+
+
+NOTHING = Beside()
 # The variance of a mean over one half of the groups, in multiples of that over all.
 _OF_HALVES = 2.0
 # The measure for embeddings: the value as a share of the range from chance to certainty.
@@ -75,26 +88,24 @@ def recommendations(
     curves: Sequence[Curve],
     findings: Sequence[Finding],
     phrasing: Phrasing,
-    reworded: Reworded = NO_WORDINGS,
-    shared: Sharing = NOTHING_SHARED,
+    beside: Beside = NOTHING,
 ) -> list[Recommendation]:
     """Return the layers to use, in every component, for each level and for each task of a level with several.
 
     `curves` are those of the main measure of one probe over all texts, and `findings` the peaks of levels after the
     correction over the report. The peaks of tasks are corrected among themselves, since a report does not have them.
-    `reworded` are the curves of other wordings, resampled with `curves`. `shared` are the levels that share texts.
     No layer is recommended without a supported peak.
     """
     levels = [curve for curve in curves if curve.task == WHOLE]
     tasks = [curve for curve in curves if curve.task != WHOLE and _siblings(curve, curves) > 1]
     peaks = {(peak.level, peak.component, peak.method): peak for peak in findings}
     decoded = [c for c in levels if peaks[c.level, c.component, c.method].verdict == "supported"]
-    expected = {(c.level, c.component): _expected(c, decoded, shared) for c in levels}
+    expected = {(c.level, c.component): _expected(c, decoded, beside.shared) for c in levels}
     rows: list[Recommendation] = []
     of_levels = [peaks[curve.level, curve.component, curve.method] for curve in levels]
     of_tasks = [peak for peak, _ in corrected(peak_findings(tasks, phrasing))] if tasks else []
     for curve, peak in zip([*levels, *tasks], [*of_levels, *of_tasks], strict=True):
-        chooses = _over_wordings(curve, reworded.get((curve.level, curve.task, curve.component), ()))
+        chooses = _over_wordings(curve, beside.reworded.get((curve.level, curve.task, curve.component), ()))
         rows += _of_curve(curve, peak, chooses, expected[curve.level, curve.component])
     for component in dict.fromkeys(curve.component for curve in levels):
         together = [curve for curve in decoded if curve.component == component]
