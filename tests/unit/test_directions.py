@@ -289,6 +289,12 @@ def test_a_control_vector_is_taken_where_llama_cpp_can_steer(run, tmp_path):
     to = tmp_path / "word.gguf"
     done = CliRunner().invoke(app, ["direction", str(run.folder), "--task", "word", "--to", str(to)])
     assert (done.exit_code, GGUFReader(to).tensors[0].name) == (0, "direction.1")
+    said = "Point 2, as good as 1: llama.cpp steers from point 2 on."
+    assert said in done.output
+    done = CliRunner().invoke(
+        app, ["direction", str(run.folder), "--task", "word", "--to", str(tmp_path / "w.safetensors")]
+    )
+    assert said not in done.output
 
 
 def test_which_layer_is_answered_by_name_purpose_and_component(run):

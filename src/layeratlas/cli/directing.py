@@ -57,7 +57,10 @@ def direction(
         if run.study == "hierarchy":  # any other is refused below
             task = task or only_task(run)
             check_ends(task, load_data(run, task).classes, class_, versus)
-            layer = recommended_layer(run, task, component, first) if layer is None else layer
+            if layer is None:
+                layer, plain = (recommended_layer(run, task, component, least) for least in (first, 0))
+                if layer != plain:
+                    print(f"Point {layer}, as good as {plain}: llama.cpp steers from point {first} on.")
         direction = run.direction(task, layer, check_component(component), method=probe)
         print(direction)
         print(direction.save(to, class_, versus))
