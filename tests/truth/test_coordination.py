@@ -51,7 +51,7 @@ def turns_on_own_humps(rng, layers):
 
 
 def halves(
-    truth: np.ndarray, rng, count: int = 100, noise: float = 0.03, shared: float = 0.7
+    truth: np.ndarray, rng, count: int = 200, noise: float = 0.03, shared: float = 0.7
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return curves on random halves of 20 groups of texts and on their complements, (count, m, T) each.
 

@@ -21,15 +21,35 @@ DEGREE = 4
 # With fewer layers, too few dimensions remain after the polynomial is removed.
 FEWEST_POINTS = DEGREE + 4
 ROTATIONS = 999
+# What the halves of the texts share sets the scale of a task where it has this many times the variance of their noise.
+# Noise alone exceeds it rarely, so that a scale hardly depends on the noise that it divides.
+_NOISE_SHARE = 2.0
 
 
-def specialisation(curves: Floats) -> Floats:
-    """Return curves (..., T, P) standardised over layers, minus the mean over tasks."""
-    spread = curves.std(-1, keepdims=True)
-    centred = curves - curves.mean(-1, keepdims=True)
-    z = np.divide(centred, spread, out=np.zeros_like(curves), where=spread > 0)
-    relative: Floats = z - z.mean(-2, keepdims=True)
-    return relative
+def specialisations(half_a: Floats, half_b: Floats) -> tuple[Floats, Floats]:
+    """Return curves on halves of the texts (H, T, P), standardised over layers, minus the mean over tasks.
+
+    A task has one scale for all halves: the spread of what both halves of the texts share, or of their noise where that
+    is larger. With a scale for each half, noise would be divided by its own size, and random halves would show less
+    noise than the whole sample has. A scale that is estimated from a curve hides the noise along the curve in the whole
+    sample, so that it is removed from the halves too.
+    """
+    first, second = (half - half.mean(-1, keepdims=True) for half in (half_a, half_b))
+    whole, noise = (first + second) / 2, (first - second) / 2
+    shared = (first * second).mean((0, -1), keepdims=True)
+    noisy = _NOISE_SHARE * (noise**2).mean((0, -1), keepdims=True)
+    curve = np.where(shared > noisy, whole.mean(0, keepdims=True), 0.0)
+    length = (curve**2).sum(-1, keepdims=True)
+    along = np.divide(
+        (noise * curve).sum(-1, keepdims=True), length, out=np.zeros_like(noise[..., :1]), where=length > 0
+    )
+    noise = noise - along * curve
+    scale = np.sqrt(np.maximum(shared, noisy))
+    scaled = [
+        np.divide(half, scale, out=np.zeros_like(half), where=scale > 0) for half in (whole + noise, whole - noise)
+    ]
+    one, other = (half - half.mean(-2, keepdims=True) for half in scaled)
+    return one, other
 
 
 def alternation(half_a: Floats, half_b: Floats, seed: int = 0) -> Effect:
@@ -44,7 +64,7 @@ def alternation(half_a: Floats, half_b: Floats, seed: int = 0) -> Effect:
     """
     points = half_a.shape[-1]
     basis = _beyond_polynomials(points)
-    first, second = (specialisation(half) @ basis for half in (half_a, half_b))
+    first, second = (half @ basis for half in specialisations(half_a, half_b))
     shared = np.einsum("htp,htq->pq", first, second) / len(half_a)
     shared = (shared + shared.T) / 2
     neighbours = basis.T @ ((np.eye(points, k=1) + np.eye(points, k=-1)) / 2) @ basis

@@ -74,10 +74,9 @@ def coordination_findings(curves: Sequence[Curve]) -> list[Finding]:
 
 def _coordination_finding(curves: Sequence[Curve], z: Floats) -> Finding:
     component = curves[0].component
-    half_a, half_b = (
-        z_scores(np.stack([getattr(curve, half) for curve in curves], 1), component) for half in ("half_a", "half_b")
-    )
-    effect = alternation(half_a, half_b)
+    half_a, half_b = (np.stack([getattr(curve, half) for curve in curves], 1) for half in ("half_a", "half_b"))
+    inner = slice(1, None) if component == "resid" else slice(None)  # as in the z-scores
+    effect = alternation(half_a[..., inner], half_b[..., inner])
     verdict = effect.verdict()
     beginnings = {
         "supported": "Neighbouring layers take turns in what they specialise in",
