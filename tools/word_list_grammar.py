@@ -57,9 +57,9 @@ class Writer:
                     return word
         raise LookupError(kind)
 
-    def subject(self, kind: str = "person", many: bool = False) -> str:
-        """Return a noun, or its plural."""
-        noun = str(self.take(kind))
+    def subject(self, many: bool = False) -> str:
+        """Return a person's noun, or its plural."""
+        noun = str(self.take("person"))
         return self.forms.plural(noun) if many else noun
 
     def subjects(self, kind: str = "person") -> str:
