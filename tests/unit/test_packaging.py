@@ -65,7 +65,8 @@ def test_version_and_licence_agree_wherever_they_are_written() -> None:
 def test_the_lists_taken_from_wordnet_come_with_its_licence() -> None:
     (file,) = (ROOT / file for file in PROJECT["project"]["license-files"] if file != "LICENSE")
     taken = sorted(path.name for path in file.parent.glob("*_wordnet.csv"))
-    assert taken == ["analogies_wordnet.csv", "items_wordnet.csv", "relations_wordnet.csv"]
+    grammar = [f"grammar_{name}_wordnet.csv" for name in ("number", "pairs", "tense")]
+    assert taken == ["analogies_wordnet.csv", *grammar, "items_wordnet.csv", "relations_wordnet.csv"]
     assert packaged(file)
     text = file.read_text(encoding="utf-8")
     assert "WordNet 3.1 Copyright 2011 by Princeton University.  All rights reserved." in text

@@ -213,9 +213,13 @@ def test_lists_are_compared_on_the_data_sets_and_strata_that_both_have():
     assert all(len(design.data) <= 240 for of_set in variants.values() for design in of_set.values())
     pairs = [(of_set[FIRST_LIST], of_set[SECOND_LIST]) for of_set in variants.values() if SECOND_LIST in of_set]
     pairs.append(tuple(probed_variants(relations, 240, SPEC, 0)[variant] for variant in (FIRST_LIST, SECOND_LIST)))
-    for pair in pairs:
-        first, second = (Counter((item.stratum, item.label) for item in design.data.items) for design in pair)
+    compared = [tuple(design.data for design in pair) for pair in pairs]
+    grammar = registry.get("tasks", "grammar").build("standard")
+    compared += [two_lists(data, data.other_words, 240, 0) for data in grammar]
+    for pair in compared:
+        first, second = (Counter((item.stratum, item.label) for item in data.items) for data in pair)
         assert first == second
+    assert [len(pair[0]) for pair in compared[-3:]] == [208, 240, 240]
 
 
 def test_a_part_of_the_texts_is_whole_groups():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
 
 from layeratlas.core.spec import Size
 from layeratlas.data.items import Dataset, Item
@@ -32,6 +33,9 @@ class Grammar(Task):
     and remainder; no content word is in two groups, so the full size adds variants of the same 120 rows and no new
     words. For number the verb is in the past or follows a modal, so that only the noun marks the number; for tense the
     subject is singular and plural equally often in both classes.
+
+    The second word lists, from WordNet, have the same function words and other content words; at size full,
+    `grammaticality` has 16 groups of each phenomenon in them.
     """
 
     summary = "is the sentence grammatical (thirteen phenomena), is its subject plural, is it in the past?"
@@ -40,15 +44,21 @@ class Grammar(Task):
     def build(self, size: Size) -> list[Dataset]:
         """Return `grammaticality` (level grammar; its strata are the phenomena), `number` and `tense` (morphology)."""
         return [
-            Dataset("grammaticality", "grammar", tuple(_grammaticality(size))),
-            Dataset("number", "morphology", tuple(_number(size))),
-            Dataset("tense", "morphology", tuple(_tense(size))),
+            _both("grammaticality", "grammar", lambda words: _grammaticality(words, size), "grammar_pairs"),
+            _both("number", "morphology", lambda words: _number(words, size), "grammar_number"),
+            _both("tense", "morphology", lambda words: _tense(words, size), "grammar_tense"),
         ]
 
 
-def _grammaticality(size: Size) -> list[Item]:
+def _both(name: str, level: str, build: Callable[[str], list[Item]], words: str) -> Dataset:
+    """Return a data set in the first list and, as its other words, in the second."""
+    second = Dataset(name, level, tuple(build(f"{words}_wordnet")))
+    return Dataset(name, level, tuple(build(words)), other_words=second)
+
+
+def _grammaticality(words: str, size: Size) -> list[Item]:
     frames: dict[str, list[str]] = defaultdict(list)
-    for row in read_list("grammar_pairs"):
+    for row in read_list(words):
         frames[row["phenomenon"]].append(row["frame"])
     items = []
     for phenomenon, of_phenomenon in frames.items():
@@ -68,9 +78,9 @@ def _fill(frame: str, first: int, second: int) -> str:
     return _SITE.sub(choose, frame)
 
 
-def _number(size: Size) -> list[Item]:
+def _number(words: str, size: Size) -> list[Item]:
     items = []
-    for number, row in enumerate(read_list("grammar_number")[: _ROWS[size]]):
+    for number, row in enumerate(read_list(words)[: _ROWS[size]]):
         verbs = [row["past"]]
         if size == "full":
             verbs += [f"{modal} {row['base']}" for modal in _MODALS]
@@ -80,10 +90,10 @@ def _number(size: Size) -> list[Item]:
     return items
 
 
-def _tense(size: Size) -> list[Item]:
+def _tense(words: str, size: Size) -> list[Item]:
     """Subjects alternate between singular and plural by row; the full size has both, with and without "often"."""
     items = []
-    for number, row in enumerate(read_list("grammar_tense")[: _ROWS[size]]):
+    for number, row in enumerate(read_list(words)[: _ROWS[size]]):
         turn = ("singular", "plural")[number % 2]
         for subject in ("singular", "plural") if size == "full" else (turn,):
             present = row["third"] if subject == "singular" else row["base"]

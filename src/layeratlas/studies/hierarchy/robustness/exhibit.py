@@ -15,10 +15,10 @@ from layeratlas.studies.hierarchy.robustness.variants import Source
 
 _TEXT = (
     "Relative depth at which each level peaks and emerges in the residual stream, as run and under two other wordings"
-    " of every text, with two word lists of independent origin (equally many texts of each property and relation in"
-    " both), with other folds and with other seeds of the bootstrap. The first interval (95 %) is over groups of texts"
-    " alone, the second includes the variation of all sources. Levels of long texts are left out below size full, and"
-    " at most 240 texts of each task are used."
+    " of every text, with two word lists of independent origin (equally many texts of each property, relation and"
+    " phenomenon in both), with other folds and with other seeds of the bootstrap. The first interval (95 %) is over"
+    " groups of texts alone, the second includes the variation of all sources. Levels of long texts are left out below"
+    " size full, and at most 240 texts of each task are used."
 )
 _TITLES = {
     Source.WORDING: "Other wordings",
