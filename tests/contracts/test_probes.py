@@ -24,6 +24,7 @@ from layeratlas.probes import (
     Gram,
     LinearProbeClassifier,
     LinearProbeRegressor,
+    bare_design,
     label_shuffles,
     make_design,
     make_folds,
@@ -431,6 +432,23 @@ def test_shuffles_are_the_same_each_time_and_forget_the_labels():
     assert not np.array_equal(orders, label_shuffles(data, folds, 50, seed=4))
     agreement = (data.y[orders] == data.y).mean(1)
     assert abs(agreement.mean() - 0.5) < 0.02
+
+
+@pytest.mark.parametrize(
+    "data", [planting.planted_data(80, 4), planting.planted_data(96, 4, mixed=True), ragged_data()]
+)
+def test_a_bare_design_is_the_start_of_the_whole_one(data):
+    """What a run resumes, or compares with its own curves, must not depend on how many shuffles were drawn after."""
+    spec = ProbeSpec(folds=5, repeats=3, shuffles=30)
+    bare, whole = bare_design(data, spec, 4), make_design(data, spec, 4)
+    first = [fold for fold in whole.folds if fold.repeat == 0]
+    assert [(f.train.tolist(), f.test.tolist()) for f in bare.folds] == [
+        (f.train.tolist(), f.test.tolist()) for f in first
+    ]
+    assert np.array_equal(bare.shuffled, whole.shuffled[:1])
+    assert bare.control_tasks.shape == (0, len(data.items))
+    assert (bare.repeats, bare.strata, bare.spec) == (1, whole.strata, spec)
+    assert not np.array_equal(bare.shuffled, bare_design(data, spec, 5).shuffled)
 
 
 CONTROL = ProbeSpec(folds=5, repeats=1, shuffles=20)
