@@ -41,7 +41,10 @@ class Extrapolation:
     def next(self, kept: Ints) -> Array:
         """Return the states (..., n, k) to go on from, of the columns `kept`; the others are forgotten."""
         xp = array_namespace(self._states[-1])
-        states = [state[..., kept] for state in self._states[-STATES:]]
+        states = self._states[-STATES:]
+        if len(kept) < states[-1].shape[-1]:
+            at = xp.asarray(kept, device=states[-1].device)
+            states = [xp.take(state, at, axis=-1) for state in states]
         steps = [after - before for before, after in pairwise(states)]
         by_column = xp.stack([step.mT for step in steps], axis=-2)  # (..., k, steps, n)
         products = xp.astype(by_column @ by_column.mT, xp.float64)

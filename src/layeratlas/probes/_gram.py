@@ -114,7 +114,7 @@ class Gram:
         kept = values > _RANK_TOLERANCE * xp.clip(values[..., -1:], _TINIEST, None)
         values = xp.where(kept, values, xp.zeros_like(values))
         scale = xp.where(kept, 1 / xp.sqrt(xp.where(kept, values, xp.ones_like(values))), xp.zeros_like(values))
-        return values, (self._features @ directions) * scale[..., None, :]
+        return values, self._features @ (directions * scale[..., None, :])
 
     @property
     def values(self) -> Array:

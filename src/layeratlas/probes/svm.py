@@ -95,12 +95,12 @@ class LinearSVM(Probe):
                     factor = _balance((primal, new, dual, price), open_, changes < _MOST_CHANGES)
                 if np.any(factor != 1):
                     changes, penalty = changes + (factor != 1), penalty / factor
-                    y, new, price = (term[..., kept] for term in (y, new, price))
+                    y, new, price = _kept((y, new, price), kept)
                     state = new + price / _like(factor, y)[..., None, None]
                     ridge, (least, most) = self._ridge(gram, penalty, y), self._bounds(penalty, y)
                     ahead.restart()
                 else:
-                    y, least, most = (term[..., kept] for term in (y, least, most))
+                    y, least, most = _kept((y, least, most), kept)
                     state = ahead.next(kept)
                 price = xp.minimum(xp.maximum(state - y, least), most)
         return found.solutions()
@@ -159,6 +159,15 @@ class _Found:
             now = _like(mask[..., at], wide)[..., None, :]
             dual[..., at] = xp.where(now, ridge.inverse @ wide[..., at], dual[..., at])
         return dual, intercept
+
+
+def _kept(terms: Sequence[Array], columns: Ints) -> list[Array]:
+    """Return some columns of terms (..., n, k), in the layout of products: an index of columns would turn it round."""
+    xp = array_namespace(terms[0])
+    if len(columns) == terms[0].shape[-1]:
+        return list(terms)
+    at = xp.asarray(columns, device=terms[0].device)
+    return [xp.take(term, at, axis=-1) for term in terms]
 
 
 def _within(values: Array, least: Array, most: Array) -> Array:
