@@ -7,7 +7,9 @@ checkout. Each side is one process with one thread. They take turns: every batch
 probed by one and then by the other, in seconds of a core; of each data set, as many batches from all over the depth and
 all components. Seconds are scaled to all layers; the surface baseline, reading and writing are not in them. Printed by
 data set: seconds of both, the largest difference of a score of ridge, and of the SVM also the largest of an accuracy
-over all texts and the share of the layers in which it differs. The last line is the ratio.
+over all texts and the share of the layers in which it differs. After these, what the designs of all data sets take,
+with shuffles and control tasks and without, and the eigendecompositions and products of all layers alone (`demo.py`).
+The ratio is last.
 """
 
 from __future__ import annotations
@@ -18,10 +20,18 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from demo import floor
+from threadpoolctl import threadpool_limits
+
+from layeratlas.core import registry
+from layeratlas.core.spec import RunSpec
+from layeratlas.probes import bare_design, make_design
+from layeratlas.runs.pipeline import prepare
 
 SIDE = """
 import json, sys, time
@@ -115,6 +125,18 @@ def line(rows: list[dict[str, list[float]]]) -> str:
     return ", ".join(said)
 
 
+def designs(run: Path) -> str:
+    """Return in words what the designs of all data sets take, with all shuffles and control tasks and without."""
+    spec = RunSpec(**json.loads((run / "run.json").read_text())["spec"])
+    material, said = prepare(registry.get("studies", "hierarchy"), spec).material, []
+    for name, make in (("whole", make_design), ("bare", bare_design)):
+        start = time.process_time()
+        for data in material:
+            make(data, spec.probe, spec.seed)
+        said.append(f"{name} {time.process_time() - start:.1f} s")
+    return "designs of all data sets: " + ", ".join(said)
+
+
 def main() -> None:
     """Print a line per data set, the seconds of both, and the ratio last."""
     parser = argparse.ArgumentParser()
@@ -136,6 +158,9 @@ def main() -> None:
                 rows.append(compared(new, old))
             total += seconds
             print(f"{data:<28} {seconds[0]:6.1f} s  {seconds[1]:6.1f} s  {line(rows)}", flush=True)
+    with threadpool_limits(1):
+        print(designs(args.run))
+        floor(args.run)
     print(f"there {total[0]:.0f} s, here {total[1]:.0f} s of a core")
     print(f"there / here: {total[0] / total[1]:.2f}")
 

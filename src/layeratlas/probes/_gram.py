@@ -209,10 +209,11 @@ class Gram:
     def typical_value(self) -> Array:
         """Return the geometric mean (...,) of the min(n, d) eigenvalues; zeros count as a thousandth of the mean."""
         xp, (n, d) = self.xp, self._features.shape[-2:]
+        if self.spectral:
+            floor = _FLOOR * xp.mean(self.values, axis=-1) + _TINIEST
+            return xp.exp(xp.mean(xp.log(self.values + floor[..., None]), axis=-1))
         mean = xp.sum(self._features**2, axis=(-2, -1)) / min(n, d)
         floor = _FLOOR * mean + _TINIEST
-        if self.spectral:
-            return xp.exp(xp.mean(xp.log(self.values + floor[..., None]), axis=-1))
         matrix = self.matrix if n <= d else self._features.mT @ self._features
         one = xp.eye(min(n, d), dtype=mean.dtype, device=mean.device)
         return xp.exp(xp.linalg.slogdet(matrix + floor[..., None, None] * one)[1] / min(n, d))
