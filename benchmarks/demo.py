@@ -112,14 +112,19 @@ def floor(run: Path) -> float:
     known: dict[tuple[int, int, int], tuple[float, float]] = {}
     for data in prepare(registry.get("studies", "hierarchy"), spec).material:
         design = make_design(data, spec.probe, spec.seed)
-        columns = max(1, design.classes * (design.classes > 2)) * (1 + len(design.shuffled) + len(design.control_tasks))
         for fold in design.folds:
             n, test = len(fold.train), len(fold.test)
+            random = (len(design.shuffled) + len(design.control_tasks)) * (fold.repeat == 0)
+            columns = max(1, design.classes * (design.classes > 2)) * (1 + random)
             if (n, test, columns) not in known:
-                x, y = rng.standard_normal((n + test, width)), rng.standard_normal((n, columns))
-                inside, gram = x[:n], x[:n] @ x[:n].T
-                products = alone(lambda a=inside: a @ a.T) + alone(lambda a=inside, b=x[n:]: b @ a.T)
-                products += (1 + len(spec.probe.penalties)) * alone(lambda g=gram, t=y: g @ t)
+                x, rank = rng.standard_normal((n + test, width)), min(n, width)
+                inside, y, wide = x[:n], rng.standard_normal((rank, columns)), x[:n] if n <= width else x[:n].T
+                gram, other = wide @ wide.T, x[n:].T if n <= width else np.eye(width)
+                products = alone(lambda a=wide: a @ a.T) + alone(lambda a=inside, b=other: a @ b)
+                vectors, times = inside[:, :rank].copy(), {np.float64: 2, np.float32: len(spec.probe.penalties)}
+                for dtype, number in times.items():
+                    v, t = vectors.astype(dtype), y.astype(dtype)
+                    products += number * alone(lambda v=v, t=t: v @ t)
                 known[n, test, columns] = (alone(lambda g=gram: np.linalg.eigh(g)), products)
             for name, size in zip(parts, known[n, test, columns], strict=True):
                 parts[name] += layers * size

@@ -24,10 +24,12 @@ from layeratlas.probes import (
     Gram,
     LinearProbeClassifier,
     LinearProbeRegressor,
+    bare_design,
     label_shuffles,
     make_design,
     make_folds,
     probe_layer,
+    ridge,
 )
 from layeratlas.probes._dual import held_out_scores, label_columns, split_gram, standardise
 from layeratlas.probes.ridge import PENALTIES, Ridge
@@ -184,7 +186,7 @@ def test_settings_reach_the_probes_and_equal_scikit_learns_pipelines(n, d):
     items = tuple(Item(f"t{i}", "ab"[int(v > 0)], f"g{i}") for i, v in enumerate(y))
     spec = ProbeSpec(repeats=1, shuffles=20, svm_c=0.01, penalties=(3.0, 300.0), pca=7)
     design = make_design(Dataset("d", "item", items), spec, 0)
-    ridge, svm = (result.scores[0, :, 0] for result in probe_layer(x, design, ["ridge", "svm"]))
+    on_ridge, svm = (result.scores[0, :, 0] for result in probe_layer(x, design, ["ridge", "svm"]))
     sides = {"ridge": RidgeCV(alphas=spec.penalties), "svm": SVC(kernel="linear", C=spec.svm_c)}
     wanted = {}
     for name, last in sides.items():
@@ -193,10 +195,25 @@ def test_settings_reach_the_probes_and_equal_scikit_learns_pipelines(n, d):
             line = make_pipeline(StandardScaler(), PCA(7, svd_solver="full"), last).fit(x[fold.train], y[fold.train])
             read = line.decision_function if name == "svm" else line.predict
             wanted[name][fold.test] = read(x[fold.test])
-    assert ridge == pytest.approx(wanted["ridge"], abs=1e-6)
+    assert on_ridge == pytest.approx(wanted["ridge"], abs=1e-6)
     assert svm == pytest.approx(wanted["svm"], abs=2e-2)
     plain = make_design(Dataset("d", "item", items), ProbeSpec(repeats=1, shuffles=20), 0)
-    assert abs(probe_layer(x, plain, ["ridge"])[0].scores[0, :, 0] - ridge).max() > 0.05
+    assert abs(probe_layer(x, plain, ["ridge"])[0].scores[0, :, 0] - on_ridge).max() > 0.05
+
+
+@pytest.mark.parametrize(("n", "d"), [(60, 150), (120, 40)])
+def test_the_penalty_is_chosen_as_in_float64_also_where_two_nearly_tie(monkeypatch, n, d):
+    """Errors in float32 are rounded: with penalties a millionth apart, they alone would choose at random."""
+    x, _ = problem(n, d, 1.0)
+    gram = Gram(standardise(x)[0])
+    y = np.random.default_rng(0).standard_normal((n, 300)) + np.linspace(0, 0.2, 300) * gram.matrix[:, :1]
+    y -= y.mean(0)
+    probe = Ridge(tuple(p * q for p in PENALTIES for q in (1.0, 1.000001)))
+    exact = np.argmin([error for error, _ in probe._errors(gram, y)], axis=0)
+    assert len(set(exact)) > 6
+    assert np.array_equal(probe._chosen(gram, y), np.array(probe.penalties)[exact])
+    monkeypatch.setattr(ridge, "_NEAR", -1.0)  # control: nothing is taken for a tie
+    assert not np.array_equal(probe._chosen(gram, y), np.array(probe.penalties)[exact])
 
 
 def test_penalties_differ_with_the_signal():
@@ -431,6 +448,23 @@ def test_shuffles_are_the_same_each_time_and_forget_the_labels():
     assert not np.array_equal(orders, label_shuffles(data, folds, 50, seed=4))
     agreement = (data.y[orders] == data.y).mean(1)
     assert abs(agreement.mean() - 0.5) < 0.02
+
+
+@pytest.mark.parametrize(
+    "data", [planting.planted_data(80, 4), planting.planted_data(96, 4, mixed=True), ragged_data()]
+)
+def test_a_bare_design_is_the_start_of_the_whole_one(data):
+    """What a run resumes, or compares with its own curves, must not depend on how many shuffles were drawn after."""
+    spec = ProbeSpec(folds=5, repeats=3, shuffles=30)
+    bare, whole = bare_design(data, spec, 4), make_design(data, spec, 4)
+    first = [fold for fold in whole.folds if fold.repeat == 0]
+    assert [(f.train.tolist(), f.test.tolist()) for f in bare.folds] == [
+        (f.train.tolist(), f.test.tolist()) for f in first
+    ]
+    assert np.array_equal(bare.shuffled, whole.shuffled[:1])
+    assert bare.control_tasks.shape == (0, len(data.items))
+    assert (bare.repeats, bare.strata, bare.spec) == (1, whole.strata, spec)
+    assert not np.array_equal(bare.shuffled, bare_design(data, spec, 5).shuffled)
 
 
 CONTROL = ProbeSpec(folds=5, repeats=1, shuffles=20)

@@ -20,11 +20,11 @@ from layeratlas.probes._sweep import (
     Design,
     LayerScores,
     Probed,
+    bare_design,
     make_design,
     probe_layer,
     probe_layers,
     probe_weights,
-    without_controls,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ __all__ = [
     "Probed",
     "SurfaceBaseline",
     "Weights",
+    "bare_design",
     "dimension_scores",
     "held_out_scores",
     "label_shuffles",
@@ -60,7 +61,6 @@ __all__ = [
     "subset_scores",
     "surface_baseline",
     "training_of",
-    "without_controls",
 ]
 # Scikit-learn is slow to import, and only the estimators need it.
 __getattr__ = lazy(__name__, {"_estimator": ["LinearProbeClassifier", "LinearProbeRegressor"]})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from layeratlas.core import registry
-from layeratlas.core.arrays import Array, Bools, Floats
+from layeratlas.core.arrays import Array, Bools, Floats, Ints
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset
 from layeratlas.probes._contract import Fold, Probe
@@ -63,24 +63,32 @@ class Design:
 def make_design(data: Dataset, spec: ProbeSpec, seed: int) -> Design:
     """Return the design of a data set, which every layer, component and probe shares."""
     folds = make_folds(data, spec.folds, spec.repeats, seed)
+    return _design(
+        data, spec, folds, label_shuffles(data, folds, spec.shuffles, seed), control_labels(data, folds, seed)
+    )
+
+
+def bare_design(data: Dataset, spec: ProbeSpec, seed: int) -> Design:
+    """Return the design with only the folds of the first repeat, one shuffle and no control task.
+
+    These are those of `make_design`; the shuffles and control tasks left out take most of its time.
+    """
+    folds = make_folds(data, spec.folds, 1, seed)
+    return _design(data, spec, folds, label_shuffles(data, folds, 1, seed), np.zeros((0, len(data.y))))
+
+
+def _design(data: Dataset, spec: ProbeSpec, folds: Sequence[Fold], orders: Ints, control_tasks: Floats) -> Design:
     names = sorted(set(data.strata))
     return Design(
         data=data,
         folds=tuple(folds),
         repeats=folds[-1].repeat + 1,
         y=data.y,
-        shuffled=data.y[label_shuffles(data, folds, spec.shuffles, seed)],
+        shuffled=data.y[orders],
         strata=(_WHOLE, *(name for name in names if name != _WHOLE)) if len(names) > 1 else (_WHOLE,),
         spec=spec,
-        control_tasks=control_labels(data, folds, seed),
+        control_tasks=control_tasks,
     )
-
-
-def without_controls(design: Design) -> Design:
-    """Return a design with only the folds of the first repeat, one shuffle and no control task."""
-    folds = tuple(fold for fold in design.folds if fold.repeat == 0)
-    shuffled, control_tasks = design.shuffled[:1], design.control_tasks[:0]
-    return replace(design, folds=folds, repeats=1, shuffled=shuffled, control_tasks=control_tasks)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from layeratlas.core.arrays import Array
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.probes._contract import Probe
 from layeratlas.probes._gram import Gram
 
+# Leave-one-out errors in float32 that differ by less than this fraction are compared in float64; they are precise to
+# a tenth of it.
+_NEAR = 2e-5
 PENALTIES: tuple[float, ...] = ProbeSpec().penalties
 
 
@@ -33,22 +38,47 @@ class Ridge(Probe):
 
     def solve(self, gram: Gram, y: Array) -> tuple[Array, Array]:
         """Return dual coefficients (..., n, k) and intercepts (k,); the intercept is not penalised."""
-        xp, n = gram.xp, y.shape[-2]
+        xp = gram.xp
         intercept = xp.mean(y, axis=-2)
-        solved = gram.inverses(self.penalties, y - intercept[..., None, :])
+        centred = y - intercept[..., None, :]
+        if gram.spectral:
+            return gram.inverse(self._chosen(gram, centred)) @ centred, intercept
         best = dual = None
-        for penalty, (candidate, diagonal) in zip(self.penalties, solved, strict=True):
-            # The leave-one-out error of a row is its dual coefficient divided by the diagonal of the inverse. The
-            # constant is an eigenvector of the centred Gram matrix with eigenvalue 0; the free intercept removes it
-            # from the inverse.
-            weights = 1 / (diagonal - 1 / (n * penalty)) ** 2
-            error = weights[..., None, :] @ (candidate * candidate)  # (..., 1, k)
+        for error, candidate in self._errors(gram, centred):
             if best is None or dual is None:
                 best, dual = error, candidate
                 continue
-            better = error < best
-            best, dual = xp.where(better, error, best), xp.where(better, candidate, dual)
+            better = (error < best)[..., None, :]
+            best, dual = xp.where(better[..., 0, :], error, best), xp.where(better, candidate, dual)
         return dual, intercept
+
+    def _chosen(self, gram: Gram, y: Array) -> Array:
+        """Return the penalty of each column (..., k), the one of the least leave-one-out error.
+
+        Errors are computed in float32, and those of columns whose two best penalties nearly tie in float64.
+        """
+        xp = gram.xp
+        errors = xp.stack([error for error, _ in self._errors(gram, xp.astype(y, xp.float32))])
+        if len(self.penalties) > 1:
+            least = xp.sort(errors, axis=0)[:2]
+            tied = xp.reshape(least[1] - least[0] <= _NEAR * least[1], (-1, y.shape[-1]))
+            columns = xp.nonzero(xp.any(tied, axis=0))[0]
+            if len(columns):
+                errors = xp.astype(errors, y.dtype)
+                errors[..., columns] = xp.stack([error for error, _ in self._errors(gram, y[..., columns])])
+        return xp.asarray(self.penalties, dtype=y.dtype)[xp.argmin(errors, axis=0)]
+
+    def _errors(self, gram: Gram, y: Array) -> Iterator[tuple[Array, Array]]:
+        """Yield the squared leave-one-out error (..., k) and the dual coefficients (..., n, k) at each penalty.
+
+        The error of a row is its dual coefficient divided by the diagonal of the inverse. The constant is an
+        eigenvector of the centred Gram matrix with eigenvalue 0; the free intercept removes it from the inverse.
+        """
+        xp, n = gram.xp, y.shape[-2]
+        one, solved = xp.ones((1, n), dtype=y.dtype, device=y.device), gram.inverses(self.penalties, y)
+        for penalty, (candidate, diagonal) in zip(self.penalties, solved, strict=True):
+            left_out = candidate * xp.astype(1 / (diagonal - 1 / (n * penalty)), y.dtype)[..., None]
+            yield (one @ (left_out * left_out))[..., 0, :], candidate
 
 
 PLUGIN = Ridge()

@@ -12,7 +12,7 @@ from layeratlas.core.arrays import FloatArray, Floats
 from layeratlas.core.errors import DataError
 from layeratlas.core.spec import CaptureSpec
 from layeratlas.data.items import Dataset
-from layeratlas.probes import Design, make_design, probe_layer, sample_groups, without_controls
+from layeratlas.probes import Design, bare_design, probe_layer, sample_groups
 from layeratlas.runs.precision import ENOUGH, Trial
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.measures import credit
@@ -98,7 +98,7 @@ def _points(vectors: dict[str, FloatArray]) -> list[tuple[str, int]]:
 def _designs(work: Workspace, sampled: Sequence[Dataset]) -> Iterator[Design]:
     for data in sampled:
         with contextlib.suppress(DataError):  # a training fold lacks a class
-            yield without_controls(make_design(data, work.spec.probe, work.spec.seed))
+            yield bare_design(data, work.spec.probe, work.spec.seed)
 
 
 def _changes(

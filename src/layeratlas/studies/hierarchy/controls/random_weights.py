@@ -11,7 +11,7 @@ from layeratlas.core.arrays import Floats
 from layeratlas.core.spec import Size
 from layeratlas.core.turns import Part
 from layeratlas.data.items import Dataset
-from layeratlas.probes import Design, Probed, make_design, training_of, without_controls
+from layeratlas.probes import Design, Probed, bare_design, training_of
 from layeratlas.runs.random_weights import random_weight_model
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve, Reference, ReferenceKind
@@ -63,7 +63,7 @@ def short_sets(work: Workspace) -> list[Dataset]:
 
 def _part(work: Workspace, data: Dataset, store: Store, rows: list[int]) -> Part:
     """Return the part that writes the out-of-fold scores (P, 1, n, k) of a data set, by its first probe."""
-    design = without_controls(make_design(data, work.spec.probe, work.spec.seed))
+    design = bare_design(data, work.spec.probe, work.spec.seed)
     method = methods_for(work, data)[0]
     asked = Probing(store=store, component=RESIDUAL, rows=np.array(rows), design=design, methods=[method])
     return scores_part(work, scores_file(data), asked, {"method": method})

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from layeratlas.core.arrays import FloatArray, Floats
 from layeratlas.core.processes import parallel
 from layeratlas.data.items import Dataset
-from layeratlas.probes import Design, dimension_scores, make_design, subset_scores, training_of
+from layeratlas.probes import Design, dimension_scores, subset_scores, training_of
 from layeratlas.runs.tables import has_part, read_table, write_part, write_table
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.intervals import percentile_interval, widened
@@ -22,7 +22,7 @@ from layeratlas.stats.measures import chance, measures_for
 from layeratlas.stats.resampling import Resampler
 from layeratlas.store import Store
 from layeratlas.store.shards import load_shard
-from layeratlas.studies.hierarchy.designs import small_sets
+from layeratlas.studies.hierarchy.designs import designs_of, small_sets
 from layeratlas.studies.hierarchy.names import FORECASTS, LEARNING, RESIDUAL
 from layeratlas.studies.hierarchy.optional import is_wanted
 from layeratlas.studies.hierarchy.probing import methods_for, rows_of, scores_file, whole_store
@@ -96,7 +96,7 @@ def _forecast_part(data: Dataset) -> str:
 
 def _curves(work: Workspace, store: Store, data: Dataset) -> Iterator[LearningCurve]:
     """Yield a data set's learning curves, by its first probe."""
-    design = make_design(data, work.spec.probe, work.spec.seed)
+    design = next(design for design in designs_of(work) if design.data.name == data.name)
     method = methods_for(work, data)[0]
     rows = rows_of(work, data)
     tensors, _ = load_shard(work.folder / scores_file(data, RESIDUAL), work.key)

@@ -11,14 +11,14 @@ import numpy as np
 from layeratlas.core.errors import DataError
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset
-from layeratlas.probes import make_design
+from layeratlas.probes import bare_design
 
 
 def part_of(data: Dataset, most: float, spec: ProbeSpec, seed: int) -> Dataset:
     """Return random whole groups with at most `most` texts in total, or the whole set if these cannot be probed."""
     try:
         part = first_texts(data, most, seed)
-        make_design(part, spec, seed)
+        bare_design(part, spec, seed)
     except DataError:
         return data
     return part if part.classes == data.classes else data

@@ -9,7 +9,7 @@ from enum import StrEnum
 from layeratlas.core.errors import DataError
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import WORDINGS, Dataset
-from layeratlas.probes import Design, make_design, without_controls
+from layeratlas.probes import Design, bare_design
 from layeratlas.studies.hierarchy.robustness.lists import two_lists
 from layeratlas.studies.hierarchy.robustness.parts import part_of
 
@@ -64,18 +64,18 @@ def probed_variants(data: Dataset, most: float, spec: ProbeSpec, seed: int) -> d
     if data.other_words is not None:
         with contextlib.suppress(DataError):
             lists = two_lists(data, data.other_words, most, seed)
-            first, second = (without_controls(make_design(words, spec, seed)) for words in lists)
+            first, second = (bare_design(words, spec, seed) for words in lists)
             designs |= {FIRST_LIST: first, SECOND_LIST: second} if _same_classes(data, data.other_words, *lists) else {}
     for number in range(1, FOLD_SEEDS + 1):
         with contextlib.suppress(DataError):
-            other = make_design(part, spec, seed + SEED_STEP * number)
-            designs[Variant(source=Source.FOLDS, name=str(number + 1))] = without_controls(other)
+            other = bare_design(part, spec, seed + SEED_STEP * number)
+            designs[Variant(source=Source.FOLDS, name=str(number + 1))] = other
     return designs
 
 
 def own_design(data: Dataset, most: float, spec: ProbeSpec, seed: int) -> Design:
     """Return the design of the run's own folds and of every wording: at most `most` texts, and no controls."""
-    return without_controls(make_design(part_of(data, most, spec, seed), spec, seed))
+    return bare_design(part_of(data, most, spec, seed), spec, seed)
 
 
 def _same_classes(data: Dataset, *others: Dataset) -> bool:
