@@ -12,6 +12,7 @@ import torch
 import families
 from layeratlas.capture import Readout, capture, choose_plan, encode_choices, make_plan, make_slots, streaming
 from layeratlas.capture.exit_store import ExitStore, exit_shape
+from layeratlas.capture.normalising import Normalisers
 from layeratlas.core.errors import CaptureError, ModelError
 from layeratlas.core.spec import CaptureSpec, ModelSpec
 from layeratlas.models import load
@@ -170,6 +171,35 @@ def test_the_normaliser_is_that_of_the_whole_vocabulary_for_logits_of_any_range(
     assert torch.allclose(choices, whole.logsumexp(-1), rtol=1e-5, atol=1e-5)
     # Control: the largest of the first tile is not always near the largest of all.
     assert scale < 3000 or (whole.amax(-1) - logits.amax(-1)).max() > 100
+
+
+@pytest.mark.parametrize("family", ["llama", "opt"])
+def test_embeddings_that_texts_have_in_common_are_summed_once(tmp_path, monkeypatch, family):
+    model = load(ModelSpec(id=saved(tmp_path, family, 0), device="cpu"))
+    readings = make_slots(continuations(model)).readings
+    summed, plain = [], Normalisers.__call__
+    counting = lambda self, ready, *rest: summed.append(len(ready)) or plain(self, ready, *rest)  # noqa: E731
+    monkeypatch.setattr(Normalisers, "__call__", counting)
+    assert np.abs(scored(model) - alone(model)).max() < 1e-3
+    # Learned positions (OPT) make the embeddings of a token differ, so that fewer are the same.
+    embedded = {(r.ids[-1], len(r.ids) if family == "opt" else 0) for r in readings}
+    assert sum(summed) == len(embedded) + families.LAYERS * len(readings)
+    assert len(embedded) < len(readings)
+
+
+def test_each_exit_alone_gives_what_it_gives_among_others(tiny_model_dir):
+    """Exit 0 is summed apart from the others, so that one could get another's sums."""
+    readout = Readout(load(ModelSpec(id=str(tiny_model_dir), device="cpu")))
+    hidden = np.random.default_rng(0).standard_normal((9, readout.points, readout.anatomy.width)).astype(np.float32)
+    hidden[:, 0] = hidden[[0, 1, 0, 2, 2, 0, 3, 1, 4], 0]
+    place, tokens = np.array([0, 0, 2, 3, 5, 8]), np.array([1, 2, 1, 2, 1, 4])
+    together = readout.log_probs(hidden, range(readout.points), place, tokens)
+    for point in range(readout.points):
+        single = readout.log_probs(hidden[:, point : point + 1], [point], place, tokens)
+        assert np.abs(together[:, [point]] - single).max() < 1e-5
+    assert together[0, 0] == together[2, 0] == together[4, 0]  # the same token after the same embedding
+    assert together[0, 0] != together[0, 1]
+    assert readout.log_probs(hidden, range(readout.points), place[:0], tokens[:0]).shape == (0, readout.points)
 
 
 def test_an_exit_of_small_states_without_the_norm_counts_tokens_and_with_it_does_not(tiny_model_dir):

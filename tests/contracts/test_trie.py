@@ -24,6 +24,7 @@ from layeratlas.capture.reading import read_batch
 from layeratlas.capture.trie import ancestors, count_prefixes
 from layeratlas.core.spec import COMPONENTS, CaptureSpec, ModelSpec
 from layeratlas.models import LoadedModel, load
+from layeratlas.models.untrained import untrained
 
 Load = Callable[..., LoadedModel]
 # A sliding window of 8 is far shorter than the texts below; the rest differ in how they take masks and positions.
@@ -194,6 +195,34 @@ def test_a_proof_is_as_large_as_the_run(loaded_of: Load, monkeypatch: pytest.Mon
     assert max(int(b.depths.max()) for b in packed) + 1 >= 50  # type: ignore[union-attr]
     choose_plan(loaded_of("llama"), readings, CaptureSpec())
     assert len([batch for batch in seen if batch.parents is not None]) == len(packed)  # proved once
+
+
+def test_random_weights_need_no_proof_of_their_own_where_those_that_they_are_drawn_like_passed_one(
+    loaded_of: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proofs, "_proofs", WeakKeyDictionary())
+    tried = []
+    plain = proofs._difference
+    monkeypatch.setattr(proofs, "_difference", lambda model, *rest: tried.append(model.model) or plain(model, *rest))
+    readings, model = branching(), loaded_of("gemma3")
+    packing = choose_plan(model, readings, CaptureSpec())
+    drawn = untrained(model, 0)
+    assert choose_plan(drawn, readings[1:], CaptureSpec()).record()["packing"] == TRIE
+    assert tried == [model.model]
+    assert gaps(drawn, readings, packing.form) < 1e-4  # what the proof says of them is true
+    # Controls: a larger run, another kernel, and a model that did not pass are proved with the random weights.
+    longer = [*readings, Reading(readings[1].ids + (5,) * 30, (0,))]
+    choose_plan(drawn, longer, CaptureSpec())
+    assert tried == [model.model, drawn.model]
+    drawn = untrained(model, 0)
+    monkeypatch.setattr(drawn.model.config, "_attn_implementation", "another")
+    choose_plan(drawn, readings, CaptureSpec())
+    assert {id(each) for each in tried[2:]} == {id(drawn.model)}
+    bloom = loaded_of("bloom")
+    assert prove(bloom, Extent(line=64, longest=45))[0] == "padding"
+    drawn = untrained(bloom, 0)
+    assert prove(drawn, Extent(line=64, longest=45))[0] == "padding"
+    assert tried[-1] is drawn.model
 
 
 texts = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=9), min_size=1, max_size=30)

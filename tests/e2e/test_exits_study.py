@@ -7,6 +7,7 @@ import random
 import re
 from functools import partial
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -274,10 +275,30 @@ def test_random_weights_answer_the_first_questions_of_every_set_at_some_exits(mo
     assert rows.filter(pl.col("random_weights").is_between("random_weights_lo", "random_weights_hi")).height == len(
         rows
     )
+    # Choices without their questions are asked of random weights only where the deciding score needs them.
+    whole = done.curves.filter(stratum="all", metric="accuracy")
+    assert set(whole.filter(pl.col("random_weights").is_null())["method"]) == {"minus_answer"}
     kinds = done.findings.filter(finding=ExitFinding.RANDOM_WEIGHTS)
     assert set(kinds["level"]) == {"arithmetic", "truthfulness"}
     assert "supported" not in set(kinds["verdict"])  # the model itself has random weights
     assert "Solid grey: the same architecture with random weights." in done.report_path.read_text(encoding="utf-8")
+
+
+def test_random_weights_are_asked_the_choices_alone_where_the_score_needs_them(monkeypatch, model, tmp_path):
+    """And nothing else changes: every other score is what it is without them."""
+    asked = {"random_weights": True, "shots": 1}
+    plain, alone = (
+        run(monkeypatch, model, tmp_path / score, [SETS[1]], score=score, **asked).curves.filter(stratum="all")
+        for score in ("sum", "minus_answer")
+    )
+    keys, kept = ["task", "method", "metric", "layer"], ["random_weights", "random_weights_lo", "random_weights_hi"]
+    others = pl.col("method") != "minus_answer"
+    one, other = (curves.filter(others).sort(keys).select(keys + kept) for curves in (plain, alone))
+    assert one.select(keys).equals(other.select(keys))
+    assert np.allclose(one.select(kept).to_numpy(), other.select(kept).to_numpy(), atol=1e-4)
+    accuracies = alone.filter(~others, pl.col("metric") == "accuracy")
+    assert accuracies["random_weights"].null_count() == 0
+    assert plain.filter(~others)["random_weights"].null_count() == plain.filter(~others).height
 
 
 def test_some_exits_are_those_of_a_run_of_all(monkeypatch, model, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from layeratlas.capture import normalising
+from layeratlas.capture import normalising, unembedding
 from layeratlas.capture.normalising import Normalisers
 from layeratlas.capture.screening import TOLERANCE, Screen
 from layeratlas.capture.unembedding import Unembedding
@@ -108,3 +108,33 @@ def test_everything_else_is_summed_over_the_whole_vocabulary(weight, monkeypatch
     # A few rows at a time are many in the end.
     made.prepare(10_000, lambda: states(weight, 8.0, n=64).to(kept.dtype))
     assert (made.record()["way"] == "8-bit screen") == (why == "few rows")
+
+
+@pytest.mark.parametrize("sharpness", [0.01, 1.0, 8.0])
+@pytest.mark.parametrize("machine", ["x86_64", "arm64"])
+def test_sums_by_onednn_and_by_torch_are_those_over_all_words(weight, monkeypatch, machine, sharpness):
+    monkeypatch.setattr(unembedding.platform, "machine", lambda: machine)
+    seen = []
+    plain = Unembedding.logits
+    monkeypatch.setattr(
+        Unembedding, "logits", lambda self, ready, at: seen.append(ready.is_mkldnn) or plain(self, ready, at)
+    )
+    ready, bias = states(weight, sharpness), weight[:, 0].contiguous()
+    for added, scale in ((None, 1.0), (bias, 0.5)):
+        head = Unembedding(weight=weight, bias=added, scale=scale, softcap=None)
+        with torch.inference_mode():
+            logits = (ready.double() @ weight.double().T + (0 if added is None else added.double())) * scale
+            sums, size = logits.logsumexp(-1), logits.abs().amax(-1).clamp(min=10)
+            off = (head.normaliser(ready) - sums).abs() / size
+            # Control: without one of its words a sum is further off.
+            fewer = (logits[:, 1:].logsumexp(-1) - sums).abs() / size
+        assert off.max() < 1e-6
+        assert sharpness != 0.01 or fewer.mean() > 2e-6
+    assert set(seen) == {machine == "x86_64" and torch.backends.mkldnn.is_available()}
+
+
+def test_half_precision_is_multiplied_by_torch(weight):
+    head = Unembedding(weight=weight.bfloat16(), bias=None, scale=1.0, softcap=None)
+    with torch.inference_mode():
+        values = head.normaliser(states(weight, 1.0).bfloat16())
+    assert (values - whole(weight.bfloat16(), states(weight, 1.0).bfloat16())).abs().max() < 0.1

@@ -33,7 +33,8 @@ class LoadedModel:
     `sample`. With a `remote` this machine holds no weights; only the residual stream can be read, from NDIF. With a
     `team` the weights are spread over processes, and forward passes are announced to the others, which end when the
     model is closed; it is a context manager. With a `chat`, `frame` and `encode_prompt` wrap texts and questions in
-    its template. `products` is how float32 matrices are multiplied in forward passes.
+    its template. `products` is how float32 matrices are multiplied in forward passes. `like` is the model whose
+    architecture a model with random weights has.
     """
 
     model: Any
@@ -48,6 +49,7 @@ class LoadedModel:
     team: Team | None = None
     remote: Remote | None = None
     products: Products = EXACT
+    like: LoadedModel | None = None
 
     def with_products(self, products: Products) -> LoadedModel:
         """Return the same model with its float32 matrices multiplied in another way."""

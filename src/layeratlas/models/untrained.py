@@ -47,6 +47,6 @@ def untrained(like: LoadedModel, seed: int) -> LoadedModel:
     ids = torch.tensor([sample_ids(bare)[1]], device=like.device)
     leave_out(model, find_skeleton(model), ids)
     anatomy, _ = find_anatomy(model, ids)
-    loaded = dataclasses.replace(bare, anatomy=anatomy)
+    loaded = dataclasses.replace(bare, anatomy=anatomy, like=like)
     demand(loaded, self_test(loaded))
     return loaded

@@ -11,6 +11,8 @@ MARGIN_METRIC, TIES = "margin", "ties"
 EXACT_MATCH, AGREEMENT = "exact_match", "agreement"
 # The methods of free answers and of answers at the end of a chain, both decoded greedily.
 GREEDY, CHAIN = "greedy", "chain"
+# The score that needs the choices without their questions too.
+MINUS_ANSWER = "minus_answer"
 # The task and stratum of curves over a whole level or set.
 ALL = "all"
 # Shares of the questions; and measures between 0 and 1 of which each question has its own share, so that their variance
@@ -22,7 +24,7 @@ METHOD_NAMES = {
     "per_character": "Per character",
     "per_byte": "Per byte",
     "per_token": "Per token",
-    "minus_answer": "Minus answer alone",
+    MINUS_ANSWER: "Minus answer alone",
     GREEDY: "Free answer",
     CHAIN: "Answer after a chain",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,11 +16,12 @@ from layeratlas.stats.curves import Reference, ReferenceKind
 from layeratlas.stats.intervals import widened
 from layeratlas.stats.resampling import Resampler, Sample, split_draws
 from layeratlas.store.shards import load_shard, read_shard, write_shard
+from layeratlas.studies.exits.ablation.passes import continuations_of
 from layeratlas.studies.exits.ablation.stage import first_groups
 from layeratlas.studies.exits.answer_key import AnswerKey
 from layeratlas.studies.exits.curves import ExitCurve
 from layeratlas.studies.exits.measures import MEASURES
-from layeratlas.studies.exits.names import ALL
+from layeratlas.studies.exits.names import ALL, MINUS_ANSWER
 from layeratlas.studies.exits.posing import PosedSet, pose
 from layeratlas.studies.exits.reading_out import exits_of
 from layeratlas.studies.exits.scores import ScoredSet
@@ -39,11 +40,13 @@ _AFTER, _BARE, _READ = "after", "bare", "exits"
 class RandomSet:
     """Questions with a random-weight model's log-likelihoods of their choices, (C, E) in nats.
 
-    `exits` (E,) are indices into the exits that the run reads out.
+    `exits` (E,) are indices into the exits that the run reads out. `scored.bare` is NaN unless the model was asked the
+    choices without their questions (`has_bare`).
     """
 
     scored: ScoredSet
     exits: np.ndarray
+    has_bare: bool = True
 
 
 def random_weights_stage(work: Workspace) -> list[str]:
@@ -78,7 +81,7 @@ def _ask(work: Workspace, sets: list[QuestionSet]) -> bool:
 
     settings: ExitSettings = work.settings
     posed_sets = [pose(model, data, settings) for data in sets]
-    slots = make_slots([continuation for posed in posed_sets for continuation in (*posed.after, *posed.bare)])
+    slots = make_slots(continuations_of(posed_sets, settings))
     readout = Readout(model, settings.normed)
     asked = np.array(exits_of(settings.exits, readout.points))
     exits = np.unique(np.linspace(0, len(asked) - 1, _EXITS).round().astype(int))
@@ -91,13 +94,15 @@ def _ask(work: Workspace, sets: list[QuestionSet]) -> bool:
     return True
 
 
-def _write(work: Workspace, posed_sets: Iterable[PosedSet], values: Floats, exits: np.ndarray) -> None:
-    start = 0
+def _write(work: Workspace, posed_sets: Sequence[PosedSet], values: Floats, exits: np.ndarray) -> None:
+    """Write what `continuations_of` asked: all choices after their questions, then those without, if there are any."""
+    total, end = sum(len(posed.after) for posed in posed_sets), 0
     for posed in posed_sets:
-        middle, end = start + len(posed.after), start + len(posed.after) + len(posed.bare)
-        tensors = {_AFTER: values[start:middle], _BARE: values[middle:end], _READ: exits}
+        start, end = end, end + len(posed.after)
+        tensors = {_AFTER: values[start:end], _READ: exits}
+        if len(values) > total:
+            tensors[_BARE] = values[total + start : total + end]
         write_shard(work.folder / scores_file(posed.data.name), work.key, tensors)
-        start = end
 
 
 def load_random(work: Workspace) -> dict[str, RandomSet]:
@@ -106,8 +111,10 @@ def load_random(work: Workspace) -> dict[str, RandomSet]:
     for data in work.material:
         if data.name in work.manifest.get("random_weights", {}):
             tensors, _ = load_shard(work.folder / scores_file(data.name), work.key)
-            scored = scored_set(work, _asked(work, data), tensors[_AFTER], tensors[_BARE])
-            measured[data.name] = RandomSet(scored=scored, exits=tensors[_READ])
+            after, has_bare = tensors[_AFTER], _BARE in tensors
+            bare = tensors[_BARE] if has_bare else np.full_like(after, np.nan)
+            scored = scored_set(work, _asked(work, data), after, bare)
+            measured[data.name] = RandomSet(scored=scored, exits=tensors[_READ], has_bare=has_bare)
     return measured
 
 
@@ -123,6 +130,8 @@ def with_random_weights(
 
     def measured(curve: ExitCurve) -> ExitCurve:
         if curve.stratum != ALL or curve.task not in random or curve.metric not in MEASURES:
+            return curve
+        if curve.method == MINUS_ANSWER and not random[curve.task].has_bare:
             return curve
         reference = _reference(curve, sets[curve.task], random[curve.task], samplers[curve.level], strict)
         return replace(curve, references={ReferenceKind.RANDOM_WEIGHTS: reference})

@@ -12,6 +12,7 @@ import numpy as np
 from layeratlas.core.arrays import Floats
 from layeratlas.data.questions import QuestionSet
 from layeratlas.studies.exits.answer_key import AnswerKey
+from layeratlas.studies.exits.names import MINUS_ANSWER
 
 
 class Rule(StrEnum):
@@ -74,7 +75,7 @@ class ScoredSet:
         size = {"per_character": self.characters, "per_byte": self.bytes, "per_token": self.tokens}.get(method)
         if size is not None:
             values = values / size[:, None]
-        elif method == "minus_answer" and not bare:
+        elif method == MINUS_ANSWER and not bare:
             values = values - self.bare
         return self.by_question(values)
 

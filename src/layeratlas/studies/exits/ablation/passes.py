@@ -12,6 +12,7 @@ from layeratlas.core.arrays import FloatArray, Floats
 from layeratlas.core.edits import Edit
 from layeratlas.core.spec import CaptureSpec, Component
 from layeratlas.studies.exits.ablation.plan import SUBLAYERS
+from layeratlas.studies.exits.names import MINUS_ANSWER
 from layeratlas.studies.exits.posing import PosedSet
 from layeratlas.studies.exits.settings import ExitSettings
 
@@ -62,7 +63,7 @@ def make_pass(model: LoadedModel, continuations: Sequence[Continuation], batch_t
 def continuations_of(posed_sets: Sequence[PosedSet], settings: ExitSettings) -> list[Continuation]:
     """Return the scored continuations: choices after their questions, then without a question if the score needs it."""
     after = [continuation for posed in posed_sets for continuation in posed.after]
-    if settings.score != "minus_answer":
+    if settings.score != MINUS_ANSWER:
         return after
     return after + [continuation for posed in posed_sets for continuation in posed.bare]
 

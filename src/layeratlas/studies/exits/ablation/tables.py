@@ -20,7 +20,7 @@ from layeratlas.studies.exits.ablation.findings import ablation_findings
 from layeratlas.studies.exits.ablation.plan import WIDE, Ablation, Role
 from layeratlas.studies.exits.ablation.stage import first_groups, load_ablated
 from layeratlas.studies.exits.measures import accuracy, chance_levels
-from layeratlas.studies.exits.names import ACCURACY
+from layeratlas.studies.exits.names import ACCURACY, MINUS_ANSWER
 from layeratlas.studies.exits.scoring import scored_set
 
 
@@ -74,7 +74,7 @@ def _by_level(work: Workspace, log_likelihoods: Floats) -> list[Credits]:
     for data, count in zip(sets, counts, strict=True):
         start, end = end, end + count
         after = log_likelihoods[:, start:end].T
-        has_bare = work.settings.score == "minus_answer"
+        has_bare = work.settings.score == MINUS_ANSWER
         bare = log_likelihoods[:, total + start : total + end].T if has_bare else np.zeros_like(after)
         levels.setdefault(data.level, []).append(_credits(work, data, after, bare))
     return [_joined(parts) for parts in levels.values()]
