@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -169,3 +171,20 @@ def test_the_table_has_every_definition_of_each_level_and_pair():
     assert quarter < half < three
     differences = table.filter(quantity="difference")
     assert differences["level"].to_list() == ["item < relation"] * len(DEFINITIONS)
+
+
+def test_few_texts_alone_move_no_plateau_deeper():
+    """The rise ends at a height read on other groups; the highest estimate (the control) moves plateaus deeper."""
+    rng = np.random.default_rng(5)
+    shape, found, control = 0.35 * sigmoid(8, 2), [], []
+    for _ in range(120):
+        estimate = 0.5 + shape + noise(rng, 1, 0.04)[0]
+        halves = noise(rng, 100, 0.04)
+        draws = estimate + noise(rng, 200, 0.04)
+        whole = planting.drawn_curve(estimate, draws=draws, half_a=estimate + halves, half_b=estimate - halves)
+        found.append(measure_emergence(whole).estimate)
+        none = np.zeros((0, POINTS))
+        control.append(measure_emergence(dataclasses.replace(whole, half_a=none, half_b=none)).estimate)
+    true = emergence_depth(shape, DEPTH)
+    assert abs(np.mean(found) - true) < 0.01
+    assert np.mean(control) - true > 0.02

@@ -11,6 +11,7 @@ from layeratlas.probes._dual import Weights, held_out_scores, split_gram
 from layeratlas.probes._folds import label_shuffles, make_folds
 from layeratlas.probes._gram import Gram
 from layeratlas.probes._large import LargeSet
+from layeratlas.probes._ratio import ratio_of
 from layeratlas.probes._refitting import training_of
 from layeratlas.probes._sampling import sample_groups
 from layeratlas.probes._shards import probe_shards
@@ -56,6 +57,7 @@ __all__ = [
     "probe_layers",
     "probe_shards",
     "probe_weights",
+    "ratio_of",
     "sample_groups",
     "split_gram",
     "subset_scores",

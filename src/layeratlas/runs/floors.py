@@ -14,7 +14,7 @@ def with_floor(curves: pl.DataFrame) -> pl.DataFrame:
     """Return a table of curves with the column `floor`: the larger of chance and the mean control over all layers.
 
     It is null for a curve with neither, and the same at every layer, as for the depth of emergence
-    (`stats.emergence.gains_of`): the noise of a control at single layers moves no peak.
+    (`stats.gains.gains_of`): the noise of a control at single layers moves no peak.
     """
     control = pl.col("control").fill_nan(None).mean().over(_CURVE)
     return curves.with_columns(pl.max_horizontal(pl.col("chance").fill_nan(None), control).alias(FLOOR))

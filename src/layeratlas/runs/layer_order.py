@@ -50,7 +50,8 @@ def _rows(curves: Sequence[Curve], seed: int) -> Iterator[tuple[str, float, floa
         shuffled = curve.estimate[orders]
         steps = np.abs(np.diff(shuffled, axis=1)).mean(1)
         yield _row(f"mean step of {curve.level}", steps, -steps)
-        depths[curve.level] = emergence_depth(shuffled - curve.floor.max(), curve.depth)
+        gains = curve.estimate - curve.floor.max() if curve.signal is None else curve.signal.estimate
+        depths[curve.level] = emergence_depth(gains[orders], curve.depth)
     for earlier, later in pairwise(depths):
         gaps = depths[later] - depths[earlier]
         yield _row(f"emergence of {later} minus {earlier}", gaps, gaps)

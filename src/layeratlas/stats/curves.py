@@ -63,6 +63,8 @@ class Curve:
     not stored). `read`: the layers of `resid` in the columns, which include the last one (empty for all). `references`:
     curves for comparison, if measured. There are `n` items in `n_groups` groups; `effective`: their effective numbers,
     if they count unequally. `times`: a factor of a share's error that is not due to groups, (P,) or one number.
+    `signal`: the squared signal-to-noise ratio of the same scores (`stats.signal_to_noise`), None if it is not known;
+    of such a curve `ends` (2, P) are one standard error of an unmeasured share of training noise apart (else empty).
     """
 
     level: str
@@ -85,6 +87,8 @@ class Curve:
     references: Mapping[ReferenceKind, Reference] = field(default_factory=dict)
     effective: Effective | None = None
     times: Floats | float = 1.0
+    signal: Curve | None = None
+    ends: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
     @property
     def depth(self) -> Floats:
@@ -166,7 +170,15 @@ def level_curve(curves: Sequence[AnyCurve], n_groups: int) -> AnyCurve:
         n_groups=n_groups,
         effective=_mean_effective(curves, n_groups),
         times=_mean(curves, "times"),
+        signal=_mean_signal(curves, n_groups),
+        ends=mean_of(curves, "ends"),
     )
+
+
+def _mean_signal(curves: Sequence[Curve], n_groups: int) -> Curve | None:
+    """Return the mean of the curves' signals; None if one has none."""
+    known = [curve.signal for curve in curves if curve.signal is not None]
+    return level_curve(known, n_groups) if len(known) == len(curves) else None
 
 
 def _mean_effective(curves: Sequence[Curve], n_groups: int) -> Effective:

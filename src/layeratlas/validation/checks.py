@@ -15,6 +15,7 @@ from layeratlas.validation.scores import EXIT_CHECKS
 from layeratlas.validation.signals import SEGMENT_CHECKS
 from layeratlas.validation.surface import SURFACE_CHECKS
 from layeratlas.validation.turns import TURN_CHECKS
+from layeratlas.validation.unequal import UNEQUAL_CHECKS
 from layeratlas.validation.widths import WIDTH_CHECKS
 
 CHECKS: Sequence[Check] = (
@@ -22,6 +23,7 @@ CHECKS: Sequence[Check] = (
     *SURFACE_CHECKS,
     *BURIED_CHECKS,
     *RISE_CHECKS,
+    *UNEQUAL_CHECKS,
     *TURN_CHECKS,
     *SEGMENT_CHECKS,
     *EXIT_CHECKS,

@@ -13,7 +13,7 @@ from layeratlas.studies.hierarchy.names import WHOLE
 from layeratlas.validation.noise import layer_noise
 from layeratlas.validation.rate import Check, Count
 
-_CHANCE, _DRAWS, _SHUFFLES = 0.5, 300, 40
+_CHANCE, _DRAWS, _SHUFFLES, _HALVES = 0.5, 300, 40, 100
 # Standard errors of an accuracy, for small and for large data sets.
 _ERRORS = (0.01, 0.02, 0.03)
 KINDS = ("plateau", "two steps", "hump")
@@ -34,9 +34,13 @@ def true_rise(kind: str, points: int, rng: np.random.Generator) -> Floats:
 
 
 def noisy(truth: Floats, error: float, rng: np.random.Generator) -> Curve:
-    """Return a curve whose estimate, draws and shuffles have standard error `error`, correlated between layers."""
+    """Return a curve whose estimate, draws and shuffles have standard error `error`, correlated between layers.
+
+    Halves of the groups differ from the estimate by as much, in opposite directions.
+    """
     points = len(truth)
     estimate = truth + error * layer_noise(rng, points)
+    halves = error * layer_noise(rng, _HALVES, points)
     return Curve(
         level="item",
         task=WHOLE,
@@ -46,8 +50,8 @@ def noisy(truth: Floats, error: float, rng: np.random.Generator) -> Curve:
         metric="accuracy",
         estimate=estimate,
         draws=estimate + error * layer_noise(rng, _DRAWS, points),
-        half_a=estimate[None],
-        half_b=estimate[None],
+        half_a=estimate + halves,
+        half_b=estimate - halves,
         shuffles=_CHANCE + error * layer_noise(rng, _SHUFFLES, points),
         chance=_CHANCE,
         baseline=_CHANCE,

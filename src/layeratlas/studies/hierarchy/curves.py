@@ -21,6 +21,7 @@ from layeratlas.studies.hierarchy.description_length import compression_curve
 from layeratlas.studies.hierarchy.designs import designs_of
 from layeratlas.studies.hierarchy.names import WHOLE
 from layeratlas.studies.hierarchy.probing import load_codes, load_probed
+from layeratlas.studies.hierarchy.signals import with_signal
 
 
 def all_curves(work: Workspace) -> list[Curve]:
@@ -94,6 +95,8 @@ def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
             if stratum == WHOLE and probed.control_tasks.size:
                 task = control_task_reference(probed, name, curve, weights[: 1 + resampler.bootstrap])
                 curve = replace(curve, references={ReferenceKind.CONTROL_TASK: task})
+            if stratum == WHOLE and j == 0:  # findings use the first measure
+                curve = with_signal(curve, probed, weights, resampler, times)
             curves.append(curve)
     return curves
 

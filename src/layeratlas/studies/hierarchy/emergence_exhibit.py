@@ -12,10 +12,11 @@ from layeratlas.studies.hierarchy.names import EMERGENCE
 
 _TEXT = (
     "At which depth each level emerges in the residual stream, by five definitions, and how much deeper the next level "
-    "does. The first passes of a quarter, half and three quarters of the rise depend on single steps of a curve; the "
-    "mean over 10 to 90 % of the rise has no such threshold and decides H1. Settled: from where a curve stays above "
-    "half of its maximum. In brackets 95 % intervals. Each depth is corrected for its own bias; where intervals are "
-    "wide, that of a quarter can lie beyond that of a half."
+    "does. Depths are those of the signal that the scores show, the squared ratio of signal to noise: accuracies "
+    "saturate and depend on the number of texts. The first passes of a quarter, half and three quarters of the rise "
+    "depend on single steps of a curve; the mean over 10 to 90 % of the rise has no such threshold and decides H1. "
+    "Settled: from where the signal stays above half of its maximum. In brackets 95 % intervals. Each depth is "
+    "corrected for its own bias; where intervals are wide, that of a quarter can lie beyond that of a half."
 )
 
 

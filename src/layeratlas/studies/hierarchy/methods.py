@@ -15,6 +15,13 @@ _CONTROL_TASKS = (
     "folds (Hewitt and Liang 2019). Selectivity: the estimate minus the mean over them; its interval resamples groups "
     "and labellings."
 )
+_FINDINGS = (
+    "The p-value of a peak compares it with the maximum over all layers and curves under shuffled labels (Westfall and "
+    "Young 1993). Order compares the depths of two peaks over the bootstrap (Holm-corrected). Emergence is measured on "
+    "the squared ratio of signal to noise of the scores, without the noise that training adds, so that levels of "
+    "unequal difficulty and size compare. A peak's value is selected on one half of the groups and evaluated on the "
+    "other."
+)
 
 
 def methods_text(run: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -61,9 +68,7 @@ def methods_text(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         *_large(run),
         (
             "Findings",
-            "The p-value of a peak compares it with the maximum over all layers and curves under shuffled labels "
-            "(Westfall and Young 1993). Order compares the depths of two peaks over the bootstrap (Holm-corrected). A "
-            "peak's value is selected on one half of the groups and evaluated on the other.",
+            _FINDINGS,
         ),
     ]
 

@@ -2,8 +2,8 @@
 
 Each level is judged separately; the claim combines them. Levels are not compared with each other, because some are
 easier to decode than others. Instead, buried content is compared with the same labels and kinds of targets when not
-buried, at the same depths. Each curve is a share of its own best layer, which removes differences in difficulty and in
-the number of texts.
+buried, at the same depths. Each curve is the signal of the scores (`stats.signal_to_noise`) as a share of its own best
+layer, which removes differences in difficulty and in the number of texts; of accuracies such shares depend on both.
 """
 
 from __future__ import annotations
@@ -120,8 +120,9 @@ def _shift(curve: Curve) -> tuple[float, Floats]:
     """Return a curve's mean in the last quarter minus its mean before it, as a share of the best gain, and draws (B,).
 
     1 if all of the gain is in the last quarter, 0 on a plateau, negative if the curve falls. The best layer is chosen
-    on one half of the groups and evaluated on the other.
+    on one half of the groups and evaluated on the other. A curve without a signal is compared by its own measure.
     """
+    curve = curve.signal or curve
     best = max(cross_chosen(curve, np.zeros(len(curve.estimate))) - curve.chance, ROUNDING)
     top = np.maximum(curve.draws[:, curve.estimate.argmax()] - curve.estimate.max() + best, ROUNDING)
     deep = curve.depth >= DEEP

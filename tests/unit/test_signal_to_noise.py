@@ -1,0 +1,172 @@
+"""The signal-to-noise ratio of scores: planted ratios at any number of texts, and the order of levels by it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import planting
+from layeratlas.core.spec import ProbeSpec
+from layeratlas.probes import make_design, ratio_of
+from layeratlas.stats.curves import level_curve
+from layeratlas.stats.emergence import emergence_depth, measure_emergence
+from layeratlas.stats.signal_to_noise import HIGHEST, assumed_noise, ratio, training_noise, training_share, untrained
+from layeratlas.studies.hierarchy.findings.compression import compression_findings
+from layeratlas.studies.hierarchy.findings.peaks import peak_findings
+from layeratlas.validation.unequal import DEEPER, EASY, HARD, order_of, simulated_level
+
+ALL = np.ones((1, 4000))
+
+
+def scores_of(true: float, noise: float, seed: int = 0, repeats: int = 2, folds: int = 5):
+    """Return scores (1, repeats, n, 1) of two classes with a ratio `true` and training noise, and their targets (n, 1).
+
+    Probes of two repeats share all but 1 / folds of their training texts, and so of the noise that these add.
+    """
+    rng = np.random.default_rng(seed)
+    y = np.resize([-1.0, 1.0], ALL.shape[1])
+    own, common = rng.standard_normal((2, len(y)))
+    each = rng.standard_normal((repeats, len(y)))
+    training = np.sqrt(noise) * (np.sqrt(1 - 1 / folds) * common + np.sqrt(1 / folds) * each)
+    return (true**2 * y + true * own + training)[None, ..., None], y[:, None]
+
+
+@pytest.mark.parametrize("true", [0.3, 1.0, 1.8])
+@pytest.mark.parametrize("noise", [0.0, 0.5, 3.0])
+def test_the_ratio_without_training_noise_is_the_planted_one_whatever_that_noise(true, noise):
+    scores, targets = scores_of(true, noise)
+    z, nu = ratio(scores, targets, ALL), training_share(scores, targets, ALL, 5)
+    assert z[0, 0] == pytest.approx(true**2 / np.sqrt(true**2 + noise), abs=0.06)
+    assert nu[0, 0] == pytest.approx(noise / (true**2 + noise), abs=0.07)
+    assert untrained(z, np.array(noise))[0, 0] == pytest.approx(true**2, rel=0.1, abs=0.05)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5, 3.0])
+def test_training_noise_is_that_of_the_layers_with_a_signal(noise):
+    """A layer without one has all of its noise from training, which says nothing about its size."""
+    layers = [scores_of(true, noise, seed)[0] for seed, true in enumerate((0.0, 0.0, 1.0, 1.8))]
+    scores, targets = np.concatenate(layers), scores_of(1, 0)[1]
+    z, nu = ratio(scores, targets, ALL), training_share(scores, targets, ALL, 5)
+    assert training_noise(z, nu)[0, 0] == pytest.approx(noise, rel=0.2, abs=0.05)
+
+
+def test_ratios_of_numbers_and_of_several_classes_are_those_of_their_signal():
+    rng = np.random.default_rng(1)
+    y = rng.standard_normal(4000)
+    numbers = (2 * y + rng.standard_normal(4000))[None, None, :, None]
+    assert ratio(numbers, y[:, None], ALL)[0, 0] == pytest.approx(2, rel=0.05)
+    codes = np.resize(np.arange(4), 4000)
+    targets = np.where(codes[:, None] == np.arange(4), 1.0, -1.0)
+    target_spread = (targets - targets.mean(0)).std()
+    several = targets + target_spread * rng.standard_normal(targets.shape)
+    assert ratio(several[None, None], targets - targets.mean(0), ALL)[0, 0] == pytest.approx(1, rel=0.05)
+
+
+def test_scores_that_say_nothing_have_no_signal():
+    flat, targets = np.zeros((3, 2, 4000, 1)), scores_of(1, 0)[1]
+    z, nu = ratio(flat, targets, ALL), training_share(flat, targets, ALL, 5)
+    assert not z.any()
+    assert not untrained(z, training_noise(z, nu)).any()
+
+
+def planted(n: int, width: int, strength: list[float], spec: ProbeSpec = planting.LIGHT):
+    data = planting.planted_data(n)
+    return planting.planted_curve(data, strength, spec, width=width)
+
+
+@pytest.mark.parametrize("n", [160, 640])
+def test_probes_of_few_and_of_many_texts_show_the_same_signal(n):
+    """Their accuracies differ by a tenth, most where the signal is weak: the control."""
+    strength = [0.0, 0.6, 1.2, 1.8]
+    curve = planted(n, 100, strength, planting.LIGHT.model_copy(update={"shuffles": 20}))
+    assert curve.signal is not None
+    within = 3 * curve.signal.draws.std(0) + 0.05
+    assert (np.abs(curve.signal.estimate - np.square(strength)) < within).all()
+    best = np.array([0.5, 0.73, 0.88, 0.96])
+    assert (best - curve.estimate)[1] > (0.1 if n == 160 else 0.0)
+
+
+def test_with_one_repeat_the_share_of_training_is_assumed_and_its_error_widens_the_interval():
+    strength = (1.5 * np.linspace(0, 1, 9)).tolist()
+    one, two = (
+        planted(200, 60, strength, planting.LIGHT.model_copy(update={"shuffles": 20, "repeats": number}))
+        for number in (1, 2)
+    )
+    assert one.signal is not None
+    assert two.signal is not None
+    assert np.ptp(two.signal.ends, 0) == pytest.approx(0)
+    assert np.ptp(one.signal.ends, 0).max() > 0
+    assert measure_emergence(one).moved > 0 == measure_emergence(two).moved
+    lo, hi = measure_emergence(one).interval
+    assert lo < emergence_depth(np.square(strength), one.depth) < hi
+
+
+def test_an_assumed_share_holds_at_the_strongest_layer():
+    z = np.array([0.1, 0.5, 1.2])
+    s2 = untrained(z, np.array(assumed_noise(z, 0.5)))
+    assert s2[-1] == pytest.approx(z[-1] ** 2 / (1 - 0.5))
+
+
+def test_the_size_of_a_folds_scores_is_no_noise():
+    data = planting.planted_data(400)
+    design = make_design(data, planting.LIGHT, 0)
+    rng = np.random.default_rng(3)
+    scores = np.tile((np.where(design.y == 1, 1.0, -1.0) + rng.standard_normal(400))[None, None, :, None], (1, 2, 1, 1))
+    shrunk = scores.copy()
+    for fold in design.folds[::2]:
+        shrunk[:, fold.repeat, fold.test] /= 100
+    even, uneven = (ratio_of(each, design, np.ones((1, 400)))[0] for each in (scores, shrunk))
+    assert uneven == pytest.approx(even, rel=0.05)
+
+
+def test_what_is_read_perfectly_from_the_first_layer_on_emerges_there():
+    """z grows without limit where labels are exact; accuracy says 1 at all layers."""
+    z = np.linspace(4, 30, 31)
+    depth = np.linspace(0, 1, 31)
+    assert untrained(z, np.array(0.5)) == pytest.approx(np.full(31, HIGHEST**2))
+    assert emergence_depth(untrained(z, np.array(0.5)), depth) == 0
+    assert emergence_depth(z**2, depth) > 0.4  # without the limit
+
+
+def test_a_level_has_the_mean_signal_of_its_tasks_if_all_have_one():
+    curves = [planting.drawn_curve([0.5, 0.7, 0.9]) for _ in range(2)]
+    with_signals = [
+        replace(curve, signal=planting.drawn_curve(values))
+        for curve, values in zip(curves, ([0.0, 1.0, 4.0], [0.0, 0.5, 1.0]), strict=True)
+    ]
+    mean = level_curve(with_signals, 100)
+    assert mean.signal is not None
+    assert mean.signal.estimate == pytest.approx([0, 0.75, 2.5])
+    assert level_curve([with_signals[0], curves[1]], 100).signal is None
+
+
+def test_levels_whose_signals_rise_alike_have_no_order_and_a_deeper_one_is_found():
+    """In accuracies the level with fewer texts and a weaker signal seems to emerge deeper: the control."""
+    easy, hard, deeper = (simulated_level(level, seed=200) for level in (EASY, HARD, DEEPER))
+    assert order_of(easy, hard).verdict == "inconclusive"
+    assert order_of(easy, deeper).verdict == "supported"
+    assert order_of(*(replace(curve, signal=None) for curve in (easy, hard))).verdict == "supported"
+
+
+def test_a_weaker_signal_at_the_same_depths_is_not_called_deeper():
+    """By accuracies, which saturate, it is: the control."""
+    rise = np.clip(np.linspace(0, 1.6, 31), 0, 1)
+    curves = []
+    for name, strength in (("item", 2.2), ("buried item", 0.8)):
+        signal = (strength * rise) ** 2
+        accuracy = 0.5 + 0.5 * np.tanh(0.85 * strength * rise)
+        for task in ("all", name.replace("item", "animal").replace(" ", "_")):
+            own = planting.drawn_curve(accuracy, level=name, task=task)
+            curves.append(replace(own, signal=_noisy_signal(signal, name, task)))
+    decoded = {peak.level: peak for peak in peak_findings(curves[::2], planting.PHRASING)}
+    [finding] = compression_findings(curves, decoded, planting.PHRASING)
+    [by_accuracy] = compression_findings([replace(c, signal=None) for c in curves], decoded, planting.PHRASING)
+    assert finding.verdict == "inconclusive"
+    assert by_accuracy.verdict == "supported"
+
+
+def _noisy_signal(signal: np.ndarray, level: str, task: str):
+    none = np.zeros((0, len(signal)))
+    return planting.drawn_curve(signal, 0.02 * signal.max(), level, task=task, shuffles=none, chance=0.0)
