@@ -52,10 +52,11 @@ def _emergence_finding(curve: Curve, peak: Finding, phrasing: Phrasing, moved: M
     half = measure_emergence(curve, DEFINITIONS["half"])
     held = settled(curve).estimate
     holds = f"stays above half of its maximum from {held:.2f}" if held <= 1 else "ends below half of its maximum"
+    what = "rise" if curve.signal is None else "rise of the signal"
     statement = (
         f"{capitalised(phrasing.does(curve.level, 'emerge'))} in {COMPONENT_NAMES[curve.component]} at depth "
-        f"{depth.estimate:.2f} [{lo:.2f}, {hi:.2f}] (mean over {_SHARES} of the rise); half of the rise at "
-        f"{half.estimate:.2f}; the curve {holds}."
+        f"{depth.estimate:.2f} [{lo:.2f}, {hi:.2f}] (mean over {_SHARES} of the {what}); half of it at "
+        f"{half.estimate:.2f}; it {holds}."
     )
     return curve_finding(
         HierarchyFinding.EMERGENCE,
