@@ -23,7 +23,7 @@ from pathlib import Path
 import polars as pl
 
 import layeratlas as la
-from layeratlas.sweeps.running import Resources
+from layeratlas.sweeps.resources import Resources
 
 # What a run's folder holds while it captures, and while it fits probes.
 SIGNS = {"activations/*.safetensors": "capture", "scores": "probing"}

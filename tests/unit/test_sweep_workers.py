@@ -33,7 +33,7 @@ from layeratlas.runs.splitting import Order
 from layeratlas.runs.workspace import versions
 from layeratlas.store.bucket import UnreachableError
 from layeratlas.sweeps import finishing, running, state, worker
-from layeratlas.sweeps.engines.contract import Launch
+from layeratlas.sweeps.engines.contract import Launch, Share
 from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.running import Sweep
 from layeratlas.sweeps.same_models import demand_same_models
@@ -146,9 +146,9 @@ class Crashing:
         self.place, self.unit, self.crash = place, unit, crash
         self.started = self.looks = 0
 
-    def start(self, launch: Launch, number: int) -> CrashingWorker:
+    def start(self, launch: Launch, slot: int) -> CrashingWorker:
         self.started += 1
-        return CrashingWorker(self, number)
+        return CrashingWorker(self, self.started - 1)
 
 
 @dataclass
@@ -172,10 +172,10 @@ class CrashingWorker:
 def test_helpers_that_crash_are_not_replaced_and_owners_are(place, units, monkeypatch, crashing, started):
     monkeypatch.setattr(running, "_LOOK", 0.0)
     engine = Crashing(place, units[0], lambda number: number > 0 if crashing == "helpers" else number == 0)
-    launch = Launch(out=place.folder, address=place.address, plan="", threads=1)
+    launch = Launch(out=place.folder, address=place.address, plan="", share=Share(workers=4, threads=1))
     with lease(place, units[0]):
         begin(place, units[0], "a worker")
-        running._Supervisor(engine, launch, Sweep(place, units[:1]), Progress()).run(4)
+        running._Supervisor(engine, launch, Sweep(place, units[:1]), Progress()).run()
     assert engine.started == started
 
 

@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from layeratlas.core.errors import SpecError
-from layeratlas.sweeps.engines.contract import Engine, Launch, Worker
+from layeratlas.sweeps.engines.contract import Engine, Launch, Share, Worker
 from layeratlas.sweeps.engines.processes import worker_environment
 
 CLUSTER, OPTIONS = "LAYERATLAS_SLURM", "LAYERATLAS_SLURM_OPTIONS"
@@ -36,13 +36,13 @@ class Slurm(Engine):
     def __init__(self, submitit: Any) -> None:
         self._submitit = submitit
 
-    def start(self, launch: Launch, number: int) -> Worker:
-        """Submit the worker with this number; raises SpecError if Slurm rejects it."""
+    def start(self, launch: Launch, slot: int) -> Worker:
+        """Submit a worker; raises SpecError if Slurm rejects it."""
         cluster = os.environ.get(CLUSTER, "slurm")
         try:
             executor = self._submitit.AutoExecutor(folder=launch.out / "workers" / "%j", cluster=cluster)
-            executor.update_parameters(name=f"layeratlas-{number}", **_needs(launch, cluster))
-            return SlurmWorker(executor.submit(_work, launch.address, launch.plan, launch.threads))
+            executor.update_parameters(name=f"layeratlas-{slot}", **_needs(launch.share, cluster))
+            return SlurmWorker(executor.submit(_work, launch.address, launch.plan, launch.share.threads))
         except (RuntimeError, OSError, self._submitit.core.utils.FailedJobError) as error:
             raise SpecError(
                 f"Slurm did not take the job ({' '.join(str(error).split())[:200]})",
@@ -51,12 +51,12 @@ class Slurm(Engine):
             ) from None
 
 
-def _needs(launch: Launch, cluster: str) -> dict[str, Any]:
+def _needs(share: Share, cluster: str) -> dict[str, Any]:
     needs: dict[str, Any] = {"timeout_min": 24 * 60}
     if cluster == "slurm":
-        needs |= {"cpus_per_task": launch.threads, "nodes": 1, "tasks_per_node": 1}
-        needs |= {"gpus_per_node": launch.gpus} if launch.gpus else {}
-        needs |= {"mem_gb": launch.memory} if launch.memory is not None else {}
+        needs |= {"cpus_per_task": share.threads, "nodes": 1, "tasks_per_node": 1}
+        needs |= {"gpus_per_node": share.gpus} if share.gpus else {}
+        needs |= {"mem_gb": share.memory} if share.memory is not None else {}
         needs["slurm_additional_parameters"] = _further()
     return needs
 
