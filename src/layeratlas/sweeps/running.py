@@ -160,14 +160,12 @@ class _Supervisor:
         workers = self._launch.share.workers
         running: dict[int, Worker] = {}
         started = 0
-        # Each unit may crash as many workers as it has attempts.
-        limit = workers + ATTEMPTS * len(self._units)
         try:
             while open_units := self._open():
                 before = len(running)
                 running = {slot: worker for slot, worker in running.items() if worker.is_running()}
                 self._helpers_crash |= len(running) < before > open_units
-                while len(running) < self._wanted(workers, open_units) and started < limit:
+                while len(running) < self._wanted(workers, open_units) and started < self._limit():
                     slot = next(slot for slot in range(workers) if slot not in running)
                     running[slot] = self._engine.start(self._launch, slot)
                     started += 1
@@ -184,6 +182,11 @@ class _Supervisor:
                 if worker.is_running():
                     worker.stop()
             remove_left_copies()
+
+    def _limit(self) -> int:
+        """Return how many workers may be started: one per attempt, and some more that end before they begin one."""
+        begun = sum(state.begun for state in self._states.values())
+        return self._launch.share.workers + ATTEMPTS * len(self._units) + begun
 
     def _wanted(self, workers: int, open_units: int) -> int:
         """Return how many workers have work: one per open unit, or all if a unit takes help.
