@@ -102,8 +102,8 @@ def test_there_is_one_worker_per_gpu_unless_the_user_says_otherwise(gpus, count,
 @pytest.mark.parametrize(
     ("count", "asked", "found"),
     [
-        (1, {"gpus": 2}, "1 workers with gpus=2 each need 2 GPUs, and this machine has 1; expected at most 1"),
-        (8, {"workers": 9, "gpus": 1}, "9 workers with gpus=1 each need 9 GPUs, and this machine has 8"),
+        (1, {"gpus": 2}, "workers=1 with gpus=2 need 2 GPUs, and this machine has 1; expected at most 1"),
+        (8, {"workers": 9, "gpus": 1}, "workers=9 with gpus=1 need 9 GPUs, and this machine has 8"),
         (0, {"gpus": 1}, "need 1 GPUs, and this machine has 0; expected at most 0; use gpus=0"),
         (8, {"memory": 64.0}, "processes were given memory=64.0; expected Slurm or Ray"),
     ],

@@ -69,7 +69,7 @@ class Processes(Engine):
         wanted, here = share.workers * share.gpus, self.devices()
         if wanted > here:
             raise SpecError(
-                f"{share.workers} workers with gpus={share.gpus} each need {wanted} GPUs, and this machine has {here}",
+                f"workers={share.workers} with gpus={share.gpus} need {wanted} GPUs, and this machine has {here}",
                 f"at most {here}",
                 "use fewer workers" if here else "use gpus=0",
             )
