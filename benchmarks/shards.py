@@ -64,16 +64,19 @@ def main() -> None:
     print(f"peak memory of the largest over that of the smallest: {peaks[-1] / peaks[0]:.2f}")
 
 
+def texts_file(path: Path, texts: int) -> Path:
+    """Write a file of short labelled texts for a run."""
+    rows = (f"{i:06d} is {'warm' if i // GROUP % 2 else 'cold'},{i // GROUP % 2},{i // GROUP}" for i in range(texts))
+    path.write_text("\n".join(["text,label,group", *rows]), encoding="utf-8")
+    return path
+
+
 def _runs(model: str, counts: list[int]) -> str:
     """Return how much memory a further text takes in a run, from runs of each number of texts."""
     peaks = []
     for texts in counts:
         with tempfile.TemporaryDirectory() as folder:
-            rows = (
-                f"{i:06d} is {'warm' if i // GROUP % 2 else 'cold'},{i // GROUP % 2},{i // GROUP}" for i in range(texts)
-            )
-            data, out = Path(folder) / "texts.csv", Path(folder) / "run"
-            data.write_text("\n".join(["text,label,group", *rows]), encoding="utf-8")
+            data, out = texts_file(Path(folder) / "texts.csv", texts), Path(folder) / "run"
             command = [sys.executable, "-m", "layeratlas", "run", "hierarchy", "--size", "quick", "--model", model]
             subprocess.run(
                 [*command, "--data", str(data), "--out", str(out), "--quiet"], check=True, capture_output=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import signal
@@ -277,6 +278,36 @@ def test_every_engine_gives_the_tables_of_processes(pair, serial, tmp_path, monk
     monkeypatch.setenv("LAYERATLAS_SLURM", "local")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     equal_to(serial, la.sweep(pair, out=tmp_path / "out", resources=Resources(workers=1, threads=1, on=on)))
+
+
+@pytest.mark.truth
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+def test_a_slurm_job_that_is_ended_leaves_its_run_to_the_next(pair, serial, tmp_path, monkeypatch, number):
+    """A cancelled job gets the first signal, one near its time limit the second. Neither counts as an attempt."""
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("LAYERATLAS_SLURM", "local")
+    ended: list[str] = []
+
+    def end_one() -> None:
+        end = time.monotonic() + 300
+        while time.monotonic() < end:
+            for path in tmp_path.glob("out/runs/*/activations/*.safetensors"):
+                lock = json.loads(_text(tmp_path / "out" / "units" / path.parts[-3] / "run.lock") or "{}")
+                if lock.get("pid"):
+                    os.kill(lock["pid"], number)
+                    ended.append(path.parts[-3])
+                    return
+            time.sleep(0.002)
+
+    watch = threading.Thread(target=end_one)
+    watch.start()
+    sweep = la.sweep(pair, out=tmp_path / "out", resources=Resources(workers=1, threads=1, on="slurm"))
+    watch.join()
+    assert ended
+    assert sweep.states[ended[0]].attempts == 1
+    equal_to(serial, sweep)
+    jobs = [path for path in (tmp_path / "out" / "workers").iterdir() if path.name.isdigit()]
+    assert len(jobs) == 2
 
 
 def test_a_sweep_in_a_bucket_gives_the_tables_of_one_in_a_folder(pair, serial, in_s3, own_cache):
