@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test lowest truth truth-thin gpu bench lint types format docs gallery notebooks clean
+.PHONY: demo test lowest ray truth truth-thin gpu bench lint types format docs gallery notebooks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/layeratlas run hierarchy --size quick
@@ -22,6 +22,11 @@ lowest:
 	$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(LOWEST)/versions.txt --editable . pytest hypothesis
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest $(LOWEST_TESTS)
 
+# A sweep on Ray, which no other target installs, on this machine.
+ray: $(VENV)/.installed-dev
+	$(PIP) --editable '.[ray]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/e2e/test_sweep.py -k every_engine -rs
+
 truth: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m truth
 
@@ -30,7 +35,7 @@ truth-thin: $(VENV)/.installed-dev
 
 # On a machine with a GPU: its numbers against the CPU's, then a table of how fast it captures (about eight minutes).
 gpu: $(VENV)/.installed-dev
-	LAYERATLAS_TEST_DEVICE=auto $(BIN)/python -m pytest tests/contracts/test_devices.py -k "same_on_a_device or measures_the_same"
+	LAYERATLAS_TEST_DEVICE=auto $(BIN)/python -m pytest tests/contracts/test_devices.py -m "truth or not truth" -k "same_on_a_device or measures_the_same"
 	$(BIN)/python benchmarks/gpu.py
 
 # The benchmarks that fit in twenty minutes; raw results go to benchmarks/results/, and the table is printed.

@@ -1,7 +1,8 @@
-"""Probing one layer of 10,000 to 1,000,000 simulated texts on disk: seconds and the peak memory.
+"""Probing one layer of 10,000 to 1,000,000 simulated texts on disk, and whole runs: seconds and the peak memory.
 
     python benchmarks/shards.py                                   # 10,000, 100,000 and 1,000,000 texts of width 256
     python benchmarks/shards.py --texts 10000 --texts 100000 --width 576
+    python benchmarks/shards.py --run DIR --texts 21000 --texts 63000      # whole hierarchy runs of the model in DIR
 
 Each number of texts is probed in a process of its own. Two classes differ by a weak signal along one direction; the
 accuracy on the sample rises with the number of texts that ridge is trained on, to at most 0.5596, the normal
@@ -38,9 +39,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=int, action="append")
     parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--run", metavar="MODEL")
     parser.add_argument("--step", choices=["write", "probe"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.run:
+        print(_runs(given.run, given.texts or [21_000, 63_000]))
+        return
     if given.step:
         print(json.dumps((_write if given.step == "write" else _probe)(given.folder, given.texts[0], given.width)))
         return
@@ -57,6 +62,31 @@ def main() -> None:
             flush=True,
         )
     print(f"peak memory of the largest over that of the smallest: {peaks[-1] / peaks[0]:.2f}")
+
+
+def texts_file(path: Path, texts: int) -> Path:
+    """Write a file of short labelled texts for a run."""
+    rows = (f"{i:06d} is {'warm' if i // GROUP % 2 else 'cold'},{i // GROUP % 2},{i // GROUP}" for i in range(texts))
+    path.write_text("\n".join(["text,label,group", *rows]), encoding="utf-8")
+    return path
+
+
+def _runs(model: str, counts: list[int]) -> str:
+    """Return how much memory a further text takes in a run, from runs of each number of texts."""
+    peaks = []
+    for texts in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            data, out = texts_file(Path(folder) / "texts.csv", texts), Path(folder) / "run"
+            command = [sys.executable, "-m", "layeratlas", "run", "hierarchy", "--size", "quick", "--model", model]
+            subprocess.run(
+                [*command, "--data", str(data), "--out", str(out), "--quiet"], check=True, capture_output=True
+            )
+            stages = json.loads((out / "run.json").read_text(encoding="utf-8"))["stages"]
+            peaks.append(max(stage["peak_memory_mb"] for stage in stages.values()))
+            size = data.stat().st_size / texts
+            seconds = sum(stage["seconds"] for stage in stages.values())
+        print(f"{texts:,} texts of {size:.0f} bytes: peak memory {peaks[-1]:,} MiB, {seconds:.0f} s", flush=True)
+    return f"a further text takes {(peaks[-1] - peaks[0]) * 2**10 / (counts[-1] - counts[0]):.1f} KiB of memory"
 
 
 def _apart(step: str, folder: str, texts: int, width: int) -> dict[str, float]:

@@ -4,6 +4,7 @@
     python benchmarks/sweeps.py --model DIR ... --killed 20                      # that many sweeps with two kills each
     python benchmarks/sweeps.py --model DIR ... --killed 1 --on ray              # the same under Ray, or slurm
     python benchmarks/sweeps.py --split                                          # two workers on one run, against one
+    python benchmarks/sweeps.py --split --model DIR --texts 40000                # of so many short texts
 
 Prints its ratio, or the number of sweeps whose tables are equal to the serial one's, last.
 """
@@ -21,9 +22,10 @@ import time
 from pathlib import Path
 
 import polars as pl
+from shards import texts_file
 
 import layeratlas as la
-from layeratlas.sweeps.running import Resources
+from layeratlas.sweeps.resources import Resources
 
 # What a run's folder holds while it captures, and while it fits probes.
 SIGNS = {"activations/*.safetensors": "capture", "scores": "probing"}
@@ -36,11 +38,12 @@ def main() -> None:
     parser.add_argument("--killed", type=int, default=0)
     parser.add_argument("--on", default="processes")
     parser.add_argument("--split", action="store_true")
+    parser.add_argument("--texts", type=int)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.split:
         with tempfile.TemporaryDirectory() as folder:
-            print(_split(given.model[:1] or ["smollm2-135m"], Path(folder)))
+            print(_split(given.model[:1] or ["smollm2-135m"], given.texts, Path(folder)))
         return
     if not given.model:
         parser.error("--model is needed, but with --split")
@@ -72,10 +75,11 @@ def _demand_done(sweep: la.Sweep) -> None:
         raise SystemExit(sweep.summary())
 
 
-def _split(models: list[str], folder: Path) -> str:
+def _split(models: list[str], texts: int | None, folder: Path) -> str:
     """Return the ratio of the seconds that two workers and one take for the stages of one run that can be split."""
     # With one task, a stage of this run can end before a helper has loaded the model.
-    options = {"capture": {"batch_tokens": 512}}
+    options: dict[str, object] = {"capture": {"batch_tokens": 512}}
+    options |= {"data": str(texts_file(folder / "texts.csv", texts))} if texts else {}
     plan = {"models": models, "studies": ["hierarchy"], "size": "quick", "options": options}
     sweeps = {}
     for workers in (1, 2):

@@ -2,13 +2,17 @@
 
 All tensors of an operation lie on one device (tensors without dimensions, and indices, may lie on the CPU); no tensor
 turns into a numpy array by itself; the values of a copy to the CPU that does not block are NaN until the device is
-synchronised. It is torch's private-use device with a backend in Python, which is experimental in torch 2.13:
-`register` says what of it is used. `auto` finds the device only inside `here()`.
+synchronised. So are those of a copy to the device on a stream beside its own, until that stream is synchronised. They
+stay NaN if the stream did not wait for the device's own after the target was made: its memory may have been in use.
+It is torch's private-use device with a backend in Python, which is experimental in torch 2.13: `register` says what of
+it is used. `auto` finds the device only inside `here()`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +25,9 @@ aten = torch.ops.aten
 # Operations whose index tensors may lie on the CPU while the values do not.
 _INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._unsafe_index.Tensor}
 _CROSSES = {aten.copy_.default, aten._copy_from.default, aten._copy_from_and_resize.default}
-_pending: list[tuple[torch.Tensor, torch.Tensor]] = []
+# Copies that have not arrived: the target, the values, and the stream, None for the device's own.
+_pending: list[tuple[torch.Tensor, torch.Tensor, Any]] = []
+_lock, _made, _thread = threading.Lock(), itertools.count(), threading.local()
 _state: dict[str, Any] = {"here": False, "float64": True, "registered": None}
 
 
@@ -42,7 +48,7 @@ class PretendTensor(torch.Tensor):
         )
 
     def __init__(self, values: torch.Tensor) -> None:
-        self.values = values
+        self.values, self.made = values, next(_made)
 
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[attr-defined]
 
@@ -143,29 +149,60 @@ def _moved(value: Any, **kwargs: Any) -> torch.Tensor:
         synchronize()
         return raw
     late = _nothing(raw)
-    _pending.append((late, raw))
+    _wait_for(late, raw, None)
     return late
 
 
 def _copy(func: Any, first: Any, second: Any, non_blocking: bool = False, **kwargs: Any) -> Any:
     """Copy between devices: into `first` for `copy_`, into `second` for the backend's own."""
     into, source = (first, second) if func is aten.copy_.default else (second, first)
-    if isinstance(into, PretendTensor) or not non_blocking:
+    stream = getattr(_thread, "stream", None)
+    if stream is not None and isinstance(into, PretendTensor) and non_blocking:
+        late = _nothing(into.values)
+        _wait_for(into.values, _raw(source) if into.made < stream.waited else late, stream)
+        into.values.copy_(late)
+    elif isinstance(into, PretendTensor) or not non_blocking:
         if not isinstance(into, PretendTensor):
             synchronize()
         into_raw = _raw(into)
         into_raw.copy_(_raw(source))
     else:
-        _pending.append((into, _raw(source).to(into.dtype, copy=True)))
+        _wait_for(into, _raw(source).to(into.dtype, copy=True), None)
         into.copy_(_nothing(into))
     return into
 
 
-def synchronize(device: Any = None) -> None:
-    """Let every copy that does not block arrive."""
-    for into, values in _pending:
-        into.copy_(values)
-    _pending.clear()
+def _wait_for(into: torch.Tensor, values: torch.Tensor, stream: Any) -> None:
+    with _lock:
+        _pending.append((into, values, stream))
+
+
+def synchronize(device: Any = None, stream: Any = None) -> None:
+    """Let every copy of a stream, that of the device by default, arrive."""
+    with _lock:
+        for into, values, of in list(_pending):
+            if of is stream:
+                into.copy_(values)
+        _pending[:] = [entry for entry in _pending if entry[2] is not stream]
+
+
+class Stream:
+    """A stream beside the device's own."""
+
+    def __init__(self, device: Any = None) -> None:
+        self.waited = 0
+
+    def wait_stream(self, other: Any) -> None:
+        self.waited = next(_made)
+
+    def synchronize(self) -> None:
+        synchronize(stream=self)
+
+
+class _Own:
+    """The device's own stream."""
+
+    synchronize = staticmethod(synchronize)
 
 
 class _Hooks(torch._C._acc.PrivateUse1Hooks):  # type: ignore[name-defined, misc]
@@ -183,6 +220,18 @@ class _Module:
     """What torch asks of a device's module, as of torch.cuda."""
 
     synchronize = staticmethod(synchronize)
+    Stream = Stream
+
+    @contextlib.contextmanager
+    def stream(self, stream: Stream) -> Iterator[None]:
+        _thread.stream = stream
+        try:
+            yield
+        finally:
+            _thread.stream = None
+
+    def current_stream(self, device: Any = None) -> _Own:
+        return _Own()
 
     def is_initialized(self) -> bool:
         return True
@@ -241,5 +290,5 @@ def here(float64: bool = True) -> Iterator[torch.device]:
     try:
         yield torch.device(NAME)
     finally:
-        synchronize()
+        _pending.clear()
         _state.update(here=False, float64=True)

@@ -28,7 +28,7 @@ from layeratlas.capture import effects, hidden, passages, reading, readout, stre
 from layeratlas.core.errors import ModelError
 from layeratlas.core.spec import ModelSpec, ProbeSpec
 from layeratlas.data.items import Dataset, Item
-from layeratlas.models import changing, decoding, devices, intervening, load, loaded, loading, streamed
+from layeratlas.models import changing, decoding, devices, intervening, load, loaded, loading, streamed, uploading
 from layeratlas.models.devices import find_device, settled, wide
 from layeratlas.models.memory import free_bytes
 from layeratlas.models.untrained import untrained
@@ -85,6 +85,14 @@ def test_a_streamed_model_is_the_same_on_a_device(folder_of, loaded_of, device, 
     on_cpu, there = both(folder_of, loaded_of, family, device, weights="streamed")
     for name in ("packed", "padded", "means", "exits"):
         assert measuring.apart(measuring.EVERYTHING[name](there), measuring.EVERYTHING[name](on_cpu)) < LIMIT, name
+
+
+def test_a_model_is_streamed_to_a_device_that_has_no_second_stream(folder_of, loaded_of, device, monkeypatch):
+    """As mps is: blocks are read to it at once."""
+    monkeypatch.setattr(uploading, "side_stream", lambda where: None)
+    monkeypatch.setattr(uploading.Uploads, "move", None)
+    on_cpu, there = both(folder_of, loaded_of, "llama", device, weights="streamed")
+    assert measuring.apart(measuring.packed(there), measuring.packed(on_cpu)) < LIMIT
 
 
 def test_random_weights_are_the_same_on_a_device(folder_of, loaded_of, device):
@@ -210,6 +218,25 @@ def test_the_device_holds_to_the_rules_of_a_gpu(device):
     assert late.tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
+def test_a_copy_on_a_stream_beside_the_device_s_own_comes_only_when_both_have_waited(device):
+    """A device's own stream does not wait for it, so that computation goes on."""
+    where, values = torch.device(device), torch.arange(3.0)
+    there, stream = torch.get_device_module(where), devices.side_stream(where)
+    assert stream is not None
+    stream.wait_stream(there.current_stream(where))
+    for waits in (False, True):
+        target = torch.empty(3, device=where)
+        if waits:
+            stream.wait_stream(there.current_stream(where))
+        with there.stream(stream):
+            target.copy_(values, non_blocking=True)
+        devices.synchronize(where)
+        assert target.isnan().all()
+        stream.synchronize()
+        assert target.tolist() == values.tolist() if waits else target.isnan().all()
+    assert devices.side_stream(torch.device("cpu")) is None
+
+
 # What is seeded: the function, what is taken out of it, what stands there instead, and the reading that finds it.
 FAULTS: list[tuple[Any, str, str, str, str]] = [
     (loaded.LoadedModel, "run", "input_ids.to(self.device)", "input_ids", "packed"),
@@ -274,7 +301,10 @@ WHILE_LOADING: list[tuple[Any, str, str, str, str, str]] = [
     (loading, "_read", "merged(model, spec).to(device)", "merged(model, spec)", "gemma3", "resident"),
     # Rotary embeddings move their own buffers; the mask of GPT-Neo's attention is one that does not.
     (streamed.Streamer, "__init__", "buffer.to(device)", "buffer", "gpt_neo", "streamed"),
-    (streamed._LoadPlan, "__init__", '{"": device}', '{"": torch.device("cpu")}', "gemma3", "streamed"),
+    (streamed._LoadPlan, "load", '{"": device}', '{"": torch.device("cpu")}', "gemma3", "streamed"),
+    (streamed.Streamer, "load", "if to.overlaps:\n", "if False:\n", "gemma3", "streamed"),
+    (uploading.Uploads, "move", "self._stream.synchronize()", "pass", "gemma3", "streamed"),
+    (uploading.Uploads, "move", "self._stream.wait_stream", "print", "gemma3", "streamed"),
     (hidden.HiddenStates, "get", "stream.to(device)", "stream", "gemma3", "streamed"),
 ]
 

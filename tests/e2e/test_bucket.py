@@ -15,7 +15,7 @@ from commands import the_line
 from layeratlas.runs.lease import leased
 from layeratlas.runs.lock import BEAT, LOCK
 from layeratlas.store.bucket import ABSENT, Bucket, ChangedError, Tag
-from layeratlas.sweeps.running import Resources
+from layeratlas.sweeps.resources import Resources
 from test_sweep import same_tables
 
 RUN = ("run", "hierarchy", "--task", "items", "--size", "quick", "--out")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,11 @@ from layeratlas.studies.exits.study import Exits
 from layeratlas.studies.hierarchy.study import Hierarchy
 from layeratlas.studies.segments.study import Segments
 from layeratlas.sweeps import running
-from layeratlas.sweeps.engines import Launch
+from layeratlas.sweeps.engines import Engine, Launch
 from layeratlas.sweeps.worker import work
 
 ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "README.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -57,10 +60,10 @@ def desk(tmp_path: Path) -> Path:
     return desk
 
 
-class Here:
+class Here(Engine):
     """An engine whose worker has done its work when it is started, in this process."""
 
-    def start(self, launch: Launch, number: int) -> Here:
+    def start(self, launch: Launch, slot: int) -> Here:
         work(str(launch.out), launch.plan)
         return self
 
@@ -122,6 +125,19 @@ def test_every_make_target_exists() -> None:
     targets = re.findall(r"^make (\w+)", "\n".join(b for page in PAGES for b in blocks(page, "sh")), flags=re.M)
     assert set(targets) >= {"demo", "test"}
     assert all(re.search(rf"^{target}:", makefile, flags=re.M) for target in targets)
+
+
+def test_make_gpu_runs_every_family_that_its_table_counts() -> None:
+    """Most of them are marked `truth`, which pytest leaves out here unless told otherwise."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (arguments,) = re.findall(r"^\tLAYERATLAS_TEST_DEVICE=auto \S+ -m pytest (.*)$", makefile, flags=re.M)
+    command = [sys.executable, "-m", "pytest", *shlex.split(arguments), "--collect-only", "-p", "no:cacheprovider"]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    of_families = set(re.findall(r"::test_\w+_is_the_same_on_a_device\[(\w+)\]|::test_everything_\w+\[(\w+)\]", found))
+    assert {one or other for one, other in of_families} == set(families.FAMILIES)
+    passed = re.search(r"all (\d+) families, three studies\) \| (\d+) passed, (\d+) skipped", RESULTS.read_text())
+    assert passed is not None
+    assert [int(passed[1]), int(passed[2]) + int(passed[3])] == [len(families.FAMILIES), found.count("::")]
 
 
 def anchors(text: str) -> set[str]:

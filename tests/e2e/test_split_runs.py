@@ -36,7 +36,7 @@ from layeratlas.sweeps import worker
 from layeratlas.sweeps.engines.contract import Launch
 from layeratlas.sweeps.engines.processes import Processes, ProcessWorker, worker_environment
 from layeratlas.sweeps.plan import write_plan
-from layeratlas.sweeps.running import Resources
+from layeratlas.sweeps.resources import Resources
 from layeratlas.sweeps.spec import SweepSpec, read_sweep
 from layeratlas.sweeps.state import Standing, run_folder, state_of
 from layeratlas.sweeps.units import Unit, units_of
@@ -275,9 +275,9 @@ worker.main()
 class SlowProcesses(Processes):
     """Starts such workers as processes."""
 
-    def start(self, launch: Launch, number: int) -> ProcessWorker:
-        log = (launch.out / f"{number}.log").open("ab")
-        environment = {**os.environ, **worker_environment(launch.threads)}
+    def start(self, launch: Launch, slot: int) -> ProcessWorker:
+        log = (launch.out / f"{slot}.log").open("ab")
+        environment = {**os.environ, **worker_environment(launch.share.threads)}
         command = [sys.executable, "-c", _SLOW, launch.address, launch.plan, str(os.getpid())]
         return ProcessWorker(subprocess.Popen(command, env=environment, stdout=log, stderr=log), log)
 
@@ -330,7 +330,7 @@ def test_workers_share_a_run_whose_model_does_not_fit(plan, tmp_path, options, t
     one = la.sweep(sweep, out=tmp_path / "one", resources=Resources(workers=1, threads=1))
     two = la.sweep(sweep, out=out, resources=Resources(workers=2, threads=1), engine=SlowProcesses())
     assert not {**one.failed, **two.failed}
-    takes = [(out / f"{number}.log").read_text().splitlines() for number in range(2)]
+    takes = [(out / f"{slot}.log").read_text().splitlines() for slot in range(2)]
     assert all(f"takes {taken}" in lines and "takes probed_layers" in lines for lines in takes)
     (run,), (other,) = two.runs.values(), one.runs.values()
     same_numbers(run.folder, other.folder)

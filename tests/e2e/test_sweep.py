@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import polars as pl
@@ -24,8 +26,9 @@ from layeratlas.runs import lock
 from layeratlas.runs.place import FolderPlace
 from layeratlas.sweeps import worker
 from layeratlas.sweeps.engines.contract import find_engine
+from layeratlas.sweeps.engines.processes import Processes, ProcessWorker
 from layeratlas.sweeps.plan import write_plan
-from layeratlas.sweeps.running import Resources
+from layeratlas.sweeps.resources import Resources
 from layeratlas.sweeps.spec import read_sweep
 from layeratlas.sweeps.state import Standing, run_folder, state_of
 from layeratlas.sweeps.units import units_of
@@ -46,6 +49,14 @@ def serial(plan, tmp_path_factory):
     assert sweep.failed == {}
     assert len(sweep.runs) == 4
     return sweep
+
+
+@pytest.fixture(scope="session")
+def pair(plan):
+    """The sweep's two runs of its first model."""
+    path = plan.with_name("pair.toml")
+    path.write_text(re.sub(r'^models = \["(.*?)", .*$', r'models = ["\1"]', plan.read_text(), flags=re.M))
+    return path
 
 
 def same_tables(sweep: la.Sweep, expected: la.Sweep) -> None:
@@ -99,13 +110,11 @@ def _text(path: Path) -> str:
 @pytest.mark.parametrize(
     "sign", ["activations/*.safetensors", pytest.param("scores", marks=pytest.mark.truth)], ids=["capture", "probe"]
 )
-def test_a_killed_worker_changes_no_number(plan, serial, tmp_path, sign):
-    one_model = tmp_path / "sweep.toml"
-    one_model.write_text(re.sub(r'^models = \["(.*?)", .*$', r'models = ["\1"]', plan.read_text(), flags=re.M))
+def test_a_killed_worker_changes_no_number(pair, serial, tmp_path, sign):
     out, killed = tmp_path / "out", []
     watch = threading.Thread(target=kill_one, args=(out, sign, killed))
     watch.start()
-    sweep = la.sweep(one_model, out=out, resources=Resources(workers=2, threads=1))
+    sweep = la.sweep(pair, out=out, resources=Resources(workers=2, threads=1))
     watch.join()
     assert killed, "no worker was killed"
     assert len(sweep.units) == 2
@@ -152,21 +161,50 @@ def _inodes(run: Path) -> list[int]:
     return [path.stat().st_ino for path in run.glob("activations/*.safetensors")]
 
 
-@pytest.mark.truth
-def test_two_sweeps_at_once_compute_each_unit_once(plan, serial, tmp_path):
-    threads = [
-        threading.Thread(target=la.sweep, args=(plan,), kwargs={"out": tmp_path, "resources": ONE_THREAD})
-        for _ in range(2)
-    ]
+# A worker that notes every stage that it has computed.
+_NOTING = """
+import os
+from layeratlas.runs.workspace import Workspace
+from layeratlas.sweeps import worker
+
+finish = Workspace.finish
+
+def noted(work, stage, outputs):
+    finish(work, stage, outputs)
+    note = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(note, f"{work.folder.name} {stage}\\n".encode())
+    os.close(note)
+
+Workspace.finish = noted
+worker.main()
+"""
+
+
+class Noting(Processes):
+    """Starts such workers as processes."""
+
+    def start(self, launch, slot):
+        log = (launch.out / f"{threading.get_ident()}-{slot}.log").open("ab")
+        command = [sys.executable, "-c", _NOTING, launch.address, launch.plan, str(os.getpid())]
+        return ProcessWorker(subprocess.Popen(command, stdout=log, stderr=log), log)
+
+
+@pytest.mark.parametrize("size", ["pair", pytest.param("plan", marks=pytest.mark.truth)])
+def test_two_sweeps_at_once_compute_each_unit_once(request, serial, tmp_path, monkeypatch, size):
+    plan, notes = request.getfixturevalue(size), tmp_path / "notes"
+    monkeypatch.setenv("NOTES", str(notes))
+    given = {"out": tmp_path / "out", "resources": ONE_THREAD, "engine": Noting()}
+    threads = [threading.Thread(target=la.sweep, args=(plan,), kwargs=given) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    sweep = la.Sweep(FolderPlace(tmp_path), serial.units)
+    units = units_of(read_sweep(plan))
+    sweep = la.Sweep(FolderPlace(tmp_path / "out"), units)
     # A unit of the user's own files is looked at once more by a second sweep, which finds it complete.
-    for unit in sweep.units:
-        stages = sweep.runs[unit.name].manifest["stages"]
-        assert all(stage["done"] for stage in stages.values())
+    expected = {f"{name} {stage}" for name, run in sweep.runs.items() for stage in run.manifest["stages"]}
+    assert Counter(notes.read_text().splitlines()) == Counter(expected)
+    assert len(sweep.runs) == len(units)
     same_tables(sweep, serial)
 
 
@@ -233,18 +271,52 @@ def test_a_dry_run_starts_nothing(atlas, plan, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.truth
-@pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="submitit is not installed")
-def test_slurm_jobs_of_the_local_executor_give_equal_tables(plan, serial, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("on", "needs"), [("slurm", "submitit"), ("ray", "ray")])
+def test_every_engine_gives_the_tables_of_processes(pair, serial, tmp_path, monkeypatch, on, needs):
+    """Slurm's job is one of submitit's local executor, Ray's a task on this machine."""
+    pytest.importorskip(needs)
     monkeypatch.setenv("LAYERATLAS_SLURM", "local")
-    sweep = la.sweep(plan, out=tmp_path, resources=Resources(workers=2, threads=1, on="slurm"))
-    same_tables(sweep, serial)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    equal_to(serial, la.sweep(pair, out=tmp_path / "out", resources=Resources(workers=1, threads=1, on=on)))
 
 
 @pytest.mark.truth
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
-def test_ray_tasks_give_equal_tables(plan, serial, tmp_path):
-    sweep = la.sweep(plan, out=tmp_path, resources=Resources(workers=2, threads=1, on="ray"))
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+def test_a_slurm_job_that_is_ended_leaves_its_run_to_the_next(pair, serial, tmp_path, monkeypatch, number):
+    """A cancelled job gets the first signal, one near its time limit the second. Neither counts as an attempt."""
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("LAYERATLAS_SLURM", "local")
+    ended: list[str] = []
+
+    def end_one() -> None:
+        end = time.monotonic() + 300
+        while time.monotonic() < end:
+            for path in tmp_path.glob("out/runs/*/activations/*.safetensors"):
+                lock = json.loads(_text(tmp_path / "out" / "units" / path.parts[-3] / "run.lock") or "{}")
+                if lock.get("pid"):
+                    os.kill(lock["pid"], number)
+                    ended.append(path.parts[-3])
+                    return
+            time.sleep(0.002)
+
+    watch = threading.Thread(target=end_one)
+    watch.start()
+    sweep = la.sweep(pair, out=tmp_path / "out", resources=Resources(workers=1, threads=1, on="slurm"))
+    watch.join()
+    assert ended
+    assert sweep.states[ended[0]].attempts == 1
+    equal_to(serial, sweep)
+    jobs = [path for path in (tmp_path / "out" / "workers").iterdir() if path.name.isdigit()]
+    assert len(jobs) == 2
+
+
+def test_a_sweep_in_a_bucket_gives_the_tables_of_one_in_a_folder(pair, serial, in_s3, own_cache):
+    equal_to(serial, la.sweep(pair, out="s3://runs/pair", resources=ONE_THREAD))
+
+
+def equal_to(serial: la.Sweep, sweep: la.Sweep) -> None:
+    assert sweep.failed == {}
+    assert [state.attempts for state in sweep.states.values()] == [1, 1]
     same_tables(sweep, serial)
 
 

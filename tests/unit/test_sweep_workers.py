@@ -33,7 +33,7 @@ from layeratlas.runs.splitting import Order
 from layeratlas.runs.workspace import versions
 from layeratlas.store.bucket import UnreachableError
 from layeratlas.sweeps import finishing, running, state, worker
-from layeratlas.sweeps.engines.contract import Launch
+from layeratlas.sweeps.engines.contract import Launch, Share
 from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.running import Sweep
 from layeratlas.sweeps.same_models import demand_same_models
@@ -43,6 +43,7 @@ from layeratlas.sweeps.state import (
     begin,
     desk_of,
     end,
+    in_vain,
     is_tried_again,
     lease,
     reopen,
@@ -146,9 +147,9 @@ class Crashing:
         self.place, self.unit, self.crash = place, unit, crash
         self.started = self.looks = 0
 
-    def start(self, launch: Launch, number: int) -> CrashingWorker:
+    def start(self, launch: Launch, slot: int) -> CrashingWorker:
         self.started += 1
-        return CrashingWorker(self, number)
+        return CrashingWorker(self, self.started - 1)
 
 
 @dataclass
@@ -172,10 +173,10 @@ class CrashingWorker:
 def test_helpers_that_crash_are_not_replaced_and_owners_are(place, units, monkeypatch, crashing, started):
     monkeypatch.setattr(running, "_LOOK", 0.0)
     engine = Crashing(place, units[0], lambda number: number > 0 if crashing == "helpers" else number == 0)
-    launch = Launch(out=place.folder, address=place.address, plan="", threads=1)
+    launch = Launch(out=place.folder, address=place.address, plan="", share=Share(workers=4, threads=1))
     with lease(place, units[0]):
         begin(place, units[0], "a worker")
-        running._Supervisor(engine, launch, Sweep(place, units[:1]), Progress()).run(4)
+        running._Supervisor(engine, launch, Sweep(place, units[:1]), Progress()).run()
     assert engine.started == started
 
 
@@ -213,6 +214,25 @@ def test_a_unit_whose_worker_was_killed_is_begun_again_twice(tmp_path, place, un
     assert ("killed 3 times" in state.reason) is (standing is Standing.FAILED)
 
 
+@pytest.mark.parametrize(("parts", "standing"), [("all", Standing.DONE), ("first", Standing.FAILED)])
+def test_a_killed_worker_that_had_finished_a_further_part_is_no_failed_attempt(
+    tmp_path, place, units, computed, parts, standing
+):
+    """A time limit kills a worker again and again; a run that cannot go on from some part is given up."""
+    shards = run_folder(place, units[0]) / "activations"
+    for number in range(6):
+        with lease(place, units[0]):
+            begin(place, units[0], "a worker")
+            tries = in_vain(place, units[0])
+            assert tries == (1 if parts == "all" else number or 1)
+        shards.mkdir(parents=True, exist_ok=True)
+        (shards / ("0" if parts == "first" else f"{number}")).touch()
+        (shards / f"{number}.part").touch()
+        write_json(shards.parent / PROGRESS, {"number": number})
+    worker.work(str(tmp_path), write_plan(place, SWEEP))
+    assert state_of(place, units[0]).standing is standing
+
+
 def test_an_error_is_final_and_the_rest_goes_on(tmp_path, place, units, computed, monkeypatch):
     works = worker.execute
 
@@ -235,15 +255,57 @@ def test_an_error_is_final_and_the_rest_goes_on(tmp_path, place, units, computed
     assert state_of(place, units[3]).standing is Standing.DONE
 
 
-def test_an_interrupted_unit_waits_and_counts_no_attempt(tmp_path, place, units, monkeypatch):
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_unit_waits_and_counts_no_attempt(tmp_path, place, units, computed, monkeypatch, stop):
+    """Ray makes a SystemExit of a termination."""
+    works = worker.execute
+
     def interrupt(*_, **__):
-        raise KeyboardInterrupt
+        raise stop
 
     monkeypatch.setattr(worker, "execute", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        worker.work(str(tmp_path), write_plan(place, SWEEP))
+    for _ in range(5):
+        with pytest.raises(stop):
+            worker.work(str(tmp_path), write_plan(place, SWEEP))
     assert {state_of(place, unit).standing for unit in units} == {Standing.WAITING}
     assert {state_of(place, unit).attempts for unit in units} == {0}
+    monkeypatch.setattr(worker, "execute", works)
+    worker.work(str(tmp_path), write_plan(place, SWEEP))
+    assert {state_of(place, unit).standing for unit in units} == {Standing.DONE}
+
+
+class Stopping:
+    """An engine whose workers are stopped in their unit, ten of them; those that do not even begin one end at once."""
+
+    def __init__(self, place: Place, unit: Unit, begins: bool) -> None:
+        self.place, self.unit, self.begins, self.started = place, unit, begins, 0
+
+    def start(self, launch: Launch, slot: int) -> Stopping:
+        self.started += 1
+        if self.begins:
+            with lease(self.place, self.unit):
+                attempts = begin(self.place, self.unit, "a worker")
+                standing = Standing.WAITING if self.started <= 10 else Standing.FAILED
+                end(self.place, self.unit, standing, attempts - 1)
+        return self
+
+    def is_running(self) -> bool:
+        return False
+
+    def stop(self) -> None:
+        pass
+
+
+def test_a_worker_that_was_stopped_is_replaced_however_often_and_one_that_cannot_begin_is_not(
+    place, units, monkeypatch
+):
+    monkeypatch.setattr(running, "_LOOK", 0.0)
+    launch = Launch(out=place.folder, address=place.address, plan="", share=Share(workers=1, threads=1))
+    stopping, broken = (Stopping(place, unit, begins) for unit, begins in zip(units, (True, False), strict=False))
+    running._Supervisor(stopping, launch, Sweep(place, units[:1]), Progress()).run()
+    assert stopping.started == 11
+    with pytest.raises(StoreError, match="4 workers ended and left 1 runs open"):
+        running._Supervisor(broken, launch, Sweep(place, units[1:2]), Progress()).run()
 
 
 def test_the_status_shows_the_present_step_of_a_unit_and_its_time_left(place, units):

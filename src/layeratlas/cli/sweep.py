@@ -18,14 +18,18 @@ _SOME_FAILED = 4
 def sweep(
     plan: Annotated[Path, typer.Argument(help="A TOML file: models, studies, tasks, seeds, settings.")],
     out: Annotated[str, typer.Option(help="The sweep's folder, or s3://BUCKET/NAME (gs, az).")],
-    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Workers at a time.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, help="Workers at a time. Default: one per GPU, or one.")
+    ] = None,
     on: Annotated[str, typer.Option(help="Where workers run: processes (default), ray or slurm.")] = "processes",
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="Cores per worker. Default: this machine's cores divided among the workers."),
     ] = None,
-    gpus: Annotated[int, typer.Option(min=0, help="GPUs per worker.")] = 0,
-    memory: Annotated[float | None, typer.Option(help="GB of memory per worker, asked for on Ray and Slurm.")] = None,
+    gpus: Annotated[
+        int | None, typer.Option(min=0, help="GPUs per worker. Default: one where this machine has any; 0: all share.")
+    ] = None,
+    memory: Annotated[float | None, typer.Option(help="GB of memory per worker, on Ray and Slurm.")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try failed runs again.")] = False,
     status: Annotated[bool, typer.Option("--status", help="Show the status of every run; start nothing.")] = False,
     dry_run: Annotated[
@@ -45,7 +49,8 @@ def sweep(
     """
     with one_line():
         from layeratlas.api.places import place_of
-        from layeratlas.sweeps.running import Resources, Sweep, spec_of
+        from layeratlas.sweeps.resources import Resources
+        from layeratlas.sweeps.running import Sweep, spec_of
         from layeratlas.sweeps.running import sweep as run_sweep
         from layeratlas.sweeps.status import costs_table, status_table
         from layeratlas.sweeps.units import units_of

@@ -39,18 +39,17 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Raise Terminated at SIGTERM and SIGHUP, unless they are ignored (as under nohup) or handled already."""
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+def stoppable(*signals: int) -> Iterator[None]:
+    """Raise Terminated at `signals`, and at SIGTERM and SIGHUP unless they are ignored (nohup) or handled already."""
+    numbers = {getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)}
+    numbers = {number for number in numbers if signal.getsignal(number) is signal.SIG_DFL} | set(signals)
     in_main_thread = threading.current_thread() is threading.main_thread()
-    numbers = [number for number in numbers if in_main_thread and signal.getsignal(number) is signal.SIG_DFL]
-    for number in numbers:
-        signal.signal(number, _terminate)
+    before = {number: signal.signal(number, _terminate) for number in numbers} if in_main_thread else {}
     try:
         yield
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -7,6 +7,7 @@ need no separate code. https://docs.pytorch.org/docs/stable/accelerator.html
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,9 +48,29 @@ def find_device(name: str) -> torch.device:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until a device has finished its queued work; a no-op on a CPU."""
+    """Wait until a device has finished what this thread has queued; a no-op on a CPU.
+
+    Copies on a stream beside it (`side_stream`) are not waited for, where the device has streams.
+    """
     if device.type != "cpu":
-        torch.get_device_module(device).synchronize()
+        module = torch.get_device_module(device)
+        module.current_stream(device).synchronize() if hasattr(module, "current_stream") else module.synchronize()
+
+
+def side_stream(device: torch.device) -> Any | None:
+    """Return a new stream of a device, whose copies go on beside the computation; None if it has no streams."""
+    if device.type == "cpu":
+        return None
+    module = torch.get_device_module(device)
+    return module.Stream(device) if hasattr(module, "Stream") and hasattr(module, "stream") else None
+
+
+def pinned(tensor: Tensor) -> Tensor:
+    """Return a copy in memory that an accelerator reads by itself; the tensor, if there is no such memory."""
+    try:
+        return tensor.pin_memory()
+    except RuntimeError:
+        return tensor
 
 
 def to_host(tensor: Tensor) -> Tensor:

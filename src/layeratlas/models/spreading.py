@@ -7,8 +7,11 @@ from typing import Any
 import torch
 
 from layeratlas.core.errors import ModelError
+from layeratlas.core.progress import Progress
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.devices import find_device
+from layeratlas.models.empty import empty_model
+from layeratlas.models.quiet import quiet
 from layeratlas.models.sources import find_source
 from layeratlas.models.unloaded import read_config
 
@@ -26,6 +29,8 @@ def check_spread(spec: ModelSpec) -> None:
         raise ModelError(f"{given} with --parallel {spec.parallel}", "plain weights in memory", "leave out --parallel")
     config, _ = read_config(spec)
     spread(config, [], spec)
+    with quiet():
+        _demand_plan(spec, empty_model(spec, config, Progress()))
     device = find_device(spec.device)
     if device.type != "cpu" and torch.accelerator.device_count() < spec.parallel:
         raise ModelError(
@@ -67,13 +72,28 @@ def whole_modules(model: Any) -> list[str]:
     return [name for name, module in model.named_modules() if id(module) in whole]
 
 
+def _demand_plan(spec: ModelSpec, bare: Any) -> None:
+    """Raise ModelError if the plan of a model without weights names none of them."""
+    from transformers.distributed.parallel_utils import replace_layer_number_by_wildcard
+
+    whole = set(whole_modules(bare))
+    names = {name for name, _ in bare.named_parameters() if name.rpartition(".")[0] not in whole}
+    named = names | {name.rpartition(".")[0] for name in names}
+    if not any(replace_layer_number_by_wildcard(name) in bare.tp_plan for name in named):
+        raise _shares_none(spec)
+
+
 def demand_shared(spec: ModelSpec, model: Any) -> None:
-    """Raise ModelError if every process holds the whole model, because its plan matches no weight."""
+    """Raise ModelError if every process holds the whole model, although its plan names some of its weights."""
     from torch.distributed.tensor import DTensor
 
     if spec.parallel > 1 and not any(isinstance(weight, DTensor) for weight in model.parameters()):
-        raise ModelError(
-            f"transformers' tensor-parallel plan for '{spec.id}' shares none of its weights",
-            "a plan that shares some",
-            "use --weights streamed",
-        )
+        raise _shares_none(spec)
+
+
+def _shares_none(spec: ModelSpec) -> ModelError:
+    return ModelError(
+        f"transformers' tensor-parallel plan for '{spec.id}' shares none of its weights",
+        "a plan that shares some",
+        "use --weights streamed",
+    )

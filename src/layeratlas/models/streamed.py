@@ -22,6 +22,7 @@ from layeratlas.models.anatomy import Anatomy, Contribution, Skeleton, find_skel
 from layeratlas.models.checkpoint import Checkpoint
 from layeratlas.models.quiet import quiet
 from layeratlas.models.scales import demand_floats
+from layeratlas.models.uploading import Uploads
 from layeratlas.models.wrappers import auto_class, parts_beside
 
 _MOST_KINDS = 4
@@ -49,8 +50,9 @@ class Streamer:
         self.blocks: list[nn.Module] = list(self.skeleton.blocks)
         self._returned: int | None = None
         self.present: set[int] = set()
-        self._plan = _LoadPlan(model, self.skeleton, checkpoint, device, dtype)
-        self._plan.load(self._plan.outside)
+        self._uploads = Uploads(device)
+        self._plan = _LoadPlan(model, self.skeleton, checkpoint, dtype)
+        self._plan.load(self._plan.outside, device)
         # As in transformers, weights that the config ties stay separate if the checkpoint holds two different ones.
         model.tie_weights(missing_keys=self._plan.missing, recompute_mapping=False)
         for module in model.modules():
@@ -66,7 +68,7 @@ class Streamer:
 
     def load_part(self, name: str) -> None:
         """Read the weights of a multimodal model's module outside the decoder and the unembedding."""
-        self._plan.load(self._plan.beside[name])
+        self._plan.load(self._plan.beside[name], self.device)
 
     @property
     def block_bytes(self) -> list[int]:
@@ -79,11 +81,18 @@ class Streamer:
         return outside_bytes(self.skeleton)
 
     def load(self, layers: Sequence[int]) -> None:
-        """Read the weights of some blocks into memory, unless they are there."""
-        absent = [layer for layer in layers if layer not in self.present]
-        self._plan.load([name for layer in absent for name in self._plan.of_block[layer]])
+        """Read the weights of some blocks into the memory of the device, unless they are there.
+
+        Another thread may do this while the device computes with other blocks: also the copies to an accelerator go on
+        beside it.
+        """
+        absent, to = [layer for layer in layers if layer not in self.present], self._uploads
+        names = [name for layer in absent for name in self._plan.of_block[layer]]
+        self._plan.load(names, torch.device("cpu") if to.overlaps else self.device)
         for layer in absent:
             self._whole(f"in block {layer}", dict(self.blocks[layer].named_parameters()))
+        if to.overlaps:
+            to.move(module for layer in absent for module in self.blocks[layer].modules())
         self.present |= set(absent)
 
     def free(self, layers: Iterable[int]) -> None:
@@ -187,17 +196,13 @@ class _LoadPlan:
     unused or misshapen.
     """
 
-    def __init__(
-        self, model: Any, skeleton: Skeleton, checkpoint: Checkpoint, device: torch.device, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, model: Any, skeleton: Skeleton, checkpoint: Checkpoint, dtype: torch.dtype) -> None:
         from transformers.conversion_mapping import get_model_conversion_mapping
         from transformers.modeling_utils import LoadStateDictConfig
 
         self._model, self._checkpoint = model, checkpoint
         mapping = get_model_conversion_mapping(model)
-        self._config = LoadStateDictConfig(
-            device_map={"": device}, dtype=dtype, dtype_plan=model._get_dtype_plan(dtype), weight_mapping=mapping
-        )
+        self._config = LoadStateDictConfig(dtype=dtype, dtype_plan=model._get_dtype_plan(dtype), weight_mapping=mapping)
         ledger = account(model, checkpoint, mapping)
         demand_account(str(checkpoint.folder), model, ledger)
         demand_floats(str(checkpoint.folder), checkpoint, ledger.target_of, model.state_dict())
@@ -217,14 +222,15 @@ class _LoadPlan:
             elif (part := next((part for part in self.beside if target.startswith(f"{part}.")), None)) is not None:
                 self.beside[part].append(name)
 
-    def load(self, names: Sequence[str]) -> None:
-        """Read tensors into the model."""
+    def load(self, names: Sequence[str], device: torch.device) -> None:
+        """Read tensors into the model, into the memory of a device."""
         from transformers.core_model_loading import convert_and_load_state_dict_in_model
 
         if not names:
             return
         with quiet(), self._checkpoint.tensors(names) as slices:
-            info, _ = convert_and_load_state_dict_in_model(self._model, slices, self._config)
+            config = replace(self._config, device_map={"": device})
+            info, _ = convert_and_load_state_dict_in_model(self._model, slices, config)
         if info.conversion_errors or info.error_msgs or info.mismatched_keys or info.unexpected_keys:
             trouble = [*info.error_msgs, *map(str, info.conversion_errors), *map(str, info.mismatched_keys)]
             first = [*trouble, *info.unexpected_keys][0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from layeratlas.runs.place import Place
 from layeratlas.sweeps.engines import Engine, Launch, Worker, find_engine
 from layeratlas.sweeps.finishing import Finish, finish, notes_on
 from layeratlas.sweeps.plan import write_plan
+from layeratlas.sweeps.resources import Resources
 from layeratlas.sweeps.same_models import demand_same_models
 from layeratlas.sweeps.spec import SweepSpec, read_sweep
 from layeratlas.sweeps.state import (
@@ -40,35 +40,6 @@ from layeratlas.sweeps.units import Unit, units_of
 # Seconds between polls of the units' states.
 _LOOK = 0.5
 _SETTLED = (Standing.DONE, Standing.FAILED)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """The resources of a sweep: workers on an engine, and threads, GPUs and GB of memory per worker.
-
-    `threads` defaults to the cores of this machine divided by the number of workers.
-    """
-
-    workers: int = 1
-    on: str = "processes"
-    threads: int | None = None
-    gpus: int = 0
-    memory: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, least in (("workers", 1), ("threads", 1), ("gpus", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise SpecError(f"the option {name}={value} is invalid", f"a whole number, at least {least}")
-
-    def launch(self, place: Place, plan: str) -> Launch:
-        """Return the launch settings of the workers."""
-        from joblib import cpu_count
-
-        threads = self.threads or max(1, cpu_count() // self.workers)
-        return Launch(
-            out=place.folder, address=place.address, plan=plan, threads=threads, gpus=self.gpus, memory=self.memory
-        )
 
 
 class Sweep:
@@ -144,15 +115,19 @@ def sweep(
     """
     sweep_spec, progress = spec_of(plan), checked_progress(progress)
     units, resources = units_of(sweep_spec), resources or Resources()
+    engine = engine or find_engine(resources.on)
+    share = resources.share(engine, units)
+    if resources.workers and share.workers < resources.workers:
+        progress.note(f"{share.workers} workers, for each of which there is a GPU (gpus=0: all share the device)")
     place = place_of(out)
     demand_same_models(place, units)
-    launch = resources.launch(place, write_plan(place, sweep_spec))
+    launch = Launch(out=place.folder, address=place.address, plan=write_plan(place, sweep_spec), share=share)
     for unit in units:
         if retry or is_tried_again(place, unit):
             reopen(place, unit, Standing.FAILED)
         if unit.spec.data:  # the run checks whether the files are unchanged
             reopen(place, unit, Standing.DONE)
-    _Supervisor(engine or find_engine(resources.on), launch, Sweep(place, units), progress).run(resources.workers)
+    _Supervisor(engine, launch, Sweep(place, units), progress).run()
     demand_same_models(place, units)
     uncompared = finish(place, units, Finish(families=sweep_spec.families, progress=progress))
     for note in notes_on(uncompared):
@@ -180,18 +155,19 @@ class _Supervisor:
         self._states: dict[str, UnitState] = {}
         self._helpers_crash = False
 
-    def run(self, workers: int) -> None:
+    def run(self) -> None:
         """Return when every unit is done or failed; raises StoreError if workers end and leave units open."""
-        running: list[Worker] = []
+        workers = self._launch.share.workers
+        running: dict[int, Worker] = {}
         started = 0
-        # Each unit may crash as many workers as it has attempts.
-        limit = workers + ATTEMPTS * len(self._units)
         try:
             while open_units := self._open():
-                before, running = len(running), [worker for worker in running if worker.is_running()]
+                before = len(running)
+                running = {slot: worker for slot, worker in running.items() if worker.is_running()}
                 self._helpers_crash |= len(running) < before > open_units
-                while len(running) < self._wanted(workers, open_units) and started < limit:
-                    running.append(self._engine.start(self._launch, started))
+                while len(running) < self._wanted(workers, open_units) and started < self._limit():
+                    slot = next(slot for slot in range(workers) if slot not in running)
+                    running[slot] = self._engine.start(self._launch, slot)
                     started += 1
                 if not running:
                     raise StoreError(
@@ -200,12 +176,17 @@ class _Supervisor:
                         f"see '{self._launch.out / 'workers'}'",
                     )
                 time.sleep(max(_LOOK, self._place.pause))
-            self._wait(running)
+            self._wait(list(running.values()))
         finally:
-            for worker in running:
+            for worker in running.values():
                 if worker.is_running():
                     worker.stop()
             remove_left_copies()
+
+    def _limit(self) -> int:
+        """Return how many workers may be started: one per attempt, and some more that end before they begin one."""
+        begun = sum(state.begun for state in self._states.values())
+        return self._launch.share.workers + ATTEMPTS * len(self._units) + begun
 
     def _wanted(self, workers: int, open_units: int) -> int:
         """Return how many workers have work: one per open unit, or all if a unit takes help.

@@ -19,16 +19,16 @@ from layeratlas.core import registry
 from layeratlas.core.checksums import is_sealed, read_sealed, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_object
-from layeratlas.core.spec import RunSpec
+from layeratlas.core.spec import RunSpec, hash_of
 from layeratlas.runs.kept_progress import PROGRESS, moment_of
-from layeratlas.runs.lock import InUseError
+from layeratlas.runs.lock import LOCK, InUseError
 from layeratlas.runs.manifest import MANIFEST
 from layeratlas.runs.place import Place
 from layeratlas.runs.splitting import Desk
 from layeratlas.runs.workspace import versions
 from layeratlas.sweeps.units import Unit
 
-# A unit is attempted three times: if three workers were killed, the unit is probably the cause.
+# If three workers in a row were killed before any of them finished a part, the unit is probably the cause.
 ATTEMPTS = 3
 # The folder of the runs, below that of the sweep.
 RUNS = "runs"
@@ -45,10 +45,14 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class UnitState:
-    """A unit's state, its worker, its error, its current stage with what is left of it, and the seconds taken."""
+    """A unit's state, its worker, its error, its current stage with what is left of it, and the seconds taken.
+
+    `attempts` are those that were not stopped; `begun` counts those too.
+    """
 
     standing: Standing
     attempts: int = 0
+    begun: int = 0
     reason: str = ""
     stage: str = ""
     seconds: float = 0.0
@@ -73,16 +77,16 @@ def state_of(place: Place, unit: Unit) -> UnitState:
     same = done or (not unit.spec.data and _is_of(manifest, unit.spec))
     if same and _is_complete(manifest):
         return UnitState(standing=Standing.DONE, attempts=record.get("attempts", 0), seconds=seconds)
-    attempts, reason = record.get("attempts", 0), record.get("error", "")
+    counts = {"attempts": record.get("attempts", 0), "begun": record.get("begun", 0)}
     if record.get("standing") == Standing.FAILED:
-        return UnitState(standing=Standing.FAILED, attempts=attempts, reason=reason, seconds=seconds)
+        return UnitState(standing=Standing.FAILED, reason=record.get("error", ""), seconds=seconds, **counts)
     held = place.holder(_lease(unit))
     if held is not None:
         place.fetch(f"{run_name(unit)}/{PROGRESS}")
         stage = moment_of(run_folder(place, unit), held).words
         since = time.time() - record.get("started", time.time())
-        return UnitState(standing=Standing.RUNNING, attempts=attempts, stage=stage, seconds=since)
-    return UnitState(standing=Standing.WAITING, attempts=attempts, seconds=seconds)
+        return UnitState(standing=Standing.RUNNING, stage=stage, seconds=since, **counts)
+    return UnitState(standing=Standing.WAITING, seconds=seconds, **counts)
 
 
 def states_of(place: Place, units: Sequence[Unit]) -> dict[str, UnitState]:
@@ -117,15 +121,42 @@ def desk_of(place: Place, unit: Unit) -> Desk:
 
 def begin(place: Place, unit: Unit, worker: str) -> int:
     """Record that the holder of the lease begins, and return the number of attempts so far."""
-    attempts = int(_record(place, unit).get("attempts", 0)) + 1
-    _write(place, unit, standing=Standing.RUNNING, attempts=attempts, worker=worker, started=time.time())
-    return attempts
+    before = _record(place, unit)
+    counts = {name: int(before.get(name, 0)) + 1 for name in ("attempts", "begun", "vain")}
+    kept = {"found": before.get("found", hash_of([]))}
+    _write(place, unit, standing=Standing.RUNNING, worker=worker, started=time.time(), **counts, **kept)
+    return counts["attempts"]
+
+
+def in_vain(place: Place, unit: Unit) -> int:
+    """Return how many attempts in a row, the present one among them, found no part that the one before had finished.
+
+    The run's folder must be up to date, and the holder of the lease must have begun.
+    """
+    record, found = _record(place, unit), hash_of(_parts(run_folder(place, unit)))
+    if record["found"] != found:
+        record |= {"found": found, "vain": 1}
+        _write(place, unit, **record)
+    return int(record["vain"])
+
+
+def _parts(run: Path) -> list[str]:
+    """Return the names of a run's finished files; those that a run has from its start are none."""
+    names = (path.relative_to(run) for path in run.rglob("*") if path.is_file() and path.suffix != ".part")
+    hidden = {MANIFEST, PROGRESS, LOCK}
+    return sorted(str(name) for name in names if not any(p in hidden or p.startswith(".") for p in name.parts))
 
 
 def end(place: Place, unit: Unit, standing: Standing, attempts: int, error: str = "", *, again: bool = False) -> None:
-    """Record the outcome of the holder's work on a unit; `again`: the sweep's next call tries a failed one anew."""
-    run = _manifest(place, unit).get("key")
-    _write(place, unit, standing=standing, attempts=attempts, error=error, again=again, run=run)
+    """Record the outcome of the holder's work on a unit; `again`: the sweep's next call tries a failed one anew.
+
+    A unit that waits was stopped, which is no attempt.
+    """
+    run, before = _manifest(place, unit).get("key"), _record(place, unit)
+    kept = {name: before[name] for name in ("begun", "found", "vain") if name in before}
+    if standing is Standing.WAITING and kept.get("vain"):
+        kept["vain"] -= 1
+    _write(place, unit, standing=standing, attempts=attempts, error=error, again=again, run=run, **kept)
 
 
 def is_tried_again(place: Place, unit: Unit) -> bool:
@@ -148,8 +179,8 @@ def _state(unit: Unit) -> str:
     return f"{_lease(unit)}/state.json"
 
 
-def _write(place: Place, unit: Unit, **record: Any) -> None:
-    write_sealed(place.folder / _state(unit), {"unit": unit.name, **record})
+def _write(place: Place, unit: Unit, /, **record: Any) -> None:
+    write_sealed(place.folder / _state(unit), {**record, "unit": unit.name})
     place.publish(_state(unit))
 
 

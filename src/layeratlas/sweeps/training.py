@@ -15,7 +15,8 @@ from layeratlas.core.spec import DEFAULT_MODEL, Size, check_size
 from layeratlas.core.steps import checkpoint_in, checkpoints_of
 from layeratlas.runs.pipeline import default_folder
 from layeratlas.sweeps.finishing import comparison_folder
-from layeratlas.sweeps.running import Resources, sweep
+from layeratlas.sweeps.resources import Resources
+from layeratlas.sweeps.running import sweep
 from layeratlas.sweeps.spec import SweepSpec
 from layeratlas.sweeps.units import TOGETHER, units_of
 

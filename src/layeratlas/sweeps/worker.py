@@ -34,6 +34,7 @@ from layeratlas.sweeps.state import (
     begin,
     desk_of,
     end,
+    in_vain,
     lease,
     run_folder,
     run_name,
@@ -88,11 +89,12 @@ def _take(place: Place, unit: Unit, models: KeptModel) -> bool:
 
 def _run(place: Place, unit: Unit, models: KeptModel) -> None:
     attempts = begin(place, unit, f"{platform.node()}:{os.getpid()}")
-    if attempts > ATTEMPTS:
-        end(place, unit, Standing.FAILED, attempts - 1, f"its worker was killed {attempts - 1} times")
-        return
     try:
         with place.working(run_name(unit)) as folder:
+            if in_vain(place, unit) > ATTEMPTS:
+                why = f"its worker was killed {ATTEMPTS} times before it finished a further part"
+                end(place, unit, Standing.FAILED, attempts - 1, why)
+                return
             study, turns = registry.get("studies", unit.spec.study), OwnTurns(desk_of(place, unit))
             execute(study, unit.spec, folder, models=models, turns=turns)
     except (ChangedError, LockLostError, UnreachableError):  # taken over, or this worker must end as if it were killed
@@ -102,7 +104,7 @@ def _run(place: Place, unit: Unit, models: KeptModel) -> None:
         raise
     except AtlasError as error:
         end(place, unit, Standing.FAILED, attempts, str(error), again=isinstance(error, FullError))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # Ray makes the second of a termination
         end(place, unit, Standing.WAITING, attempts - 1)
         raise
     except Exception as error:

@@ -14,19 +14,26 @@ _ENGINES = {"processes": "", "ray": "ray", "slurm": "slurm"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Launch:
-    """What an engine passes to workers: the location of the sweep, its plan, and the resources of each worker.
+class Share:
+    """The number of workers, and what each is given: cores, devices, and GB of memory (None: no limit)."""
 
-    `address` is the sweep's folder or bucket; `out` is a folder on this machine for the workers' output. `threads` are
-    the cores per worker, `memory` its GB (None: no limit), `gpus` the number of its devices.
+    workers: int
+    threads: int
+    gpus: int = 0
+    memory: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """What an engine passes to workers: the location of the sweep, its plan, and the share of each worker.
+
+    `address` is the sweep's folder or bucket; `out` is a folder on this machine for the workers' output.
     """
 
     out: Path
     address: str
     plan: str
-    threads: int
-    gpus: int = 0
-    memory: float | None = None
+    share: Share
 
 
 class Worker(Protocol):
@@ -42,8 +49,20 @@ class Worker(Protocol):
 class Engine(Protocol):
     """Starts workers, on this machine or elsewhere."""
 
-    def start(self, launch: Launch, number: int) -> Worker:
-        """Start the worker with this number; raises SpecError if the engine cannot be used."""
+    def devices(self) -> int:
+        """Return how many devices workers are given where none are asked for; 0 if that is not known here."""
+        return 0
+
+    def demand(self, share: Share) -> None:
+        """Raise SpecError if workers cannot have such a share."""
+        return
+
+    def start(self, launch: Launch, slot: int) -> Worker:
+        """Start a worker; raises SpecError if the engine cannot be used.
+
+        Of workers that run at the same time each has another `slot`, a number below that of workers. One that takes the
+        place of another has its slot, and thereby its devices.
+        """
 
 
 def find_engine(name: str) -> Engine:

@@ -7,7 +7,8 @@ import subprocess
 import sys
 from typing import IO
 
-from layeratlas.sweeps.engines.contract import Engine, Launch, Worker
+from layeratlas.core.errors import SpecError
+from layeratlas.sweeps.engines.contract import Engine, Launch, Share, Worker
 
 # Seconds that a terminated worker has to clean up its folders.
 _GRACE = 20.0
@@ -22,7 +23,7 @@ def worker_environment(threads: int) -> dict[str, str]:
 
 
 class ProcessWorker(Worker):
-    """A child process; its output goes to `workers/NUMBER.log`."""
+    """A child process and the file of its output."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: IO[bytes]) -> None:
         self._process, self._log = process, log
@@ -53,14 +54,35 @@ class ProcessWorker(Worker):
 class Processes(Engine):
     """The default engine."""
 
-    def start(self, launch: Launch, number: int) -> Worker:
-        """Start the worker with this number."""
-        logs = launch.out / "workers"
+    def devices(self) -> int:
+        """Return how many accelerators this process may use."""
+        return len(_devices()[1])
+
+    def demand(self, share: Share) -> None:
+        """Raise SpecError for more devices than there are, and for memory, which nothing here limits."""
+        if share.memory is not None:
+            raise SpecError(
+                f"processes were given memory={share.memory}",
+                "Slurm or Ray, which limit a worker's memory",
+                "leave it out, or set what a model may take with 'memory' in the file's [options]",
+            )
+        wanted, here = share.workers * share.gpus, self.devices()
+        if wanted > here:
+            raise SpecError(
+                f"workers={share.workers} with gpus={share.gpus} need {wanted} GPUs, and this machine has {here}",
+                f"at most {here}",
+                "use fewer workers" if here else "use gpus=0",
+            )
+
+    def start(self, launch: Launch, slot: int) -> Worker:
+        """Start a worker; its output goes to `workers/PID-SLOT.log`."""
+        logs, share = launch.out / "workers", launch.share
         logs.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, **worker_environment(launch.threads)}
-        if launch.gpus:
-            environment |= _devices(number, launch.gpus)
-        log = (logs / f"{os.getpid()}-{number}.log").open("ab")
+        environment = {**os.environ, **worker_environment(share.threads)}
+        if share.gpus:
+            variable, names = _devices()
+            environment[variable] = ",".join(names[slot * share.gpus : (slot + 1) * share.gpus])
+        log = (logs / f"{os.getpid()}-{slot}.log").open("ab")
         command = [sys.executable, "-m", "layeratlas.sweeps.worker", launch.address, launch.plan]
         process = subprocess.Popen(
             [*command, str(os.getpid())], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -68,18 +90,17 @@ class Processes(Engine):
         return ProcessWorker(process, log)
 
 
-def _devices(number: int, gpus: int) -> dict[str, str]:
-    """Return the variable that sets a worker's devices; those of this process are assigned in turn."""
+def _devices() -> tuple[str, list[str]]:
+    """Return the variable that names a process's devices, and the names of those that this one may use."""
     import torch
 
     from layeratlas.models.devices import accelerator
 
     here = accelerator()
     variable = _VISIBLE.get(here.type if here else "", "CUDA_VISIBLE_DEVICES")
+    count = torch.accelerator.device_count() if here else 0
     given = os.environ.get(variable)
-    count = torch.accelerator.device_count() if here else 1
-    names = given.split(",") if given else [str(index) for index in range(count)]
-    return {variable: ",".join(names[(number * gpus + index) % len(names)] for index in range(gpus))}
+    return variable, (given.split(",") if given else [str(index) for index in range(count)])[:count]
 
 
 def make_engine() -> Engine:

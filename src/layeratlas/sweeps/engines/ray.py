@@ -6,8 +6,10 @@ import os
 from typing import Any
 
 from layeratlas.core.errors import SpecError
-from layeratlas.sweeps.engines.contract import Engine, Launch, Worker
+from layeratlas.sweeps.engines.contract import Engine, Launch, Share, Worker
 from layeratlas.sweeps.engines.processes import worker_environment
+
+_ADDRESS = "RAY_ADDRESS"
 
 
 class RayWorker(Worker):
@@ -35,28 +37,59 @@ class Ray(Engine):
     def __init__(self, ray: Any) -> None:
         self._ray = ray
 
-    def start(self, launch: Launch, number: int) -> Worker:
-        """Queue the worker with this number; raises SpecError if no cluster responds."""
-        if not self._ray.is_initialized():
-            try:
-                self._ray.init(
-                    address=os.environ.get("RAY_ADDRESS"),
-                    include_dashboard=False if "RAY_ADDRESS" not in os.environ else None,
-                    log_to_driver=False,
-                    logging_level="error",
-                )
-            except Exception as error:
+    def devices(self) -> int:
+        """Return how many GPUs the cluster has."""
+        self._begin()
+        return int(self._ray.cluster_resources().get("GPU", 0))
+
+    def demand(self, share: Share) -> None:
+        """Raise SpecError for a worker that this machine has no room for: Ray would wait for ever.
+
+        A cluster may grow, so that nothing is refused there.
+        """
+        self._begin()
+        if _ADDRESS in os.environ:
+            return
+        here = self._ray.cluster_resources()
+        needs = {"CPU": share.threads, "GPU": share.gpus, "memory": share.memory and share.memory * 1e9}
+        for name, need in needs.items():
+            if need and need > here.get(name, 0):
+                given = f"{need / 1e9:g} GB of memory" if name == "memory" else f"{need} {name}s"
+                has = f"{here.get(name, 0) / 1e9:.1f} GB" if name == "memory" else f"{here.get(name, 0):g}"
                 raise SpecError(
-                    f"Ray cannot be reached ({' '.join(str(error).split())[:200]})",
-                    "a cluster at RAY_ADDRESS, or none named",
-                    "start one with 'ray start --head', or unset RAY_ADDRESS",
-                ) from None
-        needs: dict[str, Any] = {"num_cpus": launch.threads, "num_gpus": launch.gpus, "max_retries": 0}
-        if launch.memory is not None:
-            needs["memory"] = int(launch.memory * 1e9)
-        environment = {"env_vars": worker_environment(launch.threads)}
+                    f"a worker is to have {given}, and Ray has {has} on this machine",
+                    f"at most {has} per worker",
+                    f"set {_ADDRESS} for a cluster",
+                )
+
+    def start(self, launch: Launch, slot: int) -> Worker:
+        """Queue a worker; raises SpecError if no cluster responds."""
+        self._begin()
+        share = launch.share
+        needs: dict[str, Any] = {"num_cpus": share.threads, "num_gpus": share.gpus, "max_retries": 0}
+        if share.memory is not None:
+            needs["memory"] = int(share.memory * 1e9)
+        environment = {"env_vars": worker_environment(share.threads)}
         task = self._ray.remote(_work).options(runtime_env=environment, **needs)
         return RayWorker(self._ray, task.remote(launch.address, launch.plan))
+
+    def _begin(self) -> None:
+        """Connect to the cluster, or start Ray on this machine; raises SpecError if no cluster responds."""
+        if self._ray.is_initialized():
+            return
+        try:
+            self._ray.init(
+                address=os.environ.get(_ADDRESS),
+                include_dashboard=False if _ADDRESS not in os.environ else None,
+                log_to_driver=False,
+                logging_level="error",
+            )
+        except Exception as error:
+            raise SpecError(
+                f"Ray cannot be reached ({' '.join(str(error).split())[:200]})",
+                f"a cluster at {_ADDRESS}, or none named",
+                f"start one with 'ray start --head', or unset {_ADDRESS}",
+            ) from None
 
 
 def _work(out: str, plan: str) -> None:
