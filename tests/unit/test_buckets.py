@@ -24,10 +24,11 @@ from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec
 from layeratlas.runs import lease
 from layeratlas.runs.bucket_place import BucketPlace
+from layeratlas.runs.identity import versions
 from layeratlas.runs.lease import TakenOverError, lease_holder, leased
 from layeratlas.runs.lock import LOCK, InUseError
 from layeratlas.runs.place import FolderPlace
-from layeratlas.runs.workspace import Workspace, versions
+from layeratlas.runs.workspace import Workspace
 from layeratlas.store import DiskStore, Shape, publishing
 from layeratlas.store.bucket import Bucket, ChangedError, UnreachableError
 from layeratlas.store.mirror import Mirror

@@ -25,12 +25,12 @@ from layeratlas.core.files import COMPARISON, write_json
 from layeratlas.core.progress import Progress
 from layeratlas.models.files import hashes
 from layeratlas.runs.helping import help_with, remove_left_copies
+from layeratlas.runs.identity import versions
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.kept_progress import PROGRESS, Moment
 from layeratlas.runs.lock import InUseError, this_process
 from layeratlas.runs.place import FolderPlace, Place
 from layeratlas.runs.splitting import Order
-from layeratlas.runs.workspace import versions
 from layeratlas.store.bucket import UnreachableError
 from layeratlas.sweeps import finishing, running, state, worker
 from layeratlas.sweeps.engines.contract import Launch

@@ -25,9 +25,11 @@ from layeratlas.sweeps.same_models import demand_same_models
 from layeratlas.sweeps.spec import SweepSpec, read_sweep
 from layeratlas.sweeps.state import (
     ATTEMPTS,
+    SETTLED,
     Standing,
     UnitState,
     desk_of,
+    has_other_texts,
     is_tried_again,
     reopen,
     run_folder,
@@ -39,7 +41,6 @@ from layeratlas.sweeps.units import Unit, units_of
 
 # Seconds between polls of the units' states.
 _LOOK = 0.5
-_SETTLED = (Standing.DONE, Standing.FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,17 +145,20 @@ def sweep(
     """
     sweep_spec, progress = spec_of(plan), checked_progress(progress)
     units, resources = units_of(sweep_spec), resources or Resources()
+    engine = engine or find_engine(resources.on)
     place = place_of(out)
     demand_same_models(place, units)
     launch = resources.launch(place, write_plan(place, sweep_spec))
     for unit in units:
         if retry or is_tried_again(place, unit):
             reopen(place, unit, Standing.FAILED)
-        if unit.spec.data:  # the run checks whether the files are unchanged
+        if unit.spec.data and has_other_texts(place, unit):
             reopen(place, unit, Standing.DONE)
-    _Supervisor(engine or find_engine(resources.on), launch, Sweep(place, units), progress).run(resources.workers)
-    demand_same_models(place, units)
-    uncompared = finish(place, units, Finish(families=sweep_spec.families, progress=progress))
+    uncompared = None
+    while uncompared is None:
+        _Supervisor(engine, launch, Sweep(place, units), progress).run(resources.workers)
+        demand_same_models(place, units)
+        uncompared = finish(place, units, Finish(families=sweep_spec.families, progress=progress))
     for note in notes_on(uncompared):
         progress.note(note)
     return Sweep(place, units, uncompared)
@@ -228,10 +232,10 @@ class _Supervisor:
         """Return the number of units that are neither done nor failed; report changes."""
         for unit in self._units:
             before = self._states.get(unit.name)
-            if before is not None and before.standing in _SETTLED:
+            if before is not None and before.standing in SETTLED:
                 continue
             self._states[unit.name] = now = state_of(self._place, unit)
             if before is not None and now.standing is not before.standing:
                 why = f": {now.reason}" if now.reason else ""
                 self._progress.note(f"{unit.name}: {now.standing}{why}")
-        return sum(state.standing not in _SETTLED for state in self._states.values())
+        return sum(state.standing not in SETTLED for state in self._states.values())

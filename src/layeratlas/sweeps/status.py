@@ -15,7 +15,7 @@ from layeratlas.models.unloaded import read_config
 from layeratlas.planning.needs import Needs, needs_of
 from layeratlas.runs.pipeline import make_material
 from layeratlas.sweeps.running import Sweep
-from layeratlas.sweeps.state import Standing, UnitState
+from layeratlas.sweeps.state import SETTLED, Standing, UnitState
 from layeratlas.sweeps.units import Unit
 
 
@@ -32,7 +32,7 @@ def status_table(sweep: Sweep) -> str:
 
 def _left(unit: Unit, state: UnitState, units: Sequence[Unit], states: dict[str, UnitState]) -> str:
     """Return the minutes left, from the median of finished runs of the same study (and of the same model, if any)."""
-    if state.standing in (Standing.DONE, Standing.FAILED):
+    if state.standing in SETTLED:
         return ""
     alike = [u for u in units if states[u.name].standing is Standing.DONE and u.spec.study == unit.spec.study]
     alike = [u for u in alike if u.spec.model == unit.spec.model] or alike
@@ -59,7 +59,7 @@ def costs_table(sweep: Sweep) -> str:
     total = Cost(tokens=0, seconds=0.0, weights=0, disk=0)
     for unit in sweep.units:
         state = states[unit.name].standing
-        if state in (Standing.DONE, Standing.FAILED):
+        if state in SETTLED:
             lines.append(f"{state:<9}{'':>40}  {unit.name}")
             continue
         cost = costs.of(unit.spec)

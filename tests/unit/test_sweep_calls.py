@@ -1,0 +1,175 @@
+"""Calls of `la.sweep` that meet in one folder, begin with nothing to do, or are refused."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import layeratlas as la
+from layeratlas.core import registry
+from layeratlas.core.checksums import write_sealed
+from layeratlas.core.errors import AtlasError, SpecError
+from layeratlas.core.files import read_object
+from layeratlas.models import devices
+from layeratlas.models.devices import settled
+from layeratlas.runs.identity import versions
+from layeratlas.runs.pipeline import prepare, settled_spec
+from layeratlas.runs.place import FolderPlace
+from layeratlas.sweeps import finishing, running, worker
+from layeratlas.sweeps.engines.contract import Launch
+from layeratlas.sweeps.running import Resources, Sweep
+from layeratlas.sweeps.spec import SweepSpec
+from layeratlas.sweeps.state import Standing, UnitState, reopen, run_folder, state_of, states_of
+from layeratlas.sweeps.units import units_of
+from small_runs import texts_file
+
+
+@dataclass
+class Thread:
+    """A worker in this process."""
+
+    thread: threading.Thread
+
+    def is_running(self) -> bool:
+        return self.thread.is_alive()
+
+    def stop(self) -> None:
+        self.thread.join()
+
+
+class Threads:
+    """An engine whose workers are threads."""
+
+    def start(self, launch: Launch, number: int) -> Thread:
+        thread = threading.Thread(target=worker.work, args=(launch.address, launch.plan))
+        thread.start()
+        return Thread(thread)
+
+
+class Read:
+    """A finished run, as far as the end of a sweep looks at it."""
+
+    def in_family(self, _: object) -> Read:
+        return self
+
+
+@pytest.fixture
+def computed(monkeypatch) -> list[str]:
+    """Let a run be its manifest, and the end of a sweep a count of runs; returns the models that were run, in order."""
+    ran: list[str] = []
+
+    def execute(study, spec, out, progress=None, models=None, turns=None):
+        ready = prepare(study, spec)
+        manifest = {"status": "complete", "versions": versions(), "spec": ready.spec.model_dump(mode="json")}
+        if not (out / "run.json").exists():
+            ran.append(spec.model.id)
+            out.mkdir(parents=True, exist_ok=True)
+            write_sealed(out / "run.json", {**manifest, "key": ready.key})
+        elif read_object(out / "run.json")["key"] != ready.key:
+            raise AtlasError("it holds another run")
+
+    def judge(runs: list[Read]) -> pl.DataFrame:
+        return pl.DataFrame({"runs": [len(runs)]})
+
+    monkeypatch.setattr(worker, "execute", execute)
+    monkeypatch.setattr(finishing, "read_run", lambda _: Read())
+    monkeypatch.setattr(finishing, "judge_claims", judge)
+    monkeypatch.setattr(running, "_LOOK", 0.01)
+    return ran
+
+
+@pytest.fixture
+def plan(tmp_path) -> SweepSpec:
+    """Two runs of the user's own texts; no page of the two."""
+    return SweepSpec(models=("one",), seeds=(0, 1), size="quick", options={"data": texts_file(tmp_path)})
+
+
+def call(plan: SweepSpec, out: Path) -> Sweep:
+    return la.sweep(plan, out=out, engine=Threads(), resources=Resources(threads=1))
+
+
+def standings(sweep: Sweep) -> set[Standing]:
+    return {state.standing for state in sweep.states.values()}
+
+
+def test_a_unit_that_is_opened_again_while_a_call_ends_is_waited_for(plan, tmp_path, computed, monkeypatch):
+    """Another call of the sweep, as with `--retry`, opens units just before this one compares them."""
+    place, times = FolderPlace(tmp_path / "out"), []
+    ends = running.finish
+
+    def finish(*given):
+        times.append(1)
+        if len(times) == 1:
+            for unit in units_of(plan):
+                reopen(place, unit, Standing.DONE)
+        return ends(*given)
+
+    monkeypatch.setattr(running, "finish", finish)
+    sweep = call(plan, place.folder)
+    assert len(times) == 2
+    assert standings(sweep) == {Standing.DONE}
+    assert pl.read_parquet(place.folder / "claims.parquet")["runs"].to_list() == [2]
+    assert len(computed) == 2
+
+
+def test_a_call_leaves_finished_runs_of_unchanged_files_done(plan, tmp_path, computed, monkeypatch):
+    """So that a call that is about to compare them finds them."""
+    out = tmp_path / "out"
+    call(plan, out)
+    seen = []
+    monkeypatch.setattr(running, "finish", lambda place, units, options: seen.append(states_of(place, units)) or {})
+    monkeypatch.setattr(worker, "execute", lambda *_, **__: pytest.fail("it is done"))
+    sweep = call(plan, out)
+    assert standings(sweep) == {Standing.DONE}
+    assert {state.attempts for state in seen[0].values()} == {1}
+
+
+@pytest.mark.parametrize("change", ["another text", "no file"])
+def test_a_call_opens_finished_runs_of_changed_files(plan, tmp_path, computed, change):
+    call(plan, tmp_path / "out")
+    path = Path(plan.options["data"])
+    path.unlink() if change == "no file" else path.write_text(path.read_text().replace("A cow", "A hen"))
+    sweep = call(plan, tmp_path / "out")
+    assert standings(sweep) == {Standing.FAILED}
+    assert all(why for why in sweep.failed.values())
+
+
+@pytest.mark.parametrize("on", ["ray", "kube"])
+def test_a_call_whose_engine_is_refused_leaves_nothing(plan, tmp_path, monkeypatch, on):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SpecError):
+        la.sweep(plan, out=tmp_path / "out", resources=Resources(on=on))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(params=["float32", "auto"])
+def dtype(request, monkeypatch) -> str:
+    """What the file asks for, on a device where `auto` is bfloat16."""
+    monkeypatch.setattr(devices, "_half_pays", lambda device: True)
+    return request.param
+
+
+def test_a_worker_stays_with_its_model_whatever_settles_its_numbers(tmp_path, dtype):
+    units = units_of(SweepSpec(models=("a", "b"), seeds=(0, 1), size="quick", options={"dtype": dtype}))
+    states = {unit.name: UnitState(standing=Standing.WAITING) for unit in units}
+    for model in ("a", "b"):
+        loaded = settled(next(unit.spec.model for unit in units if unit.spec.model.id == model))
+        assert [unit.spec.model.id for unit in worker._in_order(units, states, loaded)][:2] == [model, model]
+
+
+def test_a_copied_run_is_done_whatever_settles_its_numbers(tmp_path, dtype):
+    place = FolderPlace(tmp_path)
+    unit, other = units_of(SweepSpec(models=("a",), seeds=(0, 1), size="quick", options={"dtype": dtype}))
+    study = registry.get("studies", "hierarchy")
+    spec = settled_spec(study.prepare(unit.spec, study.settings()))
+    assert spec.model.dtype == ("bfloat16" if dtype == "auto" else "float32")
+    manifest = {"status": "complete", "versions": versions(), "spec": spec.model_dump(mode="json"), "key": "any"}
+    for each in (unit, other):
+        write_sealed(run_folder(place, each) / "run.json", manifest)
+    assert state_of(place, unit).standing is Standing.DONE
+    assert state_of(place, other).standing is Standing.WAITING
