@@ -25,8 +25,8 @@ from layeratlas.runs.place import FolderPlace
 from layeratlas.sweeps import worker
 from layeratlas.sweeps.engines.contract import find_engine
 from layeratlas.sweeps.plan import write_plan
+from layeratlas.sweeps.reading import read_sweep
 from layeratlas.sweeps.running import Resources
-from layeratlas.sweeps.spec import read_sweep
 from layeratlas.sweeps.state import Standing, run_folder, state_of
 from layeratlas.sweeps.units import units_of
 

@@ -21,8 +21,9 @@ from layeratlas.runs.place import Place
 from layeratlas.sweeps.engines import Engine, Launch, Worker, find_engine
 from layeratlas.sweeps.finishing import Finish, finish, notes_on
 from layeratlas.sweeps.plan import write_plan
+from layeratlas.sweeps.reading import read_sweep
 from layeratlas.sweeps.same_models import demand_same_models
-from layeratlas.sweeps.spec import SweepSpec, read_sweep
+from layeratlas.sweeps.spec import SweepSpec
 from layeratlas.sweeps.state import (
     ATTEMPTS,
     SETTLED,
