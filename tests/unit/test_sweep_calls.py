@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from dataclasses import dataclass
@@ -11,16 +12,20 @@ import polars as pl
 import pytest
 
 import layeratlas as la
+from layeratlas.capture import plan_choices
 from layeratlas.core import registry
 from layeratlas.core.checksums import write_sealed
-from layeratlas.core.errors import AtlasError, SpecError
+from layeratlas.core.errors import AtlasError, ModelError, SpecError
 from layeratlas.core.files import read_object
-from layeratlas.models import devices
+from layeratlas.core.spec import CaptureSpec, ModelSpec, RunSpec
+from layeratlas.models import devices, load
 from layeratlas.models.devices import settled
 from layeratlas.runs.identity import versions
 from layeratlas.runs.pipeline import prepare, settled_spec
 from layeratlas.runs.place import FolderPlace
+from layeratlas.studies.exits.posing import pose
 from layeratlas.sweeps import finishing, running, worker
+from layeratlas.sweeps.costs import DryRun, dry_run
 from layeratlas.sweeps.engines.contract import Launch
 from layeratlas.sweeps.running import Resources, Sweep
 from layeratlas.sweeps.spec import SweepSpec
@@ -173,3 +178,71 @@ def test_a_copied_run_is_done_whatever_settles_its_numbers(tmp_path, dtype):
         write_sealed(run_folder(place, each) / "run.json", manifest)
     assert state_of(place, unit).standing is Standing.DONE
     assert state_of(place, other).standing is Standing.WAITING
+
+
+@pytest.fixture
+def models(folder_of) -> tuple[str, str]:
+    """A tiny model whose context of 64 tokens is too short for some texts, and none."""
+    return str(folder_of("llama")), str(folder_of("llama").with_name("none"))
+
+
+def costs(out: Path, **plan) -> tuple[dict[str, list[str]], DryRun]:
+    """Return the words of each run's line in a dry run, by its name, and the dry run."""
+    known = dry_run(Sweep(FolderPlace(out), units_of(SweepSpec(size="quick", **plan))))
+    return {line.split("  ")[-1].split(" ")[0]: line.split() for line in known.lines[1:-2]}, known
+
+
+def test_a_dry_run_refuses_the_runs_that_a_sweep_would_and_goes_on(models, tmp_path):
+    there, none = models
+    lines, known = costs(tmp_path / "out", models=(none, there), tasks=("items", "passages"), studies=STUDIES)
+    assert [words[0] for words in lines.values()] == ["refused", "refused", "waiting", "waiting"]
+    assert all("does not exist" in why for why in known.refused.values())
+    assert not (tmp_path / "out").exists()
+
+
+STUDIES = ("hierarchy", "segments")
+
+
+def test_a_dry_run_refuses_a_revision_of_what_is_on_this_machine(models, tmp_path):
+    """Two revisions of a folder would be one model twice."""
+    _, known = costs(tmp_path, models=models[:1], tasks=("items",), revisions=("step1", "step2"))
+    assert len(known.refused) == 2
+    with pytest.raises(ModelError, match=r"the revision 'step1' of .* on this machine; expected a revision of a hub"):
+        load(ModelSpec(id=models[0], revision="step1"))
+
+
+def test_a_dry_run_says_what_does_not_fit_the_context(models, tmp_path):
+    """A run of what nothing fits is refused, as is a file of the user; a set among others is left out."""
+    long = tmp_path / "long.csv"
+    rows = [f"{'a long text ' * (9 if place == 3 else 1)}{place},{place % 2},{place}" for place in range(12)]
+    long.write_text("\n".join(["text,label,group", *rows]))
+    _, known = costs(tmp_path, models=models[:1], tasks=("documents",))
+    assert "nothing fits the model" in next(iter(known.refused.values()))
+    lines, _ = costs(tmp_path, models=models[:1], tasks=(("items", "documents"),))
+    alone, _ = costs(tmp_path, models=models[:1], tasks=("items",))
+    ((_, tokens, *_, last),), ((_, only, *_),) = lines.values(), alone.values()
+    assert last.endswith(")")
+    assert tokens == only
+    _, known = costs(tmp_path, models=models[:1], options={"data": str(long)})
+    (why,) = known.refused.values()
+    assert why.startswith(f"1 of 12 texts of '{long}' have up to 1")
+
+
+def test_the_tokens_of_a_dry_run_are_those_that_a_capture_computes(models, tmp_path, loaded_of):
+    """Shared beginnings once: choices after a question of many words, of which a run need not read the last token."""
+    rows = [
+        {"question": f"What is {n} and {'so on and ' * 3}?", "choices": ["a", "b", "c"], "answer": 0} for n in "xyz"
+    ]
+    path = tmp_path / "asked.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    options = {"data": str(path)}
+    lines, _ = costs(tmp_path, models=models[:1], studies=("exits",), options=options, settings={"exits": {"shots": 0}})
+    (words,) = lines.values()
+    model, study = loaded_of("llama"), registry.get("studies", "exits")
+    settings = study.settings(shots=0)
+    posed = pose(model, study.read(str(path), RunSpec(study="exits")), settings)
+    continuations = [*posed.after, *posed.bare]
+    computed = plan_choices(model, continuations, CaptureSpec())[1].record()["tokens_computed"]
+    texts = study.texts_of([posed.data], settings)
+    assert int(words[1].replace(",", "")) == computed + len(texts)
+    assert computed + len(texts) < sum(len(each.ids) for each in continuations) / 2

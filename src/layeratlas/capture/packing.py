@@ -68,6 +68,13 @@ def choose_plan(model: LoadedModel, readings: Sequence[Reading], spec: CaptureSp
     return Packing(batches=batches, form="padding", how=EVEN, why=why, tokens=tokens)
 
 
+def expected_tokens(config: Any, readings: Sequence[Reading], spec: CaptureSpec) -> int:
+    """Return the tokens that these texts take to compute with a model of this config that passes its proof."""
+    tries = spec.packing == "auto" and not layer_types(config) - _MASKED
+    batches = (make_trie_plan if tries else make_riding_plan)(readings, spec.batch_tokens)
+    return sum(int(batch.mask.sum()) for batch in batches)
+
+
 def plan_choices(model: LoadedModel, continuations: Sequence[Continuation], spec: CaptureSpec) -> tuple[Slots, Packing]:
     """Return the slots needed to score continuations, and their batches.
 
@@ -90,7 +97,7 @@ def _extent(readings: Sequence[Reading], batches: Sequence[Batch]) -> Extent:
 
 def prove(model: LoadedModel, extent: Extent) -> tuple[Form, str]:
     """Return the mask form with which a trie of this size equals its texts alone, or `padding`; and the reason."""
-    types = layer_types(model)
+    types = layer_types(model.model.config)
     if types - _MASKED:
         return "padding", f"{model.info['family']} has layers that take no mask per token ({', '.join(sorted(types))})"
     proof = prove_trie(model, extent)

@@ -192,9 +192,9 @@ class Workspace:
         Raises StoreError if an earlier process of this run saw other files under the same name.
         """
         from layeratlas.models.files import differing
-        from layeratlas.models.sources import find_source
+        from layeratlas.models.sources import source_of
 
-        find_source(self.spec.model.id)  # refuse an invalid model before any progress is shown
+        source_of(self.spec.model)  # refuse an invalid model before any progress is shown
         loaded = self.models.load(self.spec.model, self.progress)
         if known := self.manifest["model"]:
             changed = differing(known["files"], loaded.info["files"])
