@@ -7,9 +7,11 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import layeratlas as la
 from layeratlas.capture import plan_choices
@@ -94,7 +96,7 @@ def plan(tmp_path) -> SweepSpec:
     return SweepSpec(models=("one",), seeds=(0, 1), size="quick", options={"data": texts_file(tmp_path)})
 
 
-def call(plan: SweepSpec, out: Path) -> Sweep:
+def call(plan: SweepSpec | dict[str, Any], out: Path) -> Sweep:
     return la.sweep(plan, out=out, engine=Threads(), resources=Resources(threads=1))
 
 
@@ -228,6 +230,20 @@ def test_a_dry_run_says_what_does_not_fit_the_context(models, tmp_path):
     assert why.startswith(f"1 of 12 texts of '{long}' have up to 1")
 
 
+def test_what_runs_take_from_others_counts_once_in_a_dry_run(models, tmp_path):
+    """Runs of two seeds capture once, and so do runs that share a task; not with another position."""
+    tasks = ("items", ("items", "analogies"))
+    lines, _ = costs(tmp_path, models=models[:1], tasks=tasks, seeds=(0, 1))
+    tokens = [int(words[1].replace(",", "")) for words in lines.values()]
+    apart, _ = costs(tmp_path, models=models[:1], tasks=("items", "analogies"))
+    assert tokens == [int(words[1].replace(",", "")) * seed for words in apart.values() for seed in (1, 0)]
+    lines, _ = costs(tmp_path, models=models[:1], tasks=("items",), variants=({"name": "a"}, MEAN))
+    assert len({words[1] for words in lines.values()}) == 1
+
+
+MEAN = {"name": "mean", "options": {"position": "mean"}}
+
+
 def test_the_tokens_of_a_dry_run_are_those_that_a_capture_computes(models, tmp_path, loaded_of):
     """Shared beginnings once: choices after a question of many words, of which a run need not read the last token."""
     rows = [
@@ -246,3 +262,26 @@ def test_the_tokens_of_a_dry_run_are_those_that_a_capture_computes(models, tmp_p
     texts = study.texts_of([posed.data], settings)
     assert int(words[1].replace(",", "")) == computed + len(texts)
     assert computed + len(texts) < sum(len(each.ids) for each in continuations) / 2
+
+
+def test_runs_whose_lists_of_texts_overlap_capture_a_set_once(models, tmp_path):
+    """The second run reads a set more: it links the shards of the first, and has the tables of a run of its own."""
+    texts = texts_file(tmp_path)
+    more = Path(texts).with_name("more.csv")
+    more.write_text(Path(texts).read_text().replace("A ", "The "))
+    fields = {"models": [models[0]], "size": "quick", "options": {"probe": "ridge", "shuffles": 20, "repeats": 1}}
+    variants = [{"name": "one", "options": {"data": texts}}, {"name": "two", "options": {"data": [str(more), texts]}}]
+    shared = call({**fields, "variants": variants}, tmp_path / "shared")
+    alone = call({**fields, "variants": variants[1:]}, tmp_path / "alone")
+    assert shared.failed == alone.failed == {}
+    first, second = shared.runs.values()
+    (own,) = alone.runs.values()
+    assert shards(first.folder) < shards(second.folder)
+    assert not shards(own.folder) & shards(second.folder)
+    for table in own.folder.glob("*.parquet"):
+        assert_frame_equal(pl.read_parquet(table), pl.read_parquet(second.folder / table.name), check_exact=True)
+
+
+def shards(run: Path) -> set[int]:
+    """Return the inodes of a run's shards."""
+    return {path.stat().st_ino for path in run.glob("activations/*.safetensors")}

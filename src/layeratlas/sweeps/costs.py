@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from layeratlas.core import registry
 from layeratlas.core.errors import AtlasError, CaptureError
-from layeratlas.core.spec import ModelSpec
+from layeratlas.core.spec import ModelSpec, hash_of
 from layeratlas.models.devices import find_device, matrix_rate
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.rotary import context_of
@@ -16,12 +18,13 @@ from layeratlas.planning.check import text_encoder
 from layeratlas.planning.needs import EncodeAll, Needs, computed_tokens, needs_of
 from layeratlas.runs.pipeline import Prepared, prepare
 from layeratlas.sweeps.running import Sweep
-from layeratlas.sweeps.state import SETTLED
+from layeratlas.sweeps.state import SETTLED, Standing
 from layeratlas.sweeps.units import Unit
 
 _NOTE = (
     "tokens and hours are those of one forward pass over every text at this machine's rate, where beginnings that\n"
-    "texts share are computed once; controls, probes and analysis come on top. weights: bytes of the weights alone"
+    "texts share are computed once; what runs take from others counts with the first. Controls, probes and analysis\n"
+    "come on top. weights: bytes of the weights alone"
 )
 
 
@@ -59,11 +62,14 @@ class DryRun:
 
 def dry_run(sweep: Sweep) -> DryRun:
     """Return the cost of each open run. Reads configs, tokenizers and texts, no weights."""
-    states, costs, refused, total = sweep.states, _Costs(), dict[str, str](), Cost()
+    states, costs, refused, total = sweep.states, _Costs(sweep.place.shared), dict[str, str](), Cost()
     lines = [f"{'state':<9}{'tokens':>12}{'hours':>8}{'weights':>10}{'disk':>10}  run"]
     for unit in sweep.units:
         standing = states[unit.name].standing
         if standing in SETTLED:
+            if standing is Standing.DONE:  # others may take its vectors
+                with contextlib.suppress(AtlasError):
+                    costs.of(unit)
             lines.append(f"{standing:<9}{'':>40}  {unit.name}")
             continue
         try:
@@ -91,9 +97,13 @@ class _Known(NamedTuple):
 
 
 class _Costs:
-    """Computes costs of runs; each model's config is read once."""
+    """Computes costs of runs; each model's config is read once.
 
-    def __init__(self) -> None:
+    If the runs are `shared`, a set of texts that an earlier run captures in the same way costs nothing.
+    """
+
+    def __init__(self, shared: bool) -> None:
+        self._shared, self._captured = shared, set[str]()
         self._known: dict[str, _Known | AtlasError] = {}
 
     def of(self, unit: Unit) -> tuple[Cost, str]:
@@ -103,16 +113,31 @@ class _Costs:
         spec, model = ready.spec, self._model(ready.spec.model)
         left_out = _left_out(ready, model)
         note = f" (too long for the context, left out: {', '.join(left_out)})" if left_out else ""
-        texts = study.texts_of([data for data in ready.material if data.name not in left_out], ready.settings)
-        tokens = computed_tokens(model.config, model.encode(texts), spec.capture) if texts else 0
+        sets = self._new_sets(ready, [data for data in ready.material if data.name not in left_out])
+        tokens = sum(computed_tokens(model.config, model.encode(texts), spec.capture) for texts in sets)
         needs, item = model.needs, dtype_of(spec.model.dtype).itemsize
-        points = 3 * needs.n_layers + 1
+        vector = needs.width * (3 * needs.n_layers + 1) * 4 if study.keeps_vectors else 0
         return Cost(
             tokens=tokens,
             seconds=2 * sum(needs.blocks) / item * tokens / model.rate,
             weights=needs.whole,
-            disk=len(texts) * needs.width * points * 4 if study.keeps_vectors else 0,
+            disk=vector * sum(map(len, sets)),
         ), note
+
+    def _new_sets(self, ready: Prepared, material: Sequence[Any]) -> list[list[str]]:
+        """Return the texts that a run computes, by the sets that share no batch; each text once."""
+        study, spec = ready.study, ready.spec
+        if not study.keeps_vectors:
+            return [texts] if (texts := study.texts_of(material, ready.settings)) else []
+        sets, known = list[list[str]](), set[str]()
+        for data in material:
+            texts = [text for text in study.texts_of([data], ready.settings) if text not in known]
+            known.update(texts)
+            name = hash_of([spec.model.content_hash(), spec.capture.content_hash(), texts])
+            if texts and not (self._shared and name in self._captured):
+                sets.append(texts)
+            self._captured.add(name)
+        return sets
 
     def _model(self, spec: ModelSpec) -> _Known:
         name = spec.content_hash()
