@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +10,12 @@ import typer
 
 from layeratlas.cli.errors import one_line
 from layeratlas.cli.flags import QuietOption
-from layeratlas.cli.terminal import make_progress
+from layeratlas.cli.terminal import make_progress, watch
 
 # The exit code of a sweep in which some runs failed.
 _SOME_FAILED = 4
+# Seconds between two looks of --status.
+_LOOK = 2.0
 
 
 def sweep(
@@ -27,7 +30,9 @@ def sweep(
     gpus: Annotated[int, typer.Option(min=0, help="GPUs per worker.")] = 0,
     memory: Annotated[float | None, typer.Option(help="GB of memory per worker, asked for on Ray and Slurm.")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try failed runs again.")] = False,
-    status: Annotated[bool, typer.Option("--status", help="Show the status of every run; start nothing.")] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Show the status of every run, live at a terminal; start nothing.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show every run with tokens, hours, weights and disk; start nothing.")
     ] = False,
@@ -54,7 +59,7 @@ def sweep(
             spec = spec_of(plan)
             known = Sweep(place_of(out), units_of(spec))
             if status:
-                print(status_table(known))
+                watch(partial(status_table, known), max(_LOOK, known.place.pause))
                 return
             from layeratlas.sweeps.costs import dry_run as plan_costs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
@@ -9,16 +10,32 @@ from layeratlas.sweeps.running import Sweep
 from layeratlas.sweeps.state import SETTLED, Standing, UnitState
 from layeratlas.sweeps.units import Unit
 
+# In a table with too few lines for all runs, which come first.
+_FIRST = (Standing.RUNNING, Standing.FAILED, Standing.WAITING, Standing.DONE)
 
-def status_table(sweep: Sweep) -> str:
-    """Return one line per run: its state, its minutes, and the minutes left or its error."""
-    states, lines = sweep.states, [f"{'state':<9}{'minutes':>8}{'left':>8}  run"]
-    for unit in sweep.units:
-        state = states[unit.name]
-        left = _left(unit, state, sweep.units, states)
-        note = f" ({state.reason})" if state.reason else f" ({state.stage})" if state.stage else ""
-        lines.append(f"{state.standing:<9}{state.seconds / 60:>8.1f}{left:>8}  {unit.name}{note}")
-    return "\n".join(lines)
+
+def status_table(sweep: Sweep, most: int | None = None) -> tuple[str, bool]:
+    """Return one line per run (its state, its minutes, and the minutes left or its error), and whether none is open.
+
+    With fewer than `most` lines for all, the last line counts the runs that are left out; those that go on come first.
+    """
+    states, units = sweep.states, list(sweep.units)
+    final = all(state.standing in SETTLED for state in states.values())
+    room = len(units) if most is None or most > len(units) else most - 2
+    if room < len(units):
+        units.sort(key=lambda unit: _FIRST.index(states[unit.name].standing))
+    lines = [f"{'state':<9}{'minutes':>8}{'left':>8}  run"]
+    lines += [_line(unit, sweep.units, states) for unit in units[:room]]
+    if others := Counter(states[unit.name].standing for unit in units[room:]):
+        lines.append(f"and {', '.join(f'{count} {standing}' for standing, count in others.items())}")
+    return "\n".join(lines), final
+
+
+def _line(unit: Unit, units: Sequence[Unit], states: dict[str, UnitState]) -> str:
+    state = states[unit.name]
+    note = f" ({state.reason})" if state.reason else f" ({state.stage})" if state.stage else ""
+    left = _left(unit, state, units, states)
+    return f"{state.standing:<9}{state.seconds / 60:>8.1f}{left:>8}  {unit.name}{note}"
 
 
 def _left(unit: Unit, state: UnitState, units: Sequence[Unit], states: dict[str, UnitState]) -> str:
