@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from layeratlas.capture import Reading, capture, make_plan, store_key, store_shape
+from layeratlas.capture import Packing, Reading, capture, choose_plan, make_plan, store_key, store_shape
 from layeratlas.capture.plan import make_riding_plan, positions_of
 from layeratlas.core.errors import CaptureError, StoreError
 from layeratlas.core.spec import COMPONENTS, CaptureSpec, ModelSpec
 from layeratlas.models import load
 from layeratlas.store import DiskStore, MemoryStore
+from layeratlas.store.names import shared_part
 
 FAMILIES = ("llama", "gpt2", "gemma3", "granite")
 TEXTS = [
@@ -230,6 +231,33 @@ class Interrupted(MemoryStore):
             raise StoreError("the disk is full")
         super().write(key, rows, values)
         self.writes.append(key)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mamba"])
+def test_a_set_of_texts_has_the_same_batches_and_vectors_beside_other_sets(on_cpu, family, tmp_path):
+    """To the last bit, so that a run can take them from another, in a trie and in padded batches."""
+    model, spec = on_cpu(family), CaptureSpec(batch_tokens=400)
+    sets = [[f"the {word} of {n}" for n in ("one", "two", "six")] for word in ("river", "stone", "cloud")]
+    readings = [readings_of(model, texts) for texts in sets]
+
+    def planned(*chosen: int) -> tuple[DiskStore, Packing]:
+        texts = [reading for one in chosen for reading in readings[one]]
+        packing = choose_plan(model, texts, spec, [len(readings[one]) for one in chosen])
+        return DiskStore(
+            tmp_path / f"{chosen}", store_shape(model, len(texts), spec), store_key(model, texts, spec)
+        ), packing
+
+    (alone, packing), (both, wider) = planned(1), planned(0, 1, 2)
+    capture(model, packing.batches, alone, form=packing.form)
+    assert both.adopt(alone.folder, {batch.key: batch.rows for batch in wider.batches}) == len(packing.batches)
+    capture(model, wider.batches, both, form=wider.form)
+    whole = MemoryStore(both.shape)
+    capture(model, wider.batches, whole, form=wider.form)
+    for component, points in both.shape.points.items():
+        for layer in range(points):
+            assert np.array_equal(both.read(component, layer), whole.read(component, layer))
+    mixed = choose_plan(model, [reading for each in readings for reading in each], spec)  # the control: in one batch
+    assert not {shared_part(batch.key) for batch in packing.batches} & {shared_part(b.key) for b in mixed.batches}
 
 
 def test_a_resumed_capture_runs_what_is_missing_and_equals_an_uninterrupted_one(on_cpu):

@@ -191,6 +191,7 @@ def test_memory_is_that_of_the_device(device):
 
 @pytest.mark.parametrize(("gain", "dtype"), [(8.0, "bfloat16"), (1.2, "float32")])
 def test_auto_dtype_is_half_precision_where_the_device_gains_by_it(device, monkeypatch, gain, dtype):
+    devices._half_pays.cache_clear()
     monkeypatch.setattr(devices, "matrix_rate", lambda where, kind, width: gain if kind == torch.bfloat16 else 1.0)
     assert settled(ModelSpec(dtype="auto", device=device)).dtype == dtype
     assert settled(ModelSpec(dtype="auto", device="cpu")).dtype == "float32"

@@ -365,6 +365,32 @@ def test_shards_of_the_same_content_are_taken_from_another_folder_and_only_sound
     assert DiskStore.open(tmp_path / "other").finished() == set(sound)
 
 
+def test_shards_of_equal_content_are_taken_from_a_store_of_the_same_origin_with_other_texts(tmp_path):
+    """Shard `a` is of the same texts in both; `b` has another number of texts, and `c` is not there."""
+    values = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+    other = DiskStore(tmp_path / "other", Shape(3, 3, {"resid": 2}), "origin-one")
+    other.write("a-x", [0, 1], {"resid": values[[3, 1]]})
+    other.write("b-x", [2], {"resid": values[[0]]})
+    planned = {"a-y": (3, 1), "c-y": (0,), "b-y": (0, 2)}
+    own = DiskStore(tmp_path / "own", Shape(5, 3, {"resid": 2}), "origin-two")
+    assert own.adopt(tmp_path / "other") == 0
+    assert own.adopt(tmp_path / "other", planned) == 1
+    assert own.finished() == DiskStore.open(tmp_path / "own").finished() == {"a-y"}
+    rows, vectors = next(iter(own.parts("resid", 1)))
+    assert rows.tolist() == [3, 1]
+    assert np.array_equal(vectors, values[[3, 1], 1])
+    for key, width, dtype in [
+        ("another-two", 3, "float32"),
+        ("origin-two", 4, "float32"),
+        ("origin-two", 3, "float16"),
+    ]:
+        strange = DiskStore(tmp_path / f"{key}{width}{dtype}", Shape(5, width, {"resid": 2}), key, dtype)
+        assert strange.adopt(tmp_path / "other", planned) == 0
+    path = tmp_path / "other" / "a-x.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert DiskStore(tmp_path / "late", Shape(5, 3, {"resid": 2}), "origin-two").adopt(tmp_path / "other", planned) == 0
+
+
 @pytest.mark.parametrize("content", [(SHAPE, "another key"), (Shape(texts=12, width=6, points=SHAPE.points), "key")])
 def test_no_shard_is_taken_from_a_folder_with_another_content(tmp_path, content):
     other = DiskStore(tmp_path / "other", *content)

@@ -48,6 +48,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             assert time.monotonic() < end, "the server does not answer"
             time.sleep(0.1)
     yield {
+        # An address names another bucket with every server, so that copies of the last one's must not be found.
+        "LAYERATLAS_CACHE": str(tmp_path_factory.mktemp("cache")),
         "AWS_ENDPOINT_URL": url,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "anyone",

@@ -36,8 +36,9 @@ from layeratlas.sweeps import worker
 from layeratlas.sweeps.engines.contract import Launch
 from layeratlas.sweeps.engines.processes import Processes, ProcessWorker, worker_environment
 from layeratlas.sweeps.plan import write_plan
+from layeratlas.sweeps.reading import read_sweep
 from layeratlas.sweeps.resources import Resources
-from layeratlas.sweeps.spec import SweepSpec, read_sweep
+from layeratlas.sweeps.spec import SweepSpec
 from layeratlas.sweeps.state import Standing, run_folder, state_of
 from layeratlas.sweeps.units import Unit, units_of
 

@@ -28,8 +28,8 @@ from layeratlas.sweeps import worker
 from layeratlas.sweeps.engines.contract import find_engine
 from layeratlas.sweeps.engines.processes import Processes, ProcessWorker
 from layeratlas.sweeps.plan import write_plan
+from layeratlas.sweeps.reading import read_sweep
 from layeratlas.sweeps.resources import Resources
-from layeratlas.sweeps.spec import read_sweep
 from layeratlas.sweeps.state import Standing, run_folder, state_of
 from layeratlas.sweeps.units import units_of
 

@@ -20,12 +20,15 @@ from layeratlas.api.folders import folder_path
 from layeratlas.api.places import place_of
 from layeratlas.core.checksums import write_sealed
 from layeratlas.core.errors import SpecError, StoreError
+from layeratlas.core.progress import Progress
+from layeratlas.core.spec import RunSpec
 from layeratlas.runs import lease
 from layeratlas.runs.bucket_place import BucketPlace
+from layeratlas.runs.identity import versions
 from layeratlas.runs.lease import TakenOverError, lease_holder, leased
 from layeratlas.runs.lock import LOCK, InUseError
 from layeratlas.runs.place import FolderPlace
-from layeratlas.runs.workspace import versions
+from layeratlas.runs.workspace import Workspace
 from layeratlas.store import DiskStore, Shape, publishing
 from layeratlas.store.bucket import Bucket, ChangedError, UnreachableError
 from layeratlas.store.mirror import Mirror
@@ -337,6 +340,17 @@ def test_a_folder_comes_back_as_it_was_published(bucket, tmp_path):
     assert "curves.parquet" in read(here.folder)
     here.bring()
     assert "curves.parquet" not in read(here.folder)
+
+
+def test_a_run_whose_bucket_was_emptied_begins_anew(bucket, place):
+    """A bucket holds no empty folders, and a folder that holds some is no new one to a run."""
+    with place.working("a") as folder:
+        fill(folder, FILES | {"cells/a/b": "a cell"})
+    for name in bucket.entries():
+        bucket.remove(name)
+    with BucketPlace(bucket).working("a") as folder:
+        assert list(folder.rglob("*")) == []
+        assert Workspace(folder, RunSpec(), [], Progress()).manifest["status"] == "running"
 
 
 def test_a_folder_that_vanishes_while_it_is_read_stops_no_upload(bucket, tmp_path, monkeypatch):

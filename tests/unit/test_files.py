@@ -18,7 +18,7 @@ from layeratlas.core.files import read_json, sha256_file, sweep_parts, write_ato
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import RunSpec
 from layeratlas.data.items import Dataset, Item
-from layeratlas.runs import workspace
+from layeratlas.runs import identity
 from layeratlas.runs.workspace import Workspace
 from processes import dead_pid
 
@@ -165,9 +165,9 @@ def release(monkeypatch):
     """Return a function that gives the installed package a version, and its code a digest."""
 
     def set_to(version: str, code: str) -> None:
-        known = workspace.version_of
-        monkeypatch.setattr(workspace, "version_of", lambda name: version if name == "layeratlas" else known(name))
-        monkeypatch.setattr(workspace, "code_digest", lambda *folders: code)
+        known = identity.version_of
+        monkeypatch.setattr(identity, "version_of", lambda name: version if name == "layeratlas" else known(name))
+        monkeypatch.setattr(identity, "code_digest", lambda *folders: code)
 
     return set_to
 
@@ -196,7 +196,7 @@ def test_a_folder_of_a_release_is_for_its_version_whatever_its_code(tmp_path, re
     key = begun(tmp_path).key
     release("1.2.0", "b" * 64)
     assert begun(tmp_path).key == key
-    assert "code" not in workspace.versions()
+    assert "code" not in identity.versions()
     release("1.2.1", "b" * 64)
     with pytest.raises(StoreError, match=r"versions.layeratlas '1.2.0' -> '1.2.1'") as error:
         begun(tmp_path)
@@ -207,7 +207,7 @@ def test_the_code_that_decides_numbers_is_every_folder_but_those_that_show_them(
     package = Path(layeratlas.__file__).parent
     folders = {path.name for path in package.iterdir() if path.is_dir() and any(path.glob("*.py"))}
     shown = {"api", "cli", "comparison", "planning", "report", "sweeps", "validation"}
-    assert set(workspace._CODE) == folders - shown
+    assert set(identity._CODE) == folders - shown
 
 
 @pytest.mark.parametrize(

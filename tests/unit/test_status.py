@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +16,14 @@ import pytest
 import small_runs
 from layeratlas import api
 from layeratlas.api import run_status
-from layeratlas.cli.terminal import PlainProgress
+from layeratlas.cli import terminal
+from layeratlas.cli.terminal import PlainProgress, watch
 from layeratlas.core import progress, registry
 from layeratlas.core.checksums import write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import write_json
 from layeratlas.core.formatting import duration
+from layeratlas.core.processes import Terminated
 from layeratlas.core.progress import Pace, Progress, Step
 from layeratlas.data.questions import Question, QuestionSet
 from layeratlas.runs import kept_progress, pipeline
@@ -256,3 +259,42 @@ TIMES = {
 @pytest.mark.parametrize("seconds", TIMES)
 def test_a_time_is_said_in_at_most_two_units(seconds: float) -> None:
     assert duration(seconds) == TIMES[seconds]
+
+
+class Screen(io.StringIO):
+    """A terminal, or a file."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_text_is_shown_live_at_a_terminal_and_once_elsewhere(monkeypatch, terminal: bool) -> None:
+    looks: list[int | None] = []
+
+    def look(most: int | None) -> tuple[str, bool]:
+        looks.append(most)
+        return f"[state] {len(looks)}", len(looks) >= 3
+
+    screen = Screen(terminal)
+    monkeypatch.setattr(sys, "stdout", screen)
+    watch(look, 0.0)
+    assert looks[-1] is None  # all of it in the end
+    assert ("[state] 1" in screen.getvalue(), f"[state] {len(looks)}" in screen.getvalue()) == (True, True)
+    assert len(looks) == (4 if terminal else 1)
+    assert ("\x1b" in screen.getvalue()) is terminal
+
+
+def test_ctrl_c_ends_a_live_text_without_an_error_and_a_signal_to_end_does_not(monkeypatch) -> None:
+    def interrupted(error: BaseException) -> None:
+        monkeypatch.setattr(sys, "stdout", Screen(True))
+        monkeypatch.setattr(terminal.time, "sleep", lambda _: (_ for _ in ()).throw(error))
+        watch(lambda _: ("a table", False))
+
+    interrupted(KeyboardInterrupt())
+    with pytest.raises(Terminated):
+        interrupted(Terminated(15))

@@ -11,7 +11,8 @@ import pytest
 from layeratlas.core.errors import SpecError
 from layeratlas.runs.place import FolderPlace
 from layeratlas.sweeps.plan import read_plan, write_plan
-from layeratlas.sweeps.spec import SweepSpec, read_sweep
+from layeratlas.sweeps.reading import line_of, read_sweep
+from layeratlas.sweeps.spec import SweepSpec
 from layeratlas.sweeps.units import units_of
 
 WHOLE = """\
@@ -90,32 +91,56 @@ def test_a_plan_is_read_as_it_was_written_and_a_changed_one_is_refused(tmp_path)
 @pytest.mark.parametrize(
     ("change", "line", "found"),
     [
-        (("seeds = [0, 1]", "seeds = [0, -1]"), None, "seed"),
+        (("seeds = [0, 1]", "seeds = [0, -1]"), 5, "seed"),
+        (("seeds = [0, 1]", "seeds = [\n0, -1]"), 6, "seed"),
+        (("seeds = [0, 1]", "seeds = [0, 1.5]"), 5, "seeds"),
         (("seeds = [0, 1]", "seed = [0, 1]"), 5, "no sweep field named 'seed'"),
         (('size = "quick"', 'size = "quik"'), 6, "size"),
         (('size = "quick"', "size = quick"), 6, "not TOML"),
         (('name = "letters"', 'name = "a/b"'), 18, "name"),
+        (('name = "letters"', 'name = "plain"'), 18, "variant 'plain' twice"),
+        (('name = "letters"', ""), 17, "name"),
         (('studies = ["exits"]\nsettings', 'studys = ["exits"]\nsettings'), 19, "studys"),
-        (('format = "letter"', "formt = 1"), None, "formt"),
-        (("shots = 0", "shot = 0"), None, "shot"),
-        (('bos = "never"', 'boss = "never"'), None, "boss"),
-        (('bos = "never"', "seed = 3"), None, "seed"),
-        (('bos = "never"', "progress = 3"), None, "the sweep's options hold 'progress'"),
-        (('tasks = ["items", ["relations", "facts"]]', 'tasks = ["items"]'), None, "no task of the sweep is for"),
-        (('tasks = ["items"', 'tasks = ["itms"'), None, "itms"),
-        (('studies = ["hierarchy", "exits"]', 'studies = ["hierarchy"]'), None, "exits"),
-        (('models = ["one", "other"]', 'models = ["one", "one"]'), None, "twice"),
+        (('studies = ["exits"]\nsettings', 'studies = ["exit"]\nsettings'), 19, "no study named 'exit'.*'exits'?"),
+        (('studies = ["exits"]\nsettings', 'studies = ["causal"]\nsettings'), 19, "sets something for 'causal'"),
+        (('format = "letter"', "formt = 1"), 20, "formt"),
+        (('format = "letter"', 'format = "lettr"'), 20, "lettr"),
+        (('{ format = "letter" }', "{ shots = -1, format = 'letter' }"), 20, "shots"),
+        (('settings = { format = "letter" }', "options.folds = 1"), 20, "folds"),
+        (('settings = { format = "letter" }', "[variants.options]\ndtype = 'half'"), 21, "dtype"),
+        (("shots = 0", "shot = 0"), 12, "shot"),
+        (("shots = 0", "# several\nshots = -1"), 13, "shots"),
+        (('bos = "never"', 'boss = "never"'), 9, "boss"),
+        (('bos = "never"', 'bos = "nevr"'), 9, "nevr"),
+        (('bos = "never"', "folds = 5\ncapture = { batch_tokens = 0 }"), 10, "batch_tokens"),
+        (('bos = "never"', "folds = 5\n[options.capture]\nbatch_tokens = 0"), 11, "batch_tokens"),
+        (('bos = "never"', "folds = 5\nsystem = 'Be brief.'"), 10, "without a chat"),
+        (('bos = "never"', "folds = 1\nbatch_tokens = 1\nshuffles = 3"), 10, "batch_tokens"),
+        (('bos = "never"', "folds = 1\nshuffles = 3"), 9, "folds"),
+        (('bos = "never"', "probe = [\n  'ridge',\n  3,\n]"), 11, "probe|methods"),
+        (('bos = "never"', "seed = 3"), 9, "seed"),
+        (('bos = "never"', "progress = 3"), 9, "the sweep's options hold 'progress'"),
+        (('tasks = ["items", ["relations", "facts"]]', 'tasks = ["items"]'), 4, "no task of the sweep is for"),
+        (('tasks = ["items"', 'tasks = ["itms"'), 4, "itms"),
+        (('tasks = ["items", ["relations"', 'tasks = [\n"items",\n["relatins"'), 6, "relatins"),
+        (('studies = ["hierarchy", "exits"]', 'studies = ["hierarchy"]'), 11, "exits"),
+        (('studies = ["hierarchy", "exits"]', 'studies = ["hierarchy", "exit"]'), 3, "no study named 'exit'"),
+        (("[settings.exits]", "[settings.exts]"), 11, "no study named 'exts'.*'exits'?"),
+        (('models = ["one", "other"]', 'models = ["one", "one"]'), 1, "twice"),
+        (('models = ["one", "other"]', 'models = [\n  "one",\n  "other",\n  "one",\n]'), 4, "twice"),
+        (('["a", "b"]', '["a",\n"a"]'), 3, "twice"),
+        (('["items", ["relations", "facts"]]', '["items", ["items", "facts"]]'), 4, "twice"),
         (('models = ["one", "other"]', "models = []"), 1, "models"),
+        (('models = ["one", "other"]', 'models = [\n"one", 3]'), 2, "models"),
     ],
 )
-def test_what_no_run_could_be_made_of_is_refused_in_one_line(tmp_path, change, line, found):
+def test_what_no_run_could_be_made_of_is_refused_with_its_line(tmp_path, change, line, found):
     assert change[0] in WHOLE
     path = written(tmp_path, WHOLE.replace(*change, 1))
     with pytest.raises(SpecError, match=found) as error:
-        units_of(read_sweep(path))
+        read_sweep(path)
     assert "\n" not in str(error.value)
-    if line is not None:
-        assert f"line {line}" in str(error.value)
+    assert re.search(r"line (\d+)", str(error.value))[1] == f"{line}"
 
 
 def test_an_unknown_option_is_answered_with_those_that_a_sweep_takes(tmp_path):
@@ -154,6 +179,39 @@ def test_a_variant_sets_only_what_its_studies_have(tmp_path, fields, found):
         units_of(read_sweep(written(tmp_path, VARIANT.format(fields=fields))))
     of_both = VARIANT.format(fields=fields).replace('studies = ["exits"]\n', "")
     assert {unit.spec.study for unit in units_of(read_sweep(written(tmp_path, of_both)))} == {"hierarchy", "exits"}
+
+
+def test_a_line_is_that_of_the_innermost_value_that_the_file_holds():
+    """Whatever TOML writes a value with; what is not there has the line of the table around it."""
+    text = """\
+a.b = { c = [
+  1,  # [x] = "]"
+  2 ] }
+"quoted key" = \'\'\'
+[not.a.table]
+\'\'\'
+[x]
+[x.y]
+z = "["
+[[t]]
+[[t]]
+[t.u]
+v = 1
+"""
+    for keys, line in [
+        (("a",), 1),
+        (("a", "b", "c", 0), 2),
+        (("a", "b", "c", 1), 3),
+        (("quoted key",), 6),
+        (("x", "y", "z"), 9),
+        (("x", "y", "w"), 8),
+        (("t", 1), 11),
+        (("t", 1, "u", "v"), 13),
+        (("t", 0, "u"), 10),
+        (("none",), 1),
+        ((), 1),
+    ]:
+        assert (keys, line_of(text, keys)) == (keys, line)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -25,12 +25,12 @@ from layeratlas.core.files import COMPARISON, write_json
 from layeratlas.core.progress import Progress
 from layeratlas.models.files import hashes
 from layeratlas.runs.helping import help_with, remove_left_copies
+from layeratlas.runs.identity import versions
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.kept_progress import PROGRESS, Moment
 from layeratlas.runs.lock import InUseError, this_process
 from layeratlas.runs.place import FolderPlace, Place
 from layeratlas.runs.splitting import Order
-from layeratlas.runs.workspace import versions
 from layeratlas.store.bucket import UnreachableError
 from layeratlas.sweeps import finishing, running, state, worker
 from layeratlas.sweeps.engines.contract import Launch, Share
@@ -311,13 +311,27 @@ def test_a_worker_that_was_stopped_is_replaced_however_often_and_one_that_cannot
 def test_the_status_shows_the_present_step_of_a_unit_and_its_time_left(place, units):
     with lease(place, units[0]):
         begin(place, units[0], "a worker")
-        assert f"{units[0].name} (starting)" in status_table(Sweep(place, units))
+        assert f"{units[0].name} (starting)" in status_table(Sweep(place, units))[0]
         me = this_process()
         moment = Moment(by=f"{me['host']}:{me['pid']}", step="probe", share=0.25, left=200.0)
         write_json(place.folder / "runs" / units[0].name / PROGRESS, moment.model_dump())
-        assert f"{units[0].name} (probe, 25 %, about 3 min 20 s left)" in status_table(Sweep(place, units))
+        assert f"{units[0].name} (probe, 25 %, about 3 min 20 s left)" in status_table(Sweep(place, units))[0]
     # What a killed worker left says nothing about a unit that waits.
-    assert "probe" not in status_table(Sweep(place, units))
+    assert "probe" not in status_table(Sweep(place, units))[0]
+
+
+def test_a_table_for_a_low_terminal_shows_first_what_goes_on(place, units):
+    """And counts the rest."""
+    end(place, units[0], Standing.FAILED, 1, "it is wrong")
+    with lease(place, units[5]):
+        begin(place, units[5], "a worker")
+        whole, final = status_table(Sweep(place, units), 13)
+        assert (len(whole.splitlines()), final) == (13, False)
+        text, _ = status_table(Sweep(place, units), 5)
+    lines = text.splitlines()
+    assert [line.split()[0] for line in lines] == ["state", "running", "failed", "waiting", "and"]
+    assert lines[-1] == "and 9 waiting"
+    assert units[5].name in lines[1]
 
 
 def test_a_unit_that_a_live_worker_holds_is_left_to_it(place, units, computed):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ def tree_mask(model: LoadedModel, batch: Batch, form: Form) -> Tensor | dict[str
     """
     if batch.parents is None or batch.depths is None:
         return None
-    seen, types, window = ancestors(batch.parents), layer_types(model), _window(model)
+    seen, types, window = ancestors(batch.parents), layer_types(model.model.config), _window(model)
     near = seen if window is None else seen & (batch.depths[:, :, None] - batch.depths[:, None] < window)
     dtype = next(model.model.parameters()).dtype
     masks = {"full_attention": _additive(seen, dtype), "sliding_attention": _additive(near, dtype)}
@@ -36,9 +36,9 @@ def _additive(seen: np.ndarray, dtype: torch.dtype) -> Tensor:
     return torch.where(torch.from_numpy(seen), zero, low)[:, None]
 
 
-def layer_types(model: LoadedModel) -> set[str]:
-    """Return the set of attention types in the config's list by layer; empty if it names none."""
-    return set(getattr(model.model.config.get_text_config(), "layer_types", None) or ())
+def layer_types(config: Any) -> set[str]:
+    """Return the set of attention types in a config's list by layer; empty if it names none."""
+    return set(getattr(config.get_text_config(), "layer_types", None) or ())
 
 
 def _window(model: LoadedModel) -> int | None:

@@ -6,15 +6,15 @@ changes with its content, so that a finished batch is recognised after a restart
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, groupby, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from layeratlas.core.errors import CaptureError
-from layeratlas.core.spec import hash_of
+from layeratlas.store.names import name_of, renamed
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,10 @@ class Batch:
     positions: tuple[tuple[int, ...], ...]
     parents: NDArray[np.int64] | None = None
     depths: NDArray[np.int64] | None = None
+
+
+# A way to pack texts: from readings and the most tokens of a batch to batches.
+Plan = Callable[[Sequence[Reading], int], list[Batch]]
 
 
 def make_plan(readings: Sequence[Reading], batch_tokens: int, pad: int = 0) -> list[Batch]:
@@ -99,6 +103,19 @@ def sorted_plan(rows: Sequence[int], readings: Sequence[Reading], batch_tokens: 
     return [_batch(chunk, readings, pad) for chunk in _chunks(order, readings, batch_tokens)]
 
 
+def plan_by_set(make: Plan, readings: Sequence[Reading], batch_tokens: int, sizes: Sequence[int]) -> list[Batch]:
+    """Return the batches of consecutive sets of texts, of these sizes; none holds texts of two sets.
+
+    A set then has the same batches, and its texts the same vectors to the last bit, beside any other sets.
+    """
+    batches: list[Batch] = []
+    for first, past in pairwise(accumulate(sizes, initial=0)):
+        for batch in make(readings[first:past], batch_tokens):
+            rows = tuple(first + row for row in batch.rows)
+            batches.append(replace(batch, rows=rows, key=renamed(batch.key, rows)))
+    return batches
+
+
 def _chunks(order: list[int], readings: Sequence[Reading], batch_tokens: int) -> Iterator[list[int]]:
     chunk: list[int] = []
     for row in order:
@@ -123,7 +140,7 @@ def _batch(
     rows = [*hosts, *(row for row, _ in riders)]
     lines = (*range(len(hosts)), *(line for _, line in riders))
     positions = tuple(readings[row].positions for row in rows)
-    key = hash_of([ids.tolist(), mask.tolist(), rows, positions])
+    key = name_of([ids.tolist(), mask.tolist(), lines, positions], rows)
     return Batch(key=key, ids=ids, mask=mask, rows=tuple(rows), lines=lines, positions=positions)
 
 

@@ -61,7 +61,7 @@ _proofs: WeakKeyDictionary[object, dict[tuple[str, Extent], Proof]] = WeakKeyDic
 
 def prove_trie(model: LoadedModel, extent: Extent) -> Proof:
     """Return the proof for the mask form with which a trie of this size is closest to its texts alone."""
-    types = layer_types(model)
+    types = layer_types(model.model.config)
     forms: list[Form] = ["by layer type"] if types else ["one mask"]
     if len(types) == 1:
         forms.append("one mask")

@@ -20,6 +20,7 @@ from layeratlas.core.turns import Check, Part
 from layeratlas.models import LoadedModel
 from layeratlas.models.products import EXACT
 from layeratlas.store import Shape, Store
+from layeratlas.store.names import name_of
 
 # Processes that share a capture take ranges of batches: many more than processes, so that all end at about one time.
 _RANGES = 128
@@ -34,7 +35,10 @@ def store_shape(model: LoadedModel, texts: int, spec: CaptureSpec) -> Shape:
 
 
 def store_key(model: LoadedModel, readings: Sequence[Reading], spec: CaptureSpec) -> str:
-    """Return a key that changes with the model's files, its numerics, the texts or the capture settings."""
+    """Return a key that changes with the model's files, its numerics, the capture settings or the texts.
+
+    Batches of equal content in two stores of one origin have equal vectors (`store/names.py`).
+    """
     keys = ("tokenizer_hash", "dtype", "attention", "layers", "width")
     info = {k: model.info[k] for k in keys}
     # A local model is identified by its files, a hub model by its id and revision.
@@ -45,7 +49,7 @@ def store_key(model: LoadedModel, readings: Sequence[Reading], spec: CaptureSpec
         info["products"] = model.products
     # Whether products are rounded is decided by the run, whatever was asked for.
     settings = spec.model_dump(mode="json", exclude={"precision"})
-    return hash_of([info, [[r.ids, r.positions] for r in readings], settings])
+    return name_of([info, settings], [[r.ids, r.positions] for r in readings])
 
 
 def capture(

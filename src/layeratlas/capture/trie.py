@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from layeratlas.capture.plan import Batch, Reading, sorted_plan
-from layeratlas.core.spec import hash_of
+from layeratlas.store.names import name_of
 
 # The cost of attention grows with the square of a line's length, so lines are short: at width 576 a line of 128 nodes
 # spends less than a tenth of its operations, and less than a fifth of its time, on attention. Several lines share a
@@ -112,7 +112,7 @@ def _batch(lines: list[_Line]) -> Batch:
     rows = tuple(row for line in lines for row, _ in line.texts)
     places = tuple(i for i, line in enumerate(lines) for _ in line.texts)
     positions = tuple(nodes for line in lines for _, nodes in line.texts)
-    key = hash_of(["trie", ids.tolist(), parents.tolist(), rows, places, positions])
+    key = name_of(["trie", ids.tolist(), parents.tolist(), places, positions], rows)
     return Batch(
         key=key, ids=ids, mask=mask, rows=rows, lines=places, positions=positions, parents=parents, depths=depths
     )

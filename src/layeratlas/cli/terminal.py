@@ -1,10 +1,10 @@
-"""Progress as bars at a terminal, or as plain lines elsewhere."""
+"""Progress as bars and live text at a terminal, or as plain lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -83,3 +83,33 @@ def make_progress(quiet: bool) -> Progress:
     if quiet:
         return Progress()
     return RichProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+def watch(look: Callable[[int | None], tuple[str, bool]], every: float = 2.0) -> None:
+    """Show a text, at a terminal anew every few seconds until it is final or the user presses Ctrl-C, else once.
+
+    `look` takes the most lines that can be shown (None: any number) and returns the text, and whether it is final.
+    """
+    if not sys.stdout.isatty():
+        print(look(None)[0])
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    def shown(most: int | None) -> tuple[Text, bool]:
+        text, final = look(most)
+        return Text(text, no_wrap=most is not None, overflow="ellipsis"), final
+
+    console = Console(file=sys.stdout)
+    try:
+        with Live(console=console, auto_refresh=False) as live:
+            while True:
+                text, final = shown(max(3, console.height - 1))
+                live.update(text if not final else shown(None)[0], refresh=True)
+                if final:
+                    return
+                time.sleep(every)
+    except KeyboardInterrupt as error:
+        if type(error) is not KeyboardInterrupt:  # a signal to end
+            raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -14,6 +15,8 @@ class AtlasError(Exception):
     """
 
     exit_code = 2
+    # The keys that lead to the value at fault in what the user gave, such as ("seeds", 1), as far as they are known.
+    at: tuple[str | int, ...] = ()
 
     def __init__(self, problem: str, expected: str = "", todo: str = "") -> None:
         self.problem, self.expected, self.todo = problem, expected, todo
@@ -23,6 +26,16 @@ class AtlasError(Exception):
         if todo:
             parts.append(todo)
         super().__init__(" ".join("; ".join(parts).split()))
+
+
+@contextmanager
+def at_fault(*keys: str | int) -> Iterator[None]:
+    """Put `keys` before those that an error names (`AtlasError.at`)."""
+    try:
+        yield
+    except AtlasError as error:
+        error.at = (*keys, *error.at)
+        raise
 
 
 class SpecError(AtlasError):

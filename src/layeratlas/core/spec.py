@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from layeratlas.core.errors import SpecError, unknown_name
+from layeratlas.core.errors import SpecError, at_fault, unknown_name
 from layeratlas.core.fields import accepted
 
 Component = Literal["resid", "attn", "mlp"]
@@ -31,7 +31,8 @@ class Spec(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise _misfit(type(self), error) from None
+            with at_fault(*error.errors()[0]["loc"]):
+                raise _misfit(type(self), error) from None
 
     def content_hash(self) -> str:
         """Return 16 hex digits that change with any field of the run's identity."""

@@ -7,6 +7,7 @@ need no separate code. https://docs.pytorch.org/docs/stable/accelerator.html
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import Any
 
 import torch
@@ -146,7 +147,9 @@ def settled(spec: ModelSpec) -> ModelSpec:
     return spec.model_copy(update={"dtype": "bfloat16" if _half_pays(device) else "float32"})
 
 
+@cache
 def _half_pays(device: torch.device) -> bool:
+    """Return whether half precision gains on a device; measured once, so that all models of a process are alike."""
     if device.type == "cpu":
         return False
     try:

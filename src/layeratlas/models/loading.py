@@ -33,7 +33,7 @@ from layeratlas.models.refusals import explained
 from layeratlas.models.remote_loading import check_remote, read_remotely
 from layeratlas.models.rotary import context_of
 from layeratlas.models.scales import demand_floats, demand_scales
-from layeratlas.models.sources import Source, find_source
+from layeratlas.models.sources import Source, source_of
 from layeratlas.models.spreading import check_spread, demand_shared, spread, whole_modules
 from layeratlas.models.streamed import Streamer, build_empty
 from layeratlas.models.team import demand_plain, opened
@@ -64,7 +64,7 @@ def load(spec: ModelSpec, progress: Progress | None = None, anew: bool = False) 
 def load_share(spec: ModelSpec, progress: Progress | None = None, anew: bool = False) -> LoadedModel:
     """Load this process's share of a model, which is all of it unless it is spread over processes."""
     progress = progress or Progress()
-    source = find_source(spec.id)
+    source = source_of(spec)
     check_remote(spec, source)
     with progress.stage(f"load {source.name}", 3) as step, quiet():
         with explained(spec):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from layeratlas.core.errors import ModelError
-from layeratlas.core.spec import DEFAULT_MODEL
+from layeratlas.core.spec import DEFAULT_MODEL, ModelSpec
 from layeratlas.core.steps import checkpoints_below, name_of
 
 DEFAULT_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -54,6 +54,18 @@ def find_source(model_id: str, need_weights: bool = True) -> Source:
         name = model_id if len(model_id) <= _LONGEST_ID else f"{model_id[:40]}..."
         raise ModelError(f"'{name}' does not exist", ANY_ID, suggestion(model_id[:_LONGEST_ID]) or "check the path")
     return Source("hub", model_id, model_id.rsplit("/", 1)[-1])
+
+
+def source_of(spec: ModelSpec, need_weights: bool = True) -> Source:
+    """Return where a spec's model is, as `find_source`; raises ModelError for a revision of what is not on the hub."""
+    source = find_source(spec.id, need_weights)
+    if spec.revision is not None and source.kind != "hub":
+        raise ModelError(
+            f"the revision '{spec.revision}' of '{spec.id}', which is on this machine",
+            "a revision of a hub model",
+            "leave it out, or name the folder that holds it",
+        )
+    return source
 
 
 def suggestion(model_id: str) -> str:

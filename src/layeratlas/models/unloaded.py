@@ -12,7 +12,7 @@ from layeratlas.models.gguf_cache import gguf_where
 from layeratlas.models.gguf_config import read_gguf_config
 from layeratlas.models.quiet import quiet
 from layeratlas.models.refusals import explained
-from layeratlas.models.sources import find_source
+from layeratlas.models.sources import source_of
 from layeratlas.models.tokenizing import read_tokenizer
 
 # The `from_pretrained` arguments that say where to look.
@@ -30,7 +30,7 @@ def read_config(spec: ModelSpec) -> tuple[Any, Any]:
     """Return a model's config and tokenizer; no weight is read. Raises what `load` raises for them."""
     from transformers import AutoConfig
 
-    source = find_source(spec.id, need_weights=False)
+    source = source_of(spec, need_weights=False)
     with quiet(), explained(spec):
         common = common_of(spec, gguf_where(Path(source.place)) if source.kind == "gguf" else {PLACE: source.place})
         tokenizer = read_tokenizer(spec, common)
@@ -41,7 +41,7 @@ def read_config(spec: ModelSpec) -> tuple[Any, Any]:
 
 def template_hash(spec: ModelSpec) -> str:
     """Return the SHA-256 of a model's chat template; no weight is read. Raises ModelError as `Chat` does."""
-    source = find_source(spec.id)
+    source = source_of(spec)
     with quiet(), explained(spec):
         where = gguf_where(Path(source.place)) if source.kind == "gguf" else {PLACE: source.place}
         tokenizer = read_tokenizer(spec, common_of(spec, where))

@@ -64,7 +64,7 @@ def _planned(spec: ModelSpec) -> list[str]:
     config, tokenizer = read_config(spec)
     needs, device = needs_of(config, spec), find_device(spec.device)
     head = f"{_title(config, spec)}: a plan from its config alone; no weight was read and no self-test was run"
-    plan = plan_lines(spec, needs, device, _text_encoder(tokenizer, spec))
+    plan = plan_lines(spec, needs, device, text_encoder(tokenizer, spec))
     return [head, *plan, *_rounded(spec, device, needs.width)]
 
 
@@ -85,7 +85,7 @@ def _on_ndif(spec: ModelSpec, plan_only: bool) -> list[str]:
         f"  blocks         {needs.n_layers} of width {needs.width}; only the residual stream can be read",
         "a run of 'hierarchy' sends:   texts       tokens   and receives",
     ]
-    for size, ids in encoded(_text_encoder(tokenizer, spec)):
+    for size, ids in encoded(text_encoder(tokenizer, spec)):
         received = len(ids) * (needs.n_layers + 1) * needs.width * dtype_of(spec.dtype).itemsize / 1e9
         lines.append(f"  {size:<24} {len(ids):>8,} {sum(map(len, ids)):>12,} {received:>11.2f} GB")
     return lines
@@ -95,7 +95,7 @@ def _title(config: Any, spec: ModelSpec) -> str:
     return f"{spec.id} ({type(config).__name__.removesuffix('Config')})"
 
 
-def _text_encoder(tokenizer: Any, spec: ModelSpec) -> EncodeAll:
+def text_encoder(tokenizer: Any, spec: ModelSpec) -> EncodeAll:
     """Return a function that encodes texts as the loaded model would."""
     chat, bos = Chat(tokenizer, spec) if spec.chat else None, bos_of(tokenizer, spec)
 

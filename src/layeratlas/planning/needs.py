@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
+from layeratlas.capture import Reading, expected_tokens
 from layeratlas.capture.streaming import cut_blocks
 from layeratlas.capture.trie import count_prefixes
 from layeratlas.core import registry
 from layeratlas.core.formatting import duration
 from layeratlas.core.progress import Progress
-from layeratlas.core.spec import ModelSpec, Size
+from layeratlas.core.spec import CaptureSpec, ModelSpec, Size
 from layeratlas.models import find_skeleton
 from layeratlas.models.devices import matrix_rate
 from layeratlas.models.empty import empty_model
@@ -112,6 +113,11 @@ def encoded(encode: EncodeAll) -> Iterator[tuple[Size, list[tuple[int, ...]]]]:
         new = [text for text in texts if text not in known]
         known |= {text: tuple(ids) for text, ids in zip(new, encode(new), strict=True)}
         yield size, [known[text] for text in texts]
+
+
+def computed_tokens(config: Any, ids: Sequence[Sequence[int]], spec: CaptureSpec) -> int:
+    """Return the tokens that a capture of texts computes with a model of this config, packed as in a run."""
+    return expected_tokens(config, [Reading(tuple(text), (len(text) - 1,)) for text in ids], spec)
 
 
 def disk_rate() -> float:

@@ -18,6 +18,7 @@ from layeratlas.core.spec import ModelSpec, RunSpec, hash_of
 from layeratlas.core.turns import ALONE, Turns
 from layeratlas.data.task import Material, Task
 from layeratlas.runs.fitting import record_dropped
+from layeratlas.runs.identity import key_of
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.kept_progress import KeptProgress
 from layeratlas.runs.lock import locked
@@ -176,6 +177,11 @@ class Prepared:
     read: list[Material]
     material: list[Material]
 
+    @property
+    def key(self) -> str:
+        """The key that the run has in its folder."""
+        return key_of(self.spec, self.material)
+
     def open(self, folder: Path, progress: Progress) -> Workspace:
         """Return the run's folder, which must be locked."""
         return Workspace(folder, self.spec, self.material, progress, self.settings)
@@ -197,15 +203,18 @@ def prepare(study: Study, spec: RunSpec) -> Prepared:
     """Return a spec that is ready to run; raises AtlasError if it cannot be run."""
     settings = study.settings(**spec.settings)
     check_uses(spec, study.uses, study.probe_spec(spec.size))
-    spec = _settled(study.prepare(spec, settings))
+    spec = settled_spec(study.prepare(spec, settings))
     read = make_material(study, spec)
     material = study.select(spec, settings, read)
     study.check(spec, settings, material)
     return Prepared(study=study, spec=spec, settings=settings, read=read, material=material)
 
 
-def _settled(spec: RunSpec) -> RunSpec:
-    """Return the spec with the settings that determine its numbers: the dtype and the chat template's hash."""
+def settled_spec(spec: RunSpec) -> RunSpec:
+    """Return the spec with the settings that determine its numbers: the dtype and the chat template's hash.
+
+    Raises ModelError for a chat with a model that is not there or has no template.
+    """
     if spec.model.dtype != "auto" and not spec.model.chat:
         return spec
     from layeratlas.models.devices import settled

@@ -75,6 +75,9 @@ class Study(ABC):
     `tested` says for each kind of finding, in a few words, what a supported one says; it is shown where one is not
     supported.
 
+    `keeps_vectors` tells whether a run keeps the vectors of its texts, `cuts_texts` whether it cuts texts to the
+    model's context.
+
     A comparison of models reads `presence`, the kind of finding that says whether a level is encoded (or answered) at
     all, and `scaled`, the kinds whose estimates are compared with model size, each with its component. On the map of
     models, the row of a level is named by `row`, and shows the curve of the method `mapped`, by default that of the
@@ -100,6 +103,7 @@ class Study(ABC):
     mapped: str = ""
     scaled: Mapping[str, str] = {}
     keeps_vectors: bool = False
+    cuts_texts: bool = False
     presupposed: tuple[Rule, ...] = ()
     across: tuple[question.Question, ...] = ()
     published: Published = Published()
@@ -130,6 +134,10 @@ class Study(ABC):
     def texts_of(self, material: Sequence[Any], settings: Any) -> list[str]:
         """Return the distinct texts that a model reads at least once, to estimate the cost of a run."""
         return list(dict.fromkeys(text for data in material for text in data.texts))
+
+    def shortest(self, settings: Any) -> Any:
+        """Return the settings that make a text shortest, as a run takes them where texts exceed the model's context."""
+        return settings
 
     @abstractmethod
     def stages(self) -> Mapping[str, Callable[[Any], list[str]]]:

@@ -12,15 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layeratlas.core.checksums import code_digest, digest_of, is_sealed, write_sealed
+from layeratlas.core.checksums import digest_of, is_sealed, write_sealed
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import read_object, sweep_parts
 from layeratlas.core.processes import peak_memory
 from layeratlas.core.progress import Progress
-from layeratlas.core.spec import RunSpec, hash_of
+from layeratlas.core.spec import RunSpec
 from layeratlas.core.turns import ALONE, Turns
-from layeratlas.core.versions import version_of
 from layeratlas.data.fitting import LeftOut
+from layeratlas.runs.identity import key_of, texts_hash, versions
 from layeratlas.runs.kept_model import KeptModel
 from layeratlas.runs.lock import LOCK
 
@@ -31,20 +31,6 @@ if TYPE_CHECKING:
 _NEW_CODE = ", or go back to the code that began it: numbers of a development version may change with its code"
 # Outputs that are read again, and need a matching checksum. Pages are not listed, since they may be rebuilt.
 _DATA = (".parquet", ".safetensors", ".json")
-_PACKAGES = ("layeratlas", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy", "scikit-learn")
-# The folders whose code decides numbers. A development version is not told by its number from other states of its code.
-_CODE = ("core", "data", "stats", "store", "models", "capture", "probes", "metrics", "directions", "runs", "studies")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that a run's numbers depend on; for a development version, also a hash of its code."""
-    known = {name: version_of(name) for name in _PACKAGES}
-    code = {"code": code_digest(*_CODE)[:12]} if ".dev" in known["layeratlas"] else {}
-    return {"python": platform.python_version()} | {name: version for name, version in known.items() if version} | code
-
-
-def _identities(material: Sequence[Any]) -> list[Any]:
-    return [data.identity() for data in material]
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -70,7 +56,7 @@ class Workspace:
     ) -> None:
         self.folder, self.spec, self.progress, self.settings = folder, spec, progress, settings
         self._given = list(material)
-        self.key = hash_of([spec.model_dump(mode="json"), _identities(self._given), versions()])
+        self.key = key_of(spec, self._given)
         self.material: list[Any] = self._given
         self.models = KeptModel()
         self.common = folder
@@ -144,7 +130,7 @@ class Workspace:
             "versions": versions(),
             "machine": {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()},
             "seeds": {"run": self.spec.seed},
-            "texts": hash_of(_identities(self.material)),
+            "texts": texts_hash(self.material),
             "datasets": [],
             "stages": {},
         }
@@ -158,7 +144,7 @@ class Workspace:
         """Leave out some rows or sets, and record it; raises DataError if the rest cannot be measured."""
         self.material = unfit.of(self._given)
         self.manifest["unfit"] = unfit.record()
-        self.manifest["texts"] = hash_of(_identities(self.material))
+        self.manifest["texts"] = texts_hash(self.material)
 
     def save(self) -> None:
         """Write `run.json` atomically, with its seal."""
@@ -206,9 +192,9 @@ class Workspace:
         Raises StoreError if an earlier process of this run saw other files under the same name.
         """
         from layeratlas.models.files import differing
-        from layeratlas.models.sources import find_source
+        from layeratlas.models.sources import source_of
 
-        find_source(self.spec.model.id)  # refuse an invalid model before any progress is shown
+        source_of(self.spec.model)  # refuse an invalid model before any progress is shown
         loaded = self.models.load(self.spec.model, self.progress)
         if known := self.manifest["model"]:
             changed = differing(known["files"], loaded.info["files"])

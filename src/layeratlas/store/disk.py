@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from layeratlas.core.errors import FullError, StoreError
 from layeratlas.core.files import demand_ownership, sweep_parts, write_atomic
 from layeratlas.core.turns import ALONE, Turns
 from layeratlas.store.contract import Shape, Store, check_complete, check_request, check_shard, unseen
+from layeratlas.store.names import shared_part
 from layeratlas.store.receipts import (
     Receipt,
     covered,
@@ -82,26 +84,46 @@ class DiskStore(Store):
             if receipt is not None and self._holds(key, receipt):
                 self._receipts[key] = receipt
 
-    def adopt(self, folder: Path) -> int:
-        """Link the missing shards from another folder with the same content; return how many.
+    def adopt(self, folder: Path, planned: Mapping[str, Sequence[int]] | None = None) -> int:
+        """Link missing shards from another folder; return how many.
 
-        A shard whose bytes differ from its receipt is left. Where the disk has no links, shards are copied.
+        They are all of a folder with the same content. Of one with other texts, but of the same origin, they are those
+        with the content of a `planned` shard, which is given by its key with its rows. A shard whose bytes differ from
+        its receipt is left. Where the disk has no links, shards are copied.
         """
         with contextlib.suppress(StoreError):
-            if read_manifest(folder) == self._manifest:
-                missing = [(key, kept) for key, kept in read_receipts(folder, self.key) if key not in self._receipts]
-                return sum(self._adopted(folder, key, receipt) for key, receipt in missing)
+            known = read_manifest(folder)
+            if known == self._manifest:
+                there = dict(read_receipts(folder, self.key))
+                return sum(self._adopted(folder, key, key, there[key]) for key in there.keys() - self._receipts.keys())
+            if self._is_akin(known):
+                return sum(self._akin(folder, known["key"], planned or {}))
         return 0
 
-    def _adopted(self, folder: Path, key: str, receipt: Receipt) -> bool:
+    def _is_akin(self, known: Mapping[str, Any]) -> bool:
+        """Return whether a manifest differs from this store's in its texts alone."""
+        texts = {"key": shared_part(self.key), "texts": None}
+        return {**known, **texts, "key": shared_part(known["key"])} == {**self._manifest, **texts}
+
+    def _akin(self, folder: Path, key: str, planned: Mapping[str, Sequence[int]]) -> Iterator[bool]:
+        """Adopt the shards of planned content; yield for each whether it was sound."""
+        missing = {shared_part(own): (own, rows) for own, rows in planned.items() if own not in self._receipts}
+        for theirs, receipt in read_receipts(folder, key) if missing else ():
+            own, rows = missing.get(shared_part(theirs), ("", ()))
+            if own and len(rows) == len(receipt.rows):
+                kept = Receipt(rows=list(rows), layers=receipt.layers, sha256=receipt.sha256)
+                yield self._adopted(folder, theirs, own, kept)
+
+    def _adopted(self, folder: Path, theirs: str, key: str, receipt: Receipt) -> bool:
+        """Take the shard `theirs` as `key`, with a receipt of its own; return whether it is sound."""
         with contextlib.suppress(OSError):  # the other run was deleted meanwhile
             path = shard_path(self.folder, key)
             demand_ownership(path)
             path.unlink(missing_ok=True)
             try:
-                os.link(shard_path(folder, key), path)
+                os.link(shard_path(folder, theirs), path)
             except OSError:
-                shutil.copyfile(shard_path(folder, key), path)
+                shutil.copyfile(shard_path(folder, theirs), path)
             if digest_of(path) == receipt.sha256:
                 receipt.write(self.folder, key, self.key)
                 self._receipts[key] = receipt

@@ -47,7 +47,8 @@ class Mirror:
     def bring(self, name: str = "") -> None:
         """Update a local file or folder from the bucket; files that the bucket lacks are removed.
 
-        If no other process has uploaded since the last synchronisation, unpublished local files are newer and stay.
+        So are empty folders, which a bucket cannot hold and a run takes for something that is not its own. If no other
+        process has uploaded since the last synchronisation, unpublished local files are newer and stay.
         """
         with self._one_at_a_time:
             there = {key: entry for key, entry in self.bucket.entries(name).items() if self._is_shared(key)}
@@ -60,6 +61,7 @@ class Mirror:
                     self._known.pop(key, None)
                 wanted = [key for key, entry in there.items() if self._known.get(key) != (entry.tag, here.get(key))]
             _each(self._get, wanted)
+            _remove_empty(self.folder / name)
             self._remember()
 
     def fetch(self, name: str) -> None:
@@ -102,6 +104,7 @@ class Mirror:
                 self.bucket.remove(key)
                 (self.folder / key).unlink(missing_ok=True)
                 self._known.pop(key, None)
+            _remove_empty(self.folder / name)
             self._remember()
 
     def publish(self, name: str = "") -> None:
@@ -190,6 +193,14 @@ class Mirror:
 
 def _is_below(key: str, name: str) -> bool:
     return not name or key == name or key.startswith(f"{name}/")
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove the empty folders below a folder, not the folder itself."""
+    for inner, _, _ in os.walk(folder, topdown=False):
+        if Path(inner) != folder:
+            with contextlib.suppress(OSError):  # not empty
+                Path(inner).rmdir()
 
 
 def _below(folder: Path) -> Iterator[Path]:

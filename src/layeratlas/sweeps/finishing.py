@@ -20,7 +20,7 @@ from layeratlas.runs.finished import read_run
 from layeratlas.runs.lock import InUseError
 from layeratlas.runs.place import Place
 from layeratlas.runs.tables import write_parquet
-from layeratlas.sweeps.state import Standing, UnitState, run_folder, run_name, states_of
+from layeratlas.sweeps.state import SETTLED, Standing, UnitState, run_folder, run_name, states_of
 from layeratlas.sweeps.units import Unit
 
 CLAIMS, _COMPARISONS = "claims.parquet", "comparisons"
@@ -35,10 +35,11 @@ class Finish:
     progress: Progress = field(default_factory=Progress)
 
 
-def finish(place: Place, units: Sequence[Unit], options: Finish) -> dict[str, str]:
+def finish(place: Place, units: Sequence[Unit], options: Finish) -> dict[str, str] | None:
     """Compare, judge and index the finished runs; return why groups could not be compared, by their names.
 
-    If two sweeps end in the same folder, the second one waits for the first.
+    Returns None, and does nothing, if a unit is neither done nor failed: another call has opened it again. If two
+    sweeps end in the same folder, the second one waits for the first.
     """
     while True:
         try:
@@ -51,8 +52,10 @@ def finish(place: Place, units: Sequence[Unit], options: Finish) -> dict[str, st
             time.sleep(max(_LOOK, place.pause))
 
 
-def _finish(place: Place, units: Sequence[Unit], options: Finish) -> dict[str, str]:
+def _finish(place: Place, units: Sequence[Unit], options: Finish) -> dict[str, str] | None:
     out, states = place.folder, states_of(place, units)
+    if any(state.standing not in SETTLED for state in states.values()):
+        return None
     done = [unit for unit in units if states[unit.name].standing is Standing.DONE]
     for unit in done:
         place.bring(run_name(unit))

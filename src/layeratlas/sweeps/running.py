@@ -20,14 +20,17 @@ from layeratlas.runs.place import Place
 from layeratlas.sweeps.engines import Engine, Launch, Worker, find_engine
 from layeratlas.sweeps.finishing import Finish, finish, notes_on
 from layeratlas.sweeps.plan import write_plan
+from layeratlas.sweeps.reading import read_sweep
 from layeratlas.sweeps.resources import Resources
 from layeratlas.sweeps.same_models import demand_same_models
-from layeratlas.sweeps.spec import SweepSpec, read_sweep
+from layeratlas.sweeps.spec import SweepSpec
 from layeratlas.sweeps.state import (
     ATTEMPTS,
+    SETTLED,
     Standing,
     UnitState,
     desk_of,
+    has_other_texts,
     is_tried_again,
     reopen,
     run_folder,
@@ -39,7 +42,6 @@ from layeratlas.sweeps.units import Unit, units_of
 
 # Seconds between polls of the units' states.
 _LOOK = 0.5
-_SETTLED = (Standing.DONE, Standing.FAILED)
 
 
 class Sweep:
@@ -125,11 +127,13 @@ def sweep(
     for unit in units:
         if retry or is_tried_again(place, unit):
             reopen(place, unit, Standing.FAILED)
-        if unit.spec.data:  # the run checks whether the files are unchanged
+        if unit.spec.data and has_other_texts(place, unit):
             reopen(place, unit, Standing.DONE)
-    _Supervisor(engine, launch, Sweep(place, units), progress).run()
-    demand_same_models(place, units)
-    uncompared = finish(place, units, Finish(families=sweep_spec.families, progress=progress))
+    uncompared = None
+    while uncompared is None:
+        _Supervisor(engine, launch, Sweep(place, units), progress).run()
+        demand_same_models(place, units)
+        uncompared = finish(place, units, Finish(families=sweep_spec.families, progress=progress))
     for note in notes_on(uncompared):
         progress.note(note)
     return Sweep(place, units, uncompared)
@@ -209,10 +213,10 @@ class _Supervisor:
         """Return the number of units that are neither done nor failed; report changes."""
         for unit in self._units:
             before = self._states.get(unit.name)
-            if before is not None and before.standing in _SETTLED:
+            if before is not None and before.standing in SETTLED:
                 continue
             self._states[unit.name] = now = state_of(self._place, unit)
             if before is not None and now.standing is not before.standing:
                 why = f": {now.reason}" if now.reason else ""
                 self._progress.note(f"{unit.name}: {now.standing}{why}")
-        return sum(state.standing not in _SETTLED for state in self._states.values())
+        return sum(state.standing not in SETTLED for state in self._states.values())

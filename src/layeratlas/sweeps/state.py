@@ -17,15 +17,16 @@ from typing import Any
 
 from layeratlas.core import registry
 from layeratlas.core.checksums import is_sealed, read_sealed, write_sealed
-from layeratlas.core.errors import StoreError
+from layeratlas.core.errors import AtlasError, StoreError
 from layeratlas.core.files import read_object
 from layeratlas.core.spec import RunSpec, hash_of
+from layeratlas.runs.identity import versions
 from layeratlas.runs.kept_progress import PROGRESS, moment_of
 from layeratlas.runs.lock import LOCK, InUseError
 from layeratlas.runs.manifest import MANIFEST
+from layeratlas.runs.pipeline import prepare, settled_spec
 from layeratlas.runs.place import Place
 from layeratlas.runs.splitting import Desk
-from layeratlas.runs.workspace import versions
 from layeratlas.sweeps.units import Unit
 
 # If three workers in a row were killed before any of them finished a part, the unit is probably the cause.
@@ -41,6 +42,10 @@ class Standing(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+
+
+# The states that no worker changes.
+SETTLED = (Standing.DONE, Standing.FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +77,8 @@ def state_of(place: Place, unit: Unit) -> UnitState:
     """Return the current state of a unit."""
     record, manifest = _record(place, unit), _manifest(place, unit)
     seconds = sum(stage.get("seconds", 0.0) for stage in manifest.get("stages", {}).values())
-    # Only the run can check whether the user's files are unchanged, so a sweep starts such a unit once per call.
     done = record.get("standing") == Standing.DONE and record.get("run") == manifest.get("key")
-    same = done or (not unit.spec.data and _is_of(manifest, unit.spec))
-    if same and _is_complete(manifest):
+    if _is_complete(manifest) and (done or _is_of(manifest, unit.spec)):
         return UnitState(standing=Standing.DONE, attempts=record.get("attempts", 0), seconds=seconds)
     counts = {"attempts": record.get("attempts", 0), "begun": record.get("begun", 0)}
     if record.get("standing") == Standing.FAILED:
@@ -101,10 +104,24 @@ def _is_complete(manifest: dict[str, Any]) -> bool:
 
 
 def _is_of(manifest: dict[str, Any], spec: RunSpec) -> bool:
-    """Return whether a manifest belongs to a spec; the study prepares the spec before it is compared."""
+    """Return whether a manifest belongs to a spec, with the settings that a run fills in when it begins.
+
+    A spec does not tell whether the user's files are unchanged: of their runs, a worker opens each once.
+    """
+    if spec.data:
+        return False
     study = registry.get("studies", spec.study)
-    prepared = study.prepare(spec, study.settings(**spec.settings))
-    return bool(manifest.get("spec") == prepared.model_dump(mode="json"))
+    with contextlib.suppress(AtlasError):  # a chat's template cannot be read
+        prepared = settled_spec(study.prepare(spec, study.settings(**spec.settings)))
+        return bool(manifest.get("spec") == prepared.model_dump(mode="json"))
+    return False
+
+
+def has_other_texts(place: Place, unit: Unit) -> bool:
+    """Return whether the user's files are other than those of a unit's run, or cannot be read: a worker tells which."""
+    with contextlib.suppress(AtlasError):
+        return prepare(registry.get("studies", unit.spec.study), unit.spec).key != _manifest(place, unit).get("key")
+    return True
 
 
 @contextlib.contextmanager

@@ -70,9 +70,18 @@ def work(out: str, plan: str) -> None:
 
 def _in_order(units: Sequence[Unit], states: Mapping[str, UnitState], loaded: ModelSpec | None) -> list[Unit]:
     """Return the open units that no worker runs, in this worker's order of preference."""
-    busy = [unit.spec.model for unit in units if states[unit.name].standing is Standing.RUNNING]
+    as_loaded = {unit.name: _as_loaded(unit.spec.model) for unit in units}
+    here = _as_loaded(loaded) if loaded else None
+    busy = [as_loaded[unit.name] for unit in units if states[unit.name].standing is Standing.RUNNING]
     waiting = [unit for unit in units if states[unit.name].standing is Standing.WAITING]
-    return sorted(waiting, key=lambda unit: (unit.spec.model != loaded, unit.spec.model in busy))
+    return sorted(waiting, key=lambda unit: (as_loaded[unit.name] != here, as_loaded[unit.name] in busy))
+
+
+def _as_loaded(spec: ModelSpec) -> ModelSpec:
+    """Return a model's spec as `KeptModel` has it, but for the hash of the chat's template, which belongs to the id."""
+    from layeratlas.models.devices import settled  # imports torch
+
+    return settled(spec).model_copy(update={"chat_template": None})
 
 
 def _take(place: Place, unit: Unit, models: KeptModel) -> bool:

@@ -31,7 +31,7 @@ from layeratlas.studies.exits.names import (
     PUBLISHED,
     ExitFinding,
 )
-from layeratlas.studies.exits.prompts import LETTERS, make_prompt
+from layeratlas.studies.exits.prompts import BARE, LETTERS, make_prompt
 from layeratlas.studies.exits.reading_out import ALL_EXITS, check_exits
 from layeratlas.studies.exits.recommending import RULES
 from layeratlas.studies.exits.settings import ExitSettings, settings_of
@@ -90,9 +90,14 @@ class Exits(Study):
         return [sample_groups(data, settings.questions, spec.seed) for data in material]
 
     def texts_of(self, material: Sequence[QuestionSet], settings: ExitSettings) -> list[str]:
-        """Return every prompt with each of its choices; a run computes a shared beginning once."""
+        """Return every prompt, and the one without a question, with each choice."""
         prompts = [make_prompt(data, question, settings) for data in material for question in data.items]
-        return list(dict.fromkeys(read + choice for prompt in prompts for read, choice in prompt.scored(prompt.text)))
+        asked = [(prompt, text) for prompt in prompts for text in (prompt.text, BARE)]
+        return list(dict.fromkeys(read + choice for prompt, text in asked for read, choice in prompt.scored(text)))
+
+    def shortest(self, settings: ExitSettings) -> ExitSettings:
+        """Return the settings without worked examples."""
+        return settings.with_shots(0)
 
     def check(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> None:
         """Raise SpecError for what cannot be asked: too few worked examples, more choices than letters, no passages."""

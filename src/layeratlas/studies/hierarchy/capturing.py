@@ -26,7 +26,7 @@ from layeratlas.studies.hierarchy.names import ACTIVATIONS, RESIDUAL
 from layeratlas.studies.hierarchy.plan import describe, describe_large
 
 if TYPE_CHECKING:
-    from layeratlas.capture import Reading
+    from layeratlas.capture import Packing, Reading
     from layeratlas.capture.recomputing import Recomputed
     from layeratlas.models import LoadedModel
     from layeratlas.store import DiskStore, Store
@@ -34,11 +34,15 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class DistinctTexts:
-    """The distinct texts of a run as tokens, their names in messages, and the row of each in the activations."""
+    """The distinct texts of a run as tokens, their names in messages, and the row of each in the activations.
+
+    `sizes` are the numbers of texts that each data set adds to those before it.
+    """
 
     readings: list[Reading] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
+    sizes: list[int] = field(default_factory=list)
 
     def add(self, item: Item, reading: Reading, name: str) -> None:
         """Append a text unless it is already present."""
@@ -77,11 +81,11 @@ def capture_stage(work: Workspace) -> list[str]:
     shape = store_shape(model, len(texts.readings), spec)
     key = store_key(model, texts.readings, spec)
     store = DiskStore(work.common / ACTIVATIONS, shape, key, spec.dtype, turns_of(work))
-    _adopt(work, store)
-    store.check_space()
     with work.progress.stage("prepare", 2) as step:  # forward passes that prove the batches, and tell the time
-        packing = choose_plan(model, texts.readings, spec)
+        packing = choose_plan(model, texts.readings, spec, texts.sizes)
         step.advance()
+        _adopt(work, store, packing)
+        store.check_space()
         work.manifest["capture"] = packing.record() | {"components": list(spec.components)}
         if not store.finished():
             work.progress.note(describe(work, packing, shape))
@@ -89,12 +93,13 @@ def capture_stage(work: Workspace) -> list[str]:
     return outputs
 
 
-def _adopt(work: Workspace, store: DiskStore) -> None:
-    """Take the vectors that other runs of the same sweep have stored of the same texts."""
+def _adopt(work: Workspace, store: DiskStore, packing: Packing) -> None:
+    """Take the vectors that other runs of the same sweep have stored of the same batches."""
     if work.turns.helping:
         return
+    planned = {batch.key: batch.rows for batch in packing.batches}
     for run in work.models.neighbours(work.folder):
-        taken = store.adopt(run / ACTIVATIONS)
+        taken = store.adopt(run / ACTIVATIONS, planned)
         if taken:
             work.progress.note(f"{taken} shards of vectors of the same texts are taken from '{run}'")
 
@@ -189,12 +194,14 @@ def distinct_texts(model: LoadedModel, material: Sequence[Dataset], position: st
 
     texts = DistinctTexts()
     for data in material:
+        before = len(texts.readings)
         for number, item in enumerate(data.items, 1):
             if _text_key(item) in texts.rows:
                 continue
             ids, offsets = _encode(model, item.text, position)
             find = positions_of if model.chat is None else chat_positions_of
             texts.add(item, Reading(ids=tuple(ids), positions=find(position, offsets, item.spans)), _name(data, number))
+        texts.sizes.append(len(texts.readings) - before)
     return texts
 
 

@@ -57,6 +57,7 @@ class Segments(Study):
     across = questions.ACROSS
     published = names.PUBLISHED
     tasks = ("passages",)
+    cuts_texts = True
     reads = Passages
     uses: frozenset[str] = frozenset()
     settings = SegmentSettings

@@ -1,0 +1,288 @@
+"""Calls of `la.sweep` that meet in one folder, begin with nothing to do, or are refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import layeratlas as la
+from layeratlas.capture import plan_choices
+from layeratlas.core import registry
+from layeratlas.core.checksums import write_sealed
+from layeratlas.core.errors import AtlasError, ModelError, SpecError
+from layeratlas.core.files import read_object
+from layeratlas.core.spec import CaptureSpec, ModelSpec, RunSpec
+from layeratlas.models import devices, load
+from layeratlas.models.devices import settled
+from layeratlas.runs.identity import versions
+from layeratlas.runs.pipeline import prepare, settled_spec
+from layeratlas.runs.place import FolderPlace
+from layeratlas.studies.exits.posing import pose
+from layeratlas.sweeps import finishing, running, worker
+from layeratlas.sweeps.costs import DryRun, dry_run
+from layeratlas.sweeps.engines.contract import Engine, Launch
+from layeratlas.sweeps.resources import Resources
+from layeratlas.sweeps.running import Sweep
+from layeratlas.sweeps.spec import SweepSpec
+from layeratlas.sweeps.state import Standing, UnitState, reopen, run_folder, state_of, states_of
+from layeratlas.sweeps.units import units_of
+from small_runs import texts_file
+
+
+@dataclass
+class Thread:
+    """A worker in this process."""
+
+    thread: threading.Thread
+
+    def is_running(self) -> bool:
+        return self.thread.is_alive()
+
+    def stop(self) -> None:
+        self.thread.join()
+
+
+class Threads(Engine):
+    """An engine whose workers are threads."""
+
+    def start(self, launch: Launch, slot: int) -> Thread:
+        thread = threading.Thread(target=worker.work, args=(launch.address, launch.plan))
+        thread.start()
+        return Thread(thread)
+
+
+class Read:
+    """A finished run, as far as the end of a sweep looks at it."""
+
+    def in_family(self, _: object) -> Read:
+        return self
+
+
+@pytest.fixture
+def computed(monkeypatch) -> list[str]:
+    """Let a run be its manifest, and the end of a sweep a count of runs; returns the models that were run, in order."""
+    ran: list[str] = []
+
+    def execute(study, spec, out, progress=None, models=None, turns=None):
+        ready = prepare(study, spec)
+        manifest = {"status": "complete", "versions": versions(), "spec": ready.spec.model_dump(mode="json")}
+        if not (out / "run.json").exists():
+            ran.append(spec.model.id)
+            out.mkdir(parents=True, exist_ok=True)
+            write_sealed(out / "run.json", {**manifest, "key": ready.key})
+        elif read_object(out / "run.json")["key"] != ready.key:
+            raise AtlasError("it holds another run")
+
+    def judge(runs: list[Read]) -> pl.DataFrame:
+        return pl.DataFrame({"runs": [len(runs)]})
+
+    monkeypatch.setattr(worker, "execute", execute)
+    monkeypatch.setattr(finishing, "read_run", lambda _: Read())
+    monkeypatch.setattr(finishing, "judge_claims", judge)
+    monkeypatch.setattr(running, "_LOOK", 0.01)
+    return ran
+
+
+@pytest.fixture
+def plan(tmp_path) -> SweepSpec:
+    """Two runs of the user's own texts; no page of the two."""
+    return SweepSpec(models=("one",), seeds=(0, 1), size="quick", options={"data": texts_file(tmp_path)})
+
+
+def call(plan: SweepSpec | dict[str, Any], out: Path) -> Sweep:
+    return la.sweep(plan, out=out, engine=Threads(), resources=Resources(threads=1))
+
+
+def standings(sweep: Sweep) -> set[Standing]:
+    return {state.standing for state in sweep.states.values()}
+
+
+def test_a_unit_that_is_opened_again_while_a_call_ends_is_waited_for(plan, tmp_path, computed, monkeypatch):
+    """Another call of the sweep, as with `--retry`, opens units just before this one compares them."""
+    place, times = FolderPlace(tmp_path / "out"), []
+    ends = running.finish
+
+    def finish(*given):
+        times.append(1)
+        if len(times) == 1:
+            for unit in units_of(plan):
+                reopen(place, unit, Standing.DONE)
+        return ends(*given)
+
+    monkeypatch.setattr(running, "finish", finish)
+    sweep = call(plan, place.folder)
+    assert len(times) == 2
+    assert standings(sweep) == {Standing.DONE}
+    assert pl.read_parquet(place.folder / "claims.parquet")["runs"].to_list() == [2]
+    assert len(computed) == 2
+
+
+def test_a_call_leaves_finished_runs_of_unchanged_files_done(plan, tmp_path, computed, monkeypatch):
+    """So that a call that is about to compare them finds them."""
+    out = tmp_path / "out"
+    call(plan, out)
+    seen = []
+    monkeypatch.setattr(running, "finish", lambda place, units, options: seen.append(states_of(place, units)) or {})
+    monkeypatch.setattr(worker, "execute", lambda *_, **__: pytest.fail("it is done"))
+    sweep = call(plan, out)
+    assert standings(sweep) == {Standing.DONE}
+    assert {state.attempts for state in seen[0].values()} == {1}
+
+
+@pytest.mark.parametrize("change", ["another text", "no file"])
+def test_a_call_opens_finished_runs_of_changed_files(plan, tmp_path, computed, change):
+    call(plan, tmp_path / "out")
+    path = Path(plan.options["data"])
+    path.unlink() if change == "no file" else path.write_text(path.read_text().replace("A cow", "A hen"))
+    sweep = call(plan, tmp_path / "out")
+    assert standings(sweep) == {Standing.FAILED}
+    assert all(why for why in sweep.failed.values())
+
+
+@pytest.mark.parametrize("on", ["ray", "kube"])
+def test_a_call_whose_engine_is_refused_leaves_nothing(plan, tmp_path, monkeypatch, on):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SpecError):
+        la.sweep(plan, out=tmp_path / "out", resources=Resources(on=on))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(params=["float32", "auto"])
+def dtype(request, monkeypatch) -> str:
+    """What the file asks for, on a device where `auto` is bfloat16."""
+    monkeypatch.setattr(devices, "_half_pays", lambda device: True)
+    return request.param
+
+
+def test_a_worker_stays_with_its_model_whatever_settles_its_numbers(tmp_path, dtype):
+    units = units_of(SweepSpec(models=("a", "b"), seeds=(0, 1), size="quick", options={"dtype": dtype}))
+    states = {unit.name: UnitState(standing=Standing.WAITING) for unit in units}
+    for model in ("a", "b"):
+        loaded = settled(next(unit.spec.model for unit in units if unit.spec.model.id == model))
+        assert [unit.spec.model.id for unit in worker._in_order(units, states, loaded)][:2] == [model, model]
+
+
+def test_a_copied_run_is_done_whatever_settles_its_numbers(tmp_path, dtype):
+    place = FolderPlace(tmp_path)
+    unit, other = units_of(SweepSpec(models=("a",), seeds=(0, 1), size="quick", options={"dtype": dtype}))
+    study = registry.get("studies", "hierarchy")
+    spec = settled_spec(study.prepare(unit.spec, study.settings()))
+    assert spec.model.dtype == ("bfloat16" if dtype == "auto" else "float32")
+    manifest = {"status": "complete", "versions": versions(), "spec": spec.model_dump(mode="json"), "key": "any"}
+    for each in (unit, other):
+        write_sealed(run_folder(place, each) / "run.json", manifest)
+    assert state_of(place, unit).standing is Standing.DONE
+    assert state_of(place, other).standing is Standing.WAITING
+
+
+@pytest.fixture
+def models(folder_of) -> tuple[str, str]:
+    """A tiny model whose context of 64 tokens is too short for some texts, and none."""
+    return str(folder_of("llama")), str(folder_of("llama").with_name("none"))
+
+
+def costs(out: Path, **plan) -> tuple[dict[str, list[str]], DryRun]:
+    """Return the words of each run's line in a dry run, by its name, and the dry run."""
+    known = dry_run(Sweep(FolderPlace(out), units_of(SweepSpec(size="quick", **plan))))
+    return {line.split("  ")[-1].split(" ")[0]: line.split() for line in known.lines[1:-2]}, known
+
+
+def test_a_dry_run_refuses_the_runs_that_a_sweep_would_and_goes_on(models, tmp_path):
+    there, none = models
+    lines, known = costs(tmp_path / "out", models=(none, there), tasks=("items", "passages"), studies=STUDIES)
+    assert [words[0] for words in lines.values()] == ["refused", "refused", "waiting", "waiting"]
+    assert all("does not exist" in why for why in known.refused.values())
+    assert not (tmp_path / "out").exists()
+
+
+STUDIES = ("hierarchy", "segments")
+
+
+def test_a_dry_run_refuses_a_revision_of_what_is_on_this_machine(models, tmp_path):
+    """Two revisions of a folder would be one model twice."""
+    _, known = costs(tmp_path, models=models[:1], tasks=("items",), revisions=("step1", "step2"))
+    assert len(known.refused) == 2
+    with pytest.raises(ModelError, match=r"the revision 'step1' of .* on this machine; expected a revision of a hub"):
+        load(ModelSpec(id=models[0], revision="step1"))
+
+
+def test_a_dry_run_says_what_does_not_fit_the_context(models, tmp_path):
+    """A run of what nothing fits is refused, as is a file of the user; a set among others is left out."""
+    long = tmp_path / "long.csv"
+    rows = [f"{'a long text ' * (9 if place == 3 else 1)}{place},{place % 2},{place}" for place in range(12)]
+    long.write_text("\n".join(["text,label,group", *rows]))
+    _, known = costs(tmp_path, models=models[:1], tasks=("documents",))
+    assert "nothing fits the model" in next(iter(known.refused.values()))
+    lines, _ = costs(tmp_path, models=models[:1], tasks=(("items", "documents"),))
+    alone, _ = costs(tmp_path, models=models[:1], tasks=("items",))
+    ((_, tokens, *_, last),), ((_, only, *_),) = lines.values(), alone.values()
+    assert last.endswith(")")
+    assert tokens == only
+    _, known = costs(tmp_path, models=models[:1], options={"data": str(long)})
+    (why,) = known.refused.values()
+    assert why.startswith(f"1 of 12 texts of '{long}' have up to 1")
+
+
+def test_what_runs_take_from_others_counts_once_in_a_dry_run(models, tmp_path):
+    """Runs of two seeds capture once, and so do runs that share a task; not with another position."""
+    tasks = ("items", ("items", "analogies"))
+    lines, _ = costs(tmp_path, models=models[:1], tasks=tasks, seeds=(0, 1))
+    tokens = [int(words[1].replace(",", "")) for words in lines.values()]
+    apart, _ = costs(tmp_path, models=models[:1], tasks=("items", "analogies"))
+    assert tokens == [int(words[1].replace(",", "")) * seed for words in apart.values() for seed in (1, 0)]
+    lines, _ = costs(tmp_path, models=models[:1], tasks=("items",), variants=({"name": "a"}, MEAN))
+    assert len({words[1] for words in lines.values()}) == 1
+
+
+MEAN = {"name": "mean", "options": {"position": "mean"}}
+
+
+def test_the_tokens_of_a_dry_run_are_those_that_a_capture_computes(models, tmp_path, loaded_of):
+    """Shared beginnings once: choices after a question of many words, of which a run need not read the last token."""
+    rows = [
+        {"question": f"What is {n} and {'so on and ' * 3}?", "choices": ["a", "b", "c"], "answer": 0} for n in "xyz"
+    ]
+    path = tmp_path / "asked.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    options = {"data": str(path)}
+    lines, _ = costs(tmp_path, models=models[:1], studies=("exits",), options=options, settings={"exits": {"shots": 0}})
+    (words,) = lines.values()
+    model, study = loaded_of("llama"), registry.get("studies", "exits")
+    settings = study.settings(shots=0)
+    posed = pose(model, study.read(str(path), RunSpec(study="exits")), settings)
+    continuations = [*posed.after, *posed.bare]
+    computed = plan_choices(model, continuations, CaptureSpec())[1].record()["tokens_computed"]
+    texts = study.texts_of([posed.data], settings)
+    assert int(words[1].replace(",", "")) == computed + len(texts)
+    assert computed + len(texts) < sum(len(each.ids) for each in continuations) / 2
+
+
+def test_runs_whose_lists_of_texts_overlap_capture_a_set_once(models, tmp_path):
+    """The second run reads a set more: it links the shards of the first, and has the tables of a run of its own."""
+    texts = texts_file(tmp_path)
+    more = Path(texts).with_name("more.csv")
+    more.write_text(Path(texts).read_text().replace("A ", "The "))
+    fields = {"models": [models[0]], "size": "quick", "options": {"probe": "ridge", "shuffles": 20, "repeats": 1}}
+    variants = [{"name": "one", "options": {"data": texts}}, {"name": "two", "options": {"data": [str(more), texts]}}]
+    shared = call({**fields, "variants": variants}, tmp_path / "shared")
+    alone = call({**fields, "variants": variants[1:]}, tmp_path / "alone")
+    assert shared.failed == alone.failed == {}
+    first, second = shared.runs.values()
+    (own,) = alone.runs.values()
+    assert shards(first.folder) < shards(second.folder)
+    assert not shards(own.folder) & shards(second.folder)
+    for table in own.folder.glob("*.parquet"):
+        assert_frame_equal(pl.read_parquet(table), pl.read_parquet(second.folder / table.name), check_exact=True)
+
+
+def shards(run: Path) -> set[int]:
+    """Return the inodes of a run's shards."""
+    return {path.stat().st_ino for path in run.glob("activations/*.safetensors")}
