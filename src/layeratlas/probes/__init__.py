@@ -26,6 +26,7 @@ from layeratlas.probes._sweep import (
     probe_layer,
     probe_layers,
     probe_weights,
+    twice_split,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ __all__ = [
     "subset_scores",
     "surface_baseline",
     "training_of",
+    "twice_split",
 ]
 # Scikit-learn is slow to import, and only the estimators need it.
 __getattr__ = lazy(__name__, {"_estimator": ["LinearProbeClassifier", "LinearProbeRegressor"]})

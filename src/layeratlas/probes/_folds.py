@@ -19,19 +19,33 @@ def make_folds(data: Dataset, folds: int, repeats: int, seed: int) -> list[Fold]
     groups than twice the folds, each group is left out once, in a single repeat. Raises DataError if a training set
     would lack a class.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
+    parts, repeatable = _parts(data, folds)
+    return [fold for repeat in range(repeats if repeatable else 1) for fold in _partition(data, parts, repeat, seed)]
 
+
+def second_folds(data: Dataset, folds: int, seed: int) -> list[Fold]:
+    """Return the folds of the second repeat of `make_folds`; none where each group is left out once."""
+    parts, repeatable = _parts(data, folds)
+    return _partition(data, parts, 1, seed) if repeatable else []
+
+
+def _parts(data: Dataset, folds: int) -> tuple[int, bool]:
+    """Return the number of test sets, and whether there is more than one way to make them."""
     n_groups = int(data.groups.max()) + 1
     parts = n_groups if n_groups < 2 * folds else folds
     if data.kind == "classes":
         parts = min(parts, *(len(np.unique(data.groups[data.y == c])) for c in np.unique(data.y)))
-    strata = _strata(data, parts)
+    return parts, parts < n_groups
+
+
+def _partition(data: Dataset, parts: int, repeat: int, seed: int) -> list[Fold]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed + repeat)
     splits = []
-    for repeat in range(1 if parts == n_groups else repeats):
-        splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed + repeat)
-        for train, test in splitter.split(np.zeros(len(data.y)), strata, data.groups):
-            _check_classes(data, train)
-            splits.append(Fold(repeat=repeat, train=train.astype(np.int64), test=test.astype(np.int64)))
+    for train, test in splitter.split(np.zeros(len(data.y)), _strata(data, parts), data.groups):
+        _check_classes(data, train)
+        splits.append(Fold(repeat=repeat, train=train.astype(np.int64), test=test.astype(np.int64)))
     return splits
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Self
 
 import numpy as np
 
 from layeratlas.core import registry
 from layeratlas.core.arrays import Array, Bools, Floats, Ints
+from layeratlas.core.errors import DataError
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset
 from layeratlas.probes._contract import Fold, Probe
@@ -23,7 +25,7 @@ from layeratlas.probes._dual import (
     split_gram,
     with_ties,
 )
-from layeratlas.probes._folds import label_shuffles, make_folds
+from layeratlas.probes._folds import label_shuffles, make_folds, second_folds
 from layeratlas.probes._gram import to_numpy
 from layeratlas.stats.measures import measures_for
 
@@ -77,6 +79,21 @@ def bare_design(data: Dataset, spec: ProbeSpec, seed: int) -> Design:
     return _design(data, spec, folds, label_shuffles(data, folds, 1, seed), np.zeros((0, len(data.y))))
 
 
+def twice_split(design: Design, seed: int) -> Design | None:
+    """Return a design of one repeat with a second one, that of the same seed, with one shuffle and no control task.
+
+    None where the design has repeats already, or where its groups allow no other folds.
+    """
+    try:
+        folds = second_folds(design.data, design.spec.folds, seed) if design.repeats == 1 else []
+    except DataError:  # a training fold of the second repeat lacks a class
+        folds = []
+    if not folds:
+        return None
+    tasks = np.zeros((0, len(design.y)))
+    return replace(design, folds=(*design.folds, *folds), repeats=2, shuffled=design.shuffled[:1], control_tasks=tasks)
+
+
 def _design(data: Dataset, spec: ProbeSpec, folds: Sequence[Fold], orders: Ints, control_tasks: Floats) -> Design:
     names = sorted(set(data.strata))
     return Design(
@@ -110,7 +127,8 @@ class Probed:
 
     scores: (P, repeats, n, k) out of fold. shuffled: (P, strata, measures, shuffles). control_tasks: (P, tasks, n, k),
     without tasks for probes with costly shuffles. `baseline`: the surface baseline by measure. `baseline_scores`:
-    (repeats, n, k) of the best surface features, or None if they are not kept.
+    (repeats, n, k) of the best surface features, or None if they are not kept. `twice`: where the design has a single
+    repeat, the same probe with a second one at some of the layers, or None if it was not measured.
     """
 
     design: Design
@@ -121,6 +139,7 @@ class Probed:
     baseline: dict[str, float]
     baseline_scores: Floats | None = None
     control_tasks: Floats = field(default_factory=lambda: np.zeros((0, 0, 0, 0)))
+    twice: Self | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

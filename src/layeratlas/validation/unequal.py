@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,7 @@ from layeratlas.stats.resampling import Resampler
 from layeratlas.studies.hierarchy.curves import task_curves
 from layeratlas.studies.hierarchy.findings.emergence import emergence_order_findings
 from layeratlas.studies.hierarchy.phrasing import Phrasing
+from layeratlas.studies.hierarchy.second_repeat import chosen_layers
 from layeratlas.validation.noise import layer_noise
 from layeratlas.validation.rate import Check, Count
 
@@ -69,11 +70,22 @@ def _design(texts: int, partition: int) -> Design:
     return make_design(Dataset("planted", "planted", items), _PROBE, partition)
 
 
-def simulated_level(level: Level, seed: int) -> Curve:
+def simulated_level(level: Level, seed: int, repeats: int = 2) -> Curve:
     """Return the accuracy of probes of a level, and its signal, from activations with persistent noise.
 
-    Texts of a group share a fifth of the variance of their noise.
+    With one repeat, a second is known at a few layers, as in runs of size quick.
     """
+    return curve_of(simulated_scores(level, seed, repeats), level, seed)
+
+
+def curve_of(probed: Probed, level: Level, seed: int) -> Curve:
+    """Return the curve of a level's scores."""
+    sampler = Resampler([item.group for item in probed.design.data.items], _PROBE.bootstrap, seed, halves=100)
+    return replace(task_curves(probed, sampler)[0], level=level.name)
+
+
+def simulated_scores(level: Level, seed: int, repeats: int = 2) -> Probed:
+    """Return the scores of probes of a level. Texts of a group share a fifth of the variance of their noise."""
     rng = np.random.default_rng([seed, level.texts])
     design = _design(level.texts, seed % _PARTITIONS)
     group = np.arange(level.texts) // _PER_GROUP
@@ -83,7 +95,7 @@ def simulated_level(level: Level, seed: int) -> Curve:
     direction /= np.linalg.norm(direction)
     planted = np.where(design.y == 1, 1.0, -1.0)[:, None, None] * direction[:, None] * level.signal
     layers = [results[0] for results in probe_layers((noise + planted).transpose(2, 0, 1), design, _PROBE.methods)]
-    probed = Probed(
+    both = Probed(
         design=design,
         component="resid",
         method="ridge",
@@ -91,8 +103,15 @@ def simulated_level(level: Level, seed: int) -> Curve:
         shuffled=np.stack([layer.shuffled for layer in layers]),
         baseline=dict.fromkeys(measures_for("classes", 2), 0.5),
     )
-    sampler = Resampler([item.group for item in design.data.items], _PROBE.bootstrap, seed, halves=100)
-    return replace(task_curves(probed, sampler)[0], level=level.name)
+    return both if repeats == 2 else _of_one_repeat(both)
+
+
+def _of_one_repeat(both: Probed) -> Probed:
+    """Return the scores of the first of two repeats, with the second at the layers at which a run measures it."""
+    design, layers = both.design, chosen_layers(_POINTS)
+    first = replace(design, folds=tuple(fold for fold in design.folds if fold.repeat == 0), repeats=1)
+    twice = replace(both, scores=both.scores[layers], shuffled=both.shuffled[layers])
+    return replace(both, design=first, scores=both.scores[:, :1], twice=twice)
 
 
 def order_of(earlier: Curve, later: Curve) -> Finding:
@@ -100,16 +119,16 @@ def order_of(earlier: Curve, later: Curve) -> Finding:
     return emergence_order_findings([(earlier, later)], Phrasing())[0]
 
 
-def _simulated(later: Level, seed: int) -> Finding:
-    return order_of(simulated_level(EASY, seed), simulated_level(later, seed))
+def _simulated(later: Level, seed: int, repeats: int = 2) -> Finding:
+    return order_of(simulated_level(EASY, seed, repeats), simulated_level(later, seed, repeats))
 
 
-def _decided(seed: int) -> Count:
-    return Count(int(_simulated(HARD, seed).verdict != "inconclusive"))
+def _decided(seed: int, repeats: int = 2) -> Count:
+    return Count(int(_simulated(HARD, seed, repeats).verdict != "inconclusive"))
 
 
-def _found(seed: int) -> Count:
-    return Count(int(_simulated(DEEPER, seed).verdict == "supported"))
+def _found(seed: int, repeats: int = 2) -> Count:
+    return Count(int(_simulated(DEEPER, seed, repeats).verdict == "supported"))
 
 
 def _holds(later: Level) -> Callable[[int], Count]:
@@ -137,5 +156,18 @@ UNEQUAL_CHECKS: Sequence[Check] = (
         finding="emergence order: interval, from scores",
         simulate=_holds(HARD),
         at_least=0.93,
+    ),
+    Check(
+        planted=f"{_ALIKE}, one repeat",
+        finding="emergence order, either way",
+        simulate=partial(_decided, repeats=1),
+        at_most=0.05,
+    ),
+    Check(
+        planted="the same, the hard ones 0.25 deeper, one repeat",
+        finding="emergence order",
+        simulate=partial(_found, repeats=1),
+        at_least=0.9,
+        weight=0.5,
     ),
 )

@@ -38,6 +38,7 @@ from layeratlas.studies.hierarchy.probing import (
     scores_file,
     whole_store,
 )
+from layeratlas.studies.hierarchy.second_repeat import second_scores
 
 _CELLS, _SURFACE_CELL = "cells", "surface"
 
@@ -138,7 +139,8 @@ class _Table:
             step.advance(size)
 
         def compute(check: Check) -> None:
-            tensors = self._tensors(list(probed_layers(self._work, self._asked(layers))))
+            asked = self._asked(layers)
+            tensors = self._tensors(list(probed_layers(self._work, asked))) | second_scores(self._work, asked)
             check()
             if self.cells == [layers] and self._open == {layers} and not self._work.turns.helping:
                 self._put_together([tensors])

@@ -9,11 +9,12 @@ from weakref import WeakKeyDictionary
 from layeratlas.core.arrays import Ints
 from layeratlas.core.errors import DataError
 from layeratlas.data.items import Dataset
-from layeratlas.probes import Design, LargeSet, make_design, sample_groups
+from layeratlas.probes import Design, LargeSet, make_design, sample_groups, twice_split
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.hierarchy.settings import SAMPLE, is_large
 
 _DESIGNS: WeakKeyDictionary[Workspace, list[Design]] = WeakKeyDictionary()
+_TWICE: WeakKeyDictionary[Workspace, dict[str, Design | None]] = WeakKeyDictionary()
 _LARGE: WeakKeyDictionary[Workspace, dict[str, LargeSet | None]] = WeakKeyDictionary()
 
 
@@ -48,6 +49,18 @@ def designs_of(work: Workspace) -> list[Design]:
     if work not in _DESIGNS:
         _DESIGNS[work] = [_design(work, data) for data in work.material]
     return _DESIGNS[work]
+
+
+def design_twice(work: Workspace, design: Design) -> Design | None:
+    """Return a design of the run with a second repeat, on which the noise of training is measured.
+
+    None where the design has repeats of its own, and for samples of large data sets, which a pass over all texts per
+    layer would cost.
+    """
+    known, name = _TWICE.setdefault(work, {}), design.data.name
+    if name not in known:
+        known[name] = None if design.others else twice_split(design, work.spec.seed)
+    return known[name]
 
 
 def _design(work: Workspace, data: Dataset) -> Design:

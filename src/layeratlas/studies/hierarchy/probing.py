@@ -28,6 +28,7 @@ from layeratlas.studies.hierarchy.description_length import Coded
 from layeratlas.studies.hierarchy.designs import designs_of
 from layeratlas.studies.hierarchy.items import items_file
 from layeratlas.studies.hierarchy.names import ACTIVATIONS
+from layeratlas.studies.hierarchy.second_repeat import with_second_repeat
 
 if TYPE_CHECKING:
     from layeratlas.store import DiskStore
@@ -81,8 +82,8 @@ def load_probed(work: Workspace) -> Iterator[Probed]:
     for design in designs_of(work):
         for component in components_of(work):
             tensors, baseline = load_shard(work.folder / scores_file(design.data, component), work.key)
-            for method in methods_for(work, design.data):
-                yield Probed(
+            for number, method in enumerate(methods_for(work, design.data)):
+                probed = Probed(
                     design=design,
                     component=component,
                     method=method,
@@ -92,6 +93,7 @@ def load_probed(work: Workspace) -> Iterator[Probed]:
                     baseline_scores=tensors.get(SURFACE),
                     control_tasks=tensors.get(f"{method}.{CONTROL_TASKS}", _NONE).astype(np.float64),
                 )
+                yield probed if number else with_second_repeat(work, probed, tensors)
 
 
 def load_codes(work: Workspace) -> Iterator[Coded]:

@@ -28,10 +28,14 @@ def with_signal(curve: Curve, probed: Probed, weights: Floats, resampler: Resamp
     `times` is what training adds to the spread of the draws, as a factor.
     """
     z, nu = ratio_of(probed.scores, probed.design, weights)
-    ends = np.stack([untrained(z[0], np.array(assumed_noise(z[0], share))) for share in ASSUMED_ENDS])
-    noise = np.array(assumed_noise(z[0], ASSUMED))
-    if nu is not None:
-        noise = training_noise(z, nu)
+    of_noise = z
+    if nu is None and probed.twice is not None:
+        of_noise, nu = ratio_of(probed.twice.scores, probed.twice.design, weights)
+    if nu is None:
+        noise = np.array(assumed_noise(z[0], ASSUMED))
+        ends = np.stack([untrained(z[0], np.array(assumed_noise(z[0], share))) for share in ASSUMED_ENDS])
+    else:
+        noise = training_noise(of_noise, nu)
         ends = np.stack([untrained(z[0], noise[0])] * 2)
     estimate, draws, half_a, half_b = split_draws(untrained(z, noise), resampler)
     signal = replace(
