@@ -170,3 +170,14 @@ def test_a_weaker_signal_at_the_same_depths_is_not_called_deeper():
 def _noisy_signal(signal: np.ndarray, level: str, task: str):
     none = np.zeros((0, len(signal)))
     return planting.drawn_curve(signal, 0.02 * signal.max(), level, task=task, shuffles=none, chance=0.0)
+
+
+def test_weights_without_texts_or_with_one_class_have_no_ratio():
+    rng = np.random.default_rng(0)
+    targets = np.resize([-1.0, 1.0], 40)[:, None]
+    scores = targets + rng.standard_normal((3, 2, 40, 1))
+    weights = np.stack([np.ones(40), np.zeros(40), (targets[:, 0] > 0).astype(float)])
+    z, nu = ratio(scores, targets, weights), training_share(scores, targets, weights, 5)
+    signal = untrained(z, training_noise(z, nu))
+    assert np.isfinite(signal[0]).all()
+    assert np.isnan(signal[1:]).all()  # as of an accuracy, the estimate stands for such draws

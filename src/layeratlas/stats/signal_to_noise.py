@@ -35,9 +35,10 @@ def ratio(scores: Floats, targets: Floats, weights: Floats) -> Floats:
     """Return z = r / sqrt(1 - r^2), (B, P), with r the correlation of scores and targets over all columns.
 
     scores: (P, repeats, n, k); targets: (n, k), such as -1 and 1, or numbers; weights: (B, n). For two classes of equal
-    size z is half the distance of the classes' mean scores in standard deviations within the classes.
+    size z is half the distance of the classes' mean scores in standard deviations within the classes. It is NaN under
+    weights that leave no item, or none of all but one class.
     """
-    share = weights / weights.sum(1, keepdims=True)
+    share = _shares(weights)
     columns = range(targets.shape[1])
     means = [_mean(scores[..., c].mean(1), share) for c in columns]
     aims = [_mean(targets[:, c], share)[:, None] for c in columns]
@@ -47,7 +48,7 @@ def ratio(scores: Floats, targets: Floats, weights: Floats) -> Floats:
     spread = of_scores * of_targets
     r = np.divide(together, np.sqrt(np.maximum(spread, ROUNDING)), out=np.zeros_like(spread), where=spread > ROUNDING)
     r = np.clip(r, -_MOST_ALIKE, _MOST_ALIKE)
-    z: Floats = r / np.sqrt(1 - r**2)
+    z: Floats = np.where(of_targets > ROUNDING, r / np.sqrt(1 - r**2), np.nan)
     return z
 
 
@@ -57,7 +58,7 @@ def training_share(scores: Floats, targets: Floats, weights: Floats, folds: int)
     Arguments are as for `ratio`, with two repeats or more. The training sets of two repeats differ in 1 / `folds` of
     their texts, so nu is `folds` times the variance between repeats over the variance within the classes.
     """
-    share = weights / weights.sum(1, keepdims=True)
+    share = _shares(weights)
     slope = (scores * targets).sum((-2, -1), keepdims=True) / np.maximum((targets**2).sum(), ROUNDING)
     noise = scores - slope * targets
     between, whole = noise.var(1, ddof=1).sum(-1), (noise**2).mean(1).sum(-1)
@@ -85,6 +86,12 @@ def training_noise(z: Floats, nu: Floats) -> Floats:
 def assumed_noise(z: Floats, share: float) -> float:
     """Return c if `share` of the noise at the strongest of the layers z (P,) comes from training."""
     return share / (1 - share) ** 2 * float(np.maximum(z, 0.0).max()) ** 2
+
+
+def _shares(weights: Floats) -> Floats:
+    """Return weights (B, n) with sum 1, or 0 where all are 0."""
+    shares: Floats = weights / np.maximum(weights.sum(1, keepdims=True), ROUNDING)
+    return shares
 
 
 def _mean(values: Floats, share: Floats) -> Floats:
