@@ -108,9 +108,10 @@ def sweep(
 
     `plan` is a TOML file, its fields, or a SweepSpec. Every unit is an ordinary run in `OUT/runs/NAME`, where `out` is
     a folder or the address of a bucket. The same call resumes an interrupted sweep, and does nothing if all units are
-    done. Several calls, on one or more machines, may share `out`: each unit is computed once. A unit whose worker is
-    killed is restarted at most twice. A unit that raises an error stays failed until `retry` is given, one that found
-    the disk full until the next call; the other units continue. `engine` replaces the engine named in `resources`.
+    done. Several calls, on one or more machines, may share `out`: each unit is computed once. A unit fails if three
+    workers in a row are killed before one finishes a further part. A unit that raises an error stays failed until
+    `retry` is given, one that found the disk full until the next call; the other units continue. `engine` replaces the
+    engine named in `resources`.
 
     Raises SpecError, before anything starts, if a unit could not be run, and StoreError if a model's files have been
     replaced since a run of the sweep, or while it went on.
@@ -120,7 +121,7 @@ def sweep(
     engine = engine or find_engine(resources.on)
     share = resources.share(engine, units)
     if resources.workers and share.workers < resources.workers:
-        progress.note(f"{share.workers} workers, for each of which there is a GPU (gpus=0: all share the device)")
+        progress.note(f"{share.workers} workers start: there are no GPUs for more. With gpus=0 all workers share one device.")
     place = place_of(out)
     demand_same_models(place, units)
     launch = Launch(out=place.folder, address=place.address, plan=write_plan(place, sweep_spec), share=share)
