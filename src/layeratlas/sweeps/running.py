@@ -121,7 +121,7 @@ def sweep(
     engine = engine or find_engine(resources.on)
     share = resources.share(engine, units)
     if resources.workers and share.workers < resources.workers:
-        progress.note(f"{share.workers} workers start: there are no GPUs for more. With gpus=0 all workers share one device.")
+        progress.note(f"{share.workers} workers start: there are no GPUs for more (gpus=0: all share one)")
     place = place_of(out)
     demand_same_models(place, units)
     launch = Launch(out=place.folder, address=place.address, plan=write_plan(place, sweep_spec), share=share)
