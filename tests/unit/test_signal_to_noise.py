@@ -131,6 +131,53 @@ def test_the_size_of_a_folds_scores_is_no_noise():
     assert uneven == pytest.approx(even, rel=0.05)
 
 
+def _by_their_own_size(scores: np.ndarray, design) -> np.ndarray:
+    """Return scores divided by their size in each fold, whose texts differ between repeats."""
+    even = scores.copy()
+    for fold in design.folds:
+        even[:, fold.repeat, fold.test] /= np.sqrt((even[:, fold.repeat, fold.test] ** 2).mean())
+    return even
+
+
+@pytest.mark.parametrize("strength", [0.3, 1.0, 2.0])
+def test_which_texts_are_in_a_fold_is_no_noise_of_training(strength):
+    """Scores are the same in both repeats, up to the sizes that penalties set."""
+    data = planting.planted_data(400)
+    design = replace(make_design(data, planting.LIGHT, 0), others=3600)
+    rng = np.random.default_rng(4)
+    y = np.where(design.y == 1, 1.0, -1.0)
+    scores = np.tile((strength * y + rng.standard_normal(400))[None, None, :, None], (1, 2, 1, 1))
+    targets, weights = (y - y.mean())[:, None], np.ones((1, 400))
+    control = training_share(_by_their_own_size(scores, design), targets, weights, 5)[0, 0] * 10
+    for fold in design.folds[::2]:
+        scores[:, fold.repeat, fold.test] /= 100
+    z, nu = ratio_of(scores, design, weights)
+    assert nu is not None
+    assert nu[0, 0] < 0.001
+    assert control > 0.1
+    assert z[0, 0] == pytest.approx(strength, abs=0.15)
+
+
+def test_the_share_of_training_counts_texts_that_train_every_probe():
+    """Scores are sums over the training texts; with all but the tested ones in common, repeats differ little."""
+    others = 16000
+    design = replace(make_design(planting.planted_data(2000), planting.LIGHT, 0), others=others)
+    rng = np.random.default_rng(5)
+    y = np.where(design.y == 1, 1.0, -1.0)
+    of_texts, own = rng.standard_normal((2000, 2000)), rng.standard_normal(2000)
+    of_others = np.sqrt(others) * rng.standard_normal(2000)
+    scores = np.zeros((1, 2, 2000, 1))
+    for fold in design.folds:
+        of_training = of_texts[np.ix_(fold.test, fold.train)].sum(1) + of_others[fold.test]
+        noise = of_training / np.sqrt(len(fold.train) + others) + own[fold.test]  # half of it from training
+        scores[0, fold.repeat, fold.test, 0] = 0.5 * y[fold.test] + noise
+    _, nu = ratio_of(scores, design, np.ones((1, 2000)))
+    assert nu is not None
+    assert nu[0, 0] == pytest.approx(0.5, rel=0.08)
+    of_all_texts = (1 + others / 2000) / (1 + others / 1600)  # instead of the texts that train: the control
+    assert nu[0, 0] * of_all_texts != pytest.approx(0.5, rel=0.08)
+
+
 def test_what_is_read_perfectly_from_the_first_layer_on_emerges_there():
     """z grows without limit where labels are exact; accuracy says 1 at all layers."""
     z = np.linspace(4, 30, 31)
