@@ -15,9 +15,19 @@ from layeratlas.stats.emergence import emergence_depth, measure_emergence
 from layeratlas.stats.signal_to_noise import HIGHEST, assumed_noise, ratio, training_noise, training_share, untrained
 from layeratlas.studies.hierarchy.findings.compression import compression_findings
 from layeratlas.studies.hierarchy.findings.peaks import peak_findings
-from layeratlas.validation.unequal import DEEPER, EASY, HARD, order_of, simulated_level
+from layeratlas.validation.unequal import (
+    DEEPER,
+    EASY,
+    HARD,
+    Level,
+    curve_of,
+    order_of,
+    simulated_level,
+    simulated_scores,
+)
 
 ALL = np.ones((1, 4000))
+STRONG = Level("item", 240, 1.2, 0.1)
 
 
 def scores_of(true: float, noise: float, seed: int = 0, repeats: int = 2, folds: int = 5):
@@ -105,7 +115,7 @@ def test_with_one_repeat_the_share_of_training_is_assumed_and_its_error_widens_t
 
 def test_an_assumed_share_holds_at_the_strongest_layer():
     z = np.array([0.1, 0.5, 1.2])
-    s2 = untrained(z, np.array(assumed_noise(z, 0.5)))
+    s2 = untrained(z, assumed_noise(z, 0.5))
     assert s2[-1] == pytest.approx(z[-1] ** 2 / (1 - 0.5))
 
 
@@ -121,13 +131,100 @@ def test_the_size_of_a_folds_scores_is_no_noise():
     assert uneven == pytest.approx(even, rel=0.05)
 
 
+def _by_their_own_size(scores: np.ndarray, design) -> np.ndarray:
+    """Return scores divided by their size in each fold, whose texts differ between repeats."""
+    even = scores.copy()
+    for fold in design.folds:
+        even[:, fold.repeat, fold.test] /= np.sqrt((even[:, fold.repeat, fold.test] ** 2).mean())
+    return even
+
+
+@pytest.mark.parametrize("strength", [0.3, 1.0, 2.0])
+def test_which_texts_are_in_a_fold_is_no_noise_of_training(strength):
+    """Scores are the same in both repeats, up to the sizes that penalties set."""
+    data = planting.planted_data(400)
+    design = replace(make_design(data, planting.LIGHT, 0), others=3600)
+    rng = np.random.default_rng(4)
+    y = np.where(design.y == 1, 1.0, -1.0)
+    scores = np.tile((strength * y + rng.standard_normal(400))[None, None, :, None], (1, 2, 1, 1))
+    targets, weights = (y - y.mean())[:, None], np.ones((1, 400))
+    control = training_share(_by_their_own_size(scores, design), targets, weights, 5)[0, 0] * 10
+    for fold in design.folds[::2]:
+        scores[:, fold.repeat, fold.test] /= 100
+    z, nu = ratio_of(scores, design, weights)
+    assert nu is not None
+    assert nu[0, 0] < 0.001
+    assert control > 0.1
+    assert z[0, 0] == pytest.approx(strength, abs=0.15)
+
+
+def test_the_share_of_training_counts_texts_that_train_every_probe():
+    """Scores are sums over the training texts; with all but the tested ones in common, repeats differ little."""
+    others = 16000
+    design = replace(make_design(planting.planted_data(2000), planting.LIGHT, 0), others=others)
+    rng = np.random.default_rng(5)
+    y = np.where(design.y == 1, 1.0, -1.0)
+    of_texts, own = rng.standard_normal((2000, 2000)), rng.standard_normal(2000)
+    of_others = np.sqrt(others) * rng.standard_normal(2000)
+    scores = np.zeros((1, 2, 2000, 1))
+    for fold in design.folds:
+        of_training = of_texts[np.ix_(fold.test, fold.train)].sum(1) + of_others[fold.test]
+        noise = of_training / np.sqrt(len(fold.train) + others) + own[fold.test]  # half of it from training
+        scores[0, fold.repeat, fold.test, 0] = 0.5 * y[fold.test] + noise
+    _, nu = ratio_of(scores, design, np.ones((1, 2000)))
+    assert nu is not None
+    assert nu[0, 0] == pytest.approx(0.5, rel=0.08)
+    of_all_texts = (1 + others / 2000) / (1 + others / 1600)  # instead of the texts that train: the control
+    assert nu[0, 0] * of_all_texts != pytest.approx(0.5, rel=0.08)
+
+
 def test_what_is_read_perfectly_from_the_first_layer_on_emerges_there():
     """z grows without limit where labels are exact; accuracy says 1 at all layers."""
     z = np.linspace(4, 30, 31)
     depth = np.linspace(0, 1, 31)
-    assert untrained(z, np.array(0.5)) == pytest.approx(np.full(31, HIGHEST**2))
+    assert untrained(z, np.array(0.0)) == pytest.approx(np.full(31, HIGHEST**2))
+    assert np.ptp(untrained(z, np.array(0.5))) == 0
     assert emergence_depth(untrained(z, np.array(0.5)), depth) == 0
     assert emergence_depth(z**2, depth) > 0.4  # without the limit
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_noise_of_training_is_limited_where_a_share_of_one_would_have_no_limit(share):
+    """A share of one half, at all layers, is far below the limit: the control."""
+    z, nu = np.array([[0.11, -0.1, 0.12]]), np.full((1, 3), share)
+    own = (nu * z**2).sum() / max(((1 - nu) ** 2).sum(), 1e-12)
+    assert training_noise(z, nu)[0, 0] == pytest.approx(min(own, 90 * 0.12**2))
+    assert (own > 1e6) == (share == 1)
+    assert np.abs(untrained(z, training_noise(z, nu))).max() < 11 * 0.12**2
+
+
+def test_a_task_without_a_signal_leaves_the_depth_of_its_level():
+    """Its noise of training is unknown, and unlimited it is so large that its draws are all that the level shows."""
+    tasks = [
+        curve_of(simulated_scores(level, seed), level, 10)
+        for seed, level in ((10, STRONG), (110, STRONG), (210, STRONG._replace(strength=0.0)))
+    ]
+    strong, level = (measure_emergence(level_curve(part, 60)) for part in (tasks[:2], tasks))
+    none = tasks[2].signal
+    assert none is not None
+    assert np.abs(none.draws).max() < 3  # 363,542 without a limit, and the level at depth 0.01
+    assert level.estimate == pytest.approx(strong.estimate, abs=0.1)
+    assert level.interval[0] < STRONG.depth < level.interval[1]
+
+
+def test_a_strong_level_with_few_texts_emerges_at_the_depth_of_its_signal():
+    """A limit of the signal itself cuts off its rise, since 180 texts of width 576 tell it roughly: the control."""
+    strength = 3 * np.clip((np.linspace(0, 1, 11) - 0.1) / 0.6, 0, 1)
+    curve = planted(180, 576, strength.tolist(), planting.LIGHT.model_copy(update={"shuffles": 20}))
+    assert curve.signal is not None
+    true = emergence_depth(strength**2, curve.depth)
+    cut = replace(
+        curve.signal,
+        estimate=np.minimum(curve.signal.estimate, HIGHEST**2),
+        draws=np.minimum(curve.signal.draws, HIGHEST**2),
+    )
+    assert measure_emergence(curve).estimate == pytest.approx(true, abs=0.1)
+    assert measure_emergence(replace(curve, signal=cut)).interval[1] < true - 0.1
 
 
 def test_a_level_has_the_mean_signal_of_its_tasks_if_all_have_one():

@@ -20,13 +20,17 @@ import numpy as np
 from layeratlas.core.arrays import Floats
 from layeratlas.stats.intervals import ROUNDING
 
-# The largest s: the best probe is right on 99 of 100 texts. More says little, and has no limit where a label is exact.
+# The largest z that counts: the probe is right on 99 of 100 texts. More says little, and has no limit where a label is
+# exact. A limit of s^2 would cut off the rise of levels with few texts, whose s^2 is far above what their scores show.
 HIGHEST = 2.33
 # Correlations of scores and labels are at most this: perfect ones have no ratio.
 _MOST_ALIKE = 0.999
 # The share of the noise at the strongest layer that is taken to come from training where it was not measured, and the
 # ends of one standard error: those of a share that may be anywhere between 0 and 1.
 ASSUMED, ASSUMED_ENDS = 0.5, (0.5 - 12**-0.5, 0.5 + 12**-0.5)
+# The largest share at the strongest layer. If nearly all noise comes from training, there is hardly a signal, and the
+# scores say nothing of c: unlimited, it turns the noise of a task without a signal into the largest signal of a level.
+MOST = 0.9
 # The measure of a curve of s^2.
 SIGNAL = "signal"
 
@@ -70,22 +74,27 @@ def training_share(scores: Floats, targets: Floats, weights: Floats, folds: int)
 def untrained(z: Floats, noise: Floats) -> Floats:
     """Return s^2 (..., P), with the sign of z, from z (..., P) and the noise c of training, broadcast to it.
 
-    It solves z^2 = s^4 / (s^2 + c), and is at most that of `HIGHEST`.
+    It solves z^2 = s^4 / (s^2 + c), with z at most `HIGHEST`.
     """
+    z = np.minimum(z, HIGHEST)
     squared: Floats = z * (np.abs(z) + np.sqrt(z**2 + 4 * noise)) / 2
-    return np.minimum(squared, HIGHEST**2)
+    return squared
 
 
 def training_noise(z: Floats, nu: Floats) -> Floats:
-    """Return the noise c of training, (B, 1), from z and nu (B, P) of all layers; layers with a signal count most."""
+    """Return the noise c of training, (B, 1), from z and nu (B, P) of all layers; layers with a signal count most.
+
+    It is at most that of a share of `MOST` at the strongest layer.
+    """
     clear = ((1 - nu) ** 2).sum(-1, keepdims=True)
     noise: Floats = (nu * z**2).sum(-1, keepdims=True) / np.maximum(clear, ROUNDING)
-    return noise
+    return np.minimum(noise, assumed_noise(z, MOST))
 
 
-def assumed_noise(z: Floats, share: float) -> float:
-    """Return c if `share` of the noise at the strongest of the layers z (P,) comes from training."""
-    return share / (1 - share) ** 2 * float(np.maximum(z, 0.0).max()) ** 2
+def assumed_noise(z: Floats, share: float) -> Floats:
+    """Return c, (..., 1), if `share` of the noise at the strongest of the layers z (..., P) comes from training."""
+    strongest: Floats = np.clip(z, 0.0, HIGHEST).max(-1, keepdims=True)
+    return share / (1 - share) ** 2 * strongest**2
 
 
 def _shares(weights: Floats) -> Floats:

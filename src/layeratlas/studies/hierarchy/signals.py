@@ -14,7 +14,6 @@ from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.stats.signal_to_noise import (
     ASSUMED,
     ASSUMED_ENDS,
-    HIGHEST,
     SIGNAL,
     assumed_noise,
     training_noise,
@@ -32,8 +31,8 @@ def with_signal(curve: Curve, probed: Probed, weights: Floats, resampler: Resamp
     if nu is None and probed.twice is not None:
         of_noise, nu = ratio_of(probed.twice.scores, probed.twice.design, weights)
     if nu is None:
-        noise = np.array(assumed_noise(z[0], ASSUMED))
-        ends = np.stack([untrained(z[0], np.array(assumed_noise(z[0], share))) for share in ASSUMED_ENDS])
+        noise = assumed_noise(z[0], ASSUMED)
+        ends = np.stack([untrained(z[0], assumed_noise(z[0], share)) for share in ASSUMED_ENDS])
     else:
         noise = training_noise(of_noise, nu)
         ends = np.stack([untrained(z[0], noise[0])] * 2)
@@ -42,7 +41,7 @@ def with_signal(curve: Curve, probed: Probed, weights: Floats, resampler: Resamp
         curve,
         metric=SIGNAL,
         estimate=estimate,
-        draws=widened(estimate, draws, curve.n_groups, times=times, most=HIGHEST**2),
+        draws=widened(estimate, draws, curve.n_groups, times=times),
         half_a=half_a,
         half_b=half_b,
         shuffles=np.zeros((0, len(estimate))),
