@@ -130,7 +130,9 @@ def test_every_make_target_exists() -> None:
 def test_make_gpu_runs_every_family_that_its_table_counts() -> None:
     """Most of them are marked `truth`, which pytest leaves out here unless told otherwise."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    (arguments,) = re.findall(r"^\tLAYERATLAS_TEST_DEVICE=auto \S+ -m pytest (.*)$", makefile, flags=re.M)
+    (arguments,) = re.findall(
+        r"^\tLAYERATLAS_TEST_DEVICE=auto timeout \d+ \S+ -m pytest (.*); \\$", makefile, flags=re.M
+    )
     command = [sys.executable, "-m", "pytest", *shlex.split(arguments), "--collect-only", "-p", "no:cacheprovider"]
     found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True).stdout
     of_families = set(re.findall(r"::test_\w+_is_the_same_on_a_device\[(\w+)\]|::test_everything_\w+\[(\w+)\]", found))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,8 @@ def test_every_row_is_measured_on_the_device(benchmark, tmp_path, monkeypatch):
         monkeypatch.setattr(benchmark, "capture", counted)
         monkeypatch.setattr(benchmark, "matrix_rate", lambda *_: 1e9)
         monkeypatch.setattr(benchmark, "PASSAGES", 2)
-        rows = {row["row"]: row for row in benchmark.measure(tmp_path, device, 12)}
+        given = (tmp_path, device, 12, {})
+        rows = {row["row"]: row for part in (benchmark.resident, benchmark.streamed) for row in part(*given)}
     assert set(runs) == {(pretend.NAME, False)}  # a store that is complete takes no time
     short = "short texts, {}, {}, batches of 32,768 tokens"
     packed, padded = (rows[short.format(how, "resident")] for how in ("packed", "padded"))
@@ -43,6 +46,34 @@ def test_every_row_is_measured_on_the_device(benchmark, tmp_path, monkeypatch):
     for weights in ("resident", "streamed"):
         tokens = rows[f"passages, padded, {weights}, batches of 32,768 tokens"]["tokens computed"]
         assert tokens == benchmark.PASSAGES * benchmark.PASSAGE
+
+
+def test_the_table_ends_in_time_with_every_row_or_its_reason(benchmark, tmp_path, monkeypatch, capsys):
+    """Within a second of its limit; each part has its share, so that none takes the time of the next."""
+
+    def endless(name):
+        def rows(*_):
+            yield {"row": f"first of {name}", "share of the matrix rate": 0.25}
+            while True:
+                time.sleep(0.01)
+
+        return rows
+
+    for part in ("resident", "streamed", "all_probes"):
+        monkeypatch.setattr(benchmark, part, endless(part))
+    monkeypatch.setattr(benchmark, "write_random", lambda *_: None)
+    monkeypatch.setattr(benchmark, "card_of", lambda _: "A Card, 80GB")
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--seconds", "2", "--out", str(tmp_path)])
+    start = time.monotonic()
+    benchmark.main()
+    assert 1.9 < time.monotonic() - start < 3
+    kept = json.loads((tmp_path / "gpu-a-card-80gb.json").read_text())["rows"]
+    names = [row["row"] for row in kept]
+    assert [name for name in names if name.startswith("first")] == [
+        "first of resident", "first of streamed", "first of all_probes",
+    ]  # fmt: skip
+    assert [row["row"] for row in kept if "skipped" in row] == [f"further rows, {part}" for part in benchmark.PARTS]
+    assert capsys.readouterr().out.splitlines()[-1] == "share of the matrix rate of A Card, 80GB: 25.0%"
 
 
 def test_probes_are_measured_on_the_device_and_on_the_cpu(benchmark, monkeypatch):

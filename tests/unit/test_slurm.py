@@ -8,9 +8,13 @@ import time
 
 import pytest
 
+import layeratlas as la
+from layeratlas.core.errors import SpecError
 from layeratlas.sweeps import worker
 from layeratlas.sweeps.engines import slurm
+from layeratlas.sweeps.engines.contract import Share
 from layeratlas.sweeps.engines.processes import worker_environment
+from layeratlas.sweeps.resources import Resources
 
 
 class Job:
@@ -25,13 +29,80 @@ class Job:
 
 def test_slurm_is_asked_once_a_minute_for_all_jobs(monkeypatch):
     now = 1000.0
+    monkeypatch.setattr(Job, "asked", 0)
     monkeypatch.setattr(slurm.time, "monotonic", lambda: now)
     asking = slurm.Asking()
-    workers = [slurm.SlurmWorker(Job(), asking) for _ in range(16)]
+    workers = [slurm.SlurmWorker(Job(), asking, slurm.Asking()) for _ in range(16)]
     for _ in range(20 * 60):  # ten minutes
         assert all(each.is_running() for each in workers)
         now += 0.5
     assert Job.asked == 10
+
+
+class Ending(Job):
+    """A job that ends some seconds after it was cancelled; its state is what Slurm last said."""
+
+    def __init__(self, clock: list[float], takes: float) -> None:
+        self.clock, self.takes, self.cancelled, self.known = clock, takes, -1.0, False
+
+    def cancel(self) -> None:
+        self.cancelled = self.clock[0]
+
+    def done(self, force_check: bool = False) -> bool:
+        Job.asked += force_check
+        if force_check:
+            self.known = self.cancelled >= 0 and self.clock[0] >= self.cancelled + self.takes
+        return self.known
+
+
+@pytest.mark.parametrize(("takes", "until"), [(12.0, (12.0, 18.0)), (10_000.0, (90.0, 91.0))])
+def test_a_cancelled_job_is_waited_for_and_not_for_ever(monkeypatch, takes, until):
+    clock = [1000.0]
+    monkeypatch.setattr(slurm.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(slurm.time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    monkeypatch.setattr(Job, "asked", 0)
+    worker = slurm.SlurmWorker(Ending(clock, takes), slurm.Asking(), slurm.Asking(5.0))
+    worker.stop()
+    assert clock == [1000.0]  # several are cancelled together
+    worker.wait()
+    assert until[0] <= clock[0] - 1000.0 <= until[1]
+    assert Job.asked <= (clock[0] - 1000.0) / 5 + 1
+
+
+@pytest.mark.parametrize(
+    ("cluster", "share", "found"),
+    [
+        ("local", {"gpus": 1}, "gpus=1 with LAYERATLAS_SLURM=local"),
+        ("local", {"memory": 8.0}, "memory=8.0 with LAYERATLAS_SLURM=local"),
+        ("here", {}, "LAYERATLAS_SLURM is 'here'; expected 'slurm' or 'local'"),
+        ("slurm", {}, "this machine has no sbatch"),
+    ],
+)
+def test_what_jobs_cannot_have_is_refused_before_anything_starts(monkeypatch, cluster, share, found):
+    monkeypatch.setenv(slurm.CLUSTER, cluster)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SpecError, match=found):
+        slurm.Slurm(None).demand(Share(workers=1, threads=1, **share))
+    monkeypatch.setenv(slurm.CLUSTER, "local")
+    slurm.Slurm(None).demand(Share(workers=1, threads=1))
+
+
+@pytest.mark.parametrize(
+    ("options", "found"), [("partition", "has 'partition'"), ("partition=none", "invalid partition")]
+)
+def test_a_job_that_slurm_rejects_leaves_nothing(tmp_path, monkeypatch, options, found):
+    """With a stand-in of its commands, of which the first refuses every job."""
+    pytest.importorskip("submitit")
+    for name in ("sbatch", "srun"):
+        command = tmp_path / "bin" / name
+        command.parent.mkdir(exist_ok=True)
+        command.write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified' >&2\nexit 1\n")
+        command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv(slurm.OPTIONS, options)
+    with pytest.raises(SpecError, match=found):
+        la.sweep({"size": "quick"}, out=tmp_path / "out", resources=Resources(on="slurm", workers=1, threads=1))
+    assert not (tmp_path / "out").exists()
 
 
 class UncompletedError(Exception):

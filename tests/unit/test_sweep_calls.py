@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import transformers
 from polars.testing import assert_frame_equal
 
 import layeratlas as la
@@ -29,6 +31,7 @@ from layeratlas.studies.exits.posing import pose
 from layeratlas.sweeps import finishing, running, worker
 from layeratlas.sweeps.costs import DryRun, dry_run
 from layeratlas.sweeps.engines.contract import Engine, Launch
+from layeratlas.sweeps.plan import write_plan
 from layeratlas.sweeps.resources import Resources
 from layeratlas.sweeps.running import Sweep
 from layeratlas.sweeps.spec import SweepSpec
@@ -47,6 +50,9 @@ class Thread:
         return self.thread.is_alive()
 
     def stop(self) -> None:
+        """It ends by itself."""
+
+    def wait(self) -> None:
         self.thread.join()
 
 
@@ -155,6 +161,46 @@ def test_a_call_whose_engine_is_refused_leaves_nothing(plan, tmp_path, monkeypat
     assert not (tmp_path / "out").exists()
 
 
+class Refusing(Threads):
+    """An engine that refuses its workers from the second or from the first on, after it has written a log."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def start(self, launch: Launch, slot: int) -> Thread:
+        (launch.out / "workers" / "job").mkdir(parents=True, exist_ok=True)
+        if not self.left:
+            raise SpecError("the queue is closed", "an open one")
+        self.left -= 1
+        worker = super().start(launch, slot)
+        worker.wait()
+        return worker
+
+
+@pytest.mark.parametrize("before", ["nothing", "a folder", "an earlier plan"])
+def test_a_call_whose_first_worker_is_refused_leaves_what_was_there(plan, tmp_path, before):
+    out = tmp_path / "out"
+    if before != "nothing":
+        out.mkdir()
+        (out / "notes.txt").write_text("mine")
+    if before == "an earlier plan":
+        write_plan(FolderPlace(out), plan)
+    files = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SpecError, match="the queue is closed"):
+        la.sweep(plan, out=out, engine=Refusing(0), resources=Resources(threads=1))
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def test_a_call_whose_later_worker_is_refused_keeps_what_was_computed(plan, tmp_path, computed, monkeypatch):
+    """Its plan too, which the other workers read."""
+    monkeypatch.setattr(worker, "execute", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with pytest.raises(SpecError, match="the queue is closed"):
+        la.sweep(plan, out=tmp_path / "out", engine=Refusing(1), resources=Resources(threads=1))
+    assert list((tmp_path / "out" / "plans").iterdir())
+    assert list((tmp_path / "out" / "units").iterdir())
+
+
 @pytest.fixture(params=["float32", "auto"])
 def dtype(request, monkeypatch) -> str:
     """What the file asks for, on a device where `auto` is bfloat16."""
@@ -197,13 +243,13 @@ def costs(out: Path, **plan) -> tuple[dict[str, list[str]], DryRun]:
 
 def test_a_dry_run_refuses_the_runs_that_a_sweep_would_and_goes_on(models, tmp_path):
     there, none = models
-    lines, known = costs(tmp_path / "out", models=(none, there), tasks=("items", "passages"), studies=STUDIES)
+    lines, known = costs(tmp_path / "out", models=(none, there), tasks=("items", "completions"), studies=STUDIES)
     assert [words[0] for words in lines.values()] == ["refused", "refused", "waiting", "waiting"]
     assert all("does not exist" in why for why in known.refused.values())
     assert not (tmp_path / "out").exists()
 
 
-STUDIES = ("hierarchy", "segments")
+STUDIES = ("hierarchy", "causal")
 
 
 def test_a_dry_run_refuses_a_revision_of_what_is_on_this_machine(models, tmp_path):
@@ -228,7 +274,76 @@ def test_a_dry_run_says_what_does_not_fit_the_context(models, tmp_path):
     assert tokens == only
     _, known = costs(tmp_path, models=models[:1], options={"data": str(long)})
     (why,) = known.refused.values()
-    assert why.startswith(f"1 of 12 texts of '{long}' have up to 1")
+    assert why.startswith(f"'{long}', text 4 has 1")
+    options = {"data": str(long), "bad_rows": "drop"}
+    lines, _ = costs(tmp_path, models=models[:1], options=options)
+    assert [words[0] for words in lines.values()] == ["waiting"]
+
+
+LONG = [f"In year {n} {'the river runs past the old mill. ' * 12}" for n in range(8)]
+LABELLED = [
+    f"Film {n // 2} was dull{' and long' * 40 * (n == 4)}. Its plot is,{('good', 'bad')[n % 2]}" for n in range(40)
+]
+
+
+@pytest.mark.parametrize(
+    ("study", "settings", "text"),
+    [
+        ("segments", {}, "\n\n".join(LONG)),  # no room for 64 tokens beside BOS
+        ("segments", {"tokens": 200}, "\n\n".join(LONG)),
+        ("segments", {"tokens": 48}, "\n\n".join([*LONG, "Too short."])),
+        ("causal", {}, "\n".join(["text,label", *LABELLED])),
+        ("exits", {}, json.dumps({"question": "why " * 90, "choices": ["a", "b"], "answer": 0})),
+    ],
+    ids=["no room", "more than there is room for", "a short passage", "a long prompt", "a long question"],
+)
+def test_a_dry_run_refuses_what_a_run_of_each_study_refuses(models, tmp_path, study, settings, text):
+    """With the same reason: the number of tokens that the run names is in the line of the dry run."""
+    path = tmp_path / f"own{SUFFIX[study]}"
+    path.write_text(text)
+    plan = {"studies": (study,), "options": {"data": str(path)}, "settings": {study: settings}}
+    model = deeper(models[0], tmp_path / "model")
+    _, known = costs(tmp_path, models=(model,), **plan)
+    (why,) = known.refused.values()
+    with pytest.raises(AtlasError) as refused:
+        la.run(study=study, model=model, out=tmp_path / "run", size="quick", data=str(path), settings=settings)
+    tokens = re.search(r"\d+ tokens", str(refused.value))
+    assert tokens
+    assert tokens[0] in why
+
+
+def deeper(model: str, folder: Path) -> str:
+    """Write a model with the tokenizer and the config of another, and six blocks, and return its folder."""
+    config = transformers.AutoConfig.from_pretrained(model, num_hidden_layers=6)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(model).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("study", "settings", "options", "found"),
+    [
+        ("segments", {}, {}, "the model has 3 blocks; expected at least 6"),
+        ("exits", {"exits": "0,9"}, {}, "exit 9 is asked for"),
+        ("causal", {}, {"weights": "streamed"}, "is streamed, and the causal study edits its stream"),
+    ],
+)
+def test_a_dry_run_refuses_a_model_that_a_study_cannot_take(models, tmp_path, study, settings, options, found):
+    plan = {"studies": (study,), "settings": {study: settings}, "options": options}
+    _, known = costs(tmp_path, models=models[:1], **plan)
+    assert found in next(iter(known.refused.values()))
+    with pytest.raises(AtlasError, match=found):
+        la.run(study=study, model=models[0], out=tmp_path / "run", size="quick", settings=settings, **options)
+
+
+SUFFIX = {"segments": ".txt", "causal": ".csv", "exits": ".jsonl"}
+
+
+@pytest.mark.parametrize(("study", "tokens"), [("segments", 48), ("causal", 0)])
+def test_a_dry_run_lets_pass_what_fits(models, tmp_path, study, tokens):
+    settings = {"segments": {"tokens": tokens}} if tokens else {}
+    _, known = costs(tmp_path, models=(deeper(models[0], tmp_path),), studies=(study,), settings=settings)
+    assert known.refused == {}
 
 
 def test_what_runs_take_from_others_counts_once_in_a_dry_run(models, tmp_path):

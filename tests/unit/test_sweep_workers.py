@@ -168,6 +168,9 @@ class CrashingWorker:
     def stop(self) -> None:
         pass
 
+    def wait(self) -> None:
+        pass
+
 
 @pytest.mark.parametrize(("crashing", "started"), [("helpers", 4), ("first owner", 5)])
 def test_helpers_that_crash_are_not_replaced_and_owners_are(place, units, monkeypatch, crashing, started):
@@ -293,6 +296,9 @@ class Stopping:
         return False
 
     def stop(self) -> None:
+        pass
+
+    def wait(self) -> None:
         pass
 
 

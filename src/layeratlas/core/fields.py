@@ -24,7 +24,7 @@ def accepted(field: FieldInfo) -> str:
     patterns = [pattern for limit in field.metadata if (pattern := getattr(limit, "pattern", None))]
     words = _matching(patterns[0]) if patterns else _of_type(field.annotation)
     limits = [
-        text.format(f"{getattr(limit, name):g}")
+        text.format(value if isinstance(value := getattr(limit, name), int) else f"{value:g}")
         for limit in field.metadata
         for name, text in _LIMITS
         if getattr(limit, name, None) is not None

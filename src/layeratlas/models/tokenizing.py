@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from layeratlas.core.spec import ModelSpec
+
+# Encodes several texts into token ids.
+EncodeAll = Callable[[Sequence[str]], list[list[int]]]
 
 
 def read_tokenizer(spec: ModelSpec, common: dict[str, Any]) -> Any:

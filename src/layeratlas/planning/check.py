@@ -19,10 +19,10 @@ from layeratlas.models.placing import is_downloaded
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.products import gain
 from layeratlas.models.sources import find_source
-from layeratlas.models.tokenizing import bos_of, with_bos
+from layeratlas.models.tokenizing import EncodeAll, bos_of, with_bos
 from layeratlas.models.unloaded import read_config
 from layeratlas.models.wrappers import LeftOut
-from layeratlas.planning.needs import EncodeAll, encoded, needs_of, plan_lines
+from layeratlas.planning.needs import encoded, needs_of, plan_lines
 from layeratlas.store import MemoryStore
 
 

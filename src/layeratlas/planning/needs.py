@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,8 @@ from layeratlas.models.empty import empty_model
 from layeratlas.models.memory import budget
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.streamed import outside_bytes
+from layeratlas.models.tokenizing import EncodeAll
 
-# Encodes several texts into token ids.
-EncodeAll = Callable[[Sequence[str]], list[list[int]]]
 _SIZES: tuple[Size, ...] = ("quick", "standard", "full")
 # Small enough to take a moment, large enough to average over caches and clock changes.
 _READ = 128 * 2**20

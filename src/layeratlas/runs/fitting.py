@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from layeratlas.core.errors import CaptureError, DataError
 from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.fitting import LeftOut
 from layeratlas.runs.workspace import Workspace
 
+if TYPE_CHECKING:
+    from layeratlas.models.tokenizing import EncodeAll
+
 NOTHING_LEFT_OUT = LeftOut(sets={}, rows={})
 # The most dropped rows listed in `run.json`, per file.
 _LISTED = 100
 
 Unfit = Mapping[str, Mapping[int, Dropped]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """What decides whether a study can read texts with a model, known without its weights."""
+
+    name: str
+    blocks: int
+    encode: EncodeAll
+    context: int | None
 
 
 def leave_out_unfit(work: Workspace, unfit: Unfit, expected: str, todo: str = "shorten or drop it") -> None:

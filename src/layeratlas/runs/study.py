@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # listing studies must not load polars
     from layeratlas.runs.coherence import Rule
     from layeratlas.runs.finding import Finding
     from layeratlas.runs.finished import FinishedRun
+    from layeratlas.runs.fitting import Reader
     from layeratlas.runs.mistakes import Mistakes
     from layeratlas.runs.quantity import ModelMark, ModelSegment, RunQuantity
 
@@ -74,9 +75,7 @@ class Study(ABC):
 
     `tested` says for each kind of finding, in a few words, what a supported one says; it is shown where one is not
     supported.
-
-    `keeps_vectors` tells whether a run keeps the vectors of its texts, `cuts_texts` whether it cuts texts to the
-    model's context.
+    `keeps_vectors` tells whether a run keeps the vectors of its texts.
 
     A comparison of models reads `presence`, the kind of finding that says whether a level is encoded (or answered) at
     all, and `scaled`, the kinds whose estimates are compared with model size, each with its component. On the map of
@@ -103,7 +102,6 @@ class Study(ABC):
     mapped: str = ""
     scaled: Mapping[str, str] = {}
     keeps_vectors: bool = False
-    cuts_texts: bool = False
     presupposed: tuple[Rule, ...] = ()
     across: tuple[question.Question, ...] = ()
     published: Published = Published()
@@ -135,9 +133,14 @@ class Study(ABC):
         """Return the distinct texts that a model reads at least once, to estimate the cost of a run."""
         return list(dict.fromkeys(text for data in material for text in data.texts))
 
-    def shortest(self, settings: Any) -> Any:
-        """Return the settings that make a text shortest, as a run takes them where texts exceed the model's context."""
-        return settings
+    def unfit(self, spec: RunSpec, settings: Any, data: Any, model: Reader) -> dict[int, str]:
+        """Return why texts of a set do not fit a model, by their numbers from 0 on, as a run would find.
+
+        Raises AtlasError if the study cannot be run on the model at all.
+        """
+        lengths = [len(ids) for ids in model.encode(self.texts_of([data], settings))]
+        longest = model.context or max(lengths, default=0)
+        return {number: f"has {length} tokens" for number, length in enumerate(lengths) if length > longest}
 
     @abstractmethod
     def stages(self) -> Mapping[str, Callable[[Any], list[str]]]:

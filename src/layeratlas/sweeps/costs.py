@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from layeratlas.core import registry
-from layeratlas.core.errors import AtlasError, CaptureError
+from layeratlas.core.errors import AtlasError, CaptureError, DataError
 from layeratlas.core.spec import ModelSpec, hash_of
 from layeratlas.models.devices import find_device, matrix_rate
 from layeratlas.models.precision import dtype_of
 from layeratlas.models.rotary import context_of
+from layeratlas.models.tokenizing import EncodeAll
 from layeratlas.models.unloaded import read_config
 from layeratlas.planning.check import text_encoder
-from layeratlas.planning.needs import EncodeAll, Needs, computed_tokens, needs_of
+from layeratlas.planning.needs import Needs, computed_tokens, needs_of
+from layeratlas.runs.fitting import Reader
 from layeratlas.runs.pipeline import Prepared, prepare
 from layeratlas.sweeps.running import Sweep
 from layeratlas.sweeps.state import SETTLED, Standing
@@ -112,7 +114,7 @@ class _Costs:
         ready = prepare(study, unit.spec)
         spec, model = ready.spec, self._model(ready.spec.model)
         left_out = _left_out(ready, model)
-        note = f" (too long for the context, left out: {', '.join(left_out)})" if left_out else ""
+        note = f" (left out, since they do not fit the model: {', '.join(left_out)})" if left_out else ""
         sets = self._new_sets(ready, [data for data in ready.material if data.name not in left_out])
         tokens = sum(computed_tokens(model.config, model.encode(texts), spec.capture) for texts in sets)
         needs, item = model.needs, dtype_of(spec.model.dtype).itemsize
@@ -160,23 +162,35 @@ def _read(spec: ModelSpec) -> _Known:
 
 
 def _left_out(ready: Prepared, model: _Known) -> list[str]:
-    """Return the names of the sets that do not fit the model's context; raises CaptureError if none does.
+    """Return the names of the sets that do not fit the model and are left out; raises CaptureError if none fits.
 
-    A file with a text that is too long is refused as in a run, unless its bad rows are dropped.
+    A file with a text that does not fit is refused as in a run, unless its bad rows are dropped.
     """
     study, context = ready.study, context_of(model.config.get_text_config())
-    if not context or study.cuts_texts or not ready.material:
-        return []
-    long: dict[str, str] = {}
+    known = Reader(name=ready.spec.model.id, blocks=model.needs.n_layers, encode=model.encode, context=context)
+    expected = f"what the model can read (context: {context or 'unlimited'})"
+    left_out: dict[str, str] = {}
     for data in ready.material:
-        texts = study.texts_of([data], study.shortest(ready.settings))
-        lengths = [len(ids) for ids in model.encode(texts)]
-        if count := sum(length > context for length in lengths):
-            name = data.source or data.name
-            long[data.name] = f"{count} of {len(texts)} texts of {name} have up to {max(lengths)} tokens"
-            if data.source and (ready.spec.bad_rows == "refuse" or count == len(texts)):
-                raise CaptureError(long[data.name], f"at most {context}, the model's context", "shorten or drop them")
-    if len(long) == len(ready.material):
-        first = next(iter(long.values()))
-        raise CaptureError(f"nothing fits the model: {first}", f"at most {context}, its context", "use another model")
-    return [data.name for data in ready.material if data.name in long and not data.source]
+        rows = study.unfit(ready.spec, ready.settings, data, known)
+        if not rows:
+            continue
+        first, why = next(iter(rows.items()))
+        more = f", and {len(rows) - 1} more do not fit" if len(rows) > 1 else ""
+        told = f"{data.source or data.name}, text {first + 1} {why}{more}"
+        if data.source and ready.spec.bad_rows == "refuse":
+            raise CaptureError(told, expected, "change or drop it, or set bad_rows = 'drop'")
+        if not data.source or not _is_enough(data, rows):
+            left_out[data.name] = told
+    if left_out and len(left_out) == len(ready.material):
+        told = next(iter(left_out.values()))
+        raise CaptureError(f"nothing fits the model: {told}", expected, "use other texts or another model")
+    return list(left_out)
+
+
+def _is_enough(data: Any, rows: Collection[int]) -> bool:
+    """Return whether a file without these rows can be read."""
+    try:
+        data.without(rows, ())
+    except DataError:
+        return False
+    return True

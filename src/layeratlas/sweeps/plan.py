@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from layeratlas.core.checksums import read_sealed, write_sealed
+from layeratlas.core.errors import SpecError
 from layeratlas.runs.place import Place
+from layeratlas.sweeps.engines import LOGS
 from layeratlas.sweeps.spec import SweepSpec, Variant
 from layeratlas.sweeps.units import Unit, units_of
+
+# The folder of plans, below that of the sweep.
+_PLANS = "plans"
+
+
+@contextlib.contextmanager
+def planned(place: Place, sweep: SweepSpec) -> Iterator[str]:
+    """Write a sweep into its folder and yield the plan's name; a call that is refused leaves nothing that it has made.
+
+    An engine may refuse its first worker. Once a worker has begun, of this call or of another, all is kept.
+    """
+    made = [name for name in ("", _PLANS, LOGS, _path(sweep.content_hash())) if not place.exists(name)]
+    try:
+        yield write_plan(place, sweep)
+    except SpecError:
+        if not place.exists("units"):
+            for name in made:
+                place.remove(name)
+        raise
 
 
 def write_plan(place: Place, sweep: SweepSpec) -> str:
@@ -25,4 +49,4 @@ def read_plan(place: Place, name: str) -> list[Unit]:
 
 
 def _path(name: str) -> str:
-    return f"plans/{name}.json"
+    return f"{_PLANS}/{name}.json"

@@ -17,9 +17,9 @@ from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.report.index import INDEX
 from layeratlas.runs.helping import remove_left_copies
 from layeratlas.runs.place import Place
-from layeratlas.sweeps.engines import Engine, Launch, Worker, find_engine
+from layeratlas.sweeps.engines import LOGS, Engine, Launch, Worker, find_engine
 from layeratlas.sweeps.finishing import Finish, finish, notes_on
-from layeratlas.sweeps.plan import write_plan
+from layeratlas.sweeps.plan import planned
 from layeratlas.sweeps.reading import read_sweep
 from layeratlas.sweeps.resources import Resources
 from layeratlas.sweeps.same_models import demand_same_models
@@ -124,17 +124,18 @@ def sweep(
         progress.note(f"{share.workers} workers start: there are no GPUs for more (gpus=0: all share one)")
     place = place_of(out)
     demand_same_models(place, units)
-    launch = Launch(out=place.folder, address=place.address, plan=write_plan(place, sweep_spec), share=share)
     for unit in units:
         if retry or is_tried_again(place, unit):
             reopen(place, unit, Standing.FAILED)
         if unit.spec.data and has_other_texts(place, unit):
             reopen(place, unit, Standing.DONE)
     uncompared = None
-    while uncompared is None:
-        _Supervisor(engine, launch, Sweep(place, units), progress).run()
-        demand_same_models(place, units)
-        uncompared = finish(place, units, Finish(families=sweep_spec.families, progress=progress))
+    with planned(place, sweep_spec) as name:
+        launch = Launch(out=place.folder, address=place.address, plan=name, share=share)
+        while uncompared is None:
+            _Supervisor(engine, launch, Sweep(place, units), progress).run()
+            demand_same_models(place, units)
+            uncompared = finish(place, units, Finish(families=sweep_spec.families, progress=progress))
     for note in notes_on(uncompared):
         progress.note(note)
     return Sweep(place, units, uncompared)
@@ -178,14 +179,16 @@ class _Supervisor:
                     raise StoreError(
                         f"{started} workers ended and left {open_units} runs open",
                         "workers that end when all is done",
-                        f"see '{self._launch.out / 'workers'}'",
+                        f"see '{self._launch.out / LOGS}'",
                     )
                 time.sleep(max(_LOOK, self._place.pause))
             self._wait(list(running.values()))
         finally:
-            for worker in running.values():
-                if worker.is_running():
-                    worker.stop()
+            left = [worker for worker in running.values() if worker.is_running()]
+            for worker in left:
+                worker.stop()
+            for worker in left:
+                worker.wait()
             remove_left_copies()
 
     def _limit(self) -> int:

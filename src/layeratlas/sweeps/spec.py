@@ -14,7 +14,9 @@ class Variant(Spec):
 
     noun: ClassVar[str] = "variant field"
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$", description="a short name, part of folder names")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,40}$", description="a short name of letters, digits, '.', '_' and '-'"
+    )
     studies: tuple[str, ...] = Field(default=(), description="the studies it is for, by default all")
     options: dict[str, Any] = Field(default={}, description="options of a run by name, as for layeratlas.run")
     settings: dict[str, Any] = Field(default={}, description="settings of the studies by name")

@@ -183,6 +183,8 @@ def is_tried_again(place: Place, unit: Unit) -> bool:
 
 def reopen(place: Place, unit: Unit, standing: Standing) -> None:
     """Reset a unit that ended in the state `standing`, unless a worker holds it."""
+    if _record(place, unit).get("standing") != standing:
+        return
     with contextlib.suppress(InUseError), lease(place, unit):
         if _record(place, unit).get("standing") == standing:
             _write(place, unit, standing=Standing.WAITING, attempts=0)

@@ -35,14 +35,19 @@ def points_of(layers: int, count: int) -> list[int]:
     return sorted({round(point) for point in np.linspace(1, layers, min(count, layers))})
 
 
+def not_streamed(model: str) -> ModelError:
+    """Return the error about a model whose stream cannot be edited."""
+    return ModelError(
+        f"'{model}' is streamed, and the causal study edits its stream",
+        "a model whose weights are in memory",
+        "use --weights resident or a smaller model",
+    )
+
+
 def refuse_streamed(model: LoadedModel) -> None:
     """Raise ModelError for a model whose stream cannot be edited."""
     if model.streamer is not None:
-        raise ModelError(
-            f"'{model.spec.id}' is streamed, and the causal study edits its stream",
-            "a model whose weights are in memory",
-            "use --weights resident or a smaller model",
-        )
+        raise not_streamed(model.spec.id)
 
 
 def capture_stage(work: Workspace) -> list[str]:

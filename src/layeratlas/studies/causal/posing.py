@@ -16,6 +16,7 @@ from layeratlas.runs.workspace import Workspace
 
 if TYPE_CHECKING:
     from layeratlas.models import LoadedModel
+    from layeratlas.models.tokenizing import EncodeAll
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,34 +53,38 @@ def pose_all(work: Workspace) -> list[Posed]:
     begin_fitting(work)
     unfit: dict[str, dict[int, Dropped]] = {}
     for data in work.material:
-        reasons = {number: _why_not(work.model, data, number) for number in range(len(data.items))}
         unfit[data.name] = {
             number: Dropped(where=f"{data.source or data.name}, prompt {number + 1}", why=why)
-            for number, why in reasons.items()
-            if why
+            for number, why in unfit_prompts(work.model.encode_all, work.model.context, data).items()
         }
     leave_out_unfit(work, unfit, "answers that all first differ at the same token, within the context")
     return [_posed(work.model, data) for data in work.material]
 
 
-def _encoded(model: LoadedModel, data: PromptSet, number: int) -> tuple[tuple[int, ...], list[int]]:
+def unfit_prompts(encode: EncodeAll, context: int | None, data: PromptSet) -> dict[int, str]:
+    """Return why prompts cannot be posed, by their numbers from 0 on."""
+    reasons = {number: _why_not(encode, context, data, number) for number in range(len(data.items))}
+    return {number: why for number, why in reasons.items() if why}
+
+
+def _encoded(encode: EncodeAll, data: PromptSet, number: int) -> tuple[tuple[int, ...], list[int]]:
     """Return the tokens shared by all of a prompt's answers, and each answer's next token (-1 if it has none)."""
     prompt = data.items[number]
-    whole = [model.encode(f"{prompt.text.rstrip()} {answer.strip()}") for answer in prompt.answers]
+    whole = encode([f"{prompt.text.rstrip()} {answer.strip()}" for answer in prompt.answers])
     least = min(map(len, whole))
     parted = next((at for at in range(least) if len({ids[at] for ids in whole}) > 1), least)
     return tuple(whole[0][:parted]), [ids[parted] if parted < len(ids) else -1 for ids in whole]
 
 
-def _why_not(model: LoadedModel, data: PromptSet, number: int) -> str:
-    ids, tokens = _encoded(model, data, number)
+def _why_not(encode: EncodeAll, context: int | None, data: PromptSet, number: int) -> str:
+    ids, tokens = _encoded(encode, data, number)
     if -1 in tokens or len(set(tokens)) < len(tokens):
         return "has answers that do not all first differ at the same token"
     if not ids:
         return "has no token of its own"
-    return f"has {len(ids)} tokens" if model.context and len(ids) >= model.context else ""
+    return f"has {len(ids)} tokens" if context and len(ids) >= context else ""
 
 
 def _posed(model: LoadedModel, data: PromptSet) -> Posed:
-    ids, answers = zip(*(_encoded(model, data, number) for number in range(len(data.items))), strict=True)
+    ids, answers = zip(*(_encoded(model.encode_all, data, number) for number in range(len(data.items))), strict=True)
     return Posed(data=data, ids=list(ids), answers=np.array(answers, np.int64))

@@ -26,6 +26,7 @@ from layeratlas.studies.causal.tested import TESTED
 
 if TYPE_CHECKING:
     from layeratlas.runs.finished import FinishedRun
+    from layeratlas.runs.fitting import Reader
     from layeratlas.runs.quantity import ModelMark
 
 
@@ -62,11 +63,24 @@ class Causal(Study):
         return PromptSet.of(read_table(path, "classes", spec.bad_rows))
 
     def check(self, spec: RunSpec, settings: CausalSettings, material: Sequence[PromptSet]) -> None:
-        """Raise DataError for several sets of the same level, which would share a row of the map."""
+        """Raise DataError for several sets of the same level, which would share a row of the map.
+
+        Raises ModelError for a model that is to be streamed.
+        """
+        from layeratlas.studies.causal.capturing import not_streamed
+
+        if spec.model.weights == "streamed":
+            raise not_streamed(spec.model.id)
         levels = [data.level for data in material]
         repeated = next((level for level in levels if levels.count(level) > 1), None)
         if repeated is not None:
             raise DataError(f"two data sets have the level '{repeated}'", "a level for each", "rename a file")
+
+    def unfit(self, spec: RunSpec, settings: CausalSettings, data: PromptSet, model: Reader) -> dict[int, str]:
+        """Return which prompts cannot be posed."""
+        from layeratlas.studies.causal.posing import unfit_prompts
+
+        return unfit_prompts(model.encode, model.context, data)
 
     def stages(self) -> dict[str, StageFunction]:
         """Return the stages in order."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # a study is listed without loading polars
     import polars as pl
 
     from layeratlas.runs.finished import FinishedRun
+    from layeratlas.runs.fitting import Reader
     from layeratlas.runs.mistakes import Mistakes
     from layeratlas.runs.workspace import StageFunction
 
@@ -95,9 +96,21 @@ class Exits(Study):
         asked = [(prompt, text) for prompt in prompts for text in (prompt.text, BARE)]
         return list(dict.fromkeys(read + choice for prompt, text in asked for read, choice in prompt.scored(text)))
 
-    def shortest(self, settings: ExitSettings) -> ExitSettings:
-        """Return the settings without worked examples."""
-        return settings.with_shots(0)
+    def unfit(self, spec: RunSpec, settings: ExitSettings, data: QuestionSet, model: Reader) -> dict[int, str]:
+        """Return which questions exceed the model's context even without worked examples.
+
+        Raises SpecError for an exit that the model does not have.
+        """
+        from layeratlas.studies.exits.reading_out import exits_of
+
+        exits_of(settings.exits, model.blocks + 1)
+        found: dict[int, str] = {}
+        for number, question in enumerate(data.items if model.context else ()):
+            prompt = make_prompt(data, question, settings.with_shots(0))
+            texts = [read + choice for text in (prompt.text, BARE) for read, choice in prompt.scored(text)]
+            if (longest := max(map(len, model.encode(texts)))) > (model.context or 0):
+                found[number] = f"has {longest} tokens"
+        return found
 
     def check(self, spec: RunSpec, settings: ExitSettings, material: Sequence[QuestionSet]) -> None:
         """Raise SpecError for what cannot be asked: too few worked examples, more choices than letters, no passages."""

@@ -11,7 +11,7 @@ import numpy as np
 from layeratlas.core.errors import DataError
 from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.passages import Passages, noisy_copy
-from layeratlas.runs.fitting import begin_fitting, leave_out_unfit
+from layeratlas.runs.fitting import Reader, begin_fitting, leave_out_unfit
 from layeratlas.runs.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -57,23 +57,13 @@ def encode_passages(work: Workspace, model: LoadedModel) -> list[list[int]]:
     DataError if the context is shorter than that, or than the number that the user requested.
     """
     asked, bos = work.settings.tokens, int(model.bos_id is not None)
-    room = min(asked, model.context - bos) if model.context else asked
-    fewest = min(asked, _FEWEST_TOKENS)
-    if room < fewest:
-        raise DataError(
-            f"the context of {model.info['name']} has room for {room} tokens of a passage",
-            f"at least {fewest}",
-            "use a model with a longer context",
-        )
-    if room < asked and "tokens" in work.spec.settings:
-        raise DataError(
-            f"passages of {asked} tokens are asked for and the context of {model.info['name']} has room for {room}",
-            "passages that fit into it",
-            f"use --set tokens={room} or fewer",
-        )
+    known = Reader(
+        name=model.info["name"], blocks=model.anatomy.n_layers, encode=model.encode_all, context=model.context
+    )
+    room = room_of(known, bos, asked, asked_for="tokens" in work.spec.settings)
     begin_fitting(work)
     encoded = {text: model.encode(text) for text in texts_of(work)}
-    _leave_out_short(work, {text: len(ids) - bos for text, ids in encoded.items()}, fewest)
+    _leave_out_short(work, {text: len(ids) - bos for text, ids in encoded.items()}, asked)
     ids = [encoded[text] for text in texts_of(work)]
     counts = [len(passage) - bos for passage in ids]
     shortest = int(np.argmin(counts))
@@ -84,17 +74,46 @@ def encode_passages(work: Workspace, model: LoadedModel) -> list[list[int]]:
     return [passage[: length + bos] for passage in ids]
 
 
-def _leave_out_short(work: Workspace, counts: Mapping[str, int], fewest: int) -> None:
+def room_of(model: Reader, bos: int, asked: int, *, asked_for: bool) -> int:
+    """Return how many tokens of a passage a model reads: `asked`, or what its context holds beside `bos`.
+
+    Raises DataError for fewer than a passage needs, or than the user has `asked_for`.
+    """
+    room = min(asked, model.context - bos) if model.context else asked
+    if room < _fewest(asked):
+        raise DataError(
+            f"the context of {model.name} has room for {room} tokens of a passage",
+            f"at least {_fewest(asked)}",
+            "use a model with a longer context",
+        )
+    if room < asked and asked_for:
+        raise DataError(
+            f"passages of {asked} tokens are asked for and the context of {model.name} has room for {room}",
+            "passages that fit into it",
+            f"use --set tokens={room} or fewer",
+        )
+    return room
+
+
+def short_ones(counts: Sequence[int], asked: int) -> dict[int, str]:
+    """Return which passages have too few tokens, by their numbers from 0 on, and how many they have."""
+    return {number: f"has {count} tokens" for number, count in enumerate(counts) if count < _fewest(asked)}
+
+
+def _fewest(asked: int) -> int:
+    return min(asked, _FEWEST_TOKENS)
+
+
+def _leave_out_short(work: Workspace, counts: Mapping[str, int], asked: int) -> None:
     """Leave out, or refuse, passages with too few tokens."""
     unfit: dict[str, dict[int, Dropped]] = {}
     for passages in work.material:
         where = passages.source or passages.name
         unfit[passages.name] = {
-            number: Dropped(where=f"{where}, passage {number + 1}", why=f"has {counts[text]} tokens")
-            for number, text in enumerate(passages.texts)
-            if counts[text] < fewest
+            number: Dropped(where=f"{where}, passage {number + 1}", why=why)
+            for number, why in short_ones([counts[text] for text in passages.texts], asked).items()
         }
-    leave_out_unfit(work, unfit, f"at least {fewest} in every passage", "join short passages or drop it")
+    leave_out_unfit(work, unfit, f"at least {_fewest(asked)} in every passage", "join short passages or drop it")
 
 
 def encode_copies(work: Workspace, model: LoadedModel, passages: int) -> list[list[int]]:

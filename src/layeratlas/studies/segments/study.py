@@ -29,6 +29,7 @@ from layeratlas.studies.segments.tested import TESTED
 if TYPE_CHECKING:  # a study is listed without loading polars
     from layeratlas.runs.finding import Finding
     from layeratlas.runs.finished import FinishedRun
+    from layeratlas.runs.fitting import Reader
     from layeratlas.runs.quantity import ModelSegment, RunQuantity
     from layeratlas.runs.workspace import StageFunction
 
@@ -57,7 +58,6 @@ class Segments(Study):
     across = questions.ACROSS
     published = names.PUBLISHED
     tasks = ("passages",)
-    cuts_texts = True
     reads = Passages
     uses: frozenset[str] = frozenset()
     settings = SegmentSettings
@@ -106,6 +106,23 @@ class Segments(Study):
         _ = settings.interventions
         if not material:
             raise SpecError("no passages were named", "the study's own task or files of passages")
+
+    def unfit(self, spec: RunSpec, settings: SegmentSettings, data: Passages, model: Reader) -> dict[int, str]:
+        """Return which passages are too short.
+
+        Raises DataError if the model's context is, or if it has too few blocks, and SpecError for an edit of a block
+        that it does not have.
+        """
+        from layeratlas.stats.segmentation import shortest_segment
+        from layeratlas.studies.segments.intervention.plan import demand_blocks
+        from layeratlas.studies.segments.passages import room_of, short_ones
+
+        shortest_segment(model.blocks)
+        for intervention in settings.interventions:
+            demand_blocks(intervention, model.blocks)
+        bos = len(model.encode([""])[0])
+        room_of(model, bos, settings.tokens, asked_for="tokens" in spec.settings)
+        return short_ones([len(ids) - bos for ids in model.encode(data.texts)], settings.tokens)
 
     def stages(self) -> dict[str, StageFunction]:
         """Return the stages in order."""

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from layeratlas.core.errors import SpecError, unknown_name
 
+# The folder of the workers' output, below that of the sweep.
+LOGS = "workers"
 # The module of each engine, and the extra that installs what it needs.
 _ENGINES = {"processes": "", "ray": "ray", "slurm": "slurm"}
 
@@ -43,7 +45,10 @@ class Worker(Protocol):
         """Return whether it has not ended yet, whether by success or failure."""
 
     def stop(self) -> None:
-        """Stop it and wait until it has ended."""
+        """Ask it to stop, and return at once, so that several can be stopped together."""
+
+    def wait(self) -> None:
+        """Wait until it has ended, after `stop`; one that takes too long is killed where the engine can."""
 
 
 class Engine(Protocol):

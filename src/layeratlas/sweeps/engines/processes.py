@@ -8,7 +8,7 @@ import sys
 from typing import IO
 
 from layeratlas.core.errors import SpecError
-from layeratlas.sweeps.engines.contract import Engine, Launch, Share, Worker
+from layeratlas.sweeps.engines.contract import LOGS, Engine, Launch, Share, Worker
 
 # Seconds that a terminated worker has to clean up its folders.
 _GRACE = 20.0
@@ -41,8 +41,11 @@ class ProcessWorker(Worker):
         return running
 
     def stop(self) -> None:
-        """Terminate it with time to clean up, and kill it if that takes too long."""
+        """Terminate it."""
         self._process.terminate()
+
+    def wait(self) -> None:
+        """Give it time to clean up, and kill it if that takes too long."""
         try:
             self._process.wait(_GRACE)
         except subprocess.TimeoutExpired:
@@ -76,7 +79,7 @@ class Processes(Engine):
 
     def start(self, launch: Launch, slot: int) -> Worker:
         """Start a worker; its output goes to `workers/PID-SLOT.log`."""
-        logs, share = launch.out / "workers", launch.share
+        logs, share = launch.out / LOGS, launch.share
         logs.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, **worker_environment(share.threads)}
         if share.gpus:

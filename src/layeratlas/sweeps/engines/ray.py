@@ -10,6 +10,8 @@ from layeratlas.sweeps.engines.contract import Engine, Launch, Share, Worker
 from layeratlas.sweeps.engines.processes import worker_environment
 
 _ADDRESS = "RAY_ADDRESS"
+# Seconds that an interrupted worker has to clean up its folders, and a killed one to be gone.
+_GRACE = 20.0
 
 
 class RayWorker(Worker):
@@ -24,11 +26,15 @@ class RayWorker(Worker):
         return not ready
 
     def stop(self) -> None:
-        """Interrupt it, and let Ray kill it if it does not stop."""
+        """Interrupt it."""
         self._ray.cancel(self._task, force=False)
-        _, running = self._ray.wait([self._task], timeout=20)
+
+    def wait(self) -> None:
+        """Wait until it has ended, and let Ray kill it if that takes too long."""
+        _, running = self._ray.wait([self._task], timeout=_GRACE)
         if running:
             self._ray.cancel(self._task, force=True)
+            self._ray.wait([self._task], timeout=_GRACE)
 
 
 class Ray(Engine):

@@ -1,4 +1,4 @@
-"""Workers as Slurm jobs through submitit; `LAYERATLAS_SLURM=local` runs them on this machine for testing.
+"""Workers as Slurm jobs through submitit; `LAYERATLAS_SLURM=local` runs them on this machine, without GPUs, to try it.
 
 Slurm announces the end of a job with SIGTERM, and its time limit with the signal that submitit asks for 90 s before it.
 Both stop a worker like Ctrl-C, so that its unit waits for another one.
@@ -11,31 +11,34 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shutil
 import signal
 import time
 from typing import Any
 
 from layeratlas.core.errors import SpecError
-from layeratlas.sweeps.engines.contract import Engine, Launch, Share, Worker
+from layeratlas.sweeps.engines.contract import LOGS, Engine, Launch, Share, Worker
 from layeratlas.sweeps.engines.processes import worker_environment
 
 CLUSTER, OPTIONS = "LAYERATLAS_SLURM", "LAYERATLAS_SLURM_OPTIONS"
 
-
-# Seconds between questions to Slurm, one of which covers all jobs. submitit alone asks every ten minutes in the end.
-_ASK = 60.0
+# Seconds between questions to Slurm, one of which covers all jobs: while they run (submitit alone asks every ten
+# minutes in the end), and while they are being cancelled.
+_ASK, _ASK_ENDING = 60.0, 5.0
+# Seconds to wait for cancelled jobs. Slurm kills one that has not ended half a minute after it was cancelled.
+_GRACE = 90.0
 
 
 class Asking:
     """Tells when Slurm may be asked again."""
 
-    def __init__(self) -> None:
-        self._last = -math.inf
+    def __init__(self, pause: float = _ASK) -> None:
+        self._pause, self._last = pause, -math.inf
 
     def due(self) -> bool:
         """Return whether it may be asked now, and count that as asked."""
         now = time.monotonic()
-        if now - self._last < _ASK:
+        if now - self._last < self._pause:
             return False
         self._last = now
         return True
@@ -44,8 +47,8 @@ class Asking:
 class SlurmWorker(Worker):
     """A job that is queued or running."""
 
-    def __init__(self, job: Any, asking: Asking) -> None:
-        self._job, self._asking = job, asking
+    def __init__(self, job: Any, asking: Asking, ending: Asking) -> None:
+        self._job, self._asking, self._ending = job, asking, ending
 
     def is_running(self) -> bool:
         """Return whether it has not ended yet; a job that was killed may count as running for a minute."""
@@ -55,31 +58,57 @@ class SlurmWorker(Worker):
         """Cancel it."""
         self._job.cancel()
 
+    def wait(self) -> None:
+        """Wait until Slurm says that it has ended, for 90 s at most."""
+        end = time.monotonic() + _GRACE
+        while not self._job.done(force_check=self._ending.due()) and time.monotonic() < end:
+            time.sleep(0.2)
+
 
 class Slurm(Engine):
     """Submits one job per worker."""
 
     def __init__(self, submitit: Any) -> None:
-        self._submitit, self._asking = submitit, Asking()
+        self._submitit, self._asking, self._ending = submitit, Asking(), Asking(_ASK_ENDING)
+
+    def demand(self, share: Share) -> None:
+        """Raise SpecError where jobs cannot be submitted, and for what a job on this machine cannot be given."""
+        if _cluster() not in ("slurm", "local"):
+            raise SpecError(f"{CLUSTER} is '{_cluster()}'", "'slurm' or 'local'")
+        if _cluster() == "slurm":
+            _further()
+            for name in ("sbatch", "srun"):
+                if shutil.which(name) is None:
+                    raise _no_slurm(f"this machine has no {name}")
+            return
+        given = {name: value for name in ("gpus", "memory") if (value := getattr(share, name))}
+        for name, value in given.items():
+            found = f"workers were given {name}={value} with {CLUSTER}=local, whose jobs have no GPU and no limit"
+            raise SpecError(found, "Slurm itself, or neither of the two", f"leave out --{name}")
 
     def start(self, launch: Launch, slot: int) -> Worker:
         """Submit a worker; raises SpecError if Slurm rejects it."""
-        cluster = os.environ.get(CLUSTER, "slurm")
         try:
-            executor = self._submitit.AutoExecutor(folder=launch.out / "workers" / "%j", cluster=cluster)
-            executor.update_parameters(name=f"layeratlas-{slot}", **_needs(launch.share, cluster))
-            return SlurmWorker(executor.submit(_work, launch.address, launch.plan, launch.share.threads), self._asking)
+            executor = self._submitit.AutoExecutor(folder=launch.out / LOGS / "%j", cluster=_cluster())
+            executor.update_parameters(name=f"layeratlas-{slot}", **_needs(launch.share))
+            job = executor.submit(_work, launch.address, launch.plan, launch.share.threads)
         except (RuntimeError, OSError, self._submitit.core.utils.FailedJobError) as error:
-            raise SpecError(
-                f"Slurm did not take the job ({' '.join(str(error).split())[:200]})",
-                "a machine on which sbatch works",
-                f"check {OPTIONS}, or set {CLUSTER}=local to try it here",
-            ) from None
+            raise _no_slurm(" ".join(str(error).split())[:200]) from None
+        return SlurmWorker(job, self._asking, self._ending)
 
 
-def _needs(share: Share, cluster: str) -> dict[str, Any]:
+def _cluster() -> str:
+    return os.environ.get(CLUSTER) or "slurm"
+
+
+def _no_slurm(why: str) -> SpecError:
+    todo = f"check {OPTIONS}, or set {CLUSTER}=local to try it here"
+    return SpecError(f"Slurm did not take the job ({why})", "a machine on which sbatch works", todo)
+
+
+def _needs(share: Share) -> dict[str, Any]:
     needs: dict[str, Any] = {"timeout_min": 24 * 60}
-    if cluster == "slurm":
+    if _cluster() == "slurm":
         needs |= {"cpus_per_task": share.threads, "nodes": 1, "tasks_per_node": 1}
         needs |= {"gpus_per_node": share.gpus} if share.gpus else {}
         needs |= {"mem_gb": share.memory} if share.memory is not None else {}
@@ -90,11 +119,11 @@ def _needs(share: Share, cluster: str) -> dict[str, Any]:
 def _further() -> dict[str, str]:
     """Return the user's options for `sbatch`; raises SpecError for an option without a value."""
     given = os.environ.get(OPTIONS, "")
-    pairs = [pair.partition("=") for pair in given.split(",") if pair]
-    for name, _, value in pairs:
+    pairs = [pair.partition("=")[::2] for pair in given.split(",") if pair]
+    for name, value in pairs:
         if not value:
             raise SpecError(f"{OPTIONS} has '{name}'", "NAME=VALUE, separated by commas", "see 'man sbatch'")
-    return {name: value for name, _, value in pairs}
+    return dict(pairs)
 
 
 def _work(out: str, plan: str, threads: int) -> None:

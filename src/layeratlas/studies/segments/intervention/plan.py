@@ -86,6 +86,12 @@ class Site:
     control: bool = False
 
 
+def demand_blocks(intervention: Intervention, layers: int) -> None:
+    """Raise SpecError for a block that a model of `layers` blocks does not have."""
+    if intervention.blocks and max(intervention.blocks) >= layers:
+        raise SpecError(f"an edit of block {max(intervention.blocks)}", f"blocks 0 to {layers - 1} of this model")
+
+
 def sites_of(
     intervention: Intervention, layers: int, segments: Mapping[str, tuple[int, int]], controls: int, seed: int = 0
 ) -> list[Site]:
@@ -95,8 +101,7 @@ def sites_of(
     by one block is nearly the same segment. `segments` are half-open ranges of blocks by name. All interventions on a
     segment have the same controls. Raises SpecError for a block that the model does not have.
     """
-    if intervention.blocks and max(intervention.blocks) >= layers:
-        raise SpecError(f"an edit of block {max(intervention.blocks)}", f"blocks 0 to {layers - 1} of this model")
+    demand_blocks(intervention, layers)
     spans = {name: tuple(range(*segment)) for name, segment in segments.items()}
     if intervention.blocks:
         spans = {blocks_named(intervention.blocks): intervention.blocks}
