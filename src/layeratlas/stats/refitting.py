@@ -4,9 +4,15 @@ A bootstrap over groups resamples the scores of fixed probes. But every group is
 probes that test other groups, and other groups would change the accuracy in both roles. Intervals from the scores alone
 are therefore too narrow (Bates, Hastie and Tibshirani 2024). If a probe is a weighted sum of its texts, the
 contribution of text j to the score of text i equals that of i to the score of j, and the accuracy is close to a
-U-statistic of order two. The part of its variance that comes from training is twice what one side of the pairs shows
-(Hoeffding 1948), and the bootstrap sees one side. That part is estimated here from the out-of-fold scores of each
-repeat, which every run has.
+U-statistic of order two (Hoeffding 1948). Its variance is estimated here from the out-of-fold scores, which every run
+has.
+
+Let nu be the share of the noise of the scores that comes from the training texts. This part consists of pairs of texts.
+The bootstrap sees one side of each pair, and the other side is as large: nu is added. The rest, 1 - nu, is what a text
+itself contributes along the true direction, with amplitude 1. As a training text it also turns the probe to the true
+direction or away from it, with amplitude nu in the same sense: a probe without noise of training could not be improved.
+Both amplitudes are of the same text, so the variance is (1 + nu)^2, and 2 nu + nu^2 is added. In total the added
+share is nu + (1 - nu) (2 nu + nu^2) = 3 nu - nu^2 - nu^3, of the variance that goes with the scores.
 """
 
 from __future__ import annotations
@@ -17,9 +23,8 @@ from layeratlas.core.arrays import Floats, Ints
 from layeratlas.stats.intervals import ROUNDING
 from layeratlas.stats.measures import credit
 
-# Variance that the pairs do not show, as a fraction of the bootstrap variance: probes with different training groups
-# differ in their accuracy on all texts. In simulations at width 576 it was 6 to 12 %.
-_FURTHER = 0.08
+# The share nu of training at which it adds most, 1.27 times what the bootstrap sees: the root of 3 - 2 nu - 3 nu^2.
+_MOST = (10**0.5 - 1) / 3
 
 
 def margins(scores: Floats, y: Floats) -> Floats:
@@ -35,26 +40,44 @@ def margins(scores: Floats, y: Floats) -> Floats:
     return lead
 
 
-def training_factor(scores: Floats, y: Floats, groups: Ints, folds: int, tested: float = 1.0) -> Floats:
-    """Return the factor (...) by which training widens the spread of a bootstrap over groups; 1.04 to 1.44.
+def training_factor(scores: Floats, y: Floats, groups: Ints, exchanged: float, tested: float = 1.0) -> Floats:
+    """Return the factor (...) by which training widens the spread of a bootstrap over groups; 1 to 1.51.
 
-    scores: (..., repeats, n, k) out of fold; y: (n,) class codes; groups: (n,) codes; `folds`: test sets per repeat.
-    The squared factor is 1.08 + rho nu. rho is the share of the variance of the groups' right answers that is explained
-    by their margins. nu is the share of the margins' variance that other training groups would change. The probes of
-    two repeats differ in 1 / folds of their groups, so nu is `folds` times the variance between repeats. With one
-    repeat this is unknown, and nu is `tested`, the share of the training texts that are tested too. Without further
-    texts this is all of the margins' variance, which is nearly right if there are more dimensions than texts.
+    scores: (..., repeats, n, k) out of fold; y: (n,) class codes; groups: (n,) codes; `exchanged`: the share of its
+    training texts that a probe exchanges from one repeat to another, 0 if unknown; `tested`: the share of them that
+    are tested too.
+    The squared factor is 1 + rho (3 nu - nu^2 - nu^3) (see above). rho is the share of the variance of the groups'
+    right answers that is explained by their margins within the classes. nu, the share of the margins' variance that
+    other training texts would change, is the variance between repeats divided by `exchanged`. This is at least the
+    true share, because exchanged texts also change the weights of the others, so nu counts up to where training adds
+    most; with one repeat it is taken to be there. Texts that are not tested have one role alone.
     """
-    right, ahead = (_by_group(values, groups) for values in (credit(scores, y), margins(scores, y)))
+    ahead = _within_classes(margins(scores, y), y)
+    right, ahead = (_by_group(values, groups) for values in (credit(scores, y), ahead))
     right, mean = right.mean(-2), ahead.mean(-2)
     rho = _share((right * mean).sum(-1) ** 2, (right**2).sum(-1) * (mean**2).sum(-1))
     repeats = ahead.shape[-2]
-    if repeats < 2:
-        return np.sqrt(1 + _FURTHER + rho * tested)
+    if repeats < 2 or exchanged <= 0:
+        return np.sqrt(1 + rho * _added(np.full_like(rho, _MOST)) * tested)
     between = ahead.var(-2, ddof=1).sum(-1)
     # Averaging over repeats removes part of the variance between them; add it back.
     whole = (mean**2).sum(-1) + between * (1 - 1 / repeats)
-    return np.sqrt(1 + _FURTHER + rho * _share(folds * between, whole))
+    return np.sqrt(1 + rho * _added(_share(between / exchanged, whole)) * tested)
+
+
+def _added(nu: Floats) -> Floats:
+    """Return what training adds to the variance along the scores, as a multiple of it, if its share is nu or less."""
+    nu = np.minimum(nu, _MOST)
+    added: Floats = 3 * nu - nu**2 - nu**3
+    return added
+
+
+def _within_classes(values: Floats, y: Floats) -> Floats:
+    """Return values (..., n) less their class's mean: by how much one class is ahead of another is not noise."""
+    centred = values.copy()
+    for code in np.unique(y):
+        centred[..., y == code] -= values[..., y == code].mean(-1, keepdims=True)
+    return centred
 
 
 def _by_group(values: Floats, groups: Ints) -> Floats:

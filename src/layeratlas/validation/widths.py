@@ -13,7 +13,7 @@ import scipy
 from layeratlas.core.arrays import Floats
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset, Item
-from layeratlas.probes import Design, LinearProbeClassifier, Probed, make_design, probe_layer
+from layeratlas.probes import Design, LinearProbeClassifier, Probed, make_design, probe_layers
 from layeratlas.stats.measures import measures_for
 from layeratlas.stats.resampling import Resampler
 from layeratlas.studies.hierarchy.curves import task_curves
@@ -22,7 +22,9 @@ from layeratlas.validation.rate import Check, Count
 
 _PROBE = ProbeSpec(methods=("ridge",), shuffles=20, bootstrap=400)
 # The number of partitions into folds; computing one takes longer than the probes.
-_PARTITIONS = 8
+PARTITIONS = 8
+# Simulations together have at most so many features.
+_TOGETHER = 8 * 576
 # The number of training sets for the mean accuracy of probes; its standard error is then below 0.004.
 _TRAINING_SETS = 30
 
@@ -84,7 +86,7 @@ def _planted(cell: Cell, seed: int) -> _Planted:
     own = rng.standard_normal((len(group), cell.width))
     sign = np.where(group % 2, 1.0, -1.0)[:, None]
     x = sign * mean + np.sqrt(cell.shared) * common + np.sqrt(1 - cell.shared) * own
-    return _Planted(x=x, mean=mean, design=_design(cell.groups, cell.size, cell.repeats, seed % _PARTITIONS))
+    return _Planted(x=x, mean=mean, design=_design(cell.groups, cell.size, cell.repeats, seed % PARTITIONS))
 
 
 def exact_accuracy(planted: _Planted) -> float:
@@ -109,20 +111,39 @@ def expected_accuracy(cell: Cell) -> float:
 
 def interval(cell: Cell, seed: int) -> tuple[float, float]:
     """Return the interval that a run reports for the accuracy on such texts at one layer."""
-    planted = _planted(cell, seed)
-    scores = probe_layer(planted.x, planted.design, _PROBE.methods)[0]
+    lo, hi, _ = intervals(cell, [seed])[0].tolist()
+    return lo, hi
+
+
+def batches(cell: Cell, simulations: int) -> list[range]:
+    """Return the seeds from 0 in batches for `intervals`; narrow ones are faster together, wide ones are not."""
+    step = PARTITIONS * max(1, _TOGETHER // cell.width)
+    starts = [first + part for first in range(0, simulations, step) for part in range(PARTITIONS)]
+    found = (range(start, min(start - start % PARTITIONS + step, simulations), PARTITIONS) for start in starts)
+    return [seeds for seeds in found if seeds]
+
+
+def intervals(cell: Cell, seeds: Sequence[int]) -> Floats:
+    """Return intervals and estimates (S, 3) of simulations with the same folds, computed as the layers of one run.
+
+    The seeds must be equal modulo `PARTITIONS`. Each row has the two ends and the accuracy that was seen.
+    """
+    if len({seed % PARTITIONS for seed in seeds}) > 1:
+        raise ValueError(f"the seeds {list(seeds)} have different folds; expected seeds equal modulo {PARTITIONS}")
+    design = _planted(cell, seeds[0]).design
+    found = probe_layers(np.stack([_planted(cell, seed).x for seed in seeds]), design, _PROBE.methods)
     probed = Probed(
-        design=planted.design,
+        design=design,
         component="resid",
         method="ridge",
-        scores=scores.scores[None],
-        shuffled=scores.shuffled[None],
+        scores=np.stack([scores.scores for (scores,) in found]),
+        shuffled=np.stack([scores.shuffled for (scores,) in found]),
         baseline=dict.fromkeys(measures_for("classes", 2), 0.0),
     )
-    sampler = Resampler([item.group for item in planted.design.data.items], _PROBE.bootstrap, seed, halves=2)
+    sampler = Resampler([item.group for item in design.data.items], _PROBE.bootstrap, seeds[0], halves=2)
     curves = task_curves(probed, sampler)
-    lo, hi = next(c for c in curves if c.metric == "accuracy" and c.stratum == WHOLE).interval
-    return float(lo[0]), float(hi[0])
+    curve = next(c for c in curves if c.metric == "accuracy" and c.stratum == WHOLE)
+    return np.stack([*curve.interval, curve.estimate], -1)
 
 
 def holds(cell: Cell) -> Callable[[int], Count]:
