@@ -163,7 +163,7 @@ WIDTH_CHECKS: Sequence[Check] = tuple(
         simulate=holds(cell),
         at_least=0.93,
         at_most=0.97,
-        weight=4 if cell.width < 1000 else 1,
+        weight=10 if cell.width < 1000 else 5,
     )
     for cell in CELLS
 )
