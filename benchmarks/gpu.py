@@ -21,14 +21,12 @@ import argparse
 import json
 import platform
 import re
-import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +34,7 @@ from joblib import cpu_count
 from probes import problem
 from random_model import BILLION, EIGHT_BILLION, TINY, write_random
 from threadpoolctl import threadpool_limits
+from time_limit import Row, within
 
 from layeratlas.capture import Reading, capture, choose_plan, make_plan, store_shape
 from layeratlas.core import registry
@@ -53,33 +52,6 @@ PASSAGES, PASSAGE = 256, 256
 PROBLEMS = ((125, 576), (250, 576), (500, 576), (1000, 576), (250, 3072), (500, 3072), (1000, 3072))
 # The share of the time by which each part has ended.
 PARTS = {"resident": 0.5, "streamed": 0.75, "probes": 1.0}
-Row = dict[str, Any]
-
-
-class OutOfTimeError(Exception):
-    """The time of a part is over."""
-
-
-def within(seconds: float, what: str, rows: Iterator[Row]) -> Iterator[Row]:
-    """Yield rows until the seconds are over, and then one that says so."""
-
-    def over(*_: object) -> None:
-        raise OutOfTimeError
-
-    end = time.perf_counter() + seconds
-    signal.signal(signal.SIGALRM, over)
-    while True:
-        # The clock runs in the row alone, and not in what the caller does with it.
-        signal.setitimer(signal.ITIMER_REAL, max(end - time.perf_counter(), 0.001))
-        try:
-            row = next(rows, None)
-        except OutOfTimeError:
-            row = {"row": f"further rows, {what}", "skipped": f"the {max(seconds, 0):.0f} s for them were over"}
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        if row is None:
-            return
-        yield row
 
 
 def readings(model: LoadedModel, texts: int) -> list[Reading]:

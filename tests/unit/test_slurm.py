@@ -91,7 +91,7 @@ def test_what_jobs_cannot_have_is_refused_before_anything_starts(monkeypatch, cl
     ("options", "found"), [("partition", "has 'partition'"), ("partition=none", "invalid partition")]
 )
 def test_a_job_that_slurm_rejects_leaves_nothing(tmp_path, monkeypatch, options, found):
-    """With a stand-in of its commands, of which the first refuses every job."""
+    """`sbatch` and `srun` are stand-ins; `sbatch` refuses every job."""
     pytest.importorskip("submitit")
     for name in ("sbatch", "srun"):
         command = tmp_path / "bin" / name
