@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -312,6 +313,21 @@ def test_a_worker_that_was_stopped_is_replaced_however_often_and_one_that_cannot
     assert stopping.started == 11
     with pytest.raises(StoreError, match="4 workers ended and left 1 runs open"):
         running._Supervisor(broken, launch, Sweep(place, units[1:2]), Progress()).run()
+
+
+def test_runs_that_workers_finished_with_other_versions_are_named_as_the_cause(place, units, monkeypatch):
+    """The code was changed, or a package installed, while the sweep went on."""
+    unit, ours = units[0], versions()
+    manifest = {"status": "complete", "key": "a key", "versions": {**ours, "numpy": "0.9", "torch": ""}}
+    with lease(place, unit):
+        begin(place, unit, "a worker")
+        write_sealed(run_folder(place, unit) / "run.json", manifest)
+        end(place, unit, Standing.DONE, 1)
+    launch = Launch(out=place.folder, address=place.address, plan="", share=Share(workers=1, threads=1))
+    supervisor = running._Supervisor(Stopping(place, unit, begins=False), launch, Sweep(place, units[:1]), Progress())
+    told = f"numpy 0.9 instead of {ours['numpy']}, torch none instead of {ours['torch']}"
+    with pytest.raises(StoreError, match=re.escape(f"1 runs with other versions than this process has ({told})")):
+        supervisor.run()
 
 
 def test_the_status_shows_the_present_step_of_a_unit_and_its_time_left(place, units):

@@ -32,6 +32,7 @@ from layeratlas.sweeps.state import (
     desk_of,
     has_other_texts,
     is_tried_again,
+    other_versions,
     reopen,
     run_folder,
     run_name,
@@ -176,11 +177,7 @@ class _Supervisor:
                     running[slot] = self._engine.start(self._launch, slot)
                     started += 1
                 if not running:
-                    raise StoreError(
-                        f"{started} workers ended and left {open_units} runs open",
-                        "workers that end when all is done",
-                        f"see '{self._launch.out / LOGS}'",
-                    )
+                    raise self._left_open(started, open_units)
                 time.sleep(max(_LOOK, self._place.pause))
             self._wait(list(running.values()))
         finally:
@@ -190,6 +187,23 @@ class _Supervisor:
             for worker in left:
                 worker.wait()
             remove_left_copies()
+
+    def _left_open(self, started: int, open_units: int) -> StoreError:
+        """Return the error that names why workers may have ended before all is done."""
+        found = [versions for unit in self._units if (versions := other_versions(self._place, unit))]
+        if found:
+            pairs = found[0].items()
+            told = ", ".join(f"{name} {theirs or 'none'} instead of {ours or 'none'}" for name, (theirs, ours) in pairs)
+            return StoreError(
+                f"workers finished {len(found)} runs with other versions than this process has ({told})",
+                "the same packages and code from a sweep's start to its end, and on all machines",
+                "run the same command again once the versions are equal",
+            )
+        return StoreError(
+            f"{started} workers ended and left {open_units} runs open",
+            "workers that end when all is done",
+            f"see '{self._launch.out / LOGS}'",
+        )
 
     def _limit(self) -> int:
         """Return how many workers may be started: one per attempt, and some more that end before they begin one."""

@@ -103,6 +103,19 @@ def _is_complete(manifest: dict[str, Any]) -> bool:
     return complete and is_sealed(manifest)
 
 
+def other_versions(place: Place, unit: Unit) -> dict[str, tuple[str, str]]:
+    """Return what a unit's worker finished it with and this process lacks: both versions, by name; "" if not there.
+
+    Empty if no worker has finished it.
+    """
+    record, manifest = _record(place, unit), _manifest(place, unit)
+    if record.get("standing") != Standing.DONE or record.get("run") != manifest.get("key"):
+        return {}
+    theirs, ours = manifest.get("versions", {}), versions()
+    both = {name: (theirs.get(name, ""), ours.get(name, "")) for name in sorted({*theirs, *ours})}
+    return {name: pair for name, pair in both.items() if pair[0] != pair[1]}
+
+
 def _is_of(manifest: dict[str, Any], spec: RunSpec) -> bool:
     """Return whether a manifest belongs to a spec, with the settings that a run fills in when it begins.
 
