@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from layeratlas.core.arrays import Floats, Ints
+from layeratlas.core.processes import parallel
 from layeratlas.probes import Probed, training_of
 from layeratlas.runs.workspace import Workspace
 from layeratlas.stats.curves import Curve, ReferenceKind, level_curve
@@ -50,11 +51,15 @@ def groups_by_level(work: Workspace) -> dict[str, list[str]]:
 
 def _probe_curves(work: Workspace, samplers: Mapping[str, Resampler]) -> Iterator[Curve]:
     probed = list(load_probed(work))
+    jobs = ((work, sweep, samplers[sweep.design.data.level]) for sweep in probed)
     with work.progress.stage("analyse", len(probed)) as step:
-        for sweep in probed:
-            sampler = samplers[sweep.design.data.level]
-            yield from with_random_weights(work, sweep, task_curves(sweep, sampler), sampler)
+        for curves in parallel(_curves_of, jobs, processes=False):
+            yield from curves
             step.advance()
+
+
+def _curves_of(work: Workspace, probed: Probed, sampler: Resampler) -> list[Curve]:
+    return with_random_weights(work, probed, task_curves(probed, sampler), sampler)
 
 
 def task_curves(probed: Probed, resampler: Resampler) -> list[Curve]:
