@@ -22,7 +22,7 @@ from layeratlas.runs.workspace import Workspace
 from layeratlas.store import Store
 from layeratlas.store.shards import Tensors, load_shard, read_shard, write_shard
 from layeratlas.studies.hierarchy.capturing import components_of
-from layeratlas.studies.hierarchy.designs import designs_of, large_set, whole_of
+from layeratlas.studies.hierarchy.designs import designs_of, large_set, methods_for, whole_of
 from layeratlas.studies.hierarchy.first_look import first_look
 from layeratlas.studies.hierarchy.items import tokens_of
 from layeratlas.studies.hierarchy.layers import LayerResult, Probing, cell_layers, probe_kind, probed_layers
@@ -33,7 +33,6 @@ from layeratlas.studies.hierarchy.probing import (
     SHUFFLED_BITS,
     SURFACE,
     codes_wanted,
-    methods_for,
     rows_of,
     scores_file,
     whole_store,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
+from layeratlas.core import registry
 from layeratlas.core.arrays import Ints
 from layeratlas.core.errors import DataError
 from layeratlas.data.items import Dataset
@@ -49,6 +50,12 @@ def designs_of(work: Workspace) -> list[Design]:
     if work not in _DESIGNS:
         _DESIGNS[work] = [_design(work, data) for data in work.material]
     return _DESIGNS[work]
+
+
+def methods_for(work: Workspace, data: Dataset) -> list[str]:
+    """Return the run's probes that apply to a data set; numeric labels need probes that predict numbers."""
+    methods = work.spec.probe.methods
+    return [m for m in methods if data.kind == "classes" or registry.get("probes", m).predicts_numbers]
 
 
 def design_twice(work: Workspace, design: Design) -> Design | None:

@@ -7,13 +7,15 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from layeratlas.core import registry
 from layeratlas.core.formatting import duration
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset, Item
 from layeratlas.probes import Design, LargeSet, make_design, probe_layer
 from layeratlas.runs.workspace import Workspace
-from layeratlas.studies.hierarchy.designs import designs_of
+from layeratlas.studies.hierarchy.designs import designs_of, methods_for
 
 if TYPE_CHECKING:
     from layeratlas.capture.packing import Packing
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
 
 # The fraction of the machine's matrix rate that capture reaches; the rest goes to attention, norms and memory traffic.
 _MATRIX_SHARE = 0.7
-# Texts of the small problem from which the cost of probing is extrapolated (about 0.1 s of work).
-_SAMPLE = 160
+# Texts of the small problems from which the cost of probing is extrapolated (0.1 s of work).
+_SAMPLES = 60, 320
 # What is not measured on data sets that are probed from disk.
 NOT_ON_LARGE = "random weights, robustness, learning curves, positions, transfer and description lengths"
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -51,31 +53,57 @@ def _capture_seconds(work: Workspace, packing: Packing) -> float:
 
 
 def _probe_seconds(work: Workspace, shape: Shape) -> float:
-    """Return the time in seconds of probing: that of a small problem, scaled by the operations of each data set."""
-    spec = work.spec.probe
-    items = tuple(Item(f"text {i}", str(i % 2), str(i)) for i in range(_SAMPLE))
-    sample = make_design(Dataset("sample", "sample", items), spec, 0)
-    x = np.random.default_rng(0).standard_normal((_SAMPLE, shape.width))
-    start = time.perf_counter()
-    probe_layer(x, sample, spec.methods)
-    seconds_per_operation = (time.perf_counter() - start) / _operations(sample, shape.width, spec)
-    operations = sum(_operations(design, shape.width, spec) for design in designs_of(work)) * sum(shape.points.values())
-    return seconds_per_operation * operations / (os.cpu_count() or 1)
+    """Return the time in seconds of probing: that of small problems, scaled to each data set."""
+    layers, designs, seconds = sum(shape.points.values()), designs_of(work), 0.0
+    for method in work.spec.probe.methods:
+        probed = [design for design in designs if method in methods_for(work, design.data)]
+        per_fold, per_operation = _costs(method, shape.width, work.spec.probe) if probed else (0.0, 0.0)
+        operations = sum(_operations(design, shape.width, method) for design in probed)
+        seconds += per_fold * sum(len(design.folds) for design in probed) + per_operation * operations
+    return seconds * layers / (os.cpu_count() or 1)
 
 
-def _operations(design: Design, width: int, spec: ProbeSpec) -> float:
-    """Return the operations for probing one layer: per fold, an eigendecomposition and a fit of every label column.
+def _costs(method: str, width: int, spec: ProbeSpec) -> tuple[float, float]:
+    """Return the seconds of one core that a probe takes per fold, whatever its size, and per operation.
 
-    Texts of a large data set that are not tested add their products once.
+    They are those of two problems of random vectors; one before them loads what the probe needs.
     """
-    total = 4.0 * design.others * width * (width + 2 * spec.shuffles)
+    sizes, times = [], []
+    for texts in (_SAMPLES[0], *_SAMPLES):
+        sample = _random_design(texts, spec)
+        x = np.random.default_rng(0).standard_normal((texts, width))
+        start = time.perf_counter()
+        with threadpool_limits(1):
+            probe_layer(x, sample, [method])
+        times.append(time.perf_counter() - start)
+        sizes.append((len(sample.folds), _operations(sample, width, method)))
+    (folds, few), (_, many) = sizes[1:]
+    per_operation = max(times[2] - times[1], 0.0) / (many - few)
+    return max(times[1] - per_operation * few, 0.0) / folds, per_operation
+
+
+def _random_design(size: int, spec: ProbeSpec) -> Design:
+    items = tuple(Item(f"text {i}", str(i % 2), str(i)) for i in range(size))
+    return make_design(Dataset("sample", "sample", items), spec, 0)
+
+
+def _operations(design: Design, width: int, method: str) -> float:
+    """Return the operations of a probe at one layer.
+
+    Per fold these are an eigendecomposition and a fit of all label columns or, where each column is a fit of its own,
+    the iterations of all fits. Texts of a large data set that are not tested add their products once.
+    """
+    probe, spec = registry.get("probes", method), design.spec
+    shuffles = min(probe.shuffles(spec.shuffles), spec.shuffles)
+    total: float = 4.0 * design.others * width * (width + 2 * shuffles)
     for fold in design.folds:
         n = len(fold.train)
         rank = min(n, width)
-        columns = (design.classes if design.classes > 2 else 1) * (1 + (fold.repeat == 0) * spec.shuffles)
-        total += 10 * rank**3 + 4 * n * rank * width + 2 * n * rank * columns * len(spec.penalties)
-        # The SVM iterates over the label columns; at the usual sizes these cost about a fifth of the shuffles.
-        total += 100 * n * n * min(columns, 41) if "svm" in spec.methods else 0
+        columns = (design.classes if design.classes > 2 else 1) * (1 + (fold.repeat == 0) * shuffles)
+        if probe.costly_shuffles:
+            total += 100 * n * n * columns
+        else:
+            total += 10 * rank**3 + 4 * n * rank * width + 2 * n * rank * columns * len(spec.penalties)
     return total
 
 

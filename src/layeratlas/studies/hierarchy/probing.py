@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from layeratlas.core import registry
 from layeratlas.core.errors import StoreError
 from layeratlas.data.items import Dataset
 from layeratlas.probes import (
@@ -25,7 +24,7 @@ from layeratlas.runs.workspace import Workspace
 from layeratlas.store.shards import load_shard
 from layeratlas.studies.hierarchy.capturing import capture_stage, components_of
 from layeratlas.studies.hierarchy.description_length import Coded
-from layeratlas.studies.hierarchy.designs import designs_of
+from layeratlas.studies.hierarchy.designs import designs_of, methods_for
 from layeratlas.studies.hierarchy.items import items_file
 from layeratlas.studies.hierarchy.names import ACTIVATIONS
 from layeratlas.studies.hierarchy.second_repeat import with_second_repeat
@@ -45,12 +44,6 @@ _NONE = np.zeros((0, 0, 0, 0))
 def scores_file(data: Dataset, component: str) -> str:
     """Return the file of a data set's scores, in the run's folder."""
     return f"scores/{data.name}.{component}.safetensors"
-
-
-def methods_for(work: Workspace, data: Dataset) -> list[str]:
-    """Return the run's probes that apply to a data set; numeric labels need probes that predict numbers."""
-    methods = work.spec.probe.methods
-    return [m for m in methods if data.kind == "classes" or registry.get("probes", m).predicts_numbers]
 
 
 def whole_store(work: Workspace) -> DiskStore:

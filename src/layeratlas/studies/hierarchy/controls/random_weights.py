@@ -21,12 +21,11 @@ from layeratlas.stats.resampling import Resampler, split_draws
 from layeratlas.store import Store
 from layeratlas.store.shards import load_shard
 from layeratlas.studies.hierarchy.capturing import residual_vectors
-from layeratlas.studies.hierarchy.designs import small_sets
+from layeratlas.studies.hierarchy.designs import methods_for, small_sets
 from layeratlas.studies.hierarchy.items import tokens_of
 from layeratlas.studies.hierarchy.layers import SCORES, Probing, is_probed, probe_kind, scores_part
 from layeratlas.studies.hierarchy.names import RESIDUAL, WHOLE
 from layeratlas.studies.hierarchy.optional import is_wanted
-from layeratlas.studies.hierarchy.probing import methods_for
 
 # Data sets with more tokens are left out. At standard size these are documents and buried texts, which would take
 # longer than all others together.

@@ -22,10 +22,10 @@ from layeratlas.stats.measures import chance, measures_for
 from layeratlas.stats.resampling import Resampler
 from layeratlas.store import Store
 from layeratlas.store.shards import load_shard
-from layeratlas.studies.hierarchy.designs import designs_of, small_sets
+from layeratlas.studies.hierarchy.designs import designs_of, methods_for, small_sets
 from layeratlas.studies.hierarchy.names import FORECASTS, LEARNING, RESIDUAL
 from layeratlas.studies.hierarchy.optional import is_wanted
-from layeratlas.studies.hierarchy.probing import methods_for, rows_of, scores_file, whole_store
+from layeratlas.studies.hierarchy.probing import rows_of, scores_file, whole_store
 
 # Shares of the training groups, the number of draws of each, and the numbers of principal components.
 SHARES = (1 / 8, 1 / 4, 1 / 2, 3 / 4, 1.0)

@@ -26,10 +26,10 @@ from layeratlas.store import MemoryStore
 from layeratlas.store.shards import load_shard, read_shard, write_shard
 from layeratlas.studies.hierarchy.controls.random_weights import short_sets
 from layeratlas.studies.hierarchy.curves import task_curves
+from layeratlas.studies.hierarchy.designs import methods_for
 from layeratlas.studies.hierarchy.layers import Probing, probed_layers
 from layeratlas.studies.hierarchy.names import POSITIONS, RESIDUAL
 from layeratlas.studies.hierarchy.positions.places import PlaceRead, places_of
-from layeratlas.studies.hierarchy.probing import methods_for
 from layeratlas.studies.hierarchy.robustness.parts import part_of
 
 # The most texts per data set and points of the stream, and the shuffles (a fifth for probes whose shuffles are costly).

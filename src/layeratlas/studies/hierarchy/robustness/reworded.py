@@ -16,9 +16,9 @@ from layeratlas.stats.resampling import Resampler
 from layeratlas.store.shards import load_shard
 from layeratlas.studies.hierarchy.controls.random_weights import short_sets
 from layeratlas.studies.hierarchy.curves import groups_by_level, samplers_of, task_curves
+from layeratlas.studies.hierarchy.designs import methods_for
 from layeratlas.studies.hierarchy.layers import SCORES
 from layeratlas.studies.hierarchy.names import RESIDUAL, ROBUSTNESS, WHOLE
-from layeratlas.studies.hierarchy.probing import methods_for
 from layeratlas.studies.hierarchy.recommending import Reworded, Whose
 from layeratlas.studies.hierarchy.robustness.stage import MOST_TEXTS, scores_file
 from layeratlas.studies.hierarchy.robustness.variants import own_design, wording

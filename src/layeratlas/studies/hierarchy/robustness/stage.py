@@ -19,10 +19,11 @@ from layeratlas.store import Store
 from layeratlas.store.shards import load_shard
 from layeratlas.studies.hierarchy.capturing import residual_vectors
 from layeratlas.studies.hierarchy.controls.random_weights import short_sets
+from layeratlas.studies.hierarchy.designs import methods_for
 from layeratlas.studies.hierarchy.layers import SCORES, Probing, is_probed, probe_kind, scores_part
 from layeratlas.studies.hierarchy.names import RESIDUAL, ROBUSTNESS
 from layeratlas.studies.hierarchy.optional import is_wanted
-from layeratlas.studies.hierarchy.probing import load_probed, methods_for, rows_of, whole_store
+from layeratlas.studies.hierarchy.probing import load_probed, rows_of, whole_store
 from layeratlas.studies.hierarchy.robustness.tables import variant_table
 from layeratlas.studies.hierarchy.robustness.variants import (
     SECOND_LIST,
