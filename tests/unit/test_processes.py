@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from layeratlas.core.errors import StoreError
-from layeratlas.core.processes import Terminated, parallel, stoppable
+from layeratlas.core.processes import Terminated, module_command, parallel, stoppable
 from layeratlas.runs.lock import LOCK, holder, locked
 
 WORK = """
@@ -265,3 +265,16 @@ def test_a_directory_with_files_in_the_locks_place_is_named(tmp_path):
     (tmp_path / LOCK / "x").touch()
     with pytest.raises(StoreError, match="is a directory with files in it; expected a lock"), locked(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("looks_here", [False, True])
+def test_a_started_module_finds_the_packages_of_this_process_and_not_a_file_of_the_user_s(
+    tmp_path, monkeypatch, looks_here
+):
+    """Where this process imports from its folder, as in a notebook, what it starts does too."""
+    (tmp_path / "this.py").write_text("print('the file of the user')")
+    monkeypatch.chdir(tmp_path)
+    path = [name for name in sys.path if name not in ("", str(tmp_path))]
+    monkeypatch.setattr(sys, "path", ["", *path] if looks_here else path)
+    printed = subprocess.run(module_command("this"), capture_output=True, text=True, check=True).stdout
+    assert printed.startswith("the file of the user" if looks_here else "The Zen of Python")

@@ -67,6 +67,15 @@ def interrupt(thread: int) -> None:
         signal.pthread_kill(thread, number)  # wakes a thread that waits, too
 
 
+def module_command(module: str) -> list[str]:
+    """Return the command that runs a module in a process of this Python, which finds the same packages as this one.
+
+    `python -m` looks into the present folder first, where a file `queue.py` of the user's would be taken for Python's.
+    """
+    looks_here = not {"", str(Path.cwd())}.isdisjoint(sys.path)
+    return [sys.executable, *([] if looks_here else ["-P"]), "-m", module]
+
+
 def parallel(
     function: Callable[..., Value], arguments: Iterable[tuple[Any, ...]], *, processes: bool
 ) -> Iterator[Value]:
