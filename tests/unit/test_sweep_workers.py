@@ -311,8 +311,8 @@ def test_a_worker_that_was_stopped_is_replaced_however_often_and_one_that_cannot
     stopping, broken = (Stopping(place, unit, begins) for unit, begins in zip(units, (True, False), strict=False))
     running._Supervisor(stopping, launch, Sweep(place, units[:1]), Progress()).run()
     assert stopping.started == 11
-    with pytest.raises(StoreError, match="4 workers ended and left 1 runs open"):
-        running._Supervisor(broken, launch, Sweep(place, units[1:2]), Progress()).run()
+    with pytest.raises(StoreError, match="4 workers ended and left 11 runs open"):
+        running._Supervisor(broken, launch, Sweep(place, units[1:]), Progress()).run()
 
 
 def test_runs_that_workers_finished_with_other_versions_are_named_as_the_cause(place, units, monkeypatch):

@@ -100,7 +100,7 @@ def sweep(
     plan: SweepSpec | Mapping[str, Any] | str | Path,
     *,
     out: str | Path,
-    resources: Resources | None = None,
+    resources: Resources | Mapping[str, Any] | None = None,
     retry: bool = False,
     engine: Engine | None = None,
     progress: Progress | None = None,
@@ -111,14 +111,14 @@ def sweep(
     a folder or the address of a bucket. The same call resumes an interrupted sweep, and does nothing if all units are
     done. Several calls, on one or more machines, may share `out`: each unit is computed once. A unit fails if three
     workers in a row are killed before one finishes a further part. A unit that raises an error stays failed until
-    `retry` is given, one that found the disk full until the next call; the other units continue. `engine` replaces the
-    engine named in `resources`.
+    `retry` is given, one that found the disk full until the next call; the other units continue. `resources` (or its
+    fields by name) tells how many workers there are, where, and what each is given; `engine` replaces its engine.
 
     Raises SpecError, before anything starts, if a unit could not be run, and StoreError if a model's files have been
     replaced since a run of the sweep, or while it went on.
     """
     sweep_spec, progress = spec_of(plan), checked_progress(progress)
-    units, resources = units_of(sweep_spec), resources or Resources()
+    units, resources = units_of(sweep_spec), Resources.of(resources)
     engine = engine or find_engine(resources.on)
     share = resources.share(engine, units)
     if resources.workers and share.workers < resources.workers:
@@ -206,9 +206,12 @@ class _Supervisor:
         )
 
     def _limit(self) -> int:
-        """Return how many workers may be started: one per attempt, and some more that end before they begin one."""
+        """Return how many workers may be started: as many as began a unit, and some that end before they begin one.
+
+        What ends these, such as a broken package, ends all that follow, however many units there are.
+        """
         begun = sum(state.begun for state in self._states.values())
-        return self._launch.share.workers + ATTEMPTS * len(self._units) + begun
+        return (1 + ATTEMPTS) * self._launch.share.workers + begun
 
     def _wanted(self, workers: int, open_units: int) -> int:
         """Return how many workers have work: one per open unit, or all if a unit takes help.
