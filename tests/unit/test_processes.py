@@ -278,3 +278,17 @@ def test_a_started_module_finds_the_packages_of_this_process_and_not_a_file_of_t
     monkeypatch.setattr(sys, "path", ["", *path] if looks_here else path)
     printed = subprocess.run(module_command("this"), capture_output=True, text=True, check=True).stdout
     assert printed.startswith("the file of the user" if looks_here else "The Zen of Python")
+
+
+def test_processes_of_joblib_import_no_file_of_the_user_s(tmp_path):
+    script, here = tmp_path / "script.py", tmp_path / "here"
+    here.mkdir()
+    (here / "queue.py").write_text("raise RuntimeError('the file of the user')")
+    lines = ["import os", "from layeratlas.core.processes import parallel", "if __name__ == '__main__':"]
+    lines += ["    print(list(parallel(abs, [(-1,), (-2,)], processes=True)), os.environ.get('PYTHONSAFEPATH'))"]
+    script.write_text("\n".join(lines))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=here, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[1, 2] None\n", done.stderr[-500:]

@@ -132,6 +132,11 @@ def test_a_plan_is_read_as_it_was_written_and_a_changed_one_is_refused(tmp_path)
         (('models = ["one", "other"]', 'models = [\n  "one",\n  "other",\n  "one",\n]'), 4, "twice"),
         (('["a", "b"]', '["a",\n"a"]'), 3, "twice"),
         (('["items", ["relations", "facts"]]', '["items", ["items", "facts"]]'), 4, "twice"),
+        (
+            ('["items", ["relations"', '["items",\n["relations", "relations"'),
+            5,
+            "one run has the task 'relations' twice",
+        ),
         (('models = ["one", "other"]', "models = []"), 1, "models"),
         (('models = ["one", "other"]', 'models = [\n"one", 3]'), 2, "models"),
     ],

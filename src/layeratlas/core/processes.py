@@ -72,8 +72,25 @@ def module_command(module: str) -> list[str]:
 
     `python -m` looks into the present folder first, where a file `queue.py` of the user's would be taken for Python's.
     """
-    looks_here = not {"", str(Path.cwd())}.isdisjoint(sys.path)
-    return [sys.executable, *([] if looks_here else ["-P"]), "-m", module]
+    return [sys.executable, *([] if _imports_from_here() else ["-P"]), "-m", module]
+
+
+def _imports_from_here() -> bool:
+    return not {"", str(Path.cwd())}.isdisjoint(sys.path)
+
+
+@contextmanager
+def _alike_imports() -> Iterator[None]:
+    """Let processes that a library starts with `python -m` find the same packages as this one, like those of ours."""
+    name, before = "PYTHONSAFEPATH", os.environ.get("PYTHONSAFEPATH")
+    if not _imports_from_here():
+        os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
 
 
 def parallel(
@@ -90,12 +107,13 @@ def parallel(
         yield from _in_threads(function, arguments, cpu_count())
         return
     jobs = (delayed(_job)(os.getpid(), function, values) for values in arguments)
-    results = Parallel(n_jobs=cpu_count(), backend="loky", return_as="generator")(jobs)
-    try:
-        yield from results
-    except BaseException:
-        stop_workers()
-        raise
+    with _alike_imports():
+        results = Parallel(n_jobs=cpu_count(), backend="loky", return_as="generator")(jobs)
+        try:
+            yield from results
+        except BaseException:
+            stop_workers()
+            raise
 
 
 def _in_threads(function: Callable[..., Value], arguments: Iterable[tuple[Any, ...]], threads: int) -> Iterator[Value]:

@@ -143,10 +143,12 @@ def _check(sweep: SweepSpec) -> None:
         _check_run(study, sweep, ("settings", study))
     kinds = [registry.get("studies", study).reads for study in sweep.studies]
     for number, tasks in enumerate(sweep.tasks):
-        for task in _named(tasks):
+        for place, task in enumerate(_named(tasks)):
             with at_fault("tasks", number):
                 if not any(_reads(task, kind, sweep) for kind in kinds):
                     raise SpecError(f"the task '{task}' is of no study of the sweep", "tasks of its studies")
+                if task in _named(tasks)[:place]:
+                    raise SpecError(f"one run has the task '{task}' twice", "every task once")
     names = [variant.name.casefold() for variant in sweep.variants]  # they name folders, on any system
     for number, variant in enumerate(sweep.variants):
         if names[number] in names[:number]:
