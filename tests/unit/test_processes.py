@@ -292,3 +292,42 @@ def test_processes_of_joblib_import_no_file_of_the_user_s(tmp_path):
         [sys.executable, str(script)], cwd=here, env=environment, capture_output=True, text=True, check=False
     )
     assert done.stdout == "[1, 2] None\n", done.stderr[-500:]
+
+
+CHILD = """
+import os, sys, time
+from pathlib import Path
+from layeratlas.core.processes import end_with, stoppable
+folder, parent, grace = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+end_with(parent, grace)
+with stoppable():
+    while True:
+        try:
+            (folder / "pid").write_text(str(os.getpid()))
+            time.sleep(60)
+        except KeyboardInterrupt:
+            (folder / "stopped").touch()
+            if grace > 10:
+                raise
+"""
+PARENT = """
+import os, subprocess, sys
+subprocess.run([sys.executable, "-c", sys.argv[1], sys.argv[2], str(os.getpid()), sys.argv[3]])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
+@pytest.mark.parametrize(("grace", "stopped"), [(30.0, True), (0.5, True), (0.0, False)])
+def test_a_process_whose_parent_has_ended_stops_like_by_ctrl_c_if_it_has_time_and_ends_in_any_case(
+    tmp_path, grace, stopped
+):
+    """One with the least time goes on after the interrupt, and is ended."""
+    command = [sys.executable, "-c", PARENT, CHILD, str(tmp_path), str(grace)]
+    parent = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    known = tmp_path / "pid"
+    assert wait_until(lambda: known.exists() and known.read_text())
+    child = int(known.read_text())
+    parent.kill()
+    parent.wait()
+    assert wait_until(lambda: not alive(child), 20)
+    assert (tmp_path / "stopped").exists() == stopped

@@ -137,16 +137,22 @@ def _job(parent: int, function: Callable[..., Value], values: tuple[Any, ...]) -
     return function(*values)
 
 
-def end_with(parent: int) -> None:
-    """Make this process exit, without clean-up, soon after its parent has ended."""
+def end_with(parent: int, grace: float = 0.0) -> None:
+    """Make this process exit soon after its parent has ended.
+
+    It is first interrupted, like by Ctrl-C, and has `grace` seconds to clean up; without any, it exits at once.
+    """
     if not _watching.is_set():
         _watching.set()
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+        threading.Thread(target=_watch, args=(parent, grace), daemon=True).start()
 
 
-def _watch(parent: int) -> None:
+def _watch(parent: int, grace: float) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK)
+    if grace:
+        interrupt(threading.main_thread().ident or 0)
+        time.sleep(grace)
     os._exit(1)
 
 
