@@ -80,7 +80,7 @@ def _imports_from_here() -> bool:
 
 
 @contextmanager
-def _alike_imports() -> Iterator[None]:
+def alike_imports() -> Iterator[None]:
     """Let processes that a library starts with `python -m` find the same packages as this one, like those of ours."""
     name, before = "PYTHONSAFEPATH", os.environ.get("PYTHONSAFEPATH")
     if not _imports_from_here():
@@ -107,7 +107,7 @@ def parallel(
         yield from _in_threads(function, arguments, cpu_count())
         return
     jobs = (delayed(_job)(os.getpid(), function, values) for values in arguments)
-    with _alike_imports():
+    with alike_imports():
         results = Parallel(n_jobs=cpu_count(), backend="loky", return_as="generator")(jobs)
         try:
             yield from results
