@@ -278,6 +278,10 @@ def test_a_started_module_finds_the_packages_of_this_process_and_not_a_file_of_t
     monkeypatch.setattr(sys, "path", ["", *path] if looks_here else path)
     printed = subprocess.run(module_command("this"), capture_output=True, text=True, check=True).stdout
     assert printed.startswith("the file of the user" if looks_here else "The Zen of Python")
+    (tmp_path / "removed").mkdir()
+    monkeypatch.chdir(tmp_path / "removed")
+    (tmp_path / "removed").rmdir()
+    assert ("-P" in module_command("this")) != looks_here
 
 
 def test_processes_of_joblib_import_no_file_of_the_user_s(tmp_path):

@@ -140,6 +140,11 @@ def test_resources_that_no_worker_can_have_are_refused_in_one_line(tmp_path, ask
     assert not (tmp_path / "out").exists()
 
 
+def test_a_name_in_place_of_an_engine_is_refused_in_one_line(tmp_path):
+    with pytest.raises(SpecError, match=r"the engine is 'ray'; expected an Engine; use resources=\{'on': 'ray'\}"):
+        la.sweep({"models": ["one"]}, out=tmp_path / "out", engine="ray")
+
+
 def test_resources_are_given_by_their_fields_too():
     assert Resources.of({"workers": 2, "on": "ray"}) == Resources(workers=2, on="ray")
     assert Resources.of(None) == Resources()

@@ -76,7 +76,10 @@ def module_command(module: str) -> list[str]:
 
 
 def _imports_from_here() -> bool:
-    return not {"", str(Path.cwd())}.isdisjoint(sys.path)
+    here = {""}
+    with suppress(FileNotFoundError):  # the folder was removed
+        here.add(str(Path.cwd()))
+    return not here.isdisjoint(sys.path)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.report.index import INDEX
 from layeratlas.runs.helping import remove_left_copies
 from layeratlas.runs.place import Place
-from layeratlas.sweeps.engines import LOGS, Engine, Launch, Worker, find_engine
+from layeratlas.sweeps.engines import LOGS, Engine, Launch, Worker, find_engine, last_words
 from layeratlas.sweeps.finishing import Finish, finish, notes_on
 from layeratlas.sweeps.plan import planned
 from layeratlas.sweeps.reading import read_sweep
@@ -119,6 +119,8 @@ def sweep(
     """
     sweep_spec, progress = spec_of(plan), checked_progress(progress)
     units, resources = units_of(sweep_spec), Resources.of(resources)
+    if isinstance(engine, str):
+        raise SpecError(f"the engine is {engine!r}", "an Engine", f"use resources={{'on': {engine!r}}}")
     engine = engine or find_engine(resources.on)
     share = resources.share(engine, units)
     if resources.workers and share.workers < resources.workers:
@@ -160,7 +162,7 @@ class _Supervisor:
         self._engine, self._launch, self._progress = engine, launch, progress
         self._place, self._units = sweep.place, sweep.units
         self._states: dict[str, UnitState] = {}
-        self._helpers_crash = False
+        self._helpers_crash, self._began = False, time.time()
 
     def run(self) -> None:
         """Return when every unit is done or failed; raises StoreError if workers end and leave units open."""
@@ -199,8 +201,9 @@ class _Supervisor:
                 "the same packages and code from a sweep's start to its end, and on all machines",
                 "run the same command again once the versions are equal",
             )
+        said = last_words(self._launch.out, self._began)
         return StoreError(
-            f"{started} workers ended and left {open_units} runs open",
+            f"{started} workers ended and left {open_units} runs open{f' ({said[:200]})' if said else ''}",
             "workers that end when all is done",
             f"see '{self._launch.out / LOGS}'",
         )
