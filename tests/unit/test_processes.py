@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from layeratlas.core.errors import StoreError
-from layeratlas.core.processes import Terminated, parallel, stoppable
+from layeratlas.core.processes import Terminated, module_command, parallel, stoppable
 from layeratlas.runs.lock import LOCK, holder, locked
 
 WORK = """
@@ -265,3 +265,73 @@ def test_a_directory_with_files_in_the_locks_place_is_named(tmp_path):
     (tmp_path / LOCK / "x").touch()
     with pytest.raises(StoreError, match="is a directory with files in it; expected a lock"), locked(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("looks_here", [False, True])
+def test_a_started_module_finds_the_packages_of_this_process_and_not_a_file_of_the_user_s(
+    tmp_path, monkeypatch, looks_here
+):
+    """Where this process imports from its folder, as in a notebook, what it starts does too."""
+    (tmp_path / "this.py").write_text("print('the file of the user')")
+    monkeypatch.chdir(tmp_path)
+    path = [name for name in sys.path if name not in ("", str(tmp_path))]
+    monkeypatch.setattr(sys, "path", ["", *path] if looks_here else path)
+    printed = subprocess.run(module_command("this"), capture_output=True, text=True, check=True).stdout
+    assert printed.startswith("the file of the user" if looks_here else "The Zen of Python")
+    (tmp_path / "removed").mkdir()
+    monkeypatch.chdir(tmp_path / "removed")
+    (tmp_path / "removed").rmdir()
+    assert ("-P" in module_command("this")) != looks_here
+
+
+def test_processes_of_joblib_import_no_file_of_the_user_s(tmp_path):
+    script, here = tmp_path / "script.py", tmp_path / "here"
+    here.mkdir()
+    (here / "queue.py").write_text("raise RuntimeError('the file of the user')")
+    lines = ["import os", "from layeratlas.core.processes import parallel", "if __name__ == '__main__':"]
+    lines += ["    print(list(parallel(abs, [(-1,), (-2,)], processes=True)), os.environ.get('PYTHONSAFEPATH'))"]
+    script.write_text("\n".join(lines))
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=here, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[1, 2] None\n", done.stderr[-500:]
+
+
+CHILD = """
+import os, sys, time
+from pathlib import Path
+from layeratlas.core.processes import end_with, stoppable
+folder, parent, grace = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+end_with(parent, grace)
+with stoppable():
+    while True:
+        try:
+            (folder / "pid").write_text(str(os.getpid()))
+            time.sleep(60)
+        except KeyboardInterrupt:
+            (folder / "stopped").touch()
+            if grace > 10:
+                raise
+"""
+PARENT = """
+import os, subprocess, sys
+subprocess.run([sys.executable, "-c", sys.argv[1], sys.argv[2], str(os.getpid()), sys.argv[3]])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
+@pytest.mark.parametrize(("grace", "stopped"), [(30.0, True), (0.5, True), (0.0, False)])
+def test_a_process_whose_parent_has_ended_stops_like_by_ctrl_c_if_it_has_time_and_ends_in_any_case(
+    tmp_path, grace, stopped
+):
+    """One with the least time goes on after the interrupt, and is ended."""
+    command = [sys.executable, "-c", PARENT, CHILD, str(tmp_path), str(grace)]
+    parent = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    known = tmp_path / "pid"
+    assert wait_until(lambda: known.exists() and known.read_text())
+    child = int(known.read_text())
+    parent.kill()
+    parent.wait()
+    assert wait_until(lambda: not alive(child), 20)
+    assert (tmp_path / "stopped").exists() == stopped

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,7 +15,7 @@ import layeratlas as la
 from layeratlas.core.errors import SpecError
 from layeratlas.sweeps import worker
 from layeratlas.sweeps.engines import slurm
-from layeratlas.sweeps.engines.contract import Share
+from layeratlas.sweeps.engines.contract import Launch, Share
 from layeratlas.sweeps.engines.processes import worker_environment
 from layeratlas.sweeps.resources import Resources
 
@@ -103,6 +106,28 @@ def test_a_job_that_slurm_rejects_leaves_nothing(tmp_path, monkeypatch, options,
     with pytest.raises(SpecError, match=found):
         la.sweep({"size": "quick"}, out=tmp_path / "out", resources=Resources(on="slurm", workers=1, threads=1))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_job_imports_no_file_of_the_user_s(tmp_path, monkeypatch):
+    """It has the environment of its submission, and would look into the present folder first."""
+    submitted = []
+
+    class Executor:
+        def __init__(self, **_: Any) -> None: ...
+
+        def update_parameters(self, **_: Any) -> None: ...
+
+        def submit(self, *_: Any) -> None:
+            submitted.append(os.environ.get("PYTHONSAFEPATH"))
+
+    monkeypatch.setenv(slurm.CLUSTER, "local")
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    for path in (["/elsewhere"], ["", "/elsewhere"]):
+        monkeypatch.setattr(sys, "path", path)
+        launch = Launch(out=tmp_path, address="", plan="", share=Share(workers=1, threads=1))
+        slurm.Slurm(SimpleNamespace(AutoExecutor=Executor)).start(launch, 0)
+    assert submitted == ["1", None]
+    assert "PYTHONSAFEPATH" not in os.environ
 
 
 class UncompletedError(Exception):

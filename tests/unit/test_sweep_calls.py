@@ -19,7 +19,7 @@ import layeratlas as la
 from layeratlas.capture import plan_choices
 from layeratlas.core import registry
 from layeratlas.core.checksums import write_sealed
-from layeratlas.core.errors import AtlasError, ModelError, SpecError
+from layeratlas.core.errors import AtlasError, ModelError, SpecError, StoreError
 from layeratlas.core.files import read_object
 from layeratlas.core.spec import CaptureSpec, ModelSpec, RunSpec
 from layeratlas.models import devices, load
@@ -31,7 +31,7 @@ from layeratlas.studies.exits.posing import pose
 from layeratlas.sweeps import finishing, running, worker
 from layeratlas.sweeps.costs import DryRun, dry_run
 from layeratlas.sweeps.engines.contract import Engine, Launch
-from layeratlas.sweeps.plan import write_plan
+from layeratlas.sweeps.plan import demand_begun, write_plan
 from layeratlas.sweeps.resources import Resources
 from layeratlas.sweeps.running import Sweep
 from layeratlas.sweeps.spec import SweepSpec
@@ -129,6 +129,25 @@ def test_a_unit_that_is_opened_again_while_a_call_ends_is_waited_for(plan, tmp_p
     assert standings(sweep) == {Standing.DONE}
     assert pl.read_parquet(place.folder / "claims.parquet")["runs"].to_list() == [2]
     assert len(computed) == 2
+
+
+def test_a_sweep_without_a_folder_is_refused(plan, tmp_path, monkeypatch):
+    """`--out "$UNSET"` would fill the present folder."""
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SpecError, match=r"the folder has no name; expected a path, or '\.' for the present folder"):
+        call(plan, "")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_status_of_what_is_no_sweep_is_refused(plan, tmp_path, computed):
+    """Every run of a mistyped folder would be shown as one that waits."""
+    (tmp_path / "runs").mkdir()
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(StoreError, match=f"'{folder}' has no sweep; expected the --out of a sweep"):
+            demand_begun(FolderPlace(folder))
+    call(plan, tmp_path / "out")
+    demand_begun(FolderPlace(tmp_path / "out"))
 
 
 def test_a_call_leaves_finished_runs_of_unchanged_files_done(plan, tmp_path, computed, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,7 @@ import layeratlas as la
 from layeratlas.core.errors import SpecError
 from layeratlas.core.progress import Progress
 from layeratlas.runs.place import FolderPlace
-from layeratlas.sweeps import running
+from layeratlas.sweeps import running, worker
 from layeratlas.sweeps.engines import Launch, Share, processes
 from layeratlas.sweeps.engines.ray import Ray
 from layeratlas.sweeps.resources import Resources
@@ -117,8 +118,36 @@ def test_what_the_machine_cannot_give_is_refused_before_anything_starts(tmp_path
 
 @pytest.mark.parametrize("memory", [-3, 0, float("nan"), float("inf")])
 def test_memory_that_is_no_amount_is_refused(memory):
-    with pytest.raises(SpecError, match=r"the option memory=\S+ is invalid; expected GB, more than 0"):
+    with pytest.raises(SpecError, match=r"the option memory=\S+ is invalid; expected a number, greater than 0"):
         Resources(memory=memory, on="ray")
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"workers": 0}, "the option workers=0 is invalid; expected a whole number, at least 1"),
+        ({"workers": "many"}, "the option workers='many' is invalid; expected a whole number, at least 1"),
+        ({"threads": 1.5}, "the option threads=1.5 is invalid; expected a whole number, at least 1"),
+        ({"gpu": 1}, "no option named 'gpu'; .* did you mean 'gpus'"),
+        ({"on": "kube"}, "no engine named 'kube'"),
+        (3, "the resources are 3; expected Resources or its fields, such as {'workers': 2}"),
+        ({3: 1}, r"the resources are \{3: 1\}; expected Resources or its fields"),
+    ],
+)
+def test_resources_that_no_worker_can_have_are_refused_in_one_line(tmp_path, asked, found):
+    with pytest.raises(SpecError, match=found):
+        la.sweep({"models": ["one"]}, out=tmp_path / "out", resources=asked)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_in_place_of_an_engine_is_refused_in_one_line(tmp_path):
+    with pytest.raises(SpecError, match=r"the engine is 'ray'; expected an Engine; use resources=\{'on': 'ray'\}"):
+        la.sweep({"models": ["one"]}, out=tmp_path / "out", engine="ray")
+
+
+def test_resources_are_given_by_their_fields_too():
+    assert Resources.of({"workers": 2, "on": "ray"}) == Resources(workers=2, on="ray")
+    assert Resources.of(None) == Resources()
 
 
 @pytest.mark.parametrize(
@@ -140,3 +169,23 @@ def test_a_worker_for_which_ray_has_no_room_is_refused(monkeypatch, share, found
         engine.demand(share)
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     engine.demand(share)
+
+
+def test_a_ray_worker_works_in_the_caller_s_folder_where_its_node_has_it(tmp_path, monkeypatch):
+    """Workers of a cluster begin in the folder of `ray start`; paths of models and texts may be relative."""
+    (tmp_path / "caller").mkdir()
+    (tmp_path / "node").mkdir()
+    folders = []
+    monkeypatch.setattr(worker, "work", lambda *_: folders.append(Path.cwd()))
+
+    def remote(work: Any) -> Any:
+        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *given: (work, given)))
+
+    engine = Ray(SimpleNamespace(is_initialized=lambda: True, remote=remote))
+    monkeypatch.chdir(tmp_path / "caller")
+    work, given = engine.start(Launch(out=tmp_path, address="out", plan="", share=Share(workers=1, threads=1)), 0)._task
+    monkeypatch.chdir(tmp_path / "node")
+    work(*given)
+    work(*given[:-1], str(tmp_path / "elsewhere"))
+    assert folders == [tmp_path / "caller", tmp_path / "node"]
+    assert Path.cwd() == tmp_path / "node"

@@ -10,9 +10,10 @@ import pytest
 
 from layeratlas.core.errors import SpecError
 from layeratlas.runs.place import FolderPlace
+from layeratlas.sweeps.finishing import comparison_folder
 from layeratlas.sweeps.plan import read_plan, write_plan
 from layeratlas.sweeps.reading import line_of, read_sweep
-from layeratlas.sweeps.spec import SweepSpec
+from layeratlas.sweeps.spec import SweepSpec, Variant
 from layeratlas.sweeps.units import units_of
 
 WHOLE = """\
@@ -99,6 +100,7 @@ def test_a_plan_is_read_as_it_was_written_and_a_changed_one_is_refused(tmp_path)
         (('size = "quick"', "size = quick"), 6, "not TOML"),
         (('name = "letters"', 'name = "a/b"'), 18, "name"),
         (('name = "letters"', 'name = "plain"'), 18, "variant 'plain' twice"),
+        (('name = "letters"', 'name = "Plain"'), 18, "variant 'Plain' twice"),
         (('name = "letters"', ""), 17, "name"),
         (('studies = ["exits"]\nsettings', 'studys = ["exits"]\nsettings'), 19, "studys"),
         (('studies = ["exits"]\nsettings', 'studies = ["exit"]\nsettings'), 19, "no study named 'exit'.*'exits'?"),
@@ -130,6 +132,11 @@ def test_a_plan_is_read_as_it_was_written_and_a_changed_one_is_refused(tmp_path)
         (('models = ["one", "other"]', 'models = [\n  "one",\n  "other",\n  "one",\n]'), 4, "twice"),
         (('["a", "b"]', '["a",\n"a"]'), 3, "twice"),
         (('["items", ["relations", "facts"]]', '["items", ["items", "facts"]]'), 4, "twice"),
+        (
+            ('["items", ["relations"', '["items",\n["relations", "relations"'),
+            5,
+            "one run has the task 'relations' twice",
+        ),
         (('models = ["one", "other"]', "models = []"), 1, "models"),
         (('models = ["one", "other"]', 'models = [\n"one", 3]'), 2, "models"),
     ],
@@ -212,6 +219,35 @@ v = 1
         ((), 1),
     ]:
         assert (keys, line_of(text, keys)) == (keys, line)
+
+
+def test_a_study_without_a_variant_of_its_own_is_run_as_it_is():
+    fields = {"studies": ("hierarchy", "exits"), "size": "quick"}
+    plain, one = (units_of(SweepSpec(**fields, variants=v)) for v in ((), (Variant(name="a", studies=("exits",)),)))
+    assert [unit.spec.study for unit in one] == ["hierarchy", "exits"]
+    assert [unit == same for unit, same in zip(one, plain, strict=True)] == [True, False]
+
+
+def test_no_two_groups_are_compared_in_one_folder():
+    """Names that joined by a dash would be equal, names that differ by what a folder's name may not hold, long ones."""
+    tasks = ("items", ("items", "relations"))
+    names = ("a_b", "a-b", "relations", "relations-relations", "a" * 41, "a" * 40)
+    units = units_of(SweepSpec(models=("one",), tasks=tasks, variants=tuple(Variant(name=name) for name in names)))
+    place = FolderPlace(Path("out"))
+    assert len({unit.group for unit in units}) == len(units) == len(tasks) * len(names)
+    assert len({comparison_folder(place, unit.group) for unit in units}) == len(units)
+    strange = ["a/b", "a:b", "a?b", f"{'x' * 100}1", f"{'x' * 100}2", "../a", ".."]
+    folders = [comparison_folder(place, group) for group in strange]
+    assert len(set(folders)) == len(strange)
+    assert {folder.parent for folder in folders} == {place.folder / "comparisons"}
+    assert not any(folder.name.strip(".") == "" for folder in folders)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
+    """Editors of Windows write one."""
+    (tmp_path / "sweep.toml").write_text(WHOLE, encoding="utf-8-sig")
+    assert (tmp_path / "sweep.toml").read_bytes()[:3] == b"\xef\xbb\xbf"
+    assert read_sweep(tmp_path / "sweep.toml") == read_sweep(written(tmp_path, WHOLE))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -311,8 +311,18 @@ def test_a_worker_that_was_stopped_is_replaced_however_often_and_one_that_cannot
     stopping, broken = (Stopping(place, unit, begins) for unit, begins in zip(units, (True, False), strict=False))
     running._Supervisor(stopping, launch, Sweep(place, units[:1]), Progress()).run()
     assert stopping.started == 11
-    with pytest.raises(StoreError, match="4 workers ended and left 1 runs open"):
-        running._Supervisor(broken, launch, Sweep(place, units[1:2]), Progress()).run()
+    with pytest.raises(StoreError, match="4 workers ended and left 11 runs open; expected"):
+        running._Supervisor(broken, launch, Sweep(place, units[1:]), Progress()).run()
+    (place.folder / "workers" / "job").mkdir(parents=True)
+    (place.folder / "workers" / "job" / "empty.log").touch()
+    supervisor = running._Supervisor(broken, launch, Sweep(place, units[1:]), Progress())
+    log = place.folder / "workers" / "job" / "1.err"
+    log.write_text("Traceback\nImportError: it is broken\n\n")
+    with pytest.raises(StoreError, match=r"left 11 runs open \(ImportError: it is broken\); expected"):
+        supervisor.run()
+    os.utime(log, (0, 0))  # of an earlier call
+    with pytest.raises(StoreError, match="4 workers ended and left 11 runs open; expected"):
+        running._Supervisor(broken, launch, Sweep(place, units[1:]), Progress()).run()
 
 
 def test_runs_that_workers_finished_with_other_versions_are_named_as_the_cause(place, units, monkeypatch):

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from layeratlas.api.folders import folder_path
+from layeratlas.core.errors import SpecError
 from layeratlas.runs.place import FolderPlace, Place
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
@@ -19,6 +20,8 @@ def place_of(out: str | Path, *, apart: bool = False) -> Place:
 
     `apart` as for BucketPlace. Raises SpecError for any other address.
     """
+    if out == "":  # as a shell makes it of an unset variable; it would be the present folder
+        raise SpecError("the folder has no name", "a path, or '.' for the present folder")
     address = _ADDRESS.fullmatch(out) if isinstance(out, str) else None
     if address is None:
         return FolderPlace(folder_path(out))

@@ -54,6 +54,7 @@ def sweep(
     """
     with one_line():
         from layeratlas.api.places import place_of
+        from layeratlas.sweeps.plan import demand_begun
         from layeratlas.sweeps.resources import Resources
         from layeratlas.sweeps.running import Sweep, spec_of
         from layeratlas.sweeps.running import sweep as run_sweep
@@ -64,6 +65,7 @@ def sweep(
             spec = spec_of(plan)
             known = Sweep(place_of(out), units_of(spec))
             if status:
+                demand_begun(known.place)
                 watch(partial(status_table, known), max(_LOOK, known.place.pause))
                 return
             from layeratlas.sweeps.costs import dry_run as plan_costs

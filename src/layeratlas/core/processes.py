@@ -67,6 +67,35 @@ def interrupt(thread: int) -> None:
         signal.pthread_kill(thread, number)  # wakes a thread that waits, too
 
 
+def module_command(module: str) -> list[str]:
+    """Return the command that runs a module in a process of this Python, which finds the same packages as this one.
+
+    `python -m` looks into the present folder first, where a file `queue.py` of the user's would be taken for Python's.
+    """
+    return [sys.executable, *([] if _imports_from_here() else ["-P"]), "-m", module]
+
+
+def _imports_from_here() -> bool:
+    here = {""}
+    with suppress(FileNotFoundError):  # the folder was removed
+        here.add(str(Path.cwd()))
+    return not here.isdisjoint(sys.path)
+
+
+@contextmanager
+def alike_imports() -> Iterator[None]:
+    """Let processes that a library starts with `python -m` find the same packages as this one, like those of ours."""
+    name, before = "PYTHONSAFEPATH", os.environ.get("PYTHONSAFEPATH")
+    if not _imports_from_here():
+        os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
+
+
 def parallel(
     function: Callable[..., Value], arguments: Iterable[tuple[Any, ...]], *, processes: bool
 ) -> Iterator[Value]:
@@ -81,12 +110,13 @@ def parallel(
         yield from _in_threads(function, arguments, cpu_count())
         return
     jobs = (delayed(_job)(os.getpid(), function, values) for values in arguments)
-    results = Parallel(n_jobs=cpu_count(), backend="loky", return_as="generator")(jobs)
-    try:
-        yield from results
-    except BaseException:
-        stop_workers()
-        raise
+    with alike_imports():
+        results = Parallel(n_jobs=cpu_count(), backend="loky", return_as="generator")(jobs)
+        try:
+            yield from results
+        except BaseException:
+            stop_workers()
+            raise
 
 
 def _in_threads(function: Callable[..., Value], arguments: Iterable[tuple[Any, ...]], threads: int) -> Iterator[Value]:
@@ -110,16 +140,22 @@ def _job(parent: int, function: Callable[..., Value], values: tuple[Any, ...]) -
     return function(*values)
 
 
-def end_with(parent: int) -> None:
-    """Make this process exit, without clean-up, soon after its parent has ended."""
+def end_with(parent: int, grace: float = 0.0) -> None:
+    """Make this process exit soon after its parent has ended.
+
+    It is first interrupted, like by Ctrl-C, and has `grace` seconds to clean up; without any, it exits at once.
+    """
     if not _watching.is_set():
         _watching.set()
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+        threading.Thread(target=_watch, args=(parent, grace), daemon=True).start()
 
 
-def _watch(parent: int) -> None:
+def _watch(parent: int, grace: float) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK)
+    if grace:
+        interrupt(threading.main_thread().ident or 0)
+        time.sleep(grace)
     os._exit(1)
 
 

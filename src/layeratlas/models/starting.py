@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from layeratlas.core.errors import ModelError
+from layeratlas.core.processes import module_command
 from layeratlas.core.spec import ModelSpec
 from layeratlas.models.links import CONNECT, LOOK, Link, late, started
 
@@ -73,15 +73,7 @@ def _await(others: Sequence[subprocess.Popen[bytes]], store: Store) -> None:
 def _process(number: int, port: int, spec: ModelSpec) -> subprocess.Popen[bytes]:
     # transformers reads the number of a process's device from LOCAL_RANK.
     environment = os.environ | {"LOCAL_RANK": str(number)}
-    command = [
-        sys.executable,
-        "-m",
-        "layeratlas.models.member",
-        str(os.getpid()),
-        str(number),
-        str(port),
-        written(spec),
-    ]
+    command = [*module_command("layeratlas.models.member"), str(os.getpid()), str(number), str(port), written(spec)]
     return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 

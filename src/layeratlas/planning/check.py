@@ -102,7 +102,8 @@ def text_encoder(tokenizer: Any, spec: ModelSpec) -> EncodeAll:
     def encode(texts: Sequence[str]) -> list[list[int]]:
         if chat is not None or not texts:
             return [list(chat.frame(text).ids) for text in texts] if chat is not None else []
-        return [with_bos(ids, bos) for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+        encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        return [with_bos(ids, bos) for ids in encoded]
 
     return encode
 

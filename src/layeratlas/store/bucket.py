@@ -209,7 +209,8 @@ def _one_line(url: str) -> Iterator[None]:
             raise SpecError(f"there are no valid credentials for '{url}'", wanted, "set them") from error
         if isinstance(error, PermissionDeniedError | UnauthenticatedError):
             raise StoreError(f"'{url}' refuses these credentials", wanted, "check them and their rights") from error
-        raise UnreachableError(f"'{url}' does not answer ({_brief(said)})", "a store that can be reached") from error
+        found, todo = f"'{url}' does not answer ({_brief(said)})", "run the same command again once it answers"
+        raise UnreachableError(found, "a store that can be reached", todo) from error
 
 
 def _brief(said: str) -> str:

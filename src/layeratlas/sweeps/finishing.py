@@ -116,5 +116,6 @@ def comparison_folder(place: Place, group: str) -> Path:
 
 
 def _folder_name(group: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", group).strip("-.")
-    return name if len(name) <= 80 else f"{name[:71]}-{hash_of(group)[:8]}"
+    """Return a name that no other group has."""
+    name = re.sub(r"[^A-Za-z0-9._+-]+", "-", group).strip("-.")
+    return name if name == group and len(name) <= 80 else f"{name[:71]}-{hash_of(group)[:8]}"

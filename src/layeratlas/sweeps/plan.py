@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from layeratlas.core.checksums import read_sealed, write_sealed
-from layeratlas.core.errors import SpecError
+from layeratlas.core.errors import SpecError, StoreError
 from layeratlas.runs.place import Place
 from layeratlas.sweeps.engines import LOGS
 from layeratlas.sweeps.spec import SweepSpec, Variant
@@ -30,6 +30,12 @@ def planned(place: Place, sweep: SweepSpec) -> Iterator[str]:
             for name in made:
                 place.remove(name)
         raise
+
+
+def demand_begun(place: Place) -> None:
+    """Raise StoreError if no sweep has begun in a place: it would be shown as one whose runs all wait."""
+    if not place.exists(_PLANS):
+        raise StoreError(f"'{place.address}' has no sweep", "the --out of a sweep that was started", "check the path")
 
 
 def write_plan(place: Place, sweep: SweepSpec) -> str:

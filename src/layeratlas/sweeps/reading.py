@@ -19,7 +19,7 @@ _ENDS = ("", "]", "]]", "]}", "]]}")
 def read_sweep(path: Path) -> SweepSpec:
     """Return the sweep of a TOML file; raises SpecError, with the number of the line at fault, as `units_of` does."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise SpecError(f"'{path}' cannot be read ({reason})", "a TOML file", "check the path") from None

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from pydantic import Field
 
 from layeratlas.core.errors import SpecError
-from layeratlas.core.spec import ModelSpec
+from layeratlas.core.spec import ModelSpec, Spec
 from layeratlas.sweeps.engines import Engine, Share
 from layeratlas.sweeps.units import Unit
 
 
-@dataclass(frozen=True, kw_only=True)
-class Resources:
+class Resources(Spec):
     """The resources of a sweep: workers on an engine, and threads, GPUs and GB of memory per worker.
 
     `workers` defaults to one per GPU of this machine, or one where it has none. `gpus` defaults to one where this
@@ -22,19 +22,22 @@ class Resources:
     to the cores of this machine divided by the number of workers. `memory` is asked for on Ray and Slurm.
     """
 
-    workers: int | None = None
-    on: str = "processes"
-    threads: int | None = None
-    gpus: int | None = None
-    memory: float | None = None
+    noun: ClassVar[str] = "option"
 
-    def __post_init__(self) -> None:
-        for name, least in (("workers", 1), ("threads", 1), ("gpus", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise SpecError(f"the option {name}={value} is invalid", f"a whole number, at least {least}")
-        if self.memory is not None and not 0 < self.memory < math.inf:
-            raise SpecError(f"the option memory={self.memory} is invalid", "GB, more than 0")
+    workers: int | None = Field(default=None, ge=1, description="workers at a time")
+    on: str = Field(default="processes", description="the engine: processes, ray or slurm")
+    threads: int | None = Field(default=None, ge=1, description="cores per worker")
+    gpus: int | None = Field(default=None, ge=0, description="GPUs per worker; 0: all share one")
+    memory: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="GB of memory per worker")
+
+    @classmethod
+    def of(cls, given: object) -> Resources:
+        """Return the given resources, those of fields by name, or the default for None; SpecError for anything else."""
+        if isinstance(given, Resources):
+            return given
+        if given is not None and not (isinstance(given, Mapping) and all(isinstance(name, str) for name in given)):
+            raise SpecError(f"the resources are {given!r}", "Resources or its fields, such as {'workers': 2}")
+        return cls(**(given or {}))
 
     def share(self, engine: Engine, units: Sequence[Unit]) -> Share:
         """Return what each worker is given; raises SpecError for what the engine cannot give."""

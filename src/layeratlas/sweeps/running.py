@@ -17,7 +17,7 @@ from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.report.index import INDEX
 from layeratlas.runs.helping import remove_left_copies
 from layeratlas.runs.place import Place
-from layeratlas.sweeps.engines import LOGS, Engine, Launch, Worker, find_engine
+from layeratlas.sweeps.engines import LOGS, Engine, Launch, Worker, find_engine, last_words
 from layeratlas.sweeps.finishing import Finish, finish, notes_on
 from layeratlas.sweeps.plan import planned
 from layeratlas.sweeps.reading import read_sweep
@@ -100,7 +100,7 @@ def sweep(
     plan: SweepSpec | Mapping[str, Any] | str | Path,
     *,
     out: str | Path,
-    resources: Resources | None = None,
+    resources: Resources | Mapping[str, Any] | None = None,
     retry: bool = False,
     engine: Engine | None = None,
     progress: Progress | None = None,
@@ -111,14 +111,16 @@ def sweep(
     a folder or the address of a bucket. The same call resumes an interrupted sweep, and does nothing if all units are
     done. Several calls, on one or more machines, may share `out`: each unit is computed once. A unit fails if three
     workers in a row are killed before one finishes a further part. A unit that raises an error stays failed until
-    `retry` is given, one that found the disk full until the next call; the other units continue. `engine` replaces the
-    engine named in `resources`.
+    `retry` is given, one that found the disk full until the next call; the other units continue. `resources` (or its
+    fields by name) tells how many workers there are, where, and what each is given; `engine` replaces its engine.
 
     Raises SpecError, before anything starts, if a unit could not be run, and StoreError if a model's files have been
     replaced since a run of the sweep, or while it went on.
     """
     sweep_spec, progress = spec_of(plan), checked_progress(progress)
-    units, resources = units_of(sweep_spec), resources or Resources()
+    units, resources = units_of(sweep_spec), Resources.of(resources)
+    if isinstance(engine, str):
+        raise SpecError(f"the engine is {engine!r}", "an Engine", f"use resources={{'on': {engine!r}}}")
     engine = engine or find_engine(resources.on)
     share = resources.share(engine, units)
     if resources.workers and share.workers < resources.workers:
@@ -160,7 +162,7 @@ class _Supervisor:
         self._engine, self._launch, self._progress = engine, launch, progress
         self._place, self._units = sweep.place, sweep.units
         self._states: dict[str, UnitState] = {}
-        self._helpers_crash = False
+        self._helpers_crash, self._began = False, time.time()
 
     def run(self) -> None:
         """Return when every unit is done or failed; raises StoreError if workers end and leave units open."""
@@ -199,16 +201,20 @@ class _Supervisor:
                 "the same packages and code from a sweep's start to its end, and on all machines",
                 "run the same command again once the versions are equal",
             )
+        said = last_words(self._launch.out, self._began)
         return StoreError(
-            f"{started} workers ended and left {open_units} runs open",
+            f"{started} workers ended and left {open_units} runs open{f' ({said[:200]})' if said else ''}",
             "workers that end when all is done",
             f"see '{self._launch.out / LOGS}'",
         )
 
     def _limit(self) -> int:
-        """Return how many workers may be started: one per attempt, and some more that end before they begin one."""
+        """Return how many workers may be started: as many as began a unit, and some that end before they begin one.
+
+        What ends these, such as a broken package, ends all that follow, however many units there are.
+        """
         begun = sum(state.begun for state in self._states.values())
-        return self._launch.share.workers + ATTEMPTS * len(self._units) + begun
+        return (1 + ATTEMPTS) * self._launch.share.workers + begun
 
     def _wanted(self, workers: int, open_units: int) -> int:
         """Return how many workers have work: one per open unit, or all if a unit takes help.

@@ -48,8 +48,7 @@ def units_of(sweep: SweepSpec) -> list[Unit]:
         for model, revision in product(sweep.models, sweep.revisions or (None,))
         for study in sweep.studies
         for tasks in _tasks_of(study, sweep)
-        for variant in range(len(sweep.variants)) or (None,)
-        if variant is None or study in (sweep.variants[variant].studies or sweep.studies)
+        for variant in _variants_of(study, sweep)
         for unit in _seeded(sweep, _Combination(model, revision, study, tasks, variant))
     ]
     names = [unit.name for unit in units]
@@ -81,7 +80,7 @@ def _seeded(sweep: SweepSpec, one: _Combination) -> Iterator[Unit]:
         spec = blaming(partial(_spec_of, sweep, one), {**given, "seeds": {number: seed}})
         parts = [variant.name if variant else "", f"seed{seed}" if len(sweep.seeds) > 1 else ""]
         ends = "".join(f"-{part}" for part in parts if part)
-        group = f"{one.study}-{sweep.size}{''.join(f'-{task}' for task in one.tasks)}{ends}"
+        group = f"{one.study}-{sweep.size}{'-' if one.tasks else ''}{'+'.join(one.tasks)}{ends}"
         name = f"{default_folder(spec).name}{ends}-{spec.content_hash()[:8]}"
         yield Unit(name=name, group=TOGETHER if sweep.together else group, spec=spec)
 
@@ -106,6 +105,11 @@ def _repeated(sweep: SweepSpec) -> tuple[str | int, ...]:
         if again is not None:
             return field, again
     return ("tasks",)
+
+
+def _variants_of(study: str, sweep: SweepSpec) -> Sequence[int | None]:
+    """Return the numbers of the variants for a study; one for which there are none is run as it is."""
+    return [n for n, variant in enumerate(sweep.variants) if study in (variant.studies or sweep.studies)] or [None]
 
 
 def _tasks_of(study: str, sweep: SweepSpec) -> list[tuple[str, ...]]:
@@ -139,13 +143,15 @@ def _check(sweep: SweepSpec) -> None:
         _check_run(study, sweep, ("settings", study))
     kinds = [registry.get("studies", study).reads for study in sweep.studies]
     for number, tasks in enumerate(sweep.tasks):
-        for task in _named(tasks):
+        for place, task in enumerate(_named(tasks)):
             with at_fault("tasks", number):
                 if not any(_reads(task, kind, sweep) for kind in kinds):
                     raise SpecError(f"the task '{task}' is of no study of the sweep", "tasks of its studies")
-    names = [variant.name for variant in sweep.variants]
+                if task in _named(tasks)[:place]:
+                    raise SpecError(f"one run has the task '{task}' twice", "every task once")
+    names = [variant.name.casefold() for variant in sweep.variants]  # they name folders, on any system
     for number, variant in enumerate(sweep.variants):
-        if variant.name in names[:number]:
+        if names[number] in names[:number]:
             with at_fault("variants", number, "name"):
                 raise SpecError(f"the sweep has the variant '{variant.name}' twice", "a name for each")
         for place, study in enumerate(variant.studies):

@@ -45,6 +45,8 @@ from layeratlas.sweeps.units import Unit
 
 # Seconds between checks of units that other workers hold.
 _LOOK = 1.0
+# Seconds to leave a unit to the next worker when the launching process has ended, which is no failure of the unit.
+_GRACE = 20.0
 _OPEN = (Standing.WAITING, Standing.RUNNING)
 
 
@@ -143,7 +145,7 @@ def _help(place: Place, unit: Unit, models: KeptModel, helped: set[str]) -> bool
 def main() -> None:
     """Work on the folder and plan given on the command line; end when the launching process ends."""
     out, plan, parent = sys.argv[1:]
-    end_with(int(parent))
+    end_with(int(parent), _GRACE)
     try:
         with stoppable():
             work(out, plan)

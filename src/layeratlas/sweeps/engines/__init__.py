@@ -1,5 +1,5 @@
 """Engines launch workers; the sweep's folder determines the work of each."""
 
-from layeratlas.sweeps.engines.contract import LOGS, Engine, Launch, Share, Worker, find_engine
+from layeratlas.sweeps.engines.contract import LOGS, Engine, Launch, Share, Worker, find_engine, last_words
 
-__all__ = ["LOGS", "Engine", "Launch", "Share", "Worker", "find_engine"]
+__all__ = ["LOGS", "Engine", "Launch", "Share", "Worker", "find_engine", "last_words"]

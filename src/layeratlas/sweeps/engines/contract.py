@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,18 @@ class Launch:
     address: str
     plan: str
     share: Share
+
+
+def last_words(out: Path, since: float) -> str:
+    """Return the last line of the worker that printed something last, or '' if none has since that time."""
+    with contextlib.suppress(OSError):
+        logs = [(path.stat(), path) for path in (out / LOGS).rglob("*") if path.suffix in (".log", ".err")]
+        # The clock of files is coarse.
+        written = {path: stat.st_mtime for stat, path in logs if stat.st_size and stat.st_mtime > since - 1}
+        newest = max(written, key=lambda path: written[path], default=None)
+        lines = newest.read_text(encoding="utf-8", errors="replace").split("\n") if newest else []
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return ""
 
 
 class Worker(Protocol):

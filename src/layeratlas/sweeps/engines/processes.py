@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from typing import IO
 
 from layeratlas.core.errors import SpecError
+from layeratlas.core.processes import module_command
 from layeratlas.sweeps.engines.contract import LOGS, Engine, Launch, Share, Worker
 
 # Seconds that a terminated worker has to clean up its folders.
@@ -86,10 +86,8 @@ class Processes(Engine):
             variable, names = _devices()
             environment[variable] = ",".join(names[slot * share.gpus : (slot + 1) * share.gpus])
         log = (logs / f"{os.getpid()}-{slot}.log").open("ab")
-        command = [sys.executable, "-m", "layeratlas.sweeps.worker", launch.address, launch.plan]
-        process = subprocess.Popen(
-            [*command, str(os.getpid())], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+        command = [*module_command("layeratlas.sweeps.worker"), launch.address, launch.plan, str(os.getpid())]
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         return ProcessWorker(process, log)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 from typing import Any
 
 from layeratlas.core.errors import SpecError
@@ -77,7 +79,7 @@ class Ray(Engine):
             needs["memory"] = int(share.memory * 1e9)
         environment = {"env_vars": worker_environment(share.threads)}
         task = self._ray.remote(_work).options(runtime_env=environment, **needs)
-        return RayWorker(self._ray, task.remote(launch.address, launch.plan))
+        return RayWorker(self._ray, task.remote(launch.address, launch.plan, str(Path.cwd())))
 
     def _begin(self) -> None:
         """Connect to the cluster, or start Ray on this machine; raises SpecError if no cluster responds."""
@@ -98,10 +100,15 @@ class Ray(Engine):
             ) from None
 
 
-def _work(out: str, plan: str) -> None:
+def _work(out: str, plan: str, folder: str) -> None:
+    """Work in the caller's folder, where the node has it: workers of a cluster begin in the folder of `ray start`.
+
+    Paths of models and texts may be relative.
+    """
     from layeratlas.sweeps.worker import work
 
-    work(out, plan)
+    with contextlib.chdir(folder) if Path(folder).is_dir() else contextlib.nullcontext():
+        work(out, plan)
 
 
 def make_engine() -> Engine:

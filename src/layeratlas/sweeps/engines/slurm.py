@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 from layeratlas.core.errors import SpecError
+from layeratlas.core.processes import alike_imports, stoppable
 from layeratlas.sweeps.engines.contract import LOGS, Engine, Launch, Share, Worker
 from layeratlas.sweeps.engines.processes import worker_environment
 
@@ -91,7 +92,8 @@ class Slurm(Engine):
         try:
             executor = self._submitit.AutoExecutor(folder=launch.out / LOGS / "%j", cluster=_cluster())
             executor.update_parameters(name=f"layeratlas-{slot}", **_needs(launch.share))
-            job = executor.submit(_work, launch.address, launch.plan, launch.share.threads)
+            with alike_imports():
+                job = executor.submit(_work, launch.address, launch.plan, launch.share.threads)
         except (RuntimeError, OSError, self._submitit.core.utils.FailedJobError) as error:
             raise _no_slurm(" ".join(str(error).split())[:200]) from None
         return SlurmWorker(job, self._asking, self._ending)
@@ -118,8 +120,7 @@ def _needs(share: Share) -> dict[str, Any]:
 
 def _further() -> dict[str, str]:
     """Return the user's options for `sbatch`; raises SpecError for an option without a value."""
-    given = os.environ.get(OPTIONS, "")
-    pairs = [pair.partition("=")[::2] for pair in given.split(",") if pair]
+    pairs = [pair.partition("=")[::2] for pair in os.environ.get(OPTIONS, "").split(",") if pair]
     for name, value in pairs:
         if not value:
             raise SpecError(f"{OPTIONS} has '{name}'", "NAME=VALUE, separated by commas", "see 'man sbatch'")
@@ -129,7 +130,6 @@ def _further() -> dict[str, str]:
 def _work(out: str, plan: str, threads: int) -> None:
     # Libraries read these variables at their first import, which happens below.
     os.environ.update(worker_environment(threads))
-    from layeratlas.core.processes import stoppable
     from layeratlas.sweeps.worker import work
 
     # submitit ignores the first, and makes an error of the second.
