@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -68,7 +69,10 @@ def study_of(run: FinishedRun) -> Study | None:
 
 
 def folder_path(folder: object) -> Path:
-    """Return a folder's path; raises SpecError for a non-path, a path that is not UTF-8, or an impossible file name."""
+    """Return a folder's path, with a leading `~` as the home folder, like paths of models and texts.
+
+    Raises SpecError for a non-path, a path that is not UTF-8, or an impossible file name.
+    """
     if not isinstance(folder, str | Path):
         raise SpecError(f"a folder is {folder!r}", "a path")
     if _ADDRESS.match(str(folder)):
@@ -77,14 +81,15 @@ def folder_path(folder: object) -> Path:
         str(folder).encode()
     except UnicodeEncodeError:
         raise SpecError(f"the folder name {str(folder)!a} is not UTF-8", "", "rename the folder") from None
+    path = Path(os.path.expanduser(folder))
     try:
-        Path(folder).stat()
+        path.stat()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return Path(folder)  # created, or refused, when it is written or read
+        return path  # created, or refused, when it is written or read
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SpecError(f"the folder {_brief(folder)} cannot be used ({reason})", "a path", "check it") from None
-    return Path(folder)
+    return path
 
 
 def folder_beside(run: Path, out: str | Path | None, ending: str) -> Path:
