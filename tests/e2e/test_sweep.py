@@ -137,6 +137,7 @@ def test_a_second_call_changes_no_run_and_the_pages_link_to_all(plan, serial):
     assert claims.height == claims["claim"].n_unique() > 5
 
 
+@pytest.mark.truth
 def test_runs_of_one_sweep_that_read_the_same_texts_capture_them_once(plan, tmp_path):
     """Two seeds differ in folds and shuffles alone: the second run links the vectors of the first."""
     text = re.sub(r'^models = \["(.*?)", .*$', r'models = ["\1"]\nseeds = [0, 1]', plan.read_text(), flags=re.M)

@@ -327,6 +327,7 @@ def test_a_worker_that_was_stopped_is_replaced_however_often_and_one_that_cannot
 
 def test_runs_that_workers_finished_with_other_versions_are_named_as_the_cause(place, units, monkeypatch):
     """The code was changed, or a package installed, while the sweep went on."""
+    monkeypatch.setattr(running, "_LOOK", 0.0)
     unit, ours = units[0], versions()
     manifest = {"status": "complete", "key": "a key", "versions": {**ours, "numpy": "0.9", "torch": ""}}
     with lease(place, unit):
