@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ import chats
 import families
 import small_harness
 from layeratlas.cli.app import app
-from layeratlas.core.spec import ProbeSpec
+from layeratlas.core.spec import ProbeSpec, Size
+from layeratlas.data.items import Dataset
+from layeratlas.data.tasks.items import Items
+from layeratlas.data.tasks.relations import Relations
 from layeratlas.report import figures
 from layeratlas.studies.exits.study import Exits
+from layeratlas.studies.hierarchy import plan
 from layeratlas.studies.hierarchy.study import Hierarchy
 from layeratlas.studies.segments.study import Segments
 from layeratlas.sweeps import running
@@ -87,11 +92,24 @@ def first_only(draw: Callable[..., None]) -> Callable[..., None]:
     return maybe
 
 
+def quarter(build: Callable[..., list[Dataset]]) -> Callable[..., list[Dataset]]:
+    """Return a task's `build` with a quarter of the texts of each set of size quick."""
+
+    def fewer(self: Any, size: Size) -> list[Dataset]:
+        part = 4 if size == "quick" else 1
+        return [replace(data, items=data.items[: len(data.items) // part]) for data in build(self, size)]
+
+    return fewer
+
+
 def test_every_command_and_snippet_runs(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(desk)
     small_harness.stand_in(monkeypatch)
-    # The commands are those printed; two of the seven tasks and one probe are enough to see that they run.
+    # The commands are those printed; few texts of two of the seven tasks and one probe are enough to see that they run.
     monkeypatch.setattr(Hierarchy, "tasks", ("items", "relations"))
+    for task in (Items, Relations):
+        monkeypatch.setattr(task, "build", quarter(task.build))
+    monkeypatch.setattr(plan, "_probe_seconds", lambda *_: 0.0)  # a forecast that nobody reads here
     light = ProbeSpec(methods=("ridge",), repeats=1, shuffles=20, bootstrap=100)
     monkeypatch.setattr(Hierarchy, "probe_spec", lambda self, size: light)
     monkeypatch.setattr(Exits, "tasks", ("facts",))

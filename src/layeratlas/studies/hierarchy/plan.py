@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from layeratlas.core import registry
 from layeratlas.core.formatting import duration
 from layeratlas.core.spec import ProbeSpec
 from layeratlas.data.items import Dataset, Item
-from layeratlas.probes import Design, LargeSet, make_design, probe_layer
+from layeratlas.probes import Design, LargeSet, bare_design, probe_layer
 from layeratlas.runs.workspace import Workspace
 from layeratlas.studies.hierarchy.designs import designs_of, methods_for
 
@@ -55,23 +56,23 @@ def _capture_seconds(work: Workspace, packing: Packing) -> float:
 def _probe_seconds(work: Workspace, shape: Shape) -> float:
     """Return the time in seconds of probing: that of small problems, scaled to each data set."""
     layers, designs, seconds = sum(shape.points.values()), designs_of(work), 0.0
+    samples = [_random_design(texts, work.spec.probe) for texts in _SAMPLES]
     for method in work.spec.probe.methods:
         probed = [design for design in designs if method in methods_for(work, design.data)]
-        per_fold, per_operation = _costs(method, shape.width, work.spec.probe) if probed else (0.0, 0.0)
+        per_fold, per_operation = _costs(method, shape.width, samples) if probed else (0.0, 0.0)
         operations = sum(_operations(design, shape.width, method) for design in probed)
         seconds += per_fold * sum(len(design.folds) for design in probed) + per_operation * operations
     return seconds * layers / (os.cpu_count() or 1)
 
 
-def _costs(method: str, width: int, spec: ProbeSpec) -> tuple[float, float]:
+def _costs(method: str, width: int, samples: list[Design]) -> tuple[float, float]:
     """Return the seconds of one core that a probe takes per fold, whatever its size, and per operation.
 
-    They are those of two problems of random vectors; one before them loads what the probe needs.
+    They are those of random vectors in two designs; one before them loads what the probe needs.
     """
     sizes, times = [], []
-    for texts in (_SAMPLES[0], *_SAMPLES):
-        sample = _random_design(texts, spec)
-        x = np.random.default_rng(0).standard_normal((texts, width))
+    for sample in (samples[0], *samples):
+        x = np.random.default_rng(0).standard_normal((len(sample.y), width))
         start = time.perf_counter()
         with threadpool_limits(1):
             probe_layer(x, sample, [method])
@@ -83,8 +84,16 @@ def _costs(method: str, width: int, spec: ProbeSpec) -> tuple[float, float]:
 
 
 def _random_design(size: int, spec: ProbeSpec) -> Design:
+    """Return a design of so many texts, with the same folds in each repeat: drawing them takes longer than a probe."""
     items = tuple(Item(f"text {i}", str(i % 2), str(i)) for i in range(size))
-    return make_design(Dataset("sample", "sample", items), spec, 0)
+    design = bare_design(Dataset("sample", "sample", items), spec, 0)
+    labels = np.tile(design.y, (spec.shuffles, 1))
+    return replace(
+        design,
+        folds=tuple(replace(fold, repeat=repeat) for repeat in range(spec.repeats) for fold in design.folds),
+        repeats=spec.repeats,
+        shuffled=np.random.default_rng(0).permuted(labels, axis=1),
+    )
 
 
 def _operations(design: Design, width: int, method: str) -> float:
