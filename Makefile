@@ -31,7 +31,7 @@ truth: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m truth
 
 truth-thin: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m thin tests/truth tests/unit/test_data_path.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m thin tests/truth tests/unit/test_data_path.py tests/contracts/test_parallel.py
 
 # On a machine with a GPU: its numbers against the CPU's, in five minutes at most, and then a table of how fast it captures, in under
 # eight. The table is made whether the tests pass or not; they decide the exit code.

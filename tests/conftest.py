@@ -23,6 +23,8 @@ settings.load_profile("layeratlas")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Where no network is, each name that a hub is asked for is tried again for seconds.
+    os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
     from threadpoolctl import threadpool_limits
 

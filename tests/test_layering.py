@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -55,6 +56,7 @@ NEVER = {"data": {"torch", "transformers", "sklearn"}} | {
 HEAVY = {"torch", "transformers", "sklearn", "polars"}
 
 
+@cache
 def modules() -> dict[str, str]:
     """Return the text of every module, by its name below the package."""
     texts = {}

@@ -186,6 +186,8 @@ def is_shared(folder: Path) -> bool:
     return True
 
 
+@pytest.mark.truth
+@pytest.mark.thin
 def test_processes_live_as_long_as_their_model(folder_of):
     """A second model is refused while one is open, and gets numbers of its own after; nothing outlives its model."""
     shown = json.loads(run(LIVES, folder_of("llama"), folder_of("qwen3")))
