@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from results import show_rounds
 
 from layeratlas.capture import Packing, Reading, capture, choose_plan, make_plan, store_shape
 from layeratlas.capture.reading import read_batch
@@ -147,7 +148,8 @@ def main() -> None:
         f"({record['tokens_padded']:,} with pads), distinct prefixes {prefixes:,}"
     )
     for name, values in seconds.items():
-        print(f"{name:<22} {statistics.median(values):7.2f} s   rounds: {' '.join(f'{v:.2f}' for v in values)}")
+        print(f"{name:<22} {statistics.median(values):7.2f} s")
+    show_rounds(seconds)
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     floor(model, record["tokens_padded"], prefixes, middle, rate)
     error = agreement(model, readings, ours(model, readings, packing))

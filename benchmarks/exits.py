@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from results import show_rounds
 
 from layeratlas.capture import Readout, capture, choose_plan, encode_choices, make_slots
 from layeratlas.capture.exit_store import ExitStore, exit_shape
@@ -145,6 +146,9 @@ def against_exact(model: LoadedModel, posed: Posed, rounds: int) -> None:
         f"largest difference: {apart.max():.1e} nats per token, {np.abs(values[True] - values[False]).max():.1e} in all"
     )
     print(f"decisions: {flipped} of {len(posed) * apart.shape[1]} differ, {ties} of them within 1e-3 nats")
+    for exact, name in ((True, "whole vocabulary"), (False, "8-bit screen")):
+        show_rounds({f"{name}, readout": [pair[exact][1].core_seconds for pair in pairs]})
+        show_rounds({f"{name}, all": [pair[exact][0] for pair in pairs]})
     for name, of in (("clock", lambda r: r.seconds), ("cores", lambda r: r.core_seconds)):
         print(f"readout, {name}: {statistics.median(of(p[True][1]) / of(p[False][1]) for p in pairs):.2f}")
     print(f"all, cores: {statistics.median(pair[True][0] / pair[False][0] for pair in pairs):.2f}")
@@ -235,6 +239,9 @@ def main() -> None:
     if harness is None:
         print("lm_eval is not installed here: pip install lm_eval")
         return
+    for kind, part in (("clock", 0), ("cores", 1)):
+        rounds = np.array(seconds)[:, :, part].T
+        show_rounds({f"{side}, {kind}": rounds[i] for i, side in enumerate(("layeratlas", "harness"))})
     print(f"harness, last layer: {other:.1f} s, {other_cores:.1f} s of cores")
     gap, own = float(np.abs(found[:, -1] - expected).max()), scores(found[:, -1], posed)
     print(f"largest difference of a log-likelihood: {gap:.1e} nats")

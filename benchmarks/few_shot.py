@@ -15,6 +15,7 @@ import statistics
 import time
 
 import numpy as np
+from results import show_rounds
 
 from layeratlas.capture import Reading, capture, choose_plan, make_plan, store_shape
 from layeratlas.core.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec
@@ -84,9 +85,10 @@ def main() -> None:
     counts = f"{record['tokens']:,} tokens; trie {record['tokens_computed']:,}"
     print(f"{args.questions} questions, {len(texts)} choices, {counts}")
     one, ours = (statistics.median(pair[side] for pair in seconds) for side in (0, 1))
-    print(f"one forward a choice {one:.2f} s, trie {ours:.2f} s")
+    show_rounds({"one forward per choice": [one for one, _ in seconds], "trie": [ours for _, ours in seconds]})
+    print(f"one forward per choice {one:.2f} s, trie {ours:.2f} s")
     print(f"largest relative error: {worst:.1e}")
-    print(f"one forward a choice / trie: {statistics.median(ratios):.1f}")
+    print(f"one forward per choice / trie: {statistics.median(ratios):.1f}")
 
 
 if __name__ == "__main__":

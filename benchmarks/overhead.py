@@ -15,6 +15,7 @@ import time
 
 import torch
 from capture_texts import texts_of
+from results import show_rounds
 
 from layeratlas.capture import Reading, capture, choose_plan, store_shape
 from layeratlas.capture.masks import tree_mask
@@ -60,6 +61,7 @@ def main() -> None:
         pairs.append((seconds[bare], seconds[ours]))
     print(f"{len(readings)} texts, {len(packing.batches)} batches")
     plain, stored = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
+    show_rounds({side: [pair[i] for pair in pairs] for i, side in enumerate(("without hooks", "stored"))})
     print(f"without hooks {plain:.2f} s, stored {stored:.2f} s")
     print(f"stored / without hooks: {statistics.median(b / a for a, b in pairs):.3f}")
 

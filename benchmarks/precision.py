@@ -18,6 +18,7 @@ import time
 from typing import Any
 
 import numpy as np
+from results import show_rounds
 
 from layeratlas.capture import Reading, Readout, capture, choose_plan, encode_choices, make_slots, store_shape
 from layeratlas.capture.exit_store import ExitStore, exit_shape
@@ -136,6 +137,7 @@ def main() -> None:
     for name, seconds in (("texts", of_texts), ("questions", of_questions), ("all", both)):
         ratio = statistics.median(a / b for a, b in zip(seconds[EXACT], seconds[ROUNDED], strict=True))
         medians = ", ".join(f"{way} {statistics.median(seconds[way]):.1f} s" for way in WAYS)
+        show_rounds({f"{name}, {way}": seconds[way] for way in WAYS})
         print(f"{name}: {medians}; ratio {ratio:.2f}")
     if not (kept and kept_too):
         raise SystemExit(f"an accuracy changes by more than {BOUND}")

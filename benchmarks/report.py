@@ -17,6 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from results import show_rounds
+
 SIDE = """
 import sys, time
 from layeratlas.api.folders import report
@@ -51,7 +53,7 @@ def main() -> None:
         rounds = [(seconds(run, charts=False), seconds(run, charts=True)) for _ in range(args.rounds)]
         drawn = len(list((run / "figures").iterdir()))
         print(f"page of {(run / 'report.html').stat().st_size / 1e6:.2f} MB, {drawn} files of charts")
-    print("rounds:", " ".join(f"{page:.2f}/{charts:.2f}" for page, charts in rounds))
+    show_rounds({"page": [page for page, _ in rounds], "with all charts": [charts for _, charts in rounds]})
     page, charts = (statistics.median(column) for column in zip(*rounds, strict=True))
     print(f"page with its map {page:.2f} s, and with all charts as SVG and PNG {charts:.2f} s")
     print(f"with all charts / page: {statistics.median(c / p for p, c in rounds):.1f}")

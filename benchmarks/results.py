@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent / "results"
+_ROUNDS = re.compile(r"rounds of (.+?): ([-+.e\d ]+)")
 PACKAGES = ("layeratlas", "numpy", "scipy", "scikit-learn", "torch", "transformers")
 
 
@@ -31,6 +33,18 @@ class Result:
 def median(values: Sequence[float]) -> float:
     """Return the median."""
     return float(statistics.median(values))
+
+
+def show_rounds(rounds: Mapping[str, Sequence[float]]) -> None:
+    """Print the seconds of every round, a line per side, which `bench.py` reads back."""
+    for side, seconds in rounds.items():
+        print(f"rounds of {side}: {' '.join(f'{s:.4g}' for s in seconds)}")
+
+
+def read_rounds(lines: Sequence[str]) -> dict[str, list[float]]:
+    """Return the seconds of every round by side, from what a benchmark printed."""
+    found = (_ROUNDS.fullmatch(line) for line in lines)
+    return {match[1]: [float(s) for s in match[2].split()] for match in found if match}
 
 
 def machine() -> dict[str, Any]:

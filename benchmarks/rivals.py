@@ -7,7 +7,7 @@ Each tool runs in an environment of its own, made by `python -m venv DIR` and `D
 (`benchmarks/rivals/`) loads the same Hugging Face folder once and warms up; then the rounds of all sides alternate.
 The others run batches of 32 padded texts, as given; everything is float32. Short texts are those of the hierarchy
 study; long ones have 100 to 130 words and share next to nothing. The vectors of every eighth text are compared. The
-last lines are the ratios of medians, tool over layeratlas.
+last lines are the medians of the paired ratios, tool over layeratlas.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from results import show_rounds
 from safetensors.numpy import load_file
 
 from layeratlas.core import registry
@@ -166,14 +167,16 @@ def show(sets: dict[str, list[list[int]]], seconds: Seconds, errors: dict[tuple[
     middle = {key: statistics.median(values) for key, values in seconds.items()}
     for name, texts in sets.items():
         print(f"{name}: {len(texts):,} texts, {sum(map(len, texts)):,} tokens")
-        for (of, tool), values in seconds.items():
+        for of, tool in seconds:
             if of == name:
-                print(f"  {tool:<17} {middle[of, tool]:7.2f} s   rounds: {' '.join(f'{v:.2f}' for v in values)}")
+                print(f"  {tool:<17} {middle[of, tool]:7.2f} s")
+    show_rounds({f"{tool}, {of}": values for (of, tool), values in seconds.items()})
     for (name, tool), error in errors.items():
         print(f"{name}, largest relative error of {tool} against layeratlas: {error:.1e}")
     for name in reversed(sets):
         for tool in (tool for of, tool in errors if of == name):
-            print(f"{name}: {tool} / layeratlas: {middle[name, tool] / middle[name, 'layeratlas']:.2f}")
+            pairs = zip(seconds[name, tool], seconds[name, "layeratlas"], strict=True)
+            print(f"{name}: {tool} / layeratlas: {statistics.median(a / b for a, b in pairs):.2f}")
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from random_model import TINY, write_random
+from results import show_rounds
 
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import DEFAULT_MODEL
@@ -88,6 +89,8 @@ def compare_cores(place: Path, rounds: int) -> None:
         print(f"layeratlas {' '.join(command)}: {taken:.2f} s")
     print(f"a finished run, started again: {finished_seconds(rounds):.2f} s")
     bare, anew, kept = (statistics.median(column) for column in zip(*found, strict=True))
+    sides_by_name = ("transformers alone", "proved anew", "by an earlier proof")
+    show_rounds(dict(zip(sides_by_name, zip(*found, strict=True), strict=True)))
     print(f"transformers alone {bare:.2f} s; loaded and proved anew {anew:.2f} s, by an earlier proof {kept:.2f} s")
     print(f"proved anew / transformers alone: {statistics.median(a / b for b, a, _ in found):.2f}")
     print(f"by an earlier proof / transformers alone: {statistics.median(k / b for b, _, k in found):.2f}")
@@ -131,6 +134,7 @@ def compare_warm(place: Path, rounds: int) -> None:
 
     pairs = [(seconds(bare), seconds(ours)) for _ in range(rounds + 1)][1:]
     alone, proved = (statistics.median(column) for column in zip(*pairs, strict=True))
+    show_rounds(dict(zip(("transformers alone", "by an earlier proof"), zip(*pairs, strict=True), strict=True)))
     print(f"transformers alone {alone:.2f} s; loaded and proved by an earlier proof {proved:.2f} s")
     print(f"by an earlier proof / transformers alone: {statistics.median(o / b for b, o in pairs):.2f}")
 
@@ -158,7 +162,8 @@ def main() -> None:
         return
     once()
     rounds = [(*once(), floor(place)) for _ in range(args.rounds)]
-    print("rounds:", " ".join("/".join(f"{seconds:.2f}" for seconds in one) for one in rounds))
+    marks = ("first progress", "model loaded", "capture begins", "transformers alone")
+    show_rounds(dict(zip(marks, zip(*rounds, strict=True), strict=True)))
     first, loaded, ready, bare = (statistics.median(column) for column in zip(*rounds, strict=True))
     print(f"to the capture, its plan and time worked out: {ready:.2f} s")
     print(f"to the model, loaded and proved: {loaded:.2f} s; transformers alone, without proof: {bare:.2f} s")

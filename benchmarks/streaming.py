@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from random_model import BILLION, write_random
+from results import show_rounds
 
 from layeratlas.capture import Reading, capture, choose_plan, store_shape
 from layeratlas.core import registry
@@ -65,7 +66,8 @@ def where_both_fit(name: str, rounds: int) -> None:
     cells = [(c, i) for c, n in a.shape.points.items() for i in range(n)]
     print(f"{len(texts)} texts; equal bit for bit: {all(np.array_equal(a.read(*at), b.read(*at)) for at in cells)}")
     for w, values in seconds.items():
-        print(f"{w:<9} {statistics.median(values[1:]):6.2f} s   rounds: {' '.join(f'{v:.2f}' for v in values[1:])}")
+        print(f"{w:<9} {statistics.median(values[1:]):6.2f} s")
+    show_rounds({w: values[1:] for w, values in seconds.items()})
     ratio = statistics.median(s / r for r, s in zip(seconds["resident"][1:], seconds["streamed"][1:], strict=True))
     print(f"streamed / resident: {ratio:.2f}")
 
