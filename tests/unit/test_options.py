@@ -184,6 +184,11 @@ MISUSES = {
     "an option given twice": (lambda: la.run(probe={"folds": 3}, folds=4), r"'folds' is given twice; .*; remove one"),
     "a value": (lambda: la.run(folds=1), r"the option folds=1 is invalid; expected a whole number, at least 2"),
     "a type": (lambda: la.run(seed="x"), r"the option seed='x' is invalid; expected a whole number"),
+    "true for a number": (lambda: la.run(seed=True), r"the option seed=True is invalid; expected a whole number"),
+    "true among numbers": (
+        lambda: la.sweep({"seeds": [0, True]}, out="x"),
+        r"seeds=\[0, True\] is invalid; expected a list, each a whole",
+    ),
     "a component": (lambda: la.run(components=["stream"]), r"components='stream' is invalid; .*resid, attn or mlp"),
     "settings": (lambda: la.run(settings=[1]), r"the option settings=\[1\] is invalid; expected names with values"),
     "a setting": (lambda: la.run("exits", settings={"shot": 1}), r"no setting named 'shot'; .*mean 'shots'\?"),

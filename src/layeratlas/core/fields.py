@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -17,6 +18,21 @@ _ANY_NAME = re.compile(r"\[[^]]+\]\+")
 def alternatives(names: list[str]) -> str:
     """Return `a`, `a or b`, `a, b or c`."""
     return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def takes_only_numbers(annotation: Any) -> bool:
+    """Tell whether a field of this type takes numbers, alone or in a list, and no truth values."""
+    kinds = set(_leaves(annotation))
+    return bool(kinds & {int, float}) and not kinds & {bool, Any, object}
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """Yield the types that a type is made of."""
+    inner = () if get_origin(annotation) is Literal else get_args(annotation)
+    for kind in inner:
+        yield from _leaves(kind)
+    if not inner:
+        yield annotation
 
 
 def accepted(field: FieldInfo) -> str:

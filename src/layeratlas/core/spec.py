@@ -6,10 +6,10 @@ import hashlib
 import json
 from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from layeratlas.core.errors import SpecError, at_fault, unknown_name
-from layeratlas.core.fields import accepted
+from layeratlas.core.fields import accepted, takes_only_numbers
 
 Component = Literal["resid", "attn", "mlp"]
 Size = Literal["quick", "standard", "full"]
@@ -33,6 +33,16 @@ class Spec(BaseModel):
         except ValidationError as error:
             with at_fault(*error.errors()[0]["loc"]):
                 raise _misfit(type(self), error) from None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false where a number is meant, which pydantic would take for 1 and 0."""
+        given = value if isinstance(value, list | tuple) else (value,)
+        name = str(info.field_name)
+        if any(isinstance(each, bool) for each in given) and takes_only_numbers(cls.model_fields[name].annotation):
+            raise ValueError("a truth value is no number")
+        return value
 
     def content_hash(self) -> str:
         """Return 16 hex digits that change with any field of the run's identity."""
