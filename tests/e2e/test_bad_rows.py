@@ -30,7 +30,7 @@ def test_bad_rows_that_are_dropped_are_recorded_and_change_nothing_else(atlas, t
     flags = ("run", "hierarchy", "--model", tiny_model_dir, *FAST)
     done = atlas(*flags, "--data", data, "--bad-rows", "drop", "--out", tmp_path / "dropped", page=True)
     assert done.code == 0
-    assert "own: 2 rows (7.7%) are left out, the first is " in done.err
+    assert "own: leaves out 2 rows (7.7%), the first is " in done.err
     assert atlas(*flags, "--data", clean, "--out", tmp_path / "whole").code == 0
     assert tables(tmp_path / "dropped")[0].equals(tables(tmp_path / "whole")[0])
     record = manifest(tmp_path / "dropped")

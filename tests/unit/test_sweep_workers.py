@@ -337,7 +337,7 @@ def test_runs_that_workers_finished_with_other_versions_are_named_as_the_cause(p
     launch = Launch(out=place.folder, address=place.address, plan="", share=Share(workers=1, threads=1))
     supervisor = running._Supervisor(Stopping(place, unit, begins=False), launch, Sweep(place, units[:1]), Progress())
     told = f"numpy 0.9 instead of {ours['numpy']}, torch none instead of {ours['torch']}"
-    with pytest.raises(StoreError, match=re.escape(f"1 runs with other versions than this process has ({told})")):
+    with pytest.raises(StoreError, match=re.escape(f"1 run with other versions than this process has ({told})")):
         supervisor.run()
 
 

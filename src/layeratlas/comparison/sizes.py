@@ -14,6 +14,7 @@ from layeratlas.comparison.cohort import Cohort
 from layeratlas.comparison.kinds import ComparisonKind
 from layeratlas.comparison.models import Model, families_of
 from layeratlas.comparison.slopes import FEWEST, slope_findings
+from layeratlas.core.formatting import counted
 from layeratlas.runs.finding import Finding, Subject, curve_finding
 from layeratlas.stats import scaling
 from layeratlas.stats.draws import Key
@@ -103,7 +104,7 @@ def _too_few(study: str, models: Sequence[Model]) -> Finding:
     return curve_finding(
         ComparisonKind.SIZE,
         Subject(level="all", component="resid", method="all", n=len(models)),
-        statement=f"The effect of size cannot be measured on {most} size{'s' * (most != 1)} of a family: it needs "
+        statement=f"The effect of size cannot be measured on {counted(most, 'size')} of a family: it needs "
         f"{FEWEST} or more (layeratlas run {study} on further sizes).",
         effect=Effect(estimate=nan),
         null=_NULL,

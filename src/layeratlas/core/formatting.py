@@ -67,6 +67,11 @@ def count(value: Any) -> str:
     return f"{int(value):,}" if is_number(value) else NONE
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a count with its noun, such as `1 run` or `2,000 runs`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def size(parameters: Any) -> str:
     """Return a parameter count as `135 M` or `3.2 B`."""
     if not is_number(parameters):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from layeratlas.core.errors import DataError
+from layeratlas.core.formatting import counted
 from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.names import check_name
 
@@ -43,7 +44,7 @@ class Passages:
                 raise DataError(f"{where}: passage {number} is empty", "a text in every passage", "fill or drop it")
         if len(self.texts) < 2:
             raise DataError(
-                f"{where} has {len(self.texts)} passage{'s' * (len(self.texts) != 1)}",
+                f"{where} has {counted(len(self.texts), 'passage')}",
                 "at least two, since intervals come from resampling passages",
                 "add passages or split the text into several",
             )

@@ -11,6 +11,7 @@ from typing import Any
 
 from layeratlas.core.errors import StoreError
 from layeratlas.core.files import COMPARISON, COMPARISON_PAGE, read_json, write_atomic
+from layeratlas.core.formatting import counted
 from layeratlas.report.shell import page_alone
 from layeratlas.runs.finished import REPORT, FinishedRun
 from layeratlas.runs.lock import holder
@@ -54,7 +55,7 @@ def write_index(folder: Path) -> Path:
     rows = [row_of(found, folder) for found in run_folders(folder)]
     if not rows:
         raise StoreError(f"no run below '{folder}'", "a folder that holds folders of runs", "check the path")
-    write_atomic(folder / INDEX, index_page(f"{len(rows)} runs", rows, {}, []).encode())
+    write_atomic(folder / INDEX, index_page(counted(len(rows), "run"), rows, {}, []).encode())
     return folder / INDEX
 
 

@@ -94,7 +94,7 @@ def card(run: FinishedRun) -> list[tuple[str, str]]:
         ("Parameters", formatting.size(model.get("parameters"))),
         ("Weights", weights if weights and weights != "none" else str(model.get("dtype", formatting.NONE))),
         ("Run", f"{spec.get('study', '')}, {spec.get('size', '')}, seed {spec.get('seed', 0)}"),
-        ("Texts", f"{formatting.count(texts)} in {len(datasets)} set{'s' * (len(datasets) != 1)}"),
+        ("Texts", f"{formatting.count(texts)} in {formatting.counted(len(datasets), 'set')}"),
         ("Time", formatting.duration(run.seconds) if run.seconds else formatting.NONE),
     ]
     return [fact for fact in facts if fact[1] != formatting.NONE]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from layeratlas.core.errors import CaptureError, DataError
+from layeratlas.core.formatting import counted
 from layeratlas.data.bad_rows import Dropped
 from layeratlas.data.fitting import LeftOut
 from layeratlas.runs.workspace import Workspace
@@ -49,7 +50,7 @@ def leave_out_unfit(work: Workspace, unfit: Unfit, expected: str, todo: str = "s
             try:
                 left_out.with_rows(data.name, rows).of([data])
             except DataError as error:
-                reason = f"without {len(rows)} rows that do not fit: {error}"
+                reason = f"without {counted(len(rows), 'row')} that do not fit: {error}"
         left_out = left_out.with_set(data.name, reason) if reason else left_out.with_rows(data.name, rows)
     _check_any_left(work, left_out, unfit, expected)
     work.leave_out(left_out)
@@ -93,7 +94,9 @@ def record_dropped(work: Workspace, noted: Sequence[str]) -> None:
         work.manifest["dropped"][data.name] = {"n": len(rows), "share": share, "rows": listed}
         if data.name in noted:
             first = f"{rows[0].where}: {rows[0].why}"
-            work.progress.note(f"{data.name}: {len(rows)} rows ({share:.1%}) are left out, the first is {first}")
+            work.progress.note(
+                f"{data.name}: leaves out {counted(len(rows), 'row')} ({share:.1%}), the first is {first}"
+            )
 
 
 def _share(dropped: int, left: int, sampled: Mapping[str, int] | None) -> float:

@@ -13,6 +13,7 @@ from layeratlas.comparison import compare
 from layeratlas.comparison.claims import judge_claims
 from layeratlas.core.errors import AtlasError
 from layeratlas.core.files import write_atomic
+from layeratlas.core.formatting import counted
 from layeratlas.core.progress import Progress
 from layeratlas.core.spec import hash_of
 from layeratlas.report.index import INDEX, IndexRow, index_page, options_of, thumbnail
@@ -77,7 +78,7 @@ def _finish(place: Place, units: Sequence[Unit], options: Finish) -> dict[str, s
     rows = _index_rows(place, units, states)
     links = {group: page.as_posix() for group, page in pages.items()}
     notes = notes_on(uncompared)
-    write_atomic(out / INDEX, index_page(f"{len(units)} runs", rows, links, notes).encode())
+    write_atomic(out / INDEX, index_page(counted(len(units), "run"), rows, links, notes).encode())
     return uncompared
 
 

@@ -13,6 +13,7 @@ from layeratlas.api.options import checked
 from layeratlas.api.places import place_of
 from layeratlas.api.results import Run
 from layeratlas.core.errors import SpecError, StoreError
+from layeratlas.core.formatting import counted
 from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.report.index import INDEX
 from layeratlas.runs.helping import remove_left_copies
@@ -85,7 +86,9 @@ class Sweep:
         states = self.states
         counts = Counter(state.standing for state in states.values())
         head = ", ".join(f"{counts[standing]} {standing}" for standing in Standing if counts[standing])
-        return "\n".join([f"{len(states)} runs: {head}", *(f"{name}: {why}" for name, why in _reasons(states).items())])
+        return "\n".join(
+            [f"{counted(len(states), 'run')}: {head}", *(f"{name}: {why}" for name, why in _reasons(states).items())]
+        )
 
     def __repr__(self) -> str:
         return f"Sweep in '{self.place.address}', {self.summary()}"
@@ -197,13 +200,14 @@ class _Supervisor:
             pairs = found[0].items()
             told = ", ".join(f"{name} {theirs or 'none'} instead of {ours or 'none'}" for name, (theirs, ours) in pairs)
             return StoreError(
-                f"workers finished {len(found)} runs with other versions than this process has ({told})",
+                f"workers finished {counted(len(found), 'run')} with other versions than this process has ({told})",
                 "the same packages and code from a sweep's start to its end, and on all machines",
                 "run the same command again once the versions are equal",
             )
         said = last_words(self._launch.out, self._began)
         return StoreError(
-            f"{started} workers ended and left {open_units} runs open{f' ({said[:200]})' if said else ''}",
+            f"{counted(started, 'worker')} ended and left {counted(open_units, 'run')} open"
+            f"{f' ({said[:200]})' if said else ''}",
             "workers that end when all is done",
             f"see '{self._launch.out / LOGS}'",
         )

@@ -10,6 +10,7 @@ from layeratlas.api.compared import Comparison
 from layeratlas.api.options import Options, explicit
 from layeratlas.api.specs import TRAINED, make_specs
 from layeratlas.core.errors import SpecError, StoreError
+from layeratlas.core.formatting import counted
 from layeratlas.core.progress import Progress, checked_progress
 from layeratlas.core.spec import DEFAULT_MODEL, Size, check_size
 from layeratlas.core.steps import checkpoint_in, checkpoints_of
@@ -84,7 +85,7 @@ def over_checkpoints(plan: SweepSpec, out: str | Path | None, progress: Progress
     if done.failed:
         name, why = next(iter(done.failed.items()))
         raise StoreError(
-            f"{len(done.failed)} of {len(done.units)} runs failed, the first '{name}': {why}", "", "fix it"
+            f"{len(done.failed)} of {counted(len(done.units), 'run')} failed, the first '{name}': {why}", "", "fix it"
         )
     for why in done.uncompared.values():  # an earlier comparison in the folder is of other runs
         raise StoreError(f"the {len(done.units)} runs are done, and could not be compared: {why}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from layeratlas.core.formatting import counted
 from layeratlas.runs.finding import Finding
 from layeratlas.stats.intervals import ALPHA
 from layeratlas.stats.verdicts import Effect, could_have_seen, decide
@@ -82,7 +83,7 @@ def _signal_left_out(record: SegmentsRecord) -> Finding:
     verdict = decide(shown=shifts[worst] <= allowed, refuted=bool(outside))
     statement = {
         "supported": f"Each boundary stays in its place without any one signal: the largest shift is "
-        f"{_blocks(shifts[worst])}.",
+        f"{counted(shifts[worst], 'block')}.",
         "not supported": f"The boundaries depend on {readable(worst)}: without it they are at blocks {places}.",
         "inconclusive": f"Whether the boundaries depend on {readable(worst)} is undecided: without it they are at "
         f"blocks {places}, within their 90 % intervals.",
@@ -91,7 +92,7 @@ def _signal_left_out(record: SegmentsRecord) -> Finding:
         SegmentFinding.SIGNAL_LEFT_OUT,
         statement,
         Effect(estimate=shifts[worst] / record.blocks),
-        null=f"a shift of more than {_blocks(allowed)}, 0.08 of the depth (no test)",
+        null=f"a shift of more than {counted(allowed, 'block')}, 0.08 of the depth (no test)",
         verdict=verdict,
         n=len(shifts),
     )
@@ -107,7 +108,7 @@ def _text_kinds(record: SegmentsRecord, kinds: KindsRecord) -> Finding:
     verdict = decide(shown=kinds.p <= ALPHA, refuted=enough and farthest <= allowed)
     statement = {
         "supported": "The boundaries differ between kinds of text",
-        "not supported": f"The boundaries are the same for both kinds of text within {_blocks(allowed)}",
+        "not supported": f"The boundaries are the same for both kinds of text within {counted(allowed, 'block')}",
         "inconclusive": "Whether the boundaries differ between kinds of text is undecided",
     }[verdict]
     return boundary_finding(
@@ -115,9 +116,10 @@ def _text_kinds(record: SegmentsRecord, kinds: KindsRecord) -> Finding:
         f"{statement} ({first_kind}: blocks {first[0]} and {first[1]}; {second_kind}: blocks {second[0]} and "
         f"{second[1]}): "
         f"boundaries of the other kind leave {kinds.loss:.3f} more of the variation "
-        f"({could_have_seen(f'more than {kinds.seen:.3f}')}); 90 % intervals of the shifts reach {_blocks(farthest)}.",
+        f"({could_have_seen(f'more than {kinds.seen:.3f}')}); 90 % intervals of the shifts reach "
+        f"{counted(farthest, 'block')}.",
         Effect(estimate=_shift(first, second) / record.blocks, p=kinds.p),
-        null=f"kinds shuffled among passages; equivalence: shifts of at most {_blocks(allowed)}",
+        null=f"kinds shuffled among passages; equivalence: shifts of at most {counted(allowed, 'block')}",
         verdict=verdict,
         n=record.passages,
     )
@@ -131,7 +133,3 @@ def _shift(boundaries: tuple[int, int], moved: tuple[int, int]) -> int:
 def _leaves(moved: tuple[int, int], intervals: Sequence[tuple[int, int]]) -> bool:
     """Return whether any boundary moved out of its 90 % interval."""
     return any(not lo <= boundary <= hi for boundary, (lo, hi) in zip(moved, intervals, strict=True))
-
-
-def _blocks(count: int) -> str:
-    return f"{count} block{'s' * (count != 1)}"
