@@ -26,7 +26,7 @@ from layeratlas.core import registry
 from layeratlas.core.spec import DEFAULT_MODEL, CaptureSpec, ModelSpec, ProbeSpec
 from layeratlas.models import LoadedModel, load
 from layeratlas.models.products import EXACT, ROUNDED, Products, gain
-from layeratlas.probes import make_design, probe_layer, without_controls
+from layeratlas.probes import bare_design, probe_layer
 from layeratlas.runs.precision import BOUND
 from layeratlas.stats.measures import credit
 from layeratlas.store import MemoryStore
@@ -75,7 +75,7 @@ def texts(model: LoadedModel, size: str, tasks: list[str], rounds: int) -> tuple
         off = [np.linalg.norm(a - b, axis=1) / np.linalg.norm(b, axis=1).clip(1e-30) for a, b in pairs]
         print(f"{component}: largest difference of a vector {np.max(off):.1e} of its size, mean {np.mean(off):.1e}")
     for each in data:
-        design = without_controls(make_design(each, ProbeSpec(repeats=1, shuffles=20), 0))
+        design = bare_design(each, ProbeSpec(repeats=1, shuffles=20), 0)
         rows = [row[text] for text in each.texts]
         credits = {
             way: np.stack([_credit(stores[way].read("resid", p)[rows], design) for p in range(0, points + 1, EVERY)])

@@ -8,14 +8,12 @@ Runs a study on a dozen texts and a tiny random model, and watches every call be
   as words, as token ids, in an array with one place per text. What merely holds a run or a model is not followed into.
 - A file is entered again where a call that is handed the text leads from it to another file and back while it waits.
 
-`hierarchy` is followed until the first curve is made, `exits` until the first finding. Works on older versions too: set
-PYTHONPATH to their `src`.
+`hierarchy` is followed until the first curve is made, `exits` until the first finding.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 import tempfile
@@ -136,11 +134,8 @@ def follow(study: str) -> Watch:
     """Run a study and return what was seen."""
     import families
     import layeratlas as la
-
-    try:
-        from layeratlas.core.spec import ProbeSpec
-    except ImportError:  # the first version
-        from layeratlas.spec import ProbeSpec
+    from layeratlas.core.spec import ProbeSpec
+    from layeratlas.studies.hierarchy import curves, plan
 
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -153,11 +148,8 @@ def follow(study: str) -> Watch:
         }
         if study == "hierarchy":
             options["probe"] = ProbeSpec(methods=("ridge",), repeats=1, shuffles=20, bootstrap=100)
-        with contextlib.suppress(ImportError, AttributeError):  # older versions
-            from layeratlas.studies.hierarchy import curves, plan
-
-            curves.parallel = _in_turn  # a profiler watches one thread
-            plan._random_design = plan._costs = lambda *_: (0.0, 0.0)  # random texts take minutes to look at
+        curves.parallel = _in_turn  # a profiler watches one thread
+        plan._random_design = plan._costs = lambda *_: (0.0, 0.0)  # random texts take minutes to look at
         watch = Watch(package=f"{Path(la.__file__).parent}/", end=ENDS[study])
         sys.setprofile(watch)
         try:
