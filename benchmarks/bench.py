@@ -4,9 +4,9 @@
 
 Each runs in a process of its own; its rounds and its whole output go to `results/bench-NAME.json` with its command,
 machine and versions. They run in the order of this file, and one whose minutes do not fit any more is left out, and so
-named; all of them take about `--minutes 120`. Some need more: the folder of a finished run of the hierarchy (`--run`),
-environments with other tools (`--env`, as in `rivals.py`), or lm-evaluation-harness (`pip install lm_eval`); they are
-left out where it is not there. `--table` prints what is kept, and runs nothing. The last line is the number of
+named; all of them take about 45 minutes (`--minutes 60`). Some need more: the folder of a finished run of the hierarchy
+(`--run`), environments with other tools (`--env`, as in `rivals.py`), or lm-evaluation-harness (`pip install lm_eval`);
+they are left out where it is not there. `--table` prints what is kept, and runs nothing. The last line is the number of
 benchmarks that failed.
 """
 
@@ -39,34 +39,34 @@ class Bench:
 
 
 BENCHES = (
-    Bench("start-up", "start_up.py --cores --rounds 5", 3),
-    Bench("start-up-warm", "start_up.py --warm --rounds 5", 0.5),
+    Bench("start-up", "start_up.py --cores --rounds 5", 2.5),
+    Bench("start-up-warm", "start_up.py --warm --rounds 5", 0.3),
     Bench("overhead", "overhead.py --rounds 5", 3),
-    Bench("streaming", "streaming.py --rounds 5", 3),
-    Bench("few-shot", "few_shot.py --questions 5 --rounds 5", 6),
-    Bench("compare", "compare.py", 1.5),
-    Bench("report", "report.py RUN --rounds 5", 1.5, RUN),
-    Bench("growth", "growth.py --quick --rounds 3", 3),
-    Bench("streaming-large", "streaming.py --large", 2),
-    Bench("capture-short", "capture_texts.py short --part 6 --rounds 5", 8),
+    Bench("streaming", "streaming.py --rounds 5", 1.5),
+    Bench("few-shot", "few_shot.py --questions 5 --rounds 5", 1),
+    Bench("compare", "compare.py", 0.7),
+    Bench("report", "report.py RUN --rounds 5", 1, RUN),
+    Bench("growth", "growth.py --quick --rounds 3", 1.5),
+    Bench("streaming-large", "streaming.py --large", 1.5),
+    Bench("capture-short", "capture_texts.py short --part 6 --rounds 5", 4),
     Bench("capture-long", "capture_texts.py long --size quick --part 4 --rounds 5", 4),
-    Bench("probes", "probes.py --rounds 5", 12),
-    Bench("exits", "exits.py --questions 8 --rounds 5", 7, HARNESS),
-    Bench("exits-screened", "exits.py --questions 20 --rounds 5 --screened", 6, HARNESS),
+    Bench("probes", "probes.py --rounds 5", 1.5),
+    Bench("exits", "exits.py --questions 8 --rounds 5", 2.5, HARNESS),
+    Bench("exits-screened", "exits.py --questions 20 --rounds 5 --screened", 4, HARNESS),
     Bench(
         "exits-no-shots",
         "exits.py --questions 100 --rounds 5 --shots 0 --tasks facts arithmetic --screened",
-        4,
+        2.5,
         HARNESS,
     ),
     Bench(
         "exits-exact",
         "exits.py --against exact --questions 24 --rounds 5 --shots 2 "
         "--tasks facts arithmetic word_problems xmps truth logic",
-        6,
+        4,
     ),
-    Bench("precision", "precision.py --tasks relations --questions 60 --rounds 5", 5),
-    Bench("rivals", "rivals.py ENV --size quick --texts 600 --long 20 --rounds 5", 8, ENV),
+    Bench("precision", "precision.py --tasks relations --questions 60 --rounds 5", 1.5),
+    Bench("rivals", "rivals.py ENV --size quick --texts 600 --long 20 --rounds 5", 7, ENV),
 )
 
 
