@@ -110,6 +110,24 @@ def test_everything_else_is_summed_over_the_whole_vocabulary(weight, monkeypatch
     assert (made.record()["way"] == "8-bit screen") == (why == "few rows")
 
 
+@pytest.mark.parametrize(
+    ("whole_takes", "screen_takes", "way"),
+    [
+        ([9.0, 2.0, 2.0], [9.0, 1.0, 1.0], "8-bit screen"),  # the first call of each prepares it
+        ([2.0, 2.0, 2.0], [1.0, 9.0, 9.0], "8-bit screen"),
+        ([9.0, 9.0, 2.0], [2.0, 2.0, 2.0], "whole vocabulary"),
+        ([2.0, 2.0, 2.0], [2.0, 2.0, 2.0], "whole vocabulary"),
+    ],
+)
+def test_a_slow_call_does_not_decide_which_method_is_faster(weight, monkeypatch, whole_takes, screen_takes, way):
+    seconds = iter([each for pair in zip(whole_takes, screen_takes, strict=True) for each in pair])
+    monkeypatch.setattr(normalising, "_timed", lambda function: (next(seconds), function()))
+    made = Normalisers(Unembedding(weight=weight, bias=None, scale=1.0, softcap=None))
+    made.prepare(10_000, lambda: states(weight, 8.0, n=64))
+    assert made.record()["way"] == way
+    assert next(seconds, None) is None
+
+
 @pytest.mark.parametrize("sharpness", [0.01, 1.0, 8.0])
 @pytest.mark.parametrize("machine", ["x86_64", "arm64"])
 def test_sums_by_onednn_and_by_torch_are_those_over_all_words(weight, monkeypatch, machine, sharpness):
