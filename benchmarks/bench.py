@@ -65,7 +65,7 @@ BENCHES = (
         "--tasks facts arithmetic word_problems xmps truth logic",
         4,
     ),
-    Bench("precision", "precision.py --tasks relations --questions 60 --rounds 5", 1.5),
+    Bench("precision", "precision.py --tasks relations --questions 150 --rounds 5", 3),
     Bench("rivals", "rivals.py ENV --size quick --texts 600 --long 20 --rounds 5", 7, ENV),
 )
 
