@@ -306,7 +306,7 @@ def test_the_svm_refuses_numbers():
 def test_scikit_learns_own_checks_pass(estimator):
     results = check_estimator(estimator, on_skip=None, on_fail=None)
     assert len(results) > 30
-    assert [r["check_name"] for r in results if r["status"] in ("failed", "xfail")] == []
+    assert [(r["check_name"], r["exception"]) for r in results if r["status"] in ("failed", "xfail")] == []
 
 
 @pytest.mark.parametrize("name", PROBES)
