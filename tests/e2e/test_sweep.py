@@ -33,12 +33,6 @@ from layeratlas.sweeps.resources import Resources
 from layeratlas.sweeps.state import Standing, run_folder, state_of
 from layeratlas.sweeps.units import units_of
 
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-
 ONE_THREAD = Resources(workers=1, threads=1)
 
 
